@@ -1,0 +1,111 @@
+"""Errors as data: what is wrong, where, what else is concerned, and what to do.
+
+Every phase collects `Diagnostic`s in `Problems` and goes on; `render` turns them into text, JSON, SARIF or GitHub
+annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl explain` shows and the tests run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wsdl.span import Span
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """Another place that belongs to the story, with what it has to do with it."""
+
+    span: Span
+    message: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A replacement of a span; an empty span is an insertion."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding.
+
+    `message` stands alone, in lower case and without a full stop; `label` says what is seen at `span`, the place that a
+    person would change. `file` names the file where there is no place in a source (weights, data, flags).
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    labels: tuple[Label, ...] = ()
+    help: str | None = None
+    fix: tuple[Edit, ...] = ()
+    severity: Severity = "error"
+    file: str | None = None
+    details: tuple[str, ...] = ()  # lines shown below the snippet: listings of tensors, paths, sizes
+
+    def place(self) -> tuple[str, int, int]:
+        """File, line and column, for sorting."""
+        if self.span is None:
+            return (self.file or "", 0, 0)
+        return (self.span.source.path, self.span.line, self.span.column)
+
+
+@dataclass
+class Problems:
+    """The findings of a run, each once."""
+
+    found: list[Diagnostic] = field(default_factory=list)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a finding; the same one at the same place (a block applied twice) counts once."""
+        key = (diagnostic.code, diagnostic.span, diagnostic.message if diagnostic.span is None else "")
+        if all(key != (d.code, d.span, d.message if d.span is None else "") for d in self.found):
+            self.found.append(diagnostic)
+
+    def error(
+        self,
+        code: str,
+        span: Span | None,
+        message: str,
+        label: str = "",
+        *,
+        labels: Iterable[Label] = (),
+        help: str | None = None,
+        fix: Iterable[Edit] = (),
+        details: Iterable[str] = (),
+        severity: Severity = "error",
+    ) -> None:
+        self.add(
+            Diagnostic(code, message, span, label, tuple(labels), help, tuple(fix), severity, details=tuple(details))
+        )
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.found if d.severity == "error"]
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(sorted(self.found, key=Diagnostic.place))
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+
+class CompileError(Exception):
+    """A program that doesn't check; `diagnostics` are all its findings, in the order of their places."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = list(diagnostics)
+        super().__init__("\n".join(f"{_where(d)}{d.severity}[{d.code}]: {d.message}" for d in self.diagnostics))
+
+
+def _where(diagnostic: Diagnostic) -> str:
+    if diagnostic.span is not None:
+        return f"{diagnostic.span}: "
+    return f"{diagnostic.file}: " if diagnostic.file else ""
