@@ -1,0 +1,226 @@
+"""Dimensions: sums of products of names, in one normal form, compared with three answers.
+
+A dimension is a polynomial with integer coefficients over *atoms*: names of run-time sizes (`n`, `t`), and quotients and
+remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0.
+`==` on dimensions is not defined: `compare` says `equal`, `different` or `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Literal, NoReturn, TypeAlias
+
+Answer = Literal["equal", "different", "unknown"]
+Monomial: TypeAlias = "tuple[Atom, ...]"
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A name, or an operation (`//`, `%`) whose arguments are normal forms in text order."""
+
+    text: str
+    operator: str = ""
+    arguments: tuple[Dim, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Atom) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __lt__(self, other: Atom) -> bool:
+        return self.text < other.text
+
+
+class Dim:
+    """One dimension; immutable. `Dim.of(3)`, `Dim.symbol("n")`, and `+ - * // %` over them."""
+
+    __slots__ = ("terms",)
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __init__(self, terms: Mapping[Monomial, int]) -> None:
+        kept = ((m, c) for m, c in terms.items() if c)
+        self.terms = tuple(sorted(kept, key=lambda term: (-len(term[0]), [a.text for a in term[0]])))
+
+    @staticmethod
+    def of(value: int | Dim) -> Dim:
+        return value if isinstance(value, Dim) else Dim({(): value})
+
+    @staticmethod
+    def symbol(name: str) -> Dim:
+        return Dim({(Atom(name),): 1})
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def constant(self) -> int | None:
+        """The number that it is, or `None` where it depends on a run-time size."""
+        if not self.terms:
+            return 0
+        return self.terms[0][1] if self.terms[0][0] == () else None
+
+    @property
+    def name(self) -> str | None:
+        """The name that it is, where it is nothing but a name."""
+        if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
+            atom = self.terms[0][0][0]
+            return None if atom.operator else atom.text
+        return None
+
+    def names(self) -> set[str]:
+        """The run-time sizes that it depends on."""
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                found |= set().union(*(a.names() for a in atom.arguments)) if atom.operator else {atom.text}
+        return found
+
+    # -- arithmetic ----------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Dim | int) -> Dim:
+        terms = dict(self.terms)
+        for monomial, coefficient in Dim.of(other).terms:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return Dim(terms)
+
+    def __neg__(self) -> Dim:
+        return Dim({m: -c for m, c in self.terms})
+
+    def __sub__(self, other: Dim | int) -> Dim:
+        return self + -Dim.of(other)
+
+    def __mul__(self, other: Dim | int) -> Dim:
+        terms: dict[Monomial, int] = {}
+        for m1, c1 in self.terms:
+            for m2, c2 in Dim.of(other).terms:
+                monomial = tuple(sorted(m1 + m2))
+                terms[monomial] = terms.get(monomial, 0) + c1 * c2
+        return Dim(terms)
+
+    def __radd__(self, other: int) -> Dim:
+        return self + other
+
+    def __rsub__(self, other: int) -> Dim:
+        return Dim.of(other) - self
+
+    def __rmul__(self, other: int) -> Dim:
+        return self * other
+
+    def __floordiv__(self, other: Dim | int) -> Dim:
+        """Rounded down; ZeroDivisionError for a divisor that is the number 0."""
+        return self._divided(Dim.of(other))[0]
+
+    def __mod__(self, other: Dim | int) -> Dim:
+        return self._divided(Dim.of(other))[1]
+
+    def __rfloordiv__(self, other: int) -> Dim:
+        return Dim.of(other) // self
+
+    def __rmod__(self, other: int) -> Dim:
+        return Dim.of(other) % self
+
+    def _divided(self, divisor: Dim) -> tuple[Dim, Dim]:
+        if divisor.constant == 0:
+            raise ZeroDivisionError("a dimension divided by zero")
+        whole, rest = Dim({}), Dim({})
+        for monomial, coefficient in self.terms:  # the terms that the divisor goes into come out, the others stay
+            quotient = _exact_quotient(monomial, coefficient, divisor)
+            if quotient is None:
+                rest += Dim({monomial: coefficient})
+            else:
+                whole += quotient
+        if rest.constant is not None and divisor.constant is not None:
+            return whole + rest.constant // divisor.constant, Dim.of(rest.constant % divisor.constant)
+        if rest.constant == 0:
+            return whole, rest
+        quotient_atom = Atom(f"{_grouped(rest)} // {_grouped(divisor)}", "//", (rest, divisor))
+        remainder_atom = Atom(f"{_grouped(rest)} % {_grouped(divisor)}", "%", (rest, divisor))
+        return whole + Dim({(quotient_atom,): 1}), Dim({(remainder_atom,): 1})
+
+    def substitute(self, values: Mapping[str, Dim]) -> Dim:
+        """With some names replaced."""
+        return self.fold(lambda name: values.get(name, Dim.symbol(name)))
+
+    def fold(self, of_name: Callable[[str], Dim]) -> Dim:
+        """The same arithmetic over what `of_name` gives for each name."""
+        total = Dim({})
+        for monomial, coefficient in self.terms:
+            product = Dim.of(coefficient)
+            for atom in monomial:
+                if atom.operator:
+                    a, b = (argument.fold(of_name) for argument in atom.arguments)
+                    product *= a // b if atom.operator == "//" else a % b
+                else:
+                    product *= of_name(atom.text)
+            total += product
+        return total
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """The number for given run-time sizes; KeyError for a name without one."""
+        value = self.fold(lambda name: Dim.of(sizes[name])).constant
+        assert value is not None
+        return value
+
+    # -- text ----------------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            factors = [_grouped_atom(a) for a in monomial]
+            size = abs(coefficient)
+            body = " * ".join(([str(size)] if size != 1 or not factors else []) + factors)
+            sign = "-" if coefficient < 0 else "+"
+            text += f" {sign} {body}" if text else ("-" if coefficient < 0 else "") + body
+        return text or "0"
+
+    def __repr__(self) -> str:
+        return f"Dim({self})"
+
+    def __eq__(self, other: object) -> NoReturn:  # type: ignore[override]  # the question has three answers
+        raise TypeError("`==` is not defined for dimensions; use `compare`, which has three answers")
+
+    __hash__ = None  # type: ignore[assignment]  # what has no `==` has no hash
+
+
+def _exact_quotient(monomial: Monomial, coefficient: int, divisor: Dim) -> Dim | None:
+    if len(divisor.terms) != 1:
+        return None
+    factors, number = divisor.terms[0]
+    left = list(monomial)
+    for atom in factors:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return Dim({tuple(left): coefficient // number}) if coefficient % number == 0 else None
+
+
+def _grouped(dim: Dim) -> str:
+    return str(dim) if dim.constant is not None or dim.name else f"({dim})"
+
+
+def _grouped_atom(atom: Atom) -> str:
+    return f"({atom.text})" if atom.operator else atom.text
+
+
+def compare(a: Dim | int, b: Dim | int) -> Answer:
+    """Are two dimensions the same number, for all run-time sizes, for none, or does it depend?"""
+    difference = Dim.of(a) - Dim.of(b)
+    if not difference.terms:
+        return "equal"
+    constant = sum(c for m, c in difference.terms if m == ())
+    variable = [c for m, c in difference.terms if m != ()]
+    if constant and (all(c > 0 for c in variable) if constant > 0 else all(c < 0 for c in variable)):
+        return "different"  # every name is at least 0, so the difference can't vanish
+    return "unknown"
+
+
+def same(a: Dim | int, b: Dim | int) -> bool:
+    """Certainly equal."""
+    return compare(a, b) == "equal"
+
+
+def product(dims: Iterator[Dim] | tuple[Dim, ...] | list[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    return reduce(lambda a, b: a * b, dims, Dim.of(1))

@@ -1,0 +1,275 @@
+"""The program as a graph: values, nodes, slots, stored tensors, modules.
+
+A `Program` holds its models' graphs side by side with what they store. A node is an operation of `wsdl.ops` by name, or one
+of four that hold the structure:
+
+- `parameter` {slot}: reads a slot; after `share` {stored}: reads the tensor that is stored for it, through `view`;
+- `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan);
+- `loop` {count}: a body a fixed number of times (ONNX Loop);
+- `assume` {left, right}: its operand, after checking at run time that two dimensions are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.types import BYTES, TensorType
+from wsdl.ir.views import View
+from wsdl.span import Span
+
+Attribute: TypeAlias = "None | bool | int | float | str | Dim | list[Attribute]"
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor: an input of a graph or a result of a node. `name` is the name in the source, where it has one."""
+
+    type: TensorType
+    name: str = ""
+
+
+@dataclass(eq=False)
+class Node:
+    """One operation.
+
+    `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left out.
+    `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says in which
+    repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
+    """
+
+    op: str
+    operands: list[Operand]
+    attributes: dict[str, Attribute]
+    results: list[Value]
+    path: str = ""
+    span: Span | None = None
+    steps: tuple[Repetition, ...] = ()
+    body: Graph | None = None
+    view: View | None = None
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The values that it reads itself, without those that its body captures."""
+        flat: list[Value] = []
+        for operand in self.operands:
+            if isinstance(operand, Value):
+                flat.append(operand)
+            elif operand is not None:
+                flat += operand
+        return flat
+
+    @property
+    def result(self) -> Value:
+        return self.results[0]
+
+
+Operand: TypeAlias = "Value | list[Value] | None"
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """Step `index` of the `count` steps of one `for`; `loop` numbers the `for`s of a program as they were run."""
+
+    loop: int
+    index: int
+    count: int
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes in an order in which they can run. A body may also read (*capture*) values of the graphs around it.
+
+    The body of a `scan` has as inputs the carried values, then one step of each sequence, and as outputs the carried
+    values for the next step, then what it emits; that of a `loop` has the carried values on both sides.
+    """
+
+    inputs: list[Value] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Node]:
+        """All nodes, those of bodies behind the node that holds them."""
+        for node in self.nodes:
+            yield node
+            if node.body is not None:
+                yield from node.body.walk()
+
+    def captured(self) -> list[Value]:
+        """The values of graphs around it that it reads, each once, in the order of use."""
+        own = {id(v) for v in self.inputs}
+        found: dict[int, Value] = {}
+        for node in self.nodes:
+            for value in [*node.inputs, *(node.body.captured() if node.body else ())]:
+                if id(value) not in own:
+                    found.setdefault(id(value), value)
+            own |= {id(v) for v in node.results}
+        for value in self.outputs:
+            if id(value) not in own:
+                found.setdefault(id(value), value)
+        return list(found.values())
+
+
+# -- what is stored ----------------------------------------------------------------------------------------------------
+
+Kind = Literal["param", "state"]
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """How initial values are drawn: `kaiming_uniform`, `normal(0.02)`, `zeros`; `explicit` where the user's own file
+    says so, not the standard library."""
+
+    name: str
+    arguments: tuple[float, ...] = ()
+    explicit: bool = False
+
+    def __str__(self) -> str:
+        return self.name + (f"({', '.join(map(str, self.arguments))})" if self.arguments else "")
+
+
+@dataclass(eq=False)
+class Slot:
+    """A parameter or state as a layer owns it; its path is its identity. What it reads is decided by `share`."""
+
+    path: str
+    type: TensorType
+    kind: Kind
+    initializer: Initializer
+    span: Span  # of its declaration in the block
+    layer_span: Span  # of the layer that it belongs to, where the user made it
+    frozen: bool = False
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        sizes = self.type.sizes
+        assert sizes is not None, f"{self.path} has a run-time shape"
+        return sizes
+
+    @property
+    def file_path(self) -> str:
+        """The path as written into files: `blocks[3].up` is `blocks.3.up`."""
+        return file_path(self.path)
+
+
+def file_path(path: str) -> str:
+    return path.replace("[", ".").replace("]", "")
+
+
+@dataclass(eq=False)
+class Stored:
+    """A tensor that exists once, and the slots that read it, each through a view; `name` is as written into files."""
+
+    name: str
+    root: Slot
+    slots: list[tuple[Slot, View]]
+    group: str = ""  # the name of the share group, where it has one
+    derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
+
+    @property
+    def type(self) -> TensorType:
+        return self.root.type
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.root.sizes
+
+    @property
+    def elements(self) -> int:
+        elements = self.type.elements.constant
+        assert elements is not None
+        return elements
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * BYTES[self.type.dtype]
+
+    @property
+    def frozen(self) -> bool:
+        return self.root.frozen
+
+    @property
+    def trainable(self) -> bool:
+        return self.root.kind == "param" and not self.frozen
+
+
+@dataclass(eq=False)
+class Module:
+    """A layer in the tree of layers: what has a path and owns slots. `kind` is its block's name."""
+
+    path: str
+    kind: str
+    span: Span
+    children: dict[str, Module | list[Module]] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+    uses: list[Span] = field(default_factory=list)  # the places where it is applied
+
+    def modules(self) -> Iterator[Module]:
+        """Itself and all layers below it, in the order of their declaration."""
+        yield self
+        for child in self.children.values():
+            for module in child if isinstance(child, list) else [child]:
+                yield from module.modules()
+
+    def all_slots(self) -> Iterator[Slot]:
+        """Its slots and those of all layers below it."""
+        for module in self.modules():
+            yield from module.slots.values()
+
+
+@dataclass(eq=False)
+class Model:
+    """One entry point: a graph with named inputs and outputs, and the tree of its layers."""
+
+    name: str
+    graph: Graph
+    module: Module
+    doc: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A name that was bound to a tensor, for `check --shapes`."""
+
+    path: str
+    name: str
+    type: TensorType
+    span: Span
+
+
+@dataclass(eq=False)
+class Program:
+    """All that a file says, after elaboration; the passes refine it in place.
+
+    Before `share` every slot is on its own and `stored` is empty; `groups` are the requests in the order of the file.
+    """
+
+    models: dict[str, Model] = field(default_factory=dict)
+    layers: dict[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
+    stored: dict[str, Stored] = field(default_factory=dict)
+    bindings: list[Binding] = field(default_factory=list)
+
+    def roots(self) -> Iterator[Module]:
+        yield from self.layers.values()
+        for model in self.models.values():
+            yield model.module
+
+    def slots(self) -> Iterator[Slot]:
+        """Every slot of the program, in the order of declaration."""
+        for root in self.roots():
+            yield from root.all_slots()
+
+    def stored_of(self, slot_path: str) -> tuple[Stored, View]:
+        """The tensor that a slot reads, and how."""
+        return self._homes[slot_path]
+
+    def settle(self, stored: list[Stored]) -> None:
+        """Set what is stored; the views of each stored tensor's slots say how each slot reads it."""
+        self.stored = {s.name: s for s in stored}
+        self._homes = {slot.path: (s, view) for s in stored for slot, view in s.slots}
+
+    def __post_init__(self) -> None:
+        self._homes: dict[str, tuple[Stored, View]] = {}

@@ -1,0 +1,79 @@
+"""Types of tensors: a dtype and a shape of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from wsdl.ir.dims import Dim, product, same
+
+DType = Literal["f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "bool"]
+DTYPES: tuple[DType, ...] = get_args(DType)
+FLOATS: frozenset[DType] = frozenset(("f16", "bf16", "f32", "f64"))
+INTEGERS: frozenset[DType] = frozenset(("i8", "i16", "i32", "i64", "u8"))
+BYTES: dict[DType, int] = {
+    "f16": 2, "bf16": 2, "f32": 4, "f64": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "u8": 1, "bool": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class TensorType:
+    """`f32[n, t, 128]`. Compare with `same_type`, print with `str`."""
+
+    dtype: DType
+    shape: tuple[Dim, ...]
+
+    @staticmethod
+    def of(dtype: DType, shape: Iterable[Dim | int] = ()) -> TensorType:
+        return TensorType(dtype, tuple(Dim.of(d) for d in shape))
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def elements(self) -> Dim:
+        return product(self.shape)
+
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """The shape as numbers, or `None` where a dimension is known at run time only."""
+        sizes = tuple(d.constant for d in self.shape)
+        return tuple(s for s in sizes if s is not None) if None not in sizes else None
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    @property
+    def is_integer(self) -> bool:
+        return self.dtype in INTEGERS
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        return TensorType(dtype, self.shape)
+
+    def with_shape(self, shape: Iterable[Dim | int]) -> TensorType:
+        return TensorType.of(self.dtype, shape)
+
+    def with_dim(self, axis: int, dim: Dim | int) -> TensorType:
+        """With the size along one axis (0 <= axis < rank) replaced."""
+        return self.with_shape((*self.shape[:axis], dim, *self.shape[axis + 1 :]))
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{shape_text(self.shape)}"
+
+
+def shape_text(shape: Sequence[Dim | int]) -> str:
+    """`[n, 28, 28]`."""
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def same_shape(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
+    """Certainly the same shape."""
+    return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+
+
+def same_type(a: TensorType, b: TensorType) -> bool:
+    """The same dtype and certainly the same shape."""
+    return a.dtype == b.dtype and same_shape(a.shape, b.shape)

@@ -1,0 +1,293 @@
+"""Views: how a slot reads the tensor that is stored for it.
+
+A view is a chain of `permute`, `reshape`, `flip` and slices of a stored tensor of known shape. Two chains may mean the
+same; what decides is the *layout*: where in the stored tensor each element lies, as an offset and a row-major list of
+*digits* (size, stride), neighbours merged. So equality of views is exact, and needs no arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, Literal, TypeAlias
+
+Digit: TypeAlias = tuple[int, int]  # size, stride in elements of the stored tensor
+
+
+class ViewError(Exception):
+    """A step that doesn't fit the shape, or that no view can express."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """`permute` (axes), `reshape` (shape), `flip` (axes) or `slice` (start, stop, step for each axis, flat)."""
+
+    kind: Literal["permute", "reshape", "flip", "slice"]
+    numbers: tuple[int, ...]
+
+    def shape_after(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.kind == "permute":
+            return tuple(shape[a] for a in self.numbers)
+        if self.kind == "reshape":
+            return self.numbers
+        if self.kind == "slice":
+            return tuple(len(range(a, b, s)) for a, b, s in self.slices)
+        return shape
+
+    @property
+    def slices(self) -> list[tuple[int, int, int]]:
+        n = self.numbers
+        return [(n[i], n[i + 1], n[i + 2]) for i in range(0, len(n), 3)]
+
+
+@dataclass(frozen=True)
+class View:
+    """A chain of steps over a stored tensor of shape `source`. `View.identity(shape)` is the start of each."""
+
+    source: tuple[int, ...]
+    steps: tuple[Step, ...] = ()
+
+    @staticmethod
+    def identity(shape: Sequence[int]) -> View:
+        return View(tuple(shape))
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        shape = self.source
+        for step in self.steps:
+            shape = step.shape_after(shape)
+        return shape
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def permute(self, axes: Sequence[int]) -> View:
+        axes = [self._axis(a) for a in axes]
+        if sorted(axes) != list(range(len(self.shape))):
+            raise ViewError(f"permute{tuple(axes)} doesn't name each of the {len(self.shape)} axes once")
+        return self._then(Step("permute", tuple(axes)))
+
+    @property
+    def transposed(self) -> View:
+        if len(self.shape) != 2:
+            raise ViewError(f"`.T` needs two axes, and {list(self.shape)} has {len(self.shape)}")
+        return self.permute((1, 0))
+
+    def reshape(self, shape: Sequence[int]) -> View:
+        """One of the sizes may be -1."""
+        shape = list(shape)
+        size = prod(self.shape)
+        if shape.count(-1) == 1:
+            known = -prod(shape)
+            shape[shape.index(-1)] = size // known if known else 0
+        if prod(shape) != size or any(d < 0 for d in shape):
+            raise ViewError(f"{list(self.shape)} has {size} elements, which don't fill {shape}")
+        return self._then(Step("reshape", tuple(shape)))
+
+    def flip(self, axes: Sequence[int]) -> View:
+        return self._then(Step("flip", tuple(sorted({self._axis(a) for a in axes}))))
+
+    def slice(self, slices: Sequence[tuple[int | None, int | None, int | None]]) -> View:
+        """Python's slices, one for each of the first axes."""
+        if len(slices) > len(self.shape):
+            raise ViewError(f"{len(slices)} slices, but {list(self.shape)} has {len(self.shape)} axes")
+        numbers: list[int] = []
+        for size, given in zip(self.shape, [*slices, *[(None, None, None)] * len(self.shape)], strict=False):
+            for bound in given[:2]:
+                if bound is not None and not -size <= bound <= size:
+                    raise ViewError(f"the slice goes to {bound}, but the axis has {size} elements")
+            start, stop, step = slice(*given).indices(size)
+            if step < 1:
+                raise ViewError("the step of a slice must be positive; use `.flip(axis)` to reverse")
+            numbers += (start, stop, step)
+        return self._then(Step("slice", tuple(numbers)))
+
+    def then(self, other: View) -> View:
+        """This view, and `other` on top of it (whose source has this shape)."""
+        assert other.source == self.shape
+        return View(self.source, self.steps + other.steps)._simplified()
+
+    def inverse(self) -> View | None:
+        """From the view back to the stored tensor; `None` where the view leaves elements out."""
+        steps: list[Step] = []
+        shape = self.source
+        for step in self.steps:
+            after = step.shape_after(shape)
+            if step.kind == "permute":
+                steps.append(Step("permute", tuple(step.numbers.index(i) for i in range(len(shape)))))
+            elif step.kind == "reshape":
+                steps.append(Step("reshape", shape))
+            elif step.kind == "flip":
+                steps.append(step)
+            elif after != shape:
+                return None
+            shape = after
+        return View(self.shape, tuple(reversed(steps)))._simplified()
+
+    # -- meaning -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def layout(self) -> tuple[tuple[int, ...], int, tuple[Digit, ...]]:
+        """Shape, offset and merged digits: equal for two views exactly when they read the same."""
+        offset, axes = 0, _contiguous(self.source)
+        shape = self.source
+        for step in self.steps:
+            after = step.shape_after(shape)
+            if step.kind == "permute":
+                axes = [axes[a] for a in step.numbers]
+            elif step.kind == "reshape":
+                axes = _regrouped([d for axis in axes for d in axis], after)
+            elif step.kind == "flip":
+                for a in step.numbers:
+                    offset += sum((size - 1) * stride for size, stride in axes[a])
+                    axes[a] = [(size, -stride) for size, stride in axes[a]]
+            else:
+                for a, (start, stop, by) in enumerate(step.slices):
+                    if (start, stop, by) == (0, shape[a], 1):
+                        continue
+                    digits = _merged(axes[a])
+                    if len(digits) > 1:
+                        raise ViewError("a slice across an axis that a reshape made of several is no view")
+                    stride = digits[0][1] if digits else 0
+                    offset += start * stride
+                    axes[a] = [(len(range(start, stop, by)), by * stride)]
+            shape = after
+        return shape, offset, tuple(_merged([d for axis in axes for d in axis]))
+
+    def reads_like(self, other: View) -> bool:
+        """Do both read the same elements in the same places?"""
+        return self.source == other.source and self.layout == other.layout
+
+    @property
+    def is_identity(self) -> bool:
+        return self.reads_like(View(self.source))
+
+    @property
+    def is_transpose(self) -> bool:
+        """Nothing but `.T` of a matrix."""
+        return len(self.source) == 2 and self.reads_like(View(self.source).transposed)
+
+    def of(self, array: Any) -> Any:
+        """The view of a NumPy array."""
+        for step in self.steps:
+            if step.kind == "permute":
+                array = array.transpose(step.numbers)
+            elif step.kind == "reshape":
+                array = array.reshape(step.numbers)
+            elif step.kind == "flip":
+                array = array[tuple(slice(None, None, -1 if a in step.numbers else 1) for a in range(array.ndim))]
+            else:
+                array = array[tuple(slice(*s) for s in step.slices)]
+        return array
+
+    def __str__(self) -> str:
+        """As written in a share group: `.T`, `[0:64, :]`, nothing for the tensor itself."""
+        text, shape = "", self.source
+        for step in self.steps:
+            if step.kind == "permute" and step.numbers == (1, 0):
+                text += ".T"
+            elif step.kind == "slice":
+                text += f"[{', '.join(_slice_text(s, size) for s, size in zip(step.slices, shape, strict=True))}]"
+            else:
+                text += f".{step.kind}({', '.join(map(str, step.numbers))})"
+            shape = step.shape_after(shape)
+        return text
+
+    def _axis(self, axis: int) -> int:
+        if not -len(self.shape) <= axis < len(self.shape):
+            raise ViewError(f"axis {axis} doesn't exist: {list(self.shape)} has {len(self.shape)} axes")
+        return axis % len(self.shape)
+
+    def _then(self, step: Step) -> View:
+        view = View(self.source, (*self.steps, step))._simplified()
+        _ = view.layout  # a chain that no view can express is refused where it is made
+        return view
+
+    def _simplified(self) -> View:
+        """The same view in fewer steps: neighbours of a kind joined, steps that do nothing left out."""
+        steps: list[Step] = []
+        shape = self.source
+        for step in self.steps:
+            before, shape = shape, step.shape_after(shape)
+            if steps and steps[-1].kind == step.kind:
+                last = steps.pop()
+                before = View(self.source, tuple(steps)).shape
+                step = _joined(last, step)
+            if not _does_nothing(step, before):
+                steps.append(step)
+        simple = View(self.source, tuple(steps))
+        for shorter in (View(self.source), View(self.source, (Step("reshape", simple.shape),))):
+            if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
+                return shorter
+        return simple if len(steps) == len(self.steps) else simple._simplified()
+
+
+def _contiguous(shape: Sequence[int]) -> list[list[Digit]]:
+    return [[(size, prod(shape[i + 1 :]))] for i, size in enumerate(shape)]
+
+
+def _merged(digits: Sequence[Digit]) -> list[Digit]:
+    merged: list[Digit] = []
+    for size, stride in digits:
+        if size == 1:
+            continue
+        if merged and merged[-1][1] == size * stride:
+            merged[-1] = (merged[-1][0] * size, stride)
+        else:
+            merged.append((size, stride))
+    return merged
+
+
+def _regrouped(digits: Sequence[Digit], shape: Sequence[int]) -> list[list[Digit]]:
+    """The same digits in row-major order, grouped into the axes of another shape."""
+    left = _merged(digits)
+    if 0 in shape:
+        return [[(size, 0)] for size in shape]
+    axes: list[list[Digit]] = []
+    for wanted in reversed(shape):
+        axis: list[Digit] = []
+        while wanted > 1:
+            size, stride = left.pop()
+            if wanted % size == 0:
+                axis.insert(0, (size, stride))
+                wanted //= size
+            elif size % wanted == 0:
+                axis.insert(0, (wanted, stride))
+                left.append((size // wanted, stride * wanted))
+                wanted = 1
+            else:
+                raise ViewError(f"this reshape to {list(shape)} cuts across the axes of a view, so it is no view")
+        axes.insert(0, axis)
+    return axes
+
+
+def _joined(first: Step, second: Step) -> Step:
+    if first.kind == "permute":
+        return Step("permute", tuple(first.numbers[a] for a in second.numbers))
+    if first.kind == "flip":
+        return Step("flip", tuple(sorted(set(first.numbers) ^ set(second.numbers))))
+    if first.kind == "slice":
+        numbers: list[int] = []
+        for (a, _, s), (b, c, r) in zip(first.slices, second.slices, strict=True):
+            count = len(range(b, c, r))
+            numbers += (a + b * s, a + b * s + max(0, (count - 1) * r * s + 1) if count else a + b * s, s * r)
+        return Step("slice", tuple(numbers))
+    return second
+
+
+def _does_nothing(step: Step, shape: tuple[int, ...]) -> bool:
+    if step.kind == "permute":
+        return step.numbers == tuple(range(len(shape)))
+    if step.kind == "reshape":
+        return step.numbers == shape
+    if step.kind == "slice":
+        return all((a, s) == (0, 1) and b >= size for (a, b, s), size in zip(step.slices, shape, strict=True))
+    return not step.numbers
+
+
+def _slice_text(bounds: tuple[int, int, int], size: int) -> str:
+    start, stop, step = bounds
+    if (start, stop, step) == (0, size, 1):
+        return ":"
+    return f"{start}:{stop}" + (f":{step}" if step != 1 else "")

@@ -1,0 +1,190 @@
+"""How an operation is defined: signature, shape rule, NumPy reference and ONNX lowering, side by side.
+
+    @operation
+    def relu(x: TensorType) -> TensorType:
+        "`max(x, 0)`, element by element. ONNX Relu."
+        return floating(x)
+
+    @relu.reference
+    def _(np: NumPy, x: Array) -> Array:
+        return np.maximum(x, 0)
+
+    @relu.lowering
+    def _(e: Emitter, x: Ref) -> Ref:
+        return e.node("Relu", x)
+
+The decorated function is the signature and the shape rule: parameters annotated `TensorType` are operands, `list[TensorType]`
+a list of operands, all others attributes that are known when compiling (`int`, `float`, `bool`, `str`, `Dim`,
+`list[int]`, `list[Dim]`, alternatives with `|`, `None` for "may be left out"). It returns the type of the result (a
+tuple for several) or raises `OpError`. `reference` and `lowering` get the same parameters behind `np` or the emitter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.types import DType, TensorType
+from wsdl.ir.views import View
+
+NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
+Array: TypeAlias = Any  # numpy.ndarray
+Attribute: TypeAlias = "None | bool | int | float | str | Dim | list[Attribute]"
+
+
+class OpError(Exception):
+    """A use of an operation that doesn't fit. `argument` names the parameter at fault, `help` says what to do."""
+
+    def __init__(self, message: str, *, argument: str | None = None, help: str | None = None, code: str = "E0401"):
+        super().__init__(message)
+        self.message, self.argument, self.help, self.code = message, argument, help, code
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor of the ONNX graph under construction: its name, and its type where the IR knows it."""
+
+    name: str
+    known_type: TensorType | None = None
+
+    @property
+    def type(self) -> TensorType:
+        assert self.known_type is not None, f"{self.name} is an intermediate tensor"
+        return self.known_type
+
+
+class Emitter(Protocol):
+    """What a lowering may do. All tensors are `Ref`s; attributes are Python numbers, strings and lists of them."""
+
+    @property
+    def results(self) -> list[TensorType]:
+        """The types of the results of the operation being lowered."""
+
+    @property
+    def opset(self) -> int: ...
+
+    def node(self, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
+        """Append an ONNX node with one output."""
+
+    def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, **attributes: Any) -> list[Ref]:
+        """Append an ONNX node with several outputs."""
+
+    def constant(self, value: Any, dtype: DType) -> Ref:
+        """A small constant: a number or nested lists of numbers; equal ones are one initializer."""
+
+    def dims(self, dims: Sequence[Dim]) -> Ref:
+        """A shape as an `i64[rank]` tensor, computed at run time where it must be."""
+
+    def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
+        """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
+
+    def parameter(self, x: Ref) -> tuple[Ref, View] | None:
+        """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute
+        (`Gemm.transB`). Using `x` itself materialises the view at run time."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an operation. `kind` is `operand`, `operands` (a list of tensors) or `attribute`."""
+
+    name: str
+    kind: str
+    annotation: str
+    default: Any = inspect.Parameter.empty
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+class Operation:
+    """One operation of the language; made by `@operation`."""
+
+    def __init__(self, infer: Callable[..., Any]) -> None:
+        self.name = infer.__name__.rstrip("_")
+        self.infer = infer
+        self.doc = inspect.getdoc(infer) or ""
+        self.parameters = tuple(_parameter(p) for p in inspect.signature(infer).parameters.values())
+        self._reference: Callable[..., Any] | None = None
+        self._lowering: Callable[..., Any] | None = None
+
+    def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same on NumPy arrays: what tests compare with, and what computes constants."""
+        self._reference = function
+        return function
+
+    def lowering(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same as ONNX nodes."""
+        self._lowering = function
+        return function
+
+    def result_types(self, **arguments: Any) -> tuple[TensorType, ...]:
+        """The types of the results; `OpError` where the arguments don't fit."""
+        result = self.infer(**arguments)
+        return result if isinstance(result, tuple) else (result,)
+
+    def evaluate(self, np: NumPy, **arguments: Any) -> tuple[Array, ...]:
+        """The results on arrays."""
+        assert self._reference is not None
+        result = self._reference(np, **arguments)
+        return result if isinstance(result, tuple) else (result,)
+
+    def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
+        """Append the ONNX nodes; the results."""
+        assert self._lowering is not None
+        result = self._lowering(emitter, **arguments)
+        return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def operation(infer: Callable[..., Any]) -> Operation:
+    """Declare an operation by its shape rule."""
+    made = Operation(infer)
+    OPERATIONS[made.name] = made
+    return made
+
+
+def _parameter(p: inspect.Parameter) -> Parameter:
+    annotation = str(p.annotation)
+    kind = {"TensorType": "operand", "TensorType | None": "operand", "list[TensorType]": "operands"}.get(annotation)
+    return Parameter(p.name, kind or "attribute", annotation, p.default)
+
+
+# -- what cannot be decided when compiling -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Assumption:
+    """Two dimensions that have to be equal, where only the run time can tell."""
+
+    left: Dim
+    right: Dim
+    what: str
+
+
+_assumptions: list[list[Assumption]] = []
+
+
+@contextmanager
+def collecting_assumptions() -> Iterator[list[Assumption]]:
+    """Gathers what the shape rules inside had to assume; the caller has it checked at run time."""
+    _assumptions.append([])
+    try:
+        yield _assumptions[-1]
+    finally:
+        _assumptions.pop()
+
+
+def require_equal(left: Dim, right: Dim, what: str, *, argument: str | None = None, help: str | None = None) -> None:
+    """Two dimensions must be equal: an `OpError` if they differ, an assumption if that is unknown."""
+    answer = compare(left, right)
+    if answer == "different":
+        raise OpError(f"{what}: {left} and {right}", argument=argument, help=help)
+    if answer == "unknown" and _assumptions:
+        _assumptions[-1].append(Assumption(left, right, what))
