@@ -294,8 +294,11 @@ class Configuration(Node):
 
 @dataclass(frozen=True)
 class Input(Node):
+    """`x: f32[n, d]`; one with a default (`mask: bool[n, t] = none`) may be left out."""
+
     name: Name
     type: Type
+    default: Expression | None = None
 
 
 @dataclass(frozen=True)
