@@ -1,0 +1,81 @@
+"""The parser that Lark makes of `grammar/wsdl.lark`.
+
+Computing its tables takes longer than checking a small file, so they are kept between runs: as JSON, not as Lark's own
+pickle, so that whoever can write to the cache still can't make us run anything. No cache, or a damaged one, only costs
+time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import lark
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
+
+INSTALLED = Path(__file__).parents[1] / "_grammar" / "wsdl.lark"
+CHECKOUT = Path(__file__).parents[2] / "grammar" / "wsdl.lark"
+STARTS = ["declaration", "statements"]
+
+
+def grammar_path() -> Path:
+    """The grammar file, in an installed wheel or in a checkout."""
+    return INSTALLED if INSTALLED.exists() else CHECKOUT
+
+
+def make_parser(builder: object) -> lark.Lark:
+    """A parser that calls the methods of `builder`, named as the rules are."""
+    grammar = grammar_path().read_text(encoding="utf-8")
+    cache = _cache_file(grammar)
+    if cache is not None:
+        try:
+            tables = json.loads(cache.read_text(encoding="utf-8"), object_hook=_integer_keys)
+            return lark.Lark._load_from_dict(tables["data"], tables["memo"], transformer=builder)
+        except Exception:  # absent, cut short, or written by something else: compute the tables anew
+            pass
+    parser = lark.Lark(grammar, parser="lalr", start=STARTS, keep_all_tokens=True, transformer=builder)
+    if cache is not None:
+        _keep(parser, cache)
+    return parser
+
+
+def _cache_file(grammar: str) -> Path | None:
+    """Where the tables of this grammar are kept, for this version of Lark and of Python."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not base or not os.path.isabs(base):
+        return None
+    key = hashlib.sha256(repr((grammar, lark.__version__, sys.version_info[:2])).encode()).hexdigest()
+    return Path(base) / "wsdl" / f"grammar-{key[:16]}.json"
+
+
+def _keep(parser: lark.Lark, cache: Path) -> None:
+    """Write the tables so that a reader sees all of them or none."""
+    data, memo = parser.memo_serialize([TerminalDef, Rule])
+    data["options"] = {k: v for k, v in data["options"].items() if k in ("parser", "lexer", "start", "keep_all_tokens")}
+    temporary = None
+    try:
+        cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=cache.parent, prefix=".grammar-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"data": data, "memo": memo}, file)
+        os.replace(temporary, cache)
+    except (OSError, TypeError, ValueError):  # no home, no room, a Lark whose tables are not plain data
+        if temporary is not None:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+
+
+def _integer_keys(table: dict[str, Any]) -> dict[int | str, Any]:
+    """JSON turns the numbers of states and symbols into strings; turn them back."""
+    return {int(key) if key.isdigit() else key: value for key, value in table.items()}

@@ -1,0 +1,330 @@
+"""What is settled before the grammar reads a text: comments, line breaks, brackets.
+
+The result is a text of the same length, so that places stay places: comments and line breaks that end nothing are
+spaces. It is cut into chunks, one for each declaration, so that a mistake in one doesn't hide those in the others.
+Inside a chunk the separators (line breaks that end a statement, braces around statements) say how much has to be left
+out when a statement is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.span import Source, Span
+from wsdl.syntax import mistakes
+from wsdl.syntax.tree import Comment
+
+MAX_DEPTH = 100  # levels of brackets; what comes after this recurses
+
+_TOKEN = re.compile(
+    r"""
+      (?P<newline>\n)
+    | (?P<comment>\#[^\r\n]*)
+    | (?P<docstring>\"{3}[\s\S]*?(?:\"{3}|\Z))
+    | (?P<string>"(?:\\.|[^"\\\r\n])*"?)
+    | (?P<quoted>'(?:\\.|[^'\\\r\n])*')
+    | (?P<foreign>/\*[\s\S]*?(?:\*/|\Z)|^[ \t]*//[^\r\n]*)
+    | (?P<placeholder>\.\{[^\W\d]\w*\})
+    | (?P<bracket>[()\[\]{}])
+    | (?P<semicolon>;[ \t]*)
+    | (?P<word>[^\W\d]\w*)
+    | (?P<other>\d[\w]*|/|\.+|[^\s\w"'\#()\[\]{};/.]+|['])
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+# A line that begins like this begins a statement, whatever is open before it.
+_STATEMENT = re.compile(
+    r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
+    r"|(?:layer|state|limit)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model)\s+[^\W\d]\w*\s*\(|(?:from|load)\s*\""
+)
+_DECLARATION = re.compile(r"(?:block|model)\s+[^\W\d]\w*\s*\(")
+_ASSIGNMENT = re.compile(r"[^\W\d]\w*\s*=(?!=)")
+
+
+@dataclass
+class Chunk:
+    """The text of one declaration, as offsets in the source."""
+
+    start: int
+    end: int = 0
+    missing: str = ""  # braces that the author forgot at the end
+    separators: list[int] = field(default_factory=list)
+    pairs: dict[int, int] = field(default_factory=dict)  # opening brace -> closing brace
+    faults: list[int] = field(default_factory=list)  # places of statements already known to be wrong
+    hopeless: bool = False  # not to be parsed at all
+    tokens: int = 0  # in the longest statement
+
+    def statement_at(self, offset: int) -> tuple[int, int]:
+        """The statement, or the head of one, around an offset: from behind a separator up to the next one."""
+        place = bisect_left(self.separators, offset)
+        start = self.separators[place - 1] + 1 if place else self.start
+        return start, self.separators[place] if place < len(self.separators) else self.end
+
+
+@dataclass
+class Layout:
+    text: str
+    comments: tuple[Comment, ...]
+    chunks: list[Chunk]
+
+
+@dataclass
+class _Bracket:
+    sign: str
+    start: int
+    indent: int  # of the line it stands in
+    group: bool  # the braces of `share`, which hold no statements
+
+    @property
+    def closes_lines(self) -> bool:
+        """Whether no statement can begin inside."""
+        return self.group or self.sign != "{"
+
+
+def read(source: Source, problems: Problems) -> Layout:
+    """Lay out a text; brackets that don't match and characters of other languages are reported here."""
+    reader = _Reader(source, problems)
+    reader.run()
+    return reader.layout()
+
+
+class _Reader:
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self.source = source
+        self.text = source.text
+        self.problems = problems
+        self.comments: list[Comment] = []
+        self.replaced: list[tuple[int, int, str]] = []
+        self.chunks: list[Chunk] = []
+        self.chunk: Chunk | None = None
+        self.stack: list[_Bracket] = []
+        self.newlines: list[int] = []  # since the last token
+        self.line_start = 0
+        self.indent = 0
+        self.previous = ""  # the last token
+        self.first = ""  # the first word of the statement
+        self.tokens = 0
+        self.suspects: list[_Bracket] = []
+
+    def run(self) -> None:
+        if self.text.startswith("\ufeff"):
+            self._blank(0, 1)
+        for match in _TOKEN.finditer(self.text):
+            kind, start, end = match.lastgroup, match.start(), match.end()
+            if kind == "newline":
+                self.newlines.append(start)
+                self.line_start = end
+            elif kind == "comment":
+                self.comments.append(Comment(Span(self.source, start, end), match[0].rstrip()))
+                self._blank(start, end)
+            elif kind == "foreign":
+                mistakes.FOREIGN_COMMENT.report(self.problems, self._span(end - len(match[0].lstrip()), end))
+                self._blank(start, end)
+            elif kind == "docstring":
+                mistakes.DOCSTRING.report(self.problems, self._span(start, end))
+                self._blank(start, end)
+            elif kind == "semicolon":
+                self._semicolon(start, end)
+            else:
+                self._token(kind or "", match[0], start, end)
+        self._settle_newlines("", len(self.text))
+        self._end_of_text()
+
+    def layout(self) -> Layout:
+        pieces, done = [], 0
+        for start, end, text in sorted(self.replaced):
+            pieces += [self.text[done:start], text]
+            done = end
+        pieces.append(self.text[done:])
+        return Layout("".join(pieces), tuple(self.comments), self.chunks)
+
+    # -- one token -----------------------------------------------------------------------------------------------------
+
+    def _token(self, kind: str, text: str, start: int, end: int) -> None:
+        if self.newlines or not self.previous:
+            self.indent = len(self.text[self.line_start : start].expandtabs(4))
+        if self.newlines:
+            self._settle_newlines(text, start)
+        if self.chunk is None:
+            self.chunk = Chunk(start)
+            self.chunks.append(self.chunk)
+        if kind == "bracket":
+            self._bracket(text, start)
+        elif kind == "string" and (len(text) == 1 or not text.endswith('"') or text.endswith('\\"') and _open(text)):
+            mistakes.OPEN_STRING.report(self.problems, self._span(start, end))
+            self.chunk.faults.append(start)
+        elif kind == "quoted":
+            self._single_quotes(start, end)
+        if not self.first:
+            self.first = text
+        self.previous = text
+        self.tokens += 1
+        self.chunk.end = end
+        self.chunk.tokens = max(self.chunk.tokens, self.tokens)
+
+    def _settle_newlines(self, text: str, start: int) -> None:
+        """Decide, now that the next token is known, whether the line breaks before it end a statement."""
+        newlines, self.newlines = self.newlines, []
+        if self.stack and self.stack[-1].closes_lines:
+            if not self._begins_statement(start):
+                if not self.stack[-1].group:
+                    self._blank_each(newlines)
+                return
+            self._unclosed(start)
+        if text.startswith("|>") and self.previous:
+            self._blank_each(newlines)
+            return
+        if self.stack and self.text.startswith(("block", "model"), start) and _DECLARATION.match(self.text, start):
+            self._forgotten_braces()
+        if self.chunk is not None and newlines:
+            if self.stack:
+                self._separator(newlines[0])
+            else:
+                self._end_chunk()
+
+    def _begins_statement(self, start: int) -> bool:
+        """Whether a line inside ( ), [ ] or share { } can only be a statement of its own."""
+        if _STATEMENT.match(self.text, start):
+            return True
+        if not _ASSIGNMENT.match(self.text, start):
+            return False
+        opening = self.stack[-1]
+        if opening.sign != "(":
+            return True
+        return self.previous not in ("(", ",") and self.indent <= opening.indent
+
+    def _single_quotes(self, start: int, end: int) -> None:
+        """Report them, and read on as if they were double ones."""
+        span = self._span(start, end)
+        fix = [Edit(self._span(start, start + 1), '"'), Edit(self._span(end - 1, end), '"')]
+        inside = self.text[start + 1 : end - 1]
+        mistakes.SINGLE_QUOTES.report(self.problems, span, fix=[] if '"' in inside else fix)
+        self.replaced.append((start, end, '"' + inside.replace('"', "'") + '"'))
+
+    def _semicolon(self, start: int, end: int) -> None:
+        """Report it, and read it as the end of the line that it would be elsewhere."""
+        last = end == len(self.text) or self.text[end] in "\r\n#"
+        sign = self._span(start, start + 1)
+        mistakes.SEMICOLON.report(self.problems, sign, fix=[Edit(sign, "")] if last else [])
+        self.replaced.append((start, start + 1, " "))
+        if not (self.stack and self.stack[-1].sign in "([") and not last and self.previous:
+            self.replaced[-1] = (start, start + 1, "\n")
+            self.newlines.append(start)
+
+    # -- brackets ------------------------------------------------------------------------------------------------------
+
+    def _bracket(self, sign: str, start: int) -> None:
+        assert self.chunk is not None
+        if sign in "([{":
+            if sign == "{" and self.stack and self.stack[-1].closes_lines:
+                self._unclosed(start)
+            self.stack.append(_Bracket(sign, start, self.indent, sign == "{" and self.first == "share"))
+            if len(self.stack) == MAX_DEPTH + 1 and not self.chunk.hopeless:
+                mistakes.TOO_DEEP.report(self.problems, self._span(start, start + 1), limit=MAX_DEPTH)
+                self.chunk.hopeless = True
+            if sign == "{" and not self.stack[-1].group:
+                self._separator(start)
+            return
+        if sign == "}" and self.stack and self.stack[-1].sign in "([":
+            self._unclosed(start)
+        if not self.stack:
+            mistakes.UNOPENED.report(self.problems, self._span(start, start + 1), sign=sign)
+            self._stray_brace(start) if sign == "}" else self.chunk.faults.append(start)
+            return
+        opening = self.stack[-1]
+        if _CLOSING[opening.sign] != sign:
+            if opening.sign == "{":  # `)` or `]` too many
+                mistakes.UNOPENED.report(self.problems, self._span(start, start + 1), sign=sign)
+                self.chunk.faults.append(start)
+                return
+            here = Label(self._span(opening.start, opening.start + 1), "opened here")
+            mistakes.WRONG_CLOSING.report(
+                self.problems,
+                self._span(start, start + 1),
+                labels=[here],
+                fix=[Edit(self._span(start, start + 1), _CLOSING[opening.sign])],
+                sign=sign,
+                opening=opening.sign,
+                closing=_CLOSING[opening.sign],
+            )
+            self.chunk.faults.append(start)
+        self.stack.pop()
+        if sign == "}" and opening.sign == "{":
+            if not opening.group:
+                self._separator(start)
+            self.chunk.pairs[opening.start] = start
+            if not self.text[self.line_start : start].strip() and self.indent < opening.indent:
+                self.suspects.append(opening)
+
+    def _stray_brace(self, start: int) -> None:
+        """A `}` too many: what it made of the text before it would only give errors that are none."""
+        assert self.chunk is not None
+        self.chunk.hopeless = True
+        for chunk in reversed(self.chunks[:-1]):
+            if re.match(r"block|model", self.text[chunk.start :]):
+                break
+            if not re.match(r"(let|layer|share|freeze|load|from)\b", self.text[chunk.start : chunk.start + 7]):
+                chunk.hopeless = True
+
+    def _unclosed(self, start: int) -> None:
+        """Report the ( and [ that are open where a statement or a brace begins; go on as if they were closed."""
+        assert self.chunk is not None
+        innermost = self.stack[-1]
+        while self.stack and self.stack[-1].closes_lines:
+            self.chunk.faults.append(self.stack.pop().start)
+        self._report_unclosed(innermost, start)
+
+    def _forgotten_braces(self) -> None:
+        """A declaration begins while the one before it is open: close it, and report the brace that is the likeliest."""
+        assert self.chunk is not None
+        culprit = self.suspects[0] if self.suspects else self.stack[-1]
+        self._report_unclosed(culprit, None)
+        self.chunk.missing = "}" * len(self.stack)
+        self.stack.clear()
+
+    def _report_unclosed(self, opening: _Bracket, noticed: int | None) -> None:
+        span = self._span(opening.start, opening.start + 1)
+        labels = []
+        if noticed is not None and noticed < len(self.text):
+            labels = [Label(self._span(noticed, noticed + 1), f"`{_CLOSING[opening.sign]}` is missing before this")]
+        mistakes.UNCLOSED.report(self.problems, span, labels=labels, sign=opening.sign, closing=_CLOSING[opening.sign])
+
+    def _end_of_text(self) -> None:
+        if self.stack and self.stack[-1].sign in "([":
+            self._unclosed(len(self.text))
+        if self.stack:
+            self._forgotten_braces()
+        self._end_chunk()
+
+    # -- chunks --------------------------------------------------------------------------------------------------------
+
+    def _separator(self, offset: int) -> None:
+        assert self.chunk is not None
+        self.chunk.separators.append(offset)
+        self.first = ""
+        self.tokens = 0
+
+    def _end_chunk(self) -> None:
+        self.chunk = None
+        self.first = ""
+        self.tokens = 0
+        self.suspects.clear()
+
+    def _blank(self, start: int, end: int) -> None:
+        self.replaced.append((start, end, " " * (end - start)))
+
+    def _blank_each(self, newlines: list[int]) -> None:
+        self.replaced += [(offset, offset + 1, " ") for offset in newlines]
+
+    def _span(self, start: int, end: int) -> Span:
+        return Span(self.source, start, end)
+
+
+def _open(string: str) -> bool:
+    """Whether the last quote of a string is itself escaped."""
+    backslashes = len(string[:-1]) - len(string[:-1].rstrip("\\"))
+    return backslashes % 2 == 1

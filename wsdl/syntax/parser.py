@@ -1,0 +1,133 @@
+"""Text to syntax tree, and all mistakes of a text at once.
+
+A declaration that doesn't parse is read again with the wrong statement left out, until nothing is wrong with what is
+left: so each mistake is reported once and drags no others behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from wsdl.diagnostics import Problems
+from wsdl.span import Source, Span
+from wsdl.syntax import mistakes, tree
+from wsdl.syntax.builder import Builder
+from wsdl.syntax.grammar import make_parser
+from wsdl.syntax.layout import Chunk, Layout, read
+
+MAX_ERRORS = 20  # in one declaration; what comes after so many helps nobody
+
+_lock = threading.Lock()  # the parser has one builder, which knows the text it is at
+_builder = Builder()
+_parser: Lark | None = None
+
+
+def parse(source: Source, problems: Problems) -> tree.File:
+    """The tree of a text. Syntax errors go to `problems`; declarations that have some are left out of the tree."""
+    layout = read(source, problems)
+    docs = _docs(source, layout.comments)
+    declarations = []
+    with _lock:
+        for chunk in layout.chunks:
+            declaration = _Reading(source, layout, chunk, docs, problems).run()
+            if declaration is not None:
+                declarations.append(declaration)
+    return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
+
+
+def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
+    """The doc comments, by the line under them."""
+    docs: dict[int, str] = {}
+    for comment in comments:
+        line, column = source.position(comment.span.start)
+        if not comment.text.startswith("##") or comment.text.startswith("###"):
+            continue
+        if source.line(line)[: column - 1].strip(" \t\ufeff"):
+            continue
+        text = comment.text[2:].removeprefix(" ")
+        above = docs.pop(line, None)
+        docs[line + 1] = text if above is None else f"{above}\n{text}"
+    return docs
+
+
+class _Reading:
+    """The reading of one declaration."""
+
+    def __init__(self, source: Source, layout: Layout, chunk: Chunk, docs: dict[int, str], problems: Problems) -> None:
+        self.source = source
+        self.chunk = chunk
+        self.docs = docs
+        self.problems = problems
+        self.text = layout.text[chunk.start : chunk.end] + chunk.missing
+        self.start = "declaration"
+
+    def run(self) -> tree.Declaration | None:
+        if self.chunk.hopeless:
+            return None
+        wrong = any([self._leave_out(fault) for fault in self.chunk.faults])
+        for _ in range(MAX_ERRORS):
+            found = Problems()
+            _builder.begin(self.source, self.chunk.start, self.docs, found)
+            try:
+                node = _lark().parse(self.text, start=self.start) if self.text.strip() else None
+            except UnexpectedInput as error:
+                offset = self._report(error)
+                wrong = True
+                if not self._leave_out(offset):
+                    return None
+            else:
+                for diagnostic in found:
+                    self.problems.add(diagnostic)
+                return None if wrong else node  # type: ignore[return-value]
+        return None
+
+    def _report(self, error: UnexpectedInput) -> int:
+        """Say what is wrong; returns where."""
+        offset = self.chunk.start + (error.pos_in_stream or 0)
+        if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+            offset = self.chunk.end
+        length = len(error.token) if isinstance(error, UnexpectedToken) else 1
+        span = Span(self.source, offset, min(offset + length, len(self.source.text)))
+        mistakes.UNEXPECTED.report(self.problems, span, found=repr(span.text), expected="something else")
+        return offset
+
+    # -- leaving out ---------------------------------------------------------------------------------------------------
+
+    def _leave_out(self, offset: int) -> bool:
+        """Put spaces in place of the statement around an offset; False where that changes nothing."""
+        start, end = self.chunk.statement_at(offset)
+        before = self.text
+        self._leave_out_head(start, end)
+        return self.text != before
+
+    def _leave_out_head(self, start: int, end: int) -> None:
+        """Leave out a statement. Of one with a body only the head: what is inside is still read."""
+        word = self.text[start - self.chunk.start : end - self.chunk.start].split(None, 1)[:1]
+        self._blank(start, end)
+        if end not in self.chunk.pairs and self.source.text[end : end + 1] != "{":
+            return
+        closing = self.chunk.pairs.get(end, self.chunk.end + len(self.chunk.missing) - 1)
+        if word == ["load"]:
+            self._blank(end, closing + 1)
+            return
+        self._blank(end, end + 1)
+        self._blank(closing, closing + 1)
+        if start == self.chunk.start:
+            self.start = "statements"
+        following = self.chunk.statement_at(closing + 1)
+        if self.source.text[following[0] : following[1]].strip().startswith("else"):
+            self._leave_out_head(*following)
+
+    def _blank(self, start: int, end: int) -> None:
+        start, end = start - self.chunk.start, min(end - self.chunk.start, len(self.text))
+        self.text = self.text[:start] + " " * (end - start) + self.text[end:]
+
+
+def _lark() -> Lark:
+    """The parser, made when it is first needed."""
+    global _parser
+    if _parser is None:
+        _parser = make_parser(_builder)
+    return _parser
