@@ -1,0 +1,233 @@
+"""The ONNX graph under construction: names, scopes, constants, and the stored tensors that it reads.
+
+Implements the `Emitter` that the lowerings of `wsdl.ops` write to. Constants, run-time sizes and views of stored
+tensors are made once, in the model's own graph, and bodies of `Scan` and `Loop` capture them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from wsdl.ir.dims import Dim, same
+from wsdl.ir.dtypes import ONNX, numpy_dtype
+from wsdl.ir.graph import Node, Stored, Value, file_path
+from wsdl.ir.types import DType, TensorType
+from wsdl.ir.views import View
+from wsdl.onnx.sizes import RunTimeSizes, constant_shape
+from wsdl.ops._define import Ref
+
+
+@dataclass(frozen=True)
+class Place:
+    """What nodes that are appended now are named and labelled after."""
+
+    path: str = ""
+    source: str = ""
+
+
+class Builder:
+    """Appends nodes to the innermost scope; `Ref`s go in and out."""
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.results: list[TensorType] = []
+        self.place = Place()
+        self.nodes_of_model: list[NodeProto] = []
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
+        self.stored: dict[str, Stored] = {}  # those that the model reads
+        self._scopes = [self.nodes_of_model]
+        self._taken: set[str] = set()
+        self._views: dict[str, tuple[Ref, View]] = {}
+        self._materialised: dict[tuple[str, object], Ref] = {}
+        self.captured: set[str] = set()  # results in the model's graph that are remembered by name
+        self.sizes = RunTimeSizes(self, Place("sizes"))
+
+    # -- names and scopes ----------------------------------------------------------------------------------------------
+
+    def unique(self, name: str) -> str:
+        """`name`, or `name_2`, `name_3`, … where it is taken."""
+        candidate, count = name, 1
+        while candidate in self._taken:
+            count += 1
+            candidate = f"{name}_{count}"
+        self._taken.add(candidate)
+        return candidate
+
+    def name_here(self, name: str) -> str:
+        return self.unique(f"{self.place.path}/{name}" if self.place.path else name)
+
+    @property
+    def scope(self) -> list[NodeProto]:
+        return self._scopes[-1]
+
+    @contextmanager
+    def at(self, node: Node) -> Iterator[None]:
+        """Nodes appended inside belong to a node of the IR."""
+        span = node.span
+        outer = self.place
+        source = f"{span.source.path}:{span.line}" if span else outer.source
+        self.place = Place(file_path(node.path) or outer.path, source)
+        try:
+            yield
+        finally:
+            self.place = outer
+
+    @contextmanager
+    def body(self) -> Iterator[list[NodeProto]]:
+        """Nodes appended inside go into a body."""
+        self._scopes.append([])
+        try:
+            yield self._scopes[-1]
+        finally:
+            self._scopes.pop()
+
+    @contextmanager
+    def in_model_graph(self, place: Place | None = None) -> Iterator[None]:
+        """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
+        outer = self.place, self._scopes
+        self.place, self._scopes = place or self.place, self._scopes[:1]
+        start = len(self.scope)
+        try:
+            yield
+        finally:
+            self.captured.update(name for node in self.scope[start:] for name in node.output)
+            self.place, self._scopes = outer
+
+    # -- the Emitter of the lowerings ----------------------------------------------------------------------------------
+
+    def node(self, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
+        return self.nodes(op_type, *inputs, outputs=1, **attributes)[0]
+
+    def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, **attributes: Any) -> list[Ref]:
+        name = self.name_here(op_type.lower())
+        names = [name] if outputs == 1 else [self.unique(f"{name}:{i}") for i in range(outputs)]
+        read = ["" if ref is None else self.tensor(ref).name for ref in inputs]
+        while read and not read[-1]:
+            read.pop()
+        node = helper.make_node(op_type, read, names, name=name)
+        node.attribute.extend(_attribute(key, value) for key, value in sorted(attributes.items()) if value is not None)
+        if self.place.source:
+            node.metadata_props.add(key="wsdl.source", value=self.place.source)
+        self.scope.append(node)
+        return [Ref(name) for name in names]
+
+    def constant(self, value: Any, dtype: DType) -> Ref:
+        array = np.asarray(value, dtype=numpy_dtype(dtype))
+        key = (dtype, array.shape, array.tobytes())
+        if key not in self.constants:
+            self.constants[key] = numpy_helper.from_array(array, self.unique(_constant_name(array, dtype)))
+        return Ref(self.constants[key].name, TensorType.of(dtype, array.shape))
+
+    def dims(self, dims: Sequence[Dim]) -> Ref:
+        return self.sizes.vector(dims)
+
+    def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
+        before = x.type.shape
+        if len(before) == len(shape) and all(map(same, before, shape)):
+            return x
+        type = TensorType(x.type.dtype, tuple(shape))
+        numbers = constant_shape(before, shape)
+        if numbers is not None:
+            return self.node("Reshape", x, self.constant(numbers, "i64")).typed(type)
+        return self.node("Reshape", x, self.dims(shape), allowzero=1).typed(type)
+
+    def parameter(self, x: Ref) -> tuple[Ref, View] | None:
+        return self._views.get(x.name)
+
+    # -- stored tensors ------------------------------------------------------------------------------------------------
+
+    def read_stored(self, stored: Stored, view: View | None) -> Ref:
+        """A stored tensor through a view. No node is appended until the view itself is read."""
+        self.stored[stored.name] = stored
+        tensor = Ref(stored.name, stored.type)
+        return self.view_of(tensor, View.identity(stored.sizes) if view is None else view)
+
+    def view_of(self, tensor: Ref, view: View) -> Ref:
+        """A name for a view of a stored tensor: the tensor's own name where the view changes nothing."""
+        name = tensor.name if view.is_identity else self._name_of_view(tensor.name, view)
+        self._views[name] = (tensor, view)
+        return Ref(name, TensorType.of(tensor.type.dtype, view.shape))
+
+    def tensor(self, ref: Ref) -> Ref:
+        """The tensor behind a `Ref`; computes a view where it is one."""
+        if ref.name not in self._views:
+            return ref
+        tensor, view = self._views[ref.name]
+        key = (tensor.name, view.layout)
+        if view.is_identity:
+            return tensor
+        if key not in self._materialised:
+            with self.in_model_graph(Place(tensor.name)):
+                self._materialised[key] = self._computed(tensor, view)
+        return self._materialised[key]
+
+    def _name_of_view(self, stored: str, view: View) -> str:
+        """A name that no tensor of the file has; `tensor` replaces it."""
+        return f"{stored}{view} of {view.source}"
+
+    def _computed(self, tensor: Ref, view: View) -> Ref:
+        ref, shape = tensor, view.source
+        for step in view.steps:
+            if step.kind == "permute":
+                ref = self.node("Transpose", ref, perm=list(step.numbers))
+            elif step.kind == "reshape":
+                ref = self.node("Reshape", ref, self.constant(step.numbers, "i64"))
+            elif step.kind == "flip":
+                ref = self._sliced(ref, [(a, -1, -(shape[a] + 1), -1) for a in step.numbers])
+            else:
+                cuts = [(a, *cut) for a, cut in enumerate(step.slices) if cut != (0, shape[a], 1)]
+                ref = self._sliced(ref, cuts)
+            shape = step.shape_after(shape)
+        return ref.typed(TensorType.of(tensor.type.dtype, view.shape))
+
+    def _sliced(self, x: Ref, cuts: Sequence[tuple[int, int, int, int]]) -> Ref:
+        axes, starts, stops, steps = (self.constant(column, "i64") for column in zip(*cuts, strict=True))
+        return self.node("Slice", x, starts, stops, axes, steps)
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def name_results(self, refs: Sequence[Ref], values: Sequence[Value], start: int) -> list[Ref]:
+        """Give the results of the nodes appended since `start` the types and the names that the source has for them."""
+        made = {name for node in self.scope[start:] for name in node.output} - self.captured
+        renamed: dict[str, str] = {}
+        named: list[Ref] = []
+        for ref, value in zip(refs, values, strict=True):
+            if value.name and ref.name in made and ref.name not in renamed:
+                renamed[ref.name] = self.name_here(value.name)
+            named.append(Ref(renamed.get(ref.name, ref.name), value.type))
+        rename(self.scope[start:], renamed)
+        return named
+
+
+def rename(nodes: Sequence[NodeProto], names: dict[str, str]) -> None:
+    """Replace names of tensors in nodes and their bodies."""
+    for node in nodes if names else ():
+        for refs in (node.input, node.output):
+            refs[:] = [names.get(name, name) for name in refs]
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                rename(attribute.g.node, names)
+
+
+def _attribute(key: str, value: Any) -> onnx.AttributeProto:
+    if isinstance(value, Sequence) and not value:
+        return helper.make_attribute(key, value, attr_type=onnx.AttributeProto.INTS)
+    if key == "to" and value in ONNX:
+        value = ONNX[value]
+    return helper.make_attribute(key, value)
+
+
+def _constant_name(array: np.ndarray[Any, Any], dtype: DType) -> str:
+    """What the constant is: `i64[0, 2]`, `f32(0.5)`."""
+    values = array.ravel()[:4].tolist()
+    text = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+    if array.ndim == 0:
+        return f"{dtype}({text})"
+    return f"{dtype}[{text}{', …' if array.size > 4 else ''}]"

@@ -1,0 +1,202 @@
+"""From a model of the IR to an ONNX model: structure first, values of tensors apart.
+
+`structure` gives a model whose initializers have names, types and shapes but no numbers; `emit` puts the numbers in.
+The same program, model and values give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
+from wsdl.ir.dims import Dim
+from wsdl.ir.dtypes import ONNX, dtype_of
+from wsdl.ir.graph import Graph, Model, Node, Program, Value
+from wsdl.ir.types import TensorType
+from wsdl.onnx.builder import Builder, rename
+from wsdl.onnx.guards import guard_sharing
+from wsdl.onnx.metadata import describe
+from wsdl.ops._define import OPERATIONS, Ref
+from wsdl.ops.arguments import ScanParts, arguments
+
+
+def emit(program: Program, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
+    """An ONNX model with its numbers inside. `options` are those of `structure`."""
+    proto = structure(program, model, **options)
+    fill(proto, values)
+    return proto
+
+
+def structure(
+    program: Program, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = ""
+) -> ModelProto:
+    """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata."""
+    emission = _Emission(program, opset)
+    graph = emission.model_graph(model)
+    guard_sharing(graph)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+    describe(proto, emission.builder.stored.values(), doc=model.doc, source_sha256=source_sha256)
+    return proto
+
+
+def fill(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> None:
+    """Put the numbers of the stored tensors into the file itself."""
+    for tensor in proto.graph.initializer:
+        if tensor.name in values and not tensor.HasField("raw_data"):
+            tensor.raw_data = little_endian(values[tensor.name], tensor).tobytes()
+
+
+def little_endian(array: NDArray[Any], tensor: TensorProto) -> NDArray[Any]:
+    """An array as the file holds it; it must have the shape and the dtype of the initializer."""
+    assert list(array.shape) == list(tensor.dims), f"{tensor.name}: {array.shape} for {list(tensor.dims)}"
+    assert ONNX[dtype_of(array)] == tensor.data_type, f"{tensor.name}: {array.dtype}"
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+class _Emission:
+    """One model on its way to ONNX: the builder, and the `Ref` of each value."""
+
+    def __init__(self, program: Program, opset: int) -> None:
+        self.program = program
+        self.builder = Builder(opset)
+        self.refs: dict[int, Ref] = {}
+
+    def model_graph(self, model: Model) -> GraphProto:
+        e, graph = self.builder, model.graph
+        for name in self.program.stored:
+            e.unique(name)
+        inputs = [self._bind(value, e.unique(value.name)) for value in graph.inputs]
+        outputs = [e.unique(value.name or "output") for value in graph.outputs]
+        e.sizes.bind(inputs)
+        self._append(graph)
+        self._finish([self.refs[id(v)] for v in graph.outputs], outputs)
+        return helper.make_graph(
+            e.nodes_of_model,
+            model.name,
+            [value_info(ref.name, ref.type) for ref in inputs],
+            [value_info(name, value.type) for name, value in zip(outputs, graph.outputs, strict=True)],
+            [*map(self._initializer, e.stored), *e.constants.values()],
+        )
+
+    def _bind(self, value: Value, name: str) -> Ref:
+        ref = self.refs[id(value)] = Ref(name, value.type)
+        return ref
+
+    def _initializer(self, name: str) -> TensorProto:
+        stored = self.program.stored[name]
+        return TensorProto(name=name, dims=stored.sizes, data_type=ONNX[stored.type.dtype])
+
+    def _finish(self, refs: Sequence[Ref], names: Sequence[str]) -> None:
+        """Let the innermost scope's results have the names of its outputs."""
+        e = self.builder
+        own = {name for node in e.scope for name in node.output} - e.captured
+        renamed: dict[str, str] = {}
+        for ref, name in zip(refs, names, strict=True):
+            tensor = e.tensor(ref).name
+            if tensor in own and tensor not in renamed:
+                renamed[tensor] = name
+            else:  # an input, a captured or stored tensor, or one that is already an output
+                e.node("Identity", ref)
+                e.scope[-1].output[0] = name
+        rename(e.scope, renamed)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------------
+
+    def _append(self, graph: Graph) -> None:
+        for node in graph.nodes:
+            start = len(self.builder.scope)
+            with self.builder.at(node):
+                refs = self.builder.name_results(self._lower(node), node.results, start)
+            for value, ref in zip(node.results, refs, strict=True):
+                self.refs[id(value)] = ref
+
+    def _lower(self, node: Node) -> Sequence[Ref]:
+        e = self.builder
+        special: dict[str, Callable[[Node], Sequence[Ref]]] = {
+            "parameter": self._parameter, "scan": self._scan, "loop": self._loop, "assume": self._assume,
+        }  # fmt: skip
+        if node.op in special:
+            return special[node.op](node)
+        operation = OPERATIONS[node.op]
+        e.results = [v.type for v in node.results]
+        return operation.lower(e, **arguments(operation, node, lambda value: self.refs[id(value)]))
+
+    def _parameter(self, node: Node) -> Sequence[Ref]:
+        return [self.builder.read_stored(self.program.stored[str(node.attributes["stored"])], node.view)]
+
+    def _assume(self, node: Node) -> Sequence[Ref]:
+        left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]
+        return [self.builder.sizes.checked(self.refs[id(node.inputs[0])], "equal", left, right)]
+
+    # -- bodies --------------------------------------------------------------------------------------------------------
+
+    def _scan(self, node: Node) -> Sequence[Ref]:
+        """ONNX Scan over leading axes. (An empty tensor whose axes Scan itself moves, and a Scan without a step, make
+        ONNX Runtime 1.32 divide by zero, which ends the process.)"""
+        e, parts = self.builder, ScanParts.of(node)
+        assert node.body is not None
+        refs = [self.refs[id(v)] for v in node.inputs]
+        carried, sequences = refs[: parts.carried], refs[parts.carried :]
+        steps = sequences[0].type.shape[parts.axes[0]]
+        if steps.constant is None:
+            sequences[0] = e.sizes.checked(sequences[0], "different", steps, Dim.of(0))
+        leading = [_moved(e, s, axis, 0) for s, axis in zip(sequences, parts.axes, strict=True)]
+        results = e.nodes(
+            "Scan",
+            *carried,
+            *leading,
+            outputs=len(node.results),
+            body=self._body(node.body),
+            num_scan_inputs=len(parts.axes),
+            scan_input_directions=[int(parts.reverse)] * len(parts.axes),
+            scan_output_directions=[int(parts.reverse)] * len(parts.emit_axes),
+        )
+        typed = [ref.typed(value.type) for ref, value in zip(results, node.results, strict=True)]
+        stacked = zip(typed[parts.carried :], parts.emit_axes, strict=True)
+        return [*typed[: parts.carried], *(_moved(e, ref, 0, axis) for ref, axis in stacked)]
+
+    def _loop(self, node: Node) -> Sequence[Ref]:
+        e = self.builder
+        assert node.body is not None
+        count = e.constant(node.attributes["count"], "i64")
+        carried = [self.refs[id(v)] for v in node.inputs]
+        return e.nodes("Loop", count, None, *carried, outputs=len(node.results), body=self._body(node.body, loop=True))
+
+    def _body(self, graph: Graph, *, loop: bool = False) -> GraphProto:
+        """A body with the names of its own inputs and outputs; a loop's has the step and the condition before them."""
+        e = self.builder
+        step, go_on, still = (TensorType.of("i64"), TensorType.of("bool"), TensorType.of("bool"))
+        with e.body() as nodes:
+            inputs = [self._bind(value, e.name_here(value.name or "carried")) for value in graph.inputs]
+            outputs = [e.name_here(f"{value.name or 'step'}.next") for value in graph.outputs]
+            self._append(graph)
+            refs = [self.refs[id(v)] for v in graph.outputs]
+            types = [v.type for v in graph.outputs]
+            if loop:
+                inputs = [Ref(e.name_here("i"), step), Ref(e.name_here("condition"), go_on), *inputs]
+                outputs, refs, types = [e.name_here("go_on"), *outputs], [inputs[1], *refs], [still, *types]
+            self._finish(refs, outputs)
+        return helper.make_graph(
+            nodes,
+            e.name_here("body"),
+            [value_info(ref.name, ref.type) for ref in inputs],
+            [value_info(name, type) for name, type in zip(outputs, types, strict=True)],
+        )
+
+
+def _moved(e: Builder, x: Ref, start: int, end: int) -> Ref:
+    """With one axis moved to another place."""
+    if start == end:
+        return x
+    axes = list(range(x.type.rank))
+    axes.insert(end, axes.pop(start))
+    return e.node("Transpose", x, perm=axes)
+
+
+def value_info(name: str, type: TensorType) -> ValueInfoProto:
+    """A tensor with its shape; a run-time dimension is named by its text."""
+    shape = [str(dim) if dim.constant is None else dim.constant for dim in type.shape]
+    return helper.make_tensor_value_info(name, ONNX[type.dtype], shape)

@@ -1,0 +1,51 @@
+"""What a compiled file says about itself: the share groups with their views, the source, the compiler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from onnx import GraphProto, ModelProto
+from wsdl._version import __version__
+from wsdl.ir.graph import Stored
+
+
+def describe(proto: ModelProto, stored: Iterable[Stored], *, doc: str = "", source_sha256: str = "") -> None:
+    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.sharing`)."""
+    stored = list(stored)
+    proto.producer_name, proto.producer_version = "wsdl", __version__
+    proto.doc_string = doc
+    properties = {
+        "wsdl.version": __version__,
+        "wsdl.source_sha256": source_sha256,
+        "wsdl.sharing": json.dumps([sharing_record(s) for s in stored], ensure_ascii=False),
+    }
+    for key, value in properties.items():
+        if value:
+            proto.metadata_props.add(key=key, value=value)
+    _label_groups(proto.graph, {s.name: s.group or s.name for s in stored if s.group or len(s.slots) > 1})
+
+
+def sharing_record(stored: Stored) -> dict[str, Any]:
+    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is)."""
+    return {
+        "name": stored.name,
+        "shape": list(stored.sizes),
+        "dtype": stored.type.dtype,
+        "trainable": stored.trainable,
+        "initializer": str(stored.root.initializer),
+        "slots": [{"path": slot.path, "view": str(view)} for slot, view in stored.slots],
+        **({"group": stored.group} if stored.group else {}),
+    }
+
+
+def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:
+    """`wsdl.group` on every node that reads a shared tensor itself."""
+    for node in graph.node:
+        read = dict.fromkeys(groups[name] for name in node.input if name in groups)
+        if read:
+            node.metadata_props.add(key="wsdl.group", value=", ".join(read))
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _label_groups(attribute.g, groups)

@@ -1,0 +1,121 @@
+"""Run-time sizes in the ONNX graph: `Shape` of an input, and arithmetic over that; each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from wsdl.ir.binding import SizeSource, size_sources
+from wsdl.ir.dims import Atom, Dim, same
+from wsdl.ops._define import Ref
+
+if TYPE_CHECKING:
+    from wsdl.onnx.builder import Builder, Place
+
+
+class RunTimeSizes:
+    """Sizes as `i64[1]` tensors, so that a shape is nothing but their concatenation."""
+
+    def __init__(self, builder: Builder, place: Place) -> None:
+        self._builder, self._place = builder, place
+        self._inputs: Sequence[Ref] = ()
+        self._sources: dict[str, SizeSource] = {}
+        self._known: dict[str, Ref] = {}
+
+    def bind(self, inputs: Sequence[Ref]) -> None:
+        """The inputs of the model, whose shapes bind the names."""
+        self._inputs = inputs
+        self._sources = size_sources([ref.type for ref in inputs])
+
+    def vector(self, dims: Sequence[Dim]) -> Ref:
+        """A shape as an `i64[rank]` tensor."""
+        numbers = [dim.constant for dim in dims]
+        if all(number is not None for number in numbers):
+            return self._builder.constant(numbers, "i64")
+        if len(dims) == 1:
+            return self.size(dims[0])
+        key = str([str(dim) for dim in dims])
+        if key not in self._known:
+            parts = [self.size(dim) for dim in dims]
+            with self._builder.in_model_graph(self._place):
+                self._known[key] = self._builder.node("Concat", *parts, axis=0)
+        return self._known[key]
+
+    def size(self, dim: Dim) -> Ref:
+        """One dimension as an `i64[1]` tensor."""
+        if dim.constant is not None:
+            return self._builder.constant([dim.constant], "i64")
+        key = str(dim)
+        if key not in self._known:
+            with self._builder.in_model_graph(self._place):
+                self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
+        return self._known[key]
+
+    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+        """`x`, after a check that stops the run where two dimensions are not as wanted.
+
+        A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of `x` to its own
+        shape that reads the outcome costs nothing and keeps the check from being pruned.
+        """
+        e, sign = self._builder, "==" if wanted == "equal" else "!="
+        key = f"{left} {sign} {right} {x.type.rank}"
+        if key not in self._known:
+            with e.in_model_graph():
+                wrong = e.node("Equal", self.size(left), self.size(right))
+                if wanted == "equal":
+                    wrong = e.node("Not", wrong)
+                index = e.node("Squeeze", e.node("Cast", wrong, to="i64"))
+                self._known[key] = e.node("Gather", e.constant([[0] * x.type.rank], "i64"), index)
+                e.scope[-1].name = e.name_here(f"assume {left} {sign} {right}")
+        return e.node("Reshape", x, self._known[key]).typed(x.type)
+
+    def _named(self, name: str) -> Ref:
+        source = self._sources[name]
+        e = self._builder
+        size = e.node("Shape", self._inputs[source.input], start=source.axis, end=source.axis + 1)
+        if not same(source.rest, 0):
+            size = e.node("Sub", size, self.size(source.rest))
+        return size if same(source.factor, 1) else e.node("Div", size, self.size(source.factor))
+
+    def _sum(self, dim: Dim) -> Ref:
+        e = self._builder
+        total: Ref | None = None
+        for monomial, coefficient in dim.terms:
+            factors = [self._atom(atom) for atom in monomial]
+            if coefficient != 1 or not factors:
+                factors.append(e.constant([coefficient], "i64"))
+            term = factors[0]
+            for factor in factors[1:]:
+                term = e.node("Mul", term, factor)
+            total = term if total is None else e.node("Add", total, term)
+        assert total is not None
+        return total
+
+    def _atom(self, atom: Atom) -> Ref:
+        if not atom.operator:
+            return self.size(Dim.symbol(atom.text))
+        e = self._builder
+        left, right = (self.size(argument) for argument in atom.arguments)
+        if atom.operator == "%":
+            return e.node("Mod", left, right)
+        if any(coefficient < 0 for argument in atom.arguments for _, coefficient in argument.terms):
+            left = e.node("Sub", left, e.node("Mod", left, right))  # ONNX rounds towards zero, `//` downwards
+        return e.node("Div", left, right)
+
+
+def constant_shape(before: Sequence[Dim], after: Sequence[Dim]) -> list[int] | None:
+    """The shape operand of a `Reshape` where it can be constant: `0` copies a size, `-1` is what remains.
+
+    `-1` beside a copied size is not used: ONNX Runtime can't tell what remains where the copied size is 0.
+    """
+    numbers: list[int] = []
+    for axis, dim in enumerate(after):
+        if dim.constant is not None:
+            numbers.append(dim.constant)
+        elif axis < len(before) and same(before[axis], dim):
+            numbers.append(0)
+        else:
+            numbers.append(-1)
+    if any(dim.constant == 0 for dim in after) or numbers.count(-1) > 1 or (-1 in numbers and 0 in numbers):
+        return None
+    return numbers
