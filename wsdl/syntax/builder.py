@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from lark import Token
@@ -35,7 +36,7 @@ def _has(parts: Parts, word: str) -> bool:
 
 def _after(parts: Parts, word: str) -> Part:
     """The part that follows a word or sign, or `None` where the word isn't there."""
-    for here, following in zip(parts, parts[1:], strict=False):
+    for here, following in pairwise(parts):
         if isinstance(here, Token) and here == word:
             return following
     return None
@@ -61,12 +62,12 @@ class Builder:
     def _start(self, part: Part) -> int:
         if isinstance(part, Token):
             return self.offset + (part.start_pos or 0)
-        return self._start(part[0]) if isinstance(part, tuple) else part.span.start  # type: ignore[no-any-return]
+        return self._start(part[0]) if isinstance(part, tuple) else int(part.span.start)
 
     def _end(self, part: Part) -> int:
         if isinstance(part, Token):
             return min(self.offset + (part.end_pos or 0), len(self.source.text))
-        return self._end(part[-1]) if isinstance(part, tuple) else part.span.end  # type: ignore[no-any-return]
+        return self._end(part[-1]) if isinstance(part, tuple) else int(part.span.end)
 
     def _doc(self, span: Span) -> str:
         return self.docs.get(span.line, "")
@@ -91,7 +92,7 @@ class Builder:
         return tree.Configuration(self._span(parts), parts[0], parts[2], _after(parts, "="))
 
     def input(self, parts: Parts) -> tree.Input:
-        return tree.Input(self._span(parts), parts[0], parts[2])
+        return tree.Input(self._span(parts), parts[0], parts[2], _after(parts, "="))
 
     def result(self, parts: Parts) -> tuple[tree.Output, ...]:
         return (tree.Output(parts[1].span, None, parts[1]),)
@@ -228,7 +229,7 @@ class Builder:
                 bounds.append(None)
             elif part is not None:
                 bounds[-1] = part
-        start, stop, step = (bounds + [None])[:3]
+        start, stop, step = [*bounds, None][:3]
         return tree.Slice(self._span(parts), start, stop, step)
 
     def parenthesised(self, parts: Parts) -> tree.Expression:

@@ -7,6 +7,7 @@ time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -36,7 +37,10 @@ def make_parser(builder: object) -> lark.Lark:
     if cache is not None:
         try:
             tables = json.loads(cache.read_text(encoding="utf-8"), object_hook=_integer_keys)
-            return lark.Lark._load_from_dict(tables["data"], tables["memo"], transformer=builder)
+            loaded: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call]
+                tables["data"], tables["memo"], transformer=builder
+            )
+            return loaded
         except Exception:  # absent, cut short, or written by something else: compute the tables anew
             pass
     parser = lark.Lark(grammar, parser="lalr", start=STARTS, keep_all_tokens=True, transformer=builder)
@@ -70,10 +74,8 @@ def _keep(parser: lark.Lark, cache: Path) -> None:
         os.replace(temporary, cache)
     except (OSError, TypeError, ValueError):  # no home, no room, a Lark whose tables are not plain data
         if temporary is not None:
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(temporary)
-            except OSError:
-                pass
 
 
 def _integer_keys(table: dict[str, Any]) -> dict[int | str, Any]:

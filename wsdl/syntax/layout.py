@@ -154,7 +154,7 @@ class _Reader:
             self.chunks.append(self.chunk)
         if kind == "bracket":
             self._bracket(text, start)
-        elif kind == "string" and (len(text) == 1 or not text.endswith('"') or text.endswith('\\"') and _open(text)):
+        elif kind == "string" and _is_open(text):
             mistakes.OPEN_STRING.report(self.problems, self._span(start, end))
             self.chunk.faults.append(start)
         elif kind == "quoted":
@@ -276,13 +276,15 @@ class _Reader:
         innermost = self.stack[-1]
         while self.stack and self.stack[-1].closes_lines:
             self.chunk.faults.append(self.stack.pop().start)
-        self._report_unclosed(innermost, start)
+        if not self.chunk.hopeless:
+            self._report_unclosed(innermost, start)
 
     def _forgotten_braces(self) -> None:
-        """A declaration begins while the one before it is open: close it, and report the brace that is the likeliest."""
+        """A declaration begins while the one before it is open: close it, and report the likeliest brace."""
         assert self.chunk is not None
         culprit = self.suspects[0] if self.suspects else self.stack[-1]
-        self._report_unclosed(culprit, None)
+        if not self.chunk.hopeless:
+            self._report_unclosed(culprit, None)
         self.chunk.missing = "}" * len(self.stack)
         self.stack.clear()
 
@@ -324,7 +326,7 @@ class _Reader:
         return Span(self.source, start, end)
 
 
-def _open(string: str) -> bool:
-    """Whether the last quote of a string is itself escaped."""
-    backslashes = len(string[:-1]) - len(string[:-1].rstrip("\\"))
-    return backslashes % 2 == 1
+def _is_open(string: str) -> bool:
+    """Whether a string lacks its closing quote; one with an odd number of backslashes before it closes nothing."""
+    inside = string[1:-1]
+    return len(string) < 2 or string[-1] != '"' or (len(inside) - len(inside.rstrip("\\"))) % 2 == 1

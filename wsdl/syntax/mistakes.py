@@ -15,7 +15,7 @@ from wsdl.span import Span
 
 @dataclass(frozen=True)
 class Mistake:
-    """`message`, `label` and `help` may name facts in braces, `examples` are programs with this as their first error."""
+    """What is said (facts stand in braces) and `examples` of programs whose first error it is."""
 
     code: str
     message: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Lark, UnexpectedInput, UnexpectedToken
 
 from wsdl.diagnostics import Problems
 from wsdl.span import Source, Span
@@ -66,7 +66,7 @@ class _Reading:
     def run(self) -> tree.Declaration | None:
         if self.chunk.hopeless:
             return None
-        wrong = any([self._leave_out(fault) for fault in self.chunk.faults])
+        wrong = [self._leave_out(fault) for fault in self.chunk.faults] != []
         for _ in range(MAX_ERRORS):
             found = Problems()
             _builder.begin(self.source, self.chunk.start, self.docs, found)

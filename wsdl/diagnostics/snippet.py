@@ -1,0 +1,227 @@
+"""Findings with the program they are about, for people to read.
+
+The line with the primary span comes first, its places marked `^^^^`; the other lines follow with `────`, places in other
+files under a header of their own. Columns are terminal cells: wide characters take two, tabs go to the next stop.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from wsdl.diagnostics import Diagnostic, Label
+from wsdl.span import Source
+
+TAB = 4
+_COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36", "gutter": "34", "strong": "1", "help": "1;32"}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How it is drawn: with ANSI colours or not, with box drawing or in ASCII; `width` in cells, 0 for no limit."""
+
+    color: bool = False
+    unicode: bool = True
+    width: int = 0
+
+    def paint(self, what: str, text: str) -> str:
+        return f"\x1b[{_COLORS[what]}m{text}\x1b[0m" if self.color and text else text
+
+    def plain(self, text: str) -> str:
+        """Text that does no harm in a terminal."""
+        text = "".join(c if c.isprintable() else _shown(c, self.unicode) for c in text)
+        return text if self.unicode else text.encode("ascii", "replace").decode("ascii")
+
+    @property
+    def bar(self) -> str:
+        return "│" if self.unicode else "|"
+
+    @property
+    def corner(self) -> str:
+        return "╭─" if self.unicode else "-->"
+
+    @property
+    def line(self) -> str:
+        return "─" if self.unicode else "-"
+
+    @property
+    def dots(self) -> str:
+        return "…" if self.unicode else "..."
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A place in one line: where it begins and ends, in characters, and what is said about it."""
+
+    start: int
+    end: int
+    message: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class _Line:
+    source: Source
+    number: int
+    marks: tuple[_Mark, ...]
+
+
+def draw(diagnostic: Diagnostic, style: Style) -> str:
+    """One finding, without a newline at the end."""
+    lines = _marked_lines(diagnostic)
+    margin = max([len(str(line.number)) for line in lines], default=1) + 2
+    drawing = _Drawing(style, margin, diagnostic)
+    head = style.paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
+    drawing.rows.append(head + style.paint("strong", ": " + style.plain(diagnostic.message)))
+    for source, group in groupby(lines, key=lambda line: line.source):
+        drawing.file(source, list(group))
+    if not lines and diagnostic.file:
+        drawing.header(diagnostic.file)
+    drawing.details(diagnostic.details, bool(lines))
+    if diagnostic.help:
+        drawing.note("help", diagnostic.help)
+    drawing.note("see", f"wsdl explain {diagnostic.code}")
+    return "\n".join(drawing.rows)
+
+
+def _marked_lines(diagnostic: Diagnostic) -> list[_Line]:
+    """The lines to show: the primary one, then the others of its file in order, then those of other files."""
+    if diagnostic.span is None:
+        places = list(diagnostic.labels)
+    else:
+        places = [Label(diagnostic.span, diagnostic.label), *diagnostic.labels]
+    marks: dict[tuple[Source, int], list[_Mark]] = {}
+    for place in places:
+        source, number = place.span.source, place.span.line
+        start = place.span.column - 1
+        same_line = place.span.end_line == number
+        end = place.span.end_column - 1 if same_line else len(source.line(number).rstrip())
+        primary = diagnostic.span is not None and (source, number) == (diagnostic.span.source, diagnostic.span.line)
+        marks.setdefault((source, number), []).append(_Mark(start, max(end, start + 1), place.message, primary))
+    lines = []
+    for (source, number), found in marks.items():
+        if found[0].primary:
+            lines.append(_Line(source, number, (found[0], *sorted(found[1:], key=lambda m: m.start))))
+        else:
+            lines.append(_Line(source, number, tuple(sorted(found, key=lambda m: m.start))))
+    order = {source: place for place, source in enumerate(dict.fromkeys(line.source for line in lines))}
+    return sorted(lines, key=lambda line: (order[line.source], not line.marks[0].primary, line.number))
+
+
+class _Drawing:
+    """The rows drawn so far; `margin` is the width of the column with the line numbers."""
+
+    def __init__(self, style: Style, margin: int, diagnostic: Diagnostic) -> None:
+        self.style = style
+        self.margin = margin
+        self.diagnostic = diagnostic
+        self.rows: list[str] = []
+
+    def header(self, place: str) -> None:
+        self.rows.append(
+            f"{' ' * self.margin}{self.style.paint('gutter', self.style.corner)} {self.style.plain(place)}"
+        )
+
+    def file(self, source: Source, lines: Sequence[_Line]) -> None:
+        first = lines[0]
+        self.header(f"{source.path}:{first.number}:{first.marks[0].start + 1}")
+        previous = first
+        for line in lines:
+            if line is not first and (previous.marks[0].primary or line.number != previous.number + 1):
+                self.row("")
+            self.line(line)
+            previous = line
+
+    def line(self, line: _Line) -> None:
+        """A line of the program and, below it, a row for each mark."""
+        cells = _cells(line.source.line(line.number), self.style)
+        starts = [0]
+        for cell in cells:
+            starts.append(starts[-1] + _width(cell, self.style))
+        room = self.style.width - self.margin - 2 if self.style.width else 0
+        first, last = _window(starts, line.marks[0], room)
+        before = self.style.dots if first else ""
+        after = self.style.dots if last < len(cells) else ""
+        self.row(before + "".join(cells[first:last]) + after, str(line.number))
+        for mark in line.marks:
+            start = _cell(starts, min(max(mark.start, first), last))
+            end = max(_cell(starts, min(mark.end, last)), start + 1)
+            left = " " * (start - _cell(starts, first) + len(before))
+            sign, color = ("^", self.diagnostic.severity) if mark.primary else (self.style.line, "gutter")
+            underline = sign * (end - start)
+            message = f" {self.style.plain(mark.message)}" if mark.message else ""
+            self.row(left + self.style.paint(color, underline + message))
+
+    def row(self, text: str, number: str = "") -> None:
+        gutter = self.style.paint("gutter", f"{number:>{self.margin - 1}} {self.style.bar}")
+        self.rows.append(f"{gutter} {text}".rstrip())
+
+    def details(self, details: Iterable[str], separate: bool) -> None:
+        for place, detail in enumerate(details):
+            if place == 0 and separate:
+                self.row("")
+            self.row(self.style.plain(detail))
+
+    def note(self, kind: str, text: str) -> None:
+        first, *more = text.splitlines() or [""]
+        sign = " " * self.margin + self.style.paint("gutter", "=")
+        self.rows.append(f"{sign} {self.style.paint('help', kind)}: {self.style.plain(first)}")
+        self.rows += [f"{' ' * (self.margin + len(kind) + 4)}{self.style.plain(line)}" for line in more]
+
+
+# -- cells -------------------------------------------------------------------------------------------------------------
+
+
+def _cells(text: str, style: Style) -> list[str]:
+    """What is shown for each character of a line."""
+    cells, column = [], 0
+    for character in text:
+        if character == "\t":
+            shown = " " * (TAB - column % TAB)
+        elif character.isprintable() or unicodedata.category(character) in ("Mn", "Me"):
+            shown = character if style.unicode or character.isascii() else "?"
+        else:
+            shown = _shown(character, style.unicode)
+        column += _width(shown, style)
+        cells.append(shown)
+    return cells
+
+
+def _shown(character: str, unicode: bool) -> str:
+    """A character that can't be printed: ESC and the like must not reach the terminal."""
+    if unicode and ord(character) < 32:
+        return chr(0x2400 + ord(character))
+    return "\ufffd" if unicode else "?"
+
+
+def _width(cell: str, style: Style) -> int:
+    """How many columns of a terminal a text takes."""
+    if cell.isascii():
+        return len(cell)
+    width = 0
+    for character in cell:
+        if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width
+
+
+def _cell(starts: Sequence[int], index: int) -> int:
+    """Where a character is shown; behind the end of the line the cells go on one by one."""
+    return starts[index] if index < len(starts) else starts[-1] + index - len(starts) + 1
+
+
+def _window(starts: Sequence[int], mark: _Mark, room: int) -> tuple[int, int]:
+    """The characters, from and to, of a line that is too long to show whole: those around the mark."""
+    count = len(starts) - 1
+    if room <= 0 or starts[-1] <= room:
+        return 0, count
+    room = max(room - 6, 20)  # for the dots on both sides
+    centre = _cell(starts, min(mark.start, count))
+    first = next((i for i in range(count) if starts[i] >= centre - room // 3), count)
+    if starts[-1] - starts[first] < room:
+        first = next(i for i in range(count) if starts[i] >= starts[-1] - room)
+    last = next((i for i in range(count, first, -1) if starts[i] - starts[first] <= room), count)
+    return first, last

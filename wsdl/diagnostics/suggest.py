@@ -1,0 +1,34 @@
+"""What somebody may have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a name is probably a slip of, or `None`.
+
+    Case counts least (`lstm` for `LSTM`); then a name that goes on where the other one ends (`kernel_size` for
+    `kernel`); then the share of letters in common. Names of one letter are near only to themselves.
+    """
+    others = sorted(set(candidates) - {name})
+    for candidate in others:
+        if candidate.lower() == name.lower():
+            return candidate
+    if len(name) < 2:
+        return None
+    scored = [(_likeness(name.lower(), candidate.lower()), candidate) for candidate in others if len(candidate) > 1]
+    best = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
+    return best[1] if best[0] >= 0.65 else None
+
+
+def _likeness(name: str, candidate: str) -> float:
+    """From 0 to 1; letters in another order (`nrom`) count as letters in common."""
+    likeness = SequenceMatcher(None, name, candidate, autojunk=False).ratio()
+    if sorted(name) == sorted(candidate):
+        likeness = max(likeness, 0.9)
+    shorter, longer = sorted((name, candidate), key=len)
+    if len(shorter) >= 3 and longer.startswith(shorter):
+        likeness = max(likeness, 0.7)
+    return likeness
