@@ -1,0 +1,217 @@
+"""Runs the blocks of a page, one after another, in a folder of their own.
+
+| block | what it must do |
+|---|---|
+| `python` | run; the names of a page's blocks are common to them |
+| `output` | be what the Python block above it printed |
+| `console` | each `$ command` exits with 0 and, where lines are shown below it, prints them |
+| `console error` | the same, but the last command does not exit with 0 |
+| `wsd` | be clean and in canonical layout |
+| `wsd error` | report the code that its note names, on the page of a code that code, else any |
+| `wsd fragment` | is part of a file, and only shown |
+| `sh` | name targets of the Makefile where it says `make` |
+| `json` | be JSON |
+
+Other languages are only shown, but every block names its own.
+In what is compared, `...` stands for anything: for a part of a line, or alone on its line for any number of lines.
+Notes above a block: `file: PATH` writes it there, `same as: PATH` asks that it is that file of the repository,
+`error: CODE` names what must be reported, `skip: REASON` leaves it out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.docs.blocks import Block, blocks
+
+ROOT = Path(__file__).parents[2]
+SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml"}
+SECONDS = 300
+
+
+class MismatchError(AssertionError):
+    """What a block says is not so."""
+
+
+class Page:
+    """A page that is being run in the folder `cwd`."""
+
+    def __init__(self, path: Path, cwd: Path) -> None:
+        self.path = path
+        self.cwd = cwd
+        self.names: dict[str, Any] = {"__name__": "__page__"}
+        self.printed = ""
+        self.runners: dict[str, Callable[[Block], None]] = {
+            "python": self.run_python,
+            "output": self.compare_output,
+            "console": self.run_console,
+            "wsd": self.check_wsd,
+            "json": self.check_json,
+            "sh": self.check_shell,
+            "bash": self.check_shell,
+        }
+
+    def failures(self) -> list[str]:
+        """Every block that is not as the page says, with its place."""
+        found = []
+        for block in blocks(self.path.read_text(encoding="utf-8")):
+            try:
+                self.run(block)
+            except MismatchError as mismatch:
+                found.append(f"{self.path}:{block.line}: {mismatch}")
+        return found
+
+    def run(self, block: Block) -> None:
+        if "skip" in block.note:
+            return
+        if "same as" in block.note:
+            self.compare_file(block)
+        name = block.note.get("file") or Path(block.note.get("same as", "")).name
+        if name:
+            self.write(name, block.text)
+        if block.language in self.runners:
+            if not name or block.language == "wsd":
+                self.runners[block.language](block)
+        elif block.language not in SHOWN:
+            raise MismatchError(f"a block of unknown language {block.language!r}; plain text is `text`")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.cwd / name
+        if not path.resolve().is_relative_to(self.cwd.resolve()):
+            raise MismatchError(f"the file {name} would lie outside the page's folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def compare_file(self, block: Block) -> None:
+        path = ROOT / block.note["same as"]
+        if not path.is_file() or path.read_text(encoding="utf-8") != block.text:
+            raise MismatchError(f"this block is not the same as {block.note['same as']}")
+
+    def run_python(self, block: Block) -> None:
+        code = compile("\n" * block.line + block.text, str(self.path), "exec")
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(code, self.names)
+        except Exception as error:
+            raise MismatchError(f"the block raised\n{traceback.format_exc()}") from error
+        self.printed = printed.getvalue()
+
+    def compare_output(self, block: Block) -> None:
+        compare(block.text, self.printed)
+
+    def run_console(self, block: Block) -> None:
+        steps = commands(block.text)
+        for i, (command, shown) in enumerate(steps):
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=self.cwd,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=SECONDS,
+                check=False,
+            )
+            output = done.stdout.decode("utf-8", errors="replace")
+            fails = "error" in block.marks and i == len(steps) - 1
+            if (done.returncode != 0) != fails:
+                raise MismatchError(f"`{command}` exited with {done.returncode}:\n{output}")
+            if shown:
+                compare(shown, output, command)
+
+    def check_wsd(self, block: Block) -> None:
+        if "fragment" in block.marks:
+            return
+        name = block.note.get("file") or Path(block.note.get("same as", "")).name or f"line{block.line}.wsd"
+        path = self.write(name, block.text)
+        answer = wsdl("check", path.name, "--output-format", "json", cwd=path.parent)
+        try:
+            found = {d["code"]: d["message"] for d in json.loads(answer)["diagnostics"]}
+        except (ValueError, KeyError) as error:
+            raise MismatchError(f"`wsdl check` gave no JSON:\n{answer}") from error
+        told = "".join(f"\n  {code}: {message}" for code, message in found.items()) or " nothing"
+        if "error" in block.marks or "error" in block.note:
+            expected = block.note.get("error") or (self.path.stem if self.path.parent.name == "codes" else None)
+            if not found or (expected is not None and expected not in found):
+                raise MismatchError(f"must report {expected or 'something'}, but reports{told}")
+            return
+        if found:
+            raise MismatchError(f"must be clean, but reports{told}")
+        if difference := wsdl("fmt", path.name, "--diff", cwd=path.parent):
+            raise MismatchError(f"is not in the canonical layout:\n{difference}")
+
+    def check_json(self, block: Block) -> None:
+        try:
+            json.loads(block.text)
+        except ValueError as error:
+            raise MismatchError(f"is not JSON: {error}") from error
+
+    def check_shell(self, block: Block) -> None:
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+        for target in re.findall(r"^\s*(?:\$ )?make ([\w-]+)", block.text, re.MULTILINE):
+            if target not in targets:
+                raise MismatchError(f"there is no `make {target}`")
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each with the lines shown below it; `\\` at the end of a line goes on."""
+    steps: list[tuple[str, str]] = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("$ "):
+            steps.append((line[2:].rstrip("\n"), ""))
+        elif not steps:
+            raise MismatchError("a console block begins with `$ command`")
+        elif steps[-1][0].endswith("\\") and not steps[-1][1]:
+            steps[-1] = (steps[-1][0] + "\n" + line.rstrip("\n"), "")
+        else:
+            steps[-1] = (steps[-1][0], steps[-1][1] + line)
+    return steps
+
+
+def compare(shown: str, output: str, command: str = "the block") -> None:
+    """Is this the output that the page shows?"""
+    shown, output = (re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip("\n") for text in (shown, output))
+    pattern = ""
+    for line in shown.split("\n"):
+        if line.strip() == "...":
+            pattern += r"(?:[^\n]*\n)*?"
+        else:
+            pattern += "[^\n]*?".join(re.escape(part) for part in line.split("...")) + "\n"
+    if re.fullmatch(pattern, output + "\n") is None:
+        raise MismatchError(f"{command} printed\n{output}\nbut the page shows\n{shown}")
+
+
+def environment() -> dict[str, str]:
+    """As in a plain terminal, with the `wsdl` of this Python on the PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+
+
+def wsdl(*arguments: str, cwd: Path) -> str:
+    """What the command prints to stdout; run in this process, as pages have many blocks."""
+    from wsdl.cli import main
+
+    printed = io.StringIO()
+    argv, folder = sys.argv, Path.cwd()
+    sys.argv = ["wsdl", *arguments]
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+            main()
+    finally:
+        sys.argv = argv
+        os.chdir(folder)
+    return printed.getvalue()

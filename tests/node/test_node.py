@@ -1,0 +1,113 @@
+"""A compiled model gives the same numbers in Node as in Python: the same file, two builds of ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
+    pytest.mark.skipif(not (HERE / "node_modules").is_dir(), reason="not set up: make tests/node/node_modules"),
+]
+
+DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(bool)": "bool",
+    "tensor(uint8)": "uint8",
+}
+
+TWO_MODELS = """\
+layer encoder = Dense(16)
+
+model embed(x: f32[n, 8]) -> (vector: f32[n, 16]) {
+    return encoder(x)
+}
+
+model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {
+    return encoder(x) |> relu |> Dense(3)
+}
+"""
+
+
+def compiled(source: Path, folder: Path) -> Path:
+    command = Path(sys.executable).with_name("wsdl")
+    done = subprocess.run([command, "compile", source, "-o", folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def example_inputs(session: ort.InferenceSession, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """Small random arrays; every dimension with a name has the size given for it."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for value in session.get_inputs():
+        shape = [sizes[d] if isinstance(d, str) else d for d in value.shape]
+        dtype = DTYPES[value.type]
+        numbers = random.integers(0, 2, shape) if not dtype.startswith("float") else random.normal(size=shape)
+        arrays[value.name] = numbers.astype(dtype)
+    return arrays
+
+
+def run_in_node(model: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    sent = {
+        name: {"type": str(array.dtype), "dims": array.shape, "data": array.ravel().tolist()}
+        for name, array in inputs.items()
+    }
+    done = subprocess.run(
+        ["node", HERE / "run.mjs", model], input=json.dumps(sent), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        name: np.array(value["data"], dtype=value["type"]).reshape(value["dims"])
+        for name, value in json.loads(done.stdout).items()
+    }
+
+
+def assert_same_in_node(model: Path, sizes: dict[str, int]) -> None:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    inputs = example_inputs(session, sizes)
+    names = [value.name for value in session.get_outputs()]
+    expected = dict(zip(names, session.run(names, inputs), strict=True))
+    outputs = run_in_node(model, inputs)
+    assert outputs.keys() == expected.keys()
+    for name, array in outputs.items():
+        assert array.dtype == expected[name].dtype
+        np.testing.assert_allclose(array, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("example", "model", "sizes"),
+    [
+        pytest.param("tied_autoencoder", "autoencoder", [{"n": 1}, {"n": 5}], id="a transposed tie, two batch sizes"),
+        pytest.param("conv_autoencoder", "conv_autoencoder", [{"n": 2}], id="convolutions that share"),
+        pytest.param("siamese", "siamese", [{"n": 3}], id="one tower, twice"),
+        pytest.param("gru_classifier", "gru_classifier", [{"n": 2, "t": 5}, {"n": 1, "t": 9}], id="a loop over time"),
+        pytest.param("lm", "lm", [{"n": 2, "t": 6}], id="a tied language model"),
+    ],
+)
+def test_example(example: str, model: str, sizes: list[dict[str, int]], tmp_path: Path) -> None:
+    folder = compiled(EXAMPLES / f"{example}.wsd", tmp_path / "out")
+    for size in sizes:
+        assert_same_in_node(folder / f"{model}.onnx", size)
+
+
+def test_two_models_over_one_data_file(tmp_path: Path) -> None:
+    source = tmp_path / "two.wsd"
+    source.write_text(TWO_MODELS, encoding="utf-8")
+    folder = compiled(source, tmp_path / "out")
+    assert len(list(folder.glob("*.data"))) == 1
+    for model in ("embed", "classify"):
+        assert_same_in_node(folder / f"{model}.onnx", {"n": 4})
