@@ -6,6 +6,7 @@ is solved for where it occurs linearly and the other names are known.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,3 +109,29 @@ def _contradiction(label: str, axis: int, dim: Dim, size: int, sizes: dict[str, 
     because = ", ".join(f"{name} is {sizes[name]} in {origin[name]}" for name in sorted(dim.names()))
     wanted = f"{dim}" if dim.name else f"{dim} = {dim.evaluate(sizes)}"
     return f"axis {axis} of {label} has size {size}, but {wanted} is wanted, and {because}"
+
+
+def dim_of_text(text: str) -> Dim:
+    """A dimension from how it is written into files (`2 * t + 1`); a text that is no arithmetic is one name."""
+    try:
+        return _dim_of_tree(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
+        return Dim.symbol(text)
+
+
+def _dim_of_tree(tree: ast.expr) -> Dim:
+    if isinstance(tree, ast.Name):
+        return Dim.symbol(tree.id)
+    if isinstance(tree, ast.Constant) and type(tree.value) is int:
+        return Dim.of(tree.value)
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        return -_dim_of_tree(tree.operand)
+    if isinstance(tree, ast.BinOp):
+        a, b = _dim_of_tree(tree.left), _dim_of_tree(tree.right)
+        for kind, result in (
+            (ast.Add, Dim.__add__), (ast.Sub, Dim.__sub__), (ast.Mult, Dim.__mul__),
+            (ast.FloorDiv, Dim.__floordiv__), (ast.Mod, Dim.__mod__),
+        ):  # fmt: skip
+            if isinstance(tree.op, kind):
+                return result(a, b)
+    raise ValueError("no arithmetic over sizes")

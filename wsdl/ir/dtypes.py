@@ -1,4 +1,4 @@
-"""The names that others give to the dtypes: NumPy, ONNX (`TensorProto.DataType`), safetensors. Nothing is imported."""
+"""The names that others give to the dtypes: NumPy, ONNX (`TensorProto.DataType`), safetensors, ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ SAFETENSORS: dict[DType, str] = {
     "i8": "I8", "i16": "I16", "i32": "I32", "i64": "I64", "u8": "U8", "bool": "BOOL",
 }  # fmt: skip
 
+RUNTIME: dict[DType, str] = {
+    "f16": "tensor(float16)", "bf16": "tensor(bfloat16)", "f32": "tensor(float)", "f64": "tensor(double)",
+    "i8": "tensor(int8)", "i16": "tensor(int16)", "i32": "tensor(int32)", "i64": "tensor(int64)",
+    "u8": "tensor(uint8)", "bool": "tensor(bool)",
+}  # fmt: skip
+
 OF_NUMPY: dict[str, DType] = {name: dtype for dtype, name in NUMPY.items()}
 OF_ONNX: dict[int, DType] = {number: dtype for dtype, number in ONNX.items()}
 OF_SAFETENSORS: dict[str, DType] = {name: dtype for dtype, name in SAFETENSORS.items()}
+OF_RUNTIME: dict[str, DType] = {name: dtype for dtype, name in RUNTIME.items()}
 
 
 def numpy_dtype(dtype: DType) -> Any:

@@ -69,7 +69,7 @@ class _Emission:
         for name in self.program.stored:
             e.unique(name)
         inputs = [self._bind(value, e.unique(value.name)) for value in graph.inputs]
-        outputs = [e.unique(value.name or "output") for value in graph.outputs]
+        outputs = [e.unique(name) for name in model.output_names]
         e.sizes.bind(inputs)
         self._append(graph)
         self._finish([self.refs[id(v)] for v in graph.outputs], outputs)

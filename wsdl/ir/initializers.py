@@ -1,0 +1,51 @@
+"""The ways in which initial values are drawn: PyTorch's names and rules. Nothing is drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class InitializerKind:
+    """`forms` are the lists of arguments that may be given; `rank` is the least number of axes that it can fill."""
+
+    doc: str
+    forms: tuple[tuple[str, ...], ...] = ((),)
+    defaults: tuple[float, ...] = ()  # of the arguments of the longest form
+    rank: int = 0
+
+    def accepts(self, count: int) -> bool:
+        """Can it be given this many arguments?"""
+        return any(len(form) == count for form in self.forms)
+
+    def arguments(self, given: tuple[float, ...]) -> dict[str, float]:
+        """All arguments by name, for as many as are given."""
+        form = next(form for form in self.forms if len(form) == len(given))
+        return {**dict(zip(self.forms[-1], self.defaults, strict=False)), **dict(zip(form, given, strict=True))}
+
+
+_NORMAL = ((), ("std",), ("mean", "std"))
+_GAIN = ((), ("gain",))
+
+INITIALIZERS: dict[str, InitializerKind] = {
+    "zeros": InitializerKind("all 0"),
+    "ones": InitializerKind("all 1"),
+    "constant": InitializerKind("all the same number", (("value",),)),
+    "uniform": InitializerKind("evenly between two numbers", ((), ("low", "high")), (0.0, 1.0)),
+    "normal": InitializerKind("normally distributed", _NORMAL, (0.0, 1.0)),
+    "trunc_normal": InitializerKind("normally, within two standard deviations", _NORMAL, (0.0, 1.0)),
+    "kaiming_uniform": InitializerKind(
+        "evenly within sqrt(6 / ((1 + a²) fan_in)); without `a` within 1 / sqrt(fan_in), like PyTorch's layers",
+        ((), ("a",)),
+        (5**0.5,),
+        rank=2,
+    ),
+    "kaiming_normal": InitializerKind(
+        "normally, with standard deviation sqrt(2 / ((1 + a²) fan_in))", ((), ("a",)), (0.0,), rank=2
+    ),
+    "xavier_uniform": InitializerKind("evenly within gain sqrt(6 / (fan_in + fan_out))", _GAIN, (1.0,), rank=2),
+    "xavier_normal": InitializerKind(
+        "normally, with standard deviation gain sqrt(2 / (fan_in + fan_out))", _GAIN, (1.0,), rank=2
+    ),
+    "orthogonal": InitializerKind("orthonormal rows or columns, times gain", _GAIN, (1.0,), rank=2),
+}

@@ -1,0 +1,134 @@
+"""Initial values: each stored tensor has a random stream of its own, keyed by the path of its root slot and the seed.
+
+So adding a layer doesn't move the values of the others, and neither does a name for a share group. Only the raw bits of
+NumPy's Philox generator are used, which are the same in every version; distributions are computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.graph import Program, Stored
+from wsdl.ir.initializers import INITIALIZERS
+from wsdl.ops.evaluate import evaluate
+
+Array = NDArray[Any]
+CHUNK = 1 << 20  # elements that are drawn at a time, in float64
+
+
+def initial_values(program: Program, seed: int = 0) -> dict[str, Array]:
+    """A fresh value for each stored tensor that isn't derived from others."""
+    return {s.name: initial_value(s, seed) for s in program.stored.values() if s.derived is None}
+
+
+def with_derived(program: Program, values: Mapping[str, Array]) -> dict[str, Array]:
+    """`values`, and the stored tensors that are computed from them when compiling."""
+    complete = dict(values)
+    for stored in program.stored.values():
+        if stored.derived is not None:
+            [array] = evaluate(stored.derived, [], complete)
+            complete[stored.name] = np.ascontiguousarray(array, dtype=numpy_dtype(stored.type.dtype))
+    return complete
+
+
+def initial_value(stored: Stored, seed: int) -> Array:
+    """The initial value of one stored tensor."""
+    initializer, shape = stored.root.initializer, stored.sizes
+    arguments = INITIALIZERS[initializer.name].arguments(initializer.arguments)
+    draw = _Draw(stored.root.path, seed, shape)
+    array: Array = getattr(draw, initializer.name)(**arguments)
+    return array.reshape(shape).astype(numpy_dtype(stored.type.dtype), copy=False)
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """`fan_in` and `fan_out` of a weight `[out, in, *kernel]`."""
+    if len(shape) < 2:
+        return (max(1, prod(shape)),) * 2
+    kernel = prod(shape[2:])
+    return max(1, shape[1] * kernel), max(1, shape[0] * kernel)
+
+
+class _Draw:
+    """The stream of one tensor, with a method for each initializer; all return flat arrays."""
+
+    def __init__(self, path: str, seed: int, shape: tuple[int, ...]) -> None:
+        key = int.from_bytes(sha256(f"{path}\0{seed}".encode()).digest()[:16], "little")
+        self._bits = np.random.Philox(key=key)
+        self._shape, self._size = shape, prod(shape)
+        self._fan_in, self._fan_out = fans(shape)
+
+    # -- raw numbers ---------------------------------------------------------------------------------------------------
+
+    def _unit(self, count: int) -> Array:
+        """Evenly in [0, 1)."""
+        values: Array = (self._bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+        return values
+
+    def _standard_normal(self, count: int) -> Array:
+        """By Box and Muller."""
+        half = (count + 1) // 2
+        radius = np.sqrt(-2.0 * np.log1p(-self._unit(half)))
+        angle = 2.0 * np.pi * self._unit(half)
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+    def _within_two(self, count: int) -> Array:
+        values = self._standard_normal(count)
+        while (beyond := np.flatnonzero(np.abs(values) > 2)).size:
+            values[beyond] = self._standard_normal(beyond.size)
+        return values
+
+    def _filled(self, distribution: Callable[[int], Array], scale: float, offset: float) -> Array:
+        array = np.empty(self._size, np.float32)
+        for start in range(0, self._size, CHUNK):
+            part = array[start : start + CHUNK]
+            part[:] = distribution(part.size) * scale + offset
+        return array
+
+    # -- initializers --------------------------------------------------------------------------------------------------
+
+    def zeros(self) -> Array:
+        return np.zeros(self._size, np.float32)
+
+    def ones(self) -> Array:
+        return np.ones(self._size, np.float32)
+
+    def constant(self, value: float) -> Array:
+        return np.full(self._size, value, np.float64)
+
+    def uniform(self, low: float, high: float) -> Array:
+        return self._filled(self._unit, high - low, low)
+
+    def normal(self, mean: float, std: float) -> Array:
+        return self._filled(self._standard_normal, std, mean)
+
+    def trunc_normal(self, mean: float, std: float) -> Array:
+        return self._filled(self._within_two, std, mean)
+
+    def kaiming_uniform(self, a: float) -> Array:
+        bound = sqrt(6 / ((1 + a * a) * self._fan_in))
+        return self.uniform(-bound, bound)
+
+    def kaiming_normal(self, a: float) -> Array:
+        return self.normal(0.0, sqrt(2 / ((1 + a * a) * self._fan_in)))
+
+    def xavier_uniform(self, gain: float) -> Array:
+        bound = gain * sqrt(6 / (self._fan_in + self._fan_out))
+        return self.uniform(-bound, bound)
+
+    def xavier_normal(self, gain: float) -> Array:
+        return self.normal(0.0, gain * sqrt(2 / (self._fan_in + self._fan_out)))
+
+    def orthogonal(self, gain: float) -> Array:
+        rows = self._shape[0] if self._shape else 1
+        columns = self._size // max(1, rows)
+        tall = self._standard_normal(self._size).reshape(max(rows, columns), -1)
+        q, r = np.linalg.qr(tall)
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        return gain * (q if rows >= columns else q.T).ravel()

@@ -1,0 +1,136 @@
+"""Do these arrays fit this signature? Names, dtypes, shapes, and one size for each run-time dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.binding import SizeError, bind_sizes
+from wsdl.ir.dtypes import NUMPY, OF_NUMPY, numpy_dtype
+from wsdl.ir.types import DType, TensorType
+from wsdl.runtime.errors import RunError
+
+Array = NDArray[Any]
+
+
+def check_inputs(signature: Mapping[str, TensorType], given: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays in the order of the signature; `RunError` with everything that doesn't fit.
+
+    Python numbers and lists take the wanted dtype; arrays have to have it, except for the order of their bytes.
+    """
+    found = _wrong_names(signature, given)
+    if found:
+        raise RunError(found)
+    arrays: dict[str, Array] = {}
+    for name, wanted in signature.items():
+        array = as_array(given[name], wanted.dtype)
+        problem = _wrong_dtype(name, array, wanted)
+        if problem is None:
+            arrays[name] = _native(array)
+        else:
+            found.append(problem)
+    if not found:
+        found = _wrong_shapes(signature, arrays)
+    if found:
+        raise RunError(found)
+    return arrays
+
+
+def as_array(value: Any, dtype: DType) -> Array:
+    """`value` if it is an array, else an array of the wanted dtype if its numbers are of that kind."""
+    if isinstance(value, np.ndarray | np.generic):
+        return np.asarray(value)
+    array = np.asarray(value, dtype=object if _ragged(value) else None)
+    wanted = numpy_dtype(dtype)
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "V": "fiu"}[wanted.kind]
+    if isinstance(value, bool | int | float | list | tuple) and array.dtype.kind in kinds:
+        return array.astype(wanted)
+    return array
+
+
+def _ragged(value: Any) -> bool:
+    try:
+        np.asarray(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _native(array: Array) -> Array:
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _wrong_names(signature: Mapping[str, TensorType], given: Mapping[str, Any]) -> list[Diagnostic]:
+    missing = [name for name in signature if name not in given]
+    found = []
+    for name in given:
+        if name not in signature:
+            close = nearest(name, missing or signature)
+            inputs = ", ".join(f"`{n}`" for n in signature) or "none"
+            help = f"did you mean `{close}`?" if close else f"the inputs are {inputs}"
+            missing = [n for n in missing if n != close]
+            found.append(Diagnostic("E0701", f"the model has no input `{name}`", help=help))
+    for name in missing:
+        message = f"the input `{name}` is missing, which is {signature[name]}"
+        there = ", ".join(f"`{n}`" for n in given) or "nothing"
+        found.append(Diagnostic("E0701", message, help=f"what is there: {there}"))
+    return found
+
+
+def _wrong_dtype(name: str, array: Array, wanted: TensorType) -> Diagnostic | None:
+    if OF_NUMPY.get(array.dtype.name) == wanted.dtype:
+        return None
+    if array.dtype.kind == "O":
+        return Diagnostic("E0702", f"`{name}` holds Python objects, not numbers in a regular array; {wanted} is wanted",
+                          help="are all its rows of one length?")  # fmt: skip
+    there = OF_NUMPY.get(array.dtype.name, array.dtype.name)
+    return Diagnostic(
+        "E0702", f"`{name}` is {there}, but {wanted} is wanted", help=_conversion(name, array, wanted.dtype)
+    )
+
+
+def _conversion(name: str, array: Array, dtype: DType) -> str | None:
+    """How to convert, with what may be forgotten about it."""
+    if array.dtype.kind not in "fiub":
+        return None
+    convert = f"`{name}.astype({_numpy_text(dtype)})` converts it"
+    if array.dtype.name == "uint8" and numpy_dtype(dtype).kind == "f":
+        return f"{convert}; images are often divided by 255 as well"
+    if array.dtype.kind == "f" and numpy_dtype(dtype).kind in "iu":
+        return f"{convert}, and cuts off what is behind the point"
+    return convert
+
+
+def _numpy_text(dtype: DType) -> str:
+    return "bool" if dtype == "bool" else "ml_dtypes.bfloat16" if dtype == "bf16" else f"numpy.{NUMPY[dtype]}"
+
+
+def _wrong_shapes(signature: Mapping[str, TensorType], arrays: Mapping[str, Array]) -> list[Diagnostic]:
+    try:
+        bind_sizes(list(signature.values()), [a.shape for a in arrays.values()], list(signature))
+    except SizeError as error:
+        name = list(signature)[error.input]
+        help = _missing_axis(name, arrays[name], signature[name])
+        return [Diagnostic("E0703", error.message, help=help)]
+    return []
+
+
+def _missing_axis(name: str, array: Array, wanted: TensorType) -> str | None:
+    """The two slips that are seen most: one row without its batch axis, images without or with an axis of channels."""
+    sizes = [dim.constant for dim in wanted.shape]
+
+    def fits(shape: tuple[int, ...]) -> bool:
+        return len(shape) == len(sizes) and all(s in (None, n) for s, n in zip(sizes, shape, strict=True))
+
+    for axis in range(wanted.rank):
+        if fits((*array.shape[:axis], 1, *array.shape[axis:])):
+            where = "None, " if axis == 0 else ":, " * axis + "None, "
+            return f"`{name}[{where}...]` adds the axis that is missing"
+    if array.ndim == 4 and fits((array.shape[0], array.shape[3], array.shape[1], array.shape[2])):
+        return f"`{name}.transpose(0, 3, 1, 2)` puts the channels before rows and columns"
+    return None

@@ -1,0 +1,184 @@
+"""Running a compiled model: NumPy arrays in, NumPy arrays out.
+
+All that can be said about the arrays is said before ONNX Runtime sees them, in the names of the `.wsd` file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.binding import dim_of_text
+from wsdl.ir.dims import Dim
+from wsdl.ir.dtypes import OF_RUNTIME
+from wsdl.ir.types import TensorType
+from wsdl.runtime.arrays import check_inputs
+from wsdl.runtime.errors import RunError, fail
+
+Array = NDArray[Any]
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
+
+
+class Session:
+    """A model that is loaded and ready: `session(ids=ids)["logits"]`.
+
+    `inputs` and `outputs` are its signature. `prepack=False` leaves the weights as they lie in the file, so that models
+    (and processes) with one weights file share its memory; matrix products on few rows are then up to twice as slow.
+    """
+
+    def __init__(
+        self, model: bytes | str | Path, *, device: str = "cpu", threads: int | None = None, prepack: bool = True
+    ) -> None:
+        self.name = "<bytes>" if isinstance(model, bytes) else str(model)
+        self.device = device
+        self._session = _load(model, self.name, device, threads, prepack)
+        self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
+        self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
+
+    def __call__(self, **arrays: Any) -> dict[str, Array]:
+        return self.run(arrays)
+
+    def run(self, arrays: Mapping[str, Any], *, batch: int | None = None) -> dict[str, Array]:
+        """The outputs by name. `batch` runs that many rows of the leading run-time dimension at a time, for data that
+        is larger than memory (a memory-mapped array is read piece by piece)."""
+        checked = check_inputs(self.inputs, arrays)
+        return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
+
+    def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            results = self._session.run(None, {name: np.ascontiguousarray(a) for name, a in arrays.items()})
+        except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+            raise _run_failure(error, self.name, arrays) from error
+        return dict(zip(self.outputs, results, strict=True))
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+
+    def _in_batches(self, arrays: Mapping[str, Array], batch: int) -> dict[str, Array]:
+        rows = self._row_dimension()
+        if batch < 1:
+            raise fail("E0703", f"a batch has at least one row, and {batch} were asked for")
+        sliced = [name for name, type in self.inputs.items() if _leads(type, rows)]
+        count = len(arrays[sliced[0]])
+        results: dict[str, Array] = {}
+        for start in range(0, max(count, 1), batch):
+            piece = {name: a[start : start + batch] if name in sliced else a for name, a in arrays.items()}
+            for name, part in self._outputs(piece).items():
+                if start == 0:
+                    results[name] = np.empty((count, *part.shape[1:]), part.dtype)
+                results[name][start : start + batch] = part
+        return results
+
+    def _row_dimension(self) -> str:
+        """The name that leads the first input with a run-time size in front, and every output."""
+        names = (type.shape[0].name for type in self.inputs.values() if type.shape)
+        rows = next((name for name in names if name), None)
+        if rows is None:
+            raise fail("E0703", "no input has a run-time dimension in front, so there are no batches to run")
+        for name, type in {**self.inputs, **self.outputs}.items():
+            elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
+            if not _leads(type, rows) if name in self.outputs else elsewhere:
+                raise fail(
+                    "E0703",
+                    f"`{name}` is {type}, so it can't be put together from batches of {rows}",
+                    help="run it in one piece, without a batch size",
+                )
+        return rows
+
+
+def _leads(type: TensorType, rows: str) -> bool:
+    """Is this the size of the first axis, and of no other?"""
+    return type.rank > 0 and type.shape[0].name == rows and not any(rows in dim.names() for dim in type.shape[1:])
+
+
+# -- loading -----------------------------------------------------------------------------------------------------------
+
+
+def _load(model: bytes | str | Path, name: str, device: str, threads: int | None, prepack: bool) -> Any:
+    onnxruntime = _runtime()
+    _require_device(onnxruntime, device)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and said once
+    options.intra_op_num_threads = threads or _cores()
+    options.inter_op_num_threads = 1
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else os.fspath(model), options, providers=providers
+        )
+    except Exception as error:  # as above
+        raise _load_failure(error, model, name) from error
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise fail(
+            "E0704",
+            f"ONNX Runtime lists the device `{device}`, but couldn't start it",
+            help="its log says why: most often CUDA or cuDNN is missing, or of another version than the runtime wants",
+        )
+    return session
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise fail(
+            "E0709",
+            "running a model needs the package onnxruntime, which is not installed",
+            help="`pip install onnxruntime`, or onnxruntime-gpu for CUDA",
+        ) from error
+    return onnxruntime
+
+
+def _require_device(onnxruntime: Any, device: str) -> None:
+    if device not in PROVIDERS:
+        raise fail("E0704", f"there is no device `{device}`", help="the devices are `cpu` and `cuda`")
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise fail(
+            "E0704",
+            f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
+            help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
+        )
+
+
+def _cores() -> int:
+    """The cores that this process may use. (Left to itself the runtime pins threads, and complains in containers.)"""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> RunError:
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        return fail("E0705", "there is no such file", file=name)
+    return fail("E0705", "ONNX Runtime can't load this model", file=name, details=[_first_line(error)])
+
+
+def _run_failure(error: Exception, name: str, arrays: Mapping[str, Array]) -> RunError:
+    shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
+    check = _CHECK.search(str(error))
+    if check:
+        return fail("E0706", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
+    return fail(
+        "E0705", "ONNX Runtime stopped while running this model", file=name, details=[_first_line(error), *shapes]
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _type(arg: Any) -> TensorType:
+    """The type of an input or output as the file declares it; an axis without a name is a size of its own."""
+    shape = [
+        Dim.of(size) if isinstance(size, int) else dim_of_text(size or f"{arg.name}.{axis}")
+        for axis, size in enumerate(arg.shape)
+    ]
+    if arg.type not in OF_RUNTIME:
+        raise fail("E0705", f"`{arg.name}` is a {arg.type}, which has no counterpart in the language")
+    return TensorType(OF_RUNTIME[arg.type], tuple(shape))
