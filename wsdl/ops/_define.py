@@ -13,27 +13,29 @@
     def _(e: Emitter, x: Ref) -> Ref:
         return e.node("Relu", x)
 
-The decorated function is the signature and the shape rule: parameters annotated `TensorType` are operands, `list[TensorType]`
-a list of operands, all others attributes that are known when compiling (`int`, `float`, `bool`, `str`, `Dim`,
-`list[int]`, `list[Dim]`, alternatives with `|`, `None` for "may be left out"). It returns the type of the result (a
-tuple for several) or raises `OpError`. `reference` and `lowering` get the same parameters behind `np` or the emitter.
+The decorated function is the signature and the shape rule: parameters annotated `TensorType` are operands,
+`list[TensorType]` a list of operands, all others attributes that are known when compiling (`int`, `float`, `bool`,
+`str`, `Dim`, `DType`, lists of them, alternatives with `|`, `None` for "may be left out"). It returns the type of the
+result (a tuple for several) or raises `OpError`. `reference` and `lowering` get the same parameters behind `np` or the
+emitter. In a reference dimensions are numbers, 16-bit floats come as f32, and results are cast to the rule's types.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from wsdl.ir.dims import Dim, compare
+from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
-Attribute: TypeAlias = "None | bool | int | float | str | Dim | list[Attribute]"
+Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 
 class OpError(Exception):
@@ -55,6 +57,10 @@ class Ref:
     def type(self) -> TensorType:
         assert self.known_type is not None, f"{self.name} is an intermediate tensor"
         return self.known_type
+
+    def typed(self, type: TensorType) -> Ref:
+        """The same tensor, where a lowering knows the type of an intermediate one."""
+        return replace(self, known_type=type)
 
 
 class Emitter(Protocol):
@@ -102,12 +108,12 @@ class Parameter:
 
 
 class Operation:
-    """One operation of the language; made by `@operation`."""
+    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc)."""
 
-    def __init__(self, infer: Callable[..., Any]) -> None:
-        self.name = infer.__name__.rstrip("_")
+    def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "") -> None:
+        self.name = name or infer.__name__.rstrip("_")
         self.infer = infer
-        self.doc = inspect.getdoc(infer) or ""
+        self.doc = doc or inspect.getdoc(infer) or ""
         self.parameters = tuple(_parameter(p) for p in inspect.signature(infer).parameters.values())
         self._reference: Callable[..., Any] | None = None
         self._lowering: Callable[..., Any] | None = None
@@ -127,11 +133,29 @@ class Operation:
         result = self.infer(**arguments)
         return result if isinstance(result, tuple) else (result,)
 
-    def evaluate(self, np: NumPy, **arguments: Any) -> tuple[Array, ...]:
-        """The results on arrays."""
+    def evaluate(self, np: NumPy, sizes: Mapping[str, int] | None = None, /, **arguments: Any) -> tuple[Array, ...]:
+        """The results on arrays, for given run-time sizes; `OpError` where the arguments don't fit."""
         assert self._reference is not None
-        result = self._reference(np, **arguments)
-        return result if isinstance(result, tuple) else (result,)
+        arguments = {name: _sized(value, sizes or {}) for name, value in arguments.items()}
+        types = self.result_types(**self._mapped(arguments, _type_of))
+        with np.errstate(all="ignore"):
+            result = self._reference(np, **self._mapped(arguments, lambda a: _widened(np, a)))
+        results = list(result) if isinstance(result, tuple | list) else [result]
+        arrays = tuple(np.asarray(r).astype(numpy_dtype(t.dtype)) for r, t in zip(results, types, strict=True))
+        for array, type in zip(arrays, types, strict=True):
+            assert array.shape == type.sizes, f"{self.name}: {type} by the shape rule, but {array.shape} in fact"
+        return arrays
+
+    def _mapped(self, arguments: Mapping[str, Any], of_operand: Callable[[Any], Any]) -> dict[str, Any]:
+        """The arguments, with each operand replaced."""
+        mapped = dict(arguments)
+        for parameter in self.parameters:
+            value = arguments.get(parameter.name)
+            if parameter.kind == "operand" and value is not None:
+                mapped[parameter.name] = of_operand(value)
+            elif parameter.kind == "operands":
+                mapped[parameter.name] = [of_operand(v) for v in value or ()]
+        return mapped
 
     def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
         """Append the ONNX nodes; the results."""
@@ -143,9 +167,10 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {}
 
 
-def operation(infer: Callable[..., Any]) -> Operation:
+def operation(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operation:
     """Declare an operation by its shape rule."""
-    made = Operation(infer)
+    made = Operation(infer, name, doc)
+    assert made.name not in OPERATIONS, f"two operations are called {made.name}"
     OPERATIONS[made.name] = made
     return made
 
@@ -154,6 +179,23 @@ def _parameter(p: inspect.Parameter) -> Parameter:
     annotation = str(p.annotation)
     kind = {"TensorType": "operand", "TensorType | None": "operand", "list[TensorType]": "operands"}.get(annotation)
     return Parameter(p.name, kind or "attribute", annotation, p.default)
+
+
+# -- arrays ------------------------------------------------------------------------------------------------------------
+
+
+def _type_of(array: Array) -> TensorType:
+    return TensorType.of(dtype_of(array), array.shape)
+
+
+def _widened(np: NumPy, array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
+
+
+def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
+    if isinstance(value, list):
+        return [_sized(v, sizes) for v in value]
+    return value.evaluate(sizes) if isinstance(value, Dim) else value
 
 
 # -- what cannot be decided when compiling -----------------------------------------------------------------------------

@@ -1,0 +1,156 @@
+"""What shape rules have in common: checks of dtypes, axes and sizes, each with the message that a user sees."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+
+from wsdl.ir.dims import Dim, same
+from wsdl.ir.types import TensorType, shape_text
+from wsdl.ops._define import OpError, require_equal
+
+# -- dtypes ------------------------------------------------------------------------------------------------------------
+
+
+def floating(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it holds floating-point numbers."""
+    if not x.is_float:
+        raise _wrong_dtype(x, "floating-point numbers", f"`cast({argument}, f32)` converts it", argument)
+    return x
+
+
+def integer(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it holds integers."""
+    if not x.is_integer:
+        raise _wrong_dtype(x, "integers", f"`cast({argument}, i64)` converts it", argument)
+    return x
+
+
+def numeric(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it holds numbers, not truth values."""
+    if x.dtype == "bool":
+        raise _wrong_dtype(x, "numbers", f"`cast({argument}, f32)` makes false 0 and true 1", argument)
+    return x
+
+
+def signed(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it holds numbers that may be negative."""
+    if numeric(x, argument).dtype == "u8":
+        raise _wrong_dtype(x, "signed numbers", f"`cast({argument}, i32)` converts it", argument)
+    return x
+
+
+def boolean(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it holds truth values."""
+    if x.dtype != "bool":
+        raise _wrong_dtype(x, "truth values", f"compare it with something, as in `{argument} != 0`", argument)
+    return x
+
+
+def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
+    """All operands have one dtype; `argument` names the one at fault if not."""
+    for other in others:
+        if other.dtype != first.dtype:
+            raise OpError(
+                f"the operands have two dtypes: {first.dtype} and {other.dtype}",
+                argument=argument,
+                help=f"`cast({argument}, {first.dtype})` makes them one",
+                code="E0402",
+            )
+
+
+def _wrong_dtype(x: TensorType, needed: str, help: str, argument: str) -> OpError:
+    return OpError(f"`{argument}` must hold {needed}, but is {x}", argument=argument, help=help, code="E0402")
+
+
+# -- attributes --------------------------------------------------------------------------------------------------------
+
+
+def one_of(value: str, options: Collection[str], argument: str) -> str:
+    """`value` if it is one of the options."""
+    if value not in options:
+        help = _nearest(value, options)
+        raise OpError(f"`{argument}` can't be `{value}`", argument=argument, help=help, code="E0403")
+    return value
+
+
+def per_axis(value: int | Sequence[int], count: int, argument: str, *, least: int = 0) -> list[int]:
+    """One number for each of `count` axes, from a list of them or from one for all."""
+    numbers = [value] * count if isinstance(value, int) else list(value)
+    if len(numbers) != count:
+        raise OpError(f"`{argument}` has {len(numbers)} numbers, one for each of {count} axes is needed",
+                      argument=argument, code="E0403")  # fmt: skip
+    if any(number < least for number in numbers):
+        raise OpError(f"`{argument}` must be at least {least}, but is {min(numbers)}", argument=argument, code="E0403")
+    return numbers
+
+
+def _nearest(name: str, options: Collection[str]) -> str:
+    close = get_close_matches(name, options, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"one of {', '.join(f'`{o}`' for o in options)}"
+
+
+# -- axes --------------------------------------------------------------------------------------------------------------
+
+
+def axis_of(axis: int, rank: int, argument: str = "axis") -> int:
+    """The axis, counted from the front."""
+    if not -rank <= axis < rank:
+        has = f"only axes 0 to {rank - 1}, or {-rank} to -1 from the end" if rank else "no axes"
+        raise OpError(f"axis {axis} doesn't exist: there are {has}", argument=argument, code="E0403")
+    return axis % rank
+
+
+def axes_of(axis: int | Sequence[int] | None, rank: int, argument: str = "axis") -> list[int]:
+    """The axes in order, counted from the front; all of them for `None`."""
+    if axis is None:
+        return list(range(rank))
+    given = [axis] if isinstance(axis, int) else list(axis)
+    axes = sorted(axis_of(a, rank, argument) for a in given)
+    for a, b in pairwise(axes):
+        if a == b:
+            raise OpError(f"axis {a} is named twice", argument=argument, code="E0403")
+    return axes
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+def is_one(dim: Dim) -> bool:
+    """Is it certainly 1, so that it broadcasts?"""
+    return same(dim, 1)
+
+
+def broadcast(*shapes: Sequence[Dim], argument: str = "b") -> tuple[Dim, ...]:
+    """NumPy's broadcasting: sizes agree from the last axis on, or are 1. A size that is unknown counts as not 1."""
+    result = tuple(shapes[0])
+    for shape in shapes[1:]:
+        rank = max(len(result), len(shape))
+        padded = [(Dim.of(1),) * (rank - len(s)) + tuple(s) for s in (result, shape)]
+        what = f"the sizes along axis {{}} of {shape_text(result)} and {shape_text(shape)} must be equal"
+        pairs = zip(*padded, strict=True)
+        result = tuple(common(a, b, what.format(i - rank), argument) for i, (a, b) in enumerate(pairs))
+    return result
+
+
+def common(a: Dim, b: Dim, what: str, argument: str | None = None) -> Dim:
+    """The size that two sizes broadcast to."""
+    if is_one(a) or is_one(b):
+        return b if is_one(a) else a
+    return agreed(a, b, what, argument)
+
+
+def agreed(a: Dim, b: Dim, what: str, argument: str | None = None, help: str | None = None) -> Dim:
+    """The size that both must have; a number says more than a name that has to be equal to it."""
+    require_equal(a, b, what, argument=argument, help=help)
+    return b if a.constant is None else a
+
+
+def divided(dim: Dim, by: Dim, what: str, argument: str | None = None) -> Dim:
+    """`dim / by`, which has to come out even."""
+    rest = dim % by
+    if rest.constant not in (None, 0):
+        raise OpError(f"{what}: {by} doesn't divide {dim}", argument=argument)
+    require_equal(rest, Dim.of(0), f"{what}: the remainder of {dim} // {by} must be 0", argument=argument)
+    return dim // by

@@ -1,0 +1,272 @@
+"""Operations on single elements. Binary ones broadcast like NumPy; both operands have one dtype."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from wsdl.ir.types import DType, TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._lowering import WIDER, cast_to, widely
+from wsdl.ops._rules import boolean, broadcast, floating, numeric, one_of, same_dtype, signed
+
+Rule = Callable[..., TensorType]
+Reference = Callable[..., Array]
+Lowering = Callable[..., Ref]
+
+
+def _as_is(x: TensorType, argument: str = "x") -> TensorType:
+    return x
+
+
+def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
+    if x.is_integer:
+        raise OpError(
+            f"`/` doesn't divide integers, and `{argument}` is {x}",
+            argument=argument,
+            help=f"`//` divides integers and rounds down; `cast({argument}, f32)` makes them floating-point numbers",
+            code="E0402",
+        )
+    return floating(x, argument)
+
+
+def unary(name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str) -> Operation:
+    """An operation on each element of `x`; `lower` is an ONNX operator or a function."""
+
+    def infer(x: TensorType) -> TensorType:
+        return rule(x)
+
+    made = operation(infer, name, doc)
+    made.reference(reference)
+    made.lowering((lambda e, x: e.node(lower, x)) if isinstance(lower, str) else lower)
+    return made
+
+
+def binary(
+    name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str, *, tests: bool = False
+) -> Operation:
+    """An operation on pairs of elements; its result is bool if it `tests` them."""
+
+    def infer(a: TensorType, b: TensorType) -> TensorType:
+        rule(a, "a")
+        rule(b, "b")
+        same_dtype("b", a, b)
+        return TensorType("bool" if tests else a.dtype, broadcast(a.shape, b.shape))
+
+    made = operation(infer, name, doc)
+    made.reference(reference)
+    made.lowering((lambda e, a, b: e.node(lower, a, b)) if isinstance(lower, str) else lower)
+    return made
+
+
+def _mod(e: Emitter, a: Ref, b: Ref) -> Ref:
+    if not a.type.is_float:
+        return e.node("Mod", a, b)
+    zero = e.constant(0, a.type.dtype)
+    rest = e.node("Mod", a, b, fmod=1)  # has the sign of `a`
+    crosses = e.node("Less", e.node("Mul", e.node("Sign", rest), e.node("Sign", b)), zero)
+    return e.node("Where", crosses, e.node("Add", rest, b), rest)
+
+
+def _floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
+    quotient = e.node("Div", e.node("Sub", a, _mod(e, a, b)), b)  # comes out even
+    return e.node("Round", quotient) if a.type.is_float else quotient
+
+
+def _pow(e: Emitter, a: Ref, b: Ref) -> Ref:
+    if a.type.dtype not in ("i8", "i16", "u8"):
+        return e.node("Pow", a, b)
+    return cast_to(e, e.node("Pow", cast_to(e, a, "i32"), cast_to(e, b, "i32")), a.type.dtype)
+
+
+def _wide(op_type: str) -> Lowering:
+    return lambda e, a, b: widely(e, a.type.dtype, lambda a, b: e.node(op_type, a, b), a, b)
+
+
+def _erf(np: NumPy, x: Array) -> Array:
+    return np.vectorize(math.erf, otypes=[np.float64])(x)
+
+
+# fmt: off
+# -- arithmetic --------------------------------------------------------------------------------------------------------
+
+binary("add", numeric, "Add", lambda np, a, b: a + b, "`a + b`. ONNX Add.")
+binary("sub", numeric, "Sub", lambda np, a, b: a - b, "`a - b`. ONNX Sub.")
+binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.")
+binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.")
+binary("floordiv", numeric, _floordiv, lambda np, a, b: np.floor_divide(a, b),
+       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.")
+binary("mod", numeric, _mod, lambda np, a, b: np.mod(a, b),
+       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.")
+binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.")
+binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
+       "The smaller of each pair; NaN if one is NaN. ONNX Min.")
+binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
+       "The larger of each pair; NaN if one is NaN. ONNX Max.")
+
+# -- comparison --------------------------------------------------------------------------------------------------------
+
+binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", tests=True)
+binary("not_equal", _as_is, lambda e, a, b: e.node("Not", e.node("Equal", a, b)), lambda np, a, b: a != b,
+       "`a != b`, as bool. ONNX Equal and Not.", tests=True)
+binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", tests=True)
+binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b,
+       "`a <= b`, as bool. ONNX LessOrEqual.", tests=True)
+binary("greater", numeric, "Greater", lambda np, a, b: a > b, "`a > b`, as bool. ONNX Greater.", tests=True)
+binary("greater_equal", numeric, "GreaterOrEqual", lambda np, a, b: a >= b,
+       "`a >= b`, as bool. ONNX GreaterOrEqual.", tests=True)
+
+# -- logic -------------------------------------------------------------------------------------------------------------
+
+binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of bools. ONNX And.")
+binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.")
+unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.")
+
+# -- functions of one number -------------------------------------------------------------------------------------------
+
+unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.")
+unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.")
+unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.")
+unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.")
+unary("round", floating, "Round", lambda np, x: np.round(x), "Rounded to the nearest; halves to even. ONNX Round.")
+unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.")
+unary("log", floating, "Log", lambda np, x: np.log(x), "The natural logarithm. ONNX Log.")
+unary("sqrt", floating, "Sqrt", lambda np, x: np.sqrt(x), "The square root. ONNX Sqrt.")
+unary("rsqrt", floating, lambda e, x: e.node("Reciprocal", e.node("Sqrt", x)), lambda np, x: 1 / np.sqrt(x),
+      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.")
+unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ONNX Sin.")
+unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.")
+unary("erf", floating, "Erf", _erf, "The error function. ONNX Erf.")
+unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.")
+unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.")
+unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.")
+unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
+      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.")
+unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.")
+# fmt: on
+
+
+# -- with parameters ---------------------------------------------------------------------------------------------------
+
+
+@operation
+def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
+    """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu."""
+    return floating(x)
+
+
+@leaky_relu.reference
+def _(np: NumPy, x: Array, slope: float = 0.01) -> Array:
+    return np.where(x >= 0, x, slope * x)
+
+
+@leaky_relu.lowering
+def _(e: Emitter, x: Ref, slope: float = 0.01) -> Ref:
+    return e.node("LeakyRelu", x, alpha=float(slope))
+
+
+@operation
+def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
+    """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu."""
+    return floating(x)
+
+
+@elu.reference
+def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@elu.lowering
+def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
+    return e.node("Elu", x, alpha=float(alpha))
+
+
+@operation
+def gelu(x: TensorType, approximate: str = "none") -> TensorType:
+    """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu."""
+    one_of(approximate, ("none", "tanh"), "approximate")
+    return floating(x)
+
+
+@gelu.reference
+def _(np: NumPy, x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1 + _erf(np, x / math.sqrt(2)))
+
+
+@gelu.lowering
+def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
+    if e.opset >= 20:
+        return e.node("Gelu", x, approximate=approximate)
+
+    def number(value: float) -> Ref:
+        return e.constant(value, x.type.dtype)
+
+    if approximate == "tanh":
+        cubic = e.node("Mul", number(0.044715), e.node("Pow", x, number(3)))
+        bent = e.node("Tanh", e.node("Mul", number(math.sqrt(2 / math.pi)), e.node("Add", x, cubic)))
+    else:
+        bent = e.node("Erf", e.node("Div", x, number(math.sqrt(2))))
+    return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
+
+
+@operation
+def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
+    """`x` held between `min` and `max`; either may be left out. ONNX Clip."""
+    for name, limit in ("min", min), ("max", max):
+        if isinstance(limit, float) and not numeric(x).is_float:
+            raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0402")
+    if min is not None and max is not None and min > max:
+        raise OpError(f"`min` is {min}, which is above `max`, {max}", argument="min", code="E0403")
+    return numeric(x)
+
+
+@clip.reference
+def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | None = None) -> Array:
+    low = x if min is None else np.maximum(x, min)
+    return low if max is None else np.minimum(low, max)
+
+
+@clip.lowering
+def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
+    dtype = WIDER.get(x.type.dtype, x.type.dtype)
+    low, high = (None if limit is None else e.constant(limit, dtype) for limit in (min, max))
+    return widely(e, x.type.dtype, lambda x: e.node("Clip", x, low, high), x)
+
+
+# -- choice and conversion ---------------------------------------------------------------------------------------------
+
+
+@operation
+def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+    """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where."""
+    boolean(condition, "condition")
+    same_dtype("b", a, b)
+    return a.with_shape(broadcast(condition.shape, a.shape, b.shape))
+
+
+@where.reference
+def _(np: NumPy, condition: Array, a: Array, b: Array) -> Array:
+    return np.where(condition, a, b)
+
+
+@where.lowering
+def _(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
+    return widely(e, a.type.dtype, lambda a, b: e.node("Where", condition, a, b), a, b)
+
+
+@operation
+def cast(x: TensorType, dtype: DType) -> TensorType:
+    """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast."""
+    return x.with_dtype(dtype)
+
+
+@cast.reference
+def _(np: NumPy, x: Array, dtype: DType) -> Array:
+    return x  # every result is cast to its type
+
+
+@cast.lowering
+def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
+    return cast_to(e, x, dtype)

@@ -1,0 +1,81 @@
+"""The matrix product. A stored matrix that is read transposed stays as it is stored: `Gemm` has a flag for that."""
+
+from __future__ import annotations
+
+from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._rules import agreed, broadcast, numeric, same_dtype
+
+
+@operation
+def matmul(a: TensorType, b: TensorType) -> TensorType:
+    """`a @ b`: the matrix product over the last two axes; those before broadcast. ONNX MatMul and Gemm.
+
+    `[..., i, k] @ [..., k, j]` is `[..., i, j]`. A vector `a` counts as a row, a vector `b` as a column.
+    """
+    for argument, x in ("a", a), ("b", b):
+        if numeric(x, argument).dtype in ("i8", "i16", "u8"):
+            help = f"`cast({argument}, i32)` converts it"
+            raise OpError(f"`@` doesn't multiply {x.dtype}", argument=argument, help=help, code="E0402")
+        if x.rank == 0:
+            raise OpError(f"`@` needs axes, and `{argument}` is a single number", argument=argument, help="use `*`")
+    same_dtype("b", a, b)
+    rows, columns = a.shape[-2:-1], b.shape[-1:] if b.rank > 1 else ()
+    fits_transposed = b.rank == 2 and same(a.shape[-1], b.shape[-1])
+    agreed(
+        a.shape[-1],
+        b.shape[-2] if b.rank > 1 else b.shape[0],
+        f"the last axis of {a} and the {'second-last' if b.rank > 1 else 'only'} axis of {b} must be equal",
+        argument="b",
+        help="the shapes match transposed: use `.T`" if fits_transposed else None,
+    )
+    return a.with_shape((*broadcast(a.shape[:-2], b.shape[:-2]), *rows, *columns))
+
+
+@matmul.reference
+def _(np: NumPy, a: Array, b: Array) -> Array:
+    return np.matmul(a, b)
+
+
+@matmul.lowering
+def _(e: Emitter, a: Ref, b: Ref) -> Ref:
+    stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
+    if stored_a is None and stored_b is None:
+        return e.node("MatMul", a, b)
+    matrices = b.type.rank <= 2 and (a.type.rank <= 2 or stored_a is None)
+    if a.type.is_float and matrices:
+        return _gemm(e, a, b, stored_a, stored_b)
+    if min(a.type.rank, b.type.rank) == 1:
+        return e.node("MatMul", a, b)
+    swapped = e.node("MatMul", stored_b or _transposed(e, b), stored_a or _transposed(e, a))  # (a @ b).T is b.T @ a.T
+    return _transposed(e, swapped.typed(e.results[0]))
+
+
+def _gemm(e: Emitter, a: Ref, b: Ref, stored_a: Ref | None, stored_b: Ref | None) -> Ref:
+    """`Gemm` over stored matrices as they are; the leading axes of `a` become rows around it."""
+    rows, inner = product(a.type.shape[:-1]), a.type.shape[-1]
+    columns = b.type.shape[1:] or (Dim.of(1),)
+    left = stored_a or e.reshape(a, (rows, inner))
+    right = stored_b or e.reshape(b, (inner, *columns))
+    y = e.node("Gemm", left, right, transA=int(stored_a is not None), transB=int(stored_b is not None))
+    return e.reshape(y.typed(a.type.with_shape((rows, *columns))), e.results[0].shape)
+
+
+def _behind_transpose(e: Emitter, x: Ref) -> Ref | None:
+    """The stored tensor that `x` is with its last two axes swapped."""
+    found = e.parameter(x)
+    if found is None or x.type.rank < 2:
+        return None
+    stored, view = found
+    if view.is_identity or stored.type.rank != x.type.rank:
+        return None
+    return stored if view.permute(_swapped(x.type.rank)).is_identity else None
+
+
+def _transposed(e: Emitter, x: Ref) -> Ref:
+    return e.node("Transpose", x, perm=_swapped(x.type.rank))
+
+
+def _swapped(rank: int) -> list[int]:
+    return [*range(rank - 2), rank - 1, rank - 2]

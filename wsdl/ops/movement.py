@@ -1,0 +1,440 @@
+"""Operations that move elements and compute nothing: shape, order, parts, wholes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.types import TensorType, shape_text
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._lowering import axes_tensor, squeezed, unsqueezed, widely
+from wsdl.ops._rules import agreed, axes_of, axis_of, divided, is_one, per_axis, same_dtype
+
+LAST = 2**63 - 1  # ONNX Slice: as far as the axis goes
+BEFORE_FIRST = -(2**63)
+
+
+# -- shape -------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
+    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape."""
+    dims = [Dim.of(d) for d in shape]
+    what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
+    free = [i for i, d in enumerate(dims) if same(d, -1)]
+    if len(free) > 1:
+        raise OpError("only one size of a shape may be -1", argument="shape")
+    if free:
+        known = product([d for i, d in enumerate(dims) if i not in free])
+        if known.constant == 0:
+            raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
+        dims[free[0]] = divided(x.elements, known, what, "shape")
+    _not_negative(dims)
+    require_equal(x.elements, product(dims), what, argument="shape")
+    return x.with_shape(dims)
+
+
+@reshape.reference
+def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
+    return x.reshape(shape)
+
+
+@reshape.lowering
+def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
+    return e.reshape(x, e.results[0].shape)
+
+
+@operation
+def flatten(x: TensorType, start: int = 1) -> TensorType:
+    """All axes from `start` on as one. ONNX Reshape."""
+    first = axis_of(start, x.rank, "start") if x.rank or start else 0
+    return x.with_shape((*x.shape[:first], product(x.shape[first:])))
+
+
+@flatten.reference
+def _(np: NumPy, x: Array, start: int = 1) -> Array:
+    first = start % x.ndim if x.ndim else 0
+    return x.reshape(*x.shape[:first], int(np.prod(x.shape[first:])))
+
+
+@flatten.lowering
+def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
+    return e.reshape(x, e.results[0].shape)
+
+
+@operation
+def squeeze(x: TensorType, axis: int | list[int] | None = None) -> TensorType:
+    """Without axes of size 1: those named, or all whose size is known to be 1. ONNX Squeeze."""
+    gone = _ones(x, axis)
+    for a in gone:
+        require_equal(
+            x.shape[a], Dim.of(1), f"only an axis of size 1 can be squeezed, axis {a} of {x}", argument="axis"
+        )
+    return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
+
+
+@squeeze.reference
+def _(np: NumPy, x: Array, axis: int | Sequence[int] | None = None) -> Array:
+    return np.squeeze(x, None if axis is None else tuple(axes_of(axis, x.ndim)))
+
+
+@squeeze.lowering
+def _(e: Emitter, x: Ref, axis: int | Sequence[int] | None = None) -> Ref:
+    gone = _ones(x.type, axis)
+    return squeezed(e, x, *gone) if gone else x
+
+
+def _ones(x: TensorType, axis: int | Sequence[int] | None) -> list[int]:
+    return [a for a in axes_of(axis, x.rank) if axis is not None or is_one(x.shape[a])]
+
+
+@operation
+def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
+    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze."""
+    new = _new_axes(x.rank, axis)
+    old = iter(x.shape)
+    return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
+
+
+@unsqueeze.reference
+def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
+    return np.expand_dims(x, tuple(_new_axes(x.ndim, axis)))
+
+
+@unsqueeze.lowering
+def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
+    return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
+
+
+def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
+    return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
+
+
+@operation
+def expand(x: TensorType, shape: list[Dim]) -> TensorType:
+    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand."""
+    return x.with_shape(_expanded(x, shape))
+
+
+@expand.reference
+def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
+    old = (1,) * (len(shape) - x.ndim) + x.shape
+    return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, shape, strict=True)])
+
+
+@expand.lowering
+def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
+    return e.node("Expand", x, e.dims(e.results[0].shape))
+
+
+def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
+    new = len(shape) - x.rank
+    if new < 0:
+        raise OpError(f"{shape_text(shape)} has fewer axes than {x}", argument="shape")
+    dims = [Dim.of(d) for d in shape]
+    for a, old in enumerate(x.shape, new):
+        if same(dims[a], -1):
+            dims[a] = old
+        elif not is_one(old):
+            require_equal(old, dims[a], f"the size of axis {a - new} of {x} is not 1, so it stays", argument="shape")
+    _not_negative(dims)
+    return dims
+
+
+def _not_negative(dims: Sequence[Dim]) -> None:
+    for dim in dims:
+        if dim.constant is not None and dim.constant < 0:
+            raise OpError(f"a size can't be {dim}", argument="shape")
+
+
+# -- order -------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def transpose(x: TensorType) -> TensorType:
+    """A matrix with rows and columns exchanged, also written `x.T`. ONNX Transpose."""
+    if x.rank != 2:
+        raise OpError(
+            f"`.T` needs two axes, and {x} has {x.rank}", argument="x", help="`permute(x, [...])` orders any axes"
+        )
+    return x.with_shape(reversed(x.shape))
+
+
+@transpose.reference
+def _(np: NumPy, x: Array) -> Array:
+    return x.T
+
+
+@transpose.lowering
+def _(e: Emitter, x: Ref) -> Ref:
+    return e.node("Transpose", x, perm=[1, 0])
+
+
+@operation
+def permute(x: TensorType, axes: list[int]) -> TensorType:
+    """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose."""
+    if len(axes_of(axes, x.rank, "axes")) != x.rank:
+        raise OpError(f"{shape_text(axes)} must name each of the {x.rank} axes of {x}", argument="axes", code="E0403")
+    return x.with_shape(x.shape[a] for a in axes)
+
+
+@permute.reference
+def _(np: NumPy, x: Array, axes: Sequence[int]) -> Array:
+    return np.transpose(x, axes)
+
+
+@permute.lowering
+def _(e: Emitter, x: Ref, axes: Sequence[int]) -> Ref:
+    return e.node("Transpose", x, perm=[axis_of(a, x.type.rank) for a in axes])
+
+
+@operation
+def flip(x: TensorType, axis: int | list[int]) -> TensorType:
+    """In reverse order along axes. ONNX Slice."""
+    axes_of(axis, x.rank)
+    return x
+
+
+@flip.reference
+def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
+    return np.flip(x, tuple(axes_of(axis, x.ndim)))
+
+
+@flip.lowering
+def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
+    axes = axes_of(axis, x.type.rank)
+    backwards = [e.constant([number] * len(axes), "i64") for number in (-1, BEFORE_FIRST)]
+    return e.node("Slice", x, *backwards, axes_tensor(e, axes), e.constant([-1] * len(axes), "i64"))
+
+
+@operation
+def roll(x: TensorType, shift: int | list[int], axis: int | list[int]) -> TensorType:
+    """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat."""
+    per_axis(shift, len(axes_of(axis, x.rank)), "shift", least=BEFORE_FIRST)
+    return x
+
+
+@roll.reference
+def _(np: NumPy, x: Array, shift: int | Sequence[int], axis: int | Sequence[int]) -> Array:
+    return np.roll(x, shift, axis)
+
+
+@roll.lowering
+def _(e: Emitter, x: Ref, shift: int | Sequence[int], axis: int | Sequence[int]) -> Ref:
+    axes = [axis] if isinstance(axis, int) else axis
+    for a, by in zip(axes, per_axis(shift, len(axes), "shift", least=BEFORE_FIRST), strict=True):
+        size = e.node("Max", e.dims([x.type.shape[a]]), e.constant([1], "i64"))
+        cut = e.node("Mod", e.constant([-by], "i64"), size)
+        first, last, on = e.constant([0], "i64"), e.constant([LAST], "i64"), axes_tensor(e, [axis_of(a, x.type.rank)])
+        x = e.node("Concat", e.node("Slice", x, cut, last, on), e.node("Slice", x, first, cut, on), axis=a).typed(
+            x.type
+        )
+    return x
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def slice_(
+    x: TensorType,
+    starts: list[Dim],
+    stops: list[Dim],
+    axes: list[int] | None = None,
+    steps: list[int] | None = None,
+) -> TensorType:
+    """A part of `x`, also written `x[a:b, c:d:2]`; negative numbers count from the end. ONNX Slice."""
+    shape = list(x.shape)
+    for axis, start, stop, step in _cuts(x.rank, starts, stops, axes, steps):
+        low, high = (_bound(bound, shape[axis], axis, x) for bound in (start, stop))
+        length = (high - low + (step - 1)) // step
+        shape[axis] = Dim.of(max(0, length.constant)) if length.constant is not None else length
+    return x.with_shape(shape)
+
+
+@slice_.reference
+def _(
+    np: NumPy,
+    x: Array,
+    starts: Sequence[int],
+    stops: Sequence[int],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Array:
+    parts = [slice(None)] * x.ndim
+    for axis, start, stop, step in _cuts(x.ndim, starts, stops, axes, steps):
+        parts[axis] = slice(start, stop, step)
+    return x[tuple(parts)]
+
+
+@slice_.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Ref:
+    cuts = _cuts(x.type.rank, starts, stops, axes, steps)
+    firsts = e.dims([Dim.of(start) for _, start, _, _ in cuts])
+    ends = e.dims([Dim.of(LAST if same(stop, x.type.shape[axis]) else stop) for axis, _, stop, _ in cuts])
+    return e.node(
+        "Slice", x, firsts, ends, axes_tensor(e, [c[0] for c in cuts]), e.constant([c[3] for c in cuts], "i64")
+    )
+
+
+def _cuts(
+    rank: int,
+    starts: Sequence[Dim | int],
+    stops: Sequence[Dim | int],
+    axes: Sequence[int] | None,
+    steps: Sequence[int] | None,
+) -> list[tuple[int, Any, Any, int]]:
+    """Axis, start, stop and step of each cut."""
+    on = list(range(len(starts))) if axes is None else list(axes)
+    axes_of(on, rank, "axes")
+    by = [1] * len(on) if steps is None else list(steps)
+    if any(step < 1 for step in by):
+        raise OpError("the step of a slice must be positive", argument="steps", help="`flip` reverses", code="E0403")
+    if not len(starts) == len(stops) == len(on) == len(by):
+        raise OpError("starts, stops, axes and steps must be equally many", argument="stops", code="E0403")
+    return list(zip((axis_of(a, rank) for a in on), starts, stops, by, strict=True))
+
+
+def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
+    """A bound counted from the front."""
+    at = Dim.of(bound)
+    if at.constant is not None and at.constant < 0:
+        at = at + size
+    outside = (at - size).constant
+    if (at.constant is not None and at.constant < 0) or (outside is not None and outside > 0):
+        raise OpError(f"the slice goes to {bound}, but axis {axis} of {x} has {size} elements", code="E0403")
+    return at
+
+
+@operation
+def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
+    """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split."""
+    at = axis_of(axis, x.rank)
+    return tuple(x.with_dim(at, size) for size in _sizes_of_parts(x, parts, at))
+
+
+@split.reference
+def _(np: NumPy, x: Array, parts: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+    return tuple(np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis))
+
+
+@split.lowering
+def _(e: Emitter, x: Ref, parts: int | Sequence[Dim], axis: int = 0) -> list[Ref]:
+    at = axis_of(axis, x.type.rank)
+    sizes = e.dims([result.shape[at] for result in e.results])
+    return e.nodes("Split", x, sizes, outputs=len(e.results), axis=at)
+
+
+def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) -> list[Dim]:
+    size, what = x.shape[axis], f"axis {axis} of {x} must split into the parts asked for"
+    if isinstance(parts, int):
+        if parts < 1:
+            raise OpError(f"`x` can't be split into {parts} parts", argument="parts", code="E0403")
+        return [divided(size, Dim.of(parts), what, "parts")] * parts
+    sizes = [Dim.of(p) for p in parts]
+    require_equal(size, sum(sizes, Dim.of(0)), what, argument="parts")
+    return sizes
+
+
+# -- wholes ------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def concat(xs: list[TensorType], axis: int) -> TensorType:
+    """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat."""
+    first, at = xs[0], axis_of(axis, xs[0].rank)
+    same_dtype("xs", *xs)
+    shape = list(first.shape)
+    for x in xs[1:]:
+        if x.rank != first.rank:
+            raise OpError(f"{first} and {x} have different numbers of axes", argument="xs")
+        for a, size in enumerate(x.shape):
+            if a == at:
+                shape[a] = shape[a] + size
+            else:
+                shape[a] = agreed(shape[a], size, f"the sizes along axis {a} of {first} and {x} must be equal", "xs")
+    return first.with_shape(shape)
+
+
+@concat.reference
+def _(np: NumPy, xs: Sequence[Array], axis: int) -> Array:
+    return np.concatenate(xs, axis)
+
+
+@concat.lowering
+def _(e: Emitter, xs: Sequence[Ref], axis: int) -> Ref:
+    return e.node("Concat", *xs, axis=axis)
+
+
+@operation
+def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
+    """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat."""
+    first, at = xs[0], axis_of(axis, xs[0].rank + 1)
+    same_dtype("xs", *xs)
+    shape = first.shape
+    for x in xs[1:]:
+        what = f"{first} and {x} must have one shape"
+        if x.rank != first.rank:
+            raise OpError(what, argument="xs")
+        shape = tuple(agreed(a, b, what, "xs") for a, b in zip(shape, x.shape, strict=True))
+    return first.with_shape((*shape[:at], len(xs), *shape[at:]))
+
+
+@stack.reference
+def _(np: NumPy, xs: Sequence[Array], axis: int = 0) -> Array:
+    return np.stack(xs, axis)
+
+
+@stack.lowering
+def _(e: Emitter, xs: Sequence[Ref], axis: int = 0) -> Ref:
+    at = axis_of(axis, xs[0].type.rank + 1)
+    return e.node("Concat", *(unsqueezed(e, x, at) for x in xs), axis=at)
+
+
+@operation
+def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0) -> TensorType:
+    """`x` with `value` around it: `widths` has for each axis how many before and how many behind. ONNX Pad."""
+    pairs = [[Dim.of(w) for w in pair] for pair in widths]
+    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
+        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0403")
+    if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
+        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0403")
+    return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+
+@pad.reference
+def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0) -> Array:
+    return np.pad(x, widths, constant_values=value)
+
+
+@pad.lowering
+def _(e: Emitter, x: Ref, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Ref:
+    pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
+    return widely(e, x.type.dtype, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype))
+
+
+@operation
+def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
+    """`x` repeated as a whole, so often along each axis. ONNX Tile."""
+    if len(repeats) != x.rank:
+        raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0403")
+    return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, repeats, strict=True))
+
+
+@tile.reference
+def _(np: NumPy, x: Array, repeats: Sequence[int]) -> Array:
+    return np.tile(x, repeats)
+
+
+@tile.lowering
+def _(e: Emitter, x: Ref, repeats: Sequence[Dim]) -> Ref:
+    return e.node("Tile", x, e.dims([Dim.of(times) for times in repeats]))

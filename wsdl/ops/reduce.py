@@ -1,0 +1,288 @@
+"""Operations along axes: sums, extremes, distributions. Without `axis` they take in the whole tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.types import DType, TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
+from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, numeric, same_dtype
+
+Axes = int | Sequence[int] | None
+
+
+def _without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
+    """The shape after reducing axes: left out, or kept as 1."""
+    axes = axes_of(axis, x.rank)
+    kept = (Dim.of(1) if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes)
+    return tuple(kept)
+
+
+def _not_empty(x: TensorType, axis: Axes) -> None:
+    if product([x.shape[a] for a in axes_of(axis, x.rank)]).constant == 0:
+        raise OpError(f"there is nothing to choose from along the reduced axes of {x}", argument="x")
+
+
+def _summed_dtype(x: TensorType) -> DType:
+    return x.dtype if x.is_float else "i64"
+
+
+def _reduce(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
+    axes = axes_of(axis, x.type.rank)
+    return e.node(op_type, x, axes_tensor(e, axes), keepdims=int(keepdims))
+
+
+def _widened(e: Emitter, x: Ref, dtype: DType) -> Ref:
+    return x if x.type.dtype == dtype else cast_to(e, x, dtype).typed(x.type.with_dtype(dtype))
+
+
+# -- sums --------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+    """The sum along axes; of integers and bools as i64. ONNX ReduceSum."""
+    return TensorType(_summed_dtype(x), _without(x, axis, keepdims))
+
+
+@sum_.reference
+def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    return np.sum(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
+
+
+@sum_.lowering
+def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+    return _reduce(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+
+
+@operation
+def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+    """The product along axes; of integers as i64. ONNX ReduceProd."""
+    return TensorType(_summed_dtype(numeric(x)), _without(x, axis, keepdims))
+
+
+@prod.reference
+def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    return np.prod(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
+
+
+@prod.lowering
+def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+    return _reduce(e, "ReduceProd", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+
+
+@operation
+def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+    """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean."""
+    dtype = "f32" if x.dtype == "bool" else floating(x).dtype
+    return TensorType(dtype, _without(x, axis, keepdims))
+
+
+@mean.reference
+def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    axes = tuple(axes_of(axis, x.ndim))
+    return np.sum(x, axis=axes, keepdims=keepdims) / np.prod([x.shape[a] for a in axes])
+
+
+@mean.lowering
+def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+    return _reduce(e, "ReduceMean", _widened(e, x, e.results[0].dtype), axis, keepdims)
+
+
+@operation
+def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False, correction: int = 0) -> TensorType:
+    """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
+
+    `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
+    ONNX ReduceMean.
+    """
+    return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+
+
+@var.reference
+def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Array:
+    return np.var(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims, ddof=correction)
+
+
+@var.lowering
+def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Ref:
+    away = e.node("Sub", x, _reduce(e, "ReduceMean", x, axis, keepdims=True))
+    squares = e.node("Mul", away, away).typed(x.type)
+    if correction == 0:
+        return _reduce(e, "ReduceMean", squares, axis, keepdims)
+    count = product([x.type.shape[a] for a in axes_of(axis, x.type.rank)]) - correction
+    return e.node("Div", _reduce(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
+
+
+@operation
+def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+    """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp."""
+    return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+
+
+@logsumexp.reference
+def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+    return np.logaddexp.reduce(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
+
+
+@logsumexp.lowering
+def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+    return _reduce(e, "ReduceLogSumExp", x, axis, keepdims)
+
+
+@operation
+def cumsum(x: TensorType, axis: int, reverse: bool = False) -> TensorType:
+    """The sum of all elements up to each one, along an axis; `reverse` starts at the end. ONNX CumSum."""
+    axis_of(axis, x.rank)
+    return numeric(x).with_dtype(_summed_dtype(x))
+
+
+@cumsum.reference
+def _(np: NumPy, x: Array, axis: int, reverse: bool = False) -> Array:
+    return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
+
+
+@cumsum.lowering
+def _(e: Emitter, x: Ref, axis: int, reverse: bool = False) -> Ref:
+    x = _widened(e, x, _summed_dtype(x.type))
+    return e.node("CumSum", x, e.constant(axis_of(axis, x.type.rank), "i64"), reverse=int(reverse))
+
+
+# -- extremes ----------------------------------------------------------------------------------------------------------
+
+
+def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
+    def infer(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+        _not_empty(x, axis)
+        return x.with_shape(_without(x, axis, keepdims))
+
+    def reference(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
+        return getattr(np, numpy_name)(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
+
+    def lowering(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+        return widely(e, x.type.dtype, lambda y: _reduce(e, op_type, y.typed(x.type), axis, keepdims), x)
+
+    made = operation(infer, name, doc)
+    made.reference(reference)
+    made.lowering(lowering)
+    return made
+
+
+def _position(name: str, op_type: str, doc: str) -> Operation:
+    def infer(x: TensorType, axis: int | None = None, keepdims: bool = False) -> TensorType:
+        _not_empty(numeric(x), axis)
+        return TensorType("i64", _without(x, axis, keepdims))
+
+    def reference(np: NumPy, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        return getattr(np, name)(x, axis=axis, keepdims=keepdims)
+
+    def lowering(e: Emitter, x: Ref, axis: int | None = None, keepdims: bool = False) -> Ref:
+        flat = x if axis is not None else e.reshape(x, [x.type.elements])
+        if x.type.dtype == "i16":
+            flat = cast_to(e, flat, "i32")
+        at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
+        return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
+
+    made = operation(infer, name, doc)
+    made.reference(reference)
+    made.lowering(lowering)
+    return made
+
+
+_extreme("max", "amax", "ReduceMax", "The largest element along axes; of bools, whether any is true. ONNX ReduceMax.")
+_extreme("min", "amin", "ReduceMin", "The smallest element along axes; of bools, whether all are. ONNX ReduceMin.")
+_position("argmax", "ArgMax", "The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.")
+_position("argmin", "ArgMin", "The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.")
+
+
+# -- distributions and directions --------------------------------------------------------------------------------------
+
+
+@operation
+def softmax(x: TensorType, axis: int = -1) -> TensorType:
+    """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax."""
+    axis_of(axis, x.rank)
+    return floating(x)
+
+
+@softmax.reference
+def _(np: NumPy, x: Array, axis: int = -1) -> Array:
+    powers = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+@softmax.lowering
+def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
+    return e.node("Softmax", x, axis=axis)
+
+
+@operation
+def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
+    """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax."""
+    axis_of(axis, x.rank)
+    return floating(x)
+
+
+@log_softmax.reference
+def _(np: NumPy, x: Array, axis: int = -1) -> Array:
+    below = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    return below - np.log(np.sum(np.exp(below), axis=axis, keepdims=True))
+
+
+@log_softmax.lowering
+def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
+    return e.node("LogSoftmax", x, axis=axis)
+
+
+@operation
+def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
+    """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div."""
+    axes_of(axis, x.rank)
+    return floating(x)
+
+
+@l2_normalize.reference
+def _(np: NumPy, x: Array, axis: int | list[int] = -1, eps: float = 1e-12) -> Array:
+    length = np.sqrt(np.sum(x * x, axis=tuple(axes_of(axis, x.ndim)), keepdims=True))
+    return x / np.maximum(length, eps)
+
+
+@l2_normalize.lowering
+def _(e: Emitter, x: Ref, axis: int | list[int] = -1, eps: float = 1e-12) -> Ref:
+    return e.node("Div", x, _length(e, x, axis, eps, keepdims=True))
+
+
+@operation
+def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float = 1e-8) -> TensorType:
+    """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
+
+    The operands broadcast. ONNX ReduceSum, ReduceL2, Max and Div.
+    """
+    same_dtype("b", floating(a, "a"), floating(b, "b"))
+    both = a.with_shape(broadcast(a.shape, b.shape))
+    at = axis_of(axis, both.rank) - both.rank
+    along_a, along_b = (x.shape[axis_of(at, x.rank)] for x in (a, b))
+    agreed(along_a, along_b, f"the sizes along axis {axis} of {a} and {b} must be equal", argument="b")
+    return both.with_shape(_without(both, axis, keepdims=False))
+
+
+@cosine_similarity.reference
+def _(np: NumPy, a: Array, b: Array, axis: int = -1, eps: float = 1e-8) -> Array:
+    a, b = np.broadcast_arrays(a, b)
+    lengths = [np.maximum(np.sqrt(np.sum(x * x, axis=axis)), eps) for x in (a, b)]
+    return np.sum(a * b, axis=axis) / (lengths[0] * lengths[1])
+
+
+@cosine_similarity.lowering
+def _(e: Emitter, a: Ref, b: Ref, axis: int = -1, eps: float = 1e-8) -> Ref:
+    both = TensorType(a.type.dtype, broadcast(a.type.shape, b.type.shape))
+    from_end = axis_of(axis, both.rank) - both.rank
+    products = e.node("Mul", a, b).typed(both)
+    lengths = [_length(e, x, from_end, eps, keepdims=False) for x in (a, b)]
+    return e.node("Div", _reduce(e, "ReduceSum", products, from_end), e.node("Mul", *lengths))
+
+
+def _length(e: Emitter, x: Ref, axis: int | list[int], eps: float, keepdims: bool) -> Ref:
+    return e.node("Max", _reduce(e, "ReduceL2", x, axis, keepdims), e.constant(eps, x.type.dtype))
