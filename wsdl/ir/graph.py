@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
+from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
 from wsdl.span import Span
@@ -140,6 +141,7 @@ class Slot:
     initializer: Initializer
     span: Span  # of its declaration in the block
     layer_span: Span  # of the layer that it belongs to, where the user made it
+    story: str = ""  # how its shape came about: "`weight` is [units, d]: units = 784, d = 64"
     frozen: bool = False
 
     @property
@@ -228,6 +230,7 @@ class Model:
     module: Module
     doc: str = ""
     span: Span | None = None
+    output_names: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -250,6 +253,10 @@ class Program:
     models: dict[str, Model] = field(default_factory=dict)
     layers: dict[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
     stored: dict[str, Stored] = field(default_factory=dict)
+    groups: list[GroupRequest] = field(default_factory=list)
+    freezes: list[FreezeRequest] = field(default_factory=list)
+    limits: list[LimitRequest] = field(default_factory=list)
+    loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
 
     def roots(self) -> Iterator[Module]:

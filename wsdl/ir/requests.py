@@ -1,0 +1,91 @@
+"""What a file asks of its parameters - to be shared, frozen, limited - before the paths in it are looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsdl.span import Span
+
+
+@dataclass(frozen=True)
+class Select:
+    """`[3]`, `[*]`, `[0:6]`, `[a:b, c:d]`: picks from an array of layers, or slices a parameter."""
+
+    subscripts: tuple[int | slice, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Part:
+    """`.name`."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class ViewCall:
+    """`.T`, `.permute(1, 0)`, `.reshape(2, -1)`, `.flip(0)`."""
+
+    name: str
+    arguments: tuple[int, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class PathPattern:
+    """A path as a file writes it, its indices already numbers."""
+
+    steps: tuple[Part | Select | ViewCall, ...]
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class GroupRequest:
+    """One `share` group. Its paths start below `base`, a layer's path; at the models and layers of the file where that
+    is empty."""
+
+    name: str
+    members: tuple[PathPattern, ...]
+    exceptions: tuple[PathPattern, ...]
+    base: str
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class FreezeRequest:
+    """`freeze encoder`."""
+
+    paths: tuple[PathPattern, ...]
+    base: str
+
+
+@dataclass(frozen=True, eq=False)
+class LimitRequest:
+    """`limit params 100_000` in a model."""
+
+    kind: str
+    value: int
+    model: str
+    span: Span
+
+
+@dataclass(frozen=True)
+class LoadMapping:
+    """`"layer.{i}.weight" -> blocks[i].weight`: both sides as written."""
+
+    pattern: str
+    target: str
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class LoadRequest:
+    """`load "x.safetensors" into encoder { … }`."""
+
+    file: str
+    file_span: Span
+    target: PathPattern
+    base: str
+    mappings: tuple[LoadMapping, ...]
+    span: Span

@@ -1,0 +1,108 @@
+"""The one mechanism of sharing: slots are united into stored tensors by a union-find that carries views.
+
+Every slot has a *home*: a root slot, and the view of the root that the slot reads. Uniting `a.weight` with
+`b.weight.T` says that two views are the same tensor; one root becomes a view of the other, the wider one stays. A slot
+that nothing is tied with is its own root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from wsdl.ir.graph import Initializer, Slot, Stored
+from wsdl.ir.views import View
+from wsdl.span import Span
+
+# -- the union-find ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Member:
+    """A slot in a group, the view that the group takes of it, and where the file says so."""
+
+    slot: Slot
+    view: View
+    span: Span
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two members that can't be one tensor. `reason` is `shape`, `dtype`, `kind`, `itself` or `overlap`."""
+
+    reason: str
+    first: Member
+    second: Member
+
+
+@dataclass
+class Sharing:
+    """The homes of all slots; grows by `unite`, ends in `stored`."""
+
+    slots: list[Slot]
+    _homes: dict[str, tuple[Slot, View]] = field(default_factory=dict)
+    _spans: dict[str, Span] = field(default_factory=dict)  # where a slot was first named in a group
+    _names: dict[str, str] = field(default_factory=dict)  # root path -> name of its group
+
+    def home(self, slot: Slot) -> tuple[Slot, View]:
+        """The root that the slot reads, and how."""
+        root, view = self._homes.get(slot.path, (slot, View.identity(slot.sizes)))
+        if root is slot or root.path not in self._homes:
+            return root, view
+        above, above_view = self.home(root)
+        self._homes[slot.path] = (above, above_view.then(view))
+        return self._homes[slot.path]
+
+    def unite(self, first: Member, second: Member) -> Conflict | None:
+        """Make two members one tensor, or say why that can't be."""
+        if first.slot.kind != second.slot.kind:
+            return Conflict("kind", first, second)
+        if first.slot.type.dtype != second.slot.type.dtype:
+            return Conflict("dtype", first, second)
+        if first.view.shape != second.view.shape:
+            return Conflict("shape", first, second)
+        root1, home1 = self.home(first.slot)
+        root2, home2 = self.home(second.slot)
+        seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
+        if root1 is root2:
+            return None if seen1.reads_like(seen2) else Conflict("itself", first, second)
+        if (back := seen2.inverse()) is not None:
+            self._move(root2, root1, seen1.then(back))
+        elif (back := seen1.inverse()) is not None:
+            self._move(root1, root2, seen2.then(back))
+        else:
+            return Conflict("overlap", first, second)
+        return None
+
+    def _move(self, root: Slot, onto: Slot, view: View) -> None:
+        self._homes[root.path] = (onto, view)
+        if root.path in self._names:
+            self._names.setdefault(onto.path, self._names.pop(root.path))
+
+    def name(self, slot: Slot, name: str) -> None:
+        """Give the stored tensor of a slot its group's name; the first name stays."""
+        self._names.setdefault(self.home(slot)[0].path, name)
+
+    def named(self, slot: Slot) -> str | None:
+        return self._names.get(self.home(slot)[0].path)
+
+    def families(self) -> Iterator[tuple[Slot, list[tuple[Slot, View]]]]:
+        """Each root with the slots that read it, itself first, in the order of declaration."""
+        families: dict[str, tuple[Slot, list[tuple[Slot, View]]]] = {}
+        for slot in self.slots:
+            root, view = self.home(slot)
+            families.setdefault(root.path, (root, []))[1].append((slot, view))
+        yield from families.values()
+
+    def stored(self) -> list[Stored]:
+        """What is stored, in the order of declaration."""
+        result = []
+        for root, slots in self.families():
+            name = self._names.get(root.path, "")
+            result.append(Stored(name or root.file_path, root, slots, group=name))
+        return result
+
+
+def explicit_initializer(slots: Iterable[Slot]) -> Initializer | None:
+    """The initializer that the user's file gives to one of these slots, if any."""
+    return next((slot.initializer for slot in slots if slot.initializer.explicit), None)

@@ -1,0 +1,117 @@
+"""Runs the bodies of a resolved file: syntax tree in, typed graph out.
+
+Blocks are run where they are applied, with the types of what they are applied to, so that every node of the graph has
+its type, every parameter its shape. Whatever doesn't fit is reported; the walk goes on with a poisoned value, so that
+one mistake gives one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wsdl.diagnostics import Problems
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.types import TensorType
+from wsdl.passes.elaborate.apply import apply, finish
+from wsdl.passes.elaborate.context import Context, TooMuch, Use
+from wsdl.passes.elaborate.items import POISON, Frame, Layer
+from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of
+from wsdl.passes.elaborate.statements import assign, declare_layer, run
+from wsdl.passes.resolve import Definition, FileScope
+from wsdl.syntax import tree
+
+
+def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Program:
+    """The program of a file: the graph of each model, the layers with their slots, and what is asked of them.
+
+    `dims` gives run-time dimensions a value.
+    """
+    context = Context(problems, Program(), dict(dims or {}), apply, _root(scope))
+    try:
+        _file(scope, context)
+        for definition in scope.models():
+            _model(definition, context)
+    except TooMuch:
+        pass  # reported
+    if not context.program.models and not problems.errors:
+        problems.error("E0219", scope.file.span, "this file has no model", help="a `model` is what compiles to a file")
+    return context.program
+
+
+def _root(scope: FileScope) -> Layer:
+    """A layer that stands for the file itself; its path is empty."""
+    span = scope.source.span(0, 0)
+    node = tree.Model(span, tree.Name(span, ""), (), None, ())
+    return Layer(Definition(node, scope), {}, Module("", "", span))
+
+
+def _file(scope: FileScope, context: Context) -> None:
+    frame = Frame(context.root, scope, {}, context.dtype)
+    for declaration in scope.file.declarations:
+        if isinstance(declaration, tree.Layer):
+            context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
+        elif isinstance(declaration, tree.Share | tree.Freeze | tree.Load):
+            run([declaration], frame, context)
+    for name, child in context.root.module.children.items():
+        for i, module in enumerate(child if isinstance(child, list) else [child]):
+            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
+
+
+def _model(definition: Definition, context: Context) -> None:
+    node = definition.node
+    assert isinstance(node, tree.Model)
+    name = node.name.text
+    module = Module(name, "model", node.name.span)
+    layer = Layer(definition, {}, module)
+    frame = Frame(layer, definition.scope, {}, context.dtype)
+    graph = Graph()
+    context.graphs, context.parameters, context.origins = [graph], {}, {}
+    for declared in node.inputs:
+        type_ = _input_type(declared, frame, context)
+        value = Value(type_, declared.name.text) if type_ else None
+        assign((declared.name,), [value if value is not None else POISON], frame, context)
+        if value is not None:
+            graph.inputs.append(value)
+    context.uses.append(Use(layer, node.name.span))
+    run(node.body, frame, context)
+    results = finish(frame, Signature(frame, context), node.outputs, f"`{name}`", context)
+    context.uses.pop()
+    context.program.models[name] = Model(name, graph, module, node.doc, node.name.span)
+    if results is not None:
+        graph.outputs = results
+        context.program.models[name].output_names = _output_names(node, len(results))
+
+
+def _output_names(node: tree.Model, count: int) -> list[str]:
+    """The names of a model's outputs as declared; `output`, `output_2` where they have none."""
+    declared = [o.name.text if o.name else None for o in node.outputs or [None] * count]  # type: ignore[union-attr]
+    return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
+
+
+def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorType | None:
+    """The type of a model's input; names that nothing binds are run-time dimensions."""
+    node = declared.type
+    if node.dtype is None:
+        context.error(
+            "E0404",
+            node.span,
+            f"the input `{declared.name.text}` needs a dtype",
+            help=f"write `f32{node.span.text}` for floats, `i64{node.span.text}` for indices",
+        )
+        return None
+    dtype = dtype_of(node.dtype, context)
+    shape: list[Dim] = []
+    for dim in node.dims:
+        if isinstance(dim, tree.Ellipsis):
+            context.error("E0405", dim.span, "an input of a model has a fixed number of dimensions", "name each of them")
+            return None
+        if isinstance(dim, tree.Name) and dim.text not in frame.names and frame.scope.definitions.get(dim.text) is None:
+            size = context.dims.get(dim.text)
+            frame.names[dim.text] = Dim.symbol(dim.text) if size is None else size
+            context.origins[dim.text] = f"the input `{declared.name.text}`"
+        item = dim_of(dim, frame, context)
+        if item is None:
+            return None
+        shape.append(item)
+    return TensorType(dtype, tuple(shape)) if dtype else None

@@ -1,0 +1,189 @@
+"""Applying a layer: its inputs are matched with the block's signature, its body is run, its results are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Label
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Attribute, Value
+from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.signatures import Signature
+from wsdl.passes.elaborate.statements import run
+from wsdl.span import Span
+from wsdl.syntax import tree
+
+
+def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
+    """The results of a layer on inputs: a tensor, or a tuple of several."""
+    if any(has_poison(given.item) for given in arguments):
+        return POISON
+    block = layer.block
+    inputs = _bind(layer, arguments, span, context)
+    if inputs is None:
+        return POISON
+    if len(context.uses) >= MOST_NESTING:
+        context.error("E0218", block.name.span, f"`{block.name.text}` is made of itself", "applied inside its own body")
+        raise TooMuch
+    dtype = _float_dtype(block, inputs) or context.dtype
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
+    signature = Signature(frame, context)
+    for declared in block.inputs:
+        given = inputs[declared.name.text]
+        what = f"`{declared.name.text}` of `{block.name.text}`"
+        if isinstance(given.item, Value) and not signature.match(declared.type, given.item.type, given.span, what):
+            return POISON
+        frame.names[declared.name.text] = given.item
+    for declared in block.inputs:
+        given = inputs[declared.name.text]
+        if isinstance(given.item, Value):
+            frame.names[declared.name.text] = assumed(given.item, signature, given.span, context)
+    layer.module.uses.append(span)
+    context.uses.append(Use(layer, span))
+    run(block.body, frame, context)
+    results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
+    context.uses.pop()
+    if results is None:
+        return POISON
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
+    """The value, after a check at run time of what the signature could not decide."""
+    while signature.unchecked:
+        left, right = signature.unchecked.pop()
+        context.error(
+            "N0401",
+            span,
+            f"whether {left} and {right} are equal is checked at run time",
+            help="write one name for both where they are always equal",
+            note=True,
+        )
+        sides: dict[str, Attribute] = {"left": left, "right": right}
+        value = context.node("assume", [value], sides, [value.type], span)[0]
+    return value
+
+
+def finish(
+    frame: Frame, signature: Signature, outputs: Sequence[tree.Output] | None, what: str, context: Context
+) -> list[Value] | None:
+    """The results of a body as tensors, matched with the declared outputs; `None` where that was reported."""
+    if frame.results is None or any(has_poison(given.item) for given in frame.results):
+        return None
+    values: list[Value] = []
+    for given in frame.results:
+        value = as_tensor(given, frame.dtype, context)
+        if value is None:
+            context.error(
+                "E0230", given.span, f"a result is a tensor, not {describe(given.item)}", help="return what is computed"
+            )
+            return None
+        values.append(value)
+    if outputs is None:
+        return values
+    if len(values) != len(outputs):
+        context.error(
+            "E0230",
+            frame.results[0].span.to(frame.results[-1].span),
+            f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, and this returns {len(values)}",
+            labels=[Label(outputs[0].span.to(outputs[-1].span), "declared here")],
+        )
+        return None
+    for i, (value, output, given) in enumerate(zip(values, outputs, frame.results, strict=True)):
+        name = f"`{output.name.text}`" if output.name else "the result"
+        if not signature.match(output.type, value.type, given.span, f"{name} of {what}"):
+            return None
+        values[i] = assumed(value, signature, given.span, context)
+    return values
+
+
+def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
+    """A tensor, or a number as a scalar tensor."""
+    item = given.item
+    if isinstance(item, Value):
+        return item
+    if isinstance(item, bool):
+        return context.constant(item, TensorType.of("bool"), given.span)
+    if isinstance(item, Dim):
+        return context.size(item, "i64", given.span)
+    if isinstance(item, int | float):
+        return context.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), given.span)
+    return None
+
+
+def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+    block = layer.block
+    bound: dict[str, Given] = {}
+    for position, given in enumerate(arguments):
+        if given.name is not None:
+            name = given.name.text
+            if name not in {i.name.text for i in block.inputs}:
+                near = nearest(name, [i.name.text for i in block.inputs])
+                context.error(
+                    "E0221",
+                    given.name.span,
+                    f"`{block.name.text}` has no input `{name}`",
+                    f"did you mean `{near}`?" if near else "",
+                    help=f"it is applied to `({_inputs(block)})`",
+                )
+                return None
+        elif position < len(block.inputs):
+            name = block.inputs[position].name.text
+        else:
+            context.error(
+                "E0222",
+                given.span,
+                f"`{block.name.text}` is applied to {len(block.inputs)} input{'s' if len(block.inputs) != 1 else ''}, "
+                f"not {len(arguments)}",
+                "one too many",
+                help=f"it is applied to `({_inputs(block)})`",
+            )
+            return None
+        if name in bound:
+            context.error("E0223", given.span, f"`{name}` is given twice", labels=[Label(bound[name].span, "given first")])
+            return None
+        bound[name] = given
+    for declared in block.inputs:
+        name = declared.name.text
+        if name not in bound:
+            if declared.default is None:
+                context.error(
+                    "E0224",
+                    span,
+                    f"`{block.name.text}` needs the input `{name}`",
+                    help=f"it is applied to `({_inputs(block)})`",
+                )
+                return None
+            bound[name] = Given(None, None, declared.span)
+        elif bound[name].item is None and declared.default is None or not _is_input(bound[name].item):
+            context.error(
+                "E0225",
+                bound[name].span,
+                f"`{name}` of `{block.name.text}` must be a tensor, not {describe(bound[name].item)}",
+            )
+            return None
+        elif bound[name].item is not None:
+            bound[name].item = as_tensor(bound[name], context.dtype, context)
+    return bound
+
+
+def _is_input(item: Item) -> bool:
+    return item is None or isinstance(item, Value | int | float | Dim)
+
+
+def _inputs(block: tree.Block) -> str:
+    return ", ".join(i.span.text for i in block.inputs)
+
+
+def _float_dtype(block: tree.Block, inputs: dict[str, Given]) -> DType | None:
+    """The dtype of a block's own numbers: that of its first input that is written without one."""
+    for declared in block.inputs:
+        item = inputs[declared.name.text].item
+        if declared.type.dtype is None and isinstance(item, Value) and item.type.dtype in FLOATS:
+            return item.type.dtype
+    return None
+
+

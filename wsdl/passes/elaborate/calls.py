@@ -1,0 +1,257 @@
+"""Calling an operation: its arguments are matched with its parameters, its shape rule asked, a node appended."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import Label
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Attribute, Operand, Value
+from wsdl.ir.types import DTYPES, DType, TensorType
+from wsdl.ops import OPERATIONS
+from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.span import Span
+
+
+class Misfit(Exception):
+    """An argument that can't be what its parameter wants."""
+
+
+def call_operation(name: str, arguments: list[Given], span: Span, context: Context) -> Item:
+    """The results of an operation on arguments: a tensor, or a tuple of several."""
+    operation = OPERATIONS[name]
+    if any(has_poison(given.item) for given in arguments):
+        return POISON
+    bound = _bind(operation, arguments, span, context)
+    if bound is None:
+        return POISON
+    operands, attributes = _converted(operation, bound, span, context) or ({}, None)
+    if attributes is None:
+        return POISON
+    types = {n: _types_of(o) for n, o in operands.items()}
+    try:
+        with collecting_assumptions() as assumptions:
+            result_types = operation.result_types(**types, **attributes)
+    except OpError as error:
+        _report(operation, error, bound, span, context)
+        return POISON
+    values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
+    for assumption in assumptions:
+        context.error(
+            "N0401",
+            span,
+            f"{assumption.what}: whether {assumption.left} and {assumption.right} are equal is checked at run time",
+            help="write one name for both where they are always equal",
+            note=True,
+        )
+        first = next(i for i, v in enumerate(values) if isinstance(v, Value))
+        checked = values[first]
+        assert isinstance(checked, Value)
+        sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
+        values[first] = context.node("assume", [checked], sides, [checked.type], span)[0]
+    results = context.node(name, values, attributes, result_types, span)
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def signature(operation: Operation) -> str:
+    """For messages: `max_pool(x, kernel, stride=none)`."""
+    parts = [p.name if p.required else f"{p.name}={_written(p.default)}" for p in operation.parameters]
+    return f"{operation.name}({', '.join(parts)})"
+
+
+def _written(value: object) -> str:
+    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, str) else f'"{value}"'  # type: ignore[call-overload,no-any-return]
+
+
+# -- matching arguments with parameters --------------------------------------------------------------------------------
+
+
+def _bind(operation: Operation, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+    parameters = list(operation.parameters)
+    bound: dict[str, Given] = {}
+    positional = [given for given in arguments if given.name is None]
+    if len(positional) > len(parameters) and "list[" in parameters[-1].annotation:
+        rest = positional[len(parameters) - 1 :]  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
+        gathered = Given(None, [g.item for g in rest], rest[0].span.to(rest[-1].span))
+        positional = [*positional[: len(parameters) - 1], gathered]
+    if len(positional) > len(parameters):
+        context.error(
+            "E0222",
+            positional[len(parameters)].span,
+            f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, not {len(positional)}",
+            "one too many",
+            help=f"its signature is `{signature(operation)}`",
+        )
+        return None
+    for parameter, given in zip(parameters, positional, strict=False):
+        bound[parameter.name] = given
+    for given in arguments:
+        if given.name is None:
+            continue
+        name = given.name.text
+        if name not in {p.name for p in parameters}:
+            near = nearest(name, [p.name for p in parameters])
+            context.error(
+                "E0221",
+                given.name.span,
+                f"`{operation.name}` has no argument `{name}`",
+                f"did you mean `{near}`?" if near else "",
+                help=f"its signature is `{signature(operation)}`",
+            )
+            return None
+        if name in bound:
+            context.error("E0223", given.name.span, f"`{name}` is given twice", labels=[Label(bound[name].span, "given first")])
+            return None
+        bound[name] = given
+    missing = [p.name for p in parameters if p.required and p.name not in bound]
+    if missing:
+        context.error(
+            "E0224",
+            span,
+            f"`{operation.name}` needs {_listed(missing)}",
+            help=f"its signature is `{signature(operation)}`",
+        )
+        return None
+    return bound
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(f"`{n}`" for n in names)
+
+
+def _converted(
+    operation: Operation, bound: dict[str, Given], span: Span, context: Context
+) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
+    """Operands as values, attributes as what the annotations say."""
+    operands: dict[str, Operand] = {}
+    attributes: dict[str, Attribute] = {}
+    like = _common_dtype(operation, bound, context)
+    for parameter in operation.parameters:
+        given = bound.get(parameter.name)
+        if given is None:
+            if parameter.kind == "attribute":
+                attributes[parameter.name] = parameter.default
+            else:
+                operands[parameter.name] = None
+            continue
+        try:
+            if parameter.kind == "attribute":
+                attributes[parameter.name] = _attribute(parameter, given.item)
+            elif parameter.kind == "operands":
+                if not isinstance(given.item, list | tuple) or not given.item:
+                    raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
+                operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]
+            elif given.item is None and not parameter.required:
+                operands[parameter.name] = None
+            else:
+                operands[parameter.name] = _tensor(given.item, like, given.span, context)
+        except Misfit as misfit:
+            context.error(
+                "E0225",
+                given.span,
+                f"`{parameter.name}` of `{operation.name}` {misfit}",
+                help=f"its signature is `{signature(operation)}`",
+            )
+            return None
+    return operands, attributes
+
+
+def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
+    """The dtype that a bare number takes: that of the first tensor beside it which is no condition."""
+    for parameter in operation.parameters:
+        item = bound[parameter.name].item if parameter.name in bound and parameter.kind != "attribute" else None
+        for value in item if isinstance(item, list | tuple) else [item]:
+            if isinstance(value, Value) and (value.type.dtype != "bool"):
+                return value.type.dtype
+    return None
+
+
+def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Value:
+    if isinstance(item, Value):
+        return item
+    if isinstance(item, Dim):
+        return context.size(item, like or "i64", span)
+    if isinstance(item, bool):
+        return context.constant(item, TensorType.of("bool"), span)
+    numbers, shape = _numbers(item)
+    if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
+        raise Misfit(f"is the fraction {item}, but the tensor beside it is {like}; cast that with `cast(x, f32)`")
+    default: DType = context.dtype if any(isinstance(n, float) for n in numbers) else "i64"
+    assert isinstance(item, int | float | list)
+    return context.constant(item, TensorType.of(like or default, shape), span)  # type: ignore[arg-type]  # numbers only
+
+
+def _numbers(item: Item) -> tuple[list[int | float], list[int]]:
+    """The numbers of a (nested) list, and its shape."""
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return [item], []
+    if isinstance(item, list) and item:
+        parts = [_numbers(i) for i in item]
+        if all(shape == parts[0][1] for _, shape in parts):
+            return [n for numbers, _ in parts for n in numbers], [len(parts), *parts[0][1]]
+    raise Misfit(f"must be a tensor, not {describe(item)}")
+
+
+def _attribute(parameter: Parameter, item: Item) -> Attribute:
+    alternatives = [a.strip() for a in parameter.annotation.split("|")]
+    for alternative in alternatives:
+        try:
+            return _as(alternative, item)
+        except Misfit:
+            continue
+    if isinstance(item, Dim):
+        raise Misfit(f"must be known when compiling, but {describe(item)} is not")
+    if isinstance(item, Value):
+        raise Misfit(f"must be known when compiling, but it is {describe(item)}")
+    wanted = " or ".join(_PLAIN.get(a, a) for a in alternatives if a != "None")
+    raise Misfit(f"must be {wanted}, not {describe(item)}")
+
+
+_PLAIN = {
+    "int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "Dim": "a size",
+    "DType": "a dtype", "list[int]": "a list of whole numbers", "list[Dim]": "a list of sizes",
+    "list[float]": "a list of numbers",
+}  # fmt: skip
+
+
+def _as(kind: str, item: Item) -> Attribute:
+    if kind == "None" and item is None:
+        return None
+    if kind == "bool" and isinstance(item, bool):
+        return item
+    if isinstance(item, Dim) and item.constant is not None and kind != "Dim":
+        item = item.constant
+    if kind in ("int", "float") and isinstance(item, int) and not isinstance(item, bool):
+        return item
+    if kind == "float" and isinstance(item, float):
+        return item
+    if kind == "Dim" and isinstance(item, int | Dim) and not isinstance(item, bool):
+        return Dim.of(item)
+    if kind == "str" and isinstance(item, str):
+        return item
+    if kind == "DType" and item in DTYPES:
+        return str(item)
+    if kind.startswith("list[") and isinstance(item, list | tuple):
+        return [_as(kind[5:-1], i) for i in item]
+    raise Misfit
+
+
+def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
+    if isinstance(operand, list):
+        return [v.type for v in operand]
+    return None if operand is None else operand.type
+
+
+# -- what the shape rule refuses ---------------------------------------------------------------------------------------
+
+
+def _report(operation: Operation, error: OpError, bound: dict[str, Given], span: Span, context: Context) -> None:
+    at = bound.get(error.argument or "")
+    labels = [
+        Label(given.span, f"`{name}` is {given.item.type}")
+        for name, given in bound.items()
+        if isinstance(given.item, Value) and given is not at and given.span != span
+    ]
+    label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
+    context.error(error.code, at.span if at else span, error.message, label, labels=labels, help=error.help)

@@ -1,0 +1,112 @@
+"""What an expression can stand for while a body is run: constants, dimensions, tensors, layers, operations, blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Module, Value
+from wsdl.ir.types import DType
+from wsdl.ops._define import Operation
+from wsdl.passes.resolve import Definition, FileScope
+from wsdl.span import Span
+from wsdl.syntax import tree
+
+
+class Poison:
+    """Stands for what could not be worked out; whatever it touches becomes poison too, without a second message."""
+
+
+POISON = Poison()
+
+
+@dataclass(eq=False)
+class Layer:
+    """An instance of a block: its configuration, its place in the tree of layers, and the layers made inside it."""
+
+    definition: Definition
+    configuration: dict[str, Item]
+    module: Module
+    declared: dict[str, Item] = field(default_factory=dict)
+    inline: dict[tuple[int, ...], Layer] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
+
+    @property
+    def name(self) -> str:
+        """The name of its block."""
+        return self.definition.name
+
+    @property
+    def block(self) -> tree.Block:
+        assert isinstance(self.definition.node, tree.Block)
+        return self.definition.node
+
+    def below(self, name: str) -> str:
+        """The path of something inside it."""
+        return f"{self.module.path}.{name}" if self.module.path else name
+
+
+Item: TypeAlias = (
+    "None | bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Operation | Definition | Poison"
+)
+
+
+@dataclass
+class Given:
+    """An argument as it was given: its name if it has one, what it stands for, and where."""
+
+    name: tree.Name | None
+    item: Item
+    span: Span
+
+
+@dataclass(eq=False)
+class Frame:
+    """One run of a body.
+
+    `owner` is set while the configuration of a layer is evaluated: a layer written inline there belongs to it, under that
+    name. `path` numbers the repetitions of the `for`s of this body.
+    """
+
+    layer: Layer
+    scope: FileScope
+    names: dict[str, Item]
+    dtype: DType
+    owner: tuple[Layer, str] | None = None
+    path: tuple[int, ...] = ()
+    results: list[Given] | None = None
+    emitted: list[list[Given]] | None = None
+
+
+def has_poison(item: Item) -> bool:
+    if isinstance(item, list | tuple):
+        return any(has_poison(i) for i in item)
+    return isinstance(item, Poison)
+
+
+def describe(item: Item) -> str:
+    """For messages: `a tensor f32[n, 3]`, `the number 3`."""
+    if item is None:
+        return "`none`"
+    if isinstance(item, bool):
+        return f"`{str(item).lower()}`"
+    if isinstance(item, int | float):
+        return f"the number {item}"
+    if isinstance(item, Dim):
+        return f"the number {item}" if item.constant is not None else f"the run-time size `{item}`"
+    if isinstance(item, str):
+        return f'the string "{item}"'
+    if isinstance(item, list):
+        return "an array of layers" if item and isinstance(item[0], Layer) else "a list"
+    if isinstance(item, tuple):
+        return f"{len(item)} results"
+    if isinstance(item, Value):
+        return f"a tensor {item.type}"
+    if isinstance(item, Layer):
+        return f"a layer ({item.block.name.text})"
+    if isinstance(item, Operation):
+        return f"the operation `{item.name}`"
+    if isinstance(item, Definition):
+        return f"the block `{item.name}`"
+    return "something broken"

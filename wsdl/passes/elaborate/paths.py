@@ -1,0 +1,134 @@
+"""The paths in `share`, `freeze` and `load`: read as written, with their indices worked out, not yet looked up."""
+
+from __future__ import annotations
+
+from wsdl.ir.requests import (
+    FreezeRequest,
+    GroupRequest,
+    LimitRequest,
+    LoadMapping,
+    LoadRequest,
+    Part,
+    PathPattern,
+    Select,
+    ViewCall,
+)
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.items import Frame, describe, has_poison
+from wsdl.passes.elaborate.layers import Evaluate
+from wsdl.passes.resolve import VIEWS
+from wsdl.syntax import tree
+
+LIMITS = ("params", "bytes", "macs")
+
+
+class _NoPath(Exception):
+    """What stands there is no path; it has been reported."""
+
+
+def path_pattern(node: tree.Expression, frame: Frame, context: Context, evaluate: Evaluate) -> PathPattern:
+    """A path such as `blocks[*].ffn.up.weight.T`."""
+    steps: list[Part | Select | ViewCall] = []
+    _walk(node, steps, frame, context, evaluate)
+    return PathPattern(tuple(steps), node.span)
+
+
+def group_request(node: tree.Share, frame: Frame, context: Context, evaluate: Evaluate) -> GroupRequest | None:
+    """One `share` group; `None` where a path in it is none."""
+    try:
+        members = tuple(path_pattern(m, frame, context, evaluate) for m in node.members)
+        exceptions = tuple(path_pattern(e, frame, context, evaluate) for e in node.exceptions)
+    except _NoPath:
+        return None
+    name = frame.layer.below(node.name.text) if node.name else ""
+    return GroupRequest(name, members, exceptions, frame.layer.module.path, node.span)
+
+
+def freeze_request(node: tree.Freeze, frame: Frame, context: Context, evaluate: Evaluate) -> FreezeRequest | None:
+    """`freeze encoder, head.bias`."""
+    try:
+        paths = tuple(path_pattern(p, frame, context, evaluate) for p in node.paths)
+    except _NoPath:
+        return None
+    return FreezeRequest(paths, frame.layer.module.path)
+
+
+def limit_request(node: tree.Limit, frame: Frame, context: Context, evaluate: Evaluate) -> LimitRequest | None:
+    """`limit params 100_000`."""
+    value = evaluate(node.value, frame, context)
+    if node.kind.text not in LIMITS:
+        context.error(
+            "E0217", node.kind.span, f"there is no limit on `{node.kind.text}`", help=f"what can be limited: {', '.join(LIMITS)}"
+        )
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return LimitRequest(node.kind.text, value, frame.layer.module.path, node.span)
+    elif not has_poison(value):
+        context.error("E0225", node.value.span, f"a limit is a whole number, not {describe(value)}")
+    return None
+
+
+def load_request(node: tree.Load, frame: Frame, context: Context, evaluate: Evaluate) -> LoadRequest | None:
+    """`load "x.safetensors" into encoder { … }`. The target is looked up later; the mappings stay templates."""
+    try:
+        target = path_pattern(node.target, frame, context, evaluate)
+    except _NoPath:
+        return None
+    mappings = tuple(LoadMapping(m.pattern.value, m.target.span.text, m.span) for m in node.mappings)
+    return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, mappings, node.span)
+
+
+def _walk(
+    node: tree.Expression, steps: list[Part | Select | ViewCall], frame: Frame, context: Context, evaluate: Evaluate
+) -> None:
+    if isinstance(node, tree.Name):
+        steps.append(Part(node.text, node.span))
+        return
+    if isinstance(node, tree.Call) and isinstance(node.function, tree.Field) and node.function.name.text in VIEWS[1:]:
+        _walk(node.function.object, steps, frame, context, evaluate)
+        numbers = _flat([evaluate(a.value, frame, context) for a in node.arguments])
+        if all(isinstance(n, int) for n in numbers):
+            steps.append(ViewCall(node.function.name.text, tuple(numbers), node.function.name.span.to(node.span)))  # type: ignore[arg-type]
+            return
+    elif isinstance(node, tree.Field):
+        _walk(node.object, steps, frame, context, evaluate)
+        name = node.name
+        steps.append(ViewCall("T", (), name.span) if name.text == "T" else Part(name.text, name.span))
+        return
+    elif isinstance(node, tree.Index):
+        _walk(node.object, steps, frame, context, evaluate)
+        steps.append(_select(node, frame, context, evaluate))
+        return
+    context.error(
+        "E0318",
+        node.span,
+        "a path of a layer or parameter stands here",
+        help="for example `blocks[*].ffn.up.weight` or `decode.weight.T`",
+    )
+    raise _NoPath
+
+
+def _select(node: tree.Index, frame: Frame, context: Context, evaluate: Evaluate) -> Select:
+    subscripts: list[int | slice] = []
+    for subscript in node.subscripts:
+        if isinstance(subscript, tree.Star):
+            subscripts.append(slice(None))
+            continue
+        if isinstance(subscript, tree.Slice):
+            bounds = [None if b is None else evaluate(b, frame, context) for b in (subscript.start, subscript.stop, subscript.step)]
+            if all(b is None or isinstance(b, int) for b in bounds):
+                subscripts.append(slice(*bounds))
+                continue
+        elif not isinstance(subscript, tree.Ellipsis):
+            at = evaluate(subscript, frame, context)
+            if isinstance(at, int) and not isinstance(at, bool):
+                subscripts.append(at)
+                continue
+            if has_poison(at):
+                raise _NoPath
+        context.error("E0318", subscript.span, "the index in a path is a whole number, a slice or `*`")
+        raise _NoPath
+    return Select(tuple(subscripts), node.span)
+
+
+def _flat(items: list[object]) -> list[object]:
+    return [n for item in items for n in (_flat(item) if isinstance(item, list) else [item])]

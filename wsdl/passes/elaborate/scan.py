@@ -1,0 +1,156 @@
+"""`scan`: the body is built once, as a graph of its own that runs for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from wsdl.diagnostics import Label
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.graph import Graph, Value
+from wsdl.ir.types import TensorType, same_type
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.expressions import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
+from wsdl.ir.types import DType
+from wsdl.syntax import tree
+
+Run: TypeAlias = "Callable[[Iterable[tree.Statement], Frame, Context], None]"
+Assign: TypeAlias = "Callable[[tuple[tree.Name, ...], list[Item], Frame, Context], None]"
+
+
+def scan(node: tree.Scan, frame: Frame, context: Context, run: Run, assign: Assign) -> None:
+    """Build a `scan` node; binds its targets to what is emitted and the carried names to their last values."""
+    results = _build(node, frame, context, run)
+    carried_names = tuple(b.name for b in node.carried)
+    if results is None:
+        assign((*carried_names, *node.targets), [POISON] * (len(carried_names) + len(node.targets)), frame, context)
+        return
+    carried, emitted = results[: len(carried_names)], results[len(carried_names) :]
+    assign(carried_names, list(carried), frame, context)
+    if len(emitted) != len(node.targets) and node.targets:
+        context.error(
+            "E0230",
+            node.targets[0].span.to(node.targets[-1].span),
+            f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''} on the left, and this scan emits "
+            f"{len(emitted)} value{'s' if len(emitted) != 1 else ''} at each step",
+            help="each value behind `emit` gives one result",
+        )
+        assign(node.targets, [POISON] * len(node.targets), frame, context)
+        return
+    assign(node.targets, list(emitted[: len(node.targets)]), frame, context)
+
+
+def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Value] | None:
+    sequences = [_tensor(b, frame, context, None) for b in node.steps]
+    initial = [_tensor(b, frame, context, _dtype_of(sequences)) for b in node.carried]
+    along = evaluate(node.along, frame, context)
+    if has_poison(along) or any(s is None for s in (*sequences, *initial)):
+        return None
+    if not isinstance(along, int | Dim) or isinstance(along, bool):
+        context.error("E0412", node.along.span, f"`along` names a dimension, not {describe(along)}")
+        return None
+    values = [s for s in sequences if s is not None]
+    starts = [s for s in initial if s is not None]
+    axes = [_axis(b, v, Dim.of(along), node, context) for b, v in zip(node.steps, values, strict=True)]
+    if None in axes:
+        return None
+    known = [a for a in axes if a is not None]
+
+    body = Graph()
+    inner = Frame(frame.layer, frame.scope, dict(frame.names), frame.dtype, None, frame.path, None, [])
+    for binding, start in zip(node.carried, starts, strict=True):
+        body.inputs.append(Value(start.type, binding.name.text))
+        inner.names[binding.name.text] = body.inputs[-1]
+    for binding, value, axis in zip(node.steps, values, known, strict=True):
+        step = value.type.with_shape((*value.type.shape[:axis], *value.type.shape[axis + 1 :]))
+        body.inputs.append(Value(step, binding.name.text))
+        inner.names[binding.name.text] = body.inputs[-1]
+    context.graphs.append(body)
+    run(node.body, inner, context)
+    finals = [_carried(b, s, inner, context) for b, s in zip(node.carried, starts, strict=True)]
+    context.graphs.pop()
+    emitted = _emitted(node, inner, context)
+    if emitted is None or any(f is None for f in finals):
+        return None
+    body.outputs = [*(f for f in finals if f is not None), *emitted]
+    stacked = [_stacked(e.type, Dim.of(along), node, known) for e in emitted]
+    axis_out = known[0]
+    axes_out = [min(axis_out, e.type.rank) for e in emitted]
+    return context.node(
+        "scan",
+        [starts, values],  # type: ignore[list-item]  # lists of values are operands
+        {"axes": list(known), "emit_axes": list(axes_out), "reverse": node.reverse},
+        [*(s.type for s in starts), *stacked],
+        node.steps[0].span,
+        body,
+    )
+
+
+def _tensor(binding: tree.Binding, frame: Frame, context: Context, dtype: DType | None) -> Value | None:
+    item = evaluate(binding.value, frame, context)
+    if isinstance(item, Value):
+        return item
+    if isinstance(item, int | float) and not isinstance(item, bool) and dtype is not None:
+        return context.constant(item, TensorType.of(dtype), binding.value.span)
+    if not has_poison(item):
+        context.error("E0412", binding.value.span, f"`{binding.name.text}` must be a tensor, not {describe(item)}")
+    return None
+
+
+def _dtype_of(values: list[Value | None]) -> DType:
+    return next((v.type.dtype for v in values if v is not None and v.type.is_float), "f32")
+
+
+def _axis(binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, context: Context) -> int | None:
+    """The one axis of a sequence that has the size that the scan goes along."""
+    fits = [i for i, d in enumerate(value.type.shape) if compare(d, along) == "equal"]
+    if len(fits) == 1:
+        return fits[0]
+    name = node.along.span.text
+    context.error(
+        "E0412",
+        binding.value.span,
+        f"{'no dimension' if not fits else 'more than one dimension'} of `{binding.name.text}`'s sequence is `{name}`",
+        f"is {value.type}",
+        labels=[Label(node.along.span, f"`{name}` is {along}")],
+        help="name the dimension in the signature, so that `along` can tell it from the others"
+        if fits
+        else "go along a dimension that the sequence has",
+    )
+    return None
+
+
+def _carried(binding: tree.Binding, start: Value, inner: Frame, context: Context) -> Value | None:
+    item = inner.names[binding.name.text]
+    if has_poison(item):
+        return None
+    if not isinstance(item, Value) or not same_type(item.type, start.type):
+        context.error(
+            "E0413",
+            binding.span,
+            f"`{binding.name.text}` changes its type from step to step",
+            f"starts as {start.type}",
+            help=f"after a step it is {describe(item)}; what is carried has one type",
+        )
+        return None
+    return item
+
+
+def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | None:
+    runs = inner.emitted or []
+    given: list[Given] = [g for run in runs for g in run]
+    if any(has_poison(g.item) for g in given):
+        return None
+    values: list[Value] = []
+    for g in given:
+        if not isinstance(g.item, Value):
+            context.error("E0412", g.span, f"`emit` takes a tensor, not {describe(g.item)}")
+            return None
+        values.append(g.item)
+    return values
+
+
+def _stacked(step: TensorType, along: Dim, node: tree.Scan, axes: list[int]) -> TensorType:
+    at = min(axes[0], step.rank)
+    return step.with_shape((*step.shape[:at], along, *step.shape[at:]))

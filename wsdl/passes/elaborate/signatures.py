@@ -1,0 +1,220 @@
+"""Types as written, and matching them with what a block is applied to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Label
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.expressions import evaluate
+from wsdl.passes.elaborate.items import Frame, describe, has_poison
+from wsdl.passes.elaborate.operators import simplest
+from wsdl.span import Span
+from wsdl.syntax import tree
+
+
+def dtype_of(name: tree.Name, context: Context) -> DType | None:
+    """A dtype by its name."""
+    for dtype in DTYPES:
+        if dtype == name.text:
+            return dtype
+    near = nearest(name.text, DTYPES)
+    context.error(
+        "E0404",
+        name.span,
+        f"there is no dtype `{name.text}`",
+        f"did you mean `{near}`?" if near else "",
+        help=f"the dtypes are {', '.join(DTYPES)}",
+    )
+    return None
+
+
+def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | None:
+    """A type whose names are all known; without a dtype that of the block."""
+    dtype = frame.dtype if node.dtype is None else dtype_of(node.dtype, context)
+    shape = [dim_of(d, frame, context) for d in node.dims]
+    if dtype is None or any(d is None for d in shape):
+        return None
+    return TensorType(dtype, tuple(d for d in shape if d is not None))
+
+
+def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context) -> Dim | None:
+    """One dimension of a type whose names are all known; `None` where that was reported."""
+    if isinstance(node, tree.Ellipsis):
+        context.error("E0405", node.span, "`...` stands for leading dimensions in a signature only")
+        return None
+    item = evaluate(node, frame, context)
+    if isinstance(item, int | Dim) and not isinstance(item, bool):
+        dim = Dim.of(item)
+        if dim.constant is None or 0 <= dim.constant < 2**62:
+            return dim
+        context.error("E0405", node.span, f"a dimension can't be {dim}")
+    elif not has_poison(item):
+        context.error("E0405", node.span, f"a dimension is a whole number, not {describe(item)}")
+    return None
+
+
+class Signature:
+    """The dimensions of one application: names bound so far, and what `...` stands for."""
+
+    def __init__(self, frame: Frame, context: Context) -> None:
+        self.frame, self.context = frame, context
+        self.leading: tuple[Dim, ...] | None = None
+        self.places: dict[str, tuple[Span, str]] = {}  # where a name was bound, and by what
+        self.unchecked: list[tuple[Dim, Dim]] = []  # equal or not: only the run knows
+
+    def match(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        """Bind the free names of a written type by an actual one; `False` where they don't fit, which was reported."""
+        return self._dtype(node, actual, span, what) and self._shape(node, actual, span, what)
+
+    def _dtype(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        if node.dtype is None:
+            if actual.dtype in FLOATS:
+                return True
+            wanted = "a float dtype"
+        else:
+            dtype = dtype_of(node.dtype, self.context)
+            if dtype is None or actual.dtype == dtype:
+                return dtype is not None
+            wanted = f"{dtype}"
+        self.context.error(
+            "E0403",
+            span,
+            f"{what} must be {wanted}, not {actual.dtype}",
+            f"is {actual}",
+            labels=_user(node.span, f"declared {node.span.text}"),
+            help=f"convert it with `cast(x, {wanted if node.dtype else 'f32'})`",
+        )
+        return False
+
+    def _shape(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        dims = list(node.dims)
+        at = next((i for i, d in enumerate(dims) if isinstance(d, tree.Ellipsis)), None)
+        fixed = len(dims) - (at is not None)
+        if actual.rank < fixed or (at is None and actual.rank != fixed):
+            self.context.error(
+                "E0402",
+                span,
+                f"{what} has {actual.rank} dimension{'s' if actual.rank != 1 else ''}, not "
+                f"{'at least ' if at is not None else ''}{fixed}",
+                f"is {actual}",
+                labels=_user(node.span, f"declared {node.span.text}"),
+            )
+            return False
+        shape: Sequence[Dim] = actual.shape
+        if at is not None:
+            count = actual.rank - fixed
+            leading = tuple(shape[at : at + count])
+            if not self._leading(leading, node, actual, span, what):
+                return False
+            shape = (*shape[:at], *shape[at + count :])
+            dims.pop(at)
+        return all(self._bind(d, s, node, actual, span, what) for d, s in zip(dims, shape, strict=True))
+
+    def _leading(self, leading: tuple[Dim, ...], node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        if self.leading is None:
+            self.leading = leading
+            return True
+        answers = {compare(a, b) for a, b in zip(self.leading, leading, strict=False)}
+        if len(leading) != len(self.leading) or "different" in answers:
+            self.context.error(
+                "E0402",
+                span,
+                f"the leading dimensions of {what} are {shape_text(leading)}, but `...` is {shape_text(self.leading)}",
+                f"is {actual}",
+                labels=_user(node.span, f"declared {node.span.text}"),
+            )
+            return False
+        self.unchecked += [(a, b) for a, b in zip(self.leading, leading, strict=True) if compare(a, b) == "unknown"]
+        return True
+
+    def _bind(
+        self, node: tree.Expression | tree.Ellipsis, actual: Dim, type_: tree.Type, whole: TensorType, span: Span, what: str
+    ) -> bool:
+        assert not isinstance(node, tree.Ellipsis)
+        names = self.frame.names
+        if isinstance(node, tree.Name) and not self._known(node):
+            names[node.text] = simplest(actual)
+            self.places[node.text] = (span, what)
+            return True
+        if (solved := self._solve(node, actual)) is not None:
+            name, value = solved
+            names[name.text] = value
+            self.places[name.text] = (span, what)
+            return True
+        expected = evaluate(node, self.frame, self.context)
+        if has_poison(expected):
+            return False
+        if not isinstance(expected, int | Dim) or isinstance(expected, bool):
+            self.context.error("E0405", node.span, f"a dimension is a whole number, not {describe(expected)}")
+            return False
+        answer = compare(Dim.of(expected), actual)
+        if answer == "different":
+            self._mismatch(node, Dim.of(expected), actual, type_, whole, span, what)
+            return False
+        if answer == "unknown":
+            self.unchecked.append((Dim.of(expected), actual))
+        return True
+
+    def _mismatch(
+        self, node: tree.Expression, expected: Dim, actual: Dim, type_: tree.Type, whole: TensorType, span: Span, what: str
+    ) -> None:
+        labels = _user(type_.span, f"declared {type_.span.text}")
+        because = ""
+        if isinstance(node, tree.Name):
+            because = f" (`{node.text}`)"
+            if node.text in self.places and self.places[node.text][0] != span:
+                place, by = self.places[node.text]
+                labels.insert(0, Label(place, f"{by} makes `{node.text}` {expected}"))
+            elif (definition := self.frame.scope.definitions.get(node.text)) and isinstance(definition.node, tree.Let):
+                labels.insert(0, Label(definition.node.span, f"`{node.text}` is {expected}"))
+        elif not isinstance(node, tree.Number):
+            because = f" (`{node.span.text}`)"
+        self.context.error(
+            "E0402",
+            span,
+            f"a dimension of {what} is {actual}, not {expected}{because}",
+            f"is {whole}",
+            labels=labels,
+        )
+
+    def _known(self, node: tree.Name) -> bool:
+        return node.text in self.frame.names or node.text in self.frame.scope.definitions
+
+    def _solve(self, node: tree.Expression, actual: Dim) -> tuple[tree.Name, int | Dim] | None:
+        """`2 * h` against 28 gives h = 14: one free name, in sums and products with what is known."""
+        free = [n for n in _names_in(node) if not self._known(n)]
+        if len({n.text for n in free}) != 1 or isinstance(node, tree.Name):
+            return None
+        name = free[0]
+        self.frame.names[name.text] = Dim.symbol(f"?{name.text}")
+        item = evaluate(node, self.frame, self.context)
+        del self.frame.names[name.text]
+        if not isinstance(item, Dim):
+            return None
+        unknown = Dim.symbol(f"?{name.text}")
+        rest = item.substitute({f"?{name.text}": Dim.of(0)})
+        factor = item.substitute({f"?{name.text}": Dim.of(1)}) - rest
+        if compare(factor * unknown + rest, item) != "equal" or factor.constant == 0:
+            return None
+        quotient, remainder = (actual - rest) // factor, (actual - rest) % factor
+        return (name, simplest(quotient)) if remainder.constant == 0 else None
+
+
+def _names_in(node: tree.Expression) -> list[tree.Name]:
+    if isinstance(node, tree.Name):
+        return [node]
+    if isinstance(node, tree.Binary):
+        return [*_names_in(node.left), *_names_in(node.right)]
+    if isinstance(node, tree.Unary):
+        return _names_in(node.operand)
+    return []
+
+
+def _user(span: Span, message: str) -> list[Label]:
+    return [] if span.source.is_standard else [Label(span, message)]
+
+
