@@ -53,7 +53,7 @@ clean:               ## remove all that was made here, .venv too
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-		echo "WSDL needs Python 3.10 or newer$(if $(PYTHON),, which $(PYTHON) is not)." \
+		echo "WSDL needs Python 3.10 or newer$(if $(PYTHON),: $(PYTHON) is not)." \
 			"Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
