@@ -39,7 +39,7 @@ SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cm
 SECONDS = 300
 
 
-class MismatchError(AssertionError):
+class Mismatch(AssertionError):
     """What a block says is not so."""
 
 
@@ -67,7 +67,7 @@ class Page:
         for block in blocks(self.path.read_text(encoding="utf-8")):
             try:
                 self.run(block)
-            except MismatchError as mismatch:
+            except Mismatch as mismatch:
                 found.append(f"{self.path}:{block.line}: {mismatch}")
         return found
 
@@ -83,12 +83,12 @@ class Page:
             if not name or block.language == "wsd":
                 self.runners[block.language](block)
         elif block.language not in SHOWN:
-            raise MismatchError(f"a block of unknown language {block.language!r}; plain text is `text`")
+            raise Mismatch(f"a block of unknown language {block.language!r}; plain text is `text`")
 
     def write(self, name: str, text: str) -> Path:
         path = self.cwd / name
         if not path.resolve().is_relative_to(self.cwd.resolve()):
-            raise MismatchError(f"the file {name} would lie outside the page's folder")
+            raise Mismatch(f"the file {name} would lie outside the page's folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
@@ -96,7 +96,7 @@ class Page:
     def compare_file(self, block: Block) -> None:
         path = ROOT / block.note["same as"]
         if not path.is_file() or path.read_text(encoding="utf-8") != block.text:
-            raise MismatchError(f"this block is not the same as {block.note['same as']}")
+            raise Mismatch(f"this block is not the same as {block.note['same as']}")
 
     def run_python(self, block: Block) -> None:
         code = compile("\n" * block.line + block.text, str(self.path), "exec")
@@ -105,7 +105,7 @@ class Page:
             with contextlib.redirect_stdout(printed):
                 exec(code, self.names)
         except Exception as error:
-            raise MismatchError(f"the block raised\n{traceback.format_exc()}") from error
+            raise Mismatch(f"the block raised\n{traceback.format_exc()}") from error
         self.printed = printed.getvalue()
 
     def compare_output(self, block: Block) -> None:
@@ -127,7 +127,7 @@ class Page:
             output = done.stdout.decode("utf-8", errors="replace")
             fails = "error" in block.marks and i == len(steps) - 1
             if (done.returncode != 0) != fails:
-                raise MismatchError(f"`{command}` exited with {done.returncode}:\n{output}")
+                raise Mismatch(f"`{command}` exited with {done.returncode}:\n{output}")
             if shown:
                 compare(shown, output, command)
 
@@ -140,30 +140,30 @@ class Page:
         try:
             found = {d["code"]: d["message"] for d in json.loads(answer)["diagnostics"]}
         except (ValueError, KeyError) as error:
-            raise MismatchError(f"`wsdl check` gave no JSON:\n{answer}") from error
+            raise Mismatch(f"`wsdl check` gave no JSON:\n{answer}") from error
         told = "".join(f"\n  {code}: {message}" for code, message in found.items()) or " nothing"
         if "error" in block.marks or "error" in block.note:
             expected = block.note.get("error") or (self.path.stem if self.path.parent.name == "codes" else None)
             if not found or (expected is not None and expected not in found):
-                raise MismatchError(f"must report {expected or 'something'}, but reports{told}")
+                raise Mismatch(f"must report {expected or 'something'}, but reports{told}")
             return
         if found:
-            raise MismatchError(f"must be clean, but reports{told}")
+            raise Mismatch(f"must be clean, but reports{told}")
         if difference := wsdl("fmt", path.name, "--diff", cwd=path.parent):
-            raise MismatchError(f"is not in the canonical layout:\n{difference}")
+            raise Mismatch(f"is not in the canonical layout:\n{difference}")
 
     def check_json(self, block: Block) -> None:
         try:
             json.loads(block.text)
         except ValueError as error:
-            raise MismatchError(f"is not JSON: {error}") from error
+            raise Mismatch(f"is not JSON: {error}") from error
 
     def check_shell(self, block: Block) -> None:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
         for target in re.findall(r"^\s*(?:\$ )?make ([\w-]+)", block.text, re.MULTILINE):
             if target not in targets:
-                raise MismatchError(f"there is no `make {target}`")
+                raise Mismatch(f"there is no `make {target}`")
 
 
 def commands(text: str) -> list[tuple[str, str]]:
@@ -173,7 +173,7 @@ def commands(text: str) -> list[tuple[str, str]]:
         if line.startswith("$ "):
             steps.append((line[2:].rstrip("\n"), ""))
         elif not steps:
-            raise MismatchError("a console block begins with `$ command`")
+            raise Mismatch("a console block begins with `$ command`")
         elif steps[-1][0].endswith("\\") and not steps[-1][1]:
             steps[-1] = (steps[-1][0] + "\n" + line.rstrip("\n"), "")
         else:
@@ -191,7 +191,7 @@ def compare(shown: str, output: str, command: str = "the block") -> None:
         else:
             pattern += "[^\n]*?".join(re.escape(part) for part in line.split("...")) + "\n"
     if re.fullmatch(pattern, output + "\n") is None:
-        raise MismatchError(f"{command} printed\n{output}\nbut the page shows\n{shown}")
+        raise Mismatch(f"{command} printed\n{output}\nbut the page shows\n{shown}")
 
 
 def environment() -> dict[str, str]:

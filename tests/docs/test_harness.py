@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs import page as harness
 from tests.docs.blocks import Block, blocks
-from tests.docs.page import MismatchError, Page, commands, compare
+from tests.docs.page import Mismatch, Page, commands, compare
 
 
 def run(tmp_path: Path, text: str, name: str = "page.md") -> list[str]:
@@ -84,7 +84,7 @@ def test_the_exit_status_is_as_marked(tmp_path: Path, info: str, command: str, p
 
 def test_commands_and_what_they_show() -> None:
     assert commands("$ a\nx\n\ny\n$ b\n") == [("a", "x\n\ny\n"), ("b", "")]
-    with pytest.raises(MismatchError, match="begins with"):
+    with pytest.raises(Mismatch, match="begins with"):
         commands("a\n")
 
 
@@ -107,7 +107,7 @@ def test_the_same_output(shown: str, output: str) -> None:
     [("a\n", "b\n"), ("a\n", "a\nb\n"), ("1.5\n", "1x5\n"), ("a ... c\n", "a b\nc\n"), ("...\nb\n", "b\nc\n")],
 )
 def test_other_output(shown: str, output: str) -> None:
-    with pytest.raises(MismatchError):
+    with pytest.raises(Mismatch):
         compare(shown, output)
 
 
