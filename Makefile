@@ -39,7 +39,7 @@ lint: .venv/dev      ## layout, types and the direction of imports
 
 test: lint data tests/node/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
-	@$(BIN)/python -m pytest --quiet -n auto --dist worksteal $(TESTS)
+	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
 bench: $(MINILM)     ## what sharing saves, and how long compiling takes
 	@$(BIN)/python -m benchmarks

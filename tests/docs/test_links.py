@@ -1,0 +1,61 @@
+"""A link to a file of the repository leads to one, and to a heading that is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tests.docs.page import ROOT
+from tests.docs.test_pages import PAGES
+
+_FENCED = re.compile(r"^ *(`{3,}).*?^ *\1$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"(?<!`)\[[^\]`]*(?:`[^`]*`[^\]`]*)*\]\((?P<target>[^)\s]+)\)")
+
+
+def links(text: str) -> list[str]:
+    """Where the links of a page lead, save for those to other sites."""
+    found = (match["target"] for match in _LINK.finditer(_FENCED.sub("", text)))
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+def anchors(text: str) -> set[str]:
+    """The headings of a page as they are linked to."""
+    headings = re.findall(r"^#+ (.*)$", _FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(target: str, page: Path) -> bool:
+    name, _, anchor = unquote(target).partition("#")
+    path = (page.parent / name).resolve() if name else page
+    if not path.exists() or not path.is_relative_to(ROOT):
+        return False
+    return not anchor or path.suffix != ".md" or anchor in anchors(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links(page: Path) -> None:
+    broken = [target for target in links(page.read_text(encoding="utf-8")) if not leads_somewhere(target, page)]
+    assert broken == []
+
+
+def test_which_links_are_followed() -> None:
+    text = "[a](b.md) [`x` y](c.md#d) [out](https://example.com/x)\n```text\n[no](e.md)\n```\n"
+    assert links(text) == ["b.md", "c.md#d"]
+
+
+def test_headings_as_they_are_linked_to() -> None:
+    assert anchors("# What it's for\n## `wsdl check`, fast\n```text\n# no\n```\n") == {
+        "what-its-for",
+        "wsdl-check-fast",
+    }
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    page = ROOT / "CONTRIBUTING.md"
+    assert leads_somewhere("docs/decisions/0003-pictures.md#0003-how-pictures-are-drawn", page)
+    assert not leads_somewhere("docs/decisions/0003-pictures.md#elsewhere", page)
+    assert not leads_somewhere("docs/nowhere.md", page)
+    assert not leads_somewhere(str(tmp_path), page)
