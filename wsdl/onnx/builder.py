@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.dtypes import ONNX, numpy_dtype
 from wsdl.ir.graph import Node, Stored, Value, file_path
@@ -146,14 +146,10 @@ class Builder:
     def read_stored(self, stored: Stored, view: View | None) -> Ref:
         """A stored tensor through a view. No node is appended until the view itself is read."""
         self.stored[stored.name] = stored
-        tensor = Ref(stored.name, stored.type)
-        return self.view_of(tensor, View.identity(stored.sizes) if view is None else view)
-
-    def view_of(self, tensor: Ref, view: View) -> Ref:
-        """A name for a view of a stored tensor: the tensor's own name where the view changes nothing."""
-        name = tensor.name if view.is_identity else self._name_of_view(tensor.name, view)
+        tensor, view = Ref(stored.name, stored.type), view or View.identity(stored.sizes)
+        name = stored.name if view.is_identity else f"{stored.name}{view} of {view.source}"  # `tensor` replaces it
         self._views[name] = (tensor, view)
-        return Ref(name, TensorType.of(tensor.type.dtype, view.shape))
+        return Ref(name, TensorType.of(stored.type.dtype, view.shape))
 
     def tensor(self, ref: Ref) -> Ref:
         """The tensor behind a `Ref`; computes a view where it is one."""
@@ -167,10 +163,6 @@ class Builder:
             with self.in_model_graph(Place(tensor.name)):
                 self._materialised[key] = self._computed(tensor, view)
         return self._materialised[key]
-
-    def _name_of_view(self, stored: str, view: View) -> str:
-        """A name that no tensor of the file has; `tensor` replaces it."""
-        return f"{stored}{view} of {view.source}"
 
     def _computed(self, tensor: Ref, view: View) -> Ref:
         ref, shape = tensor, view.source

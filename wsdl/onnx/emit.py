@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
+
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import ONNX, dtype_of
 from wsdl.ir.graph import Graph, Model, Node, Program, Value
@@ -36,8 +36,8 @@ def structure(
     """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata."""
     emission = _Emission(program, opset)
     graph = emission.model_graph(model)
-    guard_sharing(graph)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+    guard_sharing(proto)
     describe(proto, emission.builder.stored.values(), doc=model.doc, source_sha256=source_sha256)
     return proto
 

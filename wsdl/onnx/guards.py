@@ -1,5 +1,179 @@
-from onnx import GraphProto
+"""Keeps ONNX Runtime's own optimiser from storing a shared tensor a second time.
+
+Two of its rewritings copy weights: constant folding (`W.T`, a slice, `W * s` become tensors of their own beside `W`),
+and folding a batch normalisation or a scale into the convolution or the product before it (a copy for each use).
+Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
+to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input. That
+copies nothing and takes next to no time; measured in docs/decisions/0003-views-that-no-attribute-expresses.md.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+SMALL = 1024  # bytes; below this a copy doesn't matter
+_WEIGHT = {"Conv": 1, "MatMul": 1, "Gemm": 1}  # which input is the weight
+_TRANSPARENT = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
+_SCALES = {"BatchNormalization": [(0, 1)], "Mul": [(0, 1), (1, 0)], "Div": [(0, 1)]}  # (data, scale) among the inputs
+_NOT_FOLDED = {"RandomNormal", "RandomUniform", "Size"}
+
+Read: TypeAlias = "tuple[NodeProto, int]"  # a node, and which of its inputs
 
 
-def guard_sharing(graph: GraphProto) -> None:
-    pass
+def guard_sharing(proto: ModelProto) -> None:
+    """Insert the `Reshape`s where they are needed. (A model without inputs has nothing that only the run knows.)"""
+    if not proto.graph.input:
+        return
+    facts = _Constants(proto.graph)
+    reads = [*_folded_copies(proto, facts), *_fused_copies(facts)]
+    if reads:
+        _Guards(proto.graph).put_before(reads)
+
+
+def bodies(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs that a node holds."""
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+
+
+def walk(graph: GraphProto) -> Iterator[NodeProto]:
+    """All nodes, those of bodies behind the node that holds them."""
+    for node in graph.node:
+        yield node
+        for body in bodies(node):
+            yield from walk(body)
+
+
+class _Constants:
+    """What constant folding would see: the tensors that are known before the run, and what they are made of."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self.nodes = list(walk(graph))
+        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.origins: dict[str, frozenset[str]] = {name: frozenset([name]) for name in self.initializers}
+        self.folded: dict[str, NodeProto] = {}  # by result
+        self.reads = Counter(name for node in self.nodes for name in node.input)
+        self.producers = {name: node for node in self.nodes for name in node.output}
+        self.kept = {output.name for output in graph.output}  # read by something that stays
+        for node in self.nodes:
+            self._add(node)
+
+    def _add(self, node: NodeProto) -> None:
+        inputs = [name for name in node.input if name]
+        known = all(name in self.origins for name in inputs) and (bool(inputs) or node.op_type == "Constant")
+        if known and node.op_type not in _NOT_FOLDED and not any(bodies(node)):
+            made_of = frozenset[str]().union(*(self.origins[name] for name in inputs))
+            for name in node.output:
+                self.origins[name], self.folded[name] = made_of, node
+        else:
+            self.kept.update(inputs)
+            self.kept.update(output.name for body in bodies(node) for output in body.output)
+
+    def reads_behind(self, name: str) -> list[Read]:
+        """The reads of initializers that make a tensor constant."""
+        node = self.folded.get(name)
+        return [(node, i) for i, read in enumerate(node.input) if read in self.initializers] if node else []
+
+
+# -- where a copy would be made ----------------------------------------------------------------------------------------
+
+
+def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
+    """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
+    large = {name: _bytes(t) for name, t in facts.initializers.items() if _bytes(t) >= SMALL}
+    made = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
+    if not made:
+        return []
+    inferred = _inferred_bytes(proto)
+    reads: list[Read] = []
+    for name, size in large.items():
+        copies = [inferred.get(result, size) for result in made if name in facts.origins[result]]
+        if copies and sum(copies) + size * (name in facts.kept) > size:
+            nodes = {id(node): node for node in facts.folded.values() if name in node.input}
+            reads += [(node, i) for node in nodes.values() for i, read in enumerate(node.input) if read == name]
+    return reads
+
+
+def _fused_copies(facts: _Constants) -> list[Read]:
+    """Reads of constant scales behind products whose weight has other readers."""
+    reads: list[Read] = []
+    for node in facts.nodes:
+        for data, scale in _SCALES.get(node.op_type, []):
+            product = facts.producers.get(node.input[data])
+            while product is not None and product.op_type in _TRANSPARENT:
+                product = facts.producers.get(product.input[0])
+            if product is None or product.op_type not in _WEIGHT or node.input[scale] not in facts.origins:
+                continue
+            weight = product.input[_WEIGHT[product.op_type]]
+            large = any(_bytes(facts.initializers[name]) >= SMALL for name in facts.origins.get(weight, ()))
+            if large and facts.reads[weight] > 1:
+                is_stored = node.input[scale] in facts.initializers
+                reads += [(node, scale)] if is_stored else facts.reads_behind(node.input[scale])
+    return reads
+
+
+def _bytes(tensor: TensorProto) -> int:
+    return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def _inferred_bytes(proto: ModelProto) -> dict[str, int]:
+    """The sizes of intermediate tensors of the model's graph, where ONNX can tell."""
+    sizes: dict[str, int] = {}
+    for info in shape_inference.infer_shapes(proto).graph.value_info:
+        type = info.type.tensor_type
+        if type.elem_type and all(dim.HasField("dim_value") for dim in type.shape.dim):
+            count = prod(dim.dim_value for dim in type.shape.dim)
+            sizes[info.name] = int(count * helper.tensor_dtype_to_np_dtype(type.elem_type).itemsize)
+    return sizes
+
+
+# -- the guard ---------------------------------------------------------------------------------------------------------
+
+
+class _Guards:
+    """The `Reshape`s of one graph, each tensor's once, in front of all other nodes."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._graph = graph
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._nodes: list[NodeProto] = []
+        self._zeros: dict[int, str] = {}
+        self._guarded: dict[str, str] = {}
+
+    def put_before(self, reads: list[Read]) -> None:
+        for node, i in reads:
+            node.input[i] = self._guard(node.input[i])
+        rest = list(self._graph.node)
+        del self._graph.node[:]
+        self._graph.node.extend(self._nodes + rest)
+
+    def _guard(self, name: str) -> str:
+        if name not in self._initializers:
+            return name  # guarded already
+        if name not in self._guarded:
+            tensor = self._initializers[name]
+            result = self._guarded[name] = f"{name}/as stored"
+            self._node("Reshape", [name, self._zero_shape(len(tensor.dims))], result)
+            self._graph.value_info.append(helper.make_tensor_value_info(result, tensor.data_type, list(tensor.dims)))
+        return self._guarded[name]
+
+    def _zero_shape(self, rank: int) -> str:
+        """`rank` zeros that only the run can know to be zeros: the smaller of 0 and a number of elements."""
+        if not self._zeros:
+            self._node("Size", [self._graph.input[0].name], "sharing/size")
+        if rank not in self._zeros:
+            zeros = f"sharing/zeros[{rank}]"
+            self._graph.initializer.append(numpy_helper.from_array(np.zeros(rank, np.int64), zeros))
+            self._zeros[rank] = f"sharing/shape[{rank}]"
+            self._node("Min", ["sharing/size", zeros], self._zeros[rank])
+        return self._zeros[rank]
+
+    def _node(self, op_type: str, inputs: list[str], output: str) -> None:
+        self._nodes.append(helper.make_node(op_type, inputs, [output], name=output))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from onnx import GraphProto, ModelProto
+
 from wsdl._version import __version__
 from wsdl.ir.graph import Stored
 
