@@ -23,7 +23,7 @@ from wsdl.syntax.parser import parse
 
 Reader: TypeAlias = Callable[[str], "Source | None"]
 VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
-BUILTINS = ("len",)
+BUILTINS = ("len", "per_axis")  # computed when compiling
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,8 +106,8 @@ def _call(node: tree.Call, frame: Frame, context: Context) -> Item:
         if isinstance(value, Value) and node.function.name.text != "T":
             given = [Given(None, value, node.function.object.span), *_arguments(node, frame, context)]
             return call_operation(node.function.name.text, given, node.span, context)
-    if isinstance(node.function, tree.Name) and node.function.text == "len" and "len" not in frame.names:
-        return _length(node, _arguments(node, frame, context), context)
+    if isinstance(node.function, tree.Name) and node.function.text in _BUILTINS and node.function.text not in frame.names:
+        return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
     function = evaluate(node.function, frame, context)
     if isinstance(function, Definition) and isinstance(function.node, tree.Block):
         return inline_layer(function, node, frame, context, evaluate)
@@ -164,6 +164,23 @@ def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
         return len(item)
     context.error("E0225", node.span, f"`len` counts the elements of a list, not of {describe(item)}")
     return POISON
+
+
+def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+    """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
+    if has_poison([given.item for given in arguments]):
+        return POISON
+    item, count = [given.item for given in arguments] if len(arguments) == 2 else (None, None)
+    if isinstance(count, int) and isinstance(item, int | Dim) and not isinstance(item, bool):
+        return [item] * count
+    if isinstance(count, int) and isinstance(item, list) and len(item) == count:
+        return item
+    got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
+    context.error("E0225", node.span, f"one number is needed, or one for each of {count} axes, not {got}")
+    return POISON
+
+
+_BUILTINS: dict[str, Callable[[tree.Call, list[Given], Context], Item]] = {"len": _length, "per_axis": _per_axis}
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
