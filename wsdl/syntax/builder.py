@@ -14,15 +14,18 @@ from typing import Any, TypeAlias
 
 from lark import Token
 
-from wsdl.diagnostics import Problems
+from wsdl.diagnostics import Edit, Problems
 from wsdl.span import Source, Span
-from wsdl.syntax import tree
+from wsdl.syntax import mistakes, tree
 
 Part: TypeAlias = Any  # a token, a node, a tuple of nodes, or None
 Parts: TypeAlias = "list[Part]"
 
+PYTHON_CONSTANTS = {"True": "true", "False": "false", "None": "none"}
 CONSTANTS = {"true": True, "false": False, "none": None}
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
+MAX_DIGITS = 100
 
 
 def _nodes(parts: Parts) -> tuple[Any, ...]:
@@ -51,6 +54,12 @@ class Builder:
         self.offset = offset
         self.docs = docs
         self.problems = problems
+        self.placeholders: list[tree.Name] = []
+
+    def finish(self) -> None:
+        """Report what only the whole declaration shows: placeholders that stand outside `load`."""
+        for name in self.placeholders:
+            mistakes.PLACEHOLDER.report(self.problems, name.span, placeholder=name.text)
 
     # -- places --------------------------------------------------------------------------------------------------------
 
@@ -167,6 +176,8 @@ class Builder:
 
     def clause(self, parts: Parts) -> tree.Clause:
         name, _, values = parts
+        if isinstance(values, tree.Call) and isinstance(values.function, tree.Name):
+            self._check_range(values, values.function)
         return tree.Clause(self._span(parts), name, values)
 
     def range(self, parts: Parts) -> tree.Range:
@@ -195,26 +206,39 @@ class Builder:
         return tree.Load(self._span(parts), parts[1], parts[3], parts[4] or ())
 
     def mapping(self, parts: Parts) -> tree.Mapping:
+        target = parts[2].span
+        self.placeholders = [n for n in self.placeholders if not target.start <= n.span.start < target.end]
         return tree.Mapping(self._span(parts), parts[0], parts[2])
 
     # -- expressions ---------------------------------------------------------------------------------------------------
 
     def pipe(self, parts: Parts) -> tree.Pipe:
         value, _, stage = parts
+        if not isinstance(stage, tree.Name | tree.Call | tree.Field | tree.Index):
+            mistakes.STAGE.report(self.problems, stage.span)
         return tree.Pipe(value.span.to(stage.span), value, stage)
 
     def binary(self, parts: Parts) -> tree.Binary:
         left, operator, right = parts
+        if operator.type == "COMPARISON" and _is_comparison(left):
+            mistakes.CHAIN.report(self.problems, left.span.to(right.span))
         return tree.Binary(left.span.to(right.span), str(operator), self._span([operator]), left, right)
 
     def unary(self, parts: Parts) -> tree.Unary:
         return tree.Unary(self._span(parts), str(parts[0]), parts[1])
 
     def field(self, parts: Parts) -> tree.Field:
-        return tree.Field(self._span(parts), parts[0], parts[2])
+        span = self._span(parts)
+        if isinstance(parts[0], tree.Number):
+            mistakes.NUMBER.report(self.problems, span, problem="a number has no parts")
+        return tree.Field(span, parts[0], parts[2])
 
     def call(self, parts: Parts) -> tree.Call:
-        return tree.Call(self._span(parts), parts[0], parts[2] or ())
+        arguments = parts[2] or ()
+        for before, argument in pairwise(arguments):
+            if before.name is not None and argument.name is None:
+                mistakes.POSITIONAL.report(self.problems, argument.span)
+        return tree.Call(self._span(parts), parts[0], arguments)
 
     def index(self, parts: Parts) -> tree.Index:
         return tree.Index(self._span(parts), parts[0], parts[2])
@@ -246,17 +270,50 @@ class Builder:
         return tree.Ellipsis(self._span(parts))
 
     def placeholder(self, parts: Parts) -> tree.Name:
-        return tree.Name(self._span(parts), str(parts[0]))
+        self.placeholders.append(tree.Name(self._span(parts), str(parts[0])))
+        return self.placeholders[-1]
 
     def name(self, parts: Parts) -> tree.Name:
-        return tree.Name(self._span(parts), unicodedata.normalize("NFC", str(parts[0])))
+        span, text = self._span(parts), unicodedata.normalize("NFC", str(parts[0]))
+        if text in PYTHON_CONSTANTS:
+            meant = PYTHON_CONSTANTS[text]
+            mistakes.PYTHON_CONSTANT.report(self.problems, span, fix=[Edit(span, meant)], word=text, meant=meant)
+        elif not text.isidentifier():  # `\w` takes in more than letters and digits: powers, fractions
+            mistakes.ODD_NAME.report(self.problems, span, name=text)
+        return tree.Name(span, text)
 
     def number(self, parts: Parts) -> tree.Number:
-        text = str(parts[0])
-        return tree.Number(self._span(parts), text, float(text) if re.search(r"[.eE]", text) else int(text))
+        span, text = self._span(parts), str(parts[0])
+        value: int | float = 0
+        if re.search(r"[.eE]", text):
+            value = float(text)
+            if value == float("inf"):
+                mistakes.NUMBER.report(self.problems, span, problem="too large for any dtype")
+        elif len(text) > MAX_DIGITS:
+            mistakes.NUMBER.report(self.problems, span, problem="too large for any dtype")
+        else:
+            value = int(text)
+        return tree.Number(span, text, value)
 
     def string(self, parts: Parts) -> tree.String:
-        return tree.String(self._span(parts), re.sub(r"\\(.)", lambda m: ESCAPES.get(m[1], m[1]), parts[0][1:-1]))
+        span, text = self._span(parts), str(parts[0])
+        for escape in re.finditer(r"\\(.)", text):
+            if escape[1] not in ESCAPES:
+                place = Span(self.source, span.start + escape.start(), span.start + escape.end())
+                mistakes.ESCAPE.report(self.problems, place, escape=escape[0])
+        return tree.String(span, re.sub(r"\\(.)", lambda m: ESCAPES.get(m[1], m[0]), text[1:-1]))
 
     def constant(self, parts: Parts) -> tree.Constant:
         return tree.Constant(self._span(parts), CONSTANTS[parts[0]])
+
+    def _check_range(self, call: tree.Call, function: tree.Name) -> None:
+        """`for i in range(a, b)` is Python."""
+        bounds = [argument.value.span.text for argument in call.arguments]
+        if function.text == "range" and len(bounds) in (1, 2):
+            meant = "..".join(["0", *bounds][-2:])
+            mistakes.PYTHON_RANGE.report(self.problems, call.span, fix=[Edit(call.span, meant)], meant=meant)
+
+
+def _is_comparison(node: tree.Node) -> bool:
+    """Whether a node is a comparison without parentheses around it."""
+    return isinstance(node, tree.Binary) and node.operator in COMPARISONS and node.span.start == node.left.span.start

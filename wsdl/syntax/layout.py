@@ -57,6 +57,8 @@ class Chunk:
     faults: list[int] = field(default_factory=list)  # places of statements already known to be wrong
     hopeless: bool = False  # not to be parsed at all
     tokens: int = 0  # in the longest statement
+    branches: int = 0  # how often `else` stands in it
+    indent: int = 0
 
     def statement_at(self, offset: int) -> tuple[int, int]:
         """The statement, or the head of one, around an offset: from behind a separator up to the next one."""
@@ -150,7 +152,7 @@ class _Reader:
         if self.newlines:
             self._settle_newlines(text, start)
         if self.chunk is None:
-            self.chunk = Chunk(start)
+            self.chunk = Chunk(start, indent=self.indent)
             self.chunks.append(self.chunk)
         if kind == "bracket":
             self._bracket(text, start)
@@ -162,7 +164,8 @@ class _Reader:
         if not self.first:
             self.first = text
         self.previous = text
-        self.tokens += 1
+        self.tokens += len(text) if kind == "other" else 1
+        self.chunk.branches += text == "else"
         self.chunk.end = end
         self.chunk.tokens = max(self.chunk.tokens, self.tokens)
 
@@ -178,7 +181,7 @@ class _Reader:
         if text.startswith("|>") and self.previous:
             self._blank_each(newlines)
             return
-        if self.stack and self.text.startswith(("block", "model"), start) and _DECLARATION.match(self.text, start):
+        if self.stack and self.indent <= self.stack[0].indent and _DECLARATION.match(self.text, start):
             self._forgotten_braces()
         if self.chunk is not None and newlines:
             if self.stack:

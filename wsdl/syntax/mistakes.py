@@ -1,13 +1,14 @@
 """What people write that isn't WSDL, and what to tell them.
 
-Each mistake stands here with its code, its words and the programs that make it; a test runs them all. The page of a
-code is `wsdl/diagnostics/codes/<CODE>.md`.
+Each mistake stands here with its code, its words, how it is recognised and the programs that make it; a test runs all
+of them. Those with no pattern are seen before the grammar (`layout.py`) or after it (`builder.py`); the others are in
+`stuck.py`. The page of a code is `wsdl/diagnostics/codes/<CODE>.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.span import Span
@@ -15,13 +16,28 @@ from wsdl.span import Span
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is said (facts stand in braces) and `examples` of programs whose first error it is."""
+    """What is said (facts stand in braces), and `examples` of programs with this as their only error.
+
+    The patterns are tried against the statement in which the parser got stuck: `statement` against all of it, `before`
+    against what ends at the place, `at` against what begins there. `expects` are terminals that could have stood there,
+    `inside` the innermost brackets that are open (`-` for none), `level` whether the statement is a declaration of the
+    file. A group `mark` is what the message points at, `fixes` what may be put in its place, `insert` what is missing
+    before the place.
+    """
 
     code: str
     message: str
     label: str = ""
     help: str | None = None
     examples: tuple[str, ...] = ()
+    statement: str = ""
+    before: str = ""
+    at: str = ""
+    expects: tuple[str, ...] = ()
+    inside: str = ""
+    level: str = ""
+    fixes: Mapping[str, str] = field(default_factory=dict)
+    insert: str = ""
 
     def report(
         self,
@@ -43,13 +59,122 @@ class Mistake:
         )
 
 
-UNEXPECTED = Mistake("E0101", "this can't stand here: {found}", "expected {expected}")
-UNCLOSED = Mistake("E0102", "`{sign}` is never closed", "no `{closing}` for this")
-UNOPENED = Mistake("E0103", "`{sign}` closes nothing", "nothing is open here")
-WRONG_CLOSING = Mistake("E0103", "`{sign}` can't close `{opening}`", "expected `{closing}`")
-OPEN_STRING = Mistake("E0104", "this string is not closed on its line", 'no `"` before the end of the line')
-SINGLE_QUOTES = Mistake("E0105", "strings stand in double quotes")
-FOREIGN_COMMENT = Mistake("E0118", "comments begin with `#`", "a comment of another language")
-DOCSTRING = Mistake("E0119", "a description is written as `##` comments above the declaration", "a string of Python")
-SEMICOLON = Mistake("E0115", "statements end with their line, not with `;`", "not needed")
-TOO_DEEP = Mistake("E0109", "nested too deeply", "more than {limit} levels")
+NAME = r"[^\W\d]\w*"
+
+# -- seen before the grammar -------------------------------------------------------------------------------------------
+
+UNCLOSED = Mistake(
+    "E0102",
+    "`{sign}` is never closed",
+    "no `{closing}` for this",
+    examples=(
+        "let a = (1 + 2\nlet b = 3",
+        "let a = [1, 2\n",
+        "model m(x: f32[n]) {\n    y = relu(x\n    return y\n}",
+        "model m(x: f32[n]) {\n    if a {\n        y = x\n    return x\n}",
+        "block A()(x: [d]) {\n    return x\n\nblock B()(x: [d]) {\n    return x\n}",
+        "model m(x: f32[n]) {\n    for i in range(3 {\n        x = x + i\n    }\n    return x\n}",
+    ),
+)
+UNOPENED = Mistake(
+    "E0103",
+    "`{sign}` closes nothing",
+    "nothing is open here",
+    examples=("let a = 1 + 2)", "model m(x: f32[n]) {\n    return x\n}\n}", "let a = 2]"),
+)
+WRONG_CLOSING = Mistake(
+    "E0103", "`{sign}` can't close `{opening}`", "expected `{closing}`", examples=("let a = [1, 2)", "let a = f(1]")
+)
+OPEN_STRING = Mistake(
+    "E0104",
+    "this string isn't closed",
+    'no `"` before the end of the line',
+    examples=('let a = "hello', 'freeze a\nload "x.npz into a\n', 'let a = "one\\"'),
+)
+SINGLE_QUOTES = Mistake(
+    "E0105", "strings stand in double quotes", 'write `"…"`', examples=("let a = 'same'", "let a = [\"x\", 'y']")
+)
+TOO_DEEP = Mistake(
+    "E0109",
+    "nested too deeply",
+    "more than {limit} levels",
+    "give parts names of their own",
+    examples=("let a = " + "(" * 120 + "1" + ")" * 120, "let a = " + "-" * 300 + "1", "let a = 1" + " + 1" * 300),
+)
+SEMICOLON = Mistake(
+    "E0115",
+    "a statement ends with its line",
+    "no `;` is needed",
+    examples=("let a = 3;", "model m(x: f32[n]) { y = x; return y }"),
+)
+FOREIGN_COMMENT = Mistake(
+    "E0116",
+    "comments begin with `#`",
+    "a comment of another language",
+    examples=("// the width\nlet a = 3", "let a = 3 /* wide */", "let a = 3  // this is wide\n"),
+)
+DOCSTRING = Mistake(
+    "E0117",
+    "a description is written as `##` comments",
+    "a text of Python",
+    "put the lines above the declaration, each with `##` before it",
+    examples=('block A()(x: [d]) {\n    """Adds."""\n    return x\n}',),
+)
+
+# -- seen after the grammar --------------------------------------------------------------------------------------------
+
+NUMBER = Mistake(
+    "E0107",
+    "this isn't a number",
+    "{problem}",
+    help="numbers are written `64`, `100_000`, `0.5`, `1e-3`",
+    examples=("let a = 1.e5", "let a = 1e999", "let a = " + "9" * 5000),
+)
+ODD_NAME = Mistake(
+    "E0106",
+    "`{name}` can't be a name",
+    "not only letters, digits and `_`",
+    examples=("let x² = 3", "let a = ½ + b"),
+)
+ESCAPE = Mistake(
+    "E0108",
+    "`{escape}` means nothing in a string",
+    help=r"only `\"`, `\\`, `\n` and `\t` are known; a backslash is written `\\`",
+    examples=(r'let a = "C:\data"', r'let a = "\d"'),
+)
+PYTHON_CONSTANT = Mistake(
+    "E0123",
+    "`{word}` is written `{meant}`",
+    examples=("let a = True", "let a = [None, false]", "let a = f(x, bias=False)"),
+)
+PYTHON_RANGE = Mistake(
+    "E0128",
+    "numbers are counted with `..`",
+    help="write `{meant}`",
+    examples=("model m(x: f32[n]) {\n    for i in range(3) { x = x + i }\n    return x\n}",),
+)
+POSITIONAL = Mistake(
+    "E0133",
+    "an argument without a name after one with a name",
+    "needs a name, or a place further left",
+    examples=("let a = f(x, axis=1, 2)",),
+)
+CHAIN = Mistake(
+    "E0134",
+    "comparisons can't be chained",
+    help="write `a < b and b < c`",
+    examples=("let a = 1 < 2 < 3", "let a = 1 == 2 == 3"),
+)
+STAGE = Mistake(
+    "E0135",
+    "a value can't flow into this",
+    "not a block, a layer or an operation",
+    "to go on computing with the result, put the pipeline in parentheses: `(x |> f) + 1`",
+    examples=("let a = x |> f + 1", "let a = x |> 3", "let a = x |> [f]", "let a = x |> -f"),
+)
+PLACEHOLDER = Mistake(
+    "E0152",
+    "`{placeholder}` stands for a name only in the lines of a `load`",
+    examples=("freeze a.{p}", "model m(x: f32[n]) {\n    return x.{p}\n}"),
+)
+UNEXPECTED = Mistake("E0101", "unexpected {found}", "expected {expected}")

@@ -7,6 +7,7 @@ left: so each mistake is reported once and drags no others behind it.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from lark import Lark, UnexpectedInput, UnexpectedToken
 
@@ -15,8 +16,10 @@ from wsdl.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.builder import Builder
 from wsdl.syntax.grammar import make_parser
-from wsdl.syntax.layout import Chunk, Layout, read
+from wsdl.syntax.layout import MAX_DEPTH, Chunk, Layout, read
+from wsdl.syntax.recognise import Place, report
 
+_WITHOUT_STATEMENTS = ("load", "train", "variant", "class", "struct")  # in whose braces stand other things
 MAX_ERRORS = 20  # in one declaration; what comes after so many helps nobody
 
 _lock = threading.Lock()  # the parser has one builder, which knows the text it is at
@@ -29,9 +32,13 @@ def parse(source: Source, problems: Problems) -> tree.File:
     layout = read(source, problems)
     docs = _docs(source, layout.comments)
     declarations = []
+    wrong = False
     with _lock:
         for chunk in layout.chunks:
+            if chunk.indent and wrong:  # the body, indented as in Python, of a declaration that was none
+                continue
             declaration = _Reading(source, layout, chunk, docs, problems).run()
+            wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
     return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
@@ -71,26 +78,46 @@ class _Reading:
             found = Problems()
             _builder.begin(self.source, self.chunk.start, self.docs, found)
             try:
-                node = _lark().parse(self.text, start=self.start) if self.text.strip() else None
+                node: Any = _lark().parse(self.text, start=self.start) if self.text.strip() else None
             except UnexpectedInput as error:
                 offset = self._report(error)
                 wrong = True
                 if not self._leave_out(offset):
                     return None
-            else:
-                for diagnostic in found:
-                    self.problems.add(diagnostic)
-                return None if wrong else node  # type: ignore[return-value]
+                continue
+            _builder.finish()
+            for diagnostic in found:
+                self.problems.add(diagnostic)
+            return None if wrong or found.found or self._is_too_deep(node) else node
         return None
+
+    def _is_too_deep(self, node: tree.Node) -> bool:
+        """Whether what comes after would recurse too deeply; brackets were counted before, this is for `1 + 1 + …`."""
+        if max(self.chunk.tokens, self.chunk.branches) <= MAX_DEPTH:
+            return False
+        stack: list[tuple[object, int]] = [(node, 0)]
+        while stack:
+            part, depth = stack.pop()
+            if isinstance(part, tuple):
+                stack += [(item, depth) for item in part]
+            elif isinstance(part, tree.Node):
+                if depth > MAX_DEPTH:
+                    mistakes.TOO_DEEP.report(self.problems, part.span, limit=MAX_DEPTH)
+                    return True
+                deeper = depth + (not isinstance(part, tree.Argument))
+                stack += [(value, deeper) for name, value in vars(part).items() if name != "span"]
+        return False
 
     def _report(self, error: UnexpectedInput) -> int:
         """Say what is wrong; returns where."""
-        offset = self.chunk.start + (error.pos_in_stream or 0)
-        if isinstance(error, UnexpectedToken) and error.token.type == "$END":
-            offset = self.chunk.end
-        length = len(error.token) if isinstance(error, UnexpectedToken) else 1
-        span = Span(self.source, offset, min(offset + length, len(self.source.text)))
-        mistakes.UNEXPECTED.report(self.problems, span, found=repr(span.text), expected="something else")
+        length = self.chunk.end - self.chunk.start
+        ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        offset = self.chunk.start + (length if ended else min(error.pos_in_stream or 0, length))
+        start, end = self.chunk.statement_at(offset)
+        expected: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
+        text = self.source.text[: self.chunk.start] + self.text
+        top_level = start == self.chunk.start
+        report(Place(self.source, text, start, end, offset, expected, top_level), self.problems)
         return offset
 
     # -- leaving out ---------------------------------------------------------------------------------------------------
@@ -109,20 +136,20 @@ class _Reading:
         if end not in self.chunk.pairs and self.source.text[end : end + 1] != "{":
             return
         closing = self.chunk.pairs.get(end, self.chunk.end + len(self.chunk.missing) - 1)
-        if word == ["load"]:
+        if word and word[0] in _WITHOUT_STATEMENTS:
             self._blank(end, closing + 1)
             return
-        self._blank(end, end + 1)
-        self._blank(closing, closing + 1)
+        self._blank(end, end + 1, "\n")
+        self._blank(closing, closing + 1, "\n")
         if start == self.chunk.start:
             self.start = "statements"
         following = self.chunk.statement_at(closing + 1)
         if self.source.text[following[0] : following[1]].strip().startswith("else"):
             self._leave_out_head(*following)
 
-    def _blank(self, start: int, end: int) -> None:
+    def _blank(self, start: int, end: int, blank: str = " ") -> None:
         start, end = start - self.chunk.start, min(end - self.chunk.start, len(self.text))
-        self.text = self.text[:start] + " " * (end - start) + self.text[end:]
+        self.text = self.text[:start] + blank * (end - start) + self.text[end:]
 
 
 def _lark() -> Lark:

@@ -1,0 +1,226 @@
+"""From the place where the parser got stuck to the mistake that was made there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wsdl.diagnostics import Edit, Problems
+from wsdl.span import Source, Span
+from wsdl.syntax.mistakes import NAME, Mistake
+from wsdl.syntax.stuck import STUCK
+
+# What the terminals of the grammar are called when a person reads of them; words and signs not listed stand for
+# themselves, and what can follow any value (operators, calls) is not worth a mention.
+_PHRASES = {
+    "_NEWLINE": "the end of the line",
+    "$END": "the end of the line",
+    "STRING": 'a text in `"`',
+    "NAME": "a name",
+    "ARROW": "`->`",
+    "COLON": "`:`",
+    "COMMA": "`,`",
+    "EQUAL": "`=`",
+    "LBRACE": "`{`",
+    "LPAR": "`(`",
+    "LSQB": "`[`",
+    "RBRACE": "`}`",
+    "RPAR": "`)`",
+    "RSQB": "`]`",
+    "RANGE": "`..`",
+    "PIPE": "`|>`",
+    "VBAR": "`|`",
+    "ELLIPSIS": "`...`",
+    "STAR": "`*`",
+}
+_BEGINS_VALUE = {"NUMBER", "STRING", "NAME", "LPAR", "LSQB", "TRUE", "FALSE", "NONE", "MINUS", "NOT", "SCAN"}
+_FOLLOWS_VALUE = {
+    *("AND", "OR", "COMPARISON", "PLUS", "MINUS", "STAR", "DIVISION", "POWER", "PIPE"),
+    *("DOT", "LPAR", "LSQB"),
+}
+_BEGINS_STATEMENT = {"LET", "SHARE", "LAYER", "FREEZE", "LOAD"}
+
+# How a statement is written, by its first word.
+_FORMS = {
+    "let": "`let width = 64`",
+    "layer": "`layer f = Dense(64)` or `layer blocks[12] = Block()`",
+    "param": "`param weight: [units, d] = kaiming_uniform`",
+    "state": "`state running_mean: [c] = zeros`",
+    "share": "`share { encode.weight, decode.weight.T }`",
+    "freeze": "`freeze encoder, head.bias`",
+    "limit": "`limit params 100_000`",
+    "load": '`load "file.safetensors" into encoder { "name" -> path }`',
+    "from": '`from "./file.wsd" import Name`',
+    "for": "`for i in 0..12 { … }`",
+    "if": "`if condition { … } else { … }`",
+    "scan": "`states = scan xt in x along t with h = zeros([n, d]) { … emit h }`",
+    "block": "`block Name(configuration)(inputs) -> outputs { … }`",
+    "model": "`model name(inputs) -> outputs { … }`",
+}
+_LATER = {"train": "training", "variant": "comparing ways to share"}
+_LOOKALIKES = {
+    **dict.fromkeys("“”„«»", 'texts stand in plain double quotes, `"`'),
+    **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001
+    **dict.fromkeys("→⇒", "an arrow is written `->`"),
+    **dict.fromkeys("×·∙", "a product is written `*`"),
+    **dict.fromkeys("−–—", "a minus sign is written `-`"),
+    **dict.fromkeys("≤≥≠", "comparisons are written `<=`, `>=`, `!=`"),
+    **dict.fromkeys("²³", "a power is written `** 2`"),
+    **dict.fromkeys("\u00a0\u202f\u2007\u3000\u200b\u2060\ufeff", "an invisible character; replace it by a space"),
+    "…": "dots are written `...`",
+    "\\": "a line goes on inside ( ) and [ ], and before a line that begins with `|>`",
+    "$": "not a sign of the language",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the parser got stuck: the statement from `start` to `end`, the place in it, and what would have gone on."""
+
+    source: Source
+    text: str  # laid out, as the grammar saw it; as long as the source up to its end
+    start: int
+    end: int
+    offset: int
+    expected: Collection[str]
+    top_level: bool
+
+    @property
+    def before(self) -> str:
+        return self.text[self.start : self.offset]
+
+    @property
+    def after(self) -> str:
+        """From the place to the end of the statement, with the sign that ends it."""
+        return self.text[self.offset : self.end + 1]
+
+    @property
+    def inside(self) -> str:
+        """The innermost bracket that is open at the place; `-` for none."""
+        open_brackets = ["-"]
+        for sign in re.findall(r'"(?:\\.|[^"\\])*"|[()\[\]{}]', self.before):
+            if sign in "([{":
+                open_brackets.append(sign)
+            elif sign in ")]}" and len(open_brackets) > 1:
+                open_brackets.pop()
+        return open_brackets[-1]
+
+
+def report(place: Place, problems: Problems) -> None:
+    """Say which mistake was made."""
+    for mistake in STUCK:
+        marks = _match(mistake, place)
+        if marks is not None:
+            break
+    else:
+        raise AssertionError("the last mistake fits every place")
+    start, end = marks.get("mark", _token(place))
+    facts: dict[str, Any] = {name: place.text[slice(*span)].strip() for name, span in marks.items()}
+    fix = []
+    if facts.get("mark") in mistake.fixes:
+        fix = [Edit(Span(place.source, start, end), mistake.fixes[facts["mark"]])]
+    elif mistake.insert:
+        behind = place.start + len(place.before.rstrip())
+        fix = [Edit(Span(place.source, behind, behind), mistake.insert)]
+    facts["what"] = _LATER.get(facts.get("mark", ""), "looser ways to share")
+    word = re.match(NAME, place.text[place.start : place.end].strip())
+    form = _FORMS.get(word[0], "") if word else ""
+    character = place.text[place.offset : place.offset + 1]
+    if "{form}" in (mistake.help or "") and not form:
+        mistake = replace(mistake, help=None)
+    mistake.report(
+        problems,
+        Span(place.source, start, end),
+        fix=fix,
+        found=_found(place),
+        expected=_expected(place.expected),
+        form=f"it is written {form}",
+        character=_named(character),
+        advice=_LOOKALIKES.get(character, "not a sign of the language"),
+        **facts,
+    )
+
+
+def _match(mistake: Mistake, place: Place) -> dict[str, tuple[int, int]] | None:
+    """Where the named groups of a mistake's patterns are, if all its conditions hold."""
+    if mistake.level and (mistake.level == "file") != place.top_level:
+        return None
+    if mistake.expects and not set(mistake.expects) & set(place.expected):
+        return None
+    if mistake.inside and place.inside not in mistake.inside:
+        return None
+    marks: dict[str, tuple[int, int]] = {}
+    statement = place.text[place.start : place.end] + ("{" if place.text[place.end : place.end + 1] == "{" else "")
+    indent = len(statement) - len(statement.lstrip())
+    tried = (
+        (mistake.statement, place.start + indent, place.start + len(statement), re.match),
+        (mistake.before, place.start, place.offset, _match_end),
+        (mistake.at, place.offset, place.end + 1, re.match),
+    )
+    for pattern, start, end, matcher in tried:
+        if not pattern:
+            continue
+        match = matcher(pattern, place.text[start:end])
+        if match is None:
+            return None
+        for name in match.groupdict():
+            if match.start(name) >= 0:
+                marks[name] = (start + match.start(name), start + match.end(name))
+    return marks
+
+
+def _match_end(pattern: str, text: str) -> re.Match[str] | None:
+    return re.search(rf"(?:{pattern})\Z", text)
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def _token(place: Place) -> tuple[int, int]:
+    """The token at the place; where the line ends, the end of what stands before it."""
+    rest = place.text[place.offset :]
+    match = re.match(rf'{NAME}|\d[\w.]*|"[^"\n]*"?|[=!<>]=|\*\*|//|->|\|>|\.+|[^ \t\r\n\f]', rest)
+    if match is None:
+        behind = place.start + len(place.before.rstrip())
+        return behind, behind
+    return place.offset, place.offset + match.end()
+
+
+def _found(place: Place) -> str:
+    start, end = _token(place)
+    if start == end:
+        return "end of the file" if not place.source.text[start:].strip() else "end of the line"
+    return f"`{place.text[start:end]}`"
+
+
+def _expected(expected: Collection[str]) -> str:
+    """What could have stood there, in words: `a value`, "`,` or `)`"."""
+    rest = set(expected)
+    phrases = []
+    if rest >= _BEGINS_STATEMENT:
+        phrases.append("a statement" if "RETURN" in rest else "a declaration")
+        rest -= {term for term in rest if term.isalpha() and term not in ("LBRACE", "RBRACE")} | {"_NEWLINE", "$END"}
+    if "NUMBER" in rest:
+        phrases.append("a value")
+        rest -= _BEGINS_VALUE
+    if "PLUS" in rest:
+        rest -= _FOLLOWS_VALUE
+    for term in sorted(rest, key=lambda term: (list(_PHRASES).index(term) if term in _PHRASES else -1, term)):
+        phrase = _PHRASES.get(term, f"`{term.lower()}`")
+        if phrase not in phrases:
+            phrases.append(phrase)
+    *first, last = phrases or ["something else"]
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def _named(character: str) -> str:
+    """A character, and its name where it may be invisible or look like another one."""
+    if not character:
+        return "the end"
+    if character.isascii() and character.isprintable():
+        return f"`{character}`"
+    name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
+    return f"`{character}` ({name})" if character.isprintable() else f"the character {name}"
