@@ -77,6 +77,7 @@ class Repetition:
     loop: int
     index: int
     count: int
+    span: Span  # of the head of the `for`
 
 
 @dataclass(eq=False)
@@ -243,6 +244,16 @@ class Binding:
     span: Span
 
 
+@dataclass(frozen=True)
+class LoopChoice:
+    """What became of a `for` that ran `count` steps: one body (`rolled`) or nodes for each step, and why."""
+
+    span: Span
+    count: int
+    rolled: bool
+    why: str
+
+
 @dataclass(eq=False)
 class Program:
     """All that a file says, after elaboration; the passes refine it in place.
@@ -258,6 +269,7 @@ class Program:
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
+    loops: list[LoopChoice] = field(default_factory=list)
 
     def roots(self) -> Iterator[Module]:
         yield from self.layers.values()

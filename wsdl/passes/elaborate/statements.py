@@ -238,7 +238,7 @@ def _for(node: tree.For, frame: Frame, context: Context) -> None:
             break
         frame.names[node.clause.name.text] = item
         frame.path = (*outer, loop_key(node, i))
-        context.steps.append(Repetition(loop, i, len(items)))
+        context.steps.append(Repetition(loop, i, len(items), node.clause.span))
         run(node.body, frame, context)
         context.steps.pop()
     frame.path = outer

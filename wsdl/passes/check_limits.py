@@ -1,0 +1,114 @@
+"""Holds each model against its budgets: `limit params`, `limit bytes`, `limit macs`."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
+from wsdl.ir.requests import LimitRequest
+from wsdl.ir.types import BYTES
+
+LISTED = 5  # of the largest parameters
+
+
+def check_limits(program: Program, problems: Problems) -> None:
+    """An error for each model that is larger than its file allows."""
+    for limit in program.limits:
+        model = program.models[limit.model]
+        if limit.kind == "macs":
+            _check_macs(limit, model, problems)
+        else:
+            _check_size(limit, model, program, problems)
+
+
+def stored_by(model: Model, program: Program) -> list[Stored]:
+    """The stored tensors that a model reads, each once, in the order of declaration."""
+    names = {str(n.attributes["stored"]) for n in model.graph.walk() if n.op == "parameter"}
+    return [s for s in program.stored.values() if s.name in names]
+
+
+def slots_of(stored: list[Stored], model: Model, program: Program) -> int:
+    """How many elements the slots of a model have: what would be stored without sharing."""
+    paths = {slot.path for slot in model.module.all_slots()}
+    paths |= {slot.path for root in program.layers.values() for slot in root.all_slots()}
+    return sum(
+        slot.type.elements.constant or 0 for s in stored for slot, _ in s.slots if slot.path in paths
+    )
+
+
+def _check_size(limit: LimitRequest, model: Model, program: Program, problems: Problems) -> None:
+    stored = stored_by(model, program)
+    unit = 1 if limit.kind == "params" else None
+    sizes = {s.name: s.elements * (unit or BYTES[s.type.dtype]) for s in stored}
+    total = sum(sizes.values())
+    if total <= limit.value:
+        return
+    what = "parameters" if limit.kind == "params" else "bytes"
+    largest = sorted(stored, key=lambda s: -sizes[s.name])[:LISTED]
+    without = slots_of(stored, model, program)
+    shared = sum(s.elements for s in stored)
+    saved = f"sharing already saves {without - shared:,} of {without:,} parameters" if without > shared else ""
+    problems.error(
+        "E0601",
+        limit.span,
+        f"the model `{model.name}` has {total:,} {what}, which is {total - limit.value:,} over its limit",
+        f"at most {limit.value:,}",
+        labels=[Label(s.root.layer_span, f"`{s.name}`: {sizes[s.name]:,}") for s in largest[:2]],
+        details=["the largest:", *(f"  {sizes[s.name]:>14,}  {s.name} {s.type}" for s in largest)],
+        help="; ".join(filter(None, [saved, "make a layer smaller, or share more"])),
+    )
+
+
+def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
+    macs = multiplications(model.graph)
+    if macs.constant is None:
+        names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names()))
+        problems.error(
+            "W0601",
+            limit.span,
+            f"how many multiplications the model `{model.name}` takes depends on the run",
+            f"{macs}",
+            help=f"give the dimensions a value: {names}",
+            severity="warning",
+        )
+    elif macs.constant > limit.value:
+        problems.error(
+            "E0601",
+            limit.span,
+            f"the model `{model.name}` takes {macs.constant:,} multiplications, which is "
+            f"{macs.constant - limit.value:,} over its limit",
+            f"at most {limit.value:,}",
+            help="make a layer smaller or its input coarser; sharing saves storage, not work",
+        )
+
+
+def multiplications(graph: Graph) -> Dim:
+    """Multiply-accumulate operations of the products and convolutions of a graph."""
+    total = Dim.of(0)
+    for node in graph.nodes:
+        if node.body is not None:
+            total += multiplications(node.body) * _repetitions(node)
+        elif node.op == "matmul":
+            total += node.result.type.elements * node.inputs[0].type.shape[-1]
+        elif node.op.startswith("conv_transpose"):
+            total += node.inputs[0].type.elements * _kernel(node.inputs[1])
+        elif node.op.startswith("conv"):
+            total += node.result.type.elements * _kernel(node.inputs[1])
+    return total
+
+
+def _kernel(weight: Value) -> Dim:
+    return product(weight.type.shape[1:])
+
+
+def _repetitions(node: Node) -> Dim:
+    if node.op == "loop":
+        count = node.attributes["count"]
+        assert isinstance(count, int)
+        return Dim.of(count)
+    axes = node.attributes["axes"]
+    assert isinstance(axes, list)
+    sequence = node.inputs[len(node.inputs) - len(axes)]
+    axis = axes[0]
+    assert isinstance(axis, int)
+    return sequence.type.shape[axis]
