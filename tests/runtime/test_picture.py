@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from wsdl.runtime import picture
+from wsdl.runtime.errors import RunError
 
 DOT = 'digraph { a [shape=cylinder label="embedding ×2"]; a -> b [style=dashed] }'
 
@@ -35,12 +36,13 @@ def test_draws_the_same_picture_twice(needs: Callable[[], object], other: str, m
 def test_what_is_not_dot_is_refused(needs: Callable[[], object], other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     needs()
     monkeypatch.setattr(picture, other, lambda dot: None)
-    with pytest.raises(picture.PictureError, match="does not read"):
+    with pytest.raises(ValueError, match="does not read"):
         picture.svg_from_dot("digraph { a -> ")
 
 
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(picture, "_with_wheel", lambda dot: None)
     monkeypatch.setattr(picture, "_with_program", lambda dot: None)
-    with pytest.raises(picture.PictureError, match=r"wsdl\[viz\]"):
+    with pytest.raises(RunError) as raised:
         picture.svg_from_dot(DOT)
+    assert "wsdl[viz]" in (raised.value.diagnostics[0].help or "")
