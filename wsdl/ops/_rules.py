@@ -60,6 +60,14 @@ def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
             )
 
 
+def image(x: TensorType, argument: str = "x") -> TensorType:
+    """`x` if it is `[n, channels, ...]` with one to three spatial axes."""
+    if not 3 <= x.rank <= 5:
+        what = f"`{argument}` must be [n, channels, ...] with one to three spatial axes, but is {x}"
+        raise OpError(what, argument=argument)
+    return x
+
+
 def _wrong_dtype(x: TensorType, needed: str, help: str, argument: str) -> OpError:
     return OpError(f"`{argument}` must hold {needed}, but is {x}", argument=argument, help=help, code="E0402")
 

@@ -1,0 +1,117 @@
+"""Attention."""
+
+from __future__ import annotations
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._lowering import LOWEST, cast_to, size_of, unsqueezed
+from wsdl.ops._rules import agreed, broadcast, floating, is_one, same_dtype
+
+
+@operation
+def attention(
+    q: TensorType,
+    k: TensorType,
+    v: TensorType,
+    mask: TensorType | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> TensorType:
+    """`softmax(q @ k.T * scale) @ v`: for each query the mean of the values whose keys match it. ONNX MatMul, Softmax.
+
+    `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
+    broadcasts to [..., t, s]: bools say where to look, floats are added to the scores. With `causal` query `i` looks
+    at keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
+    """
+    scores = _scores(q, k)
+    same_dtype("v", q, floating(v, "v"))
+    if v.rank < 2:
+        raise OpError(f"`v` must be [..., keys, size], but is {v}", argument="v")
+    agreed(k.shape[-2], v.shape[-2], f"the numbers of keys in {k} and of values in {v} must be equal", "v")
+    if mask is not None:
+        _fits_scores(mask, scores)
+    return q.with_shape((*broadcast(scores.shape[:-2], v.shape[:-2], argument="v"), q.shape[-2], v.shape[-1]))
+
+
+@attention.reference
+def _(
+    np: NumPy,
+    q: Array,
+    k: Array,
+    v: Array,
+    mask: Array | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Array:
+    scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if causal:
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+    top = np.maximum(np.max(scores, -1, keepdims=True, initial=-np.inf), np.finfo(scores.dtype).min)
+    weights = np.exp(scores - top)
+    total = np.sum(weights, -1, keepdims=True)
+    return weights / np.where(total == 0, 1, total) @ v
+
+
+@attention.lowering
+def _(
+    e: Emitter,
+    q: Ref,
+    k: Ref,
+    v: Ref,
+    mask: Ref | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> Ref:
+    dtype, shape = q.type.dtype, _scores(q.type, k.type).shape
+    lowest = e.constant(LOWEST[dtype], dtype)
+    turned = [*range(k.type.rank - 2), k.type.rank - 1, k.type.rank - 2]
+    scores = e.node("MatMul", e.node("Mul", q, _scale(e, q, scale)), e.node("Transpose", k, perm=turned))
+    allowed = mask if mask is not None and mask.type.dtype == "bool" else None
+    if mask is not None and allowed is None:
+        scores = e.node("Max", e.node("Add", scores, mask), lowest)
+    if causal:
+        past = _past(e, shape[-2], shape[-1])
+        allowed = past if allowed is None else e.node("And", allowed, past)
+    if allowed is not None:
+        scores = e.node("Where", allowed, scores, lowest)
+    weights = e.node("Softmax", scores, axis=-1)
+    if mask is not None:  # where nothing is allowed the weights are equal, and have to be 0
+        weights = e.node("Where", e.node("LessOrEqual", scores, lowest), e.constant(0, dtype), weights)
+    return e.node("MatMul", weights, v)
+
+
+def _scores(q: TensorType, k: TensorType) -> TensorType:
+    same_dtype("k", floating(q, "q"), floating(k, "k"))
+    for argument, x in ("q", q), ("k", k):
+        if x.rank < 2:
+            raise OpError(f"`{argument}` must be [..., places, size], but is {x}", argument=argument)
+    agreed(q.shape[-1], k.shape[-1], f"the sizes of the queries in {q} and of the keys in {k} must be equal", "k")
+    return q.with_shape((*broadcast(q.shape[:-2], k.shape[:-2], argument="k"), q.shape[-2], k.shape[-2]))
+
+
+def _fits_scores(mask: TensorType, scores: TensorType) -> None:
+    if mask.dtype != "bool":
+        same_dtype("mask", scores, mask)
+    if mask.rank > scores.rank:
+        raise OpError(f"`mask` is {mask}, and has more axes than the scores, {scores}", argument="mask")
+    for axis in range(-mask.rank, 0):
+        if not is_one(mask.shape[axis]):
+            what = f"`mask` must broadcast to the scores, {scores}, but is {mask}"
+            agreed(scores.shape[axis], mask.shape[axis], what, "mask")
+
+
+def _scale(e: Emitter, q: Ref, scale: float | None) -> Ref:
+    size, dtype = q.type.shape[-1], q.type.dtype
+    if scale is not None or size.constant is not None:
+        return e.constant((size.constant or 1) ** -0.5 if scale is None else scale, dtype)
+    return e.node("Reciprocal", e.node("Sqrt", cast_to(e, size_of(e, size), dtype)))
+
+
+def _past(e: Emitter, queries: Dim, keys: Dim) -> Ref:
+    """Where the key is not behind the query, as bools [queries, keys]."""
+    zero, one = e.constant(0, "i64"), e.constant(1, "i64")
+    rows, columns = (e.node("Range", zero, size_of(e, size), one) for size in (queries, keys))
+    return e.node("GreaterOrEqual", unsqueezed(e, rows, 1), columns)
