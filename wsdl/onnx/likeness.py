@@ -1,0 +1,169 @@
+"""Is this tensor made of that one? Finds stored tensors again after a rewriting, by their content.
+
+A tensor counts as a copy of a stored one if it holds the same numbers, in whatever order and shape (transposed, in the
+CPU's blocked layout), also padded with zeros, multiplied by one factor for each channel, cut out, or joined with
+others. Sums and products with other weights can't be told this way; the totals of bytes show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+SMALL = 1024  # bytes; tensors below this aren't looked for
+DISTINCT = 16  # so many different numbers make a tensor recognisable
+BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
+
+
+@dataclass
+class Found:
+    """How often each stored tensor is there, in units of its own bytes; `unknown` are the bytes of other tensors."""
+
+    copies: dict[str, float] = field(default_factory=dict)
+    total: int = 0
+    unknown: int = 0
+
+
+def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Found:
+    """Count the copies of each stored tensor among `tensors`, which are names and contents."""
+    found = Found(dict.fromkeys(stored, 0.0))
+    known = [_Known(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
+    strangers: list[Array] = []
+    for name, array in tensors:
+        found.total += array.nbytes
+        same_name = stored.get(name)
+        if same_name is not None and _equal(same_name, array):
+            found.copies[name] += 1
+        elif array.nbytes >= SMALL:
+            shares = _shares(array, known)
+            for other, share in shares:
+                found.copies[other] += share
+            if not shares:
+                strangers.append(array)
+    _by_size(found, known, strangers)
+    return found
+
+
+def is_recognisable(array: Array) -> bool:
+    """Has it enough different numbers to be told from others?"""
+    flat = array.ravel()
+    return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], flat) if part.size)
+
+
+class _Known:
+    """A stored tensor, with what is expensive to compute about it."""
+
+    def __init__(self, name: str, array: Array) -> None:
+        self.name, self.array = name, array
+        self._sorted: Array | None = None
+
+    @property
+    def numbers(self) -> Array:
+        """Its bits in ascending order, without zeros (blocked layouts are padded with them)."""
+        if self._sorted is None:
+            self._sorted = _sorted_bits(self.array)
+        return self._sorted
+
+
+def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
+    """Which stored tensors it is made of, and how many bytes it has for each of their bytes."""
+    alike = [k for k in known if k.array.dtype == array.dtype]
+    numbers = _sorted_bits(array)
+    parts: list[tuple[str, float]] = []
+    for k in alike:
+        if np.array_equal(numbers, k.numbers) or _is_scaled(array, k.array):
+            return [(k.name, array.nbytes / k.array.nbytes)]
+        if 0 < k.numbers.size < numbers.size and _is_within(k.numbers, numbers):
+            parts.append((k.name, 1.0))
+        elif 0 < numbers.size < k.numbers.size and _is_within(numbers, k.numbers):
+            return [(k.name, array.nbytes / k.array.nbytes)]
+    return parts
+
+
+def _by_size(found: Found, known: Iterable[_Known], strangers: list[Array]) -> None:
+    """What was computed from a tensor that is gone is taken for it if it has its size; the rest stays unknown."""
+    for k in known:
+        if not found.copies[k.name]:
+            for i, array in enumerate(strangers):
+                if array.size == k.array.size:
+                    found.copies[k.name] += array.nbytes / k.array.nbytes
+                    del strangers[i]
+                    break
+    found.unknown = sum(array.nbytes for array in strangers)
+
+
+# -- comparing numbers -------------------------------------------------------------------------------------------------
+
+
+def _bits(array: Array) -> Array:
+    unsigned = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}[array.dtype.itemsize]
+    return np.ascontiguousarray(array).view(unsigned)
+
+
+def _equal(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and bool(np.array_equal(_bits(a), _bits(b)))
+
+
+def _sorted_bits(array: Array) -> Array:
+    bits = _bits(array.ravel())
+    return np.sort(bits[bits != 0])
+
+
+def _is_within(few: Array, many: Array) -> bool:
+    """Does every number of `few` occur in `many`? Both are sorted."""
+    sample = few[:: max(1, few.size // 256)]
+    for part in (sample, few):
+        places = np.minimum(np.searchsorted(many, part), many.size - 1)
+        if not np.array_equal(many[places], part):
+            return False
+    return np.unique(sample).size >= DISTINCT
+
+
+def _is_scaled(array: Array, stored: Array) -> bool:
+    """Is it the stored tensor times one factor for each index of one axis, in another order of the axes or blocked?"""
+    if array.dtype.kind not in "fV" or stored.ndim < 2:
+        return False
+    original = stored.astype(np.float32)
+    return any(_has_channel_factors(candidate, original) for candidate in _arrangements(array, stored.shape))
+
+
+def _arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """The array with the axes of `shape`, under each way in which it may have been rearranged."""
+    values = array.astype(np.float32)
+    if sorted(array.shape) == sorted(shape):
+        for axes in permutations(range(array.ndim)):
+            if tuple(array.shape[a] for a in axes) == shape:
+                yield values.transpose(axes)
+    if array.ndim == len(shape) == 4:
+        yield from _unblocked(values, shape)
+
+
+def _unblocked(values: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """A convolution's weight back from the layouts `OIHWBiBo` and `OIHWBo`, without their padding."""
+    out, inner, height, width = values.shape
+    for block in BLOCKS:
+        if out % block == 0 and inner % block == 0:
+            blocked = values.reshape(out // block, inner // block, height, width, block, block)
+            yield blocked.transpose(0, 5, 1, 4, 2, 3).reshape(values.shape)[: shape[0], : shape[1]]
+        if out % block == 0:
+            blocked = values.reshape(out // block, inner, height, width, block)
+            yield blocked.transpose(0, 4, 1, 2, 3).reshape(values.shape)[: shape[0], : shape[1]]
+
+
+def _has_channel_factors(array: Array, stored: Array) -> bool:
+    if array.shape != stored.shape:
+        return False
+    for axis in range(stored.ndim):
+        rows, originals = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (array, stored))
+        squares = np.einsum("ij,ij->i", originals, originals)
+        factors = np.einsum("ij,ij->i", rows, originals) / np.where(squares == 0, 1, squares)
+        error = np.abs(rows - factors[:, None] * originals).max(initial=0.0)
+        if originals.shape[1] > 1 and error <= 1e-4 * np.abs(rows).max(initial=0.0) and np.any(factors):
+            return True
+    return False
