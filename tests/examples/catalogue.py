@@ -16,7 +16,7 @@ Size: TypeAlias = tuple[int, int]  # of a batch: how many, how long
 Draw: TypeAlias = Callable[[Generator, Size], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """`name` is that of the file, and of its model where `model` doesn't say otherwise."""
 
