@@ -79,7 +79,10 @@ class Builder:
         return self._end(part[-1]) if isinstance(part, tuple) else int(part.span.end)
 
     def _doc(self, span: Span) -> str:
-        return self.docs.get(span.line, "")
+        """The doc comment above a node that is the first on its line."""
+        line, column = self.source.position(span.start)
+        doc = self.docs.get(line, "")
+        return doc if doc and not self.source.line(line)[: column - 1].strip() else ""
 
     # -- declarations --------------------------------------------------------------------------------------------------
 
@@ -122,7 +125,7 @@ class Builder:
         return _nodes(parts)
 
     names = types = targets = configurations = inputs = results = dims = _collect
-    arguments = subscripts = list_items = expressions = paths = steps = carried = mappings = _collect
+    arguments = subscripts = list_items = expressions = paths = steps = carried = _collect
 
     def members(self, parts: Parts) -> tuple[Any, ...]:
         """`members` is written left-recursively in the grammar: the first part may hold all members so far."""
@@ -136,6 +139,8 @@ class Builder:
     def body(self, parts: Parts) -> tuple[Part, ...]:
         """Opening brace, statements, closing brace: all three, so that its place is known."""
         return (parts[0], _nodes(parts), parts[-1])
+
+    mappings = body
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
@@ -203,7 +208,8 @@ class Builder:
         return tree.Share(self._span(parts), parts[1], groups[0], exceptions, clause)
 
     def load(self, parts: Parts) -> tree.Load:
-        return tree.Load(self._span(parts), parts[1], parts[3], parts[4] or ())
+        mappings = parts[4][1] if parts[4] else ()
+        return tree.Load(self._span(parts), parts[1], parts[3], mappings)
 
     def mapping(self, parts: Parts) -> tree.Mapping:
         target = parts[2].span

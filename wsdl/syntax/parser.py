@@ -45,17 +45,18 @@ def parse(source: Source, problems: Problems) -> tree.File:
 
 
 def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
-    """The doc comments, by the line under them."""
+    """The doc comments, by the line under them; ordinary comments may stand between."""
     docs: dict[int, str] = {}
     for comment in comments:
         line, column = source.position(comment.span.start)
-        if not comment.text.startswith("##") or comment.text.startswith("###"):
-            continue
         if source.line(line)[: column - 1].strip(" \t\ufeff"):
             continue
-        text = comment.text[2:].removeprefix(" ")
         above = docs.pop(line, None)
-        docs[line + 1] = text if above is None else f"{above}\n{text}"
+        if comment.text.startswith("##") and not comment.text.startswith("###"):
+            text = comment.text[2:].removeprefix(" ")
+            docs[line + 1] = text if above is None else f"{above}\n{text}"
+        elif above is not None:
+            docs[line + 1] = above
     return docs
 
 

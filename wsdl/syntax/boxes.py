@@ -1,0 +1,207 @@
+"""Text that stands on one line where it fits, and how it is broken over lines where it doesn't.
+
+A `Box` is a sequence of text and groups; a `Group` is what can be broken: a bracket with its items, a pipeline with its
+stages. Comments belong to items. A group that holds one is always broken, for a comment ends its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from wsdl.syntax.tree import Comment
+
+WIDTH = 100
+INDENT = 4
+
+Box: TypeAlias = "Sequence[str | Group]"
+
+
+@dataclass
+class Row:
+    """A line of the result, with its indentation, and the comment behind it or, where there is no text, alone on it."""
+
+    text: str
+    comment: Comment | None = None
+
+
+@dataclass
+class Item:
+    """One of the things in a group, with the comments above and behind it."""
+
+    box: Box
+    start: int
+    end: int
+    new_line: bool = False  # the author began a line here; kept for the stages of a pipeline
+    above: list[Comment] = field(default_factory=list)
+    behind: Comment | None = None
+
+    @property
+    def is_exception(self) -> bool:
+        """`except a, b`, the last item of a share group."""
+        return bool(self.box) and self.box[0] == "except "
+
+    @property
+    def commented(self) -> bool:
+        return bool(self.above) or self.behind is not None
+
+
+@dataclass(eq=False)
+class Group:
+    """A bracket (`kind` is "list"), one with a single value ("parentheses"), numbers in rows ("fill"), "pipeline"."""
+
+    kind: str
+    opening: str
+    items: list[Item]
+    closing: str
+    below: list[Comment] = field(default_factory=list)  # behind the last item, on lines of their own
+    _broken: dict[tuple[int, int], list[Row]] = field(default_factory=dict)
+
+    @cached_property
+    def flat(self) -> str | None:
+        """The group on one line; `None` if it can't stand on one."""
+        texts = [flat(item.box) for item in self.items]
+        if self.below or any(item.commented for item in self.items) or any(text is None for text in texts):
+            return None
+        if self.kind == "pipeline":
+            if any(item.new_line for item in self.items):
+                return None
+            return " |> ".join(text or "" for text in texts)
+        return f"{self.opening}{_joined(self.items)}{self.closing}"
+
+
+def flat(box: Box) -> str | None:
+    """A box on one line, or `None`."""
+    texts = [part if isinstance(part, str) else part.flat for part in box]
+    return None if None in texts else "".join(text or "" for text in texts)
+
+
+def _joined(items: Sequence[Item]) -> str:
+    """Flat items on one line, with commas between; none before the exceptions of a share group."""
+    text = ""
+    for item in items:
+        separator = ("" if not text else " ") if item.is_exception else (", " if text else "")
+        text += separator + (flat(item.box) or "")
+    return text
+
+
+def lay_out(box: Box, indent: int, column: int, suffix: int = 0) -> list[Row]:
+    """The rows of a box that begins at a column of a line indented by `indent`, with `suffix` characters to follow.
+
+    The first row goes on where the line is; the others bring their own indentation. Broken are the groups that have to
+    be; if that isn't enough, one more, from the right; then all of them.
+    """
+    line = flat(box)
+    groups = [part for part in box if isinstance(part, Group)]
+    if line is not None and (column + len(line) + suffix <= WIDTH or not groups):
+        return [Row(line)]
+    forced = [group for group in groups if group.flat is None]
+    others = [group for group in reversed(groups) if group not in forced]
+    for broken in (forced, *([*forced, group] for group in others), groups):
+        rows = _with_broken(box, broken, indent, column, suffix)
+        if _fits(rows, column, suffix):
+            break
+    return rows
+
+
+def _fits(rows: list[Row], column: int, suffix: int) -> bool:
+    lengths = [len(row.text) for row in rows]
+    lengths[0] += column
+    lengths[-1] += suffix
+    return max(lengths) <= WIDTH
+
+
+def _with_broken(box: Box, broken: list[Group], indent: int, column: int, suffix: int) -> list[Row]:
+    rows = [Row("")]
+    for place, part in enumerate(box):
+        if isinstance(part, str):
+            rows[-1].text += part
+        elif part not in broken:
+            rows[-1].text += part.flat or ""
+        else:
+            here = column + len(rows[0].text) if len(rows) == 1 else len(rows[-1].text)
+            rest = suffix + sum(len(p) if isinstance(p, str) else 1 for p in box[place + 1 :])
+            first, *more = _break(part, indent, here, rest)
+            rows[-1].text += first.text
+            rows[-1].comment = first.comment
+            rows += [Row(row.text, row.comment) for row in more]
+    return rows
+
+
+def _break(group: Group, indent: int, column: int, suffix: int) -> list[Row]:
+    if group.kind == "pipeline":
+        return _break_pipeline(group, indent, column, suffix)
+    key = (indent, suffix)
+    if key not in group._broken:
+        group._broken[key] = _break_bracket(group, indent)
+    return group._broken[key]
+
+
+def _break_bracket(group: Group, indent: int) -> list[Row]:
+    """Opening bracket, the items one level further in, closing bracket: each on lines of its own."""
+    inner = indent + INDENT
+    margin = " " * inner
+    texts = [flat(item.box) for item in group.items]
+    rows = [Row(group.opening.rstrip())]
+    line = _joined(group.items) if None not in texts else ""
+    commented = bool(group.below) or any(item.commented for item in group.items)
+    if None not in texts and not commented and inner + len(line) <= WIDTH and group.items:
+        rows.append(Row(margin + line))
+    elif None not in texts and not commented and group.kind == "fill":
+        rows += _fill([f"{text}," for text in texts], margin)
+    else:
+        for item in group.items:
+            rows += [Row(margin, comment) for comment in item.above]
+            comma = "" if group.kind == "parentheses" or item.is_exception else ","
+            first, *more = lay_out(item.box, inner, inner, len(comma))
+            rows += [Row(margin + first.text, first.comment), *(Row(row.text, row.comment) for row in more)]
+            rows[-1].text += comma
+            rows[-1].comment = item.behind
+    rows += [Row(margin, comment) for comment in group.below]
+    rows.append(Row(" " * indent + group.closing.lstrip()))
+    return rows
+
+
+def _fill(texts: list[str], margin: str) -> list[Row]:
+    rows = [Row(margin + texts[0])]
+    for text in texts[1:]:
+        if len(rows[-1].text) + 1 + len(text) <= WIDTH:
+            rows[-1].text += f" {text}"
+        else:
+            rows.append(Row(margin + text))
+    return rows
+
+
+def _break_pipeline(group: Group, indent: int, column: int, suffix: int) -> list[Row]:
+    """The value, then the stages on lines one level further in: where the author began lines, else each on its own."""
+    value, *stages = group.items
+    first = lay_out(value.box, indent, column)
+    rows = [Row(row.text, row.comment) for row in first]
+    rows[-1].comment = value.behind or rows[-1].comment
+    margin = " " * (indent + INDENT)
+    by_author = any(stage.new_line for stage in stages)
+    for run in _runs(stages, by_author):
+        rows += [Row(margin, comment) for comment in run[0].above]
+        line = " ".join(f"|> {flat(stage.box)}" for stage in run)
+        last = suffix if run[-1] is stages[-1] else 0
+        if all(flat(stage.box) is not None for stage in run) and len(margin) + len(line) + last <= WIDTH:
+            rows.append(Row(margin + line, run[-1].behind))
+            continue
+        for stage in run:
+            start, *more = lay_out(stage.box, indent + INDENT, len(margin) + 3, last)
+            rows += [Row(f"{margin}|> {start.text}", start.comment), *(Row(row.text, row.comment) for row in more)]
+            rows[-1].comment = stage.behind or rows[-1].comment
+    return rows
+
+
+def _runs(stages: list[Item], by_author: bool) -> list[list[Item]]:
+    """The stages that stand together on a line."""
+    runs: list[list[Item]] = []
+    for stage in stages:
+        if not runs or stage.above or runs[-1][-1].behind is not None or stage.new_line or not by_author:
+            runs.append([stage])
+        else:
+            runs[-1].append(stage)
+    return runs

@@ -1,0 +1,306 @@
+"""The one layout of a program: four spaces, 100 columns, every comment kept.
+
+Lines that the author began in a pipeline stay, so do single blank lines between statements and the column of comments
+that stand behind adjacent lines, as long as it fits. The result is read again before it is handed out: a text that
+would mean something else, or lack a comment, is never returned.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import groupby, pairwise
+from typing import Any
+
+from wsdl.diagnostics import Problems
+from wsdl.span import Source, Span
+from wsdl.syntax import tree
+from wsdl.syntax.boxes import INDENT, Box, Group, Item, Row, lay_out
+from wsdl.syntax.layout import read
+from wsdl.syntax.parser import parse
+from wsdl.syntax.unparse import Unparser, quoted
+
+_BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[()]')
+_WORDS: dict[type, str] = {tree.Emit: "emit", tree.Return: "return"}
+
+ROUNDS = 5  # one, and a second to see that nothing changes; more where breaking a line makes another one fit
+
+
+class UnfaithfulError(Exception):
+    """The formatter would have changed the meaning of a text, or lost a comment: a bug of ours."""
+
+
+def format_source(source: Source, problems: Problems) -> str | None:
+    """The text in its one layout; `None`, and the errors in `problems`, if it doesn't parse."""
+    found = Problems()
+    original = file = parse(source, found)
+    for problem in found:
+        problems.add(problem)
+    if found.found:
+        return None
+    text = source.text
+    for _ in range(ROUNDS):
+        before, text = text, _Formatter(file).run()
+        if text == before:
+            break
+        found = Problems()
+        file = parse(Source(source.path, text), found)
+        if found.found or not same(original, file) or _comments(original) != _comments(file):
+            raise UnfaithfulError(f"{source.path}: the formatted text would not mean the same")
+    first_line = source.text.partition("\n")[0]
+    return text.replace("\n", "\r\n") if first_line.endswith("\r") else text
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two trees say the same, wherever it stands."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, tree.Node):
+        if type(one) is not type(other):
+            return False
+        names = [f.name for f in fields(one) if f.name not in ("span", "operator_span", "source", "comments")]
+        return all(same(getattr(one, name), getattr(other, name)) for name in names)
+    return type(one) is type(other) and one == other
+
+
+def _comments(file: tree.File) -> list[str]:
+    """The comments of a file in order. A doc comment that documents nothing may have become an ordinary one."""
+    return [comment.text.lstrip("#").strip() for comment in file.comments]
+
+
+class _Formatter:
+    """Writes the rows of one file; `comments` are those not yet written."""
+
+    def __init__(self, file: tree.File) -> None:
+        self.file = file
+        self.text = file.source.text
+        self.comments = list(file.comments)
+        layout = read(file.source, Problems())
+        self.code = layout.text  # without comments, so that a brace is a brace
+        self.closing = {start: end for chunk in layout.chunks for start, end in chunk.pairs.items()}
+        self.openings = sorted(self.closing)
+        self.write = Unparser(self.text)
+        self.rows: list[Row] = []
+
+    def run(self) -> str:
+        self._sequence(self.file.declarations, len(self.text), 0)
+        return "".join(f"{line}\n" for line in _aligned(self.rows))
+
+    # -- what stands one below the other -------------------------------------------------------------------------------
+
+    def _sequence(self, nodes: Sequence[Any], end: int, indent: int) -> None:
+        """Statements or declarations, with the comments between them, up to an offset."""
+        previous: Any = None
+        for node in [*nodes, None]:
+            until = end if node is None else node.span.start
+            comments = [c for c in self.comments if c.span.start < until]
+            self.comments = self.comments[len(comments) :]
+            gap = [part for part in (previous, *comments, node) if part is not None]
+            blanks = [_lines_between(above, below) > 1 for above, below in pairwise(gap)]
+            if previous is not None and node is not None and not any(blanks):
+                blanks[0] = any(isinstance(part, tree.Block | tree.Model) for part in (previous, node))
+            if previous is None:
+                blanks.insert(0, False)
+            for part, blank in zip([*comments, node], blanks, strict=False):
+                if blank:
+                    self.rows.append(Row(""))
+                if part is node and node is not None:
+                    self._statement(node, indent)
+                    self._behind(node.span.end, end)
+                elif part is not None:
+                    self.rows.append(Row(" " * indent, part))
+            previous = node
+
+    def _behind(self, end: int, limit: int) -> None:
+        """The comment on the line on which a statement, or the head of one, ends."""
+        if not self.comments or self.comments[0].span.start >= limit or self.rows[-1].comment is not None:
+            return
+        if "\n" not in self.text[end : self.comments[0].span.start]:
+            self.rows[-1].comment = self.comments.pop(0)
+
+    def _line(self, start: int, end: int, indent: int, write: Callable[[], Box], before: str = "") -> None:
+        """What stands between two offsets, `before` being written already on the same line.
+
+        Comments inside that have no place of their own, or would change their order, go above.
+        """
+        inside = [c for c in self.comments if start <= c.span.start < end]
+        self.comments = self.comments[len(inside) :]
+        self.write.comments = list(inside)
+        rows = lay_out([before, *write()], indent, indent)
+        if [row.comment for row in rows if row.comment is not None] != inside:
+            self.write.comments = []
+            rows = lay_out([before, *write()], indent, indent)
+            plain = [replace(c, text="#" + c.text.lstrip("#")) for c in inside]
+            self.rows += [Row(" " * indent, comment) for comment in plain]
+        rows[0].text = " " * indent + rows[0].text
+        self.rows += rows
+
+    # -- statements ----------------------------------------------------------------------------------------------------
+
+    def _statement(self, node: Any, indent: int) -> None:
+        if isinstance(node, tree.Block | tree.Model):
+            last = [node.name, *node.inputs, *(node.outputs or ())][-1]
+            self._compound(node.span.start, last.span.end, indent, lambda: self._signature(node), node.body)
+        elif isinstance(node, tree.For):
+            end = node.clause.span.end
+            self._compound(node.span.start, end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
+        elif isinstance(node, tree.Scan):
+            end = [node.along, *node.carried][-1].span.end
+            self._compound(node.span.start, end, indent, lambda: self._scan(node), node.body)
+        elif isinstance(node, tree.If):
+            self._if(node, indent)
+        elif isinstance(node, tree.Load) and node.mappings:
+            end = node.target.span.end
+            self._compound(node.span.start, end, indent, lambda: self._load(node), node.mappings)
+        else:
+            self._line(node.span.start, node.span.end, indent, lambda: self._simple(node))
+
+    def _compound(
+        self, start: int, head_end: int, indent: int, head: Callable[[], Box], body: Sequence[Any], before: str = ""
+    ) -> int:
+        """A head and its body; returns the offset of the closing brace."""
+        opening = self.openings[bisect_left(self.openings, head_end)]
+        self._line(start, opening, indent, lambda: [*head(), " {"], before)
+        self._body(opening, body, indent)
+        return self.closing[opening]
+
+    def _body(self, opening: int, body: Sequence[Any], indent: int) -> None:
+        """The statements, one level further in, and the closing brace; the opening one is written."""
+        closing = self.closing[opening]
+        if not body and not (self.comments and self.comments[0].span.start < closing):
+            self.rows[-1].text += " }"
+            return
+        self._behind(opening, min(closing, body[0].span.start) if body else closing)
+        self._sequence(body, closing, indent + INDENT)
+        self.rows.append(Row(" " * indent + "}"))
+
+    def _if(self, node: tree.If, indent: int, before: str = "") -> None:
+        """`if`, and `else` on the line of the brace before it."""
+        condition = node.condition
+        closing = self._compound(
+            node.span.start,
+            condition.span.end,
+            indent,
+            lambda: ["if ", *self.write.expression(condition)],
+            node.then,
+            before,
+        )
+        following = self.code[closing + 1 :].lstrip()
+        if closing + 1 >= node.span.end or not following.startswith("else"):
+            return
+        closed = self.rows.pop().text.strip()
+        if following[len("else") :].lstrip().startswith("if"):
+            self._if(node.otherwise[0], indent, f"{closed} else ")  # type: ignore[arg-type]
+        else:
+            self.rows.append(Row(f"{' ' * indent}{closed} else {{"))
+            self._body(self.openings[bisect_left(self.openings, closing)], node.otherwise, indent)
+
+    def _simple(self, node: Any) -> Box:
+        """A statement without a body."""
+        expression = self.write.expression
+        if isinstance(node, tree.Let):
+            return [f"let {node.name.text} = ", *expression(node.value)]
+        if isinstance(node, tree.Assign):
+            return [f"{_names(node.targets)} = ", *expression(node.value)]
+        if isinstance(node, tree.Layer):
+            count = [] if node.count is None else ["[", *expression(node.count), "]"]
+            return [f"layer {node.name.text}", *count, " = ", *expression(node.value)]
+        if isinstance(node, tree.Parameter):
+            return [f"{node.kind} ", *self.write.typed(node)]
+        if isinstance(node, tree.Share):
+            return self._share(node)
+        if isinstance(node, tree.Limit):
+            return [f"limit {node.kind.text} ", *expression(node.value)]
+        if isinstance(node, tree.Load):
+            return self._load(node)
+        if isinstance(node, tree.Mapping):
+            return [f"{quoted(node.pattern.value)} -> ", *expression(node.target)]
+        if isinstance(node, tree.Import):
+            return [f"from {quoted(node.file.value)} import {_names(node.names)}"]
+        word, values = ("freeze", node.paths) if isinstance(node, tree.Freeze) else (_WORDS[type(node)], node.values)
+        return [f"{word} ", *self._separated(values)]
+
+    def _separated(self, values: Iterable[tree.Expression]) -> list[str | Group]:
+        box: list[str | Group] = []
+        for value in values:
+            box += [*([", "] if box else []), *self.write.expression(value)]
+        return box
+
+    def _share(self, node: tree.Share) -> list[str | Group]:
+        items = [self.write.item(member, self.write.expression(member)) for member in node.members]
+        if node.exceptions:
+            excepted = ["except ", *self._separated(node.exceptions)]
+            items.append(Item(excepted, node.exceptions[0].span.start, node.exceptions[-1].span.end))
+        group = self.write.group("list", "{ ", items, " }", node.span)
+        clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
+        return ["share ", f"{node.name.text} " if node.name else "", group, *clause]
+
+    def _load(self, node: tree.Load) -> list[str | Group]:
+        return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target)]
+
+    def _clause(self, clause: tree.Clause) -> list[str | Group]:
+        return [f"{clause.name.text} in ", *self.write.expression(clause.values)]
+
+    def _scan(self, node: tree.Scan) -> list[str | Group]:
+        box: list[str | Group] = [f"{_names(node.targets)} = " if node.targets else "", "scan "]
+        box.append("reverse " if node.reverse else "")
+        for number, step in enumerate(node.steps):
+            box += [", " if number else "", f"{step.name.text} in ", *self.write.expression(step.value)]
+        box += [" along ", *self.write.expression(node.along)]
+        for number, carry in enumerate(node.carried):
+            box += [", " if number else " with ", f"{carry.name.text} = ", *self.write.expression(carry.value)]
+        return box
+
+    # -- signatures ----------------------------------------------------------------------------------------------------
+
+    def _signature(self, node: tree.Block | tree.Model) -> list[str | Group]:
+        word = "block" if isinstance(node, tree.Block) else "model"
+        box: list[str | Group] = [f"{word} {node.name.text}"]
+        end = node.name.span.end
+        if isinstance(node, tree.Block):
+            span = self._brackets(node, end)
+            box.append(self.write.bracket("(", node.configuration, ")", span, self.write.configuration))
+            end = span.end
+        span = self._brackets(node, end)
+        box.append(self.write.bracket("(", node.inputs, ")", span, self.write.typed))
+        if node.outputs is None:
+            return box
+        box.append(" -> ")
+        if len(node.outputs) == 1 and node.outputs[0].name is None:
+            return [*box, *self.write.type(node.outputs[0].type)]
+        span = self._brackets(node, span.end)
+        return [*box, self.write.bracket("(", node.outputs, ")", span, self.write.output)]
+
+    def _brackets(self, node: tree.Node, start: int) -> Span:
+        """The next pair of parentheses from an offset on."""
+        depth = 0
+        for match in _BRACKETS.finditer(self.code, start):
+            depth += {"(": 1, ")": -1}.get(match[0], 0)
+            if match[0] == ")" and depth == 0:
+                return Span(node.span.source, start, match.end())
+        raise AssertionError("a signature without its parentheses")
+
+
+def _names(names: Iterable[tree.Name]) -> str:
+    return ", ".join(name.text for name in names)
+
+
+def _lines_between(above: tree.Node, below: tree.Node) -> int:
+    return below.span.line - above.span.end_line
+
+
+def _aligned(rows: Iterable[Row]) -> Iterator[str]:
+    """The lines; comments behind adjacent ones in one column, the author's where all of them were in it."""
+    for behind, group in groupby(rows, key=lambda row: row.comment is not None and row.text.strip() != ""):
+        lines = list(group)
+        if not behind:
+            yield from ((row.text + (row.comment.text if row.comment else "")).rstrip() for row in lines)
+            continue
+        columns = {row.comment.span.column - 1 for row in lines if row.comment}
+        column = max(len(row.text) for row in lines) + 2
+        if len(columns) == 1:
+            column = max(column, *columns)
+        for row in lines:
+            yield f"{row.text:<{column}}{row.comment.text if row.comment else ''}"
