@@ -217,9 +217,10 @@ class View:
             if not _does_nothing(step, before):
                 steps.append(step)
         simple = View(self.source, tuple(steps))
-        for shorter in (View(self.source), View(self.source, (Step("reshape", simple.shape),))):
-            if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
-                return shorter
+        if prod(simple.shape) == prod(self.source):  # all elements: perhaps in their own order
+            for shorter in (View(self.source), View(self.source, (Step("reshape", simple.shape),))):
+                if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
+                    return shorter
         return simple if len(steps) == len(self.steps) else simple._simplified()
 
 

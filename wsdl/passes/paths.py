@@ -42,14 +42,19 @@ def root_of(program: Program, base: str) -> Module:
     return next(m for m in top.modules() if m.path == base)
 
 
-def find(pattern: PathPattern, root: Module, problems: Problems) -> list[Found]:
-    """All that a path means, in order. Raises `NotFound` after reporting."""
+def find(pattern: PathPattern, root: Module, problems: Problems, *, whole_arrays: bool = False) -> list[Found]:
+    """All that a path means, in order. Raises `NotFound` after reporting.
+
+    With `whole_arrays` an array of layers stands for all of them, as in `except norms`.
+    """
     at: list[Module | list[Module] | tuple[Slot, View]] = [root]
     for step in pattern.steps:
         at = [found for thing in at for found in _step(thing, step, pattern, problems)]
     found: list[Found] = []
     for thing in at:
-        if isinstance(thing, list):
+        if isinstance(thing, list) and whole_arrays:
+            found += [Found(module, None, pattern.span) for module in thing]
+        elif isinstance(thing, list):
             problems.error(
                 "E0310",
                 pattern.span,
@@ -58,7 +63,7 @@ def find(pattern: PathPattern, root: Module, problems: Problems) -> list[Found]:
                 help="write `[*]` behind its name for all, `[0:6]` for some",
             )
             raise NotFound
-        if isinstance(thing, Module):
+        elif isinstance(thing, Module):
             found.append(Found(thing, None, pattern.span))
         else:
             found.append(Found(thing[0], thing[1], pattern.span))

@@ -157,7 +157,7 @@ def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:
     out = {
         slot.path
         for pattern in group.exceptions
-        for left in find(pattern, found.thing, work.problems)
+        for left in find(pattern, found.thing, work.problems, whole_arrays=True)
         for slot in (left.thing.all_slots() if isinstance(left.thing, Module) else [left.thing])
     }
     return {slot.path[prefix:]: slot for slot in found.thing.all_slots() if slot.path not in out}
@@ -285,7 +285,7 @@ def _targets(pattern: PathPattern, root: Module, base: str, work: _Work) -> Sequ
     if group:
         return group
     try:
-        found = find(pattern, root, work.problems)
+        found = find(pattern, root, work.problems, whole_arrays=True)
     except NotFound:
         return []
     return [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
