@@ -72,18 +72,17 @@ class _Known:
 
 
 def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
-    """Which stored tensors it is made of, and how many bytes it has for each of their bytes."""
+    """Which stored tensors it is made of, and how many bytes it has for each of their bytes; cheap questions first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
     numbers = _sorted_bits(array)
-    parts: list[tuple[str, float]] = []
-    for k in alike:
-        if np.array_equal(numbers, k.numbers) or _is_scaled(array, k.array):
-            return [(k.name, array.nbytes / k.array.nbytes)]
-        if 0 < k.numbers.size < numbers.size and _is_within(k.numbers, numbers):
-            parts.append((k.name, 1.0))
-        elif 0 < numbers.size < k.numbers.size and _is_within(numbers, k.numbers):
-            return [(k.name, array.nbytes / k.array.nbytes)]
-    return parts
+    whole = [k for k in alike if np.array_equal(numbers, k.numbers)]
+    whole = whole or [k for k in alike if 0 < numbers.size < k.numbers.size and _is_within(numbers, k.numbers)]
+    if not whole:
+        parts = [k for k in alike if 0 < k.numbers.size < numbers.size and _is_within(k.numbers, numbers)]
+        if parts:
+            return [(k.name, 1.0) for k in parts]
+        whole = [k for k in alike if _is_scaled(array, k.array)]
+    return [(k.name, array.nbytes / k.array.nbytes) for k in whole[:1]]
 
 
 def _by_size(found: Found, known: Iterable[_Known], strangers: list[Array]) -> None:

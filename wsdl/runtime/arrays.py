@@ -74,11 +74,11 @@ def _wrong_names(signature: Mapping[str, TensorType], given: Mapping[str, Any]) 
             inputs = ", ".join(f"`{n}`" for n in signature) or "none"
             help = f"did you mean `{close}`?" if close else f"the inputs are {inputs}"
             missing = [n for n in missing if n != close]
-            found.append(Diagnostic("E0701", f"the model has no input `{name}`", help=help))
+            found.append(Diagnostic("E0711", f"the model has no input `{name}`", help=help))
     for name in missing:
         message = f"the input `{name}` is missing, which is {signature[name]}"
         there = ", ".join(f"`{n}`" for n in given) or "nothing"
-        found.append(Diagnostic("E0701", message, help=f"what is there: {there}"))
+        found.append(Diagnostic("E0711", message, help=f"what is there: {there}"))
     return found
 
 
@@ -86,11 +86,11 @@ def _wrong_dtype(name: str, array: Array, wanted: TensorType) -> Diagnostic | No
     if OF_NUMPY.get(array.dtype.name) == wanted.dtype:
         return None
     if array.dtype.kind == "O":
-        return Diagnostic("E0702", f"`{name}` holds Python objects, not numbers in a regular array; {wanted} is wanted",
+        return Diagnostic("E0712", f"`{name}` holds Python objects, not numbers in a regular array; {wanted} is wanted",
                           help="are all its rows of one length?")  # fmt: skip
     there = OF_NUMPY.get(array.dtype.name, array.dtype.name)
     return Diagnostic(
-        "E0702", f"`{name}` is {there}, but {wanted} is wanted", help=_conversion(name, array, wanted.dtype)
+        "E0712", f"`{name}` is {there}, but {wanted} is wanted", help=_conversion(name, array, wanted.dtype)
     )
 
 
@@ -116,7 +116,7 @@ def _wrong_shapes(signature: Mapping[str, TensorType], arrays: Mapping[str, Arra
     except SizeError as error:
         name = list(signature)[error.input]
         help = _missing_axis(name, arrays[name], signature[name])
-        return [Diagnostic("E0703", error.message, help=help)]
+        return [Diagnostic("E0713", error.message, help=help)]
     return []
 
 

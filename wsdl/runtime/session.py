@@ -63,7 +63,7 @@ class Session:
     def _in_batches(self, arrays: Mapping[str, Array], batch: int) -> dict[str, Array]:
         rows = self._row_dimension()
         if batch < 1:
-            raise fail("E0703", f"a batch has at least one row, and {batch} were asked for")
+            raise fail("E0713", f"a batch has at least one row, and {batch} were asked for")
         sliced = [name for name, type in self.inputs.items() if _leads(type, rows)]
         count = len(arrays[sliced[0]])
         results: dict[str, Array] = {}
@@ -80,12 +80,12 @@ class Session:
         names = (type.shape[0].name for type in self.inputs.values() if type.shape)
         rows = next((name for name in names if name), None)
         if rows is None:
-            raise fail("E0703", "no input has a run-time dimension in front, so there are no batches to run")
+            raise fail("E0713", "no input has a run-time dimension in front, so there are no batches to run")
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
             if not _leads(type, rows) if name in self.outputs else elsewhere:
                 raise fail(
-                    "E0703",
+                    "E0713",
                     f"`{name}` is {type}, so it can't be put together from batches of {rows}",
                     help="run it in one piece, without a batch size",
                 )
@@ -118,7 +118,7 @@ def _load(model: bytes | str | Path, name: str, device: str, threads: int | None
         raise _load_failure(error, model, name) from error
     if session.get_providers()[0] != PROVIDERS[device]:
         raise fail(
-            "E0704",
+            "E0714",
             f"ONNX Runtime lists the device `{device}`, but couldn't start it",
             help="its log says why: most often CUDA or cuDNN is missing, or of another version than the runtime wants",
         )
@@ -130,7 +130,7 @@ def _runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise fail(
-            "E0709",
+            "E0719",
             "running a model needs the package onnxruntime, which is not installed",
             help="`pip install onnxruntime`, or onnxruntime-gpu for CUDA",
         ) from error
@@ -139,10 +139,10 @@ def _runtime() -> Any:
 
 def _require_device(onnxruntime: Any, device: str) -> None:
     if device not in PROVIDERS:
-        raise fail("E0704", f"there is no device `{device}`", help="the devices are `cpu` and `cuda`")
+        raise fail("E0714", f"there is no device `{device}`", help="the devices are `cpu` and `cuda`")
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         raise fail(
-            "E0704",
+            "E0714",
             f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
             help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
         )
@@ -155,18 +155,16 @@ def _cores() -> int:
 
 def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> RunError:
     if not isinstance(model, bytes) and not Path(model).is_file():
-        return fail("E0705", "there is no such file", file=name)
-    return fail("E0705", "ONNX Runtime can't load this model", file=name, details=[_first_line(error)])
+        return fail("E0715", "there is no such file", file=name)
+    return fail("E0715", f"ONNX Runtime can't load this model: {_first_line(error)}", file=name)
 
 
 def _run_failure(error: Exception, name: str, arrays: Mapping[str, Array]) -> RunError:
     shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
     check = _CHECK.search(str(error))
     if check:
-        return fail("E0706", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
-    return fail(
-        "E0705", "ONNX Runtime stopped while running this model", file=name, details=[_first_line(error), *shapes]
-    )
+        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
+    return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
 
 
 def _first_line(error: Exception) -> str:
@@ -180,5 +178,5 @@ def _type(arg: Any) -> TensorType:
         for axis, size in enumerate(arg.shape)
     ]
     if arg.type not in OF_RUNTIME:
-        raise fail("E0705", f"`{arg.name}` is a {arg.type}, which has no counterpart in the language")
+        raise fail("E0715", f"`{arg.name}` is a {arg.type}, which has no counterpart in the language")
     return TensorType(OF_RUNTIME[arg.type], tuple(shape))
