@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import wsdl
+from wsdl._version import __version__
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "siamese.wsd"
@@ -101,7 +101,7 @@ def test_the_installed_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> Non
     found = Path(run(sys.executable, "-c", find, cwd=tmp_path, PYTHONPATH=str(site)).strip())
     assert found == site / "wsdl" / "_grammar" / "wsdl.lark"
     main = "from wsdl.cli import main; main()"
-    assert wsdl.__version__ in run(sys.executable, "-c", main, "--version", cwd=tmp_path, PYTHONPATH=str(site))
+    assert __version__ in run(sys.executable, "-c", main, "--version", cwd=tmp_path, PYTHONPATH=str(site))
     run(sys.executable, "-c", main, "check", EXAMPLE, cwd=tmp_path, PYTHONPATH=str(site))
 
 
