@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from tests.golden import Golden
 
 # No deadlines, as a machine may be busy; in CI the same examples each time, so that a change is judged by what it does.
 settings.register_profile("wsdl", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("wsdl")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write what the golden tests find as what they expect"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compares a text with the one in a file beside the test; `--update-golden` writes the file."""
+    return Golden(update=request.config.getoption("--update-golden"))

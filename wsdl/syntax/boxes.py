@@ -94,7 +94,7 @@ def lay_out(box: Box, indent: int, column: int, suffix: int = 0) -> list[Row]:
     be; if that isn't enough, one more, from the right; then all of them.
     """
     line = flat(box)
-    groups = [part for part in box if isinstance(part, Group)]
+    groups = [part for part in box if isinstance(part, Group) and (part.items or part.flat is None)]
     if line is not None and (column + len(line) + suffix <= WIDTH or not groups):
         return [Row(line)]
     forced = [group for group in groups if group.flat is None]
@@ -152,9 +152,10 @@ def _break_bracket(group: Group, indent: int) -> list[Row]:
     elif None not in texts and not commented and group.kind == "fill":
         rows += _fill([f"{text}," for text in texts], margin)
     else:
-        for item in group.items:
+        for place, item in enumerate(group.items):
             rows += [Row(margin, comment) for comment in item.above]
-            comma = "" if group.kind == "parentheses" or item.is_exception else ","
+            excepted = any(near.is_exception for near in group.items[place : place + 2])
+            comma = "" if group.kind == "parentheses" or excepted else ","
             first, *more = lay_out(item.box, inner, inner, len(comma))
             rows += [Row(margin + first.text, first.comment), *(Row(row.text, row.comment) for row in more)]
             rows[-1].text += comma
@@ -176,16 +177,16 @@ def _fill(texts: list[str], margin: str) -> list[Row]:
 
 def _break_pipeline(group: Group, indent: int, column: int, suffix: int) -> list[Row]:
     """The value, then the stages on lines one level further in: where the author began lines, else each on its own."""
-    value, *stages = group.items
-    first = lay_out(value.box, indent, column)
-    rows = [Row(row.text, row.comment) for row in first]
-    rows[-1].comment = value.behind or rows[-1].comment
+    by_author = any(item.new_line for item in group.items)
+    (value, *first), *runs = _runs(group.items, by_author)
+    box = [*value.box, *(part for stage in first for part in (" |> ", *stage.box))]
+    rows = [Row(row.text, row.comment) for row in lay_out(box, indent, column, 0 if runs else suffix)]
+    rows[-1].comment = [value, *first][-1].behind or rows[-1].comment
     margin = " " * (indent + INDENT)
-    by_author = any(stage.new_line for stage in stages)
-    for run in _runs(stages, by_author):
+    for run in runs:
         rows += [Row(margin, comment) for comment in run[0].above]
         line = " ".join(f"|> {flat(stage.box)}" for stage in run)
-        last = suffix if run[-1] is stages[-1] else 0
+        last = suffix if run is runs[-1] else 0
         if all(flat(stage.box) is not None for stage in run) and len(margin) + len(line) + last <= WIDTH:
             rows.append(Row(margin + line, run[-1].behind))
             continue
@@ -196,12 +197,12 @@ def _break_pipeline(group: Group, indent: int, column: int, suffix: int) -> list
     return rows
 
 
-def _runs(stages: list[Item], by_author: bool) -> list[list[Item]]:
-    """The stages that stand together on a line."""
-    runs: list[list[Item]] = []
-    for stage in stages:
-        if not runs or stage.above or runs[-1][-1].behind is not None or stage.new_line or not by_author:
-            runs.append([stage])
+def _runs(items: list[Item], by_author: bool) -> list[list[Item]]:
+    """What stands together on a line: first the value, alone or with stages, then stages."""
+    runs = [[items[0]]]
+    for item in items[1:]:
+        if item.above or runs[-1][-1].behind is not None or item.new_line or not by_author:
+            runs.append([item])
         else:
-            runs[-1].append(stage)
+            runs[-1].append(item)
     return runs

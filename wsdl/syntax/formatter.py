@@ -298,9 +298,17 @@ def _aligned(rows: Iterable[Row]) -> Iterator[str]:
         if not behind:
             yield from ((row.text + (row.comment.text if row.comment else "")).rstrip() for row in lines)
             continue
-        columns = {row.comment.span.column - 1 for row in lines if row.comment}
         column = max(len(row.text) for row in lines) + 2
-        if len(columns) == 1:
-            column = max(column, *columns)
+        chosen = {row.comment.span.column - 1 for row in lines if row.comment}
+        if len(chosen) == 1 and (len(lines) > 1 or _as_written(lines[0])):
+            column = max(column, *chosen)
         for row in lines:
             yield f"{row.text:<{column}}{row.comment.text if row.comment else ''}"
+
+
+def _as_written(row: Row) -> bool:
+    """Whether a line was the same before, so that the place of its comment was chosen for it."""
+    if row.comment is None:
+        return False
+    span = row.comment.span
+    return span.source.line(span.line)[: span.column - 1].rstrip() == row.text

@@ -111,7 +111,7 @@ FOREIGN_COMMENT = Mistake(
     "E0116",
     "comments begin with `#`",
     "a comment of another language",
-    examples=("// the width\nlet a = 3", "let a = 3 /* wide */", "let a = 3  // this is wide\n"),
+    examples=("// the width\nlet a = 3", "let a = 3 /* wide */"),
 )
 DOCSTRING = Mistake(
     "E0117",

@@ -116,7 +116,7 @@ class _Reading:
         offset = self.chunk.start + (length if ended else min(error.pos_in_stream or 0, length))
         start, end = self.chunk.statement_at(offset)
         expected: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
-        text = self.source.text[: self.chunk.start] + self.text
+        text = self.source.text[: self.chunk.start] + self.text[:length]
         top_level = start == self.chunk.start
         report(Place(self.source, text, start, end, offset, expected, top_level), self.problems)
         return offset

@@ -136,7 +136,7 @@ STUCK: tuple[Mistake, ...] = (
         before=rf"\s(?P<mark>//\s*{NAME}\s+)$",
         at=NAME,
         inside="-",
-        fixes={"*": "#"},
+        examples=("let a = 3  // this is wide\n",),
     ),
     Mistake(
         "E0122",
