@@ -3,8 +3,8 @@
     text -> tree -> program -> graph -> file
          parse   elaborate  passes   emit
 
-`check` goes as far as the program, and imports neither NumPy nor ONNX on its way; `lower` runs the passes; `build` draws
-or loads the numbers and emits. Each can be the last.
+`check` goes as far as the program, and imports neither NumPy nor ONNX on its way; `lower` runs the passes; `build`
+draws or loads the numbers and emits. Each can be the last.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def lower(program: Program, options: Options = Options()) -> Program:
 # -- graph to file -----------------------------------------------------------------------------------------------------
 
 
-def emit(program: Program, values: Mapping[str, Any], source: Source, options: Options = Options()) -> dict[str, ModelProto]:
+def emit(
+    program: Program, values: Mapping[str, Any], source: Source, options: Options = Options()
+) -> dict[str, ModelProto]:
     """The ONNX model of each model of a lowered program, without the numbers of its stored tensors."""
     from wsdl.onnx.emit import structure
 

@@ -1,8 +1,8 @@
 """Dimensions: sums of products of names, in one normal form, compared with three answers.
 
-A dimension is a polynomial with integer coefficients over *atoms*: names of run-time sizes (`n`, `t`), and quotients and
-remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0.
-`==` on dimensions is not defined: `compare` says `equal`, `different` or `unknown`.
+A dimension is a polynomial with integer coefficients over *atoms*: names of run-time sizes (`n`, `t`), and quotients
+and remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0. `==` on dimensions is
+not defined: `compare` says `equal`, `different` or `unknown`.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Dim:
     def __repr__(self) -> str:
         return f"Dim({self})"
 
-    def __eq__(self, other: object) -> NoReturn:  # type: ignore[override]  # the question has three answers
+    def __eq__(self, other: object) -> NoReturn:
         raise TypeError("`==` is not defined for dimensions; use `compare`, which has three answers")
 
     __hash__ = None  # type: ignore[assignment]  # what has no `==` has no hash

@@ -1,7 +1,7 @@
 """The program as a graph: values, nodes, slots, stored tensors, modules.
 
-A `Program` holds its models' graphs side by side with what they store. A node is an operation of `wsdl.ops` by name, or one
-of four that hold the structure:
+A `Program` holds its models' graphs side by side with what they store. A node is an operation of `wsdl.ops` by name,
+or one of four that hold the structure:
 
 - `parameter` {slot}: reads a slot; after `share` {stored}: reads the tensor that is stored for it, through `view`;
 - `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan);
@@ -21,7 +21,7 @@ from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
 from wsdl.span import Span
 
-Attribute: TypeAlias = "None | bool | int | float | str | Dim | list[Attribute]"
+Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 
 @dataclass(eq=False)
@@ -36,9 +36,9 @@ class Value:
 class Node:
     """One operation.
 
-    `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left out.
-    `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says in which
-    repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
+    `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left
+    out. `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says
+    in which repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
     """
 
     op: str
@@ -271,6 +271,8 @@ class Program:
     bindings: list[Binding] = field(default_factory=list)
     loops: list[LoopChoice] = field(default_factory=list)
 
+    _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
+
     def roots(self) -> Iterator[Module]:
         yield from self.layers.values()
         for model in self.models.values():
@@ -289,6 +291,3 @@ class Program:
         """Set what is stored; the views of each stored tensor's slots say how each slot reads it."""
         self.stored = {s.name: s for s in stored}
         self._homes = {slot.path: (s, view) for s in stored for slot, view in s.slots}
-
-    def __post_init__(self) -> None:
-        self._homes: dict[str, tuple[Stored, View]] = {}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Initializer, Slot, Stored
-from wsdl.ir.views import View
+from wsdl.ir.views import View, ViewError
 from wsdl.span import Span
 
 # -- the union-find ----------------------------------------------------------------------------------------------------
@@ -28,7 +28,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Two members that can't be one tensor. `reason` is `shape`, `dtype`, `kind`, `itself` or `overlap`."""
+    """Two members that can't be one tensor. `reason` is `shape`, `dtype`, `kind`, `itself`, `overlap` or
+    `entangled` (views whose composition is no view)."""
 
     reason: str
     first: Member
@@ -64,6 +65,14 @@ class Sharing:
         root1, home1 = self.home(first.slot)
         root2, home2 = self.home(second.slot)
         seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
+        try:
+            return self._unite(root1, seen1, root2, seen2, first, second)
+        except ViewError:
+            return Conflict("entangled", first, second)
+
+    def _unite(
+        self, root1: Slot, seen1: View, root2: Slot, seen2: View, first: Member, second: Member
+    ) -> Conflict | None:
         if root1 is root2:
             return None if seen1.reads_like(seen2) else Conflict("itself", first, second)
         if (back := seen2.inverse()) is not None:

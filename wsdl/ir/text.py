@@ -7,8 +7,9 @@
         %y = matmul(%x, %w): f32[n, 8]
     }
 
-Values are `%name`, a list operand is `[%a, %b]`, one left out `_`; a dimension in an attribute stands in `<n * 2>`. The body of
-a scan or loop is a block behind it that begins with its inputs and ends with `yield`.
+Values are `%name`, a list operand is `[%a, %b]`, one left out `_`; a dimension in an attribute stands in `<n * 2>`. A
+tensor that is computed when compiling is printed as `derived` and can't be read back. The body of a scan or loop is a
+block behind it that begins with its inputs and ends with `yield`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,20 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Graph, Initializer, Model, Module, Node, Operand, Program, Repetition, Slot, Stored, Value
+from wsdl.ir.graph import (
+    Attribute,
+    Graph,
+    Initializer,
+    Model,
+    Module,
+    Node,
+    Operand,
+    Program,
+    Repetition,
+    Slot,
+    Stored,
+    Value,
+)
 from wsdl.ir.types import DTYPES, TensorType
 from wsdl.ir.views import View
 from wsdl.span import Source, Span
@@ -32,7 +46,7 @@ NOWHERE = Span(Source("<ir>", ""), 0, 0)
 
 def to_text(program: Program) -> str:
     """The text of a program, the same for the same program."""
-    stored = "".join(f"stored {s.name}: {s.type}\n" for s in program.stored.values() if s.derived is None)
+    stored = "".join(f"{'derived' if s.derived else 'stored'} {s.name}: {s.type}\n" for s in program.stored.values())
     models = [_Printer().model(model) for model in program.models.values()]
     return "\n".join(filter(None, [stored, *models]))
 
@@ -60,7 +74,11 @@ class _Printer:
         if node.steps:
             attributes["at"] = [f"{s.loop}:{s.index}/{s.count}" for s in node.steps]
         written = ", ".join(f"{k}={_attribute(v)}" for k, v in attributes.items())
-        call = node.op + (f"({operands})" if operands or node.op != "parameter" else "") + (f" {{{written}}}" if written else "")
+        call = (
+            node.op
+            + (f"({operands})" if operands or node.op != "parameter" else "")
+            + (f" {{{written}}}" if written else "")
+        )
         types = ", ".join(str(v.type) for v in node.results)
         if node.body is None:
             yield f"{', '.join(self.name(v) for v in node.results)} = {call}: {types}"
@@ -96,7 +114,9 @@ def _attribute(value: Attribute) -> str:
         return f'"{value}"'
     if isinstance(value, list):
         return f"[{', '.join(map(_attribute, value))}]"
-    return {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else repr(value)
+    return (
+        {True: "true", False: "false", None: "none"}[value] if value is None or isinstance(value, bool) else repr(value)
+    )
 
 
 # -- parsing -----------------------------------------------------------------------------------------------------------
@@ -157,7 +177,9 @@ def _nodes(lines: list[str], values: dict[str, Value], program: Program) -> list
         attributes = dict(_named(part) for part in _split(match["attributes"] or ""))
         view, steps = attributes.pop("view", ""), attributes.pop("at", [])
         body = _body(match["inputs"], lines, values, program) if match["inputs"] is not None else None
-        results = [Value(_type(t), n[1:]) for n, t in zip(_split(match["results"]), _split(match["types"]), strict=True)]
+        results = [
+            Value(_type(t), n[1:]) for n, t in zip(_split(match["results"]), _split(match["types"]), strict=True)
+        ]
         values.update(zip(_split(match["results"]), results, strict=True))
         node = Node(match["op"], operands, attributes, results, span=NOWHERE, body=body)
         if node.op == "parameter":

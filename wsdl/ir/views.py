@@ -109,7 +109,8 @@ class View:
         return View(self.source, self.steps + other.steps)._simplified()
 
     def inverse(self) -> View | None:
-        """From the view back to the stored tensor; `None` where the view leaves elements out."""
+        """From the view back to the stored tensor; `None` where the view leaves elements out. Raises `ViewError` for a
+        chain whose way back cuts across its own reshapes."""
         steps: list[Step] = []
         shape = self.source
         for step in self.steps:
@@ -131,18 +132,21 @@ class View:
     def layout(self) -> tuple[tuple[int, ...], int, tuple[Digit, ...]]:
         """Shape, offset and merged digits: equal for two views exactly when they read the same."""
         offset, axes = 0, _contiguous(self.source)
+        grouped = True  # a reshape only regroups digits, and that waits until a step asks for its axes
         shape = self.source
         for step in self.steps:
             after = step.shape_after(shape)
+            if step.kind == "reshape":
+                grouped = False
+            elif not grouped:
+                axes, grouped = _regrouped([d for axis in axes for d in axis], shape), True
             if step.kind == "permute":
                 axes = [axes[a] for a in step.numbers]
-            elif step.kind == "reshape":
-                axes = _regrouped([d for axis in axes for d in axis], after)
             elif step.kind == "flip":
                 for a in step.numbers:
                     offset += sum((size - 1) * stride for size, stride in axes[a])
                     axes[a] = [(size, -stride) for size, stride in axes[a]]
-            else:
+            elif step.kind == "slice":
                 for a, (start, stop, by) in enumerate(step.slices):
                     if (start, stop, by) == (0, shape[a], 1):
                         continue
@@ -258,7 +262,7 @@ def _regrouped(digits: Sequence[Digit], shape: Sequence[int]) -> list[list[Digit
                 left.append((size // wanted, stride * wanted))
                 wanted = 1
             else:
-                raise ViewError(f"this reshape to {list(shape)} cuts across the axes of a view, so it is no view")
+                raise ViewError(f"the axes of {list(shape)} cut across those that were reshaped, so this is no view")
         axes.insert(0, axis)
     return axes
 

@@ -1,8 +1,17 @@
 """Computes everything once: nodes that do the same to the same values become one.
 
-    %a = relu(%x)                          %a = relu(%x)
-    %b = relu(%x)                  ->      %y = add(%a, %a)
-    %y = add(%a, %b)
+    model m(%x: f32[n]) -> (y: %y) {
+        %a = relu(%x): f32[n]
+        %b = relu(%x): f32[n]
+        %y = add(%a, %b): f32[n]
+    }
+
+becomes
+
+    model m(%x: f32[n]) -> (y: %y) {
+        %a = relu(%x): f32[n]
+        %y = add(%a, %a): f32[n]
+    }
 
 Two reads of one stored tensor through the same view are one value, equal constants are one, and so is a layer that is
 applied twice to one value.

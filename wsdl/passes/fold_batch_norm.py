@@ -1,12 +1,40 @@
 """Multiplies a batch normalisation into the convolution before it, once for all uses of the weights.
 
-    %c = conv2d(%x, %w)                                     %w2 = parameter {stored="m.conv.weight.folded"}
-    %y = batch_norm(%c, %g, %b, %mean, %var)        ->      %b2 = parameter {stored="m.conv.bias.folded"}
-                                                            %y = conv2d(%x, %w2, %b2)
+    stored m.conv.weight: f32[2, 1, 1, 1]
+    stored m.scale: f32[2]
+    stored m.shift: f32[2]
+    stored m.mean: f32[2]
+    stored m.var: f32[2]
 
-The runtime does the same for each use by itself, and so makes a copy of shared weights for each. Here the folded weights
-are stored *instead of* the others, where every use in the program agrees: the convolution is always followed by this
-normalisation, and by nothing else. Running statistics don't change at inference, so nothing is lost.
+    model m(%x: f32[n, 1, h, w]) -> (y: %y) {
+        %weight = parameter {stored="m.conv.weight"}: f32[2, 1, 1, 1]
+        %scale = parameter {stored="m.scale"}: f32[2]
+        %shift = parameter {stored="m.shift"}: f32[2]
+        %mean = parameter {stored="m.mean"}: f32[2]
+        %var = parameter {stored="m.var"}: f32[2]
+        %c = conv2d(%x, %weight, _): f32[n, 2, h, w]
+        %y = batch_norm(%c, %scale, %shift, %mean, %var) {eps=0.1}: f32[n, 2, h, w]
+    }
+
+becomes (without what nothing reads any more)
+
+    stored m.conv.weight: f32[2, 1, 1, 1]
+    stored m.scale: f32[2]
+    stored m.shift: f32[2]
+    stored m.mean: f32[2]
+    stored m.var: f32[2]
+    derived m.conv.weight.folded: f32[2, 1, 1, 1]
+    derived m.conv.bias.folded: f32[2]
+
+    model m(%x: f32[n, 1, h, w]) -> (y: %y) {
+        %0 = parameter {stored="m.conv.weight.folded"}: f32[2, 1, 1, 1]
+        %1 = parameter {stored="m.conv.bias.folded"}: f32[2]
+        %y = conv2d(%x, %0, %1): f32[n, 2, h, w]
+    }
+
+The runtime does the same for each use by itself, and so makes a copy of shared weights for each. Here the folded
+weights are stored *instead of* the others, where every use in the program agrees: the convolution is always followed
+by this normalisation, and by nothing else. Running statistics don't change at inference, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -84,8 +112,8 @@ def _collect(graph: Graph, uses: dict[str, list[Node]], pairs: dict[str, list[_P
         weight, biases = name(convolution.inputs[1]), [name(v) for v in convolution.inputs[2:]]
         alone = readers[id(source)] == [norm] and id(source) not in outputs
         if alone and weight and None not in names and None not in biases:
-            pair = _Pair(convolution, norm, weight, biases[0] if biases else None, tuple(names))  # type: ignore[arg-type]
-            pairs.setdefault(weight, []).append(pair)
+            pair = _Pair(convolution, norm, weight, biases[0] if biases else None, tuple(names))  # type:
+            ignore[arg-type] pairs.setdefault(weight, []).append(pair)
 
 
 def _fold(program: Program, pairs: list[_Pair]) -> None:
@@ -106,9 +134,9 @@ def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> 
         if id(node) in norms:
             convolution = norms[id(node)]
             reads = [_read(s, convolution) for s in (weight, bias)]
-            operands = [convolution.operands[0], *(r.result for r in reads)]
-            folded = Node(convolution.op, operands, convolution.attributes, node.results, convolution.path)  # type: ignore[arg-type]
-            folded.span, folded.steps = convolution.span, convolution.steps
+            folded = Node(convolution.op, [], convolution.attributes, node.results, convolution.path, convolution.span)
+            folded.operands = [convolution.operands[0], *(read.result for read in reads)]
+            folded.steps = convolution.steps
             nodes += [*reads, folded]
         elif not any(node is p.convolution for p in pairs):
             nodes.append(node)

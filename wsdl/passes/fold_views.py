@@ -1,8 +1,22 @@
 """Moves transposes, permutations, reshapes, flips and slices of a parameter into the view that it is read through.
 
-    %w = parameter {stored="m.weight"}                      %t = parameter {stored="m.weight", view=".T"}
-    %t = transpose(%w)                              ->      %y = matmul(%x, %t)
-    %y = matmul(%x, %t)
+    stored m.weight: f32[8, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %y) {
+        %weight = parameter {stored="m.weight"}: f32[8, 4]
+        %t = transpose(%weight): f32[4, 8]
+        %y = matmul(%x, %t): f32[n, 8]
+    }
+
+becomes
+
+    stored m.weight: f32[8, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %y) {
+        %weight = parameter {stored="m.weight"}: f32[8, 4]
+        %t = parameter {stored="m.weight", view=".T"}: f32[4, 8]
+        %y = matmul(%x, %t): f32[n, 8]
+    }
 
 So a lowering sees `x @ weight.T` as one thing, and the runtime has nothing to fold into a second copy.
 """

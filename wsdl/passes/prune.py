@@ -1,8 +1,15 @@
 """Leaves out what no output needs.
 
-    %a = relu(%x)                          %b = tanh(%x)
-    %b = tanh(%x)                  ->      return %b
-    return %b
+    model m(%x: f32[n]) -> (y: %b) {
+        %a = relu(%x): f32[n]
+        %b = tanh(%x): f32[n]
+    }
+
+becomes
+
+    model m(%x: f32[n]) -> (y: %b) {
+        %b = tanh(%x): f32[n]
+    }
 
 A stored tensor that nothing reads any more stays in `program.stored`: it belongs to the weights, not to the graph.
 """

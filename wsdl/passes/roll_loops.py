@@ -1,8 +1,25 @@
 """Turns the unrolled steps of a `for` back into one body, where all steps do the same with the same weights.
 
-    %a = matmul(%x, %w)      # step 0
-    %b = matmul(%a, %w)      # step 1      ->     %c = loop {count=3} (%h = %x) { %n = matmul(%h, %w); yield %n }
-    %c = matmul(%b, %w)      # step 2
+    stored m.w: f32[4, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %c) {
+        %w = parameter {stored="m.w"}: f32[4, 4]
+        %a = matmul(%x, %w) {at=["0:0/3"]}: f32[n, 4]
+        %b = matmul(%a, %w) {at=["0:1/3"]}: f32[n, 4]
+        %c = matmul(%b, %w) {at=["0:2/3"]}: f32[n, 4]
+    }
+
+becomes, with `loop`,
+
+    stored m.w: f32[4, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %1) {
+        %w = parameter {stored="m.w"}: f32[4, 4]
+        %1 = loop([%x]) {count=3}: f32[n, 4] do (%a: f32[n, 4]) {
+            %0 = matmul(%a, %w): f32[n, 4]
+            yield %0
+        }
+    }
 
 The size of the file and the start of a session then no longer depend on the number of steps. What doesn't change from
 step to step is computed once, before the loop.
@@ -92,8 +109,8 @@ def _replace(graph: Graph, replaced: dict[int, Value]) -> None:
 class _Match:
     """The steps of a loop held against its first one. Values are named by those of step 0.
 
-    `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`), or
-    what the step before computed (a value of step 0).
+    `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`),
+    or what the step before computed (a value of step 0).
     """
 
     names: dict[int, str]  # of stored tensors, for messages
@@ -112,7 +129,9 @@ class _Match:
             if a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
                 raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
             if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
-                raise NotTheSame(f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})")
+                raise NotTheSame(
+                    f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})"
+                )
             left, right = a.inputs, b.inputs
             if len(left) != len(right):
                 raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
@@ -206,7 +225,8 @@ def _results(
 ) -> list[Value]:
     """New values for the results of the loop; what else of the steps is used behind it stands in the way."""
     inside = {id(n) for nodes in steps for n in nodes}
-    read = {id(v) for n in graph.nodes if id(n) not in inside for v in [*n.inputs, *(n.body.captured() if n.body else ())]}
+    outside = [n for n in graph.nodes if id(n) not in inside]
+    read = {id(v) for n in outside for v in [*n.inputs, *(n.body.captured() if n.body else ())]}
     read |= {id(v) for v in graph.outputs}
     finals = {id(history[-1][id(y)]) for _, y in carried}
     for nodes in steps:
@@ -216,9 +236,7 @@ def _results(
     return [Value(y.type, y.name) for _, y in carried]
 
 
-def _body(
-    first: list[Node], match: _Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int
-) -> Graph:
+def _body(first: list[Node], match: _Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int) -> Graph:
     body = Graph([Value(start.type, source.name) for start, source in carried])
     inputs = {(id(start), id(source)): v for (start, source), v in zip(carried, body.inputs, strict=True)}
     for at, node in enumerate(first):

@@ -1,0 +1,43 @@
+"""The docstring of a pass is an executed before and after."""
+
+import re
+from collections.abc import Callable
+from textwrap import dedent
+from types import ModuleType
+
+import pytest
+
+from wsdl.ir.graph import Program
+from wsdl.ir.text import from_text, to_text
+from wsdl.ir.verify import verify
+from wsdl.passes import dedupe, fold_batch_norm, fold_views, prune, roll_loops
+
+PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
+    (fold_views, fold_views.fold_views),
+    (roll_loops, lambda program: roll_loops.roll_loops(program, "loop")),
+    (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
+    (dedupe, dedupe.dedupe),
+    (prune, prune.prune),
+]
+
+
+@pytest.mark.parametrize(("module", "run"), PASSES, ids=[m.__name__.rpartition(".")[2] for m, _ in PASSES])
+def test_the_docstring_shows_what_the_pass_does(module: ModuleType, run: Callable[[Program], Program]) -> None:
+    before, after = examples(module.__doc__ or "")
+    program = from_text(before)
+    verify(program)
+    assert to_text(program) == before
+    run(program)
+    verify(program)
+    assert to_text(program) == after
+
+
+def examples(doc: str) -> tuple[str, str]:
+    """The indented text before and behind the word `becomes`."""
+    first, _, second = re.sub(r"^becomes.*$", "becomes", doc, flags=re.MULTILINE).partition("\nbecomes\n")
+    return _indented(first), _indented(second)
+
+
+def _indented(text: str) -> str:
+    lines = [line for line in text.splitlines() if not line or line.startswith("    ")]
+    return dedent("\n".join(lines)).strip() + "\n"

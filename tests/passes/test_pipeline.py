@@ -1,0 +1,211 @@
+"""Each pass on real programs: well-formed before and after, and the same numbers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsdl.compiler import PASSES, check, read
+from wsdl.diagnostics import Problems
+from wsdl.ir.graph import Program
+from wsdl.ir.text import from_text, to_text
+from wsdl.ir.verify import verify
+from wsdl.onnx.initial_values import initial_values, with_derived
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes.fold_views import fold_views
+from wsdl.passes.roll_loops import roll_loops
+from wsdl.span import Source
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+PROGRAMS = {
+    "shared blocks": """
+        model m(x: f32[n, 8]) -> f32[n, 8] {
+            layer blocks[9] = Residual(Dense(8))
+            share { blocks[*] }
+            for block in blocks {
+                x = block(x) |> relu
+            }
+            return x
+        }
+    """,
+    "blocks of their own": """
+        model m(x: f32[n, 8]) -> f32[n, 8] {
+            layer blocks[9] = Residual(Dense(8))
+            for block in blocks {
+                x = block(x) |> relu
+            }
+            return x
+        }
+    """,
+    "one tower twice": """
+        model m(left: f32[n, 1, 8, 8], right: f32[n, 1, 8, 8]) -> f32[n, 3] {
+            layer conv = Conv2d(3, kernel=3)
+            layer norm = BatchNorm()
+            a = left |> conv |> norm |> relu |> mean(axis=[2, 3])
+            b = right |> conv |> norm |> relu |> mean(axis=[2, 3])
+            return a - b
+        }
+    """,
+    "two norms behind one convolution": """
+        model m(left: f32[n, 1, 8, 8], right: f32[n, 1, 8, 8]) -> f32[n, 3] {
+            layer conv = Conv2d(3, kernel=3)
+            a = left |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            b = right |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            return a - b
+        }
+    """,
+    "slices and permutations": """
+        model m(x: f32[n, 4]) -> (a: f32[n, 6], b: f32[n, 3], c: f32[n, 2]) {
+            layer wide = Dense(6)
+            layer narrow = Dense(3)
+            layer other = Dense(2)
+            share { wide.weight[0:3], narrow.weight }
+            share { wide.weight[4:6].flip(0), other.weight }
+            return wide(x), narrow(x), other(x)
+        }
+    """,
+    "a loop inside a loop": """
+        model m(x: f32[n, 8]) -> f32[n, 8] {
+            layer f = Dense(8)
+            layer g = Dense(8)
+            for i in 0..8 {
+                x = f(x)
+                for j in 0..8 {
+                    x = x + g(relu(x))
+                }
+            }
+            return x
+        }
+    """,
+    "a recurrent layer": """
+        model m(left: f32[n, t, 4], right: f32[n, t, 4]) -> f32[n, 5] {
+            layer gru = GRU(5)
+            return gru(left)[:, -1] - gru(right)[:, -1]
+        }
+    """,
+}
+
+
+def program(text: str) -> Program:
+    problems = Problems()
+    result = check(Source("m.wsd", text), problems)
+    assert not problems.errors, [d.message for d in problems]
+    return result
+
+
+def numbers(of: Program, stored: dict[str, Any]) -> list[Any]:
+    results = []
+    for model in of.models.values():
+        sizes = {"n": 3, "t": 4, "h": 16, "w": 16}
+        rng = np.random.default_rng(0)
+        inputs = [rng.normal(size=[d.evaluate(sizes) for d in v.type.shape]).astype("f4") for v in model.graph.inputs]
+        results += evaluate(model.graph, inputs, with_derived(of, stored))
+    return results
+
+
+def drawn(of: Program) -> dict[str, Any]:
+    """Values for all that is stored, statistics too: none that a pass could mistake for another."""
+    rng = np.random.default_rng(1)
+    return {name: rng.uniform(0.2, 1.0, a.shape).astype(a.dtype) for name, a in initial_values(of, 0).items()}
+
+
+STEPS: list[tuple[str, Callable[[Program], Program]]] = [
+    ("fold_views", fold_views),
+    ("roll_loops", lambda p: roll_loops(p, "loop")),
+    *((run.__name__, run) for run in PASSES),
+]
+
+
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+def test_no_pass_changes_the_numbers(text: str) -> None:
+    p = program(text)
+    stored = drawn(p)
+    expected = numbers(p, stored)
+    for name, run in STEPS:
+        run(p)
+        verify(p)
+        for got, wanted in zip(numbers(p, stored), expected, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+def test_text_of_a_program_reads_back(text: str) -> None:
+    p = program(text)
+    assert to_text(from_text(to_text(p))) == to_text(p)
+
+
+def ops(of: Program) -> list[str]:
+    return [node.op for model in of.models.values() for node in model.graph.walk()]
+
+
+def lowered(text: str, loops: Any = "auto") -> Program:
+    p = roll_loops(fold_views(program(text)), loops)
+    for run in PASSES:
+        run(p)
+    return p
+
+
+def test_shared_blocks_become_one_body() -> None:
+    p = lowered(PROGRAMS["shared blocks"])
+    assert ops(p).count("loop") == 1
+    assert ops(p).count("matmul") == 1
+    assert [(c.count, c.rolled, c.why) for c in p.loops] == [(9, True, "all steps use the same weights")]
+
+
+def test_blocks_of_their_own_stay_unrolled_and_it_is_said_why() -> None:
+    p = lowered(PROGRAMS["blocks of their own"])
+    assert ops(p).count("matmul") == 9
+    assert [(c.rolled, c.why) for c in p.loops] == [
+        (False, "step 1 has weights of its own (`m.blocks.1.inner.weight`)")
+    ]
+
+
+def test_loops_nest() -> None:
+    p = lowered(PROGRAMS["a loop inside a loop"])
+    assert ops(p).count("loop") == 2
+    assert ops(p).count("matmul") == 2
+
+
+def test_unroll_is_obeyed() -> None:
+    p = lowered(PROGRAMS["shared blocks"], "unroll")
+    assert "loop" not in ops(p)
+    assert [c.why for c in p.loops] == ["asked for with --loops unroll"]
+
+
+def test_a_norm_on_which_all_uses_agree_is_folded_once() -> None:
+    p = lowered(PROGRAMS["one tower twice"])
+    assert "batch_norm" not in ops(p)
+    assert [s.name for s in p.stored.values() if s.derived] == ["m.conv.weight.folded", "m.conv.bias.folded"]
+
+
+def test_a_norm_on_which_uses_differ_stays() -> None:
+    p = lowered(PROGRAMS["two norms behind one convolution"])
+    assert ops(p).count("batch_norm") == 2
+    assert not [s for s in p.stored.values() if s.derived]
+
+
+def test_a_layer_applied_twice_to_one_value_runs_once() -> None:
+    p = lowered("""
+        model m(x: f32[n, 4]) -> f32[n, 4] {
+            layer f = GRU(4)
+            layer g = Dense(4)
+            a = f(g(x).reshape(n, 1, 4)) + f(g(x).reshape(n, 1, 4))
+            return a[:, 0]
+        }
+    """)
+    assert ops(p).count("scan") == 1
+    assert ops(p).count("matmul") == 3  # one of the Dense, two in the GRU
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.wsd")), ids=lambda p: p.stem)
+def test_examples_stay_well_formed(path: Path) -> None:
+    source = read(str(path))
+    assert source is not None
+    problems = Problems()
+    p = check(source, problems)
+    assert not problems.errors
+    for _, run in STEPS:
+        verify(run(p))
