@@ -112,8 +112,10 @@ def _collect(graph: Graph, uses: dict[str, list[Node]], pairs: dict[str, list[_P
         weight, biases = name(convolution.inputs[1]), [name(v) for v in convolution.inputs[2:]]
         alone = readers[id(source)] == [norm] and id(source) not in outputs
         if alone and weight and None not in names and None not in biases:
-            pair = _Pair(convolution, norm, weight, biases[0] if biases else None, tuple(names))  # type:
-            ignore[arg-type] pairs.setdefault(weight, []).append(pair)
+            scale, shift, mean, variance = (str(n) for n in names)
+            bias = biases[0] if biases else None
+            pair = _Pair(convolution, norm, weight, bias, (scale, shift, mean, variance))
+            pairs.setdefault(weight, []).append(pair)
 
 
 def _fold(program: Program, pairs: list[_Pair]) -> None:
