@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import DType
 from wsdl.ops._define import Emitter, Ref
 
-WIDER: dict[DType, DType] = {"bool": "u8", "i16": "i32"}
+WIDER: dict[DType, DType] = {"bool": "u8", "i16": "i32", "bf16": "f32"}
+NO_KERNEL: tuple[DType, ...] = ("bool", "i16")  # for many operators ONNX Runtime has none for these
 LOWEST: dict[DType, float] = {
     "f16": -65504.0, "bf16": -3.3895313892515355e38, "f32": -3.4028234663852886e38, "f64": -1.7976931348623157e308,
 }  # fmt: skip
@@ -19,11 +21,24 @@ def cast_to(e: Emitter, x: Ref, dtype: DType) -> Ref:
     return e.node("Cast", x, to=dtype)
 
 
-def widely(e: Emitter, dtype: DType, compute: Callable[..., Ref], *xs: Ref) -> Ref:
-    """What `compute` makes of `xs`, by way of a wider dtype where ONNX Runtime has no kernel for their own."""
-    if dtype not in WIDER:
+def widely(e: Emitter, compute: Callable[..., Ref], *xs: Ref, narrow: Sequence[DType] = NO_KERNEL) -> Ref:
+    """What `compute` makes of `xs`, by way of a wider dtype where theirs is one of the narrow ones."""
+    dtype = xs[0].type.dtype
+    if dtype not in narrow:
         return compute(*xs)
-    return cast_to(e, compute(*(cast_to(e, x, WIDER[dtype]) for x in xs)), dtype)
+    wide = WIDER[dtype]
+    return cast_to(e, compute(*(cast_to(e, x, wide).typed(x.type.with_dtype(wide)) for x in xs)), dtype)
+
+
+def float_node(e: Emitter, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
+    """A node with an operator that takes `bf16` from opset 22 on; before, it computes with f32."""
+    given = [x for x in inputs if x is not None]
+
+    def compute(*xs: Ref) -> Ref:
+        left = iter(xs)
+        return e.node(op_type, *(None if x is None else next(left) for x in inputs), **attributes)
+
+    return widely(e, compute, *given, narrow=() if e.opset >= 22 else ("bf16",))
 
 
 def axes_tensor(e: Emitter, axes: Sequence[int]) -> Ref:

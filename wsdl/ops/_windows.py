@@ -46,6 +46,14 @@ class Window:
         dilations = self.dilation if max(self.dilation) > 1 else None
         return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.pad * 2, "dilations": dilations}
 
+    def beyond(self, x: TensorType) -> list[int] | None:
+        """How far the last windows reach over the end with `ceil`; `None` where a size is known at run time only."""
+        sizes, places = x.with_shape(x.shape[2:]).sizes, x.with_shape(self.places(x, ceil=True)).sizes
+        if sizes is None or places is None:
+            return None
+        rows = zip(sizes, places, self.stride, self.spans, self.pad, strict=True)
+        return [max(0, (count - 1) * stride + span - 2 * pad - size) for size, count, stride, span, pad in rows]
+
     def places(self, x: TensorType, *, ceil: bool = False) -> list[Dim]:
         """In how many places it fits along each axis of `[n, channels, ...]`; with `ceil` it may reach over the end."""
         return [self._places_along(i, x, ceil) for i in range(x.rank - 2)]

@@ -8,6 +8,7 @@ from typing import Any
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
 from wsdl.ops._windows import PerAxis, Window
 
@@ -37,7 +38,7 @@ def _convolution(axes: int) -> Operation:
 
     def lowering(e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None, groups: int = 1, **window: PerAxis) -> Ref:
         attributes = Window.of(_kernel(x.type, weight.type, axes, groups), **window).attributes
-        return e.node("Conv", x, weight, bias, group=groups, **attributes)
+        return float_node(e, "Conv", x, weight, bias, group=groups, **attributes)
 
     doc = f"""Convolution over {SPATIAL[axes]}: a weighted sum of each window, for each output channel. ONNX Conv.
 
@@ -103,7 +104,7 @@ def _transposed(axes: int) -> Operation:
     ) -> Ref:
         attributes = Window.of(_kernel(x.type, weight.type, axes, groups), **window).attributes
         more = per_axis(output_pad, axes, "output_pad")
-        return e.node("ConvTranspose", x, weight, bias, group=groups, output_padding=more, **attributes)
+        return float_node(e, "ConvTranspose", x, weight, bias, group=groups, output_padding=more, **attributes)
 
     doc = f"""The transpose of convolution over {SPATIAL[axes]}: each element adds a window. ONNX ConvTranspose.
 

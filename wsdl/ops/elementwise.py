@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
-from wsdl.ops._lowering import WIDER, cast_to, widely
+from wsdl.ops._lowering import cast_to, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, one_of, same_dtype, signed
 
 Rule = Callable[..., TensorType]
 Reference = Callable[..., Array]
 Lowering = Callable[..., Ref]
+FROM_22 = ("Round", "Sin", "Cos", "Softplus")  # take bf16 from opset 22 on
 
 
 def _as_is(x: TensorType, argument: str = "x") -> TensorType:
@@ -30,6 +32,14 @@ def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
     return floating(x, argument)
 
 
+def _node(op_type: str) -> Lowering:
+    def lowering(e: Emitter, **operands: Ref) -> Ref:
+        append = partial(float_node, e) if op_type in FROM_22 else e.node
+        return append(op_type, *operands.values())
+
+    return lowering
+
+
 def unary(name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str) -> Operation:
     """An operation on each element of `x`; `lower` is an ONNX operator or a function."""
 
@@ -38,7 +48,7 @@ def unary(name: str, rule: Rule, lower: str | Lowering, reference: Reference, do
 
     made = operation(infer, name, doc)
     made.reference(reference)
-    made.lowering((lambda e, x: e.node(lower, x)) if isinstance(lower, str) else lower)
+    made.lowering(_node(lower) if isinstance(lower, str) else lower)
     return made
 
 
@@ -55,7 +65,7 @@ def binary(
 
     made = operation(infer, name, doc)
     made.reference(reference)
-    made.lowering((lambda e, a, b: e.node(lower, a, b)) if isinstance(lower, str) else lower)
+    made.lowering(_node(lower) if isinstance(lower, str) else lower)
     return made
 
 
@@ -70,7 +80,7 @@ def _mod(e: Emitter, a: Ref, b: Ref) -> Ref:
 
 def _floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
     quotient = e.node("Div", e.node("Sub", a, _mod(e, a, b)), b)  # comes out even
-    return e.node("Round", quotient) if a.type.is_float else quotient
+    return float_node(e, "Round", quotient.typed(e.results[0])) if a.type.is_float else quotient
 
 
 def _pow(e: Emitter, a: Ref, b: Ref) -> Ref:
@@ -80,7 +90,7 @@ def _pow(e: Emitter, a: Ref, b: Ref) -> Ref:
 
 
 def _wide(op_type: str) -> Lowering:
-    return lambda e, a, b: widely(e, a.type.dtype, lambda a, b: e.node(op_type, a, b), a, b)
+    return lambda e, a, b: widely(e, lambda a, b: e.node(op_type, a, b), a, b)
 
 
 def _erf(np: NumPy, x: Array) -> Array:
@@ -178,7 +188,7 @@ def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
 
 @elu.lowering
 def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
-    return e.node("Elu", x, alpha=float(alpha))
+    return float_node(e, "Elu", x, alpha=float(alpha))
 
 
 @operation
@@ -230,9 +240,11 @@ def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | No
 
 @clip.lowering
 def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
-    dtype = WIDER.get(x.type.dtype, x.type.dtype)
-    low, high = (None if limit is None else e.constant(limit, dtype) for limit in (min, max))
-    return widely(e, x.type.dtype, lambda x: e.node("Clip", x, low, high), x)
+    limits = {"Max": min, "Min": max}  # not Clip, which makes the largest number of an infinity without a limit
+    for op_type, limit in limits.items():
+        if limit is not None:
+            x = widely(e, partial(e.node, op_type), x, e.constant(limit, x.type.dtype)).typed(x.type)
+    return x
 
 
 # -- choice and conversion ---------------------------------------------------------------------------------------------
@@ -253,7 +265,7 @@ def _(np: NumPy, condition: Array, a: Array, b: Array) -> Array:
 
 @where.lowering
 def _(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
-    return widely(e, a.type.dtype, lambda a, b: e.node("Where", condition, a, b), a, b)
+    return widely(e, lambda a, b: e.node("Where", condition, a, b), a, b)
 
 
 @operation

@@ -419,7 +419,7 @@ def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0) 
 @pad.lowering
 def _(e: Emitter, x: Ref, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Ref:
     pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
-    return widely(e, x.type.dtype, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype))
+    return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
 
 
 @operation

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import axes_tensor, unsqueezed
+from wsdl.ops._lowering import axes_tensor, float_node, unsqueezed
 from wsdl.ops._rules import agreed, divided, floating, same_dtype
 
 
@@ -133,7 +133,7 @@ def _(e: Emitter, x: Ref, groups: int, weight: Ref | None = None, bias: Ref | No
     shape, dtype = x.type.shape, x.type.dtype
     grouped = e.reshape(x, [shape[0], Dim.of(groups), product(shape[1:]) // groups])
     ones, zeros = (e.constant([number] * groups, dtype) for number in (1, 0))
-    y = e.node("InstanceNormalization", grouped, ones, zeros, epsilon=float(eps))
+    y = float_node(e, "InstanceNormalization", grouped, ones, zeros, epsilon=float(eps))
     y = e.reshape(y.typed(grouped.type), shape)
     for op_type, parameter in ("Mul", weight), ("Add", bias):
         if parameter is not None:
@@ -169,7 +169,7 @@ def _(e: Emitter, x: Ref, weight: Ref | None = None, bias: Ref | None = None, ep
     channels, dtype = x.type.shape[1].constant or 0, x.type.dtype
     scale = weight or e.constant([1] * channels, dtype)
     shift = bias or e.constant([0] * channels, dtype)
-    return e.node("InstanceNormalization", x, scale, shift, epsilon=float(eps))
+    return float_node(e, "InstanceNormalization", x, scale, shift, epsilon=float(eps))
 
 
 @operation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import squeezed
+from wsdl.ops._lowering import float_node, squeezed
 from wsdl.ops._rules import floating, image, per_axis
 from wsdl.ops._windows import PerAxis, Window
 
@@ -70,7 +72,11 @@ def _(
     dilation: PerAxis = 1,
     ceil: bool = False,
 ) -> Ref:
-    return e.node("MaxPool", x, ceil_mode=int(ceil), **_window(x.type, kernel, stride, pad, dilation).attributes)
+    window = _window(x.type, kernel, stride, pad, dilation)
+    beyond = window.beyond(x.type) if ceil else _none(window)
+    if beyond is None:
+        return float_node(e, "MaxPool", x, ceil_mode=1, **window.attributes)
+    return float_node(e, "MaxPool", x, **{**window.attributes, "pads": _with_ends(window, beyond)})
 
 
 @operation
@@ -115,8 +121,31 @@ def _(
     ceil: bool = False,
     count_include_pad: bool = True,
 ) -> Ref:
-    attributes = _window(x.type, kernel, stride, pad).attributes
-    return e.node("AveragePool", x, ceil_mode=int(ceil), count_include_pad=int(count_include_pad), **attributes)
+    window = _window(x.type, kernel, stride, pad)
+    beyond = window.beyond(x.type) if ceil else _none(window)
+    counted = int(count_include_pad)
+    if beyond is None:
+        return float_node(e, "AveragePool", x, ceil_mode=1, count_include_pad=counted, **window.attributes)
+    pads = _with_ends(window, beyond)
+    if count_include_pad and any(
+        beyond
+    ):  # the padding counts, but what lies behind it doesn't: they need two operators
+        around = [0, 0, *window.pad, 0, 0, *window.pad]
+        x = e.node("Pad", x, e.constant(around, "i64")).typed(x.type) if any(around) else x
+        pads, counted = [*_none(window), *beyond], 0
+    return float_node(e, "AveragePool", x, count_include_pad=counted, **{**window.attributes, "pads": pads})
+
+
+def _none(window: Window) -> list[int]:
+    return [0] * len(window.kernel)
+
+
+def _with_ends(window: Window, beyond: Sequence[int]) -> list[int]:
+    """ONNX's `pads` for windows that reach over the end.
+
+    Not `ceil_mode`, where a size is known: runtimes don't agree on when the last window is dropped.
+    """
+    return [*window.pad, *(pad + more for pad, more in zip(window.pad, beyond, strict=True))]
 
 
 @operation
@@ -133,7 +162,7 @@ def _(np: NumPy, x: Array, keepdims: bool = False) -> Array:
 
 @global_avg_pool.lowering
 def _(e: Emitter, x: Ref, keepdims: bool = False) -> Ref:
-    means = e.node("GlobalAveragePool", x)
+    means = float_node(e, "GlobalAveragePool", x)
     return means if keepdims else squeezed(e, means, *range(2, x.type.rank))
 
 
@@ -157,8 +186,8 @@ def _(np: NumPy, x: Array, size: PerAxis) -> Array:
 def _(e: Emitter, x: Ref, size: PerAxis) -> Ref:
     sizes, kernel = _adapted(x.type, size)
     if max(sizes) == 1:
-        return e.node("GlobalAveragePool", x)
-    return e.node("AveragePool", x, kernel_shape=kernel, strides=kernel)
+        return float_node(e, "GlobalAveragePool", x)
+    return float_node(e, "AveragePool", x, kernel_shape=kernel, strides=kernel)
 
 
 def _adapted(x: TensorType, size: PerAxis) -> tuple[list[int], list[int]]:

@@ -162,7 +162,7 @@ def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
         return getattr(np, numpy_name)(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
 
     def lowering(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-        return widely(e, x.type.dtype, lambda y: _reduce(e, op_type, y.typed(x.type), axis, keepdims), x)
+        return widely(e, lambda x: _reduce(e, op_type, x, axis, keepdims), x)
 
     made = operation(infer, name, doc)
     made.reference(reference)

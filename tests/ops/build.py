@@ -1,0 +1,142 @@
+"""One operation as a program: its arrays, its ONNX model, its run."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.graph import Graph, Initializer, Model, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.types import DTYPES, TensorType
+from wsdl.ir.views import View
+from wsdl.onnx.emit import emit
+from wsdl.ops import OPERATIONS, Operation
+from wsdl.span import Source
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+Operand: TypeAlias = "Array | list[Array] | None"
+NOWHERE = Source("test.wsd", "").span(0, 0)
+
+
+def typed(text: str) -> TensorType:
+    """`f32[n, 2 * t, 3]` as a type."""
+    dtype, _, rest = text.partition("[")
+    return TensorType.of(dtype, [dim(d) for d in rest.rstrip("]").split(",") if d])  # type: ignore[arg-type]
+
+
+def dim(text: str) -> Dim:
+    names = {name: Dim.symbol(name) for name in ("n", "m", "t", "s", "c", "d")}
+    return Dim.of(eval(text, {}, names))
+
+
+def random_array(type: TensorType, key: str, sizes: Mapping[str, int] | None = None) -> Array:
+    """Numbers that depend on nothing but the key."""
+    rng = np.random.default_rng(zlib.crc32(f"{key} {type}".encode()))
+    shape = [d.evaluate(sizes or {}) for d in type.shape]
+    if type.dtype == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if type.is_integer:
+        return np.asarray(rng.integers(0 if type.dtype == "u8" else -9, 10, shape)).astype(numpy_dtype(type.dtype))
+    return np.asarray(rng.normal(size=shape)).astype(numpy_dtype(type.dtype))
+
+
+def array_type(array: Array) -> TensorType:
+    return TensorType.of(next(t for t in DTYPES if numpy_dtype(t) == array.dtype), array.shape)
+
+
+class Built:
+    """A model of one operation; its inputs are the operands, and `beside` for sizes that no operand has."""
+
+    def __init__(
+        self,
+        name: str,
+        operands: Sequence[TensorType | list[TensorType] | None],
+        attributes: Mapping[str, Any],
+        *,
+        beside: Sequence[TensorType] = (),
+        stored: Mapping[int, tuple[Array, View]] | None = None,
+        opset: int = 21,
+    ) -> None:
+        self.operation: Operation = OPERATIONS[name]
+        self.stored = stored or {}
+        self.values: dict[str, Array] = {}
+        program, graph, tensors = Program(), Graph(), []
+        for i, type in enumerate(operands):
+            if i in self.stored:
+                assert isinstance(type, TensorType)
+                tensors.append(self._parameter(f"w{i}", *self.stored[i], graph))
+            elif isinstance(type, list):
+                tensors.append([Value(t, f"x{i}_{j}") for j, t in enumerate(type)])
+                graph.inputs += tensors[-1]
+            elif type is not None:
+                tensors.append(Value(type, f"x{i}"))
+                graph.inputs.append(tensors[-1])
+            else:
+                tensors.append(None)
+        graph.inputs += [Value(type, f"beside{i}") for i, type in enumerate(beside)]
+        names = [p.name for p in self.operation.parameters if p.kind != "attribute"]
+        types = self.operation.result_types(**dict(zip(names, operands, strict=False)), **attributes)
+        self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
+        graph.nodes.append(Node(name, tensors, dict(attributes), self.results))
+        graph.outputs = self.results
+        program.settle([self._stored(n, a) for n, a in self.values.items()])
+        model = Model("test", graph, Module("test", "", NOWHERE), output_names=[v.name for v in self.results])
+        self.proto = emit(program, model, self.values, opset=opset)
+        onnx.checker.check_model(self.proto, full_check=True)
+
+    def _parameter(self, name: str, array: Array, view: View, graph: Graph) -> Value:
+        self.values[name] = array
+        value = Value(TensorType.of(array_type(array).dtype, view.shape), name)
+        graph.nodes.append(Node("parameter", [], {"stored": name}, [value], view=view))
+        return value
+
+    def _stored(self, name: str, array: Array) -> Stored:
+        slot = Slot(name, array_type(array), "param", Initializer("zeros"), NOWHERE, NOWHERE)
+        return Stored(name, slot, [(slot, View.identity(array.shape))])
+
+    def session(self) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        return ort.InferenceSession(self.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def feeds(self, operands: Sequence[Operand], beside: Sequence[Array] = ()) -> dict[str, Array]:
+        feeds: dict[str, Array] = {}
+        for i, operand in enumerate(operands):
+            if isinstance(operand, list):
+                feeds.update({f"x{i}_{j}": array for j, array in enumerate(operand)})
+            elif operand is not None and i not in self.stored:
+                feeds[f"x{i}"] = operand
+        return {**feeds, **{f"beside{i}": array for i, array in enumerate(beside)}}
+
+
+def evaluated(
+    name: str, operands: Sequence[Operand], attributes: Mapping[str, Any], sizes: Mapping[str, int] | None = None
+) -> tuple[Array, ...]:
+    """What the NumPy reference gives."""
+    operation = OPERATIONS[name]
+    names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    return operation.evaluate(np, sizes, **dict(zip(names, operands, strict=False)), **attributes)
+
+
+TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-10}
+
+
+def assert_close(actual: Array, expected: Array, slack: float = 1) -> None:
+    """Equal for integers and bools; for floats up to their dtype's precision, relative to the largest number."""
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    tolerance = TOLERANCE.get(actual.dtype.name)
+    if tolerance is None:
+        np.testing.assert_array_equal(actual, expected)
+        return
+    a, b = actual.astype(np.float64), expected.astype(np.float64)
+    finite = b[np.isfinite(b)]
+    largest = min(1.0, float(np.abs(finite).max())) if finite.size else 1.0
+    np.testing.assert_allclose(a, b, rtol=tolerance * slack, atol=tolerance * slack * largest)

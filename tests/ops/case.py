@@ -1,0 +1,110 @@
+"""One row of a table: an operation on arrays, and what PyTorch calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tests.ops.build import Array, Operand, random_array, typed
+
+Made = Callable[[str], Array]
+Given = str | Made | list["Given"] | None
+
+
+@dataclass
+class Case:
+    """`torch` gets the operands as tensors. `runs=False` where ONNX Runtime has none on the CPU."""
+
+    op: str
+    given: Sequence[Given]
+    torch: Callable[..., Any]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    runs: bool = True
+    slack: float = 1
+
+    @property
+    def name(self) -> str:
+        operands = ", ".join(map(_text, self.given))
+        attributes = ", ".join(f"{k}={v}" for k, v in self.attributes.items())
+        return f"{self.op}({', '.join(filter(None, (operands, attributes)))})"
+
+    @property
+    def in_reach(self) -> bool:
+        """Can ONNX Runtime run it here? Its Python interface has no `bf16`."""
+        return self.runs and "bf16" not in self.name
+
+    def arrays(self) -> list[Operand]:
+        return [_made(given, f"{self.op} {i}") for i, given in enumerate(self.given)]
+
+
+def case(
+    op: str, *given: Given, torch: Callable[..., Any], runs: bool = True, slack: float = 1, **attributes: Any
+) -> Case:
+    return Case(op, given, torch, attributes, runs, slack)
+
+
+def _made(given: Given, key: str) -> Any:
+    if isinstance(given, list):
+        return [_made(g, f"{key} {i}") for i, g in enumerate(given)]
+    if isinstance(given, str):
+        return random_array(typed(given), key)
+    return given if given is None else given(key)
+
+
+def _text(given: Given) -> str:
+    if isinstance(given, list):
+        return f"[{', '.join(map(_text, given))}]"
+    return given if isinstance(given, str) else str(getattr(given, "text", given))
+
+
+def _maker(text: str, make: Callable[[str], Array]) -> Made:
+    make.text = text  # type: ignore[attr-defined]
+    return make
+
+
+def positive(type: str, least: float = 0.1) -> Made:
+    """Random numbers from `least` on."""
+
+    def make(key: str) -> Array:
+        array = random_array(typed(type), key)
+        return np.asarray(np.abs(array) + least, array.dtype)
+
+    return _maker(f"positive {type}", make)
+
+
+def nonzero(type: str) -> Made:
+    """Random numbers without 0."""
+
+    def make(key: str) -> Array:
+        array = random_array(typed(type), key)
+        return np.asarray(np.where(array == 0, 3, array), array.dtype)
+
+    return _maker(f"nonzero {type}", make)
+
+
+def below(limit: int, type: str, least: int = 0) -> Made:
+    """Integers from `least` up to but without `limit`."""
+
+    def make(key: str) -> Array:
+        array = random_array(typed(type), key)
+        return (np.arange(array.size) * 7 % (limit - least) + least).reshape(array.shape).astype(array.dtype)
+
+    return _maker(f"{least}..{limit} {type}", make)
+
+
+def numbers(values: Any, dtype: str = "float32") -> Made:
+    """These numbers."""
+    return _maker(f"{dtype} {values}", lambda key: np.array(values, dtype))
+
+
+def special(dtype: str = "float32") -> Made:
+    """Zeros, infinities, NaN, large and small numbers."""
+    return numbers([0.0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 1e-4, 88.0, -88.0, 0.5, 1.5, 2.5, -0.5, -1.5], dtype)
+
+
+FLOATS = ("f16", "bf16", "f32", "f64")
+INTEGERS = ("i8", "i16", "i32", "i64", "u8")
+SIGNED = ("i8", "i16", "i32", "i64")

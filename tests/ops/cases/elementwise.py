@@ -1,0 +1,118 @@
+"""Operations on single elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from tests.ops.case import FLOATS, INTEGERS, SIGNED, Case, below, case, nonzero, numbers, positive, special
+
+NO_F64 = ("erf", "leaky_relu", "elu", "gelu", "softplus")  # no kernels in ONNX Runtime
+
+
+def _kernel(op: str, dtype: str) -> bool:
+    return not (dtype == "f64" and op in NO_F64)
+
+
+def binary(op: str, function: Callable[..., Any], dtypes: tuple[str, ...]) -> list[Case]:
+    """Each dtype, and the ways to broadcast."""
+    shapes = [("[2, 3]", "[2, 3]"), ("[2, 3]", "[3]"), ("[]", "[2]"), ("[4, 1, 3]", "[2, 1]"), ("[0, 3]", "[1]")]
+    return [
+        *(case(op, f"{d}[2, 3]", nonzero(f"{d}[2, 3]"), torch=function, runs=_kernel(op, d)) for d in dtypes),
+        *(case(op, dtypes[0] + a, nonzero(dtypes[0] + b), torch=function) for a, b in shapes),
+    ]
+
+
+def unary(
+    op: str, function: Callable[..., Any], dtypes: tuple[str, ...] = FLOATS, least: float | None = None
+) -> list[Case]:
+    """Each dtype, no axes, no elements, and special values; from `least` on if the function needs that."""
+    given = [f"{d}[2, 3]" for d in dtypes] + [f"{dtypes[0]}[]", f"{dtypes[0]}[0, 2]"]
+    operands = [g if least is None else positive(g, least) for g in given]
+    cases = [
+        case(op, o, torch=function, runs=_kernel(op, g[: g.index("[")])) for o, g in zip(operands, given, strict=True)
+    ]
+    return cases + ([case(op, special(), torch=function)] if "f32" in dtypes and op not in ("sin", "cos") else [])
+
+
+F32_FIRST = ("f32", "f16", "bf16", "f64")
+NUMBERS = ("f32", "f16", "bf16", "f64", *INTEGERS)
+
+CASES = [
+    *binary("add", lambda a, b: a + b, NUMBERS),
+    *binary("sub", lambda a, b: a - b, NUMBERS),
+    *binary("mul", lambda a, b: a * b, NUMBERS),
+    *binary("div", lambda a, b: a / b, F32_FIRST),
+    *binary("floordiv", lambda a, b: a // b, NUMBERS),
+    *binary("mod", lambda a, b: a % b, NUMBERS),
+    *binary("minimum", torch.minimum, NUMBERS),
+    *binary("maximum", torch.maximum, NUMBERS),
+    case("maximum", special(), numbers([0.0]), torch=torch.maximum),
+    case("minimum", special(), numbers([0.0]), torch=torch.minimum),
+    case("floordiv", numbers([7.5, -7.5, 7.5, -7.5, 6]), numbers([2, 2, -2, -2, 3]), torch=lambda a, b: a // b),
+    case("mod", numbers([7.5, -7.5, 7.5, -7.5, 6]), numbers([2, 2, -2, -2, 3]), torch=lambda a, b: a % b),
+    *(case("pow", positive(f"{d}[2, 3]"), f"{d}[3]", torch=lambda a, b: a**b) for d in F32_FIRST),
+    *(case("pow", below(5, f"{d}[2, 3]"), below(3, f"{d}[3]"), torch=lambda a, b: a**b) for d in INTEGERS),
+    case("pow", "f32[2, 3]", numbers(2.0), torch=lambda a, b: a**b),
+    *(
+        row
+        for op, function in {
+            "equal": lambda a, b: a == b,
+            "not_equal": lambda a, b: a != b,
+            "less": lambda a, b: a < b,
+            "less_equal": lambda a, b: a <= b,
+            "greater": lambda a, b: a > b,
+            "greater_equal": lambda a, b: a >= b,
+        }.items()
+        for row in [*binary(op, function, NUMBERS), case(op, special(), special(), torch=function)]
+    ),
+    case("equal", "bool[5]", "bool[5]", torch=lambda a, b: a == b),
+    case("not_equal", "bool[5]", "bool[5]", torch=lambda a, b: a != b),
+    case("logical_and", "bool[2, 5]", "bool[5]", torch=lambda a, b: a & b),
+    case("logical_or", "bool[2, 5]", "bool[5]", torch=lambda a, b: a | b),
+    case("logical_not", "bool[2, 5]", torch=lambda x: ~x),
+    *unary("neg", torch.neg, F32_FIRST + SIGNED),
+    *unary("abs", torch.abs, F32_FIRST + INTEGERS),
+    *(c for c in unary("sign", torch.sign, F32_FIRST + INTEGERS) if "nan" not in c.name),
+    *unary("floor", torch.floor, F32_FIRST),
+    *unary("round", torch.round, F32_FIRST),
+    *unary("exp", torch.exp, F32_FIRST),
+    *unary("log", torch.log, F32_FIRST, least=0.1),
+    *unary("sqrt", torch.sqrt, F32_FIRST, least=0.0),
+    *unary("rsqrt", torch.rsqrt, F32_FIRST, least=0.1),
+    *unary("sin", torch.sin, F32_FIRST),
+    *unary("cos", torch.cos, F32_FIRST),
+    *unary("erf", torch.erf, F32_FIRST),
+    *unary("tanh", torch.tanh, F32_FIRST),
+    *unary("sigmoid", torch.sigmoid, F32_FIRST),
+    *unary("relu", torch.relu, F32_FIRST),
+    *unary("silu", F.silu, F32_FIRST),
+    *unary("softplus", F.softplus, F32_FIRST),
+    *unary("leaky_relu", F.leaky_relu, F32_FIRST),
+    case("leaky_relu", "f32[9]", slope=0.2, torch=lambda x: F.leaky_relu(x, 0.2)),
+    *unary("elu", F.elu, F32_FIRST),
+    case("elu", "f32[9]", alpha=0.5, torch=lambda x: F.elu(x, 0.5)),
+    *(c for c in unary("gelu", F.gelu, F32_FIRST) if "inf" not in c.name),
+    case("gelu", "f32[9]", approximate="tanh", torch=lambda x: F.gelu(x, approximate="tanh")),
+    *(case("clip", f"{d}[9]", min=-1, max=2, torch=lambda x: x.clamp(-1, 2)) for d in F32_FIRST + SIGNED),
+    case("clip", "u8[9]", min=2, max=5, torch=lambda x: x.clamp(2, 5)),
+    case("clip", special(), min=-0.5, torch=lambda x: x.clamp(min=-0.5)),
+    case("clip", "f32[0, 2]", max=0.5, torch=lambda x: x.clamp(max=0.5)),
+    case("clip", "f32[2]", torch=lambda x: x),
+    *(case("where", "bool[2, 3]", f"{d}[3]", f"{d}[2, 1]", torch=torch.where) for d in (*NUMBERS, "bool")),
+    case("where", "bool[]", "f32[0]", "f32[]", torch=torch.where),
+    *(
+        case("cast", f"{a}[2, 5]", dtype=b, torch=lambda x, b=b: x.to(TORCH[b]))
+        for a in ("f32", "f16", "bf16", "i64", "i8", "bool")
+        for b in ("f32", "f16", "bf16", "f64", "i64", "i16", "bool")
+    ),
+    case("cast", numbers([-2.7, -0.5, 0.0, 0.5, 2.7, float("nan")]), dtype="bool", torch=lambda x: x.bool()),
+]
+
+TORCH = {
+    "f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64, "i8": torch.int8,
+    "i16": torch.int16, "i32": torch.int32, "i64": torch.int64, "u8": torch.uint8, "bool": torch.bool,
+}  # fmt: skip

@@ -1,0 +1,40 @@
+"""The matrix product, and picking by index."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.ops.case import FLOATS, INTEGERS, below, case
+
+SHAPES = [
+    ("[3, 4]", "[4, 5]"), ("[4]", "[4]"), ("[4]", "[4, 5]"), ("[3, 4]", "[4]"), ("[2, 3, 4]", "[4, 5]"),
+    ("[2, 3, 4]", "[4]"), ("[4]", "[2, 4, 5]"), ("[2, 3, 4]", "[2, 4, 5]"), ("[6, 1, 3, 4]", "[2, 4, 5]"),
+    ("[0, 4]", "[4, 5]"), ("[0, 3, 4]", "[4, 5]"), ("[3, 1]", "[1, 5]"),
+]  # fmt: skip
+
+CASES = [
+    *(case("matmul", f"f32{a}", f"f32{b}", torch=torch.matmul) for a, b in SHAPES),
+    *(case("matmul", f"{d}[3, 4]", f"{d}[4, 5]", torch=torch.matmul) for d in (*FLOATS, "i32", "i64")),
+    *(
+        case("gather", f"{d}[5, 3]", below(5, "i64[2, 2]"), torch=lambda x, i: x[i])
+        for d in (*FLOATS, *INTEGERS, "bool")
+    ),
+    *(case("gather", "f32[5, 3]", below(5, f"{d}[4]"), torch=lambda x, i: x[i.long()]) for d in INTEGERS),
+    case("gather", "f32[5, 3]", below(3, "i64[2, 2]", -3), axis=1, torch=lambda x, i: x[:, i]),
+    case("gather", "f32[5, 3, 2]", below(3, "i64[4]"), axis=-2, torch=lambda x, i: x[:, i]),
+    case("gather", "f32[5]", below(5, "i64[]"), torch=lambda x, i: x[i]),
+    case("gather", "f32[5, 3]", "i64[0]", torch=lambda x, i: x[i]),
+    *(
+        case(
+            "take_along",
+            f"{d}[4, 5]",
+            below(5, "i64[4, 1]"),
+            axis=-1,
+            torch=lambda x, i: x.gather(1, i),
+        )
+        for d in (*FLOATS, *INTEGERS, "bool")
+    ),
+    case("take_along", "f32[4, 5]", below(4, "i32[7, 5]"), axis=0, torch=lambda x, i: x.gather(0, i.long())),
+    case("take_along", "f32[2, 3, 4]", below(4, "u8[2, 3, 2]"), axis=2, torch=lambda x, i: x.gather(2, i.long())),
+    case("take_along", "f32[0, 5]", "i64[0, 1]", axis=1, torch=lambda x, i: x.gather(1, i)),
+]

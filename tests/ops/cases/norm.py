@@ -1,0 +1,73 @@
+"""Normalisation and attention."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch.nn.functional as F
+
+from tests.ops.case import FLOATS, Case, Given, case, numbers, positive
+
+W = ("f32[3]", "f32[3]")
+
+
+def attention(
+    q: str, k: str, v: str, mask: Given = None, causal: bool = False, scale: float | None = None, runs: bool = True
+) -> Case:
+    def expected(q, k, v, mask):  # type: ignore[no-untyped-def]
+        if mask is None or not causal:
+            return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale)
+        past = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
+        if mask.dtype.is_floating_point:
+            mask = mask.masked_fill(~mask.new_tensor(past).bool(), -np.inf)
+        else:
+            mask = mask & mask.new_tensor(past)
+        return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+
+    return case("attention", q, k, v, mask, causal=causal, scale=scale, torch=expected, runs=runs)
+
+
+HEADS = ("f32[2, 3, 5, 4]", "f32[2, 3, 6, 4]", "f32[2, 3, 6, 7]")
+SOME_ROWS = numbers([[True, False, True], [False, False, False], [True, True, True]], "bool")
+MINUS_INF = numbers([[0.5, -np.inf, 0.0], [-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]])
+
+CASES = [
+    *(case("layer_norm", f"{d}[2, 4, 3]", f"{d}[3]", f"{d}[3]", torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b)) for d in FLOATS),
+    case("layer_norm", "f32[2, 4, 3]", "f32[4, 3]", torch=lambda x, w: F.layer_norm(x, w.shape, w)),
+    case("layer_norm", "f32[2, 3]", *W, eps=0.1, torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b, 0.1)),
+    case("layer_norm", "f32[3]", *W, torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b)),
+    case("layer_norm", "f32[0, 3]", *W, torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b)),
+    *(case("rms_norm", f"{d}[2, 4, 3]", f"{d}[3]", torch=lambda x, w: F.rms_norm(x, w.shape, w, 1e-6)) for d in FLOATS),
+    case("rms_norm", "f32[2, 4, 3]", "f32[4, 3]", eps=0.1, torch=lambda x, w: F.rms_norm(x, w.shape, w, 0.1)),
+    case("rms_norm", "f32[0, 3]", "f32[3]", torch=lambda x, w: F.rms_norm(x, w.shape, w, 1e-6)),
+    *(
+        case("group_norm", f"f32[{shape}]", *weights, groups=groups, torch=lambda x, *w, g=groups: F.group_norm(x, g, *w))
+        for shape in ("2, 6, 5", "2, 6, 4, 3", "2, 6, 2, 3, 2", "0, 6, 5")
+        for groups in (1, 2, 6)
+        for weights in ((), ("f32[6]",), ("f32[6]", "f32[6]"))
+    ),
+    case("group_norm", "f32[4, 6]", "f32[6]", "f32[6]", groups=2, torch=lambda x, w, b: F.group_norm(x, 2, w, b)),
+    *(case("group_norm", f"{d}[2, 4, 5]", groups=2, torch=lambda x: F.group_norm(x, 2), runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(case("instance_norm", f"f32[{shape}]", *weights, torch=lambda x, *w: F.instance_norm(x, None, None, *w))
+      for shape in ("2, 3, 5", "2, 3, 4, 5", "1, 3, 2, 3, 2") for weights in ((), ("f32[3]",), W)),
+    *(case("instance_norm", f"{d}[2, 4, 5]", torch=F.instance_norm, runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(
+        case("batch_norm", f"{d}[{shape}]", f"{d}[3]", f"{d}[3]", f"{d}[3]", positive(f"{d}[3]"),
+             torch=lambda x, w, b, m, v: F.batch_norm(x, m, v, w, b))
+        for shape, d in (("2, 3", "f32"), ("2, 3, 4", "f32"), ("2, 3, 4, 5", "f32"), ("0, 3, 4", "f32"), ("2, 3, 4", "f16"),
+                         ("2, 3, 4", "bf16"), ("2, 3, 4", "f64"))
+    ),
+    attention(*HEADS),
+    attention(*HEADS, scale=0.3),
+    attention(*HEADS, causal=True),
+    attention(*HEADS, mask="bool[5, 6]"),
+    attention(*HEADS, mask="bool[2, 1, 5, 6]", causal=True),
+    attention(*HEADS, mask="bool[2, 1, 1, 6]"),
+    attention(*HEADS, mask="f32[1, 6]"),
+    attention(*HEADS, mask="f32[5, 6]", causal=True),
+    attention("f32[3, 4]", "f32[3, 4]", "f32[3, 4]", mask=SOME_ROWS),
+    attention("f32[3, 4]", "f32[3, 4]", "f32[3, 4]", mask=MINUS_INF),
+    attention("f32[3, 4]", "f32[3, 4]", "f32[3, 4]", mask=SOME_ROWS, causal=True),
+    attention("f32[2, 1, 4]", "f32[2, 1, 4]", "f32[2, 1, 4]", causal=True),
+    attention("f32[0, 2, 3, 4]", "f32[0, 2, 3, 4]", "f32[0, 2, 3, 4]", causal=True),
+    *(attention(f"{d}[2, 3, 4]", f"{d}[2, 3, 4]", f"{d}[2, 3, 4]", mask="bool[3, 3]", causal=True) for d in ("f16", "bf16", "f64")),
+]  # fmt: skip

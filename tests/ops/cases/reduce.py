@@ -1,0 +1,93 @@
+"""Reductions, distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tests.ops.case import FLOATS, INTEGERS, Case, case, numbers
+
+
+def over_axes(op: str, function: Callable[..., Any], dtypes: tuple[str, ...], **attributes: Any) -> list[Case]:
+    """Each dtype, and the ways to name axes; `function` takes the axes and `keepdim`."""
+
+    def row(type: str, axis: Any, keepdims: bool) -> Case:
+        def reduced(x: torch.Tensor) -> Any:
+            axes = tuple(range(x.ndim)) if axis is None else axis
+            return function(x, axes, keepdims) if x.ndim else function(x[None], (0,), False)
+
+        return case(op, type, axis=axis, keepdims=keepdims, **attributes, torch=reduced)
+
+    return [
+        *(row(f"{d}[3, 4]", 1, False) for d in dtypes),
+        *(row("f32[2, 3, 4]", axis, keep) for axis in (None, 0, -1, [0, 2], [-1, 1]) for keep in (False, True)),
+        row("f32[]", None, False),
+        row("f32[0, 3]", 1, False),
+        row("f32[2, 1, 3]", 1, True),
+    ]
+
+
+def along(op: str, function: Callable[..., Any], dtypes: tuple[str, ...] = FLOATS) -> list[Case]:
+    """Each dtype and axis, for what keeps the shape."""
+    return [
+        *(case(op, f"{d}[3, 4]", axis=1, torch=lambda x: function(x, 1)) for d in dtypes),
+        *(case(op, "f32[2, 3, 4]", axis=a, torch=lambda x, a=a: function(x, a)) for a in (0, 1, -1)),
+        case(op, "f32[0, 3]", axis=1, torch=lambda x: function(x, 1)),
+        case(op, "f32[5, 1]", axis=-1, torch=lambda x: function(x, -1)),
+    ]
+
+
+def position(op: str, function: Callable[..., Any]) -> list[Case]:
+    ties = numbers([[1, 3, 3, 0, 0], [2, 2, 2, 2, 2]])
+    return [
+        *(case(op, f"{d}[3, 5]", axis=1, torch=lambda x: function(x, 1)) for d in (*FLOATS, *INTEGERS) if d != "u8"),
+        case(op, "f32[3, 5]", torch=function),
+        case(op, "f32[3, 5]", axis=-2, keepdims=True, torch=lambda x: function(x, 0, True)),
+        case(op, "f32[3, 5]", keepdims=True, torch=lambda x: function(x).reshape(1, 1)),
+        case(op, ties, axis=1, torch=lambda x: torch.tensor(getattr(np, op)(x.numpy(), 1))),
+    ]
+
+
+def product(x: torch.Tensor, axes: int | tuple[int, ...] | list[int], keepdim: bool) -> torch.Tensor:
+    """`torch.prod` over several axes."""
+    for axis in sorted((a % x.ndim for a in ([axes] if isinstance(axes, int) else axes)), reverse=True):
+        x = x.prod(axis, keepdim=keepdim)
+    return x
+
+
+BIG = numbers([[1000.0, 1000.0, -1000.0], [-np.inf, -np.inf, -np.inf], [-np.inf, 0.0, 1.0]])
+F32_FIRST = ("f32", "f16", "bf16", "f64")
+
+CASES = [
+    *over_axes("sum", lambda x, a, k: x.sum(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
+    *over_axes("prod", product, (*F32_FIRST, "i32", "i64")),
+    *over_axes("mean", lambda x, a, k: (x.float() if x.dtype == torch.bool else x).mean(a, keepdim=k), (*F32_FIRST, "bool")),
+    *over_axes("max", lambda x, a, k: x.amax(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
+    *over_axes("min", lambda x, a, k: x.amin(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
+    *over_axes("var", lambda x, a, k: x.var(a, correction=0, keepdim=k), F32_FIRST),
+    case("var", "f32[3, 4]", axis=1, correction=1, torch=lambda x: x.var(1)),
+    case("var", "f32[3, 4, 2]", axis=[0, 2], keepdims=True, correction=1, torch=lambda x: x.var((0, 2), keepdim=True)),
+    *over_axes("logsumexp", lambda x, a, k: x.logsumexp(a, keepdim=k), F32_FIRST),
+    case("logsumexp", BIG, axis=1, torch=lambda x: x.logsumexp(1)),
+    *position("argmax", torch.argmax),
+    *position("argmin", torch.argmin),
+    *along("cumsum", torch.cumsum, (*F32_FIRST, "i8", "i32", "i64", "u8")),
+    case("cumsum", "f32[3, 4]", axis=-1, reverse=True, torch=lambda x: x.flip(1).cumsum(1).flip(1)),
+    *along("softmax", torch.softmax),
+    *along("log_softmax", torch.log_softmax),
+    case("softmax", numbers([[1000.0, 1000.0, -1000.0], [-np.inf, 0.0, 1.0]]), torch=lambda x: x.softmax(1)),
+    case("log_softmax", numbers([[1000.0, 1000.0, -1000.0], [-np.inf, 0.0, 1.0]]), torch=lambda x: x.log_softmax(1)),
+    *along("l2_normalize", lambda x, a: F.normalize(x, dim=a)),
+    case("l2_normalize", numbers([[0.0, 0.0], [3.0, 4.0]]), torch=F.normalize),
+    case("l2_normalize", "f32[2, 3, 4]", axis=[1, 2], torch=lambda x: F.normalize(x.flatten(1)).reshape(2, 3, 4)),
+    *(case("cosine_similarity", f"{d}[3, 4]", f"{d}[4]", torch=lambda a, b: F.cosine_similarity(a, b, dim=-1))
+      for d in FLOATS),
+    case("cosine_similarity", "f32[2, 3, 4]", "f32[3, 4]", axis=1, torch=lambda a, b: F.cosine_similarity(a, b, dim=1)),
+    case("cosine_similarity", "f32[2, 3, 4]", "f32[2, 3, 1]", axis=1, torch=lambda a, b: F.cosine_similarity(a, b, dim=1)),
+    case("cosine_similarity", numbers([0.0, 0.0]), numbers([1.0, 0.0]), torch=lambda a, b: F.cosine_similarity(a, b, dim=0)),
+    case("cosine_similarity", "f32[0, 4]", "f32[0, 4]", torch=lambda a, b: F.cosine_similarity(a, b, dim=-1)),
+]  # fmt: skip

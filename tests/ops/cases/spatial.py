@@ -1,0 +1,100 @@
+"""Convolution, pooling, resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+
+from tests.ops.case import Case, case
+
+WINDOWS: list[dict[str, Any]] = [
+    {}, {"stride": 2}, {"pad": 1}, {"dilation": 2}, {"stride": 2, "pad": 1, "dilation": 2}, {"stride": 3, "pad": 2},
+]  # fmt: skip
+
+
+def torch_names(attributes: dict[str, Any]) -> dict[str, Any]:
+    """PyTorch's names for the attributes of a window."""
+    names = {"pad": "padding", "output_pad": "output_padding", "kernel": "kernel_size", "ceil": "ceil_mode"}
+    return {names.get(name, name): value for name, value in attributes.items()}
+
+
+def row(op: str, x: str, *weights: str, runs: bool = True, **attributes: Any) -> Case:
+    """A row for what PyTorch has under the same name."""
+    function: Callable[..., Any] = getattr(F, op)
+    return case(
+        op, x, *weights, torch=lambda *a: function(*a, **torch_names(attributes)), runs=runs, slack=3, **attributes
+    )
+
+
+def pooled(op: str, x: str, runs: bool = True, **attributes: Any) -> Case:
+    """Pooling, which PyTorch names by the number of axes."""
+    function = getattr(F, f"{op}{x.count(',') - 1}d")
+    return case(op, x, torch=lambda a: function(a, **torch_names(attributes)), runs=runs, **attributes)
+
+
+CASES = [
+    *(row("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", "f32[4]", **w) for w in WINDOWS),
+    *(row("conv2d", "f32[2, 3, 9, 8]", "f32[4, 3, 3, 2]", "f32[4]", **w) for w in WINDOWS),
+    *(row("conv3d", "f32[1, 2, 7, 6, 8]", "f32[3, 2, 3, 2, 3]", **w) for w in WINDOWS),
+    row("conv1d", "f32[2, 4, 9]", "f32[4, 1, 3]", groups=4, pad=1),
+    row("conv2d", "f32[2, 4, 5, 5]", "f32[6, 2, 3, 3]", "f32[6]", groups=2, stride=[2, 1], pad=[0, 2], dilation=[1, 2]),
+    row("conv2d", "f32[2, 4, 5, 5]", "f32[8, 1, 3, 3]", groups=4),
+    row("conv2d", "f32[2, 3, 1, 1]", "f32[4, 3, 1, 1]"),
+    row("conv2d", "f32[0, 3, 5, 5]", "f32[4, 3, 3, 3]", "f32[4]"),
+    *(row("conv2d", f"{d}[2, 3, 5, 5]", f"{d}[4, 3, 3, 3]", f"{d}[4]", runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(row("conv_transpose1d", "f32[2, 3, 5]", "f32[3, 4, 3]", "f32[4]", **w) for w in WINDOWS),
+    *(row("conv_transpose2d", "f32[2, 3, 5, 4]", "f32[3, 4, 3, 2]", "f32[4]", **w) for w in WINDOWS[:5]),
+    *(row("conv_transpose3d", "f32[1, 2, 4, 3, 4]", "f32[2, 3, 3, 2, 3]", **w) for w in WINDOWS[:5]),
+    row("conv_transpose1d", "f32[2, 3, 5]", "f32[3, 4, 3]", stride=2, pad=1, output_pad=1),
+    row("conv_transpose2d", "f32[2, 4, 4, 5]", "f32[4, 3, 3, 3]", "f32[6]", groups=2, stride=[2, 3], output_pad=[1, 2], pad=1),
+    row("conv_transpose2d", "f32[2, 4, 4, 5]", "f32[4, 1, 3, 3]", groups=4, dilation=2, stride=2),
+    row("conv_transpose2d", "f32[0, 3, 5, 5]", "f32[3, 4, 2, 2]", stride=2),
+    *(row("conv_transpose2d", f"{d}[2, 3, 5, 5]", f"{d}[3, 4, 3, 3]", runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(
+        pooled(op, x, kernel=2, ceil=ceil, **attributes)
+        for op in ("max_pool", "avg_pool")
+        for x in ("f32[2, 3, 9]", "f32[2, 3, 7, 9]", "f32[2, 3, 5, 7, 5]")
+        for attributes in ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
+        for ceil in (False, True)
+    ),
+    pooled("max_pool", "f32[2, 3, 9, 8]", kernel=[3, 2], stride=[2, 1], pad=[1, 0], dilation=[2, 3]),
+    pooled("max_pool", "f32[1, 1, 6, 6]", kernel=3, stride=3, pad=1, ceil=True),
+    pooled("max_pool", "f32[0, 3, 4, 4]", kernel=2),
+    *(pooled("max_pool", f"{d}[1, 2, 4, 4]", kernel=2) for d in ("f16", "bf16", "f64")),
+    *(
+        pooled("avg_pool", "f32[2, 3, 7, 8]", kernel=3, stride=2, pad=1, ceil=ceil, count_include_pad=count)
+        for ceil in (False, True)
+        for count in (False, True)
+    ),
+    pooled("avg_pool", "f32[2, 3, 6, 8]", kernel=[3, 2], stride=[2, 4], ceil=True),
+    pooled("avg_pool", "f32[0, 3, 4, 4]", kernel=2),
+    *(pooled("avg_pool", f"{d}[1, 2, 4, 4]", kernel=2, runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(
+        case("global_avg_pool", f"f32[2, 3{rest}]", keepdims=keep, torch=lambda x, k=keep: x.mean(tuple(range(2, x.ndim)), k))
+        for rest in (", 5", ", 5, 4", ", 2, 3, 4")
+        for keep in (False, True)
+    ),
+    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=2, torch=lambda x: F.adaptive_avg_pool2d(x, 2)),
+    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=[3, 1], torch=lambda x: F.adaptive_avg_pool2d(x, (3, 1))),
+    case("adaptive_avg_pool", "f32[2, 3, 6, 8]", size=1, torch=lambda x: F.adaptive_avg_pool2d(x, 1)),
+    case("adaptive_avg_pool", "f32[2, 3, 6]", size=3, torch=lambda x: F.adaptive_avg_pool1d(x, 3)),
+    *(
+        case("resize", x, mode=mode, **how, torch=lambda x, m=m, h=how: F.interpolate(x, h.get("size"), h.get("scale"), mode=m))
+        for mode, x, m in (
+            ("nearest", "f32[2, 3, 5]", "nearest"),
+            ("nearest", "f32[2, 3, 5, 4]", "nearest"),
+            ("nearest", "f32[1, 2, 3, 4, 5]", "nearest"),
+            ("linear", "f32[2, 3, 5]", "linear"),
+            ("linear", "f32[2, 3, 5, 4]", "bilinear"),
+            ("linear", "f32[1, 2, 3, 4, 5]", "trilinear"),
+        )
+        for how in ({"scale": 2}, {"scale": 0.5}, {"scale": 1.5}, {"size": 7}, {"size": 1}, {"size": 3})
+    ),
+    case("resize", "f32[1, 2, 4, 6]", scale=[3, 0.5], torch=lambda x: F.interpolate(x, scale_factor=(3, 0.5))),
+    case("resize", "f32[1, 2, 4, 6]", size=[2, 9], mode="linear", torch=lambda x: F.interpolate(x, (2, 9), mode="bilinear")),
+    *(case("resize", f"{d}[1, 2, 4]", scale=2, torch=lambda x: F.interpolate(x, scale_factor=2), runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(case("pixel_shuffle", f"{d}[2, 8, 3, 4]", factor=2, torch=lambda x: F.pixel_shuffle(x, 2)) for d in ("f32", "f16", "bf16", "f64")),
+    case("pixel_shuffle", "f32[0, 9, 3, 4]", factor=3, torch=lambda x: F.pixel_shuffle(x, 3)),
+]  # fmt: skip
