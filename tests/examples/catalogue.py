@@ -1,4 +1,4 @@
-"""Every example with its twin in PyTorch and the inputs that both are run on; all checks of examples walk this table."""
+"""Every example with its twin in PyTorch and the inputs that both are run on; all checks walk this table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

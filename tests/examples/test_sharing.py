@@ -1,4 +1,4 @@
-"""Every example is a file of the size of its stored weights, holds none of them twice, and is the same file each time."""
+"""Every example is a file of the size of its weights, holds none of them twice, and is the same file each time."""
 
 import hashlib
 import os

@@ -1,5 +1,7 @@
 """Autoencoders whose decoder is the encoder backwards."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +22,7 @@ class DeepAutoencoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sizes = [784, 256, 64, 16]
-        self.encoder = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.encoder = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.decoder = nn.ModuleList(nn.ParameterDict({"bias": torch.zeros(d)}) for d in (64, 256, 784))
 
     def forward(self, image: Tensor) -> Tensor:

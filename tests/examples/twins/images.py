@@ -1,5 +1,7 @@
 """LeNet, ResNet-18, the Siamese towers, the slimmable network, the detector."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -144,7 +146,7 @@ class Pyramid(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, 2, 1)
         widths = [16, 32, 64, 96, 128]
-        self.stages = nn.ModuleList(BasicBlock(a, b, 2) for a, b in zip(widths, widths[1:], strict=False))
+        self.stages = nn.ModuleList(BasicBlock(a, b, 2) for a, b in pairwise(widths))
         self.lateral = nn.ModuleList(nn.Conv2d(c, 64, 1) for c in (64, 96, 128))
         self.smooth = nn.ModuleList(nn.Conv2d(64, 64, 3, padding=1) for _ in range(3))
         self.level6 = nn.Conv2d(128, 64, 3, 2, 1)
@@ -167,7 +169,9 @@ class Head(nn.Module):
     def __init__(self, outputs: int, like: "Head | None" = None) -> None:
         super().__init__()
         self.outputs = outputs
-        self.convs = like.convs if like else nn.ModuleList(nn.Conv2d(64, 64, 3, padding=1, bias=False) for _ in range(4))
+        self.convs = (
+            like.convs if like else nn.ModuleList(nn.Conv2d(64, 64, 3, padding=1, bias=False) for _ in range(4))
+        )
         self.norms = nn.ModuleList(nn.BatchNorm2d(64) for _ in range(4))
         self.last = like.last if like else nn.Conv2d(64, 9 * outputs, 3, padding=1)
 

@@ -85,7 +85,7 @@ def _model(definition: Definition, context: Context) -> None:
 
 def _output_names(node: tree.Model, count: int) -> list[str]:
     """The names of a model's outputs as declared; `output`, `output_2` where they have none."""
-    declared = [o.name.text if o.name else None for o in node.outputs or [None] * count]  # type: ignore[union-attr]
+    declared = [o.name.text if o and o.name else None for o in node.outputs or [None] * count]
     return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
 
 

@@ -1,1 +1,0 @@
-"""The networks of `examples/` written a second time, in PyTorch, under the same parameter names."""

@@ -1,0 +1,303 @@
+"""The blocks of the standard library with their counterparts in PyTorch: what they are applied to, in which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tests.examples.twins import images, transformers
+
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """`layer` applied to inputs of these types computes what `twin` does; `rename` turns its weights' names into ours.
+
+    Inputs are drawn as their dtype asks: numbers, ids below `ids`, truth values with the first of each row true.
+    """
+
+    layer: str
+    twin: Callable[[], nn.Module]
+    types: tuple[str, ...]
+    runs: tuple[Shapes, ...]
+    rename: Callable[[str], str] = str
+    call: Callable[..., Any] = lambda module, *inputs: module(*inputs)
+    ids: int = 11
+
+    @property
+    def block(self) -> str:
+        return self.layer.partition("(")[0]
+
+
+def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
+    """Runs on one input each."""
+    return tuple((shape,) for shape in shapes)
+
+
+# -- counterparts that PyTorch doesn't have as one module --------------------------------------------------------------
+
+
+class Around(nn.Module):
+    """Around a layer, under the name that a configuration gives it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.inner(x)
+        return y
+
+
+class Waves(nn.Module):
+    """The table of "Attention Is All You Need", section 3.5, entry by entry."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, t, d = x.shape
+        table = torch.zeros(t, d, dtype=torch.float64)
+        for place in range(t):
+            for i in range(d):
+                angle = torch.tensor(place / 10000 ** ((i - i % 2) / d), dtype=torch.float64)
+                table[place, i] = torch.cos(angle) if i % 2 else torch.sin(angle)
+        return x + table.float()
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """With its projections apart, as ours are."""
+
+    def __init__(self, d: int, heads: int, causal: bool = False, **options: Any) -> None:
+        super().__init__(d, heads, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        t = x.shape[1]
+        future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
+        hidden = None if mask is None else ~mask
+        return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
+
+
+def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a `MultiheadAttention` with `in_proj` cut into `query`, `key` and `value`."""
+    result = {}
+    for name, value in weights.items():
+        stem, found, part = name.rpartition("in_proj_")
+        if found:
+            for projection, cut in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                result[f"{stem}{projection}.{part}"] = cut
+        else:
+            for ours, theirs in (("out", "out_proj"), ("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")):
+                name = name.replace(f"{theirs}.", f"{ours}.").replace(f"{theirs}_weight", f"{ours}.weight")
+            result[name] = value
+    return result
+
+
+def layer_names(name: str) -> str:
+    """`TransformerEncoderLayer`'s names as ours."""
+    return name.replace("self_attn", "attn").replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+
+
+def cell(name: str) -> str:
+    """`weight_ih_l0` is `cell.weight_ih`, and of the reverse direction `backward.cell.weight_ih`."""
+    return "cell." + name.replace("_l0", "")
+
+
+def directions(name: str) -> str:
+    backward = name.endswith("_reverse")
+    return f"{'backward' if backward else 'forward'}.{cell(name.removesuffix('_reverse'))}"
+
+
+def first(module: nn.Module, *inputs: Tensor) -> Any:
+    return module(*inputs)[0]
+
+
+def encoder(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: nn.TransformerEncoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def look_up_by_masks(module: nn.Module, x: Tensor, mask: Tensor) -> Any:
+    return module(x, src_key_padding_mask=~mask)
+
+
+def look_up_the_past(module: nn.Module, x: Tensor) -> Any:
+    t = x.shape[1]
+    return module(x, src_mask=torch.ones(t, t, dtype=torch.bool).triu(1))
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+ROWS = one((1, 3), (4, 3), (32, 3))
+SEQUENCE = one((1, 1, 6), (3, 5, 6), (2, 17, 6))
+IMAGE = one((1, 6, 9, 9), (2, 6, 8, 11), (3, 6, 16, 7))
+SIGNAL = one((1, 6, 7), (4, 6, 20))
+VOLUME = one((1, 2, 5, 6, 7), (2, 2, 8, 5, 5))
+TOKENS = one((1, 1, 12), (2, 7, 12), (3, 10, 12))
+MASKED = (((1, 1, 12), (1, 1)), ((2, 7, 12), (2, 7)), ((3, 10, 12), (3, 10)))
+
+CASES = (
+    Case("Dense(5)", lambda: nn.Linear(3, 5), ("f32[n, 3]",), ROWS),
+    Case("Dense(5, bias=false)", lambda: nn.Linear(3, 5, bias=False), ("f32[n, 3]",), ROWS),
+    Case("Dense(1)", lambda: nn.Linear(6, 1), ("f32[n, t, 6]",), SEQUENCE),
+    Case("Residual(Dense(3))", lambda: Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
+    Case("Residual(Residual(Dense(3)))", lambda: Around(Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
+    # convolutions
+    Case("Conv1d(4)", lambda: nn.Conv1d(6, 4, 3), ("f32[n, 6, t]",), SIGNAL),
+    Case(
+        "Conv1d(4, kernel=5, stride=2, pad=3, dilation=2, groups=2, bias=false)",
+        lambda: nn.Conv1d(6, 4, 5, 2, 3, 2, 2, bias=False),
+        ("f32[n, 6, t]",),
+        SIGNAL,
+    ),
+    Case("Conv2d(4, kernel=1)", lambda: nn.Conv2d(6, 4, 1), ("f32[n, 6, h, w]",), IMAGE),
+    Case("Conv2d(4, kernel=3, pad=1)", lambda: nn.Conv2d(6, 4, 3, padding=1), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "Conv2d(4, kernel=[3, 2], stride=[2, 1], pad=[0, 2], dilation=[1, 2], groups=2, bias=false)",
+        lambda: nn.Conv2d(6, 4, (3, 2), (2, 1), (0, 2), (1, 2), 2, bias=False),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case("Conv3d(3, kernel=[1, 3, 2])", lambda: nn.Conv3d(2, 3, (1, 3, 2)), ("f32[n, 2, d, h, w]",), VOLUME),
+    Case(
+        "Conv3d(4, stride=2, pad=1, groups=2)",
+        lambda: nn.Conv3d(2, 4, 3, 2, 1, groups=2),
+        ("f32[n, 2, d, h, w]",),
+        VOLUME,
+    ),
+    Case("DepthwiseConv2d(pad=1)", lambda: nn.Conv2d(6, 6, 3, padding=1, groups=6), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "DepthwiseConv2d(kernel=[2, 3], stride=2, multiplier=2, bias=false)",
+        lambda: nn.Conv2d(6, 12, (2, 3), 2, groups=6, bias=False),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case("ConvTranspose1d(4)", lambda: nn.ConvTranspose1d(6, 4, 3), ("f32[n, 6, t]",), SIGNAL),
+    Case(
+        "ConvTranspose1d(4, kernel=4, stride=3, pad=1, output_pad=2, groups=2)",
+        lambda: nn.ConvTranspose1d(6, 4, 4, 3, 1, 2, 2),
+        ("f32[n, 6, t]",),
+        SIGNAL,
+    ),
+    Case(
+        "ConvTranspose2d(4, kernel=4, stride=2, pad=1)",
+        lambda: nn.ConvTranspose2d(6, 4, 4, 2, 1),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case(
+        "ConvTranspose2d(4, kernel=[3, 2], stride=[2, 3], output_pad=[1, 0], dilation=[1, 2], groups=2, bias=false)",
+        lambda: nn.ConvTranspose2d(6, 4, (3, 2), (2, 3), 0, (1, 0), 2, False, (1, 2)),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case("ResNetBlock(6)", lambda: images.BasicBlock(6, 6), ("f32[n, 6, h, w]",), IMAGE),
+    Case("ResNetBlock(4)", lambda: images.BasicBlock(6, 4), ("f32[n, 6, h, w]",), IMAGE),
+    Case("ResNetBlock(6, stride=2)", lambda: images.BasicBlock(6, 6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    # embeddings
+    Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
+    Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
+    Case("PositionalEncoding()", Waves, ("f32[n, t, 6]",), SEQUENCE),
+    # normalisations
+    Case("LayerNorm()", lambda: nn.LayerNorm(6), ("f32[n, t, 6]",), SEQUENCE),
+    Case("LayerNorm(eps=0.1, bias=false)", lambda: nn.LayerNorm(6, 0.1, bias=False), ("f32[n, t, 6]",), SEQUENCE),
+    Case("RMSNorm(eps=0.01)", lambda: nn.RMSNorm(6, 0.01), ("f32[n, t, 6]",), SEQUENCE),
+    Case("BatchNorm()", lambda: nn.BatchNorm1d(3), ("f32[n, 3]",), ROWS),
+    Case("BatchNorm(eps=0.1)", lambda: nn.BatchNorm1d(6, 0.1), ("f32[n, 6, t]",), SIGNAL),
+    Case("BatchNorm()", lambda: nn.BatchNorm2d(6), ("f32[n, 6, h, w]",), IMAGE),
+    Case("BatchNorm()", lambda: nn.BatchNorm3d(2), ("f32[n, 2, d, h, w]",), VOLUME),
+    Case("GroupNorm(3)", lambda: nn.GroupNorm(3, 6), ("f32[n, 6, h, w]",), IMAGE),
+    Case("GroupNorm(1, eps=0.1)", lambda: nn.GroupNorm(1, 6, 0.1), ("f32[n, 6, t]",), SIGNAL),
+    Case("GroupNorm(6)", lambda: nn.GroupNorm(6, 6), ("f32[n, 6, t]",), SIGNAL),
+    Case("InstanceNorm()", lambda: nn.InstanceNorm1d(6, affine=True), ("f32[n, 6, t]",), SIGNAL),
+    Case("InstanceNorm(eps=0.1)", lambda: nn.InstanceNorm2d(6, 0.1, affine=True), ("f32[n, 6, h, w]",), IMAGE),
+    Case("InstanceNorm()", lambda: nn.InstanceNorm3d(2, affine=True), ("f32[n, 2, d, h, w]",), VOLUME),
+    # recurrent
+    Case("RNNCell(4)", lambda: nn.RNNCell(3, 4), ("f32[n, 3]", "f32[n, 4]"), (((1, 3), (1, 4)), ((5, 3), (5, 4)))),
+    Case("GRUCell(4)", lambda: nn.GRUCell(3, 4), ("f32[n, 3]", "f32[n, 4]"), (((1, 3), (1, 4)), ((5, 3), (5, 4)))),
+    Case(
+        "LSTMCell(4)",
+        lambda: nn.LSTMCell(3, 4),
+        ("f32[n, 3]", "f32[n, 4]", "f32[n, 4]"),
+        (((1, 3), (1, 4), (1, 4)), ((5, 3), (5, 4), (5, 4))),
+        call=lambda module, x, h, c: module(x, (h, c)),
+    ),
+    *(
+        Case(
+            f"{kind.__name__}(4{', reverse=true' if reverse else ''})",
+            lambda kind=kind: kind(6, 4, batch_first=True),  # type: ignore[misc]
+            ("f32[n, t, 6]",),
+            SEQUENCE,
+            rename=cell,
+            call=(lambda module, x: module(x.flip(1))[0].flip(1)) if reverse else first,
+        )
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for reverse in (False, True)
+    ),
+    Case(
+        "Bidirectional(GRU(4), GRU(4, reverse=true))",
+        lambda: nn.GRU(6, 4, batch_first=True, bidirectional=True),
+        ("f32[n, t, 6]",),
+        SEQUENCE,
+        rename=directions,
+        call=first,
+    ),
+    Case(
+        "Bidirectional(LSTM(4), LSTM(4, reverse=true))",
+        lambda: nn.LSTM(6, 4, batch_first=True, bidirectional=True),
+        ("f32[n, t, 6]",),
+        SEQUENCE,
+        rename=directions,
+        call=first,
+    ),
+    # attention
+    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=1, bias=false)", lambda: SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=4, causal=true)", lambda: SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
+    Case(
+        "Attention(heads=3, causal=true)", lambda: SelfAttention(12, 3, True), ("f32[n, t, 12]", "bool[n, t]"), MASKED
+    ),
+    Case(
+        "CrossAttention(heads=3)",
+        lambda: nn.MultiheadAttention(12, 3, kdim=5, vdim=5, batch_first=True),
+        ("f32[n, t, 12]", "f32[n, s, 5]"),
+        (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5))),
+        call=lambda module, x, memory: module(x, memory, memory)[0],
+    ),
+    Case(
+        "CrossAttention(heads=2)",
+        lambda: nn.MultiheadAttention(12, 2, batch_first=True),
+        ("f32[n, t, 12]", "f32[n, s, 12]", "bool[n, s]"),
+        (((1, 1, 12), (1, 1, 12), (1, 1)), ((2, 4, 12), (2, 9, 12), (2, 9))),
+        call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
+    ),
+    Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
+    Case("EncoderLayer(heads=3, width=20)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
+    Case(
+        "EncoderLayer(heads=3, width=20, activation=relu, norm_first=true, eps=0.1)",
+        encoder(norm_first=True, layer_norm_eps=0.1),
+        ("f32[n, t, 12]",),
+        TOKENS,
+        layer_names,
+    ),
+    Case(
+        "EncoderLayer(heads=3, width=20)",
+        encoder(activation=F.gelu),
+        ("f32[n, t, 12]", "bool[n, t]"),
+        MASKED,
+        layer_names,
+        look_up_by_masks,
+    ),
+    Case(
+        "EncoderLayer(heads=3, width=20, norm_first=true, causal=true)",
+        encoder(activation=F.gelu, norm_first=True),
+        ("f32[n, t, 12]",),
+        TOKENS,
+        layer_names,
+        look_up_the_past,
+    ),
+)

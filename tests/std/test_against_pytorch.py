@@ -1,0 +1,89 @@
+"""Every block of the standard library computes what its counterpart in PyTorch computes with the same weights."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.compiling import compiled, module_weights, shake
+from tests.std.cases import CASES, Case, Shapes, separated
+from wsdl.diagnostics import Problems
+from wsdl.passes.resolve import standard_block, standard_blocks
+from wsdl.runtime.session import Session
+from wsdl.span import Source
+from wsdl.syntax.parser import parse
+
+RUNS = [
+    pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")
+    for case in CASES
+    for run in case.runs
+]
+
+
+@cache
+def pair(case: Case) -> tuple[nn.Module, Session]:
+    """The counterpart, and the block with its weights."""
+    torch.manual_seed(0)
+    twin = case.twin().eval()
+    shake(twin)
+    weights = {case.rename(n): torch.from_numpy(a) for n, a in module_weights(twin).items()}
+    inputs = [f"input{i}: {type_}" for i, type_ in enumerate(case.types)]
+    text = f"""
+model m({", ".join(inputs)}) {{
+    layer f = {case.layer}
+    return f({", ".join(f"input{i}" for i in range(len(inputs)))})
+}}
+"""
+    values = {f"f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
+    return twin, compiled(Source("m.wsd", text), "m", values).session()
+
+
+def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(1)
+    arrays: list[np.ndarray[Any, Any]] = []
+    for type_, shape in zip(case.types, shapes, strict=True):
+        if type_.startswith("i64"):
+            arrays.append(rng.integers(0, case.ids, shape))
+        elif type_.startswith("bool"):
+            arrays.append(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)))
+        else:
+            arrays.append(rng.standard_normal(shape).astype(np.float32))
+    return arrays
+
+
+@pytest.mark.parametrize(("case", "shapes"), RUNS)
+def test_equal_to_pytorch(case: Case, shapes: Shapes) -> None:
+    twin, session = pair(case)
+    arrays = draw(case, shapes)
+    with torch.no_grad():
+        expected = case.call(twin, *map(torch.from_numpy, arrays))
+    got = session.run({f"input{i}": a for i, a in enumerate(arrays)})
+    for ours, theirs in zip(got.values(), expected if isinstance(expected, tuple) else [expected], strict=True):
+        assert ours.shape == tuple(theirs.shape)
+        assert np.abs(ours - theirs.numpy()).max() <= 1e-5 * max(1.0, np.abs(theirs.numpy()).max())
+
+
+def test_every_block_is_here() -> None:
+    assert set(standard_blocks()) <= {case.block for case in CASES} | set(
+        re.findall(r"\w+", str([c.layer for c in CASES]))
+    )
+
+
+@pytest.mark.parametrize("name", standard_blocks())
+def test_every_block_says_how_it_is_used(name: str) -> None:
+    """An indented example that reads as statements and uses the block."""
+    definition = standard_block(name)
+    assert definition is not None
+    doc = definition.node.doc
+    example = "\n".join(line for line in doc.splitlines() if line.startswith("    "))
+    assert f"{name}(" in example, doc
+    problems = Problems()
+    body = example if re.search(r"^ +(\w+, )*\w+ =", example, re.MULTILINE) else f"    y = {example.strip()}"
+    parse(Source(name, f"model m(x: f32[n]) {{\n{body}\n    return y\n}}\n"), problems)
+    assert not problems.found, problems.found
