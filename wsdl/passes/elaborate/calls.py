@@ -232,8 +232,8 @@ def _as(kind: str, item: Item) -> Attribute:
         return item
     if kind == "DType" and item in DTYPES:
         return str(item)
-    if kind.startswith("list[") and isinstance(item, list | tuple):
-        return [_as(kind[5:-1], i) for i in item]
+    if kind.startswith("list["):  # a number alone is a list of one: `x.reshape(12)`
+        return [_as(kind[5:-1], i) for i in (item if isinstance(item, list | tuple) else [item])]
     raise Misfit
 
 
