@@ -1,1 +1,31 @@
-"""WSDL: neural networks in which weight sharing is a first-class thing, compiled to ONNX."""
+"""WSDL: neural networks in which weight sharing is a first-class thing, compiled to ONNX.
+
+What can be done with it from Python is in `wsdl.api`; it is imported at first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wsdl._version import __version__
+
+if TYPE_CHECKING:
+    from wsdl.api import Model, Program, check, compile, format, load
+    from wsdl.diagnostics import CompileError, Diagnostic
+
+__all__ = ["CompileError", "Diagnostic", "Model", "Program", "__version__", "check", "compile", "format", "load"]
+
+_HOMES = {"CompileError": "wsdl.diagnostics", "Diagnostic": "wsdl.diagnostics"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'wsdl' has no attribute {name!r}")
+    from importlib import import_module
+
+    globals()[name] = found = getattr(import_module(_HOMES.get(name, "wsdl.api")), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,92 @@
+"""The command `wsdl`: one file per verb, each loaded when it is asked for.
+
+What goes wrong anywhere below arrives here as an exception and leaves as a finding and an exit code: 0 clean,
+1 findings in a program, 2 a file or a flag (all codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from wsdl._version import __version__
+from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.suggest import nearest
+
+VERBS = ("new", "check", "fmt", "compile", "run", "inspect", "graph", "explain")
+
+
+class Verbs(click.Group):
+    """The group of all verbs. Only the one that is asked for is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(import_module(f"wsdl.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            close = nearest(args[0], VERBS)
+            help = f"did you mean `wsdl {close}`?" if close else f"the verbs are {', '.join(VERBS)}"
+            raise CompileError([Diagnostic("E0704", f"there is no verb `{args[0]}`", help=help)])
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}, epilog=
+    "Exit codes: 0 clean, 1 findings, 2 a wrong file or flag, 3 a bug of wsdl, 130 interrupted."
+)  # fmt: skip
+@click.version_option(__version__, message="wsdl %(version)s")
+@click.pass_context
+def wsdl(ctx: click.Context) -> int:
+    """Neural networks in which weight sharing is a first-class thing, compiled to ONNX."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return USAGE
+    return CLEAN
+
+
+def main() -> NoReturn:
+    """The entry point of the command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; gives its exit code."""
+    try:
+        code: int = wsdl.main(list(arguments), prog_name="wsdl", standalone_mode=False) or CLEAN
+        sys.stdout.flush()
+        return code
+    except (KeyboardInterrupt, click.Abort):
+        with suppress(OSError):
+            print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough
+        _close_stdout()
+        return CLEAN
+    except Exception as error:
+        try:
+            diagnostics, code = failure(error)
+            show(diagnostics, arguments)
+        except BrokenPipeError:
+            _close_stdout()
+        return code
+
+
+def _close_stdout() -> None:
+    """Python flushes stdout once more at its end; let that go nowhere."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

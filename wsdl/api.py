@@ -1,0 +1,298 @@
+"""WSDL from Python: `compile` a file, run its models, look at and set what is stored.
+
+    program = wsdl.compile("lm.wsd")                    # checked; `CompileError` carries the findings
+    program.models["lm"].save("build/lm.onnx")
+    lm = program.session("lm", weights="run/best.safetensors")
+    logits = lm(ids=ids)["logits"]                      # NumPy in, NumPy out
+
+    models = wsdl.load("build/")                        # every model of a compiled folder
+
+The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported by
+what needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from wsdl import compiler
+from wsdl.compiler import Options
+from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.graph import Program as Checked
+from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.types import TensorType
+from wsdl.passes.roll_loops import Loops
+from wsdl.span import Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from wsdl.runtime.session import Session
+
+    Array = NDArray[Any]
+    Weights = str | os.PathLike[str] | Mapping[str, Array]
+
+STDIN = "-"
+
+# -- sources -----------------------------------------------------------------------------------------------------------
+
+
+def read_source(path: str | os.PathLike[str]) -> Source:
+    """The text in a file, `-` being stdin. Raises `CompileError` where there is none, or none that can be read."""
+    name = os.fspath(path)
+    if name == STDIN:
+        return _stdin()
+    source = compiler.read(name)
+    if source is None:
+        folder = os.path.dirname(name)
+        others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+        close = nearest(os.path.basename(name), others)
+        help = f"did you mean `{os.path.join(folder, close)}`?" if close else None
+        raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
+    return source
+
+
+def _stdin() -> Source:
+    data = sys.stdin.buffer.read()
+    try:
+        return Source("<stdin>", data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        message = f"the text on stdin is not UTF-8 (byte {error.start})"
+        raise CompileError([Diagnostic("E0702", message, file="<stdin>")]) from None
+
+
+def _source(path_or_source: str | os.PathLike[str] | Source) -> Source:
+    """A text is told from a path by its line breaks or its braces."""
+    if isinstance(path_or_source, Source):
+        return path_or_source
+    if isinstance(path_or_source, str) and ("\n" in path_or_source or "{" in path_or_source):
+        return Source("<text>", path_or_source)
+    return read_source(path_or_source)
+
+
+# -- checking and formatting -------------------------------------------------------------------------------------------
+
+
+def check(
+    path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
+) -> list[Diagnostic]:
+    """All findings of a file, or of the text of one, in the order of their places. Doesn't raise."""
+    return list(examine(path_or_source, dims=dims)[0])
+
+
+def examine(
+    path_or_source: str | os.PathLike[str] | Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> tuple[Problems, Checked | None]:
+    """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
+    problems = Problems()
+    try:
+        return problems, compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
+    except CompileError as error:
+        for diagnostic in error.diagnostics:
+            problems.add(diagnostic)
+        return problems, None
+
+
+def format(source: str | Source) -> str:
+    """The text of a program in its one layout. Raises `CompileError` where it doesn't parse."""
+    from wsdl.syntax.formatter import format_source
+
+    problems = Problems()
+    text = format_source(source if isinstance(source, Source) else Source("<text>", source), problems)
+    if text is None:
+        raise CompileError(problems)
+    return text
+
+
+# -- compiling ---------------------------------------------------------------------------------------------------------
+
+
+def compile(
+    path_or_source: str | os.PathLike[str] | Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    loops: Loops = "auto",
+    opset: int = 21,
+    seed: int = 0,
+    weights: Weights | None = None,
+    import_root: str | None = None,
+) -> Program:
+    """The compiled program of a file, or of the text of one.
+
+    `dims` gives run-time dimensions a value; `loops` says whether repeated layers become one body (`"loop"`) or nodes
+    for each step (`"unroll"`); `seed` is that of the initial values. `load` statements and then `weights` replace them:
+    a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array.
+
+    Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
+    """
+    source = _source(path_or_source)
+    options = Options(dims or {}, loops, opset, seed, import_root)
+    problems = Problems()
+    checked = compiler.check(source, problems, options)
+    if problems.errors:
+        raise CompileError(problems)
+    return Program(source, options, checked, list(problems), weights)
+
+
+class Program:
+    """A checked program with the numbers of what it stores."""
+
+    def __init__(
+        self, source: Source, options: Options, checked: Checked, diagnostics: list[Diagnostic], weights: Weights | None
+    ) -> None:
+        from wsdl.onnx.initial_values import initial_values
+
+        self.source = source
+        self.options = options
+        self.diagnostics = diagnostics
+        self.inventory: Inventory = inventory(checked)
+        self.stored: dict[str, Array] = initial_values(checked, options.seed)
+        self.stored.update(_arrays(checked, weights))
+        self._names = list(self.stored)
+        self._checked = checked
+        self._lowered = False
+
+    def __repr__(self) -> str:
+        return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The models by name, in the order of the file."""
+        return {name: Model(name, self) for name in self._checked.models}
+
+    def session(self, name: str | None = None, *, weights: Weights | None = None, device: str = "cpu") -> Session:
+        """A model ready to run: `session(ids=ids)["logits"]`. `name` may be left out where there is one model only;
+        `weights` replaces what is stored for this session."""
+        return self._model(name).session(weights=weights, device=device)
+
+    def _model(self, name: str | None) -> Model:
+        if name is None and len(self.models) == 1:
+            return next(iter(self.models.values()))
+        if name is None or name not in self.models:
+            raise CompileError([_no_model(name, list(self.models), self.source.path)])
+        return self.models[name]
+
+    # -- for the models ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def protos(self) -> Mapping[str, ModelProto]:
+        """The ONNX model of each model, without the numbers of its stored tensors."""
+        compiler.lower(self._checked, self.options)
+        return compiler.emit(self._checked, self.stored, self.source, self.options)
+
+    def values(self, weights: Weights | None = None) -> dict[str, Array]:
+        """The number of every initializer: what is stored, and what is computed from it when compiling."""
+        from wsdl.onnx.initial_values import with_derived
+
+        assert self.protos  # lowering decides what is derived
+        return with_derived(self._checked, {**self.stored, **_arrays(self._checked, weights)})
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a program: one entry point, one ONNX file."""
+
+    name: str
+    program: Program = field(repr=False)
+
+    def session(self, *, weights: Weights | None = None, device: str = "cpu") -> Session:
+        """The model ready to run; `weights` replaces what the program stores."""
+        from wsdl.onnx.folder import INLINE, filled, stored_bytes
+        from wsdl.runtime.session import Session
+
+        values = self.program.values(weights)
+        if stored_bytes(self._proto, values) <= INLINE:
+            return Session(filled(self._proto, values).SerializeToString(), device=device)
+        with TemporaryDirectory(prefix="wsdl-", ignore_cleanup_errors=True) as folder:  # mapped, so it may go at once
+            path = os.path.join(folder, f"{self.name}.onnx")
+            self._write(path, values)
+            return Session(path, device=device)
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
+        written. Files that were there are replaced, all at once."""
+        return self._write(path, self.program.values())
+
+    def _write(self, path: str | os.PathLike[str], values: Mapping[str, Array]) -> list[Path]:
+        from wsdl.onnx.atomic import write_files
+        from wsdl.onnx.folder import writers
+
+        target = Path(path)
+        files = writers({target: self._proto}, values, target.with_name(f"{target.name}.data"))
+        write_files(files)
+        return list(files)
+
+    @property
+    def _proto(self) -> ModelProto:
+        return self.program.protos[self.name]
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """The types of its inputs by name."""
+        return dict(self.program.inventory.models[self.name].inputs)
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """The types of its outputs by name."""
+        return dict(self.program.inventory.models[self.name].outputs)
+
+
+def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
+    listed = ", ".join(f"`{n}`" for n in names)
+    if name is None:
+        return Diagnostic("E0705", f"which of the {len(names)} models?", file=file, help=f"they are {listed}")
+    close = nearest(name, names)
+    help = f"did you mean `{close}`?" if close else f"the models are {listed}"
+    return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+def _arrays(checked: Checked, weights: Weights | None) -> dict[str, Array]:
+    """The stored tensors that `weights` gives, by their names."""
+    if weights is None:
+        return {}
+    import numpy as np
+
+    values: dict[str, Array] = {}
+    assert isinstance(weights, Mapping)
+    homes = {path: (stored, view) for stored in checked.stored.values() for slot, view in stored.slots
+             for path in (slot.path, slot.file_path)}  # fmt: skip
+    for name, array in weights.items():
+        if name in checked.stored:
+            values[name] = np.asarray(array)
+        else:
+            stored, view = homes[name]
+            back = view.inverse()
+            assert back is not None
+            values[stored.name] = np.ascontiguousarray(back.of(np.asarray(array)))
+    return values
+
+
+# -- compiled folders --------------------------------------------------------------------------------------------------
+
+
+def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
+    """Every model of a compiled folder by name.
+
+    Models that point into one data file share its memory: the file is mapped, and the runtime is kept from making a
+    packed copy of the weights for each of them (matrix products on few rows are then slower, on others not).
+    """
+    from wsdl.onnx.folder import models_in
+    from wsdl.runtime.session import Session
+
+    found = models_in(folder)
+    return {name: Session(path, device=device, prepack=not shared) for name, (path, shared) in found.items()}

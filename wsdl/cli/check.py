@@ -1,0 +1,67 @@
+"""`wsdl check`: all that is wrong with programs, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import exit_code
+from wsdl.cli.terminal import print_json, print_text, write_findings
+from wsdl.cli.verb import dims, import_root, verb
+from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.render import Format, as_json
+from wsdl.ir.graph import Binding
+from wsdl.ir.inventory import dim_as_json
+
+
+@verb
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--output-format", "form", type=click.Choice(get_args(Format)), default="full", show_default=True)
+@click.option("--shapes", is_flag=True, help="Also every name that is bound to a tensor, with its type.")
+@dims
+@import_root
+def check(
+    files: tuple[str, ...], form: Format, shapes: bool, dims: Mapping[str, int], import_root: str | None, as_json: bool
+) -> int:
+    """All errors and warnings of the files; `-` is stdin."""
+    found: list[Diagnostic] = []
+    bindings: list[Binding] = []
+    for file in files:
+        problems, program = api.examine(file, dims=dims, import_root=import_root)
+        found += (d for d in problems if d not in found)  # what several files import is reported once
+        bindings += program.bindings if program else ()
+    if as_json or form == "json":
+        _print_json(found, bindings if shapes else None)
+        return exit_code(found)
+    if shapes:
+        print_text(_shapes(bindings))
+    write_findings(found, sys.stdout, form)
+    return exit_code(found)
+
+
+def _print_json(found: list[Diagnostic], bindings: list[Binding] | None) -> None:
+    shapes: dict[str, Any] = {} if bindings is None else {"shapes": [_binding(b) for b in bindings]}
+    print_json(as_json(found) | shapes)
+
+
+def _binding(binding: Binding) -> dict[str, Any]:
+    span = binding.span
+    place = {"file": span.source.path, "line": span.line, "column": span.column}
+    return {"layer": binding.path, "name": binding.name, "dtype": binding.type.dtype,
+            "shape": [dim_as_json(dim) for dim in binding.type.shape], **place}  # fmt: skip
+
+
+def _shapes(bindings: list[Binding]) -> str:
+    """The names of each layer's body, in the order in which they are bound."""
+    layers: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        layers.setdefault(binding.path, []).append(binding)
+    text = ""
+    for path, bound in layers.items():
+        width = max(len(b.name) for b in bound)
+        text += f"{path}\n" + "".join(f"    {b.name:<{width}}  {b.type}\n" for b in bound)
+    return f"{text}\n" if text else ""

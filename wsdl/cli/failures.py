@@ -1,0 +1,96 @@
+"""From an exception to findings, an exit code and what is shown of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import click
+
+from wsdl._version import __version__
+from wsdl.cli.terminal import print_json, write_findings
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.render import as_json
+from wsdl.diagnostics.suggest import nearest
+
+CLEAN, FINDINGS, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """The exit code for findings: those about files, flags and data have codes E07xx. Warnings alone are clean."""
+    errors = [d.code for d in diagnostics if d.severity == "error"]
+    if any(code.startswith("E07") for code in errors):
+        return USAGE
+    return FINDINGS if errors else CLEAN
+
+
+def failure(error: Exception) -> tuple[list[Diagnostic], int]:
+    """What to say about an exception that ended a command, and the exit code."""
+    if isinstance(error, CompileError):
+        return error.diagnostics, exit_code(error.diagnostics)
+    if isinstance(error, click.ClickException):
+        return [_usage(error)], USAGE
+    if isinstance(error, OSError):
+        reason = (error.strerror or str(error)).lower()
+        file = os.fsdecode(error.filename) if error.filename is not None else None
+        return [Diagnostic("E0701", f"the system can't do this: {reason}", file=file)], USAGE
+    if os.environ.get("WSDL_DEBUG"):
+        traceback.print_exception(error)
+    return [_internal(error)], INTERNAL
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Says what went wrong with writing a file or into a folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CompileError([Diagnostic("E0703", f"this can't be written: {reason}", file=os.fspath(path))]) from error
+
+
+def show(diagnostics: list[Diagnostic], arguments: Sequence[str]) -> None:
+    """Findings that ended a command: to stderr for people, as JSON to stdout where JSON was asked for.
+
+    The command line itself may be what is wrong, so it is looked at as it was typed.
+    """
+    if wants_json(arguments):
+        print_json(as_json(diagnostics))
+    else:
+        write_findings(diagnostics, sys.stderr)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    formats = [*pairwise(arguments), *(tuple(a.split("=", 1)) for a in arguments)]
+    return "--json" in arguments or ("--output-format", "json") in formats
+
+
+def _usage(error: click.ClickException) -> Diagnostic:
+    """A usage error of click in the form and the words of all others."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    help = f"`{context.command_path} --help` lists what there is" if context else None
+    if isinstance(error, click.NoSuchOption):
+        options = [o for p in (context.command.params if context else ()) for o in p.opts if o.startswith("--")]
+        close = nearest(error.option_name, [*options, "--help"])
+        help = f"did you mean `{close}`?" if close else help
+    message = error.format_message().rstrip(".").replace("'", "`")
+    return Diagnostic("E0704", message[:1].lower() + message[1:], help=help)
+
+
+def _internal(error: Exception) -> Diagnostic:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(os.path.dirname(frame.filename))}/{os.path.basename(frame.filename)}:{frame.lineno}"
+    return Diagnostic(
+        "E0799",
+        "wsdl failed at something that is not your mistake",
+        help="please report it, with the command, the program and these lines; WSDL_DEBUG=1 shows where it happened",
+        details=(
+            f"{type(error).__name__}: {error} ({where})",
+            f"wsdl {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        ),
+    )

@@ -1,0 +1,97 @@
+"""`wsdl fmt`: the one layout of programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import BinaryIO
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import CLEAN, FINDINGS, exit_code, writing
+from wsdl.cli.terminal import note, print_bytes, print_json, print_text, write_findings
+from wsdl.cli.verb import verb
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.onnx.atomic import write_file
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A text before and after."""
+
+    file: str
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+    def write(self, file: BinaryIO) -> None:
+        file.write(self.after.encode())
+
+    def diff(self) -> str:
+        """As `diff -u` writes it; empty where nothing changes."""
+        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        lines = unified_diff(before, after, self.file, f"{self.file} (formatted)")
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+@verb
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where something would change.")
+@click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
+def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> int:
+    """Lay programs out in the one way; `-` reads stdin and writes stdout."""
+    done: list[Formatted] = []
+    found: list[Diagnostic] = []
+    for file in files:
+        try:
+            formatted = _format(file)
+        except CompileError as error:
+            found += error.diagnostics
+            continue
+        done.append(formatted)
+        if not (check or diff or (as_json and file == STDIN)):
+            _keep(formatted)
+    if as_json:
+        texts = [
+            {"file": f.file, "changed": f.changed, **({"text": f.after} if f.file == "<stdin>" else {})} for f in done
+        ]
+        print_json({"files": texts, **findings_as_json(found)})
+    else:
+        _tell(done, check, diff)
+        write_findings(found, sys.stderr)
+    would_change = check and any(formatted.changed for formatted in done)
+    return exit_code(found) or (FINDINGS if would_change else CLEAN)
+
+
+def _format(file: str) -> Formatted:
+    source = api.read_source(file)
+    return Formatted(source.path, source.text, api.format(source))
+
+
+def _keep(formatted: Formatted) -> None:
+    """Write the new text where it belongs, unless it is there already."""
+    if formatted.file == "<stdin>":
+        print_bytes(formatted.after.encode())
+    elif formatted.changed:
+        with writing(formatted.file):
+            write_file(os.path.realpath(formatted.file), formatted.write)
+
+
+def _tell(done: list[Formatted], check: bool, diff: bool) -> None:
+    changed = [formatted for formatted in done if formatted.changed]
+    if diff:
+        print_text("".join(formatted.diff() for formatted in changed))
+    for formatted in changed:
+        if check:
+            note(f"would reformat {formatted.file}")
+        elif not diff and formatted.file != "<stdin>":
+            note(f"reformatted {formatted.file}")

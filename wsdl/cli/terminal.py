@@ -1,0 +1,116 @@
+"""What is written, and what the reader's side can show: colours, box drawing, how many columns.
+
+Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honoured; a stream that can't hold
+box drawing gets ASCII; what goes into a pipe is as wide as it needs to be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.render import FORMAT_VERSION, Format, render
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ASCII = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "≤": "<="})
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What a stream can show; `width` is 0 where there is no limit."""
+
+    stream: TextIO
+    color: bool
+    unicode: bool
+    width: int
+
+    @staticmethod
+    def of(stream: TextIO) -> Terminal:
+        is_tty = stream.isatty()
+        width = shutil.get_terminal_size().columns if is_tty else 0
+        return Terminal(stream, _has_color(is_tty), _has_unicode(stream), width)
+
+    def write(self, text: str) -> None:
+        self.stream.write(text if self.unicode else to_ascii(text))
+
+    def console(self) -> Console:
+        """Rich's view of the stream, for tables and the like."""
+        from rich.console import Console
+
+        return Console(
+            file=self.stream,
+            force_terminal=self.color,
+            no_color=not self.color,
+            width=self.width or 10_000,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+            safe_box=True,
+        )
+
+
+def _has_color(is_tty: bool) -> bool:
+    """`NO_COLOR` beats `FORCE_COLOR`, as it is the one that a reader may depend on."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (is_tty and os.environ.get("TERM") != "dumb")
+
+
+def _has_unicode(stream: TextIO) -> bool:
+    try:
+        "╭─│…×".encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def to_ascii(text: str) -> str:
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def write_findings(diagnostics: Iterable[Diagnostic], stream: TextIO, format: Format = "full") -> None:
+    """Findings in one of their formats, as the stream can show them."""
+    terminal = Terminal.of(stream)
+    text = render(diagnostics, format, color=terminal.color, width=terminal.width, unicode=terminal.unicode)
+    with suppress(UnicodeEncodeError):
+        stream.write(text)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    ascii_only = not Terminal.of(sys.stdout).unicode
+    print(json.dumps({"format_version": FORMAT_VERSION, **value}, ensure_ascii=ascii_only, allow_nan=False))
+
+
+def print_text(text: str) -> None:
+    """Text for people on stdout."""
+    Terminal.of(sys.stdout).write(text)
+
+
+def print_bytes(data: bytes) -> None:
+    """The contents of a file on stdout, byte for byte where the stream allows it."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(data.decode("utf-8"))
+    else:
+        sys.stdout.flush()
+        buffer.write(data)
+        buffer.flush()
+
+
+def note(text: str) -> None:
+    """Progress, or what was done, on stderr."""
+    Terminal.of(sys.stderr).write(f"{text}\n")

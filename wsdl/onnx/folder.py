@@ -1,0 +1,111 @@
+"""A compiled folder: an ONNX file for each model, one data file where several models share their weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
+
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.onnx.emit import fill, little_endian
+
+Array = NDArray[Any]
+Writer: TypeAlias = Callable[[BinaryIO], None]
+INLINE = 1 << 30  # bytes of weights; more go into a data file (a file of protobuf ends at 2 GiB)
+PAGE, SMALL = 4096, 64  # large tensors begin at a page, so that they can be mapped
+MANIFEST = "manifest.json"
+
+
+def stored_bytes(proto: ModelProto, values: Mapping[str, Array]) -> int:
+    """The bytes of a model's stored tensors."""
+    return sum(values[tensor.name].nbytes for tensor in proto.graph.initializer if tensor.name in values)
+
+
+def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data: Path) -> dict[Path, Writer]:
+    """What has to be written for models to be complete, for `write_files`; what points at a file comes before it.
+
+    The numbers of a single model of up to 1 GiB go into its own file; else those of all models go, each once, into the
+    file `data`, which lies in the same folder.
+    """
+    if len(protos) == 1 and all(stored_bytes(proto, values) <= INLINE for proto in protos.values()):
+        return {path: _writer(filled(proto, values)) for path, proto in protos.items()}
+    tensors = {t.name: t for proto in protos.values() for t in proto.graph.initializer if t.name in values}
+    places = _places(tensors, values)
+    models = {path: _writer(_pointing_into(data.name, places, proto)) for path, proto in protos.items()}
+    return {**models, data: lambda file: _write_data(file, tensors, places, values)}
+
+
+def filled(proto: ModelProto, values: Mapping[str, Array]) -> ModelProto:
+    """A copy of a model with its numbers inside."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    fill(copy, values)
+    return copy
+
+
+def _writer(proto: ModelProto) -> Writer:
+    def write(file: BinaryIO) -> None:
+        file.write(proto.SerializeToString(deterministic=True))
+
+    return write
+
+
+def _places(tensors: Iterable[str], values: Mapping[str, Array]) -> dict[str, tuple[int, int]]:
+    """Offset and length of each tensor in the data file."""
+    places: dict[str, tuple[int, int]] = {}
+    end = 0
+    for name in tensors:
+        length = values[name].nbytes
+        start = end + -end % (PAGE if length >= PAGE else SMALL)
+        places[name] = (start, length)
+        end = start + length
+    return places
+
+
+def _write_data(
+    file: BinaryIO,
+    tensors: Mapping[str, TensorProto],
+    places: Mapping[str, tuple[int, int]],
+    values: Mapping[str, Array],
+) -> None:
+    for name, tensor in tensors.items():
+        start, _ = places[name]
+        file.write(b"\0" * (start - file.tell()))
+        file.write(np.ascontiguousarray(little_endian(values[name], tensor)).tobytes())
+
+
+def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: ModelProto) -> ModelProto:
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    for tensor in copy.graph.initializer:
+        if tensor.name in places:
+            offset, length = places[tensor.name]
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in (("location", file), ("offset", offset), ("length", length)):
+                tensor.external_data.add(key=key, value=str(value))
+    return copy
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def models_in(folder: str | os.PathLike[str]) -> dict[str, tuple[Path, bool]]:
+    """The models of a folder that `wsdl compile` wrote: where each lies, and whether it shares a data file."""
+    path = Path(folder)
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        names, is_shared = list(manifest["models"]), any(name.endswith(".data") for name in manifest["files"])
+    except (FileNotFoundError, NotADirectoryError):
+        help = "`wsdl compile FILE -o DIR` makes one"
+        message = f"this is not a compiled folder: there is no {MANIFEST} in it"
+        raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder), help=help)]) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"its {MANIFEST} can't be read: {error}"
+        raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder))]) from None
+    return {name: (path / f"{name}.onnx", is_shared and len(names) > 1) for name in names}
