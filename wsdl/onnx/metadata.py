@@ -10,6 +10,7 @@ from onnx import GraphProto, ModelProto
 
 from wsdl._version import __version__
 from wsdl.ir.graph import Stored
+from wsdl.ir.ranges import compact, expand
 
 
 def describe(proto: ModelProto, stored: Iterable[Stored], *, doc: str = "", source_sha256: str = "") -> None:
@@ -20,7 +21,7 @@ def describe(proto: ModelProto, stored: Iterable[Stored], *, doc: str = "", sour
     properties = {
         "wsdl.version": __version__,
         "wsdl.source_sha256": source_sha256,
-        "wsdl.sharing": json.dumps([sharing_record(s) for s in stored], ensure_ascii=False),
+        "wsdl.sharing": json.dumps([_compact(sharing_record(s)) for s in stored], ensure_ascii=False),
     }
     for key, value in properties.items():
         if value:
@@ -39,6 +40,23 @@ def sharing_record(stored: Stored) -> dict[str, Any]:
         "slots": [{"path": slot.path, "view": str(view)} for slot, view in stored.slots],
         **({"group": stored.group} if stored.group else {}),
     }
+
+
+def _compact(record: dict[str, Any]) -> dict[str, Any]:
+    """With ranges in the paths of the slots, so that a file doesn't grow with the number of layers that share."""
+    paths: dict[str, list[str]] = {}
+    for slot in record["slots"]:
+        paths.setdefault(slot["view"], []).append(slot["path"])
+    slots = [{"path": path, "view": view} for view, group in paths.items() for path in compact(group)]
+    return {**record, "slots": slots}
+
+
+def sharing_records(metadata: str) -> list[dict[str, Any]]:
+    """What `wsdl.sharing` of a file says: the records of `sharing_record`, each slot by itself."""
+    records: list[dict[str, Any]] = json.loads(metadata)
+    for record in records:
+        record["slots"] = [{**slot, "path": path} for slot in record["slots"] for path in expand(slot["path"])]
+    return records
 
 
 def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:
