@@ -1,0 +1,67 @@
+"""MiniLM, written in the language and filled with the weights that were published, is what `transformers` makes of it."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import wsdl
+from tests.examples.catalogue import FOLDER, present
+from wsdl.runtime.session import Session
+
+WEIGHTS = FOLDER / "data" / "minilm"
+
+pytestmark = pytest.mark.skipif(
+    not (WEIGHTS / "model.safetensors").exists(), reason="the weights are not here: `make data` fetches them"
+)
+
+
+@cache
+def program() -> wsdl.Program:
+    return wsdl.compile(FOLDER / "minilm.wsd")
+
+
+@cache
+def session() -> Session:
+    return program().session("minilm")
+
+
+@cache
+def bert() -> Any:
+    from transformers import BertModel
+
+    return BertModel.from_pretrained(WEIGHTS, local_files_only=True).eval()
+
+
+def expected(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Pooled as in sentence-transformers: the mean over the words that are there, brought to length 1."""
+    with torch.no_grad():
+        hidden = bert()(torch.from_numpy(ids), torch.from_numpy(mask)).last_hidden_state
+        there = torch.from_numpy(mask)[:, :, None].float()
+        mean = (hidden * there).sum(1) / there.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(mean).numpy()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (4, 17), (2, 128)], ids=str)
+def test_equal_to_transformers(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    ids, mask = rng.integers(0, 30522, size), present(rng, size).astype(np.int64)
+    vector = session()(ids=ids, mask=mask)["vector"]
+    np.testing.assert_allclose(vector, expected(ids, mask), rtol=1e-4, atol=1e-6)
+
+
+def test_sentences() -> None:
+    """Sentences of one meaning are near each other, however they are filled up."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+    tokenizer.enable_padding(length=24)
+    sentences = ["A man is playing a guitar.", "Someone plays an instrument.", "The stock market fell sharply today."]
+    encoded = tokenizer.encode_batch(sentences)
+    ids, mask = (np.array([getattr(e, part) for e in encoded], np.int64) for part in ("ids", "attention_mask"))
+    vectors = session()(ids=ids, mask=mask)["vector"]
+    np.testing.assert_allclose(vectors, expected(ids, mask), rtol=1e-4, atol=1e-6)
+    near, far = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
+    assert near > 0.5 > 0.2 > far

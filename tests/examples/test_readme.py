@@ -1,0 +1,40 @@
+"""The figures on the page of the examples are those of the compiler."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.compiling import checked
+from tests.examples.catalogue import EXAMPLES, FOLDER, Example
+from tests.golden import Golden
+from wsdl.span import Source
+
+README = FOLDER / "README.md"
+
+
+def figures(example: Example) -> str:
+    """The last three cells of an example's row."""
+    program = checked(Source(example.path.name, example.path.read_text("utf-8")))
+    stored = sum(s.elements for s in program.stored.values())
+    unshared = 0
+    for slot in (slot for s in program.stored.values() for slot, _ in s.slots):
+        layer = slot.file_path.split(".")[1]
+        elements = slot.type.elements.constant
+        assert elements is not None
+        unshared += elements * example.copies.get(layer, 1)
+    return f"{stored:,} | {unshared:,} | {1 - stored / unshared:.0%}"
+
+
+def test_figures(golden: Golden) -> None:
+    page = README.read_text("utf-8")
+    for example in EXAMPLES:
+        row = re.compile(rf"^(\| \[`{example.name}\.wsd`\].*?\|.*?\|)(?:[^|]*\|){{3}}$", re.MULTILINE)
+        assert row.search(page), f"{example.name} is not on the page"
+        page = row.sub(lambda found, e=example: f"{found[1]} {figures(e)} |", page)  # type: ignore[misc]
+    golden(README, page)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.wsd")), ids=lambda path: path.stem)
+def test_every_example_is_on_the_page(path: Path) -> None:
+    assert f"({path.name})" in README.read_text("utf-8")
