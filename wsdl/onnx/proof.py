@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.onnx.guards import bodies
 from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
@@ -149,7 +149,7 @@ def _optimised(proto: ModelProto, path: Path | None, stored: dict[str, Array], l
         outcome = os.path.join(folder, "optimised.onnx")
         _run_optimiser(proto, path, folder, outcome, level)
         optimised = onnx.load(outcome, load_external_data=False)
-        packed = _take_packed_bytes(optimised)
+        packed = _take_packed_bytes(optimised.graph)
         return look_for(stored, _tensors(optimised.graph, folder)), packed
 
 
@@ -169,15 +169,22 @@ def _run_optimiser(proto: ModelProto, path: Path | None, folder: str, outcome: s
     onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def _take_packed_bytes(proto: ModelProto) -> int:
+def _take_packed_bytes(graph: GraphProto) -> int:
     """The lengths of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each place of the file once; they
     are taken out, because nobody else knows them."""
     places: dict[str, int] = {}
-    for tensor in proto.graph.initializer:
-        records = [e for e in tensor.external_data if e.key.startswith("prepacked")]
-        for entry in records:
+    for tensor in _initializers(graph):
+        for entry in [e for e in tensor.external_data if e.key.startswith("prepacked")]:
             for record in entry.value.split("|")[1:]:
                 offset, length, *_ = record.split(";")
                 places[offset] = int(length)
             tensor.external_data.remove(entry)
     return sum(places.values())
+
+
+def _initializers(graph: GraphProto) -> Iterator[TensorProto]:
+    """Those of a graph and of all bodies in it."""
+    yield from graph.initializer
+    for node in graph.node:
+        for body in bodies(node):
+            yield from _initializers(body)

@@ -1,0 +1,69 @@
+"""Programs in tests: compiled from text, run on the reference and on ONNX Runtime, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from wsdl.compiler import Options, check, lower
+from wsdl.diagnostics import Problems
+from wsdl.ir.graph import Program
+from wsdl.onnx.emit import emit
+from wsdl.onnx.initial_values import initial_values, with_derived
+from wsdl.ops.evaluate import evaluate
+from wsdl.runtime.session import Session
+from wsdl.span import Source
+
+Array = NDArray[Any]
+DEFAULT = Options()
+
+
+def compiled(text: str, options: Options = DEFAULT) -> Program:
+    """A program that checks, lowered."""
+    problems = Problems()
+    program = check(Source("test.wsd", text), problems, options)
+    assert not problems.errors, [f"{d.span}: {d.message}" for d in problems.errors]
+    return lower(program, options)
+
+
+def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: str = "m") -> onnx.ModelProto:
+    """The checked ONNX model with initial values."""
+    proto = emit(program, program.models[model], values or with_derived(program, initial_values(program)))
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def agree(text: str, *inputs: Array, options: Options = DEFAULT) -> onnx.ModelProto:
+    """Compile model `m`; the reference and the runtime must agree on these inputs."""
+    program = compiled(text, options)
+    values = with_derived(program, initial_values(program))
+    proto = onnx_of(program, values)
+    same_results(program, values, proto, inputs)
+    return proto
+
+
+def same_results(
+    program: Program, values: Mapping[str, Array], proto: onnx.ModelProto, inputs: Sequence[Array]
+) -> None:
+    model = program.models["m"]
+    session = Session(proto.SerializeToString(), threads=1)
+    got = session.run(dict(zip((v.name for v in model.graph.inputs), inputs, strict=True)))
+    want = evaluate(model.graph, inputs, values)
+    assert list(got) == model.output_names
+    for name, expected in zip(model.output_names, want, strict=True):
+        assert got[name].dtype == expected.dtype
+        assert got[name].shape == expected.shape
+        np.testing.assert_allclose(got[name], expected, rtol=2e-5, atol=1e-6)
+
+
+def random(*shape: int, dtype: str = "float32") -> Array:
+    """The same numbers for the same shape."""
+    return np.random.default_rng(sum(shape) + len(shape)).normal(size=shape).astype(dtype)
+
+
+def initializers(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    return {tensor.name: tensor for tensor in proto.graph.initializer}

@@ -1,0 +1,111 @@
+"""Files with weights: what tensors are in them, and the tensors one at a time.
+
+`open_source` reads the listing only and trusts nothing in it: sizes, offsets and lengths are checked against the file
+before anything is allocated. What is wrong comes as a `WeightsError` with E0501. NumPy is imported when a tensor is
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.types import shape_text
+
+
+class WeightsError(CompileError):
+    """A file of weights that can't be read, or doesn't fit."""
+
+
+def broken(path: str | Path, reason: str, help: str | None = None) -> WeightsError:
+    """E0501 for a file."""
+    return WeightsError([Diagnostic("E0501", reason, file=str(path), help=help)])
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a file says of a tensor. `dtype` is the language's name, or the file's own where the language has none."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{shape_text(self.shape)}"
+
+
+@dataclass
+class Source:
+    """An opened file. `aliases` are further names of tensors, by what the file itself says about sharing."""
+
+    path: str
+    tensors: dict[str, TensorInfo]
+    reader: Callable[[str], Any]
+    aliases: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def read(self, name: str) -> Any:
+        """A tensor as a NumPy array, memory-mapped where that is possible; it may be read-only."""
+        kept = self.aliases.get(name, name)
+        if kept not in self.tensors:
+            close = nearest(name, self.names)
+            raise broken(self.path, f"there is no tensor `{name}`", f"did you mean `{close}`?" if close else None)
+        try:
+            return self.reader(kept)
+        except WeightsError:
+            raise
+        except MemoryError:
+            raise
+        except Exception as error:  # each format has its own way to be damaged
+            raise broken(self.path, f"the tensor `{name}` can't be read: {reason_of(error)}") from error
+
+    def info(self, name: str) -> TensorInfo:
+        return self.tensors[self.aliases.get(name, name)]
+
+    @property
+    def names(self) -> list[str]:
+        """All names, aliases last."""
+        return [*self.tensors, *self.aliases]
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a `.safetensors`, `.npz` or `.onnx` file."""
+    from wsdl.onnx.npz import open_npz
+    from wsdl.onnx.safetensors import open_safetensors
+
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix == ".safetensors":
+            return open_safetensors(path)
+        if suffix == ".npz":
+            return open_npz(path)
+        if suffix == ".onnx":
+            from wsdl.onnx.onnx_source import open_onnx
+
+            return open_onnx(path)
+    except OSError as error:
+        raise broken(path, f"the file can't be read: {reason_of(error)}") from error
+    raise broken(
+        path,
+        f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
+        "weights come from .safetensors, .npz and .onnx files"
+        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
+    )
+
+
+_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+
+
+def reason_of(error: Exception) -> str:
+    """An exception in a few words of lower case."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = text.strip().partition("\n")[0]
+    return (text[:1].lower() + text[1:]) or type(error).__name__
