@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.graph import Module, Program, Slot
+from wsdl.ir.graph import Module, Program, Slot, file_path
 from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Conflict, Member, Sharing
 from wsdl.ir.types import shape_text
@@ -53,7 +53,7 @@ def _group(group: GroupRequest, work: _Work) -> None:
         families = _families(group, members, work)
     except NotFound:
         return
-    for family in families:
+    for below, family in families.items():
         first = family[0]
         for member in family:
             work.spans.setdefault(member.slot.path, member.span)
@@ -63,30 +63,13 @@ def _group(group: GroupRequest, work: _Work) -> None:
                 _report(conflict, work)
                 break
         if group.name:
-            work.sharing.name(first.slot, _named(group, family, len(families)))
+            name = group.name.replace("[", ".").replace("]", "")
+            work.sharing.name(first.slot, f"{name}.{below}" if below else name)
 
 
-def _named(group: GroupRequest, family: list[Member], count: int) -> str:
-    """A group of parameters has its own name; in a group of layers each parameter's path below the layer follows it."""
-    name = group.name.replace("[", ".").replace("]", "")
-    return name if count == 1 and family[0].span.text.endswith(family[0].slot.path.rpartition(".")[2]) else (
-        f"{name}.{_below(family)}"
-    )
-
-
-def _below(family: list[Member]) -> str:
-    """The part of the paths that all members end with."""
-    parts = [m.slot.file_path.split(".") for m in family]
-    common: list[str] = []
-    for names in zip(*(reversed(p) for p in parts), strict=False):
-        if len(set(names)) > 1:
-            break
-        common.insert(0, names[0])
-    return ".".join(common) or parts[0][-1]
-
-
-def _families(group: GroupRequest, members: list[Found], work: _Work) -> list[list[Member]]:
-    """The slots that become one tensor each: the parameters themselves, or those of layers matched by their path."""
+def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[str, list[Member]]:
+    """The slots that become one tensor each: the parameters themselves, or those of layers, matched by their path below
+    the layer (which is the key)."""
     distinct = {(m.thing.path, str(m.view)) for m in members}
     if len(distinct) < 2:
         work.problems.error(
@@ -104,7 +87,7 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> list[li
                 "E0314", group.exceptions[0].span, "`except` leaves out parts of layers, and these are parameters"
             )
             raise NotFound
-        return [[Member(m.thing, m.view, m.span) for m in members if isinstance(m.thing, Slot) and m.view is not None]]
+        return {"": [Member(m.thing, m.view, m.span) for m in members if isinstance(m.thing, Slot) and m.view]}
     if len(layers) < len(members):
         other = next(m for m in members if isinstance(m.thing, Slot))
         work.problems.error(
@@ -119,7 +102,7 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> list[li
     return _matched(group, layers, work)
 
 
-def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> list[list[Member]]:
+def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str, list[Member]]:
     parts = [_parts(group, found, work) for found in layers]
     first = parts[0]
     for found, other in zip(layers[1:], parts[1:], strict=True):
@@ -144,10 +127,13 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> list[list
             help="it is never applied, or all its parts are left out",
         )
         raise NotFound
-    return [
-        [Member(part[path], View.identity(part[path].sizes), f.span) for f, part in zip(layers, parts, strict=True)]
+    return {
+        file_path(path): [
+            Member(part[path], View.identity(part[path].sizes), found.span)
+            for found, part in zip(layers, parts, strict=True)
+        ]
         for path in first
-    ]
+    }
 
 
 def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:
@@ -186,11 +172,13 @@ def _report(conflict: Conflict, work: _Work) -> None:
         "kind": ("E0321", _kind(first.slot), _kind(second.slot)),
         "itself": ("E0322", "one view of a tensor", "another view of the same tensor"),
         "overlap": ("E0323", "a part of a tensor", "a part of another tensor"),
+        "entangled": ("E0315", "through these views", "through these views"),
     }
     titles = {
         "dtype": "the members of this share group do not have one dtype",
         "kind": "a parameter and a state can't be one tensor: training changes them in different ways",
         "itself": "a tensor can't be equal to another view of itself",
+        "entangled": "these views can't be joined to one view of a stored tensor: a reshape cuts across another one",
         "overlap": "neither of these holds the other, so there is no tensor to store",
     }
     helps = {
