@@ -152,7 +152,16 @@ def common(a: Dim, b: Dim, what: str, argument: str | None = None) -> Dim:
 def agreed(a: Dim, b: Dim, what: str, argument: str | None = None, help: str | None = None) -> Dim:
     """The size that both must have; a number says more than a name that has to be equal to it."""
     require_equal(a, b, what, argument=argument, help=help)
-    return b if a.constant is None else a
+    return a if b.constant is None else b
+
+
+def equally_many(a: Dim, b: Dim, what: str, argument: str | None = None) -> None:
+    """Two numbers of elements are equal; `6 * n` and `4 * n` never count as that, although they are where `n` is 0."""
+    if len(a.terms) == len(b.terms) == 1:
+        (left, x), (right, y) = a.terms[0], b.terms[0]
+        if left == right and x != y:
+            raise OpError(f"{what}: {a} and {b}", argument=argument)
+    require_equal(a, b, what, argument=argument)
 
 
 def divided(dim: Dim, by: Dim, what: str, argument: str | None = None) -> Dim:

@@ -74,9 +74,8 @@ class Window:
         if pad + stride - 1 < span:
             return count
         if size.constant is None or count.constant is None:  # the last window may start behind the end, and is dropped
-            raise OpError(
-                f"with `ceil` and a stride beyond the kernel axis {i + 2} of {x} must be known", argument="ceil"
-            )
+            what = f"with `ceil` and a stride beyond the kernel, the size of axis {i + 2} of {x} must be known"
+            raise OpError(what, argument="ceil")
         return count - int((count.constant - 1) * stride >= size.constant + pad)
 
     def patches(self, np: NumPy, x: Array, fill: float, *, ceil: bool = False, beyond: float = 0) -> Array:

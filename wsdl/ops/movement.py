@@ -32,7 +32,7 @@ def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
             raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
         dims[free[0]] = divided(x.elements, known, what, "shape")
     _not_negative(dims)
-    require_equal(x.elements, product(dims), what, argument="shape")
+    equally_many(x.elements, product(dims), what, "shape")
     return x.with_shape(dims)
 
 
@@ -65,29 +65,23 @@ def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
 
 
 @operation
-def squeeze(x: TensorType, axis: int | list[int] | None = None) -> TensorType:
-    """Without axes of size 1: those named, or all whose size is known to be 1. ONNX Squeeze."""
-    gone = _ones(x, axis)
+def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
+    """Without axes of size 1. ONNX Squeeze."""
+    gone = axes_of(axis, x.rank)
     for a in gone:
-        require_equal(
-            x.shape[a], Dim.of(1), f"only an axis of size 1 can be squeezed, axis {a} of {x}", argument="axis"
-        )
+        what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
+        require_equal(x.shape[a], Dim.of(1), what, argument="axis")
     return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
 
 
 @squeeze.reference
-def _(np: NumPy, x: Array, axis: int | Sequence[int] | None = None) -> Array:
-    return np.squeeze(x, None if axis is None else tuple(axes_of(axis, x.ndim)))
+def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
+    return np.squeeze(x, tuple(axes_of(axis, x.ndim)))
 
 
 @squeeze.lowering
-def _(e: Emitter, x: Ref, axis: int | Sequence[int] | None = None) -> Ref:
-    gone = _ones(x.type, axis)
-    return squeezed(e, x, *gone) if gone else x
-
-
-def _ones(x: TensorType, axis: int | Sequence[int] | None) -> list[int]:
-    return [a for a in axes_of(axis, x.rank) if axis is not None or is_one(x.shape[a])]
+def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
+    return squeezed(e, x, *axes_of(axis, x.type.rank))
 
 
 @operation

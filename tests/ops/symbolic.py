@@ -1,0 +1,159 @@
+"""Operations on run-time sizes: the type of the result, as text. At least one row for each operation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.ops.build import dim, typed
+from wsdl.ir.types import TensorType
+
+USUAL = ({"n": 3, "t": 4}, {"n": 0, "t": 4}, {"n": 1, "t": 1}, {"n": 2, "t": 0})
+NO_T_0 = USUAL[:3]
+
+
+@dataclass
+class Row:
+    """`beside` are inputs that only say what a size is; `sizes` are those to run at (`m` is `n`, `s` is `t`)."""
+
+    op: str
+    given: Sequence[str | list[str] | None]
+    gives: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    beside: Sequence[str] = ()
+    sizes: Sequence[dict[str, int]] = USUAL
+
+    @property
+    def name(self) -> str:
+        attributes = (f"{k}={v}" for k, v in self.attributes.items())
+        return f"{self.op}({', '.join([*map(str, self.given), *attributes])})"
+
+    @property
+    def types(self) -> list[TensorType | list[TensorType] | None]:
+        return [[typed(t) for t in g] if isinstance(g, list) else None if g is None else typed(g) for g in self.given]
+
+
+def row(
+    op: str,
+    *given: str | list[str] | None,
+    gives: str,
+    beside: Sequence[str] = (),
+    sizes: Sequence[dict[str, int]] = USUAL,
+    **attributes: Any,
+) -> Row:
+    return Row(op, given, gives, attributes, beside, sizes)
+
+
+def dims(*texts: str) -> list[Any]:
+    return [dim(text) for text in texts]
+
+
+WIDE = ({"n": 2, "t": 7}, {"n": 0, "t": 8}, {"n": 1, "t": 5})  # spatial sizes that windows fit into
+BINARY = ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "minimum", "maximum")
+COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+UNARY = (
+    "neg", "abs", "sign", "floor", "round", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf", "tanh", "sigmoid", "relu",
+    "silu", "softplus", "leaky_relu", "elu", "gelu", "clip",
+)  # fmt: skip
+REDUCTIONS = ("sum", "prod", "mean", "var", "logsumexp")
+
+ROWS = [
+    *(row(op, "f32[n, t, 3]", "f32[t, 1]", gives="f32[n, t, 3]") for op in BINARY),
+    row("add", "f32[n, 1]", "f32[t]", gives="f32[n, t]"),
+    row("add", "f32[n, t]", "f32[m, 1]", gives="f32[n, t]"),
+    row("add", "f32[n, 4]", "f32[n, t]", gives="f32[n, 4]", sizes=[{"n": 2, "t": 4}]),
+    row("mul", "f32[2 * n, t]", "f32[n + n, t]", gives="f32[2 * n, t]"),
+    *(row(op, "f32[n, t]", "f32[t]", gives="bool[n, t]") for op in COMPARISONS),
+    *(row(op, "bool[n, t]", "bool[t]", gives="bool[n, t]") for op in ("logical_and", "logical_or")),
+    row("logical_not", "bool[n, t]", gives="bool[n, t]"),
+    *(row(op, "f32[n, t]", gives="f32[n, t]") for op in UNARY),
+    row("where", "bool[n, 1]", "f32[t]", "f32[]", gives="f32[n, t]"),
+    row("cast", "f32[n, t]", dtype="i64", gives="i64[n, t]"),
+    row("matmul", "f32[n, t, 4]", "f32[4, 8]", gives="f32[n, t, 8]"),
+    row("matmul", "f32[n, t, 4]", "f32[n, 4, t]", gives="f32[n, t, t]"),
+    row("matmul", "f32[n, t]", "f32[t]", gives="f32[n]"),
+    row("matmul", "f32[t]", "f32[n, s, 2]", gives="f32[n, 2]"),
+    *(row(op, "f32[n, t, 3]", axis=-1, gives="f32[n, t]") for op in REDUCTIONS),
+    *(row(op, "f32[n, t, 3]", axis=[0, 2], keepdims=True, gives="f32[1, t, 1]", sizes=[USUAL[0]]) for op in REDUCTIONS),
+    row("sum", "f32[n, t]", gives="f32[]"),
+    row("sum", "bool[n, t]", axis=1, gives="i64[n]"),
+    row("var", "f32[n, t]", axis=1, correction=1, gives="f32[n]", sizes=[{"n": 3, "t": 4}, {"n": 0, "t": 2}]),
+    *(row(op, "f32[n, t]", axis=1, gives="f32[n]", sizes=NO_T_0) for op in ("max", "min")),
+    *(row(op, "f32[n, t]", axis=1, gives="i64[n]", sizes=NO_T_0) for op in ("argmax", "argmin")),
+    row("argmax", "f32[n, t]", keepdims=True, gives="i64[1, 1]", sizes=USUAL[:1]),
+    row("cumsum", "f32[n, t]", axis=1, gives="f32[n, t]"),
+    *(row(op, "f32[n, t]", gives="f32[n, t]") for op in ("softmax", "log_softmax", "l2_normalize")),
+    row("cosine_similarity", "f32[n, t]", "f32[t]", gives="f32[n]"),
+    row("reshape", "f32[n, t, 4]", shape=[dim("n * t"), 4], gives="f32[n * t, 4]"),
+    row("reshape", "f32[n, t, 4]", shape=[dim("n"), dim("t"), 2, -1], gives="f32[n, t, 2, 2]", sizes=USUAL[:1]),
+    row("reshape", "f32[n, 28, 28]", shape=[-1, 784], gives="f32[n, 784]"),
+    row("reshape", "f32[n, 6]", shape=[-1, 4], gives="f32[((6 * n) // 4), 4]", sizes=[{"n": 2}, {"n": 4}]),
+    row("reshape", "f32[n, t]", shape=[3, 4], gives="f32[3, 4]", sizes=[{"n": 2, "t": 6}]),
+    row("flatten", "f32[n, t, 4]", gives="f32[n, 4 * t]"),
+    row("flatten", "f32[n, t, 4]", start=0, gives="f32[4 * n * t]"),
+    row("squeeze", "f32[n, 1, t]", axis=-2, gives="f32[n, t]"),
+    row("squeeze", "f32[n, t]", axis=1, gives="f32[n]", sizes=[{"n": 3, "t": 1}, {"n": 0, "t": 1}]),
+    row("unsqueeze", "f32[n, t]", axis=[1, -1], gives="f32[n, 1, t, 1]"),
+    row("expand", "f32[n, 1]", shape=dims("2", "-1", "t"), beside=["f32[t]"], gives="f32[2, n, t]"),
+    row("transpose", "f32[n, t]", gives="f32[t, n]"),
+    row("permute", "f32[n, t, 4]", axes=[2, 0, -2], gives="f32[4, n, t]"),
+    row("flip", "f32[n, t]", axis=1, gives="f32[n, t]"),
+    row("roll", "f32[n, t]", shift=3, axis=1, gives="f32[n, t]"),
+    row("slice", "f32[n, t]", starts=[-1], stops=dims("t"), axes=[1], gives="f32[n, 1]", sizes=NO_T_0),
+    row("slice", "f32[n, t]", starts=[0], stops=[-1], axes=[1], gives="f32[n, t - 1]", sizes=NO_T_0),
+    row("slice", "f32[n, t]", starts=[1], stops=dims("t"), axes=[1], gives="f32[n, t - 1]", sizes=NO_T_0),
+    row("slice", "f32[n, t]", starts=[0], stops=dims("t"), axes=[1], steps=[2], gives="f32[n, ((t + 1) // 2)]"),
+    row("slice", "f32[n, t, 6]", starts=[2], stops=[4], axes=[2], gives="f32[n, t, 2]"),
+    row("slice", "f32[2 * t]", starts=dims("t"), stops=dims("2 * t"), gives="f32[t]"),
+    row("split", "f32[n, t, 6]", parts=3, axis=-1, gives="f32[n, t, 2] f32[n, t, 2] f32[n, t, 2]"),
+    row("split", "f32[2 * n, t]", parts=2, gives="f32[n, t] f32[n, t]"),
+    row("split", "f32[t + 1]", parts=dims("1", "t"), gives="f32[1] f32[t]"),
+    row("split", "f32[n, t]", parts=2, axis=1, gives="f32[n, (t // 2)] f32[n, (t // 2)]", sizes=[{"n": 2, "t": 4}]),
+    row("concat", ["f32[n, t]", "f32[n, 3]", "f32[m, t]"], axis=1, gives="f32[n, 2 * t + 3]"),
+    row("concat", ["f32[n, 2]", "f32[t, 2]"], axis=0, gives="f32[n + t, 2]"),
+    row("stack", ["f32[n, t]", "f32[n, t]"], axis=1, gives="f32[n, 2, t]"),
+    row("pad", "f32[n, t]", widths=[[0, 0], [2, 1]], gives="f32[n, t + 3]"),
+    row("pad", "f32[n, t]", widths=[dims("0", "n"), [0, 0]], gives="f32[2 * n, t]"),
+    row("tile", "f32[n, t]", repeats=dims("2", "n"), gives="f32[2 * n, n * t]"),
+    row("constant", value=[[1, 2, 3]], dtype="i64", gives="i64[1, 3]", beside=["f32[n]"], sizes=[{"n": 2}]),
+    row("full", shape=dims("n", "2"), value=0.5, gives="f32[n, 2]", beside=["f32[n, t]"]),
+    row("zeros", shape=dims("n * t"), gives="f32[n * t]", beside=["f32[n, t]"]),
+    row("ones", shape=dims("n", "t"), dtype="i64", gives="i64[n, t]", beside=["f32[n, t]"]),
+    row("arange", start=dim("t"), gives="i64[t]", beside=["f32[t]"]),
+    row("arange", start=dim("n"), stop=dim("n + t"), gives="i64[t]", beside=["f32[n, t]"]),
+    row("size", dim=dim("n * t"), gives="i64[]", beside=["f32[n, t]"]),
+    row("one_hot", "i64[n, t]", depth=5, axis=1, gives="f32[n, 5, t]"),
+    *(row(op, "f32[n, t, t]", gives="f32[n, t, t]") for op in ("tril", "triu")),
+    row("gather", "f32[9, 4]", "i64[n, t]", gives="f32[n, t, 4]"),
+    row("gather", "f32[n, 9]", "i64[t]", axis=1, gives="f32[n, t]"),
+    row("take_along", "f32[n, 9]", "i64[n, t]", axis=1, gives="f32[n, t]"),
+    row("conv1d", "f32[n, 3, t]", "f32[4, 3, 3]", stride=2, pad=1, gives="f32[n, 4, ((t - 1) // 2) + 1]", sizes=WIDE),
+    row("conv2d", "f32[n, 3, t, s]", "f32[4, 3, 3, 3]", "f32[4]", pad=1, gives="f32[n, 4, t, s]", sizes=WIDE),
+    row("conv2d", "f32[n, c, t, t]", "f32[4, 3, 2, 2]", stride=2, gives="f32[n, 4, (t // 2), (t // 2)]",
+        sizes=[{"n": 2, "c": 3, "t": 5}]),
+    row("conv3d", "f32[n, 2, t, 4, 4]", "f32[3, 2, 3, 3, 3]", gives="f32[n, 3, t - 2, 2, 2]", sizes=WIDE),
+    row("conv_transpose1d", "f32[n, 3, t]", "f32[3, 4, 4]", stride=2, pad=1, gives="f32[n, 4, 2 * t]", sizes=WIDE),
+    row("conv_transpose2d", "f32[n, 3, t, 2]", "f32[3, 4, 2, 2]", stride=2, gives="f32[n, 4, 2 * t, 4]", sizes=WIDE),
+    row("conv_transpose3d", "f32[n, 3, t, 2, 2]", "f32[3, 1, 2, 2, 2]", gives="f32[n, 1, t + 1, 3, 3]", sizes=WIDE),
+    row("max_pool", "f32[n, 3, t, 6]", kernel=2, gives="f32[n, 3, (t // 2), 3]", sizes=WIDE),
+    row("max_pool", "f32[n, 3, t]", kernel=2, ceil=True, gives="f32[n, 3, ((t - 1) // 2) + 1]", sizes=WIDE),
+    row("avg_pool", "f32[n, 3, t]", kernel=3, stride=1, pad=1, gives="f32[n, 3, t]", sizes=WIDE),
+    row("avg_pool", "f32[n, 3, t]", kernel=3, stride=2, pad=1, ceil=True, gives="f32[n, 3, (t // 2) + 1]", sizes=WIDE),
+    row("global_avg_pool", "f32[n, 3, t, s]", gives="f32[n, 3]", sizes=WIDE),
+    row("global_avg_pool", "f32[n, 3, t, s]", keepdims=True, gives="f32[n, 3, 1, 1]", sizes=WIDE),
+    row("adaptive_avg_pool", "f32[n, 3, t, s]", size=1, gives="f32[n, 3, 1, 1]", sizes=WIDE),
+    row("resize", "f32[n, 3, t]", scale=2, gives="f32[n, 3, 2 * t]", sizes=WIDE),
+    row("resize", "f32[n, 3, t]", scale=0.5, mode="linear", gives="f32[n, 3, (t // 2)]", sizes=WIDE),
+    row("resize", "f32[n, 3, 4, 4]", size=dims("t", "2 * t"), beside=["f32[t]"], gives="f32[n, 3, t, 2 * t]", sizes=WIDE),
+    row("pixel_shuffle", "f32[n, 12, t, 2]", factor=2, gives="f32[n, 3, 2 * t, 4]"),
+    row("layer_norm", "f32[n, t, 3]", "f32[3]", "f32[3]", gives="f32[n, t, 3]"),
+    row("rms_norm", "f32[n, t, 3]", "f32[3]", gives="f32[n, t, 3]"),
+    row("group_norm", "f32[n, 6, t]", "f32[6]", "f32[6]", groups=3, gives="f32[n, 6, t]", sizes=NO_T_0),
+    row("instance_norm", "f32[n, 3, t]", "f32[3]", "f32[3]", gives="f32[n, 3, t]", sizes=WIDE),
+    row("batch_norm", "f32[n, 3, t]", "f32[3]", "f32[3]", "f32[3]", "f32[3]", gives="f32[n, 3, t]"),
+    row("attention", "f32[n, 2, t, 4]", "f32[n, 2, s, 4]", "f32[n, 2, s, 5]", gives="f32[n, 2, t, 5]"),
+    row("attention", "f32[n, t, 4]", "f32[n, t, 4]", "f32[n, t, 4]", causal=True, gives="f32[n, t, 4]"),
+    row("attention", "f32[n, t, 4]", "f32[n, t, 4]", "f32[n, t, 4]", "bool[n, 1, t]", causal=True, gives="f32[n, t, 4]"),
+    row("attention", "f32[n, t, d]", "f32[n, 3, d]", "f32[n, 3, 2]", gives="f32[n, t, 2]", sizes=[{"n": 2, "t": 4, "d": 3}]),
+]  # fmt: skip

@@ -1,0 +1,118 @@
+"""What a shape rule says about a use that doesn't fit: the message, and the help where it matters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.ops.build import dim
+from tests.ops.symbolic import Row, row
+from wsdl.ops import OPERATIONS, OpError
+
+
+def error(op: str, *given: Any, message: str, help: str = "", **attributes: Any) -> tuple[Row, str, str]:
+    return row(op, *given, gives="", **attributes), message, help
+
+
+IMAGE = "f32[n, 3, 28, 28]"
+ERRORS = [
+    # dtypes
+    error("add", "f32[n]", "i64[n]", message="the operands have two dtypes: f32 and i64", help="`cast(b, f32)`"),
+    error("add", "bool[n]", "bool[n]", message="`a` must hold numbers, but is bool[n]", help="`cast(a, f32)`"),
+    error("div", "i64[n]", "i64[n]", message="`/` doesn't divide integers, and `a` is i64[n]", help="`//`"),
+    error("neg", "u8[n]", message="`x` must hold signed numbers, but is u8[n]", help="`cast(x, i32)`"),
+    error("exp", "i64[n]", message="`x` must hold floating-point numbers, but is i64[n]", help="`cast(x, f32)`"),
+    error("logical_not", "f32[n]", message="`x` must hold truth values, but is f32[n]", help="`x != 0`"),
+    error("where", "f32[n]", "f32[n]", "f32[n]", message="`condition` must hold truth values, but is f32[n]"),
+    error("where", "bool[n]", "f32[n]", "i64[n]", message="the operands have two dtypes: f32 and i64"),
+    error("mean", "i64[n]", message="`x` must hold floating-point numbers, but is i64[n]"),
+    error("matmul", "u8[2, 2]", "u8[2, 2]", message="`@` doesn't multiply u8", help="`cast(a, i32)`"),
+    error("gather", "f32[9, 4]", "f32[n]", message="`indices` must hold integers, but is f32[n]", help="`cast(indices, i64)`"),
+    error("clip", "i64[n]", min=0.5, message="`min` must be an integer, because `x` is i64[n]"),
+    # sizes
+    error("add", "f32[n, 4]", "f32[n, 5]", message="the sizes along axis -1 of [n, 4] and [n, 5] must be equal: 4 and 5"),
+    error("add", "f32[n, 4]", "f32[n + 1, 4]", message="the sizes along axis -2 of [n, 4] and [n + 1, 4] must be equal"),
+    error("matmul", "f32[n, 4]", "f32[5, 6]",
+          message="the last axis of f32[n, 4] and the second-last axis of f32[5, 6] must be equal: 4 and 5"),
+    error("matmul", "f32[n, 784]", "f32[64, 784]", message="must be equal: 784 and 64", help="transposed: use `.T`"),
+    error("matmul", "f32[]", "f32[2]", message="`@` needs axes, and `a` is a single number", help="`*`"),
+    error("reshape", "f32[n, 6]", shape=[dim("n"), 4],
+          message="f32[n, 6] and the shape [n, 4] must have equally many elements: 6 * n and 4 * n"),
+    error("reshape", "f32[2, 6]", shape=[5, -1],
+          message="f32[2, 6] and the shape [5, -1] must have equally many elements: 5 doesn't divide 12"),
+    error("reshape", "f32[n, 6]", shape=[-1, -1], message="only one size of a shape may be -1"),
+    error("reshape", "f32[n, 6]", shape=[-2, 6], message="a size can't be -2"),
+    error("squeeze", "f32[n, 3]", axis=1, message="only an axis of size 1 can be squeezed, and this is axis 1 of f32[n, 3]"),
+    error("expand", "f32[n, 3]", shape=[dim("n"), 6], message="the size of axis 1 of f32[n, 3] is not 1, so it stays: 3 and 6"),
+    error("expand", "f32[n, 3]", shape=[3], message="[3] has fewer axes than f32[n, 3]"),
+    error("concat", ["f32[n, 3]", "f32[n, 4]"], axis=0,
+          message="the sizes along axis 1 of f32[n, 3] and f32[n, 4] must be equal: 3 and 4"),
+    error("concat", ["f32[n, 3]", "f32[3]"], axis=0, message="f32[n, 3] and f32[3] have different numbers of axes"),
+    error("stack", ["f32[n, 3]", "f32[n, 4]"], message="f32[n, 3] and f32[n, 4] must have one shape: 3 and 4"),
+    error("split", "f32[n, 7]", parts=3, axis=1, message="axis 1 of f32[n, 7] must split into the parts asked for: 3 doesn't divide 7"),
+    error("split", "f32[n, 7]", parts=[3, 3], axis=1, message="axis 1 of f32[n, 7] must split into the parts asked for: 7 and 6"),
+    error("slice", "f32[n, 3]", starts=[0], stops=[5], axes=[1], message="the slice goes to 5, but axis 1 of f32[n, 3] has 3 elements"),
+    error("slice", "f32[n, 3]", starts=[-4], stops=[3], axes=[1], message="the slice goes to -4"),
+    error("take_along", "f32[n, 9]", "i64[n]", axis=1, message="i64[n] must have as many axes as f32[n, 9]", help="`unsqueeze`"),
+    error("max", "f32[n, 0]", axis=1, message="there is nothing to choose from along the reduced axes of f32[n, 0]"),
+    error("cosine_similarity", "f32[n, 3]", "f32[n, 1]", message="the sizes along axis -1 of f32[n, 3] and f32[n, 1] must be equal"),
+    # convolution and pooling
+    error("conv2d", IMAGE, "f32[8, 16, 3, 3]",
+          message="the channels of f32[n, 3, 28, 28] and those that a weight of f32[8, 16, 3, 3] reads must be equal: 3 and 16"),
+    error("conv2d", "f32[n, 8, 28, 28]", "f32[6, 2, 3, 3]", groups=4, message="4 groups don't divide the 6 channels of f32[6, 2, 3, 3]"),
+    error("conv2d", "f32[n, 784]", "f32[8, 3, 3, 3]", message="`x` must be [n, channels, height, width], but is f32[n, 784]"),
+    error("conv2d", "f32[n, 3, 2, 2]", "f32[8, 3, 5, 5]", pad=1,
+          message="a window over 5 elements doesn't fit into axis 2 of f32[n, 3, 2, 2], which has 2 and 2 of padding"),
+    error("conv2d", IMAGE, "f32[8, 3, 3, 3]", "f32[4]", message="`bias` must have a number for each output channel: 8 and 4"),
+    error("conv2d", IMAGE, "f32[8, 3, 3, 3]", stride=0, message="`stride` must be at least 1, but is 0"),
+    error("conv2d", IMAGE, "f32[8, 3, 3, 3]", stride=[1, 1, 1], message="`stride` has 3 numbers, one for each of 2 axes is needed"),
+    error("conv2d", IMAGE, "f32[8, 3, n, n]", message="the kernel must be known when compiling"),
+    error("conv_transpose1d", "f32[n, 3, 5]", "f32[4, 3, 2]", message="the channels of f32[n, 3, 5]"),
+    error("conv_transpose1d", "f32[n, 3, 5]", "f32[3, 4, 2]", output_pad=1, message="`output_pad` must be smaller than the stride"),
+    error("conv_transpose1d", "f32[n, 3, 2]", "f32[3, 4, 2]", pad=2, message="nothing is left of axis 2"),
+    error("max_pool", "f32[n, 784]", kernel=2, message="`x` must be [n, channels, ...] with one to three spatial axes"),
+    error("max_pool", IMAGE, kernel=2, pad=2, message="`pad` can be at most half of the kernel"),
+    error("max_pool", "f32[n, 3, t]", kernel=2, stride=3, ceil=True, message="the size of axis 2 of f32[n, 3, t] must be known"),
+    error("adaptive_avg_pool", "f32[n, 3, 7]", size=3, message="axis 2 of f32[n, 3, 7] has 7 elements: no 3 equal windows"),
+    error("adaptive_avg_pool", "f32[n, 3, t]", size=3, message="axis 2 of f32[n, 3, t] is known at run time only"),
+    error("resize", IMAGE, message="either `scale` or `size` must be given"),
+    error("resize", IMAGE, scale=2, mode="linaer", message="`mode` can't be `linaer`", help="did you mean `linear`?"),
+    error("pixel_shuffle", "f32[n, 6, 4, 4]", factor=2, message="the channels of f32[n, 6, 4, 4] must be a multiple of 2 ** 2"),
+    # normalisation and attention
+    error("layer_norm", "f32[n, 4]", "f32[5]", message="`weight` must have the shape of the last axes of f32[n, 4]: 4 and 5"),
+    error("layer_norm", "f32[n, 4]", "f32[4]", "f32[1, 4]", message="`weight` is f32[4] and `bias` is f32[1, 4]"),
+    error("group_norm", "f32[n, 6, 4]", groups=4, message="the channels of f32[n, 6, 4] must fall into 4 equal groups"),
+    error("batch_norm", IMAGE, "f32[4]", "f32[4]", "f32[4]", "f32[4]", message="`weight` must have a number for each channel"),
+    error("instance_norm", "f32[n, 3]", message="`x` must be [n, channels, ...], but is f32[n, 3]"),
+    error("attention", "f32[n, t, 4]", "f32[n, t, 5]", "f32[n, t, 5]", message="the sizes of the queries in f32[n, t, 4]"),
+    error("attention", "f32[2, 5, 4]", "f32[2, 6, 4]", "f32[2, 7, 4]", message="must be equal: 6 and 7"),
+    error("attention", "f32[2, 5, 4]", "f32[2, 6, 4]", "f32[2, 6, 4]", "bool[5, 7]", message="`mask` must broadcast to the scores"),
+    # axes and other numbers
+    error("sum", "f32[n, 4]", axis=2, message="axis 2 doesn't exist: there are only axes 0 to 1, or -2 to -1 from the end"),
+    error("sum", "f32[]", axis=0, message="axis 0 doesn't exist: there are no axes"),
+    error("sum", "f32[n, 4]", axis=[0, -2], message="axis 0 is named twice"),
+    error("permute", "f32[n, 4]", axes=[0], message="[0] must name each of the 2 axes of f32[n, 4]"),
+    error("transpose", "f32[n, t, 4]", message="`.T` needs two axes, and f32[n, t, 4] has 3", help="`permute(x, [...])`"),
+    error("flatten", "f32[n]", message="axis 1 doesn't exist"),
+    error("pad", "f32[n, 4]", widths=[[1, 1]], message="`widths` must be 2 pairs"),
+    error("pad", "f32[n]", widths=[[-1, 0]], message="a width can't be negative"),
+    error("arange", start=5, stop=3, message="the range from 5 to 3 goes backwards"),
+    error("one_hot", "i64[n]", depth=0, message="`depth` must be at least 1, but is 0"),
+    error("tril", "f32[n]", message="a triangle needs two axes, and f32[n] has 1"),
+    error("gelu", "f32[n]", approximate="tahn", message="`approximate` can't be `tahn`", help="did you mean `tanh`?"),
+    error("clip", "f32[n]", min=2, max=1, message="`min` is 2, which is above `max`, 1"),
+    error("constant", value=[[1, 2], [3]], message="the lists of a constant must be equally long at each depth"),
+    error("slice", "f32[n]", starts=[0], stops=[1], steps=[-1], message="the step of a slice must be positive", help="`flip`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("use", "message", "help"), ERRORS, ids=lambda p: p.name if isinstance(p, Row) else "")
+def test_message(use: Row, message: str, help: str) -> None:
+    operation = OPERATIONS[use.op]
+    names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    with pytest.raises(OpError) as raised:
+        operation.result_types(**dict(zip(names, use.types, strict=False)), **use.attributes)
+    assert message in raised.value.message
+    assert help in (raised.value.help or "")
+    assert raised.value.argument in (None, *(p.name for p in operation.parameters))
