@@ -1,5 +1,7 @@
 """Operations on run-time sizes: the type of the result, as text. At least one row for each operation."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 from collections.abc import Sequence

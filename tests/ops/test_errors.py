@@ -1,5 +1,7 @@
 """What a shape rule says about a use that doesn't fit: the message, and the help where it matters."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 from typing import Any

@@ -9,7 +9,7 @@ from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, squeezed, unsqueezed, widely
-from wsdl.ops._rules import agreed, axes_of, axis_of, divided, is_one, per_axis, same_dtype
+from wsdl.ops._rules import agreed, axes_of, axis_of, divided, equally_many, is_one, per_axis, same_dtype
 
 LAST = 2**63 - 1  # ONNX Slice: as far as the axis goes
 BEFORE_FIRST = -(2**63)

@@ -1,5 +1,7 @@
 """Shape, order, parts, wholes; and tensors of given numbers."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,7 @@
 """Normalisation and attention."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 import numpy as np

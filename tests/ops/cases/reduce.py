@@ -1,5 +1,7 @@
 """Reductions, distributions."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Convolution, pooling, resizing."""
 
+# ruff: noqa: E501  (a table has one row in a line)
+
 from __future__ import annotations
 
 from collections.abc import Callable
