@@ -17,6 +17,7 @@ from wsdl.ir.dtypes import ONNX, dtype_of
 from wsdl.ir.graph import Graph, Model, Node, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.builder import Builder, rename
+from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.metadata import describe
 from wsdl.ops._define import OPERATIONS, Ref
@@ -37,6 +38,7 @@ def structure(
     emission = _Emission(program, opset)
     graph = emission.model_graph(model)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+    fuse_bias(proto)
     guard_sharing(proto)
     describe(proto, emission.builder.stored.values(), doc=model.doc, source_sha256=source_sha256)
     return proto

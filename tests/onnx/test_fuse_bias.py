@@ -1,0 +1,61 @@
+"""Biases that `Gemm` adds, and those that it must not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.compiling import Array, Compiled, compiled
+from wsdl.onnx.guards import walk
+from wsdl.span import Source
+
+WEIGHTS = {"w": (6, 4), "b": (6,), "c": (3,), "one": (1,)}
+
+
+def model(body: str, inputs: str = "x: f32[n, t, 4]") -> tuple[Compiled, dict[str, Array]]:
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in WEIGHTS.items() if f"{name}:" in body}
+    return compiled(Source("m.wsd", f"model m({inputs}) {{\n{body}\n}}\n"), "m", weights), weights
+
+
+def operators(result: Compiled) -> Counter[str]:
+    return Counter(node.op_type for node in walk(result.proto.graph))
+
+
+@pytest.mark.parametrize("sum", ["x @ w.T + b", "b + x @ w.T"])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (0, 3, 4)])
+def test_fused(sum: str, shape: tuple[int, ...]) -> None:
+    type_ = "x: f32[n, 4]" if len(shape) == 2 else "x: f32[n, t, 4]"
+    result, weights = model(f"param w: [6, 4]\nparam b: [6]\nreturn {sum}", type_)
+    assert operators(result)["Add"] == 0
+    x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    np.testing.assert_allclose(result.session()(x=x)["output"], x @ weights["w"].T + weights["b"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("return (x @ w.T).reshape(n, t, 2, 3) + c", lambda y, b, c: y.reshape(*y.shape[:2], 2, 3) + c),
+        ("y = x @ w.T\nreturn y * (y + b)", lambda y, b, c: y * (y + b)),
+        ("y = x @ w.T\nreturn y + b, y", lambda y, b, c: y + b),
+        ("return (x @ w.T).reshape(n, t, 6, 1) + b", lambda y, b, c: y[..., None] + b),
+    ],
+    ids=["a bias of parts", "read twice", "an output", "broadcast"],
+)
+def test_not_fused(body: str, expected) -> None:  # type: ignore[no-untyped-def]
+    declared = "param w: [6, 4]\n" + ("param c: [3]\n" if "+ c" in body else "param b: [6]\n")
+    result, weights = model(declared + body)
+    assert operators(result)["Add"] == 1
+    x = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
+    wanted = expected(x @ weights["w"].T, weights.get("b"), weights.get("c"))
+    np.testing.assert_allclose(result.session()(x=x)["output"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_inside_a_scan() -> None:
+    body = "layer gru = GRU(5)\nreturn gru(x)"
+    result = compiled(Source("m.wsd", f"model m(x: f32[n, t, 4]) {{\n{body}\n}}\n"), "m")
+    assert operators(result)["Gemm"] == 2
+    assert all(len(node.input) == 3 for node in walk(result.proto.graph) if node.op_type == "Gemm")
+    assert result.session()(x=np.ones((2, 3, 4), np.float32))["output"].shape == (2, 3, 5)
