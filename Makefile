@@ -22,8 +22,11 @@ export TOKENIZERS_PARALLELISM := false
 help:                ## this list
 	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile | expand -t 14
 
-demo: $(MINILM)      ## find sentences of similar meaning with a compiled model
-	@echo "Compiling examples/minilm.wsd"
+demo: $(MINILM)      ## see what sharing saves, then find sentences of similar meaning
+	@echo "Compiling examples/lm.wsd, a language model whose twelve blocks share their feed-forward"
+	@$(BIN)/wsdl compile examples/lm.wsd -o build/lm
+	@echo
+	@echo "Compiling examples/minilm.wsd, a sentence encoder with its real weights"
 	@$(BIN)/wsdl compile examples/minilm.wsd -o build/minilm
 	@$(BIN)/python examples/demo.py
 
