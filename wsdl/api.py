@@ -177,6 +177,31 @@ class Program:
         `weights` replaces what is stored for this session."""
         return self._model(name).session(weights=weights, device=device)
 
+    def save(self, folder: str | os.PathLike[str], *, model: str | None = None, proof: bool = False) -> dict[str, Any]:
+        """Write a compiled folder: `<model>.onnx` for each model (or one of them), one data file where they share their
+        weights or are large, and `manifest.json`, which is also what is given back.
+
+        All files appear at once. `proof` then has ONNX Runtime optimise each model and adds to the manifest how often
+        each stored tensor is there before and after.
+        """
+        from wsdl.onnx.atomic import write_files
+        from wsdl.onnx.folder import manifest_writer, place_of, writers
+        from wsdl.onnx.manifest import manifest, with_proof
+        from wsdl.onnx.proof import prove
+
+        names = list(self.models) if model is None else [self._model(model).name]
+        paths = {name: place_of(name, folder) for name in names}
+        data = f"{Path(self.source.path).stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
+        files = writers({paths[n]: self.protos[n] for n in names}, self.values(), Path(folder, data))
+        o = self.options
+        kept = self.inventory.of_models(names)
+        written = manifest(self.source, kept, [p.name for p in files], self._checked.loops, seed=o.seed, opset=o.opset)
+        write_files({**manifest_writer(folder, written), **files})
+        if proof:
+            written = with_proof(written, {name: prove(path) for name, path in paths.items()})
+            write_files(manifest_writer(folder, written))
+        return written
+
     def _model(self, name: str | None) -> Model:
         if name is None and len(self.models) == 1:
             return next(iter(self.models.values()))

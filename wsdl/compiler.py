@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
+from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
@@ -55,6 +56,8 @@ class Options:
 def check(source: Source, problems: Problems, options: Options = Options()) -> Program:
     """The program of a source, and all that is wrong with it in `problems`."""
     scope = resolve(source, problems, read, options.import_root)
+    if not problems.errors:
+        check_dims(scope, options.dims, problems)
     program = elaborate(scope, problems, options.dims)
     if not problems.errors:
         share(program, problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from wsdl.cli.terminal import Terminal, print_json, print_text
@@ -38,14 +40,11 @@ def _list(as_json: bool) -> None:
 
 def _show(text: str) -> None:
     """The page, laid out on a terminal and as it is written elsewhere."""
-    import sys
-
     terminal = Terminal.of(sys.stdout)
     if terminal.color and terminal.unicode:
         from rich.markdown import Markdown
 
-        console = terminal.console()
-        console.print(Markdown(text), width=min(terminal.width or 80, 100))
+        terminal.draw(Markdown(text), width=min(terminal.width or 80, 100))
     else:
         terminal.write(text)
 

@@ -13,15 +13,17 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.render import FORMAT_VERSION, Format, render
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
-_ASCII = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "≤": "<="})
+UNLIMITED = 10_000  # columns; what goes into a pipe is not cut
+_ASCII = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "─": "-", "≤": "<="})
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,23 @@ class Terminal:
     def write(self, text: str) -> None:
         self.stream.write(text if self.unicode else to_ascii(text))
 
-    def console(self) -> Console:
-        """Rich's view of the stream, for tables and the like."""
+    def draw(self, renderable: RenderableType, width: int = 0) -> None:
+        """Write what Rich lays out, tables and the like."""
         from rich.console import Console
 
-        return Console(
-            file=self.stream,
+        console = Console(
+            file=StringIO(),
             force_terminal=self.color,
-            no_color=not self.color,
-            width=self.width or 10_000,
+            color_system="standard" if self.color else None,
+            legacy_windows=False,
+            width=width or self.width or UNLIMITED,
             highlight=False,
             markup=False,
             emoji=False,
-            soft_wrap=True,
-            safe_box=True,
         )
+        with console.capture() as capture:
+            console.print(renderable)
+        self.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def _has_color(is_tty: bool) -> bool:

@@ -5,13 +5,13 @@ The same picture is made of a program, of an ONNX file and of a checkpoint, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Model, Program, Stored
+from wsdl.ir.graph import Model, Module, Program, Stored
 from wsdl.ir.types import BYTES, DType, TensorType
 
 
@@ -43,10 +43,6 @@ class Tensor:
     def bytes(self) -> int:
         return self.elements * BYTES[self.dtype]
 
-    @property
-    def is_shared(self) -> bool:
-        return len(self.uses) > 1
-
 
 @dataclass(frozen=True)
 class Signature:
@@ -59,25 +55,46 @@ class Signature:
 
 @dataclass(frozen=True)
 class Inventory:
+    """`repeats` counts how often a layer is applied, for those that are applied more than once."""
+
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict)
 
-    def sizes(self, reads: Mapping[str, tuple[Use, ...]] | None = None) -> Sizes:
-        """Of what a model reads, or of all that is stored."""
-        reads = {t.name: t.uses for t in self.stored.values()} if reads is None else reads
-        pairs = [(self.stored[name], uses) for name, uses in reads.items()]
-        without = [(tensor, sum(use.elements for use in uses)) for tensor, uses in pairs]
+    def of_models(self, names: Iterable[str]) -> Inventory:
+        """Of some of the models only."""
+        models = {name: self.models[name] for name in names}
+        read = {tensor for model in models.values() for tensor in model.reads}
+        return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read}, self.repeats)
+
+    def uses(self, tensor: Tensor) -> tuple[Use, ...]:
+        """The slots that read a tensor, once for each model; simply its slots where there are no models."""
+        reads = [model.reads[tensor.name] for model in self.models.values() if tensor.name in model.reads]
+        return tuple(use for uses in reads for use in uses) if reads else tensor.uses
+
+    def shared(self) -> list[Tensor]:
+        """The tensors that are used more than once, within a model or by several."""
+        return [tensor for tensor in self.stored.values() if len(self.uses(tensor)) > 1]
+
+    def sizes(self, *models: str) -> Sizes:
+        """Of what these models read, by default all; without sharing each model would have tensors of its own."""
+        chosen = self.of_models(models) if models else self
+        sizes = [(tensor, chosen.uses(tensor)) for tensor in chosen.stored.values()]
         return Sizes(
-            sum(tensor.elements for tensor, _ in pairs),
-            sum(elements for _, elements in without),
-            sum(tensor.bytes for tensor, _ in pairs),
-            sum(elements * BYTES[tensor.dtype] for tensor, elements in without),
+            sum(tensor.elements for tensor, _ in sizes),
+            sum(use.elements for _, uses in sizes for use in uses),
+            sum(tensor.bytes for tensor, _ in sizes),
+            sum(use.elements * BYTES[tensor.dtype] for tensor, uses in sizes for use in uses),
         )
+
+    def saved(self, tensor: Tensor) -> int:
+        """The bytes that sharing one tensor saves."""
+        return sum(use.elements for use in self.uses(tensor)) * BYTES[tensor.dtype] - tensor.bytes
 
     def as_json(self) -> dict[str, Any]:
         """`models` and `stored` as scripts rely on them."""
         return {
-            "models": {name: _signature(model) | vars(self.sizes(model.reads)) for name, model in self.models.items()},
+            "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
             "stored": [_tensor(tensor) for tensor in self.stored.values()],
         }
 
@@ -122,7 +139,18 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 def inventory(program: Program) -> Inventory:
     """What a checked program stores."""
     models = {name: _model(model, program) for name, model in program.models.items()}
-    return Inventory(models, {s.name: _stored(s) for s in program.stored.values() if s.derived is None})
+    stored = {s.name: _stored(s) for s in program.stored.values() if s.derived is None}
+    return Inventory(models, stored, {path: count for root in program.roots() for path, count in _repeats(root)})
+
+
+def _repeats(module: Module) -> Iterator[tuple[str, int]]:
+    """The outermost layers that are applied more than once and own weights."""
+    if len(module.uses) > 1 and any(module.all_slots()):
+        yield module.path, len(module.uses)
+        return
+    for child in module.children.values():
+        for below in child if isinstance(child, list) else [child]:
+            yield from _repeats(below)
 
 
 def _stored(stored: Stored) -> Tensor:

@@ -92,6 +92,20 @@ def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: Mode
     return copy
 
 
+def manifest_writer(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> dict[Path, Writer]:
+    text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
+
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    return {Path(folder, MANIFEST): write}
+
+
+def place_of(model: str, folder: str | os.PathLike[str]) -> Path:
+    """Where a compiled folder has a model."""
+    return Path(folder, f"{model}.onnx")
+
+
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -108,4 +122,4 @@ def models_in(folder: str | os.PathLike[str]) -> dict[str, tuple[Path, bool]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"its {MANIFEST} can't be read: {error}"
         raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder))]) from None
-    return {name: (path / f"{name}.onnx", is_shared and len(names) > 1) for name in names}
+    return {name: (place_of(name, path), is_shared and len(names) > 1) for name in names}

@@ -1,0 +1,139 @@
+"""`wsdl compile`: ONNX files, and the proof that what is shared is stored once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import writing
+from wsdl.cli.tables import count, number, print_table, size, times
+from wsdl.cli.terminal import note, print_json, print_text, write_findings
+from wsdl.cli.verb import dims, import_root, seed, verb, weights
+from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.ir.inventory import Inventory, Tensor
+from wsdl.passes.roll_loops import Loops
+
+ROWS = 20  # of the table; what is stored more than once is always among them
+ONCE = 1.01  # copies; below this a tensor is stored once
+
+
+@verb
+@click.argument("file", metavar="FILE")
+@click.option("-o", "--output", required=True, metavar="DIR", help="The folder to write; files in it are replaced.")
+@click.option("--model", metavar="M", help="Only this model.")
+@weights
+@seed
+@dims
+@click.option("--opset", type=click.IntRange(18, 25), default=21, show_default=True, help="Version of the operators.")
+@click.option("--loops", type=click.Choice(get_args(Loops)), default="auto", show_default=True,
+              help="Repeated layers as one loop, or each step by itself.")  # fmt: skip
+@import_root
+@click.option("--no-proof", is_flag=True, help="Don't have ONNX Runtime optimise the result to look at it.")
+def compile(
+    file: str,
+    output: str,
+    model: str | None,
+    weights: str | None,
+    seed: int,
+    dims: Mapping[str, int],
+    opset: int,
+    loops: Loops,
+    import_root: str | None,
+    no_proof: bool,
+    as_json: bool,
+) -> None:
+    """Write DIR/<model>.onnx for each model, and prove that shared weights are stored once."""
+    program = api.compile(
+        api.read_source(file),
+        dims=dims,
+        loops=loops,
+        opset=opset,
+        seed=seed,
+        weights=weights,
+        import_root=import_root,
+    )
+    with writing(output):
+        manifest = program.save(output, model=model, proof=not no_proof)
+    files = [os.path.join(output, name) for name in manifest["files"]]
+    if as_json:
+        print_json({**manifest, "files": files, **findings_as_json(program.diagnostics)})
+        return
+    write_findings(program.diagnostics, sys.stderr)
+    for path in files:
+        note(f"wrote {path} ({size(os.path.getsize(path))})")
+    if not no_proof:
+        _print_proof(manifest, program.inventory.of_models(manifest["models"]))
+    print_text("".join(f"{_loop(loop)}\n" for loop in manifest["loops"]))
+
+
+# -- the proof ---------------------------------------------------------------------------------------------------------
+
+
+def _print_proof(manifest: Mapping[str, Any], stored: Inventory) -> None:
+    """A row for each shared tensor, and what it comes to."""
+    proofs = _worst(manifest["proof"])
+    shared = [tensor for tensor in stored.shared() if tensor.name in proofs]
+    if shared:
+        shown = sorted(shared, key=lambda tensor: -_copies(proofs[tensor.name]))[:ROWS]
+        rows = [_row(tensor, proofs[tensor.name], stored) for tensor in shared if tensor in shown]
+        print_table(["shared tensor", "used", "size", "in file", "extended", "full", "saves"], rows)
+        more = len(shared) - len(rows)
+        print_text(f"and {count(more, 'tensor')} more, stored once\n\n" if more else "\n")
+    print_text("".join(f"{line}\n" for line in _verdict(shared, proofs, manifest, stored)))
+
+
+def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """One proof for each tensor: that of the model in which it is stored most often."""
+    worst: dict[str, dict[str, Any]] = {}
+    for proof in proofs:
+        worst[proof["stored"]] = max(worst.get(proof["stored"], proof), proof, key=_copies)
+    return worst
+
+
+def _copies(proof: Mapping[str, Any]) -> float:
+    """How often a tensor is stored, in the file or after all rewriting of the graph."""
+    return max(proof["copies_in_file"], proof["copies_after_optimisation"])
+
+
+def _row(tensor: Tensor, proof: Mapping[str, Any], stored: Inventory) -> list[str]:
+    copies = [proof[f"copies_{stage}"] for stage in ("in_file", "after_optimisation", "at_full_level")]
+    uses = len(stored.uses(tensor))
+    return [tensor.name, times(uses), size(tensor.bytes), *map(number, copies), size(stored.saved(tensor))]
+
+
+def _verdict(
+    shared: list[Tensor], proofs: Mapping[str, Any], manifest: Mapping[str, Any], stored: Inventory
+) -> Iterator[str]:
+    """Is what is shared stored once, and what does that save?"""
+    sizes = stored.sizes()
+    copied = [tensor for tensor in stored.stored.values() if _copies(proofs[tensor.name]) >= ONCE]
+    instead = f"{size(sizes.bytes)} instead of {size(sizes.bytes_without_sharing)}"
+    if not shared:
+        yield f"No share group: {count(len(stored.stored), 'tensor')}, {size(sizes.bytes)}."
+    elif not copied:
+        yield f"{count(len(shared), 'shared tensor')}, {'each ' if len(shared) > 1 else ''}stored once; {instead}."
+    for tensor in copied:
+        yield f"{tensor.name} is stored {number(_copies(proofs[tensor.name]))} times after ONNX Runtime's optimisation."
+    for model, totals in manifest["proof_totals"].items():
+        added = totals["optimised_bytes"] - totals["file_bytes"]
+        if not totals["holds"] and not copied:
+            yield f"ONNX Runtime's optimisation adds {size(added)} to {model} that are no copy of one tensor."
+    for path, applied in stored.repeats.items():
+        yield f"{path} is applied {applied} times with the same weights."
+    packed = sum(totals["packed_bytes"] for totals in manifest["proof_totals"].values())
+    if packed:
+        yield (
+            f"In memory the CPU keeps {size(packed)} of packed matrices; the session option\n"
+            "session.disable_prepacking avoids them and makes products on few rows slower."
+        )
+
+
+def _loop(loop: Mapping[str, Any]) -> str:
+    """What became of a `for`."""
+    what = "is one loop" if loop["rolled"] else "is unrolled"
+    return f"The `for` in line {loop['line']} ({count(loop['steps'], 'step')}) {what}: {loop['why']}."

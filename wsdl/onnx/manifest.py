@@ -1,0 +1,67 @@
+"""`manifest.json` of a compiled folder: the models with their signatures, what is stored, and the proof. No time stamps,
+no places on a machine, so that the same program gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
+
+from wsdl._version import __version__
+from wsdl.diagnostics.render import FORMAT_VERSION
+from wsdl.ir.graph import LoopChoice
+from wsdl.ir.inventory import Inventory
+from wsdl.onnx.proof import Proofs
+from wsdl.span import Source
+
+Manifest = dict[str, Any]
+
+
+def manifest(
+    source: Source, inventory: Inventory, files: Iterable[str], loops: Iterable[LoopChoice], *, seed: int, opset: int
+) -> Manifest:
+    """All but the proof."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "wsdl": __version__,
+        "source": {"file": os.path.basename(source.path), "sha256": sha256(source.text.encode()).hexdigest()},
+        "seed": seed,
+        "opset": opset,
+        "files": list(files),
+        **inventory.as_json(),
+        "loops": [_loop(choice) for choice in loops],
+    }
+
+
+def _loop(choice: LoopChoice) -> dict[str, Any]:
+    span = choice.span
+    place = {"file": os.path.basename(span.source.path), "line": span.line}
+    return {**place, "steps": choice.count, "rolled": choice.rolled, "why": choice.why}
+
+
+def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
+    """With what became of each stored tensor of each model, and the bytes of each model in all."""
+    tensors = [
+        {"model": model, **{key: _whole(value) for key, value in asdict(proof).items()}}
+        for model, found in proofs.items()
+        for proof in found.tensors
+    ]
+    totals = {
+        model: {
+            "holds": found.holds,
+            "stored_bytes": found.stored_bytes,
+            "file_bytes": found.file_bytes,
+            "optimised_bytes": found.optimised_bytes,
+            "full_level_bytes": found.full_level_bytes,
+            "packed_bytes": found.packed_bytes,
+        }
+        for model, found in proofs.items()
+    }
+    return {**manifest, "proof": tensors, "proof_totals": totals}
+
+
+def _whole(value: Any) -> Any:
+    """2.0 copies are 2 copies."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
