@@ -21,6 +21,7 @@ IMAGE = "f32[n, 3, 28, 28]"
 ERRORS = [
     # dtypes
     error("add", "f32[n]", "i64[n]", message="the operands have two dtypes: f32 and i64", help="`cast(b, f32)`"),
+    error("add", "i64[n]", "f32[n]", message="the operands have two dtypes: i64 and f32", help="`cast` the i64 operand to f32"),
     error("add", "bool[n]", "bool[n]", message="`a` must hold numbers, but is bool[n]", help="`cast(a, f32)`"),
     error("div", "i64[n]", "i64[n]", message="`/` doesn't divide integers, and `a` is i64[n]", help="`//`"),
     error("neg", "u8[n]", message="`x` must hold signed numbers, but is u8[n]", help="`cast(x, i32)`"),

@@ -52,10 +52,13 @@ def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
     """All operands have one dtype; `argument` names the one at fault if not."""
     for other in others:
         if other.dtype != first.dtype:
+            fraction_is_second = other.is_float and not first.is_float
             raise OpError(
                 f"the operands have two dtypes: {first.dtype} and {other.dtype}",
                 argument=argument,
-                help=f"`cast({argument}, {first.dtype})` makes them one",
+                help=f"`cast` the {first.dtype} operand to {other.dtype}"
+                if fraction_is_second
+                else f"`cast({argument}, {first.dtype})` makes them one",
                 code="E0402",
             )
 
