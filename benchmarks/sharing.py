@@ -35,7 +35,7 @@ def measure() -> Iterator[Row]:
             compiled = answer("compile", path, "-o", folder, "--json")
             seconds = time.perf_counter() - start
             on_disk = sum(file.stat().st_size for file in Path(folder).iterdir() if file.suffix in (".onnx", ".data"))
-        models = answer("inspect", path, "--json")["models"].values()
+        models = compiled["models"].values()
         yield Row(
             path.stem,
             sum(model["bytes"] for model in models),

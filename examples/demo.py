@@ -18,6 +18,9 @@ import wsdl
 
 HERE = Path(__file__).parent
 COMPILED = HERE.parent / "build" / "minilm"
+SENTENCES = [
+    line for line in (HERE / "sentences.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+]
 QUERIES = [
     "How do I get to my plane on time?",
     "My laptop froze and I lost my document.",
@@ -29,14 +32,8 @@ NEAREST = 3
 BAR = "▪"
 
 
-def main() -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    sentences = [
-        line for line in (HERE / "sentences.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
-    ]
-    queries = sys.argv[1:] or QUERIES
-
-    minilm = wsdl.load(COMPILED)["minilm"]
+def main(queries: list[str], compiled: Path = COMPILED) -> None:
+    minilm = wsdl.load(compiled)["minilm"]
     tokenizer = Tokenizer.from_file(str(HERE / "data" / "minilm" / "tokenizer.json"))
     tokenizer.enable_padding()
 
@@ -47,15 +44,16 @@ def main() -> None:
         vectors: NDArray[np.float32] = minilm(ids=ids, mask=mask)["vector"]
         return vectors
 
-    similarity = embed(queries) @ embed(sentences).T  # the cosine, as every vector has length 1
+    similarity = embed(queries) @ embed(SENTENCES).T  # the cosine, as every vector has length 1
 
-    console.print(f"\nThe nearest of {len(sentences)} sentences, with their similarity (1 is the same meaning):")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\nThe nearest of {len(SENTENCES)} sentences, with their similarity (1 is the same meaning):")
     for query, row in zip(queries, similarity, strict=True):
         console.print(f"\n{query}", style="bold", markup=False)
         for at in np.argsort(-row)[:NEAREST]:
-            console.print(f"  {row[at]:.2f}  {BAR * round(20 * max(row[at], 0)):20}  {sentences[at]}", markup=False)
+            console.print(f"  {row[at]:.2f}  {BAR * round(20 * max(row[at], 0)):20}  {SENTENCES[at]}", markup=False)
     console.print('\nAsk it yourself: [bold].venv/bin/python examples/demo.py "Where can I swim?"[/bold]')
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or QUERIES)
