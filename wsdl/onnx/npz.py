@@ -8,7 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from wsdl.onnx.sources import Source, TensorInfo, broken
+from wsdl.ir.loading import TensorInfo
+from wsdl.onnx.sources import Source, WeightsError, broken
 
 MOST_PACKED = 1100  # how far deflate can compress at best; what claims more is a bomb
 _DTYPES = {
@@ -25,7 +26,9 @@ def open_npz(path: str | Path) -> Source:
                 for entry in archive.infolist()
                 if not entry.is_dir()
             }
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (WeightsError, OSError):
+        raise
+    except Exception as error:  # of zipfile, zlib, lzma, bz2, struct
         raise broken(path, "this is no .npz file, or a part of it is missing") from error
 
     def read(name: str) -> Any:
@@ -34,7 +37,7 @@ def open_npz(path: str | Path) -> Source:
         with np.load(path, allow_pickle=False) as archive:
             return archive[name]
 
-    return Source(str(path), tensors, read)
+    return Source(str(path), tensors, reader=read)
 
 
 def _listed(path: str | Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> TensorInfo:
@@ -43,7 +46,7 @@ def _listed(path: str | Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
         raise broken(path, f"`{name}` claims to be larger than its bytes can unpack to")
     with archive.open(entry) as file:
         info, start, item = read_npy_header(path, name, cast(BinaryIO, file))
-    if start + info.elements * item != entry.file_size:
+    if start + prod(info.shape) * item != entry.file_size:
         raise broken(path, f"`{name}` is said to be {info}, which its {entry.file_size} bytes don't fit")
     return info
 

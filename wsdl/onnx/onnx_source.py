@@ -12,7 +12,8 @@ import onnx
 from onnx import TensorProto, external_data_helper, numpy_helper
 
 from wsdl.ir.dtypes import OF_ONNX, numpy_dtype
-from wsdl.onnx.sources import Source, TensorInfo, broken
+from wsdl.ir.loading import TensorInfo
+from wsdl.onnx.sources import Source, broken
 
 
 def open_onnx(path: str | Path) -> Source:
@@ -25,7 +26,7 @@ def open_onnx(path: str | Path) -> Source:
     tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
     infos = {name: _info(path, tensor) for name, tensor in tensors.items()}
     metadata = {p.key: p.value for p in proto.metadata_props}
-    return Source(str(path), infos, lambda name: read_tensor(path, tensors[name]), {}, metadata)
+    return Source(str(path), infos, reader=lambda name: read_tensor(path, tensors[name]), metadata=metadata)
 
 
 def _info(path: str | Path, tensor: TensorProto) -> TensorInfo:

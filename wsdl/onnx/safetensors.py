@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from wsdl.ir.dtypes import OF_SAFETENSORS, SAFETENSORS, dtype_of, numpy_dtype
+from wsdl.ir.loading import TensorInfo
 from wsdl.ir.types import BYTES
 from wsdl.onnx.atomic import write_file
-from wsdl.onnx.sources import Source, TensorInfo, broken
+from wsdl.onnx.sources import Source, broken
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 _FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # dtypes of others, for their sizes
@@ -38,7 +39,7 @@ def open_safetensors(path: str | Path) -> Source:
         return _mapped(path, start + places[name][0], tensors[name])
 
     kept = {name: other for name, other in metadata.items() if other in tensors and name not in tensors}
-    return Source(str(path), tensors, read, kept, metadata)
+    return Source(str(path), tensors, kept, reader=read, metadata=metadata)
 
 
 def _parsed(path: str | Path, header: bytes) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
     if info.dtype not in BYTES:
         raise broken(path, f"the language has no dtype {info.dtype}")
     dtype = numpy_dtype(info.dtype)
-    if info.elements == 0:
+    if prod(info.shape) == 0:
         return np.zeros(info.shape, dtype)
     return np.memmap(path, dtype, "r", offset, info.shape)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.types import shape_text
+from wsdl.ir.loading import Listing
 
 
 class WeightsError(CompileError):
@@ -27,53 +26,25 @@ def broken(path: str | Path, reason: str, help: str | None = None) -> WeightsErr
     return WeightsError([Diagnostic("E0501", reason, file=str(path), help=help)])
 
 
-@dataclass(frozen=True)
-class TensorInfo:
-    """What a file says of a tensor. `dtype` is the language's name, or the file's own where the language has none."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def elements(self) -> int:
-        return prod(self.shape)
-
-    def __str__(self) -> str:
-        return f"{self.dtype}{shape_text(self.shape)}"
-
-
 @dataclass
-class Source:
-    """An opened file. `aliases` are further names of tensors, by what the file itself says about sharing."""
+class Source(Listing):
+    """An opened file: its listing, and a way to each tensor."""
 
-    path: str
-    tensors: dict[str, TensorInfo]
-    reader: Callable[[str], Any]
-    aliases: dict[str, str] = field(default_factory=dict)
+    reader: Callable[[str], Any] = field(kw_only=True)
     metadata: dict[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> Any:
         """A tensor as a NumPy array, memory-mapped where that is possible; it may be read-only."""
-        kept = self.aliases.get(name, name)
+        kept = self.kept(name)
         if kept not in self.tensors:
             close = nearest(name, self.names)
             raise broken(self.path, f"there is no tensor `{name}`", f"did you mean `{close}`?" if close else None)
         try:
             return self.reader(kept)
-        except WeightsError:
+        except (WeightsError, MemoryError):
             raise
-        except MemoryError:
-            raise
-        except Exception as error:  # each format has its own way to be damaged
+        except Exception as error:  # each format has its own ways to be damaged
             raise broken(self.path, f"the tensor `{name}` can't be read: {reason_of(error)}") from error
-
-    def info(self, name: str) -> TensorInfo:
-        return self.tensors[self.aliases.get(name, name)]
-
-    @property
-    def names(self) -> list[str]:
-        """All names, aliases last."""
-        return [*self.tensors, *self.aliases]
 
 
 def open_source(path: str | Path) -> Source:

@@ -1,0 +1,213 @@
+"""Loading: by mappings and by name, strict on both sides, shared tensors once; saving and loading again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.onnx.running import random
+from wsdl.compiler import check
+from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.ir.graph import Program
+from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.safetensors import save_safetensors
+from wsdl.onnx.sources import WeightsError, open_source
+from wsdl.onnx.weights import given_weights, open_loads, save_weights
+from wsdl.span import Source
+
+MODEL = """
+block Linear(units: int)(x: [..., d]) -> [..., units] {
+    param weight: [units, d] = normal
+    param bias: [units] = zeros
+    return x @ weight.T + bias
+}
+block Layer()(x: [n, d]) -> [n, d] {
+    layer up = Linear(6)
+    layer down = Linear(4)
+    return down(up(x))
+}
+model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    layer blocks[3] = Layer()
+    layer tok = Linear(4)
+    layer head = Linear(4)
+    SHARE
+    for i in 0..3 {
+        x = blocks[i](x)
+    }
+    return head(tok(x))
+}
+LOAD
+"""
+TIED = "share embedding { tok.weight, head.weight }"
+LAYERS = {
+    f"h.{i}.{part}.{name}": random(*shape) + i
+    for i in range(3)
+    for part, name, shape in (
+        ("mlp_in", "weight", (6, 4)), ("mlp_in", "bias", (6,)), ("mlp_out", "weight", (4, 6)), ("mlp_out", "bias", (4,))
+    )
+}  # fmt: skip
+REST = {"wte": random(4, 4), "wte_bias": random(4), "lm_head.bias": random(4) + 1}
+MAPPINGS = """{
+    "h.{i}.mlp_in.{p}" -> blocks[i].up.{p}
+    "h.{i}.mlp_out.{p}" -> blocks[i].down.{p}
+    "wte" -> tok.weight
+    "wte_bias" -> tok.bias
+    "lm_head.{p}" -> head.{p}
+}"""
+
+
+def program_of(folder: Path, load: str = "", share: str = "", shape: str = "") -> Program:
+    text = MODEL.replace("SHARE", share).replace("LOAD", load)
+    problems = Problems()
+    program = check(Source(str(folder / "m.wsd"), text), problems)
+    assert not problems.errors, problems.errors
+    return program
+
+
+def loaded(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> dict[str, np.ndarray]:
+    save_safetensors(folder / "w.safetensors", arrays)
+    problems = Problems()
+    program = program_of(folder, load, share)
+    loads = open_loads(program, problems)
+    assert not problems.errors, problems.errors
+    return loads.values(program, initial_values(program))
+
+
+def problems_of(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> list[Diagnostic]:
+    save_safetensors(folder / "w.safetensors", arrays)
+    problems = Problems()
+    program = program_of(folder, load, share)
+    open_loads(program, problems)
+    return list(problems)
+
+
+# -- mappings ----------------------------------------------------------------------------------------------------------
+
+
+def test_mappings(tmp_path: Path) -> None:
+    values = loaded(tmp_path, {**LAYERS, **REST}, f'load "w.safetensors" into m {MAPPINGS}')
+    np.testing.assert_array_equal(values["m.blocks.2.down.weight"], LAYERS["h.2.mlp_out.weight"])
+    np.testing.assert_array_equal(values["m.embedding"], REST["wte"])
+    assert len(values) == 15
+
+
+def test_a_transposed_layout(tmp_path: Path) -> None:
+    arrays = {"c_fc": random(4, 6), "c_proj": random(4, 6), "b1": random(6), "b2": random(4)}
+    mappings = '{ "c_fc" -> up.weight.T\n "c_proj" -> down.weight\n "b1" -> up.bias\n "b2" -> down.bias }'
+    values = loaded(tmp_path, arrays, f'load "w.safetensors" into m.blocks[0] {mappings}')
+    np.testing.assert_array_equal(values["m.blocks.0.up.weight"], arrays["c_fc"].T)
+
+
+def test_indices_may_be_computed(tmp_path: Path) -> None:
+    arrays = {name.replace("h.", "last."): a for name, a in LAYERS.items() if name.startswith("h.0")}
+    mappings = '{ "last.{i}.mlp_in.{p}" -> blocks[2 - i].up.{p}\n "last.{i}.mlp_out.{p}" -> blocks[2 - i].down.{p} }'
+    found = problems_of(tmp_path, arrays, f'load "w.safetensors" into m {mappings}')
+    [missing] = [d for d in found if d.severity == "error"]
+    assert not any("blocks[2]" in line for line in missing.details)
+
+
+def test_a_named_group(tmp_path: Path) -> None:
+    values = loaded(tmp_path, {"anything": REST["wte"]}, 'load "w.safetensors" into m.embedding')
+    np.testing.assert_array_equal(values["m.embedding"], REST["wte"])
+
+
+def test_without_mappings_names_are_paths_below_the_target(tmp_path: Path) -> None:
+    arrays = {"up.weight": random(6, 4), "up.bias": random(6), "down.weight": random(4, 6), "down.bias": random(4)}
+    values = loaded(tmp_path, arrays, 'load "w.safetensors" into m.blocks[1]')
+    assert sorted(values) == [f"m.blocks.1.{name}" for name in sorted(arrays)]
+
+
+@pytest.mark.parametrize(
+    ("mappings", "arrays", "code", "message"),
+    [
+        ('{ "h.{j}.mlp_in.{p}" -> blocks[i].up.{p} }', {}, "E0505", "the target uses `i`"),
+        ('{ "h.{i}.mlp_inn.{p}" -> blocks[i].up.{p} }', {}, "E0506", "has a name like `h.{i}.mlp_inn.{p}`"),
+        ('{ "h.{i}.mlp_in.{p}" -> blocks[i].upp.{p} }', {}, "E0507", "there is no parameter `m.blocks[0].upp.weight`"),
+        (MAPPINGS, {"wte": random(4, 5)}, "E0508", "`wte` is f32[4, 5], but `m.tok.weight` needs [4, 4]"),
+        (MAPPINGS, {"wte": np.ones((4, 4), np.int32)}, "E0510", "`wte` is i32[4, 4]"),
+    ],
+)
+def test_mappings_that_do_not_fit(
+    tmp_path: Path, mappings: str, arrays: dict[str, np.ndarray], code: str, message: str
+) -> None:
+    found = problems_of(tmp_path, {**LAYERS, **REST, **arrays}, f'load "w.safetensors" into m {mappings}')
+    assert found[0].code == code
+    assert message in found[0].message
+    assert found[0].span is not None
+
+
+def test_everything_left_over_is_listed(tmp_path: Path) -> None:
+    arrays = {**LAYERS, **REST, "pooler.weight": random(2)}
+    arrays["renamed_bias"] = arrays.pop("wte_bias")
+    mappings = MAPPINGS.replace('"wte_bias" -> tok.bias\n', "")
+    missing, unused = sorted(
+        problems_of(tmp_path, arrays, f'load "w.safetensors" into m {mappings}'), key=lambda d: d.code
+    )
+    assert (missing.code, missing.details) == ("E0503", ("m.tok.bias: f32[4]",))
+    assert (unused.code, unused.severity) == ("E0509", "note")
+    assert unused.details == ("pooler.weight: f32[2]", "renamed_bias: f32[4]")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    program = program_of(tmp_path, 'load "nothing.npz" into m')
+    problems = Problems()
+    open_loads(program, problems)
+    assert [(d.code, d.message) for d in problems] == [
+        ("E0501", "nothing.npz: the file can't be read: no such file or directory")
+    ]
+
+
+def test_two_sources_of_a_shared_tensor_must_agree(tmp_path: Path) -> None:
+    arrays = {**LAYERS, **REST, "lm_head.weight": REST["wte"]}
+    load = f'load "w.safetensors" into m {MAPPINGS}'
+    np.testing.assert_array_equal(loaded(tmp_path, arrays, load)["m.embedding"], REST["wte"])
+    with pytest.raises(WeightsError) as error:
+        loaded(tmp_path, {**arrays, "lm_head.weight": REST["wte"] + 1}, load)
+    [diagnostic] = error.value.diagnostics
+    assert diagnostic.code == "E0504"
+    assert "differ by 1" in diagnostic.message
+
+
+# -- files and mappings ------------------------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded_again(tmp_path: Path) -> None:
+    program = program_of(tmp_path, share=TIED)
+    values = initial_values(program)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, program, values, extra={"optimizer/m.embedding.first": random(4, 4)}, metadata={"step": "7"})
+    again = given_weights(program, path)
+    assert again.keys() == values.keys()
+    for name, array in values.items():
+        np.testing.assert_array_equal(again[name], array)
+    assert open_source(path).metadata["step"] == "7"
+
+
+@pytest.mark.parametrize("names", [["m.tok.weight"], ["tok.weight", "head.weight"], ["m.embedding"], ["embedding"]])
+def test_any_name_of_a_member_will_do(tmp_path: Path, names: list[str]) -> None:
+    program = program_of(tmp_path, share=TIED)
+    values = initial_values(program)
+    given = {name: array for name, array in values.items() if name != "m.embedding"}
+    given |= dict.fromkeys(names, values["m.embedding"])
+    np.testing.assert_array_equal(given_weights(program, given)["m.embedding"], values["m.embedding"])
+
+
+def test_a_member_with_a_view_is_turned_back(tmp_path: Path) -> None:
+    program = program_of(tmp_path, share="share { tok.weight, head.weight.T }")
+    given = {"head.weight": random(4, 4)}
+    np.testing.assert_array_equal(given_weights(program, given, partial=True)["m.tok.weight"], random(4, 4).T)
+
+
+def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+    program = program_of(tmp_path, share=TIED)
+    values = initial_values(program)
+    values["m.embeding"] = values.pop("m.embedding")
+    values["m.head.bias"] = random(5)
+    with pytest.raises(WeightsError) as error:
+        given_weights(program, values)
+    by_code = {d.code: d for d in error.value.diagnostics}
+    assert by_code["E0508"].message == "`m.head.bias` is f32[5], but [4] is needed"
+    assert by_code["E0512"].details == ("m.embeding (is it `m.embedding`?)",)
+    assert "m.embedding: f32[4, 4]" in by_code["E0511"].details

@@ -1,0 +1,54 @@
+"""What is said about files of weights before any number is read: what they hold, and what of it goes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wsdl.ir.types import shape_text
+from wsdl.ir.views import View
+from wsdl.span import Span
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a file says of a tensor. `dtype` is the language's name, or the file's own where the language has none."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{shape_text(self.shape)}"
+
+
+@dataclass
+class Listing:
+    """The tensors of a file. `aliases` are further names of some, by what the file itself says about sharing."""
+
+    path: str
+    tensors: dict[str, TensorInfo]
+    aliases: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """All names, aliases last."""
+        return [*self.tensors, *self.aliases]
+
+    def kept(self, name: str) -> str:
+        """The name under which the file holds a tensor."""
+        return self.aliases.get(name, name)
+
+    def info(self, name: str) -> TensorInfo:
+        return self.tensors[self.kept(name)]
+
+
+@dataclass(frozen=True)
+class Fill:
+    """The tensor `tensor` of a file becomes the view `view` of the stored tensor `stored`: asked for at `span`, for the
+    slot with the path `slot`."""
+
+    stored: str
+    view: View
+    slot: str
+    file: str
+    tensor: str
+    span: Span | None = None

@@ -1,0 +1,212 @@
+"""Numbers for stored tensors: from the `load`s of a program, from files and mappings of weights; and back into files.
+
+Everything is loaded and saved under the names of stored tensors. A source may name any slot that reads a stored tensor;
+what it holds for a slot that reads a transposed or permuted view is turned back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.dtypes import dtype_of, numpy_dtype
+from wsdl.ir.graph import Program, Stored, file_path
+from wsdl.ir.loading import Fill, TensorInfo
+from wsdl.ir.types import FLOATS, shape_text
+from wsdl.ir.views import View
+from wsdl.onnx.metadata import sharing_record
+from wsdl.onnx.safetensors import save_safetensors
+from wsdl.onnx.sources import Source, WeightsError, broken, open_source
+from wsdl.passes.match_weights import match_weights
+
+Array = NDArray[Any]
+Weights: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
+OPTIMIZER = "optimizer/"  # what a checkpoint keeps for the optimizer begins so
+MOST_LISTED = 20
+
+
+# -- the `load`s of a program ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What the `load`s of a program fill, checked against the listings of their files."""
+
+    fills: list[Fill]
+    sources: dict[str, Source]
+
+    def values(self, program: Program, initial: Mapping[str, Array]) -> dict[str, Array]:
+        """The stored tensors that are filled; `initial` is beneath what only parts of are filled."""
+        return _filled(program, self.fills, self.sources, initial)
+
+
+def open_loads(program: Program, problems: Problems) -> Loads:
+    """Open the files of all `load`s, which are named from the folder of the source that they stand in."""
+    sources: dict[str, Source] = {}
+    opened = []
+    for request in program.loads:
+        path = str(Path(request.file_span.source.path).parent / request.file)
+        try:
+            sources[path] = sources.get(path) or open_source(path)
+            opened.append((request, sources[path]))
+        except WeightsError as error:
+            for d in error.diagnostics:
+                problems.error(d.code, request.file_span, f"{request.file}: {d.message}", help=d.help)
+    return Loads(match_weights(program, opened, problems), sources)
+
+
+# -- files and mappings of weights -------------------------------------------------------------------------------------
+
+
+def given_weights(program: Program, weights: Weights, *, partial: bool = False) -> dict[str, Array]:
+    """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
+    without the model's name in front. Raises `WeightsError` where some are missing (unless `partial`), unknown, of
+    another shape, or contradict each other."""
+    source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
+    homes = _homes(program)
+    fills, found = [], []
+    unknown = []
+    for name in source.names:
+        if name.startswith(OPTIMIZER) or name.endswith("num_batches_tracked"):
+            continue
+        if name not in homes:
+            unknown.append(name)
+            continue
+        stored, view = homes[name]
+        problem = _misfit(name, source.info(name), stored, view, source.path)
+        found += [problem] if problem else []
+        fills.append(Fill(stored.name, view, name, source.path, name))
+    full = {fill.stored for fill in fills if fill.view.inverse() is not None}
+    missing = [s for s in program.stored.values() if s.derived is None and s.name not in full and not partial]
+    found += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
+    if missing:
+        lines = [f"{s.name}: {s.type}" for s in missing]
+        message = f"{len(missing)} of {len(program.stored)} stored tensors are not in the weights"
+        found.append(Diagnostic("E0511", message, file=source.path, details=tuple(_listed(lines))))
+    if found:
+        raise WeightsError(found)
+    return _filled(program, fills, {source.path: source}, {})
+
+
+def _of_mapping(weights: Mapping[str, Any]) -> Source:
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    try:
+        infos = {name: TensorInfo(dtype_of(a), a.shape) for name, a in arrays.items()}
+    except KeyError as error:
+        raise broken("<weights>", f"the language has no dtype {error.args[0]}") from None
+    return Source("<weights>", infos, reader=arrays.__getitem__)
+
+
+def _homes(program: Program) -> dict[str, tuple[Stored, View]]:
+    """Each name that weights may have: of a stored tensor or a slot; of a single model also without its name."""
+    homes: dict[str, tuple[Stored, View]] = {}
+    for stored in program.stored.values():
+        if stored.derived is None:
+            homes[stored.name] = (stored, View.identity(stored.sizes))
+    for stored in program.stored.values():
+        for slot, view in stored.slots if stored.derived is None else ():
+            for name in (slot.file_path, slot.path):
+                homes.setdefault(name, (stored, view))
+    if len(program.models) == 1:
+        [model] = program.models
+        for name, home in list(homes.items()):
+            homes.setdefault(name.removeprefix(f"{file_path(model)}."), home)
+    return homes
+
+
+def _misfit(name: str, info: TensorInfo, stored: Stored, view: View, file: str) -> Diagnostic | None:
+    if info.shape != view.shape:
+        message = f"`{name}` is {info}, but {shape_text(view.shape)} is needed"
+        return Diagnostic("E0508", message, file=file)
+    if info.dtype != stored.type.dtype and not {info.dtype, stored.type.dtype} <= FLOATS:
+        return Diagnostic("E0510", f"`{name}` is {info}, but it is stored as {stored.type.dtype}", file=file)
+    return None
+
+
+def _unknown(names: list[str], known: list[str], file: str) -> list[Diagnostic]:
+    if not names:
+        return []
+    lines = [f"{name}{f' (is it `{near}`?)' if (near := nearest(name, known)) else ''}" for name in names]
+    tensors = "a tensor is" if len(names) == 1 else f"{len(names)} tensors are"
+    message = f"{tensors} in the weights that the program doesn't have"
+    return [Diagnostic("E0512", message, file=file, details=tuple(_listed(lines)))]
+
+
+def _listed(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_LISTED
+    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
+
+
+# -- filling -----------------------------------------------------------------------------------------------------------
+
+
+def _filled(
+    program: Program, fills: Iterable[Fill], sources: Mapping[str, Source], initial: Mapping[str, Array]
+) -> dict[str, Array]:
+    """The tensors that are filled. Two sources of one must agree; nothing is copied that needn't be."""
+    by_stored: dict[str, list[Fill]] = {}
+    for fill in fills:
+        by_stored.setdefault(fill.stored, []).append(fill)
+    values: dict[str, Array] = {}
+    for name, group in by_stored.items():
+        dtype = numpy_dtype(program.stored[name].type.dtype)
+        arrays = {id(fill): _cast(sources[fill.file].read(fill.tensor), dtype) for fill in group}
+        whole = next((fill for fill in group if fill.view.inverse() is not None), None)
+        if whole is None:
+            values[name] = np.array(initial[name], dtype)
+            for fill in group:
+                fill.view.of(values[name])[...] = arrays[id(fill)]
+        else:
+            back = whole.view.inverse()
+            assert back is not None
+            values[name] = np.ascontiguousarray(back.of(arrays[id(whole)]))
+        for fill in group:
+            _require_equal(fill, whole or group[0], fill.view.of(values[name]), arrays[id(fill)])
+    return values
+
+
+def _cast(array: Array, dtype: Any) -> Array:
+    with np.errstate(over="ignore"):
+        return array.astype(dtype, copy=False)
+
+
+def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None:
+    if np.array_equal(stored, given, equal_nan=stored.dtype.kind == "f"):
+        return
+    with np.errstate(all="ignore"):
+        distance = np.nanmax(np.abs(stored.astype(np.float64) - given.astype(np.float64)))
+    message = (
+        f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
+    )
+    help = "load one of them only, or take their parameters out of the share group"
+    raise WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
+
+
+# -- saving ------------------------------------------------------------------------------------------------------------
+
+
+def save_weights(
+    path: str | os.PathLike[str],
+    program: Program,
+    values: Mapping[str, Array],
+    *,
+    extra: Mapping[str, Array] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the stored tensors of a program as safetensors, with the share groups in the header. `extra` are further
+    tensors (`optimizer/…`). The file is whole or not there; the same values give the same bytes."""
+    stored = [s for s in program.stored.values() if s.derived is None]
+    groups = json.dumps([sharing_record(s) for s in stored if len(s.slots) > 1], ensure_ascii=False)
+    arrays = {s.name: values[s.name] for s in stored}
+    save_safetensors(
+        os.fspath(path), {**arrays, **(extra or {})}, {"format": "wsdl", "wsdl.sharing": groups, **(metadata or {})}
+    )
