@@ -36,6 +36,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     except OpError as error:
         _report(operation, error, bound, span, context)
         return POISON
+    if "shape" in attributes:  # a size that was left open (`-1`) is known now
+        attributes["shape"] = list(result_types[0].shape)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
         context.error(
@@ -61,7 +63,9 @@ def signature(operation: Operation) -> str:
 
 
 def _written(value: object) -> str:
-    return {None: "none", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, str) else f'"{value}"'  # type: ignore[call-overload,no-any-return]
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 # -- matching arguments with parameters --------------------------------------------------------------------------------
@@ -158,13 +162,16 @@ def _converted(
 
 
 def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
-    """The dtype that a bare number takes: that of the first tensor beside it which is no condition."""
+    """The dtype that a bare number takes: that of the first tensor beside it which is no condition; where only numbers
+    stand, that of a float as soon as one of them is."""
+    fraction = False
     for parameter in operation.parameters:
         item = bound[parameter.name].item if parameter.name in bound and parameter.kind != "attribute" else None
         for value in item if isinstance(item, list | tuple) else [item]:
-            if isinstance(value, Value) and (value.type.dtype != "bool"):
+            if isinstance(value, Value) and value.type.dtype != "bool":
                 return value.type.dtype
-    return None
+            fraction |= isinstance(value, float)
+    return context.dtype if fraction else None
 
 
 def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Value:
