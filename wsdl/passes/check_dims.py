@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.suggest import nearest
+from wsdl.passes.elaborate.signatures import names_in
 from wsdl.passes.resolve import FileScope
 from wsdl.syntax import tree
 
@@ -25,11 +26,12 @@ def check_dims(scope: FileScope, dims: Iterable[str], problems: Problems) -> Non
 def run_time_dims(scope: FileScope) -> list[str]:
     """The names in the models' signatures that nothing binds, in the order in which they are written."""
     dims = [
-        dim.text
+        name.text
         for definition in scope.models()
         if isinstance(definition.node, tree.Model)
         for declared in definition.node.inputs
         for dim in declared.type.dims
-        if isinstance(dim, tree.Name) and dim.text not in scope.definitions
+        for name in names_in(dim)
+        if name.text not in scope.definitions
     ]
     return list(dict.fromkeys(dims))

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wsdl.diagnostics import Problems
+from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
 from wsdl.passes.elaborate.context import Context, TooMuch, Use
 from wsdl.passes.elaborate.items import POISON, Frame, Layer
-from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of
+from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
 from wsdl.passes.resolve import Definition, FileScope
 from wsdl.syntax import tree
@@ -67,12 +68,14 @@ def _model(definition: Definition, context: Context) -> None:
     frame = Frame(layer, definition.scope, {}, context.dtype)
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
+    _bind_sizes(node, frame, context)
     for declared in node.inputs:
         type_ = _input_type(declared, frame, context)
         value = Value(type_, declared.name.text) if type_ else None
         assign((declared.name,), [value if value is not None else POISON], frame, context)
         if value is not None:
             graph.inputs.append(value)
+    _check_sizes(node, graph, context)
     context.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)
     results = finish(frame, Signature(frame, context), node.outputs, f"`{name}`", context)
@@ -89,9 +92,42 @@ def _output_names(node: tree.Model, count: int) -> list[str]:
     return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
 
 
+def _bind_sizes(node: tree.Model, frame: Frame, context: Context) -> None:
+    """Names in the types of a model's inputs that nothing else binds are run-time dimensions."""
+    for declared in node.inputs:
+        for name in (name for dim in declared.type.dims for name in names_in(dim)):
+            if name.text not in frame.names and name.text not in frame.scope.definitions:
+                size = context.dims.get(name.text)
+                frame.names[name.text] = Dim.symbol(name.text) if size is None else size
+                context.origins[name.text] = f"the input `{declared.name.text}`"
+
+
+def _check_sizes(node: tree.Model, graph: Graph, context: Context) -> None:
+    """Does the shape of an input say what each run-time dimension is?"""
+    known = size_sources([value.type for value in graph.inputs])
+    for declared, value in zip(node.inputs, graph.inputs, strict=False):
+        for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
+            if unknown := dim.names() - known.keys():
+                context.error(
+                    "E0405",
+                    written.span,
+                    f"no input says what `{min(unknown)}` is",
+                    f"`{written.span.text}` doesn't tell it",
+                    help=f"give `{min(unknown)}` an axis of its own, or a value with `--dim {min(unknown)}=…`",
+                )
+                return
+
+
 def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorType | None:
-    """The type of a model's input; names that nothing binds are run-time dimensions."""
+    """The type of a model's input, which has no default: all inputs of a compiled file are wanted."""
     node = declared.type
+    if declared.default is not None:
+        context.error(
+            "E0232",
+            declared.default.span,
+            f"the input `{declared.name.text}` of a model has no default",
+            help="an input that may be left out belongs to a block; write two models where both are wanted",
+        )
     if node.dtype is None:
         context.error(
             "E0404",
@@ -106,10 +142,6 @@ def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorT
         if isinstance(dim, tree.Ellipsis):
             context.error("E0405", dim.span, "an input of a model has a fixed number of dimensions", "name each of them")
             return None
-        if isinstance(dim, tree.Name) and dim.text not in frame.names and frame.scope.definitions.get(dim.text) is None:
-            size = context.dims.get(dim.text)
-            frame.names[dim.text] = Dim.symbol(dim.text) if size is None else size
-            context.origins[dim.text] = f"the input `{declared.name.text}`"
         item = dim_of(dim, frame, context)
         if item is None:
             return None

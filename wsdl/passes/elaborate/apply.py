@@ -10,6 +10,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use
+from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.signatures import Signature
 from wsdl.passes.elaborate.statements import run
@@ -157,17 +158,26 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
                     help=f"it is applied to `({_inputs(block)})`",
                 )
                 return None
-            bound[name] = Given(None, None, declared.span)
-        elif bound[name].item is None and declared.default is None or not _is_input(bound[name].item):
+            bound[name] = _default(declared, layer, context)
+        if has_poison(bound[name].item):
+            return None
+        if bound[name].item is None and declared.default is None or not _is_input(bound[name].item):
             context.error(
                 "E0225",
                 bound[name].span,
                 f"`{name}` of `{block.name.text}` must be a tensor, not {describe(bound[name].item)}",
             )
             return None
-        elif bound[name].item is not None:
+        if bound[name].item is not None:
             bound[name].item = as_tensor(bound[name], context.dtype, context)
     return bound
+
+
+def _default(declared: tree.Input, layer: Layer, context: Context) -> Given:
+    """What an input is where none is given: `none`, or a number of the configuration."""
+    assert declared.default is not None
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.dtype)
+    return Given(None, evaluate(declared.default, frame, context), declared.default.span)
 
 
 def _is_input(item: Item) -> bool:

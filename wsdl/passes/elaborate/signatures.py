@@ -186,7 +186,7 @@ class Signature:
 
     def _solve(self, node: tree.Expression, actual: Dim) -> tuple[tree.Name, int | Dim] | None:
         """`2 * h` against 28 gives h = 14: one free name, in sums and products with what is known."""
-        free = [n for n in _names_in(node) if not self._known(n)]
+        free = [n for n in names_in(node) if not self._known(n)]
         if len({n.text for n in free}) != 1 or isinstance(node, tree.Name):
             return None
         name = free[0]
@@ -204,13 +204,14 @@ class Signature:
         return (name, simplest(quotient)) if remainder.constant == 0 else None
 
 
-def _names_in(node: tree.Expression) -> list[tree.Name]:
+def names_in(node: tree.Expression | tree.Ellipsis) -> list[tree.Name]:
+    """The names in a dimension."""
     if isinstance(node, tree.Name):
         return [node]
     if isinstance(node, tree.Binary):
-        return [*_names_in(node.left), *_names_in(node.right)]
+        return [*names_in(node.left), *names_in(node.right)]
     if isinstance(node, tree.Unary):
-        return _names_in(node.operand)
+        return names_in(node.operand)
     return []
 
 

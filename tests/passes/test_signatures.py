@@ -1,0 +1,66 @@
+"""Inputs: run-time dimensions inside arithmetic, and what stands where an input is left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import wsdl
+
+SUM = """\
+model m(x: f32[n, 2 * t], y: f32[n, t]) -> (z: f32[n, t]) {
+    return x[:, t:] + y
+}
+"""
+HALF = """\
+model m(x: f32[n, 2 * t]) -> (z: f32[n, t]) {
+    return x[:, :t]
+}
+"""
+SCALED = """\
+block Scaled(by: float = 2.0)(x: [n, d], factor: [] = by) -> [n, d] {
+    return factor * x
+}
+
+model m(x: f32[n, 2]) -> (twice: f32[n, 2], thrice: f32[n, 2]) {
+    layer scaled = Scaled()
+    return scaled(x), scaled(x, 3.0)
+}
+"""
+
+
+def codes(text: str, **dims: int) -> list[str]:
+    return [d.code for d in wsdl.check(text, dims=dims)]
+
+
+@pytest.mark.parametrize("text", [SUM, HALF])
+def test_a_run_time_dimension_may_stand_inside_arithmetic_only(text: str) -> None:
+    session = wsdl.compile(text).session()
+    x = np.arange(12, dtype=np.float32).reshape(2, 6)
+    arrays = {"x": x, "y": np.zeros((2, 3), np.float32)}
+    z = session(**{name: arrays[name] for name in session.inputs})["z"]
+    np.testing.assert_array_equal(z, x[:, 3:] if text is SUM else x[:, :3])
+
+
+def test_such_a_dimension_can_be_given_a_value() -> None:
+    assert codes(HALF, t=3) == []
+    assert [str(t) for t in wsdl.compile(HALF, dims={"t": 3}).models["m"].inputs.values()] == ["f32[n, 6]"]
+
+
+@pytest.mark.parametrize("shape", ["t // 2", "t * s", "t + s", "t * t"])
+def test_an_input_says_what_each_dimension_is(shape: str) -> None:
+    assert codes(f"model m(x: f32[{shape}]) {{\n    return x\n}}\n") == ["E0405"]
+
+
+def test_one_free_name_in_a_product_of_known_ones() -> None:
+    assert codes("model m(x: f32[t, t * s + 1]) {\n    return x\n}\n") == []
+
+
+def test_an_input_that_is_left_out_is_its_default() -> None:
+    outputs = wsdl.compile(SCALED).session()(x=np.ones((1, 2), np.float32))
+    assert (outputs["twice"] == 2).all()
+    assert (outputs["thrice"] == 3).all()
+
+
+def test_a_models_inputs_have_no_default() -> None:
+    assert codes("model m(x: f32[n], y: f32[n] = none) {\n    return x\n}\n") == ["E0232"]
