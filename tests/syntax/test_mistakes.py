@@ -56,5 +56,17 @@ def test_what_is_said_of_each_example(golden: Golden) -> None:
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.wsd")), ids=lambda path: path.stem)
 def test_what_is_said_of_a_file(path: Path, golden: Golden) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        golden(path.with_suffix(".txt"), render(said(file.read(), path.name)))
+    golden(path.with_suffix(".txt"), render(said(path.read_text(encoding="utf-8"), path.name)))
+
+
+def test_what_is_said_of_odd_characters(golden: Golden) -> None:
+    lines = [
+        'let a = "日本" → 3',
+        "model m(x: f32[n]) {",
+        "\ty\t= x $ 1",
+        "\treturn x\xa0+ 1",
+        "}",
+        "let b = \x1b[31m]",
+        "",
+    ]
+    golden(GOLDEN / "odd_characters.txt", render(said("\r\n".join(lines))))

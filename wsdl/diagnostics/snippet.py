@@ -1,7 +1,7 @@
 """Findings with the program they are about, for people to read.
 
-The line with the primary span comes first, its places marked `^^^^`; the other lines follow with `────`, places in other
-files under a header of their own. Columns are terminal cells: wide characters take two, tabs go to the next stop.
+The line with the primary span comes first, its places marked `^^^^`; the other lines follow with `────`, places in
+other files under a header of their own. Columns are terminal cells: wide characters take two, tabs go to the next stop.
 """
 
 from __future__ import annotations
@@ -180,6 +180,8 @@ def _cells(text: str, style: Style) -> list[str]:
     for character in text:
         if character == "\t":
             shown = " " * (TAB - column % TAB)
+        elif unicodedata.category(character) == "Zs":
+            shown = " " * _width(character, style)
         elif character.isprintable() or unicodedata.category(character) in ("Mn", "Me"):
             shown = character if style.unicode or character.isascii() else "?"
         else:

@@ -17,6 +17,7 @@ from wsdl.span import Source, Span
 from wsdl.syntax import mistakes
 from wsdl.syntax.tree import Comment
 
+MAX_PROBLEMS = 100  # in one text; who has more has another problem
 MAX_DEPTH = 100  # levels of brackets; what comes after this recurses
 
 _TOKEN = re.compile(
@@ -35,6 +36,14 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
+_OPERATORS = frozenset(("=", "+", "-", "*", "/", "%", "@", "**", "//", "|>", "and", "or", "not")) | {
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 # A line that begins like this begins a statement, whatever is open before it.
 _STATEMENT = re.compile(
@@ -116,6 +125,8 @@ class _Reader:
         if self.text.startswith("\ufeff"):
             self._blank(0, 1)
         for match in _TOKEN.finditer(self.text):
+            if len(self.problems) >= MAX_PROBLEMS:
+                return
             kind, start, end = match.lastgroup, match.start(), match.end()
             if kind == "newline":
                 self.newlines.append(start)
@@ -181,6 +192,11 @@ class _Reader:
         if text.startswith("|>") and self.previous:
             self._blank_each(newlines)
             return
+        if newlines and self._seems_to_go_on(text, start):
+            end = self.chunk.end if self.chunk else start
+            mistakes.LINE_GOES_ON.report(self.problems, self._span(end - len(self.previous), end), sign=self.previous)
+            self._blank_each(newlines)
+            return
         if self.stack and self.indent <= self.stack[0].indent and _DECLARATION.match(self.text, start):
             self._forgotten_braces()
         if self.chunk is not None and newlines:
@@ -188,6 +204,12 @@ class _Reader:
                 self._separator(newlines[0])
             else:
                 self._end_chunk()
+
+    def _seems_to_go_on(self, text: str, start: int) -> bool:
+        """Whether the line before ended with an operator, and a value stands on this one."""
+        if self.previous not in _OPERATORS or not re.match(r"[\w(\[\"-]", text):
+            return False
+        return not (_STATEMENT.match(self.text, start) or _ASSIGNMENT.match(self.text, start))
 
     def _begins_statement(self, start: int) -> bool:
         """Whether a line inside ( ), [ ] or share { } can only be a statement of its own."""

@@ -107,6 +107,17 @@ SEMICOLON = Mistake(
     "no `;` is needed",
     examples=("let a = 3;", "model m(x: f32[n]) { y = x; return y }"),
 )
+LINE_GOES_ON = Mistake(
+    "E0136",
+    "a line doesn't go on after `{sign}`",
+    "the line ends here",
+    "put the value in parentheses, or begin the next line with `|>`",
+    examples=(
+        "model m(x: f32[n]) {\n    return x |>\n        relu\n}",
+        "model m(x: f32[n]) {\n    y = x +\n        1\n    return y\n}",
+        "let a =\n    3",
+    ),
+)
 FOREIGN_COMMENT = Mistake(
     "E0116",
     "comments begin with `#`",

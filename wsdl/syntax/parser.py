@@ -16,7 +16,7 @@ from wsdl.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.builder import Builder
 from wsdl.syntax.grammar import make_parser
-from wsdl.syntax.layout import MAX_DEPTH, Chunk, Layout, read
+from wsdl.syntax.layout import MAX_DEPTH, MAX_PROBLEMS, Chunk, Layout, read
 from wsdl.syntax.recognise import Place, report
 
 _WITHOUT_STATEMENTS = ("load", "train", "variant", "class", "struct")  # in whose braces stand other things
@@ -29,18 +29,23 @@ _parser: Lark | None = None
 
 def parse(source: Source, problems: Problems) -> tree.File:
     """The tree of a text. Syntax errors go to `problems`; declarations that have some are left out of the tree."""
-    layout = read(source, problems)
+    found = Problems()  # of this text alone; `problems` may hold those of others
+    layout = read(source, found)
     docs = _docs(source, layout.comments)
     declarations = []
     wrong = False
     with _lock:
         for chunk in layout.chunks:
+            if len(found) >= MAX_PROBLEMS:
+                break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration that was none
                 continue
-            declaration = _Reading(source, layout, chunk, docs, problems).run()
+            declaration = _Reading(source, layout, chunk, docs, found).run()
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
+    for problem in found:
+        problems.add(problem)
     return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
 
 

@@ -222,5 +222,5 @@ def _named(character: str) -> str:
         return "the end"
     if character.isascii() and character.isprintable():
         return f"`{character}`"
-    name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
+    name = unicodedata.name(character, "").lower() or f"U+{ord(character):04X}"
     return f"`{character}` ({name})" if character.isprintable() else f"the character {name}"

@@ -347,6 +347,16 @@ STUCK: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0142",
+        "`block {name}` has inputs in the place of its configuration",
+        "a tensor can't be configured",
+        "the inputs are the second list: `block {name}()(inputs)`, the first one empty where nothing is configured",
+        before=rf"^\s*block\s+(?P<name>{NAME})\s*\([^()]*:\s*({NAME})?\s*$",
+        at=r"\[",
+        inside="(",
+        examples=("block A(x: [n, d]) -> [n, d] { return x }", "block A(x: f32[n]) { return x }"),
+    ),
+    Mistake(
+        "E0142",
         "`model {name}` has two lists",
         "one too many",
         "only a block has a configuration; a model has its inputs alone",

@@ -1,0 +1,77 @@
+"""The pages of the codes: each tells of a code in one form, and its programs do what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wsdl.diagnostics import Problems
+from wsdl.diagnostics.explain import codes, explain, title
+from wsdl.span import Source
+from wsdl.syntax import mistakes
+from wsdl.syntax.formatter import format_source
+from wsdl.syntax.parser import parse
+from wsdl.syntax.stuck import STUCK
+
+BLOCK = re.compile(r"^```wsd (error|fixed)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SYNTAX = [code for code in codes() if code.startswith("E01")]
+
+
+def codes_of(text: str) -> list[str]:
+    """The codes of what is found in a program."""
+    problems = Problems()
+    parse(Source("example.wsd", text), problems)
+    return [diagnostic.code for diagnostic in problems]
+
+
+def programs(code: str, kind: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(explain(code)) if found == kind]
+
+
+@pytest.mark.parametrize("code", codes())
+def test_a_page_has_its_title(code: str) -> None:
+    assert re.match(rf"# {code}: [^\n]+[^.\n]\n\n", explain(code))
+    assert title(code)
+
+
+@pytest.mark.parametrize("code", SYNTAX)
+def test_a_page_of_a_syntax_error_has_both_programs(code: str) -> None:
+    assert programs(code, "error")
+    assert programs(code, "fixed")
+
+
+@pytest.mark.parametrize("code", SYNTAX)
+def test_the_error_gives_its_code(code: str) -> None:
+    for text in programs(code, "error"):
+        assert codes_of(text) == [code]
+
+
+@pytest.mark.parametrize("code", SYNTAX)
+def test_the_fixed_program_is_clean(code: str) -> None:
+    for text in programs(code, "fixed"):
+        assert codes_of(text) == []
+        assert format_source(Source("example.wsd", text), Problems()) == text
+
+
+def test_every_syntax_error_has_a_page() -> None:
+    said = {m.code for m in [*vars(mistakes).values(), *STUCK] if isinstance(m, mistakes.Mistake)}
+    assert said == set(SYNTAX)
+
+
+def test_every_code_in_the_package_has_a_page() -> None:
+    package = Path(mistakes.__file__).parents[1]
+    written = {
+        code for path in package.rglob("*.py") for code in re.findall(r'"([EWN]\d{4})"', path.read_text("utf-8"))
+    }
+    assert {code for code in written if code.startswith("E01")} <= set(codes())
+
+
+def test_explain_takes_any_case_and_refuses_the_unknown() -> None:
+    assert explain(" e0101 ") == explain("E0101")
+    assert title("E9999") == ""
+    with pytest.raises(KeyError):
+        explain("E9999")
+    with pytest.raises(KeyError):
+        explain("../../secret")
