@@ -4,7 +4,7 @@ Two of its rewritings copy weights: constant folding (`W.T`, a slice, `W * s` be
 and folding a batch normalisation or a scale into the convolution or the product before it (a copy for each use).
 Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
 to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input. That
-copies nothing and takes next to no time; measured in docs/decisions/0003-views-that-no-attribute-expresses.md.
+copies nothing and takes next to no time; measured in docs/decisions/0004-no-copies-by-the-optimiser.md.
 """
 
 from __future__ import annotations
