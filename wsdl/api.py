@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wsdl import compiler
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from wsdl.onnx.weights import Weights
     from wsdl.runtime.session import Session
 
     Array = NDArray[Any]
-    Weights = str | os.PathLike[str] | Mapping[str, Array]
 
 STDIN = "-"
 
@@ -141,28 +142,30 @@ def compile(
     options = Options(dims or {}, loops, opset, seed, import_root)
     problems = Problems()
     checked = compiler.check(source, problems, options)
-    if problems.errors:
+    numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options)
+    if numbers is None or problems.errors:
         raise CompileError(problems)
-    return Program(source, options, checked, list(problems), weights)
+    return Program(source, options, checked, numbers, list(problems))
 
 
 class Program:
-    """A checked program with the numbers of what it stores."""
+    """A checked program with the numbers of what it stores: `stored` by name, `drawn` the names of initial values."""
 
     def __init__(
-        self, source: Source, options: Options, checked: Checked, diagnostics: list[Diagnostic], weights: Weights | None
+        self,
+        source: Source,
+        options: Options,
+        checked: Checked,
+        numbers: compiler.Numbers,
+        diagnostics: list[Diagnostic],
     ) -> None:
-        from wsdl.onnx.initial_values import initial_values
-
         self.source = source
         self.options = options
         self.diagnostics = diagnostics
         self.inventory: Inventory = inventory(checked)
-        self.stored: dict[str, Array] = initial_values(checked, options.seed)
-        self.stored.update(_arrays(checked, weights))
-        self._names = list(self.stored)
+        self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
+        self.drawn = numbers.drawn
         self._checked = checked
-        self._lowered = False
 
     def __repr__(self) -> str:
         return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
@@ -220,9 +223,13 @@ class Program:
     def values(self, weights: Weights | None = None) -> dict[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling."""
         from wsdl.onnx.initial_values import with_derived
+        from wsdl.onnx.weights import given_weights
 
+        given: dict[str, Array] = {}
+        if weights is not None:
+            given = given_weights(self._checked, weights, partial=isinstance(weights, Mapping))
         assert self.protos  # lowering decides what is derived
-        return with_derived(self._checked, {**self.stored, **_arrays(self._checked, weights)})
+        return with_derived(self._checked, {**self.stored, **given})
 
 
 @dataclass(frozen=True)
@@ -283,28 +290,26 @@ def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
     return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)
 
 
-# -- weights -----------------------------------------------------------------------------------------------------------
+# -- what is stored ----------------------------------------------------------------------------------------------------
 
 
-def _arrays(checked: Checked, weights: Weights | None) -> dict[str, Array]:
-    """The stored tensors that `weights` gives, by their names."""
-    if weights is None:
-        return {}
-    import numpy as np
+def inspect(
+    path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
+) -> Inventory:
+    """What is stored in a program, in any ONNX file, or in a file of weights."""
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        from wsdl.onnx.inspect import inventory_of_onnx
 
-    values: dict[str, Array] = {}
-    assert isinstance(weights, Mapping)
-    homes = {path: (stored, view) for stored in checked.stored.values() for slot, view in stored.slots
-             for path in (slot.path, slot.file_path)}  # fmt: skip
-    for name, array in weights.items():
-        if name in checked.stored:
-            values[name] = np.asarray(array)
-        else:
-            stored, view = homes[name]
-            back = view.inverse()
-            assert back is not None
-            values[stored.name] = np.ascontiguousarray(back.of(np.asarray(array)))
-    return values
+        return inventory_of_onnx(path)
+    if suffix in (".safetensors", ".npz"):
+        from wsdl.onnx.inspect import inventory_of_weights
+
+        return inventory_of_weights(path)
+    problems, checked = examine(read_source(path), dims=dims, import_root=import_root)
+    if checked is None or problems.errors:
+        raise CompileError(problems)
+    return inventory(checked)
 
 
 # -- compiled folders --------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
     text -> tree -> program -> graph -> file
          parse   elaborate  passes   emit
 
-`check` goes as far as the program, and imports neither NumPy nor ONNX on its way; `lower` runs the passes; `build`
-draws or loads the numbers and emits. Each can be the last.
+`check` goes as far as the program, and imports neither NumPy nor ONNX on its way; `numbers` draws or loads what is
+stored; `lower` runs the passes; `emit` writes ONNX. Each can be the last.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from wsdl.span import Source
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+    from wsdl.onnx.weights import Weights
 
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
 
@@ -79,6 +81,42 @@ def read(path: str) -> Source | None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CompileError([Diagnostic("E0701", f"the file can't be read: {reason}", file=path)]) from None
+
+
+# -- the numbers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The number of each stored tensor of a checked program; `drawn` names those that nothing but chance has given."""
+
+    values: dict[str, Any]
+    drawn: frozenset[str]
+
+
+def numbers(
+    program: Program, problems: Problems, weights: Weights | None = None, options: Options = Options()
+) -> Numbers:
+    """What is stored at first: `weights`, beneath them what the `load`s of the program fill, beneath it initial values.
+
+    A file of weights is complete, so that the files of the `load`s need not be there; a mapping may be partial.
+    """
+    from wsdl.onnx.initial_values import initial_value
+    from wsdl.onnx.weights import given_weights, open_loads
+
+    stored = {s.name: s for s in program.stored.values() if s.derived is None}
+    given: dict[str, Any] = {}
+    if weights is not None:
+        given = given_weights(program, weights, partial=isinstance(weights, Mapping))
+    if not given.keys() >= stored.keys():
+        loads = open_loads(program, problems)
+        if problems.errors:
+            return Numbers({}, frozenset())
+        partly = {fill.stored for fill in loads.fills if fill.view.inverse() is None}
+        beneath = {name: initial_value(stored[name], options.seed) for name in partly}
+        given = {**loads.values(program, beneath), **given}
+    values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
+    return Numbers(values, frozenset(stored.keys() - given.keys()))
 
 
 # -- program to graph --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import click
 
 from wsdl import api
 from wsdl.cli.failures import writing
-from wsdl.cli.tables import count, number, print_table, size, times
+from wsdl.cli.tables import count, number, print_table, repeats, size, times
 from wsdl.cli.terminal import note, print_json, print_text, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -19,6 +19,7 @@ from wsdl.ir.inventory import Inventory, Tensor
 from wsdl.passes.roll_loops import Loops
 
 ROWS = 20  # of the table; what is stored more than once is always among them
+FOLDED = ".folded"  # behind the name of a weight that is in the file with its normalisation
 ONCE = 1.01  # copies; below this a tensor is stored once
 
 
@@ -68,7 +69,8 @@ def compile(
         note(f"wrote {path} ({size(os.path.getsize(path))})")
     if not no_proof:
         _print_proof(manifest, program.inventory.of_models(manifest["models"]))
-    print_text("".join(f"{_loop(loop)}\n" for loop in manifest["loops"]))
+    loops_told = dict.fromkeys(_loop(loop) for loop in manifest["loops"])  # a block's `for` runs for each of its layers
+    print_text("".join(f"{line}\n" for line in loops_told))
 
 
 # -- the proof ---------------------------------------------------------------------------------------------------------
@@ -77,14 +79,15 @@ def compile(
 def _print_proof(manifest: Mapping[str, Any], stored: Inventory) -> None:
     """A row for each shared tensor, and what it comes to."""
     proofs = _worst(manifest["proof"])
-    shared = [tensor for tensor in stored.shared() if tensor.name in proofs]
-    if shared:
-        shown = sorted(shared, key=lambda tensor: -_copies(proofs[tensor.name]))[:ROWS]
-        rows = [_row(tensor, proofs[tensor.name], stored) for tensor in shared if tensor in shown]
+    shared = {tensor.name: tensor for tensor in stored.shared()}
+    found = {name: proof for name in shared if (proof := proofs.get(name) or proofs.get(f"{name}{FOLDED}"))}
+    if found:
+        shown = sorted(found, key=lambda name: -_copies(found[name]))[:ROWS]
+        rows = [_row(shared[name], proof, stored) for name, proof in found.items() if name in shown]
         print_table(["shared tensor", "used", "size", "in file", "extended", "full", "saves"], rows)
-        more = len(shared) - len(rows)
+        more = len(found) - len(rows)
         print_text(f"and {count(more, 'tensor')} more, stored once\n\n" if more else "\n")
-    print_text("".join(f"{line}\n" for line in _verdict(shared, proofs, manifest, stored)))
+    print_text("".join(f"{line}\n" for line in _verdict(len(shared), proofs, manifest, stored)))
 
 
 def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -97,7 +100,7 @@ def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _copies(proof: Mapping[str, Any]) -> float:
     """How often a tensor is stored, in the file or after all rewriting of the graph."""
-    return max(proof["copies_in_file"], proof["copies_after_optimisation"])
+    return max(float(proof["copies_in_file"]), float(proof["copies_after_optimisation"]))
 
 
 def _row(tensor: Tensor, proof: Mapping[str, Any], stored: Inventory) -> list[str]:
@@ -106,25 +109,22 @@ def _row(tensor: Tensor, proof: Mapping[str, Any], stored: Inventory) -> list[st
     return [tensor.name, times(uses), size(tensor.bytes), *map(number, copies), size(stored.saved(tensor))]
 
 
-def _verdict(
-    shared: list[Tensor], proofs: Mapping[str, Any], manifest: Mapping[str, Any], stored: Inventory
-) -> Iterator[str]:
+def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any], stored: Inventory) -> Iterator[str]:
     """Is what is shared stored once, and what does that save?"""
     sizes = stored.sizes()
-    copied = [tensor for tensor in stored.stored.values() if _copies(proofs[tensor.name]) >= ONCE]
+    copied = [proof for proof in proofs.values() if _copies(proof) >= ONCE]
     instead = f"{size(sizes.bytes)} instead of {size(sizes.bytes_without_sharing)}"
     if not shared:
         yield f"No share group: {count(len(stored.stored), 'tensor')}, {size(sizes.bytes)}."
     elif not copied:
-        yield f"{count(len(shared), 'shared tensor')}, {'each ' if len(shared) > 1 else ''}stored once; {instead}."
-    for tensor in copied:
-        yield f"{tensor.name} is stored {number(_copies(proofs[tensor.name]))} times after ONNX Runtime's optimisation."
+        yield f"{count(shared, 'shared tensor')}, {'each ' if shared > 1 else ''}stored once; {instead}."
+    for proof in copied:
+        yield f"{proof['stored']} is stored {number(_copies(proof))} times after ONNX Runtime's optimisation."
     for model, totals in manifest["proof_totals"].items():
         added = totals["optimised_bytes"] - totals["file_bytes"]
         if not totals["holds"] and not copied:
             yield f"ONNX Runtime's optimisation adds {size(added)} to {model} that are no copy of one tensor."
-    for path, applied in stored.repeats.items():
-        yield f"{path} is applied {applied} times with the same weights."
+    yield from (f"{line}." for line in repeats(stored))
     packed = sum(totals["packed_bytes"] for totals in manifest["proof_totals"].values())
     if packed:
         yield (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from wsdl.cli.terminal import Terminal
+from wsdl.ir.inventory import Inventory
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
@@ -38,9 +39,15 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def repeats(found: Inventory) -> Iterator[str]:
+    """The layers that share their weights with themselves, by being applied more than once."""
+    for path, applied in found.repeats.items():
+        yield f"{path} is applied {applied} times with the same weights"
+
+
 def number(value: float) -> str:
     """`1`, `2`, `1.5`."""
-    return f"{value:g}"
+    return f"{round(value, 2):g}"
 
 
 def times(uses: int) -> str:

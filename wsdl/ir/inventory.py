@@ -11,13 +11,17 @@ from math import prod
 from typing import Any
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Model, Module, Program, Stored
-from wsdl.ir.types import BYTES, DType, TensorType
+from wsdl.ir.graph import Model, Module, Program, Stored, file_path
+from wsdl.ir.types import BYTES, TensorType
+
+_WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
+    "uint16": 2, "uint32": 4, "uint64": 8, "complex64": 8, "complex128": 16, "U16": 2, "U32": 4, "U64": 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Use:
-    """A slot that reads a stored tensor: its path as in files, the view (`""` for as it is), its number of elements."""
+    """A slot that reads a stored tensor: its path, the view (`""` for as it is), its number of elements."""
 
     path: str
     view: str
@@ -26,10 +30,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One stored tensor."""
+    """One stored tensor; its dtype may be one that only other tools know."""
 
     name: str
-    dtype: DType
+    dtype: str
     shape: tuple[int, ...]
     uses: tuple[Use, ...]
     trainable: bool = True
@@ -40,8 +44,13 @@ class Tensor:
         return prod(self.shape)
 
     @property
+    def width(self) -> int:
+        """The bytes of one element; 1 where that isn't known."""
+        return _WIDTHS.get(self.dtype, 1)
+
+    @property
     def bytes(self) -> int:
-        return self.elements * BYTES[self.dtype]
+        return self.elements * self.width
 
 
 @dataclass(frozen=True)
@@ -84,12 +93,12 @@ class Inventory:
             sum(tensor.elements for tensor, _ in sizes),
             sum(use.elements for _, uses in sizes for use in uses),
             sum(tensor.bytes for tensor, _ in sizes),
-            sum(use.elements * BYTES[tensor.dtype] for tensor, uses in sizes for use in uses),
+            sum(use.elements * tensor.width for tensor, uses in sizes for use in uses),
         )
 
     def saved(self, tensor: Tensor) -> int:
         """The bytes that sharing one tensor saves."""
-        return sum(use.elements for use in self.uses(tensor)) * BYTES[tensor.dtype] - tensor.bytes
+        return sum(use.elements for use in self.uses(tensor)) * tensor.width - tensor.bytes
 
     def as_json(self) -> dict[str, Any]:
         """`models` and `stored` as scripts rely on them."""
@@ -129,7 +138,7 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "dtype": tensor.dtype,
         "trainable": tensor.trainable,
-        "slots": [{"path": use.path, "view": use.view} for use in tensor.uses],
+        "slots": [{"path": file_path(use.path), "view": use.view} for use in tensor.uses],
     }
 
 
@@ -159,7 +168,7 @@ def _stored(stored: Stored) -> Tensor:
 
 def _uses(stored: Stored, paths: Iterable[str] | None = None) -> tuple[Use, ...]:
     return tuple(
-        Use(slot.file_path, str(view), prod(slot.sizes))
+        Use(slot.path, str(view), prod(slot.sizes))
         for slot, view in stored.slots
         if paths is None or slot.path in paths
     )

@@ -7,11 +7,14 @@ same; what decides is the *layout*: where in the stored tensor each element lies
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, TypeAlias
+
+_STEP = re.compile(r"\.(?P<name>T\b|permute|reshape|flip)(?:\((?P<numbers>[\d, -]*)\))?|\[(?P<slices>[\d:, -]*)\]")
 
 Digit: TypeAlias = tuple[int, int]  # size, stride in elements of the stored tensor
 
@@ -198,6 +201,25 @@ class View:
             shape = step.shape_after(shape)
         return text
 
+    @staticmethod
+    def parse(text: str, source: Sequence[int]) -> View:
+        """The view that `str` writes so; `ViewError` where it doesn't."""
+        view, end = View.identity(source), 0
+        for step in _STEP.finditer(text):
+            numbers = [int(n) for n in step["numbers"].split(",") if n.strip()] if step["numbers"] else []
+            if step.start() != end:
+                break
+            end = step.end()
+            if step["slices"] is not None:
+                view = view.slice([_slice_of_text(part) for part in step["slices"].split(",")])
+            elif step["name"] == "T":
+                view = view.transposed
+            else:
+                view = getattr(view, step["name"])(numbers)
+        if end != len(text):
+            raise ViewError(f"`{text}` is no view")
+        return view
+
     def _axis(self, axis: int) -> int:
         if not -len(self.shape) <= axis < len(self.shape):
             raise ViewError(f"axis {axis} doesn't exist: {list(self.shape)} has {len(self.shape)} axes")
@@ -289,6 +311,11 @@ def _does_nothing(step: Step, shape: tuple[int, ...]) -> bool:
     if step.kind == "slice":
         return all((a, s) == (0, 1) and b >= size for (a, b, s), size in zip(step.slices, shape, strict=True))
     return not step.numbers
+
+
+def _slice_of_text(text: str) -> tuple[int | None, int | None, int | None]:
+    start, stop, step = (int(n) if n.strip() else None for n in f"{text}::".split(":")[:3])
+    return start, stop, step
 
 
 def _slice_text(bounds: tuple[int, int, int], size: int) -> str:

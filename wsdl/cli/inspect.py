@@ -1,0 +1,85 @@
+"""`wsdl inspect`: what is stored in a program, an ONNX file or a file of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import click
+
+from wsdl import api
+from wsdl.cli.tables import count, print_table, repeats, size, times
+from wsdl.cli.terminal import print_json, print_text
+from wsdl.cli.verb import dims, import_root, verb
+from wsdl.ir.graph import file_path
+from wsdl.ir.inventory import Inventory, Tensor, Use
+from wsdl.ir.ranges import compact, expand
+from wsdl.ir.types import shape_text
+
+
+@verb
+@click.argument("file", metavar="FILE")
+@dims
+@import_root
+def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: bool) -> None:
+    """What is stored in a .wsd program, any .onnx model, or a .safetensors or .npz file."""
+    found = api.inspect(file, dims=dims, import_root=import_root)
+    if as_json:
+        print_json(found.as_json())
+        return
+    for name in found.models:
+        print_text(f"{_signature(name, found)}\n")
+    print_text("\n" if found.models else "")
+    print_table(["stored", "type", "size", "used", "saves"], _rows(found), left=2)
+    print_text("\n" + "".join(f"{line}\n" for line in _totals(found)))
+
+
+def _signature(name: str, found: Inventory) -> str:
+    """As the language writes it."""
+    model = found.models[name]
+    inputs, outputs = (", ".join(f"{n}: {t}" for n, t in io.items()) for io in (model.inputs, model.outputs))
+    return f"model {name}({inputs}) -> ({outputs})"
+
+
+def _rows(found: Inventory) -> Iterator[list[str]]:
+    """Shared tensors first, with the slots that read them; then the others, those of repeated layers in one row."""
+    shared = found.shared()
+    for tensor in shared:
+        uses = found.uses(tensor)
+        yield [tensor.name, _type(tensor), size(tensor.bytes), times(len(uses)), size(found.saved(tensor))]
+        yield from ([f"  {line}", "", "", "", ""] for line in _slots(uses))
+    alone: dict[tuple[str, int], list[str]] = {}
+    for tensor in found.stored.values():
+        if tensor not in shared:
+            alone.setdefault((_type(tensor), tensor.bytes), []).append(_path(tensor))
+    rows = [(path, type, bytes) for (type, bytes), paths in alone.items() for path in compact(paths)]
+    order = {path: place for place, path in enumerate(map(_path, found.stored.values()))}
+    for path, type, bytes in sorted(rows, key=lambda row: order[expand(row[0])[0]]):
+        members = len(expand(path))
+        yield [path, type + (f" × {members}" if members > 1 else ""), size(members * bytes), "", ""]
+
+
+def _slots(uses: Iterable[Use]) -> Iterator[str]:
+    """The slots that read a tensor, repeated layers as a range: `lm.blocks[0:12].ffn.up.weight`."""
+    views: dict[str, list[str]] = {}
+    for use in uses:
+        views.setdefault(use.view, []).append(use.path)
+    for view, paths in views.items():
+        yield from (f"{path}{view}" for path in compact(dict.fromkeys(paths)))
+
+
+def _type(tensor: Tensor) -> str:
+    return f"{tensor.dtype}{shape_text(tensor.shape)}"
+
+
+def _path(tensor: Tensor) -> str:
+    """The name with its indices, as the language writes it."""
+    return tensor.uses[0].path if tensor.uses and file_path(tensor.uses[0].path) == tensor.name else tensor.name
+
+
+def _totals(found: Inventory) -> Iterator[str]:
+    sizes, tensors = found.sizes(), count(len(found.stored), "tensor")
+    yield f"{tensors}, {count(sizes.parameters, 'parameter')}, {size(sizes.bytes)}"
+    if sizes.bytes_without_sharing > sizes.bytes:
+        factor = sizes.bytes_without_sharing / sizes.bytes
+        yield f"without sharing {size(sizes.bytes_without_sharing)}, {factor:.1f} times as much"
+    yield from repeats(found)
