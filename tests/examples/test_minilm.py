@@ -1,4 +1,4 @@
-"""MiniLM, written in the language and filled with the weights that were published, is what `transformers` makes of it."""
+"""MiniLM, written in the language and with the weights that were published, computes what `transformers` computes."""
 
 from functools import cache
 from typing import Any

@@ -5,24 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.compiling import checked
+import wsdl
 from tests.examples.catalogue import EXAMPLES, FOLDER, Example
 from tests.golden import Golden
-from wsdl.span import Source
 
 README = FOLDER / "README.md"
 
 
 def figures(example: Example) -> str:
     """The last three cells of an example's row."""
-    program = checked(Source(example.path.name, example.path.read_text("utf-8")))
-    stored = sum(s.elements for s in program.stored.values())
-    unshared = 0
-    for slot in (slot for s in program.stored.values() for slot, _ in s.slots):
-        layer = slot.file_path.split(".")[1]
-        elements = slot.type.elements.constant
-        assert elements is not None
-        unshared += elements * example.copies.get(layer, 1)
+    inventory = wsdl.compile(example.path).inventory
+    stored = inventory.sizes().parameters
+    uses = [use for tensor in inventory.stored.values() for use in tensor.uses]
+    unshared = sum(use.elements * example.copies.get(use.path.split(".")[1], 1) for use in uses)
     return f"{stored:,} | {unshared:,} | {1 - stored / unshared:.0%}"
 
 

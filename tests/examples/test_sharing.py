@@ -5,62 +5,59 @@ import os
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.compiling import Compiled, checked, compiled
+import wsdl
 from tests.examples.catalogue import EXAMPLES, Example
 from wsdl.onnx.proof import prove
-from wsdl.span import Source
 
 EACH = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)
 
 
-def source(example: Example) -> Source:
-    return Source(example.path.name, example.path.read_text("utf-8"))
-
-
 @cache
-def result(example: Example) -> Compiled:
-    return compiled(source(example), example.model_name)
+def program(example: Example) -> wsdl.Program:
+    return wsdl.compile(example.path)
+
+
+def file(example: Example, folder: Path) -> Path:
+    """The compiled file."""
+    [path] = program(example).models[example.model_name].save(folder / f"{example.name}.onnx")
+    return path
 
 
 @EACH
-def test_size_of_the_file(example: Example) -> None:
-    stored = sum(s.bytes for s in checked(source(example)).stored.values())
-    assert len(result(example).proto.SerializeToString()) <= 1.01 * stored + 64 * 1024
+def test_size_of_the_file(example: Example, tmp_path: Path) -> None:
+    stored = program(example).inventory.sizes().bytes
+    assert file(example, tmp_path).stat().st_size <= 1.01 * stored + 64 * 1024
 
 
 @EACH
-def test_stored_once(example: Example) -> None:
-    proofs = prove(result(example).proto)
+def test_stored_once(example: Example, tmp_path: Path) -> None:
+    proofs = prove(file(example, tmp_path))
     twice = [p for p in proofs.tensors if not p.holds]
     assert not twice
     assert proofs.holds, proofs
 
 
 @EACH
-def test_same_bytes(example: Example) -> None:
-    again = compiled(source(example), example.model_name)
-    assert again.proto.SerializeToString() == result(example).proto.SerializeToString()
+def test_same_bytes(example: Example, tmp_path: Path) -> None:
+    again = wsdl.compile(example.path).models[example.model_name]
+    [path] = again.save(tmp_path / "again.onnx")
+    assert path.read_bytes() == file(example, tmp_path).read_bytes()
 
 
-def test_same_bytes_in_another_process() -> None:
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_same_bytes_in_another_process(seed: str, tmp_path: Path) -> None:
     """Where Python's hashes are others."""
     example = next(e for e in EXAMPLES if e.name == "albert_ffn")
-    program = (
-        "import sys, hashlib; from tests.compiling import compiled; from wsdl.span import Source;"
-        "text = open(sys.argv[1], encoding='utf-8').read();"
-        "proto = compiled(Source('albert_ffn.wsd', text), 'albert').proto;"
-        "print(hashlib.sha256(proto.SerializeToString()).hexdigest())"
+    script = "import sys, wsdl; wsdl.compile(sys.argv[1]).models[sys.argv[2]].save(sys.argv[3])"
+    there = tmp_path / "there.onnx"
+    subprocess.run(
+        [sys.executable, "-c", script, str(example.path), example.model_name, str(there)],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        check=True,
     )
-    digest = hashlib.sha256(result(example).proto.SerializeToString()).hexdigest()
-    for seed in "1", "2":
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(example.path)],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.strip() == digest
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (there, file(example, tmp_path))]
+    assert digests[0] == digests[1]

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.compiling import Compiled, compiled, module_weights, shake
+from tests.compiling import compiled, module_weights, shake
 from tests.examples.catalogue import EXAMPLES, Example
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 CASES = [pytest.param(e, size, id=f"{e.name}-{size[0]}x{size[1]}") for e in EXAMPLES for size in e.sizes]
 
@@ -21,10 +20,8 @@ def pair(example: Example) -> tuple[nn.Module, Session]:
     torch.manual_seed(0)
     twin = example.twin().eval()
     shake(twin)
-    result: Compiled = compiled(
-        Source(str(example.path), example.path.read_text("utf-8")), example.model_name, module_weights(twin)
-    )
-    return twin, result.session()
+    program = compiled(example.path.read_text("utf-8"), module_weights(twin), example.model_name)
+    return twin, program.session()
 
 
 @pytest.mark.parametrize(("example", "size"), CASES)

@@ -7,21 +7,21 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.compiling import Array, Compiled, compiled
+import wsdl
+from tests.compiling import Array, compiled
 from wsdl.onnx.guards import walk
-from wsdl.span import Source
 
 WEIGHTS = {"w": (6, 4), "b": (6,), "c": (3,), "one": (1,)}
 
 
-def model(body: str, inputs: str = "x: f32[n, t, 4]") -> tuple[Compiled, dict[str, Array]]:
+def model(body: str, inputs: str = "x: f32[n, t, 4]") -> tuple[wsdl.Program, dict[str, Array]]:
     rng = np.random.default_rng(0)
     weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in WEIGHTS.items() if f"{name}:" in body}
-    return compiled(Source("m.wsd", f"model m({inputs}) {{\n{body}\n}}\n"), "m", weights), weights
+    return compiled(f"model m({inputs}) {{\n{body}\n}}\n", weights), weights
 
 
-def operators(result: Compiled) -> Counter[str]:
-    return Counter(node.op_type for node in walk(result.proto.graph))
+def operators(result: wsdl.Program) -> Counter[str]:
+    return Counter(node.op_type for node in walk(result.protos["m"].graph))
 
 
 @pytest.mark.parametrize("sum", ["x @ w.T + b", "b + x @ w.T"])
@@ -55,7 +55,7 @@ def test_not_fused(body: str, expected) -> None:  # type: ignore[no-untyped-def]
 
 def test_inside_a_scan() -> None:
     body = "layer gru = GRU(5)\nreturn gru(x)"
-    result = compiled(Source("m.wsd", f"model m(x: f32[n, t, 4]) {{\n{body}\n}}\n"), "m")
+    result = wsdl.compile(f"model m(x: f32[n, t, 4]) {{\n{body}\n}}\n")
     assert operators(result)["Gemm"] == 2
-    assert all(len(node.input) == 3 for node in walk(result.proto.graph) if node.op_type == "Gemm")
+    assert all(len(node.input) == 3 for node in walk(result.protos["m"].graph) if node.op_type == "Gemm")
     assert result.session()(x=np.ones((2, 3, 4), np.float32))["output"].shape == (2, 3, 5)

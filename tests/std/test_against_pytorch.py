@@ -41,7 +41,7 @@ model m({", ".join(inputs)}) {{
 }}
 """
     values = {f"f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
-    return twin, compiled(Source("m.wsd", text), "m", values).session()
+    return twin, compiled(text, values).session()
 
 
 def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
