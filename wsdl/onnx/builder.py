@@ -6,6 +6,7 @@ tensors are made once, in the model's own graph, and bodies of `Scan` and `Loop`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Builder:
         """Nodes appended inside belong to a node of the IR."""
         span = node.span
         outer = self.place
-        source = f"{span.source.path}:{span.line}" if span else outer.source
+        source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # no place on a machine
         self.place = Place(file_path(node.path) or outer.path, source)
         try:
             yield

@@ -21,12 +21,16 @@ def describe(proto: ModelProto, stored: Iterable[Stored], *, doc: str = "", sour
     properties = {
         "wsdl.version": __version__,
         "wsdl.source_sha256": source_sha256,
-        "wsdl.sharing": json.dumps([_compact(sharing_record(s)) for s in stored], ensure_ascii=False),
+        "wsdl.sharing": _json([_compact(sharing_record(s)) for s in stored]),
     }
     for key, value in properties.items():
         if value:
             proto.metadata_props.add(key=key, value=value)
     _label_groups(proto.graph, {s.name: s.group or s.name for s in stored if s.group or len(s.slots) > 1})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def sharing_record(stored: Stored) -> dict[str, Any]:
