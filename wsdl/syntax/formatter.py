@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import groupby, pairwise
@@ -23,6 +24,7 @@ from wsdl.syntax.parser import parse
 from wsdl.syntax.unparse import Unparser, quoted
 
 _BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[()]')
+_ELSE = re.compile(r"\s*else\b\s*(?P<if>if\b)?")
 _WORDS: dict[type, str] = {tree.Emit: "emit", tree.Return: "return"}
 
 ROUNDS = 5  # one, and a second to see that nothing changes; more where breaking a line makes another one fit
@@ -76,7 +78,7 @@ class _Formatter:
     def __init__(self, file: tree.File) -> None:
         self.file = file
         self.text = file.source.text
-        self.comments = list(file.comments)
+        self.comments = deque(file.comments)
         layout = read(file.source, Problems())
         self.code = layout.text  # without comments, so that a brace is a brace
         self.closing = {start: end for chunk in layout.chunks for start, end in chunk.pairs.items()}
@@ -95,8 +97,7 @@ class _Formatter:
         previous: Any = None
         for node in [*nodes, None]:
             until = end if node is None else node.span.start
-            comments = [c for c in self.comments if c.span.start < until]
-            self.comments = self.comments[len(comments) :]
+            comments = self._comments_before(until)
             gap = [part for part in (previous, *comments, node) if part is not None]
             blanks = [_lines_between(above, below) > 1 for above, below in pairwise(gap)]
             if previous is not None and node is not None and not any(blanks):
@@ -113,20 +114,26 @@ class _Formatter:
                     self.rows.append(Row(" " * indent, part))
             previous = node
 
+    def _comments_before(self, end: int) -> list[tree.Comment]:
+        """Take those that stand before an offset."""
+        taken = []
+        while self.comments and self.comments[0].span.start < end:
+            taken.append(self.comments.popleft())
+        return taken
+
     def _behind(self, end: int, limit: int) -> None:
         """The comment on the line on which a statement, or the head of one, ends."""
         if not self.comments or self.comments[0].span.start >= limit or self.rows[-1].comment is not None:
             return
         if "\n" not in self.text[end : self.comments[0].span.start]:
-            self.rows[-1].comment = self.comments.pop(0)
+            self.rows[-1].comment = self.comments.popleft()
 
-    def _line(self, start: int, end: int, indent: int, write: Callable[[], Box], before: str = "") -> None:
-        """What stands between two offsets, `before` being written already on the same line.
+    def _line(self, end: int, indent: int, write: Callable[[], Box], before: str = "") -> None:
+        """What stands up to an offset, `before` being written already on the same line.
 
         Comments inside that have no place of their own, or would change their order, go above.
         """
-        inside = [c for c in self.comments if start <= c.span.start < end]
-        self.comments = self.comments[len(inside) :]
+        inside = self._comments_before(end)
         self.write.comments = list(inside)
         rows = lay_out([before, *write()], indent, indent)
         if [row.comment for row in rows if row.comment is not None] != inside:
@@ -142,27 +149,27 @@ class _Formatter:
     def _statement(self, node: Any, indent: int) -> None:
         if isinstance(node, tree.Block | tree.Model):
             last = [node.name, *node.inputs, *(node.outputs or ())][-1]
-            self._compound(node.span.start, last.span.end, indent, lambda: self._signature(node), node.body)
+            self._compound(last.span.end, indent, lambda: self._signature(node), node.body)
         elif isinstance(node, tree.For):
             end = node.clause.span.end
-            self._compound(node.span.start, end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
+            self._compound(end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
         elif isinstance(node, tree.Scan):
             end = [node.along, *node.carried][-1].span.end
-            self._compound(node.span.start, end, indent, lambda: self._scan(node), node.body)
+            self._compound(end, indent, lambda: self._scan(node), node.body)
         elif isinstance(node, tree.If):
             self._if(node, indent)
         elif isinstance(node, tree.Load) and node.mappings:
             end = node.target.span.end
-            self._compound(node.span.start, end, indent, lambda: self._load(node), node.mappings)
+            self._compound(end, indent, lambda: self._load(node), node.mappings)
         else:
-            self._line(node.span.start, node.span.end, indent, lambda: self._simple(node))
+            self._line(node.span.end, indent, lambda: self._simple(node))
 
     def _compound(
-        self, start: int, head_end: int, indent: int, head: Callable[[], Box], body: Sequence[Any], before: str = ""
+        self, head_end: int, indent: int, head: Callable[[], Box], body: Sequence[Any], before: str = ""
     ) -> int:
         """A head and its body; returns the offset of the closing brace."""
         opening = self.openings[bisect_left(self.openings, head_end)]
-        self._line(start, opening, indent, lambda: [*head(), " {"], before)
+        self._line(opening, indent, lambda: [*head(), " {"], before)
         self._body(opening, body, indent)
         return self.closing[opening]
 
@@ -178,20 +185,15 @@ class _Formatter:
 
     def _if(self, node: tree.If, indent: int, before: str = "") -> None:
         """`if`, and `else` on the line of the brace before it."""
-        condition = node.condition
+        end = node.condition.span.end
         closing = self._compound(
-            node.span.start,
-            condition.span.end,
-            indent,
-            lambda: ["if ", *self.write.expression(condition)],
-            node.then,
-            before,
+            end, indent, lambda: ["if ", *self.write.expression(node.condition)], node.then, before
         )
-        following = self.code[closing + 1 :].lstrip()
-        if closing + 1 >= node.span.end or not following.startswith("else"):
+        following = _ELSE.match(self.code, closing + 1, node.span.end)
+        if following is None:
             return
         closed = self.rows.pop().text.strip()
-        if following[len("else") :].lstrip().startswith("if"):
+        if following["if"]:
             self._if(node.otherwise[0], indent, f"{closed} else ")  # type: ignore[arg-type]
         else:
             self.rows.append(Row(f"{' ' * indent}{closed} else {{"))
