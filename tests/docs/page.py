@@ -8,7 +8,7 @@
 | `console error` | the same, but the last command does not exit with 0 |
 | `wsd`, `wsd fixed` | be clean and in canonical layout; it need not have a model |
 | `wsd error` | report the code that its note names, on the page of a code that code, else any |
-| `wsd fragment` | is part of a file, and only shown |
+| `… fragment` | is part of something, and only shown (`python fragment`, `wsd fragment`, `console fragment`) |
 | `sh` | name targets of the Makefile where it says `make` |
 | `json` | be JSON |
 
@@ -37,6 +37,8 @@ from tests.docs.blocks import Block, blocks
 ROOT = Path(__file__).parents[2]
 SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cmake", "toml"}
 SECONDS = 300
+# What a console block may start with; what changes the machine, such as installing, belongs in a `sh` block.
+PROGRAMS = {"wsdl", "python", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}
 NO_MODEL = "E0219"  # pages show blocks and constants by themselves
 
 
@@ -81,7 +83,7 @@ class Page:
         if name:
             self.write(name, block.text)
         if block.language in self.runners:
-            if not name or block.language == "wsd":
+            if "fragment" not in block.marks and (not name or block.language == "wsd"):
                 self.runners[block.language](block)
         elif block.language not in SHOWN:
             raise Mismatch(f"a block of unknown language {block.language!r}; plain text is `text`")
@@ -115,6 +117,8 @@ class Page:
     def run_console(self, block: Block) -> None:
         steps = commands(block.text)
         for i, (command, shown) in enumerate(steps):
+            if command.split(" ")[0] not in PROGRAMS:
+                raise Mismatch(f"a console block doesn't run `{command}`; show it in a `sh` block")
             done = subprocess.run(
                 ["bash", "-c", command],
                 cwd=self.cwd,
@@ -133,8 +137,6 @@ class Page:
                 compare(shown, output, command)
 
     def check_wsd(self, block: Block) -> None:
-        if "fragment" in block.marks:
-            return
         name = block.note.get("file") or Path(block.note.get("same as", "")).name or f"line{block.line}.wsd"
         path = self.write(name, block.text)
         answer = wsdl("check", path.name, "--output-format", "json", cwd=path.parent)

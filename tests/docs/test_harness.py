@@ -111,6 +111,16 @@ def test_other_output(shown: str, output: str) -> None:
         compare(shown, output)
 
 
+def test_what_changes_the_machine_is_not_run(tmp_path: Path) -> None:
+    (failure,) = run(tmp_path, "```console error\n$ pip uninstall numpy\n```\n")
+    assert "doesn't run" in failure
+
+
+@pytest.mark.parametrize("block", ["python fragment\nsession(x=x)", "console fragment\n$ wsdl train lm.wsd"])
+def test_fragments_are_only_shown(tmp_path: Path, block: str) -> None:
+    assert run(tmp_path, f"```{block}\n```\n") == []
+
+
 def test_make_targets_exist(tmp_path: Path) -> None:
     assert run(tmp_path, "```sh\nmake demo\n```\n") == []
 
