@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
 from wsdl.ops import OPERATIONS
@@ -24,6 +24,23 @@ from wsdl.syntax.parser import parse
 Reader: TypeAlias = Callable[[str], "Source | None"]
 VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
 BUILTINS = ("len", "per_axis")  # computed when compiling
+CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none")
+
+# What PyTorch, Keras and NumPy call things that have another name here.
+ELSEWHERE = {
+    "Linear": "Dense", "FullyConnected": "Dense", "MultiheadAttention": "Attention", "MultiHeadAttention": "Attention",
+    "BatchNorm1d": "BatchNorm", "BatchNorm2d": "BatchNorm", "BatchNorm3d": "BatchNorm",
+    "BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm", "InstanceNorm1d": "InstanceNorm",
+    "InstanceNorm2d": "InstanceNorm", "InstanceNorm3d": "InstanceNorm", "Conv2DTranspose": "ConvTranspose2d",
+    "SimpleRNN": "RNN", "TransformerEncoderLayer": "EncoderLayer", "BasicBlock": "ResNetBlock",
+    "MaxPool1d": "max_pool", "MaxPool2d": "max_pool", "MaxPool3d": "max_pool", "MaxPooling2D": "max_pool",
+    "AvgPool1d": "avg_pool", "AvgPool2d": "avg_pool", "AvgPool3d": "avg_pool", "AveragePooling2D": "avg_pool",
+    "Upsample": "resize", "SiLU": "silu", "LeakyReLU": "leaky_relu", "cat": "concat", "concatenate": "concat",
+    "view": "reshape", "swish": "silu", "clamp": "clip", "dot": "matmul", "average": "mean", "interpolate": "resize",
+    "float32": "f32", "float": "f32", "float64": "f64", "double": "f64", "float16": "f16", "half": "f16",
+    "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i32", "int64": "i64", "long": "i64",
+    "uint8": "u8", "byte": "u8",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +61,17 @@ class FileScope:
 
     file: tree.File
     definitions: dict[str, Definition] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
+    lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
+    is_partial: bool = False  # declarations with syntax errors are missing
 
     @property
     def source(self) -> Source:
         return self.file.source
+
+    def may_have(self, name: str) -> bool:
+        """Is a name that is not found perhaps one that a reported mistake took away?"""
+        return self.is_partial or name in self.lost
 
     def find(self, name: str) -> Definition | None:
         return self.definitions.get(name) or standard_block(name)
@@ -64,7 +88,14 @@ class _Files:
     read: Reader
     root: str
     scopes: dict[str, FileScope] = field(default_factory=dict)
-    open: list[str] = field(default_factory=list)
+    open: list[_Open] = field(default_factory=list)
+
+
+class _Open(NamedTuple):
+    """A file that is being read, and the import that asked for it."""
+
+    path: str
+    asked: Span | None
 
 
 def resolve(source: Source, problems: Problems, read: Reader, import_root: str | None = None) -> FileScope:
@@ -79,62 +110,76 @@ def resolve(source: Source, problems: Problems, read: Reader, import_root: str |
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _scope_of(source: Source, files: _Files) -> FileScope:
+def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileScope:
     path = posixpath.abspath(source.path)
     before = len(files.problems.errors)
     scope = FileScope(parse(source, files.problems))
+    scope.is_partial = len(files.problems.errors) > before
     files.scopes[path] = scope
-    files.open.append(path)
+    files.open.append(_Open(path, asked))
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Import):
             _import(declaration, scope, files)
         elif isinstance(declaration, tree.Let | tree.Block | tree.Model | tree.Layer):
+            _check_capital(declaration.name, _KINDS[type(declaration)], files.problems)
             _define(declaration.name, Definition(declaration, scope), scope, files.problems)
     files.open.pop()
-    if len(files.problems.errors) == before:  # a broken file would only give errors that follow from the first
-        _check_names(scope, files.problems)
+    _check_names(scope, files.problems)
     return scope
 
 
+_KINDS: dict[type, str] = {tree.Let: "constant", tree.Block: "block", tree.Model: "model", tree.Layer: "layer"}
+
+
 def _define(name: tree.Name, definition: Definition, scope: FileScope, problems: Problems) -> None:
-    earlier = scope.definitions.get(name.text)
-    if earlier is not None:
+    if name.text in scope.definitions:
         problems.error(
             "E0202",
             name.span,
             f"`{name.text}` is declared twice in this file",
             "declared again",
-            labels=[Label(earlier.node.name.span, "declared first")],
+            labels=[Label(scope.places[name.text], "declared first")],
             help="give one of them another name",
         )
         return
-    capital = isinstance(definition.node, tree.Block)
-    if capital != name.text[:1].isupper():
-        kind = {tree.Let: "constant", tree.Block: "block", tree.Model: "model", tree.Layer: "layer"}[
-            type(definition.node)
-        ]
-        better = name.text[:1].upper() + name.text[1:] if capital else name.text[:1].lower() + name.text[1:]
-        problems.error(
-            "E0203",
-            name.span,
-            f"the name of a {kind} starts with a {'capital' if capital else 'small'} letter",
-            f"write `{better}`",
-            help="capitalised names are blocks, which own weights; all other names start small",
-        )
     scope.definitions[name.text] = definition
+    scope.places[name.text] = name.span
+
+
+def _check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
+    capital = kind == "block"
+    if capital == name.text[:1].isupper() or (capital and not name.text[:1].islower()):
+        return
+    better = name.text[:1].upper() + name.text[1:] if capital else name.text[:1].lower() + name.text[1:]
+    problems.error(
+        "E0203",
+        name.span,
+        f"the name of a {kind} starts with a {'capital' if capital else 'small'} letter",
+        f"write `{better}`",
+        help="capitalised names are blocks, which own weights; all other names start small",
+    )
 
 
 def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
+    other = _imported(node, scope, files)
+    if other is None:
+        scope.lost |= {name.text for name in node.names}
+    else:
+        _take(node, other, scope, files.problems)
+
+
+def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope | None:
+    """The file that an import names; `None` where that was reported."""
     written = node.file.value
-    folder = posixpath.dirname(posixpath.abspath(scope.source.path))
-    path = posixpath.normpath(posixpath.join(folder, written))
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.abspath(scope.source.path)), written))
     if not (written.startswith(("./", "../")) and written.endswith(".wsd")):
+        better = "./" + written.lstrip("/") if not written.startswith(("./", "../")) else written
         files.problems.error(
             "E0206",
             node.file.span,
             "an import names a `.wsd` file by a relative path",
             "starts with `./` or `../` and ends with `.wsd`",
-            help=f'write `"./{posixpath.basename(written).removesuffix(".wsd")}.wsd"`',
+            help=f'write `"{better.removesuffix(".wsd")}.wsd"`; the standard library needs no import',
         )
     elif posixpath.commonpath([files.root, path]) != files.root:
         files.problems.error(
@@ -144,22 +189,36 @@ def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
             "outside of the folder of the file that is compiled",
             help="move the file into the folder, or allow a wider one with `--import-root`",
         )
-    elif path in files.open:
-        files.problems.error(
-            "E0208",
-            node.file.span,
-            "these files import each other in a circle",
-            "imported while it is being read itself",
-            help="move what both need into a third file",
-        )
+    elif any(path == opened.path for opened in files.open):
+        _report_circle(node, path, files)
     elif path in files.scopes:
-        _take(node, files.scopes[path], scope, files.problems)
-    elif (source := files.read(posixpath.join(posixpath.dirname(scope.source.path), written))) is None:
-        files.problems.error(
-            "E0209", node.file.span, f"there is no file `{written}`", "looked for beside the file that imports it"
-        )
+        return files.scopes[path]
     else:
-        _take(node, _scope_of(source, files), scope, files.problems)
+        shown = posixpath.normpath(posixpath.join(posixpath.dirname(scope.source.path), written))
+        source = files.read(shown)
+        if source is not None:
+            return _scope_of(source, files, node.file.span)
+        files.problems.error(
+            "E0209",
+            node.file.span,
+            f"there is no file `{written}`",
+            f"looked for as `{shown}`",
+            help="the path starts at the folder of the file that imports",
+        )
+    return None
+
+
+def _report_circle(node: tree.Import, path: str, files: _Files) -> None:
+    first = next(i for i, opened in enumerate(files.open) if opened.path == path)
+    way = [opened.asked for opened in files.open[first + 1 :] if opened.asked is not None]
+    files.problems.error(
+        "E0208",
+        node.file.span,
+        "these files import each other in a circle" if way else "this file imports itself",
+        "leads back to a file that is still being read" if way else "",
+        labels=[Label(span, "the circle comes by here") for span in way],
+        help="move what both need into a third file" if way else "remove the import: a file sees its own names",
+    )
 
 
 def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Problems) -> None:
@@ -167,13 +226,24 @@ def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Probl
     for name in node.names:
         if name.text in offered:
             _define(name, offered[name.text], scope, problems)
-        else:
-            problems.error(
-                "E0210",
-                name.span,
-                f"`{node.file.value}` has no block or constant named `{name.text}`",
-                _did_you_mean(name.text, offered),
-            )
+            continue
+        scope.lost.add(name.text)
+        if other.may_have(name.text):
+            continue
+        near = nearest(name.text, offered)
+        has = other.definitions.get(name.text)
+        problems.error(
+            "E0210",
+            name.span,
+            f"`{node.file.value}` has no block or constant named `{name.text}`",
+            f"did you mean `{near}`?" if near else f"it has {_listed(offered)}",
+            labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")] if has else (),
+            fix=[Edit(name.span, near)] if near else (),
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 @cache
@@ -221,17 +291,20 @@ def _check_names(scope: FileScope, problems: Problems) -> None:
 
 @dataclass
 class _Body:
-    """Walks a body in the order in which it runs; `bound` are the names known so far."""
+    """Walks a body in the order in which it runs; `bound` are the names known so far, `later` those that it binds
+    somewhere."""
 
     scope: FileScope
     problems: Problems
     bound: set[str]
     declared: dict[str, Span] = field(default_factory=dict)  # layers and parameters: these can't be bound twice
+    later: dict[str, Span] = field(default_factory=dict)
     in_scan: bool = False
 
     def declaration(self, node: tree.Block | tree.Model) -> None:
         taken: dict[str, Span] = {}
         configuration = node.configuration if isinstance(node, tree.Block) else ()
+        self.later = bound_names(node.body)
         for item in (*configuration, *node.inputs):
             if item.name.text in taken:
                 self.problems.error(
@@ -240,14 +313,23 @@ class _Body:
                     f"`{item.name.text}` is declared twice",
                     "declared again",
                     labels=[Label(taken[item.name.text], "declared first")],
+                    help="give one of them another name",
                 )
-            taken[item.name.text] = item.name.span
+            taken.setdefault(item.name.text, item.name.span)
             if item.default is not None:
                 self.expression(item.default)
             self.bound.add(item.name.text)
+        for parameter in configuration:
+            _check_capital(parameter.name, "constant", self.problems)
+            for kind in parameter.types:
+                self.configuration_type(kind)
         for input_ in node.inputs:
+            _check_capital(input_.name, "tensor", self.problems)
+            self.dtype(input_.type)
             for dim in input_.type.dims:
                 self.bound |= {n.text for n in _names(dim)}
+        for output in node.outputs or ():
+            self.dtype(output.type)
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in _flat(node.body)):
             kind = "block" if isinstance(node, tree.Block) else "model"
@@ -259,6 +341,24 @@ class _Body:
                 help="end the body with `return` and the result",
             )
 
+    def configuration_type(self, kind: tree.Name) -> None:
+        if kind.text in CONFIGURATION_TYPES:
+            return
+        near = {"str": "string", "number": "float", "boolean": "bool"}.get(kind.text)
+        near = near or nearest(kind.text, CONFIGURATION_TYPES)
+        self.problems.error(
+            "E0229",
+            kind.span,
+            f"there is no type `{kind.text}` for a configuration",
+            f"did you mean `{near}`?" if near else "",
+            help=f"the types are {', '.join(CONFIGURATION_TYPES)}",
+            fix=[Edit(kind.span, near)] if near else (),
+        )
+
+    def dtype(self, type: tree.Type) -> None:
+        if type.dtype is not None and type.dtype.text not in DTYPES:
+            unknown_dtype(type.dtype, self.problems)
+
     def statements(self, body: Iterable[tree.Statement]) -> None:
         for statement in body:
             self.statement(statement)
@@ -267,15 +367,19 @@ class _Body:
         if isinstance(node, tree.Let | tree.Assign):
             self.expression(node.value)
             for target in node.targets if isinstance(node, tree.Assign) else (node.name,):
+                _check_capital(target, "tensor" if isinstance(node, tree.Assign) else "constant", self.problems)
                 self.bind(target)
         elif isinstance(node, tree.Layer):
             self.expression(node.value)
             if node.count is not None:
                 self.expression(node.count)
+            _check_capital(node.name, "layer", self.problems)
             self.declare(node.name)
         elif isinstance(node, tree.Parameter):
+            self.dtype(node.type)
             for dim in node.type.dims:
                 self.expression(dim)
+            _check_capital(node.name, "parameter" if node.kind == "param" else "state", self.problems)
             self.declare(node.name)
         elif isinstance(node, tree.For):
             values = node.clause.values
@@ -300,7 +404,7 @@ class _Body:
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
-        inside = _Body(self.scope, self.problems, set(self.bound), self.declared, in_scan=True)
+        inside = _Body(self.scope, self.problems, set(self.bound), self.declared, self.later, in_scan=True)
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)
@@ -310,11 +414,19 @@ class _Body:
     def placed(self, node: tree.Return | tree.Emit) -> None:
         if isinstance(node, tree.Emit) and not self.in_scan:
             self.problems.error(
-                "E0212", node.span, "`emit` stands outside of a `scan`", help="use `return` for the result of a block"
+                "E0212",
+                node.span,
+                "`emit` stands outside of a `scan`",
+                "no `scan` around it",
+                help="use `return` for the result of a body",
             )
         if isinstance(node, tree.Return) and self.in_scan:
             self.problems.error(
-                "E0213", node.span, "`return` stands inside a `scan`", help="use `emit` for a value at each step"
+                "E0213",
+                node.span,
+                "`return` stands inside a `scan`",
+                "the body of a `scan` runs to its end",
+                help="use `emit` for a value of each step; what is carried is known under its name afterwards",
             )
 
     def bind(self, name: tree.Name) -> None:
@@ -347,28 +459,72 @@ class _Body:
         name = node.text
         if name in self.bound or name in OPERATIONS or name in DTYPES or name in BUILTINS or standard_block(name):
             return
-        unknown_name(node, [*self.bound], self.problems)
+        if name in self.later:
+            self.problems.error(
+                "E0205",
+                node.span,
+                f"`{name}` is used before it is bound",
+                "not bound yet",
+                labels=[Label(self.later[name], "bound here")],
+                help="a body runs from top to bottom",
+            )
+        elif not self.scope.may_have(name):
+            unknown_name(node, self.bound, self.problems)
+        self.bound.add(name)
 
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
-    """Report a name that stands for nothing, with the nearest one that does."""
-    if node.text[:1].isupper():
-        candidates = [*(b for b in bound if b[:1].isupper()), *standard_blocks()]
-        message = f"there is no block named `{node.text}`"
-    else:
-        candidates = [*bound, *OPERATIONS, *BUILTINS]
-        message = f"there is no `{node.text}` here"
+    """Report a name that stands for nothing, with the nearest one that does.
+
+    After a syntax error it may stand for what was not understood; then nothing is said.
+    """
+    if any(error.code.startswith("E01") for error in problems.errors):
+        return
+    capital = node.text[:1].isupper()
+    everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
+    alike = [n for n in everything if n.lower() == node.text.lower() or n[:1].isupper() == capital]
+    near = nearest(node.text, alike) or nearest(node.text, DTYPES)
+    called = ELSEWHERE.get(node.text)
     problems.error(
         "E0201",
         node.span,
-        message,
-        _did_you_mean(node.text, candidates) or "not bound before this place",
+        f"there is no block named `{node.text}`" if capital else f"there is no `{node.text}` here",
+        f"is called `{called}` here"
+        if called
+        else f"did you mean `{near}`?"
+        if near
+        else "not bound before this place",
+        fix=[Edit(node.span, called or near or "")] if called or near else (),
     )
 
 
-def _did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    near = nearest(name, candidates)
-    return f"did you mean `{near}`?" if near else ""
+def unknown_dtype(node: tree.Name, problems: Problems) -> None:
+    """Report what is written as a dtype and is none."""
+    near = ELSEWHERE.get(node.text) or nearest(node.text, DTYPES)
+    near = near if near in DTYPES else None
+    problems.error(
+        "E0404",
+        node.span,
+        f"there is no dtype `{node.text}`",
+        f"did you mean `{near}`?" if near else "",
+        help=f"the dtypes are {', '.join(DTYPES)}",
+        fix=[Edit(node.span, near)] if near else (),
+    )
+
+
+def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
+    """The names that a body binds, with the first place of each."""
+    found: dict[str, Span] = {}
+    for statement in _flat(body):
+        if isinstance(statement, tree.Assign | tree.Scan):
+            names = statement.targets
+        elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
+            names = (statement.name,)
+        else:
+            continue
+        for name in names:
+            found.setdefault(name.text, name.span)
+    return found
 
 
 def _children(node: tree.Subscript) -> list[tree.Subscript]:
