@@ -18,9 +18,12 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 SMALL = 1024  # bytes; below this a copy doesn't matter
-_WEIGHT = {"Conv": 1, "MatMul": 1, "Gemm": 1}  # which input is the weight
-_TRANSPARENT = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
-_SCALES = {"BatchNormalization": [(0, 1)], "Mul": [(0, 1), (1, 0)], "Div": [(0, 1)]}  # (data, scale) among the inputs
+_MELTS = {  # what melts into the weight (the second input) of what: the inputs of it that may be data and scale
+    ("Conv", "BatchNormalization"): [(0, 1)],
+    ("Conv", "Mul"): [(0, 1), (1, 0)],
+    ("MatMul", "BatchNormalization"): [(0, 1)],
+}
+_BETWEEN = {"Reshape", "Transpose"}  # may stand between the two
 _NOT_FOLDED = {"RandomNormal", "RandomUniform", "Size"}
 
 Read: TypeAlias = "tuple[NodeProto, int]"  # a node, and which of its inputs
@@ -76,10 +79,18 @@ class _Constants:
             self.kept.update(inputs)
             self.kept.update(output.name for body in bodies(node) for output in body.output)
 
-    def reads_behind(self, name: str) -> list[Read]:
-        """The reads of initializers that make a tensor constant."""
-        node = self.folded.get(name)
-        return [(node, i) for i, read in enumerate(node.input) if read in self.initializers] if node else []
+    def is_shared(self, weight: str) -> bool:
+        """Is it a large constant that several nodes read?"""
+        stored = self.origins.get(weight, frozenset())
+        return self.reads[weight] > 1 and any(_bytes(self.initializers[name]) >= SMALL for name in stored)
+
+    def reads_behind(self, node: NodeProto, i: int) -> list[Read]:
+        """The reads of initializers that make an input constant: its own, or those of the node that computes it."""
+        name = node.input[i]
+        if name in self.initializers:
+            return [(node, i)]
+        behind = self.folded.get(name)
+        return [(behind, j) for j, read in enumerate(behind.input) if read in self.initializers] if behind else []
 
 
 # -- where a copy would be made ----------------------------------------------------------------------------------------
@@ -102,20 +113,16 @@ def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
 
 
 def _fused_copies(facts: _Constants) -> list[Read]:
-    """Reads of constant scales behind products whose weight has other readers."""
+    """Reads of constant scales that melt into a product whose weight has other readers."""
     reads: list[Read] = []
     for node in facts.nodes:
-        for data, scale in _SCALES.get(node.op_type, []):
-            product = facts.producers.get(node.input[data])
-            while product is not None and product.op_type in _TRANSPARENT:
-                product = facts.producers.get(product.input[0])
-            if product is None or product.op_type not in _WEIGHT or node.input[scale] not in facts.origins:
-                continue
-            weight = product.input[_WEIGHT[product.op_type]]
-            large = any(_bytes(facts.initializers[name]) >= SMALL for name in facts.origins.get(weight, ()))
-            if large and facts.reads[weight] > 1:
-                is_stored = node.input[scale] in facts.initializers
-                reads += [(node, scale)] if is_stored else facts.reads_behind(node.input[scale])
+        for (product_type, scale_type), inputs in _MELTS.items():
+            for data, scale in inputs if node.op_type == scale_type else ():
+                product = facts.producers.get(node.input[data])
+                while product is not None and product.op_type in _BETWEEN:
+                    product = facts.producers.get(product.input[0])
+                if product is not None and product.op_type == product_type and facts.is_shared(product.input[1]):
+                    reads += facts.reads_behind(node, scale)
     return reads
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 
@@ -57,28 +58,29 @@ def is_recognisable(array: Array) -> bool:
 
 
 class _Known:
-    """A stored tensor, with what is expensive to compute about it."""
+    """A stored tensor, with what is known about it whatever the order of its numbers."""
 
     def __init__(self, name: str, array: Array) -> None:
         self.name, self.array = name, array
-        self._sorted: Array | None = None
 
-    @property
+    @cached_property
     def numbers(self) -> Array:
-        """Its bits in ascending order, without zeros (blocked layouts are padded with them)."""
-        if self._sorted is None:
-            self._sorted = _sorted_bits(self.array)
-        return self._sorted
+        return _bits(self.array.ravel())
+
+    @cached_property
+    def fingerprint(self) -> tuple[int, int, int]:
+        return _fingerprint(self.numbers)
 
 
 def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
     """Which stored tensors it is made of, and how many bytes it has for each of their bytes; cheap questions first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
-    numbers = _sorted_bits(array)
-    whole = [k for k in alike if np.array_equal(numbers, k.numbers)]
-    whole = whole or [k for k in alike if 0 < numbers.size < k.numbers.size and _is_within(numbers, k.numbers)]
+    numbers = _bits(array.ravel())
+    fingerprint = _fingerprint(numbers)
+    whole = [k for k in alike if k.fingerprint == fingerprint]
+    whole = whole or [k for k in alike if numbers.size < k.numbers.size and _is_within(numbers, k.numbers)]
     if not whole:
-        parts = [k for k in alike if 0 < k.numbers.size < numbers.size and _is_within(k.numbers, numbers)]
+        parts = [k for k in alike if k.numbers.size < numbers.size and _is_within(k.numbers, numbers)]
         if parts:
             return [(k.name, 1.0) for k in parts]
         whole = [k for k in alike if _is_scaled(array, k.array)]
@@ -109,19 +111,18 @@ def _equal(a: Array, b: Array) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and bool(np.array_equal(_bits(a), _bits(b)))
 
 
-def _sorted_bits(array: Array) -> Array:
-    bits = _bits(array.ravel())
-    return np.sort(bits[bits != 0])
+def _fingerprint(bits: Array) -> tuple[int, int, int]:
+    """Equal for the same numbers in any order; zeros don't count, because blocked layouts are padded with them."""
+    return int(np.count_nonzero(bits)), int(bits.sum(dtype=np.uint64)), int(np.bitwise_xor.reduce(bits))
 
 
 def _is_within(few: Array, many: Array) -> bool:
-    """Does every number of `few` occur in `many`? Both are sorted."""
-    sample = few[:: max(1, few.size // 256)]
-    for part in (sample, few):
-        places = np.minimum(np.searchsorted(many, part), many.size - 1)
-        if not np.array_equal(many[places], part):
-            return False
-    return np.unique(sample).size >= DISTINCT
+    """Does every number of `few` but 0 occur in `many`? Some are looked for first, which needs no sorting of `many`."""
+    few = few[few != 0]
+    sample = np.unique(few[:: max(1, few.size // DISTINCT)])
+    if few.itemsize == 1 or sample.size < DISTINCT:
+        return False
+    return all((many == number).any() for number in sample) and bool(np.isin(few, many).all())
 
 
 def _is_scaled(array: Array, stored: Array) -> bool:

@@ -21,6 +21,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.guards import bodies
 from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
 
@@ -154,7 +155,11 @@ def _optimised(proto: ModelProto, path: Path | None, stored: dict[str, Array], l
 
 
 def _run_optimiser(proto: ModelProto, path: Path | None, folder: str, outcome: str, level: str) -> None:
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError as error:
+        message = "proving that weights are stored once needs the package onnxruntime, which is not installed"
+        raise CompileError([Diagnostic("E0719", message, help="`pip install onnxruntime`")]) from error
 
     levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()

@@ -1,0 +1,222 @@
+"""Data for models: arrays by name, from a `.npz`, a folder of `.npy`, one `.npy`, or the columns of a table.
+
+`open_data` reads names, types and shapes; an array is read when it is asked for. Those of `.npy` are memory-mapped, so
+they may be larger than memory. Nothing in a file is run: arrays of Python objects are refused. What is wrong is a
+`RunError` with E0717 (the file) or E0718 (its contents).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
+from wsdl.ir.loading import TensorInfo
+from wsdl.ir.types import TensorType
+from wsdl.onnx.npz import open_npz, read_npy_header, size_of_npy
+from wsdl.onnx.sources import WeightsError, reason_of
+from wsdl.runtime.errors import RunError, fail
+
+Array = NDArray[Any]
+NUMBERS = "biuf"  # kinds of NumPy dtypes that hold numbers
+
+
+@dataclass(frozen=True)
+class Data(Mapping[str, Array]):
+    """Arrays by name; `infos` say what they are without reading them."""
+
+    path: str
+    infos: dict[str, TensorInfo]
+    _read: Callable[[str], Array]
+    is_text: bool = False  # numbers written out, which have no dtype of their own
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.infos:
+            raise KeyError(name)
+        try:
+            return self._read(name)
+        except (RunError, MemoryError):
+            raise
+        except Exception as error:  # each format has its own ways to be damaged
+            raise fail("E0717", f"`{name}` can't be read: {reason_of(error)}", file=self.path) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.infos)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def select(self, wanted: Mapping[str, TensorType]) -> dict[str, Array]:
+        """The arrays that are wanted, in that order; an array without a name (`.npy`) is the only one that is.
+
+        Whether they fit their types is for `check_inputs` to say; but numbers in a text become what is wanted.
+        """
+        if len(wanted) == 1 and list(self.infos) == [""]:
+            return dict.fromkeys(wanted, self[""])
+        missing = [name for name in wanted if name not in self.infos]
+        if missing:
+            raise self._missing(missing, wanted)
+        arrays = {name: self[name] for name in wanted}
+        return {name: _of_text(a, wanted[name]) for name, a in arrays.items()} if self.is_text else arrays
+
+    def _missing(self, missing: list[str], names: Mapping[str, TensorType]) -> RunError:
+        there = ", ".join(f"`{name}` ({info})" for name, info in self.infos.items()) or "nothing"
+        lines = []
+        for name in missing:
+            close = nearest(name, [n for n in self.infos if n not in names])
+            lines.append(f"{name}: {names[name]}{f' (is it `{close}`?)' if close else ''}")
+        what = f"`{missing[0]}` is" if len(missing) == 1 else f"{len(missing)} arrays are"
+        message = f"{what} missing in the data"
+        return fail("E0718", message, file=self.path, details=lines, help=f"what is there: {there}")
+
+
+def open_data(path: str | Path) -> Data:
+    """Open a `.npz`, `.npy`, `.csv` or `.parquet` file, or a folder of `.npy` files."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _folder(path)
+        if path.suffix.lower() in _READERS:
+            return _READERS[path.suffix.lower()](path)
+    except WeightsError as error:
+        [d] = error.diagnostics
+        raise fail("E0717", d.message, file=str(path), help=d.help) from None
+    except OSError as error:
+        raise fail("E0717", f"the data can't be read: {reason_of(error)}", file=str(path)) from None
+    if not path.exists():
+        raise fail("E0717", "there is no such file or folder", file=str(path))
+    kind = path.suffix or "no"
+    help = "data come from .npz, .npy, .csv and .parquet files, and from folders of .npy files"
+    raise fail("E0717", f"data can't be read from a file with {kind} ending", file=str(path), help=help)
+
+
+def _of_text(array: Array, wanted: TensorType) -> Array:
+    """Numbers that were written out, in the dtype that is wanted, if that loses nothing but precision."""
+    dtype = numpy_dtype(wanted.dtype)
+    converted = array.astype(dtype)
+    return converted if wanted.is_float or np.array_equal(converted, array) else array
+
+
+# -- NumPy's files -----------------------------------------------------------------------------------------------------
+
+
+def _npz(path: Path) -> Data:
+    source = open_npz(path)
+    return Data(str(path), source.tensors, source.read)
+
+
+def _npy(path: Path) -> Data:
+    return Data(str(path), {"": _npy_info(path)}, lambda name: _mapped(path))
+
+
+def _folder(path: Path) -> Data:
+    files = {file.stem: file for file in sorted(path.glob("*.npy"))}
+    if not files:
+        raise fail("E0717", "there is no .npy file in this folder", file=str(path))
+    return Data(str(path), {name: _npy_info(file) for name, file in files.items()}, lambda name: _mapped(files[name]))
+
+
+def _npy_info(path: Path) -> TensorInfo:
+    with path.open("rb") as file:
+        info, start, item = read_npy_header(path, path.stem, file)
+    if path.stat().st_size < size_of_npy(info, start, item):
+        raise fail("E0717", f"{path.name} is said to be {info}, but its end is missing", file=str(path))
+    return info
+
+
+def _mapped(path: Path) -> Array:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return cast(Array, array)
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path) -> Data:
+    """A table with names in its first line. Columns `x.0`, `x.1`, … together are the rows of `x`."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            rows = [row for row in csv.reader(file) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise fail("E0717", f"this is no table of text: {reason_of(error)}", file=str(path)) from None
+    if not rows:
+        raise fail("E0717", "the table is empty", file=str(path))
+    header, body = [name.strip() for name in rows[0]], rows[1:]
+    for number, row in enumerate(body, 2):
+        if len(row) != len(header):
+            message = f"row {number} has {len(row)} columns, but the first line names {len(header)}"
+            raise fail("E0717", message, file=str(path))
+    columns = {name: _numbers(path, name, [row[i] for row in body]) for i, name in enumerate(header)}
+    return replace(_table(path, columns), is_text=True)
+
+
+def _numbers(path: Path, name: str, texts: list[str]) -> Array:
+    """Integers if all are, else floating-point numbers."""
+    for dtype in (np.int64, np.float64):
+        try:
+            return np.array(texts, dtype=str).astype(dtype)
+        except (ValueError, OverflowError):
+            continue
+    wrong = next((i, text) for i, text in enumerate(texts, 2) if not _is_number(text))
+    raise fail("E0718", f"row {wrong[0]} of the column `{name}` holds {wrong[1]!r}, not a number", file=str(path))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet(path: Path) -> Data:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        help = "`pip install 'wsdl[data]'` brings it"
+        raise fail("E0717", "reading .parquet needs the package pyarrow", file=str(path), help=help) from None
+    try:
+        table = parquet.read_table(io.BytesIO(path.read_bytes()))
+    except Exception as error:  # pyarrow's own classes
+        raise fail("E0717", f"this is no parquet file: {reason_of(error)}", file=str(path)) from None
+    return _table(path, {name: _column(path, name, table.column(name)) for name in table.column_names})
+
+
+def _column(path: Path, name: str, column: Any) -> Array:
+    """Numbers, or lists of them of one length."""
+    array = np.asarray(column.to_numpy())
+    if array.dtype.kind == "O":
+        try:
+            array = np.stack([np.asarray(value) for value in array])
+        except (ValueError, TypeError):
+            array = np.zeros(0, object)
+    if array.dtype.kind not in NUMBERS:
+        raise fail("E0718", f"the column `{name}` doesn't hold numbers, or lists of one length", file=str(path))
+    return array
+
+
+def _table(path: Path, columns: dict[str, Array]) -> Data:
+    arrays: dict[str, Array] = {}
+    for name, column in columns.items():
+        base, dot, number = name.rpartition(".")
+        if not (dot and number.isdigit()):
+            arrays[name] = column
+        elif number == "0":
+            count = next(i for i in range(len(columns) + 1) if f"{base}.{i}" not in columns)
+            arrays[base] = np.stack([columns[f"{base}.{i}"] for i in range(count)], axis=1)
+    infos = {
+        name: TensorInfo(OF_NUMPY.get(array.dtype.name, array.dtype.name), array.shape)
+        for name, array in arrays.items()
+    }
+    return Data(str(path), infos, arrays.__getitem__)
+
+
+_READERS: dict[str, Callable[[Path], Data]] = {".npz": _npz, ".npy": _npy, ".csv": _csv, ".parquet": _parquet}
