@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wsdl import compiler
 from wsdl.compiler import Options
@@ -142,6 +142,9 @@ def compile(
     options = Options(dims or {}, loops, opset, seed, import_root)
     problems = Problems()
     checked = compiler.check(source, problems, options)
+    if not checked.models and not problems.errors:
+        help = "a `model` is what compiles to a file; blocks are for import"
+        problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
     numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options)
     if numbers is None or problems.errors:
         raise CompileError(problems)
@@ -306,10 +309,41 @@ def inspect(
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)
-    problems, checked = examine(read_source(path), dims=dims, import_root=import_root)
+    return inventory(_checked(path, dims, import_root))
+
+
+def graph(
+    path: str | os.PathLike[str],
+    *,
+    depth: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> str:
+    """The picture of a program as DOT text; `depth` opens layers down to it."""
+    from wsdl.ir.dot import dot
+    from wsdl.ir.picture import picture
+
+    return dot(picture(_checked(path, dims, import_root), depth))
+
+
+def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
+    """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
+    from wsdl.onnx.atomic import write_file
+    from wsdl.runtime.picture import svg_from_dot
+
+    text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
+
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    write_file(os.fspath(path), write)
+
+
+def _checked(path: str | os.PathLike[str], dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
+    problems, checked = examine(path, dims=dims, import_root=import_root)
     if checked is None or problems.errors:
         raise CompileError(problems)
-    return inventory(checked)
+    return checked
 
 
 # -- compiled folders --------------------------------------------------------------------------------------------------

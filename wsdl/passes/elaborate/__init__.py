@@ -35,8 +35,6 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
             _model(definition, context)
     except TooMuch:
         pass  # reported
-    if not context.program.models and not problems.errors:
-        problems.error("E0219", scope.file.span, "this file has no model", help="a `model` is what compiles to a file")
     return context.program
 
 
