@@ -117,6 +117,8 @@ class Operation:
         self.parameters = tuple(_parameter(p) for p in inspect.signature(infer).parameters.values())
         self._reference: Callable[..., Any] | None = None
         self._lowering: Callable[..., Any] | None = None
+        self._gradient: Callable[..., Any] | None = None
+        self.flat = ""
 
     def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same on NumPy arrays: what tests compare with, and what computes constants."""
@@ -127,6 +129,27 @@ class Operation:
         """The same as ONNX nodes."""
         self._lowering = function
         return function
+
+    def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Reverse mode: `rule(g, dy, y, **arguments)` gives the gradient for each operand that has one, by name.
+
+        `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results, `None`
+        where a result is not used). A gradient may still have the shape to which its operand was broadcast.
+        """
+        self._gradient = rule
+        return rule
+
+    def no_gradient(self, why: str) -> None:
+        """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""
+        self.flat = why
+
+    def differentiate(self, build: Any, dy: Any, y: Any, **arguments: Any) -> dict[str, Any]:
+        """Append what computes the gradients of the operands; an operand that is missing has none."""
+        if self.flat:
+            return {}
+        assert self._gradient is not None, f"{self.name} has no gradient rule"
+        gradients: dict[str, Any] = self._gradient(build, dy, y, **arguments)
+        return gradients
 
     def result_types(self, **arguments: Any) -> tuple[TensorType, ...]:
         """The types of the results; `OpError` where the arguments don't fit."""

@@ -1,0 +1,122 @@
+"""Every row of the tables, differentiated: rules in float64 against PyTorch's autograd, their ONNX against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.ops.build import NOWHERE, Array, array_type, assert_close
+from tests.ops.case import Case
+from tests.ops.test_cases import CASES, to_torch
+from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.onnx.emit import emit
+from wsdl.ops import OPERATIONS
+from wsdl.ops.build import Build
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes.differentiate import differentiate
+from wsdl.runtime.session import Session
+
+
+def is_float(array: Any) -> bool:
+    return not isinstance(array, list) and array is not None and array.dtype.kind == "f"
+
+
+def leaves(arrays: Sequence[Any]) -> list[Array]:
+    """The float operands, those of lists one by one."""
+    flat = [a for x in arrays for a in (x if isinstance(x, list) else [x])]
+    return [a for a in flat if is_float(a)]
+
+
+def has_gradient(case: Case) -> bool:
+    floats = leaves(case.arrays())
+    return bool(floats) and all(a.dtype == np.float32 for a in floats) and not OPERATIONS[case.op].flat
+
+
+every_case = pytest.mark.parametrize("case", [c for c in CASES if has_gradient(c)], ids=lambda case: case.name)
+
+
+class Differentiated:
+    """One operation, its results multiplied with fixed numbers and added up, and the gradients of its operands."""
+
+    def __init__(self, case: Case, dtype: str) -> None:
+        self.arrays = [_as(x, dtype) for x in case.arrays()]
+        self.graph = graph = Graph()
+        operands = [self._operand(x) for x in self.arrays]
+        build = Build(graph)
+        results = build.all(case.op, *operands, **case.attributes)
+        self.inputs = [a for x in self.arrays for a in (x if isinstance(x, list) else [x]) if a is not None]
+        self.weights = [np.asarray(np.cos(np.arange(_count(r)) + 1)).reshape(r.type.sizes) for r in results]
+        parts = []
+        for result, weight in zip(results, self.weights, strict=True):
+            factor = Value(result.type, f"weight{len(parts)}")
+            graph.inputs.append(factor)
+            self.inputs.append(weight.astype(dtype))
+            parts.append(build("sum", build("mul", result, factor)))
+        self.wanted = [v for v in graph.inputs if v.type.is_float and not v.name.startswith("weight")]
+        gradients = differentiate(graph, build.add(parts), self.wanted)
+        build = Build(graph)
+        graph.outputs = [
+            g if g is not None else build.zeros(v.type) for v, g in zip(self.wanted, gradients, strict=True)
+        ]
+
+    def _operand(self, array: Any) -> Any:
+        if isinstance(array, list):
+            return [self._operand(a) for a in array]
+        if array is None:
+            return None
+        self.graph.inputs.append(Value(array_type(array), f"x{len(self.graph.inputs)}"))
+        return self.graph.inputs[-1]
+
+
+def _as(array: Any, dtype: str) -> Any:
+    if isinstance(array, list):
+        return [_as(a, dtype) for a in array]
+    return array.astype(dtype) if is_float(array) else array
+
+
+def _count(value: Value) -> int:
+    return int(np.prod(value.type.sizes or ()))
+
+
+@every_case
+@pytest.mark.filterwarnings("ignore:var")
+def test_rule(case: Case) -> None:
+    made = Differentiated(case, "float64")
+    actual = evaluate(made.graph, made.inputs, {})
+    operands = [to_torch(x) for x in made.arrays]
+    wanted = [
+        t for x in operands for t in (x if isinstance(x, list) else [x]) if t is not None and t.is_floating_point()
+    ]
+    for tensor in wanted:
+        tensor.requires_grad_()
+    results = case.torch(*operands)
+    results = results if isinstance(results, tuple | list) else [results]
+    loss = sum((r * torch.from_numpy(w)).sum() for r, w in zip(results, made.weights, strict=True))
+    assert isinstance(loss, torch.Tensor)
+    expected = torch.autograd.grad(loss, wanted, allow_unused=True)
+    for got, tensor, operand in zip(actual, expected, wanted, strict=True):
+        want = np.zeros(operand.shape) if tensor is None else tensor.numpy()
+        assert got.shape == want.shape
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9)
+
+
+@every_case
+def test_lowering_of_the_rule(case: Case) -> None:
+    made = Differentiated(case, "float32")
+    names = [f"gradient{i}" for i in range(len(made.wanted))]
+    model = Model("test", made.graph, Module("test", "", NOWHERE), output_names=names)
+    program = Program(models={"test": model})
+    session = Session(emit(program, model, {}).SerializeToString())
+    feeds = {v.name: a for v, a in zip(made.graph.inputs, made.inputs, strict=True)}
+    results = session.run({name: a for name, a in feeds.items() if name in session.inputs})
+    for got, want in zip(results.values(), evaluate(made.graph, made.inputs, {}), strict=True):
+        assert_close(got, want, 10)
+
+
+def test_every_operation_has_a_rule_or_says_why_not() -> None:
+    without = [o.name for o in OPERATIONS.values() if not o.flat and o._gradient is None]
+    assert not without

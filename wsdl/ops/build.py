@@ -1,0 +1,95 @@
+"""Appending operations to a graph by name, their types worked out by their own shape rules.
+
+    b = Build(graph)
+    y = b("mul", x, b("sigmoid", x))
+    s = b("sum", y, axis=1, keepdims=True)
+
+What gradient rules are written with, and every pass that computes something new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Attribute, Graph, Node, Operand, Repetition, Value
+from wsdl.ir.types import TensorType, same_shape
+from wsdl.ops._define import OPERATIONS, Parameter
+from wsdl.span import Span
+
+
+@dataclass
+class Build:
+    """Appends to `graph`; new nodes stand at `path`, `span` and `steps`."""
+
+    graph: Graph
+    path: str = ""
+    span: Span | None = None
+    steps: tuple[Repetition, ...] = ()
+
+    def __call__(self, op: str, *operands: Value | Sequence[Value] | float | None, **attributes: Any) -> Value:
+        """The one result of an operation. A number stands for a constant of the dtype of the first tensor."""
+        return self.all(op, *operands, **attributes)[0]
+
+    def all(self, op: str, *operands: Value | Sequence[Value] | float | None, **attributes: Any) -> list[Value]:
+        """All results of an operation."""
+        operation = OPERATIONS[op]
+        like = next((o for o in operands if isinstance(o, Value)), None)
+        values = [self._operand(o, like) for o in operands]
+        wanted = [p for p in operation.parameters if p.kind != "attribute"]
+        values += [None] * (len(wanted) - len(values))
+        complete = {p.name: _attribute(p, attributes) for p in operation.parameters if p.kind == "attribute"}
+        assert not attributes.keys() - complete.keys(), f"{op} has no {attributes.keys() - complete.keys()}"
+        types = {p.name: _types(v) for p, v in zip(wanted, values, strict=True)}
+        results = [Value(t) for t in operation.result_types(**types, **complete)]
+        self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))
+        return results
+
+    def constant(self, value: float, type: TensorType) -> Value:
+        """A number as a scalar of the dtype of `type`."""
+        return self("constant", value=value, dtype=type.dtype)
+
+    def zeros(self, type: TensorType) -> Value:
+        return self("zeros", shape=list(type.shape), dtype=type.dtype)
+
+    def add(self, values: Sequence[Value]) -> Value:
+        """The sum of one or more tensors of one type."""
+        total = values[0]
+        for value in values[1:]:
+            total = self("add", total, value)
+        return total
+
+    def sum_to(self, x: Value, type: TensorType) -> Value:
+        """What was broadcast to the shape of `x` goes back to `type`: summed over the axes that were made."""
+        extra = x.type.rank - type.rank
+        if extra:
+            x = self("sum", x, axis=list(range(extra)))
+        ones = [a for a, d in enumerate(type.shape) if d.constant == 1 and x.type.shape[a].constant != 1]
+        if ones:
+            x = self("sum", x, axis=ones, keepdims=True)
+        return x
+
+    def like(self, x: Value, type: TensorType) -> Value:
+        """`x` in the shape of `type`, which has as many elements."""
+        return x if same_shape(x.type.shape, type.shape) else self("reshape", x, shape=list(type.shape))
+
+    def _operand(self, operand: Value | Sequence[Value] | float | None, like: Value | None) -> Operand:
+        if isinstance(operand, int | float):
+            assert like is not None
+            return self.constant(operand, like.type)
+        return list(operand) if isinstance(operand, Sequence) else operand
+
+
+def _attribute(parameter: Parameter, given: dict[str, Any]) -> Attribute:
+    value = given.get(parameter.name, parameter.default)
+    if "Dim" not in parameter.annotation or value is None:
+        return value  # type: ignore[no-any-return]
+    return [Dim.of(v) for v in value] if isinstance(value, list) else Dim.of(value)
+
+
+def _types(operand: Operand) -> TensorType | list[TensorType] | None:
+    if isinstance(operand, list):
+        return [v.type for v in operand]
+    return None if operand is None else operand.type
