@@ -11,7 +11,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-NAMES = ["x", "y", "h", "tok", "layer", "state", "block", "load", "größe", "reverse", "in", "n_2"]
+NAMES = ["x", "y", "h", "tok", "layer", "state", "block", "load", "loss", "lr", "größe", "reverse", "in", "n_2"]
 BLOCKS = ["Dense", "Conv2d", "GRU"]
 NUMBERS = ["0", "3", "64", "100_000", "0.5", "1e-3", "2.5E+4"]
 STRINGS = ['"same"', '"a # b"', '"{i}.\\"q\\""', '"ä|>("', '"C:\\\\x\\n"', '", except "']
@@ -144,8 +144,27 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
 
 
 @st.composite
+def trainings(draw: st.DrawFn, depth: int = 2) -> str:
+    """A statement of a `train`."""
+    kind = draw(st.integers(0, 7)) if depth else draw(st.integers(0, 5))
+    if kind <= 1:
+        return f"loss {draw(values())}"
+    if kind == 2:
+        return f"metric {draw(names())} = {draw(values())}"
+    if kind == 3:
+        return f"optimizer {draw(calls())}"
+    if kind == 4:
+        return f"lr {draw(paths())}, {draw(paths())} = {draw(expressions(1))}"
+    if kind == 5:
+        return f"{draw(st.sampled_from(['x', 'loss', 'lr, h', 'metric', 'optimizer']))} = {draw(values())}"
+    inside = END.join(draw(st.lists(trainings(depth - 1), max_size=3)))
+    head = "for loss in 0..3" if kind == 6 else f"if {draw(expressions(1))}"
+    return f"{head} {{{END}{inside}{END}}}"
+
+
+@st.composite
 def declarations(draw: st.DrawFn) -> str:
-    kind = draw(st.integers(0, 7))
+    kind = draw(st.integers(0, 8))
     if kind == 0:
         return f"let {draw(names())} = {draw(values())}"
     if kind == 1:
@@ -161,6 +180,9 @@ def declarations(draw: st.DrawFn) -> str:
     results = draw(st.sampled_from(["", " -> [n, d]", " -> f32[n]", f" -> ({INSIDE}a: f32[n],{INSIDE}b: [n]{INSIDE})"]))
     if kind == 5:
         return f"model m({inputs}){results} {draw(bodies(2))}"
+    if kind == 6:
+        inside = END.join(draw(st.lists(trainings(), max_size=4)))
+        return f"train {draw(names())}({inputs}) {{{END}{inside}{END}}}"
     options = [f"{draw(names())}: {draw(st.sampled_from(['int', 'int | list = 3', 'layer = relu']))}" for _ in range(2)]
     return f"block Block({_separated(options, draw(st.booleans()))})({inputs}){results} {draw(bodies(2))}"
 

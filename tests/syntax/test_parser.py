@@ -109,6 +109,18 @@ def test_words_of_the_language_may_be_names_where_nothing_else_is_meant() -> Non
     assert kinds == ["Layer", "Assign", "Assign", "Parameter", "For", "Return"]
 
 
+def test_words_of_training_may_be_names() -> None:
+    kinds = [type(s).__name__ for s in body("loss = lr(metric, optimizer)\nlr, train = loss.lr\nmetric = train[loss]")]
+    assert kinds == ["Assign"] * 3
+    (train,) = read(
+        "train train(loss: f32[n]) {\nloss = loss + lr\nloss loss\nmetric loss = loss\nlr lr.loss, metric = 3\n"
+        "optimizer optimizer(loss=1, lr=loss)\noptimizer = 3\n}"
+    ).declarations
+    assert isinstance(train, tree.Train)
+    kinds = [type(s).__name__ for s in train.body]
+    assert kinds == ["Assign", "Loss", "Metric", "LearningRate", "Optimizer", "Assign"]
+
+
 def test_a_line_goes_on_inside_brackets_and_before_a_pipe() -> None:
     statements = body("y = f(\n    x,\n    [1,\n2],\n)\n\n    # between\n\n    |> g   # behind\n    |> h\nz = y")
     assert len(statements) == 2

@@ -27,6 +27,10 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 MAX_DIGITS = 100
 
+# The statements that stand in a `train` alone, and those that never do.
+_OF_TRAINING = (tree.Loss, tree.Metric, tree.Optimizer, tree.LearningRate)
+_OF_MODELS = (tree.Layer, tree.Parameter, tree.Share, tree.Limit, tree.Load, tree.Scan, tree.Emit, tree.Return)
+
 
 def _nodes(parts: Parts) -> tuple[Any, ...]:
     """The parts that are nodes, in order."""
@@ -93,12 +97,38 @@ class Builder:
     def block(self, parts: Parts) -> tree.Block:
         span = self._span(parts)
         _, name, _, configuration, _, _, inputs, _, results, body = parts
+        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, _OF_TRAINING, f"the block `{name.text}`")
         return tree.Block(span, name, configuration or (), inputs or (), results, body[1], self._doc(span))
 
     def model(self, parts: Parts) -> tree.Model:
         span = self._span(parts)
         _, name, _, inputs, _, results, body = parts
+        self._check_places(body[1], mistakes.OUTSIDE_TRAIN, _OF_TRAINING, f"the model `{name.text}`")
         return tree.Model(span, name, inputs or (), results, body[1], self._doc(span))
+
+    def train(self, parts: Parts) -> tree.Train:
+        span = self._span(parts)
+        _, name, _, targets, _, body = parts
+        self._check_places(body[1], mistakes.INSIDE_TRAIN, _OF_MODELS, f"`train {name.text}`")
+        return tree.Train(span, name, targets or (), body[1], self._doc(span))
+
+    def _check_places(
+        self, body: tuple[tree.Statement, ...], mistake: mistakes.Mistake, misplaced: tuple[type, ...], where: str
+    ) -> None:
+        """Report the statements that belong into another kind of declaration."""
+        rest = [*reversed(body)]
+        while rest:
+            statement = rest.pop()
+            if isinstance(statement, misplaced):
+                start = statement.span.start
+                first = re.match(mistakes.NAME, statement.span.text)
+                assert first is not None, "every statement begins with a word"
+                word = "scan" if isinstance(statement, tree.Scan) else first[0]
+                mistake.report(self.problems, Span(self.source, start, start + first.end()), word=word, where=where)
+            elif isinstance(statement, tree.For | tree.Scan):
+                rest += reversed(statement.body)
+            elif isinstance(statement, tree.If):
+                rest += reversed((*statement.then, *statement.otherwise))
 
     def configuration(self, parts: Parts) -> tree.Configuration:
         return tree.Configuration(self._span(parts), parts[0], parts[2], _after(parts, "="))
@@ -167,6 +197,18 @@ class Builder:
 
     def return_(self, parts: Parts) -> tree.Return:
         return tree.Return(self._span(parts), parts[1])
+
+    def loss(self, parts: Parts) -> tree.Loss:
+        return tree.Loss(self._span(parts), parts[1])
+
+    def metric(self, parts: Parts) -> tree.Metric:
+        return tree.Metric(self._span(parts), parts[1], parts[3])
+
+    def optimizer(self, parts: Parts) -> tree.Optimizer:
+        return tree.Optimizer(self._span(parts), self.call([parts[1], parts[2], parts[3], parts[4]]))
+
+    def learning_rate(self, parts: Parts) -> tree.LearningRate:
+        return tree.LearningRate(self._span(parts), parts[1], parts[3])
 
     def if_(self, parts: Parts) -> tree.If:
         _, condition, then, _, otherwise = parts

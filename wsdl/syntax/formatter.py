@@ -101,7 +101,7 @@ class _Formatter:
             gap = [part for part in (previous, *comments, node) if part is not None]
             blanks = [_lines_between(above, below) > 1 for above, below in pairwise(gap)]
             if previous is not None and node is not None and not any(blanks):
-                blanks[0] = any(isinstance(part, tree.Block | tree.Model) for part in (previous, node))
+                blanks[0] = any(isinstance(part, tree.Block | tree.Model | tree.Train) for part in (previous, node))
             if previous is None:
                 blanks.insert(0, False)
             for part, blank in zip([*comments, node], blanks, strict=False):
@@ -150,6 +150,9 @@ class _Formatter:
         if isinstance(node, tree.Block | tree.Model):
             last = [node.name, *node.inputs, *(node.outputs or ())][-1]
             self._compound(last.span.end, indent, lambda: self._signature(node), node.body)
+        elif isinstance(node, tree.Train):
+            end = [node.name, *node.targets][-1].span.end
+            self._compound(end, indent, lambda: self._train(node), node.body)
         elif isinstance(node, tree.For):
             end = node.clause.span.end
             self._compound(end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
@@ -221,6 +224,14 @@ class _Formatter:
             return [f"{quoted(node.pattern.value)} -> ", *expression(node.target)]
         if isinstance(node, tree.Import):
             return [f"from {quoted(node.file.value)} import {_names(node.names)}"]
+        if isinstance(node, tree.Loss):
+            return ["loss ", *expression(node.value)]
+        if isinstance(node, tree.Metric):
+            return [f"metric {node.name.text} = ", *expression(node.value)]
+        if isinstance(node, tree.Optimizer):
+            return ["optimizer ", *expression(node.call)]
+        if isinstance(node, tree.LearningRate):
+            return ["lr ", *self._separated(node.paths), " = ", *expression(node.value)]
         word, values = ("freeze", node.paths) if isinstance(node, tree.Freeze) else (_WORDS[type(node)], node.values)
         return [f"{word} ", *self._separated(values)]
 
@@ -274,6 +285,10 @@ class _Formatter:
             return [*box, *self.write.type(node.outputs[0].type)]
         span = self._brackets(node, span.end)
         return [*box, self.write.bracket("(", node.outputs, ")", span, self.write.output)]
+
+    def _train(self, node: tree.Train) -> list[str | Group]:
+        span = self._brackets(node, node.name.span.end)
+        return [f"train {node.name.text}", self.write.bracket("(", node.targets, ")", span, self.write.typed)]
 
     def _brackets(self, node: tree.Node, start: int) -> Span:
         """The next pair of parentheses from an offset on."""

@@ -48,9 +48,10 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 # A line that begins like this begins a statement, whatever is open before it.
 _STATEMENT = re.compile(
     r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
-    r"|(?:layer|state|limit)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model)\s+[^\W\d]\w*\s*\(|(?:from|load)\s*\""
+    r"|(?:layer|state|limit|metric)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
+    r"|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
 )
-_DECLARATION = re.compile(r"(?:block|model)\s+[^\W\d]\w*\s*\(")
+_DECLARATION = re.compile(r"(?:block|model|train)\s+[^\W\d]\w*\s*\(")
 _ASSIGNMENT = re.compile(r"[^\W\d]\w*\s*=(?!=)")
 
 

@@ -188,4 +188,24 @@ PLACEHOLDER = Mistake(
     "`{placeholder}` stands for a name only in the lines of a `load`",
     examples=("freeze a.{p}", "model m(x: f32[n]) {\n    return x.{p}\n}"),
 )
+OUTSIDE_TRAIN = Mistake(
+    "E0153",
+    "`{word}` belongs to training, and can't stand in {where}",
+    "not part of what is computed",
+    "how a model is trained stands in a declaration of its own: `train model(targets) {{ … }}`",
+    examples=(
+        "model m(x: f32[n]) {\n    loss mse(x, x)\n    return x\n}",
+        "block A()(x: [d]) {\n    if a {\n        optimizer SGD(lr=0.1)\n    }\n    return x\n}",
+    ),
+)
+INSIDE_TRAIN = Mistake(
+    "E0154",
+    "`{word}` can't stand in {where}",
+    "belongs into the model",
+    "in a `train` stand `loss`, `metric`, `optimizer`, `freeze`, `lr`, and names, `if` and `for` to compute with",
+    examples=(
+        "train m(y: f32[n]) {\n    layer head = Dense(3)\n    loss mse(head(x), y)\n    optimizer SGD(lr=0.1)\n}",
+        "train m(y: f32[n]) {\n    optimizer SGD(lr=0.1)\n    return mse(x, y)\n}",
+    ),
+)
 UNEXPECTED = Mistake("E0101", "unexpected {found}", "expected {expected}")

@@ -19,7 +19,7 @@ from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import MAX_DEPTH, MAX_PROBLEMS, Chunk, Layout, read
 from wsdl.syntax.recognise import Place, report
 
-_WITHOUT_STATEMENTS = ("load", "train", "variant", "class", "struct")  # in whose braces stand other things
+_WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things
 MAX_ERRORS = 20  # in one declaration; what comes after so many helps nobody
 
 _lock = threading.Lock()  # the parser has one builder, which knows the text it is at

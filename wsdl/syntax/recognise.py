@@ -59,8 +59,13 @@ _FORMS = {
     "scan": "`states = scan xt in x along t with h = zeros([n, d]) { … emit h }`",
     "block": "`block Name(configuration)(inputs) -> outputs { … }`",
     "model": "`model name(inputs) -> outputs { … }`",
+    "train": "`train model(targets) { loss … optimizer … }`",
+    "loss": "`loss cross_entropy(logits, labels)`",
+    "metric": "`metric accuracy = mean(argmax(logits, axis=-1) == labels)`",
+    "optimizer": "`optimizer AdamW(lr=1e-3)`",
+    "lr": "`lr encoder, head.bias = 1e-4`",
 }
-_LATER = {"train": "training", "variant": "comparing ways to share"}
+_LATER = {"variant": "comparing ways to share"}
 _LOOKALIKES = {
     **dict.fromkeys("“”„«»", 'texts stand in plain double quotes, `"`'),
     **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001

@@ -276,8 +276,39 @@ class Return(Node):
     values: tuple[Expression, ...]
 
 
+@dataclass(frozen=True)
+class Loss(Node):
+    """`loss contrastive(distance, same, margin=1.0)`, in a `train`."""
+
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Metric(Node):
+    """`metric accuracy = mean(right)`, in a `train`."""
+
+    name: Name
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Optimizer(Node):
+    """`optimizer AdamW(lr=1e-3)`, in a `train`; the function of `call` is a name."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class LearningRate(Node):
+    """`lr encoder, head.bias = 1e-4`, in a `train`."""
+
+    paths: tuple[Expression, ...]
+    value: Expression
+
+
 Statement: TypeAlias = (
     "Let | Assign | Layer | Parameter | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
+    "| Loss | Metric | Optimizer | LearningRate"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------
@@ -331,6 +362,16 @@ class Model(Node):
 
 
 @dataclass(frozen=True)
+class Train(Node):
+    """`train siamese(same: f32[n]) { … }`: how the model `name` is trained, with targets beside its inputs."""
+
+    name: Name
+    targets: tuple[Input, ...]
+    body: tuple[Statement, ...]
+    doc: str = ""
+
+
+@dataclass(frozen=True)
 class Import(Node):
     """`from "./encoder.wsd" import Encoder, Decoder`."""
 
@@ -338,7 +379,7 @@ class Import(Node):
     names: tuple[Name, ...]
 
 
-Declaration: TypeAlias = "Import | Let | Block | Model | Layer | Share | Freeze | Load"
+Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Share | Freeze | Load"
 
 
 @dataclass(frozen=True)
