@@ -1,8 +1,23 @@
 """The operations of the language, one file per family; importing this package fills `OPERATIONS`."""
 
-from wsdl.ops import attention, conv, creation, elementwise, index, matmul, movement, norm, pool, reduce, resize
+from wsdl.ops import (
+    attention,
+    conv,
+    conv_gradients,
+    creation,
+    elementwise,
+    index,
+    matmul,
+    movement,
+    norm,
+    pool,
+    reduce,
+    resize,
+)
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
-FAMILIES = (elementwise, matmul, reduce, movement, creation, index, conv, pool, resize, norm, attention)
+FAMILIES = (
+    elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, attention,
+)  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -46,6 +46,11 @@ class Window:
         dilations = self.dilation if max(self.dilation) > 1 else None
         return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.pad * 2, "dilations": dilations}
 
+    @property
+    def arguments(self) -> dict[str, list[int]]:
+        """As the operations of the language say it, without the kernel."""
+        return {"stride": self.stride, "pad": self.pad, "dilation": self.dilation}
+
     def beyond(self, x: TensorType) -> list[int] | None:
         """How far the last windows reach over the end with `ceil`; `None` where a size is known at run time only."""
         sizes, places = x.with_shape(x.shape[2:]).sizes, x.with_shape(self.places(x, ceil=True)).sizes

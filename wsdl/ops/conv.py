@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
 from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.build import Build
+from wsdl.ops.conv_gradients import windows_added, windows_weighed
 
 SPATIAL = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
@@ -40,12 +43,29 @@ def _convolution(axes: int) -> Operation:
         attributes = Window.of(_kernel(x.type, weight.type, axes, groups), **window).attributes
         return float_node(e, "Conv", x, weight, bias, group=groups, **attributes)
 
+    def gradient(
+        g: Build,
+        dy: Value,
+        y: Value,
+        x: Value,
+        weight: Value,
+        bias: Value | None = None,
+        groups: int = 1,
+        **given: PerAxis,
+    ) -> dict[str, Value]:
+        window = Window.of(_kernel(x.type, weight.type, axes, groups), **given)
+        gradients = {
+            "x": windows_added(g, dy, weight, x.type, window, groups),
+            "weight": g("conv_weight_gradient", x, dy, kernel=window.kernel, groups=groups, **window.arguments),
+        }
+        return gradients if bias is None else {**gradients, "bias": _summed(g, dy)}
+
     doc = f"""Convolution over {SPATIAL[axes]}: a weighted sum of each window, for each output channel. ONNX Conv.
 
 `x` is [n, channels, {SPATIAL[axes]}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
 Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
 Each may be a list, with a number for each axis."""
-    return _declare(f"conv{axes}d", doc, infer, reference, lowering)
+    return _declare(f"conv{axes}d", doc, infer, reference, lowering, gradient)
 
 
 def _transposed(axes: int) -> Operation:
@@ -106,19 +126,43 @@ def _transposed(axes: int) -> Operation:
         more = per_axis(output_pad, axes, "output_pad")
         return float_node(e, "ConvTranspose", x, weight, bias, group=groups, output_padding=more, **attributes)
 
+    def gradient(
+        g: Build,
+        dy: Value,
+        y: Value,
+        x: Value,
+        weight: Value,
+        bias: Value | None = None,
+        groups: int = 1,
+        output_pad: PerAxis = 0,
+        **given: PerAxis,
+    ) -> dict[str, Value]:
+        window = Window.of(_kernel(x.type, weight.type, axes, groups), **given)
+        gradients = {
+            "x": windows_weighed(g, dy, weight, x.type, window, groups),
+            "weight": g("conv_weight_gradient", dy, x, kernel=window.kernel, groups=groups, **window.arguments),
+        }
+        return gradients if bias is None else {**gradients, "bias": _summed(g, dy)}
+
     doc = f"""The transpose of convolution over {SPATIAL[axes]}: each element adds a window. ONNX ConvTranspose.
 
 `x` is [n, channels, {SPATIAL[axes]}], `weight` is [channels, out // groups, *kernel], as for the convolution that
 it undoes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
 result, and `output_pad` are added at its end. Each may be a list, with a number for each axis."""
-    return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering)
+    return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering, gradient)
 
 
-def _declare(name: str, doc: str, infer: Any, reference: Any, lowering: Any) -> Operation:
+def _declare(name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any) -> Operation:
     made = operation(infer, name, doc)
     made.reference(reference)
     made.lowering(lowering)
+    made.gradient(gradient)
     return made
+
+
+def _summed(g: Build, dy: Value) -> Value:
+    """The gradient of a bias."""
+    return g("sum", dy, axis=[0, *range(2, dy.type.rank)])
 
 
 conv1d, conv2d, conv3d = (_convolution(axes) for axes in (1, 2, 3))

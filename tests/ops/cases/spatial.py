@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 
 from tests.ops.case import Case, case
+from wsdl.ir.types import TensorType
+from wsdl.ops._windows import Window
 
 WINDOWS: list[dict[str, Any]] = [
     {}, {"stride": 2}, {"pad": 1}, {"dilation": 2}, {"stride": 2, "pad": 1, "dilation": 2}, {"stride": 3, "pad": 2},
@@ -36,6 +39,25 @@ def pooled(op: str, x: str, runs: bool = True, **attributes: Any) -> Case:
     return case(op, x, torch=lambda a: function(a, **torch_names(attributes)), runs=runs, **attributes)
 
 
+def weight_gradient(x: str, upstream: str, kernel: list[int], **window: Any) -> Case:
+    """The gradient of a weight, where `upstream` has a place for each window."""
+    axes = len(kernel)
+    sizes = [int(size) for size in x.rstrip("]").split(",")[2:]]
+    places = Window.of(kernel, **{k: v for k, v in window.items() if k != "groups"}).places(
+        TensorType.of("f32", [1, 1, *sizes])
+    )
+
+    def expected(x: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+        per_axis = [window.get(name, default) for name, default in (("stride", 1), ("pad", 0), ("dilation", 1))]
+        lists = [[value] * axes if isinstance(value, int) else value for value in per_axis]
+        groups = window.get("groups", 1)
+        weight = x.new_zeros([upstream.shape[1], x.shape[1] // groups, *kernel])
+        back = torch.ops.aten.convolution_backward
+        return back(upstream, x, weight, None, *lists, False, [0] * axes, groups, [False, True, False])[1]
+
+    return case("conv_weight_gradient", x, upstream.format(*places), torch=expected, slack=3, kernel=kernel, **window)
+
+
 CASES = [
     *(row("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", "f32[4]", **w) for w in WINDOWS),
     *(row("conv2d", "f32[2, 3, 9, 8]", "f32[4, 3, 3, 2]", "f32[4]", **w) for w in WINDOWS),
@@ -54,6 +76,17 @@ CASES = [
     row("conv_transpose2d", "f32[2, 4, 4, 5]", "f32[4, 1, 3, 3]", groups=4, dilation=2, stride=2),
     row("conv_transpose2d", "f32[0, 3, 5, 5]", "f32[3, 4, 2, 2]", stride=2),
     *(row("conv_transpose2d", f"{d}[2, 3, 5, 5]", f"{d}[3, 4, 3, 3]", runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(weight_gradient("f32[2, 3, 9]", "f32[2, 4, {}]", [3], **w) for w in WINDOWS),
+    *(weight_gradient("f32[2, 3, 9, 8]", "f32[2, 4, {}, {}]", [3, 2], **w) for w in WINDOWS),
+    *(weight_gradient("f32[2, 17, 9, 8]", "f32[2, 4, {}, {}]", [3, 2], **w) for w in WINDOWS),
+    *(weight_gradient("f32[1, 2, 7, 6, 8]", "f32[1, 3, {}, {}, {}]", [3, 2, 3], **w) for w in WINDOWS),
+    weight_gradient("f32[1, 16, 4, 3, 5]", "f32[1, 3, {}, {}, {}]", [3, 1, 2]),
+    weight_gradient("f32[2, 4, 5, 5]", "f32[2, 6, {}, {}]", [3, 3], groups=2, stride=[2, 1], pad=[0, 2], dilation=[1, 2]),
+    weight_gradient("f32[2, 34, 5, 5]", "f32[2, 6, {}, {}]", [3, 3], groups=2, pad=1),
+    weight_gradient("f32[2, 4, 5, 5]", "f32[2, 8, {}, {}]", [3, 3], groups=4, pad=1),
+    weight_gradient("f32[2, 4, 5, 5]", "f32[2, 4, {}, {}]", [3, 2], groups=4, stride=2, pad=1),
+    weight_gradient("f32[2, 20, 3, 4]", "f32[2, 7, {}, {}]", [1, 1]),
+    weight_gradient("f32[0, 3, 5, 5]", "f32[0, 4, {}, {}]", [3, 3]),
     *(
         pooled(op, x, kernel=2, ceil=ceil, **attributes)
         for op in ("max_pool", "avg_pool")

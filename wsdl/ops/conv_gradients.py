@@ -1,0 +1,198 @@
+"""What goes backward through a convolution: to the image by its transpose, to the weight by products with windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product as combinations
+from math import prod
+
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType, same_shape
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._lowering import axes_tensor, unsqueezed
+from wsdl.ops._rules import agreed, floating, image, same_dtype
+from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.build import Build
+
+FEW_CHANNELS = 16  # below, a product with the channels of one element of the kernel is too narrow to be fast
+FEW_COLUMNS = 32  # up to here all elements of the kernel make one product
+
+# -- what rules share --------------------------------------------------------------------------------------------------
+
+
+def windows_added(g: Build, dy: Value, weight: Value, x: TensorType, window: Window, groups: int = 1) -> Value:
+    """Each element of `dy` times `weight`, added to where its window lies in `x`: the transpose of a convolution.
+
+    What lies behind the last window gets zeros; where a size is known at run time only, the most that this can be.
+    """
+    left = [_behind_last(window, i, dy.type.shape[i + 2], x.shape[i + 2]) for i in range(len(window.kernel))]
+    more = [step - 1 if rest is None else max(0, rest) for rest, step in zip(left, window.stride, strict=True)]
+    name = f"conv_transpose{len(window.kernel)}d"
+    return cut(g, g(name, dy, weight, output_pad=more, groups=groups, **window.arguments), x)
+
+
+def windows_weighed(g: Build, x: Value, weight: Value, y: TensorType, window: Window, groups: int = 1) -> Value:
+    """The convolution of `x`, in as many places as `y` has."""
+    return cut(g, g(f"conv{len(window.kernel)}d", x, weight, groups=groups, **window.arguments), y)
+
+
+def cut(g: Build, x: Value, type: TensorType) -> Value:
+    """The first elements of `x` along its spatial axes, as many as `type` has."""
+    axes = [a for a in range(2, type.rank) if not same_shape(x.type.shape[a : a + 1], type.shape[a : a + 1])]
+    if not axes:
+        return x
+    return g("slice", x, starts=[0] * len(axes), stops=[type.shape[a] for a in axes], axes=axes)
+
+
+def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | None:
+    """How many elements of the padded axis no window reaches; negative where the last one reaches over the end."""
+    reach = (places - 1) * window.stride[axis] + window.spans[axis]
+    return (size + 2 * window.pad[axis] - reach).constant
+
+
+# -- the gradient of the weight ----------------------------------------------------------------------------------------
+
+
+@operation
+def conv_weight_gradient(
+    x: TensorType,
+    upstream: TensorType,
+    kernel: list[int],
+    stride: int | list[int] = 1,
+    pad: int | list[int] = 0,
+    dilation: int | list[int] = 1,
+    groups: int = 1,
+) -> TensorType:
+    """The gradient of a convolution's weight, from its `x` and the gradient of its result. ONNX Slice and MatMul.
+
+    `x` is [n, channels, ...], `upstream` is [n, out, ...], the result [out, channels // groups, *kernel].
+    """
+    axes = image(floating(x)).rank - 2
+    same_dtype("upstream", x, upstream)
+    if upstream.rank != x.rank or len(kernel) != axes:
+        raise OpError(f"{x}, {upstream} and a kernel of {len(kernel)} axes don't fit together", argument="upstream")
+    agreed(x.shape[0], upstream.shape[0], f"the samples in {x} and {upstream} must be equally many", "upstream")
+    places = Window.of(kernel, stride, pad, dilation).places(x)
+    for most, count in zip(places, upstream.shape[2:], strict=True):
+        if ((more := (count - most).constant) or 0) > 0:
+            raise OpError(f"{upstream} has {more} more places than windows of {x}", argument="upstream")
+    return x.with_shape((upstream.shape[1], x.shape[1] // groups, *kernel))
+
+
+@conv_weight_gradient.reference
+def _(np: NumPy, x: Array, upstream: Array, kernel: Sequence[int], groups: int = 1, **window: PerAxis) -> Array:
+    axes = len(kernel)
+    seen = Window.of(kernel, **window).patches(np, x, 0)
+    seen = seen[tuple([slice(None)] * 2 + [slice(count) for count in upstream.shape[2:]])]
+    each = [0, *range(2, 2 + axes)]  # samples and places
+    parts = zip(np.split(upstream, groups, 1), np.split(seen, groups, 1), strict=True)
+    return np.concatenate([np.tensordot(dy, patches, (each, each)) for dy, patches in parts])
+
+
+@conv_weight_gradient.lowering
+def _(e: Emitter, x: Ref, upstream: Ref, kernel: Sequence[int], groups: int = 1, **window: PerAxis) -> Ref:
+    """One product for each element of the kernel, with the channels last; for few channels several at once.
+
+    Measured in docs/decisions/0020-convolution-gradients.md.
+    """
+    made = _Products(e, Window.of(kernel, **window), x, upstream, groups)
+    channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
+    if channels == out == groups:
+        parts = made.by_channels()
+    elif 0 < channels // groups < FEW_CHANNELS:
+        parts = made.by_columns(channels // groups)
+    else:
+        parts = made.by_elements()
+    whole = parts[0] if len(parts) == 1 else e.node("Concat", *parts, axis=3)
+    rows, per_group, *elements = e.results[0].shape
+    return e.reshape(
+        whole.typed(x.type.with_shape([groups, rows // groups, per_group, product(elements)])), e.results[0].shape
+    )
+
+
+@conv_weight_gradient.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, upstream: Value, kernel: list[int], groups: int = 1, **given: PerAxis
+) -> dict[str, Value]:
+    window = Window.of(kernel, **given)
+    return {
+        "x": windows_added(g, upstream, dy, x.type, window, groups),
+        "upstream": windows_weighed(g, x, dy, upstream.type, window, groups),
+    }
+
+
+class _Products:
+    """The products of a gradient with what the kernel sees, each [groups, out, channels, elements of the kernel]."""
+
+    def __init__(self, e: Emitter, window: Window, x: Ref, upstream: Ref, groups: int) -> None:
+        self.e, self.window, self.x, self.upstream = e, window, x, upstream
+        n, out, *self.places = upstream.type.shape
+        self.sizes = x.type.shape[2:]
+        self.grouped = [n, Dim.of(groups), x.type.shape[1] // groups]
+        self.rows = [n, Dim.of(groups), out // groups, product(self.places)]
+
+    def by_channels(self) -> list[Ref]:
+        """For one channel in each group: a sum over all but the channels, which are last."""
+        e, axes = self.e, len(self.sizes)
+        x, dy = (e.node("Transpose", t, perm=[0, *range(2, 2 + axes), 1]) for t in (self.x, self.upstream))
+        x = self._padded(x, first=1, rank=2 + axes)
+        parts = []
+        for place in combinations(*map(range, self.window.kernel)):
+            products = e.node("Mul", self._slice(x, dict(enumerate(place)), first=1), dy)
+            total = e.node("ReduceSum", products, axes_tensor(e, range(1 + axes)), keepdims=0)
+            parts.append(unsqueezed(e, total, 1, 2, 3))
+        return parts
+
+    def by_elements(self) -> list[Ref]:
+        """With `x` as [n, groups, ..., channels]."""
+        e, axes = self.e, len(self.sizes)
+        x = e.reshape(self.x, [*self.grouped, *self.sizes])
+        x = self._padded(e.node("Transpose", x, perm=[0, 1, *range(3, 3 + axes), 2]), first=2, rank=3 + axes)
+        shape = [*self.grouped[:2], *self.places, self.grouped[2]]
+        flat = [*self.grouped[:2], product(self.places), self.grouped[2]]
+        parts = []
+        for place in combinations(*map(range, self.window.kernel)):
+            seen = self._slice(x, dict(enumerate(place)), first=2).typed(self.x.type.with_shape(shape))
+            parts.append(unsqueezed(e, self._summed(e.reshape(seen, flat)), 3))
+        return parts
+
+    def by_columns(self, channels: int) -> list[Ref]:
+        """With `x` as [n, groups, channels, elements, ...]: those of the last axis, or all that the kernel has."""
+        e, kernel = self.e, self.window.kernel
+        first = 0 if channels * prod(kernel) <= FEW_COLUMNS else len(kernel) - 1
+        x = self._padded(e.reshape(self.x, [*self.grouped, *self.sizes]), first=3, rank=3 + len(kernel))
+        inner = combinations(*map(range, kernel[first:]))
+        seen = [unsqueezed(e, self._slice(x, dict(enumerate(place, first)), first=3), 3) for place in inner]
+        stacked = seen[0] if len(seen) == 1 else e.node("Concat", *seen, axis=3)
+        flat = [*self.grouped[:2], Dim.of(channels * len(seen)), product(self.places)]
+        made = self.x.type.with_shape([*self.rows[1:3], channels * len(seen)])
+        parts = []
+        for place in combinations(*map(range, kernel[:first])):
+            part = self._slice(stacked, dict(enumerate(place)), first=4) if place else stacked
+            part = part.typed(self.x.type.with_shape([*self.grouped, len(seen), *self.places]))
+            turned = e.node("Transpose", e.reshape(part, flat), perm=[0, 1, 3, 2])
+            parts.append(
+                e.reshape(self._summed(turned).typed(made), [*made.shape[:2], Dim.of(channels), Dim.of(len(seen))])
+            )
+        return parts
+
+    def _padded(self, x: Ref, first: int, rank: int) -> Ref:
+        if not any(self.window.pad):
+            return x
+        behind = rank - first - len(self.sizes)
+        return self.e.node("Pad", x, self.e.constant([*[0] * first, *self.window.pad, *[0] * behind] * 2, "i64"))
+
+    def _slice(self, x: Ref, place: dict[int, int], first: int) -> Ref:
+        """What one element of the kernel sees along some spatial axes, of which the first of all is axis `first`."""
+        w, axes = self.window, list(place)
+        starts = [Dim.of(place[a] * w.dilation[a]) for a in axes]
+        stops = [start + ((self.places[a] - 1) * w.stride[a] + 1) for a, start in zip(axes, starts, strict=True)]
+        steps = self.e.constant([w.stride[a] for a in axes], "i64")
+        on = axes_tensor(self.e, [first + a for a in axes])
+        return self.e.node("Slice", x, self.e.dims(starts), self.e.dims(stops), on, steps)
+
+    def _summed(self, columns: Ref) -> Ref:
+        """The product with columns [n, groups, places, channels], summed over the samples."""
+        rows = self.e.reshape(self.upstream, self.rows)
+        return self.e.node("ReduceSum", self.e.node("MatMul", rows, columns), axes_tensor(self.e, [0]), keepdims=0)
