@@ -114,7 +114,9 @@ class Operation:
         self.name = name or infer.__name__.rstrip("_")
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
-        self.parameters = tuple(_parameter(p) for p in inspect.signature(infer).parameters.values())
+        signature = inspect.signature(infer)
+        self.parameters = tuple(_parameter(p) for p in signature.parameters.values())
+        self.has_several_results = str(signature.return_annotation).startswith("tuple")
         self._reference: Callable[..., Any] | None = None
         self._lowering: Callable[..., Any] | None = None
         self._gradient: Callable[..., Any] | None = None
@@ -133,8 +135,8 @@ class Operation:
     def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Reverse mode: `rule(g, dy, y, **arguments)` gives the gradient for each operand that has one, by name.
 
-        `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results, `None`
-        where a result is not used). A gradient may still have the shape to which its operand was broadcast.
+        `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results,
+        `None` where a result is not used). A gradient may still have the shape to which its operand was broadcast.
         """
         self._gradient = rule
         return rule
@@ -143,11 +145,12 @@ class Operation:
         """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""
         self.flat = why
 
-    def differentiate(self, build: Any, dy: Any, y: Any, **arguments: Any) -> dict[str, Any]:
+    def differentiate(self, build: Any, dys: list[Any], ys: list[Any], **arguments: Any) -> dict[str, Any]:
         """Append what computes the gradients of the operands; an operand that is missing has none."""
         if self.flat:
             return {}
         assert self._gradient is not None, f"{self.name} has no gradient rule"
+        dy, y = (dys, ys) if self.has_several_results else (dys[0], ys[0])
         gradients: dict[str, Any] = self._gradient(build, dy, y, **arguments)
         return gradients
 

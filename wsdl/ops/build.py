@@ -54,6 +54,30 @@ class Build:
     def zeros(self, type: TensorType) -> Value:
         return self("zeros", shape=list(type.shape), dtype=type.dtype)
 
+    def number(self, value: Value) -> float | None:
+        """The number that a value is, where it is a constant of this graph."""
+        made_by = next((n for n in self.graph.nodes if n.op == "constant" and n.result is value), None)
+        given = made_by.attributes["value"] if made_by else None
+        return given if isinstance(given, int | float) else None
+
+    def size(self, dim: Dim, type: TensorType) -> Value | float:
+        """A dimension as a number to compute with, in the dtype of `type`."""
+        return self("cast", self("size", dim=dim), dtype=type.dtype) if dim.constant is None else dim.constant
+
+    def mask(self, condition: Value, type: TensorType) -> Value:
+        """1 where the condition is true, 0 elsewhere, in the dtype of `type`: to multiply with, which is many times
+        faster than `where`."""
+        return self("cast", condition, dtype=type.dtype)
+
+    def mul(self, first: Value, *others: Value | float) -> Value:
+        """The product of tensors and numbers, from left to right."""
+        for other in others:
+            first = self("mul", first, other)
+        return first
+
+    def one_minus(self, x: Value) -> Value:
+        return self("sub", self.constant(1.0, x.type), x)
+
     def add(self, values: Sequence[Value]) -> Value:
         """The sum of one or more tensors of one type."""
         total = values[0]
@@ -71,6 +95,10 @@ class Build:
             x = self("sum", x, axis=ones, keepdims=True)
         return x
 
+    def expand(self, x: Value, type: TensorType) -> Value:
+        """`x` broadcast to the shape of `type`."""
+        return x if same_shape(x.type.shape, type.shape) else self("expand", x, shape=list(type.shape))
+
     def like(self, x: Value, type: TensorType) -> Value:
         """`x` in the shape of `type`, which has as many elements."""
         return x if same_shape(x.type.shape, type.shape) else self("reshape", x, shape=list(type.shape))
@@ -86,7 +114,13 @@ def _attribute(parameter: Parameter, given: dict[str, Any]) -> Attribute:
     value = given.get(parameter.name, parameter.default)
     if "Dim" not in parameter.annotation or value is None:
         return value  # type: ignore[no-any-return]
-    return [Dim.of(v) for v in value] if isinstance(value, list) else Dim.of(value)
+    if isinstance(value, int) and parameter.annotation.startswith("int"):
+        return value  # `int | list[Dim]`
+    return _dims(value)
+
+
+def _dims(value: Any) -> Attribute:
+    return [_dims(v) for v in value] if isinstance(value, list) else Dim.of(value)
 
 
 def _types(operand: Operand) -> TensorType | list[TensorType] | None:

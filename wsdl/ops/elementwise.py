@@ -6,14 +6,17 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import cast_to, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, one_of, same_dtype, signed
+from wsdl.ops.build import Build
 
 Rule = Callable[..., TensorType]
 Reference = Callable[..., Array]
 Lowering = Callable[..., Ref]
+Gradients = dict[str, Value]
 FROM_22 = ("Round", "Sin", "Cos", "Softplus")  # take bf16 from opset 22 on
 
 
@@ -40,8 +43,14 @@ def _node(op_type: str) -> Lowering:
     return lowering
 
 
-def unary(name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str) -> Operation:
-    """An operation on each element of `x`; `lower` is an ONNX operator or a function."""
+def unary(
+    name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str, gradient: str | Callable[..., Value]
+) -> Operation:
+    """An operation on each element of `x`.
+
+    `lower` is an ONNX operator or a function; `gradient` gives that of `x` from (g, dy, x, y), or says why there is
+    none.
+    """
 
     def infer(x: TensorType) -> TensorType:
         return rule(x)
@@ -49,23 +58,40 @@ def unary(name: str, rule: Rule, lower: str | Lowering, reference: Reference, do
     made = operation(infer, name, doc)
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
+    if isinstance(gradient, str):
+        made.no_gradient(gradient)
+    else:
+        made.gradient(lambda g, dy, y, x: {"x": gradient(g, dy, x, y)})
     return made
 
 
 def binary(
-    name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str, *, tests: bool = False
+    name: str,
+    rule: Rule,
+    lower: str | Lowering,
+    reference: Reference,
+    doc: str,
+    gradient: str | Callable[..., tuple[Value, Value]],
 ) -> Operation:
-    """An operation on pairs of elements; its result is bool if it `tests` them."""
+    """An operation on pairs of elements.
+
+    `lower` is an ONNX operator or a function; `gradient` gives those of `a` and `b` from (g, dy, a, b, y), or says why
+    there is none.
+    """
 
     def infer(a: TensorType, b: TensorType) -> TensorType:
         rule(a, "a")
         rule(b, "b")
         same_dtype("b", a, b)
-        return TensorType("bool" if tests else a.dtype, broadcast(a.shape, b.shape))
+        return TensorType("bool" if gradient is TRUTH else a.dtype, broadcast(a.shape, b.shape))
 
     made = operation(infer, name, doc)
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
+    if isinstance(gradient, str):
+        made.no_gradient(gradient)
+    else:
+        made.gradient(lambda g, dy, y, a, b: dict(zip(("a", "b"), gradient(g, dy, a, b, y), strict=True)))
     return made
 
 
@@ -97,62 +123,112 @@ def _erf(np: NumPy, x: Array) -> Array:
     return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
+def _mod_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Value, Value]:
+    return dy, g("neg", g.mul(dy, g("floordiv", a, b)))
+
+
+def _pow_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Value, Value]:
+    zero = g.mask(g("equal", b, 0.0), b.type)
+    by_a = g.mul(b, g("pow", a, g("add", g("sub", b, 1.0), zero)))  # 0 for the exponent 0, whatever `a` is
+    exponent = g.number(b)
+    if exponent == 2:
+        by_a = g.mul(a, 2.0)
+    elif exponent is not None and exponent != 0:
+        by_a = g.mul(g("pow", a, exponent - 1.0), exponent)
+    stays_zero = g("logical_and", g("equal", a, 0.0), g("greater_equal", b, 0.0))
+    log = g("log", g("where", stays_zero, g.constant(1.0, a.type), a))
+    return g.mul(dy, by_a), g.mul(dy, y, log)
+
+
+def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    s = g("sigmoid", x)
+    return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
+
+
+def _chosen(worse: str, not_better: str) -> Callable[..., tuple[Value, Value]]:
+    """The gradient goes to the one that is chosen, half to each in a tie."""
+
+    def share(g: Build, dy: Value, a: Value, b: Value) -> Value:
+        counted = [g.mask(g("logical_not", g(test, a, b)), dy.type) for test in (worse, not_better)]
+        return g.mul(dy, g.mul(g.add(counted), 0.5))
+
+    return lambda g, dy, a, b, y: (share(g, dy, a, b), share(g, dy, b, a))
+
+
+TRUTH = "it is true or false, with nothing in between"
+STEPS = "it stays the same except where it jumps"
+
+
 # fmt: off
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
-binary("add", numeric, "Add", lambda np, a, b: a + b, "`a + b`. ONNX Add.")
-binary("sub", numeric, "Sub", lambda np, a, b: a - b, "`a - b`. ONNX Sub.")
-binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.")
-binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.")
+binary("add", numeric, "Add", lambda np, a, b: a + b, "`a + b`. ONNX Add.",
+       lambda g, dy, a, b, y: (dy, dy))
+binary("sub", numeric, "Sub", lambda np, a, b: a - b, "`a - b`. ONNX Sub.",
+       lambda g, dy, a, b, y: (dy, g("neg", dy)))
+binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.",
+       lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)))
+binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.",
+       lambda g, dy, a, b, y: (g("div", dy, b), g("neg", g.mul(g("div", dy, b), y))))
 binary("floordiv", numeric, _floordiv, lambda np, a, b: np.floor_divide(a, b),
-       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.")
+       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS)
 binary("mod", numeric, _mod, lambda np, a, b: np.mod(a, b),
-       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.")
-binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.")
+       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient)
+binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.", _pow_gradient)
 binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
-       "The smaller of each pair; NaN if one is NaN. ONNX Min.")
+       "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"))
 binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
-       "The larger of each pair; NaN if one is NaN. ONNX Max.")
+       "The larger of each pair; NaN if one is NaN. ONNX Max.", _chosen("less", "less_equal"))
 
 # -- comparison --------------------------------------------------------------------------------------------------------
 
-binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", tests=True)
+binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", TRUTH)
 binary("not_equal", _as_is, lambda e, a, b: e.node("Not", e.node("Equal", a, b)), lambda np, a, b: a != b,
-       "`a != b`, as bool. ONNX Equal and Not.", tests=True)
-binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", tests=True)
-binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b,
-       "`a <= b`, as bool. ONNX LessOrEqual.", tests=True)
-binary("greater", numeric, "Greater", lambda np, a, b: a > b, "`a > b`, as bool. ONNX Greater.", tests=True)
+       "`a != b`, as bool. ONNX Equal and Not.", TRUTH)
+binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", TRUTH)
+binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b, "`a <= b`, as bool. ONNX LessOrEqual.", TRUTH)
+binary("greater", numeric, "Greater", lambda np, a, b: a > b, "`a > b`, as bool. ONNX Greater.", TRUTH)
 binary("greater_equal", numeric, "GreaterOrEqual", lambda np, a, b: a >= b,
-       "`a >= b`, as bool. ONNX GreaterOrEqual.", tests=True)
+       "`a >= b`, as bool. ONNX GreaterOrEqual.", TRUTH)
 
 # -- logic -------------------------------------------------------------------------------------------------------------
 
-binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of bools. ONNX And.")
-binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.")
-unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.")
+binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of bools. ONNX And.", TRUTH)
+binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.", TRUTH)
+unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.", TRUTH)
 
 # -- functions of one number -------------------------------------------------------------------------------------------
 
-unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.")
-unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.")
-unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.")
-unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.")
-unary("round", floating, "Round", lambda np, x: np.round(x), "Rounded to the nearest; halves to even. ONNX Round.")
-unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.")
-unary("log", floating, "Log", lambda np, x: np.log(x), "The natural logarithm. ONNX Log.")
-unary("sqrt", floating, "Sqrt", lambda np, x: np.sqrt(x), "The square root. ONNX Sqrt.")
+unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.", lambda g, dy, x, y: g("neg", dy))
+unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.",
+      lambda g, dy, x, y: g.mul(dy, g("sign", x)))
+unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.", STEPS)
+unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.", STEPS)
+unary("round", floating, "Round", lambda np, x: np.round(x),
+      "Rounded to the nearest; halves to even. ONNX Round.", STEPS)
+unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.", lambda g, dy, x, y: g.mul(dy, y))
+unary("log", floating, "Log", lambda np, x: np.log(x), "The natural logarithm. ONNX Log.",
+      lambda g, dy, x, y: g("div", dy, x))
+unary("sqrt", floating, "Sqrt", lambda np, x: np.sqrt(x), "The square root. ONNX Sqrt.",
+      lambda g, dy, x, y: g("div", dy, g.mul(y, 2.0)))
 unary("rsqrt", floating, lambda e, x: e.node("Reciprocal", e.node("Sqrt", x)), lambda np, x: 1 / np.sqrt(x),
-      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.")
-unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ONNX Sin.")
-unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.")
-unary("erf", floating, "Erf", _erf, "The error function. ONNX Erf.")
-unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.")
-unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.")
-unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.")
+      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.", lambda g, dy, x, y: g.mul(dy, y, y, y, -0.5))
+unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ONNX Sin.",
+      lambda g, dy, x, y: g.mul(dy, g("cos", x)))
+unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.",
+      lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))))
+unary("erf", floating, "Erf", _erf, "The error function. ONNX Erf.",
+      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)))
+unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
+      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
+unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
+      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
+      lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
 unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
-      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.")
-unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.")
+      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
+unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
+      lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
 # fmt: on
 
 
@@ -175,6 +251,12 @@ def _(e: Emitter, x: Ref, slope: float = 0.01) -> Ref:
     return e.node("LeakyRelu", x, alpha=float(slope))
 
 
+@leaky_relu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients:
+    above = g.mask(g("greater", x, 0.0), x.type)
+    return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
+
+
 @operation
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu."""
@@ -189,6 +271,15 @@ def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
 @elu.lowering
 def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
     return float_node(e, "Elu", x, alpha=float(alpha))
+
+
+@elu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
+    slope = g("exp", g("clip", x, max=0.0))  # 1 where `x` is positive
+    if alpha != 1.0:
+        above = g.mask(g("greater", x, 0.0), x.type)
+        slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
+    return {"x": g.mul(dy, slope)}
 
 
 @operation
@@ -221,6 +312,20 @@ def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
     return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
 
 
+@gelu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gradients:
+    squared = g.mul(x, x)
+    if approximate == "tanh":
+        scale = math.sqrt(2 / math.pi)
+        bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
+        steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
+        slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
+    else:
+        bent = g("erf", g.mul(x, math.sqrt(0.5)))
+        slope = g.mul(x, g("exp", g.mul(squared, -0.5)), math.sqrt(0.5 / math.pi))
+    return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
+
+
 @operation
 def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
     """`x` held between `min` and `max`; either may be left out. ONNX Clip."""
@@ -247,6 +352,17 @@ def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | Non
     return x
 
 
+@clip.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, min: int | float | None = None, max: int | float | None = None
+) -> Gradients:
+    """At the limits themselves it still passes."""
+    for test, limit in ("greater_equal", min), ("less_equal", max):
+        if limit is not None:
+            dy = g.mul(dy, g.mask(g(test, x, limit), x.type))
+    return {"x": dy}
+
+
 # -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
@@ -268,6 +384,12 @@ def _(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
     return widely(e, lambda a, b: e.node("Where", condition, a, b), a, b)
 
 
+@where.gradient
+def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gradients:
+    chosen = {"a": condition, "b": g("logical_not", condition)}
+    return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
+
+
 @operation
 def cast(x: TensorType, dtype: DType) -> TensorType:
     """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast."""
@@ -282,3 +404,8 @@ def _(np: NumPy, x: Array, dtype: DType) -> Array:
 @cast.lowering
 def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
     return cast_to(e, x, dtype)
+
+
+@cast.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
+    return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}

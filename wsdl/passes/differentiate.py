@@ -43,8 +43,8 @@ def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Va
 def pull_back(
     graph: Graph, nodes: Sequence[Node], seeds: Mapping[int, Value], wanted: Sequence[Value]
 ) -> list[Value | None]:
-    """Append to `graph` what carries the gradients of `seeds` (by the id of the value that they are of) backward through
-    `nodes`; the gradients of the wanted values."""
+    """Append to `graph` what carries the gradients of `seeds` (by the id of the value that they are of) backward
+    through `nodes`; the gradients of the wanted values."""
     active = {id(v) for v in wanted}
     for node in nodes:  # a value matters if it depends on a wanted one
         if any(id(v) in active for v in _read(node)):
@@ -99,11 +99,8 @@ class _Work:
             return
         operation = OPERATIONS[node.op]
         dys = [self.gradient(v) for v in node.results]
-        single = len(node.results) == 1
         given = arguments(operation, node, lambda value: value)
-        gradients = operation.differentiate(
-            build, dys[0] if single else dys, node.result if single else node.results, **given
-        )
+        gradients = operation.differentiate(build, dys, node.results, **given)
         operands = dict(
             zip((p.name for p in operation.parameters if p.kind != "attribute"), node.operands, strict=False)
         )

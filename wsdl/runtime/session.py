@@ -52,8 +52,9 @@ class Session:
         return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
 
     def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        rows = {name: np.ascontiguousarray(a) if a.ndim else a for name, a in arrays.items()}
         try:
-            results = self._session.run(None, {name: np.ascontiguousarray(a) for name, a in arrays.items()})
+            results = self._session.run(None, rows)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
             raise _run_failure(error, self.name, arrays) from error
         return dict(zip(self.outputs, results, strict=True))

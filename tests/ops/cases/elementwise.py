@@ -57,6 +57,9 @@ CASES = [
     *(case("pow", positive(f"{d}[2, 3]"), f"{d}[3]", torch=lambda a, b: a**b) for d in F32_FIRST),
     *(case("pow", below(5, f"{d}[2, 3]"), below(3, f"{d}[3]"), torch=lambda a, b: a**b) for d in INTEGERS),
     case("pow", "f32[2, 3]", numbers(2.0), torch=lambda a, b: a**b),
+    case("pow", numbers([0.0, 0.0, 0.0, 2.0, 2.0]), numbers([0.0, 2.0, 1.0, 0.0, -1.0]), torch=lambda a, b: a**b),
+    case("minimum", numbers([1, 2, 3]), numbers([2, 2, 2]), torch=torch.minimum),
+    case("maximum", numbers([1, 2, 3]), numbers([2, 2, 2]), torch=torch.maximum),
     *(
         row
         for op, function in {
@@ -100,6 +103,7 @@ CASES = [
     *(case("clip", f"{d}[9]", min=-1, max=2, torch=lambda x: x.clamp(-1, 2)) for d in F32_FIRST + SIGNED),
     case("clip", "u8[9]", min=2, max=5, torch=lambda x: x.clamp(2, 5)),
     case("clip", special(), min=-0.5, torch=lambda x: x.clamp(min=-0.5)),
+    case("clip", numbers([-1.5, -1.0, 0.0, 2.0, 2.5]), min=-1, max=2, torch=lambda x: x.clamp(-1, 2)),
     case("clip", "f32[0, 2]", max=0.5, torch=lambda x: x.clamp(max=0.5)),
     case("clip", "f32[2]", torch=lambda x: x),
     *(case("where", "bool[2, 3]", f"{d}[3]", f"{d}[2, 1]", torch=torch.where) for d in (*NUMBERS, "bool")),
