@@ -1,11 +1,14 @@
-"""Picking elements by indices that are known at run time."""
+"""Picking elements by indices that are known at run time, and adding to those that indices name."""
 
 from __future__ import annotations
 
+from wsdl.ir.dims import product
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import cast_to
-from wsdl.ops._rules import axis_of, integer
+from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._rules import axis_of, floating, integer, same_dtype
+from wsdl.ops.build import Build
 
 
 @operation
@@ -51,6 +54,79 @@ def _as_indices(e: Emitter, indices: Ref) -> Ref:
     return indices if indices.type.dtype in ("i32", "i64") else cast_to(e, indices, "i64")
 
 
+@gather.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0) -> dict[str, Value]:
+    return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=axis)}
+
+
+@operation
+def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: int = 0) -> TensorType:
+    """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
+
+    `updates` have the shape of `gather(x, indices, axis)`. Indices may repeat; a negative one counts from the end.
+    """
+    picked = gather.infer(floating(x), indices, axis)
+    _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
+    return x
+
+
+@scatter_add.reference
+def _(np: NumPy, x: Array, indices: Array, updates: Array, axis: int = 0) -> Array:
+    at, result = axis % x.ndim, np.moveaxis(x, axis, 0).copy()
+    new = list(range(indices.ndim))
+    np.add.at(result, indices.astype(np.int64), np.moveaxis(updates, [at + a for a in new], new))
+    return np.moveaxis(result, 0, at)
+
+
+@scatter_add.lowering
+def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int = 0) -> Ref:
+    """Element by element over everything in a row, with places `index * size + column`.
+
+    `ScatterND` would take whole rows. But ONNX Runtime 1.32 adds with several threads that don't wait for each other:
+    where an index repeats, additions get lost.
+    """
+    at, new = axis_of(axis, x.type.rank), indices.type.rank
+    rest = [d for a, d in enumerate(x.type.shape) if a != at]
+    order = [at, *(a for a in range(x.type.rank) if a != at)]
+    if at > 0:
+        picks_first = [at + a for a in range(new)]
+        others = [a for a in range(updates.type.rank) if a not in picks_first]
+        x = e.node("Transpose", x, perm=order).typed(x.type.with_shape(x.type.shape[a] for a in order))
+        updates = e.node("Transpose", updates, perm=picks_first + others)
+    flat, count = e.constant([-1], "i64"), product(rest)
+    rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
+    columns = e.node("Range", e.constant(0, "i64"), size_of(e, count), e.constant(1, "i64"))
+    places = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
+    flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
+    y = _adding(e, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
+    y = e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
+    return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
+
+
+@scatter_add.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int = 0) -> dict[str, Value]:
+    return {"x": dy, "updates": g("gather", dy, indices, axis=axis)}
+
+
+def _adding(e: Emitter, x: Ref, places: Ref, updates: Ref, axis: int) -> Ref:
+    """16-bit floats are added up in f32, for which there is a kernel."""
+    dtype = x.type.dtype
+    if dtype in ("f16", "bf16"):
+        x, updates = cast_to(e, x, "f32"), cast_to(e, updates, "f32")
+    y = e.node("ScatterElements", x, places, updates, axis=axis, reduction="add")
+    return cast_to(e, y, dtype) if dtype in ("f16", "bf16") else y
+
+
+def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
+    same_dtype("updates", wanted, updates)
+    if updates.rank != wanted.rank:
+        raise OpError(f"{updates} must have the shape of {what}: {wanted}", argument="updates")
+    for a, (size, given) in enumerate(zip(wanted.shape, updates.shape, strict=True)):
+        require_equal(
+            size, given, f"the sizes along axis {a} of {what} and of {updates} must be equal", argument="updates"
+        )
+
+
 @operation
 def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements."""
@@ -73,3 +149,37 @@ def _(np: NumPy, x: Array, indices: Array, axis: int) -> Array:
 @take_along.lowering
 def _(e: Emitter, x: Ref, indices: Ref, axis: int) -> Ref:
     return e.node("GatherElements", x, _as_indices(e, indices), axis=axis)
+
+
+@take_along.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int) -> dict[str, Value]:
+    return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=axis)}
+
+
+@operation
+def scatter_add_along(x: TensorType, indices: TensorType, updates: TensorType, axis: int) -> TensorType:
+    """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
+
+    `updates` have the shape of `indices`, which may repeat; a negative one counts from the end.
+    """
+    _must_be_shaped(updates, take_along.infer(floating(x), indices, axis), f"the indices {indices}")
+    return x
+
+
+@scatter_add_along.reference
+def _(np: NumPy, x: Array, indices: Array, updates: Array, axis: int) -> Array:
+    places = list(np.indices(indices.shape))
+    places[axis] = indices.astype(np.int64)
+    result = x.copy()
+    np.add.at(result, tuple(places), updates)
+    return result
+
+
+@scatter_add_along.lowering
+def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
+    return _adding(e, x, _as_indices(e, indices), updates, axis)
+
+
+@scatter_add_along.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int) -> dict[str, Value]:
+    return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._rules import agreed, broadcast, numeric, same_dtype
+from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
+from wsdl.ops.build import Build
 
 
 @operation
@@ -60,6 +62,77 @@ def _gemm(e: Emitter, a: Ref, b: Ref, stored_a: Ref | None, stored_b: Ref | None
     right = stored_b or e.reshape(b, (inner, *columns))
     y = e.node("Gemm", left, right, transA=int(stored_a is not None), transB=int(stored_b is not None))
     return e.reshape(y.typed(a.type.with_shape((rows, *columns))), e.results[0].shape)
+
+
+@matmul.gradient
+def _(g: Build, dy: Value, y: Value, a: Value, b: Value) -> dict[str, Value]:
+    """Over one matrix `b` a single product of matrices each: a product for each element of the batch, to be added up,
+    would take as much memory as so many weights."""
+    if b.type.rank <= 2:
+        rows, inner = product(a.type.shape[:-1]), a.type.shape[-1]
+        columns = b.type.shape[1] if b.type.rank == 2 else Dim.of(1)
+        flat_a, flat_b, flat_dy = (
+            g.like(x, x.type.with_shape(shape))
+            for x, shape in ((a, (rows, inner)), (b, (inner, columns)), (dy, (rows, columns)))
+        )
+        by_a, by_b = g("gemm", flat_dy, flat_b, trans_b=True), g("gemm", flat_a, flat_dy, trans_a=True)
+        return {"a": g.like(by_a, a.type), "b": g.like(by_b, b.type)}
+    if a.type.rank == 1:
+        row, dy = g("unsqueeze", a, axis=0), g("unsqueeze", dy, axis=-2)
+        return {
+            "a": g("squeeze", g("matmul", dy, _turned(g, b)), axis=-2),
+            "b": g("matmul", _turned(g, row), dy),
+        }
+    return {"a": g("matmul", dy, _turned(g, b)), "b": g("matmul", _turned(g, a), dy)}
+
+
+def _turned(g: Build, x: Value) -> Value:
+    return g("permute", x, axes=_swapped(x.type.rank))
+
+
+@operation
+def gemm(a: TensorType, b: TensorType, trans_a: bool = False, trans_b: bool = False) -> TensorType:
+    """`a @ b` of two matrices of floating-point numbers, either of them transposed on the way. ONNX Gemm.
+
+    What the gradients of `@` are made of; `a.T @ b` says the same.
+    """
+    same_dtype("b", floating(a, "a"), floating(b, "b"))
+    for argument, x in ("a", a), ("b", b):
+        if x.rank != 2:
+            help = "`@` multiplies tensors of any rank"
+            raise OpError(f"`{argument}` must be a matrix, but is {x}", argument=argument, help=help)
+    (rows, inner), (inner_b, columns) = _matrix(a, trans_a), _matrix(b, trans_b)
+    agreed(inner, inner_b, f"the inner axes of {a} and {b} must be equal", argument="b")
+    return a.with_shape((rows, columns))
+
+
+@gemm.reference
+def _(np: NumPy, a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> Array:
+    return (a.T if trans_a else a) @ (b.T if trans_b else b)
+
+
+@gemm.lowering
+def _(e: Emitter, a: Ref, b: Ref, trans_a: bool = False, trans_b: bool = False) -> Ref:
+    stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
+    flags = {"transA": trans_a != (stored_a is not None), "transB": trans_b != (stored_b is not None)}
+    return e.node("Gemm", stored_a or a, stored_b or b, **{name: int(flag) for name, flag in flags.items()})
+
+
+@gemm.gradient
+def _(
+    g: Build, dy: Value, y: Value, a: Value, b: Value, trans_a: bool = False, trans_b: bool = False
+) -> dict[str, Value]:
+    by_a = (b, dy, trans_b, True) if trans_a else (dy, b, False, not trans_b)
+    by_b = (dy, a, True, trans_a) if trans_b else (a, dy, not trans_a, False)
+    return {
+        name: g("gemm", left, right, trans_a=turn_left, trans_b=turn_right)
+        for name, (left, right, turn_left, turn_right) in (("a", by_a), ("b", by_b))
+    }
+
+
+def _matrix(x: TensorType, transposed: bool) -> tuple[Dim, Dim]:
+    rows, columns = x.shape
+    return (columns, rows) if transposed else (rows, columns)
 
 
 def _behind_transpose(e: Emitter, x: Ref) -> Ref | None:

@@ -37,4 +37,79 @@ CASES = [
     case("take_along", "f32[4, 5]", below(4, "i32[7, 5]"), axis=0, torch=lambda x, i: x.gather(0, i.long())),
     case("take_along", "f32[2, 3, 4]", below(4, "u8[2, 3, 2]"), axis=2, torch=lambda x, i: x.gather(2, i.long())),
     case("take_along", "f32[0, 5]", "i64[0, 1]", axis=1, torch=lambda x, i: x.gather(1, i)),
+    *(
+        case(
+            "scatter_add",
+            f"{d}[5, 3]",
+            below(5, "i64[2, 4]"),
+            f"{d}[2, 4, 3]",
+            torch=lambda x, i, u: x.index_add(0, i.flatten(), u.flatten(0, 1)),
+            slack=2,
+        )
+        for d in FLOATS
+    ),
+    *(
+        case(
+            "scatter_add",
+            "f32[5, 3]",
+            below(5, f"{d}[9]"),
+            "f32[9, 3]",
+            torch=lambda x, i, u: x.index_add(0, i.long(), u),
+        )
+        for d in INTEGERS
+    ),
+    case(
+        "scatter_add",
+        "f32[5, 3]",
+        below(3, "i64[7]", -3),
+        "f32[5, 7]",
+        axis=1,
+        torch=lambda x, i, u: x.index_add(1, i % 3, u),
+    ),
+    case(
+        "scatter_add",
+        "f32[2, 3, 4]",
+        below(3, "i64[2, 2]"),
+        "f32[2, 2, 2, 4]",
+        axis=-2,
+        torch=lambda x, i, u: x.index_add(1, i.flatten(), u.flatten(1, 2)),
+    ),
+    case("scatter_add", "f32[5]", below(5, "i64[]"), "f32[]", torch=lambda x, i, u: x.index_add(0, i[None], u[None])),
+    case("scatter_add", "f32[5, 3]", "i64[0]", "f32[0, 3]", torch=lambda x, i, u: x),
+    case("scatter_add", "f32[5, 0]", below(5, "i64[2]"), "f32[2, 0]", torch=lambda x, i, u: x),
+    *(
+        case(
+            "scatter_add_along",
+            f"{d}[4, 5]",
+            below(5, "i64[4, 7]"),
+            f"{d}[4, 7]",
+            axis=-1,
+            torch=lambda x, i, u: x.scatter_add(1, i, u),
+            slack=2,
+        )
+        for d in FLOATS
+    ),
+    case(
+        "scatter_add_along",
+        "f32[2, 3, 4]",
+        below(3, "u8[2, 7, 4]"),
+        "f32[2, 7, 4]",
+        axis=1,
+        torch=lambda x, i, u: x.scatter_add(1, i.long(), u),
+    ),
+    case(
+        "scatter_add_along",
+        "f32[4]",
+        below(4, "i64[6]", -4),
+        "f32[6]",
+        axis=0,
+        torch=lambda x, i, u: x.scatter_add(0, i % 4, u),
+    ),
+    case("scatter_add_along", "f32[0, 5]", "i64[0, 1]", "f32[0, 1]", axis=1, torch=lambda x, i, u: x),
+    *(case("gemm", f"{d}[3, 4]", f"{d}[4, 5]", torch=torch.matmul) for d in FLOATS),
+    case("gemm", "f32[4, 3]", "f32[4, 5]", trans_a=True, torch=lambda a, b: a.T @ b),
+    case("gemm", "f32[3, 4]", "f32[5, 4]", trans_b=True, torch=lambda a, b: a @ b.T),
+    case("gemm", "f32[4, 3]", "f32[5, 4]", trans_a=True, trans_b=True, torch=lambda a, b: a.T @ b.T),
+    case("gemm", "f32[0, 3]", "f32[0, 5]", trans_a=True, torch=lambda a, b: a.T @ b),
+    case("gemm", "f32[0, 4]", "f32[4, 5]", torch=lambda a, b: a @ b),
 ]
