@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
 from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, numeric, same_dtype
+from wsdl.ops.build import Build
 
 Axes = int | Sequence[int] | None
+Gradients = dict[str, Value]
 
 
 def _without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
@@ -38,6 +41,16 @@ def _widened(e: Emitter, x: Ref, dtype: DType) -> Ref:
     return x if x.type.dtype == dtype else cast_to(e, x, dtype).typed(x.type.with_dtype(dtype))
 
 
+def _count(x: TensorType, axis: Axes) -> Dim:
+    return product([x.shape[a] for a in axes_of(axis, x.rank)])
+
+
+def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False) -> Value:
+    """A result with the axes that it has lost, so that it broadcasts against `x`."""
+    axes = axes_of(axis, x.type.rank)
+    return reduced if keepdims or reduced.type.rank == 0 else g("unsqueeze", reduced, axis=axes)
+
+
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
@@ -57,6 +70,11 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
 
 
+@sum_.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+    return {"x": g.expand(_kept(g, dy, x, axis, keepdims), x.type)}
+
+
 @operation
 def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The product along axes; of integers as i64. ONNX ReduceProd."""
@@ -71,6 +89,18 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 @prod.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceProd", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+
+
+@prod.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+    """The product of all others: where one of them is 0 only that one has a gradient, where several are none has."""
+    axes = axes_of(axis, x.type.rank)
+    is_zero = g.mask(g("equal", x, 0.0), x.type)
+    others = g("add", x, is_zero)  # 1 in place of 0
+    zeros = g("sum", is_zero, axis=axes, keepdims=True)
+    quotient = g("div", g("prod", others, axis=axes, keepdims=True), others)
+    matters = g.mask(g("equal", is_zero, zeros), x.type)
+    return {"x": g.mul(quotient, matters, _kept(g, dy, x, axis, keepdims))}
 
 
 @operation
@@ -89,6 +119,12 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 @mean.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceMean", _widened(e, x, e.results[0].dtype), axis, keepdims)
+
+
+@mean.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+    share = g("div", dy, g.size(_count(x.type, axis), dy.type))
+    return {"x": g.expand(_kept(g, share, x, axis, keepdims), x.type)}
 
 
 @operation
@@ -116,6 +152,15 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False, correction:
     return e.node("Div", _reduce(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
 
 
+@var.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
+) -> Gradients:
+    away = g("sub", x, g("mean", x, axis=axes_of(axis, x.type.rank), keepdims=True))
+    scale = g("div", g.mul(dy, 2.0), g.size(_count(x.type, axis) - correction, dy.type))
+    return {"x": g.mul(away, _kept(g, scale, x, axis, keepdims))}
+
+
 @operation
 def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp."""
@@ -130,6 +175,12 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 @logsumexp.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceLogSumExp", x, axis, keepdims)
+
+
+@logsumexp.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+    shares = g("exp", g("sub", x, _kept(g, y, x, axis, keepdims)))
+    return {"x": g.mul(shares, _kept(g, dy, x, axis, keepdims))}
 
 
 @operation
@@ -150,6 +201,11 @@ def _(e: Emitter, x: Ref, axis: int, reverse: bool = False) -> Ref:
     return e.node("CumSum", x, e.constant(axis_of(axis, x.type.rank), "i64"), reverse=int(reverse))
 
 
+@cumsum.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False) -> Gradients:
+    return {"x": g("cumsum", dy, axis=axis, reverse=not reverse)}
+
+
 # -- extremes ----------------------------------------------------------------------------------------------------------
 
 
@@ -164,9 +220,16 @@ def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
     def lowering(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
         return widely(e, lambda x: _reduce(e, op_type, x, axis, keepdims), x)
 
+    def gradient(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+        """Equal shares for all that are tied."""
+        tied = g.mask(g("equal", x, _kept(g, y, x, axis, keepdims)), x.type)
+        count = g("sum", tied, axis=axes_of(axis, x.type.rank), keepdims=True)
+        return {"x": g.mul(tied, g("div", _kept(g, dy, x, axis, keepdims), count))}
+
     made = operation(infer, name, doc)
     made.reference(reference)
     made.lowering(lowering)
+    made.gradient(gradient)
     return made
 
 
@@ -188,6 +251,7 @@ def _position(name: str, op_type: str, doc: str) -> Operation:
     made = operation(infer, name, doc)
     made.reference(reference)
     made.lowering(lowering)
+    made.no_gradient("an index is a whole number")
     return made
 
 
@@ -218,6 +282,12 @@ def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
     return e.node("Softmax", x, axis=axis)
 
 
+@softmax.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
+    mean = g("sum", g.mul(dy, y), axis=axis, keepdims=True)
+    return {"x": g.mul(g("sub", dy, mean), y)}
+
+
 @operation
 def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax."""
@@ -236,6 +306,12 @@ def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
     return e.node("LogSoftmax", x, axis=axis)
 
 
+@log_softmax.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
+    total = g("sum", dy, axis=axis, keepdims=True)
+    return {"x": g("sub", dy, g.mul(g("exp", y), total))}
+
+
 @operation
 def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
     """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div."""
@@ -252,6 +328,19 @@ def _(np: NumPy, x: Array, axis: int | list[int] = -1, eps: float = 1e-12) -> Ar
 @l2_normalize.lowering
 def _(e: Emitter, x: Ref, axis: int | list[int] = -1, eps: float = 1e-12) -> Ref:
     return e.node("Div", x, _length(e, x, axis, eps, keepdims=True))
+
+
+@l2_normalize.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int] = -1, eps: float = 1e-12) -> Gradients:
+    length, varies = _lengths(g, x, axis, eps)
+    along = g.mul(g("sum", g.mul(dy, y), axis=axis, keepdims=True), varies)
+    return {"x": g("div", g("sub", dy, g.mul(y, along)), length)}
+
+
+def _lengths(g: Build, x: Value, axis: int | list[int], eps: float) -> tuple[Value, Value]:
+    """Lengths along axes, which stay, of at least `eps`; and 1 where that limit isn't reached, 0 where it is."""
+    length = g("sqrt", g("sum", g.mul(x, x), axis=axis, keepdims=True))
+    return g("maximum", length, eps), g.mask(g("greater_equal", length, eps), x.type)
 
 
 @operation
@@ -282,6 +371,20 @@ def _(e: Emitter, a: Ref, b: Ref, axis: int = -1, eps: float = 1e-8) -> Ref:
     products = e.node("Mul", a, b).typed(both)
     lengths = [_length(e, x, from_end, eps, keepdims=False) for x in (a, b)]
     return e.node("Div", _reduce(e, "ReduceSum", products, from_end), e.node("Mul", *lengths))
+
+
+@cosine_similarity.gradient
+def _(g: Build, dy: Value, y: Value, a: Value, b: Value, axis: int = -1, eps: float = 1e-8) -> Gradients:
+    rank = max(a.type.rank, b.type.rank)
+    from_end = axis_of(axis, rank) - rank
+    dy, y = (g("unsqueeze", x, axis=from_end) for x in (dy, y))
+    (length_a, varies_a), (length_b, varies_b) = (_lengths(g, x, from_end, eps) for x in (a, b))
+
+    def towards(x: Value, length: Value, varies: Value, other: Value, length_of_other: Value) -> Value:
+        along = g("div", g.mul(x, g.mul(y, varies)), length)
+        return g.mul(g("sub", g("div", other, length_of_other), along), g("div", dy, length))
+
+    return {"a": towards(a, length_a, varies_a, b, length_b), "b": towards(b, length_b, varies_b, a, length_a)}
 
 
 def _length(e: Emitter, x: Ref, axis: int | list[int], eps: float, keepdims: bool) -> Ref:

@@ -62,6 +62,8 @@ def product(x: torch.Tensor, axes: int | tuple[int, ...] | list[int], keepdim: b
 
 
 BIG = numbers([[1000.0, 1000.0, -1000.0], [-np.inf, -np.inf, -np.inf], [-np.inf, 0.0, 1.0]])
+ZEROS = numbers([[0.0, 2.0, 3.0], [0.0, 2.0, 0.0], [1.0, -2.0, 4.0]])
+TIES = numbers([[1.0, 3.0, 3.0], [3.0, 3.0, 3.0], [2.0, 1.0, 0.0]])
 F32_FIRST = ("f32", "f16", "bf16", "f64")
 
 CASES = [
@@ -71,6 +73,11 @@ CASES = [
     *over_axes("max", lambda x, a, k: x.amax(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
     *over_axes("min", lambda x, a, k: x.amin(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
     *over_axes("var", lambda x, a, k: x.var(a, correction=0, keepdim=k), F32_FIRST),
+    case("prod", ZEROS, axis=1, torch=lambda x: x.prod(1)),
+    case("prod", ZEROS, torch=lambda x: x.prod()),
+    case("max", TIES, axis=1, torch=lambda x: x.amax(1)),
+    case("max", TIES, torch=torch.amax),
+    case("min", TIES, axis=0, keepdims=True, torch=lambda x: x.amin(0, keepdim=True)),
     case("var", "f32[3, 4]", axis=1, correction=1, torch=lambda x: x.var(1)),
     case("var", "f32[3, 4, 2]", axis=[0, 2], keepdims=True, correction=1, torch=lambda x: x.var((0, 2), keepdim=True)),
     *over_axes("logsumexp", lambda x, a, k: x.logsumexp(a, keepdim=k), F32_FIRST),
