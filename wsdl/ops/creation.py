@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import cast_to, size_of
 from wsdl.ops._rules import axis_of, integer
+from wsdl.ops.build import Build
+
+NO_OPERAND = "it depends on no tensor"
 
 
 @operation
@@ -32,6 +36,9 @@ def _(np: NumPy, value: object, dtype: DType = "f32") -> Array:
 @constant.lowering
 def _(e: Emitter, value: object, dtype: DType = "f32") -> Ref:
     return e.constant(value, dtype)
+
+
+constant.no_gradient(NO_OPERAND)
 
 
 def _is_regular(value: object, shape: Sequence[int]) -> bool:
@@ -59,6 +66,9 @@ def _(e: Emitter, shape: Sequence[Dim], value: float, dtype: DType = "f32") -> R
     return e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
 
 
+full.no_gradient(NO_OPERAND)
+
+
 def _filling(name: str, value: int, doc: str) -> Operation:
     def infer(shape: list[Dim], dtype: DType = "f32") -> TensorType:
         return TensorType.of(dtype, _sizes(shape))
@@ -68,6 +78,7 @@ def _filling(name: str, value: int, doc: str) -> Operation:
     made.lowering(
         lambda e, shape, dtype="f32": e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
     )
+    made.no_gradient(NO_OPERAND)
     return made
 
 
@@ -106,6 +117,9 @@ def _(e: Emitter, start: Dim, stop: Dim | None = None) -> Ref:
     return e.node("Range", size_of(e, low), size_of(e, high), e.constant(1, "i64"))
 
 
+arange.no_gradient(NO_OPERAND)
+
+
 def _ends(start: Dim | int, stop: Dim | int | None) -> tuple[Dim, Dim]:
     return (Dim.of(0), Dim.of(start)) if stop is None else (Dim.of(start), Dim.of(stop))
 
@@ -124,6 +138,9 @@ def _(np: NumPy, dim: int) -> Array:
 @size.lowering
 def _(e: Emitter, dim: Dim) -> Ref:
     return size_of(e, Dim.of(dim))
+
+
+size.no_gradient(NO_OPERAND)
 
 
 @operation
@@ -151,6 +168,9 @@ def _(e: Emitter, indices: Ref, depth: int, dtype: DType = "f32", axis: int = -1
     return hot if dtype == "f32" else cast_to(e, hot, dtype)
 
 
+one_hot.no_gradient("an index is a whole number")
+
+
 # -- triangles ---------------------------------------------------------------------------------------------------------
 
 
@@ -163,9 +183,13 @@ def _triangle(name: str, upper: bool, doc: str) -> Operation:
     def lowering(e: Emitter, x: Ref, diagonal: int = 0) -> Ref:
         return e.node("Trilu", x, e.constant(diagonal, "i64"), upper=int(upper))
 
+    def gradient(g: Build, dy: Value, y: Value, x: Value, diagonal: int = 0) -> dict[str, Value]:
+        return {"x": g(name, dy, diagonal=diagonal)}
+
     made = operation(infer, name, doc)
     made.reference(lambda np, x, diagonal=0: getattr(np, name)(x, diagonal))
     made.lowering(lowering)
+    made.gradient(gradient)
     return made
 
 

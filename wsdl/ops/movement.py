@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, squeezed, unsqueezed, widely
 from wsdl.ops._rules import agreed, axes_of, axis_of, divided, equally_many, is_one, per_axis, same_dtype
+from wsdl.ops.build import Build
 
 LAST = 2**63 - 1  # ONNX Slice: as far as the axis goes
 BEFORE_FIRST = -(2**63)
+Gradients = dict[str, Value]
 
 
 # -- shape -------------------------------------------------------------------------------------------------------------
@@ -46,6 +49,11 @@ def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
     return e.reshape(x, e.results[0].shape)
 
 
+@reshape.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
+    return {"x": g.like(dy, x.type)}
+
+
 @operation
 def flatten(x: TensorType, start: int = 1) -> TensorType:
     """All axes from `start` on as one. ONNX Reshape."""
@@ -62,6 +70,11 @@ def _(np: NumPy, x: Array, start: int = 1) -> Array:
 @flatten.lowering
 def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
     return e.reshape(x, e.results[0].shape)
+
+
+@flatten.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
+    return {"x": g.like(dy, x.type)}
 
 
 @operation
@@ -84,6 +97,11 @@ def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     return squeezed(e, x, *axes_of(axis, x.type.rank))
 
 
+@squeeze.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
+    return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
+
+
 @operation
 def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze."""
@@ -100,6 +118,11 @@ def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
 @unsqueeze.lowering
 def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
+
+
+@unsqueeze.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
+    return {"x": g("squeeze", dy, axis=_new_axes(x.type.rank, axis))}
 
 
 def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
@@ -121,6 +144,11 @@ def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
 @expand.lowering
 def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
     return e.node("Expand", x, e.dims(e.results[0].shape))
+
+
+@expand.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
+    return {"x": dy}
 
 
 def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
@@ -166,6 +194,11 @@ def _(e: Emitter, x: Ref) -> Ref:
     return e.node("Transpose", x, perm=[1, 0])
 
 
+@transpose.gradient
+def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+    return {"x": g("transpose", dy)}
+
+
 @operation
 def permute(x: TensorType, axes: list[int]) -> TensorType:
     """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose."""
@@ -182,6 +215,12 @@ def _(np: NumPy, x: Array, axes: Sequence[int]) -> Array:
 @permute.lowering
 def _(e: Emitter, x: Ref, axes: Sequence[int]) -> Ref:
     return e.node("Transpose", x, perm=[axis_of(a, x.type.rank) for a in axes])
+
+
+@permute.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axes: Sequence[int]) -> Gradients:
+    order = [axis_of(a, x.type.rank) for a in axes]
+    return {"x": g("permute", dy, axes=[order.index(a) for a in range(x.type.rank)])}
 
 
 @operation
@@ -201,6 +240,11 @@ def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     axes = axes_of(axis, x.type.rank)
     backwards = [e.constant([number] * len(axes), "i64") for number in (-1, BEFORE_FIRST)]
     return e.node("Slice", x, *backwards, axes_tensor(e, axes), e.constant([-1] * len(axes), "i64"))
+
+
+@flip.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
+    return {"x": g("flip", dy, axis=axis)}
 
 
 @operation
@@ -226,6 +270,11 @@ def _(e: Emitter, x: Ref, shift: int | Sequence[int], axis: int | Sequence[int])
             x.type
         )
     return x
+
+
+@roll.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, shift: int | list[int], axis: int | list[int]) -> Gradients:
+    return {"x": g("roll", dy, shift=-shift if isinstance(shift, int) else [-by for by in shift], axis=axis)}
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------
@@ -280,6 +329,39 @@ def _(
     )
 
 
+@slice_.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Gradients:
+    """Zeros around it, and between its elements where the slice takes steps."""
+    if y.type.elements.constant == 0:
+        return {}
+    widths = [[Dim.of(0), Dim.of(0)] for _ in x.type.shape]
+    for axis, start, stop, step in _cuts(x.type.rank, starts, stops, axes, steps):
+        size = x.type.shape[axis]
+        low, high = (_bound(bound, size, axis, x.type) for bound in (start, stop))
+        if step > 1:
+            dy = _spread(g, dy, axis, step, high - low)
+        widths[axis] = [low, size - high]
+    return {"x": g("pad", dy, widths=widths) if any(w.constant != 0 for pair in widths for w in pair) else dy}
+
+
+def _spread(g: Build, x: Value, axis: int, step: int, size: Dim) -> Value:
+    """With `step - 1` zeros after each element along an axis, cut to `size`."""
+    wide = x.type.shape[axis] * step
+    padding = [[0, 0] for _ in range(x.type.rank + 1)]
+    padding[axis + 1] = [0, step - 1]
+    spread = g("pad", g("unsqueeze", x, axis=axis + 1), widths=padding)
+    return g("slice", g.like(spread, x.type.with_dim(axis, wide)), starts=[0], stops=[size], axes=[axis])
+
+
 def _cuts(
     rank: int,
     starts: Sequence[Dim | int],
@@ -328,6 +410,12 @@ def _(e: Emitter, x: Ref, parts: int | Sequence[Dim], axis: int = 0) -> list[Ref
     return e.nodes("Split", x, sizes, outputs=len(e.results), axis=at)
 
 
+@split.gradient
+def _(g: Build, dy: list[Value | None], y: list[Value], x: Value, parts: int | list[Dim], axis: int = 0) -> Gradients:
+    gradients = [g.zeros(part.type) if given is None else given for given, part in zip(dy, y, strict=True)]
+    return {"x": g("concat", gradients, axis=axis)}
+
+
 def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) -> list[Dim]:
     size, what = x.shape[axis], f"axis {axis} of {x} must split into the parts asked for"
     if isinstance(parts, int):
@@ -369,6 +457,12 @@ def _(e: Emitter, xs: Sequence[Ref], axis: int) -> Ref:
     return e.node("Concat", *xs, axis=axis)
 
 
+@concat.gradient
+def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int) -> dict[str, list[Value]]:
+    at = axis_of(axis, y.type.rank)
+    return {"xs": g.all("split", dy, parts=[x.type.shape[at] for x in xs], axis=at)}
+
+
 @operation
 def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
     """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat."""
@@ -394,6 +488,12 @@ def _(e: Emitter, xs: Sequence[Ref], axis: int = 0) -> Ref:
     return e.node("Concat", *(unsqueezed(e, x, at) for x in xs), axis=at)
 
 
+@stack.gradient
+def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str, list[Value]]:
+    at = axis_of(axis, y.type.rank)
+    return {"xs": [g("squeeze", part, axis=at) for part in g.all("split", dy, parts=len(xs), axis=at)]}
+
+
 @operation
 def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0) -> TensorType:
     """`x` with `value` around it: `widths` has for each axis how many before and how many behind. ONNX Pad."""
@@ -416,6 +516,13 @@ def _(e: Emitter, x: Ref, widths: Sequence[Sequence[Dim]], value: float = 0.0) -
     return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
 
 
+@pad.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Gradients:
+    befores = [Dim.of(before) for before, _ in widths]
+    ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
+    return {"x": g("slice", dy, starts=befores, stops=ends)}
+
+
 @operation
 def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
     """`x` repeated as a whole, so often along each axis. ONNX Tile."""
@@ -432,3 +539,9 @@ def _(np: NumPy, x: Array, repeats: Sequence[int]) -> Array:
 @tile.lowering
 def _(e: Emitter, x: Ref, repeats: Sequence[Dim]) -> Ref:
     return e.node("Tile", x, e.dims([Dim.of(times) for times in repeats]))
+
+
+@tile.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, repeats: Sequence[Dim]) -> Gradients:
+    sizes = [d for times, size in zip(repeats, x.type.shape, strict=True) for d in (Dim.of(times), size)]
+    return {"x": g("sum", g.like(dy, x.type.with_shape(sizes)), axis=list(range(0, len(sizes), 2)))}
