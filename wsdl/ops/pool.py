@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
 
-from wsdl.ir.types import TensorType
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType, same_shape
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import float_node, squeezed
-from wsdl.ops._rules import floating, image, per_axis
+from wsdl.ops._lowering import cast_to, float_node, squeezed
+from wsdl.ops._rules import floating, image, integer, per_axis
 from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.build import Build
+from wsdl.ops.conv_gradients import cut, windows_added
 
 
 def _window(x: TensorType, kernel: PerAxis, stride: PerAxis | None, pad: PerAxis, dilation: PerAxis = 1) -> Window:
@@ -72,11 +78,134 @@ def _(
     dilation: PerAxis = 1,
     ceil: bool = False,
 ) -> Ref:
+    return float_node(e, "MaxPool", x, **_max_pool(x.type, _window(x.type, kernel, stride, pad, dilation), ceil))
+
+
+@max_pool.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil: bool = False,
+) -> dict[str, Value]:
+    """All of it to the first of the largest elements, as in PyTorch.
+
+    Windows that lie side by side need no indices: comparing with what is spread over them again takes half the time.
+    """
     window = _window(x.type, kernel, stride, pad, dilation)
-    beyond = window.beyond(x.type) if ceil else _none(window)
+    if not _side_by_side(window, x.type, ceil):
+        given = {"kernel": window.kernel, "ceil": ceil, **window.arguments}
+        return {"x": g("max_unpool", dy, g("max_pool_indices", x, **given), shape=list(x.type.shape))}
+    count = prod(window.kernel)
+    order = g("constant", value=[float(count - i) for i in range(count)], dtype=x.type.dtype)  # the first counts most
+    order = g("tile", g("reshape", order, shape=[1, 1, *window.kernel]), repeats=[1, 1, *y.type.shape[2:]])
+    spread_y = _spread(g, y, window)
+    largest = g("mul", g.mask(g("equal", cut(g, x, spread_y.type), spread_y), x.type), order)
+    first = g("equal", largest, _spread(g, g("max_pool", largest, kernel=window.kernel), window))
+    return {"x": _with_rest(g, g("mul", _spread(g, dy, window), g.mask(first, x.type)), x.type)}
+
+
+def _max_pool(x: TensorType, window: Window, ceil: bool) -> dict[str, Any]:
+    """The attributes of ONNX MaxPool."""
+    beyond = window.beyond(x) if ceil else _none(window)
     if beyond is None:
-        return float_node(e, "MaxPool", x, ceil_mode=1, **window.attributes)
-    return float_node(e, "MaxPool", x, **{**window.attributes, "pads": _with_ends(window, beyond)})
+        return {"ceil_mode": 1, **window.attributes}
+    return {**window.attributes, "pads": _with_ends(window, beyond)}
+
+
+@operation
+def max_pool_indices(
+    x: TensorType,
+    kernel: int | list[int],
+    stride: int | list[int] | None = None,
+    pad: int | list[int] = 0,
+    dilation: int | list[int] = 1,
+    ceil: bool = False,
+) -> TensorType:
+    """Where in `x`, as one row of elements, the largest of each window is; the first one if tied. ONNX MaxPool."""
+    return _pooled(floating(x), _window(x, kernel, stride, pad, dilation), ceil).with_dtype("i64")
+
+
+@max_pool_indices.reference
+def _(
+    np: NumPy,
+    x: Array,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil: bool = False,
+) -> Array:
+    window, places = _window(_type_of(x), kernel, stride, pad, dilation), np.arange(x.size).reshape(x.shape)
+    seen = window.patches(np, np.maximum(x, np.finfo(x.dtype).min), -np.inf, ceil=ceil, beyond=-np.inf)
+    flat = [*seen.shape[: x.ndim], prod(window.kernel)]
+    largest = seen.reshape(flat).argmax(-1)[..., None]
+    return np.take_along_axis(window.patches(np, places, 0, ceil=ceil).reshape(flat), largest, -1)[..., 0]
+
+
+@max_pool_indices.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: PerAxis = 0,
+    dilation: PerAxis = 1,
+    ceil: bool = False,
+) -> Ref:
+    attributes = _max_pool(x.type, _window(x.type, kernel, stride, pad, dilation), ceil)
+    wide = cast_to(e, x, "f32") if x.type.dtype == "bf16" and e.opset < 22 else x
+    return e.nodes("MaxPool", wide, outputs=2, **attributes)[1]
+
+
+max_pool_indices.no_gradient("it gives the places of elements")
+
+
+@operation
+def max_unpool(x: TensorType, indices: TensorType, shape: list[Dim]) -> TensorType:
+    """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
+
+    `indices` has the shape of `x`; those of `max_pool_indices` undo the pooling.
+    """
+    if not same_shape(floating(x).shape, integer(indices, "indices").shape):
+        raise OpError(f"{x} needs an index for each element, but has {indices}", argument="indices")
+    return x.with_shape(shape)
+
+
+@max_unpool.reference
+def _(np: NumPy, x: Array, indices: Array, shape: Sequence[int]) -> Array:
+    y = np.zeros(shape, x.dtype)
+    np.add.at(y.reshape(-1), indices.reshape(-1), x.reshape(-1))
+    return y
+
+
+@max_unpool.lowering
+def _(e: Emitter, x: Ref, indices: Ref, shape: Sequence[Dim]) -> Ref:
+    count, places = e.results[0].elements, e.reshape(indices, [x.type.elements])
+
+    def compute(x: Ref) -> Ref:
+        zeros = e.node("Expand", e.constant(0, x.type.dtype), e.dims([count]))
+        return e.node("ScatterElements", zeros, places, e.reshape(x, [x.type.elements]), axis=0, reduction="add")
+
+    y = _in_f32(e, compute, x)
+    return e.reshape(y.typed(x.type.with_shape([count])), e.results[0].shape)
+
+
+def _in_f32(e: Emitter, compute: Callable[[Ref], Ref], x: Ref) -> Ref:
+    """By way of f32 where floats have 16 bits: ONNX Runtime adds none at indices."""
+    if x.type.dtype not in ("f16", "bf16"):
+        return compute(x)
+    return cast_to(e, compute(cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))), x.type.dtype)
+
+
+@max_unpool.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, shape: list[Dim]) -> dict[str, Value]:
+    return {"x": g("gather", g("reshape", dy, shape=[dy.type.elements]), indices)}
 
 
 @operation
@@ -136,6 +265,42 @@ def _(
     return float_node(e, "AveragePool", x, count_include_pad=counted, **{**window.attributes, "pads": pads})
 
 
+@avg_pool.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: PerAxis = 0,
+    ceil: bool = False,
+    count_include_pad: bool = True,
+) -> dict[str, Value]:
+    window, dtype = _window(x.type, kernel, stride, pad), x.type.dtype
+    count = prod(window.kernel)
+    if _side_by_side(window, x.type, ceil):
+        return {"x": _with_rest(g, _spread(g, g("div", dy, count), window), x.type)}
+    if ceil or (any(window.pad) and not count_include_pad):
+        dy, count = g("div", dy, _counts(g, x.type, dy.type, window, ceil, count_include_pad)), 1
+    n, channels, *sizes = x.type.shape
+    weight = g("full", shape=[1, 1, *window.kernel], value=1 / count, dtype=dtype)
+    each = g("reshape", dy, shape=[n * channels, 1, *dy.type.shape[2:]])  # a channel at a time
+    added = windows_added(g, each, weight, x.type.with_shape([n * channels, 1, *sizes]), window)
+    return {"x": g("reshape", added, shape=list(x.type.shape))}
+
+
+def _counts(g: Build, x: TensorType, y: TensorType, window: Window, ceil: bool, count_include_pad: bool) -> Value:
+    """How many elements count in each window, [1, 1, ...]."""
+    inside = g("ones", shape=[1, 1, *x.shape[2:]], dtype=x.dtype)
+    around = [[0, 0], [0, 0], *([p, p] for p in window.pad)]
+    inside = g("pad", inside, widths=around, value=float(count_include_pad))
+    if ceil:
+        inside = g("pad", inside, widths=[[0, 0], [0, 0], *([0, s - 1] for s in window.stride)])
+    ones = g("ones", shape=[1, 1, *window.kernel], dtype=x.dtype)
+    return cut(g, g(f"conv{len(window.kernel)}d", inside, ones, stride=window.stride), y)
+
+
 def _none(window: Window) -> list[int]:
     return [0] * len(window.kernel)
 
@@ -146,6 +311,25 @@ def _with_ends(window: Window, beyond: Sequence[int]) -> list[int]:
     Not `ceil_mode`, where a size is known: runtimes don't agree on when the last window is dropped.
     """
     return [*window.pad, *(pad + more for pad, more in zip(window.pad, beyond, strict=True))]
+
+
+def _side_by_side(window: Window, x: TensorType, ceil: bool) -> bool:
+    """Does each element belong to one window at most, and all windows lie in `x`?"""
+    if window.stride != window.kernel or any(window.pad) or max(window.dilation) > 1:
+        return False
+    return not ceil or all((d % k).constant == 0 for d, k in zip(x.shape[2:], window.kernel, strict=True))
+
+
+def _spread(g: Build, y: Value, window: Window) -> Value:
+    """Each element put everywhere in its window, where these lie side by side."""
+    return g("resize", y, scale=[float(k) for k in window.kernel])
+
+
+def _with_rest(g: Build, x: Value, type: TensorType) -> Value:
+    """With zeros behind the last window."""
+    if same_shape(x.type.shape, type.shape):
+        return x
+    return g("pad", x, widths=[[0, size - now] for size, now in zip(type.shape, x.type.shape, strict=True)])
 
 
 @operation
@@ -164,6 +348,17 @@ def _(np: NumPy, x: Array, keepdims: bool = False) -> Array:
 def _(e: Emitter, x: Ref, keepdims: bool = False) -> Ref:
     means = float_node(e, "GlobalAveragePool", x)
     return means if keepdims else squeezed(e, means, *range(2, x.type.rank))
+
+
+@global_avg_pool.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, keepdims: bool = False) -> dict[str, Value]:
+    return {"x": _spread_everywhere(g, dy, x.type)}
+
+
+def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
+    """Shared equally by all elements of a channel."""
+    share = g("div", dy, g.size(product(x.shape[2:]), x))
+    return g("expand", g.like(share, x.with_shape([*x.shape[:2], *[1] * (x.rank - 2)])), shape=list(x.shape))
 
 
 @operation
@@ -188,6 +383,14 @@ def _(e: Emitter, x: Ref, size: PerAxis) -> Ref:
     if max(sizes) == 1:
         return float_node(e, "GlobalAveragePool", x)
     return float_node(e, "AveragePool", x, kernel_shape=kernel, strides=kernel)
+
+
+@adaptive_avg_pool.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, size: PerAxis) -> dict[str, Value]:
+    sizes, kernel = _adapted(x.type, size)
+    if max(sizes) == 1:
+        return {"x": _spread_everywhere(g, dy, x.type)}
+    return {"x": _spread(g, g("div", dy, prod(kernel)), Window.of(kernel, kernel))}
 
 
 def _adapted(x: TensorType, size: PerAxis) -> tuple[list[int], list[int]]:

@@ -5,18 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tests.ops.case import Case, case
+from tests.ops.case import Case, Given, below, case, numbers
 from wsdl.ir.types import TensorType
 from wsdl.ops._windows import Window
 
 WINDOWS: list[dict[str, Any]] = [
     {}, {"stride": 2}, {"pad": 1}, {"dilation": 2}, {"stride": 2, "pad": 1, "dilation": 2}, {"stride": 3, "pad": 2},
 ]  # fmt: skip
+
+
+TIED = numbers(np.array([0, 0, 1, 1, 0, 2, 2, 0, 1, 0, 0, 2] * 6).reshape(1, 2, 6, 6).tolist())
 
 
 def torch_names(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -33,10 +38,33 @@ def row(op: str, x: str, *weights: str, runs: bool = True, **attributes: Any) ->
     )
 
 
-def pooled(op: str, x: str, runs: bool = True, **attributes: Any) -> Case:
+def pooled(op: str, x: Given, runs: bool = True, **attributes: Any) -> Case:
     """Pooling, which PyTorch names by the number of axes."""
-    function = getattr(F, f"{op}{x.count(',') - 1}d")
+    function = getattr(F, f"{op}{_spatial_axes(x)}d")
     return case(op, x, torch=lambda a: function(a, **torch_names(attributes)), runs=runs, **attributes)
+
+
+def _spatial_axes(x: Given) -> int:
+    return x.count(",") - 1 if isinstance(x, str) else 2
+
+
+def pool_indices(x: Given, runs: bool = True, **attributes: Any) -> Case:
+    """PyTorch counts within each channel."""
+    axes = _spatial_axes(x)
+    pool = getattr(F, f"max_pool{axes}d")
+
+    def expected(x: torch.Tensor) -> torch.Tensor:
+        channels = torch.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * axes)
+        return pool(x, **torch_names(attributes), return_indices=True)[1] + channels * prod(x.shape[2:])
+
+    return case("max_pool_indices", x, torch=expected, runs=runs, **attributes)
+
+
+def unpool(x: str, indices: Given, shape: list[int]) -> Case:
+    def expected(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(prod(shape)).index_add(0, indices.flatten().long(), x.flatten()).reshape(shape)
+
+    return case("max_unpool", x, indices, torch=expected, shape=shape, slack=4)
 
 
 def weight_gradient(x: str, upstream: str, kernel: list[int], **window: Any) -> Case:
@@ -106,6 +134,17 @@ CASES = [
     pooled("avg_pool", "f32[2, 3, 6, 8]", kernel=[3, 2], stride=[2, 4], ceil=True),
     pooled("avg_pool", "f32[0, 3, 4, 4]", kernel=2),
     *(pooled("avg_pool", f"{d}[1, 2, 4, 4]", kernel=2, runs=d != "f64") for d in ("f16", "bf16", "f64")),
+    *(pool_indices(x, kernel=2, ceil=ceil, **attributes)
+      for x in ("f32[2, 3, 9]", "f32[2, 3, 7, 9]", "f32[2, 3, 5, 7, 5]")
+      for attributes in ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
+      for ceil in (False, True)),
+    pool_indices("f32[2, 3, 9, 8]", kernel=[3, 2], stride=[2, 1], pad=[1, 0], dilation=[2, 3]),
+    pool_indices("f32[0, 3, 4, 4]", kernel=2),
+    *(pool_indices(f"{d}[1, 2, 4, 4]", kernel=2) for d in ("f16", "bf16", "f64")),
+    *(pool_indices(TIED, kernel=k, stride=1) for k in (2, 3)),
+    *(pooled("max_pool", TIED, kernel=k, stride=s) for k in (2, 3) for s in (1, 2, 3)),
+    *(unpool(f"{d}[2, 3, 4]", below(7, "i64[2, 3, 4]"), [2, 3, 8]) for d in ("f32", "f16", "bf16", "f64")),
+    unpool("f32[0, 3]", "i64[0, 3]", [0, 4]),
     *(
         case("global_avg_pool", f"f32[2, 3{rest}]", keepdims=keep, torch=lambda x, k=keep: x.mean(tuple(range(2, x.ndim)), k))
         for rest in (", 5", ", 5, 4", ", 2, 3, 4")
