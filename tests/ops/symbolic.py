@@ -159,6 +159,8 @@ ROWS = [
     row("adaptive_avg_pool", "f32[n, 3, t, s]", size=1, gives="f32[n, 3, 1, 1]", sizes=WIDE),
     row("resize", "f32[n, 3, t]", scale=2, gives="f32[n, 3, 2 * t]", sizes=WIDE),
     row("resize", "f32[n, 3, t]", scale=0.5, mode="linear", gives="f32[n, 3, (t // 2)]", sizes=WIDE),
+    row("resize", "f32[n, 3, t, s]", scale=[2, 3], mode="linear", gives="f32[n, 3, 2 * t, 3 * s]", sizes=(*WIDE, {"n": 2, "t": 1})),
+    row("resize", "f32[n, 3, t]", scale=1.5, gives="f32[n, 3, ((3 * t) // 2)]", sizes=WIDE),
     row("resize", "f32[n, 3, 4, 4]", size=dims("t", "2 * t"), beside=["f32[t]"], gives="f32[n, 3, t, 2 * t]", sizes=WIDE),
     row("pixel_shuffle", "f32[n, 12, t, 2]", factor=2, gives="f32[n, 3, 2 * t, 4]"),
     row("layer_norm", "f32[n, t, 3]", "f32[3]", "f32[3]", gives="f32[n, t, 3]"),

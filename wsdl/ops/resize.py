@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
 from wsdl.ops._rules import divided, floating, image, one_of
+from wsdl.ops.build import Build
 
 Scale = int | float | Sequence[float] | None
 Size = Dim | int | Sequence[Dim | int] | None
@@ -64,6 +67,71 @@ def _(e: Emitter, x: Ref, scale: Scale = None, size: Size = None, mode: str = "n
     return e.node("Resize", x, None, scales, sizes, mode=mode, **how)
 
 
+@resize.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, scale: Scale = None, size: Size = None, mode: str = "nearest"
+) -> dict[str, Value]:
+    """Sums over windows where sizes grow by whole factors; else a product with the weights along each axis."""
+    factors = _whole_factors(x.type, y.type, scale)
+    if factors is not None and mode == "nearest":
+        return {"x": g("mul", g("avg_pool", dy, kernel=factors), prod(factors))}
+    if factors is not None and max(factors) <= 3:
+        return {"x": _windows_of_edges(g, dy, x.type, factors)}
+    for axis in range(2, x.type.rank):
+        how: dict[str, Any] = {"size": [y.type.shape[axis]]}
+        if scale is not None:
+            how = {"scale": [float(_spatial(scale, x.type.rank - 2, "scale")[axis - 2])]}
+        dy = _along(g, dy, _weights(g, x.type, axis, mode, **how), axis)
+    return {"x": dy}
+
+
+def _whole_factors(x: TensorType, y: TensorType, scale: Scale) -> list[int] | None:
+    """By how much each spatial axis grows, where that is a whole number known when compiling."""
+    pairs = list(zip(x.shape[2:], y.shape[2:], strict=True))
+    if any(old.constant == 0 or (new % old).constant != 0 for old, new in pairs):
+        return None
+    factors = [(new // old).constant or 0 for old, new in pairs]
+    exact = scale is None or factors == _spatial(scale, len(factors), "scale")  # 3 * 1.2 is 3 places, but other ones
+    return factors if exact and min(factors) >= 1 else None
+
+
+def _windows_of_edges(g: Build, dy: Value, x: TensorType, factors: Sequence[int]) -> Value:
+    """Linear, by factors up to 3: windows over the gradient with triangular weights.
+
+    Outside of the outermost elements all weight falls on these, as if the gradient went on with its edge there.
+    """
+    weight = g("ones", shape=[1, 1, *[1] * len(factors)], dtype=x.dtype)
+    for axis, by in enumerate(factors, 2):
+        if by == 1:
+            continue
+        last = dy.type.shape[axis]
+        ends = [g("slice", dy, starts=[low], stops=[low + 1], axes=[axis]) for low in (Dim.of(0), last - 1)]
+        dy = g("concat", [ends[0], dy, ends[1]], axis=axis)
+        sides = [1 - abs((o + 0.5) / by - 0.5) for o in range(-1, by + 1)]
+        triangle = g("constant", value=sides, dtype=x.dtype)
+        weight = g("mul", weight, g("reshape", triangle, shape=[-1 if a == axis else 1 for a in range(x.rank)]))
+    n, channels, *sizes = dy.type.shape
+    each = g("reshape", dy, shape=[n * channels, 1, *sizes])
+    return g.like(g(f"conv{len(factors)}d", each, weight, stride=list(factors)), x)
+
+
+def _weights(g: Build, x: TensorType, axis: int, mode: str, **how: Any) -> Value:
+    """How much each element along an axis counts in each one of the result, [old, new]: the identity resized."""
+    places = g("arange", start=x.shape[axis])
+    same_place = g("equal", g("unsqueeze", places, axis=1), places)
+    resized = g("resize", g("unsqueeze", g.mask(same_place, x), axis=0), mode=mode, **how)
+    return g("squeeze", resized, axis=0)
+
+
+def _along(g: Build, dy: Value, weights: Value, axis: int) -> Value:
+    """The product of weights [old, new] with an axis of size new."""
+    shape = dy.type.shape
+    if axis == dy.type.rank - 1:
+        return g("matmul", dy, g("transpose", weights))
+    behind = g("reshape", dy, shape=[*shape[: axis + 1], product(shape[axis + 1 :])])
+    return g("reshape", g("matmul", weights, behind), shape=[*shape[:axis], weights.type.shape[0], *shape[axis + 1 :]])
+
+
 def _spatial(value: Scale | Size, axes: int, argument: str) -> list[Any]:
     """One value for each spatial axis."""
     values = list(value) if isinstance(value, Sequence) else [value] * axes
@@ -109,3 +177,10 @@ def _(np: NumPy, x: Array, factor: int) -> Array:
 @pixel_shuffle.lowering
 def _(e: Emitter, x: Ref, factor: int) -> Ref:
     return e.node("DepthToSpace", x, blocksize=factor, mode="CRD")
+
+
+@pixel_shuffle.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, factor: int) -> dict[str, Value]:
+    n, channels, height, width = x.type.shape
+    apart = g("reshape", dy, shape=[n, channels // factor**2, height, factor, width, factor])
+    return {"x": g("reshape", g("permute", apart, axes=[0, 1, 3, 5, 2, 4]), shape=list(x.type.shape))}
