@@ -2,6 +2,7 @@
 
 from wsdl.ops import (
     attention,
+    batch_norm,
     conv,
     conv_gradients,
     creation,
@@ -17,7 +18,8 @@ from wsdl.ops import (
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, attention,
+    elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
+    attention,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import axes_tensor, float_node, unsqueezed
+from wsdl.ops._lowering import axes_tensor, cast_to, float_node, unsqueezed
 from wsdl.ops._rules import agreed, divided, floating, same_dtype
+from wsdl.ops.build import Build
 
 
 def _standardised(np: NumPy, x: Array, axes: Sequence[int], eps: float) -> Array:
@@ -17,11 +19,11 @@ def _standardised(np: NumPy, x: Array, axes: Sequence[int], eps: float) -> Array
     return (x - mean) / np.sqrt(variance + eps)
 
 
-def _along_channels(weight: Array, x: Array) -> Array:
+def along_channels(weight: Array, x: Array) -> Array:
     return weight.reshape(-1, *[1] * (x.ndim - 2))
 
 
-def _for_each_channel(x: TensorType, weights: dict[str, TensorType | None]) -> None:
+def for_each_channel(x: TensorType, weights: dict[str, TensorType | None]) -> None:
     """`x` is `[n, channels, ...]`, and each weight has a number for each channel."""
     if floating(x).rank < 2:
         raise OpError(f"`x` must be [n, channels, ...], but is {x}", argument="x")
@@ -53,6 +55,54 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
 
 
 @operation
+def standardize(x: TensorType, axes: int = 1, eps: float = 1e-5) -> tuple[TensorType, TensorType]:
+    """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
+
+    The factors, `1 / sqrt(variance + eps)`, have 1 for those axes. It is what gradients of normalisation are made from.
+    """
+    if not 1 <= axes <= floating(x).rank:
+        raise OpError(f"`axes` must be 1 to {x.rank}, but is {axes}", argument="axes", code="E0403")
+    return x, x.with_shape([*x.shape[:-axes], *[1] * axes])
+
+
+@standardize.reference
+def _(np: NumPy, x: Array, axes: int = 1, eps: float = 1e-5) -> tuple[Array, Array]:
+    last = range(x.ndim - axes, x.ndim)
+    return _standardised(np, x, last, eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + eps)
+
+
+@standardize.lowering
+def _(e: Emitter, x: Ref, axes: int = 1, eps: float = 1e-5) -> list[Ref]:
+    dtype, last = x.type.dtype, axes_tensor(e, range(-axes, 0))
+    if dtype == "f64":  # the operator gives its factors as f32
+        centred = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
+        variance = e.node("ReduceMean", e.node("Mul", centred, centred), last, keepdims=1)
+        factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(eps, dtype))))
+        return [e.node("Mul", centred, factors), factors]
+    ones = e.node("Expand", e.constant(1, dtype), e.dims(x.type.shape[-axes:]))
+    y, _, factors = e.nodes("LayerNormalization", x, ones, outputs=3, axis=-axes, epsilon=float(eps))
+    return [y, factors if dtype == "f32" else cast_to(e, factors, dtype)]
+
+
+@standardize.gradient
+def _(
+    g: Build, dys: list[Value | None], ys: list[Value], x: Value, axes: int = 1, eps: float = 1e-5
+) -> dict[str, Value]:
+    (dy, d_factors), (y, factors) = dys, ys
+    last = list(range(-axes, 0))
+    along = g("mul", factors, g("mean", g("mul", dy, y), axis=last, keepdims=True)) if dy else None
+    if d_factors:
+        from_factors = g.mul(d_factors, factors, factors)
+        from_factors = g("div", from_factors, g.size(product(x.type.shape[-axes:]), x.type))
+        along = g("add", along, from_factors) if along else from_factors
+    dx = g("neg", g("mul", y, along))
+    if not dy:
+        return {"x": dx}
+    level = g("sub", dy, g("mean", dy, axis=last, keepdims=True))
+    return {"x": g("add", g("mul", level, factors), dx)}
+
+
+@operation
 def layer_norm(x: TensorType, weight: TensorType, bias: TensorType | None = None, eps: float = 1e-5) -> TensorType:
     """Mean 0 and variance 1 over the last axes, those of `weight`, then scaled and shifted. ONNX LayerNormalization.
 
@@ -71,6 +121,43 @@ def _(np: NumPy, x: Array, weight: Array, bias: Array | None = None, eps: float 
 @layer_norm.lowering
 def _(e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None, eps: float = 1e-5) -> Ref:
     return e.node("LayerNormalization", x, weight, bias, axis=-weight.type.rank, epsilon=float(eps))
+
+
+@layer_norm.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None, eps: float = 1e-5
+) -> dict[str, Value]:
+    normal, factors = g.all("standardize", x, axes=weight.type.rank, eps=eps)
+    gradients = _through_rows(g, dy, normal, factors, weight, centred=True)
+    return gradients if bias is None else {**gradients, "bias": _summed(g, _rows(g, dy, weight.type), bias.type)}
+
+
+def _summed(g: Build, rows: Value, weight: TensorType) -> Value:
+    """The sum of all rows, as a gradient of a weight."""
+    return g.like(g("sum", rows, axis=0), weight)
+
+
+def _rows(g: Build, x: Value, weight: TensorType) -> Value:
+    """As a matrix with a row for each use of the weight."""
+    return g("reshape", x, shape=[product(x.type.shape[: x.type.rank - weight.rank]), weight.elements])
+
+
+def _through_rows(
+    g: Build, dy: Value, normal: Value, factors: Value, weight: Value, *, centred: bool
+) -> dict[str, Value]:
+    """Back through `normal * weight`, where `normal` is `x * factors`, or `x` less its mean.
+
+    Means over a row are products with the weight as a column, which read the matrices but write none.
+    """
+    down, up = _rows(g, dy, weight.type), _rows(g, normal, weight.type)
+    products, count = g("mul", down, up), g.size(weight.type.elements, weight.type)
+    column = g("reshape", weight, shape=[weight.type.elements, 1])
+    away = g("mul", up, g("div", g("matmul", products, column), count))
+    if centred:
+        away = g("add", away, g("div", g("matmul", down, column), count))
+    level = g("sub", g("mul", down, g("reshape", weight, shape=[weight.type.elements])), away)
+    dx = g("mul", level, g("reshape", factors, shape=[down.type.shape[0], 1]))
+    return {"x": g.like(dx, normal.type), "weight": _summed(g, products, weight.type)}
 
 
 @operation
@@ -96,6 +183,13 @@ def _(e: Emitter, x: Ref, weight: Ref, eps: float = 1e-6) -> Ref:
     return e.node("Mul", e.node("Div", x, e.node("Sqrt", e.node("Add", squares, e.constant(eps, dtype)))), weight)
 
 
+@rms_norm.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, weight: Value, eps: float = 1e-6) -> dict[str, Value]:
+    squares = g("mean", g("mul", x, x), axis=list(range(-weight.type.rank, 0)), keepdims=True)
+    factors = g("rsqrt", g("add", squares, eps))
+    return _through_rows(g, dy, g("mul", x, factors), factors, weight, centred=False)
+
+
 # -- over channels -----------------------------------------------------------------------------------------------------
 
 
@@ -111,7 +205,7 @@ def group_norm(
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
     """
-    _for_each_channel(x, {"weight": weight, "bias": bias})
+    for_each_channel(x, {"weight": weight, "bias": bias})
     if groups < 1:
         raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0403")
     divided(x.shape[1], Dim.of(groups), f"the channels of {x} must fall into {groups} equal groups", "groups")
@@ -124,8 +218,8 @@ def _(
 ) -> Array:
     grouped = x.reshape(x.shape[0], groups, int(np.prod(x.shape[1:])) // groups)
     y = _standardised(np, grouped, [2], eps).reshape(x.shape)
-    y = y if weight is None else y * _along_channels(weight, x)
-    return y if bias is None else y + _along_channels(bias, x)
+    y = y if weight is None else y * along_channels(weight, x)
+    return y if bias is None else y + along_channels(bias, x)
 
 
 @group_norm.lowering
@@ -141,6 +235,45 @@ def _(e: Emitter, x: Ref, groups: int, weight: Ref | None = None, bias: Ref | No
     return y
 
 
+@group_norm.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    groups: int,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    eps: float = 1e-5,
+) -> dict[str, Value]:
+    return _through_groups(g, dy, x, groups, weight, bias, eps)
+
+
+def _through_groups(
+    g: Build, dy: Value, x: Value, groups: int, weight: Value | None, bias: Value | None, eps: float
+) -> dict[str, Value]:
+    """Sums over the places of each channel come first; all else is small but four products and sums."""
+    n, channels, *sizes = x.type.shape
+    size, places = channels // groups, product(sizes)
+    by_group, by_channel, small = [n, groups, size * places], [n, channels, places], [n, groups, size]
+    normal, factors = g.all("standardize", g("reshape", x, shape=by_group), eps=eps)
+    down = g("reshape", dy, shape=by_channel)
+    along = g("sum", g("mul", down, g("reshape", normal, shape=by_channel)), axis=2)
+    total = g("sum", down, axis=2)
+    scale = g("expand", factors, shape=small)
+    gradients = {"weight": g("sum", along, axis=0)} if weight else {}
+    gradients |= {"bias": g("sum", total, axis=0)} if bias else {}
+    parts = [g("reshape", v, shape=small) for v in (along, total)]
+    if weight:
+        weights = g("reshape", weight, shape=[groups, size])
+        scale, *parts = (g("mul", v, weights) for v in (scale, *parts))
+    count = g.size(size * places, x.type)
+    on_normal, level = (g("div", g("mul", g("sum", v, axis=2, keepdims=True), factors), count) for v in parts)
+    away = g("add", g("mul", normal, on_normal), level)
+    scaled = g("mul", down, g("reshape", scale, shape=[n, channels, 1]))
+    return {"x": g.like(g("sub", scaled, g("reshape", away, shape=by_channel)), x.type), **gradients}
+
+
 @operation
 def instance_norm(
     x: TensorType, weight: TensorType | None = None, bias: TensorType | None = None, eps: float = 1e-5
@@ -149,7 +282,7 @@ def instance_norm(
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
     """
-    _for_each_channel(x, {"weight": weight, "bias": bias})
+    for_each_channel(x, {"weight": weight, "bias": bias})
     if x.rank < 3:
         raise OpError(f"`x` must be [n, channels, ...], but is {x}", argument="x")
     if x.shape[1].constant is None:
@@ -160,8 +293,8 @@ def instance_norm(
 @instance_norm.reference
 def _(np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5) -> Array:
     y = _standardised(np, x, range(2, x.ndim), eps)
-    y = y if weight is None else y * _along_channels(weight, x)
-    return y if bias is None else y + _along_channels(bias, x)
+    y = y if weight is None else y * along_channels(weight, x)
+    return y if bias is None else y + along_channels(bias, x)
 
 
 @instance_norm.lowering
@@ -172,49 +305,14 @@ def _(e: Emitter, x: Ref, weight: Ref | None = None, bias: Ref | None = None, ep
     return float_node(e, "InstanceNormalization", x, scale, shift, epsilon=float(eps))
 
 
-@operation
-def batch_norm(
-    x: TensorType,
-    weight: TensorType,
-    bias: TensorType,
-    running_mean: TensorType,
-    running_var: TensorType,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> TensorType:
-    """Each channel by its running mean and variance, then scaled and shifted. ONNX BatchNormalization.
-
-    `x` is [n, channels, ...], all others are [channels]. `momentum` is the weight of new statistics when training.
-    """
-    statistics = {"running_mean": running_mean, "running_var": running_var}
-    _for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
-    return x
-
-
-@batch_norm.reference
+@instance_norm.gradient
 def _(
-    np: NumPy,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    running_mean: Array,
-    running_var: Array,
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    weight: Value | None = None,
+    bias: Value | None = None,
     eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> Array:
-    scale, shift, mean, var = (_along_channels(w, x) for w in (weight, bias, running_mean, running_var))
-    return (x - mean) / np.sqrt(var + eps) * scale + shift
-
-
-@batch_norm.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    weight: Ref,
-    bias: Ref,
-    running_mean: Ref,
-    running_var: Ref,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> Ref:
-    return e.node("BatchNormalization", x, weight, bias, running_mean, running_var, epsilon=float(eps))
+) -> dict[str, Value]:
+    return _through_groups(g, dy, x, x.type.shape[1].constant or 1, weight, bias, eps)

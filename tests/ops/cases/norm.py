@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from tests.ops.case import FLOATS, Case, Given, case, numbers, positive
@@ -32,7 +33,39 @@ HEADS = ("f32[2, 3, 5, 4]", "f32[2, 3, 6, 4]", "f32[2, 3, 6, 7]")
 SOME_ROWS = numbers([[True, False, True], [False, False, False], [True, True, True]], "bool")
 MINUS_INF = numbers([[0.5, -np.inf, 0.0], [-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]])
 
+
+def standardized(x: torch.Tensor, axes: int, eps: float = 1e-5) -> tuple[torch.Tensor, torch.Tensor]:
+    last = tuple(range(-axes, 0))
+    return F.layer_norm(x, x.shape[-axes:], eps=eps), 1 / (x.var(last, correction=0, keepdim=True) + eps).sqrt()
+
+
+def batch_norm(x, weight, bias, mean, var):  # type: ignore[no-untyped-def]
+    """PyTorch's own has no gradient for the statistics."""
+    if not mean.requires_grad:
+        return F.batch_norm(x, mean, var, weight, bias)
+    scale, shift, middle, spread = (t.reshape(-1, *[1] * (x.ndim - 2)) for t in (weight, bias, mean, var))
+    return (x - middle) / (spread + 1e-5).sqrt() * scale + shift
+
+
+def trained(x, weight, bias, mean, var, momentum=0.1):  # type: ignore[no-untyped-def]
+    """PyTorch changes its statistics in place: what it gives without that, and in formulas what it leaves there."""
+    others = (0, *range(2, x.ndim))
+    moved = [(1 - momentum) * old + momentum * new for old, new in ((mean, x.mean(others)), (var, x.var(others)))]
+    left = [t.detach().clone() for t in (mean, var)]
+    F.batch_norm(x.detach(), *left, weight.detach(), bias.detach(), training=True, momentum=momentum)
+    torch.testing.assert_close(left, [t.detach() for t in moved], rtol=1e-4, atol=1e-5)
+    return F.batch_norm(x, None, None, weight, bias, training=True), *moved
+
+
 CASES = [
+    *(case("standardize", f"f32[{shape}]", axes=axes, torch=lambda x, a=axes: standardized(x, a))
+      for shape, axes in (("2, 4, 3", 1), ("2, 4, 3", 2), ("3", 1), ("0, 3", 1))),
+    case("standardize", "f32[2, 5]", eps=0.1, torch=lambda x: standardized(x, 1, 0.1)),
+    *(case("standardize", f"{d}[2, 5]", torch=lambda x: standardized(x, 1), slack=4) for d in ("f16", "bf16", "f64")),
+    *(case("batch_norm_training", f"f32[{shape}]", *["f32[3]"] * 3, positive("f32[3]"), torch=trained, slack=3)
+      for shape in ("4, 3", "2, 3, 4", "2, 3, 4, 5", "1, 3, 2, 3, 2")),
+    case("batch_norm_training", "f32[4, 3, 2]", *["f32[3]"] * 3, positive("f32[3]"), momentum=0.3,
+         torch=lambda *a: trained(*a, momentum=0.3), slack=3),
     *(case("layer_norm", f"{d}[2, 4, 3]", f"{d}[3]", f"{d}[3]", torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b)) for d in FLOATS),
     case("layer_norm", "f32[2, 4, 3]", "f32[4, 3]", torch=lambda x, w: F.layer_norm(x, w.shape, w)),
     case("layer_norm", "f32[2, 3]", *W, eps=0.1, torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b, 0.1)),
@@ -54,7 +87,7 @@ CASES = [
     *(case("instance_norm", f"{d}[2, 4, 5]", torch=F.instance_norm, runs=d != "f64") for d in ("f16", "bf16", "f64")),
     *(
         case("batch_norm", f"{d}[{shape}]", f"{d}[3]", f"{d}[3]", f"{d}[3]", positive(f"{d}[3]"),
-             torch=lambda x, w, b, m, v: F.batch_norm(x, m, v, w, b))
+             torch=batch_norm)
         for shape, d in (("2, 3", "f32"), ("2, 3, 4", "f32"), ("2, 3, 4, 5", "f32"), ("0, 3, 4", "f32"), ("2, 3, 4", "f16"),
                          ("2, 3, 4", "bf16"), ("2, 3, 4", "f64"))
     ),

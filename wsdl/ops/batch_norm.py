@@ -1,0 +1,217 @@
+"""Batch normalisation: by running statistics, and, when training, by those of the batch."""
+
+from __future__ import annotations
+
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, Ref, operation
+from wsdl.ops._lowering import axes_tensor, cast_to, size_of, squeezed
+from wsdl.ops.build import Build
+from wsdl.ops.norm import along_channels, for_each_channel
+
+
+@operation
+def batch_norm(
+    x: TensorType,
+    weight: TensorType,
+    bias: TensorType,
+    running_mean: TensorType,
+    running_var: TensorType,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> TensorType:
+    """Each channel by its running mean and variance, then scaled and shifted. ONNX BatchNormalization.
+
+    `x` is [n, channels, ...], all others are [channels]. `momentum` is the weight of new statistics when training.
+    """
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
+    return x
+
+
+@batch_norm.reference
+def _(
+    np: NumPy,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    running_mean: Array,
+    running_var: Array,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> Array:
+    scale, shift, mean, var = (along_channels(w, x) for w in (weight, bias, running_mean, running_var))
+    return (x - mean) / np.sqrt(var + eps) * scale + shift
+
+
+@batch_norm.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    weight: Ref,
+    bias: Ref,
+    running_mean: Ref,
+    running_var: Ref,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> Ref:
+    return e.node("BatchNormalization", x, weight, bias, running_mean, running_var, epsilon=float(eps))
+
+
+@batch_norm.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    weight: Value,
+    bias: Value,
+    running_mean: Value,
+    running_var: Value,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> dict[str, Value]:
+    factors = g("rsqrt", g("add", running_var, eps))
+    scale, total = g("mul", weight, factors), g("sum", dy, axis=_others(x.type))
+    centred = g("sub", x, _beside(g, running_mean, x.type))
+    along = g("mul", g("sum", g("mul", dy, centred), axis=_others(x.type)), factors)
+    return {
+        "x": g("mul", dy, _beside(g, scale, x.type)),
+        "weight": along,
+        "bias": total,
+        "running_mean": g("neg", g("mul", total, scale)),
+        "running_var": g.mul(along, scale, factors, -0.5),
+    }
+
+
+def _others(x: TensorType) -> list[int]:
+    """All axes but that of the channels."""
+    return [0, *range(2, x.rank)]
+
+
+def _beside(g: Build, weight: Value, x: TensorType) -> Value:
+    """A number for each channel, so that it broadcasts to `x`."""
+    return g("unsqueeze", weight, axis=list(range(1, x.rank - 1))) if x.rank > 2 else weight
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+@operation
+def batch_norm_training(
+    x: TensorType,
+    weight: TensorType,
+    bias: TensorType,
+    running_mean: TensorType,
+    running_var: TensorType,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> tuple[TensorType, TensorType, TensorType]:
+    """Each channel by its mean and variance in the batch, and the new running statistics. ONNX BatchNormalization.
+
+    `x` is [n, channels, ...], all others are [channels]. The running statistics move by `momentum` towards those of the
+    batch, whose variance is then the estimate from a sample (with a divisor of at least 1).
+    """
+    statistics = {"running_mean": running_mean, "running_var": running_var}
+    for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
+    return x, running_mean, running_var
+
+
+@batch_norm_training.reference
+def _(
+    np: NumPy,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    running_mean: Array,
+    running_var: Array,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> tuple[Array, Array, Array]:
+    others = (0, *range(2, x.ndim))
+    mean, var, count = np.mean(x, axis=others), np.var(x, axis=others), x.size // x.shape[1]
+    scale, shift, middle, spread = (along_channels(w, x) for w in (weight, bias, mean, var))
+    y = (x - middle) / np.sqrt(spread + eps) * scale + shift
+    batch = mean, var * (count / max(count - 1, 1))
+    return y, *(
+        (1 - momentum) * old + momentum * new for old, new in zip((running_mean, running_var), batch, strict=True)
+    )
+
+
+@batch_norm_training.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    weight: Ref,
+    bias: Ref,
+    running_mean: Ref,
+    running_var: Ref,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> list[Ref]:
+    """The statistics are computed node for node as in the gradient, so that the runtime does it once."""
+    others, dtype = axes_tensor(e, _others(x.type)), x.type.dtype
+    mean = e.node("ReduceMean", x, others, keepdims=1)
+    centred = e.node("Sub", x, mean)
+    var = e.node("ReduceMean", e.node("Mul", centred, centred), others, keepdims=1)
+    mean, var = (squeezed(e, v, *_others(x.type)) for v in (mean, var))
+    y = e.node("BatchNormalization", x, weight, bias, mean, var, epsilon=float(eps))
+    left, step = (e.constant(number, dtype) for number in (1 - momentum, momentum))
+    sample = e.node("Mul", var, _sample_factor(e, product([x.type.shape[a] for a in _others(x.type)]), x))
+
+    def moved(old: Ref, new: Ref) -> Ref:
+        return e.node("Add", e.node("Mul", old, left), e.node("Mul", new, step))
+
+    return [y, moved(running_mean, mean), moved(running_var, sample)]
+
+
+def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
+    """What makes a variance the estimate from a sample."""
+    dtype = x.type.dtype
+    if count.constant is not None:
+        return e.constant(count.constant / max(count.constant - 1, 1), dtype)
+    all, fewer = (cast_to(e, size_of(e, d), dtype) for d in (count, count - 1))
+    return e.node("Div", all, e.node("Max", fewer, e.constant(1, dtype)))
+
+
+@batch_norm_training.gradient
+def _(
+    g: Build,
+    dys: list[Value | None],
+    ys: list[Value],
+    x: Value,
+    weight: Value,
+    bias: Value,
+    running_mean: Value,
+    running_var: Value,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> dict[str, Value]:
+    """`dx` is `a * dy + b * (x - mean) + c`, with three numbers for each channel."""
+    dy, d_mean, d_var = dys
+    others = _others(x.type)
+    count = g.size(product([x.type.shape[a] for a in others]), x.type)
+    centred = g("sub", x, g("mean", x, axis=others, keepdims=True))
+    gradients: dict[str, Value] = {}
+    on_centred: list[Value] = []
+    level: list[Value] = []
+    if dy:
+        var = g("squeeze", g("mean", g("mul", centred, centred), axis=others, keepdims=True), axis=others)
+        factors = g("rsqrt", g("add", var, eps))
+        scale, total = g("mul", weight, factors), g("sum", dy, axis=others)
+        along = g("mul", g("sum", g("mul", dy, centred), axis=others), factors)
+        gradients = {"weight": along, "bias": total}
+        on_centred.append(g("neg", g("div", g.mul(along, scale, factors), count)))
+        level.append(g("neg", g("div", g("mul", total, scale), count)))
+    if d_mean:
+        gradients["running_mean"] = g("mul", d_mean, 1 - momentum)
+        level.append(g("div", g("mul", d_mean, momentum), count))
+    if d_var:
+        gradients["running_var"] = g("mul", d_var, 1 - momentum)
+        fewer = max(count - 1, 1) if isinstance(count, int | float) else g("maximum", g("sub", count, 1.0), 1.0)
+        on_centred.append(g("div", g("mul", d_var, 2 * momentum), fewer))
+    parts = [g("mul", dy, _beside(g, scale, x.type))] if dy else []
+    parts += [g("mul", centred, _beside(g, g.add(on_centred), x.type))] if on_centred else []
+    parts += [_beside(g, g.add(level), x.type)] if level else []
+    return {"x": g.expand(g.add(parts), x.type), **gradients}
