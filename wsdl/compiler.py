@@ -19,6 +19,7 @@ from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
+from wsdl.passes.check_training import check_training
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_batch_norm import fold_batch_norm
@@ -65,6 +66,7 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
         share(program, problems)
     if not problems.errors:
         check_limits(program, problems)
+        check_training(program, problems)
     return program
 
 

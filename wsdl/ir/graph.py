@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
 from wsdl.span import Span
+
+if TYPE_CHECKING:
+    from wsdl.ir.training import Training
 
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
@@ -65,6 +68,10 @@ class Node:
     @property
     def result(self) -> Value:
         return self.results[0]
+
+    def reads(self) -> list[Value]:
+        """The values that it reads, with those that its body captures."""
+        return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
 
 Operand: TypeAlias = "Value | list[Value] | None"
@@ -262,6 +269,7 @@ class Program:
     """
 
     models: dict[str, Model] = field(default_factory=dict)
+    trainings: dict[str, Training] = field(default_factory=dict)  # by the name of the model
     layers: dict[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
     stored: dict[str, Stored] = field(default_factory=dict)
     groups: list[GroupRequest] = field(default_factory=list)
@@ -272,6 +280,14 @@ class Program:
     loops: list[LoopChoice] = field(default_factory=list)
 
     _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
+
+    def graphs(self) -> Iterator[Graph]:
+        """Those of the models, and those that they are trained and evaluated with."""
+        for model in self.models.values():
+            yield model.graph
+        for training in self.trainings.values():
+            yield training.objective.graph
+            yield training.evaluation.graph
 
     def roots(self) -> Iterator[Module]:
         yield from self.layers.values()

@@ -13,6 +13,9 @@ def verify(program: Program) -> None:
     """Raises `InvalidProgram` where a value is read before it is made, made twice, or has no home."""
     for model in program.models.values():
         _verify(program, model.graph, set(), model.name)
+    for training in program.trainings.values():
+        for objective in (training.objective, training.evaluation):
+            _verify(program, objective.graph, set(), f"train {training.model}")
 
 
 def _verify(program: Program, graph: Graph, known: set[int], where: str) -> None:

@@ -35,8 +35,8 @@ def share(program: Program, problems: Problems) -> Program:
     _freeze(work)
     _warn_of_mixed_statistics(work)
     program.settle(work.sharing.stored())
-    for model in program.models.values():
-        for node in model.graph.walk():
+    for graph in program.graphs():
+        for node in graph.walk():
             if node.op == "parameter":
                 stored, node.view = program.stored_of(str(node.attributes.pop("slot")))
                 node.attributes["stored"] = stored.name

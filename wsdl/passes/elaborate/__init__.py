@@ -7,7 +7,7 @@ one mistake gives one message.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.binding import size_sources
@@ -16,9 +16,10 @@ from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
 from wsdl.passes.elaborate.context import Context, TooMuch, Use
-from wsdl.passes.elaborate.items import POISON, Frame, Layer
+from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
+from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
 from wsdl.passes.resolve import Definition, FileScope
 from wsdl.syntax import tree
 
@@ -31,8 +32,8 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     context = Context(problems, Program(), dict(dims or {}), apply, _root(scope))
     try:
         _file(scope, context)
-        for definition in scope.models():
-            _model(definition, context)
+        models = {definition.name: _model(definition, context) for definition in scope.models()}
+        elaborate_trainings(scope, models, _run_again, _read_inputs, context)
     except TooMuch:
         pass  # reported
     return context.program
@@ -57,31 +58,60 @@ def _file(scope: FileScope, context: Context) -> None:
             context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
 
 
-def _model(definition: Definition, context: Context) -> None:
+def _model(definition: Definition, context: Context) -> Layer:
+    """Add a model to the program; the layer that stands for it, and has its layers."""
     node = definition.node
     assert isinstance(node, tree.Model)
     name = node.name.text
-    module = Module(name, "model", node.name.span)
-    layer = Layer(definition, {}, module)
-    frame = Frame(layer, definition.scope, {}, context.dtype)
+    layer = Layer(definition, {}, Module(name, "model", node.name.span))
+    graph, _, results = _run_body(layer, node, context)
+    context.program.models[name] = Model(name, graph, layer.module, node.doc, node.name.span)
+    if results is not None:
+        graph.outputs = results
+        context.program.models[name].output_names = _output_names(node, len(results))
+    return layer
+
+
+def _run_again(layer: Layer, context: Context) -> ModelRun:
+    """Another graph of a model, over the same layers."""
+    node = layer.definition.node
+    assert isinstance(node, tree.Model)
+    context.nodes = 0
+    graph, frame, results = _run_body(layer, node, context)
+    inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
+    for value in graph.inputs:  # the body may have bound the name anew
+        inputs[value.name] = value
+    names = _output_names(node, len(results if results is not None else node.outputs or ()))
+    outputs: list[Item] = [POISON] * len(names) if results is None else [*results]
+    sizes = {name: frame.names[name] for name in context.origins}
+    return ModelRun(graph, inputs, dict(zip(names, outputs, strict=True)), sizes)
+
+
+def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, Frame, list[Value] | None]:
+    """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
+    frame = Frame(layer, layer.definition.scope, {}, context.dtype)
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
-    _bind_sizes(node, frame, context)
-    for declared in node.inputs:
+    _read_inputs(node.inputs, frame, graph, context)
+    context.uses.append(Use(layer, node.name.span))
+    run(node.body, frame, context)
+    results = finish(frame, Signature(frame, context), node.outputs, f"`{node.name.text}`", context)
+    context.uses.pop()
+    return graph, frame, results
+
+
+def _read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, context: Context) -> None:
+    """Add inputs to a graph and bind their names."""
+    _bind_sizes(inputs, frame, context)
+    added: list[tuple[tree.Input, Value]] = []
+    for declared in inputs:
         type_ = _input_type(declared, frame, context)
         value = Value(type_, declared.name.text) if type_ else None
         assign((declared.name,), [value if value is not None else POISON], frame, context)
         if value is not None:
             graph.inputs.append(value)
-    _check_sizes(node, graph, context)
-    context.uses.append(Use(layer, node.name.span))
-    run(node.body, frame, context)
-    results = finish(frame, Signature(frame, context), node.outputs, f"`{name}`", context)
-    context.uses.pop()
-    context.program.models[name] = Model(name, graph, module, node.doc, node.name.span)
-    if results is not None:
-        graph.outputs = results
-        context.program.models[name].output_names = _output_names(node, len(results))
+            added.append((declared, value))
+    _check_sizes(added, graph, context)
 
 
 def _output_names(node: tree.Model, count: int) -> list[str]:
@@ -90,9 +120,9 @@ def _output_names(node: tree.Model, count: int) -> list[str]:
     return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
 
 
-def _bind_sizes(node: tree.Model, frame: Frame, context: Context) -> None:
+def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) -> None:
     """Names in the types of a model's inputs that nothing else binds are run-time dimensions."""
-    for declared in node.inputs:
+    for declared in inputs:
         for name in (name for dim in declared.type.dims for name in names_in(dim)):
             if name.text not in frame.names and name.text not in frame.scope.definitions:
                 size = context.dims.get(name.text)
@@ -100,10 +130,10 @@ def _bind_sizes(node: tree.Model, frame: Frame, context: Context) -> None:
                 context.origins[name.text] = f"the input `{declared.name.text}`"
 
 
-def _check_sizes(node: tree.Model, graph: Graph, context: Context) -> None:
+def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
     """Does the shape of an input say what each run-time dimension is?"""
     known = size_sources([value.type for value in graph.inputs])
-    for declared, value in zip(node.inputs, graph.inputs, strict=False):
+    for declared, value in inputs:
         for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
             if unknown := dim.names() - known.keys():
                 context.error(

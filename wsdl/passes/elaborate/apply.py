@@ -42,7 +42,8 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
         given = inputs[declared.name.text]
         if isinstance(given.item, Value):
             frame.names[declared.name.text] = assumed(given.item, signature, given.span, context)
-    layer.module.uses.append(span)
+    if not context.again:
+        layer.module.uses.append(span)
     context.uses.append(Use(layer, span))
     run(block.body, frame, context)
     results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)

@@ -10,6 +10,7 @@ from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Graph, Node, Operand, Program, Repetition, Slot, Value
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.training import Optimizer, Schedule
 from wsdl.ir.types import DType, TensorType
 from wsdl.passes.elaborate.items import Given, Item, Layer
 from wsdl.span import Span
@@ -18,6 +19,18 @@ Apply: TypeAlias = "Callable[[Layer, list[Given], Span, Context], Item]"
 MOST_REPETITIONS = 10_000  # of one `for`, and layers of one array
 MOST_NODES = 1_000_000
 MOST_NESTING = 100  # blocks inside each other
+
+
+@dataclass
+class Asked:
+    """What the body of a `train` has asked for so far."""
+
+    losses: list[Given] = field(default_factory=list)
+    metrics: dict[str, Given] = field(default_factory=dict)
+    metric_places: dict[str, Span] = field(default_factory=dict)
+    optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` where one is wrong
+    freezes: list[FreezeRequest] = field(default_factory=list)
+    rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
 
 
 class TooMuch(Exception):
@@ -34,7 +47,11 @@ class Use:
 
 @dataclass(eq=False)
 class Context:
-    """`apply` runs a layer on inputs; it is handed in, since evaluating and applying need each other."""
+    """`apply` runs a layer on inputs; it is handed in, since evaluating and applying need each other.
+
+    `training` tells that bodies are run as they are while training, `again` that the body of a model is run once more:
+    what it says of its layers is known then. `asked` is there while the body of a `train` is run.
+    """
 
     problems: Problems
     program: Program
@@ -50,6 +67,9 @@ class Context:
     parameters: dict[str, Value] = field(default_factory=dict)  # of the model at hand, by the path of the slot
     constants: dict[int, Item] = field(default_factory=dict)  # by the id of their `let`
     open_constants: set[int] = field(default_factory=set)
+    training: bool = False
+    again: bool = False
+    asked: Asked | None = None
     origins: dict[str, str] = field(default_factory=dict)  # run-time dimension -> the input that brought it
 
     # -- building ------------------------------------------------------------------------------------------------------
@@ -104,7 +124,10 @@ class Context:
 
     def request(self, request: GroupRequest | FreezeRequest | LimitRequest | LoadRequest | None) -> None:
         """Keep what a body asks of its parameters, for the passes that look up the paths in it."""
-        if isinstance(request, GroupRequest):
+        if self.again:
+            if self.asked is not None and isinstance(request, FreezeRequest):
+                self.asked.freezes.append(request)
+        elif isinstance(request, GroupRequest):
             self.program.groups.append(request)
         elif isinstance(request, FreezeRequest):
             self.program.freezes.append(request)

@@ -10,8 +10,9 @@ from wsdl.ir.graph import Binding, Initializer, Module, Repetition, Slot, Value
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.passes.elaborate.context import MOST_REPETITIONS, Context, TooMuch
 from wsdl.passes.elaborate.expressions import as_int, evaluate, evaluate_all
-from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import make_layer
+from wsdl.passes.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.passes.elaborate.paths import freeze_request, group_request, limit_request, load_request
 from wsdl.passes.elaborate.scan import scan
 from wsdl.passes.elaborate.signatures import type_of
@@ -34,7 +35,7 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
         frame.names[target.text] = item
         if isinstance(item, Value):
             item.name = item.name or target.text
-            if not target.span.source.is_standard:
+            if not target.span.source.is_standard and not context.again:
                 path = frame.layer.module.path
                 context.program.bindings.append(Binding(path, target.text, item.type, target.span))
 
@@ -338,6 +339,42 @@ def _freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:
     context.request(freeze_request(node, frame, context, evaluate))
 
 
+def _loss(node: tree.Loss, frame: Frame, context: Context) -> None:
+    assert context.asked is not None, "the parser lets `loss` stand in a `train` only"
+    context.asked.losses.append(Given(None, evaluate(node.value, frame, context), node.value.span))
+
+
+def _metric(node: tree.Metric, frame: Frame, context: Context) -> None:
+    assert context.asked is not None
+    name, places = node.name.text, context.asked.metric_places
+    if name in places:
+        context.error(
+            "E0807",
+            node.name.span,
+            f"two metrics are called `{name}`",
+            "named again",
+            labels=[Label(places[name], "named first")] if places[name] != node.name.span else (),
+            help="give one of them another name"
+            if places[name] != node.name.span
+            else "a metric has one value; add up what the steps of a `for` give, and name the sum",
+        )
+    places.setdefault(name, node.name.span)
+    context.asked.metrics[name] = Given(node.name, evaluate(node.value, frame, context), node.value.span)
+
+
+def _optimizer(node: tree.Optimizer, frame: Frame, context: Context) -> None:
+    assert context.asked is not None
+    context.asked.optimizers.append((optimizer_of(node, frame, context, evaluate), node.span))
+
+
+def _learning_rate(node: tree.LearningRate, frame: Frame, context: Context) -> None:
+    assert context.asked is not None
+    rate = rate_of(node.value, frame, context, evaluate)
+    request = freeze_request(tree.Freeze(node.span, node.paths), frame, context, evaluate)
+    if rate is not None and request is not None:
+        context.asked.rates.append((request, rate, node.span))
+
+
 def _limit(node: tree.Limit, frame: Frame, context: Context) -> None:
     context.request(limit_request(node, frame, context, evaluate))
 
@@ -360,4 +397,8 @@ _CASES: dict[type, Callable[..., None]] = {
     tree.Freeze: _freeze,
     tree.Limit: _limit,
     tree.Load: _load,
+    tree.Loss: _loss,
+    tree.Metric: _metric,
+    tree.Optimizer: _optimizer,
+    tree.LearningRate: _learning_rate,
 }

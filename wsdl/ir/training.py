@@ -1,0 +1,188 @@
+"""What a `train` declaration says: the objective as graphs, the optimizer, how fast what is trained.
+
+The tables name every optimizer and schedule with its arguments; what they compute is in `wsdl/passes/optimizers.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from wsdl.ir.graph import Graph, Value
+from wsdl.ir.requests import FreezeRequest, PathPattern
+from wsdl.span import Span
+
+# -- optimizers and schedules ------------------------------------------------------------------------------------------
+
+Kind: TypeAlias = Literal["rate", "number", "count", "pair", "switch"]
+Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not including, 1"]
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Option:
+    """An argument of an optimizer or a schedule: a number in a range, two of them, or `true` and `false`.
+
+    A `rate` is a number or a schedule, a `count` a whole number. `none` may be given where it is the default.
+    """
+
+    name: str
+    kind: Kind
+    range: Range = "more than 0"
+    default: Any = REQUIRED
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+_LR = Option("lr", "rate")
+_EPS = Option("eps", "number", "more than 0", 1e-8)
+_MOMENTUM = Option("momentum", "number", "from 0 up to, but not including, 1", 0.0)
+
+
+def _betas(first: float, second: float) -> Option:
+    return Option("betas", "pair", "from 0 up to, but not including, 1", [first, second])
+
+
+def _decay(default: float) -> Option:
+    return Option("weight_decay", "number", "at least 0", default)
+
+
+OPTIMIZERS: dict[str, tuple[Option, ...]] = {
+    "SGD": (_LR, _MOMENTUM, Option("nesterov", "switch", default=False), _decay(0.0)),
+    "Adam": (_LR, _betas(0.9, 0.999), _EPS, _decay(0.0)),
+    "AdamW": (_LR, _betas(0.9, 0.999), _EPS, _decay(0.01)),
+    "RMSprop": (
+        _LR,
+        Option("alpha", "number", "from 0 up to, but not including, 1", 0.99),
+        _EPS,
+        _MOMENTUM,
+        _decay(0.0),
+    ),
+    "Lion": (replace(_LR, default=1e-4), _betas(0.9, 0.99), _decay(0.0)),
+}
+
+# What every optimizer takes: gradients clipped by their common length or one by one, an exponential moving average of
+# the parameters for evaluation, and whether the decay takes in vectors (biases, the scales of norms).
+COMMON: tuple[Option, ...] = (
+    Option("clip_norm", "number", default=None),
+    Option("clip_value", "number", default=None),
+    Option("ema", "number", "from 0 up to, but not including, 1", None),
+    Option("decay_norms_and_biases", "switch", default=True),
+)
+
+_PEAK = Option("lr", "number")
+_WARMUP = Option("warmup", "count", "at least 0", 0)
+_STEPS = Option("steps", "count", default=None)  # those of the whole run, which are known when it starts
+_END = Option("end", "number", "at least 0", 0.0)
+
+SCHEDULES: dict[str, tuple[Option, ...]] = {
+    "constant": (_PEAK,),
+    "linear": (_PEAK, _STEPS, _WARMUP, _END),
+    "cosine": (_PEAK, _STEPS, _WARMUP, _END),
+    "step": (
+        _PEAK,
+        Option("every", "count"),
+        Option("factor", "number", default=0.1),
+        _WARMUP,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate over the steps: `options` has all that the table names, the peak as `lr`."""
+
+    kind: str
+    options: Mapping[str, Any]
+
+    def with_peak(self, peak: float) -> Schedule:
+        """The same course at another height."""
+        options = {**self.options, "lr": peak}
+        if "end" in options:
+            options["end"] = options["end"] * peak / self.options["lr"]
+        return Schedule(self.kind, options)
+
+    def __str__(self) -> str:
+        others = [f"{name}={value}" for name, value in self.options.items() if name != "lr"]
+        return f"{self.kind}({', '.join([str(self.options['lr']), *others])})"
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`options` has all that the tables name but `lr`."""
+
+    name: str
+    lr: Schedule
+    options: Mapping[str, Any]
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class RateRequest:
+    """`lr encoder, head.bias = 1e-4`."""
+
+    paths: tuple[PathPattern, ...]
+    base: str
+    schedule: Schedule
+    span: Span
+
+
+# -- the objective -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Objective:
+    """The model's body run anew, with targets behind its inputs, and what is computed from both.
+
+    The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
+    the metrics. All are scalars, each the mean over a batch.
+    """
+
+    graph: Graph
+    targets: list[Value]
+    losses: list[Value]
+    loss: Value
+    metrics: dict[str, Value]
+
+
+@dataclass(eq=False)
+class Training:
+    """How one model is trained.
+
+    `objective` is the model as it is while training, `evaluation` as it is compiled (the two may differ in
+    normalisation and dropout); both read the slots of the model itself. What is asked for by path is looked up after
+    `share`, by `check_training`: `trained` are the stored tensors that the loss changes, `schedules` the learning rates
+    of those that have their own.
+    """
+
+    model: str
+    objective: Objective
+    evaluation: Objective
+    optimizer: Optimizer
+    freezes: list[FreezeRequest]
+    rates: list[RateRequest]
+    loss_spans: list[Span]
+    span: Span
+    doc: str = ""
+    trained: list[str] = field(default_factory=list)
+    frozen: set[str] = field(default_factory=set)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        return self.objective.graph
+
+    @property
+    def loss(self) -> Value:
+        return self.objective.loss
+
+    @property
+    def metrics(self) -> dict[str, Value]:
+        return self.objective.metrics
+
+    def schedule_of(self, stored: str) -> Schedule:
+        """The learning rate of a stored tensor."""
+        return self.schedules.get(stored, self.optimizer.lr)

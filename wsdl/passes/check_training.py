@@ -1,0 +1,163 @@
+"""What a training changes: looks up its `freeze` and `lr` paths, and whether each loss depends on something trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.ir.graph import Graph, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.requests import Part, PathPattern
+from wsdl.ir.training import RateRequest, Training
+from wsdl.ops import OPERATIONS
+from wsdl.passes.paths import NotFound, find, root_of
+from wsdl.span import Span
+
+
+def check_training(program: Program, problems: Problems) -> Program:
+    """Settle what each training trains and how fast, after `share`; errors where that makes no sense."""
+    for training in program.trainings.values():
+        _freeze(training, program, problems)
+        if not problems.errors:
+            _rates(training, program, problems)
+            _losses(training, program, problems)
+    return program
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+def _slots(pattern: PathPattern, base: str, program: Program, problems: Problems) -> list[Slot]:
+    """The slots that a path means: below the model, among the layers of the file, or of a group by its name."""
+    text = pattern.span.text
+    for name in (f"{base}.{text}", text):
+        group = [slot for s in program.stored.values() if s.group == name for slot, _ in s.slots]
+        if group:
+            return group
+    first = pattern.steps[0]
+    root = root_of(program, base)
+    if isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
+        top = root_of(program, "")
+        root = top if first.name in top.children and first.name not in program.models else root
+    try:
+        found = find(pattern, root, problems, whole_arrays=True)
+    except NotFound:
+        return []
+    return [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
+
+
+def _freeze(training: Training, program: Program, problems: Problems) -> None:
+    places: dict[str, Span] = {}  # by the path of the slot
+    for request in training.freezes:
+        for pattern in request.paths:
+            for slot in _slots(pattern, request.base, program, problems):
+                places.setdefault(slot.path, pattern.span)
+    for stored in program.stored.values():
+        cold = [slot for slot, _ in stored.slots if slot.path in places]
+        warm = [slot for slot, _ in stored.slots if slot.path not in places]
+        if cold and warm:
+            problems.error(
+                "E0325",
+                places[cold[0].path],
+                f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
+                labels=[Label(warm[0].layer_span, f"`{warm[0].path}`")],
+                help=f"freeze `{warm[0].path}` too, or take it out of the group",
+            )
+        if cold:
+            training.frozen.add(stored.name)
+
+
+def _rates(training: Training, program: Program, problems: Problems) -> None:
+    asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
+    for request in training.rates:
+        for pattern in request.paths:
+            slots = _slots(pattern, request.base, program, problems)
+            homes = [program.stored_of(slot.path)[0] for slot in slots]
+            if slots and not any(_trains(training, stored) for stored in homes):
+                frozen = any(stored.root.kind == "param" for stored in homes)
+                problems.error(
+                    "E0817",
+                    pattern.span,
+                    f"`{pattern.span.text}` has a learning rate, but is not trained",
+                    "is frozen" if frozen else "has no parameters",
+                    help="leave the `lr` out, or the `freeze`" if frozen else None,
+                )
+            asked.update({slot.path: request for slot in slots})
+    for stored in program.stored.values():
+        rates = {slot.path: asked[slot.path] for slot, _ in stored.slots if slot.path in asked}
+        different = {str(request.schedule): path for path, request in rates.items()}
+        if len(different) > 1:
+            first, second = list(different.values())[:2]
+            problems.error(
+                "E0818",
+                rates[second].span,
+                f"`{second}` and `{first}` are one tensor, but have two learning rates",
+                f"`{rates[second].schedule}`",
+                labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
+                help="give both the same one",
+            )
+        if rates:
+            training.schedules[stored.name] = next(iter(rates.values())).schedule
+
+
+# -- losses ------------------------------------------------------------------------------------------------------------
+
+
+def _trains(training: Training, stored: Stored) -> bool:
+    return stored.trainable and stored.name not in training.frozen
+
+
+def _losses(training: Training, program: Program, problems: Problems) -> None:
+    reached: set[str] = set()
+    for loss, span in zip(training.objective.losses, training.loss_spans, strict=True):
+        search = _Search(training.graph)
+        search.run([loss])
+        trained = {name for name in search.stored if _trains(training, program.stored[name])}
+        reached |= trained
+        if not trained:
+            _report(search, span, training, problems)
+    training.trained = [name for name in program.stored if name in reached]
+
+
+def _report(search: _Search, span: Span, training: Training, problems: Problems) -> None:
+    labels: list[Label] = []
+    label = "nothing in it can be trained"
+    if search.stored:
+        name = next(iter(sorted(search.stored)))
+        label = f"depends on `{name}` and the like, which are not trained"
+        help = "what is frozen, and the running statistics of norms, no loss can change"
+    elif search.flat:
+        node = search.flat[0]
+        label = f"`{node.op}` has no gradient"
+        help = f"{OPERATIONS[node.op].flat}; to train, a loss changes smoothly with the parameters"
+        if node.span is not None and node.span != span and not span.start <= node.span.start < span.end:
+            labels = [Label(node.span, "here")]
+    else:
+        help = f"compare an output of `{training.model}` with a target, or punish large parameters"
+    problems.error("E0816", span, "this loss depends on no trained parameter", label, labels=labels, help=help)
+
+
+class _Search:
+    """Goes back from values through everything that has a gradient: the tensors it comes to, and what stopped it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.producers = {id(v): node for node in graph.walk() for v in node.results}
+        self.stored: set[str] = set()
+        self.flat: list[Node] = []
+
+    def run(self, values: Iterable[Value]) -> None:
+        rest, seen = list(values), set[int]()
+        while rest:
+            value = rest.pop()
+            node = self.producers.get(id(value))
+            if node is None or id(node) in seen or not value.type.is_float:
+                continue
+            seen.add(id(node))
+            if node.op == "parameter":
+                self.stored.add(str(node.attributes["stored"]))
+            elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
+                if node.inputs:
+                    self.flat.append(node)
+            else:
+                rest += node.inputs
+                if node.body is not None:
+                    rest += [*node.body.outputs, *node.body.captured()]
