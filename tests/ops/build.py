@@ -128,8 +128,11 @@ def evaluated(
 TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-10}
 
 
-def assert_close(actual: Array, expected: Array, slack: float = 1) -> None:
-    """Equal for integers and bools; for floats up to their dtype's precision, relative to the largest number."""
+def assert_close(actual: Array, expected: Array, slack: float = 1, least: float = 0) -> None:
+    """Equal for integers and bools; for floats up to their dtype's precision, relative to the largest number.
+
+    `least` is what this counts as at least, where numbers may cancel out but for rounding.
+    """
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
     tolerance = TOLERANCE.get(actual.dtype.name)
@@ -138,5 +141,5 @@ def assert_close(actual: Array, expected: Array, slack: float = 1) -> None:
         return
     a, b = actual.astype(np.float64), expected.astype(np.float64)
     finite = b[np.isfinite(b)]
-    largest = min(1.0, float(np.abs(finite).max())) if finite.size else 1.0
+    largest = max(least, min(1.0, float(np.abs(finite).max()))) if finite.size else 1.0
     np.testing.assert_allclose(a, b, rtol=tolerance * slack, atol=tolerance * slack * largest)

@@ -171,6 +171,8 @@ ROWS = [
     row("standardize", "f32[n, t, 3]", axes=2, gives="f32[n, t, 3] f32[n, 1, 1]", sizes=NO_T_0),
     row("batch_norm_training", "f32[n, 3, t]", "f32[3]", "f32[3]", "f32[3]", "f32[3]", gives="f32[n, 3, t] f32[3] f32[3]",
         sizes=[{"n": 3, "t": 4}, {"n": 1, "t": 2}, {"n": 2, "t": 1}, {"n": 1, "t": 1}]),
+    row("attention_weights", "f32[n, t, 4]", "f32[n, s, 4]", causal=True, gives="f32[n, t, s]"),
+    row("attention_weights", "f32[n, t, 4]", "f32[n, s, 4]", "f32[t, s]", gives="f32[n, t, s]"),
     row("attention", "f32[n, 2, t, 4]", "f32[n, 2, s, 4]", "f32[n, 2, s, 5]", gives="f32[n, 2, t, 5]"),
     row("attention", "f32[n, t, 4]", "f32[n, t, 4]", "f32[n, t, 4]", causal=True, gives="f32[n, t, 4]"),
     row("attention", "f32[n, t, 4]", "f32[n, t, 4]", "f32[n, t, 4]", "bool[n, 1, t]", causal=True, gives="f32[n, t, 4]"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
 from wsdl.ops._lowering import LOWEST, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, is_one, same_dtype
+from wsdl.ops.build import Build
 
 
 @operation
@@ -44,15 +46,7 @@ def _(
     causal: bool = False,
     scale: float | None = None,
 ) -> Array:
-    scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
-    if mask is not None:
-        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
-    if causal:
-        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
-    top = np.maximum(np.max(scores, -1, keepdims=True, initial=-np.inf), np.finfo(scores.dtype).min)
-    weights = np.exp(scores - top)
-    total = np.sum(weights, -1, keepdims=True)
-    return weights / np.where(total == 0, 1, total) @ v
+    return _numpy_weights(np, q, k, mask, causal, scale) @ v
 
 
 @attention.lowering
@@ -65,6 +59,125 @@ def _(
     causal: bool = False,
     scale: float | None = None,
 ) -> Ref:
+    return e.node("MatMul", _onnx_weights(e, q, k, mask, causal, scale), v)
+
+
+@attention.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    q: Value,
+    k: Value,
+    v: Value,
+    mask: Value | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> dict[str, Value]:
+    """The weights are lowered node for node as forward, so that the runtime computes them once.
+
+    What softmax needs, the sum of `weights * d_weights` over the keys, is that of `dy * y` over `e`: far fewer numbers.
+    """
+    weights = g("attention_weights", q, k, mask, causal=causal, scale=scale)
+    d_weights = g("matmul", dy, _turned(g, v))
+    shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
+    gradients = _through_weights(g, d_weights, shared, weights, q, k, mask, scale)
+    return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
+
+
+@operation
+def attention_weights(
+    q: TensorType,
+    k: TensorType,
+    mask: TensorType | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> TensorType:
+    """How much each query looks at each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
+
+    `q` is [..., t, d], `k` [..., s, d], the result [..., t, s]; `mask`, `causal` and `scale` as for `attention`.
+    """
+    scores = _scores(q, k)
+    if mask is not None:
+        _fits_scores(mask, scores)
+    return scores
+
+
+@attention_weights.reference
+def _(
+    np: NumPy, q: Array, k: Array, mask: Array | None = None, causal: bool = False, scale: float | None = None
+) -> Array:
+    return _numpy_weights(np, q, k, mask, causal, scale)
+
+
+@attention_weights.lowering
+def _(e: Emitter, q: Ref, k: Ref, mask: Ref | None = None, causal: bool = False, scale: float | None = None) -> Ref:
+    return _onnx_weights(e, q, k, mask, causal, scale)
+
+
+@attention_weights.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    q: Value,
+    k: Value,
+    mask: Value | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+) -> dict[str, Value]:
+    shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
+    return _through_weights(g, dy, shared, y, q, k, mask, scale)
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+def _through_weights(
+    g: Build,
+    d_weights: Value,
+    shared: Value,
+    weights: Value,
+    q: Value,
+    k: Value,
+    mask: Value | None,
+    scale: float | None,
+) -> dict[str, Value]:
+    """Back through softmax and the scores. Where nothing is allowed the weights are 0, and so is all of this."""
+    d_scores = g("mul", weights, g("sub", d_weights, shared))
+    if scale is None:
+        size = g.size(q.type.shape[-1], q.type)
+        factor = size**-0.5 if isinstance(size, int | float) else g("rsqrt", size)
+    else:
+        factor = scale
+    gradients = {
+        "q": g("mul", g("matmul", d_scores, k), factor),
+        "k": g("matmul", _turned(g, d_scores), g("mul", q, factor)),
+    }
+    return {**gradients, "mask": d_scores} if mask is not None and mask.type.is_float else gradients
+
+
+def _turned(g: Build, x: Value) -> Value:
+    """With its last two axes exchanged."""
+    return g("permute", x, axes=[*range(x.type.rank - 2), -1, -2])
+
+
+# -- scores ------------------------------------------------------------------------------------------------------------
+
+
+def _numpy_weights(np: NumPy, q: Array, k: Array, mask: Array | None, causal: bool, scale: float | None) -> Array:
+    scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if causal:
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+    top = np.maximum(np.max(scores, -1, keepdims=True, initial=-np.inf), np.finfo(scores.dtype).min)
+    weights = np.exp(scores - top)
+    total = np.sum(weights, -1, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
+def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, scale: float | None) -> Ref:
     dtype, shape = q.type.dtype, _scores(q.type, k.type).shape
     lowest = e.constant(LOWEST[dtype], dtype)
     turned = [*range(k.type.rank - 2), k.type.rank - 1, k.type.rank - 2]
@@ -80,7 +193,7 @@ def _(
     weights = e.node("Softmax", scores, axis=-1)
     if mask is not None:  # where nothing is allowed the weights are equal, and have to be 0
         weights = e.node("Where", e.node("LessOrEqual", scores, lowest), e.constant(0, dtype), weights)
-    return e.node("MatMul", weights, v)
+    return weights
 
 
 def _scores(q: TensorType, k: TensorType) -> TensorType:

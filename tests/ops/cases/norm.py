@@ -29,6 +29,16 @@ def attention(
     return case("attention", q, k, v, mask, causal=causal, scale=scale, torch=expected, runs=runs)
 
 
+def attention_weights(q: str, k: str, mask: Given = None, causal: bool = False, runs: bool = True) -> Case:
+    """Attention to the unit vectors."""
+
+    def expected(q, k, mask):  # type: ignore[no-untyped-def]
+        units = torch.eye(k.shape[-2], dtype=q.dtype).expand(*k.shape[:-1], k.shape[-2])
+        return F.scaled_dot_product_attention(q, k, units, mask, is_causal=causal)
+
+    return case("attention_weights", q, k, mask, causal=causal, torch=expected, runs=runs)
+
+
 HEADS = ("f32[2, 3, 5, 4]", "f32[2, 3, 6, 4]", "f32[2, 3, 6, 7]")
 SOME_ROWS = numbers([[True, False, True], [False, False, False], [True, True, True]], "bool")
 MINUS_INF = numbers([[0.5, -np.inf, 0.0], [-np.inf, -np.inf, -np.inf], [0.0, 1.0, 2.0]])
@@ -104,5 +114,9 @@ CASES = [
     attention("f32[3, 4]", "f32[3, 4]", "f32[3, 4]", mask=SOME_ROWS, causal=True),
     attention("f32[2, 1, 4]", "f32[2, 1, 4]", "f32[2, 1, 4]", causal=True),
     attention("f32[0, 2, 3, 4]", "f32[0, 2, 3, 4]", "f32[0, 2, 3, 4]", causal=True),
+    attention_weights(*HEADS[:2]),
+    attention_weights(*HEADS[:2], causal=True),
+    attention_weights(*HEADS[:2], mask="bool[5, 6]"),
+    attention_weights("f32[3, 4]", "f32[3, 4]", mask=MINUS_INF),
     *(attention(f"{d}[2, 3, 4]", f"{d}[2, 3, 4]", f"{d}[2, 3, 4]", mask="bool[3, 3]", causal=True) for d in ("f16", "bf16", "f64")),
 ]  # fmt: skip
