@@ -10,13 +10,14 @@ import pytest
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
-from wsdl.passes import dedupe, fold_batch_norm, fold_views, prune, roll_loops
+from wsdl.passes import dedupe, fold_batch_norm, fold_views, hoist_invariants, prune, roll_loops
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
     (roll_loops, lambda program: roll_loops.roll_loops(program, "loop")),
     (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
     (dedupe, dedupe.dedupe),
+    (hoist_invariants, hoist_invariants.hoist_invariants),
     (prune, prune.prune),
 ]
 

@@ -22,12 +22,13 @@ from wsdl.span import Span
 
 @dataclass
 class Build:
-    """Appends to `graph`; new nodes stand at `path`, `span` and `steps`."""
+    """Appends to `graph`; new nodes stand at `path`, `span` and `steps`. `around` builds what a body may capture."""
 
     graph: Graph
     path: str = ""
     span: Span | None = None
     steps: tuple[Repetition, ...] = ()
+    around: Build | None = None
 
     def __call__(self, op: str, *operands: Value | Sequence[Value] | float | None, **attributes: Any) -> Value:
         """The one result of an operation. A number stands for a constant of the dtype of the first tensor."""
@@ -55,9 +56,11 @@ class Build:
         return self("zeros", shape=list(type.shape), dtype=type.dtype)
 
     def number(self, value: Value) -> float | None:
-        """The number that a value is, where it is a constant of this graph."""
+        """The number that a value is, where it is a constant."""
         made_by = next((n for n in self.graph.nodes if n.op == "constant" and n.result is value), None)
-        given = made_by.attributes["value"] if made_by else None
+        if made_by is None:
+            return self.around.number(value) if self.around is not None else None
+        given = made_by.attributes["value"]
         return given if isinstance(given, int | float) else None
 
     def size(self, dim: Dim, type: TensorType) -> Value | float:

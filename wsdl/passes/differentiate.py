@@ -1,72 +1,86 @@
 """Reverse mode on the graph: appends what computes the gradients of one scalar with regard to some values.
 
-    model m(%x: f32[n], %w: f32[]) -> (loss: %0) {
+    model m(%x: f32[n], %w: f32[]) -> (loss: %loss) {
         %y = mul(%x, %w): f32[n]
-        %0 = sum(%y) {axis=none, keepdims=false}: f32[]
+        %loss = sum(%y) {axis=none, keepdims=false}: f32[]
     }
 
 with regard to `%w` becomes
 
-    model m(%x: f32[n], %w: f32[]) -> (loss: %0, gradient: %4) {
+    model m(%x: f32[n], %w: f32[]) -> (loss: %loss, gradient: %3) {
         %y = mul(%x, %w): f32[n]
-        %0 = sum(%y) {axis=none, keepdims=false}: f32[]
-        %1 = constant() {value=1.0, dtype="f32"}: f32[]
-        %2 = expand(%1) {shape=[<n>]}: f32[n]
-        %3 = mul(%2, %x): f32[n]
-        %4 = sum(%3) {axis=[0], keepdims=false}: f32[]
+        %loss = sum(%y) {axis=none, keepdims=false}: f32[]
+        %0 = constant() {value=1.0, dtype="f32"}: f32[]
+        %1 = expand(%0) {shape=[<n>]}: f32[n]
+        %2 = mul(%1, %x): f32[n]
+        %3 = sum(%2) {axis=[0], keepdims=false}: f32[]
     }
 
 One rule an operation (`Operation.gradient`); the contributions of all uses of a value are added, so the gradient of a
-shared tensor is the sum over its uses. A scan goes backward in a scan of its own, whose size doesn't depend on the number
-of steps: it keeps what was carried into each step and computes the rest again.
+shared tensor is the sum over its uses. A scan goes backward in a scan of its own (`differentiate_scan`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Node, Operand, Value
-from wsdl.ir.types import same_shape
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import arguments
 from wsdl.ops.build import Build
+from wsdl.passes.hoist_invariants import hoist_graph
+from wsdl.passes.prune import needed_nodes
 
 
 def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Value | None]:
     """The gradient of a scalar of `graph` for each wanted value, `None` where it doesn't depend on it."""
-    build = Build(graph)
-    one = build.constant(1.0, loss.type)
-    return pull_back(graph, list(graph.nodes[:-1]), {id(loss): one}, wanted)
+    hoist_graph(graph)
+    forward = list(graph.nodes)
+    one = Build(graph).constant(1.0, loss.type)
+    gradients = pull_back(graph, forward, {id(loss): one}, wanted).gradients(wanted)
+    made_before = [v for node in forward for v in node.results]
+    graph.nodes = needed_nodes(graph.nodes, [*made_before, *(g for g in gradients if g is not None)])
+    return gradients
 
 
 def pull_back(
-    graph: Graph, nodes: Sequence[Node], seeds: Mapping[int, Value], wanted: Sequence[Value]
-) -> list[Value | None]:
+    graph: Graph,
+    nodes: Sequence[Node],
+    seeds: Mapping[int, Value],
+    wanted: Iterable[Value],
+    around: Build | None = None,
+) -> Cotangents:
     """Append to `graph` what carries the gradients of `seeds` (by the id of the value that they are of) backward
-    through `nodes`; the gradients of the wanted values."""
-    active = {id(v) for v in wanted}
-    for node in nodes:  # a value matters if it depends on a wanted one
-        if any(id(v) in active for v in _read(node)):
-            active |= {id(v) for v in node.results if v.type.is_float}
-    work = _Work(graph, active, {key: [value] for key, value in seeds.items()})
+    through `nodes`, as far as the wanted values depend on them."""
+    active = dependents(nodes, {id(v) for v in wanted})
+    work = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
         if any(id(v) in work.parts and id(v) in active for v in node.results):
             work.node(node)
-    return [work.gradient(v) for v in wanted]
+    return work
 
 
-def _read(node: Node) -> list[Value]:
-    return [*node.inputs, *(node.body.captured() if node.body else ())]
+def dependents(nodes: Sequence[Node], sources: set[int]) -> set[int]:
+    """The float values that depend on some values, these among them; all by their ids."""
+    found = set(sources)
+    for node in nodes:
+        if any(id(v) in found for v in node.reads()):
+            found |= {id(v) for v in node.results if v.type.is_float}
+    return found
 
 
 @dataclass
-class _Work:
+class Cotangents:
     """The contributions to the gradient of each value so far, by its id."""
 
     graph: Graph
     active: set[int]
+    around: Build | None
     parts: dict[int, list[Value]] = field(default_factory=dict)
+
+    def gradients(self, values: Iterable[Value]) -> list[Value | None]:
+        return [self.gradient(v) for v in values]
 
     def gradient(self, value: Value) -> Value | None:
         """The sum of all contributions; made once."""
@@ -81,37 +95,34 @@ class _Work:
         if gradient is None or id(value) not in self.active:
             return
         gradient = build.sum_to(gradient, value.type)
-        assert same_shape(gradient.type.shape, value.type.shape) or gradient.type.rank == value.type.rank
+        assert gradient.type.rank == value.type.rank, f"{gradient.type} is no gradient of {value.type}"
         self.parts.setdefault(id(value), []).append(gradient)
 
     def node(self, node: Node) -> None:
-        build = Build(self.graph, node.path, node.span, node.steps)
-        if node.op == "scan":
+        """Hand the gradients of its results on to what it reads."""
+        build = Build(self.graph, node.path, node.span, node.steps, self.around)
+        dys = self.gradients(node.results)
+        if node.body is not None:
             from wsdl.passes.differentiate_scan import differentiate_scan
 
-            for value, gradient in differentiate_scan(
-                node, [self.gradient(v) for v in node.results], self.active, build
-            ):
+            for value, gradient in differentiate_scan(node, dys, self.active, build):
                 self.contribute(value, gradient, build)
             return
         if node.op == "assume":
-            self.contribute(node.inputs[0], self.gradient(node.result), build)
+            self.contribute(node.inputs[0], dys[0], build)
             return
         operation = OPERATIONS[node.op]
-        dys = [self.gradient(v) for v in node.results]
         given = arguments(operation, node, lambda value: value)
         gradients = operation.differentiate(build, dys, node.results, **given)
-        operands = dict(
-            zip((p.name for p in operation.parameters if p.kind != "attribute"), node.operands, strict=False)
-        )
-        for name, gradient in gradients.items():
-            self._hand_on(operands[name], gradient, build)
+        names = (p.name for p in operation.parameters if p.kind != "attribute")
+        for name, operand in zip(names, node.operands, strict=False):
+            self._hand_on(operand, gradients.get(name), build)
 
     def _hand_on(self, operand: Operand, gradient: Value | list[Value | None] | None, build: Build) -> None:
-        if isinstance(operand, Value):
+        if isinstance(operand, list):
+            parts = gradient if isinstance(gradient, list) else [None] * len(operand)
+            for value, part in zip(operand, parts, strict=True):
+                self.contribute(value, part, build)
+        elif operand is not None:
             assert not isinstance(gradient, list)
             self.contribute(operand, gradient, build)
-        elif isinstance(operand, list):
-            assert isinstance(gradient, list)
-            for value, part in zip(operand, gradient, strict=True):
-                self.contribute(value, part, build)

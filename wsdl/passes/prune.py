@@ -16,25 +16,32 @@ A stored tensor that nothing reads any more stays in `program.stored`: it belong
 
 from __future__ import annotations
 
-from wsdl.ir.graph import Graph, Program
+from collections.abc import Iterable, Sequence
+
+from wsdl.ir.graph import Graph, Node, Program, Value
 
 
 def prune(program: Program) -> Program:
     """Drop nodes whose results are never read."""
     for model in program.models.values():
-        _prune(model.graph)
+        prune_graph(model.graph)
     return program
 
 
-def _prune(graph: Graph) -> None:
-    needed = {id(v) for v in graph.outputs}
+def prune_graph(graph: Graph) -> None:
+    """Drop nodes of one graph, and of its bodies."""
+    graph.nodes = needed_nodes(graph.nodes, graph.outputs)
+
+
+def needed_nodes(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[Node]:
+    """The nodes without which some value isn't made; their bodies are pruned."""
+    needed = {id(v) for v in wanted}
     kept = []
-    for node in reversed(graph.nodes):
+    for node in reversed(nodes):
         if not any(id(v) in needed for v in node.results):
             continue
         if node.body is not None:
-            _prune(node.body)
-            needed |= {id(v) for v in node.body.captured()}
-        needed |= {id(v) for v in node.inputs}
+            prune_graph(node.body)
+        needed |= {id(v) for v in node.reads()}
         kept.append(node)
-    graph.nodes = kept[::-1]
+    return kept[::-1]

@@ -1,0 +1,257 @@
+"""The gradient of a scan: a second scan, in the other direction.
+
+The forward scan also keeps what was carried into each step. From that each step of the backward scan computes its own
+forward step again and goes backward through it; it carries the gradients of what was carried. So its size doesn't
+depend on the number of steps.
+
+What the steps add to the gradient of a value from outside, as of a weight, is computed behind the loop where it can be:
+products of matrices as one product over all steps, sums as one sum; the backward scan then only emits their factors.
+The rest is added up in the loop.
+
+A loop is a scan over the numbers of its steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wsdl.ir.dims import product
+from wsdl.ir.graph import Attribute, Graph, Node, Operand, Value
+from wsdl.ir.types import TensorType
+from wsdl.ops._rules import axes_of
+from wsdl.ops.arguments import ScanParts
+from wsdl.ops.build import Build
+from wsdl.passes.differentiate import Cotangents, dependents, pull_back
+from wsdl.passes.prune import prune_graph
+
+Gradients = list[tuple[Value, "Value | None"]]
+
+
+def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[int], build: Build) -> Gradients:
+    """Append the backward scan of `node`, whose results have the gradients `dys`; what it reads, with its gradient."""
+    if node.op == "loop":
+        _make_scan(node, build)
+    return _Backward(node, build).run(dys, active)
+
+
+def _make_scan(node: Node, build: Build) -> None:
+    """Make a `loop` a scan over a sequence that its body doesn't read."""
+    count = node.attributes["count"]
+    assert isinstance(count, int)
+    assert node.body is not None
+    steps = build("arange", start=count)
+    build.graph.nodes.insert(build.graph.nodes.index(node), build.graph.nodes.pop())
+    node.op, node.attributes = "scan", {"axes": [0], "reverse": False}
+    node.operands = [[*node.inputs], [steps]]
+    node.body.inputs.append(Value(TensorType.of("i64"), "step"))
+
+
+@dataclass(eq=False)
+class _Stack:
+    """A tensor with a slice for each step along `axis`; `step` is that slice in the backward body."""
+
+    step: Value
+    whole: Value
+    axis: int
+
+
+class _Backward:
+    """One backward scan on its way. `back` is its body, which begins with a copy of the forward step."""
+
+    def __init__(self, node: Node, build: Build) -> None:
+        assert node.body is not None
+        self.node, self.body, self.build = node, node.body, build
+        self.parts = parts = ScanParts.of(node)
+        node.attributes["emit_axes"] = list(parts.emit_axes)
+        self.steps = node.inputs[parts.carried].type.shape[parts.axes[0]]
+
+        self.back = Graph()
+        self.inside = Build(self.back, node.path, node.span, (), build)
+        self.copies = {id(v): Value(v.type, v.name) for v in self.body.inputs}
+        self.back.nodes = _copied(self.body.nodes, self.copies)
+        carried, slices = self.body.inputs[: parts.carried], self.body.inputs[parts.carried :]
+        self.kept = [_Stack(self._copy(v), self._kept_whole(v), 0) for v in carried]
+        given = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
+        self.read = [_Stack(self._copy(v), whole, axis) for v, whole, axis in given]
+        self.emitted: list[_Stack] = []
+
+    def run(self, dys: Sequence[Value | None], active: set[int]) -> Gradients:
+        captured = self.body.captured()
+        sources, moving = self._sources(captured, active)
+        sequences = self.read[:]
+        incoming = [Value(self.kept[k].step.type) for k in moving]
+        work = self._pull_back(dys, dict(zip(moving, incoming, strict=True)), sources, captured)
+        outgoing = [work.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
+        of_slices = [(s, work.gradient(s.step)) for s in sequences]
+        of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
+        sums = [_Sum(self, v, work.parts[id(v)]) for v in captured if id(v) in work.parts]
+
+        starts = [dys[k] or self.build.zeros(self.kept[k].step.type) for k in moving]
+        in_loop = [s for s in sums if s.rest]
+        results = [Value(v.type) for v in [*incoming, *(s.value for s in in_loop)]]
+        self._append(
+            [*incoming, *(s.so_far for s in in_loop)],
+            [*starts, *(self.build.zeros(s.value.type) for s in in_loop)],
+            [*outgoing, *(self.inside.add([s.so_far, *s.rest]) for s in in_loop)],
+            results,
+        )
+        totals = dict(zip(map(id, in_loop), results[len(moving) :], strict=True))
+        of_starts: Gradients = [(self.node.inputs[k], g) for k, g in zip(moving, results, strict=False)]
+        return [*of_starts, *of_sequences, *((s.value, s.finished(totals.get(id(s)))) for s in sums)]
+
+    def _copy(self, value: Value) -> Value:
+        return self.copies.get(id(value), value)
+
+    def _sources(self, captured: Sequence[Value], active: set[int]) -> tuple[set[int], list[int]]:
+        """What the body reads that has a gradient, and which of the carried values are among it."""
+        pairs = zip(self.node.inputs, self.body.inputs, strict=True)
+        sources = {id(inner) for outer, inner in pairs if id(outer) in active} | ({id(v) for v in captured} & active)
+        before, after = self.body.inputs[: self.parts.carried], self.body.outputs[: self.parts.carried]
+        while True:
+            reached = dependents(self.body.nodes, sources)
+            more = {id(b) for b, a in zip(before, after, strict=True) if id(a) in reached} - sources
+            if not more:
+                return sources, [k for k, value in enumerate(before) if id(value) in sources]
+            sources |= more
+
+    def _pull_back(
+        self, dys: Sequence[Value | None], incoming: dict[int, Value], sources: set[int], captured: Sequence[Value]
+    ) -> Cotangents:
+        """Backward through the step, from the gradients of what it hands on and of what it emits."""
+        parts: dict[int, list[Value]] = {}
+        for k, gradient in incoming.items():
+            parts.setdefault(id(self._copy(self.body.outputs[k])), []).append(gradient)
+        first, forward = self.parts.carried, list(self.back.nodes)
+        emitted = zip(self.body.outputs[first:], dys[first:], self.parts.emit_axes, strict=True)
+        for value, dy, axis in emitted:
+            if dy is not None:
+                self.read.append(_Stack(Value(value.type), dy, axis))
+                parts.setdefault(id(self._copy(value)), []).append(self.read[-1].step)
+        seeds = {key: self.inside.add(values) for key, values in parts.items()}
+        wanted = [self._copy(v) for v in [*self.body.inputs, *captured] if id(v) in sources]
+        return pull_back(self.back, forward, seeds, wanted, self.build)
+
+    # -- stacks --------------------------------------------------------------------------------------------------------
+
+    def _kept_whole(self, carried: Value) -> Value:
+        """What is carried into each step, stacked: a result that the forward scan has, or one that it may get."""
+        first = self.parts.carried
+        emitted = zip(self.body.outputs[first:], self.node.results[first:], self.parts.emit_axes, strict=True)
+        found = next((whole for step, whole, axis in emitted if step is carried and axis == 0), None)
+        return found or self._whole(carried, 0)
+
+    def _whole(self, step: Value, axis: int) -> Value:
+        return Value(step.type.with_shape((*step.type.shape[:axis], self.steps, *step.type.shape[axis:])))
+
+    def _emit(self, step: Value, axis: int) -> _Stack:
+        self.emitted.append(_Stack(step, self._whole(step, axis), axis))
+        return self.emitted[-1]
+
+    def stack(self, step: Value) -> _Stack:
+        """The values of all steps; emitted where they aren't there already."""
+        known = next((s for s in [*self.kept, *self.read, *self.emitted] if s.step is step), None)
+        if known is None:
+            return self._emit(step, 0)
+        self._keep(known)
+        return known
+
+    def _keep(self, stack: _Stack) -> None:
+        """If it is what is carried into each step: have the forward scan emit that."""
+        if stack in self.kept and stack.whole not in self.node.results:
+            self.body.outputs.append(self.body.inputs[self.kept.index(stack)])
+            self.node.results.append(stack.whole)
+            self.node.attributes["emit_axes"] = [*ScanParts.of(self.node).emit_axes, 0]
+
+    def _append(self, inputs: list[Value], starts: list[Value], outputs: list[Value], results: list[Value]) -> None:
+        """Append the node, with its carried values; it gets the sequences that the body reads."""
+        self.back.outputs = [*outputs, *(s.step for s in self.emitted)]
+        prune_graph(self.back)
+        read = {id(v) for v in self.back.captured()}
+        sequences = [s for s in [*self.kept, *self.read] if id(s.step) in read] or self.read[:1]
+        for stack in sequences:
+            self._keep(stack)
+        self.back.inputs = [*inputs, *(s.step for s in sequences)]
+        attributes: dict[str, Attribute] = {
+            "axes": [s.axis for s in sequences],
+            "emit_axes": [s.axis for s in self.emitted],
+            "reverse": not self.parts.reverse,
+        }
+        operands: list[Operand] = [starts, [s.whole for s in sequences]]
+        node = Node("scan", operands, attributes, [*results, *(s.whole for s in self.emitted)], self.node.path)
+        node.span, node.steps, node.body = self.node.span, self.node.steps, self.back
+        if node.results:
+            self.build.graph.nodes.append(node)
+
+
+# -- what is added up over all steps -----------------------------------------------------------------------------------
+
+
+class _Sum:
+    """The gradient of a value from outside: what all steps contribute, behind the loop or (`rest`) inside it."""
+
+    def __init__(self, scan: _Backward, value: Value, parts: Sequence[Value]) -> None:
+        self.scan, self.value, self.build = scan, value, scan.build
+        self.so_far = Value(value.type)
+        self.made_by = {id(v): node for node in scan.back.nodes for v in node.results}
+        behind = [(part, self._behind(part)) for part in parts]
+        self.rest = [part for part, compute in behind if compute is None]
+        self._computed = [compute for _, compute in behind if compute is not None]
+
+    def finished(self, total: Value | None) -> Value:
+        """The whole gradient, from the total that the loop has added up."""
+        parts = [compute() for compute in self._computed]
+        return self.build.add(parts if total is None else [*parts, total])
+
+    def _behind(self, part: Value) -> Callable[[], Value] | None:
+        """How the sum of `part` over all steps is computed behind the loop, if it can be."""
+        node, build = self.made_by.get(id(part)), self.build
+        if node is None:
+            stack = self.scan.stack(part)
+            return lambda: build("sum", stack.whole, axis=stack.axis)
+        if node.op == "reshape":
+            inner = self._behind(node.inputs[0])
+            return inner and (lambda: build.like(inner(), part.type))
+        if node.op == "sum":
+            summed = self.scan.stack(node.inputs[0])
+            axes = [a + (a >= summed.axis) for a in axes_of(node.attributes["axis"], node.inputs[0].type.rank)]  # type: ignore[arg-type]
+            return lambda: build.like(build("sum", summed.whole, axis=sorted([*axes, summed.axis])), part.type)
+        if node.op == "gemm" and node.attributes["trans_a"] and not node.attributes["trans_b"]:
+            factors = [self.scan.stack(v) for v in node.inputs]
+            return lambda: build("gemm", *map(self._rows, factors), trans_a=True)
+        return None
+
+    def _rows(self, stack: _Stack) -> Value:
+        """The rows of the matrices of all steps, in one matrix."""
+        whole, order = stack.whole, [0, 1, 2]
+        order.insert(0, order.pop(stack.axis))
+        if stack.axis > 0:
+            whole = self.build("permute", whole, axes=order)
+        rows = product(whole.type.shape[:2])
+        return self.build.like(whole, whole.type.with_shape((rows, whole.type.shape[2])))
+
+
+def _copied(nodes: Sequence[Node], copies: dict[int, Value]) -> list[Node]:
+    """Nodes that do the same to copies; `copies` has those of what they read, and gets those of what they make."""
+
+    def copy(operand: Operand) -> Operand:
+        if isinstance(operand, list):
+            return [copies.get(id(v), v) for v in operand]
+        return None if operand is None else copies.get(id(operand), operand)
+
+    def new(values: Sequence[Value]) -> list[Value]:
+        made = [Value(v.type, v.name) for v in values]
+        copies.update(zip(map(id, values), made, strict=True))
+        return made
+
+    result: list[Node] = []
+    for node in nodes:
+        body = None
+        if node.body is not None:
+            body = Graph(new(node.body.inputs), _copied(node.body.nodes, copies))
+            body.outputs = [copies.get(id(v), v) for v in node.body.outputs]
+        operands = [copy(o) for o in node.operands]
+        twin = Node(node.op, operands, dict(node.attributes), new(node.results), node.path, node.span, node.steps, body)
+        twin.view = node.view
+        result.append(twin)
+    return result
