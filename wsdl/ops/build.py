@@ -44,7 +44,10 @@ class Build:
         complete = {p.name: _attribute(p, attributes) for p in operation.parameters if p.kind == "attribute"}
         assert not attributes.keys() - complete.keys(), f"{op} has no {attributes.keys() - complete.keys()}"
         types = {p.name: _types(v) for p, v in zip(wanted, values, strict=True)}
-        results = [Value(t) for t in operation.result_types(**types, **complete)]
+        result_types = operation.result_types(**types, **complete)
+        if operation.is_expanded:
+            return operation.expand(self, **{p.name: v for p, v in zip(wanted, values, strict=True)}, **complete)
+        results = [Value(t) for t in result_types]
         self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))
         return results
 
@@ -82,11 +85,29 @@ class Build:
         return self("sub", self.constant(1.0, x.type), x)
 
     def add(self, values: Sequence[Value]) -> Value:
-        """The sum of one or more tensors of one type."""
-        total = values[0]
-        for value in values[1:]:
+        """The sum of one or more tensors of one type; what was scattered onto zeros is scattered onto the rest."""
+        one_shape = all(same_shape(v.type.shape, values[0].type.shape) for v in values)
+        made_by = [self._made_by(v) if one_shape and len(values) > 1 else None for v in values]
+        scattered = [n for n in made_by if n is not None and self._scatters_onto_zeros(n)]
+        if len(scattered) == len(values):
+            scattered = scattered[1:]
+        rest = [v for v, n in zip(values, made_by, strict=True) if n not in scattered]
+        total = rest[0]
+        for value in rest[1:]:
             total = self("add", total, value)
+        for node in scattered:
+            total = self(node.op, total, *node.inputs[1:], axis=node.attributes["axis"])
         return total
+
+    def transposed(self, x: Value) -> Value:
+        """A matrix transposed; a sum of products of matrices by exchanging the factors, which takes no time."""
+        products = self._products(x)
+        if not products:
+            return self("transpose", x)
+        turned = []
+        for a, b, trans_a, trans_b in products:
+            turned.append(self("gemm", b, a, trans_a=not trans_b, trans_b=not trans_a))
+        return self.add(turned)
 
     def sum_to(self, x: Value, type: TensorType) -> Value:
         """What was broadcast to the shape of `x` goes back to `type`: summed over the axes that were made."""
@@ -105,6 +126,24 @@ class Build:
     def like(self, x: Value, type: TensorType) -> Value:
         """`x` in the shape of `type`, which has as many elements."""
         return x if same_shape(x.type.shape, type.shape) else self("reshape", x, shape=list(type.shape))
+
+    def _made_by(self, value: Value) -> Node | None:
+        return next((n for n in reversed(self.graph.nodes) if any(v is value for v in n.results)), None)
+
+    def _scatters_onto_zeros(self, node: Node) -> bool:
+        onto = self._made_by(node.inputs[0]) if node.op in ("scatter_add", "scatter_add_along") else None
+        return onto is not None and onto.op == "zeros"
+
+    def _products(self, x: Value) -> list[tuple[Value, Value, bool, bool]]:
+        """The factors of the matrix products that `x` is the sum of, and which are transposed; none if it isn't."""
+        node = self._made_by(x)
+        if node is not None and node.op == "gemm":
+            (a, b), turned = node.inputs, node.attributes
+            return [(a, b, bool(turned["trans_a"]), bool(turned["trans_b"]))]
+        if node is not None and node.op == "add" and all(same_shape(v.type.shape, x.type.shape) for v in node.inputs):
+            parts = [self._products(v) for v in node.inputs]
+            return [p for part in parts for p in part] if all(parts) else []
+        return []
 
     def _operand(self, operand: Value | Sequence[Value] | float | None, like: Value | None) -> Operand:
         if isinstance(operand, int | float):

@@ -196,7 +196,7 @@ def _(e: Emitter, x: Ref) -> Ref:
 
 @transpose.gradient
 def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-    return {"x": g("transpose", dy)}
+    return {"x": g.transposed(dy)}
 
 
 @operation

@@ -1,0 +1,42 @@
+"""The gradient of a stored tensor, from that of a view of it: the steps of the view, backward.
+
+    b = Build(graph)
+    total = b.add([through_view(b, gradient, view) for gradient, view in uses])
+
+is the gradient of a tensor that is read in several places. What a view leaves out has the gradient 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsdl.ir.graph import Value
+from wsdl.ir.views import Step, View
+from wsdl.ops import OPERATIONS
+from wsdl.ops.build import Build
+
+
+def through_view(build: Build, gradient: Value, view: View) -> Value:
+    """Append what takes the gradient of a view to the gradient of the whole tensor. `gradient` may become unused."""
+    shapes = [view.source]
+    for step in view.steps:
+        shapes.append(step.shape_after(shapes[-1]))
+    for step, shape in zip(reversed(view.steps), reversed(shapes[:-1]), strict=True):
+        gradient = _through(build, gradient, step, Value(gradient.type.with_shape(shape)))
+    return gradient
+
+
+def _through(build: Build, gradient: Value, step: Step, before: Value) -> Value:
+    if step.kind == "permute" and step.numbers == (1, 0):
+        return build.transposed(gradient)
+    operation, attributes = OPERATIONS[step.kind], _attributes(step)
+    back = operation.differentiate(build, [gradient], [gradient], x=before, **attributes)
+    return back["x"] if back else build.zeros(before.type)
+
+
+def _attributes(step: Step) -> dict[str, Any]:
+    """Those of the operation that does the same as the step."""
+    if step.kind == "slice":
+        starts, stops, steps = ([*column] for column in zip(*step.slices, strict=True))
+        return {"starts": starts, "stops": stops, "steps": steps}
+    return {{"permute": "axes", "reshape": "shape", "flip": "axis"}[step.kind]: list(step.numbers)}
