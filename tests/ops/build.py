@@ -17,6 +17,8 @@ from wsdl.ir.types import DTYPES, TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS, Operation
+from wsdl.ops.build import Build
+from wsdl.ops.evaluate import evaluate
 from wsdl.span import Source
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -82,11 +84,15 @@ class Built:
         graph.inputs += [Value(type, f"beside{i}") for i, type in enumerate(beside)]
         names = [p.name for p in self.operation.parameters if p.kind != "attribute"]
         types = self.operation.result_types(**dict(zip(names, operands, strict=False)), **attributes)
-        self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
-        graph.nodes.append(Node(name, tensors, dict(attributes), self.results))
+        if self.operation.is_expanded:
+            self.results = Build(graph).all(name, *tensors, **attributes)
+        else:
+            self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
+            graph.nodes.append(Node(name, tensors, dict(attributes), self.results))
         graph.outputs = self.results
         program.settle([self._stored(n, a) for n, a in self.values.items()])
-        model = Model("test", graph, Module("test", "", NOWHERE), output_names=[v.name for v in self.results])
+        output_names = [f"y{i}" for i in range(len(self.results))]
+        model = Model("test", graph, Module("test", "", NOWHERE), output_names=output_names)
         self.proto = emit(program, model, self.values, opset=opset)
         onnx.checker.check_model(self.proto, full_check=True)
 
@@ -122,6 +128,12 @@ def evaluated(
     """What the NumPy reference gives."""
     operation = OPERATIONS[name]
     names = [p.name for p in operation.parameters if p.kind != "attribute"]
+    if operation.is_expanded:
+        graph = Graph()
+        values = [None if array is None else Value(array_type(array)) for array in operands]  # type: ignore[arg-type]
+        graph.inputs = [value for value in values if value is not None]
+        graph.outputs = Build(graph).all(name, *values, **attributes)
+        return tuple(evaluate(graph, [array for array in operands if array is not None], {}, sizes))
     return operation.evaluate(np, sizes, **dict(zip(names, operands, strict=False)), **attributes)
 
 

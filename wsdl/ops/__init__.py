@@ -8,6 +8,8 @@ from wsdl.ops import (
     creation,
     elementwise,
     index,
+    loss,
+    loss_pairs,
     matmul,
     movement,
     norm,
@@ -19,7 +21,7 @@ from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumpti
 
 FAMILIES = (
     elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
-    attention,
+    attention, loss, loss_pairs,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

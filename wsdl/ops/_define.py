@@ -120,6 +120,7 @@ class Operation:
         self._reference: Callable[..., Any] | None = None
         self._lowering: Callable[..., Any] | None = None
         self._gradient: Callable[..., Any] | None = None
+        self._expansion: Callable[..., Any] | None = None
         self.flat = ""
 
     def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,6 +141,22 @@ class Operation:
         """
         self._gradient = rule
         return rule
+
+    def expansion(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """In place of the others: `rule(b, **arguments)` appends to a `Build` what the operation is made of, and gives
+        the result. It never becomes a node itself; its reference, lowering and gradient are those of its parts."""
+        self._expansion = rule
+        return rule
+
+    @property
+    def is_expanded(self) -> bool:
+        return self._expansion is not None
+
+    def expand(self, build: Any, **arguments: Any) -> list[Any]:
+        """Append what it is made of; the results."""
+        assert self._expansion is not None
+        result = self._expansion(build, **arguments)
+        return list(result) if isinstance(result, tuple | list) else [result]
 
     def no_gradient(self, why: str) -> None:
         """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""

@@ -9,6 +9,7 @@ from wsdl.ir.graph import Attribute, Operand, Value
 from wsdl.ir.types import DTYPES, DType, TensorType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
+from wsdl.ops.build import Build
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.span import Span
@@ -52,7 +53,12 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         assert isinstance(checked, Value)
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
         values[first] = context.node("assume", [checked], sides, [checked.type], span)[0]
-    results = context.node(name, values, attributes, result_types, span)
+    if operation.is_expanded:
+        names = [p.name for p in operation.parameters if p.kind != "attribute"]
+        build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
+        results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
+    else:
+        results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -1,0 +1,295 @@
+"""Losses: one number for a batch, the mean over its rows (or elements), as PyTorch's functions give by default.
+
+Only `cross_entropy` has rules of its own, which spare passes over the logits; the others, and those of pairs in
+`loss_pairs.py`, are made of operations that have them.
+"""
+
+from __future__ import annotations
+
+from wsdl.ir.dims import product
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._lowering import axes_tensor, cast_to, size_of, unsqueezed
+from wsdl.ops._rules import floating, integer, same_dtype
+from wsdl.ops.build import Build
+
+IGNORED = -100  # a label that counts as none, PyTorch's number for it
+SMALLEST = {"f16": 1e-7, "bf16": 1e-37, "f32": 1e-37, "f64": 1e-300}  # whose logarithm is finite
+
+
+def scalar(x: TensorType) -> TensorType:
+    return TensorType(x.dtype, ())
+
+
+def same_shapes(a: TensorType, b: TensorType, names: tuple[str, str], what: str = "") -> None:
+    """Losses don't broadcast: [n] against [n, 1] would compare everything with everything."""
+    if a.rank != b.rank:
+        more, less = (b, a) if b.rank > a.rank else (a, b)
+        ones = [i for i, d in enumerate(more.shape) if d.constant == 1]
+        help = f"`squeeze` takes the axis of size 1 from {more}" if ones and more.rank == less.rank + 1 else None
+        message = f"{what}`{names[0]}` and `{names[1]}` must have one shape, but are {a} and {b}"
+        raise OpError(message, argument=names[1], help=help)
+    for i, (left, right) in enumerate(zip(a.shape, b.shape, strict=True)):
+        message = f"{what}`{names[0]}` and `{names[1]}` must have one shape, but along axis {i} they have"
+        require_equal(left, right, message, argument=names[1])
+
+
+def _pair(prediction: TensorType, target: TensorType) -> TensorType:
+    same_dtype("target", floating(prediction, "prediction"), floating(target, "target"))
+    same_shapes(prediction, target, ("prediction", "target"))
+    return scalar(prediction)
+
+
+# -- classes -----------------------------------------------------------------------------------------------------------
+
+
+def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, names: tuple[str, str]) -> TensorType:
+    """[..., classes] against [...] of whole numbers, and a weight for each class."""
+    floating(scores, names[0])
+    integer(labels, names[1])
+    if scores.rank == 0 or labels.rank != scores.rank - 1:
+        message = f"for `{names[0]}` {scores}, `{names[1]}` must be {scores.with_shape(scores.shape[:-1])} of integers"
+        help = "`argmax` makes labels of one-hot rows" if labels.rank == scores.rank else "classes are the last axis"
+        raise OpError(f"{message}, but is {labels}", argument=names[1], help=help)
+    for i, (left, right) in enumerate(zip(scores.shape, labels.shape, strict=False)):
+        what = f"along axis {i}, `{names[0]}` and `{names[1]}` must have one size, but have"
+        require_equal(left, right, what, argument=names[1])
+    if weight is not None:
+        same_dtype("weight", scores, weight)
+        if weight.rank != 1:
+            raise OpError(f"`weight` has a number for each class, but is {weight}", argument="weight")
+        require_equal(scores.shape[-1], weight.shape[0], "`weight` needs a number for each class", argument="weight")
+    return scalar(scores)
+
+
+@operation
+def cross_entropy(
+    logits: TensorType,
+    labels: TensorType,
+    weight: TensorType | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = -100,
+) -> TensorType:
+    """The mean of `-log(softmax(logits)[label])` over all rows. ONNX LogSoftmax, GatherElements and ReduceSum.
+
+    `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
+    [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
+    classes. Rows with the label `ignore_index` count as absent. As PyTorch's `cross_entropy`; as there, `weight` has no
+    gradient.
+    """
+    if not 0 <= label_smoothing <= 1:
+        raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
+    return _classes(logits, labels, weight, ("logits", "labels"))
+
+
+@cross_entropy.reference
+def _(
+    np: NumPy,
+    logits: Array,
+    labels: Array,
+    weight: Array | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = IGNORED,
+) -> Array:
+    classes = logits.shape[-1]
+    x, labels = logits.reshape(-1, classes), labels.reshape(-1).astype(np.int64)
+    below = x - np.max(x, axis=1, keepdims=True)
+    log_p = below - np.log(np.sum(np.exp(below), axis=1, keepdims=True))
+    kept = labels != ignore_index
+    safe = np.where(kept, labels, 0)
+    of_class = np.ones(classes, x.dtype) if weight is None else weight
+    rows = of_class[safe] * kept
+    picked = -np.sum(rows * log_p[np.arange(len(safe)), safe])
+    spread = -np.sum(kept * np.sum(log_p * of_class, axis=1)) / classes
+    return ((1 - label_smoothing) * picked + label_smoothing * spread) / np.sum(rows)
+
+
+@cross_entropy.lowering
+def _(
+    e: Emitter,
+    logits: Ref,
+    labels: Ref,
+    weight: Ref | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = IGNORED,
+) -> Ref:
+    """`LogSoftmax` stands here as in the gradient, so that the runtime computes it once."""
+    dtype, classes = logits.type.dtype, logits.type.shape[-1]
+    rows = product(labels.type.shape)
+    log_p = e.node("LogSoftmax", e.reshape(logits, (rows, classes)), axis=-1)
+    flat = e.reshape(labels, (rows,))
+    flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64")
+    kept = e.node("Not", e.node("Equal", flat, e.constant(ignore_index, "i64")))
+    safe = e.node("Where", kept, flat, e.constant(0, "i64"))
+    counts = cast_to(e, kept, dtype)
+    scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
+    picks = e.node("GatherElements", log_p, unsqueezed(e, safe, 1), axis=1)
+    total = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
+    if label_smoothing:
+        each = log_p if weight is None else e.node("Mul", log_p, weight)
+        spread = e.node("Mul", e.node("ReduceSum", each, axes_tensor(e, [1]), keepdims=0), counts)
+        spread = e.node("Div", e.node("ReduceSum", spread, keepdims=0), cast_to(e, size_of(e, classes), dtype))
+        parts = [(total, 1 - label_smoothing), (spread, label_smoothing)]
+        total = e.node("Add", *(e.node("Mul", part, e.constant(share, dtype)) for part, share in parts))
+    return e.node("Neg", e.node("Div", total, e.node("ReduceSum", scale, keepdims=0)))
+
+
+@cross_entropy.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    logits: Value,
+    labels: Value,
+    weight: Value | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = IGNORED,
+) -> dict[str, Value]:
+    """`softmax - 1 at the label`, scaled; smoothing and weights change the scales of the rows."""
+    rows, classes = product(labels.type.shape), logits.type.shape[-1]
+    x = g.like(logits, logits.type.with_shape((rows, classes)))
+    softmax = g("exp", g("log_softmax", x, axis=-1))
+    flat = g.like(labels, labels.type.with_shape((rows,)))
+    safe, kept = _safe_labels(g, flat, x.type, ignore_index)
+    scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
+    share = g("div", dy, g("sum", scale))
+    at_label = g.mul(scale, g.mul(share, 1 - label_smoothing))
+    everywhere = at_label
+    if label_smoothing:
+        even = g.mul(kept, g("div", g.mul(share, label_smoothing), g.size(classes, x.type)))
+        all_classes = g.size(classes, x.type) if weight is None else g("sum", weight)
+        everywhere = g("add", at_label, g.mul(even, all_classes))
+    dx = g.mul(softmax, g("unsqueeze", everywhere, axis=1))
+    if label_smoothing:
+        column = g("unsqueeze", even, axis=1)
+        dx = g("sub", dx, column if weight is None else g.mul(column, weight))
+    dx = g("scatter_add_along", dx, g("unsqueeze", safe, axis=1), g("neg", g("unsqueeze", at_label, axis=1)), axis=1)
+    return {"logits": g.like(dx, logits.type)}
+
+
+def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tuple[Value, Value]:
+    """The labels with 0 for those that are ignored, and 1 for those that are not, 0 for those that are."""
+    kept = b("not_equal", flat, ignore_index)
+    labels = flat if flat.type.dtype == "i64" else b("cast", flat, dtype="i64")
+    return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
+
+
+@operation
+def nll(
+    log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None, ignore_index: int = -100
+) -> TensorType:
+    """The mean of `-log_probabilities[label]` over all rows: `cross_entropy` after `log_softmax`. ONNX GatherElements.
+
+    `log_probabilities` are [..., classes], `labels` [...]; the others as for `cross_entropy`. As PyTorch's `nll_loss`.
+    """
+    return _classes(log_probabilities, labels, weight, ("log_probabilities", "labels"))
+
+
+@nll.expansion
+def _(
+    b: Build, log_probabilities: Value, labels: Value, weight: Value | None = None, ignore_index: int = IGNORED
+) -> Value:
+    x = log_probabilities
+    rows = product(labels.type.shape)
+    flat_x = b.like(x, x.type.with_shape((rows, x.type.shape[-1])))
+    flat = b.like(labels, labels.type.with_shape((rows,)))
+    safe, kept = _safe_labels(b, flat, x.type, ignore_index)
+    scale = kept if weight is None else b.mul(b("gather", weight, safe), kept)
+    picks = b("squeeze", b("take_along", flat_x, b("unsqueeze", safe, axis=1), axis=1), axis=1)
+    return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
+
+
+@operation
+def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
+    """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
+
+    `target` has the shape of `logits` and numbers from 0 to 1; `pos_weight`, which broadcasts, weighs positive ones. As
+    PyTorch's `binary_cross_entropy_with_logits`.
+    """
+    same_dtype("target", floating(logits, "logits"), floating(target, "target"))
+    same_shapes(logits, target, ("logits", "target"))
+    if pos_weight is not None:
+        same_dtype("pos_weight", logits, pos_weight)
+        if pos_weight.rank > logits.rank:
+            raise OpError(f"`pos_weight` {pos_weight} doesn't broadcast to {logits}", argument="pos_weight")
+        for left, right in zip(logits.shape[::-1], pos_weight.shape[::-1], strict=False):
+            if right.constant != 1:
+                what = f"`pos_weight` {pos_weight} must broadcast to {logits}"
+                require_equal(left, right, what, argument="pos_weight")
+    return scalar(logits)
+
+
+@bce_with_logits.expansion
+def _(b: Build, logits: Value, target: Value, pos_weight: Value | None = None) -> Value:
+    if pos_weight is None:
+        return b("mean", b("sub", b("softplus", logits), b.mul(logits, target)))
+    factor = b("add", b.mul(target, b("sub", pos_weight, 1.0)), 1.0)
+    wrong = b.mul(factor, b("softplus", b("neg", logits)))
+    return b("mean", b("add", b.mul(b.one_minus(target), logits), wrong))
+
+
+@operation
+def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
+    """How far the probabilities `target` are from predicted ones, the mean over all rows. ONNX Log, Sub and ReduceMean.
+
+    A row's is the sum over the last axis of `target * (log(target) - log_probabilities)`. As PyTorch's `kl_div` with
+    `reduction="batchmean"`, which its manual recommends, for [n, classes].
+    """
+    same_dtype("target", floating(log_probabilities, "log_probabilities"), floating(target, "target"))
+    same_shapes(log_probabilities, target, ("log_probabilities", "target"))
+    if target.rank == 0:
+        raise OpError("the last axis holds the probabilities, and these are single numbers", argument="target")
+    return scalar(target)
+
+
+@kl_div.expansion
+def _(b: Build, log_probabilities: Value, target: Value) -> Value:
+    log_target = b("log", b("maximum", target, SMALLEST[target.type.dtype]))
+    positive = b.mask(b("greater", target, 0), target.type)  # 0 adds nothing, and has no gradient
+    terms = b.mul(target, positive, b("sub", log_target, log_probabilities))
+    return b("mean", b("sum", terms, axis=-1))
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+@operation
+def mse(prediction: TensorType, target: TensorType) -> TensorType:
+    """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`."""
+    return _pair(prediction, target)
+
+
+@mse.expansion
+def _(b: Build, prediction: Value, target: Value) -> Value:
+    error = b("sub", prediction, target)
+    return b("mean", b.mul(error, error))
+
+
+@operation
+def mae(prediction: TensorType, target: TensorType) -> TensorType:
+    """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`."""
+    return _pair(prediction, target)
+
+
+@mae.expansion
+def _(b: Build, prediction: Value, target: Value) -> Value:
+    return b("mean", b("abs", b("sub", prediction, target)))
+
+
+@operation
+def huber(prediction: TensorType, target: TensorType, delta: float = 1.0) -> TensorType:
+    """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
+
+    As PyTorch's `huber_loss`.
+    """
+    if delta <= 0:
+        raise OpError("`delta` must be more than 0", argument="delta")
+    return _pair(prediction, target)
+
+
+@huber.expansion
+def _(b: Build, prediction: Value, target: Value, delta: float = 1.0) -> Value:
+    error = b("abs", b("sub", prediction, target))
+    clipped = b("minimum", error, delta)
+    return b("mean", b.mul(clipped, b("sub", error, b.mul(clipped, 0.5))))
