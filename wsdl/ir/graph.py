@@ -239,6 +239,7 @@ class Model:
     doc: str = ""
     span: Span | None = None
     output_names: list[str] = field(default_factory=list)
+    fed: list[str] = field(default_factory=list)  # stored tensors that come in as inputs, as those in training do
 
 
 @dataclass(frozen=True)

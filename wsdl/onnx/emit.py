@@ -78,9 +78,10 @@ class _Emission:
         return helper.make_graph(
             e.nodes_of_model,
             model.name,
-            [value_info(ref.name, ref.type) for ref in inputs],
+            [value_info(ref.name, ref.type) for ref in inputs]
+            + [value_info(name, self.program.stored[name].type) for name in model.fed],
             [value_info(name, value.type) for name, value in zip(outputs, graph.outputs, strict=True)],
-            [*map(self._initializer, e.stored), *e.constants.values()],
+            [*(self._initializer(n) for n in e.stored if n not in model.fed), *e.constants.values()],
         )
 
     def _bind(self, value: Value, name: str) -> Ref:

@@ -56,7 +56,8 @@ def pull_back(
     active = dependents(nodes, {id(v) for v in wanted})
     work = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
-        if any(id(v) in work.parts and id(v) in active for v in node.results):
+        reached = any(id(v) in work.parts and id(v) in active for v in node.results)
+        if reached and node.op != "parameter":  # what is stored is where gradients end
             work.node(node)
     return work
 

@@ -1,0 +1,114 @@
+"""A step of training: the reference and ONNX Runtime take the same way as PyTorch, loss by loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wsdl.compiler import check
+from wsdl.diagnostics import Problems
+from wsdl.ir.graph import Program
+from wsdl.ir.verify import verify
+from wsdl.onnx.emit import emit
+from wsdl.onnx.initial_values import initial_values
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes.train_step import TrainStep, train_step
+from wsdl.runtime.session import Session
+from wsdl.span import Source
+
+STEPS = 50
+
+TIED = """
+model ae(image: f32[n, 20]) -> (restored: f32[n, 20]) {
+    layer encode = Dense(8)
+    layer decode = Dense(20)
+    share { encode.weight, decode.weight.T }
+    return image |> encode |> relu |> decode
+}
+
+train ae() {
+    loss mean((restored - image) ** 2)
+    metric error = mean(abs(restored - image))
+    optimizer AdamW(lr=cosine(1e-2, warmup=5), weight_decay=0.1)
+}
+"""
+
+
+def program(text: str) -> Program:
+    problems = Problems()
+    result = check(Source("m.wsd", text), problems)
+    assert not problems.errors, [d.message for d in problems]
+    return result
+
+
+def batches() -> Any:
+    return np.random.default_rng(0).normal(size=(STEPS, 6, 20)).astype("f4")
+
+
+def steps(step: TrainStep, values: dict[str, Any], run: Any) -> Iterator[dict[str, Any]]:
+    """The outputs of each step, the new values fed back in."""
+    carried = {s.name: values[s.name] for s in step.trained}
+    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
+    carried["step"] = np.int64(0)
+    for image in batches():
+        outputs = run({"image": image, "total_steps": np.int64(STEPS), **carried})
+        yield outputs
+        carried = {name: outputs[output] for output, name in step.feeds.items()}
+
+
+def by_reference(step: TrainStep, values: dict[str, Any]) -> Any:
+    def run(arrays: dict[str, Any]) -> dict[str, Any]:
+        graph = step.model.graph
+        stored = {**values, **{n: a for n, a in arrays.items() if n in step.model.fed}}
+        outputs = evaluate(graph, [arrays[v.name] for v in graph.inputs], stored)
+        return dict(zip(step.model.output_names, outputs, strict=True))
+
+    return run
+
+
+def by_runtime(step: TrainStep, values: dict[str, Any]) -> Any:
+    session = Session(emit(step.program, step.model, values).SerializeToString())
+    return session.run
+
+
+def tied_in_pytorch(values: dict[str, Any]) -> list[float]:
+    tensors = [
+        torch.nn.Parameter(torch.tensor(values[f"ae.{n}"])) for n in ("encode.weight", "encode.bias", "decode.bias")
+    ]
+    weight, bias, other = tensors
+    optimizer = torch.optim.AdamW(tensors, weight_decay=0.1)
+    losses = []
+    for i, image in enumerate(map(torch.tensor, batches())):
+        optimizer.param_groups[0]["lr"] = 0.005 * (1 + cos(pi * max(0, i - 5) / (STEPS - 5))) * min(1, (i + 1) / 5)
+        loss = ((torch.relu(image @ weight.T + bias) @ weight + other - image) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("way", [by_reference, by_runtime], ids=["reference", "runtime"])
+def test_a_tied_autoencoder_learns_as_in_pytorch(way: Any) -> None:
+    p = program(TIED)
+    values = initial_values(p, 0)
+    step = train_step(p, p.trainings["ae"])
+    verify(step.program)
+    assert [s.name for s in step.trained] == ["ae.encode.weight", "ae.encode.bias", "ae.decode.bias"]
+    losses = [float(outputs["loss"]) for outputs in steps(step, values, way(step, values))]
+    np.testing.assert_allclose(losses, tied_in_pytorch(values), rtol=1e-5)
+
+
+def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
+    p = program(TIED.replace("    metric", "    freeze decode.bias\n    metric"))
+    step = train_step(p, p.trainings["ae"])
+    proto = emit(step.program, step.model, initial_values(p, 0))
+    names = {t.name for t in proto.graph.initializer}
+    assert "ae.decode.bias" in names
+    assert "ae.encode.weight" not in names
+    assert "next/ae.decode.bias" not in step.feeds
