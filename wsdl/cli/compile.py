@@ -11,11 +11,12 @@ import click
 
 from wsdl import api
 from wsdl.cli.failures import writing
-from wsdl.cli.tables import count, number, print_table, repeats, size, times
+from wsdl.cli.tables import count, number, print_table, repeats, times
 from wsdl.cli.terminal import note, print_json, print_text, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.inventory import Inventory, Tensor
+from wsdl.ir.sizes import size
 from wsdl.passes.roll_loops import Loops
 
 ROWS = 20  # of the table; what is stored more than once is always among them

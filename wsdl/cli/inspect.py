@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import click
 
 from wsdl import api
-from wsdl.cli.tables import count, print_table, repeats, size, times
+from wsdl.cli.tables import count, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_text
 from wsdl.cli.verb import dims, import_root, verb
 from wsdl.ir.graph import file_path
 from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, expand
+from wsdl.ir.sizes import size
 from wsdl.ir.types import shape_text
 
 

@@ -23,17 +23,6 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: 
     Terminal.of(sys.stdout).draw(table)
 
 
-def size(bytes: int) -> str:
-    """`812 B`, `41.2 kB`, `4.1 MB`."""
-    if bytes < 1000:
-        return f"{bytes} B"
-    value, units = float(bytes), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 999.95 or not unit:
-        value, unit = value / 1000, next(units)
-    return f"{value:.1f} {unit}"
-
-
 def count(number: int, noun: str) -> str:
     """`1 tensor`, `12 tensors`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
