@@ -30,7 +30,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: b
     for name in found.models:
         print_text(f"{_signature(name, found)}\n")
     print_text("\n" if found.models else "")
-    print_table(["stored", "type", "size", "used", "saves"], _rows(found), left=2)
+    print_table(["stored", "type", "size", "used", "saves"], _rows(found), text=(0, 1))
     print_text("\n" + "".join(f"{line}\n" for line in _totals(found)))
 
 
