@@ -250,7 +250,7 @@ def _listed(names: Iterable[str]) -> str:
 def _standard_index() -> dict[str, str]:
     """The blocks of the standard library: name -> file."""
     index: dict[str, str] = {}
-    for entry in sorted(resources.files("wsdl").joinpath("std").iterdir(), key=lambda e: e.name):
+    for entry in sorted((resources.files("wsdl") / "std").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".wsd"):
             for name in re.findall(r"^block (\w+)", entry.read_text("utf-8"), re.MULTILINE):
                 index[name] = entry.name
@@ -259,7 +259,7 @@ def _standard_index() -> dict[str, str]:
 
 @cache
 def _standard_scope(file: str) -> FileScope:
-    text = resources.files("wsdl").joinpath("std", file).read_text("utf-8")
+    text = (resources.files("wsdl") / "std" / file).read_text("utf-8")
     problems = Problems()
     scope = _scope_of(Source(f"std/{file}", text, is_standard=True), _Files(problems, lambda _: None, "/"))
     assert not problems.errors, f"the standard library has an error: {problems.errors[0].message}"
@@ -305,7 +305,8 @@ class _Body:
         taken: dict[str, Span] = {}
         configuration = node.configuration if isinstance(node, tree.Block) else ()
         self.later = bound_names(node.body)
-        for item in (*configuration, *node.inputs):
+        items: list[tree.Configuration | tree.Input] = [*configuration, *node.inputs]
+        for item in items:
             if item.name.text in taken:
                 self.problems.error(
                     "E0202",
@@ -332,11 +333,11 @@ class _Body:
             self.dtype(output.type)
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in _flat(node.body)):
-            kind = "block" if isinstance(node, tree.Block) else "model"
+            what = "block" if isinstance(node, tree.Block) else "model"
             self.problems.error(
                 "E0211",
                 node.name.span,
-                f"the {kind} `{node.name.text}` returns nothing",
+                f"the {what} `{node.name.text}` returns nothing",
                 "no `return` in its body",
                 help="end the body with `return` and the result",
             )
@@ -516,8 +517,11 @@ def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
     """The names that a body binds, with the first place of each."""
     found: dict[str, Span] = {}
     for statement in _flat(body):
-        if isinstance(statement, tree.Assign | tree.Scan):
+        names: tuple[tree.Name, ...]
+        if isinstance(statement, tree.Assign):
             names = statement.targets
+        elif isinstance(statement, tree.Scan):
+            names = (*(binding.name for binding in statement.carried), *statement.targets)
         elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
             names = (statement.name,)
         else:

@@ -28,7 +28,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
     `dims` gives run-time dimensions a value.
     """
-    context = Context(problems, Program(), dict(dims or {}), apply, _root(scope))
+    context = Context(problems, Program(doubtful=scope.is_partial), dict(dims or {}), apply, _root(scope))
     try:
         _file(scope, context)
         for definition in scope.models():
@@ -42,7 +42,7 @@ def _root(scope: FileScope) -> Layer:
     """A layer that stands for the file itself; its path is empty."""
     span = scope.source.span(0, 0)
     node = tree.Model(span, tree.Name(span, ""), (), None, ())
-    return Layer(Definition(node, scope), {}, Module("", "", span))
+    return Layer(Definition(node, scope), {}, Module("", "", span), span)
 
 
 def _file(scope: FileScope, context: Context) -> None:
@@ -62,10 +62,11 @@ def _model(definition: Definition, context: Context) -> None:
     assert isinstance(node, tree.Model)
     name = node.name.text
     module = Module(name, "model", node.name.span)
-    layer = Layer(definition, {}, module)
+    layer = Layer(definition, {}, module, node.name.span)
     frame = Frame(layer, definition.scope, {}, context.dtype)
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
+    context.made, context.producers, context.noted = {}, {}, set()
     _bind_sizes(node, frame, context)
     for declared in node.inputs:
         type_ = _input_type(declared, frame, context)
@@ -73,6 +74,7 @@ def _model(definition: Definition, context: Context) -> None:
         assign((declared.name,), [value if value is not None else POISON], frame, context)
         if value is not None:
             graph.inputs.append(value)
+            context.made[value] = (f"the input `{declared.name.text}`", declared.span)
     _check_sizes(node, graph, context)
     context.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)
@@ -97,7 +99,7 @@ def _bind_sizes(node: tree.Model, frame: Frame, context: Context) -> None:
             if name.text not in frame.names and name.text not in frame.scope.definitions:
                 size = context.dims.get(name.text)
                 frame.names[name.text] = Dim.symbol(name.text) if size is None else size
-                context.origins[name.text] = f"the input `{declared.name.text}`"
+                context.origins[name.text] = declared
 
 
 def _check_sizes(node: tree.Model, graph: Graph, context: Context) -> None:
@@ -107,7 +109,7 @@ def _check_sizes(node: tree.Model, graph: Graph, context: Context) -> None:
         for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
             if unknown := dim.names() - known.keys():
                 context.error(
-                    "E0405",
+                    "E0419",
                     written.span,
                     f"no input says what `{min(unknown)}` is",
                     f"`{written.span.text}` doesn't tell it",
@@ -128,9 +130,10 @@ def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorT
         )
     if node.dtype is None:
         context.error(
-            "E0404",
+            "E0415",
             node.span,
-            f"the input `{declared.name.text}` needs a dtype",
+            f"the input `{declared.name.text}` of a model needs a dtype",
+            "floats or integers?",
             help=f"write `f32{node.span.text}` for floats, `i64{node.span.text}` for indices",
         )
         return None
@@ -138,7 +141,9 @@ def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorT
     shape: list[Dim] = []
     for dim in node.dims:
         if isinstance(dim, tree.Ellipsis):
-            context.error("E0405", dim.span, "an input of a model has a fixed number of dimensions", "name each of them")
+            context.error(
+                "E0416", dim.span, "an input of a model has a fixed number of dimensions", "name each of them"
+            )
             return None
         item = dim_of(dim, frame, context)
         if item is None:
