@@ -11,7 +11,7 @@ from wsdl.ir.graph import Attribute, Operand, Value
 from wsdl.ir.types import DTYPES, DType, TensorType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.span import Span
 
@@ -58,16 +58,21 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
     """Say that the run compares two sizes, once for each pair."""
     pair = (str(left), str(right))
-    if pair not in context.noted:
-        context.noted |= {pair, pair[::-1]}
-        context.error(
-            "N0401",
-            span,
-            f"whether `{left}` and `{right}` are equal is checked at run time",
-            why or "they have to be equal here",
-            help="write one name for both where they are always equal",
-            severity="note",
-        )
+    if pair in context.noted:
+        return
+    context.noted |= {pair, pair[::-1]}
+    size, number = (left, right) if left.constant is None else (right, left)
+    both = f"`{left}` and `{right}` are equal" if number.constant is None else f"`{size}` is {number}"
+    context.error(
+        "N0401",
+        span,
+        f"whether {both} is checked at run time",
+        why or "has to be so here",
+        help="write one name for both where they are always equal"
+        if number.constant is None
+        else f"where it always is, write {number} in the signature",
+        severity="note",
+    )
 
 
 def signature(operation: Operation) -> str:
@@ -291,13 +296,32 @@ def _report(
     label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
     message = _in_words_of_the_file(error.message, operation, bound) if sign else error.message
     help = _in_words_of_the_file(error.help, operation, bound) if error.help else None
-    for uneven, (divisor, rest) in context.uneven.items():
-        if uneven.source is place.source and place.start <= uneven.start and uneven.end <= place.end:
-            help = help or f"`{uneven.text}` is {rest}"
-            place, label = (divisor, f"`{uneven.text}` is {rest}") if place.source.is_standard else (place, label)
-            labels = [] if place.source.is_standard else labels
-            break
-    context.error(error.code, place, message, label, labels=labels, help=help)
+    fix: list[Edit] = []
+    if at is not None and help is not None and help.endswith("use `.T`"):
+        help, fix = _transposed(at.span)
+    if (rest := _rest_behind(place, context)) is not None:
+        story = f"`{rest.span.text}` is {rest.story}"
+        if place.source.is_standard:
+            place, label, labels = rest.divisor, story, []
+        else:
+            help = help or story
+    context.error(error.code, place, message, label, labels=labels, help=help, fix=fix)
+
+
+def _transposed(written: Span) -> tuple[str, list[Edit]]:
+    """How to turn the second matrix of a product around."""
+    if written.text.endswith(".T"):
+        sign = written.source.span(written.end - 2, written.end)
+        return f"the shapes match without `.T`: write `{written.text[:-2]}`", [Edit(sign, "")]
+    fix = [Edit(written.after(), ".T")] if re.fullmatch(r"[\w.]+", written.text) else []
+    return "the shapes match transposed: use `.T`", fix
+
+
+def _rest_behind(place: Span, context: Context) -> Rest | None:
+    """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
+    near = [r for r in context.rests if r.span.source is place.source and r.path == context.path]
+    inside = [r for r in near if place.start <= r.span.start and r.span.end <= place.end]
+    return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
 
 
 def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given]) -> str:

@@ -34,6 +34,16 @@ class Use:
     application: Application | None = None
 
 
+@dataclass(frozen=True)
+class Rest:
+    """A division that didn't come out even, such as `d // heads`, in the layer `path`."""
+
+    span: Span
+    divisor: Span
+    story: str
+    path: str
+
+
 @dataclass(eq=False)
 class Context:
     """`apply` runs a layer on inputs; it is handed in, since evaluating and applying need each other."""
@@ -56,7 +66,7 @@ class Context:
     origins: dict[str, tree.Input] = field(default_factory=dict)  # run-time dimension -> the input that brought it
     made: dict[Value, tuple[str, Span]] = field(default_factory=dict)  # results of layers and inputs, for stories
     producers: dict[Value, Node] = field(default_factory=dict)
-    uneven: dict[Span, tuple[Span, str]] = field(default_factory=dict)  # `d // heads` with a rest: divisor, story
+    rests: list[Rest] = field(default_factory=list)
     noted: set[tuple[str, str]] = field(default_factory=set)  # dimensions of the model that the run compares
 
     # -- building ------------------------------------------------------------------------------------------------------
@@ -176,18 +186,21 @@ class Context:
         help: str | None = None,
         fix: Iterable[Edit] = (),
         applied: bool = True,
+        applied_label: str = "",
         severity: Severity = "error",
     ) -> None:
         """Report at the place that a person would change: inside the standard library nothing can be changed, so there
         the application in the user's file takes its place, or the argument that the library handed on.
 
-        `applied` shows where the block around the place is applied, since the mistake may lie there.
+        `applied` shows where the block around the place is applied, since the mistake may lie there. With
+        `applied_label` the application tells the whole story, without the place in the standard library.
         """
         others = list(labels)
         place, block = self._to_blame(span)
         if place is not span:
-            others.insert(0, Label(span, label or "here, in the standard library"))
-            label = f"in `{block}`" if block else ""
+            if not applied_label and (block or label):
+                others.insert(0, Label(span, label or "here, in the standard library"))
+            label = applied_label or (f"in `{block}`" if block else "")
         elif applied and len(self.uses) > 1:
             others.append(Label(self.uses[-1].span, f"`{self.uses[-1].layer.name}` is applied here"))
         others = [o for o in others if o.span != place or o.message != label]

@@ -110,9 +110,7 @@ def _report_circle(node: tree.Let, context: Context) -> None:
     context.error(
         "E0214",
         first.value.span,
-        f"the constants {', '.join(names)} and {last} need each other"
-        if others
-        else f"the constant {last} needs itself",
+        each_other if others else f"the constant {last} needs itself",
         f"needs {_needs(first, circle)}",
         labels=[Label(let.value.span, f"needs {_needs(let, circle)}") for let in others],
         help="give one of them a value of its own" if others else "give it a value of its own",
@@ -275,7 +273,8 @@ def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item
         return item
     got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
     at = arguments[0].span
-    context.error("E0225", at, f"one number is needed, or one for each of {count} axes, not {got}")
+    message = f"`{at.text}` is one number, or one for each of {count} axes, not {got}"
+    context.error("E0225", at, message)
     return POISON
 
 

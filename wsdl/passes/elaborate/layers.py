@@ -178,12 +178,13 @@ def _report_tensor(
 ) -> None:
     """A tensor where a layer is made: it was to be applied to it."""
     others = ", ".join(a.span.text for a in call.arguments if a is not argument)
+    made = f"{block.name.text}({others})" if others else call_with_needed(block)
     context.error(
         "E0225",
         argument.value.span,
         f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
         "a tensor",
-        help=f"a block is configured first, then applied: `{argument.value.span.text} |> {block.name.text}({others})`",
+        help=f"a block is configured first, then applied: `{argument.value.span.text} |> {made}`",
         applied=False,
     )
 

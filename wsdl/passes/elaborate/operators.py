@@ -10,7 +10,7 @@ from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.syntax import tree
 
@@ -84,7 +84,7 @@ def _on_numbers(node: tree.Binary, left: Any, right: Any, context: Context) -> I
     except OverflowError:
         return _too_large(node, context)
     if node.operator == "//" and isinstance(result, int) and left % right:
-        _remember_rest(node, left, right, f" leaves a rest of {left % right}", context)
+        _remember_rest(node, left, right, context)
     if isinstance(result, int) and abs(result) >= LARGEST:
         return _too_large(node, context)
     return result if not isinstance(result, complex) else _refuse(node, left, right, context)
@@ -100,9 +100,10 @@ def _too_large(node: tree.Binary, context: Context) -> Item:
     return POISON
 
 
-def _remember_rest(node: tree.Binary, left: Item, right: Item, rest: str, context: Context) -> None:
+def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
     """A division that doesn't come out even is often why a shape doesn't fit afterwards."""
-    context.uneven[node.span] = (node.right.span, f"{left} // {right}, which{rest}")
+    story = f"{left} // {right}, which leaves a rest of {left % right}"
+    context.rests.append(Rest(node.span, node.right.span, story, context.path))
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
@@ -220,19 +220,25 @@ def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> 
 
 def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Context) -> None:
     unknown = sorted(set().union(*(d.names() for d in type_.shape)))
-    names = " and ".join(f"`{n}`" for n in unknown)
+    brought: dict[Span, list[str]] = {}
+    for name in unknown:
+        if name in context.origins:
+            brought.setdefault(context.origins[name].span, []).append(name)
     context.error(
         "E0409",
         node.type.span,
         f"the shape of `{node.name.text}` is not known when compiling",
         f"`{node.name.text}` would be {type_}",
-        labels=[
-            Label(context.origins[n].span, f"brings `{n}`, which is known at run time only")
-            for n in unknown
-            if n in context.origins
-        ],
-        help=f"give {names} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, or a number in the signature",
+        labels=[Label(span, f"brings {_listed(names)}, known at run time only") for span, names in brought.items()],
+        help=f"give {_listed(unknown)} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
+        "or write a number in the signature",
+        applied_label=f"`{node.name.text}` of `{context.uses[-1].layer.name}` would be {type_}",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context) -> None:
