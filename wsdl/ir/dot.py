@@ -6,7 +6,6 @@ The same program gives the same text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from wsdl.ir.picture import Box, Ops, Picture, Port, Shared, Unit
 from wsdl.ir.sizes import size
@@ -16,12 +15,12 @@ COLORS = (  # fill and line; those of Paul Tol's schemes that colour-blind reade
     ("#cce0f5", "#2a6fb0"), ("#fbdcc4", "#c8611b"), ("#cfe8d0", "#2f7d3b"), ("#f3d1e2", "#a8386f"),
     ("#f4e8b8", "#97761b"), ("#dcd3ef", "#6a4aa5"), ("#cfeaea", "#1f7f83"), ("#e4d8cf", "#795238"),
 )  # fmt: skip
-LID = '<font point-size="6"> </font><br/>'  # of a cylinder, which Graphviz doesn't count as a line
+LID = " "  # of a cylinder, which Graphviz doesn't count as a line
 LONGEST = 10  # characters of a size
 GREY, INK = "#6b6b6b", "#222222"
 HEAD = f"""\
 digraph {{
-  graph [rankdir=TB, fontname="Helvetica", fontsize=12, nodesep=0.35, ranksep=0.45, bgcolor="white", compound=true]
+  graph [rankdir=TB, fontname="Helvetica", fontsize=12, labeljust=l, nodesep=0.35, ranksep=0.45, bgcolor="white"]
   node [fontname="Helvetica", fontsize=11, color="{GREY}", fontcolor="{INK}", margin="0.14,0.07"]
   edge [fontname="Helvetica", fontsize=9, color="{GREY}", fontcolor="{GREY}", arrowsize=0.7]
 """
@@ -81,7 +80,7 @@ class _Writer:
         what = str(shared.tensors[0].type) if len(shared.tensors) == 1 else f"{len(shared.tensors)} tensors"
         lines = [f"{what} · {size(shared.bytes)}", f"used {shared.uses}× · saves {size(shared.saved)}"]
         style = f'shape=cylinder, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4'
-        return f"  s{number} [{style}, label={_label(shared.name, *lines, above=LID)}]"
+        return f"  s{number} [{style}, label={_label(LID, shared.name, *lines)}]"
 
     # -- edges ---------------------------------------------------------------------------------------------------------
 
@@ -95,7 +94,7 @@ class _Writer:
     def _reads(self, number: int, shared: Shared, color: tuple[str, str]) -> Iterator[str]:
         _, line = color
         for unit, view in shared.readers.items():
-            label = f', label=" {escape(view)} ", fontcolor="{line}"' if view else ""
+            label = f', label=" {view} ", fontcolor="{line}"' if view else ""
             style = f'color="{line}", penwidth=1.6, style=dashed, arrowhead=none'
             yield f"  s{number} -> {self.names[unit]} [{style}{label}]"
 
@@ -127,7 +126,6 @@ def _words(ops: Ops) -> str:
     return " → ".join(names)
 
 
-def _label(title: str, *lines: str, above: str = "") -> str:
-    """Bold, and small print below."""
-    small = "".join(f'<br/><font point-size="9.5" color="{GREY}">{escape(line)}</font>' for line in lines if line)
-    return f"<{above}<b>{escape(title)}</b>{small}>"
+def _label(*lines: str) -> str:
+    """Plain lines, since not every Graphviz can do more; `svg_from_dot` makes the first bold and the others small."""
+    return '"' + "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines if line) + '"'
