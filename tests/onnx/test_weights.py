@@ -12,8 +12,9 @@ from wsdl.compiler import check
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.sources import WeightsError, open_source
+from wsdl.onnx.source import WeightsError
 from wsdl.onnx.weights import given_weights, open_loads, save_weights
 from wsdl.span import Source
 

@@ -24,8 +24,9 @@ from wsdl.ir.loading import Fill, TensorInfo
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.onnx.metadata import sharing_record
+from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.sources import Source, WeightsError, broken, open_source
+from wsdl.onnx.source import Source, WeightsError, broken
 from wsdl.passes.match_weights import match_weights
 
 Array = NDArray[Any]

@@ -1,8 +1,6 @@
-"""Files with weights: what tensors are in them, and the tensors one at a time.
+"""A file with weights, whatever its format: what tensors are in it, and the tensors one at a time.
 
-`open_source` reads the listing only and trusts nothing in it: sizes, offsets and lengths are checked against the file
-before anything is allocated. What is wrong comes as a `WeightsError` with E0501. NumPy is imported when a tensor is
-read.
+What is wrong with it comes as a `WeightsError` with E0501. NumPy is imported when a tensor is read.
 """
 
 from __future__ import annotations
@@ -45,34 +43,6 @@ class Source(Listing):
             raise
         except Exception as error:  # each format has its own ways to be damaged
             raise broken(self.path, f"the tensor `{name}` can't be read: {reason_of(error)}") from error
-
-
-def open_source(path: str | Path) -> Source:
-    """Open a `.safetensors`, `.npz` or `.onnx` file."""
-    from wsdl.onnx.npz import open_npz
-    from wsdl.onnx.safetensors import open_safetensors
-
-    suffix = Path(path).suffix.lower()
-    try:
-        if suffix == ".safetensors":
-            return open_safetensors(path)
-        if suffix == ".npz":
-            return open_npz(path)
-        if suffix == ".onnx":
-            from wsdl.onnx.onnx_source import open_onnx
-
-            return open_onnx(path)
-    except OSError as error:
-        raise broken(path, f"the file can't be read: {reason_of(error)}") from error
-    raise broken(
-        path,
-        f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
-        "weights come from .safetensors, .npz and .onnx files"
-        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
-    )
-
-
-_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
 
 def reason_of(error: Exception) -> str:
