@@ -1,7 +1,7 @@
 """The command `wsdl`: one file per verb, each loaded when it is asked for.
 
 What goes wrong anywhere below arrives here as an exception and leaves as a finding and an exit code: 0 clean,
-1 findings in a program, 2 a file or a flag (all codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
+1 findings in a program, 2 a file, a flag or data (codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
     for tensor in shared:
         uses = found.uses(tensor)
         yield [tensor.name, _type(tensor), size(tensor.bytes), times(len(uses)), size(found.saved(tensor))]
-        yield from ([f"  {line}", "", "", "", ""] for line in _slots(uses))
+        lines = list(_slots(uses))
+        yield from ([f"  {line}", "", "", "", ""] for line in lines if lines != [tensor.name])
     alone: dict[tuple[str, int], list[str]] = {}
     for tensor in found.stored.values():
         if tensor not in shared:
