@@ -155,6 +155,9 @@ def compile(
 
     Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
     """
+    if opset not in compiler.OPSETS:
+        message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
+        raise CompileError([Diagnostic("E0704", message)])
     source = _source(path_or_source)
     options = Options(dims or {}, loops, opset, seed, import_root)
     problems = Problems()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from wsdl.onnx.weights import Weights
 
+OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
 
 

@@ -101,6 +101,11 @@ def test_a_model_that_is_not_there(name: str | None) -> None:
         wsdl.compile("two.wsd").session(name)
 
 
+def test_an_opset_that_is_not_written() -> None:
+    with pytest.raises(wsdl.CompileError, match="from 18 to 25"):
+        wsdl.compile("tied.wsd", opset=9)
+
+
 def test_the_layout() -> None:
     assert wsdl.format("let   a=1") == "let a = 1\n"
     with pytest.raises(wsdl.CompileError):

@@ -14,7 +14,8 @@ import pytest
 
 from tests.cli.conftest import TIED, Wsdl
 from tests.golden import Golden
-from wsdl.onnx import folder
+from wsdl.onnx import folder, proof
+from wsdl.onnx.proof import Proof, Proofs
 
 HERE = Path(__file__).parent / "golden"
 PACKED = re.compile(r"In memory the CPU .*\n.*\n")  # each kind of CPU packs in its own way
@@ -37,6 +38,19 @@ def test_what_is_printed(wsdl: Wsdl, golden: Golden, name: str) -> None:
     assert max(len(line) for line in done.out.splitlines()) <= 80
     golden(HERE / f"compile_{name}.txt", PACKED.sub("", done.out))
     assert done.err.startswith(f"wrote {Path('build', 'embed' if name == 'two' else 'm')}.onnx (")
+
+
+def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prove(model: object) -> Proofs:
+        tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, 1.0, 1.0, 1.0)]
+        return Proofs(tensors, 4416, 4416, 8512, 10560, 0)
+
+    monkeypatch.setattr(proof, "prove", prove)
+    done = wsdl("compile", "tied.wsd", "-o", "build")
+    assert done.code == 0
+    assert "m.encode.weight is stored 2 times after ONNX Runtime's optimisation." in done.out
+    assert "each stored once" not in done.out
+    assert not wsdl("compile", "tied.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["holds"]
 
 
 def test_one_small_model_is_one_file(wsdl: Wsdl) -> None:
