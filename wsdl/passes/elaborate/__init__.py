@@ -20,6 +20,7 @@ from wsdl.passes.elaborate.items import POISON, Frame, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
 from wsdl.passes.resolve import Definition, FileScope
+from wsdl.passes.share import share
 from wsdl.syntax import tree
 
 
@@ -33,8 +34,10 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         _file(scope, context)
         for definition in scope.models():
             _model(definition, context)
-    except TooMuch:
-        pass  # reported
+    except TooMuch:  # reported
+        context.program.doubtful = True
+    if problems.errors:  # what is wrong with the groups is to be said together with the rest
+        share(context.program, problems)
     return context.program
 
 

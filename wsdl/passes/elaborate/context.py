@@ -206,8 +206,6 @@ class Context:
         others = [o for o in others if o.span != place or o.message != label]
         if len(others) > 1 and others[-1].span in (place, *(o.span for o in others[:-1])):
             others.pop()  # the application is shown already
-        if severity == "error":
-            self.doubt()
         self.problems.error(code, place, message, label, labels=others, help=help, fix=fix, severity=severity)
 
     def _to_blame(self, span: Span) -> tuple[Span, str]:

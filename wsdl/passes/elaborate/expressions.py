@@ -43,7 +43,6 @@ def _name(node: tree.Name, frame: Frame, context: Context) -> Item:
         return OPERATIONS[node.text]
     if node.text in DTYPES:
         return node.text
-    context.doubt()
     if not frame.scope.may_have(node.text) and not context.is_reported(node.span):
         _report_unbound(node, frame, context)
     return POISON

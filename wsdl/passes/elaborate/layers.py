@@ -36,6 +36,8 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
         owner.inline[key] = layer
         owner.module.children[name] = layer.module
         owner.declared.setdefault(name, layer)
+    else:
+        owner.module.children[name] = Module(owner.below(name), "", call.span, doubtful=True)
     return layer
 
 
@@ -250,7 +252,6 @@ def _kinds(parameter: tree.Configuration) -> str:
 def _fits(parameter: tree.Configuration, item: Item, span: Span, block: tree.Block, context: Context) -> bool:
     kinds = [t.text for t in parameter.types]
     if any(kind not in _CHECKS for kind in kinds):
-        context.doubt()
         return False  # resolve has reported it
     if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
         return True

@@ -19,7 +19,6 @@ def dtype_of(name: tree.Name, context: Context) -> DType | None:
     for dtype in DTYPES:
         if dtype == name.text:
             return dtype
-    context.doubt()
     unknown_dtype(name, context.problems)
     return None
 
@@ -44,7 +43,8 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
         dim = Dim.of(item)
         if dim.constant is None or 0 <= dim.constant < 2**62:
             return dim
-        context.error("E0405", node.span, f"a dimension can't be {dim}")
+        label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
+        context.error("E0405", node.span, f"a dimension can't be {dim}", label)
     elif not has_poison(item):
         context.error("E0405", node.span, f"a dimension is a whole number, not {describe(item)}")
     return None

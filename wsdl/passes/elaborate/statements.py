@@ -114,7 +114,11 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         return POISON
     if count > MOST_REPETITIONS:
         context.error(
-            "E0602", node.count.span, f"an array of {count:,} layers", f"at most {MOST_REPETITIONS:,} are allowed"
+            "E0602",
+            node.count.span,
+            f"an array of {count:,} layers is too long",
+            f"at most {MOST_REPETITIONS:,} are allowed",
+            help="weights that are all the same need one layer, which is applied as often as you like",
         )
         raise TooMuch
     frame.layer.module.children[name] = []
@@ -158,8 +162,6 @@ def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, contex
 
 def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, place: str = "") -> None:
     """Keep the place of a layer that could not be made, so that paths to it are not reported as wrong, too."""
-    context.doubt()
-    frame.layer.module.doubtful = True
     place = place or name.text
     _attach(frame.layer.module, place, Module(frame.layer.below(place), "", name.span, doubtful=True))
 
@@ -178,10 +180,12 @@ def _parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     name = node.name.text
     type_ = type_of(node.type, frame, context)
     if type_ is None:
+        frame.layer.module.doubtful = True
         frame.names[name] = POISON
         return
     slots = frame.layer.module.slots
     if type_.sizes is None:
+        frame.layer.module.doubtful = True
         _report_run_time_shape(node, type_, context)
         frame.names[name] = POISON
         return
@@ -367,7 +371,13 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         bounds.append(number)
     if bounds[1] - bounds[0] > MOST_REPETITIONS:
         count = bounds[1] - bounds[0]
-        context.error("E0602", values.span, f"a `for` of {count:,} steps", f"at most {MOST_REPETITIONS:,} are allowed")
+        context.error(
+            "E0602",
+            values.span,
+            f"a `for` of {count:,} steps is too long",
+            f"at most {MOST_REPETITIONS:,} are allowed",
+            help="a `for` is written out when compiling; `scan` runs along an axis of any length",
+        )
         raise TooMuch
     return list(range(*bounds))
 
