@@ -88,6 +88,15 @@ def test_a_layer_that_is_applied_twice_is_two_boxes_over_one_set_of_weights() ->
     assert (shared.name, shared.uses, shared.saved) == ("f", 2, 80)
 
 
+def test_the_layers_of_a_scan_are_named() -> None:
+    text = (
+        "model m(x: f32[n, t, 4]) -> (y: f32[n, t, 4]) {\n    layer cell = Dense(4)\n"
+        "    y = scan xt in x along t with h = zeros([n, 4]) {\n        h = cell(h + xt)\n        emit h\n    }\n"
+        "    return y\n}\n"
+    )
+    assert ["scan (cell)"] in told(drawn(text).models["m"])
+
+
 def test_models_that_share() -> None:
     found = drawn(TWO)
     assert list(found.models) == ["embed", "classify"]

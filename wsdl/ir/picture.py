@@ -279,7 +279,7 @@ class _Drawing:
                 return box
             parts = box.parts
         if node not in self.ops:
-            self.ops[node] = Ops([node.op])
+            self.ops[node] = Ops([_word(node)])
             parts.append(self.ops[node])
         return self.ops[node]
 
@@ -342,6 +342,13 @@ def _inside(node: Node) -> Iterator[Node]:
     """The nodes of its body, which are drawn with it."""
     if node.body is not None:
         yield from node.body.walk()
+
+
+def _word(node: Node) -> str:
+    """The operation, and the layers that its body applies: `scan (cell)`."""
+    outer = {id(application) for application in _chain(node)}
+    layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if id(a) not in outer]
+    return f"{node.op} ({', '.join(dict.fromkeys(layers))})" if layers else node.op
 
 
 def _chain(node: Node) -> list[Application]:
