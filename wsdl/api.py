@@ -346,7 +346,7 @@ def _untrained(program: Program) -> list[Diagnostic]:
         return []
     message = f"the weights are initial values: {len(drawn)} of {len(program.stored)} tensors have not been trained"
     help = "`--weights run/best.safetensors` takes trained ones"
-    return [Diagnostic("E0709", message, file=program.source.path, help=help, severity="warning")]
+    return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
 
 
 # -- what is stored ----------------------------------------------------------------------------------------------------
