@@ -116,7 +116,9 @@ def examine(
     """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
     problems = Problems()
     try:
-        return problems, compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
+        program = compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
+        compiler.check_loads(program, problems)
+        return problems, program
     except CompileError as error:
         for diagnostic in error.diagnostics:
             problems.add(diagnostic)

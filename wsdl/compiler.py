@@ -69,6 +69,14 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     return program
 
 
+def check_loads(program: Program, problems: Problems) -> None:
+    """Hold the `load`s of a checked program against the listings of their files, where these are here."""
+    if program.loads and not problems.errors:
+        from wsdl.onnx.loads import open_loads
+
+        open_loads(program, problems, missing=True)
+
+
 def read(path: str) -> Source | None:
     """The source in a file, or `None` where there is none. Raises `CompileError` where it can't be read as text."""
     try:
@@ -103,7 +111,8 @@ def numbers(
     A file of weights is complete, so that the files of the `load`s need not be there; a mapping may be partial.
     """
     from wsdl.onnx.initial_values import initial_value
-    from wsdl.onnx.weights import given_weights, open_loads
+    from wsdl.onnx.loads import open_loads
+    from wsdl.onnx.weights import given_weights, loaded_weights
 
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
@@ -115,7 +124,7 @@ def numbers(
             return Numbers({}, frozenset())
         partly = {fill.stored for fill in loads.fills if fill.view.inverse() is None}
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
-        given = {**loads.values(program, beneath), **given}
+        given = {**loaded_weights(program, loads, beneath), **given}
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
 

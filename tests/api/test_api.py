@@ -91,7 +91,9 @@ def test_findings_are_carried() -> None:
 
 
 def test_warnings_stay_with_the_program() -> None:
-    program = wsdl.compile(TIED.replace("    layer encode", "    limit macs 1\n    layer encode", 1))
+    program = wsdl.compile(
+        TIED.replace("n, 64", "t, n, 64").replace("    layer encode", "    limit macs 1\n    layer encode", 1)
+    )
     assert [d.severity for d in program.diagnostics] == ["warning"]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from wsdl.cli import run
+from wsdl.cli import execute
 
 TIED = """\
 model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
@@ -74,7 +74,7 @@ def wsdl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Ca
 
     def command(*arguments: str | Path, stdin: bytes = b"") -> Done:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = run([str(argument) for argument in arguments])
+        code = execute([str(argument) for argument in arguments])
         sys.stdout.flush()
         sys.stderr.flush()
         written = capfdbinary.readouterr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import TIED, WRONG, Wsdl
@@ -25,7 +26,7 @@ def test_findings_go_to_stdout_and_give_1(wsdl: Wsdl) -> None:
 
 
 def test_warnings_alone_are_clean(wsdl: Wsdl) -> None:
-    limited = TIED.replace("    layer encode", "    limit macs 1\n    layer encode", 1)  # `n` is known at run time only
+    limited = TIED.replace("n, 64", "t, n, 64").replace("    layer encode", "    limit macs 1\n    layer encode", 1)
     Path("warned.wsd").write_text(limited)
     done = wsdl("check", "warned.wsd", "--json")
     assert {d["severity"] for d in done.json["diagnostics"]} == {"warning"}
@@ -93,3 +94,31 @@ def test_dims(wsdl: Wsdl, dim: str, code: str | None) -> None:
     done = wsdl("check", "tied.wsd", "--dim", dim, "--json")
     assert done.codes == ([code] if code else [])
     assert done.code == (2 if code else 0)
+
+
+LOADING = """\
+model m(x: f32[n, 4]) -> (y: f32[n, 2]) {
+    layer f = Dense(2)
+    return f(x)
+}
+
+load "weights.npz" into m.f
+"""
+
+
+def test_a_load_is_held_against_its_file(wsdl: Wsdl) -> None:
+    Path("loading.wsd").write_text(LOADING)
+    done = wsdl("check", "loading.wsd", "--json")
+    assert (done.code, done.codes) == (0, ["N0502"])
+    np.savez("weights.npz", weight=np.zeros((2, 4), "f4"), bias=np.zeros(3, "f4"))
+    done = wsdl("check", "loading.wsd", "--json")
+    assert (done.code, done.codes) == (1, ["E0508"])
+    np.savez("weights.npz", weight=np.zeros((2, 4), "f4"), bias=np.zeros(2, "f4"))
+    assert wsdl("check", "loading.wsd").code == 0
+
+
+def test_the_work_of_one_sample_is_limited(wsdl: Wsdl) -> None:
+    Path("limited.wsd").write_text(TIED.replace("    layer encode", "    limit macs 2_047\n    layer encode", 1))
+    done = wsdl("check", "limited.wsd")
+    assert done.code == 1
+    assert "takes 2,048 multiplications for each `n`, which is 1 over its limit" in done.out

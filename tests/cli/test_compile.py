@@ -190,7 +190,9 @@ def test_a_folder_in_the_place_of_a_file(wsdl: Wsdl) -> None:
 
 
 def test_a_warning_stands_beside_the_answer(wsdl: Wsdl) -> None:
-    Path("warned.wsd").write_text(TIED.replace("    layer encode", "    limit macs 1\n    layer encode", 1))
+    Path("warned.wsd").write_text(
+        TIED.replace("n, 64", "t, n, 64").replace("    layer encode", "    limit macs 1\n    layer encode", 1)
+    )
     done = wsdl("compile", "warned.wsd", "-o", "build", "--no-proof")
     assert done.code == 0
     assert "warning[" in done.err

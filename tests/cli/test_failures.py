@@ -133,9 +133,9 @@ def test_what_is_imported(tmp_path: Path) -> None:
     (tmp_path / "m.wsd").write_text(TIED)
     program = """
 import sys
-from wsdl.cli import run
+from wsdl.cli import execute
 assert not {"lark", "rich", "numpy"} & sys.modules.keys()
-assert run(["check", "m.wsd"]) == 0
+assert execute(["check", "m.wsd"]) == 0
 assert not {"rich", "numpy", "onnx", "onnxruntime", "wsdl.onnx.emit"} & sys.modules.keys()
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -12,10 +12,11 @@ from wsdl.compiler import check
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.loads import open_loads
 from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.onnx.source import WeightsError
-from wsdl.onnx.weights import given_weights, open_loads, save_weights
+from wsdl.onnx.weights import given_weights, loaded_weights, save_weights
 from wsdl.span import Source
 
 MODEL = """
@@ -73,7 +74,7 @@ def loaded(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = 
     program = program_of(folder, load, share)
     loads = open_loads(program, problems)
     assert not problems.errors, problems.errors
-    return loads.values(program, initial_values(program))
+    return loaded_weights(program, loads, initial_values(program))
 
 
 def problems_of(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> list[Diagnostic]:

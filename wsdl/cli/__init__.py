@@ -61,10 +61,10 @@ def wsdl(ctx: click.Context) -> int:
 
 def main() -> NoReturn:
     """The entry point of the command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run one command line; gives its exit code."""
     try:
         code: int = wsdl.main(list(arguments), prog_name="wsdl", standalone_mode=False) or CLEAN
