@@ -332,7 +332,7 @@ class _Body:
         for output in node.outputs or ():
             self.dtype(output.type)
         self.statements(node.body)
-        if not any(isinstance(s, tree.Return) for s in _flat(node.body)):
+        if not any(isinstance(s, tree.Return) for s in _flat(node.body, into_scans=True)):
             what = "block" if isinstance(node, tree.Block) else "model"
             self.problems.error(
                 "E0211",
@@ -482,9 +482,11 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
     if any(error.code.startswith("E01") for error in problems.errors):
         return
     capital = node.text[:1].isupper()
+    bound = list(bound)
     everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
     alike = [n for n in everything if n.lower() == node.text.lower() or n[:1].isupper() == capital]
-    near = nearest(node.text, alike) or nearest(node.text, DTYPES)
+    own = [n for n in bound if n[:1].isupper() == capital]
+    near = nearest(node.text, own) or nearest(node.text, alike) or nearest(node.text, DTYPES)
     called = ELSEWHERE.get(node.text)
     problems.error(
         "E0201",
@@ -555,10 +557,10 @@ def _names(node: tree.Subscript) -> list[tree.Name]:
     return [node] if isinstance(node, tree.Name) else [n for child in _children(node) for n in _names(child)]
 
 
-def _flat(body: Iterable[tree.Statement]) -> Iterable[tree.Statement]:
+def _flat(body: Iterable[tree.Statement], into_scans: bool = False) -> Iterable[tree.Statement]:
     for statement in body:
         yield statement
         if isinstance(statement, tree.If):
-            yield from _flat((*statement.then, *statement.otherwise))
-        elif isinstance(statement, tree.For):
-            yield from _flat(statement.body)
+            yield from _flat((*statement.then, *statement.otherwise), into_scans)
+        elif isinstance(statement, tree.For) or (into_scans and isinstance(statement, tree.Scan)):
+            yield from _flat(statement.body, into_scans)

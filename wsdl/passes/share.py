@@ -33,6 +33,10 @@ def share(program: Program, problems: Problems) -> Program:
 
     A program in which errors were found is looked through for more of them, and left as it is.
     """
+    if problems.errors:  # what was not applied may be so since something is wrong
+        for root in program.roots():
+            for module in root.modules():
+                module.doubtful |= not module.uses and module.kind != "model"
     work = _Work(program, problems, Sharing(list(program.slots())))
     for group in program.groups:
         _group(group, work)
@@ -131,14 +135,9 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[st
 
 
 def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str, list[Member]]:
-    for found in layers:
-        assert isinstance(found.thing, Module)
-        if any(module.doubtful for module in found.thing.modules()):
-            raise NotFound  # parts of it may be missing
-        if not found.thing.uses:
-            never_applied(found.thing, found.span, root_of(work.program, group.base), work.problems)
-            raise NotFound
-    parts = [_parts(group, found, work) for found in layers]
+    parts = [_parts(group, found, work) for found in layers if _is_whole(found, group, work)]
+    if len(parts) < len(layers):
+        raise NotFound
     first = parts[0]
     for found, other in zip(layers[1:], parts[1:], strict=True):
         if first.keys() != other.keys():
@@ -161,6 +160,16 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str,
         ]
         for path in first
     }
+
+
+def _is_whole(found: Found, group: GroupRequest, work: _Work) -> bool:
+    """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
+    assert isinstance(found.thing, Module)
+    if any(module.doubtful for module in found.thing.modules()):
+        return False
+    if not found.thing.uses:
+        never_applied(found.thing, found.span, root_of(work.program, group.base), work.problems)
+    return bool(found.thing.uses)
 
 
 def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:

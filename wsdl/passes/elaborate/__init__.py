@@ -16,6 +16,7 @@ from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
 from wsdl.passes.elaborate.context import Context, TooMuch, Use
+from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
@@ -53,6 +54,8 @@ def _file(scope: FileScope, context: Context) -> None:
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Layer):
             context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
+        elif isinstance(declaration, tree.Let):
+            evaluate(declaration.name, frame, context)  # also one that nothing uses
         elif isinstance(declaration, tree.Share | tree.Freeze | tree.Load):
             run([declaration], frame, context)
     for name, child in context.root.module.children.items():

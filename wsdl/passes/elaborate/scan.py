@@ -74,6 +74,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     context.graphs.pop()
     emitted = _emitted(node, inner, context)
     if inner.results is not None:  # a `return` in the body, which was reported
+        context.doubt()
         return None
     if emitted is None or any(f is None for f in finals):
         return None
