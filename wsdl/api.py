@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from wsdl import compiler
 from wsdl.compiler import Options
@@ -52,14 +52,31 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     name = os.fspath(path)
     if name == STDIN:
         return _stdin()
+    require(name)
     source = compiler.read(name)
-    if source is None:
+    assert source is not None
+    return source
+
+
+def require(path: str | os.PathLike[str]) -> None:
+    """Raises `CompileError` where there is no such file, with the nearest that there is; `-` is stdin."""
+    name = os.fspath(path)
+    if name != STDIN and not os.path.exists(name):
         folder = os.path.dirname(name)
         others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
         close = nearest(os.path.basename(name), others)
         help = f"did you mean `{os.path.join(folder, close)}`?" if close else None
         raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
-    return source
+
+
+def _program_in(path: str | os.PathLike[str]) -> Source:
+    """The text of a program. A file whose name says that it is something else is refused before it is read."""
+    suffix = Path(path).suffix.lower()
+    if suffix in ("", ".wsd"):
+        return read_source(path)
+    help = "programs are .wsd files, models .onnx files, weights .safetensors and .npz files"
+    message = f"a {suffix} file is nothing that this works on"
+    raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
 
 
 def _stdin() -> Source:
@@ -99,7 +116,9 @@ def examine(
     """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
     problems = Problems()
     try:
-        return problems, compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
+        program = compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
+        compiler.check_loads(program, problems)
+        return problems, program
     except CompileError as error:
         for diagnostic in error.diagnostics:
             problems.add(diagnostic)
@@ -138,6 +157,9 @@ def compile(
 
     Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
     """
+    if opset not in compiler.OPSETS:
+        message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
+        raise CompileError([Diagnostic("E0704", message)])
     source = _source(path_or_source)
     options = Options(dims or {}, loops, opset, seed, import_root)
     problems = Problems()
@@ -293,6 +315,42 @@ def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
     return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)
 
 
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> tuple[Session, list[Diagnostic]]:
+    """A `.wsd` or `.onnx` file ready to run, and the warnings about it. An ONNX file has its weights in itself."""
+    require(path)
+    if Path(path).suffix.lower() == ".onnx":
+        from wsdl.runtime.session import Session
+
+        if weights is not None or dims or model is not None:
+            message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
+            raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
+        return Session(Path(path), device=device), []
+    program = compile(_program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
+    return program.session(model, device=device), [*program.diagnostics, *_untrained(program)]
+
+
+def _untrained(program: Program) -> list[Diagnostic]:
+    """A warning where chance has drawn what should have been trained."""
+    drawn = [name for name in program.drawn if program.inventory.stored[name].trainable]
+    if not drawn:
+        return []
+    message = f"the weights are initial values: {len(drawn)} of {len(program.stored)} tensors have not been trained"
+    help = "`--weights run/best.safetensors` takes trained ones"
+    return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
+
+
 # -- what is stored ----------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +358,7 @@ def inspect(
     path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
 ) -> Inventory:
     """What is stored in a program, in any ONNX file, or in a file of weights."""
+    require(path)
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         from wsdl.onnx.inspect import inventory_of_onnx
@@ -309,7 +368,7 @@ def inspect(
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)
-    return inventory(_checked(path, dims, import_root))
+    return inventory(_checked(_program_in(path), dims, import_root))
 
 
 def graph(
@@ -328,18 +387,14 @@ def graph(
 
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
     """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
-    from wsdl.onnx.atomic import write_file
+    from wsdl.onnx.atomic import holding, write_file
     from wsdl.runtime.picture import svg_from_dot
 
     text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_file(os.fspath(path), write)
+    write_file(os.fspath(path), holding(text.encode()))
 
 
-def _checked(path: str | os.PathLike[str], dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
+def _checked(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
     problems, checked = examine(path, dims=dims, import_root=import_root)
     if checked is None or problems.errors:
         raise CompileError(problems)

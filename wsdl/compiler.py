@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from wsdl.onnx.weights import Weights
 
+OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
 
 
@@ -68,6 +69,14 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
         check_limits(program, problems)
         check_training(program, problems)
     return program
+
+
+def check_loads(program: Program, problems: Problems) -> None:
+    """Hold the `load`s of a checked program against the listings of their files, where these are here."""
+    if program.loads and not problems.errors:
+        from wsdl.onnx.loads import open_loads
+
+        open_loads(program, problems, missing=True)
 
 
 def read(path: str) -> Source | None:
@@ -104,7 +113,8 @@ def numbers(
     A file of weights is complete, so that the files of the `load`s need not be there; a mapping may be partial.
     """
     from wsdl.onnx.initial_values import initial_value
-    from wsdl.onnx.weights import given_weights, open_loads
+    from wsdl.onnx.loads import open_loads
+    from wsdl.onnx.weights import given_weights, loaded_weights
 
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
@@ -116,7 +126,7 @@ def numbers(
             return Numbers({}, frozenset())
         partly = {fill.stored for fill in loads.fills if fill.view.inverse() is None}
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
-        given = {**loads.values(program, beneath), **given}
+        given = {**loaded_weights(program, loads, beneath), **given}
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
 

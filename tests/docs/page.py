@@ -45,6 +45,12 @@ class Mismatch(AssertionError):
     """What a block says is not so."""
 
 
+def named(block: Block) -> str:
+    """The file that a block is: named by a comment before it, or behind its language; empty for none."""
+    mark = next((mark for mark in block.marks if mark.endswith(".wsd")), "")
+    return block.note.get("file") or Path(block.note.get("same as", "")).name or mark
+
+
 class Page:
     """A page that is being run in the folder `cwd`."""
 
@@ -66,7 +72,11 @@ class Page:
     def failures(self) -> list[str]:
         """Every block that is not as the page says, with its place."""
         found = []
-        for block in blocks(self.path.read_text(encoding="utf-8")):
+        shown = list(blocks(self.path.read_text(encoding="utf-8")))
+        for block in shown:  # a file may be shown below the program that imports it
+            if any(mark.endswith(".wsd") for mark in block.marks):
+                self.write(named(block), block.text)
+        for block in shown:
             try:
                 self.run(block)
             except Mismatch as mismatch:
@@ -78,7 +88,7 @@ class Page:
             return
         if "same as" in block.note:
             self.compare_file(block)
-        name = block.note.get("file") or Path(block.note.get("same as", "")).name
+        name = named(block)
         if name:
             self.write(name, block.text)
         if block.language in self.runners:
@@ -136,8 +146,8 @@ class Page:
                 compare(shown, output, command)
 
     def check_wsd(self, block: Block) -> None:
-        name = block.note.get("file") or Path(block.note.get("same as", "")).name or f"line{block.line}.wsd"
-        path = self.write(name, block.text)
+        alone = "example.wsd" if self.path.parent.name == "codes" else f"line{block.line}.wsd"
+        path = self.write(named(block) or alone, block.text)
         answer = wsdl("check", path.name, "--output-format", "json", cwd=path.parent)
         try:
             found = {d["code"]: d["message"] for d in json.loads(answer)["diagnostics"]}

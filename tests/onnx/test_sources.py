@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.onnx.running import random
+from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.sources import Source, WeightsError, open_source
+from wsdl.onnx.source import Source, WeightsError
 
 ARRAYS = {
     "a.weight": random(3, 4),

@@ -12,9 +12,11 @@ from wsdl.compiler import check
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.loads import open_loads
+from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.sources import WeightsError, open_source
-from wsdl.onnx.weights import given_weights, open_loads, save_weights
+from wsdl.onnx.source import WeightsError
+from wsdl.onnx.weights import given_weights, loaded_weights, save_weights
 from wsdl.span import Source
 
 MODEL = """
@@ -72,7 +74,7 @@ def loaded(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = 
     program = program_of(folder, load, share)
     loads = open_loads(program, problems)
     assert not problems.errors, problems.errors
-    return loads.values(program, initial_values(program))
+    return loaded_weights(program, loads, initial_values(program))
 
 
 def problems_of(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> list[Diagnostic]:
@@ -124,7 +126,7 @@ def test_without_mappings_names_are_paths_below_the_target(tmp_path: Path) -> No
     [
         ('{ "h.{j}.mlp_in.{p}" -> blocks[i].up.{p} }', {}, "E0505", "the target uses `i`"),
         ('{ "h.{i}.mlp_inn.{p}" -> blocks[i].up.{p} }', {}, "E0506", "has a name like `h.{i}.mlp_inn.{p}`"),
-        ('{ "h.{i}.mlp_in.{p}" -> blocks[i].upp.{p} }', {}, "E0507", "there is no parameter `m.blocks[0].upp.weight`"),
+        ('{ "h.{i}.mlp_in.{p}" -> blocks[i].{p} }', {}, "E0507", "there is no parameter `m.blocks[0].weight`"),
         (MAPPINGS, {"wte": random(4, 5)}, "E0508", "`wte` is f32[4, 5], but `m.tok.weight` needs [4, 4]"),
         (MAPPINGS, {"wte": np.ones((4, 4), np.int32)}, "E0510", "`wte` is i32[4, 4]"),
     ],
@@ -146,7 +148,7 @@ def test_everything_left_over_is_listed(tmp_path: Path) -> None:
         problems_of(tmp_path, arrays, f'load "w.safetensors" into m {mappings}'), key=lambda d: d.code
     )
     assert (missing.code, missing.details) == ("E0503", ("m.tok.bias: f32[4]",))
-    assert (unused.code, unused.severity) == ("E0509", "note")
+    assert (unused.code, unused.severity) == ("N0501", "note")
     assert unused.details == ("pooler.weight: f32[2]", "renamed_bias: f32[4]")
 
 

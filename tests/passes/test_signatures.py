@@ -49,7 +49,7 @@ def test_such_a_dimension_can_be_given_a_value() -> None:
 
 @pytest.mark.parametrize("shape", ["t // 2", "t * s", "t + s", "t * t"])
 def test_an_input_says_what_each_dimension_is(shape: str) -> None:
-    assert codes(f"model m(x: f32[{shape}]) {{\n    return x\n}}\n") == ["E0405"]
+    assert codes(f"model m(x: f32[{shape}]) {{\n    return x\n}}\n") == ["E0419"]
 
 
 def test_one_free_name_in_a_product_of_known_ones() -> None:

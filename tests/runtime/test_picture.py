@@ -46,3 +46,16 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError) as raised:
         picture.svg_from_dot(DOT)
     assert "wsdl[viz]" in (raised.value.diagnostics[0].help or "")
+
+
+@pytest.mark.parametrize(("needs", "other"), [(_wheel, "_with_program"), (_program, "_with_wheel")])
+def test_the_first_line_of_a_label_is_its_title(
+    needs: Callable[[], object], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs()
+    monkeypatch.setattr(picture, other, lambda dot: None)
+    svg = picture.svg_from_dot(r'digraph { a [label=" \nembedding\n8 MB\nused 2×"]; a -> b }')
+    texts = [line for line in svg.splitlines() if line.startswith("<text")]
+    assert [line.split(">")[1].split("<")[0] for line in texts] == ["embedding", "8 MB", "used 2×", "b"]
+    assert ['font-weight="bold"' in line for line in texts] == [True, False, False, False]
+    assert ['font-size="9.50"' in line for line in texts] == [False, True, True, False]

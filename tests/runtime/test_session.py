@@ -11,6 +11,8 @@ import pytest
 
 from tests.onnx.running import compiled, onnx_of, random
 from wsdl.diagnostics import Diagnostic
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.types import DType
 from wsdl.runtime.errors import RunError
 from wsdl.runtime.session import Session
 
@@ -66,6 +68,18 @@ def test_other_layouts_of_memory(session: Session) -> None:
     expected = session(x=x, ids=ids(2, 3))["y"]
     for same in (x.astype(">f4"), np.asfortranarray(x), x[::-1][::-1]):
         np.testing.assert_array_equal(session(x=same, ids=ids(2, 3))["y"], expected)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "bool"])
+@pytest.mark.parametrize("shape", [(2, 3), (0, 3)])
+def test_every_dtype_in_and_out(dtype: DType, shape: tuple[int, int]) -> None:
+    text = f"model m(x: {dtype}[n, 3], s: {dtype}) -> (y: {dtype}[3, n], z: {dtype}) {{ return x.T, s }}"
+    same = Session(onnx_of(compiled(text)).SerializeToString())
+    x = random(*shape).astype(numpy_dtype(dtype))
+    outputs = same(x=x, s=np.ones((), x.dtype))
+    assert outputs["y"].dtype == x.dtype
+    np.testing.assert_array_equal(outputs["y"], x.T)
+    assert (outputs["z"].shape, outputs["z"]) == ((), 1)
 
 
 # -- what does not -----------------------------------------------------------------------------------------------------

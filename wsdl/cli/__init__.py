@@ -1,7 +1,7 @@
 """The command `wsdl`: one file per verb, each loaded when it is asked for.
 
 What goes wrong anywhere below arrives here as an exception and leaves as a finding and an exit code: 0 clean,
-1 findings in a program, 2 a file or a flag (all codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
+1 findings in a program, 2 a file, a flag or data (codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ def wsdl(ctx: click.Context) -> int:
 
 def main() -> NoReturn:
     """The entry point of the command."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run one command line; gives its exit code."""
     try:
         code: int = wsdl.main(list(arguments), prog_name="wsdl", standalone_mode=False) or CLEAN

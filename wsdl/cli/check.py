@@ -28,12 +28,13 @@ def check(
     files: tuple[str, ...], form: Format, shapes: bool, dims: Mapping[str, int], import_root: str | None, as_json: bool
 ) -> int:
     """All errors and warnings of the files; `-` is stdin."""
-    found: list[Diagnostic] = []
+    once: dict[tuple[object, ...], Diagnostic] = {}  # what several files import is reported once
     bindings: list[Binding] = []
     for file in files:
         problems, program = api.examine(file, dims=dims, import_root=import_root)
-        found += (d for d in problems if d not in found)  # what several files import is reported once
+        once.update({(d.code, *d.place(), d.message): d for d in problems})
         bindings += program.bindings if program else ()
+    found = list(once.values())
     if as_json or form == "json":
         _print_json(found, bindings if shapes else None)
         return exit_code(found)

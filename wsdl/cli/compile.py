@@ -11,11 +11,13 @@ import click
 
 from wsdl import api
 from wsdl.cli.failures import writing
-from wsdl.cli.tables import count, number, print_table, repeats, size, times
+from wsdl.cli.tables import count, number, print_table, repeats, times
 from wsdl.cli.terminal import note, print_json, print_text, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
+from wsdl.compiler import OPSETS
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.inventory import Inventory, Tensor
+from wsdl.ir.sizes import size
 from wsdl.passes.roll_loops import Loops
 
 ROWS = 20  # of the table; what is stored more than once is always among them
@@ -30,7 +32,8 @@ ONCE = 1.01  # copies; below this a tensor is stored once
 @weights
 @seed
 @dims
-@click.option("--opset", type=click.IntRange(18, 25), default=21, show_default=True, help="Version of the operators.")
+@click.option("--opset", type=click.IntRange(OPSETS[0], OPSETS[-1]), metavar="N", default=21, show_default=True,
+              help="Version of ONNX's operators.")  # fmt: skip
 @click.option("--loops", type=click.Choice(get_args(Loops)), default="auto", show_default=True,
               help="Repeated layers as one loop, or each step by itself.")  # fmt: skip
 @import_root

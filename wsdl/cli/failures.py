@@ -18,13 +18,14 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json
 from wsdl.diagnostics.suggest import nearest
 
+OUTSIDE = ("E07", "E0501")  # codes about files, flags, data and machines, not about a program
 CLEAN, FINDINGS, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """The exit code for findings: those about files, flags and data have codes E07xx. Warnings alone are clean."""
+    """The exit code for findings, by their codes; warnings and notes alone are clean."""
     errors = [d.code for d in diagnostics if d.severity == "error"]
-    if any(code.startswith("E07") for code in errors):
+    if any(code.startswith(OUTSIDE) for code in errors):
         return USAGE
     return FINDINGS if errors else CLEAN
 

@@ -6,7 +6,6 @@ import os
 import sys
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import BinaryIO
 
 import click
 
@@ -16,7 +15,7 @@ from wsdl.cli.terminal import note, print_bytes, print_json, print_text, write_f
 from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.onnx.atomic import write_file
+from wsdl.onnx.atomic import holding, write_file
 
 STDIN = "-"
 
@@ -32,9 +31,6 @@ class Formatted:
     @property
     def changed(self) -> bool:
         return self.before != self.after
-
-    def write(self, file: BinaryIO) -> None:
-        file.write(self.after.encode())
 
     def diff(self) -> str:
         """As `diff -u` writes it; empty where nothing changes."""
@@ -83,7 +79,7 @@ def _keep(formatted: Formatted) -> None:
         print_bytes(formatted.after.encode())
     elif formatted.changed:
         with writing(formatted.file):
-            write_file(os.path.realpath(formatted.file), formatted.write)
+            write_file(os.path.realpath(formatted.file), holding(formatted.after.encode()))
 
 
 def _tell(done: list[Formatted], check: bool, diff: bool) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import click
 
 from wsdl import api
-from wsdl.cli.tables import count, print_table, repeats, size, times
+from wsdl.cli.tables import count, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_text
 from wsdl.cli.verb import dims, import_root, verb
 from wsdl.ir.graph import file_path
 from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, expand
+from wsdl.ir.sizes import size
 from wsdl.ir.types import shape_text
 
 
@@ -29,7 +30,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: b
     for name in found.models:
         print_text(f"{_signature(name, found)}\n")
     print_text("\n" if found.models else "")
-    print_table(["stored", "type", "size", "used", "saves"], _rows(found), left=2)
+    print_table(["stored", "type", "size", "used", "saves"], _rows(found), text=(0, 1))
     print_text("\n" + "".join(f"{line}\n" for line in _totals(found)))
 
 
@@ -46,7 +47,8 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
     for tensor in shared:
         uses = found.uses(tensor)
         yield [tensor.name, _type(tensor), size(tensor.bytes), times(len(uses)), size(found.saved(tensor))]
-        yield from ([f"  {line}", "", "", "", ""] for line in _slots(uses))
+        lines = list(_slots(uses))
+        yield from ([f"  {line}", "", "", "", ""] for line in lines if lines != [tensor.name])
     alone: dict[tuple[str, int], list[str]] = {}
     for tensor in found.stored.values():
         if tensor not in shared:

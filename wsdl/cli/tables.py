@@ -9,29 +9,18 @@ from wsdl.cli.terminal import Terminal
 from wsdl.ir.inventory import Inventory
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
-    """A table on stdout; all but the first `left` columns hold numbers. Names are folded, never cut."""
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:
+    """A table on stdout; all columns but those of `text` hold numbers. Names are folded, never cut."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for place, header in enumerate(headers):
-        is_text = place < left
+        is_text = place in text
         table.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for row in rows:
         table.add_row(*row)
     Terminal.of(sys.stdout).draw(table)
-
-
-def size(bytes: int) -> str:
-    """`812 B`, `41.2 kB`, `4.1 MB`."""
-    if bytes < 1000:
-        return f"{bytes} B"
-    value, units = float(bytes), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 999.95 or not unit:
-        value, unit = value / 1000, next(units)
-    return f"{value:.1f} {unit}"
 
 
 def count(number: int, noun: str) -> str:

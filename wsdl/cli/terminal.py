@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
@@ -42,7 +41,9 @@ class Terminal:
         return Terminal(stream, _has_color(is_tty), _has_unicode(stream), width)
 
     def write(self, text: str) -> None:
-        self.stream.write(text if self.unicode else to_ascii(text))
+        """Write what the stream can show of a text; file names may hold what no encoding can."""
+        shown = text if self.unicode else to_ascii(text)
+        self.stream.write(shown.encode("utf-8", "replace").decode("utf-8"))
 
     def draw(self, renderable: RenderableType, width: int = 0) -> None:
         """Write what Rich lays out, tables and the like."""
@@ -67,7 +68,7 @@ def _has_color(is_tty: bool) -> bool:
     """`NO_COLOR` beats `FORCE_COLOR`, as it is the one that a reader may depend on."""
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or (is_tty and os.environ.get("TERM") != "dumb")
+    return os.environ.get("FORCE_COLOR", "0") not in ("", "0") or (is_tty and os.environ.get("TERM") != "dumb")
 
 
 def _has_unicode(stream: TextIO) -> bool:
@@ -89,14 +90,14 @@ def write_findings(diagnostics: Iterable[Diagnostic], stream: TextIO, format: Fo
     """Findings in one of their formats, as the stream can show them."""
     terminal = Terminal.of(stream)
     text = render(diagnostics, format, color=terminal.color, width=terminal.width, unicode=terminal.unicode)
-    with suppress(UnicodeEncodeError):
-        stream.write(text)
+    terminal.write(text)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
-    ascii_only = not Terminal.of(sys.stdout).unicode
-    print(json.dumps({"format_version": FORMAT_VERSION, **value}, ensure_ascii=ascii_only, allow_nan=False))
+    terminal = Terminal.of(sys.stdout)
+    whole = {"format_version": FORMAT_VERSION, **value}
+    terminal.write(json.dumps(whole, ensure_ascii=not terminal.unicode, allow_nan=False) + "\n")
 
 
 def print_text(text: str) -> None:

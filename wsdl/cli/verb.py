@@ -14,16 +14,19 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def verb(function: Callable[..., int | None]) -> click.Command:
     """A verb of the command line, with `--json`; gives its exit code, where that isn't 0."""
-    json = click.option("--json", "as_json", is_flag=True, help="Everything as JSON on stdout, errors too.")
-    settings = {"help_option_names": ["-h", "--help"]}
-    return click.command(function.__name__, context_settings=settings)(json(function))
+    command = click.command(function.__name__, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    json = click.Option(["--json", "as_json"], is_flag=True, help="Everything as JSON on stdout, errors too.")
+    command.params.append(json)
+    return command
 
 
 # -- options of several verbs ------------------------------------------------------------------------------------------
 
 
 def seed(function: Function) -> Function:
-    return click.option("--seed", type=int, default=0, show_default=True, help="For the initial values.")(function)
+    return click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="For the initial values.")(
+        function
+    )
 
 
 def weights(function: Function) -> Function:

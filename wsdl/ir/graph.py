@@ -42,6 +42,7 @@ class Node:
     `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left
     out. `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says
     in which repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
+    `application` is the one of its layer in whose body it was made, for pictures; passes don't keep it.
     """
 
     op: str
@@ -53,6 +54,7 @@ class Node:
     steps: tuple[Repetition, ...] = ()
     body: Graph | None = None
     view: View | None = None
+    application: Application | None = None
 
     @property
     def inputs(self) -> list[Value]:
@@ -85,6 +87,15 @@ class Repetition:
     index: int
     count: int
     span: Span  # of the head of the `for`
+
+
+@dataclass(frozen=True, eq=False)
+class Application:
+    """One of the times that the layer `path` is applied, `inside` the body of another one or of a model (`None`)."""
+
+    path: str
+    inside: Application | None
+    is_standard: bool  # is its block one of the standard library?
 
 
 @dataclass(eq=False)
@@ -215,6 +226,8 @@ class Module:
     children: dict[str, Module | list[Module]] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
     uses: list[Span] = field(default_factory=list)  # the places where it is applied
+    ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the places from the model down to it
+    doubtful: bool = False  # parts may be missing, since something in it was reported as an error
 
     def modules(self) -> Iterator[Module]:
         """Itself and all layers below it, in the order of their declaration."""
@@ -279,6 +292,7 @@ class Program:
     loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
     loops: list[LoopChoice] = field(default_factory=list)
+    doubtful: bool = False  # models or layers of the file may be missing, for the same reason as in a `Module`
 
     _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
 

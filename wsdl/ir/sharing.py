@@ -42,7 +42,7 @@ class Sharing:
 
     slots: list[Slot]
     _homes: dict[str, tuple[Slot, View]] = field(default_factory=dict)
-    _spans: dict[str, Span] = field(default_factory=dict)  # where a slot was first named in a group
+    _readers: dict[str, list[Slot]] = field(default_factory=dict)  # root path -> the slots at home there
     _names: dict[str, str] = field(default_factory=dict)  # root path -> name of its group
 
     def home(self, slot: Slot) -> tuple[Slot, View]:
@@ -64,8 +64,8 @@ class Sharing:
             return Conflict("shape", first, second)
         root1, home1 = self.home(first.slot)
         root2, home2 = self.home(second.slot)
-        seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
         try:
+            seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
             return self._unite(root1, seen1, root2, seen2, first, second)
         except ViewError:
             return Conflict("entangled", first, second)
@@ -84,6 +84,11 @@ class Sharing:
         return None
 
     def _move(self, root: Slot, onto: Slot, view: View) -> None:
+        """Make a root a view of another one. Raises `ViewError` where a slot that reads it then has no view."""
+        readers = self._readers.get(root.path, [root])
+        for slot in readers:
+            _ = view.then(self.home(slot)[1]).layout
+        self._readers.setdefault(onto.path, [onto]).extend(readers)
         self._homes[root.path] = (onto, view)
         if root.path in self._names:
             self._names.setdefault(onto.path, self._names.pop(root.path))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.onnx.atomic import Writer, holding
 from wsdl.onnx.emit import fill, little_endian
 
 Array = NDArray[Any]
-Writer: TypeAlias = Callable[[BinaryIO], None]
 INLINE = 1 << 30  # bytes of weights; more go into a data file (a file of protobuf ends at 2 GiB)
 PAGE, SMALL = 4096, 64  # large tensors begin at a page, so that they can be mapped
 MANIFEST = "manifest.json"
@@ -50,10 +50,7 @@ def filled(proto: ModelProto, values: Mapping[str, Array]) -> ModelProto:
 
 
 def _writer(proto: ModelProto) -> Writer:
-    def write(file: BinaryIO) -> None:
-        file.write(proto.SerializeToString(deterministic=True))
-
-    return write
+    return lambda file: holding(proto.SerializeToString(deterministic=True))(file)
 
 
 def _places(tensors: Iterable[str], values: Mapping[str, Array]) -> dict[str, tuple[int, int]]:
@@ -94,11 +91,7 @@ def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: Mode
 
 def manifest_writer(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> dict[Path, Writer]:
     text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    return {Path(folder, MANIFEST): write}
+    return {Path(folder, MANIFEST): holding(text.encode())}
 
 
 def place_of(model: str, folder: str | os.PathLike[str]) -> Path:

@@ -20,7 +20,8 @@ from wsdl.ir.types import FLOATS, TensorType
 from wsdl.ir.views import View, ViewError
 from wsdl.onnx.guards import bodies
 from wsdl.onnx.metadata import sharing_records
-from wsdl.onnx.sources import broken, open_source
+from wsdl.onnx.open_source import open_source
+from wsdl.onnx.source import broken
 
 OPTIMIZER = "optimizer/"  # begins the names of a checkpoint's tensors that are no parameters
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from wsdl.ir.loading import TensorInfo
-from wsdl.onnx.sources import Source, WeightsError, broken
+from wsdl.onnx.source import Source, WeightsError, broken
 
 MOST_PACKED = 1100  # how far deflate can compress at best; what claims more is a bomb
 _DTYPES = {

@@ -13,7 +13,7 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 
 from wsdl.ir.dtypes import OF_ONNX, numpy_dtype
 from wsdl.ir.loading import TensorInfo
-from wsdl.onnx.sources import Source, broken
+from wsdl.onnx.source import Source, broken
 
 
 def open_onnx(path: str | Path) -> Source:

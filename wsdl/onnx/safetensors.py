@@ -13,7 +13,7 @@ from wsdl.ir.dtypes import OF_SAFETENSORS, SAFETENSORS, dtype_of, numpy_dtype
 from wsdl.ir.loading import TensorInfo
 from wsdl.ir.types import BYTES
 from wsdl.onnx.atomic import write_file
-from wsdl.onnx.sources import Source, broken
+from wsdl.onnx.source import Source, broken
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 _FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # dtypes of others, for their sizes

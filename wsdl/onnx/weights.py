@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Program, Stored, file_path
 from wsdl.ir.loading import Fill, TensorInfo
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
+from wsdl.onnx.loads import Loads
 from wsdl.onnx.metadata import sharing_record
+from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.sources import Source, WeightsError, broken, open_source
-from wsdl.passes.match_weights import match_weights
+from wsdl.onnx.source import Source, WeightsError, broken
 
 Array = NDArray[Any]
 Weights: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
@@ -34,34 +33,9 @@ OPTIMIZER = "optimizer/"  # what a checkpoint keeps for the optimizer begins so
 MOST_LISTED = 20
 
 
-# -- the `load`s of a program ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Loads:
-    """What the `load`s of a program fill, checked against the listings of their files."""
-
-    fills: list[Fill]
-    sources: dict[str, Source]
-
-    def values(self, program: Program, initial: Mapping[str, Array]) -> dict[str, Array]:
-        """The stored tensors that are filled; `initial` is beneath what only parts of are filled."""
-        return _filled(program, self.fills, self.sources, initial)
-
-
-def open_loads(program: Program, problems: Problems) -> Loads:
-    """Open the files of all `load`s, which are named from the folder of the source that they stand in."""
-    sources: dict[str, Source] = {}
-    opened = []
-    for request in program.loads:
-        path = str(Path(request.file_span.source.path).parent / request.file)
-        try:
-            sources[path] = sources.get(path) or open_source(path)
-            opened.append((request, sources[path]))
-        except WeightsError as error:
-            for d in error.diagnostics:
-                problems.error(d.code, request.file_span, f"{request.file}: {d.message}", help=d.help)
-    return Loads(match_weights(program, opened, problems), sources)
+def loaded_weights(program: Program, loads: Loads, initial: Mapping[str, Array]) -> dict[str, Array]:
+    """The stored tensors that the `load`s of a program fill; `initial` is beneath what only parts of are filled."""
+    return _filled(program, loads.fills, loads.sources, initial)
 
 
 # -- files and mappings of weights -------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
                 help=f"`cast` the {first.dtype} operand to {other.dtype}"
                 if fraction_is_second
                 else f"`cast({argument}, {first.dtype})` makes them one",
-                code="E0402",
+                code="E0403",
             )
 
 
@@ -72,7 +72,7 @@ def image(x: TensorType, argument: str = "x") -> TensorType:
 
 
 def _wrong_dtype(x: TensorType, needed: str, help: str, argument: str) -> OpError:
-    return OpError(f"`{argument}` must hold {needed}, but is {x}", argument=argument, help=help, code="E0402")
+    return OpError(f"`{argument}` must hold {needed}, but is {x}", argument=argument, help=help, code="E0403")
 
 
 # -- attributes --------------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def one_of(value: str, options: Collection[str], argument: str) -> str:
     """`value` if it is one of the options."""
     if value not in options:
         help = _nearest(value, options)
-        raise OpError(f"`{argument}` can't be `{value}`", argument=argument, help=help, code="E0403")
+        raise OpError(f"`{argument}` can't be `{value}`", argument=argument, help=help, code="E0414")
     return value
 
 
@@ -91,9 +91,9 @@ def per_axis(value: int | Sequence[int], count: int, argument: str, *, least: in
     numbers = [value] * count if isinstance(value, int) else list(value)
     if len(numbers) != count:
         raise OpError(f"`{argument}` has {len(numbers)} numbers, one for each of {count} axes is needed",
-                      argument=argument, code="E0403")  # fmt: skip
+                      argument=argument, code="E0414")  # fmt: skip
     if any(number < least for number in numbers):
-        raise OpError(f"`{argument}` must be at least {least}, but is {min(numbers)}", argument=argument, code="E0403")
+        raise OpError(f"`{argument}` must be at least {least}, but is {min(numbers)}", argument=argument, code="E0414")
     return numbers
 
 
@@ -109,7 +109,7 @@ def axis_of(axis: int, rank: int, argument: str = "axis") -> int:
     """The axis, counted from the front."""
     if not -rank <= axis < rank:
         has = f"only axes 0 to {rank - 1}, or {-rank} to -1 from the end" if rank else "no axes"
-        raise OpError(f"axis {axis} doesn't exist: there are {has}", argument=argument, code="E0403")
+        raise OpError(f"axis {axis} doesn't exist: there are {has}", argument=argument, code="E0414")
     return axis % rank
 
 
@@ -121,7 +121,7 @@ def axes_of(axis: int | Sequence[int] | None, rank: int, argument: str = "axis")
     axes = sorted(axis_of(a, rank, argument) for a in given)
     for a, b in pairwise(axes):
         if a == b:
-            raise OpError(f"axis {a} is named twice", argument=argument, code="E0403")
+            raise OpError(f"axis {a} is named twice", argument=argument, code="E0414")
     return axes
 
 

@@ -87,7 +87,7 @@ def _transposed(axes: int) -> Operation:
         for i, more in enumerate(per_axis(output_pad, axes, "output_pad")):
             step, less, span = window.stride[i], window.pad[i], window.spans[i]
             if more >= max(step, window.dilation[i]):
-                raise OpError("`output_pad` must be smaller than the stride", argument="output_pad", code="E0403")
+                raise OpError("`output_pad` must be smaller than the stride", argument="output_pad", code="E0414")
             sizes.append((x.shape[i + 2] - 1) * step + (span - 2 * less + more))
             left = sizes[i].constant
             if left is not None and left < 1:
@@ -180,7 +180,7 @@ def _kernel(x: TensorType, weight: TensorType, axes: int, groups: int) -> list[i
         raise OpError(f"`weight` must have {axes + 2} axes, but is {weight}", argument="weight")
     same_dtype("weight", x, weight)
     if groups < 1:
-        raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0403")
+        raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0414")
     kernel = [size.constant for size in weight.shape[2:]]
     if None in kernel:
         raise OpError(f"the kernel must be known when compiling, and `weight` is {weight}", argument="weight")

@@ -89,7 +89,7 @@ _filling("ones", 1, "A tensor of ones. ONNX Expand.")
 def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
     for size in map(Dim.of, shape):
         if size.constant is not None and size.constant < 0:
-            raise OpError(f"a size can't be {size}", argument="shape")
+            raise OpError(f"a size can't be {size}", argument="shape", code="E0405")
     return shape
 
 
@@ -151,7 +151,7 @@ def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -
     """
     at = axis_of(axis, integer(indices, "indices").rank + 1)
     if depth < 1:
-        raise OpError(f"`depth` must be at least 1, but is {depth}", argument="depth", code="E0403")
+        raise OpError(f"`depth` must be at least 1, but is {depth}", argument="depth", code="E0414")
     return TensorType.of(dtype, (*indices.shape[:at], depth, *indices.shape[at:]))
 
 

@@ -30,7 +30,7 @@ def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
             f"`/` doesn't divide integers, and `{argument}` is {x}",
             argument=argument,
             help=f"`//` divides integers and rounds down; `cast({argument}, f32)` makes them floating-point numbers",
-            code="E0402",
+            code="E0403",
         )
     return floating(x, argument)
 
@@ -331,9 +331,9 @@ def clip(x: TensorType, min: int | float | None = None, max: int | float | None 
     """`x` held between `min` and `max`; either may be left out. ONNX Clip."""
     for name, limit in ("min", min), ("max", max):
         if isinstance(limit, float) and not numeric(x).is_float:
-            raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0402")
+            raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
     if min is not None and max is not None and min > max:
-        raise OpError(f"`min` is {min}, which is above `max`, {max}", argument="min", code="E0403")
+        raise OpError(f"`min` is {min}, which is above `max`, {max}", argument="min", code="E0414")
     return numeric(x)
 
 

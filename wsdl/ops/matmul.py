@@ -19,7 +19,7 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
     for argument, x in ("a", a), ("b", b):
         if numeric(x, argument).dtype in ("i8", "i16", "u8"):
             help = f"`cast({argument}, i32)` converts it"
-            raise OpError(f"`@` doesn't multiply {x.dtype}", argument=argument, help=help, code="E0402")
+            raise OpError(f"`@` doesn't multiply {x.dtype}", argument=argument, help=help, code="E0403")
         if x.rank == 0:
             raise OpError(f"`@` needs axes, and `{argument}` is a single number", argument=argument, help="use `*`")
     same_dtype("b", a, b)

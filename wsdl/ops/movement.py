@@ -168,7 +168,7 @@ def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
 def _not_negative(dims: Sequence[Dim]) -> None:
     for dim in dims:
         if dim.constant is not None and dim.constant < 0:
-            raise OpError(f"a size can't be {dim}", argument="shape")
+            raise OpError(f"a size can't be {dim}", argument="shape", code="E0405")
 
 
 # -- order -------------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
 def permute(x: TensorType, axes: list[int]) -> TensorType:
     """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose."""
     if len(axes_of(axes, x.rank, "axes")) != x.rank:
-        raise OpError(f"{shape_text(axes)} must name each of the {x.rank} axes of {x}", argument="axes", code="E0403")
+        raise OpError(f"{shape_text(axes)} must name each of the {x.rank} axes of {x}", argument="axes", code="E0414")
     return x.with_shape(x.shape[a] for a in axes)
 
 
@@ -374,9 +374,9 @@ def _cuts(
     axes_of(on, rank, "axes")
     by = [1] * len(on) if steps is None else list(steps)
     if any(step < 1 for step in by):
-        raise OpError("the step of a slice must be positive", argument="steps", help="`flip` reverses", code="E0403")
+        raise OpError("the step of a slice must be positive", argument="steps", help="`flip` reverses", code="E0414")
     if not len(starts) == len(stops) == len(on) == len(by):
-        raise OpError("starts, stops, axes and steps must be equally many", argument="stops", code="E0403")
+        raise OpError("starts, stops, axes and steps must be equally many", argument="stops", code="E0414")
     return list(zip((axis_of(a, rank) for a in on), starts, stops, by, strict=True))
 
 
@@ -387,7 +387,7 @@ def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
         at = at + size
     outside = (at - size).constant
     if (at.constant is not None and at.constant < 0) or (outside is not None and outside > 0):
-        raise OpError(f"the slice goes to {bound}, but axis {axis} of {x} has {size} elements", code="E0403")
+        raise OpError(f"the slice goes to {bound}, but axis {axis} of {x} has {size} elements", code="E0414")
     return at
 
 
@@ -420,7 +420,7 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
     size, what = x.shape[axis], f"axis {axis} of {x} must split into the parts asked for"
     if isinstance(parts, int):
         if parts < 1:
-            raise OpError(f"`x` can't be split into {parts} parts", argument="parts", code="E0403")
+            raise OpError(f"`x` can't be split into {parts} parts", argument="parts", code="E0414")
         return [divided(size, Dim.of(parts), what, "parts")] * parts
     sizes = [Dim.of(p) for p in parts]
     require_equal(size, sum(sizes, Dim.of(0)), what, argument="parts")
@@ -499,9 +499,9 @@ def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0) -> TensorTyp
     """`x` with `value` around it: `widths` has for each axis how many before and how many behind. ONNX Pad."""
     pairs = [[Dim.of(w) for w in pair] for pair in widths]
     if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
-        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0403")
+        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
     if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
-        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0403")
+        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
     return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
 
 
@@ -527,7 +527,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, widths: Sequence[Sequence[Dim]], 
 def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
     """`x` repeated as a whole, so often along each axis. ONNX Tile."""
     if len(repeats) != x.rank:
-        raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0403")
+        raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0414")
     return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, repeats, strict=True))
 
 

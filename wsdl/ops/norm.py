@@ -207,7 +207,7 @@ def group_norm(
     """
     for_each_channel(x, {"weight": weight, "bias": bias})
     if groups < 1:
-        raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0403")
+        raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0414")
     divided(x.shape[1], Dim.of(groups), f"the channels of {x} must fall into {groups} equal groups", "groups")
     return x
 

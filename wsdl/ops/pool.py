@@ -21,7 +21,7 @@ def _window(x: TensorType, kernel: PerAxis, stride: PerAxis | None, pad: PerAxis
     sizes = per_axis(kernel, image(x).rank - 2, "kernel", least=1)
     window = Window.of(sizes, sizes if stride is None else stride, pad, dilation)
     if any(2 * p > k for p, k in zip(window.pad, window.kernel, strict=True)):
-        raise OpError("`pad` can be at most half of the kernel", argument="pad", code="E0403")
+        raise OpError("`pad` can be at most half of the kernel", argument="pad", code="E0414")
     return window
 
 

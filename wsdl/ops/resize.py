@@ -32,7 +32,7 @@ def resize(
     one_of(mode, ("nearest", "linear"), "mode")
     axes = image(floating(x)).rank - 2
     if (scale is None) == (size is None):
-        raise OpError("either `scale` or `size` must be given", argument="size", code="E0403")
+        raise OpError("either `scale` or `size` must be given", argument="size", code="E0414")
     if size is not None:
         return x.with_shape([*x.shape[:2], *_spatial(size, axes, "size")])
     scales = _spatial(scale, axes, "scale")
@@ -137,14 +137,14 @@ def _spatial(value: Scale | Size, axes: int, argument: str) -> list[Any]:
     values = list(value) if isinstance(value, Sequence) else [value] * axes
     if len(values) != axes:
         what = f"`{argument}` has {len(values)} numbers, one for each of {axes} spatial axes is needed"
-        raise OpError(what, argument=argument, code="E0403")
+        raise OpError(what, argument=argument, code="E0414")
     return values
 
 
 def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
     """A size times a factor, rounded down."""
     if scale <= 0:
-        raise OpError(f"`scale` must be positive, but is {scale}", argument="scale", code="E0403")
+        raise OpError(f"`scale` must be positive, but is {scale}", argument="scale", code="E0414")
     if size.constant is not None:
         return Dim.of(int(size.constant * scale))
     ratio = Fraction(scale).limit_denominator(1000)
@@ -161,7 +161,7 @@ def pixel_shuffle(x: TensorType, factor: int) -> TensorType:
     if floating(x).rank != 4:
         raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
     if factor < 1:
-        raise OpError(f"`factor` must be at least 1, but is {factor}", argument="factor", code="E0403")
+        raise OpError(f"`factor` must be at least 1, but is {factor}", argument="factor", code="E0414")
     n, channels, height, width = x.shape
     what = f"the channels of {x} must be a multiple of {factor} ** 2"
     return x.with_shape([n, divided(channels, Dim.of(factor**2), what, "x"), height * factor, width * factor])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.requests import LimitRequest
 from wsdl.ir.types import BYTES
@@ -31,9 +31,7 @@ def slots_of(stored: list[Stored], model: Model, program: Program) -> int:
     """How many elements the slots of a model have: what would be stored without sharing."""
     paths = {slot.path for slot in model.module.all_slots()}
     paths |= {slot.path for root in program.layers.values() for slot in root.all_slots()}
-    return sum(
-        slot.type.elements.constant or 0 for s in stored for slot, _ in s.slots if slot.path in paths
-    )
+    return sum(slot.type.elements.constant or 0 for s in stored for slot, _ in s.slots if slot.path in paths)
 
 
 def _check_size(limit: LimitRequest, model: Model, program: Program, problems: Problems) -> None:
@@ -60,13 +58,13 @@ def _check_size(limit: LimitRequest, model: Model, program: Program, problems: P
 
 
 def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
-    macs = multiplications(model.graph)
+    macs, each = _for_one(multiplications(model.graph), model)
     if macs.constant is None:
         names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names()))
         problems.error(
             "W0601",
             limit.span,
-            f"how many multiplications the model `{model.name}` takes depends on the run",
+            f"how many multiplications the model `{model.name}` takes{each} depends on the run",
             f"{macs}",
             help=f"give the dimensions a value: {names}",
             severity="warning",
@@ -75,11 +73,21 @@ def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
         problems.error(
             "E0601",
             limit.span,
-            f"the model `{model.name}` takes {macs.constant:,} multiplications, which is "
+            f"the model `{model.name}` takes {macs.constant:,} multiplications{each}, which is "
             f"{macs.constant - limit.value:,} over its limit",
             f"at most {limit.value:,}",
             help="make a layer smaller or its input coarser; sharing saves storage, not work",
         )
+
+
+def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
+    """The work for one row of the batch, where the first dimension of all inputs is the batch, and how to say so."""
+    leading = {value.type.shape[0].name if value.type.rank else None for value in model.graph.inputs}
+    [batch] = leading if len(leading) == 1 else [None]
+    if batch is None:
+        return macs, ""
+    one = macs.substitute({batch: Dim.of(1)})
+    return (one, f" for each `{batch}`") if same(one * Dim.symbol(batch), macs) else (macs, "")
 
 
 def multiplications(graph: Graph) -> Dim:

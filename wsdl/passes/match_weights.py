@@ -227,7 +227,7 @@ def _note_unused(load: _Load, problems: Problems) -> None:
     unused = [n for n in load.listing.tensors if n not in load.used and not n.endswith(_COUNTERS)]
     if unused:
         problems.error(
-            "E0509",
+            "N0501",
             load.request.file_span,
             f"{_count(unused, 'tensor')} of {load.request.file} {_are(unused)} not used",
             details=_listed([f"{name}: {load.listing.tensors[name]}" for name in unused]),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Module, Program, Slot
-from wsdl.ir.requests import Part, PathPattern, Select, ViewCall
+from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
 from wsdl.ir.views import View, ViewError
 from wsdl.span import Span
 
@@ -30,26 +32,55 @@ class NotFound(Exception):
     """A path that leads nowhere; it has been reported."""
 
 
+@dataclass(frozen=True)
+class _Search:
+    """The path that is looked up, from where, and names of groups that may have been meant."""
+
+    pattern: PathPattern
+    root: Module
+    problems: Problems
+    groups: Sequence[str]
+
+
+_Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
+
+
 def root_of(program: Program, base: str) -> Module:
-    """The layer at which paths start: the one with the path `base`, or one that holds all of the file's."""
-    top = Module("", "the file", next(program.roots()).span)
+    """The layer at which paths start: the one with the path `base`, or one that holds all of the file's. Raises
+    `NotFound` for one that an error kept from being built."""
+    first = next(program.roots(), None)
+    if first is None:
+        raise NotFound
+    top = Module("", "the file", first.span)
+    top.doubtful = program.doubtful
     top.children.update({root.path: root for root in program.roots() if "[" not in root.path})
     for root in program.roots():
         if "[" in root.path:
             array = top.children.setdefault(root.path.partition("[")[0], [])
             assert isinstance(array, list)
             array.append(root)
-    return next(m for m in top.modules() if m.path == base)
+    found = next((m for m in top.modules() if m.path == base), None)
+    if found is None:
+        raise NotFound
+    return found
 
 
-def find(pattern: PathPattern, root: Module, problems: Problems, *, whole_arrays: bool = False) -> list[Found]:
+def find(
+    pattern: PathPattern,
+    root: Module,
+    problems: Problems,
+    *,
+    whole_arrays: bool = False,
+    groups: Sequence[str] = (),
+) -> list[Found]:
     """All that a path means, in order. Raises `NotFound` after reporting.
 
-    With `whole_arrays` an array of layers stands for all of them, as in `except norms`.
+    With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
+    have been meant as well.
     """
-    at: list[Module | list[Module] | tuple[Slot, View]] = [root]
+    at: list[_Thing] = [root]
     for step in pattern.steps:
-        at = [found for thing in at for found in _step(thing, step, pattern, problems)]
+        at = [found for thing in at for found in _step(thing, step, _Search(pattern, root, problems, groups))]
     found: list[Found] = []
     for thing in at:
         if isinstance(thing, list) and whole_arrays:
@@ -58,9 +89,10 @@ def find(pattern: PathPattern, root: Module, problems: Problems, *, whole_arrays
             problems.error(
                 "E0310",
                 pattern.span,
-                f"this is an array of {len(thing)} layers",
+                f"`{pattern.span.text}` is an array of {len(thing)} layers",
                 "which of them?",
-                help="write `[*]` behind its name for all, `[0:6]` for some",
+                help=f"write `{pattern.span.text}[*]` for all of them, `{pattern.span.text}[0:2]` for some",
+                fix=[Edit(pattern.span.after(), "[*]")],
             )
             raise NotFound
         elif isinstance(thing, Module):
@@ -70,37 +102,54 @@ def find(pattern: PathPattern, root: Module, problems: Problems, *, whole_arrays
     return found
 
 
-def _step(
-    thing: Module | list[Module] | tuple[Slot, View],
-    step: Part | Select | ViewCall,
-    pattern: PathPattern,
-    problems: Problems,
-) -> Iterator[Module | list[Module] | tuple[Slot, View]]:
+def target_of(mapping: LoadMapping) -> PathPattern:
+    """What the target of a mapping means whatever its placeholders stand for: all layers of an array for `[i]`, the
+    layer for `{p}` behind it."""
+    source, start = mapping.span.source, mapping.span.end - len(mapping.target)
+    steps: list[Part | Select | ViewCall] = []
+    for part in re.finditer(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{", mapping.target):
+        span = source.span(start + part.start(), start + part.end())
+        if part["name"] == "T":
+            steps.append(ViewCall("T", (), span))
+        elif part["name"] is not None:
+            steps.append(Part(part["name"].strip(), span))
+        elif part["index"] is not None:
+            number = part["index"].strip()
+            steps.append(Select((int(number) if number.isdigit() else slice(None),), span))
+        else:
+            break
+    return PathPattern(tuple(steps), source.span(start, mapping.span.end))
+
+
+def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[_Thing]:
     if isinstance(thing, tuple):
-        yield thing[0], _viewed(thing[0], thing[1], step, problems)
+        yield thing[0], _viewed(thing[0], thing[1], step, search.problems)
     elif isinstance(step, Part):
-        yield from _part(thing, step, pattern, problems)
+        yield from _part(thing, step, search)
     elif isinstance(step, Select) and isinstance(thing, list):
-        yield from _selected(thing, step, problems)
+        yield from _selected(thing, step, search.problems)
     else:
         what = "a view" if isinstance(step, ViewCall) else "an index"
-        kind = "an array of layers" if isinstance(thing, list) else f"a layer ({thing.kind})"
-        problems.error(
+        kind = "an array of layers" if isinstance(thing, list) else "one layer"
+        if not isinstance(thing, list) and thing.doubtful:
+            raise NotFound
+        search.problems.error(
             "E0319",
             step.span,
             f"{what} doesn't go with {kind}",
+            f"`{thing.path}` is a {thing.kind}" if isinstance(thing, Module) else "",
             help="views belong to parameters, such as `decode.weight.T`; indices to arrays of layers and to parameters",
         )
         raise NotFound
 
 
-def _part(
-    thing: Module | list[Module], step: Part, pattern: PathPattern, problems: Problems
-) -> Iterator[Module | list[Module] | tuple[Slot, View]]:
+def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator[_Thing]:
     if isinstance(thing, list):
+        if not thing:
+            raise NotFound  # none could be made, which was reported
         name = thing[0].path.rpartition(".")[2].partition("[")[0]
-        problems.error(
-            "E0317",
+        search.problems.error(
+            "E0310",
             step.span,
             f"`{name}` is an array of {len(thing)} layers",
             f"which of them has `{step.name}`?",
@@ -113,38 +162,57 @@ def _part(
     elif step.name in thing.children:
         yield thing.children[step.name]
     else:
-        _missing(thing, step, problems)
+        _missing(thing, step, search)
         raise NotFound
 
 
-def _missing(module: Module, step: Part, problems: Problems) -> None:
+def _missing(module: Module, step: Part, search: _Search) -> None:
+    if module.doubtful:
+        return  # what is missing may be what a reported mistake took away
     offered = [*module.slots, *module.children]
-    near = nearest(step.name, offered)
-    kind = f"`{module.path}` ({module.kind})" if module.path else "the file"
-    help_ = f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else None
-    labels = [Label(module.span, f"`{module.path}` is declared here")] if module.path and module.kind != "model" else []
-    if not offered and not module.uses and module.kind != "model":
-        help_ = "it is never applied, so its parameters have no shape; apply it, or leave it out"
-    problems.error(
+    if not module.uses and module.path and module.kind != "model":
+        never_applied(module, step.span, search.root, search.problems)
+        return
+    near = nearest(step.name, [*offered, *(search.groups if module is search.root else ())])
+    model = f"the model `{module.path}`"
+    kind = model if module.kind == "model" else f"`{module.path}` ({module.kind})" if module.path else "the file"
+    has = f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "it has none"
+    is_shown = module.path and module.kind != "model" and not module.span.source.is_standard
+    search.problems.error(
         "E0317",
         step.span,
         f"{kind} has no parameter or layer `{step.name}`",
-        f"did you mean `{near}`?" if near else "",
-        labels=labels,
-        help=help_,
+        f"did you mean `{near}`?" if near else "not there",
+        labels=[Label(module.span, f"`{module.path}` is declared here")] if is_shown else [],
+        help=None if near and len(offered) == 1 else has,
+        fix=[Edit(step.span, near)] if near else (),
     )
+
+
+def never_applied(module: Module, span: Span, root: Module, problems: Problems) -> None:
+    """Report a path into a layer that nothing applies; unless that is since a body could not be run."""
+    if not module.doubtful and not root.doubtful:
+        problems.error(
+            "E0327",
+            span,
+            f"`{module.path}` is never applied, so its parameters have no shape",
+            "has no parameters",
+            labels=[Label(module.span, "declared here")] if not module.span.source.is_standard else [],
+            help="apply it to a tensor, or take it out of the group",
+        )
+    module.doubtful = True  # once is enough
 
 
 def _selected(array: list[Module], step: Select, problems: Problems) -> Iterator[Module]:
     if len(step.subscripts) != 1:
-        problems.error("E0319", step.span, "an array of layers has one index", f"{len(step.subscripts)} are given")
+        message, label = "an array of layers has one index", f"{len(step.subscripts)} are given"
+        problems.error("E0319", step.span, message, label, help="write `[2]`, `[0:6]` or `[*]`")
         raise NotFound
     subscript = step.subscripts[0]
     if isinstance(subscript, int):
         if not -len(array) <= subscript < len(array):
-            problems.error(
-                "E0316", step.span, f"there is no layer {subscript}", f"the array has {len(array)}, counted from 0"
-            )
+            label = f"{_name_of(array)} has {len(array)}, counted from 0"
+            problems.error("E0316", step.span, f"there is no layer {subscript}", label)
             raise NotFound
         yield array[subscript]
         return
@@ -154,11 +222,15 @@ def _selected(array: list[Module], step: Select, problems: Problems) -> Iterator
         problems.error(
             "E0316",
             step.span,
-            "this slice leaves the array" if chosen else "this slice picks no layer",
-            f"the array has {len(array)}, counted from 0",
+            "this slice goes beyond the array" if chosen else "this slice picks no layer",
+            f"{_name_of(array)} has {len(array)}, counted from 0",
         )
         raise NotFound
     yield from chosen
+
+
+def _name_of(array: list[Module]) -> str:
+    return f"`{array[0].path.rpartition('[')[0]}`" if array else "the array"
 
 
 def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Problems) -> View:
@@ -173,14 +245,14 @@ def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Pr
                 return view.reshape(step.arguments)
             return view.permute(step.arguments) if step.name == "permute" else view.flip(step.arguments)
     except ViewError as error:
-        problems.error(
-            "E0315", step.span, str(error), f"of `{slot.path}`, {slot.type}", labels=[Label(slot.layer_span, slot.story)]
-        )
+        story = [Label(slot.layer_span, slot.story)] if slot.story else []
+        problems.error("E0315", step.span, str(error), f"of `{slot.path}`, {slot.type}", labels=story)
         raise NotFound from None
     problems.error(
         "E0317",
         step.span,
         f"`{slot.path}` is a parameter and has no parts",
+        "not there",
         help="behind a parameter stand views: `.T`, `.permute(…)`, `.reshape(…)`, `.flip(…)`, `[a:b, c:d]`",
     )
     raise NotFound

@@ -250,7 +250,7 @@ def _listed(names: Iterable[str]) -> str:
 def _standard_index() -> dict[str, str]:
     """The blocks of the standard library: name -> file."""
     index: dict[str, str] = {}
-    for entry in sorted(resources.files("wsdl").joinpath("std").iterdir(), key=lambda e: e.name):
+    for entry in sorted((resources.files("wsdl") / "std").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".wsd"):
             for name in re.findall(r"^block (\w+)", entry.read_text("utf-8"), re.MULTILINE):
                 index[name] = entry.name
@@ -259,7 +259,7 @@ def _standard_index() -> dict[str, str]:
 
 @cache
 def _standard_scope(file: str) -> FileScope:
-    text = resources.files("wsdl").joinpath("std", file).read_text("utf-8")
+    text = (resources.files("wsdl") / "std" / file).read_text("utf-8")
     problems = Problems()
     scope = _scope_of(Source(f"std/{file}", text, is_standard=True), _Files(problems, lambda _: None, "/"))
     assert not problems.errors, f"the standard library has an error: {problems.errors[0].message}"
@@ -305,7 +305,8 @@ class _Body:
         taken: dict[str, Span] = {}
         configuration = node.configuration if isinstance(node, tree.Block) else ()
         self.later = bound_names(node.body)
-        for item in (*configuration, *node.inputs):
+        items: list[tree.Configuration | tree.Input] = [*configuration, *node.inputs]
+        for item in items:
             if item.name.text in taken:
                 self.problems.error(
                     "E0202",
@@ -331,12 +332,12 @@ class _Body:
         for output in node.outputs or ():
             self.dtype(output.type)
         self.statements(node.body)
-        if not any(isinstance(s, tree.Return) for s in _flat(node.body)):
-            kind = "block" if isinstance(node, tree.Block) else "model"
+        if not any(isinstance(s, tree.Return) for s in _flat(node.body, into_scans=True)):
+            what = "block" if isinstance(node, tree.Block) else "model"
             self.problems.error(
                 "E0211",
                 node.name.span,
-                f"the {kind} `{node.name.text}` returns nothing",
+                f"the {what} `{node.name.text}` returns nothing",
                 "no `return` in its body",
                 help="end the body with `return` and the result",
             )
@@ -481,9 +482,11 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
     if any(error.code.startswith("E01") for error in problems.errors):
         return
     capital = node.text[:1].isupper()
+    bound = list(bound)
     everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
     alike = [n for n in everything if n.lower() == node.text.lower() or n[:1].isupper() == capital]
-    near = nearest(node.text, alike) or nearest(node.text, DTYPES)
+    own = [n for n in bound if n[:1].isupper() == capital]
+    near = nearest(node.text, own) or nearest(node.text, alike) or nearest(node.text, DTYPES)
     called = ELSEWHERE.get(node.text)
     problems.error(
         "E0201",
@@ -516,8 +519,11 @@ def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
     """The names that a body binds, with the first place of each."""
     found: dict[str, Span] = {}
     for statement in _flat(body):
-        if isinstance(statement, tree.Assign | tree.Scan):
+        names: tuple[tree.Name, ...]
+        if isinstance(statement, tree.Assign):
             names = statement.targets
+        elif isinstance(statement, tree.Scan):
+            names = (*(binding.name for binding in statement.carried), *statement.targets)
         elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
             names = (statement.name,)
         else:
@@ -551,10 +557,10 @@ def _names(node: tree.Subscript) -> list[tree.Name]:
     return [node] if isinstance(node, tree.Name) else [n for child in _children(node) for n in _names(child)]
 
 
-def _flat(body: Iterable[tree.Statement]) -> Iterable[tree.Statement]:
+def _flat(body: Iterable[tree.Statement], into_scans: bool = False) -> Iterable[tree.Statement]:
     for statement in body:
         yield statement
         if isinstance(statement, tree.If):
-            yield from _flat((*statement.then, *statement.otherwise))
-        elif isinstance(statement, tree.For):
-            yield from _flat(statement.body)
+            yield from _flat((*statement.then, *statement.otherwise), into_scans)
+        elif isinstance(statement, tree.For) or (into_scans and isinstance(statement, tree.Scan)):
+            yield from _flat(statement.body, into_scans)

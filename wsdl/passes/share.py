@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from wsdl.diagnostics import Edit, Label, Problems
-from wsdl.diagnostics.suggest import nearest
+from wsdl.diagnostics import Label, Problems
 from wsdl.ir.graph import Module, Program, Slot, file_path
-from wsdl.ir.requests import GroupRequest, PathPattern
-from wsdl.ir.sharing import Conflict, Member, Sharing
-from wsdl.ir.types import shape_text
+from wsdl.ir.requests import GroupRequest, LoadRequest, PathPattern
+from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.views import View
-from wsdl.passes.paths import Found, NotFound, find, root_of
+from wsdl.passes.check_layers import check_layers
+from wsdl.passes.conflicts import report_conflict, report_initializers, report_missing
+from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of, target_of
 from wsdl.span import Span
 
 
@@ -23,17 +24,29 @@ class _Work:
     program: Program
     problems: Problems
     sharing: Sharing
-    spans: dict[str, Span]
+    spans: dict[str, Span] = field(default_factory=dict)
+    ties: list[tuple[Member, Member]] = field(default_factory=list)
 
 
 def share(program: Program, problems: Problems) -> Program:
-    """`slot` becomes `stored` in every `parameter` node, and `program.stored` holds each tensor once."""
-    work = _Work(program, problems, Sharing(list(program.slots())), {})
+    """`slot` becomes `stored` in every `parameter` node, and `program.stored` holds each tensor once.
+
+    A program in which errors were found is looked through for more of them, and left as it is.
+    """
+    if problems.errors:  # what was not applied may be so since something is wrong
+        for root in program.roots():
+            for module in root.modules():
+                module.doubtful |= not module.uses and module.kind != "model"
+    work = _Work(program, problems, Sharing(list(program.slots())))
     for group in program.groups:
         _group(group, work)
+    _check_names(work)
     _check_initializers(work)
     _freeze(work)
-    _warn_of_mixed_statistics(work)
+    _check_loads(work)
+    check_layers(program, work.sharing, work.spans, problems)
+    if problems.errors:
+        return program
     program.settle(work.sharing.stored())
     for graph in program.graphs():
         for node in graph.walk():
@@ -47,10 +60,8 @@ def share(program: Program, problems: Problems) -> Program:
 
 
 def _group(group: GroupRequest, work: _Work) -> None:
-    root = root_of(work.program, group.base)
     try:
-        members = [found for pattern in group.members for found in find(pattern, root, work.problems)]
-        families = _families(group, members, work)
+        families = _families(group, _members(group, work), work)
     except NotFound:
         return
     for below, family in families.items():
@@ -60,11 +71,27 @@ def _group(group: GroupRequest, work: _Work) -> None:
         for other in family[1:]:
             conflict = work.sharing.unite(first, other)
             if conflict is not None:
-                _report(conflict, work)
+                report_conflict(conflict, work.sharing, work.ties, work.problems)
                 break
+            work.ties.append((first, other))
         if group.name:
-            name = group.name.replace("[", ".").replace("]", "")
+            name = file_path(group.name)
             work.sharing.name(first.slot, f"{name}.{below}" if below else name)
+
+
+def _members(group: GroupRequest, work: _Work) -> list[Found]:
+    """What the paths of a group mean. Raises `NotFound` after all of them were looked up."""
+    root = root_of(work.program, group.base)
+    members: list[Found] = []
+    missing = False
+    for pattern in group.members:
+        try:
+            members += find(pattern, root, work.problems)
+        except NotFound:
+            missing = True
+    if missing:
+        raise NotFound
+    return members
 
 
 def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[str, list[Member]]:
@@ -84,16 +111,21 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[st
     if not layers:
         if group.exceptions:
             work.problems.error(
-                "E0314", group.exceptions[0].span, "`except` leaves out parts of layers, and these are parameters"
+                "E0314",
+                group.exceptions[0].span,
+                "`except` leaves out parts of layers, and these are parameters",
+                "nothing to leave out",
+                labels=[Label(members[0].span, "a parameter")],
+                help="name the layers, or leave this out",
             )
             raise NotFound
         return {"": [Member(m.thing, m.view, m.span) for m in members if isinstance(m.thing, Slot) and m.view]}
     if len(layers) < len(members):
         other = next(m for m in members if isinstance(m.thing, Slot))
         work.problems.error(
-            "E0313",
+            "E0326",
             other.span,
-            "a group has either layers or parameters as members",
+            "the members of a group are either layers or parameters",
             "a parameter",
             labels=[Label(layers[0].span, "a layer")],
             help="name the parameters of the layers one by one, or make two groups",
@@ -103,28 +135,22 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[st
 
 
 def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str, list[Member]]:
-    parts = [_parts(group, found, work) for found in layers]
+    parts = [_parts(group, found, work) for found in layers if _is_whole(found, group, work)]
+    if len(parts) < len(layers):
+        raise NotFound
     first = parts[0]
     for found, other in zip(layers[1:], parts[1:], strict=True):
-        missing = [p for p in first if p not in other] + [p for p in other if p not in first]
-        if missing:
-            has, lacks = (layers[0], found) if missing[0] in first else (found, layers[0])
-            near = nearest(missing[0], other if has is layers[0] else first)
-            work.problems.error(
-                "E0313",
-                group.span if found.span == layers[0].span else found.span,
-                "the layers of this group don't have the same parameters",
-                f"`{has.path}` has `{missing[0]}`, `{lacks.path}` has not",
-                labels=[Label(m.thing.span, f"a {m.thing.kind}") for m in (has, lacks) if isinstance(m.thing, Module)],
-                help=f"leave parts out with `except`, or name parameters one by one{f' (`{near}`?)' if near else ''}",
-            )
+        if first.keys() != other.keys():
+            report_missing(layers[0], list(first), found, list(other), work.problems)
             raise NotFound
     if not first:
+        place = group.exceptions[0].span.to(group.exceptions[-1].span) if group.exceptions else layers[0].span
         work.problems.error(
-            "E0313",
-            layers[0].span,
-            f"`{layers[0].path}` has no parameters to share",
-            help="it is never applied, or all its parts are left out",
+            "E0329",
+            place,
+            "nothing is left to share",
+            "leaves out all that they have" if group.exceptions else f"`{layers[0].path}` has no parameters",
+            help="remove the group, or leave out less" if group.exceptions else "remove the group",
         )
         raise NotFound
     return {
@@ -134,6 +160,16 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str,
         ]
         for path in first
     }
+
+
+def _is_whole(found: Found, group: GroupRequest, work: _Work) -> bool:
+    """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
+    assert isinstance(found.thing, Module)
+    if any(module.doubtful for module in found.thing.modules()):
+        return False
+    if not found.thing.uses:
+        never_applied(found.thing, found.span, root_of(work.program, group.base), work.problems)
+    return bool(found.thing.uses)
 
 
 def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:
@@ -149,107 +185,57 @@ def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:
     return {slot.path[prefix:]: slot for slot in found.thing.all_slots() if slot.path not in out}
 
 
-# -- contradictions ----------------------------------------------------------------------------------------------------
+# -- names and initial values ------------------------------------------------------------------------------------------
 
 
-def _report(conflict: Conflict, work: _Work) -> None:
-    first, second = conflict.first, conflict.second
-    stories = [Label(m.slot.layer_span, m.slot.story) for m in (second, first)]
-    if conflict.reason == "shape":
-        fix = _fix(first, second)
-        work.problems.error(
-            "E0312",
-            first.span,
-            "the members of this share group do not have one shape",
-            f"{_what(first)}stored as {shape_text(first.view.shape)}",
-            labels=[Label(second.span, f"{_what(second)}needs {shape_text(second.view.shape)}"), stories[0]],
-            help=f"the shapes match transposed: write `{second.span.text}.T`" if fix else None,
-            fix=fix,
-        )
-        return
-    messages = {
-        "dtype": ("E0320", f"is {first.slot.type.dtype}", f"is {second.slot.type.dtype}"),
-        "kind": ("E0321", _kind(first.slot), _kind(second.slot)),
-        "itself": ("E0322", "one view of a tensor", "another view of the same tensor"),
-        "overlap": ("E0323", "a part of a tensor", "a part of another tensor"),
-        "entangled": ("E0315", "through these views", "through these views"),
-    }
-    titles = {
-        "dtype": "the members of this share group do not have one dtype",
-        "kind": "a parameter and a state can't be one tensor: training changes them in different ways",
-        "itself": "a tensor can't be equal to another view of itself",
-        "entangled": "these views can't be joined to one view of a stored tensor: a reshape cuts across another one",
-        "overlap": "neither of these holds the other, so there is no tensor to store",
-    }
-    helps = {
-        "itself": "the groups of this model tie it both ways; remove one of the two",
-        "overlap": "a group with slices stores its widest member: name the wide one without a slice",
-    }
-    code, left, right = messages[conflict.reason]
-    earlier = work.spans.get(second.slot.path)
-    labels = [Label(second.span, f"`{second.slot.path}`: {right}")]
-    if conflict.reason == "itself" and earlier is not None and earlier not in (first.span, second.span):
-        labels.append(Label(earlier, "tied with it first"))
-    work.problems.error(
-        code,
-        first.span,
-        titles[conflict.reason],
-        f"`{first.slot.path}`: {left}",
-        labels=labels,
-        help=helps.get(conflict.reason),
-    )
-
-
-def _what(member: Member) -> str:
-    """The parameter meant, where the file names only its layer."""
-    return "" if member.span.text.rstrip(".T").endswith(member.slot.path.rpartition(".")[2]) else (
-        f"`{member.slot.path}` is "
-    )
-
-
-def _kind(slot: Slot) -> str:
-    return "a parameter" if slot.kind == "param" else "a state"
-
-
-def _fix(first: Member, second: Member) -> list[Edit]:
-    a, b = first.view.shape, second.view.shape
-    return [Edit(second.span.after(), ".T")] if len(a) == 2 and a == b[::-1] else []
+def _check_names(work: _Work) -> None:
+    """Has a group the name of something else?"""
+    paths = {slot.file_path: slot.layer_span for slot in work.sharing.slots}
+    paths |= {file_path(m.path): m.span for root in work.program.roots() for m in root.modules()}
+    taken: dict[str, GroupRequest] = {}
+    for group in work.program.groups:
+        name = file_path(group.name)
+        earlier = paths.get(name) or (taken[name].span if name in taken and taken[name].span != group.span else None)
+        if name and earlier is not None:
+            work.problems.error(
+                "E0331",
+                group.span,
+                f"`{name}` is the name of something else already",
+                "a group of this name",
+                labels=[Label(earlier, f"`{name}`")],
+                help="give the group another name: its name is a path, as those of layers and parameters are",
+            )
+        elif name:
+            taken[name] = group
 
 
 def _check_initializers(work: _Work) -> None:
     for _, slots in work.sharing.families():
         explicit = [slot for slot, _ in slots if slot.initializer.explicit]
         for other in explicit[1:]:
-            if (other.initializer.name, other.initializer.arguments) != (
-                explicit[0].initializer.name,
-                explicit[0].initializer.arguments,
-            ):
-                work.problems.error(
-                    "E0324",
-                    work.spans.get(other.path, other.span),
-                    f"`{other.path}` and `{explicit[0].path}` are one tensor, but have two initializers",
-                    labels=[
-                        Label(explicit[0].span, f"`{explicit[0].initializer}`"),
-                        Label(other.span, f"`{other.initializer}`"),
-                    ],
-                    help="remove one of the two, or make them the same",
-                )
+            if str(other.initializer) != str(explicit[0].initializer):
+                report_initializers(explicit[0], other, work.spans, work.problems)
                 break
         if explicit:
             for slot, _ in slots:
                 slot.initializer = explicit[0].initializer
 
 
-# -- freezing and statistics -------------------------------------------------------------------------------------------
+# -- freezing and loading ----------------------------------------------------------------------------------------------
 
 
 def _freeze(work: _Work) -> None:
     frozen: dict[str, Span] = {}
+    missing = False
     for request in work.program.freezes:
-        root = root_of(work.program, request.base)
         for pattern in request.paths:
-            for slot in _targets(pattern, root, request.base, work):
-                frozen[slot.path] = pattern.span
+            try:
+                for slot in _targets(pattern, request.base, work):
+                    frozen[slot.path] = pattern.span
+            except NotFound:
+                missing = True
+    if missing:
+        return  # what else is frozen is not known
     for _, slots in work.sharing.families():
         both = [slot for slot, _ in slots]
         cold = [slot for slot in both if slot.path in frozen]
@@ -259,48 +245,44 @@ def _freeze(work: _Work) -> None:
                 "E0325",
                 frozen[cold[0].path],
                 f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
-                labels=[Label(work.spans.get(warm[0].path, warm[0].span), "tied here")],
+                f"freezes `{cold[0].path}`",
+                labels=[Label(work.spans.get(warm[0].path, warm[0].span), f"ties `{warm[0].path}` with it")],
                 help=f"freeze `{warm[0].path}` too, or take it out of the group",
             )
         for slot in cold:
             slot.frozen = True
 
 
-def _targets(pattern: PathPattern, root: Module, base: str, work: _Work) -> Sequence[Slot]:
-    """The slots that a path of `freeze` means; it may be the name of a group."""
+def _targets(pattern: PathPattern, base: str, work: _Work) -> Sequence[Slot]:
+    """The slots that a path of `freeze` or `load` means; it may be the name of a group."""
     named = f"{base}.{pattern.span.text}" if base else pattern.span.text
-    group = [slot for slot in work.sharing.slots if work.sharing.named(slot) == named]
+    group = [s for s in work.sharing.slots if f"{work.sharing.named(s)}.".startswith(f"{named}.")]
     if group:
         return group
-    try:
-        found = find(pattern, root, work.problems, whole_arrays=True)
-    except NotFound:
-        return []
+    if any(file_path(request.name) == named for request in work.program.groups):
+        raise NotFound  # a group with a mistake, which was reported
+    root = root_of(work.program, base)
+    found = find(pattern, root, work.problems, whole_arrays=True, groups=tuple(_names_of_groups(base, work)))
     return [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
 
 
-def _warn_of_mixed_statistics(work: _Work) -> None:
-    for root in work.program.roots():
-        for module in root.modules():
-            states = [slot for slot in module.slots.values() if slot.kind == "state"]
-            if not states:
-                continue
-            twins = [s for s in work.sharing.slots if work.sharing.home(s)[0] is work.sharing.home(states[0])[0]]
-            if len(module.uses) > 1 and module.uses[0] != module.uses[1]:
-                _mixed(module, states[0], module.uses[1], [Label(module.uses[0], "applied here first")], work)
-            elif len(twins) > 1 and twins[0] is states[0]:
-                place = work.spans.get(states[0].path, module.span)
-                _mixed(module, states[0], place, [], work)
+def _names_of_groups(base: str, work: _Work) -> Iterator[str]:
+    for group in work.program.groups:
+        if group.name and group.base == base:
+            yield group.name.rpartition(".")[2]
 
 
-def _mixed(module: Module, state: Slot, place: Span, labels: list[Label], work: _Work) -> None:
-    work.problems.error(
-        "W0301",
-        place if not place.source.is_standard else state.layer_span,
-        f"`{module.path}` keeps running statistics ({', '.join(s for s, v in module.slots.items() if v.kind == 'state')}), "
-        "and mixes those of several places",
-        labels=[label for label in labels if not label.span.source.is_standard],
-        help="that is right where all places see the same kind of data; to keep them apart, make a layer for each place and "
-        "share them `except " + ", ".join(s for s, v in module.slots.items() if v.kind == "state") + "`",
-        severity="warning",
-    )
+def _check_loads(work: _Work) -> None:
+    for request in work.program.loads:
+        with suppress(NotFound):  # reported
+            _targets(request.target, request.base, work)
+            root = root_of(work.program, request.base)
+            for found in find(request.target, root, Problems(), whole_arrays=True):
+                if isinstance(found.thing, Module):
+                    _check_mappings(request, found.thing, work)
+
+
+def _check_mappings(request: LoadRequest, target: Module, work: _Work) -> None:
+    for mapping in request.mappings:
+        with suppress(NotFound):
+            find(target_of(mapping), target, work.problems, whole_arrays=True)

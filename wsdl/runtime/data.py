@@ -22,7 +22,7 @@ from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
 from wsdl.ir.loading import TensorInfo
 from wsdl.ir.types import TensorType
 from wsdl.onnx.npz import open_npz, read_npy_header, size_of_npy
-from wsdl.onnx.sources import WeightsError, reason_of
+from wsdl.onnx.source import WeightsError, reason_of
 from wsdl.runtime.errors import RunError, fail
 
 Array = NDArray[Any]

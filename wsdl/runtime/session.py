@@ -18,6 +18,7 @@ from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
 from wsdl.ir.types import TensorType
+from wsdl.runtime import bfloat16
 from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.errors import RunError, fail
 
@@ -53,8 +54,9 @@ class Session:
 
     def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         rows = {name: np.ascontiguousarray(a) if a.ndim else a for name, a in arrays.items()}
+        has_bf16 = any(type.dtype == "bf16" for type in [*self.inputs.values(), *self.outputs.values()])
         try:
-            results = self._session.run(None, rows)
+            results = bfloat16.run(self._session, rows) if has_bf16 else self._session.run(None, rows)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
             raise _run_failure(error, self.name, arrays) from error
         return dict(zip(self.outputs, results, strict=True))

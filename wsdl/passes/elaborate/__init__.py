@@ -16,11 +16,13 @@ from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
 from wsdl.passes.elaborate.context import Context, TooMuch, Use
+from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
 from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
 from wsdl.passes.resolve import Definition, FileScope
+from wsdl.passes.share import share
 from wsdl.syntax import tree
 
 
@@ -29,13 +31,15 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
     `dims` gives run-time dimensions a value.
     """
-    context = Context(problems, Program(), dict(dims or {}), apply, _root(scope))
+    context = Context(problems, Program(doubtful=scope.is_partial), dict(dims or {}), apply, _root(scope))
     try:
         _file(scope, context)
         models = {definition.name: _model(definition, context) for definition in scope.models()}
         elaborate_trainings(scope, models, _run_again, _read_inputs, context)
-    except TooMuch:
-        pass  # reported
+    except TooMuch:  # reported
+        context.program.doubtful = True
+    if problems.errors:  # what is wrong with the groups is to be said together with the rest
+        share(context.program, problems)
     return context.program
 
 
@@ -43,7 +47,7 @@ def _root(scope: FileScope) -> Layer:
     """A layer that stands for the file itself; its path is empty."""
     span = scope.source.span(0, 0)
     node = tree.Model(span, tree.Name(span, ""), (), None, ())
-    return Layer(Definition(node, scope), {}, Module("", "", span))
+    return Layer(Definition(node, scope), {}, Module("", "", span), span)
 
 
 def _file(scope: FileScope, context: Context) -> None:
@@ -51,6 +55,8 @@ def _file(scope: FileScope, context: Context) -> None:
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Layer):
             context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
+        elif isinstance(declaration, tree.Let):
+            evaluate(declaration.name, frame, context)  # also one that nothing uses
         elif isinstance(declaration, tree.Share | tree.Freeze | tree.Load):
             run([declaration], frame, context)
     for name, child in context.root.module.children.items():
@@ -63,7 +69,7 @@ def _model(definition: Definition, context: Context) -> Layer:
     node = definition.node
     assert isinstance(node, tree.Model)
     name = node.name.text
-    layer = Layer(definition, {}, Module(name, "model", node.name.span))
+    layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
     graph, _, results = _run_body(layer, node, context)
     context.program.models[name] = Model(name, graph, layer.module, node.doc, node.name.span)
     if results is not None:
@@ -76,7 +82,7 @@ def _run_again(layer: Layer, context: Context) -> ModelRun:
     """Another graph of a model, over the same layers."""
     node = layer.definition.node
     assert isinstance(node, tree.Model)
-    context.nodes = 0
+    context.done = 0
     graph, frame, results = _run_body(layer, node, context)
     inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
     for value in graph.inputs:  # the body may have bound the name anew
@@ -92,6 +98,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     frame = Frame(layer, layer.definition.scope, {}, context.dtype)
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
+    context.made, context.producers, context.noted = {}, {}, set()
     _read_inputs(node.inputs, frame, graph, context)
     context.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)
@@ -111,6 +118,7 @@ def _read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, conte
         if value is not None:
             graph.inputs.append(value)
             added.append((declared, value))
+            context.made[value] = (f"the input `{declared.name.text}`", declared.span)
     _check_sizes(added, graph, context)
 
 
@@ -127,7 +135,7 @@ def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) ->
             if name.text not in frame.names and name.text not in frame.scope.definitions:
                 size = context.dims.get(name.text)
                 frame.names[name.text] = Dim.symbol(name.text) if size is None else size
-                context.origins[name.text] = f"the input `{declared.name.text}`"
+                context.origins[name.text] = declared
 
 
 def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
@@ -137,7 +145,7 @@ def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, conte
         for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
             if unknown := dim.names() - known.keys():
                 context.error(
-                    "E0405",
+                    "E0419",
                     written.span,
                     f"no input says what `{min(unknown)}` is",
                     f"`{written.span.text}` doesn't tell it",
@@ -158,9 +166,10 @@ def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorT
         )
     if node.dtype is None:
         context.error(
-            "E0404",
+            "E0415",
             node.span,
-            f"the input `{declared.name.text}` needs a dtype",
+            f"the input `{declared.name.text}` of a model needs a dtype",
+            "floats or integers?",
             help=f"write `f32{node.span.text}` for floats, `i64{node.span.text}` for indices",
         )
         return None
@@ -168,7 +177,9 @@ def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorT
     shape: list[Dim] = []
     for dim in node.dims:
         if isinstance(dim, tree.Ellipsis):
-            context.error("E0405", dim.span, "an input of a model has a fixed number of dimensions", "name each of them")
+            context.error(
+                "E0416", dim.span, "an input of a model has a fixed number of dimensions", "name each of them"
+            )
             return None
         item = dim_of(dim, frame, context)
         if item is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsdl.diagnostics import Label
+from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Value
+from wsdl.ir.graph import Application, Attribute, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.passes.elaborate.calls import note_check
 from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
@@ -20,14 +21,14 @@ from wsdl.syntax import tree
 
 def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
-    if any(has_poison(given.item) for given in arguments):
-        return POISON
+    layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
     block = layer.block
     inputs = _bind(layer, arguments, span, context)
-    if inputs is None:
+    if inputs is None or any(has_poison(given.item) for given in inputs.values()):
+        layer.module.doubtful = True
         return POISON
     if len(context.uses) >= MOST_NESTING:
-        context.error("E0218", block.name.span, f"`{block.name.text}` is made of itself", "applied inside its own body")
+        _report_nesting(block, span, context)
         raise TooMuch
     dtype = _float_dtype(block, inputs) or context.dtype
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
@@ -35,35 +36,57 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     for declared in block.inputs:
         given = inputs[declared.name.text]
         what = f"`{declared.name.text}` of `{block.name.text}`"
+        known = set(signature.places)
         if isinstance(given.item, Value) and not signature.match(declared.type, given.item.type, given.span, what):
+            layer.module.doubtful = True
             return POISON
         frame.names[declared.name.text] = given.item
+        if isinstance(given.item, Value):
+            frame.sources.update(dict.fromkeys(signature.places.keys() - known, given.item))
     for declared in block.inputs:
         given = inputs[declared.name.text]
         if isinstance(given.item, Value):
             frame.names[declared.name.text] = assumed(given.item, signature, given.span, context)
+    application = Application(layer.module.path, context.application, block.span.source.is_standard)
+    context.uses.append(Use(layer, span, application))
     if not context.again:
         layer.module.uses.append(span)
-    context.uses.append(Use(layer, span))
+        layer.module.ways.append(context.way())
     run(block.body, frame, context)
     results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
     context.uses.pop()
     if results is None:
         return POISON
+    if not span.source.is_standard:
+        for result in results:
+            context.made.setdefault(result, (_called(layer), span))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _called(layer: Layer) -> str:
+    """For messages: a layer by its name, one written inline by what is written."""
+    name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.made else layer.made.text
+    return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
+
+
+def _report_nesting(block: tree.Block, span: Span, context: Context) -> None:
+    again = [use.span for use in context.uses if use.layer.definition.node is block]
+    context.error(
+        "E0218",
+        again[-1] if again else span,
+        f"`{block.name.text}` is made of itself without end",
+        "applied inside its own body",
+        labels=[Label(block.name.span, "the block")] if not block.span.source.is_standard else (),
+        help="let an `if` end it, or repeat with `for`",
+        applied=False,
+    )
 
 
 def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
     """The value, after a check at run time of what the signature could not decide."""
     while signature.unchecked:
         left, right = signature.unchecked.pop()
-        context.error(
-            "N0401",
-            span,
-            f"whether {left} and {right} are equal is checked at run time",
-            help="write one name for both where they are always equal",
-            note=True,
-        )
+        note_check(left, right, span, "", context)
         sides: dict[str, Attribute] = {"left": left, "right": right}
         value = context.node("assume", [value], sides, [value.type], span)[0]
     return value
@@ -73,14 +96,23 @@ def finish(
     frame: Frame, signature: Signature, outputs: Sequence[tree.Output] | None, what: str, context: Context
 ) -> list[Value] | None:
     """The results of a body as tensors, matched with the declared outputs; `None` where that was reported."""
-    if frame.results is None or any(has_poison(given.item) for given in frame.results):
+    if frame.results is None:
+        _report_no_results(frame, context)
+        return None
+    if any(has_poison(given.item) for given in frame.results):
         return None
     values: list[Value] = []
     for given in frame.results:
         value = as_tensor(given, frame.dtype, context)
         if value is None:
+            applied = f"apply it to a tensor: `{given.span.text}(x)`" if isinstance(given.item, Layer) else None
             context.error(
-                "E0230", given.span, f"a result is a tensor, not {describe(given.item)}", help="return what is computed"
+                "E0233",
+                given.span,
+                f"a result is a tensor, not {describe(given.item)}",
+                f"what {what} is to return",
+                help=applied,
+                applied=False,
             )
             return None
         values.append(value)
@@ -91,7 +123,9 @@ def finish(
             "E0230",
             frame.results[0].span.to(frame.results[-1].span),
             f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, and this returns {len(values)}",
-            labels=[Label(outputs[0].span.to(outputs[-1].span), "declared here")],
+            f"{len(values)} result{'s' if len(values) != 1 else ''}",
+            labels=[Label(outputs[0].span.to(outputs[-1].span), f"{len(outputs)} declared")],
+            applied=False,
         )
         return None
     for i, (value, output, given) in enumerate(zip(values, outputs, frame.results, strict=True)):
@@ -100,6 +134,19 @@ def finish(
             return None
         values[i] = assumed(value, signature, given.span, context)
     return values
+
+
+def _report_no_results(frame: Frame, context: Context) -> None:
+    """No `return` was reached; no news where a reported mistake is the reason."""
+    node = frame.layer.definition.node
+    if not frame.layer.module.doubtful:
+        context.error(
+            "E0211",
+            node.name.span,
+            f"`{node.name.text}` returns nothing",
+            "no `return` was reached",
+            help="the `return` stands in an `if` whose condition is false, or in a `for` without steps",
+        )
 
 
 def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
@@ -130,6 +177,8 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
                     f"`{block.name.text}` has no input `{name}`",
                     f"did you mean `{near}`?" if near else "",
                     help=f"it is applied to `({_inputs(block)})`",
+                    fix=[Edit(given.name.span, near)] if near else (),
+                    applied=False,
                 )
                 return None
         elif position < len(block.inputs):
@@ -142,10 +191,18 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
                 f"not {len(arguments)}",
                 "one too many",
                 help=f"it is applied to `({_inputs(block)})`",
+                applied=False,
             )
             return None
         if name in bound:
-            context.error("E0223", given.span, f"`{name}` is given twice", labels=[Label(bound[name].span, "given first")])
+            context.error(
+                "E0223",
+                given.span,
+                f"`{name}` is given twice",
+                "given again",
+                labels=[Label(bound[name].span, "given first")],
+                applied=False,
+            )
             return None
         bound[name] = given
     for declared in block.inputs:
@@ -156,13 +213,15 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
                     "E0224",
                     span,
                     f"`{block.name.text}` needs the input `{name}`",
+                    f"`{name}` is not given",
                     help=f"it is applied to `({_inputs(block)})`",
+                    applied=False,
                 )
                 return None
             bound[name] = _default(declared, layer, context)
         if has_poison(bound[name].item):
-            return None
-        if bound[name].item is None and declared.default is None or not _is_input(bound[name].item):
+            continue
+        if (bound[name].item is None and declared.default is None) or not _is_input(bound[name].item):
             context.error(
                 "E0225",
                 bound[name].span,
@@ -196,5 +255,3 @@ def _float_dtype(block: tree.Block, inputs: dict[str, Given]) -> DType | None:
         if declared.type.dtype is None and isinstance(item, Value) and item.type.dtype in FLOATS:
             return item.type.dtype
     return None
-
-

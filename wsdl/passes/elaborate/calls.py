@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wsdl.diagnostics import Label
+import re
+
+from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
@@ -10,7 +12,7 @@ from wsdl.ir.types import DTYPES, DType, TensorType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
 from wsdl.ops.build import Build
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.span import Span
 
@@ -18,16 +20,19 @@ from wsdl.span import Span
 class Misfit(Exception):
     """An argument that can't be what its parameter wants."""
 
+    def __init__(self, message: str = "", help: str | None = None) -> None:
+        super().__init__(message)
+        self.help = help
 
-def call_operation(name: str, arguments: list[Given], span: Span, context: Context) -> Item:
-    """The results of an operation on arguments: a tensor, or a tuple of several."""
+
+def call_operation(name: str, arguments: list[Given], span: Span, context: Context, sign: str = "") -> Item:
+    """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
+    operator."""
     operation = OPERATIONS[name]
-    if any(has_poison(given.item) for given in arguments):
-        return POISON
     bound = _bind(operation, arguments, span, context)
-    if bound is None:
+    if bound is None or any(has_poison(given.item) for given in arguments):
         return POISON
-    operands, attributes = _converted(operation, bound, span, context) or ({}, None)
+    operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
     types = {n: _types_of(o) for n, o in operands.items()}
@@ -35,19 +40,13 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         with collecting_assumptions() as assumptions:
             result_types = operation.result_types(**types, **attributes)
     except OpError as error:
-        _report(operation, error, bound, span, context)
+        _report(operation, error, bound, span, sign, context)
         return POISON
     if "shape" in attributes:  # a size that was left open (`-1`) is known now
         attributes["shape"] = list(result_types[0].shape)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
-        context.error(
-            "N0401",
-            span,
-            f"{assumption.what}: whether {assumption.left} and {assumption.right} are equal is checked at run time",
-            help="write one name for both where they are always equal",
-            note=True,
-        )
+        note_check(assumption.left, assumption.right, span, assumption.what, context)
         first = next(i for i, v in enumerate(values) if isinstance(v, Value))
         checked = values[first]
         assert isinstance(checked, Value)
@@ -60,6 +59,26 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
+    """Say that the run compares two sizes, once for each pair."""
+    pair = (str(left), str(right))
+    if pair in context.noted:
+        return
+    context.noted |= {pair, pair[::-1]}
+    size, number = (left, right) if left.constant is None else (right, left)
+    both = f"`{left}` and `{right}` are equal" if number.constant is None else f"`{size}` is {number}"
+    context.error(
+        "N0401",
+        span,
+        f"whether {both} is checked at run time",
+        why or "has to be so here",
+        help="write one name for both where they are always equal"
+        if number.constant is None
+        else f"where it always is, write {number} in the signature",
+        severity="note",
+    )
 
 
 def signature(operation: Operation) -> str:
@@ -89,9 +108,11 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
         context.error(
             "E0222",
             positional[len(parameters)].span,
-            f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, not {len(positional)}",
+            f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, "
+            f"not {len(positional)}",
             "one too many",
             help=f"its signature is `{signature(operation)}`",
+            applied=False,
         )
         return None
     for parameter, given in zip(parameters, positional, strict=False):
@@ -108,10 +129,19 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
                 f"`{operation.name}` has no argument `{name}`",
                 f"did you mean `{near}`?" if near else "",
                 help=f"its signature is `{signature(operation)}`",
+                fix=[Edit(given.name.span, near)] if near else (),
+                applied=False,
             )
             return None
         if name in bound:
-            context.error("E0223", given.name.span, f"`{name}` is given twice", labels=[Label(bound[name].span, "given first")])
+            context.error(
+                "E0223",
+                given.name.span,
+                f"`{name}` is given twice",
+                "given again",
+                labels=[Label(bound[name].span, "given first")],
+                applied=False,
+            )
             return None
         bound[name] = given
     missing = [p.name for p in parameters if p.required and p.name not in bound]
@@ -120,7 +150,9 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
             "E0224",
             span,
             f"`{operation.name}` needs {_listed(missing)}",
+            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not given",
             help=f"its signature is `{signature(operation)}`",
+            applied=False,
         )
         return None
     return bound
@@ -131,7 +163,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _converted(
-    operation: Operation, bound: dict[str, Given], span: Span, context: Context
+    operation: Operation, bound: dict[str, Given], sign: str, context: Context
 ) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
     """Operands as values, attributes as what the annotations say."""
     operands: dict[str, Operand] = {}
@@ -157,12 +189,10 @@ def _converted(
             else:
                 operands[parameter.name] = _tensor(given.item, like, given.span, context)
         except Misfit as misfit:
-            context.error(
-                "E0225",
-                given.span,
-                f"`{parameter.name}` of `{operation.name}` {misfit}",
-                help=f"its signature is `{signature(operation)}`",
-            )
+            what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
+            help = None if sign else f"its signature is `{signature(operation)}`"
+            help = _in_words_of_the_file(misfit.help, operation, bound) if misfit.help else help
+            context.error("E0225", given.span, f"{what} {misfit}", help=help)
             return None
     return operands, attributes
 
@@ -189,7 +219,7 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
         return context.constant(item, TensorType.of("bool"), span)
     numbers, shape = _numbers(item)
     if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
-        raise Misfit(f"is the fraction {item}, but the tensor beside it is {like}; cast that with `cast(x, f32)`")
+        raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
     default: DType = context.dtype if any(isinstance(n, float) for n in numbers) else "i64"
     assert isinstance(item, int | float | list)
     return context.constant(item, TensorType.of(like or default, shape), span)  # type: ignore[arg-type]  # numbers only
@@ -259,12 +289,56 @@ def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
 # -- what the shape rule refuses ---------------------------------------------------------------------------------------
 
 
-def _report(operation: Operation, error: OpError, bound: dict[str, Given], span: Span, context: Context) -> None:
+def _report(
+    operation: Operation, error: OpError, bound: dict[str, Given], span: Span, sign: str, context: Context
+) -> None:
     at = bound.get(error.argument or "")
+    place = at.span if at else span
     labels = [
-        Label(given.span, f"`{name}` is {given.item.type}")
+        Label(given.span, f"is {given.item.type}" if sign else f"`{name}` is {given.item.type}")
         for name, given in bound.items()
         if isinstance(given.item, Value) and given is not at and given.span != span
     ]
     label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
-    context.error(error.code, at.span if at else span, error.message, label, labels=labels, help=error.help)
+    message = _in_words_of_the_file(error.message, operation, bound) if sign else error.message
+    help = _in_words_of_the_file(error.help, operation, bound) if error.help else None
+    fix: list[Edit] = []
+    if at is not None and help is not None and help.endswith("use `.T`"):
+        help, fix = _transposed(at.span)
+    if (rest := _rest_behind(place, context)) is not None:
+        story = f"`{rest.span.text}` is {rest.story}"
+        if place.source.is_standard:
+            place, label, labels = rest.divisor, story, []
+        else:
+            help = help or story
+    context.error(error.code, place, message, label, labels=labels, help=help, fix=fix)
+
+
+def _transposed(written: Span) -> tuple[str, list[Edit]]:
+    """How to turn the second matrix of a product around."""
+    if written.text.endswith(".T"):
+        sign = written.source.span(written.end - 2, written.end)
+        return f"the shapes match without `.T`: write `{written.text[:-2]}`", [Edit(sign, "")]
+    fix = [Edit(written.after(), ".T")] if re.fullmatch(r"[\w.]+", written.text) else []
+    return "the shapes match transposed: use `.T`", fix
+
+
+def _rest_behind(place: Span, context: Context) -> Rest | None:
+    """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
+    near = [r for r in context.rests if r.span.source is place.source and r.path == context.path]
+    inside = [r for r in near if place.start <= r.span.start and r.span.end <= place.end]
+    return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
+
+
+def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given]) -> str:
+    """What an operation says of its operands, which it knows by its own names, as the file has written them."""
+    written = {
+        p.name: bound[p.name].span.text
+        for p in operation.parameters
+        if p.kind == "operand" and p.name in bound and len(bound[p.name].span.text) <= 24
+    }
+
+    def renamed(code: re.Match[str]) -> str:
+        return re.sub(r"\b[a-z]\w*\b", lambda name: written.get(name[0], name[0]), code[0])
+
+    return re.sub(r"`[^`]*`", renamed, text)

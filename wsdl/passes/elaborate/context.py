@@ -6,18 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.diagnostics import Edit, Label, Problems, Severity
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Graph, Node, Operand, Program, Repetition, Slot, Value
+from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Program, Repetition, Slot, Value
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Optimizer, Schedule
 from wsdl.ir.types import DType, TensorType
 from wsdl.passes.elaborate.items import Given, Item, Layer
 from wsdl.span import Span
+from wsdl.syntax import tree
 
 Apply: TypeAlias = "Callable[[Layer, list[Given], Span, Context], Item]"
 MOST_REPETITIONS = 10_000  # of one `for`, and layers of one array
-MOST_NODES = 1_000_000
+MOST_STEPS = 200_000  # operations, layers and repetitions together
 MOST_NESTING = 100  # blocks inside each other
 
 
@@ -43,6 +44,17 @@ class Use:
 
     layer: Layer
     span: Span
+    application: Application | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A division that didn't come out even, such as `d // heads`, in the layer `path`."""
+
+    span: Span
+    divisor: Span
+    story: str
+    path: str
 
 
 @dataclass(eq=False)
@@ -63,20 +75,29 @@ class Context:
     steps: list[Repetition] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     loops: int = 0
-    nodes: int = 0
+    done: int = 0  # of MOST_STEPS
+    depth: int = 0  # of layers that are being made inside each other
     parameters: dict[str, Value] = field(default_factory=dict)  # of the model at hand, by the path of the slot
     constants: dict[int, Item] = field(default_factory=dict)  # by the id of their `let`
-    open_constants: set[int] = field(default_factory=set)
+    open_constants: dict[int, tree.Let] = field(default_factory=dict)  # those being worked out, outermost first
+    origins: dict[str, tree.Input] = field(default_factory=dict)  # run-time dimension -> the input that brought it
+    made: dict[Value, tuple[str, Span]] = field(default_factory=dict)  # results of layers and inputs, for stories
+    producers: dict[Value, Node] = field(default_factory=dict)
+    rests: list[Rest] = field(default_factory=list)
+    noted: set[tuple[str, str]] = field(default_factory=set)  # dimensions of the model that the run compares
     training: bool = False
     again: bool = False
     asked: Asked | None = None
-    origins: dict[str, str] = field(default_factory=dict)  # run-time dimension -> the input that brought it
 
     # -- building ------------------------------------------------------------------------------------------------------
 
     @property
     def path(self) -> str:
         return self.uses[-1].layer.module.path if self.uses else ""
+
+    @property
+    def application(self) -> Application | None:
+        return self.uses[-1].application if self.uses else None
 
     def node(
         self,
@@ -88,20 +109,26 @@ class Context:
         body: Graph | None = None,
     ) -> list[Value]:
         """Append a node to the graph being built; its results."""
-        self.nodes += 1
-        if self.nodes > MOST_NODES:
+        self.count(span)
+        results = [Value(t) for t in types]
+        node = Node(op, list(operands), attributes, results, self.path, self.place(span), tuple(self.steps), body)
+        node.application = self.application
+        self.graphs[-1].nodes.append(node)
+        self.producers.update(dict.fromkeys(results, node))
+        return results
+
+    def count(self, span: Span) -> None:
+        """One more operation, layer or repetition; `TooMuch` where it is one too many."""
+        self.done += 1
+        if self.done > MOST_STEPS:
             self.error(
                 "E0602",
                 span,
-                f"the program asks for more than {MOST_NODES:,} operations",
+                f"the program asks for more than {MOST_STEPS:,} operations, layers and repetitions",
                 "the one too many",
                 help="repeat less, or use `scan`",
             )
             raise TooMuch
-        results = [Value(t) for t in types]
-        node = Node(op, list(operands), attributes, results, self.path, self.place(span), tuple(self.steps), body)
-        self.graphs[-1].nodes.append(node)
-        return results
 
     def constant(self, value: Attribute, type: TensorType, span: Span) -> Value:
         return self.node("constant", [], {"value": value, "dtype": type.dtype}, [type], span)[0]
@@ -144,6 +171,33 @@ class Context:
             return span
         return next((use.span for use in reversed(self.uses) if not use.span.source.is_standard), span)
 
+    def way(self) -> tuple[Span, ...]:
+        """The places in the user's own files that led here, from the model on."""
+        return tuple(use.span for use in self.uses if not use.span.source.is_standard)
+
+    def origin(self, value: Value, size: int, near: Span) -> str:
+        """Where a dimension of a tensor came from, for messages: ` from `encode` (line 5)`, or nothing."""
+        found: Value | None = value
+        while found is not None and found not in self.made:
+            node = self.producers.get(found)
+            inputs = node.inputs if node else []
+            found = next((v for v in inputs if any(d.constant == size for d in v.type.shape)), None)
+        if found is None:
+            return ""
+        what, span = self.made[found]
+        line = f"line {span.line}" if span.source is near.source else str(span)
+        return f" from {what} ({line})"
+
+    def is_reported(self, span: Span) -> bool:
+        """Was an error about names reported at this place already?"""
+        return any(d.span == span and d.code in ("E0201", "E0205") for d in self.problems.found)
+
+    def doubt(self) -> None:
+        """Remember that parts of the layers around may be missing, so that no paths to them are missed."""
+        for use in self.uses:
+            use.layer.module.doubtful = True
+        self.program.doubtful |= not self.uses
+
     def error(
         self,
         code: str,
@@ -154,22 +208,39 @@ class Context:
         labels: Iterable[Label] = (),
         help: str | None = None,
         fix: Iterable[Edit] = (),
-        note: bool = False,
+        applied: bool = True,
+        applied_label: str = "",
+        severity: Severity = "error",
     ) -> None:
         """Report at the place that a person would change: inside the standard library nothing can be changed, so there
-        the application in the user's file takes its place."""
-        others = list(labels)
-        place = self.place(span)
-        if place != span:
-            others.insert(0, Label(span, label or "here, in the standard library"))
-            label = f"in `{self._block_at(place)}`"
-        elif self.uses and len(self.uses) > 1:
-            use = self.uses[-1]
-            if not use.span.source.is_standard:
-                others.append(Label(use.span, f"`{use.layer.name}` is applied here"))
-        self.problems.error(
-            code, place, message, label, labels=others, help=help, fix=fix, severity="note" if note else "error"
-        )
+        the application in the user's file takes its place, or the argument that the library handed on.
 
-    def _block_at(self, place: Span) -> str:
-        return next(use.layer.name for use in self.uses if use.span == place)
+        `applied` shows where the block around the place is applied, since the mistake may lie there. With
+        `applied_label` the application tells the whole story, without the place in the standard library.
+        """
+        others = list(labels)
+        place, block = self._to_blame(span)
+        if place is not span:
+            if not applied_label and (block or label):
+                others.insert(0, Label(span, label or "here, in the standard library"))
+            label = applied_label or (f"in `{block}`" if block else "")
+        elif applied and len(self.uses) > 1:
+            others.append(Label(self.uses[-1].span, f"`{self.uses[-1].layer.name}` is applied here"))
+        others = [o for o in others if o.span != place or o.message != label]
+        if len(others) > 1 and others[-1].span in (place, *(o.span for o in others[:-1])):
+            others.pop()  # the application is shown already
+        self.problems.error(code, place, message, label, labels=others, help=help, fix=fix, severity=severity)
+
+    def _to_blame(self, span: Span) -> tuple[Span, str]:
+        """The place in the user's files, and the block of the library that it applies (empty for an argument)."""
+        if not span.source.is_standard:
+            return span, ""
+        name = span.text
+        for use in reversed(self.uses):
+            argument = use.layer.given.get(name)
+            if argument is not None and not argument.source.is_standard:
+                return argument, ""
+            name = argument.text if argument is not None else ""
+            if not use.span.source.is_standard:
+                return use.span, use.layer.name
+        return span, ""

@@ -16,8 +16,8 @@ from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.indexing import index
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.elaborate.layers import inline_layer
-from wsdl.passes.resolve import VIEWS, Definition, unknown_name
+from wsdl.passes.elaborate.layers import call_with_needed, inline_layer
+from wsdl.passes.resolve import VIEWS, Definition, bound_names, unknown_name
 from wsdl.syntax import tree
 
 
@@ -38,20 +38,47 @@ def _name(node: tree.Name, frame: Frame, context: Context) -> Item:
         return frame.names[node.text]
     definition = frame.scope.find(node.text)
     if definition is not None:
-        return definition_item(definition, context)
+        return definition_item(definition, node, context)
     if node.text in OPERATIONS:
         return OPERATIONS[node.text]
     if node.text in DTYPES:
         return node.text
-    unknown_name(node, [*frame.names, *frame.scope.definitions], context.problems)
+    if not frame.scope.may_have(node.text) and not context.is_reported(node.span):
+        _report_unbound(node, frame, context)
     return POISON
 
 
-def definition_item(definition: Definition, context: Context) -> Item:
+def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
+    """A name that `resolve` has let pass, since some part of the body binds it; or one in a path."""
+    definition = frame.layer.definition.node
+    bound = bound_names(definition.body) if isinstance(definition, tree.Block | tree.Model) else {}
+    if node.text not in bound:
+        unknown_name(node, [*frame.names, *frame.scope.definitions], context.problems)
+        return
+    context.error(
+        "E0204",
+        node.span,
+        f"`{node.text}` is not bound when this runs",
+        "nothing has bound it here",
+        labels=[Label(bound[node.text], "bound here, where this run didn't come by")],
+        help="bind it in both branches of the `if`, or before",
+    )
+
+
+def definition_item(definition: Definition, node: tree.Name, context: Context) -> Item:
     """What a name of a file stands for in its bodies: a constant's value, a layer of the file, a block itself."""
     if isinstance(definition.node, tree.Let):
         return _constant(definition, definition.node, context)
     if isinstance(definition.node, tree.Layer):
+        if definition.name not in context.root.declared and not context.is_reported(node.span):
+            context.error(
+                "E0205",
+                node.span,
+                f"`{definition.name}` is used before it is declared",
+                "not declared yet",
+                labels=[Label(definition.node.name.span, "declared here")],
+                help="layers of a file are made from top to bottom",
+            )
         return context.root.declared.get(definition.name, POISON)
     return definition
 
@@ -61,22 +88,56 @@ def _constant(definition: Definition, node: tree.Let, context: Context) -> Item:
     if key in context.constants:
         return context.constants[key]
     if key in context.open_constants:
-        context.error(
-            "E0214", node.name.span, f"`{definition.name}` is defined by itself", help="a constant needs a value of its own"
-        )
+        _report_circle(node, context)
         return POISON
-    context.open_constants.add(key)
-    value = evaluate(node.value, Frame(context.root, definition.scope, {}, context.dtype), context)
-    if isinstance(value, Value | Layer):
+    context.open_constants[key] = node
+    value = constant_of(
+        node, evaluate(node.value, Frame(context.root, definition.scope, {}, context.dtype), context), context
+    )
+    del context.open_constants[key]
+    context.constants[key] = value
+    return value
+
+
+def _report_circle(node: tree.Let, context: Context) -> None:
+    """Constants that need each other, from the one where the circle was entered."""
+    lets = list(context.open_constants.values())
+    circle = lets[lets.index(node) :]
+    first, *others = sorted(circle, key=lambda let: let.span.start)
+    *names, last = [f"`{let.name.text}`" for let in (first, *others)]
+    each_other = f"the constants {', '.join(names)} and {last} need each other"
+    context.error(
+        "E0214",
+        first.value.span,
+        each_other if others else f"the constant {last} needs itself",
+        f"needs {_needs(first, circle)}",
+        labels=[Label(let.value.span, f"needs {_needs(let, circle)}") for let in others],
+        help="give one of them a value of its own" if others else "give it a value of its own",
+    )
+    for let in circle:
+        context.constants[id(let)] = POISON
+
+
+def _needs(let: tree.Let, circle: list[tree.Let]) -> str:
+    return f"`{circle[(circle.index(let) + 1) % len(circle)].name.text}`"
+
+
+def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
+    """What a `let` names, which is no tensor and no layer."""
+    if isinstance(item, Value | Layer | Operation | Definition):
+        name = node.name.text
+        keyword = node.span.source.span(node.span.start, node.span.start + len("let"))
+        layer = isinstance(item, Layer)
         context.error(
             "E0215",
             node.value.span,
-            f"`let` names a constant, but this is {describe(value)}",
-            help="layers are declared with `layer`, tensors inside a block or model",
+            f"`let` names a constant, but this is {describe(item)}",
+            help=f"write `layer {name} = {node.value.span.text}`" if layer else "a tensor is bound without `let`",
+            fix=[Edit(keyword, "layer")] if layer and keyword.text == "let" else (),
+            applied=False,
         )
-        value = POISON
-    context.constants[key] = value
-    return value
+        return POISON
+    return item
 
 
 def _list(node: tree.List, frame: Frame, context: Context) -> Item:
@@ -88,7 +149,7 @@ def _list(node: tree.List, frame: Frame, context: Context) -> Item:
 
 def _binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
     left = evaluate(node.left, frame, context)
-    if node.operator == "and" and left is False or node.operator == "or" and left is True:
+    if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
         return left  # `mask != none and …`: the right side may make no sense then
     return operators.binary(node, left, evaluate(node.right, frame, context), context)
 
@@ -106,7 +167,11 @@ def _call(node: tree.Call, frame: Frame, context: Context) -> Item:
         if isinstance(value, Value) and node.function.name.text != "T":
             given = [Given(None, value, node.function.object.span), *_arguments(node, frame, context)]
             return call_operation(node.function.name.text, given, node.span, context)
-    if isinstance(node.function, tree.Name) and node.function.text in _BUILTINS and node.function.text not in frame.names:
+    if (
+        isinstance(node.function, tree.Name)
+        and node.function.text in _BUILTINS
+        and node.function.text not in frame.names
+    ):
         return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
     function = evaluate(node.function, frame, context)
     if isinstance(function, Definition) and isinstance(function.node, tree.Block):
@@ -128,22 +193,48 @@ def _applied(
     if isinstance(function, Layer):
         return context.apply(function, arguments, node.span, context)
     if isinstance(function, Definition):
-        context.error(
-            "E0226",
-            written.span,
-            f"`{function.name}` is a {'block' if isinstance(function.node, tree.Block) else 'model'}, not a layer",
-            "has no weights yet",
-            help=f"make a layer of it first: `{function.name}()`",
-            fix=[Edit(written.span.after(), "()")] if isinstance(function.node, tree.Block) else (),
-        )
+        _report_not_made(function, written, context)
         return POISON
+    hidden = isinstance(written, tree.Name) and written.text in OPERATIONS
+    array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)
     context.error(
         "E0226",
         written.span,
         f"{describe(function)} can't be applied",
-        help="a layer or an operation stands here" + ("; to multiply, write `*`" if isinstance(function, int) else ""),
+        f"not the operation `{written.span.text}`: the name is bound to something else" if hidden else "",
+        help="give the tensor another name than the operation"
+        if hidden
+        else f"apply one of them, `{written.span.text}[0]`, or all of them by a `for`"
+        if array
+        else "a layer or an operation stands here"
+        + ("; to multiply, write `*`" if isinstance(function, int | float) else ""),
+        applied=False,
     )
     return POISON
+
+
+def _report_not_made(function: Definition, written: tree.Expression, context: Context) -> None:
+    """A block or model is applied as if it were a layer."""
+    if isinstance(function.node, tree.Block):
+        needed = call_with_needed(function.node)
+        context.error(
+            "E0226",
+            written.span,
+            f"`{function.name}` is a block, not a layer",
+            "has no weights yet",
+            help=f"make a layer of it first: `{needed}`",
+            fix=[Edit(written.span.after(), "()")] if needed.endswith("()") else (),
+            applied=False,
+        )
+        return
+    context.error(
+        "E0226",
+        written.span,
+        f"`{function.name}` is a model, and a model can't be applied",
+        "a file of its own when compiled",
+        help="put what both models need into a block, or into a layer at file level",
+        applied=False,
+    )
 
 
 def _pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
@@ -162,7 +253,8 @@ def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
         return POISON
     if isinstance(item, list):
         return len(item)
-    context.error("E0225", node.span, f"`len` counts the elements of a list, not of {describe(item)}")
+    message = f"`len` counts the elements of a list, not of {describe(item)}"
+    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list")
     return POISON
 
 
@@ -170,13 +262,18 @@ def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item
     """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
     if has_poison([given.item for given in arguments]):
         return POISON
-    item, count = [given.item for given in arguments] if len(arguments) == 2 else (None, None)
+    if len(arguments) != 2:
+        context.error("E0224", node.span, "`per_axis` needs a number or a list, and the number of axes")
+        return POISON
+    item, count = [given.item for given in arguments]
     if isinstance(count, int) and isinstance(item, int | Dim) and not isinstance(item, bool):
         return [item] * count
     if isinstance(count, int) and isinstance(item, list) and len(item) == count:
         return item
     got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
-    context.error("E0225", node.span, f"one number is needed, or one for each of {count} axes, not {got}")
+    at = arguments[0].span
+    message = f"`{at.text}` is one number, or one for each of {count} axes, not {got}"
+    context.error("E0225", at, message)
     return POISON
 
 
@@ -193,19 +290,24 @@ def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
     if isinstance(item, Value):
         if name == "T":
             return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
-        near = nearest(name, VIEWS)
-        context.error(
-            "E0227",
-            node.name.span,
-            f"a tensor has no part `{name}`",
-            f"did you mean `{near}`?" if near else "",
-            help=f"what follows a dot on a tensor is one of {', '.join(VIEWS)}; operations are called as `{name}(x)`",
-        )
+        _report_no_part(node, context)
         return POISON
     if isinstance(item, Layer):
         return _part_of(item, node, context)
-    context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`")
+    context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`", applied=False)
     return POISON
+
+
+def _report_no_part(node: tree.Field, context: Context) -> None:
+    name = node.name.text
+    near = nearest(name, [*VIEWS, *OPERATIONS])
+    label = f"did you mean `{near}`?" if near else ""
+    help = "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`"
+    if name == "shape":
+        label, help = "", "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
+    elif name in OPERATIONS:
+        label, help = "an operation", f"write `{node.object.span.text} |> {name}`, with its other arguments behind"
+    context.error("E0227", node.name.span, f"a tensor has no part `{name}`", label, help=help, applied=False)
 
 
 def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
@@ -215,21 +317,28 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     if name in layer.declared:
         return layer.declared[name]
     if not layer.module.uses:
-        context.error(
-            "E0227",
-            node.name.span,
-            f"`{layer.module.path}` has no parts before it is applied",
-            "its shapes are not known yet",
-            labels=[Label(layer.module.span, "declared here")],
-            help="read its parameters after the first place that applies it",
-        )
+        if not layer.module.doubtful:
+            context.error(
+                "E0236",
+                node.name.span,
+                f"`{layer.module.path}` has no parts before it is applied",
+                "its shapes are not known yet",
+                labels=[Label(layer.module.span, "declared here")],
+                help="read its parameters after the first place that applies it",
+                applied=False,
+            )
         return POISON
-    near = nearest(name, [*layer.module.slots, *layer.declared])
+    if layer.module.doubtful:
+        return POISON
+    offered = [*layer.module.slots, *layer.declared]
+    near = nearest(name, offered)
     context.error(
         "E0227",
         node.name.span,
         f"`{layer.name}` has no part `{name}`",
-        f"did you mean `{near}`?" if near else "",
+        f"did you mean `{near}`?" if near else f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "",
+        fix=[Edit(node.name.span, near)] if near else (),
+        applied=False,
     )
     return POISON
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Value
+from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.syntax import tree
 
+Evaluate: TypeAlias = Callable[[tree.Expression], Item]
 
-def index(node: tree.Index, item: Item, evaluate: Callable[[tree.Expression], Item], context: Context) -> Item:
+
+def index(node: tree.Index, item: Item, evaluate: Evaluate, context: Context) -> Item:
     """The value of `item[subscripts]`."""
     if has_poison(item) and not isinstance(item, list):
         return POISON
@@ -20,16 +23,18 @@ def index(node: tree.Index, item: Item, evaluate: Callable[[tree.Expression], It
         return _of_list(node, list(item), evaluate, context)
     if isinstance(item, Value):
         return _of_tensor(node, item, evaluate, context)
-    context.error("E0227", node.span, f"{describe(item)} can't be indexed")
+    context.error("E0228", node.span, f"{describe(item)} can't be indexed", applied=False)
     return POISON
 
 
-def _of_list(node: tree.Index, items: list[Item], evaluate: Callable[[tree.Expression], Item], context: Context) -> Item:
+def _of_list(node: tree.Index, items: list[Item], evaluate: Evaluate, context: Context) -> Item:
     subscript = node.subscripts[0]
     if len(node.subscripts) == 1 and isinstance(subscript, tree.Slice):
         bounds = [None if b is None else evaluate(b) for b in (subscript.start, subscript.stop, subscript.step)]
+        if has_poison(bounds):
+            return POISON
         if all(b is None or isinstance(b, int) for b in bounds) and bounds[2] != 0:
-            return items[slice(*bounds)]
+            return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, as was just checked
     elif len(node.subscripts) == 1 and not isinstance(subscript, tree.Star | tree.Ellipsis | tree.Slice):
         at = evaluate(subscript)
         if has_poison(at):
@@ -37,24 +42,25 @@ def _of_list(node: tree.Index, items: list[Item], evaluate: Callable[[tree.Expre
         if isinstance(at, int) and not isinstance(at, bool):
             if -len(items) <= at < len(items):
                 return items[at]
-            context.error(
-                "E0228", subscript.span, f"there is no element {at}", f"the array has {len(items)}, counted from 0"
-            )
+            message, label = f"there is no element {at}", f"`{node.object.span.text}` has {len(items)}, counted from 0"
+            context.error("E0237", subscript.span, message, label)
             return POISON
+        context.error("E0228", subscript.span, f"an index is a whole number, not {describe(at)}")
+        return POISON
     context.error("E0228", node.span, "an array of layers or a list is indexed by one whole number or slice")
     return POISON
 
 
-def _of_tensor(node: tree.Index, value: Value, evaluate: Callable[[tree.Expression], Item], context: Context) -> Item:
+def _of_tensor(node: tree.Index, value: Value, evaluate: Evaluate, context: Context) -> Item:
     rank = value.type.rank
     given = [s for s in node.subscripts if not isinstance(s, tree.Ellipsis)]
     if len(given) > rank or len(node.subscripts) - len(given) > 1:
         context.error("E0228", node.span, f"too many subscripts for {value.type}", f"it has {rank} axes")
         return POISON
-    starts: list[Attribute] = []
-    stops: list[Attribute] = []
-    steps: list[Attribute] = []
-    axes: list[Attribute] = []
+    starts: list[Item] = []
+    stops: list[Item] = []
+    steps: list[Item] = []
+    axes: list[Item] = []
     dropped: list[Item] = []
     axis = 0
     for subscript in node.subscripts:
@@ -62,7 +68,7 @@ def _of_tensor(node: tree.Index, value: Value, evaluate: Callable[[tree.Expressi
             axis += rank - len(given)
             continue
         bounds = _bounds(subscript, evaluate, context)
-        if bounds is None:
+        if bounds is None or _leaves(subscript, bounds, axis, value, context):
             return POISON
         start, stop, step = bounds
         if not isinstance(subscript, tree.Slice):
@@ -75,15 +81,33 @@ def _of_tensor(node: tree.Index, value: Value, evaluate: Callable[[tree.Expressi
         axis += 1
     result: Item = value
     if axes:
-        arguments = [Given(None, i, node.span) for i in (result, starts, stops, axes, steps)]
+        parts: list[Item] = [result, starts, stops, axes, steps]
+        arguments = [Given(None, part, node.span) for part in parts]
         result = call_operation("slice", arguments, node.span, context)
     if dropped and not has_poison(result):
         result = call_operation("squeeze", [Given(None, i, node.span) for i in (result, dropped)], node.span, context)
     return result
 
 
+def _leaves(
+    subscript: tree.Subscript, bounds: tuple[Dim | None, Dim | None, int], axis: int, value: Value, context: Context
+) -> bool:
+    """Does a subscript go beyond its axis? That was reported then."""
+    size = value.type.shape[axis].constant
+    single = not isinstance(subscript, tree.Slice | tree.Star)
+    for bound in bounds[:1] if single else bounds[:2]:
+        number = None if bound is None else bound.constant
+        if size is None or number is None or -size <= number <= size - single:
+            continue
+        what = f"there is no element {number}" if single else f"the slice goes to {number}"
+        label = f"axis {axis} of {value.type} has {size} elements" + (", counted from 0" if single else "")
+        context.error("E0237", subscript.span, what, label)
+        return True
+    return False
+
+
 def _bounds(
-    subscript: tree.Subscript, evaluate: Callable[[tree.Expression], Item], context: Context
+    subscript: tree.Subscript, evaluate: Evaluate, context: Context
 ) -> tuple[Dim | None, Dim | None, int] | None:
     """Start, stop and step of one subscript; a single index is a slice of length one."""
     if isinstance(subscript, tree.Slice):
@@ -112,7 +136,9 @@ def _bounds(
         context.error("E0228", subscript.span, "the bounds of a slice are whole numbers")
         return None
     if step is not None and not (isinstance(step, int) and step > 0):
-        context.error("E0228", subscript.span, "the step of a slice is a positive whole number", help="to reverse, use `flip`")
+        context.error(
+            "E0228", subscript.span, "the step of a slice is a positive whole number", help="to reverse, use `flip`"
+        )
         return None
     low = None if start is None else Dim.of(start)  # type: ignore[arg-type]  # int or Dim, as was just checked
     high = None if stop is None else Dim.of(stop)  # type: ignore[arg-type]

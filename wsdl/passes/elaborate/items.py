@@ -28,6 +28,8 @@ class Layer:
     definition: Definition
     configuration: dict[str, Item]
     module: Module
+    made: Span  # the call of its block
+    given: dict[str, Span] = field(default_factory=dict)  # where its configuration is given
     declared: dict[str, Item] = field(default_factory=dict)
     inline: dict[tuple[int, ...], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
@@ -48,8 +50,9 @@ class Layer:
 
 
 Item: TypeAlias = (
-    "None | bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Operation | Definition | Poison"
-)
+    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Operation | Definition | Poison"
+    "| None"
+)  # fmt: skip
 
 
 @dataclass
@@ -65,8 +68,8 @@ class Given:
 class Frame:
     """One run of a body.
 
-    `owner` is set while the configuration of a layer is evaluated: a layer written inline there belongs to it, under that
-    name. `path` numbers the repetitions of the `for`s of this body.
+    `owner` is set while the configuration of a layer is evaluated: a layer written inline there belongs to it, under
+    that name. `path` numbers the repetitions of the `for`s of this body.
     """
 
     layer: Layer
@@ -75,6 +78,7 @@ class Frame:
     dtype: DType
     owner: tuple[Layer, str] | None = None
     path: tuple[int, ...] = ()
+    sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
     results: list[Given] | None = None
     emitted: list[list[Given]] | None = None
 
@@ -98,15 +102,24 @@ def describe(item: Item) -> str:
     if isinstance(item, str):
         return f'the string "{item}"'
     if isinstance(item, list):
-        return "an array of layers" if item and isinstance(item[0], Layer) else "a list"
+        if item and all(isinstance(i, Layer) for i in item):
+            return f"an array of {len(item)} layers"
+        plain = all(isinstance(i, int | float | str | Dim) for i in item) and len(item) <= 4
+        return f"the list [{', '.join(map(_plain, item))}]" if plain else "a list"
     if isinstance(item, tuple):
         return f"{len(item)} results"
     if isinstance(item, Value):
         return f"a tensor {item.type}"
     if isinstance(item, Layer):
-        return f"a layer ({item.block.name.text})"
+        return f"a layer ({item.name})"
     if isinstance(item, Operation):
         return f"the operation `{item.name}`"
     if isinstance(item, Definition):
-        return f"the block `{item.name}`"
+        return f"the {'block' if isinstance(item.node, tree.Block) else 'model'} `{item.name}`"
     return "something broken"
+
+
+def _plain(item: Item) -> str:
+    if isinstance(item, bool):
+        return str(item).lower()
+    return f'"{item}"' if isinstance(item, str) else str(item)

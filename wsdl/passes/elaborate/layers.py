@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from wsdl.diagnostics import Label
+from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Module
+from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.resolve import Definition
 from wsdl.span import Span
@@ -36,6 +36,8 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
         owner.inline[key] = layer
         owner.module.children[name] = layer.module
         owner.declared.setdefault(name, layer)
+    else:
+        owner.module.children[name] = Module(owner.below(name), "", call.span, doubtful=True)
     return layer
 
 
@@ -51,12 +53,38 @@ def make_layer(
     """An instance of a block, configured by the arguments of `call`."""
     block = definition.node
     assert isinstance(block, tree.Block)
-    module = Module(path, block.name.text, span)
-    layer = Layer(definition, {}, module, taken=set(declared_names(block.body)))
+    context.count(call.span)
+    context.depth += 1
+    if context.depth > MOST_NESTING:
+        context.error(
+            "E0218",
+            call.span,
+            f"`{block.name.text}` is made of itself without end",
+            "makes another one",
+            help="a configuration can't be, by default, a layer of the same block",
+        )
+        raise TooMuch
+    layer = _made(definition, block, call, Module(path, block.name.text, span), frame, context, evaluate)
+    context.depth -= 1
+    return layer
+
+
+def _made(
+    definition: Definition,
+    block: tree.Block,
+    call: tree.Call,
+    module: Module,
+    frame: Frame,
+    context: Context,
+    evaluate: Evaluate,
+) -> Item:
+    layer = Layer(definition, {}, module, call.span, taken=set(declared_names(block.body)))
     given: dict[str, Given] = {}
+    if _too_many(block, call, context):
+        return POISON
     broken = False
     for position, argument in enumerate(call.arguments):
-        parameter = _parameter(block, argument, position, given, call, context)
+        parameter = _parameter(block, argument, position, given, context)
         if parameter is None:
             broken = True
             continue
@@ -64,7 +92,12 @@ def make_layer(
         item = evaluate(argument.value, frame, context)
         frame.owner = outer
         given[parameter.name.text] = Given(argument.name, item, argument.value.span)
-        broken |= has_poison(item) or not _fits(parameter, item, argument.value.span, block, context)
+        layer.given[parameter.name.text] = argument.span
+        broken |= has_poison(item)
+        if isinstance(item, Value):
+            _report_tensor(parameter, argument, item, block, call, context)
+            return POISON
+        broken |= not _fits(parameter, item, argument.value.span, block, context)
     inner = Frame(layer, definition.scope, layer.configuration, context.dtype, owner=None)
     for parameter in block.configuration:
         name = parameter.name.text
@@ -79,15 +112,28 @@ def make_layer(
                 "E0224",
                 call.span,
                 f"`{block.name.text}` needs `{name}`",
+                f"`{name}` is not given",
                 labels=_declaration(parameter.name.span),
-                help=f"its configuration is `{signature(block)}`",
+                help=_is_made_as(block),
+                applied=False,
             )
     return POISON if broken else layer
 
 
 def signature(block: tree.Block) -> str:
-    """For messages: `Dense(units: int, bias: bool = true)`."""
-    return f"{block.name.text}({', '.join(c.span.text for c in block.configuration)})"
+    """For messages: `Dense(units: int, bias: bool = true)`; without types where it would be long."""
+    whole = f"{block.name.text}({', '.join(c.span.text for c in block.configuration)})"
+    short = f"{block.name.text}({', '.join(c.name.text for c in block.configuration)})"
+    return whole if len(whole) <= 70 and "\n" not in whole else short
+
+
+def call_with_needed(block: tree.Block) -> str:
+    """For messages, how a layer is made at least: `Dense(units)`."""
+    return f"{block.name.text}({', '.join(c.name.text for c in block.configuration if c.default is None)})"
+
+
+def _is_made_as(block: tree.Block) -> str:
+    return f"it is made as `{signature(block)}`"
 
 
 def declared_names(body: Iterable[tree.Statement]) -> Iterable[str]:
@@ -106,23 +152,50 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def _too_many(block: tree.Block, call: tree.Call, context: Context) -> bool:
+    """Are more arguments given than there are? That was reported then."""
+    count = len(block.configuration)
+    positional = [argument for argument in call.arguments if argument.name is None]
+    if len(positional) <= count:
+        return False
+    context.error(
+        "E0222",
+        positional[count].span,
+        f"`{block.name.text}` is made with {count or 'no'} argument{'s' if count != 1 else ''}, not {len(positional)}",
+        "one too many",
+        labels=_declaration(block.name.span),
+        help=f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
+        applied=False,
+    )
+    return True
+
+
+def _report_tensor(
+    parameter: tree.Configuration,
+    argument: tree.Argument,
+    item: Value,
+    block: tree.Block,
+    call: tree.Call,
+    context: Context,
+) -> None:
+    """A tensor where a layer is made: it was to be applied to it."""
+    others = ", ".join(a.span.text for a in call.arguments if a is not argument)
+    made = f"{block.name.text}({others})" if others else call_with_needed(block)
+    context.error(
+        "E0225",
+        argument.value.span,
+        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
+        "a tensor",
+        help=f"a block is configured first, then applied: `{argument.value.span.text} |> {made}`",
+        applied=False,
+    )
+
+
 def _parameter(
-    block: tree.Block, argument: tree.Argument, position: int, given: dict[str, Given], call: tree.Call, context: Context
+    block: tree.Block, argument: tree.Argument, position: int, given: dict[str, Given], context: Context
 ) -> tree.Configuration | None:
     if argument.name is None:
-        if position < len(block.configuration):
-            return block.configuration[position]
-        count = len(block.configuration)
-        context.error(
-            "E0222",
-            argument.span,
-            f"`{block.name.text}` is made with {count} argument{'s' if count != 1 else ''}, not {len(call.arguments)}",
-            "one too many",
-            labels=_declaration(block.name.span),
-            help=f"its configuration is `{signature(block)}`; what it is applied to goes into a second pair of parentheses"
-            f" or before `|>`",
-        )
-        return None
+        return block.configuration[position]
     name = argument.name.text
     found = next((c for c in block.configuration if c.name.text == name), None)
     if found is None:
@@ -133,10 +206,19 @@ def _parameter(
             f"`{block.name.text}` has no argument `{name}`",
             f"did you mean `{near}`?" if near else "",
             labels=_declaration(block.name.span),
-            help=f"its configuration is `{signature(block)}`",
+            help=_is_made_as(block),
+            fix=[Edit(argument.name.span, near)] if near else (),
+            applied=False,
         )
     elif name in given:
-        context.error("E0223", argument.name.span, f"`{name}` is given twice", labels=[Label(given[name].span, "given first")])
+        context.error(
+            "E0223",
+            argument.name.span,
+            f"`{name}` is given twice",
+            "given again",
+            labels=[Label(given[name].span, "given first")],
+            applied=False,
+        )
         return None
     return found
 
@@ -152,29 +234,35 @@ _CHECKS: dict[str, Callable[[Item], bool]] = {
 }
 
 
+_PLAIN = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "`true` or `false`",
+    "string": "a string",
+    "list": "a list",
+    "layer": "a layer or an operation",
+    "none": "`none`",
+}
+
+
+def _kinds(parameter: tree.Configuration) -> str:
+    return " or ".join(_PLAIN[t.text] for t in parameter.types)
+
+
 def _fits(parameter: tree.Configuration, item: Item, span: Span, block: tree.Block, context: Context) -> bool:
     kinds = [t.text for t in parameter.types]
-    for kind in parameter.types:
-        if kind.text not in _CHECKS:
-            near = nearest(kind.text, _CHECKS)
-            context.error(
-                "E0229",
-                kind.span,
-                f"there is no type `{kind.text}` for a configuration",
-                f"did you mean `{near}`?" if near else "",
-                help=f"the types are {', '.join(_CHECKS)}",
-            )
-            return False
+    if any(kind not in _CHECKS for kind in kinds):
+        return False  # resolve has reported it
     if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
         return True
-    name = parameter.name.text
-    hint = f"write `{item.name}(…)`" if isinstance(item, Definition) and "layer" in kinds else None
+    is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
     context.error(
         "E0225",
         span,
-        f"`{name}` of `{block.name.text}` must be {' or '.join(kinds)}, not {describe(item)}",
+        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
         labels=_declaration(parameter.span),
-        help=hint,
+        help=f"make a layer of it: `{call_with_needed(item.node)}`" if is_block and "layer" in kinds else None,  # type: ignore[union-attr,arg-type]
+        applied=False,
     )
     return False
 

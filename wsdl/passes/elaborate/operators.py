@@ -10,7 +10,7 @@ from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.syntax import tree
 
@@ -35,8 +35,10 @@ def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item
     if isinstance(left, Value) or isinstance(right, Value):
         if sign in ("==", "!=") and (left is None or right is None):
             return sign == "!="  # an input that was given is not `none`
+        if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
+            return _refuse(node, left, right, context)
         arguments = [Given(None, left, node.left.span), Given(None, right, node.right.span)]
-        return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context)
+        return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
     if sign in ("and", "or"):
         if isinstance(left, bool) and isinstance(right, bool):
             return (left and right) if sign == "and" else (left or right)
@@ -58,12 +60,13 @@ def unary(node: tree.Unary, operand: Item, context: Context) -> Item:
         return POISON
     if isinstance(operand, Value):
         name = "neg" if node.operator == "-" else "logical_not"
-        return call_operation(name, [Given(None, operand, node.operand.span)], node.span, context)
+        return call_operation(name, [Given(None, operand, node.operand.span)], node.span, context, node.operator)
     if node.operator == "not" and isinstance(operand, bool):
         return not operand
     if node.operator == "-" and isinstance(operand, int | float | Dim) and not isinstance(operand, bool):
         return -operand
-    context.error("E0406", node.span, f"`{node.operator}` doesn't go with {describe(operand)}")
+    message = f"`{node.operator}` doesn't go with {describe(operand)}"
+    context.error("E0406", node.span, message, labels=[Label(node.operand.span, describe(operand))])
     return POISON
 
 
@@ -77,18 +80,30 @@ def _on_numbers(node: tree.Binary, left: Any, right: Any, context: Context) -> I
     try:
         result = _ARITHMETIC[node.operator](left, right)
     except ZeroDivisionError:
-        context.error("E0407", node.operator_span, "division by zero", f"{left} {node.operator} {right}")
-        return POISON
+        return _by_zero(node, left, right, context)
     except OverflowError:
         return _too_large(node, context)
+    if node.operator == "//" and isinstance(result, int) and left % right:
+        _remember_rest(node, left, right, context)
     if isinstance(result, int) and abs(result) >= LARGEST:
         return _too_large(node, context)
     return result if not isinstance(result, complex) else _refuse(node, left, right, context)
 
 
-def _too_large(node: tree.Binary, context: Context) -> Item:
-    context.error("E0407", node.span, "this number is too large", "beyond 64 bits")
+def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    context.error("E0407", node.operator_span, "division by zero", f"{left} {node.operator} {right}")
     return POISON
+
+
+def _too_large(node: tree.Binary, context: Context) -> Item:
+    context.error("E0417", node.span, "this number is too large", "beyond 64 bits")
+    return POISON
+
+
+def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
+    """A division that doesn't come out even is often why a shape doesn't fit afterwards."""
+    story = f"{left} // {right}, which leaves a rest of {left % right}"
+    context.rests.append(Rest(node.span, node.right.span, story, context.path))
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
@@ -102,15 +117,14 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
             for given in arguments:  # a fraction of a run-time size is a number that only the run knows
                 if isinstance(given.item, Dim):
                     given.item = context.size(given.item, context.dtype, given.span)
-            return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context)
+            return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
         return _refuse(node, left, right, context)
     a, b = Dim.of(left), Dim.of(right)  # type: ignore[arg-type]  # both are int or Dim, as was just checked
     if sign in ("+", "-", "*", "//", "%"):
         try:
             return simplest(_ARITHMETIC[sign](a, b))
         except ZeroDivisionError:
-            context.error("E0407", node.operator_span, "division by zero", f"{a} {sign} {b}")
-            return POISON
+            return _by_zero(node, left, right, context)
     if sign == "/":
         return simplest(a // b) if b.constant != 0 and (a % b).constant == 0 else _refuse(node, left, right, context)
     if sign == "**" and b.constant is not None and 0 <= b.constant <= 8:
@@ -131,17 +145,16 @@ def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
     if sign in ("<=", ">=", "<", ">"):
         low = a - b if sign in (">=", "<") else b - a  # at least 0 when every term of it is
         if all(c >= 0 for _, c in low.terms):
-            if sign in ("<=", ">="):
-                return True
-            return False
+            return sign in ("<=", ">=")
     names = ", ".join(f"`{n}`" for n in sorted(a.names() | b.names()))
     context.error(
         "E0408",
         node.span,
         "this comparison is not known when compiling",
         f"{names} {'are' if ',' in names else 'is'} known at run time only",
-        labels=[Label(node.left.span, f"is {a}"), Label(node.right.span, f"is {b}")],
-        help="give the dimension a value with `--dim`, or choose between values with `where`",
+        labels=[Label(n.span, f"is {d}") for n, d in ((node.left, a), (node.right, b)) if n.span.text != str(d)],
+        help=f"give {names} a value, {', '.join(f'`--dim {n}=…`' for n in sorted(a.names() | b.names()))}, "
+        "or choose between values with `where`",
     )
     return POISON
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wsdl.diagnostics import Edit
+from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.requests import (
     FreezeRequest,
     GroupRequest,
@@ -57,8 +59,15 @@ def limit_request(node: tree.Limit, frame: Frame, context: Context, evaluate: Ev
     """`limit params 100_000`."""
     value = evaluate(node.value, frame, context)
     if node.kind.text not in LIMITS:
+        near = {"parameters": "params", "weights": "params", "size": "bytes", "flops": "macs"}.get(node.kind.text)
+        near = near or nearest(node.kind.text, LIMITS)
         context.error(
-            "E0217", node.kind.span, f"there is no limit on `{node.kind.text}`", help=f"what can be limited: {', '.join(LIMITS)}"
+            "E0217",
+            node.kind.span,
+            f"there is no limit on `{node.kind.text}`",
+            f"did you mean `{near}`?" if near else "",
+            help=f"what can be limited: {', '.join(LIMITS)}",
+            fix=[Edit(node.kind.span, near)] if near else (),
         )
     elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return LimitRequest(node.kind.text, value, frame.layer.module.path, node.span)
@@ -85,26 +94,39 @@ def _walk(
         return
     if isinstance(node, tree.Call) and isinstance(node.function, tree.Field) and node.function.name.text in VIEWS[1:]:
         _walk(node.function.object, steps, frame, context, evaluate)
-        numbers = _flat([evaluate(a.value, frame, context) for a in node.arguments])
-        if all(isinstance(n, int) for n in numbers):
-            steps.append(ViewCall(node.function.name.text, tuple(numbers), node.function.name.span.to(node.span)))  # type: ignore[arg-type]
-            return
-    elif isinstance(node, tree.Field):
+        steps.append(_view_call(node, node.function.name, frame, context, evaluate))
+        return
+    if isinstance(node, tree.Field):
         _walk(node.object, steps, frame, context, evaluate)
         name = node.name
         steps.append(ViewCall("T", (), name.span) if name.text == "T" else Part(name.text, name.span))
         return
-    elif isinstance(node, tree.Index):
+    if isinstance(node, tree.Index):
         _walk(node.object, steps, frame, context, evaluate)
         steps.append(_select(node, frame, context, evaluate))
         return
     context.error(
         "E0318",
         node.span,
-        "a path of a layer or parameter stands here",
-        help="for example `blocks[*].ffn.up.weight` or `decode.weight.T`",
+        "what stands here is no path of a layer or parameter",
+        "not a path",
+        help="write, for example, `blocks[*].ffn.up.weight` or `decode.weight.T`",
     )
     raise _NoPath
+
+
+def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context, evaluate: Evaluate) -> ViewCall:
+    numbers: list[int] = []
+    for argument in node.arguments:
+        item = evaluate(argument.value, frame, context)
+        for number in item if isinstance(item, list) else [item]:
+            if isinstance(number, bool) or not isinstance(number, int):
+                if not has_poison(number):
+                    message = f"`.{name.text}` takes whole numbers, not {describe(number)}"
+                    context.error("E0330", argument.span, message, "known when compiling")
+                raise _NoPath
+            numbers.append(number)
+    return ViewCall(name.text, tuple(numbers), name.span.to(node.span))
 
 
 def _select(node: tree.Index, frame: Frame, context: Context, evaluate: Evaluate) -> Select:
@@ -114,8 +136,16 @@ def _select(node: tree.Index, frame: Frame, context: Context, evaluate: Evaluate
             subscripts.append(slice(None))
             continue
         if isinstance(subscript, tree.Slice):
-            bounds = [None if b is None else evaluate(b, frame, context) for b in (subscript.start, subscript.stop, subscript.step)]
+            bounds = [
+                None if b is None else evaluate(b, frame, context)
+                for b in (subscript.start, subscript.stop, subscript.step)
+            ]
+            if has_poison(bounds):
+                raise _NoPath
             if all(b is None or isinstance(b, int) for b in bounds):
+                if bounds[2] == 0:
+                    context.error("E0330", subscript.span, "the step of a slice can't be 0")
+                    raise _NoPath
                 subscripts.append(slice(*bounds))
                 continue
         elif not isinstance(subscript, tree.Ellipsis):
@@ -125,10 +155,7 @@ def _select(node: tree.Index, frame: Frame, context: Context, evaluate: Evaluate
                 continue
             if has_poison(at):
                 raise _NoPath
-        context.error("E0318", subscript.span, "the index in a path is a whole number, a slice or `*`")
+        message = "the index in a path is a whole number, a slice or `*`, known when compiling"
+        context.error("E0330", subscript.span, message)
         raise _NoPath
     return Select(tuple(subscripts), node.span)
-
-
-def _flat(items: list[object]) -> list[object]:
-    return [n for item in items for n in (_flat(item) if isinstance(item, list) else [item])]

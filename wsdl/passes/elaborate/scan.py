@@ -8,11 +8,11 @@ from typing import TypeAlias
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Graph, Value
-from wsdl.ir.types import TensorType, same_type
+from wsdl.ir.types import DType, TensorType, same_type
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
-from wsdl.ir.types import DType
+from wsdl.passes.resolve import bound_names
 from wsdl.syntax import tree
 
 Run: TypeAlias = "Callable[[Iterable[tree.Statement], Frame, Context], None]"
@@ -34,7 +34,9 @@ def scan(node: tree.Scan, frame: Frame, context: Context, run: Run, assign: Assi
             node.targets[0].span.to(node.targets[-1].span),
             f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''} on the left, and this scan emits "
             f"{len(emitted)} value{'s' if len(emitted) != 1 else ''} at each step",
-            help="each value behind `emit` gives one result",
+            f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''}",
+            help="each value behind `emit` gives one result; what is carried needs no name on the left",
+            applied=False,
         )
         assign(node.targets, [POISON] * len(node.targets), frame, context)
         return
@@ -48,7 +50,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     if has_poison(along) or any(s is None for s in (*sequences, *initial)):
         return None
     if not isinstance(along, int | Dim) or isinstance(along, bool):
-        context.error("E0412", node.along.span, f"`along` names a dimension, not {describe(along)}")
+        context.error("E0412", node.along.span, f"`along` names a dimension, not {describe(along)}", applied=False)
         return None
     values = [s for s in sequences if s is not None]
     starts = [s for s in initial if s is not None]
@@ -58,7 +60,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     known = [a for a in axes if a is not None]
 
     body = Graph()
-    inner = Frame(frame.layer, frame.scope, dict(frame.names), frame.dtype, None, frame.path, None, [])
+    inner = Frame(frame.layer, frame.scope, dict(frame.names), frame.dtype, path=frame.path, emitted=[])
     for binding, start in zip(node.carried, starts, strict=True):
         body.inputs.append(Value(start.type, binding.name.text))
         inner.names[binding.name.text] = body.inputs[-1]
@@ -68,9 +70,12 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         inner.names[binding.name.text] = body.inputs[-1]
     context.graphs.append(body)
     run(node.body, inner, context)
-    finals = [_carried(b, s, inner, context) for b, s in zip(node.carried, starts, strict=True)]
+    finals = [_carried(b, s, node, inner, context) for b, s in zip(node.carried, starts, strict=True)]
     context.graphs.pop()
     emitted = _emitted(node, inner, context)
+    if inner.results is not None:  # a `return` in the body, which was reported
+        context.doubt()
+        return None
     if emitted is None or any(f is None for f in finals):
         return None
     body.outputs = [*(f for f in finals if f is not None), *emitted]
@@ -79,7 +84,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     axes_out = [min(axis_out, e.type.rank) for e in emitted]
     return context.node(
         "scan",
-        [starts, values],  # type: ignore[list-item]  # lists of values are operands
+        [starts, values],
         {"axes": list(known), "emit_axes": list(axes_out), "reverse": node.reverse},
         [*(s.type for s in starts), *stacked],
         node.steps[0].span,
@@ -94,7 +99,8 @@ def _tensor(binding: tree.Binding, frame: Frame, context: Context, dtype: DType 
     if isinstance(item, int | float) and not isinstance(item, bool) and dtype is not None:
         return context.constant(item, TensorType.of(dtype), binding.value.span)
     if not has_poison(item):
-        context.error("E0412", binding.value.span, f"`{binding.name.text}` must be a tensor, not {describe(item)}")
+        message = f"`{binding.name.text}` must be a tensor, not {describe(item)}"
+        context.error("E0418", binding.value.span, message, applied=False)
     return None
 
 
@@ -107,31 +113,35 @@ def _axis(binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, cont
     fits = [i for i, d in enumerate(value.type.shape) if compare(d, along) == "equal"]
     if len(fits) == 1:
         return fits[0]
-    name = node.along.span.text
+    name, sequence = node.along.span.text, binding.value.span.text
+    message = f"`{sequence}` has no dimension that is `{name}`"
     context.error(
         "E0412",
         binding.value.span,
-        f"{'no dimension' if not fits else 'more than one dimension'} of `{binding.name.text}`'s sequence is `{name}`",
+        message if not fits else f"`{sequence}` has {len(fits)} dimensions that are `{name}`",
         f"is {value.type}",
-        labels=[Label(node.along.span, f"`{name}` is {along}")],
-        help="name the dimension in the signature, so that `along` can tell it from the others"
+        labels=[Label(node.along.span, f"`{name}` is {along}")] if name != str(along) else (),
+        help="give the dimensions of the sequence different names, so that `along` can tell them apart"
         if fits
         else "go along a dimension that the sequence has",
     )
     return None
 
 
-def _carried(binding: tree.Binding, start: Value, inner: Frame, context: Context) -> Value | None:
+def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame, context: Context) -> Value | None:
     item = inner.names[binding.name.text]
     if has_poison(item):
         return None
     if not isinstance(item, Value) or not same_type(item.type, start.type):
+        after = item.type if isinstance(item, Value) else describe(item)
+        last = bound_names(reversed(node.body)).get(binding.name.text)
         context.error(
             "E0413",
-            binding.span,
-            f"`{binding.name.text}` changes its type from step to step",
+            binding.value.span,
+            f"`{binding.name.text}` is not of one type at all steps",
             f"starts as {start.type}",
-            help=f"after a step it is {describe(item)}; what is carried has one type",
+            labels=[Label(last, f"goes on as {after}")] if last else (),
+            help="what is carried keeps its dtype and its shape from step to step",
         )
         return None
     return item
@@ -145,7 +155,7 @@ def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | N
     values: list[Value] = []
     for g in given:
         if not isinstance(g.item, Value):
-            context.error("E0412", g.span, f"`emit` takes a tensor, not {describe(g.item)}")
+            context.error("E0418", g.span, f"`emit` takes a tensor, not {describe(g.item)}", applied=False)
             return None
         values.append(g.item)
     return values

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from wsdl.diagnostics import Label
-from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
 from wsdl.passes.elaborate.operators import simplest
+from wsdl.passes.resolve import unknown_dtype
 from wsdl.span import Span
 from wsdl.syntax import tree
 
@@ -21,14 +19,7 @@ def dtype_of(name: tree.Name, context: Context) -> DType | None:
     for dtype in DTYPES:
         if dtype == name.text:
             return dtype
-    near = nearest(name.text, DTYPES)
-    context.error(
-        "E0404",
-        name.span,
-        f"there is no dtype `{name.text}`",
-        f"did you mean `{near}`?" if near else "",
-        help=f"the dtypes are {', '.join(DTYPES)}",
-    )
+    unknown_dtype(name, context.problems)
     return None
 
 
@@ -44,14 +35,16 @@ def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | Non
 def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context) -> Dim | None:
     """One dimension of a type whose names are all known; `None` where that was reported."""
     if isinstance(node, tree.Ellipsis):
-        context.error("E0405", node.span, "`...` stands for leading dimensions in a signature only")
+        message = "`...` stands for leading dimensions in the signature of a block only"
+        context.error("E0416", node.span, message, "which ones?", applied=False)
         return None
     item = evaluate(node, frame, context)
     if isinstance(item, int | Dim) and not isinstance(item, bool):
         dim = Dim.of(item)
         if dim.constant is None or 0 <= dim.constant < 2**62:
             return dim
-        context.error("E0405", node.span, f"a dimension can't be {dim}")
+        label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
+        context.error("E0405", node.span, f"a dimension can't be {dim}", label)
     elif not has_poison(item):
         context.error("E0405", node.span, f"a dimension is a whole number, not {describe(item)}")
     return None
@@ -80,13 +73,14 @@ class Signature:
             if dtype is None or actual.dtype == dtype:
                 return dtype is not None
             wanted = f"{dtype}"
+        written = span.text if len(span.text) <= 24 and "\n" not in span.text else "…"
         self.context.error(
             "E0403",
             span,
             f"{what} must be {wanted}, not {actual.dtype}",
             f"is {actual}",
             labels=_user(node.span, f"declared {node.span.text}"),
-            help=f"convert it with `cast(x, {wanted if node.dtype else 'f32'})`",
+            help=f"convert it with `cast({written}, {wanted if node.dtype else 'f32'})`",
         )
         return False
 
@@ -102,17 +96,17 @@ class Signature:
                 f"{'at least ' if at is not None else ''}{fixed}",
                 f"is {actual}",
                 labels=_user(node.span, f"declared {node.span.text}"),
+                help=_declared(node, what),
             )
             return False
-        shape: Sequence[Dim] = actual.shape
+        axes = list(range(actual.rank))
         if at is not None:
             count = actual.rank - fixed
-            leading = tuple(shape[at : at + count])
-            if not self._leading(leading, node, actual, span, what):
+            if not self._leading(actual.shape[at : at + count], node, actual, span, what):
                 return False
-            shape = (*shape[:at], *shape[at + count :])
+            del axes[at : at + count]
             dims.pop(at)
-        return all(self._bind(d, s, node, actual, span, what) for d, s in zip(dims, shape, strict=True))
+        return all(self._bind(d, axis, node, actual, span, what) for d, axis in zip(dims, axes, strict=True))
 
     def _leading(self, leading: tuple[Dim, ...], node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
         if self.leading is None:
@@ -126,14 +120,22 @@ class Signature:
                 f"the leading dimensions of {what} are {shape_text(leading)}, but `...` is {shape_text(self.leading)}",
                 f"is {actual}",
                 labels=_user(node.span, f"declared {node.span.text}"),
+                help=_declared(node, what),
             )
             return False
         self.unchecked += [(a, b) for a, b in zip(self.leading, leading, strict=True) if compare(a, b) == "unknown"]
         return True
 
     def _bind(
-        self, node: tree.Expression | tree.Ellipsis, actual: Dim, type_: tree.Type, whole: TensorType, span: Span, what: str
+        self,
+        node: tree.Expression | tree.Ellipsis,
+        axis: int,
+        type_: tree.Type,
+        whole: TensorType,
+        span: Span,
+        what: str,
     ) -> bool:
+        actual = whole.shape[axis]
         assert not isinstance(node, tree.Ellipsis)
         names = self.frame.names
         if isinstance(node, tree.Name) and not self._known(node):
@@ -153,32 +155,39 @@ class Signature:
             return False
         answer = compare(Dim.of(expected), actual)
         if answer == "different":
-            self._mismatch(node, Dim.of(expected), actual, type_, whole, span, what)
+            self._mismatch(node, Dim.of(expected), axis, type_, whole, span, what)
             return False
         if answer == "unknown":
             self.unchecked.append((Dim.of(expected), actual))
         return True
 
     def _mismatch(
-        self, node: tree.Expression, expected: Dim, actual: Dim, type_: tree.Type, whole: TensorType, span: Span, what: str
+        self,
+        node: tree.Expression,
+        expected: Dim,
+        axis: int,
+        type_: tree.Type,
+        whole: TensorType,
+        span: Span,
+        what: str,
     ) -> None:
         labels = _user(type_.span, f"declared {type_.span.text}")
-        because = ""
+        wanted = f"not {expected}"
+        if not isinstance(node, tree.Number):
+            wanted = f"but `{node.span.text}` is {expected}" if node.span.text != str(expected) else f"not `{expected}`"
         if isinstance(node, tree.Name):
-            because = f" (`{node.text}`)"
             if node.text in self.places and self.places[node.text][0] != span:
                 place, by = self.places[node.text]
                 labels.insert(0, Label(place, f"{by} makes `{node.text}` {expected}"))
             elif (definition := self.frame.scope.definitions.get(node.text)) and isinstance(definition.node, tree.Let):
                 labels.insert(0, Label(definition.node.span, f"`{node.text}` is {expected}"))
-        elif not isinstance(node, tree.Number):
-            because = f" (`{node.span.text}`)"
         self.context.error(
             "E0402",
             span,
-            f"a dimension of {what} is {actual}, not {expected}{because}",
+            f"axis {axis} of {what} is {whole.shape[axis]}, {wanted}",
             f"is {whole}",
             labels=labels,
+            help=_declared(type_, what),
         )
 
     def _known(self, node: tree.Name) -> bool:
@@ -219,3 +228,6 @@ def _user(span: Span, message: str) -> list[Label]:
     return [] if span.source.is_standard else [Label(span, message)]
 
 
+def _declared(node: tree.Type, what: str) -> str | None:
+    """What a block of the library says, whose text isn't shown."""
+    return f"{what} is declared `{node.span.text}`" if node.span.source.is_standard else None

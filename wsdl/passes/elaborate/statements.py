@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from wsdl.diagnostics import Label
+from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Binding, Initializer, Module, Repetition, Slot, Value
 from wsdl.ir.initializers import INITIALIZERS
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Operation
 from wsdl.passes.elaborate.context import MOST_REPETITIONS, Context, TooMuch
-from wsdl.passes.elaborate.expressions import as_int, evaluate, evaluate_all
+from wsdl.passes.elaborate.expressions import as_int, constant_of, evaluate, evaluate_all
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.elaborate.layers import make_layer
+from wsdl.passes.elaborate.layers import call_with_needed, make_layer
 from wsdl.passes.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.passes.elaborate.paths import freeze_request, group_request, limit_request, load_request
 from wsdl.passes.elaborate.scan import scan
 from wsdl.passes.elaborate.signatures import type_of
-from wsdl.passes.resolve import Definition
-from wsdl.diagnostics.suggest import nearest
+from wsdl.passes.resolve import Definition, bound_names
+from wsdl.span import Span
 from wsdl.syntax import tree
 
 
@@ -44,7 +47,7 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
 
 
 def _let(node: tree.Let, frame: Frame, context: Context) -> None:
-    frame.names[node.name.text] = evaluate(node.value, frame, context)
+    frame.names[node.name.text] = constant_of(node, evaluate(node.value, frame, context), context)
 
 
 def _assign(node: tree.Assign, frame: Frame, context: Context) -> None:
@@ -55,7 +58,9 @@ def _assign(node: tree.Assign, frame: Frame, context: Context) -> None:
                 "E0230",
                 node.value.span,
                 f"this gives {len(item)} results, and one name stands on the left",
-                help=f"bind all: `{', '.join(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'][: len(item)])} = …`",
+                f"{len(item)} results",
+                help=f"bind each: `{', '.join([node.targets[0].text, *'abcdefgh'][: len(item)])} = …`",
+                applied=False,
             )
             item = POISON
         assign(node.targets, [item], frame, context)
@@ -67,7 +72,9 @@ def _assign(node: tree.Assign, frame: Frame, context: Context) -> None:
                 "E0230",
                 node.value.span,
                 f"{len(node.targets)} names stand on the left, and this gives {_count(item)}",
+                "one result" if not isinstance(item, tuple | list) else f"{len(item)} results",
                 labels=[Label(node.targets[0].span.to(node.targets[-1].span), f"{len(node.targets)} names")],
+                applied=False,
             )
         assign(node.targets, [POISON] * len(node.targets), frame, context)
 
@@ -99,14 +106,21 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
     if count is None or count < 1:
         if not has_poison(item):
             context.error(
-                "E0231",
+                "E0234",
                 node.count.span,
                 "the size of an array of layers is a whole number of at least 1, known when compiling",
                 f"is {describe(item)}",
             )
+        _attach_doubtful(node.name, frame, context)
         return POISON
     if count > MOST_REPETITIONS:
-        context.error("E0602", node.count.span, f"an array of {count:,} layers", f"at most {MOST_REPETITIONS:,} are allowed")
+        context.error(
+            "E0602",
+            node.count.span,
+            f"an array of {count:,} layers is too long",
+            f"at most {MOST_REPETITIONS:,} are allowed",
+            help="weights that are all the same need one layer, which is applied as often as you like",
+        )
         raise TooMuch
     frame.layer.module.children[name] = []
     return [_one_layer(node.value, f"{name}[{i}]", node, frame, context) for i in range(count)]
@@ -120,13 +134,37 @@ def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame,
             item = make_layer(function, call, path, node.name.span, frame, context, evaluate)
             if isinstance(item, Layer):
                 _attach(frame.layer.module, name, item.module)
+            else:
+                _attach_doubtful(node.name, frame, context, name)
             return item
     item = evaluate(call, frame, context)
-    if isinstance(item, Layer) or has_poison(item):
+    if isinstance(item, Layer):
         return item
-    hint = "write `()` behind it to make a layer of it" if isinstance(item, Definition) else None
-    context.error("E0226", call.span, f"a layer is made from a block, not from {describe(item)}", help=hint)
+    _attach_doubtful(node.name, frame, context, name)
+    if not has_poison(item):
+        _report_no_block(item, call, node, context)
     return POISON
+
+
+def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, context: Context) -> None:
+    """What is to be a layer isn't made from a block."""
+    message, help, fix = f"a layer is made from a block, not from {describe(item)}", None, []
+    if isinstance(item, Definition) and isinstance(item.node, tree.Block):
+        message = f"`{item.name}` is a block; a layer is made by calling it"
+        needed = call_with_needed(item.node)
+        help = f"write `{needed}`"
+        fix = [Edit(call.span.after(), "()")] if needed.endswith("()") else []
+    elif isinstance(item, Value):
+        help = f"the result of an operation has no weights; bind it: `{node.name.text} = {call.span.text}`"
+    elif isinstance(item, Operation):
+        help = f"an operation has no weights and needs no layer: use `{item.name}` itself"
+    context.error("E0226", call.span, message, help=help, fix=fix, applied=False)
+
+
+def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, place: str = "") -> None:
+    """Keep the place of a layer that could not be made, so that paths to it are not reported as wrong, too."""
+    place = place or name.text
+    _attach(frame.layer.module, place, Module(frame.layer.below(place), "", name.span, doubtful=True))
 
 
 def _attach(parent: Module, name: str, child: Module) -> None:
@@ -143,53 +181,86 @@ def _parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     name = node.name.text
     type_ = type_of(node.type, frame, context)
     if type_ is None:
+        frame.layer.module.doubtful = True
         frame.names[name] = POISON
         return
     slots = frame.layer.module.slots
     if type_.sizes is None:
-        unknown = sorted(set().union(*(d.names() for d in type_.shape)))
-        origins = " and ".join(f"`{n}` comes from {context.origins.get(n, 'the input')}" for n in unknown)
-        context.error(
-            "E0409",
-            node.type.span,
-            f"the shape of `{name}` is not known when compiling",
-            f"is {type_}",
-            help=f"{origins} and is known at run time only; give it a value with `--dim {unknown[0]}=…`",
-        )
+        frame.layer.module.doubtful = True
+        _report_run_time_shape(node, type_, context)
         frame.names[name] = POISON
         return
     if name not in slots:
         initializer = _initializer(node, type_.rank, frame, context)
-        story = _story(node, frame)
-        slots[name] = Slot(
-            frame.layer.below(name), type_, node.kind, initializer, node.span, context.place(frame.layer.module.span), story
-        )
+        made = _made_by_user(context)
+        story = _story(node, made, frame, context)
+        slots[name] = Slot(frame.layer.below(name), type_, node.kind, initializer, node.span, made, story)
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
-        first = frame.layer.module.uses[0]
-        context.error(
-            "E0410",
-            context.uses[-1].span,
-            f"`{frame.layer.module.path}` has one set of weights, but they don't fit here",
-            f"`{name}` would be {type_} here",
-            labels=[Label(first, f"`{name}` became {slot.type} where it was first applied")],
-            help="apply it to inputs of one size, or make a second layer",
-        )
+        _report_refit(slot, type_, frame, context)
         frame.names[name] = POISON
         return
     frame.names[name] = context.parameter(slot)
 
 
-def _story(node: tree.Parameter, frame: Frame) -> str:
-    values = []
+def _made_by_user(context: Context) -> Span:
+    """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
+    made = [use.layer.made for use in reversed(context.uses)]
+    return next((span for span in made if not span.source.is_standard), made[0])
+
+
+def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> str:
+    """How a shape came about: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
+    values: dict[str, str] = {}
     for dim in node.type.dims:
         if isinstance(dim, tree.Name):
             value = frame.names.get(dim.text)
             number = as_int(value) if value is not None else None
-            if number is not None and f"{dim.text} = {number}" not in values:
-                values.append(f"{dim.text} = {number}")
+            if number is not None:
+                source = frame.sources.get(dim.text)
+                values[dim.text] = f"{number}{context.origin(source, number, made) if source else ''}"
     written = f"`{node.name.text}` is [{', '.join(d.span.text for d in node.type.dims)}]"
-    return f"{written}: {', '.join(values)}" if values else written
+    return f"{written}: {', '.join(f'{n} = {v}' for n, v in values.items())}" if values else written
+
+
+def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Context) -> None:
+    unknown = sorted(set().union(*(d.names() for d in type_.shape)))
+    brought: dict[Span, list[str]] = {}
+    for name in unknown:
+        if name in context.origins:
+            brought.setdefault(context.origins[name].span, []).append(name)
+    context.error(
+        "E0409",
+        node.type.span,
+        f"the shape of `{node.name.text}` is not known when compiling",
+        f"`{node.name.text}` would be {type_}",
+        labels=[Label(span, f"brings {_listed(names)}, known at run time only") for span, names in brought.items()],
+        help=f"give {_listed(unknown)} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
+        "or write a number in the signature",
+        applied_label=f"`{node.name.text}` of `{context.uses[-1].layer.name}` would be {type_}",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context) -> None:
+    """A layer is applied to inputs of two sizes: show where the two ways to it part."""
+    name = slot.path.rpartition(".")[2]
+    now, first = context.way(), frame.layer.module.ways[0]
+    here, there = next(((a, b) for a, b in zip(now, first, strict=False) if a != b), (now[-1], first[-1]))
+    inner = "" if frame.layer.module.path.count(".") < 2 else f" of `{frame.layer.module.path}`"
+    context.error(
+        "E0410",
+        here,
+        f"`{frame.layer.module.path}` has one set of weights, but they don't fit here",
+        f"`{name}` would be {type_} here",
+        labels=[Label(there, f"`{name}`{inner} became {slot.type} here")] if there != here else (),
+        help="apply it to inputs of one size, or make a second layer",
+        applied=False,
+    )
 
 
 def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context) -> Initializer:
@@ -197,9 +268,10 @@ def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context
     default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" else "zeros")
     if written is None:
         return default
-    name, arguments = written, ()
+    name: tree.Expression = written
+    arguments: tuple[tree.Argument, ...] = ()
     if isinstance(written, tree.Call):
-        name, arguments = written.function, written.arguments  # type: ignore[assignment]
+        name, arguments = written.function, written.arguments
     if not isinstance(name, tree.Name) or name.text not in INITIALIZERS:
         near = nearest(name.span.text, INITIALIZERS)
         context.error(
@@ -207,7 +279,9 @@ def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context
             name.span,
             f"there is no initializer `{name.span.text}`",
             f"did you mean `{near}`?" if near else "",
-            help=f"the initializers are {', '.join(INITIALIZERS)}",
+            help=None if near else f"the initializers are {', '.join(INITIALIZERS)}",
+            fix=[Edit(name.span, near)] if near else (),
+            applied=False,
         )
         return default
     numbers = []
@@ -215,13 +289,26 @@ def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context
         item = evaluate(argument.value, frame, context)
         if isinstance(item, bool) or not isinstance(item, int | float):
             if not has_poison(item):
-                context.error("E0225", argument.span, f"an initializer takes numbers, not {describe(item)}")
+                message = f"an initializer takes numbers, not {describe(item)}"
+                context.error("E0225", argument.span, message, applied=False)
             return default
         numbers.append(float(item))
     kind = INITIALIZERS[name.text]
     if not kind.accepts(len(numbers)):
-        takes = " or ".join(f"({', '.join(form)})" if form else "no arguments" for form in kind.forms)
-        context.error("E0222", written.span, f"the initializer `{name.text}` takes {takes}", f"{len(numbers)} given")
+        forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
+        count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"
+        message = f"the initializer `{name.text}` can't be given {count}"
+        context.error("E0222", written.span, message, help=f"write {' or '.join(forms)}", applied=False)
+        return default
+    if kind.rank > rank:
+        context.error(
+            "E0235",
+            written.span,
+            f"`{name.text}` fills tensors of at least {kind.rank} axes",
+            f"`{node.name.text}` has {rank}",
+            help="`normal(0.02)`, `zeros` and `ones` fill any tensor",
+            applied=False,
+        )
         return default
     return Initializer(name.text, tuple(numbers), explicit=not node.span.source.is_standard)
 
@@ -239,6 +326,7 @@ def _for(node: tree.For, frame: Frame, context: Context) -> None:
             break
         frame.names[node.clause.name.text] = item
         frame.path = (*outer, loop_key(node, i))
+        context.count(node.clause.span)
         context.steps.append(Repetition(loop, i, len(items), node.clause.span))
         run(node.body, frame, context)
         context.steps.pop()
@@ -257,6 +345,7 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         item = evaluate(values, frame, context)
         if isinstance(item, list):
             return item
+        context.doubt()
         if not has_poison(item):
             context.error(
                 "E0231",
@@ -270,6 +359,7 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         item = evaluate(part, frame, context)
         number = as_int(item)
         if number is None:
+            context.doubt()
             if not has_poison(item):
                 context.error(
                     "E0231",
@@ -282,7 +372,13 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         bounds.append(number)
     if bounds[1] - bounds[0] > MOST_REPETITIONS:
         count = bounds[1] - bounds[0]
-        context.error("E0602", values.span, f"a `for` of {count:,} steps", f"at most {MOST_REPETITIONS:,} are allowed")
+        context.error(
+            "E0602",
+            values.span,
+            f"a `for` of {count:,} steps is too long",
+            f"at most {MOST_REPETITIONS:,} are allowed",
+            help="a `for` is written out when compiling; `scan` runs along an axis of any length",
+        )
         raise TooMuch
     return list(range(*bounds))
 
@@ -292,6 +388,7 @@ def _if(node: tree.If, frame: Frame, context: Context) -> None:
     if isinstance(condition, bool):
         run(node.then if condition else node.otherwise, frame, context)
         return
+    context.doubt()
     if not has_poison(condition):
         context.error(
             "E0411",
@@ -302,10 +399,7 @@ def _if(node: tree.If, frame: Frame, context: Context) -> None:
             if isinstance(condition, Value)
             else None,
         )
-    for branch in (node.then, node.otherwise):  # what the branches would bind is unknown now
-        for statement in branch:
-            if isinstance(statement, tree.Assign):
-                assign(statement.targets, [POISON] * len(statement.targets), frame, context)
+    frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the branches would bind is unknown now
 
 
 # -- results and requests ----------------------------------------------------------------------------------------------
@@ -313,14 +407,17 @@ def _if(node: tree.If, frame: Frame, context: Context) -> None:
 
 def _return(node: tree.Return, frame: Frame, context: Context) -> None:
     frame.results = evaluate_all(node.values, frame, context)
-    if len(frame.results) == 1 and isinstance(frame.results[0].item, tuple):  # `return f(x)` hands on all of f's results
+    if len(frame.results) == 1 and isinstance(
+        frame.results[0].item, tuple
+    ):  # `return f(x)` hands on all of f's results
         span = frame.results[0].span
         frame.results = [type(frame.results[0])(None, item, span) for item in frame.results[0].item]
 
 
 def _emit(node: tree.Emit, frame: Frame, context: Context) -> None:
-    assert frame.emitted is not None, "`emit` stands in a scan, or resolve has reported it"
-    frame.emitted.append(evaluate_all(node.values, frame, context))
+    given = evaluate_all(node.values, frame, context)
+    if frame.emitted is not None:  # outside of a scan, which resolve has reported
+        frame.emitted.append(given)
 
 
 def _scan(node: tree.Scan, frame: Frame, context: Context) -> None:

@@ -143,7 +143,7 @@ def _objective(
     """What the declaration asks for, and the graph of its losses and metrics; `None` where something is wrong."""
     errors = len(context.problems.errors)
     model = run_model(layer, context)
-    own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span))
+    own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
     layers = {**layer.declared}
     frame = Frame(
         own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.dtype

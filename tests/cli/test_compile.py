@@ -1,0 +1,201 @@
+"""`wsdl compile`: the folder, the proof as a table and as JSON, and what happens when writing fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.cli.conftest import TIED, Wsdl
+from tests.golden import Golden
+from wsdl.onnx import folder, proof
+from wsdl.onnx.proof import Proof, Proofs
+
+HERE = Path(__file__).parent / "golden"
+PACKED = re.compile(r"In memory the CPU .*\n.*\n")  # each kind of CPU packs in its own way
+LOOP = """\
+model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
+    layer step = Dense(32)
+    for i in 0..9 {
+        x = step(x)
+    }
+    return x
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["tied", "two", "loop"])
+def test_what_is_printed(wsdl: Wsdl, golden: Golden, name: str) -> None:
+    Path("loop.wsd").write_text(LOOP)
+    done = wsdl("compile", f"{name}.wsd", "-o", "build")
+    assert done.code == 0
+    assert max(len(line) for line in done.out.splitlines()) <= 80
+    golden(HERE / f"compile_{name}.txt", PACKED.sub("", done.out))
+    assert done.err.startswith(f"wrote {Path('build', 'embed' if name == 'two' else 'm')}.onnx (")
+
+
+def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prove(model: object) -> Proofs:
+        tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, 1.0, 1.0, 1.0)]
+        return Proofs(tensors, 4416, 4416, 8512, 10560, 0)
+
+    monkeypatch.setattr(proof, "prove", prove)
+    done = wsdl("compile", "tied.wsd", "-o", "build")
+    assert done.code == 0
+    assert "m.encode.weight is stored 2 times after ONNX Runtime's optimisation." in done.out
+    assert "each stored once" not in done.out
+    assert not wsdl("compile", "tied.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["holds"]
+
+
+def test_one_small_model_is_one_file(wsdl: Wsdl) -> None:
+    answer = wsdl("compile", "tied.wsd", "-o", "build/deep", "--json").json
+    assert sorted(os.listdir("build/deep")) == ["m.onnx", "manifest.json"]
+    assert answer["files"] == [str(Path("build/deep/m.onnx"))]
+    assert answer["proof"][0] == {
+        "model": "m", "stored": "m.encode.weight", "bytes": 4096,
+        "copies_in_file": 1, "copies_after_optimisation": 1, "copies_at_full_level": 1,
+    }  # fmt: skip
+    assert answer["proof_totals"]["m"]["holds"]
+    assert (answer["models"]["m"]["parameters"], answer["models"]["m"]["parameters_without_sharing"]) == (1104, 2128)
+    slots = [{"path": "m.encode.weight", "view": ""}, {"path": "m.decode.weight", "view": ".T"}]
+    assert answer["stored"][0]["slots"] == slots
+
+
+def test_several_models_point_into_one_data_file(wsdl: Wsdl) -> None:
+    answer = wsdl("compile", "two.wsd", "-o", "build", "--json").json
+    assert [Path(file).name for file in answer["files"]] == ["embed.onnx", "classify.onnx", "two.data"]
+    data = Path("build/two.data")
+    assert data.stat().st_mode & 0o777 == 0o644
+    assert data.stat().st_size < 2762 * 4 + 256  # each tensor once, and room to align them
+    for name in ("embed", "classify"):
+        onnx.checker.check_model(f"build/{name}.onnx", full_check=True)
+
+
+def test_a_large_model_has_a_data_file_of_its_own(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "INLINE", 1000)
+    answer = wsdl("compile", "tied.wsd", "-o", "build", "--json").json
+    assert [Path(file).name for file in answer["files"]] == ["m.onnx", "m.onnx.data"]
+    np.savez("x.npz", x=np.ones((2, 64), np.float32))
+    assert wsdl("run", "build/m.onnx", "--input", "x.npz").code == 0
+
+
+def test_the_manifest_holds_what_json_says(wsdl: Wsdl) -> None:
+    answer = wsdl("compile", "two.wsd", "-o", "build", "--json").json
+    manifest = json.loads(Path("build/manifest.json").read_text())
+    assert manifest == {k: v for k, v in answer.items() if k != "diagnostics"} | {"files": manifest["files"]}
+    assert str(Path.cwd()) not in Path("build/manifest.json").read_text()
+
+
+def test_the_same_source_and_seed_give_the_same_bytes(wsdl: Wsdl) -> None:
+    wsdl("compile", "two.wsd", "-o", "a")
+    wsdl("compile", Path("two.wsd").absolute(), "-o", "b", "--no-proof")
+    wsdl("compile", "two.wsd", "-o", "c", "--seed", "1", "--no-proof")
+    for name in ("embed.onnx", "classify.onnx", "two.data"):
+        assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
+    assert Path("a/two.data").read_bytes() != Path("c/two.data").read_bytes()
+    assert "proof" not in json.loads(Path("b/manifest.json").read_text())
+
+
+def test_one_of_the_models(wsdl: Wsdl) -> None:
+    answer = wsdl("compile", "two.wsd", "-o", "build", "--model", "embed", "--json").json
+    assert sorted(os.listdir("build")) == ["embed.onnx", "manifest.json"]
+    assert [tensor["name"] for tensor in answer["stored"]] == ["encoder.weight", "encoder.bias"]
+
+
+def test_options(wsdl: Wsdl) -> None:
+    Path("loop.wsd").write_text(LOOP)
+    wsdl("compile", "loop.wsd", "-o", "build", "--opset", "18", "--dim", "n=3", "--loops", "unroll", "--no-proof")
+    proto = onnx.load("build/m.onnx")
+    assert proto.opset_import[0].version == 18
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 3
+    assert "Loop" not in {node.op_type for node in proto.graph.node}
+    assert "Loop" in {node.op_type for node in onnx.load(_compiled(wsdl, "loop.wsd")).graph.node}
+
+
+def _compiled(wsdl: Wsdl, file: str) -> str:
+    assert wsdl("compile", file, "-o", "out", "--no-proof").code == 0
+    return "out/m.onnx"
+
+
+def test_weights(wsdl: Wsdl) -> None:
+    values = {"m.decode.weight": np.ones((64, 16), np.float32), "m.encode.bias": np.zeros(16, np.float32),
+              "m.decode.bias": np.zeros(64, np.float32)}  # fmt: skip
+    np.savez("w.npz", **values)
+    assert wsdl("compile", "tied.wsd", "-o", "build", "--weights", "w.npz").code == 0
+    found = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load("build/m.onnx").graph.initializer}
+    assert np.array_equal(found["m.encode.weight"], np.ones((16, 64), np.float32))
+    np.savez("few.npz", **{"m.encode.bias": values["m.encode.bias"]})
+    done = wsdl("compile", "tied.wsd", "-o", "build", "--weights", "few.npz", "--json")
+    assert (done.code, done.codes) == (1, ["E0511"])
+    assert wsdl("compile", "tied.wsd", "-o", "build", "--weights", "none.npz").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["wrong.wsd", "-o", "build"], "E0"),
+        (["nowhere.wsd", "-o", "build"], "E0701"),
+        (["tied.wsd"], "E0704"),
+        (["tied.wsd", "-o", "build", "--opset", "9"], "E0704"),
+        (["tied.wsd", "-o", "build", "--loops", "rol"], "E0704"),
+        (["two.wsd", "-o", "build", "--model", "embd"], "E0705"),
+        (["tied.wsd", "-o", "build", "--dim", "nn=2"], "E0706"),
+        (["tied.wsd", "-o", "two.wsd"], "E0703"),
+        (["tied.wsd", "-o", "two.wsd/build"], "E0703"),
+        (["blocks.wsd", "-o", "build"], "E0219"),
+    ],
+)
+def test_what_is_refused(wsdl: Wsdl, arguments: list[str], code: str) -> None:
+    Path("blocks.wsd").write_text("block B()(x: [n, d]) -> [n, d] {\n    return x\n}\n")
+    done = wsdl("compile", *arguments, "--json")
+    assert all(found.startswith(code) for found in done.codes)
+    assert done.code == (2 if code.startswith("E07") else 1)
+    assert not Path("build").exists()
+
+
+# -- when writing fails ------------------------------------------------------------------------------------------------
+
+
+def before(wsdl: Wsdl) -> dict[str, bytes]:
+    """A folder from an earlier run."""
+    assert wsdl("compile", "two.wsd", "-o", "build", "--no-proof").code == 0
+    return {path.name: path.read_bytes() for path in Path("build").iterdir()}
+
+
+@pytest.mark.parametrize(("error", "code"), [(OSError(28, "No space left on device"), 2), (KeyboardInterrupt(), 130)])
+def test_nothing_is_half_written(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int) -> None:
+    earlier = before(wsdl)
+
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(folder, "_write_data", fail)
+    done = wsdl("compile", "two.wsd", "-o", "build", "--seed", "7")
+    assert done.code == code
+    assert {path.name: path.read_bytes() for path in Path("build").iterdir()} == earlier
+    assert "interrupted" in done.err if code == 130 else "no space left" in done.err
+
+
+def test_a_folder_in_the_place_of_a_file(wsdl: Wsdl) -> None:
+    Path("build/m.onnx").mkdir(parents=True)
+    done = wsdl("compile", "tied.wsd", "-o", "build", "--json")
+    assert (done.code, done.codes) == (2, ["E0703"])
+    assert os.listdir("build") == ["m.onnx"]
+
+
+def test_a_warning_stands_beside_the_answer(wsdl: Wsdl) -> None:
+    Path("warned.wsd").write_text(
+        TIED.replace("n, 64", "t, n, 64").replace("    layer encode", "    limit macs 1\n    layer encode", 1)
+    )
+    done = wsdl("compile", "warned.wsd", "-o", "build", "--no-proof")
+    assert done.code == 0
+    assert "warning[" in done.err
+    assert [d["severity"] for d in wsdl("compile", "warned.wsd", "-o", "build", "--json").json["diagnostics"]] == [
+        "warning"
+    ]

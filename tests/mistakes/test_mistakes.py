@@ -1,0 +1,80 @@
+"""Programs with mistakes, and all that is said of them: `NAME.wsd` beside `NAME.txt`.
+
+`five` holds real programs, each with five mistakes that have nothing to do with each other: five are reported, no more.
+Files in `parts` are imported by others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.golden import Golden
+from wsdl.compiler import check
+from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics.explain import title
+from wsdl.diagnostics.render import render
+from wsdl.span import Source
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted(path for path in HERE.rglob("*.wsd") if path.parent.name != "parts")
+PACKAGE = HERE.parents[1] / "wsdl"
+
+
+def said(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diagnostic]:
+    """What is found in a program, with the paths as they are from its own folder."""
+    monkeypatch.chdir(path.parent)
+    problems = Problems()
+    check(Source(path.name, path.read_text("utf-8")), problems)
+    return list(problems)
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_is_said(path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = said(path, monkeypatch)
+    assert found, "there is no mistake in this program"
+    for diagnostic in found:
+        assert diagnostic.span is not None
+        assert not diagnostic.span.source.is_standard, "nobody can change the standard library"
+        assert title(diagnostic.code), f"{diagnostic.code} has no page"
+        texts = [diagnostic.message, diagnostic.label, *(label.message for label in diagnostic.labels)]
+        assert not any(text.endswith(".") or re.match("[A-Z][a-z]", text) for text in texts)
+    golden(path.with_suffix(".txt"), render(found))
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("five/*.wsd")), ids=lambda path: path.stem)
+def test_five_mistakes_are_five_errors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [diagnostic.severity for diagnostic in said(path, monkeypatch)] == ["error"] * 5
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_fix_mends_its_mistake(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = said(path, monkeypatch)
+    for diagnostic in found:
+        if not diagnostic.fix or any(edit.span.source.path != path.name for edit in diagnostic.fix):
+            continue
+        text = path.read_text("utf-8")
+        for edit in sorted(diagnostic.fix, key=lambda edit: -edit.span.start):
+            text = text[: edit.span.start] + edit.text + text[edit.span.end :]
+        problems = Problems()
+        check(Source(path.name, text), problems)
+        assert _like(diagnostic, problems) < _like(diagnostic, found)
+
+
+def _like(diagnostic: Diagnostic, found: Iterable[Diagnostic]) -> int:
+    return sum((d.code, d.message) == (diagnostic.code, diagnostic.message) for d in found)
+
+
+def test_every_code_of_the_checks_is_made_here() -> None:
+    """Each code that the passes and the operations report stands in one of the expected texts."""
+    used = {
+        code
+        for folder in ("passes", "ops")
+        for path in (PACKAGE / folder).rglob("*.py")
+        for code in re.findall(r'"([EWN]0[2346]\d\d)"', path.read_text("utf-8"))
+    }
+    made = {code for path in HERE.rglob("*.txt") for code in re.findall(r"\[([EWN]\d{4})\]", path.read_text("utf-8"))}
+    assert used <= made, sorted(used - made)

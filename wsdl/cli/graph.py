@@ -1,0 +1,44 @@
+"""`wsdl graph`: the picture of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import writing
+from wsdl.cli.terminal import note, print_json, print_text
+from wsdl.cli.verb import dims, import_root, verb
+from wsdl.diagnostics import CompileError, Diagnostic
+
+STDOUT = "-"
+
+
+@verb
+@click.argument("file", metavar="FILE")
+@click.option("-o", "--output", metavar="FILE", default=STDOUT, help="g.svg, g.dot, or - for DOT on stdout.")
+@click.option("--depth", type=click.IntRange(1), metavar="N", help="Open layers down to this depth.")
+@dims
+@import_root
+def graph(
+    file: str, output: str, depth: int | None, dims: Mapping[str, int], import_root: str | None, as_json: bool
+) -> None:
+    """The picture of a program, in which a shared tensor is one node."""
+    if output != STDOUT and Path(output).suffix not in (".svg", ".dot"):
+        help = "write `-o g.svg` for a picture, `-o g.dot` for the graph itself"
+        raise CompileError([Diagnostic("E0704", f"a picture can't be written as `{output}`", help=help)])
+    dot = api.graph(file, depth=depth, dims=dims, import_root=import_root)
+    if output == STDOUT:
+        if as_json:
+            print_json({"dot": dot})
+        else:
+            print_text(dot)
+        return
+    with writing(output):
+        api.write_picture(dot, output)
+    if as_json:
+        print_json({"files": [output]})
+    else:
+        note(f"wrote {output}")

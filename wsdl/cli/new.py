@@ -1,0 +1,73 @@
+"""`wsdl new`: a folder with a first model, ready to run."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import writing
+from wsdl.cli.terminal import note, print_json, print_text
+from wsdl.cli.verb import verb
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.ir.inventory import Inventory, inventory
+from wsdl.onnx.atomic import holding, write_files
+from wsdl.span import Source
+
+EXAMPLES = ("siamese", "lenet", "tied_autoencoder", "lm")
+ROWS = 8  # of the inputs made up for it
+
+
+@verb
+@click.argument("directory", metavar="DIR")
+@click.option("--example", type=click.Choice(EXAMPLES), default=EXAMPLES[0], show_default=True, help="Which model.")
+def new(directory: str, example: str, as_json: bool) -> None:
+    """Make a folder with a first model, ready to run."""
+    folder = Path(directory)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "the folder is not empty" if folder.is_dir() else "there is a file of this name"
+        help = "choose another name; nothing is ever overwritten"
+        raise CompileError([Diagnostic("E0707", what, file=directory, help=help)])
+    contents = _contents(example)
+    with writing(directory):
+        write_files({folder / name: holding(data) for name, data in contents.items()})
+    made = [os.path.join(directory, name) for name in contents]
+    if as_json:
+        print_json({"files": made})
+        return
+    for path in made:
+        note(f"wrote {path}")
+    print_text(f"cd {shlex.quote(directory)}\nwsdl compile {example}.wsd -o build\n")
+
+
+def _contents(example: str) -> dict[str, bytes]:
+    """What the folder gets: the program, inputs for it, and a page on what to do with them."""
+    folder = files("wsdl.cli") / "examples"
+    name = f"{example}.wsd"
+    program = (folder / name).read_text(encoding="utf-8")
+    found = api.examine(Source(name, program))[1]
+    assert found is not None
+    [model] = found.models.values()
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    page = page.format(title=example, doc=model.doc)
+    return {name: program.encode(), "example.npz": _inputs(inventory(found)), "README.md": page.encode()}
+
+
+def _inputs(found: Inventory) -> bytes:
+    """Arrays that fit the model's inputs: numbers from 0 to 1, or small indices."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for name, type in next(iter(found.models.values())).inputs.items():
+        shape = [ROWS if dim.constant is None else dim.constant for dim in type.shape]
+        arrays[name] = generator.random(shape, np.float32) if type.is_float else generator.integers(0, 10, shape)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()

@@ -1,0 +1,80 @@
+"""`wsdl run`: a model on arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import prod
+from typing import TYPE_CHECKING
+
+import click
+
+from wsdl import api
+from wsdl.cli.failures import writing
+from wsdl.cli.tables import print_table
+from wsdl.cli.terminal import note, print_json, write_findings
+from wsdl.cli.verb import dims, import_root, seed, verb, weights
+from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.ir.types import shape_text
+
+if TYPE_CHECKING:
+    from wsdl.runtime.results import Summary
+
+
+@verb
+@click.argument("file", metavar="FILE")
+@click.option("--input", "data", required=True, metavar="X", help="A .npz, .npy, .csv or .parquet file, or a folder.")
+@click.option("-o", "--output", metavar="Y", help="A .npz file for the outputs; without it they are summarised.")
+@click.option("--model", metavar="M", help="Which model, where the file has several.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="So many rows at a time, for large data.")
+@weights
+@seed
+@dims
+@import_root
+def run(
+    file: str,
+    data: str,
+    output: str | None,
+    model: str | None,
+    device: str,
+    batch: int | None,
+    weights: str | None,
+    seed: int,
+    dims: Mapping[str, int],
+    import_root: str | None,
+    as_json: bool,
+) -> None:
+    """Run a .wsd or .onnx model on arrays that are named like its inputs."""
+    from wsdl.runtime.data import open_data
+    from wsdl.runtime.results import save_results, summary
+
+    session, found = api.open_model(
+        file, model=model, weights=weights, device=device, seed=seed, dims=dims, import_root=import_root
+    )
+    outputs = session.run(open_data(data).select(session.inputs), batch=batch)
+    if output:
+        with writing(output):
+            save_results(output, outputs)
+    summaries = [summary(name, array) for name, array in outputs.items()]
+    if as_json:
+        told = {"outputs": [asdict(s) for s in summaries], "files": [output] if output else []}
+        print_json({**told, **findings_as_json(found)})
+        return
+    write_findings(found, sys.stderr)
+    if output:
+        note(f"wrote {output}")
+    else:
+        print_table(["output", "type", "min", "mean", "max", "first values"], map(_row, summaries), text=(0, 1, 5))
+
+
+def _row(summary: Summary) -> list[str]:
+    numbers = [_number(value) for value in (summary.min, summary.mean, summary.max)]
+    first = " ".join(map(_number, summary.first)) + (" …" if prod(summary.shape) > len(summary.first) else "")
+    odd = f" ({summary.not_finite} not finite)" if summary.not_finite else ""
+    return [summary.name, f"{summary.dtype}{shape_text(summary.shape)}", *numbers, f"{first}{odd}"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, bool | int) else f"{value:.4g}"

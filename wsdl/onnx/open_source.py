@@ -1,0 +1,37 @@
+"""Opening a file with weights by its name.
+
+The listing is read only, and nothing in it is trusted: sizes, offsets and lengths are checked against the file before
+anything is allocated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsdl.onnx.npz import open_npz
+from wsdl.onnx.safetensors import open_safetensors
+from wsdl.onnx.source import Source, broken, reason_of
+
+_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a `.safetensors`, `.npz` or `.onnx` file."""
+    suffix = Path(path).suffix.lower()
+    try:
+        if suffix == ".safetensors":
+            return open_safetensors(path)
+        if suffix == ".npz":
+            return open_npz(path)
+        if suffix == ".onnx":
+            from wsdl.onnx.onnx_source import open_onnx
+
+            return open_onnx(path)
+    except OSError as error:
+        raise broken(path, f"the file can't be read: {reason_of(error)}") from error
+    raise broken(
+        path,
+        f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
+        "weights come from .safetensors, .npz and .onnx files"
+        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
+    )
