@@ -21,11 +21,11 @@ IMAGE = "f32[n, 3, 28, 28]"
 ERRORS = [
     # losses
     error("cross_entropy", "f32[n, 5]", "f32[n]", message="`labels` must hold integers, but is f32[n]", help="`cast(labels, i64)` converts it"),
-    error("cross_entropy", "f32[n, 5]", "i64[n, 5]", message="for `logits` f32[n, 5], `labels` must be f32[n] of integers, but is i64[n, 5]", help="`argmax` makes labels of one-hot rows"),
+    error("cross_entropy", "f32[n, 5]", "i64[n, 5]", message="for `logits` f32[n, 5], `labels` must be [n], but is i64[n, 5]", help="`argmax` makes labels of one-hot rows"),
     error("cross_entropy", "f32[n, 5]", "i64[n]", "f32[4]", message="`weight` needs a number for each class: 5 and 4"),
     error("cross_entropy", "f32[n, 5]", "i64[n]", label_smoothing=2.0, message="`label_smoothing` is a share, from 0 to 1"),
     error("mse", "f32[n]", "f32[n, 1]", message="`prediction` and `target` must have one shape, but are f32[n] and f32[n, 1]", help="`squeeze` takes the axis of size 1 from f32[n, 1]"),
-    error("mse", "f32[n, 3]", "f32[n, 4]", message="`prediction` and `target` must have one shape, but along axis 1 they have: 3 and 4"),
+    error("mse", "f32[n, 3]", "f32[n, 4]", message="along axis 1, the sizes of `prediction` and `target` must be equal: 3 and 4"),
     error("huber", "f32[n]", "f32[n]", delta=0.0, message="`delta` must be more than 0"),
     error("bce_with_logits", "f32[n, 3]", "f32[n, 3]", "f32[2]", message="`pos_weight` f32[2] must broadcast to f32[n, 3]: 3 and 2"),
     error("contrastive", "f32[n]", "i64[n, 1]", message="`distance` and `same` must have one shape, but are f32[n] and i64[n, 1]", help="`squeeze` takes the axis of size 1 from i64[n, 1]"),

@@ -106,7 +106,9 @@ class Schedule:
         return Schedule(self.kind, options)
 
     def __str__(self) -> str:
-        others = [f"{name}={value}" for name, value in self.options.items() if name != "lr"]
+        """As it could be written, without the options that are as by default."""
+        defaults = {option.name: option.default for option in SCHEDULES[self.kind]}
+        others = [f"{name}={value}" for name, value in self.options.items() if name != "lr" and value != defaults[name]]
         return f"{self.kind}({', '.join([str(self.options['lr']), *others])})"
 
 

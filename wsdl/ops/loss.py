@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Value
-from wsdl.ir.types import TensorType
+from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import floating, integer, same_dtype
@@ -31,7 +31,7 @@ def same_shapes(a: TensorType, b: TensorType, names: tuple[str, str], what: str 
         message = f"{what}`{names[0]}` and `{names[1]}` must have one shape, but are {a} and {b}"
         raise OpError(message, argument=names[1], help=help)
     for i, (left, right) in enumerate(zip(a.shape, b.shape, strict=True)):
-        message = f"{what}`{names[0]}` and `{names[1]}` must have one shape, but along axis {i} they have"
+        message = f"along axis {i}, the sizes of {what}`{names[0]}` and `{names[1]}` must be equal"
         require_equal(left, right, message, argument=names[1])
 
 
@@ -49,11 +49,11 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     floating(scores, names[0])
     integer(labels, names[1])
     if scores.rank == 0 or labels.rank != scores.rank - 1:
-        message = f"for `{names[0]}` {scores}, `{names[1]}` must be {scores.with_shape(scores.shape[:-1])} of integers"
+        message = f"for `{names[0]}` {scores}, `{names[1]}` must be {shape_text(scores.shape[:-1])}"
         help = "`argmax` makes labels of one-hot rows" if labels.rank == scores.rank else "classes are the last axis"
         raise OpError(f"{message}, but is {labels}", argument=names[1], help=help)
     for i, (left, right) in enumerate(zip(scores.shape, labels.shape, strict=False)):
-        what = f"along axis {i}, `{names[0]}` and `{names[1]}` must have one size, but have"
+        what = f"along axis {i}, the sizes of `{names[0]}` and `{names[1]}` must be equal"
         require_equal(left, right, what, argument=names[1])
     if weight is not None:
         same_dtype("weight", scores, weight)

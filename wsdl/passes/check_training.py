@@ -30,7 +30,8 @@ def _slots(pattern: PathPattern, base: str, program: Program, problems: Problems
     """The slots that a path means: below the model, among the layers of the file, or of a group by its name."""
     text = pattern.span.text
     for name in (f"{base}.{text}", text):
-        group = [slot for s in program.stored.values() if s.group == name for slot, _ in s.slots]
+        named = [s for s in program.stored.values() if s.group == name or s.group.startswith(f"{name}.")]
+        group = [slot for stored in named for slot, _ in stored.slots]
         if group:
             return group
     first = pattern.steps[0]
@@ -149,7 +150,7 @@ class _Search:
         while rest:
             value = rest.pop()
             node = self.producers.get(id(value))
-            if node is None or id(node) in seen or not value.type.is_float:
+            if node is None or id(node) in seen:
                 continue
             seen.add(id(node))
             if node.op == "parameter":
@@ -157,7 +158,7 @@ class _Search:
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
                 if node.inputs:
                     self.flat.append(node)
-            else:
+            elif value.type.is_float or node.op == "cast":
                 rest += node.inputs
                 if node.body is not None:
                     rest += [*node.body.outputs, *node.body.captured()]

@@ -144,6 +144,7 @@ def _objective(
     errors = len(context.problems.errors)
     model = run_model(layer, context)
     own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
+    own.taken |= layer.taken | layer.declared.keys()
     layers = {**layer.declared}
     frame = Frame(
         own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.dtype
@@ -151,10 +152,8 @@ def _objective(
     context.asked = asked = Asked()
     context.uses.append(Use(own, node.name.span))
     before = len(model.graph.inputs)
-    if _targets_have_names_of_their_own(node, layer, model, context):
-        read_inputs(node.targets, frame, model.graph, context)
-    else:
-        frame.names.update({target.name.text: POISON for target in node.targets})
+    read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
+    frame.names.update({t.name.text: POISON for t in node.targets if t.name.text not in frame.names})
     _name_what_is_hidden(node, layer, frame, context)
     run(node.body, frame, context)
     _report_new_layers(own, context)
@@ -176,25 +175,31 @@ def _objective(
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def _targets_have_names_of_their_own(node: tree.Train, layer: Layer, model: ModelRun, context: Context) -> bool:
+def _targets_with_names_of_their_own(
+    node: tree.Train, layer: Layer, model: ModelRun, context: Context
+) -> list[tree.Input]:
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     places = {o.name.text: o.name.span for o in definition.outputs or () if o.name is not None}
     places.update({i.name.text: i.name.span for i in definition.inputs})
     kinds = {**dict.fromkeys(layer.declared, "a layer"), **dict.fromkeys(model.outputs, "an output")}
     kinds.update(dict.fromkeys(model.inputs, "an input"))
-    free = True
+    free: list[tree.Input] = []
     for target in node.targets:
         name = target.name.text
-        if name in kinds:
-            free = False
+        if name not in kinds:
+            free.append(target)
+        else:
+            theirs = kinds[name] in ("an input", "an output")
             context.error(
                 "E0803",
                 target.name.span,
                 f"the target `{name}` has the name of {kinds[name]} of `{node.name.text}`",
                 "named again",
                 labels=[Label(places[name], f"{kinds[name]} of the model")] if name in places else (),
-                help="give it another name; inputs and outputs are there without being targets",
+                help="the model's inputs and outputs are there without being targets"
+                if theirs
+                else "give it another name",
             )
         kinds[name], places[name] = "another target", target.name.span
     return free
@@ -254,7 +259,8 @@ def _mean(given: Given, kind: str, graph: Graph, context: Context) -> Value | No
     if has_poison(item):
         return None
     value = None if isinstance(item, bool) else as_tensor(given, context.dtype, context)
-    if value is not None and value.type.rank == 1 and _is_batch(value, graph):
+    averaged = value is not None and (kind == "metric" or value.type.is_float)
+    if value is not None and averaged and value.type.rank == 1 and _is_batch(value, graph):
         if value.type.is_integer:
             value = _operation("cast", context, given.span, value, "f32")
         value = _operation("mean", context, given.span, value)
@@ -266,7 +272,7 @@ def _mean(given: Given, kind: str, graph: Graph, context: Context) -> Value | No
             "E0806",
             given.span,
             f"a {kind} is a number, not {describe(item)}",
-            "one for the whole batch, or one for each row",
+            f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
             help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
             fix=[Edit(given.span, f"mean({text})")] if helps else (),
         )

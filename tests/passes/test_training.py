@@ -1,0 +1,176 @@
+"""What becomes of a `train` declaration: the graph of its loss, over the model's own weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from wsdl.compiler import check
+from wsdl.diagnostics import Problems
+from wsdl.diagnostics.render import render
+from wsdl.ir.graph import Program, Value
+from wsdl.ir.text import to_text
+from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Training
+from wsdl.ir.verify import verify
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes import optimizers
+from wsdl.passes.differentiate import differentiate
+from wsdl.span import Source
+
+PROGRAMS = Path(__file__).parents[1] / "syntax" / "programs"
+MODEL = """
+model m(x: f32[n, 4]) -> (y: f32[n]) {
+    layer encode = Dense(3)
+    layer heads[2] = Dense(1)
+    h = x |> encode |> tanh
+    return squeeze(heads[0](h) + heads[1](h), 1)
+}
+"""
+GROUPS = """
+layer encode = Dense(3)
+
+model m(x: f32[n, 4]) -> (y: f32[n]) {
+    layer head = Dense(1)
+    layer other = Dense(1)
+    share tied { head, other }
+    h = x |> encode |> tanh
+    return squeeze(head(h) + other(h), 1)
+}
+"""
+
+
+def program_of(text: str) -> Program:
+    problems = Problems()
+    program = check(Source("test.wsd", text), problems)
+    assert not problems.errors, render(problems)
+    verify(program)
+    return program
+
+
+def trained(*lines: str, model: str = MODEL, targets: str = "wanted: f32[n]") -> Training:
+    body = "\n".join(f"    {line}" for line in lines)
+    return program_of(f"{model}\ntrain m({targets}) {{\n{body}\n}}\n").trainings["m"]
+
+
+MSE, ADAM = "loss mse(y, wanted)", "optimizer Adam(lr=1e-3)"
+
+
+def parameters(training: Training) -> dict[str, Value]:
+    return {str(n.attributes["stored"]): n.result for n in training.graph.nodes if n.op == "parameter"}
+
+
+@pytest.mark.parametrize("name", ["siamese", "training"])
+def test_the_programs_of_the_design_are_understood(name: str) -> None:
+    (training,) = program_of((PROGRAMS / f"{name}.wsd").read_text("utf-8")).trainings.values()
+    assert training.trained
+
+
+def test_the_model_itself_is_as_without_training() -> None:
+    with_training = program_of(f"{MODEL}\ntrain m(wanted: f32[n]) {{\n{MSE}\n{ADAM}\n}}\n")
+    assert to_text(with_training) == to_text(program_of(MODEL))
+    assert [len(module.uses) for module in with_training.models["m"].module.modules()] == [0, 1, 1, 1]
+
+
+def test_the_loss_and_its_gradient_are_those_of_pytorch() -> None:
+    training = trained(
+        "error = (y - wanted) ** 2",
+        "loss 0.5 * error",
+        "for head in heads {",
+        "    loss 1e-2 * sum(head.weight ** 2)",
+        "}",
+        "metric far = abs(y - wanted) > 1",
+        "metric same = x[:, 0] == x[:, 0]",
+        ADAM,
+    )
+    rng = np.random.default_rng(0)
+    values = {
+        name: rng.normal(size=value.type.sizes or ()).astype(np.float32) for name, value in parameters(training).items()
+    }
+    x, wanted = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=5).astype(np.float32)
+    tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in values.items()}
+    h = torch.tanh(F.linear(torch.from_numpy(x), tensors["m.encode.weight"], tensors["m.encode.bias"]))
+    heads = [F.linear(h, tensors[f"m.heads.{i}.weight"], tensors[f"m.heads.{i}.bias"]) for i in range(2)]
+    y = (heads[0] + heads[1]).squeeze(1)
+    penalty = sum((tensors[f"m.heads.{i}.weight"] ** 2).sum() for i in range(2))
+    loss = 0.5 * F.mse_loss(y, torch.from_numpy(wanted)) + 1e-2 * penalty
+    far = (abs(y - torch.from_numpy(wanted)) > 1).float().mean()
+
+    graph, wrt = training.graph, list(parameters(training).values())
+    got = evaluate(graph, [x, wanted], values)
+    np.testing.assert_allclose(got[0], loss.item(), rtol=1e-5)
+    np.testing.assert_allclose(got[1:], [far.item(), 1], rtol=1e-6)
+    np.testing.assert_allclose(evaluate(training.evaluation.graph, [x, wanted], values), got)
+    assert list(training.metrics) == ["far", "same"]
+
+    gradients = differentiate(graph, training.loss, wrt)
+    graph.outputs = [g for g in gradients if g is not None]
+    expected = torch.autograd.grad(loss, list(tensors.values()))
+    for actual, tensor in zip(evaluate(graph, [x, wanted], values), expected, strict=True):
+        np.testing.assert_allclose(actual, tensor.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_sizes_of_targets_are_those_of_the_model() -> None:
+    training = trained(
+        "loss cross_entropy(y, label)",
+        ADAM,
+        model="let c = 3\nmodel m(x: f32[n, t, 4]) -> (y: f32[n, t, c]) {\n    return x |> Dense(c)\n}\n",
+        targets="label: i64[n, t]",
+    )
+    assert str(training.objective.targets[0].type) == "i64[n, t]"
+    assert [v.name for v in training.graph.inputs] == ["x", "label"]
+    assert not training.graph.outputs[0].type.shape
+
+
+def test_what_is_frozen_and_how_fast_the_rest_is() -> None:
+    training = trained(
+        "lr encode = 1e-4",
+        "lr encode.bias = constant(0.5)",
+        MSE,
+        "optimizer SGD(lr=cosine(1e-2, warmup=10, end=1e-3), momentum=0.9)",
+        "freeze heads[*].bias",
+    )
+    assert training.trained == ["m.encode.weight", "m.encode.bias", "m.heads.0.weight", "m.heads.1.weight"]
+    assert training.frozen == {"m.heads.0.bias", "m.heads.1.bias"}
+    assert {name: str(training.schedule_of(name)) for name in training.trained} == {
+        "m.encode.weight": "cosine(0.0001, warmup=10, end=1e-05)",
+        "m.encode.bias": "constant(0.5)",
+        "m.heads.0.weight": "cosine(0.01, warmup=10, end=0.001)",
+        "m.heads.1.weight": "cosine(0.01, warmup=10, end=0.001)",
+    }
+
+
+def test_groups_and_layers_of_the_file_have_paths_too() -> None:
+    training = trained(MSE, ADAM, "freeze tied", "lr encode = 1e-2", model=GROUPS)
+    assert training.trained == ["encode.weight", "encode.bias"]
+    assert training.frozen == {"m.tied.weight", "m.tied.bias"}
+    assert str(training.schedule_of("encode.bias")) == "constant(0.01)"
+
+
+def test_a_freeze_of_the_file_holds_in_training() -> None:
+    training = trained(MSE, ADAM, model=f"{GROUPS}\nfreeze encode\n")
+    assert training.trained == ["m.tied.weight", "m.tied.bias"]
+
+
+def test_optimizers_have_all_their_options() -> None:
+    assert OPTIMIZERS.keys() == optimizers.OPTIMIZERS.keys()
+    for name, table in OPTIMIZERS.items():
+        optimizer = trained(MSE, f"optimizer {name}(lr=0.1)").optimizer
+        assert optimizer.options.keys() == {o.name for o in (*table, *COMMON)} - {"lr"}
+        assert str(optimizer.lr) == "constant(0.1)"
+    given = trained(MSE, "optimizer AdamW(linear(0.1, 500), [0, 0.5], ema=0.999, clip_norm=1)").optimizer
+    assert given.options["betas"] == [0.0, 0.5]
+    assert (given.options["ema"], given.options["clip_norm"], given.options["clip_value"]) == (0.999, 1.0, None)
+    assert given.lr.options == {"lr": 0.1, "steps": 500, "warmup": 0, "end": 0.0}
+    assert trained(MSE, "optimizer Lion()").optimizer.lr.options["lr"] == 1e-4
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_schedules_have_all_their_options(kind: str) -> None:
+    every = ", every=10" if kind == "step" else ""
+    schedule = trained(MSE, f"optimizer Adam(lr={kind}(0.1{every}))").optimizer.lr
+    assert schedule.kind == kind
+    assert schedule.options.keys() == {o.name for o in SCHEDULES[kind]}
