@@ -62,12 +62,18 @@ class Problems:
     """The findings of a run, each once."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    _keys: set[tuple[str, Span | None, str]] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a finding; the same one at the same place (a block applied twice) counts once."""
         key = (diagnostic.code, diagnostic.span, diagnostic.message if diagnostic.span is None else "")
-        if all(key != (d.code, d.span, d.message if d.span is None else "") for d in self.found):
+        if key not in self._keys:
+            self._keys.add(key)
             self.found.append(diagnostic)
+
+    def has(self, code: str, span: Span) -> bool:
+        """Was a finding of this code made at this place?"""
+        return (code, span, "") in self._keys
 
     def error(
         self,

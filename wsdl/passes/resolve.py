@@ -24,6 +24,7 @@ from wsdl.syntax.parser import parse
 Reader: TypeAlias = Callable[[str], "Source | None"]
 VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
 BUILTINS = ("len", "per_axis")  # computed when compiling
+MOST_SUGGESTIONS = 50  # nobody reads more, and each takes a while to find
 CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none")
 
 # What PyTorch, Keras and NumPy call things that have another name here.
@@ -475,19 +476,10 @@ class _Body:
 
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
-    """Report a name that stands for nothing, with the nearest one that does.
-
-    After a syntax error it may stand for what was not understood; then nothing is said.
-    """
-    if any(error.code.startswith("E01") for error in problems.errors):
-        return
+    """Report a name that stands for nothing, with the nearest one that does."""
     capital = node.text[:1].isupper()
-    bound = list(bound)
-    everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
-    alike = [n for n in everything if n.lower() == node.text.lower() or n[:1].isupper() == capital]
-    own = [n for n in bound if n[:1].isupper() == capital]
-    near = nearest(node.text, own) or nearest(node.text, alike) or nearest(node.text, DTYPES)
     called = ELSEWHERE.get(node.text)
+    near = _meant(node.text, list(bound)) if len(problems) < MOST_SUGGESTIONS else None
     problems.error(
         "E0201",
         node.span,
@@ -499,6 +491,15 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
         else "not bound before this place",
         fix=[Edit(node.span, called or near or "")] if called or near else (),
     )
+
+
+def _meant(name: str, bound: list[str]) -> str | None:
+    """The name that was probably meant: one of the file's own, or one of the language's."""
+    capital = name[:1].isupper()
+    own = [n for n in bound if n[:1].isupper() == capital]
+    everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
+    alike = [n for n in everything if n.lower() == name.lower() or n[:1].isupper() == capital]
+    return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
 
 
 def unknown_dtype(node: tree.Name, problems: Problems) -> None:

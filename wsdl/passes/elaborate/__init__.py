@@ -15,7 +15,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
-from wsdl.passes.elaborate.context import Context, TooMuch, Use
+from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
@@ -37,6 +37,9 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         models = {definition.name: _model(definition, context) for definition in scope.models()}
         elaborate_trainings(scope, models, _run_again, _read_inputs, context)
     except TooMuch:  # reported
+        context.program.doubtful = True
+    except RecursionError:
+        report_nesting(context)
         context.program.doubtful = True
     if problems.errors:  # what is wrong with the groups is to be said together with the rest
         share(context.program, problems)

@@ -10,7 +10,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.passes.elaborate.calls import note_check
-from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use
+from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.signatures import Signature
@@ -28,7 +28,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
         layer.module.doubtful = True
         return POISON
     if len(context.uses) >= MOST_NESTING:
-        _report_nesting(block, span, context)
+        report_nesting(context)
         raise TooMuch
     dtype = _float_dtype(block, inputs) or context.dtype
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
@@ -67,19 +67,6 @@ def _called(layer: Layer) -> str:
     """For messages: a layer by its name, one written inline by what is written."""
     name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.made else layer.made.text
     return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
-
-
-def _report_nesting(block: tree.Block, span: Span, context: Context) -> None:
-    again = [use.span for use in context.uses if use.layer.definition.node is block]
-    context.error(
-        "E0218",
-        again[-1] if again else span,
-        f"`{block.name.text}` is made of itself without end",
-        "applied inside its own body",
-        labels=[Label(block.name.span, "the block")] if not block.span.source.is_standard else (),
-        help="let an `if` end it, or repeat with `for`",
-        applied=False,
-    )
 
 
 def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:

@@ -18,8 +18,8 @@ from wsdl.syntax import tree
 
 Apply: TypeAlias = "Callable[[Layer, list[Given], Span, Context], Item]"
 MOST_REPETITIONS = 10_000  # of one `for`, and layers of one array
-MOST_STEPS = 200_000  # operations, layers and repetitions together
-MOST_NESTING = 100  # blocks inside each other
+MOST_STEPS = 100_000  # operations, layers and repetitions together
+MOST_NESTING = 64  # blocks inside each other
 
 
 @dataclass
@@ -190,7 +190,7 @@ class Context:
 
     def is_reported(self, span: Span) -> bool:
         """Was an error about names reported at this place already?"""
-        return any(d.span == span and d.code in ("E0201", "E0205") for d in self.problems.found)
+        return self.problems.has("E0201", span) or self.problems.has("E0205", span)
 
     def doubt(self) -> None:
         """Remember that parts of the layers around may be missing, so that no paths to them are missed."""
@@ -244,3 +244,30 @@ class Context:
             if not use.span.source.is_standard:
                 return use.span, use.layer.name
         return span, ""
+
+
+def report_nesting(context: Context) -> None:
+    """Say what is nested more deeply than can be followed: often a block inside itself."""
+    blocks = [use.layer.definition.node for use in context.uses]
+    again = next((use for use in reversed(context.uses) if blocks.count(use.layer.definition.node) > 1), None)
+    if again is not None:
+        own = not again.layer.block.span.source.is_standard
+        context.problems.error(
+            "E0218",
+            context.place(again.span),
+            f"`{again.layer.name}` is made of itself without end",
+            "applied inside its own body",
+            labels=[Label(again.layer.block.name.span, "the block")] if own else (),
+            help="let an `if` end it, or repeat with `for`",
+        )
+        return
+    lets = list(context.open_constants.values())
+    span = context.place(context.uses[-1].span) if context.uses else lets[0].span if lets else context.root.made
+    context.open_constants.clear()
+    context.problems.error(
+        "E0602",
+        span,
+        f"the program is nested too deeply: more than {MOST_NESTING} blocks or constants inside each other",
+        "this far down",
+        help="repeat with `for` instead of nesting",
+    )

@@ -20,6 +20,8 @@ from wsdl.passes.elaborate.layers import call_with_needed, inline_layer
 from wsdl.passes.resolve import VIEWS, Definition, bound_names, unknown_name
 from wsdl.syntax import tree
 
+MOST_AXES = 16
+
 
 def evaluate(node: tree.Expression, frame: Frame, context: Context) -> Item:
     """What an expression stands for in a frame; poison where that was reported as an error."""
@@ -266,9 +268,12 @@ def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item
         context.error("E0224", node.span, "`per_axis` needs a number or a list, and the number of axes")
         return POISON
     item, count = [given.item for given in arguments]
-    if isinstance(count, int) and isinstance(item, int | Dim) and not isinstance(item, bool):
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_AXES:
+        context.error("E0225", arguments[1].span, f"the number of axes is from 1 to {MOST_AXES}, not {describe(count)}")
+        return POISON
+    if isinstance(item, int | Dim) and not isinstance(item, bool):
         return [item] * count
-    if isinstance(count, int) and isinstance(item, list) and len(item) == count:
+    if isinstance(item, list) and len(item) == count:
         return item
     got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
     at = arguments[0].span

@@ -25,6 +25,7 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": operator.mod, "**": operator.pow, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 LARGEST = 2**63
+LONGEST = 100_000  # of a list
 
 
 def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
@@ -46,9 +47,11 @@ def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item
     if isinstance(left, Dim) or isinstance(right, Dim):
         return _on_sizes(node, left, right, context)
     if sign in ("==", "!="):
+        if isinstance(left, list | tuple) or isinstance(right, list | tuple):
+            return _refuse(node, left, right, context)  # their sizes may be known at run time only
         return (left == right) == (sign == "==")
     if sign == "+" and isinstance(left, list) and isinstance(right, list):
-        return left + right
+        return left + right if len(left) + len(right) <= LONGEST else _too_long(node, context)
     if sign == "@" or not (_is_number(left) and _is_number(right)):
         return _refuse(node, left, right, context)
     return _on_numbers(node, left, right, context)
@@ -95,9 +98,13 @@ def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> It
     return POISON
 
 
-def _too_large(node: tree.Binary, context: Context) -> Item:
-    context.error("E0417", node.span, "this number is too large", "beyond 64 bits")
+def _too_large(node: tree.Binary, context: Context, what: str = "number", limit: str = "beyond 64 bits") -> Item:
+    context.error("E0417", node.span, f"this {what} is too large", limit)
     return POISON
+
+
+def _too_long(node: tree.Binary, context: Context) -> Item:
+    return _too_large(node, context, "list", f"more than {LONGEST:,} elements")
 
 
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:

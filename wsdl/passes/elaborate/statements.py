@@ -23,6 +23,8 @@ from wsdl.passes.resolve import Definition, bound_names
 from wsdl.span import Span
 from wsdl.syntax import tree
 
+MOST_ELEMENTS = 2**40  # of a parameter
+
 
 def run(body: Iterable[tree.Statement], frame: Frame, context: Context) -> None:
     """Run statements in order, up to a `return`."""
@@ -188,6 +190,19 @@ def _parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     if type_.sizes is None:
         frame.layer.module.doubtful = True
         _report_run_time_shape(node, type_, context)
+        frame.names[name] = POISON
+        return
+    elements = type_.elements.constant
+    if elements is not None and elements > MOST_ELEMENTS:
+        frame.layer.module.doubtful = True
+        context.error(
+            "E0602",
+            node.type.span,
+            f"a parameter of {elements:,} elements",
+            f"`{name}` would be {type_}",
+            help=f"at most {MOST_ELEMENTS:,} are allowed",
+            applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
+        )
         frame.names[name] = POISON
         return
     if name not in slots:
