@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.onnx.weights import Weights
+    from wsdl.passes.train_step import TrainStep
     from wsdl.runtime.session import Session
 
     Array = NDArray[Any]
@@ -191,6 +193,7 @@ class Program:
         self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
         self.drawn = numbers.drawn
         self._checked = checked
+        self._trainings: dict[str, TrainStep] | None = None  # made once: a step takes its training's graph
 
     def __repr__(self) -> str:
         return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
@@ -205,30 +208,59 @@ class Program:
         `weights` replaces what is stored for this session."""
         return self._model(name).session(weights=weights, device=device)
 
-    def save(self, folder: str | os.PathLike[str], *, model: str | None = None, proof: bool = False) -> dict[str, Any]:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        model: str | None = None,
+        proof: bool = False,
+        train: bool = False,
+    ) -> dict[str, Any]:
         """Write a compiled folder: `<model>.onnx` for each model (or one of them), one data file where they share their
         weights or are large, and `manifest.json`, which is also what is given back.
 
         All files appear at once. `proof` then has ONNX Runtime optimise each model and adds to the manifest how often
-        each stored tensor is there before and after.
+        each stored tensor is there before and after. `train` also writes the step of training of each model that has a
+        `train` declaration: `<model>.train.onnx`, and `<model>.train.safetensors` with what the first step starts from.
         """
         from wsdl.onnx.atomic import write_files
-        from wsdl.onnx.folder import manifest_writer, place_of, writers
+        from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.proof import prove
+        from wsdl.onnx.training import contract
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
         data = f"{Path(self.source.path).stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
-        files = writers({paths[n]: self.protos[n] for n in names}, self.values(), Path(folder, data))
+        values = self.values()
+        files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
         o = self.options
+        steps = self._steps(names) if train else {}
+        for step in steps.values():
+            files |= training_writers(step, folder, values, opset=o.opset, source_sha256=self._digest)
         kept = self.inventory.of_models(names)
         written = manifest(self.source, kept, [p.name for p in files], self._checked.loops, seed=o.seed, opset=o.opset)
+        if steps:
+            written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
             written = with_proof(written, {name: prove(path) for name, path in paths.items()})
             write_files(manifest_writer(folder, written))
         return written
+
+    def _steps(self, names: list[str]) -> dict[str, TrainStep]:
+        if self._trainings is None:
+            self._trainings = compiler.train_steps(self._checked, self.options)
+        steps = {name: step for name, step in self._trainings.items() if name in names}
+        if not steps:
+            help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
+            message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
+            raise CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+        return steps
+
+    @property
+    def _digest(self) -> str:
+        return sha256(self.source.text.encode()).hexdigest()
 
     def _model(self, name: str | None) -> Model:
         if name is None and len(self.models) == 1:

@@ -28,6 +28,7 @@ from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.share import share
+from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.span import Source
 
 if TYPE_CHECKING:
@@ -140,6 +141,11 @@ def lower(program: Program, options: Options = Options()) -> Program:
     for run in PASSES:
         run(program)
     return program
+
+
+def train_steps(program: Program, options: Options = Options()) -> dict[str, TrainStep]:
+    """The step of training of each model that has a `train`, by the name of the model."""
+    return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
 
 
 # -- graph to file -----------------------------------------------------------------------------------------------------

@@ -112,3 +112,55 @@ def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
     assert "ae.decode.bias" in names
     assert "ae.encode.weight" not in names
     assert "next/ae.decode.bias" not in step.feeds
+
+
+NORMALISED = """
+model siamese(left: f32[n, 1, 6, 6], right: f32[n, 1, 6, 6]) -> (distance: f32[n]) {
+    layer conv = Conv2d(3, kernel=3)
+    layer norm = BatchNorm()
+    layer head = Dense(4)
+    a = left |> conv |> norm |> relu |> flatten |> head
+    b = right |> conv |> norm |> relu |> flatten |> head
+    return mean((a - b) ** 2, axis=1)
+}
+
+train siamese(same: f32[n]) {
+    loss mean(same * distance + (1 - same) * exp(-distance))
+    optimizer SGD(lr=0.1, momentum=0.9)
+}
+"""
+
+
+def test_statistics_follow_the_batches_as_in_pytorch() -> None:
+    p = program(NORMALISED)
+    values = initial_values(p, 0)
+    step = train_step(p, p.trainings["siamese"])
+    verify(step.program)
+    assert [s.name for s in step.statistics] == ["siamese.norm.running_mean", "siamese.norm.running_var"]
+    run = by_runtime(step, values)
+    rng = np.random.default_rng(1)
+    carried = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
+    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
+    carried["step"] = np.int64(0)
+
+    conv, norm, head = torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(48, 4)
+    for name, module in (("conv", conv), ("norm", norm), ("head", head)):
+        own = {k: torch.tensor(values[f"siamese.{name}.{k}"]) for k in module.state_dict() if "num" not in k}
+        module.load_state_dict(own, strict=False)
+    modules = torch.nn.ModuleList([conv, norm, head])
+    optimizer = torch.optim.SGD(modules.parameters(), lr=0.1, momentum=0.9)
+
+    for _ in range(20):
+        left, right = rng.normal(size=(2, 5, 1, 6, 6)).astype("f4")
+        same = rng.integers(0, 2, 5).astype("f4")
+        outputs = run({"left": left, "right": right, "same": same, **carried})
+        carried = {name: outputs[output] for output, name in step.feeds.items()}
+        a, b = (head(torch.relu(norm(conv(torch.tensor(x)))).flatten(1)) for x in (left, right))
+        distance, wanted = ((a - b) ** 2).mean(1), torch.tensor(same)
+        loss = (wanted * distance + (1 - wanted) * torch.exp(-distance)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=2e-4)
+    for name in ("running_mean", "running_var"):
+        np.testing.assert_allclose(carried[f"siamese.norm.{name}"], norm.state_dict()[name], rtol=1e-3, atol=1e-4)

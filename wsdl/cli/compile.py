@@ -37,6 +37,7 @@ ONCE = 1.01  # copies; below this a tensor is stored once
 @click.option("--loops", type=click.Choice(get_args(Loops)), default="auto", show_default=True,
               help="Repeated layers as one loop, or each step by itself.")  # fmt: skip
 @import_root
+@click.option("--train", is_flag=True, help="Also write the step of training: <model>.train.onnx.")
 @click.option("--no-proof", is_flag=True, help="Don't have ONNX Runtime optimise the result to look at it.")
 def compile(
     file: str,
@@ -48,6 +49,7 @@ def compile(
     opset: int,
     loops: Loops,
     import_root: str | None,
+    train: bool,
     no_proof: bool,
     as_json: bool,
 ) -> None:
@@ -62,7 +64,7 @@ def compile(
         import_root=import_root,
     )
     with writing(output):
-        manifest = program.save(output, model=model, proof=not no_proof)
+        manifest = program.save(output, model=model, proof=not no_proof, train=train)
     files = [os.path.join(output, name) for name in manifest["files"]]
     if as_json:
         print_json({**manifest, "files": files, **findings_as_json(program.diagnostics)})

@@ -148,6 +148,7 @@ class Objective:
     losses: list[Value]
     loss: Value
     metrics: dict[str, Value]
+    states: dict[str, Value] = field(default_factory=dict)  # by the path of the slot: what it becomes by this batch
 
 
 @dataclass(eq=False)

@@ -15,6 +15,9 @@ from onnx import ModelProto, TensorProto
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.atomic import Writer, holding
 from wsdl.onnx.emit import fill, little_endian
+from wsdl.onnx.safetensors import safetensors_writer
+from wsdl.onnx.training import emit_step, initial_state
+from wsdl.passes.train_step import TrainStep
 
 Array = NDArray[Any]
 INLINE = 1 << 30  # bytes of weights; more go into a data file (a file of protobuf ends at 2 GiB)
@@ -92,6 +95,16 @@ def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: Mode
 def manifest_writer(folder: str | os.PathLike[str], manifest: Mapping[str, Any]) -> dict[Path, Writer]:
     text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
     return {Path(folder, MANIFEST): holding(text.encode())}
+
+
+def training_writers(
+    step: TrainStep, folder: str | os.PathLike[str], values: Mapping[str, Array], **options: Any
+) -> dict[Path, Writer]:
+    """What has to be written for an app to train a model: the step, and what it starts from."""
+    name = f"{step.model.name}.train"
+    proto = emit_step(step, **options)
+    files = writers({Path(folder, f"{name}.onnx"): proto}, values, Path(folder, f"{name}.data"))
+    return {**files, Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step, values))}
 
 
 def place_of(model: str, folder: str | os.PathLike[str]) -> Path:

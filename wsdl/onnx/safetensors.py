@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from wsdl.ir.dtypes import OF_SAFETENSORS, SAFETENSORS, dtype_of, numpy_dtype
 from wsdl.ir.loading import TensorInfo
 from wsdl.ir.types import BYTES
-from wsdl.onnx.atomic import write_file
+from wsdl.onnx.atomic import Writer, write_file
 from wsdl.onnx.source import Source, broken
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
@@ -102,6 +102,11 @@ def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
 
 def save_safetensors(path: str | Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays by name, in their order; whole or not at all. The same arrays give the same bytes."""
+    write_file(path, safetensors_writer(arrays, metadata))
+
+
+def safetensors_writer(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Writer:
+    """The same, for files that are written together."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, array in arrays.items():
@@ -115,7 +120,7 @@ def save_safetensors(path: str | Path, arrays: Mapping[str, Any], metadata: Mapp
         for array in arrays.values():
             file.write(little_endian_bytes(array))
 
-    write_file(path, write)
+    return write
 
 
 def little_endian_bytes(array: Any) -> memoryview:

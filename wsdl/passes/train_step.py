@@ -1,8 +1,8 @@
 """One step of training as one graph: forward, backward, update.
 
-What it reads are the model's inputs, the targets, the number of the step, the trained tensors and the optimizer's state;
-what it gives are the loss, the metrics, and the new trained tensors and state. There is nothing in it but operations of
-the language, so the compiled step is an ordinary ONNX file.
+What it reads are the model's inputs, the targets, the number of the step, the trained tensors, running statistics and the
+optimizer's state; what it gives are the loss, the metrics, and all of that anew. There is nothing in it but operations
+of the language, so the compiled step is an ordinary ONNX file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.through_view import through_view
 
-SCALAR = TensorType.of("f32")
+SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
 STEP, TOTAL = "step", "total_steps"  # inputs, i64: the number of steps done, and that of the whole run
 
 
@@ -31,12 +31,13 @@ STEP, TOTAL = "step", "total_steps"  # inputs, i64: the number of steps done, an
 class TrainStep:
     """A step of training as a program of one model, and what connects one step with the next.
 
-    `trained` are the stored tensors that come in and go out; `states` the optimizer's own inputs, all 0 at first.
-    `feeds` says which output is which input of the next step.
+    `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `states` are the
+    optimizer's own inputs, all 0 at first. `feeds` says which output is which input of the next step.
     """
 
     program: Program
     trained: list[Stored]
+    statistics: list[Stored] = field(default_factory=list)
     states: dict[str, TensorType] = field(default_factory=dict)
     feeds: dict[str, str] = field(default_factory=dict)
 
@@ -49,17 +50,40 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
     """The step of a training that was checked. Its graph becomes the step's own."""
     model = Model(training.model, training.graph, program.models[training.model].module, training.doc, training.span)
     step = Program(models={model.name: model}, stored=dict(program.stored))
-    model.graph.outputs = [training.loss, *training.metrics.values()]
+    updates = _updates(program, training)
+    model.graph.outputs = [training.loss, *training.metrics.values(), *(v for values in updates.values() for v in values)]
     roll_loops(fold_views(step), loops)
     dedupe(step)
     model.output_names = ["loss", *training.metrics]
-    model.fed = list(training.trained)
-    result = TrainStep(step, [program.stored[name] for name in training.trained])
+    latest = model.graph.outputs[len(model.output_names) :]
+    del model.graph.outputs[len(model.output_names) :]
+    model.fed = [*training.trained, *updates]
+    result = TrainStep(
+        step, [program.stored[name] for name in training.trained], [program.stored[name] for name in updates]
+    )
     gradients = _gradients(model.graph, result.trained)
     _update(model, result, gradients, training)
+    for name, values in updates.items():
+        _give(model, result, _mean(Build(model.graph), latest[: len(values)]), name)
+        del latest[: len(values)]
     dedupe(step)
     prune(step)
+    read = {id(v) for node in model.graph.nodes for v in node.reads()}
+    model.graph.inputs = [v for v in model.graph.inputs if v.name != TOTAL or id(v) in read]
     return result
+
+
+def _updates(program: Program, training: Training) -> dict[str, list[Value]]:
+    """The new running statistics by the name of the stored tensor; where layers share one, each has its say."""
+    updates: dict[str, list[Value]] = {}
+    for path, value in training.objective.states.items():
+        stored, _ = program.stored_of(path)
+        updates.setdefault(stored.name, []).append(value)
+    return updates
+
+
+def _mean(build: Build, values: list[Value]) -> Value:
+    return values[0] if len(values) == 1 else build("div", build.add(values), float(len(values)))
 
 
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
@@ -126,7 +150,7 @@ def _rate(build: Build, schedule: Schedule, done: Value, total: Value, made: dic
 # -- inputs and outputs ------------------------------------------------------------------------------------------------
 
 
-def _input(graph: Graph, name: str, type: TensorType = TensorType.of("i64")) -> Value:
+def _input(graph: Graph, name: str, type: TensorType = COUNT) -> Value:
     """An input of the step; made when it is first asked for."""
     found = next((v for v in graph.inputs if v.name == name), None)
     if found is None:

@@ -101,7 +101,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     frame = Frame(layer, layer.definition.scope, {}, context.dtype)
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
-    context.made, context.producers, context.noted = {}, {}, set()
+    context.made, context.producers, context.noted, context.updated = {}, {}, set(), {}
     _read_inputs(node.inputs, frame, graph, context)
     context.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)

@@ -14,6 +14,7 @@ from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptio
 from wsdl.ops.build import Build
 from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.statistics import normalise_by_batch
 from wsdl.span import Span
 
 
@@ -56,6 +57,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
+    elif context.training and name == "batch_norm":
+        results = normalise_by_batch(values, attributes, span, context)
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)

@@ -85,6 +85,7 @@ class Context:
     producers: dict[Value, Node] = field(default_factory=dict)
     rests: list[Rest] = field(default_factory=list)
     noted: set[tuple[str, str]] = field(default_factory=set)  # dimensions of the model that the run compares
+    updated: dict[str, Value] = field(default_factory=dict)  # states that training changes: path of the slot, new value
     training: bool = False
     again: bool = False
     asked: Asked | None = None

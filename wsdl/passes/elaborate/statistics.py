@@ -1,0 +1,36 @@
+"""Batch normalisation while training: by the statistics of the batch, and the running statistics take them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wsdl.ir.graph import Attribute, Operand, Value
+from wsdl.passes.elaborate.context import Context
+from wsdl.span import Span
+
+
+def normalise_by_batch(
+    values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
+) -> list[Value]:
+    """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch."""
+    operands = [v for v in values if isinstance(v, Value)]
+    x, statistics = operands[0], operands[3:]
+    types = [x.type, *(s.type for s in statistics)]
+    y, *new = context.node("batch_norm_training", operands, dict(attributes), types, span)
+    paths = {id(value): path for path, value in context.parameters.items()}
+    for old, latest in zip(statistics, new, strict=True):
+        path = paths.get(id(old))
+        if path is None:
+            continue
+        if len(context.graphs) > 1:
+            context.error(
+                "E0819",
+                span,
+                "running statistics can't be kept from inside a `scan`",
+                f"`{path}` would change at each step",
+                help="normalise before or behind the scan, or use a norm without running statistics, such as LayerNorm",
+            )
+            continue
+        context.parameters[path] = latest
+        context.updated[path] = latest
+    return [y]
