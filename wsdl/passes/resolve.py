@@ -65,9 +65,7 @@ class FileScope:
     places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
     lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
     is_partial: bool = False  # declarations with syntax errors are missing
-    unknown: set[tuple[Span | None, str]] = field(
-        default_factory=set
-    )  # body, name: was reported
+    unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported
 
     @property
     def source(self) -> Source:
