@@ -19,7 +19,7 @@ from wsdl.span import Source
 
 EXAMPLES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "examples").glob("*.wsd"))}
 TOKEN = re.compile(r"\w+|\"[^\"\n]*\"|#[^\n]*|\|>|->|\.\.\.|\.\.|==|!=|//|\*\*|[^\w\s]|\n\s*|[ \t]+")
-WORDS = ["x", "h", "weight", "i", "n", "t", "Dense", "relu", "blocks", "none", "true", "f32", "share", "layer", "except"]
+WORDS = ("x", "h", "weight", "i", "n", "t", "Dense", "relu", "blocks", "none", "true", "f32", "share", "layer")
 NUMBERS = ("0", "1", "-1", "3", "7", "0.5", "10_000_000", "4_611_686_018_427_387_904", "1e300")
 SECONDS = 20.0  # for one program; the slowest takes a few, and the machine may be busy
 
