@@ -228,6 +228,7 @@ class Module:
     uses: list[Span] = field(default_factory=list)  # the places where it is applied
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the places from the model down to it
     doubtful: bool = False  # parts may be missing, since something in it was reported as an error
+    missed: set[str] = field(default_factory=set)  # names of parts that were reported as not there
 
     def modules(self) -> Iterator[Module]:
         """Itself and all layers below it, in the order of their declaration."""

@@ -167,8 +167,9 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
 
 
 def _missing(module: Module, step: Part, search: _Search) -> None:
-    if module.doubtful:
+    if module.doubtful or step.name in module.missed:
         return  # what is missing may be what a reported mistake took away
+    module.missed.add(step.name)
     offered = [*module.slots, *module.children]
     if not module.uses and module.path and module.kind != "model":
         never_applied(module, step.span, search.root, search.problems)

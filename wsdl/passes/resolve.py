@@ -65,6 +65,7 @@ class FileScope:
     places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
     lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
     is_partial: bool = False  # declarations with syntax errors are missing
+    unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported
 
     @property
     def source(self) -> Source:
@@ -300,12 +301,14 @@ class _Body:
     bound: set[str]
     declared: dict[str, Span] = field(default_factory=dict)  # layers and parameters: these can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
+    body: Span | None = None  # the name of the block or model
     in_scan: bool = False
 
     def declaration(self, node: tree.Block | tree.Model) -> None:
         taken: dict[str, Span] = {}
         configuration = node.configuration if isinstance(node, tree.Block) else ()
         self.later = bound_names(node.body)
+        self.body = node.name.span
         items: list[tree.Configuration | tree.Input] = [*configuration, *node.inputs]
         for item in items:
             if item.name.text in taken:
@@ -406,7 +409,7 @@ class _Body:
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
-        inside = _Body(self.scope, self.problems, set(self.bound), self.declared, self.later, in_scan=True)
+        inside = _Body(self.scope, self.problems, set(self.bound), self.declared, self.later, self.body, in_scan=True)
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)
@@ -472,7 +475,8 @@ class _Body:
             )
         elif not self.scope.may_have(name):
             unknown_name(node, self.bound, self.problems)
-        self.bound.add(name)
+        self.bound.add(name)  # once in a body is enough
+        self.scope.unknown.add((self.body, name))
 
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:

@@ -33,6 +33,15 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     bound = _bind(operation, arguments, span, context)
     if bound is None or any(has_poison(given.item) for given in arguments):
         return POISON
+    if not context.graphs:
+        context.error(
+            "E0238",
+            span,
+            f"`{sign or name}` computes a tensor, and there is no body around it",
+            "outside of blocks and models",
+            help="constants are made of numbers, lists and sizes; tensors inside a block or model",
+        )
+        return POISON
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
@@ -48,11 +57,13 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
         note_check(assumption.left, assumption.right, span, assumption.what, context)
-        first = next(i for i, v in enumerate(values) if isinstance(v, Value))
-        checked = values[first]
+        first = next(i for i, v in enumerate(values) if v)
+        operand = values[first]
+        checked = operand[0] if isinstance(operand, list) else operand
         assert isinstance(checked, Value)
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
-        values[first] = context.node("assume", [checked], sides, [checked.type], span)[0]
+        checked = context.node("assume", [checked], sides, [checked.type], span)[0]
+        values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
     if operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
@@ -276,7 +287,7 @@ def _as(kind: str, item: Item) -> Attribute:
         return Dim.of(item)
     if kind == "str" and isinstance(item, str):
         return item
-    if kind == "DType" and item in DTYPES:
+    if kind == "DType" and isinstance(item, str) and item in DTYPES:
         return str(item)
     if kind.startswith("list["):  # a number alone is a list of one: `x.reshape(12)`
         return [_as(kind[5:-1], i) for i in (item if isinstance(item, list | tuple) else [item])]

@@ -45,7 +45,8 @@ def _name(node: tree.Name, frame: Frame, context: Context) -> Item:
         return OPERATIONS[node.text]
     if node.text in DTYPES:
         return node.text
-    if not frame.scope.may_have(node.text) and not context.is_reported(node.span):
+    said = context.is_reported(node.span) or (frame.layer.definition.node.name.span, node.text) in frame.scope.unknown
+    if not said and not frame.scope.may_have(node.text):
         _report_unbound(node, frame, context)
     return POISON
 
