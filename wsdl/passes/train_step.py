@@ -1,8 +1,8 @@
 """One step of training as one graph: forward, backward, update.
 
-What it reads are the model's inputs, the targets, the number of the step, the trained tensors, running statistics and the
-optimizer's state; what it gives are the loss, the metrics, and all of that anew. There is nothing in it but operations
-of the language, so the compiled step is an ordinary ONNX file.
+What it reads are the model's inputs, the targets, the number of the step, the trained tensors, running statistics and
+the optimizer's state; what it gives are the loss, the metrics, and all of that anew. There is nothing in it but
+operations of the language, so the compiled step is an ordinary ONNX file.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ STEP, TOTAL = "step", "total_steps"  # inputs, i64: the number of steps done, an
 class TrainStep:
     """A step of training as a program of one model, and what connects one step with the next.
 
-    `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `states` are the
-    optimizer's own inputs, all 0 at first. `feeds` says which output is which input of the next step.
+    `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `states` are
+    the optimizer's own inputs, all 0 at first. `feeds` says which output is which input of the next step.
     """
 
     program: Program
@@ -51,7 +51,11 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
     model = Model(training.model, training.graph, program.models[training.model].module, training.doc, training.span)
     step = Program(models={model.name: model}, stored=dict(program.stored))
     updates = _updates(program, training)
-    model.graph.outputs = [training.loss, *training.metrics.values(), *(v for values in updates.values() for v in values)]
+    model.graph.outputs = [
+        training.loss,
+        *training.metrics.values(),
+        *(v for values in updates.values() for v in values),
+    ]
     roll_loops(fold_views(step), loops)
     dedupe(step)
     model.output_names = ["loss", *training.metrics]
