@@ -1,6 +1,7 @@
 """MiniLM, written in the language and with the weights that were published, computes what `transformers` computes."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 import wsdl
 from tests.examples.catalogue import FOLDER, present
+from wsdl.onnx.proof import prove
 from wsdl.runtime.session import Session
 
 WEIGHTS = FOLDER / "data" / "minilm"
@@ -50,6 +52,13 @@ def test_equal_to_transformers(size: tuple[int, int]) -> None:
     ids, mask = rng.integers(0, 30522, size), present(rng, size).astype(np.int64)
     vector = session()(ids=ids, mask=mask)["vector"]
     np.testing.assert_allclose(vector, expected(ids, mask), rtol=1e-4, atol=1e-6)
+
+
+def test_stored_once(tmp_path: Path) -> None:
+    [path] = program().models["minilm"].save(tmp_path / "minilm.onnx")
+    proofs = prove(path)
+    assert proofs.holds, proofs
+    assert path.stat().st_size <= 1.01 * program().inventory.sizes().bytes + 64 * 1024
 
 
 def test_sentences() -> None:

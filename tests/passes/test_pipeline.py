@@ -12,6 +12,7 @@ from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
+from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values, with_derived
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.fold_views import fold_views
@@ -209,3 +210,15 @@ def test_examples_stay_well_formed(path: Path) -> None:
     assert not problems.errors
     for _, run in STEPS:
         verify(run(p))
+
+
+def test_a_rolled_loop_has_one_size() -> None:
+    """The graph of shared blocks doesn't grow with their number."""
+    sizes = set()
+    for count in (12, 96):
+        p = program(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"))
+        for _, run in STEPS:
+            run(p)
+        values = with_derived(p, initial_values(p, 0))
+        sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
+    assert len(sizes) == 1

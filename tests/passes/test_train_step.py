@@ -54,6 +54,7 @@ def steps(step: TrainStep, values: dict[str, Any], run: Any) -> Iterator[dict[st
     """The outputs of each step, the new values fed back in."""
     carried = {s.name: values[s.name] for s in step.trained}
     carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
+    carried |= {name: values[stored.name] for name, stored in step.averages.items()}
     carried["step"] = np.int64(0)
     for image in batches():
         outputs = run({"image": image, "total_steps": np.int64(STEPS), **carried})
@@ -164,3 +165,28 @@ def test_statistics_follow_the_batches_as_in_pytorch() -> None:
         assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=2e-4)
     for name in ("running_mean", "running_var"):
         np.testing.assert_allclose(carried[f"siamese.norm.{name}"], norm.state_dict()[name], rtol=1e-3, atol=1e-4)
+
+
+def test_clipping_and_averages_as_in_pytorch() -> None:
+    options = "optimizer SGD(lr=0.5, clip_norm=0.05, clip_value=0.02, ema=0.9)"
+    p = program(TIED.replace("optimizer AdamW(lr=cosine(1e-2, warmup=5), weight_decay=0.1)", options))
+    values = initial_values(p, 0)
+    step = train_step(p, p.trainings["ae"])
+    names = ("encode.weight", "encode.bias", "decode.bias")
+    tensors = [torch.nn.Parameter(torch.tensor(values[f"ae.{n}"])) for n in names]
+    averages = [t.detach().clone() for t in tensors]
+    weight, bias, other = tensors
+    optimizer = torch.optim.SGD(tensors, lr=0.5)
+    for image, outputs in zip(
+        map(torch.tensor, batches()), steps(step, values, by_reference(step, values)), strict=True
+    ):
+        loss = ((torch.relu(image @ weight.T + bias) @ weight + other - image) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_value_(tensors, 0.02)
+        torch.nn.utils.clip_grad_norm_(tensors, 0.05)
+        optimizer.step()
+        averages = [0.9 * a + 0.1 * t.detach() for a, t in zip(averages, tensors, strict=True)]
+        assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=1e-5)
+    for name, average in zip(names, averages, strict=True):
+        np.testing.assert_allclose(outputs[f"next/optimizer/average/ae.{name}"], average, rtol=1e-5, atol=1e-6)

@@ -49,4 +49,5 @@ def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Arr
     for name, type in step.states.items():
         assert type.sizes is not None
         state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
+    state |= {name: values[stored.name] for name, stored in step.averages.items()}
     return {**state, STEP: np.array(0, np.int64)}

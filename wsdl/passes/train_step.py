@@ -32,13 +32,15 @@ class TrainStep:
     """A step of training as a program of one model, and what connects one step with the next.
 
     `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `states` are
-    the optimizer's own inputs, all 0 at first. `feeds` says which output is which input of the next step.
+    the optimizer's own inputs, all 0 at first, and `averages` those that follow a trained tensor and start as it does.
+    `feeds` says which output is which input of the next step.
     """
 
     program: Program
     trained: list[Stored]
     statistics: list[Stored] = field(default_factory=list)
     states: dict[str, TensorType] = field(default_factory=dict)
+    averages: dict[str, Stored] = field(default_factory=dict)
     feeds: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -121,6 +123,11 @@ def _update(model: Model, step: TrainStep, gradients: Mapping[str, Value], train
         _give(model, step, new, stored.name)
         for name, value in kept.items():
             _give(model, step, value, _state_name(name, stored))
+        if (decay := optimizer.options.get("ema")) is not None:
+            name = _state_name("average", stored)
+            step.averages[name] = stored
+            average = build("mul", _input(graph, name, stored.type), decay)
+            _give(model, step, build("add", average, build("mul", new, 1 - decay)), name)
     _give(model, step, build("add", _input(graph, STEP), build("constant", value=1, dtype="i64")), STEP)
 
 
