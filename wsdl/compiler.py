@@ -63,9 +63,7 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     scope = resolve(source, problems, read, options.import_root)
     if not problems.errors:
         check_dims(scope, options.dims, problems)
-    program = elaborate(scope, problems, options.dims)
-    if not problems.errors:
-        share(program, problems)
+    program = share(elaborate(scope, problems, options.dims), problems)
     if not problems.errors:
         check_limits(program, problems)
         check_training(program, problems)

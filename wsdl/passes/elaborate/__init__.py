@@ -22,7 +22,6 @@ from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
 from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
 from wsdl.passes.resolve import Definition, FileScope
-from wsdl.passes.share import share
 from wsdl.syntax import tree
 
 
@@ -41,8 +40,6 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     except RecursionError:
         report_nesting(context)
         context.program.doubtful = True
-    if problems.errors:  # what is wrong with the groups is to be said together with the rest
-        share(context.program, problems)
     return context.program
 
 
