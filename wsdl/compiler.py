@@ -28,13 +28,13 @@ from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.share import share
-from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.span import Source
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.onnx.weights import Weights
+    from wsdl.passes.train_step import TrainStep
 
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
@@ -143,6 +143,8 @@ def lower(program: Program, options: Options = Options()) -> Program:
 
 def train_steps(program: Program, options: Options = Options()) -> dict[str, TrainStep]:
     """The step of training of each model that has a `train`, by the name of the model."""
+    from wsdl.passes.train_step import train_step
+
     return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
 
 
