@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+import wsdl
 from tests.compiling import compiled, module_weights, shake
 from tests.std.cases import CASES, Case, Shapes, separated
 from wsdl.diagnostics import Problems
-from wsdl.passes.resolve import standard_block, standard_blocks
+from wsdl.passes.resolve import resolve
+from wsdl.passes.scopes import standard_block, standard_blocks
 from wsdl.runtime.session import Session
 from wsdl.span import Source
 from wsdl.syntax.parser import parse
@@ -87,3 +90,11 @@ def test_every_block_says_how_it_is_used(name: str) -> None:
     body = example if re.search(r"^ +(\w+, )*\w+ =", example, re.MULTILINE) else f"    y = {example.strip()}"
     parse(Source(name, f"model m(x: f32[n]) {{\n{body}\n    return y\n}}\n"), problems)
     assert not problems.found, problems.found
+
+
+@pytest.mark.parametrize("path", sorted((Path(wsdl.__file__).parent / "std").glob("*.wsd")), ids=lambda p: p.stem)
+def test_the_library_checks_itself(path: Path) -> None:
+    """Its names are not checked when it is used."""
+    problems = Problems()
+    resolve(Source(str(path), path.read_text(encoding="utf-8")), problems, lambda _: None)
+    assert not list(problems)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.passes.elaborate.signatures import names_in
-from wsdl.passes.resolve import FileScope
+from wsdl.passes.scopes import FileScope
 from wsdl.syntax import tree
 
 

@@ -21,7 +21,7 @@ from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.passes.elaborate.statements import assign, declare_layer, run
 from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
-from wsdl.passes.resolve import Definition, FileScope
+from wsdl.passes.scopes import Definition, FileScope
 from wsdl.syntax import tree
 
 

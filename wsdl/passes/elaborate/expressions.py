@@ -17,7 +17,8 @@ from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.indexing import index
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import call_with_needed, inline_layer
-from wsdl.passes.resolve import VIEWS, Definition, bound_names, unknown_name
+from wsdl.passes.names import VIEWS, bound_names, unknown_name
+from wsdl.passes.scopes import Definition
 from wsdl.syntax import tree
 
 MOST_AXES = 16

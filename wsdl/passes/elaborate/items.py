@@ -9,7 +9,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ir.types import DType
 from wsdl.ops._define import Operation
-from wsdl.passes.resolve import Definition, FileScope
+from wsdl.passes.scopes import Definition, FileScope
 from wsdl.span import Span
 from wsdl.syntax import tree
 

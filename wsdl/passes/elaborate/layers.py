@@ -13,7 +13,7 @@ from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
 from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.resolve import Definition
+from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
 

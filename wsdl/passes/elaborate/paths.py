@@ -18,7 +18,7 @@ from wsdl.ir.requests import (
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
 from wsdl.passes.elaborate.layers import Evaluate
-from wsdl.passes.resolve import VIEWS
+from wsdl.passes.names import VIEWS
 from wsdl.syntax import tree
 
 LIMITS = ("params", "bytes", "macs")

@@ -12,7 +12,7 @@ from wsdl.ir.types import DType, TensorType, same_type
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
-from wsdl.passes.resolve import bound_names
+from wsdl.passes.names import bound_names
 from wsdl.syntax import tree
 
 Run: TypeAlias = "Callable[[Iterable[tree.Statement], Frame, Context], None]"

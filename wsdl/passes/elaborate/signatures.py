@@ -9,7 +9,7 @@ from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
 from wsdl.passes.elaborate.operators import simplest
-from wsdl.passes.resolve import unknown_dtype
+from wsdl.passes.names import unknown_dtype
 from wsdl.span import Span
 from wsdl.syntax import tree
 

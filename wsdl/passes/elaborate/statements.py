@@ -19,7 +19,8 @@ from wsdl.passes.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.passes.elaborate.paths import freeze_request, group_request, limit_request, load_request
 from wsdl.passes.elaborate.scan import scan
 from wsdl.passes.elaborate.signatures import type_of
-from wsdl.passes.resolve import Definition, bound_names
+from wsdl.passes.names import bound_names
+from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
 

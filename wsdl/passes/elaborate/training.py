@@ -20,7 +20,8 @@ from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Asked, Context, Use
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.statements import run
-from wsdl.passes.resolve import FileScope, bound_names
+from wsdl.passes.names import bound_names
+from wsdl.passes.scopes import FileScope
 from wsdl.span import Span
 from wsdl.syntax import tree
 
