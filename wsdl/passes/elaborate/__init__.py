@@ -16,10 +16,11 @@ from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
 from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
+from wsdl.passes.elaborate.declarations import declare_layer
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
-from wsdl.passes.elaborate.statements import assign, declare_layer, run
+from wsdl.passes.elaborate.statements import assign, run
 from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
 from wsdl.passes.scopes import Definition, FileScope
 from wsdl.syntax import tree
