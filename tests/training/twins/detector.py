@@ -5,17 +5,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTH, DIGITS = 32, 10
-WEIGHT = torch.tensor([1.0] * DIGITS + [0.03])
+WEIGHT = torch.tensor([1.0] * DIGITS + [1 / 32])
 
 
 class Conv(nn.Module):
     def __init__(self, before: int, channels: int) -> None:
         super().__init__()
         self.conv2d = nn.Conv2d(before, channels, 3, 2, 1, bias=False)
-        self.batch_norm = nn.BatchNorm2d(channels)
+        self.group_norm = nn.GroupNorm(8, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.batch_norm(self.conv2d(x)))
+        return F.silu(self.group_norm(self.conv2d(x)))
 
 
 class Pyramid(nn.Module):
@@ -42,13 +42,13 @@ class Head(nn.Module):
         self.convs = (
             like.convs if like else nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False) for _ in range(2))
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in range(2))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, WIDTH) for _ in range(2))
         self.classify = like.classify if like else nn.Conv2d(WIDTH, DIGITS + 1, 3, padding=1)
         self.locate = like.locate if like else nn.Conv2d(WIDTH, 4, 3, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.relu(norm(conv(x)))
+            x = F.silu(norm(conv(x)))
         height, width = x.shape[2:]
         down, across = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
         centre = torch.stack([across, down, across, down])
@@ -79,8 +79,7 @@ class Detector(nn.Module):
 
     def loss(self, image: Tensor, label: Tensor, box: Tensor) -> Tensor:
         logits, boxes = self(image)
-        sides = F.relu(torch.minimum(boxes[..., 2:], box[..., 2:]) - torch.maximum(boxes[..., :2], box[..., :2]))
-        both, areas = sides.prod(-1), [(b[..., 2:] - b[..., :2]).prod(-1) for b in (boxes, box)]
-        there = (label < DIGITS).float()
-        misplaced = there * (1 - both / (sum(areas) - both + 1e-6))
-        return F.cross_entropy(logits.transpose(1, 2), label, WEIGHT) + misplaced.sum() / (there.sum() + 1)
+        there, height = (label < DIGITS).float(), (box[..., 3] - box[..., 1]).clamp(min=1)
+        off = ((boxes - box) ** 2).sum(-1) / height**2
+        misses = F.cross_entropy(logits.transpose(1, 2), label, WEIGHT)
+        return misses + 5 * (there * off).sum() / (there.sum() + 1)
