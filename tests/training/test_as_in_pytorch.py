@@ -74,5 +74,5 @@ def test_the_losses_of_50_steps(example: Example, tmp_path: Path) -> None:
     load_into(twin, program, example.model)
     got, expected = ours(example, program, tmp_path), theirs(example, twin)
     assert expected[-1] < 0.9 * expected[0]
-    print([f'{abs(a-b)/b:.0e}' for a,b in zip(got,expected)])
+    print([f"{abs(a - b) / b:.0e}" for a, b in zip(got, expected)])
     np.testing.assert_allclose(got, expected, rtol=1e-3)

@@ -12,10 +12,10 @@ class Conv(nn.Module):
     def __init__(self, before: int, channels: int) -> None:
         super().__init__()
         self.conv2d = nn.Conv2d(before, channels, 3, 2, 1, bias=False)
-        self.group_norm = nn.GroupNorm(8, channels)
+        self.batch_norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.silu(self.group_norm(self.conv2d(x)))
+        return F.silu(self.batch_norm(self.conv2d(x)))
 
 
 class Pyramid(nn.Module):
@@ -42,7 +42,7 @@ class Head(nn.Module):
         self.convs = (
             like.convs if like else nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False) for _ in range(2))
         )
-        self.norms = nn.ModuleList(nn.GroupNorm(8, WIDTH) for _ in range(2))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(WIDTH) for _ in range(2))
         self.classify = like.classify if like else nn.Conv2d(WIDTH, DIGITS + 1, 3, padding=1)
         self.locate = like.locate if like else nn.Conv2d(WIDTH, 4, 3, padding=1)
 
