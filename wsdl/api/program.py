@@ -1,30 +1,18 @@
-"""WSDL from Python: `compile` a file, run its models, look at and set what is stored.
-
-    program = wsdl.compile("lm.wsd")                    # checked; `CompileError` carries the findings
-    program.models["lm"].save("build/lm.onnx")
-    lm = program.session("lm", weights="run/best.safetensors")
-    logits = lm(ids=ids)["logits"]                      # NumPy in, NumPy out
-
-    models = wsdl.load("build/")                        # every model of a compiled folder
-
-The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported by
-what needs them.
-"""
+"""A compiled program: its models, what is stored, and the files that are made of it."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wsdl import compiler
+from wsdl.api.sources import source_of
 from wsdl.compiler import Options
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.suggest import nearest
@@ -43,102 +31,6 @@ if TYPE_CHECKING:
     from wsdl.runtime.session import Session
 
     Array = NDArray[Any]
-
-STDIN = "-"
-
-# -- sources -----------------------------------------------------------------------------------------------------------
-
-
-def read_source(path: str | os.PathLike[str]) -> Source:
-    """The text in a file, `-` being stdin. Raises `CompileError` where there is none, or none that can be read."""
-    name = os.fspath(path)
-    if name == STDIN:
-        return _stdin()
-    require(name)
-    source = compiler.read(name)
-    assert source is not None
-    return source
-
-
-def require(path: str | os.PathLike[str]) -> None:
-    """Raises `CompileError` where there is no such file, with the nearest that there is; `-` is stdin."""
-    name = os.fspath(path)
-    if name != STDIN and not os.path.exists(name):
-        folder = os.path.dirname(name)
-        others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
-        close = nearest(os.path.basename(name), others)
-        help = f"did you mean `{os.path.join(folder, close)}`?" if close else None
-        raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
-
-
-def _program_in(path: str | os.PathLike[str]) -> Source:
-    """The text of a program. A file whose name says that it is something else is refused before it is read."""
-    suffix = Path(path).suffix.lower()
-    if suffix in ("", ".wsd"):
-        return read_source(path)
-    help = "programs are .wsd files, models .onnx files, weights .safetensors and .npz files"
-    message = f"a {suffix} file is nothing that this works on"
-    raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
-
-
-def _stdin() -> Source:
-    data = sys.stdin.buffer.read()
-    try:
-        return Source("<stdin>", data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        message = f"the text on stdin is not UTF-8 (byte {error.start})"
-        raise CompileError([Diagnostic("E0702", message, file="<stdin>")]) from None
-
-
-def _source(path_or_source: str | os.PathLike[str] | Source) -> Source:
-    """A text is told from a path by its line breaks or its braces."""
-    if isinstance(path_or_source, Source):
-        return path_or_source
-    if isinstance(path_or_source, str) and ("\n" in path_or_source or "{" in path_or_source):
-        return Source("<text>", path_or_source)
-    return read_source(path_or_source)
-
-
-# -- checking and formatting -------------------------------------------------------------------------------------------
-
-
-def check(
-    path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
-) -> list[Diagnostic]:
-    """All findings of a file, or of the text of one, in the order of their places. Doesn't raise."""
-    return list(examine(path_or_source, dims=dims)[0])
-
-
-def examine(
-    path_or_source: str | os.PathLike[str] | Source,
-    *,
-    dims: Mapping[str, int] | None = None,
-    import_root: str | None = None,
-) -> tuple[Problems, Checked | None]:
-    """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
-    problems = Problems()
-    try:
-        program = compiler.check(_source(path_or_source), problems, Options(dims or {}, import_root=import_root))
-        compiler.check_loads(program, problems)
-        return problems, program
-    except CompileError as error:
-        for diagnostic in error.diagnostics:
-            problems.add(diagnostic)
-        return problems, None
-
-
-def format(source: str | Source) -> str:
-    """The text of a program in its one layout. Raises `CompileError` where it doesn't parse."""
-    from wsdl.syntax.formatter import format_source
-
-    problems = Problems()
-    text = format_source(source if isinstance(source, Source) else Source("<text>", source), problems)
-    if text is None:
-        raise CompileError(problems)
-    return text
-
-
-# -- compiling ---------------------------------------------------------------------------------------------------------
 
 
 def compile(
@@ -162,7 +54,7 @@ def compile(
     if opset not in compiler.OPSETS:
         message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
         raise CompileError([Diagnostic("E0704", message)])
-    source = _source(path_or_source)
+    source = source_of(path_or_source)
     options = Options(dims or {}, loops, opset, seed, import_root)
     problems = Problems()
     checked = compiler.check(source, problems, options)
@@ -298,28 +190,20 @@ class Model:
 
     def session(self, *, weights: Weights | None = None, device: str = "cpu") -> Session:
         """The model ready to run; `weights` replaces what the program stores."""
-        from wsdl.onnx.folder import INLINE, filled, stored_bytes
+        from wsdl.onnx.folder import loadable
         from wsdl.runtime.session import Session
 
-        values = self.program.values(weights)
-        if stored_bytes(self._proto, values) <= INLINE:
-            return Session(filled(self._proto, values).SerializeToString(), device=device)
-        with TemporaryDirectory(prefix="wsdl-", ignore_cleanup_errors=True) as folder:  # mapped, so it may go at once
-            path = os.path.join(folder, f"{self.name}.onnx")
-            self._write(path, values)
-            return Session(path, device=device)
+        with loadable(self._proto, self.program.values(weights)) as model:
+            return Session(model, device=device)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
         written. Files that were there are replaced, all at once."""
-        return self._write(path, self.program.values())
-
-    def _write(self, path: str | os.PathLike[str], values: Mapping[str, Array]) -> list[Path]:
         from wsdl.onnx.atomic import write_files
         from wsdl.onnx.folder import writers
 
         target = Path(path)
-        files = writers({target: self._proto}, values, target.with_name(f"{target.name}.data"))
+        files = writers({target: self._proto}, self.program.values(), target.with_name(f"{target.name}.data"))
         write_files(files)
         return list(files)
 
@@ -345,105 +229,3 @@ def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
     close = nearest(name, names)
     help = f"did you mean `{close}`?" if close else f"the models are {listed}"
     return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)
-
-
-# -- running -----------------------------------------------------------------------------------------------------------
-
-
-def open_model(
-    path: str | os.PathLike[str],
-    *,
-    model: str | None = None,
-    weights: Weights | None = None,
-    device: str = "cpu",
-    seed: int = 0,
-    dims: Mapping[str, int] | None = None,
-    import_root: str | None = None,
-) -> tuple[Session, list[Diagnostic]]:
-    """A `.wsd` or `.onnx` file ready to run, and the warnings about it. An ONNX file has its weights in itself."""
-    require(path)
-    if Path(path).suffix.lower() == ".onnx":
-        from wsdl.runtime.session import Session
-
-        if weights is not None or dims or model is not None:
-            message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
-            raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
-        return Session(Path(path), device=device), []
-    program = compile(_program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
-    return program.session(model, device=device), [*program.diagnostics, *_untrained(program)]
-
-
-def _untrained(program: Program) -> list[Diagnostic]:
-    """A warning where chance has drawn what should have been trained."""
-    drawn = [name for name in program.drawn if program.inventory.stored[name].trainable]
-    if not drawn:
-        return []
-    message = f"the weights are initial values: {len(drawn)} of {len(program.stored)} tensors have not been trained"
-    help = "`--weights run/best.safetensors` takes trained ones"
-    return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
-
-
-# -- what is stored ----------------------------------------------------------------------------------------------------
-
-
-def inspect(
-    path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
-) -> Inventory:
-    """What is stored in a program, in any ONNX file, or in a file of weights."""
-    require(path)
-    suffix = Path(path).suffix.lower()
-    if suffix == ".onnx":
-        from wsdl.onnx.inspect import inventory_of_onnx
-
-        return inventory_of_onnx(path)
-    if suffix in (".safetensors", ".npz"):
-        from wsdl.onnx.inspect import inventory_of_weights
-
-        return inventory_of_weights(path)
-    return inventory(_checked(_program_in(path), dims, import_root))
-
-
-def graph(
-    path: str | os.PathLike[str],
-    *,
-    depth: int | None = None,
-    dims: Mapping[str, int] | None = None,
-    import_root: str | None = None,
-) -> str:
-    """The picture of a program as DOT text; `depth` opens layers down to it."""
-    from wsdl.ir.dot import dot
-    from wsdl.ir.picture import picture
-
-    return dot(picture(_checked(path, dims, import_root), depth))
-
-
-def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
-    """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
-    from wsdl.onnx.atomic import holding, write_file
-    from wsdl.runtime.picture import svg_from_dot
-
-    text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
-    write_file(os.fspath(path), holding(text.encode()))
-
-
-def _checked(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
-    problems, checked = examine(path, dims=dims, import_root=import_root)
-    if checked is None or problems.errors:
-        raise CompileError(problems)
-    return checked
-
-
-# -- compiled folders --------------------------------------------------------------------------------------------------
-
-
-def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
-    """Every model of a compiled folder by name.
-
-    Models that point into one data file share its memory: the file is mapped, and the runtime is kept from making a
-    packed copy of the weights for each of them (matrix products on few rows are then slower, on others not).
-    """
-    from wsdl.onnx.folder import models_in
-    from wsdl.runtime.session import Session
-
-    found = models_in(folder)
-    return {name: Session(path, device=device, prepack=not shared) for name, (path, shared) in found.items()}
