@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.onnx.weights import Weights
+    from wsdl.passes.evaluation import Evaluation
+    from wsdl.passes.split_step import SplitStep
     from wsdl.passes.train_step import TrainStep
 
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
@@ -146,6 +148,18 @@ def train_steps(program: Program, options: Options = Options()) -> dict[str, Tra
     from wsdl.passes.train_step import train_step
 
     return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
+
+
+def training(
+    program: Program, model: str, options: Options = Options(), *, of_parts: bool = False
+) -> tuple[SplitStep, Evaluation]:
+    """The step of training of one model in two halves, for batches in several parts or not, and its evaluation."""
+    from wsdl.passes.evaluation import evaluation
+    from wsdl.passes.split_step import split_step
+
+    declared = program.trainings[model]
+    step = split_step(program, declared, options.loops, of_parts=of_parts)
+    return step, evaluation(program, declared, options.loops)
 
 
 # -- graph to file -----------------------------------------------------------------------------------------------------

@@ -318,6 +318,12 @@ class Program:
 
     _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
 
+    @property
+    def only(self) -> Model:
+        """The model of a program that has one."""
+        [model] = self.models.values()
+        return model
+
     def graphs(self) -> Iterator[Graph]:
         """Those of the models, and those that they are trained and evaluated with."""
         for model in self.models.values():

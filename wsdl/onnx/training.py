@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
-from wsdl.passes.train_step import STEP, TOTAL, TrainStep
+from wsdl.passes.evaluation import Evaluation
+from wsdl.passes.split_step import SplitStep
+from wsdl.passes.train_step import TrainStep
+from wsdl.passes.update import STEP, TOTAL
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"
@@ -43,7 +48,7 @@ def contract(step: TrainStep) -> dict[str, Any]:
     }
 
 
-def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Array]:
+def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array]) -> dict[str, Array]:
     """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0."""
     state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     for name, type in step.states.items():
@@ -51,3 +56,50 @@ def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Arr
         state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
     state |= {name: values[stored.name] for name, stored in step.averages.items()}
     return {**state, STEP: np.array(0, np.int64)}
+
+
+# -- for the trainer ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingModels:
+    """All that a training runs, as ONNX models without the numbers of what they store; `values` has these.
+
+    What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
+    """
+
+    step: SplitStep
+    evaluation: Evaluation
+    values: Mapping[str, Array]
+    first: ModelProto
+    second: ModelProto
+    evaluate: ModelProto
+    counts: ModelProto | None
+
+    @property
+    def batch(self) -> dict[str, TensorType]:
+        """What a batch consists of: the inputs of the model and the targets."""
+        return {v.name: v.type for v in self.evaluation.program.only.graph.inputs}
+
+    @property
+    def results(self) -> dict[str, TensorType]:
+        """The loss and the metrics of a batch."""
+        model = self.step.first.only
+        return {name: v.type for name, v in zip(self.evaluation.names, model.graph.outputs, strict=False)}
+
+    def initial_state(self) -> dict[str, Array]:
+        """What the first step is fed with."""
+        return initial_state(self.step, self.values)
+
+
+def training_models(
+    step: SplitStep, evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21
+) -> TrainingModels:
+    """The models of a training."""
+    protos = [
+        structure(program, program.only, opset=opset)
+        for program in (step.first, step.second, evaluation.program, step.counts)
+        if program is not None
+    ]
+    first, second, evaluate, *counts = protos
+    return TrainingModels(step, evaluation, values, first, second, evaluate, counts[0] if counts else None)
