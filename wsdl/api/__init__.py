@@ -18,13 +18,16 @@ from wsdl.api.program import Model, Program, compile
 from wsdl.api.running import load, open_model
 from wsdl.api.showing import graph, inspect, write_picture
 from wsdl.api.sources import STDIN, read_source, require
+from wsdl.api.training import Trained, evaluate, train
 
 __all__ = [
     "STDIN",
     "Model",
     "Program",
+    "Trained",
     "check",
     "compile",
+    "evaluate",
     "examine",
     "format",
     "graph",
@@ -33,5 +36,6 @@ __all__ = [
     "open_model",
     "read_source",
     "require",
+    "train",
     "write_picture",
 ]

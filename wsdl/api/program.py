@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from wsdl.onnx.weights import Weights
     from wsdl.passes.train_step import TrainStep
+    from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.session import Session
+    from wsdl.runtime.trainer import OnNaN, Trainer
 
     Array = NDArray[Any]
 
@@ -100,6 +102,52 @@ class Program:
         `weights` replaces what is stored for this session."""
         return self._model(name).session(weights=weights, device=device)
 
+    def trainer(
+        self,
+        name: str | None = None,
+        *,
+        batch: int = 64,
+        accumulate: int = 1,
+        seed: int = 0,
+        weights: Weights | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        on_nan: OnNaN = "stop",
+    ) -> Trainer:
+        """A model ready to be trained as its `train` declaration says: `loss = trainer.step(batch)`. `name` may be left
+        out where one model only has such a declaration.
+
+        A step takes `batch` rows, in `accumulate` parts; `seed` is for the order of the rows and for dropout. A loss
+        that is not finite stops with a `RunError`, or with `on_nan="skip"` its batch is left out.
+        """
+        from wsdl.onnx.training import training_models
+        from wsdl.onnx.weights import header
+        from wsdl.runtime.checkpoint import SOURCE, source_text
+        from wsdl.runtime.trainer import Settings, Trainer
+
+        model = self._trained(name)
+        settings = Settings(batch, accumulate, seed)
+        step = compiler.split_step(self._checked, model, self.options, of_parts=accumulate > 1)
+        sizes = self.inventory.sizes(model)
+        models = training_models(
+            step,
+            compiler.evaluation(self._checked, model, self.options),
+            self._values_with(weights),
+            (sizes.parameters, sizes.parameters_without_sharing),
+            opset=self.options.opset,
+        )
+        said = {**header(self._checked), SOURCE: source_text(self._checked.sources)}
+        return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)
+
+    def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
+        """The loss and the metrics of a model's `train` declaration, ready to be computed."""
+        from wsdl.onnx.training import evaluation_model
+        from wsdl.runtime.evaluator import Evaluator
+
+        evaluation = compiler.evaluation(self._checked, self._trained(name), self.options)
+        model = evaluation_model(evaluation, self.stored, opset=self.options.opset)
+        return Evaluator(model, device=device, threads=threads)
+
     def save(
         self,
         folder: str | os.PathLike[str],
@@ -145,10 +193,25 @@ class Program:
             self._trainings = compiler.train_steps(self._checked, self.options)
         steps = {name: step for name, step in self._trainings.items() if name in names}
         if not steps:
-            help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
-            message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
-            raise CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+            raise self._untrained(names)
         return steps
+
+    def _untrained(self, names: Sequence[str]) -> CompileError:
+        help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
+        message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
+        return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+
+    def _trained(self, name: str | None) -> str:
+        """The model that is meant, which must have a `train`; without a name the one that has."""
+        trained = list(self._checked.trainings)
+        if name is None and len(trained) == 1:
+            return trained[0]
+        if name is None and len(trained) > 1:
+            raise CompileError([_no_model(None, trained, self.source.path)])
+        wanted = self._model(name).name if name is not None else next(iter(self.models))
+        if wanted not in trained:
+            raise self._untrained([wanted])
+        return wanted
 
     @property
     def _digest(self) -> str:
@@ -172,13 +235,17 @@ class Program:
     def values(self, weights: Weights | None = None) -> dict[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling."""
         from wsdl.onnx.initial_values import with_derived
+
+        assert self.protos  # lowering decides what is derived
+        return with_derived(self._checked, self._values_with(weights))
+
+    def _values_with(self, weights: Weights | None) -> dict[str, Array]:
+        """What is stored, with `weights` in its place."""
         from wsdl.onnx.weights import given_weights
 
-        given: dict[str, Array] = {}
-        if weights is not None:
-            given = given_weights(self._checked, weights, partial=isinstance(weights, Mapping))
-        assert self.protos  # lowering decides what is derived
-        return with_derived(self._checked, {**self.stored, **given})
+        if weights is None:
+            return dict(self.stored)
+        return {**self.stored, **given_weights(self._checked, weights, partial=isinstance(weights, Mapping))}
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ def open_model(
             raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
         return Session(Path(path), device=device), []
     program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
-    return program.session(model, device=device), [*program.diagnostics, *_untrained(program)]
+    return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
 
 
-def _untrained(program: Program) -> list[Diagnostic]:
+def untrained(program: Program) -> list[Diagnostic]:
     """A warning where chance has drawn what should have been trained."""
     drawn = [name for name in program.drawn if program.inventory.stored[name].trainable]
     if not drawn:

@@ -62,19 +62,17 @@ def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array]) -> d
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingModels:
-    """All that a training runs, as ONNX models without the numbers of what they store; `values` has these.
+class EvaluationModel:
+    """What gives the parts of loss and metrics for a batch, and `values`, as below."""
 
-    What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
-    """
-
-    step: SplitStep
     evaluation: Evaluation
+    proto: ModelProto
     values: Mapping[str, Array]
-    first: ModelProto
-    second: ModelProto
-    evaluate: ModelProto
-    counts: ModelProto | None
+
+    @property
+    def names(self) -> list[str]:
+        """`loss`, then the metrics."""
+        return self.evaluation.names
 
     @property
     def batch(self) -> dict[str, TensorType]:
@@ -82,10 +80,38 @@ class TrainingModels:
         return {v.name: v.type for v in self.evaluation.program.only.graph.inputs}
 
     @property
+    def carried(self) -> list[str]:
+        """The stored tensors that are inputs too: those that training changes."""
+        return self.evaluation.program.only.fed
+
+
+def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21) -> EvaluationModel:
+    """The model of an evaluation."""
+    proto = structure(evaluation.program, evaluation.program.only, opset=opset)
+    return EvaluationModel(evaluation, proto, values)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingModels:
+    """All that a training runs, as ONNX models without the numbers of what they store; `values` has these.
+
+    What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
+    """
+
+    name: str
+    parameters: tuple[int, int]  # the numbers that the model stores, and would store without sharing
+    step: SplitStep
+    evaluation: EvaluationModel
+    values: Mapping[str, Array]
+    first: ModelProto
+    second: ModelProto
+    counts: ModelProto | None
+
+    @property
     def results(self) -> dict[str, TensorType]:
         """The loss and the metrics of a batch."""
-        model = self.step.first.only
-        return {name: v.type for name, v in zip(self.evaluation.names, model.graph.outputs, strict=False)}
+        outputs = self.step.first.only.graph.outputs
+        return {name: v.type for name, v in zip(self.evaluation.names, outputs, strict=False)}
 
     def initial_state(self) -> dict[str, Array]:
         """What the first step is fed with."""
@@ -93,13 +119,15 @@ class TrainingModels:
 
 
 def training_models(
-    step: SplitStep, evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21
+    step: SplitStep,
+    evaluation: Evaluation,
+    values: Mapping[str, Array],
+    parameters: tuple[int, int],
+    *,
+    opset: int = 21,
 ) -> TrainingModels:
     """The models of a training."""
-    protos = [
-        structure(program, program.only, opset=opset)
-        for program in (step.first, step.second, evaluation.program, step.counts)
-        if program is not None
-    ]
-    first, second, evaluate, *counts = protos
-    return TrainingModels(step, evaluation, values, first, second, evaluate, counts[0] if counts else None)
+    first, second = (structure(half, half.only, opset=opset) for half in (step.first, step.second))
+    counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
+    evaluating = evaluation_model(evaluation, values, opset=opset)
+    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, counts)

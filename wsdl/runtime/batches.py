@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.ir.types import TensorType
+from wsdl.runtime.arrays import check_inputs, rows_of
+from wsdl.runtime.errors import fail
+
 Array = NDArray[Any]
 
 
@@ -57,3 +61,20 @@ class Batches:
             taken[back] = array[rows[back]]
             return taken
         return np.ascontiguousarray(array[rows])
+
+
+def batches_of(
+    arrays: Mapping[str, Any], signature: Mapping[str, TensorType], size: int, *, seed: int = 0, shuffle: bool = True
+) -> Batches:
+    """Arrays of many rows in batches for a model; `RunError` where they don't fit it."""
+    checked, rows = check_inputs(signature, arrays), rows_of(signature)
+    whole = frozenset(name for name in checked if not has_rows(signature[name], rows))
+    batches = Batches(checked, size, seed=seed, shuffle=shuffle, whole=whole)
+    if not batches.rows:
+        raise fail("E0718", "the data have no rows")
+    return batches
+
+
+def has_rows(type: TensorType, rows: str) -> bool:
+    """Does an input have a row for each row of the batch?"""
+    return type.rank > 0 and type.shape[0].name == rows

@@ -22,7 +22,7 @@ from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.onnx.weights import OPTIMIZER
 from wsdl.passes.update import STEP
-from wsdl.runtime.errors import RunError, fail
+from wsdl.runtime.errors import fail
 from wsdl.span import Source
 from wsdl.syntax.formatter import format_source
 
@@ -49,6 +49,28 @@ class Checkpoint:
             message = f"`{wrong[0]}` is missing in this checkpoint, or has another shape"
             raise fail("E0722", message, file=self.path, help="it is no checkpoint of this training, or was changed")
         return {name: np.array(self.arrays[name], array.dtype) for name, array in start.items()}
+
+    def require_same_program(self, sources: Mapping[str, Source]) -> None:
+        """Raises `RunError` with what has changed where this is the checkpoint of another program."""
+        before, now = (json.loads(text) for text in (self.header.get(SOURCE, "{}"), source_text(sources)))
+        changes = [
+            line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)
+        ]
+        if changes:
+            more = len(changes) - MOST_LINES
+            shown = [*changes[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
+            help = "go on with the program as it was, or start anew from these weights: `--weights` and another folder"
+            message = "the program has changed since this checkpoint was written"
+            raise fail("E0721", message, file=self.path, help=help, details=shown)
+
+    def require_same_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raises `RunError` where the training was begun with other settings."""
+        different = [name for name, value in settings.items() if self.settings.get(name, value) != value]
+        if different:
+            lines = [f"{name}: {self.settings[name]} then, {settings[name]} now" for name in different]
+            help = "a run goes on bit for bit only as it was begun; options that are left out are taken from it"
+            message = "this training was begun with other settings"
+            raise fail("E0723", message, file=self.path, help=help, details=lines)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -85,22 +107,10 @@ def _formatted(source: Source) -> str:
     return format_source(source, Problems()) or source.text
 
 
-def require_same_program(checkpoint: Checkpoint, header: Mapping[str, str]) -> None:
-    """Raises `RunError` with what has changed where a checkpoint is of another program."""
-    before, now = (json.loads(h.get(SOURCE, "{}")) for h in (checkpoint.header, header))
-    changes = [line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)]
-    if changes:
-        more = len(changes) - MOST_LINES
-        shown = [*changes[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
-        help = "go on with the program as it was, or start anew from these weights: `--weights` and another folder"
-        message = "the program has changed since this checkpoint was written"
-        raise fail("E0721", message, file=checkpoint.path, help=help, details=shown)
-
-
 def _changes(before: str, now: str, name: str) -> list[str]:
     """The lines that were taken out and put in; what differs in comments and empty lines alone is the same."""
-    lines = [[line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now)]
-    found = [line for line in unified_diff(*lines, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    old, new = ([line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now))
+    found = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
     return [f"{name}: {line[0]} {line[1:].strip()}" for line in found]
 
 
@@ -112,13 +122,3 @@ def _without_comment(line: str) -> str:
         if character == "#" and not quoted:
             return line[:at].rstrip()
     return line.rstrip()
-
-
-def require_same_settings(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
-    """Raises `RunError` where a checkpoint is of a training that was run otherwise."""
-    different = [n for n, value in settings.items() if checkpoint.settings.get(n, value) != value]
-    if different:
-        lines = [f"{n}: {checkpoint.settings[n]} then, {settings[n]} now" for n in different]
-        help = "a run goes on bit for bit only as it was begun; leave these options out, and they are taken from it"
-        message = "this training was begun with other settings"
-        raise RunError([*fail("E0723", message, file=checkpoint.path, help=help, details=lines).diagnostics])

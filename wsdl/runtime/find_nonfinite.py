@@ -72,10 +72,7 @@ def _in_the_step(
             if bad:
                 place = f" ({node.source})" if node.source else ""
                 lines = [f"the first tensor that is not finite is `{bad[0]}`{place}, made by {node.operator}"]
-                return [
-                    *lines,
-                    *(_described(n, {**feeds, **arrays}[n]) for n in node.inputs if n in {**feeds, **arrays}),
-                ]
+                return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
     return []
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -14,15 +14,9 @@ from typing import Any
 
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.runtime.batches import Batches
-from wsdl.runtime.checkpoint import (
-    Checkpoint,
-    read_checkpoint,
-    require_same_program,
-    require_same_settings,
-    write_checkpoint,
-)
+from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wsdl.runtime.errors import fail
-from wsdl.runtime.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport
+from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
 from wsdl.runtime.trainer import LAST, Step, Trainer
 
 BEST = "best.safetensors"
@@ -37,6 +31,14 @@ class Better:
     name: str = "loss"
     highest: bool = False
 
+    @staticmethod
+    def of(text: str) -> Better:
+        """`loss` is the lowest, a metric the highest; `error:min` and `error:max` say it."""
+        name, _, end = text.partition(":")
+        if end not in ("", "min", "max"):
+            raise fail("E0704", f"`{text}` is not a metric with `:min` or `:max`", help="write `error:min`")
+        return Better(name, end == "max" if end else name != "loss")
+
     def than(self, result: float, best: float | None) -> bool:
         return best is None or (result > best if self.highest else result < best)
 
@@ -50,7 +52,7 @@ class Plan:
     `limit_steps` steps, or when `patience` evaluations in a row were not the best.
     """
 
-    epochs: int = 1
+    epochs: int | None = None  # by default as many as a run was begun for, 1 for a new one
     folder: Path | None = None
     save_every: int | None = None
     keep: int = 0
@@ -58,10 +60,14 @@ class Plan:
     patience: int | None = None
     limit_steps: int | None = None
 
+    def tried(self) -> Plan:
+        """One step of it, of which nothing is kept."""
+        return replace(self, epochs=1, folder=None, save_every=None, patience=None, limit_steps=1)
+
 
 @dataclass
 class Progress:
-    """How far a training is: `batch` counts those of the epoch that were used, `waited` the evaluations since the best."""
+    """How far a training is. `batch` counts those of the epoch so far, `waited` the evaluations since the best one."""
 
     epoch: int = 0
     batch: int = 0
@@ -74,7 +80,7 @@ class Progress:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that was asked to stop, and has saved; `message` says how to go on."""
+    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to go on."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -87,16 +93,27 @@ def fit(
     plan: Plan = Plan(),
     *,
     evaluation: Data | None = None,
-    reporters: Sequence[Reporter] = (),
-    resume: bool = False,
+    reporter: Reporter | None = None,
+    resume: Checkpoint | None = None,
     seconds: float = 0.0,
 ) -> Progress:
-    """Train on `data`; `resume` goes on from the checkpoint in the folder, if there is one.
+    """Train on `data`; `resume` is a checkpoint to go on from, bit for bit.
 
     `data` are arrays of many rows by name, which are shuffled anew in each epoch, or something that gives the batches
     of an epoch each time it is gone through. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
     """
-    return _Run(trainer, data, plan, evaluation, reporters, seconds).run(resume)
+    return _Run(trainer, data, plan, evaluation, reporter or Quiet(), seconds).run(resume)
+
+
+def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
+    """The checkpoint to go on from, if that is wanted and there is one. A folder with a training that is neither to be
+    gone on with nor to be replaced is an error."""
+    if folder is None or replace or not (folder / LAST).exists():
+        return None
+    if resume:
+        return read_checkpoint(folder / LAST)
+    help = "`--resume` goes on with it, `--replace` begins anew in its place"
+    raise fail("E0724", "this folder holds a training already", file=str(folder), help=help)
 
 
 class _Run:
@@ -106,32 +123,29 @@ class _Run:
         data: Data,
         plan: Plan,
         evaluation: Data | None,
-        reporters: Sequence[Reporter],
+        reporter: Reporter,
         seconds: float,
     ) -> None:
-        self.trainer, self.plan, self.reporters = trainer, plan, reporters
+        self.trainer, self.plan, self.reporter = trainer, plan, reporter
         self.batches = trainer.batches(data) if isinstance(data, Mapping) else _Given(data)
         self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
         self.progress = Progress(rows=self.batches.rows)
+        self.epochs = plan.epochs or 1
         self.stop = _Stop()
         self.start, self.before = monotonic(), seconds
         self.saved_at = -1
 
     # -- the whole -----------------------------------------------------------------------------------------------------
 
-    def run(self, resume: bool) -> Progress:
-        trainer, plan = self.trainer, self.plan
+    def run(self, resume: Checkpoint | None) -> Progress:
+        trainer = self.trainer
         self._check_names()
-        if resume:
-            self._resume()
+        if resume is not None:
+            self._resume(resume)
         if trainer.wants_total and trainer.total_steps is None:
             trainer.total_steps = self._planned_steps()
-        with ExitStack() as stack:
-            stack.enter_context(self.stop.watching())
-            for reporter in self.reporters:
-                stack.callback(reporter.end)
-                reporter.begin(self._run_plan())
-            while self.progress.epoch < plan.epochs and not self._is_over():
+        with self.stop.watching(), reporting(self.reporter, self._run_plan()):
+            while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
             if self.saved_at != trainer.steps:
                 self._save()
@@ -170,7 +184,7 @@ class _Run:
             message = "the learning rate follows a course over the whole run, whose length is not known"
             help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
-        return self.batches.steps * self.plan.epochs
+        return self.batches.steps * self.epochs
 
     def _check_names(self) -> None:
         names = self.trainer.models.evaluation.names
@@ -183,22 +197,26 @@ class _Run:
 
     def _run_plan(self) -> RunPlan:
         trainer, steps = self.trainer, self.batches.steps
-        total = None if steps is None else steps * self.plan.epochs
+        total = None if steps is None else steps * self.epochs
         if self.plan.limit_steps is not None:
             total = min(self.plan.limit_steps, total if total is not None else self.plan.limit_steps)
-        sizes = trainer.sizes
+        stored, unshared = trainer.models.parameters
         return RunPlan(
-            model=trainer.name, steps=total, epochs=self.plan.epochs, steps_per_epoch=steps,
-            batch=trainer.settings.batch, first_step=trainer.steps, parameters=sizes[0],
-            parameters_without_sharing=sizes[1],
-        )  # fmt: skip
+            trainer.models.name,
+            total,
+            self.epochs,
+            steps,
+            trainer.settings.batch,
+            trainer.steps,
+            stored,
+            unshared,
+        )
 
     def _report(self, step: Step, in_a_row: int) -> None:
         if step.is_skipped:
             self.progress.skipped += 1
             text = f"left out a batch after step {self.trainer.steps}: its loss is {step.loss:g}"
-            for reporter in self.reporters:
-                reporter.note(text)
+            self.reporter.note(text)
             if in_a_row >= SKIPPED:
                 message = f"the losses of {in_a_row} batches in a row are not finite"
                 raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
@@ -207,8 +225,7 @@ class _Run:
         report = StepReport(
             self.trainer.steps, self.progress.epoch + 1, step.loss, metrics, step.rate, step.rows, self._seconds()
         )
-        for reporter in self.reporters:
-            reporter.step(report)
+        self.reporter.step(report)
 
     def _seconds(self) -> float:
         return self.before + monotonic() - self.start
@@ -225,31 +242,25 @@ class _Run:
         if is_best:
             progress.best, progress.best_step = progress.results[better.name], self.trainer.steps
             if self.plan.folder is not None:
-                save_safetensors(self.plan.folder / BEST, self.trainer.weights, self.trainer.identity)
+                save_safetensors(self.plan.folder / BEST, self.trainer.weights, self.trainer.header)
         report = EvaluationReport(self.trainer.steps, epoch, progress.results, is_best)
-        for reporter in self.reporters:
-            reporter.evaluation(report)
+        self.reporter.evaluation(report)
 
     def _save(self) -> None:
         folder, steps = self.plan.folder, self.trainer.steps
         self.saved_at = steps
         if folder is None:
             return
-        checkpoint = self.trainer.checkpoint({**asdict(self.progress), "epochs": self.plan.epochs})
+        self.reporter.flush()
+        checkpoint = self.trainer.checkpoint({**asdict(self.progress), "epochs": self.epochs})
         write_checkpoint(folder / LAST, checkpoint)
         if self.plan.keep:
             write_checkpoint(folder / f"step-{steps:08}.safetensors", checkpoint)
             for old in sorted(folder.glob("step-*.safetensors"))[: -self.plan.keep]:
                 old.unlink(missing_ok=True)
 
-    def _resume(self) -> None:
-        assert self.plan.folder is not None
-        path = self.plan.folder / LAST
-        if not path.exists():
-            return
-        checkpoint = read_checkpoint(path)
-        require_same_program(checkpoint, self.trainer.identity)
-        require_same_settings(checkpoint, asdict(self.trainer.settings))
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        checkpoint.require_same_settings(asdict(self.trainer.settings))
         self._require_same_data(checkpoint)
         self.trainer.restore(checkpoint)
         known = Progress.__dataclass_fields__
@@ -257,12 +268,13 @@ class _Run:
         self.saved_at = self.trainer.steps
 
     def _require_same_data(self, checkpoint: Checkpoint) -> None:
-        rows, epochs = checkpoint.progress.get("rows"), checkpoint.progress.get("epochs")
+        rows, epochs = checkpoint.progress["rows"], checkpoint.progress["epochs"]
+        self.epochs = self.plan.epochs or epochs
         if rows != self.batches.rows:
             message = f"this training was begun with {rows} rows of data, and now there are {self.batches.rows}"
             raise fail("E0723", message, file=checkpoint.path, help="a run goes on bit for bit only with the same data")
-        if self.trainer.wants_total and epochs != self.plan.epochs:
-            message = f"this training was begun for {epochs} epochs, on which its learning rates depend, and not for {self.plan.epochs}"
+        if self.trainer.wants_total and epochs != self.epochs:
+            message = f"this training was begun for {epochs} epochs, on which its learning rates depend"
             raise fail("E0723", message, file=checkpoint.path, help=f"go on with `--epochs {epochs}`")
 
     def _interrupt(self) -> None:
@@ -285,9 +297,7 @@ class _Given:
     def epoch(self, number: int, start: int = 0) -> Iterator[Mapping[str, Any]]:
         if self.used and iter(self.data) is self.data:
             message = "these batches can be gone through once only"
-            raise fail(
-                "E0718", message, help="a list, or an object whose `__iter__` begins anew, serves several epochs"
-            )
+            raise fail("E0718", message, help="a list serves several epochs, a generator one")
         self.used = True
         return islice(iter(self.data), start, None)
 

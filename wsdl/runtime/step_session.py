@@ -98,9 +98,9 @@ class StepSession:
         """A copy of all that is carried, as it is after the last step that was committed."""
         return {name: np.array(self._current(name).numpy()) for name in self._cells}
 
-    def feeds(self, names: Sequence[str]) -> dict[str, Any]:
+    def feeds(self, names: Sequence[str]) -> list[Any]:
         """What is carried as it lies on the device, for another session."""
-        return {name: self._current(name) for name in names}
+        return [self._current(name) for name in names]
 
     def set_total(self, steps: int) -> None:
         """Say how many steps the whole run has, for schedules that want to know."""

@@ -11,8 +11,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -20,15 +21,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.update import TOTAL
 from wsdl.runtime.arrays import check_inputs, rows_of
-from wsdl.runtime.batches import Batches
+from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
 from wsdl.runtime.errors import fail
+from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_loss
-from wsdl.runtime.loading import load, run_failure
 from wsdl.runtime.step_session import StepSession
 
 Array = NDArray[Any]
@@ -41,8 +41,8 @@ LAST = "last.safetensors"
 class Settings:
     """How a model is trained, apart from what its program says.
 
-    A step takes `batch` rows, computed in `accumulate` parts of equal size (so that they need less memory; the result is
-    the same, but for the statistics of `BatchNorm`). `seed` decides about the order of the rows and about dropout.
+    A step takes `batch` rows, computed in `accumulate` parts of equal size, which need less memory and give the same
+    but for the statistics of `BatchNorm`. `seed` decides about the order of the rows and about dropout.
     """
 
     batch: int = 64
@@ -65,25 +65,25 @@ class Step:
 
 
 class Trainer:
-    """A model in training. `settings` and `position` are kept in checkpoints, and so is all that is trained."""
+    """A model in training. `header` is what checkpoints say of its program, which `fit` compares when it goes on."""
 
     def __init__(
         self,
         models: TrainingModels,
-        identity: Mapping[str, str],
+        header: Mapping[str, str],
         settings: Settings = Settings(),
         *,
         device: str = "cpu",
         threads: int | None = None,
         on_nan: OnNaN = "stop",
     ) -> None:
-        self.models, self.identity, self.settings = models, dict(identity), settings
+        self.models, self.header, self.settings = models, dict(header), settings
         self.device, self.threads, self.on_nan = device, threads, on_nan
-        self.batch_types = models.batch
+        self.batch_types = models.evaluation.batch
         self.rows = rows_of(self.batch_types)
         self._total: int | None = None
         self._session = StepSession(models, self._start(), device=device, threads=threads)
-        self._evaluation: Any = None
+        self._evaluator: Evaluator | None = None
 
     def _start(self) -> dict[str, Array]:
         state = self.models.initial_state()
@@ -123,16 +123,14 @@ class Trainer:
         cut = {name for name in arrays if self._is_cut(name)}
         return [
             {name: _contiguous(a[low:high] if name in cut else a) for name, a in arrays.items()}
-            for low, high in zip(ends, ends[1:], strict=False)
+            for low, high in pairwise(ends)
         ]
 
     def _count(self, arrays: Mapping[str, Array]) -> int:
         return next(len(arrays[name]) for name in self.batch_types if self._is_cut(name))
 
     def _is_cut(self, name: str) -> bool:
-        """Does an input have a row for each row of the batch?"""
-        shape = self.batch_types[name].shape
-        return bool(shape) and shape[0].name == self.rows
+        return has_rows(self.batch_types[name], self.rows)
 
     @property
     def wants_total(self) -> bool:
@@ -155,54 +153,25 @@ class Trainer:
         """The number of steps made so far."""
         return self._session.steps
 
-    # -- data ----------------------------------------------------------------------------------------------------------
-
     def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
         """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
-        checked = check_inputs(self.batch_types, arrays)
-        whole = frozenset(name for name in checked if not self._is_cut(name))
-        if not self._count(checked):
-            raise fail("E0718", "the data have no rows")
-        return Batches(checked, self.settings.batch, seed=self.settings.seed, shuffle=shuffle, whole=whole)
+        return batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """Loss and metrics of a whole set of data, which is exact however it is cut into batches. Where averages of the
-        parameters are kept (`ema`), it is these that are evaluated."""
-        batches: Iterator[Mapping[str, Any]] = iter(
-            self.batches(data, shuffle=False).epoch(0)
-            if isinstance(data, Mapping)
-            else (check_inputs(self.batch_types, batch) for batch in data)
-        )
-        session = self._evaluation_session()
-        wanted = [value.name for value in session.get_inputs()]
-        names = [value.name for value in session.get_outputs()]
-        carried = self._session.feeds([self._evaluated(name) for name in wanted if name not in self.batch_types])
-        tally = self.models.evaluation.start()
-        for batch in batches:
-            feeds = {name: carried[self._evaluated(name)] for name in wanted if name not in self.batch_types}
-            feeds |= {name: self._session.value(_contiguous(batch[name])) for name in wanted if name in batch}
-            try:
-                outputs = session.run_with_ort_values(names, feeds)
-            except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
-                raise run_failure(error, self.models.evaluate.graph.name, batch) from error
-            tally.add({name: float(value.numpy()) for name, value in zip(names, outputs, strict=True)})
-        return tally.results()
+        """Loss and metrics of a whole set of data, which don't depend on how it is cut into batches. Where averages of
+        the parameters are kept (`ema`), it is these that are evaluated."""
+        if isinstance(data, Mapping):
+            data = self.batches(data, shuffle=False).epoch(0)
+        if self._evaluator is None:
+            self._evaluator = Evaluator(self.models.evaluation, device=self.device, threads=self.threads)
+        carried = self._session.feeds([self._averaged(name) for name in self.models.evaluation.carried])
+        return self._evaluator.run(data, dict(zip(self.models.evaluation.carried, carried, strict=True)))
 
-    def _evaluated(self, name: str) -> str:
-        return AVERAGE + name if AVERAGE + name in self._averages else name
-
-    @property
-    def _averages(self) -> Mapping[str, object]:
-        return self.models.step.averages
-
-    def _evaluation_session(self) -> Any:
-        if self._evaluation is None:
-            with loadable(self.models.evaluate, self.models.values) as model:
-                name = self.models.evaluate.graph.name
-                self._evaluation = load(model, name, self.device, self.threads, reuse_plan=False)
-        return self._evaluation
+    def _averaged(self, name: str) -> str:
+        """The input that has the average of a tensor, or the tensor where none is kept."""
+        return AVERAGE + name if AVERAGE + name in self.models.step.averages else name
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 
@@ -215,7 +184,7 @@ class Trainer:
     def weights(self) -> dict[str, Array]:
         """Every stored tensor by its name, as trained so far; averages in the place of what they are kept of."""
         state = self.state
-        return {name: state.get(self._evaluated(name), array) for name, array in self.models.values.items()}
+        return {name: state.get(self._averaged(name), array) for name, array in self.models.values.items()}
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `last.safetensors` into a folder: a checkpoint to go on from, and weights to run the model with."""
@@ -226,7 +195,7 @@ class Trainer:
     def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
         """What a checkpoint holds; `progress` is what else is to be kept."""
         frozen = {n: a for n, a in self.models.values.items() if n not in self.models.step.first.only.fed}
-        return Checkpoint({**frozen, **self.state}, self.identity, asdict(self.settings), dict(progress or {}))
+        return Checkpoint({**frozen, **self.state}, self.header, asdict(self.settings), dict(progress or {}))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint, bit for bit."""
