@@ -131,7 +131,7 @@ class Curve(Quiet):
 
     def _rate_panel(self) -> Panel:
         line = Line("rate", self._lr.means())
-        axis = value_axis(_finite(line.points))
+        axis = value_axis([0.0, *_finite(line.points)])
         return Panel("learning rate", axis, [line], [("rate-word", short(self._lr.last[1]))])
 
 
