@@ -13,7 +13,7 @@ from wsdl.runtime.reporting.axes import Axis, digits, short, value_axis
 from wsdl.runtime.reporting.json_lines import read_log
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.runtime.reporting.series import Point, Series
-from wsdl.runtime.reporting.svg import Line, Panel, about_steps, picture
+from wsdl.runtime.reporting.svg import Line, Panel, counted, picture
 
 MOST_MARKS = 40  # of steps whose loss was not finite
 
@@ -95,12 +95,12 @@ class Curve(Quiet):
         return picture(plan.model, self._about(plan, int(last)), Axis(0, max(last, 2)), panels)
 
     def _about(self, plan: RunPlan, steps: int) -> str:
-        words = [about_steps(steps, "step")]
+        words = [counted(steps, "step")]
         if self._epoch:
-            words.append(about_steps(self._epoch, "epoch"))
-        words += [f"batch {plan.batch:,}", about_steps(plan.parameters, "parameter")]
+            words.append(counted(self._epoch, "epoch"))
+        words += [f"batch {plan.batch:,}", counted(plan.parameters, "parameter")]
         if plan.parameters_without_sharing != plan.parameters:
-            words[-1] += f" ({about_steps(plan.parameters_without_sharing, 'parameter').split()[0]} without sharing)"
+            words[-1] += f" ({counted(plan.parameters_without_sharing, 'parameter').split()[0]} without sharing)"
         return " · ".join(words)
 
     def _loss_panel(self) -> Panel:
@@ -117,7 +117,7 @@ class Curve(Quiet):
         if axis.log:
             words.append(("", "log scale"))
         if self._loss.not_finite:
-            words.append(("bad-word", f"{about_steps(self._loss.not_finite, 'step')} not finite"))
+            words.append(("bad-word", f"{counted(self._loss.not_finite, 'step')} not finite"))
         bad = [bucket.middle for bucket in self._loss.buckets if bucket.not_finite]
         marked = bad[:: -(-len(bad) // MOST_MARKS)] if bad else []
         return Panel("loss", axis, lines, words, self._lowest, marked)

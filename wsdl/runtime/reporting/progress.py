@@ -126,7 +126,7 @@ class Progress(Quiet):
             self._live.update(self._view(self._meter, self._live.console.width), refresh=True)
 
     def _view(self, meter: Meter, width: int) -> Text:
-        """Two lines: how far it is, and how good. What doesn't fit is left out, the least important first."""
+        """Two lines: how far it is, and how good. The bar and the sparkline take what room is left."""
         from rich.text import Text
 
         last = meter.last
