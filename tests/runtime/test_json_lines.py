@@ -67,6 +67,16 @@ def test_a_resumed_run_writes_what_one_run_would_have(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
 
 
+def test_an_evaluation_that_is_done_again_is_logged_once(tmp_path: Path) -> None:
+    """The checkpoint was of step 30, and written before the evaluation at step 30."""
+    log = JsonLines(tmp_path / "log.jsonl")
+    tell(log, plan(), until=30)
+    before = (tmp_path / "log.jsonl").read_text()
+    with reporting(log, plan(first_step=30)):
+        log.evaluation(EvaluationReport(30, 3, {"loss": 9.0}, is_best=False))
+    assert (tmp_path / "log.jsonl").read_text() == before
+
+
 def test_a_fresh_run_replaces_the_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 900}\n')
     tell(JsonLines(tmp_path / "log.jsonl"), plan(), until=1)

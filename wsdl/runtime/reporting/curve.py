@@ -72,7 +72,9 @@ class Curve(Quiet):
 
     def _evaluated(self, step: int, results: Mapping[str, float]) -> None:
         for name, value in results.items():
-            self._results.setdefault(name, Series()).add(step, value)
+            series = self._results.setdefault(name, Series())
+            if not series or series.last[0] != step:  # else it is in the log, and done again by a resumed run
+                series.add(step, value)
         loss = results.get("loss", inf)
         if isfinite(loss) and (self._lowest is None or loss < self._lowest[1]):
             self._lowest = (step, loss)
