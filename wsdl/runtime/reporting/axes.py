@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
 
+LOG_FROM = 30  # the highest of some positive numbers divided by the lowest, above which an axis is logarithmic
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -43,7 +45,7 @@ class Axis:
 def value_axis(values: Sequence[float], *, outliers: Sequence[float] = (), may_be_log: bool = False) -> Axis:
     """An axis that shows all values, and of those that may lie outside the middle 98 %.
 
-    Logarithmic, if allowed, where the values are positive and span more than a factor of 30.
+    Logarithmic, if allowed, where the values are positive and span a wide range.
     """
     ordered = sorted(outliers)
     cut = len(ordered) // 100
@@ -51,7 +53,7 @@ def value_axis(values: Sequence[float], *, outliers: Sequence[float] = (), may_b
     if not shown:
         return Axis(0.0, 1.0)
     low, high = min(shown), max(shown)
-    if may_be_log and low > 0 and high / low > 30:
+    if may_be_log and low > 0 and high / low > LOG_FROM:
         room = (high / low) ** 0.04
         return Axis(low / room, high * room, log=True)
     span = max(high - low, 0.02 * abs(high)) or 1.0

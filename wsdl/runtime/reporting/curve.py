@@ -13,7 +13,7 @@ from wsdl.runtime.reporting.axes import Axis, digits, short, value_axis
 from wsdl.runtime.reporting.json_lines import read_log
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.runtime.reporting.series import Point, Series
-from wsdl.runtime.reporting.svg import Line, Panel, about_steps, picture
+from wsdl.runtime.reporting.svg import Line, Panel, counted, picture
 
 MOST_MARKS = 40  # of steps whose loss was not finite
 
@@ -72,7 +72,9 @@ class Curve(Quiet):
 
     def _evaluated(self, step: int, results: Mapping[str, float]) -> None:
         for name, value in results.items():
-            self._results.setdefault(name, Series()).add(step, value)
+            series = self._results.setdefault(name, Series())
+            if not series or series.last[0] != step:  # else it is in the log, and done again by a resumed run
+                series.add(step, value)
         loss = results.get("loss", inf)
         if isfinite(loss) and (self._lowest is None or loss < self._lowest[1]):
             self._lowest = (step, loss)
@@ -95,12 +97,12 @@ class Curve(Quiet):
         return picture(plan.model, self._about(plan, int(last)), Axis(0, max(last, 2)), panels)
 
     def _about(self, plan: RunPlan, steps: int) -> str:
-        words = [about_steps(steps, "step")]
+        words = [counted(steps, "step")]
         if self._epoch:
-            words.append(about_steps(self._epoch, "epoch"))
-        words += [f"batch {plan.batch:,}", about_steps(plan.parameters, "parameter")]
+            words.append(counted(self._epoch, "epoch"))
+        words += [f"batch {plan.batch:,}", counted(plan.parameters, "parameter")]
         if plan.parameters_without_sharing != plan.parameters:
-            words[-1] += f" ({about_steps(plan.parameters_without_sharing, 'parameter').split()[0]} without sharing)"
+            words[-1] += f" ({counted(plan.parameters_without_sharing, 'parameter').split()[0]} without sharing)"
         return " · ".join(words)
 
     def _loss_panel(self) -> Panel:
@@ -117,7 +119,7 @@ class Curve(Quiet):
         if axis.log:
             words.append(("", "log scale"))
         if self._loss.not_finite:
-            words.append(("bad-word", f"{about_steps(self._loss.not_finite, 'step')} not finite"))
+            words.append(("bad-word", f"{counted(self._loss.not_finite, 'step')} not finite"))
         bad = [bucket.middle for bucket in self._loss.buckets if bucket.not_finite]
         marked = bad[:: -(-len(bad) // MOST_MARKS)] if bad else []
         return Panel("loss", axis, lines, words, self._lowest, marked)
@@ -131,7 +133,7 @@ class Curve(Quiet):
 
     def _rate_panel(self) -> Panel:
         line = Line("rate", self._lr.means())
-        axis = value_axis(_finite(line.points))
+        axis = value_axis([0.0, *_finite(line.points)])
         return Panel("learning rate", axis, [line], [("rate-word", short(self._lr.last[1]))])
 
 

@@ -43,14 +43,18 @@ class JsonLines(Quiet):
         self._file: TextIO | None = None
         self._lines: list[str] = []
         self._flushed = 0.0
+        self._evaluated = -1  # the step of the last evaluation
 
     def begin(self, plan: RunPlan) -> None:
         """Lines behind the step that a run resumes from belong to steps that will be done again: they go, and so does
         a line that was broken off."""
+        self._evaluated = -1
 
         def write(file: BinaryIO) -> None:
             for line in read_log(self.path, plan.first_step):
                 file.write(f"{line.text}\n".encode())
+                if line.results is not None:
+                    self._evaluated = line.step
 
         write_file(self.path, write if plan.first_step else holding(b""))
         self._file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until the end
@@ -65,6 +69,9 @@ class JsonLines(Quiet):
         )
 
     def evaluation(self, r: EvaluationReport) -> None:
+        if r.step == self._evaluated:
+            return  # the run resumes from a checkpoint that was written before this evaluation, which is in the log
+        self._evaluated = r.step
         results = {name: value if isfinite(value) else None for name, value in r.results.items()}
         line = {"step": r.step, "epoch": r.epoch, "eval": results}
         self._add(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")

@@ -10,22 +10,24 @@ from math import isfinite, nan
 from wsdl.runtime.reporting.axes import digits, short
 from wsdl.runtime.reporting.reports import EvaluationReport, RunPlan, StepReport
 
-SMOOTHING = 0.95  # what a smoothed number keeps of its old value at each step
+WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more
 SPEED_SECONDS = 3.0  # how far back the speed looks
 
 
 class Smoothed:
     """An exponential mean without the bias of its first steps; what is not finite is left out."""
 
-    __slots__ = ("_total", "_weight")
+    __slots__ = ("_keep", "_total", "_weight")
 
-    def __init__(self) -> None:
+    def __init__(self, window: float) -> None:
+        """`window` is so many steps, at least one."""
+        self._keep = 1 - 1 / window
         self._total = self._weight = 0.0
 
     def add(self, value: float) -> None:
         if isfinite(value):
-            self._total = SMOOTHING * self._total + value
-            self._weight = SMOOTHING * self._weight + 1
+            self._total = self._keep * self._total + value
+            self._weight = self._keep * self._weight + 1
 
     @property
     def value(self) -> float:
@@ -38,7 +40,8 @@ class Meter:
     def __init__(self, plan: RunPlan, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan = plan
         self.last: StepReport | None = None
-        self.loss = Smoothed()
+        self._window = max(1.0, min(WINDOW, plan.steps / 50 if plan.steps else WINDOW))
+        self.loss = Smoothed(self._window)
         self.metrics: dict[str, Smoothed] = {}
         self._clock = clock
         self._examples = 0
@@ -55,7 +58,7 @@ class Meter:
         self.loss.add(r.loss)
         for name, value in r.metrics.items():
             if name not in self.metrics:
-                self.metrics[name] = Smoothed()
+                self.metrics[name] = Smoothed(self._window)
             self.metrics[name].add(value)
 
     # -- as numbers ----------------------------------------------------------------------------------------------------

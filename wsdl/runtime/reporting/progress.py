@@ -13,7 +13,7 @@ from wsdl.runtime.reporting.series import Series
 from wsdl.runtime.reporting.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
@@ -25,32 +25,31 @@ NOT_FINITE = ("nan", "inf", "-inf")
 
 
 class Progress(Quiet):
-    """A live view on a terminal. When it ends, by whatever way, the cursor is back and the last view stays."""
+    """A live view on a terminal that can show box drawing. When it ends, by whatever way, the cursor is back and the
+    last view stays."""
 
     def __init__(
         self,
         stream: TextIO,
         *,
         color: bool = True,
-        unicode: bool = True,
         width: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream, self._color, self._unicode, self._width = stream, color, unicode, width
+        self._stream, self._color, self._width = stream, color, width
         self._clock = clock
         self._meter: Meter | None = None
         self._losses = Series(SPARK)
         self._live: Live | None = None
         self._next = 0.0
         self._columns: list[str] = []  # of the table, once it has a head
-        self._began = 0.0
 
     def begin(self, plan: RunPlan) -> None:
         from rich.live import Live
 
         self._meter = Meter(plan, self._clock)
         self._losses, self._columns = Series(SPARK), []
-        self._began = self._next = self._clock()
+        self._next = self._clock()
         console = self._console()
         for line in plan_text(plan):
             console.print(line, style="dim")
@@ -89,10 +88,10 @@ class Progress(Quiet):
         results = dict(results_text(r))
         if list(results) != self._columns:
             self._columns = list(results)
-            self._print(self._row(["step", "epoch", *results, "time", ""], "bold"))
-        passed = duration(self._clock() - self._began)
+            self._print(self._row(["step", "epoch", *results, "time", ""], "bold"), cut=True)
+        passed = duration(self._meter.last.seconds) if self._meter.last else ""
         numbers = [f"{r.step:,}", f"{r.epoch:,}", *results.values(), passed, "best" if r.is_best else ""]
-        self._print(self._row(numbers, "green" if r.is_best else ""))
+        self._print(self._row(numbers, "green" if r.is_best else ""), cut=True)
 
     def _row(self, cells: Sequence[str], style: str) -> Text:
         """Numbers to the right, below the names of their columns."""
@@ -100,16 +99,17 @@ class Progress(Quiet):
 
         widths = [COLUMN, COLUMN - 2, *(max(COLUMN, len(name)) for name in self._columns), COLUMN, 0]
         row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        return Text(row.rstrip(), style, no_wrap=True, overflow="crop")
+        return Text(row.rstrip(), style)
 
     def note(self, text: str) -> None:
         from rich.text import Text
 
         self._print(Text(text))
 
-    def _print(self, what: RenderableType) -> None:
+    def _print(self, text: Text, *, cut: bool = False) -> None:
+        """Above the view; what is longer than a line is cut or folded."""
         if self._live is not None:
-            self._live.console.print(what)
+            self._live.console.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
 
     def end(self) -> None:
         if self._live is not None:
@@ -126,7 +126,7 @@ class Progress(Quiet):
             self._live.update(self._view(self._meter, self._live.console.width), refresh=True)
 
     def _view(self, meter: Meter, width: int) -> Text:
-        """Two lines: how far it is, and how good. What doesn't fit is left out, the least important first."""
+        """Two lines: how far it is, and how good. The bar and the sparkline take what room is left."""
         from rich.text import Text
 
         last = meter.last
@@ -145,7 +145,7 @@ class Progress(Quiet):
             style = "bold" if name == "loss" else ""
             second.append(f"{name} ", "dim").append(value, "bold red" if value in NOT_FINITE else style).append("  ")
         room = min(width - 1 - len(second), SPARK)
-        if self._unicode and room >= 5 and len(self._losses.buckets) > 1:
+        if room >= 5 and len(self._losses.buckets) > 1:
             second.append(sparkline([bucket.mean for bucket in self._losses.buckets], room), "blue")
         for line in (first, second):
             line.rstrip()
@@ -156,5 +156,4 @@ class Progress(Quiet):
         from rich.text import Text
 
         full = round(min(max(done, 0.0), 1.0) * width)
-        filled, empty = ("━", "─") if self._unicode else ("=", "-")
-        return Text(filled * full, "blue").append(empty * (width - full), "dim")
+        return Text("━" * full, "blue").append("─" * (width - full), "dim")

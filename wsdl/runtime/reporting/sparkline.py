@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, log
+
+from wsdl.runtime.reporting.axes import LOG_FROM
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
     """At most `width` bars from the lowest to the highest value, each the mean of as many neighbours; a space where
-    nothing is finite."""
+    nothing is finite. What spans decades is shown by its logarithm, as `curve.svg` does."""
     if not values or width <= 0:
         return ""
     count = min(width, len(values))
@@ -20,6 +22,9 @@ def sparkline(values: Sequence[float], width: int) -> str:
     finite = [mean for mean in means if mean is not None]
     if not finite:
         return " " * count
+    if min(finite) > 0 and max(finite) / min(finite) > LOG_FROM:
+        means = [None if mean is None else log(mean) for mean in means]
+        finite = [log(mean) for mean in finite]
     low = min(finite)
     span = max(finite) - low or 1.0
     top = len(BARS) - 1

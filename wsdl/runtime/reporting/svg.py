@@ -166,6 +166,6 @@ def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def about_steps(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
     """`1 step`, `12,000 steps`, `1.2M parameters`."""
     return f"{f'{count:,}' if count < 1e6 else short(count)} {noun}{'' if count == 1 else 's'}"
