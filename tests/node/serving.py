@@ -17,8 +17,6 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 class Handler(SimpleHTTPRequestHandler):
     """Serves the folders of `places`, each under its path; `/` is one of them."""
 
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
-
     def __init__(self, *arguments: Any, places: Mapping[str, Path], **options: Any) -> None:
         self.places = places
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""The compiled step trains in Node and in a browser as it does in Python: the same file, three builds of ONNX Runtime."""
+"""The compiled step trains in Node and in a browser as it does in Python: one file, three builds of ONNX Runtime."""
 
 from __future__ import annotations
 
