@@ -19,7 +19,7 @@ export function readSafetensors(bytes) {
   for (const [name, { dtype, shape, data_offsets: [start, end] }] of Object.entries(header)) {
     if (!(dtype in KINDS)) throw new Error(`${name} is ${dtype}, which JavaScript has no arrays for`);
     const [type, ArrayOf] = KINDS[dtype];
-    const own = bytes.slice(8 + length + start, 8 + length + end);    // a copy, as its place need not be aligned
+    const own = new Uint8Array(bytes.subarray(8 + length + start, 8 + length + end));   // a copy, for it to be aligned
     tensors[name] = { type, dims: shape, data: new ArrayOf(own.buffer) };
   }
   return tensors;

@@ -10,7 +10,7 @@ const GRAPH = 7, INITIALIZER = 5, NAME = 8, RAW_DATA = 9;    // of ModelProto, G
  * such as a normalisation that went into its convolution, is not, and that is an error.
  */
 export function withWeights(bytes, weights) {
-  const model = bytes.slice();
+  const model = new Uint8Array(bytes);
   const missing = new Set(Object.keys(weights));
   for (const graph of fields(model, GRAPH)) {
     for (const tensor of fields(graph, INITIALIZER)) {

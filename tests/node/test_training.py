@@ -106,11 +106,11 @@ def losses(folder: Path, model: str) -> list[float]:
     names = [output.name for output in step.get_outputs()]
     state = load_file(folder / contract["initial"])
     batches = load_file(folder / "batches.safetensors")
-    if contract["total_steps"]:
-        batches[contract["total_steps"]] = np.full(STEPS, STEPS)
+    constants = {name: np.array(STEPS) for name in [contract["total_steps"]] if name}
     found = []
     for at in range(STEPS):
-        outputs = dict(zip(names, step.run(names, {**{n: a[at] for n, a in batches.items()}, **state}), strict=True))
+        batch = {name: array[at] for name, array in batches.items()}
+        outputs = dict(zip(names, step.run(names, {**batch, **constants, **state}), strict=True))
         state = {name: outputs[output] for output, name in contract["feeds"].items()}
         found.append(float(outputs[contract["loss"]]))
     return found
