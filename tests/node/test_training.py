@@ -116,13 +116,13 @@ def losses(folder: Path, model: str) -> list[float]:
     return found
 
 
-def run(script: str, *arguments: object) -> Losses:
+def run(script: str, *arguments: object) -> Any:
+    """What a script of this folder prints, which is JSON."""
     done = subprocess.run(
         ["node", HERE / script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    answer: Losses = json.loads(done.stdout)
-    return answer
+    return json.loads(done.stdout)
 
 
 def assert_same(there: Losses, here: Losses) -> None:
