@@ -1,4 +1,4 @@
-"""The compiled step trains in Python, Node and a browser as `wsdl train` does: one file, three builds of the runtime."""
+"""The compiled step trains in Python, Node and Chromium as `wsdl train` does: one file, three builds of the runtime."""
 
 from __future__ import annotations
 
