@@ -18,6 +18,7 @@ from wsdl.span import Span
 Kind: TypeAlias = Literal["rate", "number", "count", "pair", "switch"]
 Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not including, 1"]
 REQUIRED: Any = object()
+STEP, SEED = "step", "seed"  # inputs of a step, i64: the number of steps done, and what is random follows from
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,9 @@ def _objective(
         loss = _sum(values, asked.losses, context)
         named = {name: value for name, value in metrics.items() if value is not None}
         model.graph.outputs = [loss, *named.values()]
-        objective = Objective(model.graph, model.graph.inputs[before:], values, loss, named, dict(context.updated))
+        targets = model.graph.inputs[before:]
+        model.graph.inputs += context.random
+        objective = Objective(model.graph, targets, values, loss, named, dict(context.updated))
     context.uses.pop()
     context.asked = None
     return asked, objective
