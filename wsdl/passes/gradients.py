@@ -15,6 +15,7 @@ from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import differentiate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.hoist_invariants import hoist_graph
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.separate import shares_of_whole
 from wsdl.passes.through_view import through_view
@@ -88,6 +89,7 @@ def _means(build: Build, values: list[Value], updates: Mapping[str, list[Value]]
 
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
     """The gradient of each trained tensor: the sum over its uses, each through its view."""
+    hoist_graph(graph)  # views that are read in bodies, such as the `weight.T` of a recurrent cell
     names = {s.name for s in trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
     found = differentiate(graph, graph.outputs[0], [node.result for node in reads])
