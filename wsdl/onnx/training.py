@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.onnx.emit import structure
-from wsdl.passes.train_step import STEP, TOTAL, TrainStep
+from wsdl.passes.train_step import SEED, STEP, TOTAL, TrainStep
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"
@@ -43,11 +43,13 @@ def contract(step: TrainStep) -> dict[str, Any]:
     }
 
 
-def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Array]:
-    """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0."""
+def initial_state(step: TrainStep, values: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
+    """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0, the seed of what
+    is random."""
     state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     for name, type in step.states.items():
         assert type.sizes is not None
         state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
     state |= {name: values[stored.name] for name, stored in step.averages.items()}
+    state |= {SEED: np.array(seed, np.int64)} if SEED in step.feeds.values() else {}
     return {**state, STEP: np.array(0, np.int64)}

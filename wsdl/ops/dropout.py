@@ -148,23 +148,23 @@ def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> d
 
 
 @operation
-def dropout_gradient(dy: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
-    """The gradient of `dropout_training`, which computes the same. ONNX Mul, DequantizeLinear.
+def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
+    """The gradient of `dropout_training` for one of `x`; it computes the same. ONNX Mul, DequantizeLinear.
 
     Its nodes are others, so that the runtime doesn't merge them with those of the forward direction: what is kept
     between both is a byte for each element, not a float.
     """
-    return dropout_training.infer(dy, keep, p)  # type: ignore[no-any-return]
+    return dropout_training.infer(x, keep, p)  # type: ignore[no-any-return]
 
 
 @dropout_gradient.reference
-def _(np: NumPy, dy: Array, keep: Array, p: float = 0.5) -> Array:
-    return dy * (keep / (1 - p)).astype(dy.dtype)
+def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
+    return x * (keep / (1 - p)).astype(x.dtype)
 
 
 @dropout_gradient.lowering
-def _(e: Emitter, dy: Ref, keep: Ref, p: float = 0.5) -> Ref:
-    return e.node("Mul", dy, _factors(e, keep, p, dy.type.dtype, e.constant(0, "u8")))
+def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
+    return e.node("Mul", x, _factors(e, keep, p, x.type.dtype, e.constant(0, "u8")))
 
 
 @dropout_gradient.gradient

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored
-from wsdl.ir.training import Training
+from wsdl.ir.training import SEED, STEP, Training
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import NEXT, STEP, TOTAL, give, update
+from wsdl.passes.update import NEXT, TOTAL, give, input_of, update
 
-__all__ = ["STEP", "TOTAL", "TrainStep", "drop_unread", "train_step"]
+__all__ = ["SEED", "STEP", "TOTAL", "TrainStep", "drop_unread", "train_step"]
 
 
 @dataclass(eq=False)
@@ -54,7 +54,9 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
         give(model, value, name)
     dedupe(first.program)
     prune(first.program)
-    drop_unread(model.graph, TOTAL)
+    drop_unread(model.graph, TOTAL, SEED)
+    if any(v.name == SEED for v in model.graph.inputs):
+        give(model, input_of(model.graph, SEED), SEED)  # handed on as it is
     return TrainStep(first.program, first.trained, first.statistics, second.states, second.averages)
 
 

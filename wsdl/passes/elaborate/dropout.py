@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from wsdl.ir.graph import Value
+from wsdl.ir.graph import Attribute, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.context import Context
 from wsdl.span import Span
@@ -19,7 +19,7 @@ def drop(x: Value, p: float, span: Span, context: Context) -> Value:
         return x
     seed, step = context.noise()
     place = _place(span, context)
-    attributes = {"shape": list(x.type.shape), "p": p}
+    attributes: dict[str, Attribute] = {"shape": list(x.type.shape), "p": p}
     [keep] = context.node("random_mask", [seed, step, place], attributes, [x.type.with_dtype("bool")], span)
     return context.node("dropout_training", [x, keep], {"p": p}, [x.type], span)[0]
 
