@@ -254,7 +254,7 @@ class Context:
             argument = use.layer.given.get(name)
             if argument is not None and not argument.source.is_standard:
                 return argument, ""
-            name = argument.text if argument is not None else ""
+            name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`
             if not use.span.source.is_standard:
                 return use.span, use.layer.name
         return span, ""
