@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored
-from wsdl.ir.training import SEED, STEP, Training
+from wsdl.ir.training import SEED, Training
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import NEXT, TOTAL, give, input_of, update
-
-__all__ = ["SEED", "STEP", "TOTAL", "TrainStep", "drop_unread", "train_step"]
+from wsdl.passes.update import NEXT, TOTAL, give, input_of, is_random, update
 
 
 @dataclass(eq=False)
@@ -37,7 +35,11 @@ class TrainStep:
 
     @property
     def model(self) -> Model:
-        return next(iter(self.program.models.values()))
+        return self.program.only
+
+    @property
+    def is_random(self) -> bool:
+        return is_random(self.model)
 
     @property
     def feeds(self) -> dict[str, str]:
@@ -55,7 +57,7 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
     dedupe(first.program)
     prune(first.program)
     drop_unread(model.graph, TOTAL, SEED)
-    if any(v.name == SEED for v in model.graph.inputs):
+    if is_random(model):
         give(model, input_of(model.graph, SEED), SEED)  # handed on as it is
     return TrainStep(first.program, first.trained, first.statistics, second.states, second.averages)
 

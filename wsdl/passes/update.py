@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
-from wsdl.ir.training import STEP, Schedule, Training
+from wsdl.ir.training import SEED, STEP, Schedule, Training
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
@@ -98,6 +98,11 @@ def input_of(graph: Graph, name: str, type: TensorType = COUNT) -> Value:
         found = Value(type, name)
         graph.inputs.append(found)
     return found
+
+
+def is_random(model: Model) -> bool:
+    """Is something in it random, so that it reads a seed?"""
+    return any(v.name == SEED for v in model.graph.inputs)
 
 
 def give(model: Model, value: Value, name: str) -> None:
