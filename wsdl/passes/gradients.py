@@ -109,7 +109,7 @@ def _means(build: Build, values: list[Value], updates: Mapping[str, list[Value]]
 
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
     """The gradient of each trained tensor: the sum over its uses, each through its view."""
-    hoist_graph(graph)  # views that are read in bodies, such as the `weight.T` of a recurrent cell
+    hoist_graph(graph)  # inside a scan a view is read in the body
     names = {s.name for s in trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
     found = differentiate(graph, graph.outputs[0], [node.result for node in reads])

@@ -134,6 +134,7 @@ class _Run:
         self.stop = _Stop()
         self.start, self.before = monotonic(), seconds
         self.saved_at = -1
+        self.bad_in_a_row = 0
 
     # -- the whole -----------------------------------------------------------------------------------------------------
 
@@ -147,6 +148,8 @@ class _Run:
         with self.stop.watching(), reporting(self.reporter, self._run_plan()):
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
+                if self.stop.asked:
+                    self._interrupt()
             if self.saved_at != trainer.steps:
                 self._save()
         return self.progress
@@ -154,12 +157,11 @@ class _Run:
     def _epoch(self) -> None:
         progress = self.progress
         batches = self.batches.epoch(progress.epoch, progress.batch)
-        in_a_row = 0
         for batch in batches:
             step = self.trainer.make_step(batch)
             progress.batch += 1
-            in_a_row = in_a_row + 1 if step.is_skipped else 0
-            self._report(step, in_a_row)
+            self.bad_in_a_row = self.bad_in_a_row + 1 if step.is_skipped else 0
+            self._report(step)
             if self.stop.asked:
                 self._interrupt()
             if self._is_over():
@@ -212,13 +214,13 @@ class _Run:
             unshared,
         )
 
-    def _report(self, step: Step, in_a_row: int) -> None:
+    def _report(self, step: Step) -> None:
         if step.is_skipped:
             self.progress.skipped += 1
             text = f"left out a batch after step {self.trainer.steps}: its loss is {step.loss:g}"
             self.reporter.note(text)
-            if in_a_row >= SKIPPED:
-                message = f"the losses of {in_a_row} batches in a row are not finite"
+            if self.bad_in_a_row >= SKIPPED:
+                message = f"the losses of {SKIPPED} batches in a row are not finite"
                 raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}
