@@ -62,7 +62,7 @@ def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
 
     def loss(of_parts: bool, part: int = 0) -> float:
         graph = split_step(p, training, of_parts=of_parts).first.only.graph
-        numbers = {"seed": np.array(3), "step": np.array(2), "part": np.array(part)}
+        numbers = {"seed": np.array(3), "step": np.array(2), "part/number": np.array(part)}
         numbers |= {f"total/{i}": np.float32(16) for i in range(2)}  # the rows, for the loss and for the metric
         given = {**{f"sum/{name}": np.zeros_like(array) for name, array in values.items()}, **data(16), **numbers}
         return float(evaluate(graph, [np.asarray(given[v.name]) for v in graph.inputs], values)[0])

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.training import SEED, STEP
+from wsdl.ir.training import SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
 from wsdl.passes.evaluation import Evaluation
 from wsdl.passes.split_step import SplitStep
 from wsdl.passes.train_step import TrainStep
-from wsdl.passes.update import TOTAL
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"

@@ -20,7 +20,7 @@ from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.separate import shares_of_whole
 from wsdl.passes.through_view import through_view
 
-PART = "part"  # an input, i64: which part of a batch this is
+PART = "part/number"  # an input, i64: which part of a batch this is
 APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 
@@ -48,7 +48,7 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     """The gradients of a training that was checked, in a graph of their own.
 
     `of_parts` makes loss, metrics and gradients those that one part of a batch adds to those of the whole, for which
-    there are further inputs `total/…`, f32[], and `part`, i64[], where something is random in it.
+    there are further inputs `total/…`, f32[], and `part/number`, i64[], where something is random in it.
     """
     copies: dict[int, Value] = {}
     graph = training.graph.copy(copies)
@@ -74,7 +74,7 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
 
 
 def _tell_parts_apart(graph: Graph) -> None:
-    """Let what is random be so in each part: it gets a seed that follows from that of the step and from `part`."""
+    """Let what is random be so in each part: its seed follows from that of the step and the part."""
     seed = next((v for v in graph.inputs if v.name == SEED), None)
     if seed is None:
         return

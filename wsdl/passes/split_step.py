@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored, Value
-from wsdl.ir.training import SEED, STEP, Training
+from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
@@ -17,7 +17,7 @@ from wsdl.passes.gradients import PART, Gradients, gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import drop_unread
-from wsdl.passes.update import NEXT, TOTAL, give, is_random, update
+from wsdl.passes.update import NEXT, give, is_random, update
 
 GRADIENT, SUM = "gradient/", "sum/"  # before the name of a stored tensor
 RATE = "lr"
@@ -31,7 +31,7 @@ class SplitStep:
     If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums over all parts of what `counts` gives
     for each (`None` where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning
     rate; `in_place` names what it may write over its own input. Where something is random, `first` also wants `seed`,
-    `step` and, of parts, `part`, which tells them apart.
+    `step` and, of parts, `part/number`, which tells them apart.
     """
 
     first: Program

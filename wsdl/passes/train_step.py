@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored
-from wsdl.ir.training import SEED, Training
+from wsdl.ir.training import SEED, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import NEXT, TOTAL, give, input_of, is_random, update
+from wsdl.passes.update import NEXT, give, input_of, is_random, update
 
 
 @dataclass(eq=False)

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
-from wsdl.ir.training import SEED, STEP, Schedule, Training
+from wsdl.ir.training import SEED, STEP, TOTAL, Schedule, Training
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
-TOTAL = "total_steps"  # an input, i64: the number of steps of the whole run
 NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
 
 

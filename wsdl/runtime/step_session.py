@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.training import STEP
+from wsdl.ir.training import STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.gradients import PART
 from wsdl.passes.split_step import GRADIENT, RATE, SUM
-from wsdl.passes.update import NEXT, TOTAL
+from wsdl.passes.update import NEXT
 from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]

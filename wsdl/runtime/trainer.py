@@ -21,9 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.ir.training import SEED
+from wsdl.ir.training import SEED, TOTAL
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.update import TOTAL
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
