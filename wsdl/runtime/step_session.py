@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.training import STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.gradients import PART
 from wsdl.passes.split_step import GRADIENT, RATE, SUM
-from wsdl.passes.update import NEXT, STEP, TOTAL
+from wsdl.passes.update import NEXT
 from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]
@@ -50,8 +52,10 @@ class StepSession:
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
         inputs = _inputs(self._first)
-        self._of_batch = [n for n in inputs if n not in self._cells and not n.startswith((SUM, TOTALS))]
-        self._of_totals = [n for n in inputs if n.startswith(TOTALS)]
+        self._part = np.zeros((), np.int64)  # the number of a part in its batch
+        self._of_part = {name: array for name, array in {**self._totals, PART: self._part}.items() if name in inputs}
+        others = self._cells.keys() | self._of_part.keys()
+        self._of_batch = [name for name in inputs if name not in others and not name.startswith(SUM)]
         self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
         self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
 
@@ -65,8 +69,8 @@ class StepSession:
                 self._clear(gradient)
         results = dict.fromkeys(self._results, 0.0)
         binding = self._first_bindings[self._turn]
-        for part in parts:
-            self._bind_batch(binding, part)
+        for number, part in enumerate(parts):
+            self._bind_batch(binding, part, number)
             self._run(self._first, binding, part)
             for name, array in self._results.items():
                 results[name] += float(array)
@@ -162,14 +166,15 @@ class StepSession:
                 binding.bind_ortvalue_output(name, _on_host(self._results[name]))
         return binding
 
-    def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
+    def _bind_batch(self, binding: Any, part: Mapping[str, Array], number: int) -> None:
+        self._part[...] = number
         for name in self._of_batch:
             if self.device == "cpu":
                 binding.bind_cpu_input(name, part[name])
             else:
                 binding.bind_ortvalue_input(name, self.value(part[name]))
-        for name in self._of_totals:
-            binding.bind_cpu_input(name, self._totals[name])
+        for name, array in self._of_part.items():
+            binding.bind_cpu_input(name, array)
 
     def _bind_second(self, turn: int) -> Any:
         binding = self._second.io_binding()
