@@ -15,6 +15,7 @@ from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
+from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import differentiate
 from wsdl.passes.fold_views import fold_views
@@ -96,6 +97,7 @@ def _mean(build: Build, values: list[Value]) -> Value:
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
     """The gradient of each trained tensor: the sum over its uses, each through its view."""
     hoist_graph(graph)  # what a body reads of them stands in front of it then
+    batch_graph(graph)
     names = {s.name for s in trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
     found = differentiate(graph, graph.outputs[0], [node.result for node in reads])
