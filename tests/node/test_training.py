@@ -130,6 +130,16 @@ def in_python(compiled: Path) -> Losses:
     return found
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_the_trainer_has_the_same_losses(compiled: Path, in_python: Losses, model: str) -> None:
+    """What `wsdl train` runs is the step in two halves; the file has them joined."""
+    trainer = wsdl.compile(HERE / "trainings" / f"{model}.wsd").trainer()
+    trainer.total_steps = STEPS
+    batches = load_file(compiled / model / "batches.safetensors")
+    found = [trainer.step({name: array[at] for name, array in batches.items()}) for at in range(STEPS)]
+    np.testing.assert_allclose(found, in_python[model], rtol=1e-4)
+
+
 def run(script: str, *arguments: object) -> Any:
     """What a script of this folder prints, which is JSON."""
     done = subprocess.run(

@@ -21,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.ir.training import SEED, TOTAL
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.update import TOTAL
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
@@ -87,7 +87,7 @@ class Trainer:
 
     def _start(self) -> dict[str, Array]:
         state = self.models.initial_state()
-        return {**state, "seed": np.array(self.settings.seed, np.int64)} if "seed" in state else state
+        return {**state, SEED: np.array(self.settings.seed, np.int64)} if SEED in state else state
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
