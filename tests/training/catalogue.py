@@ -44,6 +44,7 @@ class Short:
     rows: int
     epochs: int
     wanted: float
+    batch: int = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Example:
     measure: Measure
     batch: int
     epochs: int
-    short: Short
+    short: Short | None
     judge: str = ""
 
     @property
@@ -144,7 +145,7 @@ def _autoencoder(
     )
 
 
-def _detector(model: str, wanted: float, short: Short) -> Example:
+def _detector(model: str, wanted: float, short: Short | None) -> Example:
     return Example(
         program="detector",
         model=model,
@@ -172,7 +173,7 @@ TRAININGS = (
         measure=Measure("accuracy", accuracy, 0.96),
         batch=32,
         epochs=10,
-        short=Short(rows=1437, epochs=3, wanted=0.9),
+        short=Short(rows=1437, epochs=4, wanted=0.9),
     ),
     Example(
         program="fashion",
@@ -185,7 +186,7 @@ TRAININGS = (
         measure=Measure("accuracy", accuracy, 0.90),
         batch=128,
         epochs=5,
-        short=Short(rows=4000, epochs=2, wanted=0.75),
+        short=Short(rows=3000, epochs=2, wanted=0.75),
     ),
     Example(
         program="siamese",
@@ -198,12 +199,12 @@ TRAININGS = (
         measure=Measure("accuracy", verification, 0.90),
         batch=128,
         epochs=3,
-        short=Short(rows=4000, epochs=2, wanted=0.75),
+        short=Short(rows=3000, epochs=2, wanted=0.75),
     ),
-    _autoencoder("autoencoder", "free", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.06)),
-    _autoencoder("autoencoder", "tied", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.06)),
-    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4, 0.02, Short(2000, 2, 0.08)),
-    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4, 0.02, Short(2000, 2, 0.08)),
+    _autoencoder("autoencoder", "free", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.05)),
+    _autoencoder("autoencoder", "tied", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.05)),
+    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4, 0.02, Short(1500, 2, 0.06)),
+    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4, 0.02, Short(1500, 2, 0.06)),
     Example(
         program="denoiser",
         model="denoiser",
@@ -215,7 +216,7 @@ TRAININGS = (
         measure=Measure("squared error", partial(squared_error, of="clean"), 0.02, more_is_better=False),
         batch=128,
         epochs=4,
-        short=Short(rows=2000, epochs=2, wanted=0.06),
+        short=Short(rows=1500, epochs=2, wanted=0.05),
     ),
     Example(
         program="anomaly",
@@ -229,8 +230,8 @@ TRAININGS = (
         measure=Measure("area under the ROC curve", strangeness, 0.95),
         batch=128,
         epochs=20,
-        short=Short(rows=6000, epochs=2, wanted=0.9),
+        short=Short(rows=6000, epochs=2, wanted=0.95),
     ),
-    _detector("separate", 0.5, Short(512, 1, 0.0)),
-    _detector("shared", 0.5, Short(512, 1, 0.0)),
+    _detector("separate", 0.5, None),
+    _detector("shared", 0.8, Short(1200, 4, 0.1, batch=16)),
 )
