@@ -233,5 +233,5 @@ TRAININGS = (
         short=Short(rows=6000, epochs=2, wanted=0.95),
     ),
     _detector("separate", 0.5, None),
-    _detector("shared", 0.8, Short(1200, 4, 0.1, batch=16)),
+    _detector("shared", 0.8, Short(800, 4, 0.15, batch=16)),
 )
