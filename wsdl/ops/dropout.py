@@ -26,7 +26,10 @@ UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the languag
 
 @operation
 def dropout(x: TensorType, p: float = 0.5) -> TensorType:
-    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise `x`. ONNX nothing at all."""
+    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
+
+    A compiled model has no ONNX node of it.
+    """
     _probability(p)
     return floating(x)
 
@@ -149,10 +152,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> d
 
 @operation
 def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
-    """The gradient of `dropout_training` for one of `x`; it computes the same. ONNX Mul, DequantizeLinear.
+    """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
 
-    Its nodes are others, so that the runtime doesn't merge them with those of the forward direction: what is kept
-    between both is a byte for each element, not a float.
+    The same numbers by other nodes, so that the runtime doesn't merge them with those of the forward direction: what is
+    kept between both is a byte for each element, not a float.
     """
     return dropout_training.infer(x, keep, p)  # type: ignore[no-any-return]
 
