@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from safetensors.numpy import load_file
 
@@ -174,6 +176,49 @@ def test_being_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(wsd
         assert logged("run") == logged("whole")
         for path in Path("run").iterdir():
             path.unlink()
+
+
+def test_a_full_disk_keeps_what_was_saved(wsdl: Wsdl) -> None:
+    """The limit on the size of a file stands for it: the first checkpoint fits, one with more in it doesn't."""
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "7")
+    before = Path("run/last.safetensors").read_bytes()
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) - 1},) * 2)"
+    program = [sys.executable, "-c", f"{limited}; from wsdl.cli import main; main()"]
+    arguments = ("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error[E0703]: this can't be written: file too large" in done.stderr
+    assert Path("run/last.safetensors").read_bytes() == before
+    assert not [name for name in os.listdir("run") if name.endswith(".part")]
+
+
+def test_what_a_killed_process_left_is_cleared_away(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "1")
+    Path("run/.last.safetensors.abc.part").write_bytes(b"half a file")
+    wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    assert not [name for name in os.listdir("run") if name.endswith(".part")]
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_data_gives_the_same(wsdl: Wsdl) -> None:
+    rows = data()
+    Path("folder").mkdir()
+    for name, array in rows.items():
+        np.save(f"folder/{name}.npy", array)
+    names = [*(f"x.{i}" for i in range(8)), "label"]
+    lines = [
+        ",".join([*map(repr, map(float, x)), str(label)]) for x, label in zip(rows["x"], rows["label"], strict=True)
+    ]
+    Path("table.csv").write_text("\n".join([",".join(names), *lines]))
+    columns = {"x": list(rows["x"]), "label": rows["label"]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), "table.parquet")
+    wsdl(*TRAIN, "-o", "npz")
+    for kind in ("folder", "table.csv", "table.parquet"):
+        arguments = [kind if a == "train.npz" else a for a in TRAIN]
+        assert wsdl(*arguments, "-o", f"of_{kind}").code == 0
+        assert same("npz/last.safetensors", f"of_{kind}/last.safetensors")
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

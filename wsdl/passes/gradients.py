@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.training import SEED, Training
 from wsdl.ops.build import Build
+from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import differentiate
 from wsdl.passes.fold_views import fold_views
@@ -110,6 +111,7 @@ def _means(build: Build, values: list[Value], updates: Mapping[str, list[Value]]
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
     """The gradient of each trained tensor: the sum over its uses, each through its view."""
     hoist_graph(graph)  # inside a scan a view is read in the body
+    batch_graph(graph)
     names = {s.name for s in trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
     found = differentiate(graph, graph.outputs[0], [node.result for node in reads])

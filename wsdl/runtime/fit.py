@@ -108,7 +108,11 @@ def fit(
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
     """The checkpoint to go on from, if that is wanted and there is one. A folder with a training that is neither to be
     gone on with nor to be replaced is an error."""
-    if folder is None or replace or not (folder / LAST).exists():
+    if folder is None:
+        return None
+    for left in folder.glob(".*.part"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+    if replace or not (folder / LAST).exists():
         return None
     if resume:
         return read_checkpoint(folder / LAST)
