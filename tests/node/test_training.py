@@ -79,7 +79,14 @@ def autoencoder(random: Generator, rows: int) -> dict[str, Array]:
 
 # Between them: sharing by use, by group and by view; convolutions and batch statistics; Scan and Loop; every optimizer;
 # the learning rates that need the length of the run; masks of dropout, which no rounding may change.
-TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [siamese, images, sequences, depth, dropped, autoencoder]
+TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
+    siamese,
+    images,
+    sequences,
+    depth,
+    dropped,
+    autoencoder,
+]
 MODELS = [training.__name__ for training in TRAININGS]
 
 
