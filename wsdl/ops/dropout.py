@@ -13,7 +13,7 @@ from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._lowering import cast_to, size_of, unsqueezed
 from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
 
@@ -55,13 +55,13 @@ def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: li
 
     Half of the axes are rows and the others columns; rows and columns have a random odd number each, and where the
     product of both, modulo 2**32, is large the mask is true. So only few numbers have to be hashed, and any two
-    elements are independent.
+    elements are independent. Where `place` has axes there is a mask for each of its numbers: [*place, *shape].
     """
     for argument, number in ("seed", seed), ("step", step), ("place", place):
-        if integer(number, argument).dtype != "i64" or number.rank:
+        if integer(number, argument).dtype != "i64" or (number.rank and argument != "place"):
             raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
     _probability(p)
-    return TensorType.of("bool", shape)
+    return TensorType.of("bool", [*place.shape, *shape])
 
 
 @random_mask.reference
@@ -69,13 +69,13 @@ def _(np: NumPy, seed: Array, step: Array, place: Array, shape: Sequence[int], p
     rows, columns = _halves([Dim.of(d) for d in shape])
     count = product(rows).evaluate({})
     positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
-    start = [np.asarray(n).astype(np.uint64) for n in (seed, step, place)]
-    bits = start[0] * np.uint64(OF_SEED) + start[1] * np.uint64(OF_STEP) + start[2] + positions * np.uint64(OF_POSITION)
+    seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
+    bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
     for shift, factor in MIXING:
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
     odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
-    product_of_both = odd[:count, None] * odd[count:]
-    return (product_of_both.astype(np.int32) >= _threshold(p)).reshape(shape)
+    products = odd[..., :count, None] * odd[..., None, count:]
+    return (products.astype(np.int32) >= _threshold(p)).reshape([*place.shape[:-1], *shape])
 
 
 @random_mask.lowering
@@ -86,7 +86,8 @@ def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: flo
     zero, one = e.constant(0, "i64"), e.constant(1, "i64")
     positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
     start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
-    start = e.node("Add", start, place)
+    places, outer = place.type.shape, place.type.rank
+    start = e.node("Add", start, unsqueezed(e, place, outer) if outer else place)
     bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
     for shift, factor in MIXING:
         unsigned = e.node("Cast", bits, to=UINT64)
@@ -94,10 +95,12 @@ def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: flo
         bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
     upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
     odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
-    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=0)
-    left, right = (part.typed(TensorType.of("i32", [count])) for part, count in zip(parts, counts, strict=True))
-    ones = [Dim.of(1)] * len(columns)
-    products = e.node("Mul", e.reshape(left, [*rows, *ones]), e.reshape(right, columns))
+    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
+    left, right = (p.typed(TensorType.of("i32", [*places, count])) for p, count in zip(parts, counts, strict=True))
+    one_row, one_column = [Dim.of(1)] * len(rows), [Dim.of(1)] * len(columns)
+    products = e.node(
+        "Mul", e.reshape(left, [*places, *rows, *one_column]), e.reshape(right, [*places, *one_row, *columns])
+    )
     return e.node("GreaterOrEqual", products, e.constant(_threshold(p), "i32"))
 
 
