@@ -18,8 +18,8 @@ from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
 
 # Successive seeds, steps and positions land far from each other: two multipliers with a good spectrum (Steele and Vigna
-# 2021), and the golden ratio. Then each bit is mixed into the upper ones, with the multipliers of SplitMix64 (Steele, Lea
-# and Flood 2014).
+# 2021), and the golden ratio. Then each bit is mixed into the upper ones, with the multipliers of SplitMix64 (Steele,
+# Lea and Flood 2014).
 OF_SEED, OF_STEP, OF_POSITION = 0xD1342543DE82EF95, 0xDABA0B6EB09322E3, 0x9E3779B97F4A7C15
 MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
 UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
