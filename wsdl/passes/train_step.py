@@ -18,6 +18,7 @@ from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import differentiate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.hoist_invariants import hoist_graph
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops, roll_loops
@@ -94,6 +95,7 @@ def _mean(build: Build, values: list[Value]) -> Value:
 
 def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
     """The gradient of each trained tensor: the sum over its uses, each through its view."""
+    hoist_graph(graph)  # what the steps of a scan read stands in front of it
     names = {s.name for s in trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
     found = differentiate(graph, graph.outputs[0], [node.result for node in reads])
