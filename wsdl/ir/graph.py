@@ -12,7 +12,7 @@ or one of four that hold the structure:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
@@ -117,6 +117,22 @@ class Graph:
             if node.body is not None:
                 yield from node.body.walk()
 
+    def copy(self, copies: dict[int, Value]) -> Graph:
+        """The same graph made of new nodes and values, which `copies` then has by the ids of the old ones; values that
+        it already has stand in for those that are captured."""
+        graph = Graph([_copied(v, copies) for v in self.inputs])
+        for node in self.nodes:
+            operands: list[Operand] = [
+                [copies.get(id(v), v) for v in o] if isinstance(o, list) else o and copies.get(id(o), o)
+                for o in node.operands
+            ]
+            body = None if node.body is None else node.body.copy(copies)
+            results = [_copied(v, copies) for v in node.results]
+            attributes = dict(node.attributes)
+            graph.nodes.append(replace(node, operands=operands, attributes=attributes, results=results, body=body))
+        graph.outputs = [copies.get(id(v), v) for v in self.outputs]
+        return graph
+
     def captured(self) -> list[Value]:
         """The values of graphs around it that it reads, each once, in the order of use."""
         own = {id(v) for v in self.inputs}
@@ -130,6 +146,11 @@ class Graph:
             if id(value) not in own:
                 found.setdefault(id(value), value)
         return list(found.values())
+
+
+def _copied(value: Value, copies: dict[int, Value]) -> Value:
+    copies[id(value)] = Value(value.type, value.name)
+    return copies[id(value)]
 
 
 # -- what is stored ----------------------------------------------------------------------------------------------------

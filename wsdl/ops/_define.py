@@ -121,6 +121,7 @@ class Operation:
         self._lowering: Callable[..., Any] | None = None
         self._gradient: Callable[..., Any] | None = None
         self._expansion: Callable[..., Any] | None = None
+        self._count: Callable[..., Any] | None = None
         self.flat = ""
 
     def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,6 +158,16 @@ class Operation:
         assert self._expansion is not None
         result = self._expansion(build, **arguments)
         return list(result) if isinstance(result, tuple | list) else [result]
+
+    def count(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """For an operation whose result is a mean: `rule(b, **arguments)` gives over how much it is one (a value that
+        it appends to a `Build`, or a number), so that the means of several batches can become one."""
+        self._count = rule
+        return rule
+
+    def counted(self, build: Any, **arguments: Any) -> Any:
+        """Over how much its result is a mean; `None` where it is none."""
+        return None if self._count is None else self._count(build, **arguments)
 
     def no_gradient(self, why: str) -> None:
         """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""

@@ -168,6 +168,21 @@ def _(
     return {"logits": g.like(dx, logits.type)}
 
 
+@cross_entropy.count
+def _(
+    b: Build,
+    logits: Value,
+    labels: Value,
+    weight: Value | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int = IGNORED,
+) -> Value:
+    """The weights of the labels that count."""
+    flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
+    safe, kept = _safe_labels(b, flat, logits.type, ignore_index)
+    return b("sum", kept if weight is None else b.mul(b("gather", weight, safe), kept))
+
+
 def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tuple[Value, Value]:
     """The labels with 0 for those that are ignored, and 1 for those that are not, 0 for those that are."""
     labels = flat if flat.type.dtype == "i64" else b("cast", flat, dtype="i64")  # u8 has no negative numbers

@@ -121,6 +121,11 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceMean", _widened(e, x, e.results[0].dtype), axis, keepdims)
 
 
+@mean.count
+def _(b: Build, x: Value, axis: Axes = None, keepdims: bool = False) -> Value | float:
+    return b.size(_count(x.type, axis), TensorType.of("f32"))
+
+
 @mean.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
     share = g("div", dy, g.size(_count(x.type, axis), dy.type))

@@ -1,0 +1,121 @@
+"""One step of training as two graphs with the gradients in between.
+
+Several parts of a batch can so add up to one step, and the update may write every new value over the old one: there is
+nothing left that would still read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wsdl.ir.graph import Graph, Model, Program, Stored, Value
+from wsdl.ir.training import Training
+from wsdl.ir.types import TensorType
+from wsdl.passes.dedupe import dedupe
+from wsdl.passes.gradients import Gradients, gradients
+from wsdl.passes.prune import prune
+from wsdl.passes.roll_loops import Loops
+from wsdl.passes.train_step import drop_unread
+from wsdl.passes.update import NEXT, TOTAL, give, update
+from wsdl.ops.build import Build
+
+GRADIENT, SUM = "gradient/", "sum/"  # before the name of a stored tensor
+RATE = "lr"
+
+
+@dataclass(eq=False)
+class SplitStep:
+    """A step in two halves, each a program of one model.
+
+    `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor and `next/NAME` for running statistics.
+    If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums over all parts of what `counts` gives
+    for each (`None` where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning
+    rate; `in_place` names what it may write over its own input.
+    """
+
+    first: Program
+    second: Program
+    counts: Program | None
+    trained: list[Stored]
+    statistics: list[Stored]
+    states: dict[str, TensorType] = field(default_factory=dict)
+    averages: dict[str, Stored] = field(default_factory=dict)
+    in_place: set[str] = field(default_factory=set)
+
+
+def split_step(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> SplitStep:
+    """The step of a training that was checked, in graphs of its own."""
+    first = gradients(program, training, loops, of_parts=of_parts)
+    counts = _counts(first) if of_parts else None
+    _give_gradients(first, of_parts)
+    second = Model(training.model, Graph(), first.model.module)
+    given = {s.name: Value(s.type, GRADIENT + s.name) for s in first.trained}
+    second.graph.inputs = list(given.values())
+    second.fed = [s.name for s in first.trained]
+    changes = update(second, training, first.trained, given)
+    second.graph.outputs.append(changes.rate)
+    second.output_names.append(RATE)
+    updating = Program(models={second.name: second}, stored={s.name: s for s in first.trained})
+    for half in (first.program, updating):
+        dedupe(half)
+        prune(half)
+    drop_unread(second.graph, TOTAL)
+    return SplitStep(
+        first.program, updating, counts, first.trained, first.statistics, changes.states, changes.averages,
+        _in_place(second),
+    )  # fmt: skip
+
+
+def _counts(first: Gradients) -> Program:
+    """What a part of a batch adds to each `total/…`: seldom more than a look at its labels."""
+    graph = first.model.graph
+    outputs, graph.outputs = graph.outputs, list(first.counts.values())
+    counting = Model(first.model.name, graph.copy({}), first.model.module, output_names=list(first.counts))
+    graph.outputs = outputs
+    counting.graph.inputs = [v for v in counting.graph.inputs if v.name not in first.counts]
+    result = Program(models={counting.name: counting}, stored=first.program.stored)
+    prune(result)
+    read = {str(n.attributes["stored"]) for n in counting.graph.walk() if n.op == "parameter"}
+    counting.fed = [name for name in first.model.fed if name in read]
+    return result
+
+
+def _give_gradients(first: Gradients, of_parts: bool) -> None:
+    model = first.model
+    for name, gradient in first.gradients.items():
+        if of_parts:
+            before = Value(gradient.type, SUM + name)
+            model.graph.inputs.append(before)
+            gradient = Build(model.graph)("add", before, gradient)
+        model.graph.outputs.append(gradient)
+        model.output_names.append(GRADIENT + name)
+    for name, value in first.latest.items():
+        give(model, value, name)
+
+
+def _in_place(model: Model) -> set[str]:
+    """The inputs that may share their memory with the output that feeds them: those that are read by nothing but what
+    this output is computed from, so that no order of the nodes reads them too late."""
+    graph = model.graph
+    inputs: dict[str, set[int]] = {v.name: {id(v)} for v in graph.inputs}
+    for node in graph.nodes:
+        if node.op == "parameter":
+            inputs.setdefault(str(node.attributes["stored"]), set()).add(id(node.result))
+    outputs = {n.removeprefix(NEXT): v for n, v in zip(model.output_names, graph.outputs, strict=True)}
+    return {name for name, values in inputs.items() if name in outputs and _is_last(graph, values, outputs[name])}
+
+
+def _is_last(graph: Graph, values: set[int], output: Value) -> bool:
+    """Is every node that reads one of the values needed for the output, and none of them something else's?"""
+    needed = _ancestors(graph, output)
+    return all(id(node) in needed for node in graph.nodes if any(id(v) in values for v in node.inputs))
+
+
+def _ancestors(graph: Graph, output: Value) -> set[int]:
+    wanted, found = {id(output)}, set[int]()
+    for node in reversed(graph.nodes):
+        if any(id(v) in wanted for v in node.results):
+            wanted |= {id(v) for v in node.inputs}
+            found.add(id(node))
+    return found

@@ -1,0 +1,126 @@
+"""The second half of a step of training: gradients in, new values and a new state of the optimizer out.
+
+All of it is element by element, but for the common length of the gradients where they are clipped by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wsdl.ir.graph import Graph, Model, Node, Stored, Value
+from wsdl.ir.training import Schedule, Training
+from wsdl.ir.types import TensorType
+from wsdl.ir.views import View
+from wsdl.ops.build import Build
+from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
+
+SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
+STEP, TOTAL = "step", "total_steps"  # inputs, i64: the number of steps done, and that of the whole run
+NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
+
+
+@dataclass(eq=False)
+class Update:
+    """What is carried from step to step besides the tensors themselves.
+
+    `states` are the optimizer's own inputs, all 0 at first, and `averages` those that follow a trained tensor and start
+    as it does. `rate` is the learning rate of the step, f32[].
+    """
+
+    rate: Value
+    states: dict[str, TensorType] = field(default_factory=dict)
+    averages: dict[str, Stored] = field(default_factory=dict)
+
+
+def update(model: Model, training: Training, trained: Sequence[Stored], gradients: Mapping[str, Value]) -> Update:
+    """Append the update of the trained tensors to the graph of a model, and its outputs `next/…` to the model's."""
+    graph, optimizer = model.graph, training.optimizer
+    build = Build(graph)
+    done, total = _number(build, STEP), _number(build, TOTAL)
+    scalars = Scalars(build, build("add", done, 1.0), optimizer.options)
+    gradients = _clipped(build, gradients, optimizer.options.get("clip_norm"), optimizer.options.get("clip_value"))
+    rates: dict[str, Value] = {}
+    result = Update(_rate(build, optimizer.lr, done, total, rates))
+    for stored in trained:
+        rate = _rate(build, training.schedule_of(stored.name), done, total, rates)
+        options = _options_for(stored, optimizer.options)
+        states = {name: _state(graph, result, name, stored) for name in OPTIMIZERS[optimizer.name].states(options)}
+        old = _read(graph, stored)
+        scalars.options = options
+        new, kept = OPTIMIZERS[optimizer.name].step(build, old, gradients[stored.name], states, rate, scalars)
+        give(model, new, stored.name)
+        for name, value in kept.items():
+            give(model, value, _state_name(name, stored))
+        if (decay := optimizer.options.get("ema")) is not None:
+            name = _state_name("average", stored)
+            result.averages[name] = stored
+            average = build("mul", input_of(graph, name, stored.type), decay)
+            give(model, build("add", average, build("mul", new, 1 - decay)), name)
+    give(model, build("add", input_of(graph, STEP), build("constant", value=1, dtype="i64")), STEP)
+    return result
+
+
+def _options_for(stored: Stored, options: Mapping[str, object]) -> Mapping[str, object]:
+    """Where biases and the scales of norms are left out of the decay, vectors have none."""
+    if options.get("decay_norms_and_biases", True) or stored.type.rank > 1:
+        return options
+    return {**options, "weight_decay": 0.0}
+
+
+def _clipped(
+    build: Build, gradients: Mapping[str, Value], norm: float | None, value: float | None
+) -> Mapping[str, Value]:
+    """Clipped by their common length (Pascanu et al. 2013), or one by one."""
+    if value is not None:
+        gradients = {name: build("clip", g, min=-value, max=value) for name, g in gradients.items()}
+    if norm is not None:
+        squares = [build("sum", build("mul", g, g)) for g in gradients.values()]
+        length = build("sqrt", build.add(squares))
+        factor = build("minimum", build("div", build.constant(norm, SCALAR), build("add", length, 1e-6)), 1.0)
+        gradients = {name: build("mul", g, factor) for name, g in gradients.items()}
+    return gradients
+
+
+def _rate(build: Build, schedule: Schedule, done: Value, total: Value, made: dict[str, Value]) -> Value:
+    if str(schedule) not in made:
+        made[str(schedule)] = learning_rate(build, schedule.kind, schedule.options, done, total)
+    return made[str(schedule)]
+
+
+# -- inputs and outputs ------------------------------------------------------------------------------------------------
+
+
+def input_of(graph: Graph, name: str, type: TensorType = COUNT) -> Value:
+    """An input of the step; made when it is first asked for."""
+    found = next((v for v in graph.inputs if v.name == name), None)
+    if found is None:
+        found = Value(type, name)
+        graph.inputs.append(found)
+    return found
+
+
+def give(model: Model, value: Value, name: str) -> None:
+    """Make a value the output `next/name`, which feeds the input `name`."""
+    model.graph.outputs.append(value)
+    model.output_names.append(NEXT + name)
+
+
+def _number(build: Build, name: str) -> Value:
+    return build("cast", input_of(build.graph, name), dtype="f32")
+
+
+def _state_name(state: str, stored: Stored) -> str:
+    return f"optimizer/{state}/{stored.name}"
+
+
+def _state(graph: Graph, update: Update, state: str, stored: Stored) -> Value:
+    name = _state_name(state, stored)
+    update.states[name] = stored.type
+    return input_of(graph, name, stored.type)
+
+
+def _read(graph: Graph, stored: Stored) -> Value:
+    node = Node("parameter", [], {"stored": stored.name}, [Value(stored.type)], view=View.identity(stored.sizes))
+    graph.nodes.append(node)
+    return node.result
