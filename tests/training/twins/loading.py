@@ -1,0 +1,28 @@
+"""A twin starts with the weights of its program."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import wsdl
+from wsdl.ir.graph import file_path
+
+
+def load_into(twin: nn.Module, program: wsdl.Program, model: str) -> None:
+    """Give a module what a program stores, by the paths below the model; each number of both must be used."""
+    stored = {
+        file_path(use.path).removeprefix(f"{model}."): (name, program.stored[name])
+        for name, tensor in program.inventory.stored.items()
+        for use in tensor.uses
+        if file_path(use.path).startswith(f"{model}.")
+    }
+    used = set()
+    with torch.no_grad():
+        for path, value in twin.state_dict().items():
+            if not path.endswith("num_batches_tracked"):
+                name, array = stored[path]
+                value.copy_(torch.from_numpy(array))
+                used.add(name)
+    unused = {name for name, _ in stored.values()} - used
+    assert not unused, f"the twin has no {', '.join(sorted(unused))}"
