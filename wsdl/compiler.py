@@ -9,6 +9,7 @@ stored; `lower` runs the passes; `emit` writes ONNX. Each can be the last.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.onnx.weights import Weights
+    from wsdl.passes.evaluation import Evaluation
+    from wsdl.passes.split_step import SplitStep
     from wsdl.passes.train_step import TrainStep
 
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
@@ -60,10 +63,19 @@ class Options:
 
 def check(source: Source, problems: Problems, options: Options = Options()) -> Program:
     """The program of a source, and all that is wrong with it in `problems`."""
-    scope = resolve(source, problems, read, options.import_root)
+    sources = {Path(source.path).name: source}
+
+    def reading(path: str) -> Source | None:
+        found = read(path)
+        if found is not None:
+            sources[posixpath.relpath(path, posixpath.dirname(source.path) or ".")] = found
+        return found
+
+    scope = resolve(source, problems, reading, options.import_root)
     if not problems.errors:
         check_dims(scope, options.dims, problems)
     program = share(elaborate(scope, problems, options.dims), problems)
+    program.sources = sources
     if not problems.errors:
         check_limits(program, problems)
         check_training(program, problems)
@@ -146,6 +158,20 @@ def train_steps(program: Program, options: Options = Options()) -> dict[str, Tra
     from wsdl.passes.train_step import train_step
 
     return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
+
+
+def split_step(program: Program, model: str, options: Options = Options(), *, of_parts: bool = False) -> SplitStep:
+    """The step of training of one model in two halves, for batches in several parts or in one."""
+    from wsdl.passes.split_step import split_step
+
+    return split_step(program, program.trainings[model], options.loops, of_parts=of_parts)
+
+
+def evaluation(program: Program, model: str, options: Options = Options()) -> Evaluation:
+    """The evaluation of one model that has a `train`."""
+    from wsdl.passes.evaluation import evaluation
+
+    return evaluation(program, program.trainings[model], options.loops)
 
 
 # -- graph to file -----------------------------------------------------------------------------------------------------

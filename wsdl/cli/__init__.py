@@ -20,7 +20,7 @@ from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
-VERBS = ("new", "check", "fmt", "compile", "run", "inspect", "graph", "explain")
+VERBS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
 
 
 class Verbs(click.Group):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wsdl.cli.terminal import Terminal
 from wsdl.ir.inventory import Inventory
@@ -23,9 +23,14 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: 
     Terminal.of(sys.stdout).draw(table)
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, several: str = "") -> str:
     """`1 tensor`, `12 tensors`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
+def results_line(results: Mapping[str, float]) -> str:
+    """`loss 0.3127  accuracy 0.905`."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in results.items())
 
 
 def repeats(found: Inventory) -> Iterator[str]:

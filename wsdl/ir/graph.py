@@ -19,7 +19,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
-from wsdl.span import Span
+from wsdl.span import Source, Span
 
 if TYPE_CHECKING:
     from wsdl.ir.training import Training
@@ -313,10 +313,17 @@ class Program:
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
+    sources: dict[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
     loops: list[LoopChoice] = field(default_factory=list)
     doubtful: bool = False  # models or layers of the file may be missing, for the same reason as in a `Module`
 
     _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
+
+    @property
+    def only(self) -> Model:
+        """The model of a program that has one."""
+        [model] = self.models.values()
+        return model
 
     def graphs(self) -> Iterator[Graph]:
         """Those of the models, and those that they are trained and evaluated with."""

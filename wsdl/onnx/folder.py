@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.atomic import Writer, holding
+from wsdl.onnx.atomic import Writer, holding, write_files
 from wsdl.onnx.emit import fill, little_endian
 from wsdl.onnx.safetensors import safetensors_writer
 from wsdl.onnx.training import emit_step, initial_state
@@ -42,6 +44,19 @@ def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data
     places = _places(tensors, values)
     models = {path: _writer(_pointing_into(data.name, places, proto)) for path, proto in protos.items()}
     return {**models, data: lambda file: _write_data(file, tensors, places, values)}
+
+
+@contextmanager
+def loadable(proto: ModelProto, values: Mapping[str, Array]) -> Iterator[bytes | str]:
+    """A model as the runtime can load it: its bytes, or for more than 1 GiB of weights a file in a folder, which is
+    there until the model was loaded."""
+    if stored_bytes(proto, values) <= INLINE:
+        yield filled(proto, values).SerializeToString()
+        return
+    with TemporaryDirectory(prefix="wsdl-", ignore_cleanup_errors=True) as folder:  # mapped, so it may go at once
+        path = Path(folder, f"{proto.graph.name}.onnx")
+        write_files(writers({path: proto}, values, path.with_name(f"{path.name}.data")))
+        yield str(path)
 
 
 def filled(proto: ModelProto, values: Mapping[str, Array]) -> ModelProto:

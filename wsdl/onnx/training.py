@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
-from wsdl.passes.train_step import STEP, TOTAL, TrainStep
+from wsdl.passes.evaluation import Evaluation
+from wsdl.passes.split_step import SplitStep
+from wsdl.passes.train_step import TrainStep
+from wsdl.passes.update import STEP, TOTAL
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"
@@ -43,7 +48,7 @@ def contract(step: TrainStep) -> dict[str, Any]:
     }
 
 
-def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Array]:
+def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array]) -> dict[str, Array]:
     """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0."""
     state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     for name, type in step.states.items():
@@ -51,3 +56,78 @@ def initial_state(step: TrainStep, values: Mapping[str, Array]) -> dict[str, Arr
         state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
     state |= {name: values[stored.name] for name, stored in step.averages.items()}
     return {**state, STEP: np.array(0, np.int64)}
+
+
+# -- for the trainer ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationModel:
+    """What gives the parts of loss and metrics for a batch, and `values`, as below."""
+
+    evaluation: Evaluation
+    proto: ModelProto
+    values: Mapping[str, Array]
+
+    @property
+    def names(self) -> list[str]:
+        """`loss`, then the metrics."""
+        return self.evaluation.names
+
+    @property
+    def batch(self) -> dict[str, TensorType]:
+        """What a batch consists of: the inputs of the model and the targets."""
+        return {v.name: v.type for v in self.evaluation.program.only.graph.inputs}
+
+    @property
+    def carried(self) -> list[str]:
+        """The stored tensors that are inputs too: those that training changes."""
+        return self.evaluation.program.only.fed
+
+
+def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21) -> EvaluationModel:
+    """The model of an evaluation."""
+    proto = structure(evaluation.program, evaluation.program.only, opset=opset)
+    return EvaluationModel(evaluation, proto, values)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingModels:
+    """All that a training runs, as ONNX models without the numbers of what they store; `values` has these.
+
+    What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
+    """
+
+    name: str
+    parameters: tuple[int, int]  # the numbers that the model stores, and would store without sharing
+    step: SplitStep
+    evaluation: EvaluationModel
+    values: Mapping[str, Array]
+    first: ModelProto
+    second: ModelProto
+    counts: ModelProto | None
+
+    @property
+    def results(self) -> dict[str, TensorType]:
+        """The loss and the metrics of a batch."""
+        outputs = self.step.first.only.graph.outputs
+        return {name: v.type for name, v in zip(self.evaluation.names, outputs, strict=False)}
+
+    def initial_state(self) -> dict[str, Array]:
+        """What the first step is fed with."""
+        return initial_state(self.step, self.values)
+
+
+def training_models(
+    step: SplitStep,
+    evaluation: Evaluation,
+    values: Mapping[str, Array],
+    parameters: tuple[int, int],
+    *,
+    opset: int = 21,
+) -> TrainingModels:
+    """The models of a training."""
+    first, second = (structure(half, half.only, opset=opset) for half in (step.first, step.second))
+    counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
+    evaluating = evaluation_model(evaluation, values, opset=opset)
+    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, counts)

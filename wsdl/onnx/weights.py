@@ -178,9 +178,12 @@ def save_weights(
 ) -> None:
     """Write the stored tensors of a program as safetensors, with the share groups in the header. `extra` are further
     tensors (`optimizer/…`). The file is whole or not there; the same values give the same bytes."""
-    stored = [s for s in program.stored.values() if s.derived is None]
-    groups = json.dumps([sharing_record(s) for s in stored if len(s.slots) > 1], ensure_ascii=False)
-    arrays = {s.name: values[s.name] for s in stored}
-    save_safetensors(
-        os.fspath(path), {**arrays, **(extra or {})}, {"format": "wsdl", "wsdl.sharing": groups, **(metadata or {})}
-    )
+    arrays = {s.name: values[s.name] for s in program.stored.values() if s.derived is None}
+    save_safetensors(os.fspath(path), {**arrays, **(extra or {})}, {**header(program), **(metadata or {})})
+
+
+def header(program: Program) -> dict[str, str]:
+    """What a file of weights says in its header: the share groups."""
+    shared = [s for s in program.stored.values() if s.derived is None and len(s.slots) > 1]
+    groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
+    return {"format": "wsdl", "wsdl.sharing": groups}

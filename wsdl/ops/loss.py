@@ -68,6 +68,7 @@ def cross_entropy(
     logits: TensorType,
     labels: TensorType,
     weight: TensorType | None = None,
+    total: TensorType | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = -100,
 ) -> TensorType:
@@ -75,11 +76,13 @@ def cross_entropy(
 
     `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
     [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
-    classes. Rows with the label `ignore_index` count as absent. As PyTorch's `cross_entropy`; as there, `weight` has no
-    gradient.
+    classes. Rows with the label `ignore_index` count as absent. `total`, a number, is divided by in place of the weights
+    of the labels, where these are a part of more. As PyTorch's `cross_entropy`; as there, `weight` has no gradient.
     """
     if not 0 <= label_smoothing <= 1:
         raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
+    if total is not None and (same_dtype("total", logits, total) or total.rank):
+        raise OpError(f"`total` is a number, but is {total}", argument="total")
     return _classes(logits, labels, weight, ("logits", "labels"))
 
 
@@ -89,6 +92,7 @@ def _(
     logits: Array,
     labels: Array,
     weight: Array | None = None,
+    total: Array | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORED,
 ) -> Array:
@@ -102,7 +106,7 @@ def _(
     rows = of_class[safe] * kept
     picked = -np.sum(rows * log_p[np.arange(len(safe)), safe])
     spread = -np.sum(kept * np.sum(log_p * of_class, axis=1)) / classes
-    return ((1 - label_smoothing) * picked + label_smoothing * spread) / np.sum(rows)
+    return ((1 - label_smoothing) * picked + label_smoothing * spread) / (np.sum(rows) if total is None else total)
 
 
 @cross_entropy.lowering
@@ -111,6 +115,7 @@ def _(
     logits: Ref,
     labels: Ref,
     weight: Ref | None = None,
+    total: Ref | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORED,
 ) -> Ref:
@@ -125,14 +130,15 @@ def _(
     counts = cast_to(e, kept, dtype)
     scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
     picks = e.node("GatherElements", log_p, unsqueezed(e, safe, 1), axis=1)
-    total = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
+    summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
     if label_smoothing:
         each = log_p if weight is None else e.node("Mul", log_p, weight)
         spread = e.node("Mul", e.node("ReduceSum", each, axes_tensor(e, [1]), keepdims=0), counts)
         spread = e.node("Div", e.node("ReduceSum", spread, keepdims=0), cast_to(e, size_of(e, classes), dtype))
-        parts = [(total, 1 - label_smoothing), (spread, label_smoothing)]
-        total = e.node("Add", *(e.node("Mul", part, e.constant(share, dtype)) for part, share in parts))
-    return e.node("Neg", e.node("Div", total, e.node("ReduceSum", scale, keepdims=0)))
+        parts = [(summed, 1 - label_smoothing), (spread, label_smoothing)]
+        summed = e.node("Add", *(e.node("Mul", part, e.constant(share, dtype)) for part, share in parts))
+    by = e.node("ReduceSum", scale, keepdims=0) if total is None else total
+    return e.node("Neg", e.node("Div", summed, by))
 
 
 @cross_entropy.gradient
@@ -143,6 +149,7 @@ def _(
     logits: Value,
     labels: Value,
     weight: Value | None = None,
+    total: Value | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORED,
 ) -> dict[str, Value]:
@@ -153,7 +160,7 @@ def _(
     flat = g.like(labels, labels.type.with_shape((rows,)))
     safe, kept = _safe_labels(g, flat, x.type, ignore_index)
     scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
-    share = g("div", dy, g("sum", scale))
+    share = g("div", dy, g("sum", scale) if total is None else total)
     at_label = g.mul(scale, g.mul(share, 1 - label_smoothing))
     everywhere = at_label
     if label_smoothing:
@@ -174,6 +181,7 @@ def _(
     logits: Value,
     labels: Value,
     weight: Value | None = None,
+    total: Value | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORED,
 ) -> Value:

@@ -38,7 +38,7 @@ class Gradients:
 
     @property
     def model(self) -> Model:
-        return next(iter(self.program.models.values()))
+        return self.program.only
 
 
 def gradients(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> Gradients:

@@ -147,23 +147,26 @@ class _Work:
             return build("mul", *(self.share(v) if m else v for v, m in zip(node.inputs, moving, strict=True)))
         if node.op == "div" and not moving[1]:
             return build("div", self.share(node.inputs[0]), node.inputs[1])
-        if node.op == "div" and id(node.inputs[1]) not in self.of_weights and node.inputs[1].type.rank == 0:
-            return self._weighed(value, self._once(node.inputs[1]))
+        if node.op == "div" and id(node.inputs[1]) not in self.of_weights:
+            return build("div", self.share(node.inputs[0]), self._total(self._once(node.inputs[1]), value.type))
         if node.op == "sum":
             return value
+        if node.op == "cross_entropy" and node.operands[-1] is None:
+            total = self._total(self.count(node), value.type)
+            return build(node.op, *node.operands[:-1], total, **node.attributes)
         return self._weighed(value, self.count(node))
 
     def _weighed(self, value: Value, count: Value) -> Value:
-        share = self.build("div", count, self._total(count))
-        if value.type.dtype != "f32":
-            share = self.build("cast", share, dtype=value.type.dtype)
-        return self.build("mul", value, share)
+        own = count if value.type.dtype == "f32" else self.build("cast", count, dtype=value.type.dtype)
+        return self.build("mul", value, self.build("div", own, self._total(count, value.type)))
 
-    def _total(self, count: Value) -> Value:
+    def _total(self, count: Value, type: TensorType) -> Value:
+        """What `count` is of the whole, in the dtype of a type."""
         if id(count) not in self.totals:
             self.totals[id(count)] = (Value(SCALAR, f"total/{len(self.totals)}"), count)
             self.graph.inputs.append(self.totals[id(count)][0])
-        return self.totals[id(count)][0]
+        total = self.totals[id(count)][0]
+        return total if type.dtype == "f32" else self.build("cast", total, dtype=type.dtype)
 
 
 def _dependents(graph: Graph, sources: set[int]) -> set[int]:

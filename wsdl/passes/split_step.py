@@ -6,19 +6,18 @@ nothing left that would still read it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored, Value
 from wsdl.ir.training import Training
 from wsdl.ir.types import TensorType
+from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import Gradients, gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import drop_unread
 from wsdl.passes.update import NEXT, TOTAL, give, update
-from wsdl.ops.build import Build
 
 GRADIENT, SUM = "gradient/", "sum/"  # before the name of a stored tensor
 RATE = "lr"
@@ -42,6 +41,11 @@ class SplitStep:
     states: dict[str, TensorType] = field(default_factory=dict)
     averages: dict[str, Stored] = field(default_factory=dict)
     in_place: set[str] = field(default_factory=set)
+
+    @property
+    def totals(self) -> list[str]:
+        """The names of the inputs `total/…`."""
+        return [] if self.counts is None else self.counts.only.output_names
 
 
 def split_step(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> SplitStep:

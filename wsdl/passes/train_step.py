@@ -37,7 +37,7 @@ class TrainStep:
 
     @property
     def model(self) -> Model:
-        return next(iter(self.program.models.values()))
+        return self.program.only
 
     @property
     def feeds(self) -> dict[str, str]:

@@ -41,6 +41,16 @@ def check_inputs(signature: Mapping[str, TensorType], given: Mapping[str, Any]) 
     return arrays
 
 
+def rows_of(signature: Mapping[str, TensorType]) -> str:
+    """The run-time dimension that counts the rows of a batch: that in front of the first input which has one there."""
+    names = (type.shape[0].name for type in signature.values() if type.shape)
+    rows = next((name for name in names if name), None)
+    if rows is None:
+        message = "no input has a run-time dimension in front, so there are no batches to run"
+        raise RunError([Diagnostic("E0713", message)])
+    return rows
+
+
 def as_array(value: Any, dtype: DType) -> Array:
     """`value` if it is an array, else an array of the wanted dtype if its numbers are of that kind."""
     if isinstance(value, np.ndarray | np.generic):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,7 +79,7 @@ class Data(Mapping[str, Array]):
         return fail("E0718", message, file=self.path, details=lines, help=f"what is there: {there}")
 
 
-def open_data(path: str | Path) -> Data:
+def open_data(path: str | os.PathLike[str]) -> Data:
     """Open a `.npz`, `.npy`, `.csv` or `.parquet` file, or a folder of `.npy` files."""
     path = Path(path)
     try:

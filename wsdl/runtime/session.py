@@ -5,8 +5,6 @@ All that can be said about the arrays is said before ONNX Runtime sees them, in 
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,11 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
 from wsdl.ir.types import TensorType
 from wsdl.runtime import bfloat16
-from wsdl.runtime.arrays import check_inputs
-from wsdl.runtime.errors import RunError, fail
+from wsdl.runtime.arrays import check_inputs, rows_of
+from wsdl.runtime.errors import fail
+from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
 
 
 class Session:
@@ -39,7 +36,7 @@ class Session:
     ) -> None:
         self.name = "<bytes>" if isinstance(model, bytes) else str(model)
         self.device = device
-        self._session = _load(model, self.name, device, threads, prepack)
+        self._session = load(model, self.name, device, threads, prepack=prepack)
         self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
 
@@ -58,7 +55,7 @@ class Session:
         try:
             results = bfloat16.run(self._session, rows) if has_bf16 else self._session.run(None, rows)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
-            raise _run_failure(error, self.name, arrays) from error
+            raise run_failure(error, self.name, arrays) from error
         return dict(zip(self.outputs, results, strict=True))
 
     # -- batches -------------------------------------------------------------------------------------------------------
@@ -80,10 +77,7 @@ class Session:
 
     def _row_dimension(self) -> str:
         """The name that leads the first input with a run-time size in front, and every output."""
-        names = (type.shape[0].name for type in self.inputs.values() if type.shape)
-        rows = next((name for name in names if name), None)
-        if rows is None:
-            raise fail("E0713", "no input has a run-time dimension in front, so there are no batches to run")
+        rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
             if not _leads(type, rows) if name in self.outputs else elsewhere:
@@ -98,80 +92,6 @@ class Session:
 def _leads(type: TensorType, rows: str) -> bool:
     """Is this the size of the first axis, and of no other?"""
     return type.rank > 0 and type.shape[0].name == rows and not any(rows in dim.names() for dim in type.shape[1:])
-
-
-# -- loading -----------------------------------------------------------------------------------------------------------
-
-
-def _load(model: bytes | str | Path, name: str, device: str, threads: int | None, prepack: bool) -> Any:
-    onnxruntime = _runtime()
-    _require_device(onnxruntime, device)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and said once
-    options.intra_op_num_threads = threads or _cores()
-    options.inter_op_num_threads = 1
-    if not prepack:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    try:
-        providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
-        session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else os.fspath(model), options, providers=providers
-        )
-    except Exception as error:  # as above
-        raise _load_failure(error, model, name) from error
-    if session.get_providers()[0] != PROVIDERS[device]:
-        raise fail(
-            "E0714",
-            f"ONNX Runtime lists the device `{device}`, but couldn't start it",
-            help="its log says why: most often CUDA or cuDNN is missing, or of another version than the runtime wants",
-        )
-    return session
-
-
-def _runtime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise fail(
-            "E0719",
-            "running a model needs the package onnxruntime, which is not installed",
-            help="`pip install onnxruntime`, or onnxruntime-gpu for CUDA",
-        ) from error
-    return onnxruntime
-
-
-def _require_device(onnxruntime: Any, device: str) -> None:
-    if device not in PROVIDERS:
-        raise fail("E0714", f"there is no device `{device}`", help="the devices are `cpu` and `cuda`")
-    if PROVIDERS[device] not in onnxruntime.get_available_providers():
-        raise fail(
-            "E0714",
-            f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
-            help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
-        )
-
-
-def _cores() -> int:
-    """The cores that this process may use. (Left to itself the runtime pins threads, and complains in containers.)"""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> RunError:
-    if not isinstance(model, bytes) and not Path(model).is_file():
-        return fail("E0715", "there is no such file", file=name)
-    return fail("E0715", f"ONNX Runtime can't load this model: {_first_line(error)}", file=name)
-
-
-def _run_failure(error: Exception, name: str, arrays: Mapping[str, Array]) -> RunError:
-    shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
-    check = _CHECK.search(str(error))
-    if check:
-        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
-    return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def _type(arg: Any) -> TensorType:

@@ -1,0 +1,186 @@
+"""The trainer takes the same way as PyTorch, in one part or in several; evaluation; losses that are not finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wsdl
+from tests.runtime.training import CLASSIFY, Classify, data, program
+from wsdl.diagnostics.render import render
+from wsdl.runtime.batches import Batches
+from wsdl.runtime.errors import RunError
+from wsdl.runtime.fit import Plan, fit
+
+
+def trainer(text: str = CLASSIFY, **options: Any) -> Any:
+    made = program(text).trainer(**{"batch": 16, **options})
+    made.total_steps = 21
+    return made
+
+
+def message(error: RunError) -> str:
+    return render(error.diagnostics, "full")
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_the_losses_are_those_of_pytorch(accumulate: int) -> None:
+    """Three epochs, whose last batches are short."""
+    ours = trainer(accumulate=accumulate, seed=3)
+    batches = Batches(data(), 16, seed=3)
+    assert (batches.steps, batches.rows) == (7, 100)
+    order = [batch for epoch in range(3) for batch in batches.epoch(epoch)]
+    losses = [ours.step(batch) for batch in order]
+    twin = Classify(program().stored, 21)
+    np.testing.assert_allclose(losses, twin.losses(order), rtol=1e-5)
+    for name, tensor in zip(("blocks.0.inner.weight", "blocks.0.inner.bias"), twin.tensors, strict=False):
+        np.testing.assert_allclose(ours.weights[f"classify.{name}"], tensor.detach().numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_parts_with_labels_left_out_are_exact() -> None:
+    text = CLASSIFY.replace("cross_entropy(logits, label)", "cross_entropy(logits, label, ignore_index=1)")
+    whole, parts = trainer(text), trainer(text, accumulate=5)
+    for batch in Batches(data(), 16).epoch(0):
+        assert parts.step(batch) == pytest.approx(whole.step(batch), rel=1e-5)
+    for name, array in whole.weights.items():
+        np.testing.assert_allclose(parts.weights[name], array, rtol=1e-4, atol=1e-6)
+
+
+def test_a_session_with_what_was_learnt() -> None:
+    ours, rows = trainer(), data()
+    fit(ours, rows, Plan(epochs=5))
+    logits = program().session(weights=ours.weights)(x=rows["x"])["logits"]
+    assert ours.evaluate(rows)["accuracy"] == pytest.approx(float((logits.argmax(1) == rows["label"]).mean()))
+    assert ours.evaluate(rows)["accuracy"] > 0.7
+
+
+def test_statistics_and_averages_are_carried() -> None:
+    text = CLASSIFY.replace("return head(x)", "return x |> norm |> head").replace(
+        "layer head", "layer norm = LayerNorm()\n    layer bn = BatchNorm()\n    layer head"
+    )
+    text = text.replace("x |> norm |> head", "x |> norm |> unsqueeze(2) |> bn |> squeeze(2) |> head")
+    ours = trainer(text.replace("weight_decay=0.01", "ema=0.9"))
+    before = ours.state
+    fit(ours, data(), Plan(epochs=1))
+    after = ours.state
+    assert after["step"] == 7
+    assert not np.array_equal(before["classify.bn.running_mean"], after["classify.bn.running_mean"])
+    assert not np.array_equal(after["classify.head.weight"], after["optimizer/average/classify.head.weight"])
+    np.testing.assert_array_equal(ours.weights["classify.head.weight"], after["optimizer/average/classify.head.weight"])
+
+
+def test_any_iterable_of_batches() -> None:
+    ours, batches = trainer(), list(Batches(data(), 16).epoch(0))
+    assert fit(ours, batches, Plan(epochs=2)).epoch == 2
+    assert ours.steps == 14
+    with pytest.raises(RunError) as caught:
+        fit(trainer(), iter(batches), Plan(epochs=2))
+    assert message(caught.value) == (
+        "error[E0718]: these batches can be gone through once only\n"
+        "   = help: a list serves several epochs, a generator one\n"
+        "   = see: wsdl explain E0718\n\n1 error\n"
+    )
+
+
+def test_the_length_of_the_run_has_to_be_known() -> None:
+    with pytest.raises(RunError) as caught:
+        program().trainer().step(data())
+    assert message(caught.value) == (
+        "error[E0831]: the learning rate follows a course over the whole run, whose length is not known\n"
+        "   = help: `trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program\n"
+        "   = see: wsdl explain E0831\n\n1 error\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [({"label": None}, "E0711"), ({"x": np.zeros((100, 8))}, "E0712"), ({"x": np.zeros((99, 8), "f4")}, "E0713")],
+)
+def test_data_that_do_not_fit(changed: dict[str, Any], code: str) -> None:
+    rows = {name: array for name, array in {**data(), **changed}.items() if array is not None}
+    for attempt in (lambda: trainer().step(rows), lambda: fit(trainer(), rows)):
+        with pytest.raises(RunError) as caught:
+            attempt()
+        assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_no_rows() -> None:
+    with pytest.raises(RunError, match="the data have no rows"):
+        fit(trainer(), data(0))
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", data()["x"])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    one, other = Batches({"x": data()["x"]}, 30, seed=7), Batches({"x": mapped}, 30, seed=7)
+    assert [len(batch["x"]) for batch in one.epoch(0)] == [30, 30, 30, 10]
+    for a, b in zip(one.epoch(2), other.epoch(2), strict=True):
+        np.testing.assert_array_equal(a["x"], b["x"])
+    np.testing.assert_array_equal(list(one.epoch(1, start=2))[0]["x"], list(one.epoch(1))[2]["x"])
+    assert not np.array_equal(one.order(0), one.order(1))
+    assert not np.array_equal(one.order(0), Batches({"x": mapped}, 30, seed=8).order(0))
+    assert sorted(one.order(5)) == list(range(100))
+
+
+# -- losses that are not finite ----------------------------------------------------------------------------------------
+
+BROKEN = CLASSIFY.replace("loss cross_entropy(logits, label)", "loss cross_entropy(log(logits - 9), label)")
+
+
+def test_the_first_tensor_that_went_wrong_is_named() -> None:
+    ours = trainer(BROKEN)
+    before = ours.state
+    with pytest.raises(RunError) as caught:
+        ours.step(data(4))
+    text = message(caught.value)
+    assert text.startswith(
+        "error[E0830]: the loss of step 1 is nan\n"
+        "   │ the first tensor that is not finite is `training/log` (classify.wsd:12), made by Log\n"
+        "   │ from `training/sub`, whose elements are from "
+    )
+    for name, array in before.items():
+        np.testing.assert_array_equal(ours.state[name], array, err_msg=name)  # the step was not made
+
+
+def test_numbers_in_the_data_that_are_not_finite() -> None:
+    rows = data(4)
+    rows["x"][1, 2:4] = np.inf
+    with pytest.raises(RunError) as caught:
+        trainer().step(rows)
+    assert "`x` of the batch has 2 elements that are not finite" in message(caught.value)
+
+
+def test_such_batches_can_be_left_out() -> None:
+    rows = data()
+    rows["x"][5] = np.nan
+    ours = trainer(on_nan="skip")
+    progress = fit(ours, rows, Plan(epochs=2))
+    assert (progress.skipped, ours.steps) == (2, 12)
+    assert all(np.isfinite(array).all() for array in ours.weights.values())
+    with pytest.raises(RunError, match="the losses of 20 batches in a row are not finite"):
+        fit(trainer(BROKEN, on_nan="skip"), data(), Plan(epochs=9))
+
+
+def test_early_stopping() -> None:
+    """A learning rate of almost nothing: no evaluation is better than the first by the accuracy."""
+    text = CLASSIFY.replace("cosine(1e-2, warmup=5)", "1e-12")
+    from wsdl.runtime.fit import Better
+
+    plan = Plan(epochs=50, patience=3, better=Better.of("accuracy"))
+    progress = fit(trainer(text), data(), plan, evaluation=data(50, seed=1))
+    assert (progress.epoch, progress.waited, progress.best_step) == (4, 3, 7)
+
+
+def test_program_trainer_is_in_the_public_module(tmp_path: Path) -> None:
+    path = trainer().save(tmp_path)
+    assert path == tmp_path / "last.safetensors"
+    assert wsdl.compile(CLASSIFY, weights=path).stored.keys() == program().stored.keys()

@@ -1,0 +1,41 @@
+"""WSDL from Python: `compile` a file, run its models, look at and set what is stored.
+
+    program = wsdl.compile("lm.wsd")                    # checked; `CompileError` carries the findings
+    program.models["lm"].save("build/lm.onnx")
+    lm = program.session("lm", weights="run/best.safetensors")
+    logits = lm(ids=ids)["logits"]                      # NumPy in, NumPy out
+
+    models = wsdl.load("build/")                        # every model of a compiled folder
+
+The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported by
+what needs them.
+"""
+
+from __future__ import annotations
+
+from wsdl.api.checking import check, examine, format
+from wsdl.api.program import Model, Program, compile
+from wsdl.api.running import load, open_model
+from wsdl.api.showing import graph, inspect, write_picture
+from wsdl.api.sources import STDIN, read_source, require
+from wsdl.api.training import Trained, evaluate, train
+
+__all__ = [
+    "STDIN",
+    "Model",
+    "Program",
+    "Trained",
+    "check",
+    "compile",
+    "evaluate",
+    "examine",
+    "format",
+    "graph",
+    "inspect",
+    "load",
+    "open_model",
+    "read_source",
+    "require",
+    "train",
+    "write_picture",
+]

@@ -1,0 +1,56 @@
+"""Checking and formatting a program, without anything that computes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from wsdl import compiler
+from wsdl.api.sources import source_of
+from wsdl.compiler import Options
+from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.ir.graph import Program as Checked
+from wsdl.span import Source
+
+
+def check(
+    path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
+) -> list[Diagnostic]:
+    """All findings of a file, or of the text of one, in the order of their places. Doesn't raise."""
+    return list(examine(path_or_source, dims=dims)[0])
+
+
+def examine(
+    path_or_source: str | os.PathLike[str] | Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> tuple[Problems, Checked | None]:
+    """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
+    problems = Problems()
+    try:
+        program = compiler.check(source_of(path_or_source), problems, Options(dims or {}, import_root=import_root))
+        compiler.check_loads(program, problems)
+        return problems, program
+    except CompileError as error:
+        for diagnostic in error.diagnostics:
+            problems.add(diagnostic)
+        return problems, None
+
+
+def format(source: str | Source) -> str:
+    """The text of a program in its one layout. Raises `CompileError` where it doesn't parse."""
+    from wsdl.syntax.formatter import format_source
+
+    problems = Problems()
+    text = format_source(source if isinstance(source, Source) else Source("<text>", source), problems)
+    if text is None:
+        raise CompileError(problems)
+    return text
+
+
+def checked(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
+    problems, checked = examine(path, dims=dims, import_root=import_root)
+    if checked is None or problems.errors:
+        raise CompileError(problems)
+    return checked

@@ -1,0 +1,298 @@
+"""A compiled program: its models, what is stored, and the files that are made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from wsdl import compiler
+from wsdl.api.sources import source_of
+from wsdl.compiler import Options
+from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.graph import Program as Checked
+from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.types import TensorType
+from wsdl.passes.roll_loops import Loops
+from wsdl.span import Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from wsdl.onnx.weights import Weights
+    from wsdl.passes.train_step import TrainStep
+    from wsdl.runtime.evaluator import Evaluator
+    from wsdl.runtime.session import Session
+    from wsdl.runtime.trainer import OnNaN, Trainer
+
+    Array = NDArray[Any]
+
+
+def compile(
+    path_or_source: str | os.PathLike[str] | Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    loops: Loops = "auto",
+    opset: int = 21,
+    seed: int = 0,
+    weights: Weights | None = None,
+    import_root: str | None = None,
+) -> Program:
+    """The compiled program of a file, or of the text of one.
+
+    `dims` gives run-time dimensions a value; `loops` says whether repeated layers become one body (`"loop"`) or nodes
+    for each step (`"unroll"`); `seed` is that of the initial values. `load` statements and then `weights` replace them:
+    a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array.
+
+    Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
+    """
+    if opset not in compiler.OPSETS:
+        message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
+        raise CompileError([Diagnostic("E0704", message)])
+    source = source_of(path_or_source)
+    options = Options(dims or {}, loops, opset, seed, import_root)
+    problems = Problems()
+    checked = compiler.check(source, problems, options)
+    if not checked.models and not problems.errors:
+        help = "a `model` is what compiles to a file; blocks are for import"
+        problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
+    numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options)
+    if numbers is None or problems.errors:
+        raise CompileError(problems)
+    return Program(source, options, checked, numbers, list(problems))
+
+
+class Program:
+    """A checked program with the numbers of what it stores: `stored` by name, `drawn` the names of initial values."""
+
+    def __init__(
+        self,
+        source: Source,
+        options: Options,
+        checked: Checked,
+        numbers: compiler.Numbers,
+        diagnostics: list[Diagnostic],
+    ) -> None:
+        self.source = source
+        self.options = options
+        self.diagnostics = diagnostics
+        self.inventory: Inventory = inventory(checked)
+        self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
+        self.drawn = numbers.drawn
+        self._checked = checked
+        self._trainings: dict[str, TrainStep] | None = None  # made once: a step takes its training's graph
+
+    def __repr__(self) -> str:
+        return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The models by name, in the order of the file."""
+        return {name: Model(name, self) for name in self._checked.models}
+
+    def session(self, name: str | None = None, *, weights: Weights | None = None, device: str = "cpu") -> Session:
+        """A model ready to run: `session(ids=ids)["logits"]`. `name` may be left out where there is one model only;
+        `weights` replaces what is stored for this session."""
+        return self._model(name).session(weights=weights, device=device)
+
+    def trainer(
+        self,
+        name: str | None = None,
+        *,
+        batch: int = 64,
+        accumulate: int = 1,
+        seed: int = 0,
+        weights: Weights | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        on_nan: OnNaN = "stop",
+    ) -> Trainer:
+        """A model ready to be trained as its `train` declaration says: `loss = trainer.step(batch)`. `name` may be left
+        out where one model only has such a declaration.
+
+        A step takes `batch` rows, in `accumulate` parts; `seed` is for the order of the rows and for dropout. A loss
+        that is not finite stops with a `RunError`, or with `on_nan="skip"` its batch is left out.
+        """
+        from wsdl.onnx.training import training_models
+        from wsdl.onnx.weights import header
+        from wsdl.runtime.checkpoint import SOURCE, source_text
+        from wsdl.runtime.trainer import Settings, Trainer
+
+        model = self._trained(name)
+        settings = Settings(batch, accumulate, seed)
+        step = compiler.split_step(self._checked, model, self.options, of_parts=accumulate > 1)
+        sizes = self.inventory.sizes(model)
+        models = training_models(
+            step,
+            compiler.evaluation(self._checked, model, self.options),
+            self._values_with(weights),
+            (sizes.parameters, sizes.parameters_without_sharing),
+            opset=self.options.opset,
+        )
+        said = {**header(self._checked), SOURCE: source_text(self._checked.sources)}
+        return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)
+
+    def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
+        """The loss and the metrics of a model's `train` declaration, ready to be computed."""
+        from wsdl.onnx.training import evaluation_model
+        from wsdl.runtime.evaluator import Evaluator
+
+        evaluation = compiler.evaluation(self._checked, self._trained(name), self.options)
+        model = evaluation_model(evaluation, self.stored, opset=self.options.opset)
+        return Evaluator(model, device=device, threads=threads)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        model: str | None = None,
+        proof: bool = False,
+        train: bool = False,
+    ) -> dict[str, Any]:
+        """Write a compiled folder: `<model>.onnx` for each model (or one of them), one data file where they share their
+        weights or are large, and `manifest.json`, which is also what is given back.
+
+        All files appear at once. `proof` then has ONNX Runtime optimise each model and adds to the manifest how often
+        each stored tensor is there before and after. `train` also writes the step of training of each model that has a
+        `train` declaration: `<model>.train.onnx`, and `<model>.train.safetensors` with what the first step starts from.
+        """
+        from wsdl.onnx.atomic import write_files
+        from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
+        from wsdl.onnx.manifest import manifest, with_proof
+        from wsdl.onnx.proof import prove
+        from wsdl.onnx.training import contract
+
+        names = list(self.models) if model is None else [self._model(model).name]
+        paths = {name: place_of(name, folder) for name in names}
+        data = f"{Path(self.source.path).stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
+        values = self.values()
+        files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
+        o = self.options
+        steps = self._steps(names) if train else {}
+        for step in steps.values():
+            files |= training_writers(step, folder, values, opset=o.opset, source_sha256=self._digest)
+        kept = self.inventory.of_models(names)
+        written = manifest(self.source, kept, [p.name for p in files], self._checked.loops, seed=o.seed, opset=o.opset)
+        if steps:
+            written["training"] = {name: contract(step) for name, step in steps.items()}
+        write_files({**manifest_writer(folder, written), **files})
+        if proof:
+            written = with_proof(written, {name: prove(path) for name, path in paths.items()})
+            write_files(manifest_writer(folder, written))
+        return written
+
+    def _steps(self, names: list[str]) -> dict[str, TrainStep]:
+        if self._trainings is None:
+            self._trainings = compiler.train_steps(self._checked, self.options)
+        steps = {name: step for name, step in self._trainings.items() if name in names}
+        if not steps:
+            raise self._untrained(names)
+        return steps
+
+    def _untrained(self, names: Sequence[str]) -> CompileError:
+        help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
+        message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
+        return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+
+    def _trained(self, name: str | None) -> str:
+        """The model that is meant, which must have a `train`; without a name the one that has."""
+        trained = list(self._checked.trainings)
+        if name is None and len(trained) == 1:
+            return trained[0]
+        if name is None and len(trained) > 1:
+            raise CompileError([_no_model(None, trained, self.source.path)])
+        wanted = self._model(name).name if name is not None else next(iter(self.models))
+        if wanted not in trained:
+            raise self._untrained([wanted])
+        return wanted
+
+    @property
+    def _digest(self) -> str:
+        return sha256(self.source.text.encode()).hexdigest()
+
+    def _model(self, name: str | None) -> Model:
+        if name is None and len(self.models) == 1:
+            return next(iter(self.models.values()))
+        if name is None or name not in self.models:
+            raise CompileError([_no_model(name, list(self.models), self.source.path)])
+        return self.models[name]
+
+    # -- for the models ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def protos(self) -> Mapping[str, ModelProto]:
+        """The ONNX model of each model, without the numbers of its stored tensors."""
+        compiler.lower(self._checked, self.options)
+        return compiler.emit(self._checked, self.stored, self.source, self.options)
+
+    def values(self, weights: Weights | None = None) -> dict[str, Array]:
+        """The number of every initializer: what is stored, and what is computed from it when compiling."""
+        from wsdl.onnx.initial_values import with_derived
+
+        assert self.protos  # lowering decides what is derived
+        return with_derived(self._checked, self._values_with(weights))
+
+    def _values_with(self, weights: Weights | None) -> dict[str, Array]:
+        """What is stored, with `weights` in its place."""
+        from wsdl.onnx.weights import given_weights
+
+        if weights is None:
+            return dict(self.stored)
+        return {**self.stored, **given_weights(self._checked, weights, partial=isinstance(weights, Mapping))}
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a program: one entry point, one ONNX file."""
+
+    name: str
+    program: Program = field(repr=False)
+
+    def session(self, *, weights: Weights | None = None, device: str = "cpu") -> Session:
+        """The model ready to run; `weights` replaces what the program stores."""
+        from wsdl.onnx.folder import loadable
+        from wsdl.runtime.session import Session
+
+        with loadable(self._proto, self.program.values(weights)) as model:
+            return Session(model, device=device)
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
+        written. Files that were there are replaced, all at once."""
+        from wsdl.onnx.atomic import write_files
+        from wsdl.onnx.folder import writers
+
+        target = Path(path)
+        files = writers({target: self._proto}, self.program.values(), target.with_name(f"{target.name}.data"))
+        write_files(files)
+        return list(files)
+
+    @property
+    def _proto(self) -> ModelProto:
+        return self.program.protos[self.name]
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """The types of its inputs by name."""
+        return dict(self.program.inventory.models[self.name].inputs)
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """The types of its outputs by name."""
+        return dict(self.program.inventory.models[self.name].outputs)
+
+
+def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
+    listed = ", ".join(f"`{n}`" for n in names)
+    if name is None:
+        return Diagnostic("E0705", f"which of the {len(names)} models?", file=file, help=f"they are {listed}")
+    close = nearest(name, names)
+    help = f"did you mean `{close}`?" if close else f"the models are {listed}"
+    return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)

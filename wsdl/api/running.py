@@ -1,0 +1,62 @@
+"""Running what is compiled: one model, or those of a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsdl.api.program import Program, compile
+from wsdl.api.sources import program_in, require
+from wsdl.diagnostics import CompileError, Diagnostic
+
+if TYPE_CHECKING:
+    from wsdl.onnx.weights import Weights
+    from wsdl.runtime.session import Session
+
+
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> tuple[Session, list[Diagnostic]]:
+    """A `.wsd` or `.onnx` file ready to run, and the warnings about it. An ONNX file has its weights in itself."""
+    require(path)
+    if Path(path).suffix.lower() == ".onnx":
+        from wsdl.runtime.session import Session
+
+        if weights is not None or dims or model is not None:
+            message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
+            raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
+        return Session(Path(path), device=device), []
+    program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
+    return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
+
+
+def untrained(program: Program) -> list[Diagnostic]:
+    """A warning where chance has drawn what should have been trained."""
+    drawn = [name for name in program.drawn if program.inventory.stored[name].trainable]
+    if not drawn:
+        return []
+    message = f"the weights are initial values: {len(drawn)} of {len(program.stored)} tensors have not been trained"
+    help = "`--weights run/best.safetensors` takes trained ones"
+    return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
+
+
+def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
+    """Every model of a compiled folder by name.
+
+    Models that point into one data file share its memory: the file is mapped, and the runtime is kept from making a
+    packed copy of the weights for each of them (matrix products on few rows are then slower, on others not).
+    """
+    from wsdl.onnx.folder import models_in
+    from wsdl.runtime.session import Session
+
+    found = models_in(folder)
+    return {name: Session(path, device=device, prepack=not shared) for name, (path, shared) in found.items()}

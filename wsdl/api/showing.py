@@ -1,0 +1,51 @@
+"""What is stored, as lists and as pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from wsdl.api.checking import checked
+from wsdl.api.sources import program_in, require
+from wsdl.ir.inventory import Inventory, inventory
+
+
+def inspect(
+    path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
+) -> Inventory:
+    """What is stored in a program, in any ONNX file, or in a file of weights."""
+    require(path)
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        from wsdl.onnx.inspect import inventory_of_onnx
+
+        return inventory_of_onnx(path)
+    if suffix in (".safetensors", ".npz"):
+        from wsdl.onnx.inspect import inventory_of_weights
+
+        return inventory_of_weights(path)
+    return inventory(checked(program_in(path), dims, import_root))
+
+
+def graph(
+    path: str | os.PathLike[str],
+    *,
+    depth: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> str:
+    """The picture of a program as DOT text; `depth` opens layers down to it."""
+    from wsdl.ir.dot import dot
+    from wsdl.ir.picture import picture
+
+    return dot(picture(checked(path, dims, import_root), depth))
+
+
+def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
+    """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
+    from wsdl.onnx.atomic import holding, write_file
+    from wsdl.runtime.picture import svg_from_dot
+
+    text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
+    write_file(os.fspath(path), holding(text.encode()))

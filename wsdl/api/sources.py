@@ -1,0 +1,64 @@
+"""The text of a program, from a path, from stdin, or as it is; and what is wrong with where it should be."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from wsdl import compiler
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.suggest import nearest
+from wsdl.span import Source
+
+STDIN = "-"
+
+
+def read_source(path: str | os.PathLike[str]) -> Source:
+    """The text in a file, `-` being stdin. Raises `CompileError` where there is none, or none that can be read."""
+    name = os.fspath(path)
+    if name == STDIN:
+        return _stdin()
+    require(name)
+    source = compiler.read(name)
+    assert source is not None
+    return source
+
+
+def require(path: str | os.PathLike[str]) -> None:
+    """Raises `CompileError` where there is no such file, with the nearest that there is; `-` is stdin."""
+    name = os.fspath(path)
+    if name != STDIN and not os.path.exists(name):
+        folder = os.path.dirname(name)
+        others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+        close = nearest(os.path.basename(name), others)
+        help = f"did you mean `{os.path.join(folder, close)}`?" if close else None
+        raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
+
+
+def program_in(path: str | os.PathLike[str]) -> Source:
+    """The text of a program. A file whose name says that it is something else is refused before it is read."""
+    suffix = Path(path).suffix.lower()
+    if suffix in ("", ".wsd"):
+        return read_source(path)
+    help = "programs are .wsd files, models .onnx files, weights .safetensors and .npz files"
+    message = f"a {suffix} file is nothing that this works on"
+    raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
+
+
+def _stdin() -> Source:
+    data = sys.stdin.buffer.read()
+    try:
+        return Source("<stdin>", data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        message = f"the text on stdin is not UTF-8 (byte {error.start})"
+        raise CompileError([Diagnostic("E0702", message, file="<stdin>")]) from None
+
+
+def source_of(path_or_source: str | os.PathLike[str] | Source) -> Source:
+    """A text is told from a path by its line breaks or its braces."""
+    if isinstance(path_or_source, Source):
+        return path_or_source
+    if isinstance(path_or_source, str) and ("\n" in path_or_source or "{" in path_or_source):
+        return Source("<text>", path_or_source)
+    return read_source(path_or_source)

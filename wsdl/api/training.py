@@ -1,0 +1,106 @@
+"""Training and evaluation of a program on data in files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wsdl.api.checking import checked
+from wsdl.api.program import compile
+from wsdl.api.running import untrained
+from wsdl.api.sources import program_in
+from wsdl.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from wsdl.onnx.weights import Weights
+    from wsdl.runtime.fit import Plan, Progress
+    from wsdl.runtime.reporting.reports import Reporter
+    from wsdl.runtime.trainer import OnNaN, Trainer
+
+    Paths = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training: the trainer as it is at the end, how far it is, the findings about its program."""
+
+    trainer: Trainer
+    progress: Progress
+    diagnostics: list[Diagnostic]
+
+
+def train(
+    path: Paths,
+    data: Paths,
+    plan: Plan,
+    *,
+    evaluation: Paths | None = None,
+    settings: Mapping[str, int] | None = None,
+    model: str | None = None,
+    weights: Weights | None = None,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    only_try: bool = False,
+    on_nan: OnNaN = "stop",
+    device: str = "cpu",
+    threads: int | None = None,
+    reporter: Reporter | None = None,
+) -> Trained:
+    """Train a model of a program on data in files, as `plan` says.
+
+    `settings` are those of `Settings` that are not as by default; a training that is resumed has those of its
+    checkpoint. A folder that holds a training is gone on with (`resume`), or its files replaced (`replace`), or it is
+    an error. `only_try` makes one step and evaluates one batch, and writes nothing.
+    """
+    from wsdl.runtime.data import open_data
+    from wsdl.runtime.fit import checkpoint_in, fit
+    from wsdl.runtime.reporting.reports import Quiet
+
+    source = program_in(path)
+    given: dict[str, Any] = dict(settings or {})
+    kept = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
+    if kept is not None:
+        kept.require_same_program(checked(source, dims, import_root).sources)
+        given = {**kept.settings, **given}
+        weights = kept.path
+    program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)
+    trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **given)
+    arrays = open_data(data).select(trainer.batch_types)
+    others = None if evaluation is None else open_data(evaluation).select(trainer.batch_types)
+    if only_try:
+        plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
+    progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
+    return Trained(trainer, progress, program.diagnostics)
+
+
+def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The first batch."""
+    return next(trainer.batches(arrays, shuffle=False).epoch(0))
+
+
+def evaluate(
+    path: Paths,
+    data: Paths,
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    batch: int = 256,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> tuple[dict[str, float], list[Diagnostic]]:
+    """The loss and the metrics of a model's `train` on data in a file, and the findings about the program."""
+    from wsdl.runtime.batches import batches_of
+    from wsdl.runtime.data import open_data
+
+    program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root)
+    evaluator = program.evaluator(model, device=device, threads=threads)
+    types = evaluator.model.batch
+    batches = batches_of(open_data(data).select(types), types, batch, shuffle=False)
+    carried = {name: program.stored[name] for name in evaluator.model.carried}
+    return evaluator.run(batches.epoch(0), carried), [*program.diagnostics, *untrained(program)]

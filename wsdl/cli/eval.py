@@ -1,0 +1,57 @@
+"""`wsdl eval`: loss and metrics of a model on data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from math import isfinite
+
+import click
+
+from wsdl import api
+from wsdl.cli.tables import results_line
+from wsdl.cli.terminal import print_json, print_text, write_findings
+from wsdl.cli.verb import dims, import_root, verb, weights
+from wsdl.diagnostics.render import as_json as findings_as_json
+
+
+@verb
+@click.argument("file", metavar="FILE")
+@click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
+@click.option("--model", metavar="M", help="Which model, where the file trains several.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", default=256, show_default=True, help="Rows at a time.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Cores to use; by default all.")
+@weights
+@dims
+@import_root
+def eval(
+    file: str,
+    data: str,
+    model: str | None,
+    batch: int,
+    device: str,
+    threads: int | None,
+    weights: str | None,
+    dims: Mapping[str, int],
+    import_root: str | None,
+    as_json: bool,
+) -> None:
+    """The loss and the metrics of a program's `train` declaration on data, with trained weights."""
+    results, found = api.evaluate(
+        file,
+        data,
+        model=model,
+        weights=weights,
+        batch=batch,
+        dims=dims,
+        import_root=import_root,
+        device=device,
+        threads=threads,
+    )
+    if as_json:
+        finite = {name: value if isfinite(value) else None for name, value in results.items()}
+        print_json({"eval": finite, **findings_as_json(found)})
+        return
+    write_findings(found, sys.stderr)
+    print_text(f"{results_line(results)}\n")

@@ -1,0 +1,41 @@
+"""What of a training is shown while it runs, by what the reader's side can show."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from wsdl.cli.terminal import Terminal
+from wsdl.runtime.reporting.curve import Curve
+from wsdl.runtime.reporting.json_lines import JsonLines
+from wsdl.runtime.reporting.lines import Lines
+from wsdl.runtime.reporting.progress import Progress
+from wsdl.runtime.reporting.reports import Quiet, Reporter, Several
+
+LOG, CURVE = "log.jsonl", "curve.svg"
+
+
+def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = False) -> Reporter:
+    """What is shown, and what is written into the folder of a training."""
+    reporters: list[Reporter] = [Quiet() if quiet else shown()]
+    if folder is not None:
+        reporters += [JsonLines(folder / LOG), Curve(folder / CURVE)]
+    if folder is not None and tensorboard:
+        from wsdl.runtime.reporting.tensorboard import TensorBoard
+
+        reporters.append(TensorBoard(folder / "tensorboard"))
+    return Several(reporters)
+
+
+def shown() -> Reporter:
+    """On stderr: a live view where it is a terminal, else plain lines."""
+    terminal = Terminal.of(sys.stderr)
+    if terminal.stream.isatty() and terminal.unicode and os.environ.get("TERM") != "dumb":
+        return Progress(terminal.stream, color=terminal.color)
+
+    def write(line: str) -> None:
+        terminal.write(line)
+        terminal.stream.flush()
+
+    return Lines(write)

@@ -1,0 +1,33 @@
+"""A model that gives all that it computes, to look for what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx import ModelProto, ValueInfoProto
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A node: its operator and name, the place in the source that asked for it, the tensors that it reads and makes."""
+
+    operator: str
+    name: str
+    source: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def exposed(proto: ModelProto) -> tuple[ModelProto, list[Computed]]:
+    """A copy of a model whose outputs are all tensors of its graph, in the order in which they are made; and the nodes.
+    What bodies of loops compute stays inside."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    there = {output.name for output in copy.graph.output}
+    nodes: list[Computed] = []
+    for node in copy.graph.node:
+        source = next((p.value for p in node.metadata_props if p.key == "wsdl.source"), "")
+        made = tuple(name for name in node.output if name)
+        nodes.append(Computed(node.op_type, node.name, source, tuple(node.input), made))
+        copy.graph.output.extend(ValueInfoProto(name=name) for name in made if name not in there)
+    return copy, nodes

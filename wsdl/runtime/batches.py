@@ -1,0 +1,80 @@
+"""Batches of rows, in an order that depends on the seed and the number of the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.types import TensorType
+from wsdl.runtime.arrays import check_inputs, rows_of
+from wsdl.runtime.errors import fail
+
+Array = NDArray[Any]
+
+
+class Batches:
+    """The rows of some arrays in batches: `for batch in Batches({"image": x, "label": y}, 64).epoch(0)`.
+
+    All arrays have as many rows; those in `whole` have none, and are a part of each batch as they are. The last batch
+    of an epoch may be short. Arrays that are memory-mapped are read batch by batch.
+    """
+
+    def __init__(
+        self,
+        arrays: Mapping[str, Array],
+        size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        whole: frozenset[str] = frozenset(),
+    ) -> None:
+        self.arrays, self.size, self.seed, self.shuffle, self.whole = dict(arrays), size, seed, shuffle, whole
+        self.rows = next(len(array) for name, array in self.arrays.items() if name not in whole)
+
+    @property
+    def steps(self) -> int:
+        """The number of batches of an epoch, a short last one among them."""
+        return -(-self.rows // self.size)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Array]]:
+        """The batches of an epoch, counted from 0, from batch `start` on."""
+        order = self.order(number)
+        for at in range(start * self.size, self.rows, self.size):
+            rows = order[at : at + self.size]
+            yield {name: a if name in self.whole else self._rows(a, rows) for name, a in self.arrays.items()}
+
+    def order(self, number: int) -> Array:
+        """The rows of an epoch in the order in which they come."""
+        if not self.shuffle:
+            return np.arange(self.rows)
+        return np.random.Generator(np.random.Philox(key=[self.seed, number])).permutation(self.rows)
+
+    def _rows(self, array: Array, rows: Array) -> Array:
+        if not self.shuffle:
+            return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
+        if isinstance(array, np.memmap):  # in the order of the file, which spares the disk
+            back = np.argsort(rows)
+            taken = np.empty((len(rows), *array.shape[1:]), array.dtype)
+            taken[back] = array[rows[back]]
+            return taken
+        return np.ascontiguousarray(array[rows])
+
+
+def batches_of(
+    arrays: Mapping[str, Any], signature: Mapping[str, TensorType], size: int, *, seed: int = 0, shuffle: bool = True
+) -> Batches:
+    """Arrays of many rows in batches for a model; `RunError` where they don't fit it."""
+    checked, rows = check_inputs(signature, arrays), rows_of(signature)
+    whole = frozenset(name for name in checked if not has_rows(signature[name], rows))
+    batches = Batches(checked, size, seed=seed, shuffle=shuffle, whole=whole)
+    if not batches.rows:
+        raise fail("E0718", "the data have no rows")
+    return batches
+
+
+def has_rows(type: TensorType, rows: str) -> bool:
+    """Does an input have a row for each row of the batch?"""
+    return type.rank > 0 and type.shape[0].name == rows

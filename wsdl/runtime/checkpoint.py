@@ -1,0 +1,124 @@
+"""Checkpoints: a safetensors file with all that a training needs to go on bit for bit, and to run what it has learnt.
+
+Parameters and running statistics have their own names, so that the file is one of weights as well; what belongs to the
+optimizer begins with `optimizer/`. The header has the source of the program, the settings, and how far the run is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics import Problems
+from wsdl.onnx.open_source import open_source
+from wsdl.onnx.safetensors import save_safetensors
+from wsdl.onnx.weights import OPTIMIZER
+from wsdl.passes.update import STEP
+from wsdl.runtime.errors import fail
+from wsdl.span import Source
+from wsdl.syntax.formatter import format_source
+
+Array = NDArray[Any]
+SOURCE, RUN = "wsdl.source", "wsdl.run"  # keys of the header
+COUNTERS = (STEP, "seed")  # inputs of a step that have no place among the weights
+MOST_LINES = 12  # that are shown of what has changed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds: arrays by the names of the step's inputs, texts of the header, settings and progress."""
+
+    arrays: Mapping[str, Array]
+    header: Mapping[str, str]
+    settings: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    path: str = ""
+
+    def state_for(self, start: Mapping[str, Array]) -> dict[str, Array]:
+        """The values of what `start` has the names and shapes of."""
+        wrong = [n for n, a in start.items() if n not in self.arrays or self.arrays[n].shape != a.shape]
+        if wrong:
+            message = f"`{wrong[0]}` is missing in this checkpoint, or has another shape"
+            raise fail("E0722", message, file=self.path, help="it is no checkpoint of this training, or was changed")
+        return {name: np.array(self.arrays[name], array.dtype) for name, array in start.items()}
+
+    def require_same_program(self, sources: Mapping[str, Source]) -> None:
+        """Raises `RunError` with what has changed where this is the checkpoint of another program."""
+        before, now = (json.loads(text) for text in (self.header.get(SOURCE, "{}"), source_text(sources)))
+        changes = [
+            line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)
+        ]
+        if changes:
+            more = len(changes) - MOST_LINES
+            shown = [*changes[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
+            help = "go on with the program as it was, or start anew from these weights: `--weights` and another folder"
+            message = "the program has changed since this checkpoint was written"
+            raise fail("E0721", message, file=self.path, help=help, details=shown)
+
+    def require_same_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raises `RunError` where the training was begun with other settings."""
+        different = [name for name, value in settings.items() if self.settings.get(name, value) != value]
+        if different:
+            lines = [f"{name}: {self.settings[name]} then, {settings[name]} now" for name in different]
+            help = "a run goes on bit for bit only as it was begun; options that are left out are taken from it"
+            message = "this training was begun with other settings"
+            raise fail("E0723", message, file=self.path, help=help, details=lines)
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file is whole or not there. The same state gives the same bytes."""
+    arrays = {OPTIMIZER + n if n in COUNTERS else n: a for n, a in checkpoint.arrays.items()}
+    run = json.dumps({"settings": checkpoint.settings, "progress": checkpoint.progress}, sort_keys=True)
+    save_safetensors(path, arrays, {**checkpoint.header, RUN: run})
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint in a file. Raises `RunError` for a file that is none."""
+    source = open_source(os.fspath(path))
+    try:
+        run = json.loads(source.metadata[RUN])
+        settings, progress = dict(run["settings"]), dict(run["progress"])
+    except (KeyError, ValueError, TypeError):
+        message = "these are weights, but no checkpoint of a training"
+        help = "`--weights` starts a new training from weights"
+        raise fail("E0722", message, file=os.fspath(path), help=help) from None
+    arrays = {name: source.read(name) for name in source.names}
+    arrays |= {name: arrays.pop(OPTIMIZER + name) for name in COUNTERS if OPTIMIZER + name in arrays}
+    return Checkpoint(arrays, source.metadata, settings, progress, os.fspath(path))
+
+
+# -- is it of this program? --------------------------------------------------------------------------------------------
+
+
+def source_text(sources: Mapping[str, Source]) -> str:
+    """The text of a program as a header keeps it: the files by name, in their one layout."""
+    return json.dumps({name: _formatted(source) for name, source in sources.items()}, ensure_ascii=False)
+
+
+def _formatted(source: Source) -> str:
+    return format_source(source, Problems()) or source.text
+
+
+def _changes(before: str, now: str, name: str) -> list[str]:
+    """The lines that were taken out and put in; what differs in comments and empty lines alone is the same."""
+    old, new = ([line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now))
+    found = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    return [f"{name}: {line[0]} {line[1:].strip()}" for line in found]
+
+
+def _without_comment(line: str) -> str:
+    """Without a comment; a `#` in a string is none."""
+    quoted = False
+    for at, character in enumerate(line):
+        quoted ^= character == '"'
+        if character == "#" and not quoted:
+            return line[:at].rstrip()
+    return line.rstrip()

@@ -1,0 +1,87 @@
+"""Where did a loss that is not finite come from? The step is run once more, with all that it computes to be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.onnx.expose import exposed
+from wsdl.onnx.folder import loadable
+from wsdl.onnx.training import TrainingModels
+from wsdl.runtime.errors import RunError, fail
+from wsdl.runtime.loading import load
+
+Array = NDArray[Any]
+HELP = "a smaller learning rate, `clip_norm=1.0` or a `warmup` often helps; `--on-nan skip` leaves out such batches"
+
+
+def nonfinite_loss(
+    models: TrainingModels,
+    state: Mapping[str, Array],
+    parts: Sequence[Mapping[str, Array]],
+    totals: Mapping[str, Array],
+    loss: float,
+) -> RunError:
+    """The error that says at which step a loss was not finite, and what the first tensor was that wasn't.
+
+    `state` is what the step started from, `parts` the batch, `totals` the counts of the whole batch.
+    """
+    step = int(state["step"]) + 1
+    lines = [*_in_the_batch(parts), *_in_the_state(state)]
+    if not lines:
+        lines = _in_the_step(models, state, parts, totals)
+    return fail("E0830", f"the loss of step {step} is {loss:g}", details=lines[:5], help=HELP)
+
+
+def _in_the_batch(parts: Sequence[Mapping[str, Array]]) -> Iterator[str]:
+    for name in parts[0]:
+        arrays = [part[name] for part in parts]
+        bad = sum(int(np.count_nonzero(~np.isfinite(a))) for a in arrays if a.dtype.kind == "f")
+        if bad:
+            yield f"`{name}` of the batch has {bad} elements that are not finite"
+
+
+def _in_the_state(state: Mapping[str, Array]) -> Iterator[str]:
+    for name, array in state.items():
+        bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
+        if bad:
+            yield f"`{name}` has {bad} elements that are not finite: the step before has made them so"
+
+
+def _in_the_step(
+    models: TrainingModels,
+    state: Mapping[str, Array],
+    parts: Sequence[Mapping[str, Array]],
+    totals: Mapping[str, Array],
+) -> list[str]:
+    """The first tensor that is not finite, and what it was computed from."""
+    proto, nodes = exposed(models.first)
+    with loadable(proto, models.values) as model:
+        session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
+    zeros = {f"sum/{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in models.step.trained}
+    wanted = [value.name for value in session.get_inputs()]
+    names = [value.name for value in session.get_outputs()]
+    for part in parts:
+        feeds = {**zeros, **state, **totals, **part}
+        feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
+        for node in nodes:
+            bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
+            if bad:
+                place = f" ({node.source})" if node.source else ""
+                lines = [f"the first tensor that is not finite is `{bad[0]}`{place}, made by {node.operator}"]
+                return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
+    return []
+
+
+def _is_bad(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all()
+
+
+def _described(name: str, array: Any) -> str:
+    array = np.asarray(array)
+    if not array.size or array.dtype.kind not in "fiu":
+        return f"from `{name}`"
+    return f"from `{name}`, whose elements are from {array.min():.4g} to {array.max():.4g}"

@@ -1,0 +1,327 @@
+"""A whole training: epochs over some data, evaluation, checkpoints, early stopping, going on where it was stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from wsdl.onnx.safetensors import save_safetensors
+from wsdl.runtime.batches import Batches
+from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from wsdl.runtime.errors import fail
+from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
+from wsdl.runtime.trainer import LAST, Step, Trainer
+
+BEST = "best.safetensors"
+SKIPPED = 20  # steps in a row without a finite loss, after which leaving them out is no use
+Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Better:
+    """Which evaluation is the best one: by the loss or a metric, the lowest or the highest."""
+
+    name: str = "loss"
+    highest: bool = False
+
+    @staticmethod
+    def of(text: str) -> Better:
+        """`loss` is the lowest, a metric the highest; `error:min` and `error:max` say it."""
+        name, _, end = text.partition(":")
+        if end not in ("", "min", "max"):
+            raise fail("E0704", f"`{text}` is not a metric with `:min` or `:max`", help="write `error:min`")
+        return Better(name, end == "max" if end else name != "loss")
+
+    def than(self, result: float, best: float | None) -> bool:
+        return best is None or (result > best if self.highest else result < best)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a training goes on and what is kept of it.
+
+    `folder` gets `last.safetensors` after each epoch and each `save_every` steps, `best.safetensors` with the weights
+    that were evaluated best, and the last `keep` checkpoints by their steps. It ends after `epochs`, after
+    `limit_steps` steps, or when `patience` evaluations in a row were not the best.
+    """
+
+    epochs: int | None = None  # by default as many as a run was begun for, 1 for a new one
+    folder: Path | None = None
+    save_every: int | None = None
+    keep: int = 0
+    better: Better = Better()
+    patience: int | None = None
+    limit_steps: int | None = None
+
+    def tried(self) -> Plan:
+        """One step of it, of which nothing is kept."""
+        return replace(self, epochs=1, folder=None, save_every=None, patience=None, limit_steps=1)
+
+
+@dataclass
+class Progress:
+    """How far a training is. `batch` counts those of the epoch so far, `waited` the evaluations since the best one."""
+
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+    rows: int | None = None
+    skipped: int = 0
+    results: dict[str, float] = field(default_factory=dict)  # of the last evaluation
+
+
+class Interrupted(KeyboardInterrupt):
+    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to go on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def fit(
+    trainer: Trainer,
+    data: Data,
+    plan: Plan = Plan(),
+    *,
+    evaluation: Data | None = None,
+    reporter: Reporter | None = None,
+    resume: Checkpoint | None = None,
+    seconds: float = 0.0,
+) -> Progress:
+    """Train on `data`; `resume` is a checkpoint to go on from, bit for bit.
+
+    `data` are arrays of many rows by name, which are shuffled anew in each epoch, or something that gives the batches
+    of an epoch each time it is gone through. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
+    """
+    return _Run(trainer, data, plan, evaluation, reporter or Quiet(), seconds).run(resume)
+
+
+def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
+    """The checkpoint to go on from, if that is wanted and there is one. A folder with a training that is neither to be
+    gone on with nor to be replaced is an error."""
+    if folder is None or replace or not (folder / LAST).exists():
+        return None
+    if resume:
+        return read_checkpoint(folder / LAST)
+    help = "`--resume` goes on with it, `--replace` begins anew in its place"
+    raise fail("E0724", "this folder holds a training already", file=str(folder), help=help)
+
+
+class _Run:
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: Data,
+        plan: Plan,
+        evaluation: Data | None,
+        reporter: Reporter,
+        seconds: float,
+    ) -> None:
+        self.trainer, self.plan, self.reporter = trainer, plan, reporter
+        self.batches = trainer.batches(data) if isinstance(data, Mapping) else _Given(data)
+        self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
+        self.progress = Progress(rows=self.batches.rows)
+        self.epochs = plan.epochs or 1
+        self.stop = _Stop()
+        self.start, self.before = monotonic(), seconds
+        self.saved_at = -1
+
+    # -- the whole -----------------------------------------------------------------------------------------------------
+
+    def run(self, resume: Checkpoint | None) -> Progress:
+        trainer = self.trainer
+        self._check_names()
+        if resume is not None:
+            self._resume(resume)
+        if trainer.wants_total and trainer.total_steps is None:
+            trainer.total_steps = self._planned_steps()
+        with self.stop.watching(), reporting(self.reporter, self._run_plan()):
+            while self.progress.epoch < self.epochs and not self._is_over():
+                self._epoch()
+            if self.saved_at != trainer.steps:
+                self._save()
+        return self.progress
+
+    def _epoch(self) -> None:
+        progress = self.progress
+        batches = self.batches.epoch(progress.epoch, progress.batch)
+        in_a_row = 0
+        for batch in batches:
+            step = self.trainer.make_step(batch)
+            progress.batch += 1
+            in_a_row = in_a_row + 1 if step.is_skipped else 0
+            self._report(step, in_a_row)
+            if self.stop.asked:
+                self._interrupt()
+            if self._is_over():
+                break
+            if self.plan.save_every and not step.is_skipped and self.trainer.steps % self.plan.save_every == 0:
+                self._save()
+        is_done = not self._is_over() or self.batches.steps == progress.batch
+        if is_done:
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+        if self.evaluation is not None:
+            self._evaluate(progress.epoch if is_done else progress.epoch + 1)
+        self._save()
+
+    def _is_over(self) -> bool:
+        plan, progress = self.plan, self.progress
+        is_long = plan.limit_steps is not None and self.trainer.steps >= plan.limit_steps
+        return is_long or (plan.patience is not None and progress.waited >= plan.patience)
+
+    def _planned_steps(self) -> int | None:
+        """The length of the run, as schedules want to know it. Early stopping and limits don't bend their course."""
+        if self.batches.steps is None:
+            message = "the learning rate follows a course over the whole run, whose length is not known"
+            help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
+            raise fail("E0831", message, help=help)
+        return self.batches.steps * self.epochs
+
+    def _check_names(self) -> None:
+        names = self.trainer.models.evaluation.names
+        if self.plan.better.name not in names:
+            listed = ", ".join(f"`{name}`" for name in names)
+            message = f"there is no metric `{self.plan.better.name}` to find the best by"
+            raise fail("E0704", message, help=f"there are {listed}")
+
+    # -- what is told --------------------------------------------------------------------------------------------------
+
+    def _run_plan(self) -> RunPlan:
+        trainer, steps = self.trainer, self.batches.steps
+        total = None if steps is None else steps * self.epochs
+        if self.plan.limit_steps is not None:
+            total = min(self.plan.limit_steps, total if total is not None else self.plan.limit_steps)
+        stored, unshared = trainer.models.parameters
+        return RunPlan(
+            trainer.models.name,
+            total,
+            self.epochs,
+            steps,
+            trainer.settings.batch,
+            trainer.steps,
+            stored,
+            unshared,
+        )
+
+    def _report(self, step: Step, in_a_row: int) -> None:
+        if step.is_skipped:
+            self.progress.skipped += 1
+            text = f"left out a batch after step {self.trainer.steps}: its loss is {step.loss:g}"
+            self.reporter.note(text)
+            if in_a_row >= SKIPPED:
+                message = f"the losses of {in_a_row} batches in a row are not finite"
+                raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
+            return
+        metrics = {name: value for name, value in step.results.items() if name != "loss"}
+        report = StepReport(
+            self.trainer.steps, self.progress.epoch + 1, step.loss, metrics, step.rate, step.rows, self._seconds()
+        )
+        self.reporter.step(report)
+
+    def _seconds(self) -> float:
+        return self.before + monotonic() - self.start
+
+    # -- evaluation and checkpoints ------------------------------------------------------------------------------------
+
+    def _evaluate(self, epoch: int) -> None:
+        assert self.evaluation is not None
+        progress, better = self.progress, self.plan.better
+        batches = self.evaluation.epoch(0) if isinstance(self.evaluation, Batches) else self.evaluation
+        progress.results = self.trainer.evaluate(batches)
+        is_best = better.than(progress.results[better.name], progress.best)
+        progress.waited = 0 if is_best else progress.waited + 1
+        if is_best:
+            progress.best, progress.best_step = progress.results[better.name], self.trainer.steps
+            if self.plan.folder is not None:
+                save_safetensors(self.plan.folder / BEST, self.trainer.weights, self.trainer.header)
+        report = EvaluationReport(self.trainer.steps, epoch, progress.results, is_best)
+        self.reporter.evaluation(report)
+
+    def _save(self) -> None:
+        folder, steps = self.plan.folder, self.trainer.steps
+        self.saved_at = steps
+        if folder is None:
+            return
+        self.reporter.flush()
+        checkpoint = self.trainer.checkpoint({**asdict(self.progress), "epochs": self.epochs})
+        write_checkpoint(folder / LAST, checkpoint)
+        if self.plan.keep:
+            write_checkpoint(folder / f"step-{steps:08}.safetensors", checkpoint)
+            for old in sorted(folder.glob("step-*.safetensors"))[: -self.plan.keep]:
+                old.unlink(missing_ok=True)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        checkpoint.require_same_settings(asdict(self.trainer.settings))
+        self._require_same_data(checkpoint)
+        self.trainer.restore(checkpoint)
+        known = Progress.__dataclass_fields__
+        self.progress = Progress(**{n: v for n, v in checkpoint.progress.items() if n in known})
+        self.saved_at = self.trainer.steps
+
+    def _require_same_data(self, checkpoint: Checkpoint) -> None:
+        rows, epochs = checkpoint.progress["rows"], checkpoint.progress["epochs"]
+        self.epochs = self.plan.epochs or epochs
+        if rows != self.batches.rows:
+            message = f"this training was begun with {rows} rows of data, and now there are {self.batches.rows}"
+            raise fail("E0723", message, file=checkpoint.path, help="a run goes on bit for bit only with the same data")
+        if self.trainer.wants_total and epochs != self.epochs:
+            message = f"this training was begun for {epochs} epochs, on which its learning rates depend"
+            raise fail("E0723", message, file=checkpoint.path, help=f"go on with `--epochs {epochs}`")
+
+    def _interrupt(self) -> None:
+        self._save()
+        steps = self.trainer.steps
+        if self.plan.folder is None:
+            raise Interrupted(f"stopped after step {steps}")
+        raise Interrupted(f"stopped after step {steps}, which is saved in {self.plan.folder / LAST}; --resume goes on")
+
+
+class _Given:
+    """Batches that come from outside, gone through once an epoch."""
+
+    rows: int | None = None
+    steps: int | None = None
+
+    def __init__(self, data: Iterable[Mapping[str, Any]]) -> None:
+        self.data, self.used = data, False
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Mapping[str, Any]]:
+        if self.used and iter(self.data) is self.data:
+            message = "these batches can be gone through once only"
+            raise fail("E0718", message, help="a list serves several epochs, a generator one")
+        self.used = True
+        return islice(iter(self.data), start, None)
+
+
+class _Stop:
+    """Was the process asked to stop? A second time stops it at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        signals = [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, self._ask) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,105 @@
+"""ONNX Runtime's sessions: devices, options, and what goes wrong while a model is loaded or run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wsdl.runtime.errors import RunError, fail
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
+
+
+def load(
+    model: bytes | str | Path,
+    name: str,
+    device: str = "cpu",
+    threads: int | None = None,
+    *,
+    prepack: bool = True,
+    reuse_plan: bool = True,
+    rewrite: bool = True,
+) -> Any:
+    """ONNX Runtime's session of a model; `name` is that of its file.
+
+    Some of what it does by itself may be turned off: `prepack`, the packed copies of matrices that make products
+    faster; `reuse_plan`, the plan of its memory that the first run makes for all further ones, which takes more of it;
+    `rewrite`, all rewriting of the graph.
+    """
+    onnxruntime = _runtime()
+    _require_device(onnxruntime, device)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and said once
+    options.intra_op_num_threads = threads or _cores()
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = reuse_plan
+    if not rewrite:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else os.fspath(model), options, providers=providers
+        )
+    except Exception as error:  # as above
+        raise _load_failure(error, model, name) from error
+    if session.get_providers()[0] != PROVIDERS[device]:
+        raise fail(
+            "E0714",
+            f"ONNX Runtime lists the device `{device}`, but couldn't start it",
+            help="its log says why: most often CUDA or cuDNN is missing, or of another version than the runtime wants",
+        )
+    return session
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise fail(
+            "E0719",
+            "running a model needs the package onnxruntime, which is not installed",
+            help="`pip install onnxruntime`, or onnxruntime-gpu for CUDA",
+        ) from error
+    return onnxruntime
+
+
+def _require_device(onnxruntime: Any, device: str) -> None:
+    if device not in PROVIDERS:
+        raise fail("E0714", f"there is no device `{device}`", help="the devices are `cpu` and `cuda`")
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise fail(
+            "E0714",
+            f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
+            help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
+        )
+
+
+def _cores() -> int:
+    """The cores that this process may use. (Left to itself the runtime pins threads, and complains in containers.)"""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> RunError:
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        return fail("E0715", "there is no such file", file=name)
+    return fail("E0715", f"ONNX Runtime can't load this model: {_first_line(error)}", file=name)
+
+
+def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunError:
+    """What to say where a run was stopped; `arrays` are what it was given."""
+    shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
+    check = _CHECK.search(str(error))
+    if check:
+        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
+    return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
+
+
+def _first_line(error: Exception) -> str:
+    """What the runtime says, without the places in its own code that follow."""
+    return str(error).strip().partition("\n")[0]

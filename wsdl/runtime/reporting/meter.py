@@ -1,0 +1,142 @@
+"""The numbers that a reader watches while a model trains, from reports of single steps: smoothed, by the second, and
+how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from math import isfinite, nan
+
+from wsdl.runtime.reporting.axes import digits, short
+from wsdl.runtime.reporting.reports import EvaluationReport, RunPlan, StepReport
+
+WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more
+SPEED_SECONDS = 3.0  # how far back the speed looks
+
+
+class Smoothed:
+    """An exponential mean without the bias of its first steps; what is not finite is left out."""
+
+    __slots__ = ("_keep", "_total", "_weight")
+
+    def __init__(self, window: float) -> None:
+        """`window` is so many steps, at least one."""
+        self._keep = 1 - 1 / window
+        self._total = self._weight = 0.0
+
+    def add(self, value: float) -> None:
+        if isfinite(value):
+            self._total = self._keep * self._total + value
+            self._weight = self._keep * self._weight + 1
+
+    @property
+    def value(self) -> float:
+        return self._total / self._weight if self._weight else nan
+
+
+class Meter:
+    """Takes every step, which is cheap, and gives the numbers as text when somebody wants to read them."""
+
+    def __init__(self, plan: RunPlan, clock: Callable[[], float] = time.monotonic) -> None:
+        self.plan = plan
+        self.last: StepReport | None = None
+        self._window = max(1.0, min(WINDOW, plan.steps / 50 if plan.steps else WINDOW))
+        self.loss = Smoothed(self._window)
+        self.metrics: dict[str, Smoothed] = {}
+        self._clock = clock
+        self._examples = 0
+        self._started: tuple[float, int] | None = None  # when the first step was done, and which; that one is slow
+        self._speed = nan  # examples a second
+        self._measured = (0.0, 0)  # seconds of training and examples at the last look
+
+    def step(self, r: StepReport) -> None:
+        if self._started is None:
+            self._started = (self._clock(), r.step)
+            self._measured = (r.seconds, r.examples)
+        self.last = r
+        self._examples += r.examples
+        self.loss.add(r.loss)
+        for name, value in r.metrics.items():
+            if name not in self.metrics:
+                self.metrics[name] = Smoothed(self._window)
+            self.metrics[name].add(value)
+
+    # -- as numbers ----------------------------------------------------------------------------------------------------
+
+    def speed(self) -> float:
+        """Examples a second of training, over the last seconds; NaN before the second step."""
+        if self.last is None:
+            return nan
+        seconds, examples = self.last.seconds, self._examples
+        passed, done = seconds - self._measured[0], examples - self._measured[1]
+        if passed > 0 and done > 0:
+            keep = 0.5 ** (passed / SPEED_SECONDS) if isfinite(self._speed) else 0.0
+            self._speed = keep * (self._speed if keep else 0.0) + (1 - keep) * done / passed
+            self._measured = (seconds, examples)
+        return self._speed
+
+    def seconds_left(self) -> float | None:
+        """At the pace of this run so far, evaluations included; `None` while nobody can know."""
+        if self.plan.steps is None or self.last is None or self._started is None:
+            return None
+        began, first = self._started
+        done = self.last.step - first
+        return (self._clock() - began) / done * (self.plan.steps - self.last.step) if done else None
+
+    # -- as text -------------------------------------------------------------------------------------------------------
+
+    def shown(self) -> Iterator[tuple[str, str]]:
+        """What to show of the last step: names and numbers. The loss is shown as it is where it is not finite."""
+        if self.last is None:
+            return
+        yield "loss", digits(self.loss.value if isfinite(self.last.loss) else self.last.loss)
+        for name, smoothed in self.metrics.items():
+            yield name, digits(smoothed.value)
+        yield "lr", short(self.last.lr)
+
+    def pace(self) -> Iterator[str]:
+        """`24,812 examples/s` and `1:12 left`, where they are known."""
+        speed = self.speed()
+        if isfinite(speed):
+            yield f"{speed:,.0f} examples/s" if speed >= 10 else f"{speed:.2g} examples/s"
+        left = self.seconds_left()
+        if left:
+            yield f"{duration(left)} left"
+
+
+def epoch_text(plan: RunPlan, epoch: int) -> str:
+    """`epoch 3/20`."""
+    return f"epoch {epoch:,}" + (f"/{plan.epochs:,}" if plan.epochs else "")
+
+
+def step_text(plan: RunPlan, step: int) -> str:
+    """`step 1,204/4,690`."""
+    return f"step {step:,}" + (f"/{plan.steps:,}" if plan.steps else "")
+
+
+def plan_text(plan: RunPlan) -> Iterator[str]:
+    """What a run sets out to do, in a line, and where it goes on."""
+    words = [f"{plan.model}: {plan.parameters:,} parameters"]
+    if plan.parameters_without_sharing != plan.parameters:
+        words[0] += f" ({plan.parameters_without_sharing:,} without sharing)"
+    if plan.steps:
+        words.append(f"{plan.steps:,} steps")
+    if plan.epochs:
+        words.append(f"{plan.epochs:,} epoch{'' if plan.epochs == 1 else 's'}")
+    yield ", ".join([*words, f"batch {plan.batch:,}"])
+    if plan.first_step:
+        yield f"goes on after step {plan.first_step:,}"
+
+
+def results_text(r: EvaluationReport) -> Iterator[tuple[str, str]]:
+    for name, value in r.results.items():
+        yield name, digits(value)
+
+
+def duration(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:05:00`, `2 days`."""
+    whole = round(seconds)
+    if whole >= 48 * 3600:
+        return f"{whole / 86400:.0f} days"
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

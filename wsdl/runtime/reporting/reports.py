@@ -1,0 +1,138 @@
+"""What a training tells of itself, and those who are told: a reporter shows it or writes it down.
+
+    with reporting(Several([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as reporter:
+        reporter.step(...)
+
+Nothing here needs NumPy or a runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is known before the first step; `None` where nobody knows yet."""
+
+    model: str
+    steps: int | None  # of the whole training, those of earlier runs included
+    epochs: int | None
+    steps_per_epoch: int | None
+    batch: int  # rows of a full batch
+    first_step: int  # steps done by earlier runs; 0 for a fresh one
+    parameters: int  # stored numbers of the model
+    parameters_without_sharing: int
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """After each step."""
+
+    step: int  # steps done, from 1
+    epoch: int  # from 1
+    loss: float  # the mean over the batch
+    metrics: dict[str, float]  # of the batch
+    lr: float
+    examples: int  # rows of this step
+    seconds: float  # of training so far, earlier runs included
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """After each evaluation."""
+
+    step: int
+    epoch: int
+    results: dict[str, float]  # "loss" first, then the metrics
+    is_best: bool
+
+
+class Reporter(Protocol):
+    """Is told of a training, from `begin` to `end`."""
+
+    def begin(self, plan: RunPlan) -> None: ...
+
+    def step(self, r: StepReport) -> None: ...
+
+    def evaluation(self, r: EvaluationReport) -> None: ...
+
+    def note(self, text: str) -> None:
+        """Something worth a line of text."""
+
+    def flush(self) -> None:
+        """What was told so far must outlive this process; called before a checkpoint is written, so that a run that
+        goes on from there finds every line up to it."""
+
+    def end(self) -> None:
+        """The training is over, or was broken off."""
+
+
+class Quiet:
+    """Shows nothing; the other reporters say what they do instead."""
+
+    def begin(self, plan: RunPlan) -> None:
+        pass
+
+    def step(self, r: StepReport) -> None:
+        pass
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class Several:
+    """Tells each of some reporters, in their order."""
+
+    def __init__(self, reporters: Sequence[Reporter]) -> None:
+        self.reporters = reporters
+        self._begun = ExitStack()
+
+    def begin(self, plan: RunPlan) -> None:
+        """If one can't begin, those before it are ended."""
+        with ExitStack() as begun:
+            for reporter in self.reporters:
+                begun.enter_context(reporting(reporter, plan))
+            self._begun = begun.pop_all()
+
+    def step(self, r: StepReport) -> None:
+        for reporter in self.reporters:
+            reporter.step(r)
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        for reporter in self.reporters:
+            reporter.evaluation(r)
+
+    def note(self, text: str) -> None:
+        for reporter in self.reporters:
+            reporter.note(text)
+
+    def flush(self) -> None:
+        for reporter in self.reporters:
+            reporter.flush()
+
+    def end(self) -> None:
+        """The last first, and all of them even if one fails."""
+        self._begun.close()
+
+
+@contextmanager
+def reporting(reporter: Reporter, plan: RunPlan) -> Iterator[Reporter]:
+    """A reporter that has begun and is ended in any case: by an exception and Ctrl-C, too."""
+    reporter.begin(plan)
+    try:
+        yield reporter
+    finally:
+        reporter.end()

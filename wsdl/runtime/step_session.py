@@ -1,0 +1,195 @@
+"""A step of training in ONNX Runtime: all that changes stays where it is, on the device, from step to step.
+
+Everything is bound once. What the update may write in place has one buffer, all else has two that take turns, so that a
+step that goes wrong has changed nothing until it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.types import TensorType
+from wsdl.onnx.folder import loadable
+from wsdl.onnx.training import TrainingModels
+from wsdl.passes.split_step import GRADIENT, RATE, SUM
+from wsdl.passes.update import NEXT, STEP, TOTAL
+from wsdl.runtime.loading import load, run_failure
+
+Array = NDArray[Any]
+TOTALS = "total/"
+
+
+class StepSession:
+    """The two halves of a step, loaded, with the state of the training in them.
+
+    `compute` gives loss and metrics of a batch that comes in one or several parts, and keeps the gradients; `commit`
+    then makes the step. `state` is all that is carried from step to step, by name.
+    """
+
+    def __init__(
+        self, models: TrainingModels, state: Mapping[str, Array], *, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        def loaded(proto: Any) -> Any:
+            with loadable(proto, models.values) as model:
+                return load(model, proto.graph.name, device, threads, reuse_plan=False)
+
+        self.device, self._name = device, models.first.graph.name
+        self._first, self._second = loaded(models.first), loaded(models.second)
+        self._counts = loaded(models.counts) if models.counts is not None else None
+        self._turn = 0
+        step = models.step
+        self._cells = {name: self._cell(array, name in step.in_place) for name, array in state.items()}
+        self._gradients = {s.name: self._buffer(s.type) for s in step.trained}
+        self._totals = {name: np.zeros((), np.float32) for name in step.totals}
+        self._total_steps = np.zeros((), np.int64)
+        self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
+        self._rate = np.zeros((), np.float32)
+        self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
+        self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
+
+    # -- a step --------------------------------------------------------------------------------------------------------
+
+    def compute(self, parts: Sequence[Mapping[str, Array]]) -> dict[str, float]:
+        """Loss and metrics of a batch. More than one part needs a step that was made for it."""
+        if self._counts is not None:
+            self._sum_totals(parts)
+            for gradient in self._gradients.values():
+                self._clear(gradient)
+        results = dict.fromkeys(self._results, 0.0)
+        binding = self._first_bindings[self._turn]
+        for part in parts:
+            self._bind_batch(binding, part)
+            self._run(self._first, binding, part)
+            for name, array in self._results.items():
+                results[name] += float(array)
+        return results
+
+    def commit(self) -> float:
+        """Make the step that was computed; its learning rate."""
+        self._run(self._second, self._second_bindings[self._turn], {})
+        self._turn = 1 - self._turn
+        return float(self._rate)
+
+    def _sum_totals(self, parts: Sequence[Mapping[str, Array]]) -> None:
+        assert self._counts is not None
+        for total in self._totals.values():
+            total[...] = 0
+        wanted = [value.name for value in self._counts.get_inputs()]
+        names = [value.name for value in self._counts.get_outputs()]
+        for part in parts:
+            feeds = {name: self._current(name) if name in self._cells else self.value(part[name]) for name in wanted}
+            for name, value in zip(names, self._counts.run_with_ort_values(None, feeds), strict=True):
+                self._totals[name] += value.numpy()
+
+    def _run(self, session: Any, binding: Any, arrays: Mapping[str, Array]) -> None:
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+            raise run_failure(error, self._name, arrays) from error
+
+    # -- the state -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Array]:
+        """A copy of all that is carried, as it is after the last step that was committed."""
+        return {name: np.array(self._current(name).numpy()) for name in self._cells}
+
+    def feeds(self, names: Sequence[str]) -> list[Any]:
+        """What is carried as it lies on the device, for another session."""
+        return [self._current(name) for name in names]
+
+    def set_total(self, steps: int) -> None:
+        """Say how many steps the whole run has, for schedules that want to know."""
+        self._total_steps[...] = steps
+        if self.device != "cpu":
+            self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
+
+    def _current(self, name: str) -> Any:
+        return self._cells[name][self._turn]
+
+    @property
+    def totals(self) -> dict[str, Array]:
+        """The counts of the batch that was computed last."""
+        return {name: total.copy() for name, total in self._totals.items()}
+
+    # -- buffers -------------------------------------------------------------------------------------------------------
+
+    def _cell(self, array: Array, in_place: bool) -> tuple[Any, Any]:
+        value = self.value(np.array(array, order="C"))
+        return (value, value if in_place else self.value(np.array(array, order="C")))
+
+    def _buffer(self, type: TensorType) -> Any:
+        assert type.sizes is not None
+        return self.value(np.zeros(type.sizes, numpy_dtype(type.dtype)))
+
+    def value(self, array: Array) -> Any:
+        """An array on the device. On the CPU this is the memory of the array itself."""
+        from onnxruntime import OrtValue
+
+        return OrtValue.ortvalue_from_numpy(array, self.device, 0)
+
+    def _clear(self, value: Any) -> None:
+        value.update_inplace(np.zeros_like(value.numpy()))
+
+    # -- bindings ------------------------------------------------------------------------------------------------------
+
+    def _bind_first(self, turn: int) -> Any:
+        binding = self._first.io_binding()
+        for name in self._inputs(self._first):
+            if name in self._cells:
+                binding.bind_ortvalue_input(name, self._cells[name][turn])
+            elif name.startswith(SUM):
+                binding.bind_ortvalue_input(name, self._gradients[name.removeprefix(SUM)])
+        for output in self._first.get_outputs():
+            name = output.name
+            if name.startswith(GRADIENT):
+                binding.bind_ortvalue_output(name, self._gradients[name.removeprefix(GRADIENT)])
+            elif name.startswith(NEXT):
+                binding.bind_ortvalue_output(name, self._cells[name.removeprefix(NEXT)][1 - turn])
+            else:
+                binding.bind_ortvalue_output(name, _on_host(self._results[name]))
+        return binding
+
+    def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
+        for name in self._inputs(self._first):
+            if name in part:
+                if self.device == "cpu":
+                    binding.bind_cpu_input(name, part[name])
+                else:
+                    binding.bind_ortvalue_input(name, self.value(part[name]))
+            elif name.startswith(TOTALS):
+                binding.bind_cpu_input(name, self._totals[name])
+
+    def _bind_second(self, turn: int) -> Any:
+        binding = self._second.io_binding()
+        for name in self._inputs(self._second):
+            if name == TOTAL:
+                binding.bind_ortvalue_input(name, self.value(self._total_steps))
+            elif name.startswith(GRADIENT):
+                binding.bind_ortvalue_input(name, self._gradients[name.removeprefix(GRADIENT)])
+            else:
+                binding.bind_ortvalue_input(name, self._cells[name][turn])
+        for output in self._second.get_outputs():
+            if output.name == RATE:
+                binding.bind_ortvalue_output(RATE, _on_host(self._rate))
+            else:
+                binding.bind_ortvalue_output(output.name, self._cells[output.name.removeprefix(NEXT)][1 - turn])
+        return binding
+
+    def _inputs(self, session: Any) -> list[str]:
+        return [value.name for value in session.get_inputs()]
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that were committed."""
+        return int(self._current(STEP).numpy())
+
+
+def _on_host(array: Array) -> Any:
+    from onnxruntime import OrtValue
+
+    return OrtValue.ortvalue_from_numpy(array, "cpu", 0)

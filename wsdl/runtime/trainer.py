@@ -1,0 +1,210 @@
+"""Training one model: steps, evaluation, what is carried from step to step.
+
+    trainer = program.trainer("lm", batch=64, seed=0)
+    for batch in batches:                               # any iterable of dicts of arrays
+        loss = trainer.step(batch)
+    trainer.save("run/")
+
+`fit` in `wsdl/runtime/fit.py` adds epochs, reports and checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.onnx.training import TrainingModels
+from wsdl.passes.update import TOTAL
+from wsdl.runtime.arrays import check_inputs, rows_of
+from wsdl.runtime.batches import Batches, batches_of, has_rows
+from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
+from wsdl.runtime.errors import fail
+from wsdl.runtime.evaluator import Evaluator
+from wsdl.runtime.find_nonfinite import nonfinite_loss
+from wsdl.runtime.step_session import StepSession
+
+Array = NDArray[Any]
+OnNaN = Literal["stop", "skip"]
+AVERAGE = "optimizer/average/"
+LAST = "last.safetensors"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is trained, apart from what its program says.
+
+    A step takes `batch` rows, computed in `accumulate` parts of equal size, which need less memory and give the same
+    but for the statistics of `BatchNorm`. `seed` decides about the order of the rows and about dropout.
+    """
+
+    batch: int = 64
+    accumulate: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step gave. `is_skipped`: its loss was not finite, and it has changed nothing."""
+
+    results: dict[str, float]
+    rate: float
+    rows: int
+    is_skipped: bool = False
+
+    @property
+    def loss(self) -> float:
+        return self.results["loss"]
+
+
+class Trainer:
+    """A model in training. `header` is what checkpoints say of its program, which `fit` compares when it goes on."""
+
+    def __init__(
+        self,
+        models: TrainingModels,
+        header: Mapping[str, str],
+        settings: Settings = Settings(),
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        on_nan: OnNaN = "stop",
+    ) -> None:
+        self.models, self.header, self.settings = models, dict(header), settings
+        self.device, self.threads, self.on_nan = device, threads, on_nan
+        self.batch_types = models.evaluation.batch
+        self.rows = rows_of(self.batch_types)
+        self._total: int | None = None
+        self._session = StepSession(models, self._start(), device=device, threads=threads)
+        self._evaluator: Evaluator | None = None
+
+    def _start(self) -> dict[str, Array]:
+        state = self.models.initial_state()
+        return {**state, "seed": np.array(self.settings.seed, np.int64)} if "seed" in state else state
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def step(self, batch: Mapping[str, Any]) -> float:
+        """Train on one batch, arrays by the names of inputs and targets; its loss."""
+        return self.make_step(batch).loss
+
+    def make_step(self, batch: Mapping[str, Any]) -> Step:
+        """The same; with the metrics, the learning rate, the number of rows."""
+        if self.wants_total and self.total_steps is None:
+            message = "the learning rate follows a course over the whole run, whose length is not known"
+            help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
+            raise fail("E0831", message, help=help)
+        arrays = check_inputs(self.batch_types, batch)
+        return self._checked_step(arrays)
+
+    def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
+        parts = self._parts(arrays)
+        results = self._session.compute(parts)
+        rows = self._count(arrays)
+        if not isfinite(results["loss"]):
+            if self.on_nan == "skip":
+                return Step(results, float("nan"), rows, is_skipped=True)
+            raise nonfinite_loss(self.models, self.state, parts, self._session.totals, results["loss"])
+        return Step(results, self._session.commit(), rows)
+
+    def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
+        """A batch cut into the parts that it is computed in."""
+        if self.settings.accumulate == 1:
+            return [{name: _contiguous(array) for name, array in arrays.items()}]
+        rows = self._count(arrays)
+        ends = np.linspace(0, rows, min(self.settings.accumulate, rows) + 1).astype(int)
+        cut = {name for name in arrays if self._is_cut(name)}
+        return [
+            {name: _contiguous(a[low:high] if name in cut else a) for name, a in arrays.items()}
+            for low, high in pairwise(ends)
+        ]
+
+    def _count(self, arrays: Mapping[str, Array]) -> int:
+        return next(len(arrays[name]) for name in self.batch_types if self._is_cut(name))
+
+    def _is_cut(self, name: str) -> bool:
+        return has_rows(self.batch_types[name], self.rows)
+
+    @property
+    def wants_total(self) -> bool:
+        """Does a schedule want to know how many steps the whole run has?"""
+        return any(v.name == TOTAL for v in self.models.step.second.only.graph.inputs)
+
+    @property
+    def total_steps(self) -> int | None:
+        """The number of steps of the whole run, where it is known."""
+        return self._total
+
+    @total_steps.setter
+    def total_steps(self, steps: int | None) -> None:
+        self._total = steps
+        if steps is not None:
+            self._session.set_total(steps)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps made so far."""
+        return self._session.steps
+
+    def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
+        """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
+        return batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
+
+    # -- evaluation ----------------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """Loss and metrics of a whole set of data, which don't depend on how it is cut into batches. Where averages of
+        the parameters are kept (`ema`), it is these that are evaluated."""
+        if isinstance(data, Mapping):
+            data = self.batches(data, shuffle=False).epoch(0)
+        if self._evaluator is None:
+            self._evaluator = Evaluator(self.models.evaluation, device=self.device, threads=self.threads)
+        carried = self._session.feeds([self._averaged(name) for name in self.models.evaluation.carried])
+        return self._evaluator.run(data, dict(zip(self.models.evaluation.carried, carried, strict=True)))
+
+    def _averaged(self, name: str) -> str:
+        """The input that has the average of a tensor, or the tensor where none is kept."""
+        return AVERAGE + name if AVERAGE + name in self.models.step.averages else name
+
+    # -- what is kept --------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """All that is carried from step to step: parameters, running statistics, the optimizer's own, the step."""
+        return self._session.state()
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """Every stored tensor by its name, as trained so far; averages in the place of what they are kept of."""
+        state = self.state
+        return {name: state.get(self._averaged(name), array) for name, array in self.models.values.items()}
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `last.safetensors` into a folder: a checkpoint to go on from, and weights to run the model with."""
+        path = Path(folder, LAST)
+        write_checkpoint(path, self.checkpoint())
+        return path
+
+    def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
+        """What a checkpoint holds; `progress` is what else is to be kept."""
+        frozen = {n: a for n, a in self.models.values.items() if n not in self.models.step.first.only.fed}
+        return Checkpoint({**frozen, **self.state}, self.header, asdict(self.settings), dict(progress or {}))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, bit for bit."""
+        self._session = StepSession(
+            self.models, checkpoint.state_for(self._start()), device=self.device, threads=self.threads
+        )
+        if self._total is not None:
+            self._session.set_total(self._total)
+
+
+def _contiguous(array: Array) -> Array:
+    return np.ascontiguousarray(array) if array.ndim else array
