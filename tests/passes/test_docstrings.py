@@ -10,7 +10,7 @@ import pytest
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
-from wsdl.passes import dedupe, fold_batch_norm, fold_views, hoist_invariants, prune, roll_loops
+from wsdl.passes import batch_steps, dedupe, fold_batch_norm, fold_views, hoist_invariants, prune, roll_loops
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
@@ -18,6 +18,7 @@ PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
     (dedupe, dedupe.dedupe),
     (hoist_invariants, hoist_invariants.hoist_invariants),
+    (batch_steps, batch_steps.batch_steps),
     (prune, prune.prune),
 ]
 

@@ -105,6 +105,48 @@ def test_a_tied_autoencoder_learns_as_in_pytorch(way: Any) -> None:
     np.testing.assert_allclose(losses, tied_in_pytorch(values), rtol=1e-5)
 
 
+RECURRENT = """
+model voices(frames: f32[n, t, 20]) -> (logits: f32[n, 3]) {
+    layer gru = GRU(8)
+    return gru(frames)[:, -1] |> Dense(3)
+}
+
+train voices(label: i64[n]) {
+    loss cross_entropy(logits, label)
+    optimizer SGD(lr=0.1, momentum=0.9)
+}
+"""
+
+
+def test_a_recurrent_layer_learns_as_in_pytorch() -> None:
+    """Its cell reads transposed weights inside of the scan."""
+    p = program(RECURRENT)
+    values = initial_values(p, 0)
+    step = train_step(p, p.trainings["voices"])
+    run = by_runtime(step, values)
+    gru, head = torch.nn.GRU(20, 8, batch_first=True), torch.nn.Linear(8, 3)
+    gru.load_state_dict(
+        {
+            f"{n}_l0": torch.tensor(values[f"voices.gru.cell.{n}"])
+            for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+    )
+    head.load_state_dict({n: torch.tensor(values[f"voices.dense.{n}"]) for n in ("weight", "bias")})
+    optimizer = torch.optim.SGD([*gru.parameters(), *head.parameters()], lr=0.1, momentum=0.9)
+    carried = {s.name: values[s.name] for s in step.trained}
+    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
+    carried["step"] = np.int64(0)
+    for i, frames in enumerate(batches().reshape(STEPS // 2, 4, 3, 20)):
+        label = np.arange(i, i + 4) % 3
+        outputs = run({"frames": frames, "label": label, **carried})
+        carried = {name: outputs[output] for output, name in step.feeds.items()}
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(head(gru(torch.tensor(frames))[0][:, -1]), torch.tensor(label))
+        loss.backward()
+        optimizer.step()
+        assert outputs["loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
 def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
     p = program(TIED.replace("    metric", "    freeze decode.bias\n    metric"))
     step = train_step(p, p.trainings["ae"])

@@ -150,7 +150,7 @@ def _detector(model: str, wanted: float, short: Short) -> Example:
         model=model,
         page="detector",
         twin=lambda: detector.Detector(model == "shared"),
-        recipe=Cosine(4e-3, warmup=50, weight_decay=0.05),
+        recipe=Cosine(4e-3, warmup=200, weight_decay=0.05, eps=1e-4),
         data="mnist/canvases",
         outputs=("logits", "boxes"),
         measure=Measure("mean average precision", precision, wanted),

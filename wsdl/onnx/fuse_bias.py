@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
 from wsdl.onnx.guards import bodies, walk
 
@@ -20,20 +20,32 @@ def fuse_bias(proto: ModelProto) -> None:
     reads = Counter(name for node in walk(proto.graph) for name in node.input)
     for graph in _graphs(proto.graph):
         reads.update(output.name for output in graph.output)
-    _fuse(proto.graph, {t.name: t for t in proto.graph.initializer}, reads)
+    _fuse(proto.graph, _Known(proto.graph), reads)
+
+
+class _Known:
+    """What is known of tensors: the sizes of those that are stored or fed, and the numbers of the former."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self.tensors = {t.name: t for t in graph.initializer}
+        self.sizes = {name: list(t.dims) for name, t in self.tensors.items()}
+        for fed in graph.input:  # in training the weights are inputs
+            shape = fed.type.tensor_type.shape.dim
+            if all(d.HasField("dim_value") for d in shape):
+                self.sizes[fed.name] = [d.dim_value for d in shape]
 
 
 def _graphs(graph: GraphProto) -> list[GraphProto]:
     return [graph, *(inner for node in graph.node for body in bodies(node) for inner in _graphs(body))]
 
 
-def _fuse(graph: GraphProto, constants: dict[str, TensorProto], reads: Counter[str]) -> None:
+def _fuse(graph: GraphProto, known: _Known, reads: Counter[str]) -> None:
     producers = {name: node for node in graph.node for name in node.output}
     kept: list[NodeProto] = []
     for node in graph.node:
         for body in bodies(node):
-            _fuse(body, constants, reads)
-        found = _product(node, producers, constants, reads)
+            _fuse(body, known, reads)
+        found = _product(node, producers, known, reads)
         if found is None:
             kept.append(node)
             continue
@@ -46,7 +58,7 @@ def _fuse(graph: GraphProto, constants: dict[str, TensorProto], reads: Counter[s
 
 
 def _product(
-    node: NodeProto, producers: dict[str, NodeProto], constants: dict[str, TensorProto], reads: Counter[str]
+    node: NodeProto, producers: dict[str, NodeProto], known: _Known, reads: Counter[str]
 ) -> tuple[NodeProto, NodeProto, str] | None:
     """For the addition of a bias: the product, the node before the addition, and the name of the bias."""
     if node.op_type != "Add":
@@ -58,25 +70,25 @@ def _product(
             product = producers.get(last.input[0])
         if last is None or product is None or product.op_type != "Gemm" or len(product.input) > 2:
             continue
-        columns = _columns(product, constants)
-        along = bias in constants and list(constants[bias].dims) == [columns]
-        shaped = product is last or _last_size(last.input[1], producers, constants) == columns
+        columns = _columns(product, known)
+        along = columns is not None and known.sizes.get(bias) == [columns]
+        shaped = product is last or _last_size(last.input[1], producers, known) == columns
         if along and shaped and all(reads[n.output[0]] == 1 for n in {id(n): n for n in (product, last)}.values()):
             return product, last, bias
     return None
 
 
-def _columns(product: NodeProto, constants: dict[str, TensorProto]) -> int | None:
-    """How many columns a product has, where its right side is stored as it is."""
-    weight = constants.get(product.input[1])
+def _columns(product: NodeProto, known: _Known) -> int | None:
+    """How many columns a product has, where its right side is a stored or fed tensor as it is."""
+    weight = known.sizes.get(product.input[1])
     transposed = any(a.name == "transB" and helper.get_attribute_value(a) for a in product.attribute)
-    return None if weight is None else weight.dims[0 if transposed else 1]
+    return None if weight is None else weight[0 if transposed else 1]
 
 
-def _last_size(shape: str, producers: dict[str, NodeProto], constants: dict[str, TensorProto]) -> int | None:
+def _last_size(shape: str, producers: dict[str, NodeProto], known: _Known) -> int | None:
     """The last number of a shape, where that is known."""
     made = producers.get(shape)
     if made is not None and made.op_type == "Concat":
         shape = made.input[-1]
-    tensor = constants.get(shape)
+    tensor = known.tensors.get(shape)
     return int(numpy_helper.to_array(tensor).ravel()[-1]) if tensor is not None and tensor.dims != [0] else None

@@ -76,13 +76,15 @@ def cross_entropy(
 
     `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
     [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
-    classes. Rows with the label `ignore_index` count as absent. `total`, a number, is divided by in place of the weights
-    of the labels, where these are a part of more. As PyTorch's `cross_entropy`; as there, `weight` has no gradient.
+    classes. Rows with the label `ignore_index` count as absent. `total` is what to divide by in place of the weights of
+    the labels, for a part of a batch. As PyTorch's `cross_entropy`; as there, `weight` has no gradient.
     """
     if not 0 <= label_smoothing <= 1:
         raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
-    if total is not None and (same_dtype("total", logits, total) or total.rank):
-        raise OpError(f"`total` is a number, but is {total}", argument="total")
+    if total is not None:
+        same_dtype("total", logits, total)
+        if total.rank:
+            raise OpError(f"`total` must be a number, but is {total}", argument="total")
     return _classes(logits, labels, weight, ("logits", "labels"))
 
 

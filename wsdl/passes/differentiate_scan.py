@@ -22,6 +22,7 @@ from wsdl.ir.types import TensorType
 from wsdl.ops._rules import axes_of
 from wsdl.ops.arguments import ScanParts
 from wsdl.ops.build import Build
+from wsdl.passes.batch_steps import ScalingBatch, steps_first
 from wsdl.passes.differentiate import Cotangents, dependents, pull_back
 from wsdl.passes.prune import prune_graph
 
@@ -30,9 +31,10 @@ Gradients = list[tuple[Value, "Value | None"]]
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[int], build: Build) -> Gradients:
     """Append the backward scan of `node`, whose results have the gradients `dys`; what it reads, with its gradient."""
-    if node.op == "loop":
+    is_loop = node.op == "loop"
+    if is_loop:
         _make_scan(node, build)
-    return _Backward(node, build).run(dys, active)
+    return _Backward(node, build, batched=not is_loop).run(dys, active)
 
 
 def _make_scan(node: Node, build: Build) -> None:
@@ -59,8 +61,9 @@ class _Stack:
 class _Backward:
     """One backward scan on its way. `back` is its body, which begins with a copy of the forward step."""
 
-    def __init__(self, node: Node, build: Build) -> None:
+    def __init__(self, node: Node, build: Build, *, batched: bool) -> None:
         assert node.body is not None
+        self.batched = batched
         self.node, self.body, self.build = node, node.body, build
         self.parts = parts = ScanParts.of(node)
         node.attributes["emit_axes"] = list(parts.emit_axes)
@@ -84,6 +87,8 @@ class _Backward:
         work = self._pull_back(dys, dict(zip(moving, incoming, strict=True)), sources, captured)
         outgoing = [work.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
         of_slices = [(s, work.gradient(s.step)) for s in sequences]
+        if self.batched:
+            self._batch(incoming, [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(id(v), ()))])
         of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
         sums = [_Sum(self, v, work.parts[id(v)]) for v in captured if id(v) in work.parts]
 
@@ -131,6 +136,23 @@ class _Backward:
         seeds = {key: self.inside.add(values) for key, values in parts.items()}
         wanted = [self._copy(v) for v in [*self.body.inputs, *captured] if id(v) in sources]
         return pull_back(self.back, forward, seeds, wanted, self.build)
+
+    def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
+        """Compute for all steps at once what doesn't depend on the gradients that come in."""
+        self.back.outputs = wanted
+        prune_graph(self.back)
+
+        def find(value: Value) -> Value | None:
+            known = next((s for s in [*self.kept, *self.read] if s.step is value), None)
+            if known is None:
+                return None
+            self._keep(known)
+            return steps_first(self.build, known.whole, known.axis)
+
+        changing, ids = {id(v) for v in incoming}, {id(v) for v in wanted}
+        batch = ScalingBatch(self.build, self.steps, find, changing, wanted=ids)
+        self.back.nodes = batch.take(self.back.nodes)
+        self.read += [_Stack(value, whole, 0) for value, whole in batch.made]
 
     # -- stacks --------------------------------------------------------------------------------------------------------
 

@@ -65,8 +65,9 @@ def _moments(b: Build, p: Value, g: Value, state: State, lr: Value, scalars: Sca
     beta1, beta2 = o["betas"]
     first = b("add", b("mul", state["first"], beta1), g)
     second = b("add", b("mul", state["second"], beta2), b("mul", g, g))
-    spread = b("add", b("mul", b("sqrt", second), b("sqrt", scalars.corrected(beta2))), o["eps"])
-    change = b("mul", b("div", first, spread), b("mul", lr, scalars.corrected(beta1)))
+    scale = b("sqrt", scalars.corrected(beta2))  # of the root; taken out of the quotient, where it is a scalar
+    spread = b("add", b("sqrt", second), b("div", b.constant(o["eps"], scale.type), scale))
+    change = b("mul", b("div", first, spread), b("div", b("mul", lr, scalars.corrected(beta1)), scale))
     return b("sub", p, change), {"first": first, "second": second}
 
 

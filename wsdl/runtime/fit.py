@@ -108,7 +108,11 @@ def fit(
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
     """The checkpoint to go on from, if that is wanted and there is one. A folder with a training that is neither to be
     gone on with nor to be replaced is an error."""
-    if folder is None or replace or not (folder / LAST).exists():
+    if folder is None:
+        return None
+    for left in folder.glob(".*.part"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+    if replace or not (folder / LAST).exists():
         return None
     if resume:
         return read_checkpoint(folder / LAST)
@@ -134,6 +138,7 @@ class _Run:
         self.stop = _Stop()
         self.start, self.before = monotonic(), seconds
         self.saved_at = -1
+        self.bad_in_a_row = 0
 
     # -- the whole -----------------------------------------------------------------------------------------------------
 
@@ -147,6 +152,8 @@ class _Run:
         with self.stop.watching(), reporting(self.reporter, self._run_plan()):
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
+                if self.stop.asked:
+                    self._interrupt()
             if self.saved_at != trainer.steps:
                 self._save()
         return self.progress
@@ -154,12 +161,11 @@ class _Run:
     def _epoch(self) -> None:
         progress = self.progress
         batches = self.batches.epoch(progress.epoch, progress.batch)
-        in_a_row = 0
         for batch in batches:
             step = self.trainer.make_step(batch)
             progress.batch += 1
-            in_a_row = in_a_row + 1 if step.is_skipped else 0
-            self._report(step, in_a_row)
+            self.bad_in_a_row = self.bad_in_a_row + 1 if step.is_skipped else 0
+            self._report(step)
             if self.stop.asked:
                 self._interrupt()
             if self._is_over():
@@ -212,13 +218,13 @@ class _Run:
             unshared,
         )
 
-    def _report(self, step: Step, in_a_row: int) -> None:
+    def _report(self, step: Step) -> None:
         if step.is_skipped:
             self.progress.skipped += 1
             text = f"left out a batch after step {self.trainer.steps}: its loss is {step.loss:g}"
             self.reporter.note(text)
-            if in_a_row >= SKIPPED:
-                message = f"the losses of {in_a_row} batches in a row are not finite"
+            if self.bad_in_a_row >= SKIPPED:
+                message = f"the losses of {SKIPPED} batches in a row are not finite"
                 raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}

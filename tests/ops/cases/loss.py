@@ -57,6 +57,14 @@ def classes_last(function: Any) -> Any:
 
 
 cross = classes_last(lambda x, y, w: F.cross_entropy(x, y, w))
+
+
+def part(x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None, total: torch.Tensor) -> torch.Tensor:
+    """The share of a part in a whole whose labels weigh `total`."""
+    weight = None if weight is None else weight.detach()
+    return F.cross_entropy(x, y, weight, reduction="sum", label_smoothing=0.1) / total.detach()
+
+
 smooth = classes_last(lambda x, y, w: F.cross_entropy(x, y, w, label_smoothing=0.1))
 nll = classes_last(lambda x, y, w: F.nll_loss(x, y, w))
 WEIGHT = numbers([0.5, 1.0, 2.0, 0.0, 3.0])
@@ -94,6 +102,8 @@ CASES = [
     case("cross_entropy", "f32[4, 3, 2, 5]", labels(5, "i32[4, 3, 2]"), torch=cross),
     case("cross_entropy", "f32[4, 3, 5]", labels(5, "u8[4, 3]"), torch=cross),
     case("cross_entropy", "f32[5]", labels(5, "i64[]"), torch=cross),
+    case("cross_entropy", "f32[6, 5]", labels(5, "i64[6]", ignored=-100), None, positive("f32[]"), label_smoothing=0.1, torch=part),
+    case("cross_entropy", "f32[6, 5]", labels(5, "i64[6]"), positive("f32[5]"), positive("f32[]"), label_smoothing=0.1, torch=part),
     case("cross_entropy", "f32[6, 5]", labels(5, "i64[6]", ignored=-100), torch=cross),
     case("cross_entropy", "f32[6, 5]", labels(5, "i64[6]", ignored=0), ignore_index=0, torch=lambda x, y: F.cross_entropy(x, y, ignore_index=0)),
     case("cross_entropy", "f32[6, 5]", labels(5, "i64[6]"), WEIGHT, torch=cross),

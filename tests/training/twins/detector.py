@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTH, DIGITS = 32, 10
-WEIGHT = torch.tensor([1.0] * DIGITS + [0.03])
+WEIGHT = torch.tensor([1.0] * DIGITS + [1 / 32])
 
 
 class Conv(nn.Module):
@@ -15,7 +15,7 @@ class Conv(nn.Module):
         self.batch_norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.batch_norm(self.conv2d(x)))
+        return F.silu(self.batch_norm(self.conv2d(x)))
 
 
 class Pyramid(nn.Module):
@@ -48,7 +48,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.relu(norm(conv(x)))
+            x = F.silu(norm(conv(x)))
         height, width = x.shape[2:]
         down, across = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
         centre = torch.stack([across, down, across, down])
@@ -79,8 +79,7 @@ class Detector(nn.Module):
 
     def loss(self, image: Tensor, label: Tensor, box: Tensor) -> Tensor:
         logits, boxes = self(image)
-        sides = F.relu(torch.minimum(boxes[..., 2:], box[..., 2:]) - torch.maximum(boxes[..., :2], box[..., :2]))
-        both, areas = sides.prod(-1), [(b[..., 2:] - b[..., :2]).prod(-1) for b in (boxes, box)]
-        there = (label < DIGITS).float()
-        misplaced = there * (1 - both / (sum(areas) - both + 1e-6))
-        return F.cross_entropy(logits.transpose(1, 2), label, WEIGHT) + misplaced.sum() / (there.sum() + 1)
+        there, height = (label < DIGITS).float(), (box[..., 3] - box[..., 1]).clamp(min=1)
+        off = ((boxes - box) ** 2).sum(-1) / height**2
+        misses = F.cross_entropy(logits.transpose(1, 2), label, WEIGHT)
+        return misses + 5 * (there * off).sum() / (there.sum() + 1)

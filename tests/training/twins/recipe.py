@@ -17,6 +17,7 @@ class Cosine:
     lr: float
     warmup: int
     weight_decay: float
+    eps: float = 1e-8
 
     def optimizer(self, module: nn.Module, steps: int) -> tuple[AdamW, LambdaLR]:
         """Of a whole run of so many steps. Each step is `optimizer.step()` and then `schedule.step()`."""
@@ -26,5 +27,5 @@ class Cosine:
             return min(1.0, (step + 1) / max(1, self.warmup)) * (1 + cos(pi * min(1.0, course))) / 2
 
         trained = [p for p in module.parameters() if p.requires_grad]
-        optimizer = AdamW(trained, lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = AdamW(trained, lr=self.lr, weight_decay=self.weight_decay, eps=self.eps)
         return optimizer, LambdaLR(optimizer, factor)

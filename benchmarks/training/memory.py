@@ -1,0 +1,26 @@
+"""The most memory that training takes, beyond what the process had with its libraries loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STATUS = Path("/proc/self/status")
+
+
+def growth(make: Callable[[], Callable[[Any], object]], batches: list[Any], warm: Callable[[], object]) -> float:
+    """In MB, from before `make` to the end of some steps; `warm` is run before it, to have the libraries ready."""
+    warm()
+    before = _of_status("VmRSS")
+    take = make()
+    for _ in range(3):
+        for batch in batches:
+            take(batch)
+    return (_of_status("VmHWM") - before) / 1000
+
+
+def _of_status(name: str) -> int:
+    """In kB."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1])

@@ -1,0 +1,351 @@
+"""`wsdl train` and `wsdl eval`: what is written, going on bit for bit, being stopped at any moment, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from safetensors.numpy import load_file
+
+from tests.cli.conftest import Done, Wsdl
+from tests.runtime.training import CLASSIFY, data, in_files
+
+TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--batch", "16", "--epochs", "3")
+
+
+@pytest.fixture(autouse=True)
+def files(wsdl: Wsdl, tmp_path: Path) -> None:
+    in_files(tmp_path)
+
+
+def same(one: str | Path, other: str | Path) -> bool:
+    return Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def logged(run: str, **wanted: object) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in Path(run, "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+# -- a run -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_run_leaves(wsdl: Wsdl) -> None:
+    done = wsdl(*TRAIN, "--eval", "test.npz", "-o", "run")
+    assert done.code == 0
+    assert done.out.startswith("classify: 21 steps; loss ")
+    assert done.err.startswith(
+        "classify: 99 parameters (171 without sharing), 21 steps, 3 epochs, batch 16\n"
+        "evaluation  step 7/21  epoch 1/3  "
+    )
+    assert done.err.endswith("wrote run/last.safetensors, run/best.safetensors\n")
+    assert sorted(os.listdir("run")) == ["best.safetensors", "curve.svg", "last.safetensors", "log.jsonl"]
+    assert len(logged("run")) == 21 + 3
+    assert load_file("run/best.safetensors").keys() == {
+        f"classify.{n}" for n in ("blocks.0.inner.weight", "blocks.0.inner.bias", "head.weight", "head.bias")
+    }
+    again = wsdl("eval", "classify.wsd", "--data", "test.npz", "--weights", "run/last.safetensors")
+    assert done.out == f"classify: 21 steps; {again.out}"
+    assert again.err == ""
+
+
+def test_json(wsdl: Wsdl) -> None:
+    told = wsdl(*TRAIN, "--eval", "test.npz", "-o", "run", "--json").json
+    assert (told["model"], told["steps"], told["epochs"], told["skipped"]) == ("classify", 21, 3, 0)
+    assert told["best"]["step"] in (7, 14, 21)
+    answer = wsdl("eval", "classify.wsd", "--data", "test.npz", "--weights", "run/last.safetensors", "--json").json
+    assert answer["eval"] == pytest.approx(told["eval"])
+
+
+def test_the_same_seed_gives_the_same_bytes(wsdl: Wsdl) -> None:
+    for run, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert wsdl(*TRAIN, "-o", run, "--seed", seed).code == 0
+    assert same("a/last.safetensors", "b/last.safetensors")
+    assert not same("a/last.safetensors", "c/last.safetensors")
+
+
+def test_a_dry_run_writes_nothing(wsdl: Wsdl) -> None:
+    there = set(os.listdir())
+    done = wsdl(*TRAIN, "--eval", "test.npz", "--dry-run")
+    assert done.code == 0
+    assert done.out.startswith("all fits: classify can be trained with these data; loss ")
+    assert set(os.listdir()) == there
+
+
+def test_parts_of_a_batch_change_nothing_but_rounding(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "whole")
+    wsdl(*TRAIN, "-o", "parts", "--accumulate", "4")
+    for name, array in load_file("whole/last.safetensors").items():
+        np.testing.assert_allclose(load_file("parts/last.safetensors")[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_checkpoints_that_are_kept(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--save-every", "5", "--keep", "2")
+    kept = [name for name in sorted(os.listdir("run")) if name.startswith("step-")]
+    assert kept == ["step-00000020.safetensors", "step-00000021.safetensors"]
+    assert same("run/step-00000021.safetensors", "run/last.safetensors")
+
+
+def test_weights_to_start_from(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run")
+    wsdl(*TRAIN, "-o", "more", "--weights", "run/last.safetensors", "--limit-steps", "1")
+    first = [logged(run)[0]["loss"] for run in ("run", "more")]
+    assert first[1] < first[0]  # type: ignore[operator]
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [1, 7, 9, 20, 21])
+@pytest.mark.parametrize("more", [(), ("--accumulate", "3")], ids=["whole", "parts"])
+def test_a_run_goes_on_bit_for_bit(wsdl: Wsdl, steps: int, more: tuple[str, ...]) -> None:
+    wsdl(*TRAIN, *more, "-o", "whole")
+    wsdl(*TRAIN, *more, "-o", "run", "--limit-steps", str(steps))
+    assert len(logged("run")) == steps
+    done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    assert done.code == 0
+    assert same("run/last.safetensors", "whole/last.safetensors")
+    assert logged("run") == logged("whole")
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    program = [sys.executable, "-c", "from wsdl.cli import main; main()", *arguments]
+    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+LONG = ("train", "classify.wsd", "--data", "train.npz", "--batch", "4", "--epochs", "400", "--save-every", "100")
+
+
+def running(run: str, steps: int = 150) -> subprocess.Popen[str]:
+    """A long training that has come so far."""
+    process = command(*LONG, "-o", run)
+    end = time.monotonic() + 60
+    while not Path(run, "last.safetensors").exists() or len(logged_so_far(run)) < steps:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return process
+
+
+def logged_so_far(run: str) -> list[str]:
+    path = Path(run, "log.jsonl")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_saves_first(wsdl: Wsdl, number: signal.Signals) -> None:
+    process = running("run")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    line = err.splitlines()[-1]
+    steps = len(logged("run"))
+    assert line == f"stopped after step {steps}, which is saved in run/last.safetensors; --resume goes on"
+    assert load_file("run/last.safetensors")["optimizer/step"] == steps
+    done = wsdl(
+        "train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", str(steps + 40)
+    )
+    assert done.code == 0
+    wsdl(*LONG, "-o", "whole", "--limit-steps", str(steps + 40))
+    assert same("run/last.safetensors", "whole/last.safetensors")
+
+
+def test_being_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(wsdl: Wsdl) -> None:
+    for _ in range(3):
+        process = running("run", steps=150)
+        time.sleep(np.random.default_rng().uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        saved = int(load_file("run/last.safetensors")["optimizer/step"])
+        assert saved % 25 == 0  # an epoch has 25 steps
+        done = wsdl(
+            "train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", str(saved + 9)
+        )
+        assert (done.code, load_file("run/last.safetensors")["optimizer/step"]) == (0, saved + 9)
+        wsdl(*LONG, "-o", "whole", "--limit-steps", str(saved + 9), "--replace")
+        assert same("run/last.safetensors", "whole/last.safetensors")
+        assert logged("run") == logged("whole")
+        for path in Path("run").iterdir():
+            path.unlink()
+
+
+def test_a_full_disk_keeps_what_was_saved(wsdl: Wsdl) -> None:
+    """The limit on the size of a file stands for it: the first checkpoint fits, one with more in it doesn't."""
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "7")
+    before = Path("run/last.safetensors").read_bytes()
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) - 1},) * 2)"
+    program = [sys.executable, "-c", f"{limited}; from wsdl.cli import main; main()"]
+    arguments = ("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error[E0703]: this can't be written: file too large" in done.stderr
+    assert Path("run/last.safetensors").read_bytes() == before
+    assert not [name for name in os.listdir("run") if name.endswith(".part")]
+
+
+def test_what_a_killed_process_left_is_cleared_away(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "1")
+    Path("run/.last.safetensors.abc.part").write_bytes(b"half a file")
+    wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    assert not [name for name in os.listdir("run") if name.endswith(".part")]
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_data_gives_the_same(wsdl: Wsdl) -> None:
+    rows = data()
+    Path("folder").mkdir()
+    for name, array in rows.items():
+        np.save(f"folder/{name}.npy", array)
+    names = [*(f"x.{i}" for i in range(8)), "label"]
+    lines = [
+        ",".join([*map(repr, map(float, x)), str(label)]) for x, label in zip(rows["x"], rows["label"], strict=True)
+    ]
+    Path("table.csv").write_text("\n".join([",".join(names), *lines]))
+    columns = {"x": list(rows["x"]), "label": rows["label"]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), "table.parquet")
+    wsdl(*TRAIN, "-o", "npz")
+    for kind in ("folder", "table.csv", "table.parquet"):
+        arguments = [kind if a == "train.npz" else a for a in TRAIN]
+        assert wsdl(*arguments, "-o", f"of_{kind}").code == 0
+        assert same("npz/last.safetensors", f"of_{kind}/last.safetensors")
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def refused(done: Done) -> str:
+    assert done.code in (1, 2)
+    assert done.out == ""
+    return done.err
+
+
+def test_a_changed_program(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "3")
+    before = Path("run/last.safetensors").read_bytes()
+    Path("classify.wsd").write_text("# the same\n" + CLASSIFY.replace("    loss", "    # a comment\n    loss"))
+    assert wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", "3").code == 0
+    changed = CLASSIFY.replace("1e-2", "2e-2").replace("layer head", "layer norm = LayerNorm()\n    layer head")
+    Path("classify.wsd").write_text(changed)
+    done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    assert refused(done) == (
+        "error[E0721]: the program has changed since this checkpoint was written\n"
+        "   ╭─ run/last.safetensors\n"
+        "   │ classify.wsd: + layer norm = LayerNorm()\n"
+        "   │ classify.wsd: - optimizer AdamW(lr=cosine(1e-2, warmup=5), weight_decay=0.01)\n"
+        "   │ classify.wsd: + optimizer AdamW(lr=cosine(2e-2, warmup=5), weight_decay=0.01)\n"
+        "   = help: go on with the program as it was, "
+        "or start anew from these weights: `--weights` and another folder\n"
+        "   = see: wsdl explain E0721\n\n1 error\n"
+    )
+    assert Path("run/last.safetensors").read_bytes() == before
+
+
+def test_other_settings_and_other_data(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "3")
+    resume = ("train", "classify.wsd", "-o", "run", "--resume")
+    done = wsdl(*resume, "--data", "train.npz", "--batch", "8", "--seed", "4")
+    assert refused(done) == (
+        "error[E0723]: this training was begun with other settings\n"
+        "   ╭─ run/last.safetensors\n"
+        "   │ batch: 16 then, 8 now\n"
+        "   │ seed: 0 then, 4 now\n"
+        "   = help: a run goes on bit for bit only as it was begun; options that are left out are taken from it\n"
+        "   = see: wsdl explain E0723\n\n1 error\n"
+    )
+    done = wsdl(*resume, "--data", "test.npz")
+    assert "this training was begun with 100 rows of data, and now there are 50" in refused(done)
+    done = wsdl(*resume, "--data", "train.npz", "--epochs", "9")
+    assert "this training was begun for 3 epochs, on which its learning rates depend" in refused(done)
+
+
+def test_a_folder_that_holds_a_training(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "3")
+    assert refused(wsdl(*TRAIN, "-o", "run")) == (
+        "error[E0724]: this folder holds a training already\n"
+        "   ╭─ run\n"
+        "   = help: `--resume` goes on with it, `--replace` begins anew in its place\n"
+        "   = see: wsdl explain E0724\n\n1 error\n"
+    )
+    assert wsdl(*TRAIN, "-o", "run", "--replace").code == 0
+
+
+@pytest.mark.parametrize("damage", ["weights", "cut", "text"])
+def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
+    wsdl(*TRAIN, "--eval", "test.npz", "-o", "run", "--limit-steps", "3")
+    last = Path("run/last.safetensors")
+    if damage == "weights":
+        os.replace("run/best.safetensors", last)
+    else:
+        last.write_bytes(last.read_bytes()[:-100] if damage == "cut" else b"not this")
+    done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    if damage == "weights":
+        assert refused(done) == (
+            "error[E0722]: these are weights, but no checkpoint of a training\n"
+            "   ╭─ run/last.safetensors\n"
+            "   = help: `--weights` starts a new training from weights\n"
+            "   = see: wsdl explain E0722\n\n1 error\n"
+        )
+    else:
+        assert "error[E0501]" in refused(done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing says where to write what is learnt"),
+        (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` goes on with the weights in RUN"),
+        (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, and there are none"),
+        (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to find the best by"),
+        (("-o", "run", "--best", "loss:least"), "`loss:least` is not a metric with `:min` or `:max`"),
+        (("-o", "run", "--eval", "nowhere.npz"), "the data can't be read: no such file or directory"),
+        (("-o", "classify.wsd/run"), "this can't be written: not a directory"),
+        (("-o", "run", "--model", "clasify"), "there is no model `clasify`"),
+    ],
+)
+def test_options_that_make_no_sense(wsdl: Wsdl, arguments: tuple[str, ...], message: str) -> None:
+    done = wsdl(*TRAIN, *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert not Path("run").exists()
+
+
+def test_a_program_that_is_not_trained(wsdl: Wsdl) -> None:
+    for verb in (("train", "-o", "run"), ("eval",)):
+        done = wsdl(verb[0], "tied.wsd", "--data", "train.npz", *verb[1:])
+        assert done.code == 1
+        assert "nothing says how to train `m`" in done.err
+
+
+def test_data_that_do_not_fit(wsdl: Wsdl) -> None:
+    np.savez("short.npz", x=data()["x"])
+    np.savez("wide.npz", x=data()["x"].astype("f8"), label=data()["label"])
+    assert "`label` is missing in the data" in refused(wsdl("train", "classify.wsd", "--data", "short.npz", "-o", "r"))
+    assert "`x` is f64, but f32[n, 8] is wanted" in refused(
+        wsdl("train", "classify.wsd", "--data", "wide.npz", "-o", "r")
+    )
+    assert not Path("r").exists()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(wsdl: Wsdl) -> None:
+    rows = data()
+    rows["x"][40] = np.nan
+    np.savez("train.npz", **rows)
+    done = wsdl(*TRAIN, "-o", "run", "--save-every", "1")
+    assert done.code == 1
+    assert "error[E0830]: the loss of step" in done.err
+    assert "`x` of the batch has 8 elements that are not finite" in done.err
+    steps = len(logged("run"))
+    assert load_file("run/last.safetensors")["optimizer/step"] == steps
+    done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--on-nan", "skip")
+    assert done.out.splitlines()[-1] == "3 batches left out, whose losses were not finite"

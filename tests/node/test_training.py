@@ -1,0 +1,183 @@
+"""The compiled step trains in Python, Node and Chromium as `wsdl train` does: one file, three builds of the runtime."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.random import Generator
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+import wsdl
+from tests.node.serving import CHROMIUM, serving
+from wsdl.cli import execute
+from wsdl.runtime.batches import Batches
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+STEPS, ROWS = 50, 16
+
+Array = NDArray[Any]
+Losses = dict[str, list[float]]
+
+chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+needs_node = [
+    pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed"),
+    pytest.mark.skipif(not (HERE / "node_modules").is_dir(), reason="not set up: make tests/node/node_modules"),
+]
+needs_chromium = [
+    *needs_node,
+    pytest.mark.skipif(chromium is None, reason="no Chromium on the PATH"),
+    pytest.mark.skipif(
+        not (ROOT / "examples" / "browser" / "node_modules").is_dir(),
+        reason="not set up: make examples/browser/node_modules",
+    ),
+]
+
+
+def siamese(random: Generator, rows: int) -> dict[str, Array]:
+    patterns = random.normal(size=(10, 1, 8, 8))
+    left, right = random.integers(0, 10, (2, rows))
+    right = np.where(random.random(rows) < 0.5, left, right)
+    images = [patterns[digit] + 0.3 * random.normal(size=(rows, 1, 8, 8)) for digit in (left, right)]
+    return {"left": images[0], "right": images[1], "same": (left == right).astype(float)}
+
+
+def images(random: Generator, rows: int) -> dict[str, Array]:
+    label = random.integers(0, 10, rows)
+    patterns = random.normal(size=(10, 3, 12, 12))
+    return {"image": patterns[label] + 0.5 * random.normal(size=(rows, 3, 12, 12)), "label": label}
+
+
+def sequences(random: Generator, rows: int) -> dict[str, Array]:
+    label = random.integers(0, 9, rows)
+    voices = random.normal(size=(9, 1, 12))
+    return {"frames": voices[label] + random.normal(size=(rows, 10, 12)), "label": label}
+
+
+def depth(random: Generator, rows: int) -> dict[str, Array]:
+    ids = np.cumsum(random.integers(1, 3, (rows, 13)), axis=1) % 50
+    return {"ids": ids[:, :-1], "next": ids[:, 1:]}
+
+
+def autoencoder(random: Generator, rows: int) -> dict[str, Array]:
+    strokes = random.random((8, 64)) < 0.3
+    return {"image": np.clip(random.integers(0, 2, (rows, 8)) @ strokes, 0.0, 1.0)}
+
+
+# Between them: sharing by use, by group and by view; convolutions and batch statistics; Scan and Loop; every optimizer;
+# the learning rates that need the length of the run.
+TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [siamese, images, sequences, depth, autoencoder]
+MODELS = [training.__name__ for training in TRAININGS]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a compiled folder for each model, and in that the data as `wsdl train` takes and orders them."""
+    folder = tmp_path_factory.mktemp("trainings")
+    for training in TRAININGS:
+        own = folder / training.__name__
+        wsdl.compile(source(own.name)).save(own, train=True)
+        arrays = {
+            name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
+            for name, array in training(np.random.default_rng(0), STEPS * ROWS).items()
+        }
+        np.savez(own / "data.npz", **arrays)
+        batches = list(Batches(arrays, ROWS, seed=0).epoch(0))
+        save_file({name: np.stack([batch[name] for batch in batches]) for name in arrays}, own / "batches.safetensors")
+    return folder
+
+
+def source(model: str) -> Path:
+    return HERE / "trainings" / f"{model}.wsd"
+
+
+@pytest.fixture(scope="module")
+def by_wsdl_train(compiled: Path) -> Losses:
+    """The losses in the log of `wsdl train`, which computes a step in two halves."""
+    for model in MODELS:
+        data, run = compiled / model / "data.npz", compiled / model / "run"
+        assert execute(["train", str(source(model)), "--data", str(data), "--batch", str(ROWS), "-o", str(run)]) == 0
+    logs = {model: (compiled / model / "run" / "log.jsonl").read_text(encoding="utf-8") for model in MODELS}
+    return {model: [json.loads(line)["loss"] for line in log.splitlines()] for model, log in logs.items()}
+
+
+def in_python(compiled: Path) -> Losses:
+    """The losses of the step file in this process."""
+    found: Losses = {}
+    for model in MODELS:
+        folder = compiled / model
+        contract = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["training"][model]
+        step = ort.InferenceSession(folder / f"{model}.train.onnx", providers=["CPUExecutionProvider"])
+        names = [output.name for output in step.get_outputs()]
+        state = load_file(folder / contract["initial"])
+        constants = {name: np.array(STEPS) for name in [contract["total_steps"]] if name}
+        batches = load_file(folder / "batches.safetensors")
+        found[model] = []
+        for at in range(STEPS):
+            batch = {name: array[at] for name, array in batches.items()}
+            outputs = dict(zip(names, step.run(names, {**batch, **constants, **state}), strict=True))
+            state = {name: outputs[output] for output, name in contract["feeds"].items()}
+            found[model].append(float(outputs[contract["loss"]]))
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_trainer_has_the_same_losses(compiled: Path, in_python: Losses, model: str) -> None:
+    """What `wsdl train` runs is the step in two halves; the file has them joined."""
+    trainer = wsdl.compile(HERE / "trainings" / f"{model}.wsd").trainer()
+    trainer.total_steps = STEPS
+    batches = load_file(compiled / model / "batches.safetensors")
+    found = [trainer.step({name: array[at] for name, array in batches.items()}) for at in range(STEPS)]
+    np.testing.assert_allclose(found, in_python[model], rtol=1e-4)
+
+
+def run(script: str, *arguments: object) -> Any:
+    """What a script of this folder prints, which is JSON."""
+    done = subprocess.run(
+        ["node", HERE / script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_same(there: Losses, here: Losses) -> None:
+    assert there.keys() == here.keys()
+    for model in MODELS:
+        assert len(there[model]) == STEPS
+        np.testing.assert_allclose(there[model], here[model], rtol=1e-4, atol=1e-5, err_msg=model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_learns(model: str, by_wsdl_train: Losses) -> None:
+    """Losses that stand still would be equal everywhere."""
+    first, last = np.mean(by_wsdl_train[model][:5]), np.mean(by_wsdl_train[model][-5:])
+    assert last < 0.9 * first
+
+
+def test_in_python(compiled: Path, by_wsdl_train: Losses) -> None:
+    assert_same(in_python(compiled), by_wsdl_train)
+
+
+class TestInNode:
+    pytestmark = needs_node
+
+    def test_the_losses_are_those_of_wsdl_train(self, compiled: Path, by_wsdl_train: Losses) -> None:
+        assert_same(run("train.mjs", compiled, *MODELS), by_wsdl_train)
+
+
+class TestInChromium:
+    pytestmark = needs_chromium
+
+    def test_the_losses_are_those_of_wsdl_train(self, compiled: Path, by_wsdl_train: Losses) -> None:
+        with serving({"/": ROOT, "/compiled/": compiled}) as address:
+            url = f"{address}/tests/node/train.html?compiled=/compiled/&models={','.join(MODELS)}"
+            assert_same(run("train_in_chromium.mjs", chromium, url), by_wsdl_train)
