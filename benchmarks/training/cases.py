@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wsdl
-from wsdl.onnx.initial_values import initial_value
 from wsdl.span import Source
 
 Array = NDArray[Any]

@@ -39,7 +39,9 @@ def memory_of_ours(case: Case, folder: Path, threads: int) -> float:
     from benchmarks.training import ours
     from benchmarks.training.memory import growth
 
-    return growth(lambda: ours.Step(folder, case.model, threads), case.batches(), lambda: np.ones((64, 64)) @ np.ones(64))
+    return growth(
+        lambda: ours.Step(folder, case.model, threads), case.batches(), lambda: np.ones((64, 64)) @ np.ones(64)
+    )
 
 
 def memory_of_theirs(case: Case, threads: int) -> float:

@@ -26,7 +26,7 @@ UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the languag
 
 @operation
 def dropout(x: TensorType, p: float = 0.5) -> TensorType:
-    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise `x`. ONNX nothing at all."""
+    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`, no node."""
     _probability(p)
     return floating(x)
 

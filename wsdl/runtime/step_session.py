@@ -23,7 +23,6 @@ from wsdl.passes.update import NEXT
 from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]
-TOTALS = "total/"
 
 
 class StepSession:

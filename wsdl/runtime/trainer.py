@@ -157,21 +157,6 @@ class Trainer:
         """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
         return batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
 
-    def fit(
-        self,
-        data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-        *,
-        epochs: int = 1,
-        evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
-        folder: str | os.PathLike[str] | None = None,
-    ) -> dict[str, float]:
-        """Train for some epochs; the results of the last evaluation. `wsdl.runtime.fit` has all that `wsdl train` can
-        do besides."""
-        from wsdl.runtime.fit import Plan, fit
-
-        plan = Plan(epochs, None if folder is None else Path(folder))
-        return fit(self, data, plan, evaluation=evaluation).results
-
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, float]:
