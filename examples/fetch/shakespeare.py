@@ -31,7 +31,9 @@ def read(markdown: str) -> str:
 
 def rows(text: str) -> NDArray[np.uint8]:
     codes = np.frombuffer(text.encode("ascii"), np.uint8)
-    return np.lib.stride_tricks.sliding_window_view(codes, LENGTH + 1)[::LENGTH].copy()
+    count = (len(codes) - 1) // LENGTH
+    cut: NDArray[np.uint8] = codes[np.arange(count)[:, None] * LENGTH + np.arange(LENGTH + 1)]
+    return cut
 
 
 if __name__ == "__main__":
