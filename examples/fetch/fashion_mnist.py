@@ -1,10 +1,9 @@
 """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), out of Debian's package `dataset-fashion-mnist` (MIT): `make data`.
 
-`image` is u8 [rows, 1, 28, 28], `label` i64 [rows] one of the ten `CLASSES`; 60,000 rows and 10,000. Four more views:
+`image` is u8 [rows, 1, 28, 28], `label` i64 [rows] one of the ten `CLASSES`; 60,000 rows and 10,000. Three more views:
 
 - `pairs`: `left` and `right` like `image`, `same` bool [rows]: half of the pairs are of one class. 60,000 and 10,000.
 - `noisy`: `noisy` and `clean` like `image`, 20,000 and 10,000.
-- `images`: nothing but `image`, for what learns without labels.
 - `trousers`: the `image`s of one class, to learn what is normal. 6,000 and 1,000.
 """
 
@@ -43,8 +42,6 @@ def main() -> None:
             "pairs.test": pairs(test, rng),
             "noisy.train": noisy(train["image"][:NOISY], rng),
             "noisy.test": noisy(test["image"], rng),
-            "images.train": {"image": train["image"]},
-            "images.test": {"image": test["image"]},
             "trousers.train": {"image": train["image"][train["label"] == CLASSES.index("trousers")]},
             "trousers.test": {"image": test["image"][test["label"] == CLASSES.index("trousers")]},
             "test": test,

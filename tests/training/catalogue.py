@@ -48,8 +48,8 @@ class Short:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One training. `data` is below `examples/data`: `fashion_mnist/pairs` has `pairs.train.npz` and `pairs.test.npz`. Its
-    result is measured there, or on the test rows of `judge`.
+    """One training. `data` is below `examples/data`: `fashion_mnist/pairs` has `pairs.train.npz` and `pairs.test.npz`.
+    The result is measured there, or on the test rows of `judge`.
 
     `twin` has the model's layers under its names, `forward` takes its inputs, `loss` inputs and targets, all by name;
     `forward` gives the `outputs`. The long training takes `epochs`, and is measured on the page.
@@ -151,7 +151,7 @@ def _autoencoder(
         page="autoencoders",
         twin=lambda: autoencoders.Autoencoder(twin(model == "tied")),
         recipe=Cosine(2e-3, warmup=100, weight_decay=0),
-        data="fashion_mnist/images",
+        data="fashion_mnist",
         outputs=("restored",),
         measure=Measure("squared error", partial(squared_error, of="image"), wanted, more_is_better=False),
         batch=128,
@@ -242,6 +242,19 @@ def _reviews(model: str, twin: Callable[[], nn.Module], lr: float, wanted: float
 
 TRAININGS = (
     Example(
+        program="digits",
+        model="digits",
+        page="digits",
+        twin=clothes.Digits,
+        recipe=Cosine(2e-3, warmup=50, weight_decay=0.01),
+        data="digits",
+        outputs=("logits",),
+        measure=Measure("accuracy", accuracy, 0.97),
+        batch=32,
+        epochs=10,
+        short=Short(rows=1437, epochs=3, wanted=0.9),
+    ),
+    Example(
         program="fashion",
         model="fashion",
         page="fashion",
@@ -259,7 +272,7 @@ TRAININGS = (
         model="siamese",
         page="siamese",
         twin=clothes.Siamese,
-        recipe=Cosine(2e-3, warmup=100, weight_decay=0.05),
+        recipe=Cosine(2e-3, warmup=200, weight_decay=0.05),
         data="fashion_mnist/pairs",
         outputs=("distance",),
         measure=Measure("accuracy", verification, 0.90),

@@ -25,6 +25,21 @@ class Fashion(nn.Module):
         return F.cross_entropy(self(image), label)
 
 
+class Digits(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 16, 3, padding=1)
+        self.third = self.second
+        self.head = nn.Linear(16 * 4 * 4, 10)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = F.relu(self.second(F.relu(self.first(image.float() / 16))))
+        return self.head(F.relu(self.third(F.max_pool2d(x, 2))).flatten(1))
+
+    def loss(self, image: Tensor, label: Tensor) -> Tensor:
+        return F.cross_entropy(self(image), label)
+
+
 class Tower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
