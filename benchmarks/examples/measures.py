@@ -27,8 +27,8 @@ def mean_average_precision(logits: Array, boxes: Array, label: Array, box: Array
     """The mean over classes of the area under precision and recall (Everingham et al. 2010, at all points).
 
     `logits` [n, places, classes + 1] and `boxes` [n, places, 4] are what was found, `label` [n, places] (the number of
-    classes where there is nothing) and `box` [n, places, 4] what there is. An object counts as found by the most certain
-    box of its class that covers it with an overlap of `least`.
+    classes where there is nothing) and `box` [n, places, 4] what there is. An object counts as found by the most
+    certain box of its class that covers it with an overlap of `least`.
     """
     likely = np.exp(logits - logits.max(-1, keepdims=True))
     likely /= likely.sum(-1, keepdims=True)
@@ -74,6 +74,7 @@ def _suppress(boxes: Array, most: float = 0.5) -> list[int]:
 def overlaps(a: Array, b: Array) -> Array:
     """[len(a), len(b)]: what two boxes share, as a part of what they cover together."""
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    both: Array = np.prod(np.maximum(sides, 0), -1)
+    both = np.prod(np.maximum(sides, 0), -1)
     area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], -1) for x in (a, b))
-    return both / (area_a[:, None] + area_b[None] - both + 1e-9)
+    shared: Array = both / (area_a[:, None] + area_b[None] - both + 1e-9)
+    return shared

@@ -36,7 +36,7 @@ def save(name: str, **parts: Arrays) -> None:
     folder = DATA / name
     folder.mkdir(parents=True, exist_ok=True)
     for part, arrays in parts.items():
-        np.savez_compressed(folder / f"{part}.npz", **arrays)
+        np.savez_compressed(folder / f"{part}.npz", allow_pickle=False, **arrays)
         print(f"{name}/{part}.npz: " + ", ".join(f"{key} {a.dtype}{list(a.shape)}" for key, a in arrays.items()))
 
 

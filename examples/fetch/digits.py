@@ -1,7 +1,7 @@
 """Handwritten digits of 8 x 8 (Alpaydin and Kaynak 1998), out of the package `scikit-learn` (BSD-3): `make data`.
 
-`image` is u8 [rows, 1, 8, 8] with values from 0 to 16, `label` i64 [rows]. Every fifth digit is kept for the test: 1,437
-and 360 rows. Only the one file is taken: installed without what it depends on, the package would mislead others.
+`image` is u8 [rows, 1, 8, 8] with values from 0 to 16, `label` i64 [rows]. Every fifth digit is kept for the test:
+1,437 and 360 rows. Only the one file is taken: installed without what it depends on, the package would mislead others.
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ def trimmed(digit: Floats) -> Floats:
 def resized(digit: Floats, height: int) -> Floats:
     """Brought to a height, the width in proportion, but for the narrowest ones."""
     width = max(height // 5, round(digit.shape[1] * height / digit.shape[0]))
-    return interpolation(digit.shape[0], height) @ digit @ interpolation(digit.shape[1], min(width, SIDE)).T
+    rows, columns = interpolation(digit.shape[0], height), interpolation(digit.shape[1], min(width, SIDE))
+    pixels: Floats = rows @ digit @ columns.T
+    return pixels
 
 
 def interpolation(before: int, after: int) -> Floats:
@@ -107,7 +109,8 @@ def interpolation(before: int, after: int) -> Floats:
     centres = (np.arange(after) + 0.5) * before / after - 0.5
     distance = np.abs(np.arange(before) - centres[:, None]) / max(1, before / after)
     weights = np.maximum(0, 1 - distance)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    parts: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return parts
 
 
 def paste(canvas: Floats, taken: NDArray[np.bool_], digit: Floats, rng: Generator) -> Floats | None:
