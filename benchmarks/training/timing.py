@@ -42,9 +42,7 @@ def _one(take: Callable[[Any], object], batches: Sequence[Any], clock: Callable[
     return max(clock() - start, 1e-6)
 
 
-def _block(
-    take: Callable[[Any], object], batches: Sequence[Any], count: int, clock: Callable[[], float]
-) -> float:
+def _block(take: Callable[[Any], object], batches: Sequence[Any], count: int, clock: Callable[[], float]) -> float:
     take(batches[-1])  # brings its numbers back into the caches
     start = clock()
     for batch in _cycled(batches, count):

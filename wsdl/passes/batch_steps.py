@@ -39,7 +39,7 @@ from wsdl.ir.graph import Graph, Node, Operand, Program, Value
 from wsdl.ir.types import same_shape
 from wsdl.ops import OPERATIONS
 from wsdl.ops._rules import axes_of, axis_of
-from wsdl.ops.arguments import ScanParts, arguments
+from wsdl.ops.arguments import ScanParts
 from wsdl.ops.build import Build
 from wsdl.passes.prune import prune_graph
 

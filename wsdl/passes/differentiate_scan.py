@@ -88,7 +88,10 @@ class _Backward:
         outgoing = [work.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
         of_slices = [(s, work.gradient(s.step)) for s in sequences]
         if self.batched:
-            self._batch(incoming, [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(id(v), ()))])
+            self._batch(
+                incoming,
+                [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(id(v), ()))],
+            )
         of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
         sums = [_Sum(self, v, work.parts[id(v)]) for v in captured if id(v) in work.parts]
 
