@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from wsdl._version import __version__
 
 if TYPE_CHECKING:
-    from wsdl.api import Model, Program, check, compile, format, load
+    from wsdl.api import Model, Program, check, compile, fit, format, load
     from wsdl.diagnostics import CompileError, Diagnostic
 
-__all__ = ["CompileError", "Diagnostic", "Model", "Program", "__version__", "check", "compile", "format", "load"]
+__all__ = ["CompileError", "Diagnostic", "Model", "Program", "__version__", "check", "compile", "fit", "format", "load"]
 
 _HOMES = {"CompileError": "wsdl.diagnostics", "Diagnostic": "wsdl.diagnostics"}
 

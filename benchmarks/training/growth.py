@@ -26,7 +26,8 @@ def depths() -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             wsdl.compile(source, loops="loop").save(folder, model="d128", train=True)
             path = Path(folder, "d128.train.onnx")
-            yield f"{depth:<20} {_nodes(onnx.load(path).graph):>7} {path.stat().st_size / 1000:>9.1f} {_start(path):>10.3f}"
+            nodes, size = _nodes(onnx.load(path).graph), path.stat().st_size / 1000
+            yield f"{depth:<20} {nodes:>7} {size:>9.1f} {_start(path):>10.3f}"
 
 
 def _nodes(graph: onnx.GraphProto) -> int:

@@ -74,15 +74,12 @@ async function place(examples) {
 async function refresh() {
   await placer?.release();
   placer = await ort.InferenceSession.create(withWeights(model, training.weights));
-  const looked = [...byKind(known).values()].flatMap((examples) => examples.slice(-LOOKED_AT));
-  const points = await place([...looked, ...heldOut]);
-  const points_of = new Map(looked.map(({ kind }) => [kind, []]));
-  looked.forEach(({ kind }, i) => points_of.get(kind).push(points[i]));
-  centres = new Map([...points_of].map(([kind, own]) => [kind, [0, 1].map((axis) => mean(own.map((p) => p[axis])))]));
-  const held = points.slice(looked.length);
-  const right = heldOut.filter(({ kind }, i) => nearness(held[i])[0].kind === kind).length;
-  const own = looked.flatMap((example, i) => (example.own ? [[example, points[i]]] : []));
-  map.update([...heldOut, ...own.map(([example]) => example)], [...held, ...own.map(([, point]) => point)], centres);
+  centres = new Map();
+  for (const [kind, examples] of byKind(known)) centres.set(kind, middle(await place(examples.slice(-LOOKED_AT))));
+  const shown = [...heldOut, ...known.filter(({ own }) => own)];
+  const points = await place(shown);
+  map.update(shown, points, centres);
+  const right = heldOut.filter(({ kind }, i) => nearness(points[i])[0].kind === kind).length;
   report((100 * right) / heldOut.length);
   if (drawn) drawn.fresh = true;
 }
@@ -94,7 +91,7 @@ function nearness([x, y]) {
     .sort((one, other) => one.distance - other.distance);
 }
 
-const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+const middle = (points) => [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
 
 // -- what the page shows -----------------------------------------------------------------------------------------------
 

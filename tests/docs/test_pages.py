@@ -11,6 +11,7 @@ from tests.docs.page import ROOT, Page
 PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("examples/*/*.md"),
     *ROOT.glob("wsdl/diagnostics/codes/*.md"),
 ]
 

@@ -1,6 +1,6 @@
 // A visit to the page of examples/browser: node learn.mjs CHROMIUM URL FOLDER > seen.json
 //
-// Lets it learn, teaches it a star, and saves what it has learned and a picture of the page in FOLDER.
+// Lets it learn, teaches it a star, saves what it has learned and a picture of the page in FOLDER, and starts over.
 
 import { join } from "node:path";
 
@@ -46,6 +46,10 @@ const seen = await onPage(executable, url, async (page, requests) => {
   const download = page.waitForEvent("download");
   await page.click("#save");
   await (await download).saveAs(join(folder, "place.onnx"));
-  return { before, accuracy, loss: [first, last], untaught, steps: await text("steps"), requests };
+
+  await page.click("#restart");
+  await until(() => document.querySelector("#steps").textContent.startsWith("0 steps"));
+  const again = parseFloat(await text("accuracy"));
+  return { before, again, accuracy, loss: [first, last], untaught, requests };
 });
 console.log(JSON.stringify(seen));

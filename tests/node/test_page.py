@@ -37,6 +37,7 @@ def test_a_visit(tmp_path: Path) -> None:
         seen = run("learn.mjs", chromium, f"{address}/", tmp_path)
     assert all(url.startswith((f"{address}/", "data:", "blob:")) for url in seen["requests"])
     assert seen["before"] < 60
+    assert seen["again"] < 60
     assert seen["accuracy"] >= 85
     assert seen["loss"][1] < 0.6 * seen["loss"][0]
     assert seen["untaught"] in set("0123456789")  # then it was taught, and said what it is

@@ -10,9 +10,9 @@ import torch
 
 from tests.ops.build import Array, Built, array_type, assert_close, evaluated
 from tests.ops.case import Case
-from tests.ops.cases import elementwise, loss, matmul, movement, norm, reduce, spatial
+from tests.ops.cases import dropout, elementwise, loss, matmul, movement, norm, reduce, spatial
 
-FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss)
+FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout)
 CASES = [case for family in FAMILIES for case in family.CASES]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -35,4 +35,4 @@ def _array(type: TensorType | list[TensorType] | None, op: str, sizes: dict[str,
     if type is None:
         return None
     array: Array = random_array(type, op, sizes)
-    return np.abs(array) + 1 if op in POSITIVE else np.abs(array) % 5 if type.is_integer else array
+    return np.asarray(np.abs(array) + 1 if op in POSITIVE else np.abs(array) % 5 if type.is_integer else array)

@@ -13,7 +13,8 @@ from tests.runtime.training import CLASSIFY, Classify, data, program
 from wsdl.diagnostics.render import render
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.errors import RunError
-from wsdl.runtime.fit import Plan, fit
+from wsdl.runtime.fit import fit
+from wsdl.runtime.plan import Better, Plan
 
 
 def trainer(text: str = CLASSIFY, **options: Any) -> Any:
@@ -173,8 +174,6 @@ def test_such_batches_can_be_left_out() -> None:
 def test_early_stopping() -> None:
     """A learning rate of almost nothing: no evaluation is better than the first by the accuracy."""
     text = CLASSIFY.replace("cosine(1e-2, warmup=5)", "1e-12")
-    from wsdl.runtime.fit import Better
-
     plan = Plan(epochs=50, patience=3, better=Better.of("accuracy"))
     progress = fit(trainer(text), data(), plan, evaluation=data(50, seed=1))
     assert (progress.epoch, progress.waited, progress.best_step) == (4, 3, 7)

@@ -197,6 +197,8 @@ CASES = (
     Case("ResNetBlock(6)", lambda: images.BasicBlock(6, 6), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(4)", lambda: images.BasicBlock(6, 4), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(6, stride=2)", lambda: images.BasicBlock(6, 6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    # regularisation: nothing but in training
+    Case("Dropout(0.3)", lambda: nn.Dropout(0.3), ("f32[n, 3]",), ROWS),
     # embeddings
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
@@ -261,8 +263,9 @@ CASES = (
     Case(
         "Attention(heads=3, causal=true)", lambda: SelfAttention(12, 3, True), ("f32[n, t, 12]", "bool[n, t]"), MASKED
     ),
+    Case("Attention(heads=3, dropout=0.2)", lambda: SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS),
     Case(
-        "CrossAttention(heads=3)",
+        "CrossAttention(heads=3, dropout=0.2)",
         lambda: nn.MultiheadAttention(12, 3, kdim=5, vdim=5, batch_first=True),
         ("f32[n, t, 12]", "f32[n, s, 5]"),
         (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5))),
@@ -277,6 +280,7 @@ CASES = (
     ),
     Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
     Case("EncoderLayer(heads=3, width=20)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
+    Case("EncoderLayer(3, 20, dropout=0.1)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
     Case(
         "EncoderLayer(heads=3, width=20, activation=relu, norm_first=true, eps=0.1)",
         encoder(norm_first=True, layer_norm_eps=0.1),

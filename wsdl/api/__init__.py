@@ -18,7 +18,7 @@ from wsdl.api.program import Model, Program, compile
 from wsdl.api.running import load, open_model
 from wsdl.api.showing import graph, inspect, write_picture
 from wsdl.api.sources import STDIN, read_source, require
-from wsdl.api.training import Trained, evaluate, train
+from wsdl.api.training import Trained, evaluate, fit, train
 
 __all__ = [
     "STDIN",
@@ -29,6 +29,7 @@ __all__ = [
     "compile",
     "evaluate",
     "examine",
+    "fit",
     "format",
     "graph",
     "inspect",

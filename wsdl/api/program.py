@@ -177,7 +177,7 @@ class Program:
         o = self.options
         steps = self._steps(names) if train else {}
         for step in steps.values():
-            files |= training_writers(step, folder, values, opset=o.opset, source_sha256=self._digest)
+            files |= training_writers(step, folder, values, o.seed, opset=o.opset, source_sha256=self._digest)
         kept = self.inventory.of_models(names)
         written = manifest(self.source, kept, [p.name for p in files], self._checked.loops, seed=o.seed, opset=o.opset)
         if steps:

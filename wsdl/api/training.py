@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsdl.api.checking import checked
@@ -15,11 +16,31 @@ from wsdl.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
     from wsdl.onnx.weights import Weights
-    from wsdl.runtime.fit import Plan, Progress
+    from wsdl.runtime.plan import Plan, Progress
     from wsdl.runtime.reporting.reports import Reporter
     from wsdl.runtime.trainer import OnNaN, Trainer
 
     Paths = str | os.PathLike[str]
+
+
+def fit(
+    trainer: Trainer,
+    data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
+    *,
+    epochs: int = 1,
+    evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+    folder: Paths | None = None,
+) -> dict[str, float]:
+    """Train on data for some epochs; the results of the last evaluation.
+
+    `data` are arrays of many rows, which are shuffled anew in each epoch, or anything that gives the batches of an
+    epoch. `folder` gets the checkpoints that `wsdl train` writes, which can do more besides.
+    """
+    from wsdl.runtime.fit import fit
+    from wsdl.runtime.plan import Plan
+
+    plan = Plan(epochs, None if folder is None else Path(folder))
+    return fit(trainer, data, plan, evaluation=evaluation).results
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from wsdl.cli.terminal import Terminal
 from wsdl.runtime.reporting.curve import Curve
-from wsdl.runtime.reporting.json_lines import JsonLines
+from wsdl.runtime.reporting.json_lines import LOG, JsonLines
 from wsdl.runtime.reporting.lines import Lines
 from wsdl.runtime.reporting.progress import Progress
 from wsdl.runtime.reporting.reports import Quiet, Reporter, Several
 
-LOG, CURVE = "log.jsonl", "curve.svg"
+CURVE = "curve.svg"
 
 
 def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = False) -> Reporter:

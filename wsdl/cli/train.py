@@ -80,7 +80,9 @@ def train(
 ) -> int | None:
     """Train a model as the `train` declaration of its program says. RUN gets last.safetensors, best.safetensors (with
     --eval), log.jsonl and curve.svg."""
-    from wsdl.runtime.fit import BEST, Better, Interrupted, Plan
+    from wsdl.runtime.fit import BEST
+    from wsdl.runtime.plan import Better, Plan
+    from wsdl.runtime.stopping import Interrupted
     from wsdl.runtime.trainer import LAST
 
     _check(output, dry_run, resume, weights, patience, evaluation)

@@ -18,6 +18,8 @@ from wsdl.span import Span
 Kind: TypeAlias = Literal["rate", "number", "count", "pair", "switch"]
 Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not including, 1"]
 REQUIRED: Any = object()
+# Inputs of a step, i64: the number of steps done, that of the whole run, and what all that is random follows from.
+STEP, TOTAL, SEED = "step", "total_steps", "seed"
 
 
 @dataclass(frozen=True)

@@ -113,13 +113,13 @@ def manifest_writer(folder: str | os.PathLike[str], manifest: Mapping[str, Any])
 
 
 def training_writers(
-    step: TrainStep, folder: str | os.PathLike[str], values: Mapping[str, Array], **options: Any
+    step: TrainStep, folder: str | os.PathLike[str], values: Mapping[str, Array], seed: int, **options: Any
 ) -> dict[Path, Writer]:
     """What has to be written for an app to train a model: the step, and what it starts from."""
     name = f"{step.model.name}.train"
     proto = emit_step(step, **options)
     files = writers({Path(folder, f"{name}.onnx"): proto}, values, Path(folder, f"{name}.data"))
-    return {**files, Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step, values))}
+    return {**files, Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step, values, seed))}
 
 
 def place_of(model: str, folder: str | os.PathLike[str]) -> Path:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.training import SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
 from wsdl.passes.evaluation import Evaluation
 from wsdl.passes.split_step import SplitStep
 from wsdl.passes.train_step import TrainStep
-from wsdl.passes.update import STEP, TOTAL
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"
@@ -48,13 +48,15 @@ def contract(step: TrainStep) -> dict[str, Any]:
     }
 
 
-def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array]) -> dict[str, Array]:
-    """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0."""
+def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
+    """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0, the seed of what
+    is random in it."""
     state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     for name, type in step.states.items():
         assert type.sizes is not None
         state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
     state |= {name: values[stored.name] for name, stored in step.averages.items()}
+    state |= {SEED: np.array(seed, np.int64)} if step.is_random else {}
     return {**state, STEP: np.array(0, np.int64)}
 
 

@@ -6,6 +6,7 @@ from wsdl.ops import (
     conv,
     conv_gradients,
     creation,
+    dropout,
     elementwise,
     index,
     loss,
@@ -21,7 +22,7 @@ from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumpti
 
 FAMILIES = (
     elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
-    attention, loss, loss_pairs,
+    attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

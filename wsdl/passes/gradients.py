@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wsdl.ir.graph import Graph, Model, Program, Stored, Value
-from wsdl.ir.training import Training
+from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
+from wsdl.ir.training import SEED, Training
 from wsdl.ops.build import Build
 from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
@@ -20,6 +20,9 @@ from wsdl.passes.hoist_invariants import hoist_graph
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.separate import shares_of_whole
 from wsdl.passes.through_view import through_view
+
+PART = "part/number"  # an input, i64: which part of a batch this is
+APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 
 @dataclass(eq=False)
@@ -46,7 +49,7 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     """The gradients of a training that was checked, in a graph of their own.
 
     `of_parts` makes loss, metrics and gradients those that one part of a batch adds to those of the whole, for which
-    there are further inputs `total/…`, f32[].
+    there are further inputs `total/…`, f32[], and `part/number`, i64[], where something is random in it.
     """
     copies: dict[int, Value] = {}
     graph = training.graph.copy(copies)
@@ -55,6 +58,7 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     counts: dict[str, Value] = {}
     if of_parts:
         results, counts = shares_of_whole(graph, results)
+        _tell_parts_apart(graph)
     model = Model(training.model, graph, program.models[training.model].module, training.doc, training.span)
     model.output_names, model.fed = ["loss", *training.metrics], [*training.trained, *updates]
     step = Program(models={model.name: model}, stored=dict(program.stored))
@@ -68,6 +72,22 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     return Gradients(
         step, trained, statistics, _gradients(graph, trained), latest, dict(zip(counts, others, strict=False))
     )
+
+
+def _tell_parts_apart(graph: Graph) -> None:
+    """Let what is random be so in each part: its seed follows from that of the step and the part."""
+    seed = next((v for v in graph.inputs if v.name == SEED), None)
+    if seed is None:
+        return
+    given, part = Value(seed.type, SEED), Value(seed.type, PART)
+    graph.inputs[graph.inputs.index(seed)] = given
+    graph.inputs.append(part)
+    rest, graph.nodes = graph.nodes, []
+    build = Build(graph)
+    far = build("mul", part, build("constant", value=APART, dtype="i64"))
+    graph.nodes.append(Node("add", [given, far], {}, [seed]))
+    seed.name = ""
+    graph.nodes += rest
 
 
 def _updates(program: Program, training: Training) -> dict[str, list[Value]]:

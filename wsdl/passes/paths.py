@@ -170,7 +170,7 @@ def _missing(module: Module, step: Part, search: _Search) -> None:
     if module.doubtful or step.name in module.missed:
         return  # what is missing may be what a reported mistake took away
     module.missed.add(step.name)
-    offered = [*module.slots, *module.children]
+    offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]
     if not module.uses and module.path and module.kind != "model":
         never_applied(module, step.span, search.root, search.problems)
         return
@@ -188,6 +188,12 @@ def _missing(module: Module, step: Part, search: _Search) -> None:
         help=None if near and len(offered) == 1 else has,
         fix=[Edit(step.span, near)] if near else (),
     )
+
+
+def _may_own(child: Module | list[Module]) -> bool:
+    """Has it parameters, or may it have some once it is applied? A dropout has none."""
+    modules = child if isinstance(child, list) else [child]
+    return any(not module.uses or any(module.all_slots()) for module in modules)
 
 
 def never_applied(module: Module, span: Span, root: Module, problems: Problems) -> None:

@@ -22,7 +22,8 @@ becomes, with `loop`,
     }
 
 The size of the file and the start of a session then no longer depend on the number of steps. What doesn't change from
-step to step is computed once, before the loop.
+step to step is computed once, before the loop. Where a step has numbers of its own, as the place of a dropout, the loop
+is a `scan` over the list of them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from wsdl.ir.graph import Graph, LoopChoice, Node, Program, Repetition, Value
+from wsdl.ir.graph import Attribute, Graph, LoopChoice, Node, Operand, Program, Repetition, Value
+from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import frozen_attributes, swapped
 
 Loops = Literal["auto", "loop", "unroll"]
@@ -60,7 +62,7 @@ def _roll_all(graph: Graph, program: Program, mode: Loops) -> None:
             if repetition.count > 1 and any(_of(n, repetition.loop) for n in graph.nodes):
                 program.loops.append(_choose(graph, repetition, depth, mode))
     for node in graph.nodes:
-        if node.op == "loop" and node.body is not None:
+        if node.body is not None:
             _roll_all(node.body, program, mode)
 
 
@@ -110,10 +112,12 @@ class _Match:
     """The steps of a loop held against its first one. Values are named by those of step 0.
 
     `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`),
-    or what the step before computed (a value of step 0).
+    or what the step before computed (a value of step 0). `numbers` are those of the scalar constants at a place, one of
+    each step.
     """
 
     names: dict[int, str]  # of stored tensors, for messages
+    numbers: dict[int, list[Attribute]] = field(default_factory=dict)
     uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
 
     def step(self, first: list[Node], nodes: list[Node], previous: dict[int, Value], index: int) -> dict[int, Value]:
@@ -126,7 +130,9 @@ class _Match:
         for at, (a, b) in enumerate(zip(first, nodes, strict=True)):
             if a.body is not None or b.body is not None:
                 raise NotTheSame("a step holds a scan or a loop of its own")
-            if a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
+            if _is_number(a) and _is_number(b):
+                self.numbers.setdefault(at, [a.attributes["value"]]).append(b.attributes["value"])
+            elif a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
                 raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
             if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
                 raise NotTheSame(
@@ -148,14 +154,22 @@ class _Match:
             own.update({id(v): w for v, w in zip(a.results, b.results, strict=True)})
         return own
 
+    def moving_numbers(self) -> dict[int, list[Attribute]]:
+        """Those that are not the same in each step."""
+        return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
+
     def difference(self, x: Value, y: Value, index: int) -> str:
         if id(x) in self.names and id(y) in self.names:
             return f"step {index} has weights of its own (`{self.names[id(y)]}`)"
         return f"step {index} reads a value that is neither the same in each step nor made by the step before it"
 
 
+def _is_number(node: Node) -> bool:
+    return node.op == "constant" and node.result.type.rank == 0
+
+
 def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
-    """Replace the nodes of all steps by one `loop` node."""
+    """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
     steps: list[list[Node]] = [[] for _ in range(repetition.count)]
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
@@ -172,16 +186,22 @@ def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
     hoisted = _invariant(first, match)
     carried = _carried(first, match, hoisted)
     results = _results(graph, steps, history, carried)
+    lists = [_list(first[at], numbers, depth) for at, numbers in match.moving_numbers().items()]
     body = _body(first, match, hoisted, carried, depth)
-    loop = Node("loop", [[v for v, _ in carried]], {"count": repetition.count}, results, _path(first), first[0].span)
-    loop.steps, loop.body = first[0].steps[:depth], body
+    starts: list[Operand] = [[v for v, _ in carried]]
+    if lists:
+        attributes: dict[str, Attribute] = {"axes": [0] * len(lists), "emit_axes": [], "reverse": False}
+        loop = Node("scan", [*starts, [n.result for n in lists]], attributes, results)
+    else:
+        loop = Node("loop", starts, {"count": repetition.count}, results)
+    loop.path, loop.span, loop.steps, loop.body = _path(first), first[0].span, first[0].steps[:depth], body
 
     gone = {id(n) for nodes in steps for n in nodes}
     kept: list[Node] = []
     for node in graph.nodes:
         if node is first[0]:
             kept += [n for n in first if id(n) in hoisted]
-            kept.append(loop)
+            kept += [*lists, loop]
         if id(node) not in gone:
             kept.append(node)
     for node in first:
@@ -196,9 +216,10 @@ def _invariant(first: list[Node], match: _Match) -> set[int]:
     """The nodes of a step that compute the same in each: they read nothing that changes."""
     hoisted: set[int] = set()
     moving: set[int] = set()
+    numbers = match.moving_numbers()
     for at, node in enumerate(first):
-        values = node.inputs
-        if any(id(v) in moving or match.uses.get((at, place)) is not None for place, v in enumerate(values)):
+        reads = enumerate(node.inputs)
+        if at in numbers or any(id(v) in moving or match.uses.get((at, place)) is not None for place, v in reads):
             moving |= {id(v) for v in node.results}
         else:
             hoisted.add(id(node))
@@ -237,10 +258,14 @@ def _results(
 
 
 def _body(first: list[Node], match: _Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int) -> Graph:
+    numbers = match.moving_numbers()
     body = Graph([Value(start.type, source.name) for start, source in carried])
     inputs = {(id(start), id(source)): v for (start, source), v in zip(carried, body.inputs, strict=True)}
     for at, node in enumerate(first):
         if id(node) in hoisted:
+            continue
+        if at in numbers:
+            body.inputs.append(node.result)
             continue
         place = count()
 
@@ -255,6 +280,13 @@ def _body(first: list[Node], match: _Match, hoisted: set[int], carried: list[tup
         body.nodes.append(node)
     body.outputs = [source for _, source in carried]
     return body
+
+
+def _list(first: Node, numbers: list[Attribute], depth: int) -> Node:
+    """The numbers that the constant `first` has in each step, as one constant."""
+    type = TensorType.of(first.result.type.dtype, [len(numbers)])
+    attributes: dict[str, Attribute] = {"value": numbers, "dtype": type.dtype}
+    return Node("constant", [], attributes, [Value(type)], first.path, first.span, first.steps[:depth])
 
 
 def _path(nodes: list[Node]) -> str:

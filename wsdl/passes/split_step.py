@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored, Value
-from wsdl.ir.training import Training
+from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
-from wsdl.passes.gradients import Gradients, gradients
+from wsdl.passes.gradients import PART, Gradients, gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import drop_unread
-from wsdl.passes.update import NEXT, TOTAL, give, update
+from wsdl.passes.update import NEXT, give, is_random, update
 
 GRADIENT, SUM = "gradient/", "sum/"  # before the name of a stored tensor
 RATE = "lr"
@@ -30,7 +30,8 @@ class SplitStep:
     `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor and `next/NAME` for running statistics.
     If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums over all parts of what `counts` gives
     for each (`None` where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning
-    rate; `in_place` names what it may write over its own input.
+    rate; `in_place` names what it may write over its own input. Where something is random, `first` also wants `seed`,
+    `step` and, of parts, `part/number`, which tells them apart.
     """
 
     first: Program
@@ -41,6 +42,10 @@ class SplitStep:
     states: dict[str, TensorType] = field(default_factory=dict)
     averages: dict[str, Stored] = field(default_factory=dict)
     in_place: set[str] = field(default_factory=set)
+
+    @property
+    def is_random(self) -> bool:
+        return is_random(self.first.only)
 
     @property
     def totals(self) -> list[str]:
@@ -64,6 +69,7 @@ def split_step(program: Program, training: Training, loops: Loops = "auto", *, o
     for half in (first.program, updating):
         dedupe(half)
         prune(half)
+    drop_unread(first.model.graph, SEED, STEP, PART)
     drop_unread(second.graph, TOTAL)
     return SplitStep(
         first.program, updating, counts, first.trained, first.statistics, changes.states, changes.averages,
@@ -80,6 +86,7 @@ def _counts(first: Gradients) -> Program:
     counting.graph.inputs = [v for v in counting.graph.inputs if v.name not in first.counts]
     result = Program(models={counting.name: counting}, stored=first.program.stored)
     prune(result)
+    drop_unread(counting.graph, SEED, STEP, PART)
     read = {str(n.attributes["stored"]) for n in counting.graph.walk() if n.op == "parameter"}
     counting.fed = [name for name in first.model.fed if name in read]
     return result

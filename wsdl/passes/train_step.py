@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Stored
-from wsdl.ir.training import Training
+from wsdl.ir.training import SEED, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import NEXT, STEP, TOTAL, give, update
-
-__all__ = ["STEP", "TOTAL", "TrainStep", "drop_unread", "train_step"]
+from wsdl.passes.update import NEXT, give, input_of, is_random, update
 
 
 @dataclass(eq=False)
@@ -40,6 +38,10 @@ class TrainStep:
         return self.program.only
 
     @property
+    def is_random(self) -> bool:
+        return is_random(self.model)
+
+    @property
     def feeds(self) -> dict[str, str]:
         """Which output is which input of the next step."""
         return feeds(self.model)
@@ -54,7 +56,9 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
         give(model, value, name)
     dedupe(first.program)
     prune(first.program)
-    drop_unread(model.graph, TOTAL)
+    drop_unread(model.graph, TOTAL, SEED)
+    if is_random(model):
+        give(model, input_of(model.graph, SEED), SEED)  # handed on as it is
     return TrainStep(first.program, first.trained, first.statistics, second.states, second.averages)
 
 

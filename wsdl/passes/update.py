@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
-from wsdl.ir.training import Schedule, Training
+from wsdl.ir.training import SEED, STEP, TOTAL, Schedule, Training
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
-STEP, TOTAL = "step", "total_steps"  # inputs, i64: the number of steps done, and that of the whole run
 NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
 
 
@@ -98,6 +97,11 @@ def input_of(graph: Graph, name: str, type: TensorType = COUNT) -> Value:
         found = Value(type, name)
         graph.inputs.append(found)
     return found
+
+
+def is_random(model: Model) -> bool:
+    """Is something in it random, so that it reads a seed?"""
+    return any(v.name == SEED for v in model.graph.inputs)
 
 
 def give(model: Model, value: Value, name: str) -> None:

@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics import Problems
+from wsdl.ir.training import SEED, STEP
 from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.onnx.weights import OPTIMIZER
-from wsdl.passes.update import STEP
 from wsdl.runtime.errors import fail
 from wsdl.span import Source
 from wsdl.syntax.formatter import format_source
 
 Array = NDArray[Any]
 SOURCE, RUN = "wsdl.source", "wsdl.run"  # keys of the header
-COUNTERS = (STEP, "seed")  # inputs of a step that have no place among the weights
+COUNTERS = (STEP, SEED)  # inputs of a step that have no place among the weights
 MOST_LINES = 12  # that are shown of what has changed
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -16,7 +13,10 @@ from wsdl.onnx.safetensors import save_safetensors
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wsdl.runtime.errors import fail
+from wsdl.runtime.plan import Plan, Progress
+from wsdl.runtime.reporting.json_lines import LOG, seconds_until
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
+from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.trainer import LAST, Step, Trainer
 
 BEST = "best.safetensors"
@@ -24,85 +24,21 @@ SKIPPED = 20  # steps in a row without a finite loss, after which leaving them o
 Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Better:
-    """Which evaluation is the best one: by the loss or a metric, the lowest or the highest."""
-
-    name: str = "loss"
-    highest: bool = False
-
-    @staticmethod
-    def of(text: str) -> Better:
-        """`loss` is the lowest, a metric the highest; `error:min` and `error:max` say it."""
-        name, _, end = text.partition(":")
-        if end not in ("", "min", "max"):
-            raise fail("E0704", f"`{text}` is not a metric with `:min` or `:max`", help="write `error:min`")
-        return Better(name, end == "max" if end else name != "loss")
-
-    def than(self, result: float, best: float | None) -> bool:
-        return best is None or (result > best if self.highest else result < best)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a training goes on and what is kept of it.
-
-    `folder` gets `last.safetensors` after each epoch and each `save_every` steps, `best.safetensors` with the weights
-    that were evaluated best, and the last `keep` checkpoints by their steps. It ends after `epochs`, after
-    `limit_steps` steps, or when `patience` evaluations in a row were not the best.
-    """
-
-    epochs: int | None = None  # by default as many as a run was begun for, 1 for a new one
-    folder: Path | None = None
-    save_every: int | None = None
-    keep: int = 0
-    better: Better = Better()
-    patience: int | None = None
-    limit_steps: int | None = None
-
-    def tried(self) -> Plan:
-        """One step of it, of which nothing is kept."""
-        return replace(self, epochs=1, folder=None, save_every=None, patience=None, limit_steps=1)
-
-
-@dataclass
-class Progress:
-    """How far a training is. `batch` counts those of the epoch so far, `waited` the evaluations since the best one."""
-
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_step: int = 0
-    waited: int = 0
-    rows: int | None = None
-    skipped: int = 0
-    results: dict[str, float] = field(default_factory=dict)  # of the last evaluation
-
-
-class Interrupted(KeyboardInterrupt):
-    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to go on."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
 def fit(
     trainer: Trainer,
     data: Data,
-    plan: Plan = Plan(),
+    plan: Plan | None = None,
     *,
     evaluation: Data | None = None,
     reporter: Reporter | None = None,
     resume: Checkpoint | None = None,
-    seconds: float = 0.0,
 ) -> Progress:
     """Train on `data`; `resume` is a checkpoint to go on from, bit for bit.
 
     `data` are arrays of many rows by name, which are shuffled anew in each epoch, or something that gives the batches
     of an epoch each time it is gone through. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
     """
-    return _Run(trainer, data, plan, evaluation, reporter or Quiet(), seconds).run(resume)
+    return _Run(trainer, data, plan or Plan(), evaluation, reporter or Quiet()).run(resume)
 
 
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
@@ -128,15 +64,14 @@ class _Run:
         plan: Plan,
         evaluation: Data | None,
         reporter: Reporter,
-        seconds: float,
     ) -> None:
         self.trainer, self.plan, self.reporter = trainer, plan, reporter
         self.batches = trainer.batches(data) if isinstance(data, Mapping) else _Given(data)
         self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
         self.progress = Progress(rows=self.batches.rows)
         self.epochs = plan.epochs or 1
-        self.stop = _Stop()
-        self.start, self.before = monotonic(), seconds
+        self.stop = Stop()
+        self.start = monotonic()
         self.saved_at = -1
         self.bad_in_a_row = 0
 
@@ -234,7 +169,7 @@ class _Run:
         self.reporter.step(report)
 
     def _seconds(self) -> float:
-        return self.before + monotonic() - self.start
+        return monotonic() - self.start
 
     # -- evaluation and checkpoints ------------------------------------------------------------------------------------
 
@@ -272,6 +207,8 @@ class _Run:
         known = Progress.__dataclass_fields__
         self.progress = Progress(**{n: v for n, v in checkpoint.progress.items() if n in known})
         self.saved_at = self.trainer.steps
+        if self.plan.folder is not None:
+            self.start -= seconds_until(self.plan.folder / LOG, self.trainer.steps)
 
     def _require_same_data(self, checkpoint: Checkpoint) -> None:
         rows, epochs = checkpoint.progress["rows"], checkpoint.progress["epochs"]
@@ -306,28 +243,3 @@ class _Given:
             raise fail("E0718", message, help="a list serves several epochs, a generator one")
         self.used = True
         return islice(iter(self.data), start, None)
-
-
-class _Stop:
-    """Was the process asked to stop? A second time stops it at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        signals = [signal.SIGINT, signal.SIGTERM]
-        before = {number: signal.signal(number, self._ask) for number in signals}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, *_: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True

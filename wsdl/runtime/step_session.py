@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.training import STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.gradients import PART
 from wsdl.passes.split_step import GRADIENT, RATE, SUM
-from wsdl.passes.update import NEXT, STEP, TOTAL
+from wsdl.passes.update import NEXT
 from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]
-TOTALS = "total/"
 
 
 class StepSession:
@@ -49,6 +50,11 @@ class StepSession:
         self._total_steps = np.zeros((), np.int64)
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
+        inputs = _inputs(self._first)
+        self._part = np.zeros((), np.int64)  # the number of a part in its batch
+        self._of_part = {name: array for name, array in {**self._totals, PART: self._part}.items() if name in inputs}
+        others = self._cells.keys() | self._of_part.keys()
+        self._of_batch = [name for name in inputs if name not in others and not name.startswith(SUM)]
         self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
         self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
 
@@ -62,8 +68,8 @@ class StepSession:
                 self._clear(gradient)
         results = dict.fromkeys(self._results, 0.0)
         binding = self._first_bindings[self._turn]
-        for part in parts:
-            self._bind_batch(binding, part)
+        for number, part in enumerate(parts):
+            self._bind_batch(binding, part, number)
             self._run(self._first, binding, part)
             for name, array in self._results.items():
                 results[name] += float(array)
@@ -97,6 +103,11 @@ class StepSession:
     def state(self) -> dict[str, Array]:
         """A copy of all that is carried, as it is after the last step that was committed."""
         return {name: np.array(self._current(name).numpy()) for name in self._cells}
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that were committed."""
+        return int(self._current(STEP).numpy())
 
     def feeds(self, names: Sequence[str]) -> list[Any]:
         """What is carried as it lies on the device, for another session."""
@@ -139,7 +150,7 @@ class StepSession:
 
     def _bind_first(self, turn: int) -> Any:
         binding = self._first.io_binding()
-        for name in self._inputs(self._first):
+        for name in _inputs(self._first):
             if name in self._cells:
                 binding.bind_ortvalue_input(name, self._cells[name][turn])
             elif name.startswith(SUM):
@@ -154,19 +165,19 @@ class StepSession:
                 binding.bind_ortvalue_output(name, _on_host(self._results[name]))
         return binding
 
-    def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
-        for name in self._inputs(self._first):
-            if name in part:
-                if self.device == "cpu":
-                    binding.bind_cpu_input(name, part[name])
-                else:
-                    binding.bind_ortvalue_input(name, self.value(part[name]))
-            elif name.startswith(TOTALS):
-                binding.bind_cpu_input(name, self._totals[name])
+    def _bind_batch(self, binding: Any, part: Mapping[str, Array], number: int) -> None:
+        self._part[...] = number
+        for name in self._of_batch:
+            if self.device == "cpu":
+                binding.bind_cpu_input(name, part[name])
+            else:
+                binding.bind_ortvalue_input(name, self.value(part[name]))
+        for name, array in self._of_part.items():
+            binding.bind_cpu_input(name, array)
 
     def _bind_second(self, turn: int) -> Any:
         binding = self._second.io_binding()
-        for name in self._inputs(self._second):
+        for name in _inputs(self._second):
             if name == TOTAL:
                 binding.bind_ortvalue_input(name, self.value(self._total_steps))
             elif name.startswith(GRADIENT):
@@ -180,13 +191,9 @@ class StepSession:
                 binding.bind_ortvalue_output(output.name, self._cells[output.name.removeprefix(NEXT)][1 - turn])
         return binding
 
-    def _inputs(self, session: Any) -> list[str]:
-        return [value.name for value in session.get_inputs()]
 
-    @property
-    def steps(self) -> int:
-        """The number of steps that were committed."""
-        return int(self._current(STEP).numpy())
+def _inputs(session: Any) -> list[str]:
+    return [value.name for value in session.get_inputs()]
 
 
 def _on_host(array: Array) -> Any:

@@ -21,8 +21,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.ir.training import SEED, TOTAL
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.update import TOTAL
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
@@ -87,7 +87,7 @@ class Trainer:
 
     def _start(self) -> dict[str, Array]:
         state = self.models.initial_state()
-        return {**state, "seed": np.array(self.settings.seed, np.int64)} if "seed" in state else state
+        return {**state, SEED: np.array(self.settings.seed, np.int64)} if SEED in state else state
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -156,21 +156,6 @@ class Trainer:
     def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
         """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
         return batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
-
-    def fit(
-        self,
-        data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
-        *,
-        epochs: int = 1,
-        evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
-        folder: str | os.PathLike[str] | None = None,
-    ) -> dict[str, float]:
-        """Train for some epochs; the results of the last evaluation. `wsdl.runtime.fit` has all that `wsdl train` can
-        do besides."""
-        from wsdl.runtime.fit import Plan, fit
-
-        plan = Plan(epochs, None if folder is None else Path(folder))
-        return fit(self, data, plan, evaluation=evaluation).results
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 

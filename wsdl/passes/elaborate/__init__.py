@@ -100,6 +100,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     graph = Graph()
     context.graphs, context.parameters, context.origins = [graph], {}, {}
     context.made, context.producers, context.noted, context.updated = {}, {}, set(), {}
+    context.random, context.drops, context.numbers = [], {}, {}
     _read_inputs(node.inputs, frame, graph, context)
     context.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)

@@ -13,6 +13,7 @@ from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
 from wsdl.ops.build import Build
 from wsdl.passes.elaborate.context import Context, Rest
+from wsdl.passes.elaborate.dropout import drop
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
 from wsdl.passes.elaborate.statistics import normalise_by_batch
 from wsdl.span import Span
@@ -64,7 +65,11 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
         checked = context.node("assume", [checked], sides, [checked.type], span)[0]
         values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
-    if operation.is_expanded:
+    if context.training and name == "dropout":
+        [x] = values
+        assert isinstance(x, Value)
+        results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
+    elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)

@@ -10,7 +10,7 @@ from wsdl.diagnostics import Edit, Label, Problems, Severity
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Program, Repetition, Slot, Value
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
-from wsdl.ir.training import Optimizer, Schedule
+from wsdl.ir.training import SEED, STEP, Optimizer, Schedule
 from wsdl.ir.types import DType, TensorType
 from wsdl.passes.elaborate.items import Given, Item, Layer
 from wsdl.span import Span
@@ -86,6 +86,9 @@ class Context:
     rests: list[Rest] = field(default_factory=list)
     noted: set[tuple[str, str]] = field(default_factory=set)  # dimensions of the model that the run compares
     updated: dict[str, Value] = field(default_factory=dict)  # states that training changes: path of the slot, new value
+    random: list[Value] = field(default_factory=list)  # seed and number of the step, where something is random
+    drops: dict[str, int] = field(default_factory=dict)  # how often dropout was applied, by the path of the layer
+    numbers: dict[int, Value] = field(default_factory=dict)  # of the steps of scans, by the id of the body
     training: bool = False
     again: bool = False
     asked: Asked | None = None
@@ -149,6 +152,16 @@ class Context:
             self.graphs[0].nodes.append(node)
             self.parameters[slot.path] = value
         return self.parameters[slot.path]
+
+    def noise(self) -> list[Value]:
+        """The seed and the number of the step: inputs of the graph, once something in it is random."""
+        if not self.random:
+            self.random = [Value(TensorType.of("i64"), name) for name in (SEED, STEP)]
+        return self.random
+
+    def step_of(self, body: Graph) -> Value:
+        """The number of the step in the body of a scan."""
+        return self.numbers.setdefault(id(body), Value(TensorType.of("i64"), "number"))
 
     def request(self, request: GroupRequest | FreezeRequest | LimitRequest | LoadRequest | None) -> None:
         """Keep what a body asks of its parameters, for the passes that look up the paths in it."""
@@ -241,7 +254,7 @@ class Context:
             argument = use.layer.given.get(name)
             if argument is not None and not argument.source.is_standard:
                 return argument, ""
-            name = argument.text if argument is not None else ""
+            name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`
             if not use.span.source.is_standard:
                 return use.span, use.layer.name
         return span, ""

@@ -79,6 +79,11 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     if emitted is None or any(f is None for f in finals):
         return None
     body.outputs = [*(f for f in finals if f is not None), *emitted]
+    if (number := context.numbers.get(id(body))) is not None:
+        body.inputs.append(number)
+        size = TensorType.of("i64", [Dim.of(along)])
+        values += context.node("arange", [], {"start": Dim.of(along), "stop": None}, [size], node.along.span)
+        known.append(0)
     stacked = [_stacked(e.type, Dim.of(along), node, known) for e in emitted]
     axis_out = known[0]
     axes_out = [min(axis_out, e.type.rank) for e in emitted]

@@ -14,7 +14,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import same
 from wsdl.ir.graph import Graph, Module, Value
-from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
+from wsdl.ir.training import SEED, STEP, TOTAL, Objective, Optimizer, RateRequest, Schedule, Training
 from wsdl.passes.elaborate.apply import as_tensor
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Asked, Context, Use
@@ -87,6 +87,7 @@ def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Lay
 def _training(
     node: tree.Train, layer: Layer, run_model: RunModel, read_inputs: ReadInputs, context: Context
 ) -> Training | None:
+    _report_names_of_the_step(node, layer, context)
     context.again, context.training = True, True
     asked, objective = _objective(node, layer, run_model, read_inputs, context)
     evaluation = None
@@ -167,13 +168,31 @@ def _objective(
         loss = _sum(values, asked.losses, context)
         named = {name: value for name, value in metrics.items() if value is not None}
         model.graph.outputs = [loss, *named.values()]
-        objective = Objective(model.graph, model.graph.inputs[before:], values, loss, named, dict(context.updated))
+        targets = model.graph.inputs[before:]
+        model.graph.inputs += context.random
+        objective = Objective(model.graph, targets, values, loss, named, dict(context.updated))
     context.uses.pop()
     context.asked = None
     return asked, objective
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
+
+
+def _report_names_of_the_step(node: tree.Train, layer: Layer, context: Context) -> None:
+    """The compiled step has inputs of its own, which an input of the model or a target can't be mistaken for."""
+    definition = layer.definition.node
+    assert isinstance(definition, tree.Model)
+    for kind, declared in ("an input", definition.inputs), ("a target", node.targets):
+        for name in (d.name for d in declared if d.name.text in (STEP, TOTAL, SEED)):
+            context.error(
+                "E0821",
+                name.span,
+                f"`{name.text}` can't be {kind} of a model that is trained",
+                "the step of training has an input of this name",
+                labels=[Label(node.name.span, f"`{node.name.text}` is trained here")],
+                help="give it another name",
+            )
 
 
 def _targets_with_names_of_their_own(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsdl.onnx.atomic import holding, write_file
 from wsdl.runtime.reporting.axes import Axis, digits, short, value_axis
-from wsdl.runtime.reporting.json_lines import read_log
+from wsdl.runtime.reporting.json_lines import LOG, read_log
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.runtime.reporting.series import Point, Series
 from wsdl.runtime.reporting.svg import Line, Panel, counted, picture
@@ -31,7 +31,7 @@ class Curve(Quiet):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = Path(path)
-        self.log = Path(log) if log else self.path.with_name("log.jsonl")
+        self.log = Path(log) if log else self.path.with_name(LOG)
         self._seconds = seconds
         self._clock = clock
         self._drawn = -inf

@@ -20,6 +20,7 @@ from typing import BinaryIO, TextIO
 from wsdl.onnx.atomic import holding, write_file
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 
+LOG = "log.jsonl"
 FLUSH_SECONDS = 1.0  # what a killed process may lose
 
 
@@ -31,6 +32,7 @@ class Logged:
     step: int
     loss: float = nan
     lr: float = nan
+    seconds: float = 0.0
     results: Mapping[str, float] | None = None
 
 
@@ -113,6 +115,11 @@ def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iter
                 yield line
 
 
+def seconds_until(path: str | os.PathLike[str], step: int) -> float:
+    """The time that a training had taken until a step, as its log says; 0 where that is unknown."""
+    return max((line.seconds for line in read_log(path, step)), default=0.0)
+
+
 def _logged(text: str) -> Logged | None:
     if not text.endswith("\n"):
         return None  # broken off, even if what is there can be read: `1` of `12`
@@ -121,7 +128,7 @@ def _logged(text: str) -> Logged | None:
         step = int(found["step"])
         if "eval" in found:
             return Logged(text[:-1], step, results={name: _number(v) for name, v in found["eval"].items()})
-        return Logged(text[:-1], step, _number(found["loss"]), _number(found["lr"]))
+        return Logged(text[:-1], step, _number(found["loss"]), _number(found["lr"]), float(found["seconds"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

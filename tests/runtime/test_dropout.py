@@ -1,0 +1,71 @@
+"""A training with dropout: it goes on bit for bit, its parts differ, its evaluation is none of chance's business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.runtime.training import CLASSIFY, data, program
+from wsdl.compiler import check
+from wsdl.diagnostics import Problems
+from wsdl.onnx.initial_values import initial_values
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes.split_step import split_step
+from wsdl.runtime.batches import Batches
+from wsdl.runtime.checkpoint import read_checkpoint
+from wsdl.span import Source
+
+TEXT = CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.4)")
+
+
+def trainer(**options: Any) -> Any:
+    made = program(TEXT).trainer(**{"batch": 16, **options})
+    made.total_steps = 20
+    return made
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_run_that_goes_on_repeats_bit_for_bit(accumulate: int, tmp_path: Any) -> None:
+    whole, broken_off = (trainer(accumulate=accumulate, seed=5) for _ in range(2))
+    batches = list(Batches(data(), 16).epoch(0))
+    losses = [whole.step(batch) for batch in batches]
+    assert [broken_off.step(batch) for batch in batches[:3]] == losses[:3]
+    gone_on = trainer(accumulate=accumulate, seed=5)
+    gone_on.restore(read_checkpoint(broken_off.save(tmp_path)))
+    assert [gone_on.step(batch) for batch in batches[3:]] == losses[3:]
+    for name, array in whole.state.items():
+        np.testing.assert_array_equal(gone_on.state[name], array)
+
+
+def test_the_seed_and_the_step_decide() -> None:
+    batch = next(Batches(data(), 16).epoch(0))
+    first = [trainer(seed=seed).step(batch) for seed in (1, 1, 2)]
+    assert first[0] == first[1] != first[2]
+    ours = program(TEXT.replace("lr=cosine(1e-2, warmup=5)", "lr=1e-12")).trainer(batch=16)
+    assert len({ours.step(batch) for _ in range(5)}) == 5
+
+
+def test_evaluation_is_that_of_the_compiled_model() -> None:
+    ours, rows = trainer(), data()
+    assert ours.evaluate(rows) == ours.evaluate(rows)
+    logits = program(TEXT).session(weights=ours.weights)(x=rows["x"])["logits"]
+    assert ours.evaluate(rows)["accuracy"] == pytest.approx(float((logits.argmax(1) == rows["label"]).mean()))
+
+
+def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
+    """The same rows as the first and as the second part, in place of which the whole is but the first."""
+    problems = Problems()
+    p = check(Source("classify.wsd", TEXT), problems)
+    training, values = p.trainings["classify"], initial_values(p)
+
+    def loss(of_parts: bool, part: int = 0) -> float:
+        graph = split_step(p, training, of_parts=of_parts).first.only.graph
+        numbers = {"seed": np.array(3), "step": np.array(2), "part/number": np.array(part)}
+        numbers |= {f"total/{i}": np.float32(16) for i in range(2)}  # the rows, for the loss and for the metric
+        given = {**{f"sum/{name}": np.zeros_like(array) for name, array in values.items()}, **data(16), **numbers}
+        return float(evaluate(graph, [np.asarray(given[v.name]) for v in graph.inputs], values)[0])
+
+    assert loss(True, 0) == pytest.approx(loss(False), rel=1e-6)
+    assert len({loss(True, part) for part in range(4)}) == 4

@@ -1,0 +1,180 @@
+"""Dropout, and the mask behind it: random numbers that are a function of what they are asked for.
+
+ONNX's own random operators keep a state for each session, so a run can't be repeated from its middle, nor on another
+machine. Here each element is decided by a hash of seed, step, place and its position. It is made of integer operators
+that give the same bits in every build of ONNX Runtime. `docs/decisions/0022-dropout.md` says how it was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DType, TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._rules import boolean, broadcast, floating, integer
+from wsdl.ops.build import Build
+
+# Odd numbers with random bits: one apart, positions, steps and seeds land far from each other. The last two are the
+# multipliers of SplitMix64 (Steele, Lea and Flood 2014).
+OF_SEED, OF_STEP, OF_POSITION = 0xD1342543DE82EF95, 0xDABA0B6EB09322E3, 0x9E3779B97F4A7C15
+MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
+UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
+
+
+@operation
+def dropout(x: TensorType, p: float = 0.5) -> TensorType:
+    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`, no node."""
+    _probability(p)
+    return floating(x)
+
+
+@dropout.expansion
+def _(b: Build, x: Value, p: float = 0.5) -> Value:
+    """As compiled; training takes `random_mask` and `dropout_training`."""
+    return x
+
+
+def _probability(p: float) -> None:
+    if not 0 <= p < 1:
+        what = f"`p` is a probability from 0 up to, but not including, 1, and can't be {p}"
+        raise OpError(what, argument="p", code="E0414")
+
+
+# -- the mask ----------------------------------------------------------------------------------------------------------
+
+
+@operation
+def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: list[Dim], p: float = 0.5) -> TensorType:
+    """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
+
+    Half of the axes are rows and the others columns; rows and columns have a random odd number each, and where the
+    product of both, modulo 2**32, is large the mask is true. So only few numbers have to be hashed, and any two
+    elements are independent.
+    """
+    for argument, number in ("seed", seed), ("step", step), ("place", place):
+        if integer(number, argument).dtype != "i64" or number.rank:
+            raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
+    _probability(p)
+    return TensorType.of("bool", shape)
+
+
+@random_mask.reference
+def _(np: NumPy, seed: Array, step: Array, place: Array, shape: Sequence[int], p: float = 0.5) -> Array:
+    rows, columns = _halves([Dim.of(d) for d in shape])
+    count = product(rows).evaluate({})
+    positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
+    start = [np.asarray(n).astype(np.uint64) for n in (seed, step, place)]
+    bits = start[0] * np.uint64(OF_SEED) + start[1] * np.uint64(OF_STEP) + start[2] + positions * np.uint64(OF_POSITION)
+    for shift, factor in MIXING:
+        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
+    product_of_both = odd[:count, None] * odd[count:]
+    return (product_of_both.astype(np.int32) >= _threshold(p)).reshape(shape)
+
+
+@random_mask.lowering
+def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: float = 0.5) -> Ref:
+    """Products as i64 and i32, which all runtimes have and let overflow; shifts as u64."""
+    rows, columns = _halves([Dim.of(d) for d in shape])
+    counts = [product(rows), product(columns)]
+    zero, one = e.constant(0, "i64"), e.constant(1, "i64")
+    positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
+    start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
+    start = e.node("Add", start, place)
+    bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
+    for shift, factor in MIXING:
+        unsigned = e.node("Cast", bits, to=UINT64)
+        mixed = e.node("BitwiseXor", unsigned, _shifted(e, unsigned, shift))
+        bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
+    upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
+    odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
+    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=0)
+    left, right = (part.typed(TensorType.of("i32", [count])) for part, count in zip(parts, counts, strict=True))
+    ones = [Dim.of(1)] * len(columns)
+    products = e.node("Mul", e.reshape(left, [*rows, *ones]), e.reshape(right, columns))
+    return e.node("GreaterOrEqual", products, e.constant(_threshold(p), "i32"))
+
+
+random_mask.no_gradient("it is random, and depends on no float")
+
+
+def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
+    """The axes of the rows and those of the columns; about as many of both, so that few numbers have to be hashed."""
+    half = (len(shape) + 1) // 2
+    return list(shape[:half]), list(shape[half:])
+
+
+def _threshold(p: float) -> int:
+    """What an evenly distributed i32 is below with the probability `p`."""
+    return min(round(p * 2**32), 2**32 - 1) - 2**31
+
+
+def _factor(e: Emitter, unsigned: int) -> Ref:
+    """The i64 that has these bits."""
+    return e.constant(unsigned - 2**64 if unsigned >= 2**63 else unsigned, "i64")
+
+
+def _shifted(e: Emitter, bits: Ref, by: int) -> Ref:
+    return e.node("BitShift", bits, e.node("Cast", e.constant(by, "i64"), to=UINT64), direction="RIGHT")
+
+
+# -- what it is applied to ---------------------------------------------------------------------------------------------
+
+
+@operation
+def dropout_training(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
+    """`x / (1 - p)` where `keep` is true, 0 elsewhere: `dropout` while training. ONNX Mul, DequantizeLinear."""
+    _probability(p)
+    broadcast(floating(x).shape, boolean(keep, "keep").shape, argument="keep")
+    return x
+
+
+@dropout_training.reference
+def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
+    return x * (keep / (1 - p)).astype(x.dtype)
+
+
+@dropout_training.lowering
+def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
+    return e.node("Mul", x, _factors(e, keep, p, x.type.dtype))
+
+
+@dropout_training.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> dict[str, Value]:
+    return {"x": g("dropout_gradient", dy, keep, p=p)}
+
+
+@operation
+def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
+    """The gradient of `dropout_training` for one of `x`; it computes the same. ONNX Mul, DequantizeLinear.
+
+    Its nodes are others, so that the runtime doesn't merge them with those of the forward direction: what is kept
+    between both is a byte for each element, not a float.
+    """
+    return dropout_training.infer(x, keep, p)  # type: ignore[no-any-return]
+
+
+@dropout_gradient.reference
+def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
+    return x * (keep / (1 - p)).astype(x.dtype)
+
+
+@dropout_gradient.lowering
+def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
+    return e.node("Mul", x, _factors(e, keep, p, x.type.dtype, e.constant(0, "u8")))
+
+
+@dropout_gradient.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> dict[str, Value]:
+    return {"x": g("dropout_training", dy, keep, p=p)}
+
+
+def _factors(e: Emitter, keep: Ref, p: float, dtype: DType, zero: Ref | None = None) -> Ref:
+    """`1 / (1 - p)` where `keep` is true, 0 elsewhere: in f32 as bytes with a scale, which takes one pass less. `zero`
+    says that byte 0 stands for 0, as it does anyway."""
+    if dtype == "f32":
+        return e.node("DequantizeLinear", cast_to(e, keep, "u8"), e.constant(1 / (1 - p), "f32"), zero)
+    return e.node("Mul", cast_to(e, keep, dtype), e.constant(1 / (1 - p), dtype))

@@ -1,0 +1,39 @@
+"""Dropout while training: the mask is a function of the seed, the number of the step, and the place in the model."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from wsdl.ir.graph import Attribute, Value
+from wsdl.ir.types import TensorType
+from wsdl.passes.elaborate.context import Context
+from wsdl.span import Span
+
+NUMBER = TensorType.of("i64")
+FACTOR = 0x5851F42D4C957F2D  # Knuth's, for linear congruence: takes the steps of a scan far from each other
+
+
+def drop(x: Value, p: float, span: Span, context: Context) -> Value:
+    """`dropout(x, p)` as it is while training."""
+    if p == 0:
+        return x
+    seed, step = context.noise()
+    place = _place(span, context)
+    attributes: dict[str, Attribute] = {"shape": list(x.type.shape), "p": p}
+    [keep] = context.node("random_mask", [seed, step, place], attributes, [x.type.with_dtype("bool")], span)
+    return context.node("dropout_training", [x, keep], {"p": p}, [x.type], span)[0]
+
+
+def _place(span: Span, context: Context) -> Value:
+    """A number for this place: of the path of its layer, and how often that layer has dropped out before.
+
+    So a layer that is added elsewhere moves no mask. Inside of scans each step makes a number of its own of it.
+    """
+    path = context.path
+    count = context.drops[path] = context.drops.get(path, 0) + 1
+    digest = sha256(f"{path}\0{count}".encode()).digest()
+    place = context.constant(int.from_bytes(digest[:8], "little", signed=True), NUMBER, span)
+    for body in context.graphs[1:]:
+        place = context.node("add", [place, context.step_of(body)], {}, [NUMBER], span)[0]
+        place = context.node("mul", [place, context.constant(FACTOR, NUMBER, span)], {}, [NUMBER], span)[0]
+    return place
