@@ -14,6 +14,7 @@ MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
 DIGITS  := $(BROWSER)/build/digits.safetensors
 FETCHED := digits/train fashion_mnist/train mnist/canvases.train
+FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train
 DATA    := $(FETCHED:%=examples/data/%.npz)
 SKLEARN := scikit-learn==1.7.2
 PORT    ?= 8000
@@ -102,6 +103,8 @@ $(MINILM): | .venv/demo
 $(DATA): examples/fetch/$$(notdir $$(@D)).py | .venv/demo
 	@echo "Fetching $(@D:examples/data/%=%)"
 	@$(BIN)/python -m examples.fetch.$(notdir $(@D))
+
+examples/data/reviews/train.npz: | $(MINILM)
 
 # The wheel is only read: installed by itself, without what it depends on, scikit-learn would not run.
 $(DIGITS): $(BROWSER)/digits.py | .venv/demo

