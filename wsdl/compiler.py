@@ -160,11 +160,14 @@ def train_steps(program: Program, options: Options = Options()) -> dict[str, Tra
     return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
 
 
-def split_step(program: Program, model: str, options: Options = Options(), *, of_parts: bool = False) -> SplitStep:
-    """The step of training of one model in two halves, for batches in several parts or in one."""
+def split_step(
+    program: Program, model: str, options: Options = Options(), *, of_parts: bool = False, piecewise: bool = False
+) -> SplitStep:
+    """The step of training of one model in two halves, for batches in several parts or in one; `piecewise` with the
+    update of large tensors by itself."""
     from wsdl.passes.split_step import split_step
 
-    return split_step(program, program.trainings[model], options.loops, of_parts=of_parts)
+    return split_step(program, program.trainings[model], options.loops, of_parts=of_parts, piecewise=piecewise)
 
 
 def evaluation(program: Program, model: str, options: Options = Options()) -> Evaluation:

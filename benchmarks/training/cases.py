@@ -89,7 +89,7 @@ CASES = {
 }
 
 
-def parameters(program: wsdl.Program, model: str) -> list[tuple[str, Array]]:
-    """What a model trains, in the order of declaration, with its initial values."""
+def parameters(program: wsdl.Program, model: str) -> list[Array]:
+    """The initial values of what a model trains, in the order of declaration."""
     stored = program.inventory.of_models([model]).stored.values()
-    return [(s.name, program.stored[s.name]) for s in stored if s.trainable]
+    return [program.stored[s.name] for s in stored if s.trainable]

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import wsdl
 from benchmarks.training.cases import CASES, Case, parameters
+from benchmarks.training.memory import growth
 
 STEPS = 5  # over which the losses must agree
 TOLERANCE = 1e-3
 
 
-def times(case: Case, folder: Path, threads: int, seconds: float, compiled: bool) -> dict[str, Any]:
+def times(case: Case, threads: int, seconds: float, compiled: bool) -> dict[str, Any]:
     """Seconds for a step of each contender, and how far our losses are from PyTorch's."""
     import torch
 
-    from benchmarks.training import ours, theirs
+    from benchmarks.training import theirs
     from benchmarks.training.timing import quartiles
 
     torch.set_num_threads(threads)
-    weights, batches = [array for _, array in parameters(case.program(), case.model)], case.batches()
-    contenders: dict[str, Any] = {"ours": ours.Step(folder, case.model, threads)}
+    program, batches = case.program(), case.batches()
+    weights = parameters(program, case.model)
+    contenders: dict[str, Any] = {"ours": program.trainer(case.model, threads=threads).step}
     for name, setting in theirs.settings(case).items():
         if compiled or name != "compile":
             contenders[name] = theirs.step(case, weights, **setting)
@@ -33,45 +37,44 @@ def times(case: Case, folder: Path, threads: int, seconds: float, compiled: bool
     return {"error": error, "times": quartiles(contenders, batches, threads, seconds)}
 
 
-def memory_of_ours(case: Case, folder: Path, threads: int) -> float:
-    import numpy as np
+WARM = """
+model small(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    return Dense(4)(x)
+}
+train small() {
+    loss mean(y ** 2)
+    optimizer AdamW(lr=1e-3)
+}
+"""
 
-    from benchmarks.training import ours
-    from benchmarks.training.memory import growth
 
-    return growth(
-        lambda: ours.Step(folder, case.model, threads), case.batches(), lambda: np.ones((64, 64)) @ np.ones(64)
-    )
+def memory(case: Case, side: str, threads: int) -> float:
+    """MB that training takes in ours or in PyTorch, beyond the initial weights and the libraries."""
+    program = case.program()
+    weights = parameters(program, case.model)
+    if side == "ours":
+        wsdl.compile(WARM).trainer(threads=threads).step({"x": np.ones((4, 4), np.float32)})
+        return growth(lambda: program.trainer(case.model, threads=threads).step, case.batches())
 
-
-def memory_of_theirs(case: Case, threads: int) -> float:
     import torch
-    from torch import nn
 
     from benchmarks.training import theirs
-    from benchmarks.training.memory import growth
 
     torch.set_num_threads(threads)
-    weights = [array for _, array in parameters(case.program(), case.model)]
-
-    def warm() -> None:
-        layer = nn.Linear(64, 64)
-        optimizer = torch.optim.AdamW(layer.parameters())
-        layer(torch.ones(64, 64)).sum().backward()
-        optimizer.step()
-
-    return growth(lambda: theirs.step(case, weights), case.batches(), warm)
+    layer = torch.nn.Linear(4, 4)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(4, 4)).sum().backward()
+    optimizer.step()
+    return growth(lambda: theirs.step(case, weights), case.batches())
 
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    case, threads, folder = CASES[asked["case"]], asked["threads"], Path(asked["folder"])
+    case, threads = CASES[asked["case"]], asked["threads"]
     if asked["what"] == "times":
-        answer: Any = times(case, folder, threads, asked["seconds"], asked["compiled"])
-    elif asked["what"] == "memory of ours":
-        answer = memory_of_ours(case, folder, threads)
+        answer: Any = times(case, threads, asked["seconds"], asked["compiled"])
     else:
-        answer = memory_of_theirs(case, threads)
+        answer = memory(case, asked["what"], threads)
     print(json.dumps(answer))
 
 

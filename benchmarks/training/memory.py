@@ -9,10 +9,10 @@ from typing import Any
 STATUS = Path("/proc/self/status")
 
 
-def growth(make: Callable[[], Callable[[Any], object]], batches: list[Any], warm: Callable[[], object]) -> float:
-    """In MB, from before `make` to the end of some steps; `warm` is run before it, to have the libraries ready."""
-    warm()
+def growth(make: Callable[[], Callable[[Any], object]], batches: list[Any]) -> float:
+    """In MB, from before `make` to the end of some steps."""
     before = _of_status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
     take = make()
     for _ in range(3):
         for batch in batches:

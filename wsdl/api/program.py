@@ -127,7 +127,9 @@ class Program:
 
         model = self._trained(name)
         settings = Settings(batch, accumulate, seed)
-        step = compiler.split_step(self._checked, model, self.options, of_parts=accumulate > 1)
+        step = compiler.split_step(
+            self._checked, model, self.options, of_parts=accumulate > 1, piecewise=device == "cpu"
+        )
         sizes = self.inventory.sizes(model)
         models = training_models(
             step,

@@ -108,6 +108,7 @@ class TrainingModels:
     first: ModelProto
     second: ModelProto
     counts: ModelProto | None
+    pieces: list[ModelProto]
 
     @property
     def results(self) -> dict[str, TensorType]:
@@ -132,4 +133,5 @@ def training_models(
     first, second = (structure(half, half.only, opset=opset) for half in (step.first, step.second))
     counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
     evaluating = evaluation_model(evaluation, values, opset=opset)
-    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, counts)
+    pieces = [structure(p.program, p.program.only, opset=opset) for p in step.pieces]
+    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, counts, pieces)

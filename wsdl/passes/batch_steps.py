@@ -306,14 +306,14 @@ def _dropout(batch: Batch, node: Node) -> list[Value] | None:
     return _elementwise(batch, node) if batch.stack(node.inputs[0]) is not None else None
 
 
-_ELEMENTWISE = (
+ELEMENTWISE = (
     *("add", "sub", "mul", "div", "pow", "minimum", "maximum", "neg", "abs", "sign", "exp", "log", "sqrt", "rsqrt"),
     *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "gelu", "elu", "leaky_relu", "clip", "cast"),
     *("where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("logical_and", "logical_or", "logical_not"),
 )
 _RULES: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE, _elementwise),
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
     **{name: _along("axis") for name in ("split", "sum", "mean", "unsqueeze", "squeeze", "softmax", "log_softmax")},
     "matmul": _matmul,
     "gemm": _gemm,

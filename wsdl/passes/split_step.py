@@ -14,12 +14,13 @@ from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradients import PART, Gradients, gradients
+from wsdl.passes.pieces import Pieces, take_pieces
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import drop_unread
-from wsdl.passes.update import NEXT, give, is_random, update
+from wsdl.passes.update import GRADIENT, NEXT, give, is_random, update
 
-GRADIENT, SUM = "gradient/", "sum/"  # before the name of a stored tensor
+SUM = "sum/"  # before the name of a stored tensor
 RATE = "lr"
 
 
@@ -30,8 +31,8 @@ class SplitStep:
     `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor and `next/NAME` for running statistics.
     If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums over all parts of what `counts` gives
     for each (`None` where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning
-    rate; `in_place` names what it may write over its own input. Where something is random, `first` also wants `seed`,
-    `step` and, of parts, `part/number`, which tells them apart.
+    rate; `in_place` names what it may write over its own input. What `pieces` do is taken out of it. Where something is
+    random, `first` also wants `seed`, `step` and, of parts, `part/number`, which tells them apart.
     """
 
     first: Program
@@ -42,6 +43,7 @@ class SplitStep:
     states: dict[str, TensorType] = field(default_factory=dict)
     averages: dict[str, Stored] = field(default_factory=dict)
     in_place: set[str] = field(default_factory=set)
+    pieces: list[Pieces] = field(default_factory=list)
 
     @property
     def is_random(self) -> bool:
@@ -53,8 +55,10 @@ class SplitStep:
         return [] if self.counts is None else self.counts.only.output_names
 
 
-def split_step(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> SplitStep:
-    """The step of a training that was checked, in graphs of its own."""
+def split_step(
+    program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False, piecewise: bool = False
+) -> SplitStep:
+    """The step of a training that was checked, in graphs of its own; `piecewise` takes large tensors out of it."""
     first = gradients(program, training, loops, of_parts=of_parts)
     counts = _counts(first) if of_parts else None
     _give_gradients(first, of_parts)
@@ -71,9 +75,11 @@ def split_step(program: Program, training: Training, loops: Loops = "auto", *, o
         prune(half)
     drop_unread(first.model.graph, SEED, STEP, PART)
     drop_unread(second.graph, TOTAL)
+    in_place = _in_place(second)
+    pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
         first.program, updating, counts, first.trained, first.statistics, changes.states, changes.averages,
-        _in_place(second),
+        in_place, pieces,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from wsdl.ops.build import Build
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
+GRADIENT = "gradient/"  # before the name of a stored tensor
 NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
 
 
@@ -116,6 +117,16 @@ def _number(build: Build, name: str) -> Value:
 
 def _state_name(state: str, stored: Stored) -> str:
     return f"optimizer/{state}/{stored.name}"
+
+
+def state_of(name: str) -> tuple[str, str]:
+    """What an input of the update is, and of which stored tensor: `value`, `gradient`, or a state of the optimizer."""
+    if name.startswith(GRADIENT):
+        return "gradient", name.removeprefix(GRADIENT)
+    if name.startswith("optimizer/"):
+        _, state, stored = name.split("/", 2)
+        return state, stored
+    return "value", name
 
 
 def _state(graph: Graph, update: Update, state: str, stored: Stored) -> Value:

@@ -34,7 +34,7 @@ def load(
     _require_device(onnxruntime, device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, and said once
-    options.intra_op_num_threads = threads or _cores()
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = reuse_plan
     if not rewrite:
@@ -80,7 +80,7 @@ def _require_device(onnxruntime: Any, device: str) -> None:
         )
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use. (Left to itself the runtime pins threads, and complains in containers.)"""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

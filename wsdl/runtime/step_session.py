@@ -7,6 +7,7 @@ step that goes wrong has changed nothing until it is committed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.gradients import PART
-from wsdl.passes.split_step import GRADIENT, RATE, SUM
-from wsdl.passes.update import NEXT
-from wsdl.runtime.loading import load, run_failure
+from wsdl.passes.pieces import SCALAR_OUTPUT as SCALAR
+from wsdl.passes.split_step import RATE, SUM
+from wsdl.passes.update import GRADIENT, NEXT
+from wsdl.runtime.loading import cores, load, run_failure
+from wsdl.runtime.piecewise import Piecewise
 
 Array = NDArray[Any]
 
@@ -35,11 +38,12 @@ class StepSession:
     def __init__(
         self, models: TrainingModels, state: Mapping[str, Array], *, device: str = "cpu", threads: int | None = None
     ) -> None:
-        def loaded(proto: Any) -> Any:
+        def loaded(proto: Any, threads: int | None = threads) -> Any:
             with loadable(proto, models.values) as model:
                 return load(model, proto.graph.name, device, threads, reuse_plan=False)
 
         self.device, self._name = device, models.first.graph.name
+        self._memory: dict[int, Array] = {}  # by the id of what the runtime sees of it
         self._first, self._second = loaded(models.first), loaded(models.second)
         self._counts = loaded(models.counts) if models.counts is not None else None
         self._turn = 0
@@ -55,8 +59,15 @@ class StepSession:
         self._of_part = {name: array for name, array in {**self._totals, PART: self._part}.items() if name in inputs}
         others = self._cells.keys() | self._of_part.keys()
         self._of_batch = [name for name in inputs if name not in others and not name.startswith(SUM)]
+        self._scalars = {
+            n: self.value(np.zeros((), np.float32)) for n in _outputs(self._second) if n.startswith(SCALAR)
+        }
         self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
         self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
+        self._threads = threads or cores()
+        self._pool = ThreadPoolExecutor(self._threads - 1) if step.pieces and self._threads > 1 else None
+        updates = [(loaded(proto, 1), p.tensors) for proto, p in zip(models.pieces, step.pieces, strict=True)]
+        self._pieces = [[self._piecewise(*update, turn) for update in updates] for turn in (0, 1)]
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
@@ -78,6 +89,8 @@ class StepSession:
     def commit(self) -> float:
         """Make the step that was computed; its learning rate."""
         self._run(self._second, self._second_bindings[self._turn], {})
+        for pieces in self._pieces[self._turn]:
+            pieces.run(self._pool, self._threads)
         self._turn = 1 - self._turn
         return float(self._rate)
 
@@ -130,12 +143,17 @@ class StepSession:
     # -- buffers -------------------------------------------------------------------------------------------------------
 
     def _cell(self, array: Array, in_place: bool) -> tuple[Any, Any]:
-        value = self.value(np.array(array, order="C"))
-        return (value, value if in_place else self.value(np.array(array, order="C")))
+        value = self._held(np.array(array, order="C"))
+        return (value, value if in_place else self._held(np.array(array, order="C")))
 
     def _buffer(self, type: TensorType) -> Any:
         assert type.sizes is not None
-        return self.value(np.zeros(type.sizes, numpy_dtype(type.dtype)))
+        return self._held(np.zeros(type.sizes, numpy_dtype(type.dtype)))
+
+    def _held(self, array: Array) -> Any:
+        value = self.value(array)
+        self._memory[id(value)] = array
+        return value
 
     def value(self, array: Array) -> Any:
         """An array on the device. On the CPU this is the memory of the array itself."""
@@ -187,9 +205,26 @@ class StepSession:
         for output in self._second.get_outputs():
             if output.name == RATE:
                 binding.bind_ortvalue_output(RATE, _on_host(self._rate))
+            elif output.name in self._scalars:
+                binding.bind_ortvalue_output(output.name, self._scalars[output.name])
             else:
                 binding.bind_ortvalue_output(output.name, self._cells[output.name.removeprefix(NEXT)][1 - turn])
         return binding
+
+    def _piecewise(self, session: Any, tensors: Sequence[Mapping[str, str]], turn: int) -> Piecewise:
+        def arrays(name: str) -> tuple[Array, Array]:
+            if name.startswith(GRADIENT):
+                gradient = self._memory[id(self._gradients[name.removeprefix(GRADIENT)])]
+                return gradient, gradient
+            old, new = (self._memory[id(self._cells[name][t])] for t in (turn, 1 - turn))
+            return old, new
+
+        pieces = [{kind: arrays(name) for kind, name in names.items()} for names in tensors]
+        return Piecewise(session, pieces, self._scalars)
+
+
+def _outputs(session: Any) -> list[str]:
+    return [value.name for value in session.get_outputs()]
 
 
 def _inputs(session: Any) -> list[str]:
