@@ -283,8 +283,8 @@ TRAININGS = (
     ),
     _autoencoder("autoencoder", "free", autoencoders.Dense, 2e-3, 10, 0.0105, Short(4000, 3, 0.05)),
     _autoencoder("autoencoder", "tied", autoencoders.Dense, 5e-3, 10, 0.0105, Short(4000, 3, 0.05)),
-    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 2e-3, 4, 0.0135, Short(1500, 2, 0.06)),
-    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 2e-3, 4, 0.0135, Short(1500, 2, 0.06)),
+    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
+    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
     Example(
         program="denoiser",
         model="denoiser",
