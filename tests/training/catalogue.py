@@ -151,7 +151,7 @@ def _autoencoder(
         model=model,
         page="autoencoders",
         twin=lambda: autoencoders.Autoencoder(twin(model == "tied")),
-        recipe=Cosine(lr, warmup=100, weight_decay=0),
+        recipe=Cosine(lr, warmup=200, weight_decay=0),
         data="fashion_mnist",
         outputs=("restored",),
         measure=Measure("squared error", partial(squared_error, of="image"), wanted, more_is_better=False),
