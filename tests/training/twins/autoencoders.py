@@ -15,12 +15,13 @@ class Dense(nn.Module):
     def __init__(self, tied: bool, code: int = 64) -> None:
         super().__init__()
         self.encode, self.decode = nn.Linear(784, code), nn.Linear(code, 784)
+        self.gain = nn.Parameter(torch.full([code], 4.0))
         if tied:
             del self.decode.weight
         self.tied = tied
 
     def forward(self, image: Tensor) -> Tensor:
-        code = F.relu(self.encode(scaled(image).flatten(1)))
+        code = self.gain * F.relu(self.encode(scaled(image).flatten(1)))
         weight = self.encode.weight.T if self.tied else self.decode.weight
         return torch.sigmoid(F.linear(code, weight, self.decode.bias)).view(-1, 1, 28, 28)
 
