@@ -32,7 +32,7 @@ SIDE = 64
 STRIDES = (4, 8, 16)  # of the levels: pixels from cell to cell
 HEIGHTS = (9, 16, 28, 49)  # the first level has those from 9 up to 15, and so on
 NOTHING = 10
-TRAIN, TEST = 6000, 1000
+TRAIN, TEST = 3000, 1000
 
 Floats = NDArray[np.float32]
 

@@ -174,7 +174,7 @@ def _detector(model: str, wanted: float, short: Short | None) -> Example:
         outputs=("logits", "boxes"),
         measure=Measure("mean average precision", precision, wanted),
         batch=32,
-        epochs=6,
+        epochs=8,
         short=short,
     )
 
@@ -315,8 +315,8 @@ TRAININGS = (
         epochs=20,
         short=Short(rows=6000, epochs=2, wanted=0.95),
     ),
-    _detector("separate", 0.5, None),
-    _detector("shared", 0.8, Short(800, 4, 0.15, batch=16)),
+    _detector("separate", 0.84, None),
+    _detector("shared", 0.87, Short(800, 4, 0.15, batch=16)),
     _vowels("separate"),
     _vowels("shared"),
     _shakespeare("unshared", 2.7),
