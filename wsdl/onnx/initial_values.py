@@ -89,9 +89,7 @@ class _Draw:
             out[beyond] = self._standard_normal(np.empty(beyond.size))
         return out
 
-    def _filled(
-        self, distribution: Callable[[Array], Array], scale: float, offset: float, chunk: int = CHUNK
-    ) -> Array:
+    def _filled(self, distribution: Callable[[Array], Array], scale: float, offset: float, chunk: int = CHUNK) -> Array:
         array, drawn = np.empty(self._size, np.float32), np.empty(min(chunk, self._size))
         for start in range(0, self._size, chunk):
             part = array[start : start + chunk]

@@ -323,7 +323,9 @@ def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gra
     else:
         scaled = g.mul(x, math.sqrt(0.5))
         bent = g("erf", scaled)
-        slope = g("div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled)))  # a pass less than a product
+        slope = g(
+            "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
+        )  # a pass less than a product
     return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
 
 
