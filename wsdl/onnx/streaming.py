@@ -45,18 +45,16 @@ def _model(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Iterator[by
 
 def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes]:
     """The bytes of the fields before and behind the one with a number."""
-    parts = []
-    for wanted in (lambda n: n < number, lambda n: n > number):
-        part = type(message)()
-        for field, value in message.ListFields():
-            if not wanted(field.number):
-                continue
-            if hasattr(value, "extend"):  # repeated
-                getattr(part, field.name).extend(value)
-            else:
-                setattr(part, field.name, value)
-        parts.append(part.SerializeToString(deterministic=True))
-    return parts[0], parts[1]
+    before, behind = type(message)(), type(message)()
+    for field, value in message.ListFields():
+        part = before if field.number < number else behind
+        if field.number == number:
+            continue
+        if hasattr(value, "extend"):  # repeated
+            getattr(part, field.name).extend(value)
+        else:
+            setattr(part, field.name, value)
+    return before.SerializeToString(deterministic=True), behind.SerializeToString(deterministic=True)
 
 
 def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, NDArray[Any] | None]:
