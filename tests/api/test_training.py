@@ -56,6 +56,18 @@ def state_in(path: Path) -> dict[str, Any]:
     return found
 
 
+def test_a_seed_is_a_part_of_the_state_where_something_is_random(tmp_path: Path) -> None:
+    with_dropout = CLASSIFY.replace("block(x) |> relu", "block(x) |> relu |> Dropout(0.1)")
+    manifest = wsdl.compile(Source("classify.wsd", with_dropout), seed=7).save(tmp_path, train=True)
+    contract = manifest["training"]["classify"]
+    assert contract["batch"] == ["x", "label"]
+    assert contract["feeds"]["next/seed"] == "seed"
+    assert state_in(tmp_path / contract["initial"])["seed"] == 7
+    contract = saved(tmp_path)["training"]["classify"]
+    assert "seed" not in contract["feeds"].values()
+    assert "seed" not in state_in(tmp_path / contract["initial"])
+
+
 def test_an_app_trains_with_the_file_alone(tmp_path: Path) -> None:
     manifest = saved(tmp_path)
     session = ort.InferenceSession(str(tmp_path / "classify.train.onnx"))

@@ -68,6 +68,10 @@ def depth(random: Generator, rows: int) -> dict[str, Array]:
     return {"ids": ids[:, :-1], "next": ids[:, 1:]}
 
 
+def dropped(random: Generator, rows: int) -> dict[str, Array]:
+    return depth(random, rows)
+
+
 def autoencoder(random: Generator, rows: int) -> dict[str, Array]:
     strokes = random.random((8, 64)) < 0.3
     return {"image": np.clip(random.integers(0, 2, (rows, 8)) @ strokes, 0.0, 1.0)}
@@ -75,7 +79,9 @@ def autoencoder(random: Generator, rows: int) -> dict[str, Array]:
 
 # Between them: sharing by use, by group and by view; convolutions and batch statistics; dropout; Scan and Loop; every
 # optimizer; the learning rates that need the length of the run.
-TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [siamese, images, sequences, depth, autoencoder]
+TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
+    siamese, images, sequences, depth, dropped, autoencoder,
+]  # fmt: skip
 MODELS = [training.__name__ for training in TRAININGS]
 
 

@@ -130,6 +130,7 @@ ROWS = [
     row("dropout", "f32[n, t]", p=0.3, gives="f32[n, t]"),
     row("random_mask", "i64[]", "i64[]", "i64[]", shape=dims("n", "t", "3"), beside=["f32[n, t]"], gives="bool[n, t, 3]"),
     row("random_mask", "i64[]", "i64[]", "i64[]", shape=dims("n", "t"), beside=["f32[n, t]"], gives="bool[n, t]"),
+    row("random_mask", "i64[]", "i64[]", "i64[t]", shape=dims("n", "3", "2"), beside=["f32[n, t]"], gives="bool[t, n, 3, 2]"),
     *(row(op, "f32[n, t]", "bool[n, t]", gives="f32[n, t]") for op in ("dropout_training", "dropout_gradient")),
     row("gather", "f32[9, 4]", "i64[n, t]", gives="f32[n, t, 4]"),
     row("gather", "f32[n, 9]", "i64[t]", axis=1, gives="f32[n, t]"),

@@ -296,7 +296,18 @@ def test_a_rolled_loop_takes_the_same_way(way: Callable[..., Run]) -> None:
 def test_the_loop_is_rolled_and_not_only_asked_for() -> None:
     p = program(OVER_LAYERS)
     steps = train_step(p, p.trainings["m"], "loop")
-    assert [node.op for node in steps.model.graph.nodes if node.body is not None] == ["scan", "scan"]
+    graph = steps.model.graph
+    assert [node.op for node in graph.nodes if node.body is not None] == ["scan", "scan"]
+    assert "tanh" not in {node.op for node in graph.nodes}  # nor is a layer computed for all steps at once
+
+
+def test_the_masks_of_all_steps_of_time_are_made_at_once() -> None:
+    p = program(OVER_TIME)
+    graph = train_step(p, p.trainings["m"]).model.graph
+    inside = [node.op for scan in graph.nodes if scan.body is not None for node in scan.body.walk()]
+    assert inside
+    assert "random_mask" not in inside
+    assert [node.op for node in graph.nodes].count("random_mask") == 3
 
 
 SURVIVORS = """

@@ -68,6 +68,15 @@ PROGRAMS = {
             return wide(x), narrow(x), other(x)
         }
     """,
+    "a number of its own in each step": """
+        model m(x: f32[n, 4]) -> f32[n, 4] {
+            layer f = Dense(4)
+            for i in 0..9 {
+                x = tanh(f(x)) * (1.0 + 0.1 * i) + (2 - i) * x
+            }
+            return x
+        }
+    """,
     "a loop inside a loop": """
         model m(x: f32[n, 8]) -> f32[n, 8] {
             layer f = Dense(8)
@@ -168,6 +177,14 @@ def test_loops_nest() -> None:
     p = lowered(PROGRAMS["a loop inside a loop"])
     assert ops(p).count("loop") == 2
     assert ops(p).count("matmul") == 2
+
+
+def test_numbers_that_differ_from_step_to_step_are_a_list() -> None:
+    p = lowered(PROGRAMS["a number of its own in each step"])
+    assert ops(p).count("scan") == 1
+    assert ops(p).count("matmul") == 1
+    lists = [n.attributes["value"] for n in p.models["m"].graph.nodes if n.op == "constant" and n.result.type.rank]
+    assert lists == [[1.0 + 0.1 * i for i in range(9)], [2 - i for i in range(9)]]
 
 
 def test_unroll_is_obeyed() -> None:

@@ -157,6 +157,50 @@ def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
     assert "next/ae.decode.bias" not in step.feeds
 
 
+SCANNED = """
+model heard(frames: f32[n, t, 3]) -> (logits: f32[n, 2]) {
+    layer cell = GRUCell(4)
+    layer head = Dense(2)
+    scan frame in frames along t with h = zeros([n, 4]) {
+        h = cell(frame, h)
+    }
+    return head(h)
+}
+
+train heard(label: u8[n]) {
+    loss cross_entropy(logits, label)
+    optimizer SGD(lr=0.5)
+}
+"""
+
+
+def test_a_recurrent_network_learns_as_in_pytorch() -> None:
+    """Its weights are read in the steps of a scan; its labels are small integers."""
+    p = program(SCANNED)
+    values = initial_values(p, 0)
+    step = train_step(p, p.trainings["heard"])
+    verify(step.program)
+    run = by_runtime(step, values)
+    rng = np.random.default_rng(1)
+    frames, label = rng.normal(size=(5, 7, 3)).astype("f4"), rng.integers(0, 2, 5).astype("u1")
+    tensors = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in values.items()}
+    cell = [tensors[f"heard.cell.{n}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    optimizer = torch.optim.SGD(tensors.values(), lr=0.5)
+    carried = {**values, "step": np.int64(0)}
+    for _ in range(10):
+        outputs = run({"frames": frames, "label": label, **carried})
+        carried = {name: outputs[output] for output, name in step.feeds.items()}
+        h = torch.zeros(5, 4)
+        for frame in torch.tensor(frames).unbind(1):
+            h = torch.gru_cell(frame, h, *cell)
+        logits = h @ tensors["heard.head.weight"].T + tensors["heard.head.bias"]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(label, dtype=torch.int64))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=1e-5)
+
+
 NORMALISED = """
 model siamese(left: f32[n, 1, 6, 6], right: f32[n, 1, 6, 6]) -> (distance: f32[n]) {
     layer conv = Conv2d(3, kernel=3)

@@ -174,3 +174,9 @@ def test_schedules_have_all_their_options(kind: str) -> None:
     schedule = trained(MSE, f"optimizer Adam(lr={kind}(0.1{every}))").optimizer.lr
     assert schedule.kind == kind
     assert schedule.options.keys() == {o.name for o in SCHEDULES[kind]}
+
+
+def test_a_block_without_weights_may_be_applied() -> None:
+    block = "block Far()(a: f32[n], b: f32[n]) -> f32[n] {\n    return relu(abs(a - b) - 1)\n}\n"
+    training = trained("loss Far()(y, wanted)", "metric far = Far()(y, wanted) > 0", ADAM, model=block + MODEL)
+    assert len(training.trained) == 6

@@ -4,7 +4,8 @@ A `Program` holds its models' graphs side by side with what they store. A node i
 or one of four that hold the structure:
 
 - `parameter` {slot}: reads a slot; after `share` {stored}: reads the tensor that is stored for it, through `view`;
-- `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan);
+- `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan); `rolled` where the steps are those of a
+  `for`, and the sequences numbers that differ from one to the next;
 - `loop` {count}: a body a fixed number of times (ONNX Loop);
 - `assume` {left, right}: its operand, after checking at run time that two dimensions are equal.
 """

@@ -13,12 +13,13 @@ from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._lowering import cast_to, size_of, unsqueezed
 from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
 
-# Odd numbers with random bits: one apart, positions, steps and seeds land far from each other. The last two are the
-# multipliers of SplitMix64 (Steele, Lea and Flood 2014).
+# Successive seeds, steps and positions land far from each other: two multipliers with a good spectrum (Steele and Vigna
+# 2021), and the golden ratio. Then each bit is mixed into the upper ones, with the multipliers of SplitMix64 (Steele,
+# Lea and Flood 2014).
 OF_SEED, OF_STEP, OF_POSITION = 0xD1342543DE82EF95, 0xDABA0B6EB09322E3, 0x9E3779B97F4A7C15
 MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
 UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
@@ -26,7 +27,10 @@ UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the languag
 
 @operation
 def dropout(x: TensorType, p: float = 0.5) -> TensorType:
-    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`, no node."""
+    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
+
+    A compiled model has no ONNX node of it.
+    """
     _probability(p)
     return floating(x)
 
@@ -52,13 +56,13 @@ def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: li
 
     Half of the axes are rows and the others columns; rows and columns have a random odd number each, and where the
     product of both, modulo 2**32, is large the mask is true. So only few numbers have to be hashed, and any two
-    elements are independent.
+    elements are independent. Where `place` has axes there is a mask for each of its numbers: [*place, *shape].
     """
     for argument, number in ("seed", seed), ("step", step), ("place", place):
-        if integer(number, argument).dtype != "i64" or number.rank:
+        if integer(number, argument).dtype != "i64" or (number.rank and argument != "place"):
             raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
     _probability(p)
-    return TensorType.of("bool", shape)
+    return TensorType.of("bool", [*place.shape, *shape])
 
 
 @random_mask.reference
@@ -66,13 +70,13 @@ def _(np: NumPy, seed: Array, step: Array, place: Array, shape: Sequence[int], p
     rows, columns = _halves([Dim.of(d) for d in shape])
     count = product(rows).evaluate({})
     positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
-    start = [np.asarray(n).astype(np.uint64) for n in (seed, step, place)]
-    bits = start[0] * np.uint64(OF_SEED) + start[1] * np.uint64(OF_STEP) + start[2] + positions * np.uint64(OF_POSITION)
+    seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
+    bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
     for shift, factor in MIXING:
         bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
     odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
-    product_of_both = odd[:count, None] * odd[count:]
-    return (product_of_both.astype(np.int32) >= _threshold(p)).reshape(shape)
+    products = odd[..., :count, None] * odd[..., None, count:]
+    return (products.astype(np.int32) >= _threshold(p)).reshape([*place.shape[:-1], *shape])
 
 
 @random_mask.lowering
@@ -83,7 +87,8 @@ def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: flo
     zero, one = e.constant(0, "i64"), e.constant(1, "i64")
     positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
     start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
-    start = e.node("Add", start, place)
+    places, outer = place.type.shape, place.type.rank
+    start = e.node("Add", start, unsqueezed(e, place, outer) if outer else place)
     bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
     for shift, factor in MIXING:
         unsigned = e.node("Cast", bits, to=UINT64)
@@ -91,10 +96,12 @@ def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: flo
         bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
     upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
     odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
-    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=0)
-    left, right = (part.typed(TensorType.of("i32", [count])) for part, count in zip(parts, counts, strict=True))
-    ones = [Dim.of(1)] * len(columns)
-    products = e.node("Mul", e.reshape(left, [*rows, *ones]), e.reshape(right, columns))
+    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
+    left, right = (p.typed(TensorType.of("i32", [*places, count])) for p, count in zip(parts, counts, strict=True))
+    one_row, one_column = [Dim.of(1)] * len(rows), [Dim.of(1)] * len(columns)
+    products = e.node(
+        "Mul", e.reshape(left, [*places, *rows, *one_column]), e.reshape(right, [*places, *one_row, *columns])
+    )
     return e.node("GreaterOrEqual", products, e.constant(_threshold(p), "i32"))
 
 
@@ -149,10 +156,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> d
 
 @operation
 def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
-    """The gradient of `dropout_training` for one of `x`; it computes the same. ONNX Mul, DequantizeLinear.
+    """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
 
-    Its nodes are others, so that the runtime doesn't merge them with those of the forward direction: what is kept
-    between both is a byte for each element, not a float.
+    The same numbers by other nodes, so that the runtime doesn't merge them with those of the forward direction: what is
+    kept between both is a byte for each element, not a float.
     """
     return dropout_training.infer(x, keep, p)  # type: ignore[no-any-return]
 

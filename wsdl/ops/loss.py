@@ -210,8 +210,8 @@ def _needs_all(dtype: str, label_smoothing: float) -> bool:
 
 def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tuple[Value, Value]:
     """The labels with 0 for those that are ignored, and 1 for those that are not, 0 for those that are."""
-    kept = b("not_equal", flat, ignore_index)
-    labels = flat if flat.type.dtype == "i64" else b("cast", flat, dtype="i64")
+    labels = flat if flat.type.dtype == "i64" else b("cast", flat, dtype="i64")  # u8 has no negative numbers
+    kept = b("not_equal", labels, ignore_index)
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
 
 

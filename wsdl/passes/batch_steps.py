@@ -59,7 +59,7 @@ def batch_graph(graph: Graph) -> None:
     for node in graph.nodes:
         if node.body is not None:
             batch_graph(node.body)
-        if node.op == "scan":
+        if node.op == "scan" and not node.attributes.get("rolled"):
             nodes += _in_front(node)
         nodes.append(node)
     graph.nodes = nodes
@@ -294,6 +294,18 @@ def _permute(batch: Batch, node: Node) -> list[Value]:
     return [batch.build("permute", batch.stack(x), axes=[0, *axes])]
 
 
+def _random_mask(batch: Batch, node: Node) -> list[Value] | None:
+    """The masks of all places."""
+    seed, step, place = node.inputs
+    if batch.stack(seed) is not None or batch.stack(step) is not None:
+        return None
+    return [batch.build("random_mask", seed, step, batch.stack(place), **node.attributes)]
+
+
+def _dropout(batch: Batch, node: Node) -> list[Value] | None:
+    return _elementwise(batch, node) if batch.stack(node.inputs[0]) is not None else None
+
+
 ELEMENTWISE = (
     *("add", "sub", "mul", "div", "pow", "minimum", "maximum", "neg", "abs", "sign", "exp", "log", "sqrt", "rsqrt"),
     *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "gelu", "elu", "leaky_relu", "clip", "cast"),
@@ -309,5 +321,8 @@ _RULES: dict[str, Rule] = {
     "concat": _concat,
     "reshape": _reshape,
     "permute": _permute,
+    "random_mask": _random_mask,
+    "dropout_training": _dropout,
+    "dropout_gradient": _dropout,
 }
 assert all(name in OPERATIONS for name in _RULES)

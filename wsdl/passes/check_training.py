@@ -156,7 +156,7 @@ class _Search:
             if node.op == "parameter":
                 self.stored.add(str(node.attributes["stored"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
-                if node.inputs:
+                if node.inputs and node.op != "random_mask":  # which nobody has written
                     self.flat.append(node)
             elif value.type.is_float or node.op == "cast":
                 rest += node.inputs

@@ -31,10 +31,10 @@ Gradients = list[tuple[Value, "Value | None"]]
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[int], build: Build) -> Gradients:
     """Append the backward scan of `node`, whose results have the gradients `dys`; what it reads, with its gradient."""
-    is_loop = node.op == "loop"
-    if is_loop:
+    is_rolled = node.op == "loop" or bool(node.attributes.get("rolled"))
+    if node.op == "loop":
         _make_scan(node, build)
-    return _Backward(node, build, batched=not is_loop).run(dys, active)
+    return _Backward(node, build, batched=not is_rolled).run(dys, active)
 
 
 def _make_scan(node: Node, build: Build) -> None:

@@ -190,7 +190,7 @@ def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
     body = _body(first, match, hoisted, carried, depth)
     starts: list[Operand] = [[v for v, _ in carried]]
     if lists:
-        attributes: dict[str, Attribute] = {"axes": [0] * len(lists), "emit_axes": [], "reverse": False}
+        attributes: dict[str, Attribute] = {"axes": [0] * len(lists), "emit_axes": [], "reverse": False, "rolled": True}
         loop = Node("scan", [*starts, [n.result for n in lists]], attributes, results)
     else:
         loop = Node("loop", starts, {"count": repetition.count}, results)

@@ -34,6 +34,17 @@ def random_mask(seed: int, step: int, place: int, shape: list[int], rows: int, c
     return case("random_mask", *given, shape=shape, p=p, torch=expected)
 
 
+def random_masks(places: list[int], shape: list[int]) -> Case:
+    """One for each of several places."""
+
+    def expected(seed: torch.Tensor, step: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        found = [mask([int(seed), int(step), at], *shape, 0.3) for at in places]
+        return torch.tensor(found, dtype=torch.bool).reshape(len(places), *shape)
+
+    given = (numbers(number, "int64") for number in (7, 3, places))
+    return case("random_mask", *given, shape=shape, p=0.3, torch=expected)
+
+
 def kept(x: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
     return torch.where(keep, x / 0.75, 0)
 
@@ -49,6 +60,8 @@ CASES = [
     random_mask(1, 2, 3, [0, 3], 0, 3),
     random_mask(1, 2, 3, [3, 0], 3, 0),
     random_mask(1, 2, 3, [5, 5], 5, 5, 0),
+    random_masks([5, -(2**62), 9], [6, 7]),
+    random_masks([1, 2], [0, 7]),
     *(
         case(op, f"{d}[4, 5]", "bool[4, 5]", p=0.25, torch=kept)
         for op in ("dropout_training", "dropout_gradient")

