@@ -110,7 +110,7 @@ class Build:
         return self.add(turned)
 
     def scaled_rows(self, x: Value, rows: Dim, columns: Dim) -> tuple[Value, Value] | None:
-        """A matrix of this shape and the column that its rows are multiplied with, where `x` is that, reshaped or not."""
+        """A matrix of this shape and the column that scales its rows, where `x` is that, reshaped or not."""
         node = self._made_by(x)
         while node is not None and node.op == "reshape":
             node = self._made_by(node.inputs[0])
