@@ -157,7 +157,7 @@ def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
     assert "next/ae.decode.bias" not in step.feeds
 
 
-RECURRENT = """
+SCANNED = """
 model heard(frames: f32[n, t, 3]) -> (logits: f32[n, 2]) {
     layer cell = GRUCell(4)
     layer head = Dense(2)
@@ -176,7 +176,7 @@ train heard(label: u8[n]) {
 
 def test_a_recurrent_network_learns_as_in_pytorch() -> None:
     """Its weights are read in the steps of a scan; its labels are small integers."""
-    p = program(RECURRENT)
+    p = program(SCANNED)
     values = initial_values(p, 0)
     step = train_step(p, p.trainings["heard"])
     verify(step.program)

@@ -10,11 +10,13 @@ import pytest
 from tests.runtime.training import CLASSIFY, data, program
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
+from wsdl.diagnostics.render import render
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.split_step import split_step
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import read_checkpoint
+from wsdl.runtime.errors import RunError
 from wsdl.span import Source
 
 TEXT = CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.4)")
@@ -52,6 +54,21 @@ def test_evaluation_is_that_of_the_compiled_model() -> None:
     assert ours.evaluate(rows) == ours.evaluate(rows)
     logits = program(TEXT).session(weights=ours.weights)(x=rows["x"])["logits"]
     assert ours.evaluate(rows)["accuracy"] == pytest.approx(float((logits.argmax(1) == rows["label"]).mean()))
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_where_a_loss_went_wrong_is_found_with_the_same_masks(accumulate: int) -> None:
+    """In the last part: no number but one that is kept there makes the loss infinite."""
+    text = TEXT.replace("return head(x)", "return head(x |> Dropout(0.5) |> exp)")
+    ours = program(text.replace("tanh |>", "relu |>")).trainer(batch=16, accumulate=accumulate)
+    ours.total_steps = 20
+    rows = data(16)
+    rows["x"][12:] *= 1e4
+    with pytest.raises(RunError) as caught:
+        ours.step(rows)
+    assert "the first tensor that is not finite is `classify/exp` (classify.wsd:8), made by Exp" in render(
+        caught.value.diagnostics, "full"
+    )
 
 
 def test_each_part_of_a_batch_has_masks_of_its_own() -> None:

@@ -144,14 +144,14 @@ def agreement(outputs: Arrays, test: Arrays) -> float:
 
 
 def _autoencoder(
-    program: str, model: str, twin: Callable[[bool], nn.Module], epochs: int, wanted: float, short: Short
+    program: str, model: str, twin: Callable[[bool], nn.Module], lr: float, epochs: int, wanted: float, short: Short
 ) -> Example:
     return Example(
         program=program,
         model=model,
         page="autoencoders",
         twin=lambda: autoencoders.Autoencoder(twin(model == "tied")),
-        recipe=Cosine(2e-3, warmup=100, weight_decay=0),
+        recipe=Cosine(lr, warmup=200, weight_decay=0),
         data="fashion_mnist",
         outputs=("restored",),
         measure=Measure("squared error", partial(squared_error, of="image"), wanted, more_is_better=False),
@@ -281,10 +281,10 @@ TRAININGS = (
         epochs=3,
         short=Short(rows=3000, epochs=2, wanted=0.75),
     ),
-    _autoencoder("autoencoder", "free", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.05)),
-    _autoencoder("autoencoder", "tied", autoencoders.Dense, 10, 0.02, Short(4000, 3, 0.05)),
-    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4, 0.02, Short(1500, 2, 0.06)),
-    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4, 0.02, Short(1500, 2, 0.06)),
+    _autoencoder("autoencoder", "free", autoencoders.Dense, 2e-3, 10, 0.0105, Short(4000, 3, 0.05)),
+    _autoencoder("autoencoder", "tied", autoencoders.Dense, 5e-3, 10, 0.0105, Short(4000, 3, 0.05)),
+    _autoencoder("conv_autoencoder", "free", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
+    _autoencoder("conv_autoencoder", "tied", autoencoders.Convolutional, 4e-3, 3, 0.0125, Short(1500, 2, 0.06)),
     Example(
         program="denoiser",
         model="denoiser",

@@ -45,6 +45,7 @@ class Builder:
         self.stored: dict[str, Stored] = {}  # those that the model reads
         self._scopes = [self.nodes_of_model]
         self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}  # the last number that was put behind a name
         self._views: dict[str, tuple[Ref, View]] = {}
         self._materialised: dict[tuple[str, object], Ref] = {}
         self.captured: set[str] = set()  # results in the model's graph that are remembered by name
@@ -54,11 +55,12 @@ class Builder:
 
     def unique(self, name: str) -> str:
         """`name`, or `name_2`, `name_3`, … where it is taken."""
-        candidate, count = name, 1
+        candidate, count = name, self._counts.get(name, 1)
         while candidate in self._taken:
             count += 1
             candidate = f"{name}_{count}"
         self._taken.add(candidate)
+        self._counts[name] = count
         return candidate
 
     def name_here(self, name: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsdl.onnx.expose import exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.gradients import PART
 from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.loading import load
 
@@ -64,8 +65,8 @@ def _in_the_step(
     zeros = {f"sum/{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in models.step.trained}
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
-    for part in parts:
-        feeds = {**zeros, **state, **totals, **part}
+    for number, part in enumerate(parts):
+        feeds = {**zeros, **state, **totals, **part, PART: np.array(number)}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
         for node in nodes:
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]

@@ -42,7 +42,8 @@ class Settings:
     """How a model is trained, apart from what its program says.
 
     A step takes `batch` rows, computed in `accumulate` parts of equal size, which need less memory and give the same
-    but for the statistics of `BatchNorm`. `seed` decides about the order of the rows and about dropout.
+    but for the statistics of `BatchNorm` and the masks of dropout. `seed` decides about the order of the rows and about
+    these masks.
     """
 
     batch: int = 64

@@ -10,15 +10,14 @@ from wsdl.ir.graph import file_path
 
 
 def load_into(twin: nn.Module, program: wsdl.Program, model: str) -> None:
-    """Give a module what a program stores, by the paths below the model; each number of both must be used.
+    """Give a module what a model stores, by the paths below the model; each number of both must be used.
 
     What is frozen in both is there already: both have read the same file, each by its own names.
     """
     stored = {
         file_path(use.path).removeprefix(f"{model}."): (name, program.stored[name])
-        for name, tensor in program.inventory.stored.items()
+        for name, tensor in program.inventory.of_models([model]).stored.items()
         for use in tensor.uses
-        if file_path(use.path).startswith(f"{model}.")
     }
     used = set()
     frozen = {path for path, value in twin.named_parameters() if not value.requires_grad}
