@@ -220,7 +220,7 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         outputs=("syllables", "stress", "first"),
         measure=Measure("accuracy", partial(share_right, syllables="count", stress="place", first="sound"), 0.8),
         batch=256,
-        epochs=2,
+        epochs=3,
         short=Short(rows=16_000, epochs=1, wanted=0.5, batch=64) if model == "together" else None,
     )
 
