@@ -21,6 +21,13 @@ def write(page: str, rows: Iterable[Row]) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}", encoding="utf-8")
 
 
+def read(page: str) -> dict[str, list[str]]:
+    """The cells of the table on a page, by the name of the training; empty where none was measured yet."""
+    text = (PAGES / f"{page}.md").read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in text.splitlines() if "`" in line]
+    return {name: cells for name, *cells in rows}
+
+
 def table(rows: Iterable[Row]) -> str:
     """A row for each training; rows of one table may have results of several kinds."""
     return "\n".join(_lines(list(rows)))

@@ -220,7 +220,7 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         outputs=("syllables", "stress", "first"),
         measure=Measure("accuracy", partial(share_right, syllables="count", stress="place", first="sound"), 0.8),
         batch=256,
-        epochs=2,
+        epochs=3,
         short=Short(rows=16_000, epochs=1, wanted=0.5, batch=64) if model == "together" else None,
     )
 
@@ -316,8 +316,8 @@ TRAININGS = (
     _detector("shared", 0.8, Short(800, 4, 0.15, batch=16)),
     _vowels("separate"),
     _vowels("shared"),
-    _shakespeare("unshared", 2.7),
-    _shakespeare("shared", 2.9),
+    _shakespeare("unshared", 2.85),
+    _shakespeare("shared", 3.0),
     _words("apart", words.Apart),
     _words("together", words.Together),
     _reviews("scratch", reviews.Scratch, 1e-3, 0.6, None),

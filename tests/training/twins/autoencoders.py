@@ -15,29 +15,36 @@ class Dense(nn.Module):
     def __init__(self, tied: bool, code: int = 64) -> None:
         super().__init__()
         self.encode, self.decode = nn.Linear(784, code), nn.Linear(code, 784)
+        self.gain = nn.Parameter(torch.full([code], 4.0))
         if tied:
             del self.decode.weight
         self.tied = tied
 
     def forward(self, image: Tensor) -> Tensor:
-        code = F.relu(self.encode(scaled(image).flatten(1)))
+        code = self.gain * F.relu(self.encode(scaled(image).flatten(1)))
         weight = self.encode.weight.T if self.tied else self.decode.weight
         return torch.sigmoid(F.linear(code, weight, self.decode.bias)).view(-1, 1, 28, 28)
 
 
 class Convolutional(nn.Module):
+    """Where it is tied, `decode` has a bias only."""
+
     def __init__(self, tied: bool, code: int = 64) -> None:
         super().__init__()
         self.down1, self.down2 = nn.Conv2d(1, 16, 4, 2, 1), nn.Conv2d(16, 32, 4, 2, 1)
-        self.encode, self.decode = nn.Conv2d(32, code, 7), nn.ConvTranspose2d(code, 32, 7)
+        self.encode, self.decode = nn.Linear(32 * 7 * 7, code), nn.Linear(code, 32 * 7 * 7)
         self.up2, self.up1 = nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.ConvTranspose2d(16, 1, 4, 2, 1)
         if tied:
             self.up1.weight, self.up2.weight = self.down1.weight, self.down2.weight
-            self.decode.weight = self.encode.weight
+            del self.decode.weight
+        self.tied = tied
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.relu(self.encode(F.relu(self.down2(F.relu(self.down1(scaled(image)))))))
-        return torch.sigmoid(self.up1(F.relu(self.up2(F.relu(self.decode(x))))))
+        x = F.relu(self.down2(F.relu(self.down1(scaled(image)))))
+        code = F.relu(self.encode(x.flatten(1)))
+        weight = self.encode.weight.T if self.tied else self.decode.weight
+        x = F.relu(F.linear(code, weight, self.decode.bias)).view(-1, 32, 7, 7)
+        return torch.sigmoid(self.up1(F.relu(self.up2(x))))
 
 
 class Autoencoder(nn.Module):
