@@ -129,9 +129,11 @@ def training_models(
     parameters: tuple[int, int],
     *,
     opset: int = 21,
+    block: int = 0,
 ) -> TrainingModels:
-    """The models of a training."""
-    first, second = (structure(half, half.only, opset=opset) for half in (step.first, step.second))
+    """The models of a training; with `block` for this machine alone (`structure`)."""
+    first = structure(step.first, step.first.only, opset=opset, block=block)
+    second = structure(step.second, step.second.only, opset=opset)
     counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
     evaluating = evaluation_model(evaluation, values, opset=opset)
     pieces = [structure(p.program, p.program.only, opset=opset) for p in step.pieces]

@@ -13,6 +13,7 @@ from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
 from wsdl.ops._lowering import axes_tensor, unsqueezed
 from wsdl.ops._rules import agreed, floating, image, same_dtype
 from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.blocked import blocked_weight_gradient
 from wsdl.ops.build import Build
 
 FEW_CHANNELS = 16  # below, a product with the channels of one element of the kernel is too narrow to be fast
@@ -102,6 +103,9 @@ def _(e: Emitter, x: Ref, upstream: Ref, kernel: Sequence[int], groups: int = 1,
 
     Measured in docs/decisions/0020-convolution-gradients.md.
     """
+    blocked = blocked_weight_gradient(e, x, upstream, Window.of(kernel, **window), groups)
+    if blocked is not None:
+        return blocked
     made = _Products(e, Window.of(kernel, **window), x, upstream, groups)
     channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
     if channels == out == groups:

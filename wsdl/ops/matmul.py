@@ -114,8 +114,8 @@ def _(np: NumPy, a: Array, b: Array, trans_a: bool = False, trans_b: bool = Fals
 @gemm.lowering
 def _(e: Emitter, a: Ref, b: Ref, trans_a: bool = False, trans_b: bool = False) -> Ref:
     stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
-    flags = {"transA": trans_a != (stored_a is not None), "transB": trans_b != (stored_b is not None)}
-    return e.node("Gemm", stored_a or a, stored_b or b, **{name: int(flag) for name, flag in flags.items()})
+    turn_a, turn_b = trans_a != (stored_a is not None), trans_b != (stored_b is not None)
+    return e.node("Gemm", stored_a or a, stored_b or b, transA=int(turn_a), transB=int(turn_b))
 
 
 @gemm.gradient
