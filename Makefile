@@ -65,8 +65,10 @@ test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
 
-bench: $(MINILM)     ## what sharing saves, and how long compiling takes
+bench: $(MINILM) .venv/dev    ## what sharing saves, how long compiling takes, how fast training is
 	@$(BIN)/python -m benchmarks
+	@echo
+	@$(BIN)/python -m benchmarks.training
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build

@@ -75,7 +75,14 @@ def _(g: Build, dy: Value, y: Value, a: Value, b: Value) -> dict[str, Value]:
             g.like(x, x.type.with_shape(shape))
             for x, shape in ((a, (rows, inner)), (b, (inner, columns)), (dy, (rows, columns)))
         )
-        by_a, by_b = g("gemm", flat_dy, flat_b, trans_b=True), g("gemm", flat_a, flat_dy, trans_a=True)
+        is_wide = ((columns - inner * 2).constant or 0) > 0
+        scaled = g.scaled_rows(dy, rows, columns) if is_wide else None
+        if scaled is not None:  # it is cheaper to scale the narrow ones
+            flat_dy, column = scaled
+            by_a = g.mul(g("gemm", flat_dy, flat_b, trans_b=True), column)
+            by_b = g("gemm", g.mul(flat_a, column), flat_dy, trans_a=True)
+        else:
+            by_a, by_b = g("gemm", flat_dy, flat_b, trans_b=True), g("gemm", flat_a, flat_dy, trans_a=True)
         return {"a": g.like(by_a, a.type), "b": g.like(by_b, b.type)}
     if a.type.rank == 1:
         row, dy = g("unsqueeze", a, axis=0), g("unsqueeze", dy, axis=-2)
