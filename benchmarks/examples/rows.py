@@ -35,7 +35,6 @@ class Row:
 
 
 def measure(example: Example) -> Row:
-    sizes = wsdl.compile(example.path).inventory.sizes(example.model)
     steps = times_of_a_step(example)
     test = arrays(example.judged_by)
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +45,20 @@ def measure(example: Example) -> Row:
         example.measure.of(outputs, test),
         example.measure.of(sides.outputs_of_theirs(example, twin, test), test),
     )
-    return Row(example, sizes.parameters, sizes.parameters_without_sharing, steps, results, (ours, theirs))
+    return Row(example, *sizes(example), steps, results, (ours, theirs))
+
+
+def sizes(example: Example) -> tuple[int, int]:
+    """Numbers that the model stores, and that it would store if each use had its own."""
+    inventory = wsdl.compile(example.path).inventory.of_models([example.model])
+    uses = [use for tensor in inventory.stored.values() for use in inventory.uses(tensor)]
+    unshared = sum(use.elements * example.copies.get(_layer(use.path, example.model), 1) for use in uses)
+    return inventory.sizes(example.model).parameters, unshared
+
+
+def _layer(path: str, model: str) -> str:
+    """The outermost layer of a path, whether it belongs to the model or to the file."""
+    return path.removeprefix(f"{model}.").split(".")[0]
 
 
 def _timed(train: Callable[[], Any]) -> tuple[Any, float]:

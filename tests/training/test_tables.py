@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-import wsdl
 from benchmarks.examples import pages
+from benchmarks.examples.rows import sizes
 from tests.training.catalogue import TRAININGS, Example
 
 
@@ -27,8 +27,7 @@ def named(name: str) -> dict[str, float]:
 @pytest.mark.parametrize("example", [pytest.param(e, id=e.name) for e in TRAININGS])
 def test_a_row(example: Example) -> None:
     row = measured(example)
-    sizes = wsdl.compile(example.path).inventory.sizes(example.model)
-    assert (row["stored"], row["unshared"]) == (sizes.parameters, sizes.parameters_without_sharing)
+    assert (row["stored"], row["unshared"]) == sizes(example)
     assert example.measure.is_reached(row["ours"], example.measure.wanted)
     assert row["ours"] == pytest.approx(row["theirs"], rel=0.1)  # trained alike, they end alike
 
