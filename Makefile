@@ -29,9 +29,13 @@ export TOKENIZERS_PARALLELISM := false
 help:                ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /make \1\t/p' Makefile | expand -t 22
 
-demo: $(MINILM)      ## see what sharing saves, then find sentences of similar meaning
+demo: $(MINILM) examples/data/digits/train.npz    ## see what sharing saves, train a network, find sentences of similar meaning
 	@echo "Compiling examples/lm.wsd, a language model whose twelve blocks share their feed-forward"
 	@$(BIN)/wsdl compile examples/lm.wsd -o build/lm
+	@echo
+	@echo "Training examples/training/digits.wsd, whose second and third convolution are one, on handwritten digits"
+	@$(BIN)/wsdl train examples/training/digits.wsd --data examples/data/digits/train.npz \
+		--eval examples/data/digits/test.npz --epochs 5 --batch 32 --replace -o build/digits
 	@echo
 	@echo "Compiling examples/minilm.wsd, a sentence encoder with its real weights"
 	@$(BIN)/wsdl compile examples/minilm.wsd -o build/minilm
@@ -61,8 +65,10 @@ test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
 
-bench: $(MINILM)     ## what sharing saves, and how long compiling takes
+bench: $(MINILM) .venv/dev    ## what sharing saves, how long compiling takes, how fast training is
 	@$(BIN)/python -m benchmarks
+	@echo
+	@$(BIN)/python -m benchmarks.training
 
 clean:               ## remove all that was made here, .venv too
 	rm -rf .venv build dist runs examples/data tests/node/node_modules $(BROWSER)/node_modules $(BROWSER)/build

@@ -39,7 +39,7 @@ def main() -> None:
 def _row(case: Case, threads: int, quick: bool) -> bool:
     """Measure and print one row; were the losses those of PyTorch?"""
     asked = {"case": case.name, "threads": threads}
-    found = _answer({**asked, "what": "times", "seconds": 4 if quick else 12, "compiled": not quick})
+    found = _answer({**asked, "what": "times", "seconds": 4 if quick else 9, "compiled": not quick})
     times = found["times"]
     if not times:
         print(f"{case.name:<20} {threads:>7}   the losses differ by {found['error']:.1e}", flush=True)

@@ -122,6 +122,7 @@ class Program:
         """
         from wsdl.onnx.training import training_models
         from wsdl.onnx.weights import header
+        from wsdl.runtime.channel_block import channel_block
         from wsdl.runtime.checkpoint import SOURCE, source_text
         from wsdl.runtime.trainer import Settings, Trainer
 
@@ -137,6 +138,7 @@ class Program:
             self._values_with(weights),
             (sizes.parameters, sizes.parameters_without_sharing),
             opset=self.options.opset,
+            block=channel_block() if device == "cpu" else 0,
         )
         said = {**header(self._checked), SOURCE: source_text(self._checked.sources)}
         return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)

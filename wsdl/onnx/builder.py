@@ -36,8 +36,8 @@ class Place:
 class Builder:
     """Appends nodes to the innermost scope; `Ref`s go in and out."""
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, opset: int, block: int = 0) -> None:
+        self.opset, self.block = opset, block
         self.results: list[TensorType] = []
         self.place = Place()
         self.nodes_of_model: list[NodeProto] = []
@@ -45,6 +45,7 @@ class Builder:
         self.stored: dict[str, Stored] = {}  # those that the model reads
         self._scopes = [self.nodes_of_model]
         self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}  # the last number that was put behind a name
         self._views: dict[str, tuple[Ref, View]] = {}
         self._materialised: dict[tuple[str, object], Ref] = {}
         self.captured: set[str] = set()  # results in the model's graph that are remembered by name
@@ -54,11 +55,12 @@ class Builder:
 
     def unique(self, name: str) -> str:
         """`name`, or `name_2`, `name_3`, … where it is taken."""
-        candidate, count = name, 1
+        candidate, count = name, self._counts.get(name, 1)
         while candidate in self._taken:
             count += 1
             candidate = f"{name}_{count}"
         self._taken.add(candidate)
+        self._counts[name] = count
         return candidate
 
     def name_here(self, name: str) -> str:
@@ -103,16 +105,16 @@ class Builder:
 
     # -- the Emitter of the lowerings ----------------------------------------------------------------------------------
 
-    def node(self, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
-        return self.nodes(op_type, *inputs, outputs=1, **attributes)[0]
+    def node(self, op_type: str, *inputs: Ref | None, domain: str = "", **attributes: Any) -> Ref:
+        return self.nodes(op_type, *inputs, outputs=1, domain=domain, **attributes)[0]
 
-    def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, **attributes: Any) -> list[Ref]:
+    def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, domain: str = "", **attributes: Any) -> list[Ref]:
         name = self.name_here(op_type.lower())
         names = [name] if outputs == 1 else [self.unique(f"{name}:{i}") for i in range(outputs)]
         read = ["" if ref is None else self.tensor(ref).name for ref in inputs]
         while read and not read[-1]:
             read.pop()
-        node = helper.make_node(op_type, read, names, name=name)
+        node = helper.make_node(op_type, read, names, name=name, domain=domain or None)
         node.attribute.extend(_attribute(key, value) for key, value in sorted(attributes.items()) if value is not None)
         if self.place.source:
             node.metadata_props.add(key="wsdl.source", value=self.place.source)

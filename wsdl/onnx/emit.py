@@ -23,6 +23,7 @@ from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.metadata import describe
 from wsdl.ops._define import OPERATIONS, Ref
 from wsdl.ops.arguments import ScanParts, arguments
+from wsdl.ops.blocked import DOMAIN as BLOCKED
 
 
 def emit(program: Program, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
@@ -33,12 +34,16 @@ def emit(program: Program, model: Model, values: Mapping[str, NDArray[Any]], **o
 
 
 def structure(
-    program: Program, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = ""
+    program: Program, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = "", block: int = 0
 ) -> ModelProto:
-    """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata."""
-    emission = _Emission(program, opset)
+    """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata.
+
+    With `block` it is for this machine only: convolutions may be in the CPU's own layout (`wsdl.ops.blocked`).
+    """
+    emission = _Emission(program, opset, block)
     graph = emission.model_graph(model)
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
+    domains = [helper.make_opsetid("", opset), *([helper.make_opsetid(BLOCKED, 1)] if block else [])]
+    proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
     guard_sharing(proto)
     describe(proto, emission.builder.stored.values(), doc=model.doc, source_sha256=source_sha256)
@@ -62,9 +67,9 @@ def little_endian(array: NDArray[Any], tensor: TensorProto) -> NDArray[Any]:
 class _Emission:
     """One model on its way to ONNX: the builder, and the `Ref` of each value."""
 
-    def __init__(self, program: Program, opset: int) -> None:
+    def __init__(self, program: Program, opset: int, block: int) -> None:
         self.program = program
-        self.builder = Builder(opset)
+        self.builder = Builder(opset, block)
         self.refs: dict[int, Ref] = {}
 
     def model_graph(self, model: Model) -> GraphProto:

@@ -18,6 +18,7 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.atomic import Writer, holding, write_files
 from wsdl.onnx.emit import fill, little_endian
 from wsdl.onnx.safetensors import safetensors_writer
+from wsdl.onnx.streaming import model_writer
 from wsdl.onnx.training import emit_step, initial_state
 from wsdl.passes.train_step import TrainStep
 
@@ -39,7 +40,7 @@ def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data
     file `data`, which lies in the same folder.
     """
     if len(protos) == 1 and all(stored_bytes(proto, values) <= INLINE for proto in protos.values()):
-        return {path: _writer(filled(proto, values)) for path, proto in protos.items()}
+        return {path: model_writer(proto, values) for path, proto in protos.items()}
     tensors = {t.name: t for proto in protos.values() for t in proto.graph.initializer if t.name in values}
     places = _places(tensors, values)
     models = {path: _writer(_pointing_into(data.name, places, proto)) for path, proto in protos.items()}

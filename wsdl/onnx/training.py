@@ -36,14 +36,15 @@ def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> M
 
 def contract(step: TrainStep) -> dict[str, Any]:
     """What an app has to know: the inputs of a batch, the outputs to look at, which output is which input next."""
-    outputs = [name for name in step.model.output_names if name not in step.feeds]
-    state = set(step.feeds.values())
+    feeds = step.feeds
+    outputs = [name for name in step.model.output_names if name not in feeds]
+    state = set(feeds.values())
     return {
         "batch": [v.name for v in step.model.graph.inputs if v.name not in state and v.name != TOTAL],
         "total_steps": TOTAL if any(v.name == TOTAL for v in step.model.graph.inputs) else None,
         "loss": outputs[0],
         "metrics": outputs[1:],
-        "feeds": step.feeds,
+        "feeds": feeds,
         "initial": f"{step.model.name}.train.safetensors",
     }
 
@@ -54,7 +55,7 @@ def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array], seed
     state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     for name, type in step.states.items():
         assert type.sizes is not None
-        state[name] = np.zeros(type.sizes, numpy_dtype(type.dtype))
+        state[name] = np.broadcast_to(np.zeros((), numpy_dtype(type.dtype)), type.sizes)  # which takes no memory
     state |= {name: values[stored.name] for name, stored in step.averages.items()}
     state |= {SEED: np.array(seed, np.int64)} if step.is_random else {}
     return {**state, STEP: np.array(0, np.int64)}
@@ -128,9 +129,11 @@ def training_models(
     parameters: tuple[int, int],
     *,
     opset: int = 21,
+    block: int = 0,
 ) -> TrainingModels:
-    """The models of a training."""
-    first, second = (structure(half, half.only, opset=opset) for half in (step.first, step.second))
+    """The models of a training; with `block` for this machine alone (`structure`)."""
+    first = structure(step.first, step.first.only, opset=opset, block=block)
+    second = structure(step.second, step.second.only, opset=opset)
     counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
     evaluating = evaluation_model(evaluation, values, opset=opset)
     pieces = [structure(p.program, p.program.only, opset=opset) for p in step.pieces]

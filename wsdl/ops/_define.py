@@ -73,7 +73,11 @@ class Emitter(Protocol):
     @property
     def opset(self) -> int: ...
 
-    def node(self, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
+    @property
+    def block(self) -> int:
+        """How many channels the blocked layout of this CPU has together; 0 where nothing may be lowered to it."""
+
+    def node(self, op_type: str, *inputs: Ref | None, domain: str = "", **attributes: Any) -> Ref:
         """Append an ONNX node with one output."""
 
     def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, **attributes: Any) -> list[Ref]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
-from wsdl.ir.types import TensorType
+from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
-from wsdl.ops._lowering import LOWEST, cast_to, size_of, unsqueezed
+from wsdl.ops._lowering import LOWEST, axes_tensor, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, is_one, same_dtype
 from wsdl.ops.build import Build
+
+FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
 
 
 @operation
@@ -182,18 +184,28 @@ def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, sc
     lowest = e.constant(LOWEST[dtype], dtype)
     turned = [*range(k.type.rank - 2), k.type.rank - 1, k.type.rank - 2]
     scores = e.node("MatMul", e.node("Mul", q, _scale(e, q, scale)), e.node("Transpose", k, perm=turned))
-    allowed = mask if mask is not None and mask.type.dtype == "bool" else None
-    if mask is not None and allowed is None:
-        scores = e.node("Max", e.node("Add", scores, mask), lowest)
-    if causal:
-        past = _past(e, shape[-2], shape[-1])
-        allowed = past if allowed is None else e.node("And", allowed, past)
-    if allowed is not None:
-        scores = e.node("Where", allowed, scores, lowest)
-    weights = e.node("Softmax", scores, axis=-1)
-    if mask is not None:  # where nothing is allowed the weights are equal, and have to be 0
-        weights = e.node("Where", e.node("LessOrEqual", scores, lowest), e.constant(0, dtype), weights)
-    return weights
+    past = _past(e, shape[-2], shape[-1]) if causal else None
+    if mask is None or mask.type.dtype == "bool":
+        allowed = e.node("And", mask, past) if mask and past else mask or past
+        return _allowed_weights(e, scores, allowed, dtype, causal) if allowed else e.node("Softmax", scores, axis=-1)
+    scores = e.node("Max", e.node("Add", scores, mask), lowest)
+    scores = e.node("Where", past, scores, lowest) if past else scores
+    weights = e.node("Softmax", scores, axis=-1)  # where nothing is allowed these are equal, and have to be 0
+    return e.node("Where", e.node("LessOrEqual", scores, lowest), e.constant(0, dtype), weights)
+
+
+def _allowed_weights(e: Emitter, scores: Ref, allowed: Ref, dtype: DType, causal: bool) -> Ref:
+    """Softmax over what is allowed; 0 elsewhere, also where nothing is.
+
+    Where `exp` comes out too small for a normal number it takes ten times as long. So in a causal mask, where that is
+    the half of all, no score is left so far below the largest one; the product with zeros does the rest.
+    """
+    nothing, lowest = e.constant(0, dtype), e.constant(LOWEST[dtype], dtype)
+    scores = e.node("Add", scores, e.node("Where", allowed, nothing, lowest))
+    if causal and dtype == "f32":
+        top = e.node("ReduceMax", scores, axes_tensor(e, [-1]), keepdims=1)
+        scores = e.node("Max", scores, e.node("Sub", top, e.constant(FAR_BELOW, dtype)))
+    return e.node("Mul", e.node("Softmax", scores, axis=-1), cast_to(e, allowed, dtype))
 
 
 def _scores(q: TensorType, k: TensorType) -> TensorType:

@@ -109,6 +109,17 @@ class Build:
             turned.append(self("gemm", b, a, trans_a=not trans_b, trans_b=not trans_a))
         return self.add(turned)
 
+    def scaled_rows(self, x: Value, rows: Dim, columns: Dim) -> tuple[Value, Value] | None:
+        """A matrix of this shape and the column that scales its rows, where `x` is that, reshaped or not."""
+        node = self._made_by(x)
+        while node is not None and node.op == "reshape":
+            node = self._made_by(node.inputs[0])
+        if node is None or node.op != "mul":
+            return None
+        matrix, column = node.inputs
+        fits = same_shape(matrix.type.shape, (rows, columns)) and same_shape(column.type.shape, (rows, Dim.of(1)))
+        return (matrix, column) if fits else None
+
     def sum_to(self, x: Value, type: TensorType) -> Value:
         """What was broadcast to the shape of `x` goes back to `type`: summed over the axes that were made."""
         extra = x.type.rank - type.rank

@@ -12,6 +12,7 @@ from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, ope
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
 from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.blocked import blocked_convolution, blocked_transpose
 from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import windows_added, windows_weighed
 
@@ -40,8 +41,9 @@ def _convolution(axes: int) -> Operation:
         return _convolved(np, x, weight, bias, groups, Window.of(weight.shape[2:], **window))
 
     def lowering(e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None, groups: int = 1, **window: PerAxis) -> Ref:
-        attributes = Window.of(_kernel(x.type, weight.type, axes, groups), **window).attributes
-        return float_node(e, "Conv", x, weight, bias, group=groups, **attributes)
+        seen = Window.of(_kernel(x.type, weight.type, axes, groups), **window)
+        blocked = blocked_convolution(e, x, weight, bias, seen, groups)
+        return blocked or float_node(e, "Conv", x, weight, bias, group=groups, **seen.attributes)
 
     def gradient(
         g: Build,
@@ -122,9 +124,11 @@ def _transposed(axes: int) -> Operation:
         output_pad: PerAxis = 0,
         **window: PerAxis,
     ) -> Ref:
-        attributes = Window.of(_kernel(x.type, weight.type, axes, groups), **window).attributes
+        seen = Window.of(_kernel(x.type, weight.type, axes, groups), **window)
         more = per_axis(output_pad, axes, "output_pad")
-        return float_node(e, "ConvTranspose", x, weight, bias, group=groups, output_padding=more, **attributes)
+        given = {"group": groups, "output_padding": more, **seen.attributes}
+        blocked = blocked_transpose(e, x, weight, bias, seen, more, groups)
+        return blocked or float_node(e, "ConvTranspose", x, weight, bias, **given)
 
     def gradient(
         g: Build,

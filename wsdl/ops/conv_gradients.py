@@ -13,10 +13,12 @@ from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
 from wsdl.ops._lowering import axes_tensor, unsqueezed
 from wsdl.ops._rules import agreed, floating, image, same_dtype
 from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops.blocked import blocked_weight_gradient
 from wsdl.ops.build import Build
 
 FEW_CHANNELS = 16  # below, a product with the channels of one element of the kernel is too narrow to be fast
 FEW_COLUMNS = 32  # up to here all elements of the kernel make one product
+FEW_PLACES = 64  # up to here a product for each sample is too small to be fast
 
 # -- what rules share --------------------------------------------------------------------------------------------------
 
@@ -26,9 +28,14 @@ def windows_added(g: Build, dy: Value, weight: Value, x: TensorType, window: Win
 
     What lies behind the last window gets zeros; where a size is known at run time only, the most that this can be.
     """
+    axes = len(window.kernel)
+    if axes == groups == 1 == window.stride[0] and window.pad[0] < window.spans[0]:  # a convolution is faster there
+        flipped = g("permute", g("flip", weight, axis=2), axes=[1, 0, 2])
+        pad = window.spans[0] - 1 - window.pad[0]
+        return g("conv1d", dy, flipped, pad=pad, dilation=window.dilation[0])
     left = [_behind_last(window, i, dy.type.shape[i + 2], x.shape[i + 2]) for i in range(len(window.kernel))]
     more = [step - 1 if rest is None else max(0, rest) for rest, step in zip(left, window.stride, strict=True)]
-    name = f"conv_transpose{len(window.kernel)}d"
+    name = f"conv_transpose{axes}d"
     return cut(g, g(name, dy, weight, output_pad=more, groups=groups, **window.arguments), x)
 
 
@@ -96,12 +103,17 @@ def _(e: Emitter, x: Ref, upstream: Ref, kernel: Sequence[int], groups: int = 1,
 
     Measured in docs/decisions/0020-convolution-gradients.md.
     """
+    blocked = blocked_weight_gradient(e, x, upstream, Window.of(kernel, **window), groups)
+    if blocked is not None:
+        return blocked
     made = _Products(e, Window.of(kernel, **window), x, upstream, groups)
     channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
     if channels == out == groups:
         parts = made.by_channels()
     elif 0 < channels // groups < FEW_CHANNELS:
         parts = made.by_columns(channels // groups)
+    elif groups == 1 and (len(kernel) == 1 or 0 < (product(made.places).constant or 0) <= FEW_PLACES):
+        parts = made.by_all_samples()
     else:
         parts = made.by_elements()
     whole = parts[0] if len(parts) == 1 else e.node("Concat", *parts, axis=3)
@@ -155,6 +167,23 @@ class _Products:
         for place in combinations(*map(range, self.window.kernel)):
             seen = self._slice(x, dict(enumerate(place)), first=2).typed(self.x.type.with_shape(shape))
             parts.append(unsqueezed(e, self._summed(e.reshape(seen, flat)), 3))
+        return parts
+
+    def by_all_samples(self) -> list[Ref]:
+        """With `x` as [n, ..., channels] and the samples and places of both in one axis."""
+        e, axes, shape = self.e, len(self.sizes), self.x.type.shape
+        x = e.node("Transpose", self.x, perm=[0, *range(2, 2 + axes), 1])
+        x = self._padded(x, first=1, rank=2 + axes)
+        made, upstream = [shape[0], *self.places, shape[1]], self.upstream.type
+        count = shape[0] * product(self.places)
+        rows = e.node("Transpose", self.upstream, perm=[1, 0, *range(2, 2 + axes)])
+        rows = e.reshape(
+            rows.typed(upstream.with_shape([upstream.shape[1], shape[0], *self.places])), [upstream.shape[1], count]
+        )
+        parts = []
+        for place in combinations(*map(range, self.window.kernel)):
+            seen = self._slice(x, dict(enumerate(place)), first=1).typed(self.x.type.with_shape(made))
+            parts.append(unsqueezed(e, e.node("MatMul", rows, e.reshape(seen, [count, shape[1]])), 0, 3))
         return parts
 
     def by_columns(self, channels: int) -> list[Ref]:

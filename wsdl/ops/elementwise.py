@@ -314,15 +314,18 @@ def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
 
 @gelu.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gradients:
-    squared = g.mul(x, x)
     if approximate == "tanh":
+        squared = g.mul(x, x)
         scale = math.sqrt(2 / math.pi)
         bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
         steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
         slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
     else:
-        bent = g("erf", g.mul(x, math.sqrt(0.5)))
-        slope = g.mul(x, g("exp", g.mul(squared, -0.5)), math.sqrt(0.5 / math.pi))
+        scaled = g.mul(x, math.sqrt(0.5))
+        bent = g("erf", scaled)
+        slope = g(
+            "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
+        )  # a pass less than a product
     return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
 
 

@@ -121,17 +121,25 @@ def _(
     label_smoothing: float = 0.0,
     ignore_index: int = IGNORED,
 ) -> Ref:
-    """`LogSoftmax` stands here as in the gradient, so that the runtime computes it once."""
+    """`Softmax`, or `LogSoftmax`, stands here as in the gradient, so that the runtime computes it once."""
     dtype, classes = logits.type.dtype, logits.type.shape[-1]
     rows = product(labels.type.shape)
-    log_p = e.node("LogSoftmax", e.reshape(logits, (rows, classes)), axis=-1)
+    x = e.reshape(logits, (rows, classes))
     flat = e.reshape(labels, (rows,))
     flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64")
     kept = e.node("Not", e.node("Equal", flat, e.constant(ignore_index, "i64")))
     safe = e.node("Where", kept, flat, e.constant(0, "i64"))
     counts = cast_to(e, kept, dtype)
     scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
-    picks = e.node("GatherElements", log_p, unsqueezed(e, safe, 1), axis=1)
+    column = unsqueezed(e, safe, 1)
+    if _needs_all(dtype, label_smoothing):
+        log_p = e.node("LogSoftmax", x, axis=-1)
+        picks = e.node("GatherElements", log_p, column, axis=1)
+    else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
+        on = axes_tensor(e, [1])
+        above = e.node("Sub", e.node("GatherElements", x, column, axis=1), e.node("ReduceMax", x, on, keepdims=1))
+        largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
+        picks = e.node("Add", above, e.node("Log", largest))
     summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
     if label_smoothing:
         each = log_p if weight is None else e.node("Mul", log_p, weight)
@@ -158,21 +166,23 @@ def _(
     """`softmax - 1 at the label`, scaled; smoothing and weights change the scales of the rows."""
     rows, classes = product(labels.type.shape), logits.type.shape[-1]
     x = g.like(logits, logits.type.with_shape((rows, classes)))
-    softmax = g("exp", g("log_softmax", x, axis=-1))
+    all_of_them = _needs_all(x.type.dtype, label_smoothing)
+    softmax = g("exp", g("log_softmax", x, axis=-1)) if all_of_them else g("softmax", x, axis=-1)
     flat = g.like(labels, labels.type.with_shape((rows,)))
     safe, kept = _safe_labels(g, flat, x.type, ignore_index)
     scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
     share = g("div", dy, g("sum", scale) if total is None else total)
     at_label = g.mul(scale, g.mul(share, 1 - label_smoothing))
-    everywhere = at_label
-    if label_smoothing:
-        even = g.mul(kept, g("div", g.mul(share, label_smoothing), g.size(classes, x.type)))
-        all_classes = g.size(classes, x.type) if weight is None else g("sum", weight)
-        everywhere = g("add", at_label, g.mul(even, all_classes))
+    if not label_smoothing:  # scaled last, so that a product behind it can scale its rows instead
+        minus_one = g.expand(g.constant(-1.0, x.type), x.type.with_shape((rows, 1)))
+        dx = g("scatter_add_along", softmax, g("unsqueeze", safe, axis=1), minus_one, axis=1)
+        return {"logits": g.like(g.mul(dx, g("unsqueeze", at_label, axis=1)), logits.type)}
+    even = g.mul(kept, g("div", g.mul(share, label_smoothing), g.size(classes, x.type)))
+    all_classes = g.size(classes, x.type) if weight is None else g("sum", weight)
+    everywhere = g("add", at_label, g.mul(even, all_classes))
     dx = g.mul(softmax, g("unsqueeze", everywhere, axis=1))
-    if label_smoothing:
-        column = g("unsqueeze", even, axis=1)
-        dx = g("sub", dx, column if weight is None else g.mul(column, weight))
+    column = g("unsqueeze", even, axis=1)
+    dx = g("sub", dx, column if weight is None else g.mul(column, weight))
     dx = g("scatter_add_along", dx, g("unsqueeze", safe, axis=1), g("neg", g("unsqueeze", at_label, axis=1)), axis=1)
     return {"logits": g.like(dx, logits.type)}
 
@@ -191,6 +201,11 @@ def _(
     flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
     safe, kept = _safe_labels(b, flat, logits.type, ignore_index)
     return b("sum", kept if weight is None else b.mul(b("gather", weight, safe), kept))
+
+
+def _needs_all(dtype: str, label_smoothing: float) -> bool:
+    """Does `cross_entropy` take the logarithm of every probability? (`ReduceMax` has no kernel for 16-bit floats.)"""
+    return label_smoothing > 0 or dtype not in ("f32", "f64")
 
 
 def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tuple[Value, Value]:

@@ -75,7 +75,14 @@ def _(g: Build, dy: Value, y: Value, a: Value, b: Value) -> dict[str, Value]:
             g.like(x, x.type.with_shape(shape))
             for x, shape in ((a, (rows, inner)), (b, (inner, columns)), (dy, (rows, columns)))
         )
-        by_a, by_b = g("gemm", flat_dy, flat_b, trans_b=True), g("gemm", flat_a, flat_dy, trans_a=True)
+        is_wide = ((columns - inner * 2).constant or 0) > 0
+        scaled = g.scaled_rows(dy, rows, columns) if is_wide else None
+        if scaled is not None:  # it is cheaper to scale the narrow ones
+            flat_dy, column = scaled
+            by_a = g.mul(g("gemm", flat_dy, flat_b, trans_b=True), column)
+            by_b = g("gemm", g.mul(flat_a, column), flat_dy, trans_a=True)
+        else:
+            by_a, by_b = g("gemm", flat_dy, flat_b, trans_b=True), g("gemm", flat_a, flat_dy, trans_a=True)
         return {"a": g.like(by_a, a.type), "b": g.like(by_b, b.type)}
     if a.type.rank == 1:
         row, dy = g("unsqueeze", a, axis=0), g("unsqueeze", dy, axis=-2)
@@ -114,8 +121,8 @@ def _(np: NumPy, a: Array, b: Array, trans_a: bool = False, trans_b: bool = Fals
 @gemm.lowering
 def _(e: Emitter, a: Ref, b: Ref, trans_a: bool = False, trans_b: bool = False) -> Ref:
     stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
-    flags = {"transA": trans_a != (stored_a is not None), "transB": trans_b != (stored_b is not None)}
-    return e.node("Gemm", stored_a or a, stored_b or b, **{name: int(flag) for name, flag in flags.items()})
+    turn_a, turn_b = trans_a != (stored_a is not None), trans_b != (stored_b is not None)
+    return e.node("Gemm", stored_a or a, stored_b or b, transA=int(turn_a), transB=int(turn_b))
 
 
 @gemm.gradient

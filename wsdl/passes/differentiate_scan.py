@@ -73,6 +73,9 @@ class _Backward:
         self.inside = Build(self.back, node.path, node.span, (), build)
         self.copies = {id(v): Value(v.type, v.name) for v in self.body.inputs}
         self.back.nodes = _copied(self.body.nodes, self.copies)
+        made = [v for inner in self.body.nodes for v in inner.results]
+        self.made_forward = {id(self.copies[id(v)]): v for v in made}
+        self.dropped: dict[int, Value] = {}  # those that are not computed again, but emitted by the forward scan
         carried, slices = self.body.inputs[: parts.carried], self.body.inputs[parts.carried :]
         self.kept = [_Stack(self._copy(v), self._kept_whole(v), 0) for v in carried]
         given = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
@@ -141,12 +144,18 @@ class _Backward:
         return pull_back(self.back, forward, seeds, wanted, self.build)
 
     def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
-        """Compute for all steps at once what doesn't depend on the gradients that come in."""
+        """Compute for all steps at once what doesn't depend on the gradients that come in. Values of the forward step
+        aren't computed again: the forward scan emits them."""
         self.back.outputs = wanted
         prune_graph(self.back)
+        if not any(node.body for node in self.body.nodes):
+            self.dropped = self.made_forward
+            self.back.nodes = [n for n in self.back.nodes if id(n.results[0]) not in self.dropped]
 
         def find(value: Value) -> Value | None:
             known = next((s for s in [*self.kept, *self.read] if s.step is value), None)
+            if known is None and id(value) in self.dropped:
+                known = self._emit_forward(value)
             if known is None:
                 return None
             self._keep(known)
@@ -177,22 +186,40 @@ class _Backward:
         """The values of all steps; emitted where they aren't there already."""
         known = next((s for s in [*self.kept, *self.read, *self.emitted] if s.step is step), None)
         if known is None:
-            return self._emit(step, 0)
+            return self._emit_forward(step) if id(step) in self.dropped else self._emit(step, 0)
         self._keep(known)
         return known
 
     def _keep(self, stack: _Stack) -> None:
         """If it is what is carried into each step: have the forward scan emit that."""
         if stack in self.kept and stack.whole not in self.node.results:
-            self.body.outputs.append(self.body.inputs[self.kept.index(stack)])
-            self.node.results.append(stack.whole)
-            self.node.attributes["emit_axes"] = [*ScanParts.of(self.node).emit_axes, 0]
+            self._add_emission(self.body.inputs[self.kept.index(stack)], stack.whole)
+
+    def _emit_forward(self, copy: Value) -> _Stack:
+        """What a value of the forward step was in each step."""
+        original, first, emit_axes = self.dropped[id(copy)], self.parts.carried, ScanParts.of(self.node).emit_axes
+        emitted = zip(self.body.outputs[first:], self.node.results[first:], emit_axes, strict=True)
+        found = next((_Stack(copy, whole, axis) for step, whole, axis in emitted if step is original), None)
+        if found is None:
+            found = _Stack(copy, self._whole(original, 0), 0)
+            self._add_emission(original, found.whole)
+        self.read.append(found)
+        return found
+
+    def _add_emission(self, step: Value, whole: Value) -> None:
+        self.node.attributes["emit_axes"] = [*ScanParts.of(self.node).emit_axes, 0]
+        self.body.outputs.append(step)
+        self.node.results.append(whole)
 
     def _append(self, inputs: list[Value], starts: list[Value], outputs: list[Value], results: list[Value]) -> None:
         """Append the node, with its carried values; it gets the sequences that the body reads."""
         self.back.outputs = [*outputs, *(s.step for s in self.emitted)]
         prune_graph(self.back)
-        read = {id(v) for v in self.back.captured()}
+        captured = self.back.captured()
+        for value in captured:
+            if id(value) in self.dropped:
+                self.stack(value)
+        read = {id(v) for v in captured}
         sequences = [s for s in [*self.kept, *self.read] if id(s.step) in read] or self.read[:1]
         for stack in sequences:
             self._keep(stack)

@@ -1,0 +1,82 @@
+"""Writing a model with its numbers without ever holding it in one piece.
+
+Protobuf would copy the weights three times on their way into a file: into the message, into its bytes, and out of them.
+The bytes of a message are those of its fields one behind the other, in the order of their numbers; so those before and
+behind the weights are written by protobuf, and the weights from where they lie. The file is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto
+
+from wsdl.onnx.atomic import Writer
+from wsdl.onnx.emit import little_endian
+from wsdl.onnx.safetensors import little_endian_bytes
+
+GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.graph, GraphProto.initializer, ….raw_data
+
+
+def model_writer(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Writer:
+    """The writer of a model's file with the numbers of its stored tensors inside."""
+
+    def write(file: BinaryIO) -> None:
+        for piece in _model(proto, values):
+            file.write(piece)
+
+    return write
+
+
+def _model(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Iterator[bytes | memoryview]:
+    before, behind = _around(proto, GRAPH)
+    graph_before, graph_behind = _around(proto.graph, INITIALIZER)
+    heads = [_head(tensor, values) for tensor in proto.graph.initializer]
+    inside = sum(len(head) + (array.nbytes if array is not None else 0) for head, array in heads)
+    yield before + _length(GRAPH, len(graph_before) + inside + len(graph_behind)) + graph_before
+    for head, array in heads:
+        yield head
+        if array is not None:
+            yield little_endian_bytes(array)
+    yield graph_behind + behind
+
+
+def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes]:
+    """The bytes of the fields before and behind the one with a number."""
+    before, behind = type(message)(), type(message)()
+    for field, value in message.ListFields():
+        part = before if field.number < number else behind
+        if field.number == number:
+            continue
+        if hasattr(value, "extend"):  # repeated
+            getattr(part, field.name).extend(value)
+        else:
+            setattr(part, field.name, value)
+    return before.SerializeToString(deterministic=True), behind.SerializeToString(deterministic=True)
+
+
+def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, NDArray[Any] | None]:
+    """An initializer as far as its numbers, and these; `None` where they are in it already."""
+    head = tensor.SerializeToString(deterministic=True)
+    if tensor.name not in values or tensor.HasField("raw_data"):
+        return _length(INITIALIZER, len(head)) + head, None
+    assert all(field.number < RAW_DATA for field, _ in tensor.ListFields()), tensor.name
+    array = little_endian(values[tensor.name], tensor)
+    head += _length(RAW_DATA, array.nbytes)
+    return _length(INITIALIZER, len(head) + array.nbytes) + head, array
+
+
+def _length(number: int, length: int) -> bytes:
+    """What a field with a length begins with: its number and kind, and the length."""
+    return bytes([number << 3 | 2]) + _varint(length)
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first, the eighth set in all but the last."""
+    parts = []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
