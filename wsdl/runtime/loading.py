@@ -37,6 +37,9 @@ def load(
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = reuse_plan
+    options.add_session_config_entry(
+        "session.force_spinning_stop", "1"
+    )  # its threads don't wait in a loop between runs
     if not rewrite:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not prepack:
