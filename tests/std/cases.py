@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tests.compiling import shake
 from tests.examples.twins import images, transformers
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
@@ -38,6 +40,42 @@ class Case:
 def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
     """Runs on one input each."""
     return tuple((shape,) for shape in shapes)
+
+
+def twin_of(case: Case) -> nn.Module:
+    """The counterpart with random weights."""
+    torch.manual_seed(0)
+    twin = case.twin().eval()
+    shake(twin)
+    return twin
+
+
+def program_of(case: Case, scaled: str = "") -> str:
+    """A model `m` that is the layer; with `scaled` its inputs are first multiplied with a weight of that name."""
+    names = [f"input{i}" for i in range(len(case.types))]
+    weight = f"    param {scaled}: [1] = ones\n" if scaled else ""
+    sent = [f"{n} * {scaled}" if scaled and t.startswith("f") else n for n, t in zip(names, case.types, strict=True)]
+    inputs = ", ".join(f"{name}: {type_}" for name, type_ in zip(names, case.types, strict=True))
+    return f"""
+model m({inputs}) {{
+{weight}    layer f = {case.layer}
+    return f({", ".join(sent)})
+}}
+"""
+
+
+def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
+    """Inputs of these shapes."""
+    rng = np.random.default_rng(1)
+    arrays: list[np.ndarray[Any, Any]] = []
+    for type_, shape in zip(case.types, shapes, strict=True):
+        if type_.startswith("i64"):
+            arrays.append(rng.integers(0, case.ids, shape))
+        elif type_.startswith("bool"):
+            arrays.append(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)))
+        else:
+            arrays.append(rng.standard_normal(shape).astype(np.float32))
+    return arrays
 
 
 # -- counterparts that PyTorch doesn't have as one module --------------------------------------------------------------
