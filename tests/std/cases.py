@@ -106,6 +106,19 @@ class Waves(nn.Module):
         return x + table.float()
 
 
+class Gated(nn.Module):
+    """Shazeer 2020, equation 6."""
+
+    def __init__(self, d: int, width: int, activation: Callable[[Tensor], Tensor], bias: bool = False) -> None:
+        super().__init__()
+        self.activation = activation
+        self.gate, self.up, self.down = nn.Linear(d, width, bias), nn.Linear(d, width, bias), nn.Linear(width, d, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
+        return y
+
+
 class SelfAttention(nn.MultiheadAttention):
     """With its projections apart, as ours are."""
 
@@ -136,8 +149,14 @@ def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layer_names(name: str) -> str:
-    """`TransformerEncoderLayer`'s names as ours."""
-    return name.replace("self_attn", "attn").replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+    """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
+    name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
+    return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+
+
+def items(name: str) -> str:
+    """The names of `Sequential`: `0.weight` is `layers.0.weight`."""
+    return f"layers.{name}"
 
 
 def cell(name: str) -> str:
@@ -156,6 +175,19 @@ def first(module: nn.Module, *inputs: Tensor) -> Any:
 
 def encoder(**options: Any) -> Callable[[], nn.Module]:
     return lambda: nn.TransformerEncoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decoder(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: nn.TransformerDecoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decode(module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> Any:
+    t = x.shape[1]
+    hidden = {
+        "tgt_key_padding_mask": None if mask is None else ~mask,
+        "memory_key_padding_mask": None if seen is None else ~seen,
+    }
+    return module(x, memory, tgt_mask=torch.ones(t, t, dtype=torch.bool).triu(1), **hidden)
 
 
 def look_up_by_masks(module: nn.Module, x: Tensor, mask: Tensor) -> Any:
@@ -183,6 +215,36 @@ CASES = (
     Case("Dense(1)", lambda: nn.Linear(6, 1), ("f32[n, t, 6]",), SEQUENCE),
     Case("Residual(Dense(3))", lambda: Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
     Case("Residual(Residual(Dense(3)))", lambda: Around(Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
+    *(
+        Case(
+            f"Bilinear(4{'' if bias else ', bias=false'})",
+            lambda bias=bias: nn.Bilinear(3, 5, 4, bias=bias),  # type: ignore[misc]
+            ("f32[n, 3]", "f32[n, 5]"),
+            (((1, 3), (1, 5)), ((7, 3), (7, 5))),
+        )
+        for bias in (True, False)
+    ),
+    Case(
+        "Bilinear(2)",
+        lambda: nn.Bilinear(6, 3, 2),
+        ("f32[n, t, 6]", "f32[n, t, 3]"),
+        (((1, 1, 6), (1, 1, 3)), ((2, 7, 6), (2, 7, 3))),
+    ),
+    Case("Sequential([Dense(4)])", lambda: nn.Sequential(nn.Linear(3, 4)), ("f32[n, 3]",), ROWS, items),
+    Case(
+        "Sequential([Dense(5), relu, LayerNorm(), tanh, Dense(2)])",
+        lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)),
+        ("f32[n, 3]",),
+        ROWS,
+        items,
+    ),
+    Case(
+        "Sequential([Conv2d(4, stride=2, pad=1), Sequential([relu, Conv2d(3, kernel=1)]), flatten])",
+        lambda: nn.Sequential(nn.Conv2d(6, 4, 3, 2, 1), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 3, 1)), nn.Flatten()),
+        ("f32[n, 6, 9, 9]",),
+        one((1, 6, 9, 9), (2, 6, 9, 9)),
+        lambda name: items(name).replace("layers.1.", "layers.1.layers."),
+    ),
     # convolutions
     Case("Conv1d(4)", lambda: nn.Conv1d(6, 4, 3), ("f32[n, 6, t]",), SIGNAL),
     Case(
@@ -317,6 +379,14 @@ CASES = (
         call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
     ),
     Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(20)", lambda: Gated(6, 20, F.silu), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(7, gelu, bias=true)", lambda: Gated(6, 7, F.gelu, True), ("f32[n, t, 6]",), SEQUENCE),
+    Case(
+        "GatedFeedForward(20, activation=sigmoid, dropout=0.2)",
+        lambda: Gated(6, 20, torch.sigmoid),
+        ("f32[n, t, 6]",),
+        SEQUENCE,
+    ),
     Case("EncoderLayer(heads=3, width=20)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
     Case("EncoderLayer(3, 20, dropout=0.1)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
     Case(
@@ -341,5 +411,27 @@ CASES = (
         TOKENS,
         layer_names,
         look_up_the_past,
+    ),
+    *(
+        Case(
+            f"DecoderLayer(heads=3, width=20{ours})",
+            decoder(**theirs),  # type: ignore[arg-type]
+            ("f32[n, t, 12]", "f32[n, s, 12]"),
+            (((1, 1, 12), (1, 1, 12)), ((2, 5, 12), (2, 9, 12))),
+            layer_names,
+            decode,
+        )
+        for ours, theirs in (
+            ("", {"activation": F.gelu}),
+            (", activation=relu, norm_first=true, eps=0.1, dropout=0.1", {"norm_first": True, "layer_norm_eps": 0.1}),
+        )
+    ),
+    Case(
+        "DecoderLayer(3, 20, relu)",
+        decoder(),
+        ("f32[n, t, 12]", "f32[n, s, 12]", "bool[n, t]", "bool[n, s]"),
+        (((1, 1, 12), (1, 1, 12), (1, 1), (1, 1)), ((2, 5, 12), (2, 9, 12), (2, 5), (2, 9))),
+        layer_names,
+        decode,
     ),
 )
