@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -167,6 +168,16 @@ def cell(name: str) -> str:
 def directions(name: str) -> str:
     backward = name.endswith("_reverse")
     return f"{'backward' if backward else 'forward'}.{cell(name.removesuffix('_reverse'))}"
+
+
+def levels(name: str) -> str:
+    """`weight_ih_l1` is `levels.1.cell.weight_ih`."""
+    return re.sub(r"(\w+)_l(\d+)$", r"levels.\2.cell.\1", name)
+
+
+def both_ways(name: str) -> str:
+    where = "backward" if name.endswith("_reverse") else "forward"
+    return levels(name.removesuffix("_reverse")).replace("levels", where)
 
 
 def first(module: nn.Module, *inputs: Tensor) -> Any:
@@ -354,6 +365,30 @@ CASES = (
         SEQUENCE,
         rename=directions,
         call=first,
+    ),
+    *(
+        Case(
+            f"{kind.__name__}(4, layers={depth}, bidirectional=true, dropout=0.3)",
+            lambda kind=kind, depth=depth: kind(6, 4, depth, batch_first=True, bidirectional=True),  # type: ignore[misc]
+            ("f32[n, t, 6]",),
+            SEQUENCE,
+            both_ways,
+            first,
+        )
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for depth in (1, 2)
+    ),
+    *(
+        Case(
+            f"{kind.__name__}(4, layers=3{', reverse=true' if reverse else ''})",
+            lambda kind=kind: kind(6, 4, 3, batch_first=True),  # type: ignore[misc]
+            ("f32[n, t, 6]",),
+            SEQUENCE,
+            levels,
+            call=(lambda module, x: module(x.flip(1))[0].flip(1)) if reverse else first,
+        )
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for reverse in (False, True)
     ),
     # attention
     Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
