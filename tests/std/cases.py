@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tests.compiling import shake
 from tests.examples.twins import images, transformers
+from tests.std import twins
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
 
@@ -79,59 +80,7 @@ def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
     return arrays
 
 
-# -- counterparts that PyTorch doesn't have as one module --------------------------------------------------------------
-
-
-class Around(nn.Module):
-    """Around a layer, under the name that a configuration gives it."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.inner(x)
-        return y
-
-
-class Waves(nn.Module):
-    """The table of "Attention Is All You Need", section 3.5, entry by entry."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        _, t, d = x.shape
-        table = torch.zeros(t, d, dtype=torch.float64)
-        for place in range(t):
-            for i in range(d):
-                angle = torch.tensor(place / 10000 ** ((i - i % 2) / d), dtype=torch.float64)
-                table[place, i] = torch.cos(angle) if i % 2 else torch.sin(angle)
-        return x + table.float()
-
-
-class Gated(nn.Module):
-    """Shazeer 2020, equation 6."""
-
-    def __init__(self, d: int, width: int, activation: Callable[[Tensor], Tensor], bias: bool = False) -> None:
-        super().__init__()
-        self.activation = activation
-        self.gate, self.up, self.down = nn.Linear(d, width, bias), nn.Linear(d, width, bias), nn.Linear(width, d, bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
-        return y
-
-
-class SelfAttention(nn.MultiheadAttention):
-    """With its projections apart, as ours are."""
-
-    def __init__(self, d: int, heads: int, causal: bool = False, **options: Any) -> None:
-        super().__init__(d, heads, batch_first=True, **options)
-        self.causal = causal
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        t = x.shape[1]
-        future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
-        hidden = None if mask is None else ~mask
-        return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
+# -- names and calls of PyTorch's --------------------------------------------------------------------------------------
 
 
 def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -153,6 +102,19 @@ def layer_names(name: str) -> str:
     """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
     name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
     return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+
+
+def inverted(name: str) -> str:
+    """torchvision's `conv.1.0.weight` of an `InvertedResidual` is `conv2.weight`."""
+    for i in range(2):
+        name = name.replace(f"conv.{i}.0", f"conv{i + 1}").replace(f"conv.{i}.1", f"bn{i + 1}")
+    return name.replace("conv.2", "conv3").replace("conv.3", "bn3")
+
+
+def inverted_once(name: str) -> str:
+    """The same without a first convolution."""
+    name = name.replace("conv.0.0", "conv2").replace("conv.0.1", "bn2")
+    return name.replace("conv.1", "conv3").replace("conv.2", "bn3")
 
 
 def items(name: str) -> str:
@@ -224,8 +186,8 @@ CASES = (
     Case("Dense(5)", lambda: nn.Linear(3, 5), ("f32[n, 3]",), ROWS),
     Case("Dense(5, bias=false)", lambda: nn.Linear(3, 5, bias=False), ("f32[n, 3]",), ROWS),
     Case("Dense(1)", lambda: nn.Linear(6, 1), ("f32[n, t, 6]",), SEQUENCE),
-    Case("Residual(Dense(3))", lambda: Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
-    Case("Residual(Residual(Dense(3)))", lambda: Around(Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
+    Case("Residual(Dense(3))", lambda: twins.Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
+    Case("Residual(Residual(Dense(3)))", lambda: twins.Around(twins.Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
     *(
         Case(
             f"Bilinear(4{'' if bias else ', bias=false'})",
@@ -308,12 +270,60 @@ CASES = (
     Case("ResNetBlock(6)", lambda: images.BasicBlock(6, 6), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(4)", lambda: images.BasicBlock(6, 4), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(6, stride=2)", lambda: images.BasicBlock(6, 6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case("Bottleneck(6)", lambda: twins.Bottleneck(6, 6, 1), ("f32[n, 6, h, w]",), IMAGE),
+    Case("Bottleneck(8, stride=2)", lambda: twins.Bottleneck(6, 8, 2, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "Bottleneck(8, width=6, groups=3, dilation=2)",
+        lambda: twins.Bottleneck(6, 8, 6, 1, 3, 2),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case("SqueezeExcite(2)", lambda: twins.SqueezeExcitation(6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "SqueezeExcite(3, silu, tanh)",
+        lambda: twins.SqueezeExcitation(6, 3, F.silu, torch.tanh),
+        ("f32[n, 6, h, w]",),
+        one((1, 6, 1, 1), (3, 6, 5, 2)),
+    ),
+    Case("InvertedResidual(6)", lambda: twins.InvertedResidual(6, 6), ("f32[n, 6, h, w]",), IMAGE, inverted),
+    Case(
+        "InvertedResidual(4, stride=2, expand=2, kernel=5)",
+        lambda: twins.InvertedResidual(6, 4, 2, 2, 5),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+        inverted,
+    ),
+    Case(
+        "InvertedResidual(6, expand=1)",
+        lambda: twins.InvertedResidual(6, 6, expand=1),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+        inverted_once,
+    ),
+    Case(
+        "FeaturePyramid(4)",
+        lambda: twins.FeaturePyramid([3, 5], 4),
+        ("f32[n, 3, h, w]", "f32[n, 5, h // 2, w // 2]"),
+        (((1, 3, 4, 6), (1, 5, 2, 3)), ((2, 3, 9, 7), (2, 5, 4, 3))),
+    ),
+    Case(
+        "FeaturePyramid(4)",
+        lambda: twins.FeaturePyramid([3, 5, 2], 4),
+        ("f32[n, 3, a, b]", "f32[n, 5, c, d]", "f32[n, 2, e, f]"),
+        (((1, 3, 8, 4), (1, 5, 4, 2), (1, 2, 2, 1)), ((2, 3, 17, 21), (2, 5, 9, 11), (2, 2, 4, 5))),
+    ),
+    Case(
+        "FeaturePyramid(3)",
+        lambda: twins.FeaturePyramid([1, 2, 3, 4, 5], 3),
+        tuple(f"f32[n, {i + 1}, {16 >> i}, {16 >> i}]" for i in range(5)),
+        tuple(tuple((n, i + 1, 16 >> i, 16 >> i) for i in range(5)) for n in (1, 2)),
+    ),
     # regularisation: nothing but in training
     Case("Dropout(0.3)", lambda: nn.Dropout(0.3), ("f32[n, 3]",), ROWS),
     # embeddings
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
-    Case("PositionalEncoding()", Waves, ("f32[n, t, 6]",), SEQUENCE),
+    Case("PositionalEncoding()", twins.Waves, ("f32[n, t, 6]",), SEQUENCE),
     # normalisations
     Case("LayerNorm()", lambda: nn.LayerNorm(6), ("f32[n, t, 6]",), SEQUENCE),
     Case("LayerNorm(eps=0.1, bias=false)", lambda: nn.LayerNorm(6, 0.1, bias=False), ("f32[n, t, 6]",), SEQUENCE),
@@ -391,14 +401,19 @@ CASES = (
         for reverse in (False, True)
     ),
     # attention
-    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=1, bias=false)", lambda: SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=4, causal=true)", lambda: SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=1, bias=false)", lambda: twins.SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=4, causal=true)", lambda: twins.SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
     Case(
-        "Attention(heads=3, causal=true)", lambda: SelfAttention(12, 3, True), ("f32[n, t, 12]", "bool[n, t]"), MASKED
+        "Attention(heads=3, causal=true)",
+        lambda: twins.SelfAttention(12, 3, True),
+        ("f32[n, t, 12]", "bool[n, t]"),
+        MASKED,
     ),
-    Case("Attention(heads=3, dropout=0.2)", lambda: SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS),
+    Case(
+        "Attention(heads=3, dropout=0.2)", lambda: twins.SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS
+    ),
     Case(
         "CrossAttention(heads=3, dropout=0.2)",
         lambda: nn.MultiheadAttention(12, 3, kdim=5, vdim=5, batch_first=True),
@@ -414,11 +429,11 @@ CASES = (
         call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
     ),
     Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
-    Case("GatedFeedForward(20)", lambda: Gated(6, 20, F.silu), ("f32[n, t, 6]",), SEQUENCE),
-    Case("GatedFeedForward(7, gelu, bias=true)", lambda: Gated(6, 7, F.gelu, True), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(20)", lambda: twins.Gated(6, 20, F.silu), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(7, gelu, bias=true)", lambda: twins.Gated(6, 7, F.gelu, True), ("f32[n, t, 6]",), SEQUENCE),
     Case(
         "GatedFeedForward(20, activation=sigmoid, dropout=0.2)",
-        lambda: Gated(6, 20, torch.sigmoid),
+        lambda: twins.Gated(6, 20, torch.sigmoid),
         ("f32[n, t, 6]",),
         SEQUENCE,
     ),
