@@ -61,10 +61,10 @@ def standard_blocks() -> str:
 def block_row(block: tree.Block) -> list[str]:
     given = [c.name.text + (f"={c.default.span.text}" if c.default else "") for c in block.configuration]
     sent = ", ".join(i.span.text for i in block.inputs) if block.inputs[1:] else block.inputs[0].type.span.text
-    back = ", ".join(o.type.span.text for o in block.outputs or ())
+    back = f"`{', '.join(o.type.span.text for o in block.outputs)}`" if block.outputs else "what comes of it"
     owned = ", ".join(dict.fromkeys(f"`{name}`" for name in owns(block.body)))
     summary = re.split(r"(?<=\.)(?<!al\.) ", (block.doc or "").split("\n\n")[0].replace("\n", " "))[0]
-    return [f"`{block.name.text}({', '.join(given)})`", f"`{sent}` → `{back}`", owned, summary]
+    return [f"`{block.name.text}({', '.join(given)})`", f"`{sent}` → {back}", owned, summary]
 
 
 def owns(body: tuple[tree.Statement, ...]) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tests.compiling import shake
 from tests.examples.twins import images, transformers
+from tests.std import twins
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
 
@@ -40,46 +44,43 @@ def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
     return tuple((shape,) for shape in shapes)
 
 
-# -- counterparts that PyTorch doesn't have as one module --------------------------------------------------------------
+def twin_of(case: Case) -> nn.Module:
+    """The counterpart with random weights."""
+    torch.manual_seed(0)
+    twin = case.twin().eval()
+    shake(twin)
+    return twin
 
 
-class Around(nn.Module):
-    """Around a layer, under the name that a configuration gives it."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.inner(x)
-        return y
-
-
-class Waves(nn.Module):
-    """The table of "Attention Is All You Need", section 3.5, entry by entry."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        _, t, d = x.shape
-        table = torch.zeros(t, d, dtype=torch.float64)
-        for place in range(t):
-            for i in range(d):
-                angle = torch.tensor(place / 10000 ** ((i - i % 2) / d), dtype=torch.float64)
-                table[place, i] = torch.cos(angle) if i % 2 else torch.sin(angle)
-        return x + table.float()
+def program_of(case: Case, scaled: str = "") -> str:
+    """A model `m` that is the layer; with `scaled` its inputs are first multiplied with a weight of that name."""
+    names = [f"input{i}" for i in range(len(case.types))]
+    weight = f"    param {scaled}: [1] = ones\n" if scaled else ""
+    sent = [f"{n} * {scaled}" if scaled and t.startswith("f") else n for n, t in zip(names, case.types, strict=True)]
+    inputs = ", ".join(f"{name}: {type_}" for name, type_ in zip(names, case.types, strict=True))
+    return f"""
+model m({inputs}) {{
+{weight}    layer f = {case.layer}
+    return f({", ".join(sent)})
+}}
+"""
 
 
-class SelfAttention(nn.MultiheadAttention):
-    """With its projections apart, as ours are."""
+def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
+    """Inputs of these shapes."""
+    rng = np.random.default_rng(1)
+    arrays: list[np.ndarray[Any, Any]] = []
+    for type_, shape in zip(case.types, shapes, strict=True):
+        if type_.startswith("i64"):
+            arrays.append(rng.integers(0, case.ids, shape))
+        elif type_.startswith("bool"):
+            arrays.append(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)))
+        else:
+            arrays.append(rng.standard_normal(shape).astype(np.float32))
+    return arrays
 
-    def __init__(self, d: int, heads: int, causal: bool = False, **options: Any) -> None:
-        super().__init__(d, heads, batch_first=True, **options)
-        self.causal = causal
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        t = x.shape[1]
-        future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
-        hidden = None if mask is None else ~mask
-        return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
+# -- names and calls of PyTorch's --------------------------------------------------------------------------------------
 
 
 def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -98,8 +99,27 @@ def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layer_names(name: str) -> str:
-    """`TransformerEncoderLayer`'s names as ours."""
-    return name.replace("self_attn", "attn").replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+    """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
+    name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
+    return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+
+
+def inverted(name: str) -> str:
+    """torchvision's `conv.1.0.weight` of an `InvertedResidual` is `conv2.weight`."""
+    for i in range(2):
+        name = name.replace(f"conv.{i}.0", f"conv{i + 1}").replace(f"conv.{i}.1", f"bn{i + 1}")
+    return name.replace("conv.2", "conv3").replace("conv.3", "bn3")
+
+
+def inverted_once(name: str) -> str:
+    """The same without a first convolution."""
+    name = name.replace("conv.0.0", "conv2").replace("conv.0.1", "bn2")
+    return name.replace("conv.1", "conv3").replace("conv.2", "bn3")
+
+
+def items(name: str) -> str:
+    """The names of `Sequential`: `0.weight` is `layers.0.weight`."""
+    return f"layers.{name}"
 
 
 def cell(name: str) -> str:
@@ -112,12 +132,35 @@ def directions(name: str) -> str:
     return f"{'backward' if backward else 'forward'}.{cell(name.removesuffix('_reverse'))}"
 
 
+def levels(name: str) -> str:
+    """`weight_ih_l1` is `levels.1.cell.weight_ih`."""
+    return re.sub(r"(\w+)_l(\d+)$", r"levels.\2.cell.\1", name)
+
+
+def both_ways(name: str) -> str:
+    where = "backward" if name.endswith("_reverse") else "forward"
+    return levels(name.removesuffix("_reverse")).replace("levels", where)
+
+
 def first(module: nn.Module, *inputs: Tensor) -> Any:
     return module(*inputs)[0]
 
 
 def encoder(**options: Any) -> Callable[[], nn.Module]:
     return lambda: nn.TransformerEncoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decoder(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: nn.TransformerDecoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decode(module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> Any:
+    t = x.shape[1]
+    hidden = {
+        "tgt_key_padding_mask": None if mask is None else ~mask,
+        "memory_key_padding_mask": None if seen is None else ~seen,
+    }
+    return module(x, memory, tgt_mask=torch.ones(t, t, dtype=torch.bool).triu(1), **hidden)
 
 
 def look_up_by_masks(module: nn.Module, x: Tensor, mask: Tensor) -> Any:
@@ -143,8 +186,38 @@ CASES = (
     Case("Dense(5)", lambda: nn.Linear(3, 5), ("f32[n, 3]",), ROWS),
     Case("Dense(5, bias=false)", lambda: nn.Linear(3, 5, bias=False), ("f32[n, 3]",), ROWS),
     Case("Dense(1)", lambda: nn.Linear(6, 1), ("f32[n, t, 6]",), SEQUENCE),
-    Case("Residual(Dense(3))", lambda: Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
-    Case("Residual(Residual(Dense(3)))", lambda: Around(Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
+    Case("Residual(Dense(3))", lambda: twins.Around(nn.Linear(3, 3)), ("f32[n, 3]",), ROWS),
+    Case("Residual(Residual(Dense(3)))", lambda: twins.Around(twins.Around(nn.Linear(3, 3))), ("f32[n, 3]",), ROWS),
+    *(
+        Case(
+            f"Bilinear(4{'' if bias else ', bias=false'})",
+            lambda bias=bias: nn.Bilinear(3, 5, 4, bias=bias),  # type: ignore[misc]
+            ("f32[n, 3]", "f32[n, 5]"),
+            (((1, 3), (1, 5)), ((7, 3), (7, 5))),
+        )
+        for bias in (True, False)
+    ),
+    Case(
+        "Bilinear(2)",
+        lambda: nn.Bilinear(6, 3, 2),
+        ("f32[n, t, 6]", "f32[n, t, 3]"),
+        (((1, 1, 6), (1, 1, 3)), ((2, 7, 6), (2, 7, 3))),
+    ),
+    Case("Sequential([Dense(4)])", lambda: nn.Sequential(nn.Linear(3, 4)), ("f32[n, 3]",), ROWS, items),
+    Case(
+        "Sequential([Dense(5), relu, LayerNorm(), tanh, Dense(2)])",
+        lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)),
+        ("f32[n, 3]",),
+        ROWS,
+        items,
+    ),
+    Case(
+        "Sequential([Conv2d(4, stride=2, pad=1), Sequential([relu, Conv2d(3, kernel=1)]), flatten])",
+        lambda: nn.Sequential(nn.Conv2d(6, 4, 3, 2, 1), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 3, 1)), nn.Flatten()),
+        ("f32[n, 6, 9, 9]",),
+        one((1, 6, 9, 9), (2, 6, 9, 9)),
+        lambda name: items(name).replace("layers.1.", "layers.1.layers."),
+    ),
     # convolutions
     Case("Conv1d(4)", lambda: nn.Conv1d(6, 4, 3), ("f32[n, 6, t]",), SIGNAL),
     Case(
@@ -197,12 +270,60 @@ CASES = (
     Case("ResNetBlock(6)", lambda: images.BasicBlock(6, 6), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(4)", lambda: images.BasicBlock(6, 4), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(6, stride=2)", lambda: images.BasicBlock(6, 6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case("Bottleneck(6)", lambda: twins.Bottleneck(6, 6, 1), ("f32[n, 6, h, w]",), IMAGE),
+    Case("Bottleneck(8, stride=2)", lambda: twins.Bottleneck(6, 8, 2, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "Bottleneck(8, width=6, groups=3, dilation=2)",
+        lambda: twins.Bottleneck(6, 8, 6, 1, 3, 2),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+    ),
+    Case("SqueezeExcite(2)", lambda: twins.SqueezeExcitation(6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case(
+        "SqueezeExcite(3, silu, tanh)",
+        lambda: twins.SqueezeExcitation(6, 3, F.silu, torch.tanh),
+        ("f32[n, 6, h, w]",),
+        one((1, 6, 1, 1), (3, 6, 5, 2)),
+    ),
+    Case("InvertedResidual(6)", lambda: twins.InvertedResidual(6, 6), ("f32[n, 6, h, w]",), IMAGE, inverted),
+    Case(
+        "InvertedResidual(4, stride=2, expand=2, kernel=5)",
+        lambda: twins.InvertedResidual(6, 4, 2, 2, 5),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+        inverted,
+    ),
+    Case(
+        "InvertedResidual(6, expand=1)",
+        lambda: twins.InvertedResidual(6, 6, expand=1),
+        ("f32[n, 6, h, w]",),
+        IMAGE,
+        inverted_once,
+    ),
+    Case(
+        "FeaturePyramid(4)",
+        lambda: twins.FeaturePyramid([3, 5], 4),
+        ("f32[n, 3, h, w]", "f32[n, 5, h // 2, w // 2]"),
+        (((1, 3, 4, 6), (1, 5, 2, 3)), ((2, 3, 9, 7), (2, 5, 4, 3))),
+    ),
+    Case(
+        "FeaturePyramid(4)",
+        lambda: twins.FeaturePyramid([3, 5, 2], 4),
+        ("f32[n, 3, a, b]", "f32[n, 5, c, d]", "f32[n, 2, e, f]"),
+        (((1, 3, 8, 4), (1, 5, 4, 2), (1, 2, 2, 1)), ((2, 3, 17, 21), (2, 5, 9, 11), (2, 2, 4, 5))),
+    ),
+    Case(
+        "FeaturePyramid(3)",
+        lambda: twins.FeaturePyramid([1, 2, 3, 4, 5], 3),
+        tuple(f"f32[n, {i + 1}, {16 >> i}, {16 >> i}]" for i in range(5)),
+        tuple(tuple((n, i + 1, 16 >> i, 16 >> i) for i in range(5)) for n in (1, 2)),
+    ),
     # regularisation: nothing but in training
     Case("Dropout(0.3)", lambda: nn.Dropout(0.3), ("f32[n, 3]",), ROWS),
     # embeddings
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
-    Case("PositionalEncoding()", Waves, ("f32[n, t, 6]",), SEQUENCE),
+    Case("PositionalEncoding()", twins.Waves, ("f32[n, t, 6]",), SEQUENCE),
     # normalisations
     Case("LayerNorm()", lambda: nn.LayerNorm(6), ("f32[n, t, 6]",), SEQUENCE),
     Case("LayerNorm(eps=0.1, bias=false)", lambda: nn.LayerNorm(6, 0.1, bias=False), ("f32[n, t, 6]",), SEQUENCE),
@@ -255,15 +376,44 @@ CASES = (
         rename=directions,
         call=first,
     ),
-    # attention
-    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=1, bias=false)", lambda: SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=4, causal=true)", lambda: SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
-    Case("Attention(heads=3)", lambda: SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
-    Case(
-        "Attention(heads=3, causal=true)", lambda: SelfAttention(12, 3, True), ("f32[n, t, 12]", "bool[n, t]"), MASKED
+    *(
+        Case(
+            f"{kind.__name__}(4, layers={depth}, bidirectional=true, dropout=0.3)",
+            lambda kind=kind, depth=depth: kind(6, 4, depth, batch_first=True, bidirectional=True),  # type: ignore[misc]
+            ("f32[n, t, 6]",),
+            SEQUENCE,
+            both_ways,
+            first,
+        )
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for depth in (1, 2)
     ),
-    Case("Attention(heads=3, dropout=0.2)", lambda: SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS),
+    *(
+        Case(
+            f"{kind.__name__}(4, layers=3{', reverse=true' if reverse else ''})",
+            lambda kind=kind: kind(6, 4, 3, batch_first=True),  # type: ignore[misc]
+            ("f32[n, t, 6]",),
+            SEQUENCE,
+            levels,
+            call=(lambda module, x: module(x.flip(1))[0].flip(1)) if reverse else first,
+        )
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for reverse in (False, True)
+    ),
+    # attention
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=1, bias=false)", lambda: twins.SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=4, causal=true)", lambda: twins.SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
+    Case(
+        "Attention(heads=3, causal=true)",
+        lambda: twins.SelfAttention(12, 3, True),
+        ("f32[n, t, 12]", "bool[n, t]"),
+        MASKED,
+    ),
+    Case(
+        "Attention(heads=3, dropout=0.2)", lambda: twins.SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS
+    ),
     Case(
         "CrossAttention(heads=3, dropout=0.2)",
         lambda: nn.MultiheadAttention(12, 3, kdim=5, vdim=5, batch_first=True),
@@ -279,6 +429,14 @@ CASES = (
         call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
     ),
     Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(20)", lambda: twins.Gated(6, 20, F.silu), ("f32[n, t, 6]",), SEQUENCE),
+    Case("GatedFeedForward(7, gelu, bias=true)", lambda: twins.Gated(6, 7, F.gelu, True), ("f32[n, t, 6]",), SEQUENCE),
+    Case(
+        "GatedFeedForward(20, activation=sigmoid, dropout=0.2)",
+        lambda: twins.Gated(6, 20, torch.sigmoid),
+        ("f32[n, t, 6]",),
+        SEQUENCE,
+    ),
     Case("EncoderLayer(heads=3, width=20)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
     Case("EncoderLayer(3, 20, dropout=0.1)", encoder(activation=F.gelu), ("f32[n, t, 12]",), TOKENS, layer_names),
     Case(
@@ -303,5 +461,27 @@ CASES = (
         TOKENS,
         layer_names,
         look_up_the_past,
+    ),
+    *(
+        Case(
+            f"DecoderLayer(heads=3, width=20{ours})",
+            decoder(**theirs),  # type: ignore[arg-type]
+            ("f32[n, t, 12]", "f32[n, s, 12]"),
+            (((1, 1, 12), (1, 1, 12)), ((2, 5, 12), (2, 9, 12))),
+            layer_names,
+            decode,
+        )
+        for ours, theirs in (
+            ("", {"activation": F.gelu}),
+            (", activation=relu, norm_first=true, eps=0.1, dropout=0.1", {"norm_first": True, "layer_norm_eps": 0.1}),
+        )
+    ),
+    Case(
+        "DecoderLayer(3, 20, relu)",
+        decoder(),
+        ("f32[n, t, 12]", "f32[n, s, 12]", "bool[n, t]", "bool[n, s]"),
+        (((1, 1, 12), (1, 1, 12), (1, 1), (1, 1)), ((2, 5, 12), (2, 9, 12), (2, 5), (2, 9))),
+        layer_names,
+        decode,
     ),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ import torch
 from torch import nn
 
 import wsdl
-from tests.compiling import compiled, module_weights, shake
-from tests.std.cases import CASES, Case, Shapes, separated
+from tests.compiling import compiled, module_weights
+from tests.std.cases import CASES, Case, Shapes, draw, program_of, separated, twin_of
 from wsdl.diagnostics import Problems
 from wsdl.passes.resolve import resolve
 from wsdl.passes.scopes import standard_block, standard_blocks
@@ -32,32 +31,10 @@ RUNS = [
 @cache
 def pair(case: Case) -> tuple[nn.Module, Session]:
     """The counterpart, and the block with its weights."""
-    torch.manual_seed(0)
-    twin = case.twin().eval()
-    shake(twin)
+    twin = twin_of(case)
     weights = {case.rename(n): torch.from_numpy(a) for n, a in module_weights(twin).items()}
-    inputs = [f"input{i}: {type_}" for i, type_ in enumerate(case.types)]
-    text = f"""
-model m({", ".join(inputs)}) {{
-    layer f = {case.layer}
-    return f({", ".join(f"input{i}" for i in range(len(inputs)))})
-}}
-"""
     values = {f"f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
-    return twin, compiled(text, values).session()
-
-
-def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
-    rng = np.random.default_rng(1)
-    arrays: list[np.ndarray[Any, Any]] = []
-    for type_, shape in zip(case.types, shapes, strict=True):
-        if type_.startswith("i64"):
-            arrays.append(rng.integers(0, case.ids, shape))
-        elif type_.startswith("bool"):
-            arrays.append(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)))
-        else:
-            arrays.append(rng.standard_normal(shape).astype(np.float32))
-    return arrays
+    return twin, compiled(program_of(case), values).session()
 
 
 @pytest.mark.parametrize(("case", "shapes"), RUNS)

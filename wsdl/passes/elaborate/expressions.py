@@ -16,7 +16,7 @@ from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.indexing import index
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.elaborate.layers import call_with_needed, inline_layer
+from wsdl.passes.elaborate.layers import call_with_needed, inline_layer, layers_in_list
 from wsdl.passes.names import VIEWS, bound_names, unknown_name
 from wsdl.passes.scopes import Definition
 from wsdl.syntax import tree
@@ -145,6 +145,8 @@ def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
 
 
 def _list(node: tree.List, frame: Frame, context: Context) -> Item:
+    if frame.owner is not None:
+        return layers_in_list(node, frame, context, evaluate)
     return [evaluate(i, frame, context) for i in node.items]
 
 

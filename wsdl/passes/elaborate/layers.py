@@ -26,19 +26,61 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
     key = (id(call), *frame.path)
     if key in owner.inline:
         return owner.inline[key]
+    name = _free_name(owner, wanted)
+    layer = make_layer(definition, call, owner.below(name), call.span, frame, context, evaluate)
+    if isinstance(layer, Layer):
+        owner.inline[key] = layer
+        _keep(owner, name, layer.module, layer)
+    else:
+        _keep(owner, name, Module(owner.below(name), "", call.span, doubtful=True))
+    return layer
+
+
+def layers_in_list(node: tree.List, frame: Frame, context: Context, evaluate: Evaluate) -> list[Item]:
+    """The elements of a list that configures a layer. Layers written in it are an array of that layer, in which those
+    that are made elsewhere, and operations, keep their places empty."""
+    assert frame.owner is not None
+    outer = owner, name = frame.owner
+    frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # lists in lists are counted on
+    items: list[Item] = []
+    for part in node.items:
+        item = evaluate(part, frame, context)
+        items.append(item)
+        is_made_here = isinstance(item, Layer) and item.made is part.span
+        if isinstance(item, Layer | Operation) and not is_made_here:
+            place = _free_name(owner, frame.owner[1])
+            _keep(owner, place, Module(owner.below(place), item.name, part.span, uses=[part.span]), item)
+    frame.owner = outer
+    return items
+
+
+def _free_name(owner: Layer, wanted: str) -> str:
+    """The name of a layer written inline: counted where it is taken, numbered in an array (`layers[]`)."""
+    array, bracket, _ = wanted.partition("[")
+    if bracket:
+        siblings = owner.module.children.get(array)
+        return f"{array}[{len(siblings) if isinstance(siblings, list) else 0}]"
     name, count = wanted, 1
     while name in owner.taken:
         count += 1
         name = f"{wanted}_{count}"
     owner.taken.add(name)
-    layer = make_layer(definition, call, owner.below(name), call.span, frame, context, evaluate)
-    if isinstance(layer, Layer):
-        owner.inline[key] = layer
-        owner.module.children[name] = layer.module
-        owner.declared.setdefault(name, layer)
-    else:
-        owner.module.children[name] = Module(owner.below(name), "", call.span, doubtful=True)
-    return layer
+    return name
+
+
+def _keep(owner: Layer, name: str, module: Module, item: Item = None) -> None:
+    """Put a layer in its place below its owner, and `item` where the owner's parts are looked up by name."""
+    array, bracket, _ = name.partition("[")
+    if not bracket:
+        owner.module.children[name] = module
+        if item is not None:
+            owner.declared.setdefault(name, item)
+        return
+    siblings, declared = owner.module.children.setdefault(array, []), owner.declared.setdefault(array, [])
+    assert isinstance(siblings, list)
+    assert isinstance(declared, list)
+    siblings.append(module)
+    declared.append(item if item is not None else POISON)
 
 
 def make_layer(

@@ -1,0 +1,82 @@
+"""The gradients of every block of the standard library are those that PyTorch finds for its counterpart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.compiling import module_weights
+from tests.std.cases import CASES, Case, draw, program_of, separated, twin_of
+from wsdl.compiler import check
+from wsdl.diagnostics import Problems
+from wsdl.onnx.emit import emit
+from wsdl.passes.split_step import split_step
+from wsdl.passes.update import GRADIENT
+from wsdl.runtime.session import Session
+from wsdl.span import Source
+
+SCALE = "scale"
+RUNS = [
+    pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")
+    for case in CASES
+    for run in (case.runs[0], case.runs[-1])
+]
+
+
+@cache
+def pair(case: Case) -> tuple[nn.Module, Session]:
+    """The counterpart, and the graph of the gradients of `sum(sin(y))` over all results `y`.
+
+    The inputs that are numbers are multiplied with one weight, whose gradient is so that of the inputs.
+    """
+    twin = twin_of(case)
+    with torch.no_grad():
+        results = case.call(twin, *map(torch.from_numpy, draw(case, case.runs[0])))
+    count = len(results) if isinstance(results, tuple) else 1
+    losses = "\n".join(f"    loss sum(sin(output{f'_{i + 1}' if i else ''}))" for i in range(count))
+    text = program_of(case, scaled=SCALE) + f"\ntrain m() {{\n{losses}\n    optimizer SGD(lr=1.0)\n}}\n"
+    problems = Problems()
+    program = check(Source("m.wsd", text), problems)
+    assert not problems.errors, problems.found
+    training = program.trainings["m"]
+    step = split_step(program, replace(training, objective=training.evaluation)).first
+    return twin, Session(emit(step, step.only, stored(case, twin)).SerializeToString())
+
+
+def stored(case: Case, twin: nn.Module) -> dict[str, Any]:
+    """The counterpart's weights by the names of what is stored."""
+    weights = {case.rename(n): torch.from_numpy(a) for n, a in module_weights(twin).items()}
+    return {f"m.f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
+
+
+def theirs(case: Case, twin: nn.Module, inputs: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The gradients by our names."""
+    scale = torch.ones(1, requires_grad=True)
+    twin.zero_grad()
+    results = case.call(twin, *(x * scale if x.is_floating_point() else x for x in inputs))
+    loss = sum(torch.sin(y).sum() for y in (results if isinstance(results, tuple) else (results,)))
+    loss.backward()  # type: ignore[union-attr]  # a tensor
+    weights = {case.rename(n): p.grad for n, p in twin.named_parameters(remove_duplicate=False) if p.grad is not None}
+    found = {f"f.{n}": gradient for n, gradient in separated(weights).items()}
+    return found if scale.grad is None else {**found, SCALE: scale.grad}
+
+
+@pytest.mark.parametrize(("case", "shapes"), RUNS)
+def test_gradients(case: Case, shapes: Any) -> None:
+    twin, session = pair(case)
+    arrays = draw(case, shapes)
+    expected = theirs(case, twin, [torch.from_numpy(a) for a in arrays])
+    feeds = {**stored(case, twin), f"m.{SCALE}": np.ones(1, np.float32)}
+    feeds |= {f"input{i}": a for i, a in enumerate(arrays)}
+    found = session.run({name: feeds[name] for name in session.inputs})
+    ours = {name.removeprefix(f"{GRADIENT}m."): a for name, a in found.items() if name.startswith(GRADIENT)}
+    assert ours.keys() == expected.keys()
+    for name, gradient in expected.items():
+        top = max(1.0, gradient.abs().max().item())
+        assert np.abs(ours[name] - gradient.numpy()).max() <= 1e-4 * top, name

@@ -1,0 +1,143 @@
+"""Counterparts of standard blocks that PyTorch doesn't have as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Around(nn.Module):
+    """Around a layer, under the name that a configuration gives it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.inner(x)
+        return y
+
+
+class Waves(nn.Module):
+    """The table of "Attention Is All You Need", section 3.5, entry by entry."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, t, d = x.shape
+        table = torch.zeros(t, d, dtype=torch.float64)
+        for place in range(t):
+            for i in range(d):
+                angle = torch.tensor(place / 10000 ** ((i - i % 2) / d), dtype=torch.float64)
+                table[place, i] = torch.cos(angle) if i % 2 else torch.sin(angle)
+        return x + table.float()
+
+
+class Gated(nn.Module):
+    """Shazeer 2020, equation 6."""
+
+    def __init__(self, d: int, width: int, activation: Callable[[Tensor], Tensor], bias: bool = False) -> None:
+        super().__init__()
+        self.activation = activation
+        self.gate, self.up, self.down = nn.Linear(d, width, bias), nn.Linear(d, width, bias), nn.Linear(width, d, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.down(self.activation(self.gate(x)) * self.up(x))
+        return y
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """With its projections apart, as ours are."""
+
+    def __init__(self, d: int, heads: int, causal: bool = False, **options: Any) -> None:
+        super().__init__(d, heads, batch_first=True, **options)
+        self.causal = causal
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        t = x.shape[1]
+        future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
+        hidden = None if mask is None else ~mask
+        return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
+
+
+# -- vision, as in torchvision -----------------------------------------------------------------------------------------
+
+
+class Bottleneck(nn.Module):
+    def __init__(
+        self, before: int, channels: int, width: int, stride: int = 1, groups: int = 1, dilation: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels)
+        self.downsample = nn.Sequential()
+        if stride != 1 or before != channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class SqueezeExcitation(nn.Module):
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        activation: Callable[[Tensor], Tensor] = F.relu,
+        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, width, 1), nn.Conv2d(width, channels, 1)
+        self.activation, self.gate = activation, gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = F.adaptive_avg_pool2d(x, 1)
+        return self.gate(self.fc2(self.activation(self.fc1(means)))) * x
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, before: int, channels: int, stride: int = 1, expand: int = 6, kernel: int = 3) -> None:
+        super().__init__()
+        hidden = before * expand
+        self.around = stride == 1 and before == channels
+
+        def convolution(before: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+            conv = nn.Conv2d(before, hidden, kernel, stride, kernel // 2, groups=groups, bias=False)
+            return nn.Sequential(conv, nn.BatchNorm2d(hidden), nn.ReLU6())
+
+        self.conv = nn.Sequential(
+            *([convolution(before, 1)] if expand != 1 else []),
+            convolution(hidden, kernel, stride, groups=hidden),
+            nn.Conv2d(hidden, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(x)
+        return x + y if self.around else y
+
+
+class FeaturePyramid(nn.Module):
+    def __init__(self, before: list[int], channels: int) -> None:
+        super().__init__()
+        self.inner_blocks = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in before)
+        self.layer_blocks = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in before)
+
+    def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
+        top = self.inner_blocks[-1](maps[-1])
+        results = [self.layer_blocks[-1](top)]
+        for i in reversed(range(len(maps) - 1)):
+            lateral = self.inner_blocks[i](maps[i])
+            top = lateral + F.interpolate(top, size=lateral.shape[-2:])
+            results.insert(0, self.layer_blocks[i](top))
+        return tuple(results)
