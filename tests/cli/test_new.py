@@ -27,7 +27,7 @@ def test_what_its_page_says_works(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, e
     monkeypatch.chdir("mine")
     page = Path("README.md").read_text()
     commands = [line.split() for line in page.split("```")[1].splitlines() if line.startswith("wsdl ")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for _, *arguments in commands:
         if arguments[0] != "graph":
             assert wsdl(*arguments).code == 0

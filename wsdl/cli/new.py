@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_text
 from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.types import TensorType
 from wsdl.onnx.atomic import holding, write_files
 from wsdl.span import Source
 
@@ -53,19 +54,23 @@ def _contents(example: str) -> dict[str, bytes]:
     program = (folder / name).read_text(encoding="utf-8")
     found = api.examine(Source(name, program))[1]
     assert found is not None
-    [model] = found.models.values()
+    [model], [training] = found.models.values(), found.trainings.values()
     page = (folder / "README.md").read_text(encoding="utf-8")
     page = page.format(title=example, doc=model.doc)
-    return {name: program.encode(), "example.npz": _inputs(inventory(found)), "README.md": page.encode()}
+    return {
+        name: program.encode(),
+        "example.npz": _inputs({v.name: v.type for v in training.evaluation.graph.inputs}),
+        "README.md": page.encode(),
+    }
 
 
-def _inputs(found: Inventory) -> bytes:
-    """Arrays that fit the model's inputs: numbers from 0 to 1, or small indices."""
+def _inputs(types: Mapping[str, TensorType]) -> bytes:
+    """Arrays that fit the model's inputs and targets: numbers from 0 to 1, or small indices."""
     import numpy as np
 
     generator = np.random.default_rng(0)
     arrays: dict[str, Any] = {}
-    for name, type in next(iter(found.models.values())).inputs.items():
+    for name, type in types.items():
         shape = [ROWS if dim.constant is None else dim.constant for dim in type.shape]
         arrays[name] = generator.random(shape, np.float32) if type.is_float else generator.integers(0, 10, shape)
     file = io.BytesIO()

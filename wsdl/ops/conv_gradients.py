@@ -103,6 +103,8 @@ def _(e: Emitter, x: Ref, upstream: Ref, kernel: Sequence[int], groups: int = 1,
 
     Measured in docs/decisions/0020-convolution-gradients.md.
     """
+    if groups == 1 and _sees_all(Window.of(kernel, **window), x.type):
+        return _product_of_all(e, x, upstream)
     blocked = blocked_weight_gradient(e, x, upstream, Window.of(kernel, **window), groups)
     if blocked is not None:
         return blocked
@@ -132,6 +134,20 @@ def _(
         "x": windows_added(g, upstream, dy, x.type, window, groups),
         "upstream": windows_weighed(g, x, dy, upstream.type, window, groups),
     }
+
+
+def _sees_all(window: Window, x: TensorType) -> bool:
+    """Does the kernel lie over all of `x`, in the one place that there is?"""
+    sizes = [dim.constant for dim in x.shape[2:]]
+    return not any(window.pad) and set(window.dilation) == {1} and sizes == list(window.kernel)
+
+
+def _product_of_all(e: Emitter, x: Ref, upstream: Ref) -> Ref:
+    """One product over the samples: such a convolution is a matrix."""
+    result = e.results[0].shape
+    rows, columns = (x.type.shape[0], result[0]), (x.type.shape[0], product(result[1:]))
+    whole = e.node("Gemm", e.reshape(upstream, rows), e.reshape(x, columns), transA=1)
+    return e.reshape(whole.typed(x.type.with_shape((result[0], columns[1]))), result)
 
 
 class _Products:

@@ -116,6 +116,8 @@ CASES = [
     weight_gradient("f32[2, 4, 5, 5]", "f32[2, 8, {}, {}]", [3, 3], groups=4, pad=1),
     weight_gradient("f32[2, 4, 5, 5]", "f32[2, 4, {}, {}]", [3, 2], groups=4, stride=2, pad=1),
     weight_gradient("f32[2, 20, 3, 4]", "f32[2, 7, {}, {}]", [1, 1]),
+    weight_gradient("f32[5, 17, 3, 4]", "f32[5, 7, {}, {}]", [3, 4]),
+    weight_gradient("f32[5, 3, 6]", "f32[5, 7, {}]", [6], stride=2),
     weight_gradient("f32[0, 3, 5, 5]", "f32[0, 4, {}, {}]", [3, 3]),
     *(
         pooled(op, x, kernel=2, ceil=ceil, **attributes)
