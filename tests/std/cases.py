@@ -98,6 +98,14 @@ def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
+def projections(name: str) -> str:
+    """The names of LLaMA's and T5's attention as ours."""
+    name = name.removeprefix("attention.").replace("relative_attention_bias", "relative").replace("_proj", "")
+    for theirs, ours in (("q.", "query."), ("k.", "key."), ("v.", "value."), ("o.", "out.")):
+        name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
+    return name
+
+
 def layer_names(name: str) -> str:
     """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
     name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
@@ -427,6 +435,61 @@ CASES = (
         ("f32[n, t, 12]", "f32[n, s, 12]", "bool[n, s]"),
         (((1, 1, 12), (1, 1, 12), (1, 1)), ((2, 4, 12), (2, 9, 12), (2, 9))),
         call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
+    ),
+    *(
+        Case(
+            f"Attention(4, bias=false, kv_heads={kv}, rotary=RotaryEncoding({base}), causal={str(causal).lower()})",
+            lambda kv=kv, causal=causal, base=base: twins.Llama(16, 4, kv, causal, base),  # type: ignore[misc]
+            types,
+            runs,
+            projections,
+        )
+        for kv, causal, base in ((4, True, 10000.0), (2, True, 500.0), (1, False, 10000.0))
+        for types, runs in (
+            (("f32[n, t, 16]",), one((1, 1, 16), (2, 7, 16))),
+            (("f32[n, t, 16]", "bool[n, t]"), (((1, 1, 16), (1, 1)), ((3, 7, 16), (3, 7)))),
+        )
+    ),
+    *(
+        Case(
+            f"Attention(3, bias=false, scale=1.0, relative=RelativeBias(causal={word}), causal={word})",
+            lambda causal=causal: twins.T5(12, 3, causal),  # type: ignore[misc]
+            types,
+            runs,
+            projections,
+        )
+        for causal, word in ((False, "false"), (True, "true"))
+        for types, runs in ((("f32[n, t, 12]",), TOKENS), (("f32[n, t, 12]", "bool[n, t]"), MASKED))
+    ),
+    *(
+        Case(
+            f"Attention(6, kv_heads=2, relative=RelativeBias(), dropout={dropout})",
+            lambda: twins.Grouped(12, 6, 2),
+            types,
+            runs,
+        )
+        for dropout in (0.0, 0.2)
+        for types, runs in ((("f32[n, t, 12]",), TOKENS), (("f32[n, t, 12]", "bool[n, t]"), MASKED))
+    ),
+    *(
+        Case(
+            f"RelativeBias({ours})",
+            lambda theirs=theirs: twins.Bias(3, **theirs),  # type: ignore[misc]
+            ("f32[n, 3, t, 2]", "f32[n, 3, s, 2]"),
+            (((1, 3, 1, 2), (1, 3, 1, 2)), ((1, 3, 5, 2), (1, 3, 9, 2)), ((1, 3, 300, 2), (1, 3, 300, 2))),
+        )
+        for ours, theirs in (
+            ("", {}),
+            ("causal=true", {"causal": True}),
+            ("buckets=12, distance=40", {"buckets": 12, "distance": 40}),
+        )
+    ),
+    Case("RotaryEncoding()", twins.Turned, ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))),
+    Case(
+        "CrossAttention(heads=2, scale=0.7)",
+        lambda: twins.Scaled(12, 2, 0.7),
+        ("f32[n, t, 12]", "f32[n, s, 12]"),
+        (((1, 1, 12), (1, 1, 12)), ((2, 4, 12), (2, 9, 12))),
     ),
     Case("FeedForward(20)", lambda: transformers.FeedForward(6, 20), ("f32[n, t, 6]",), SEQUENCE),
     Case("GatedFeedForward(20)", lambda: twins.Gated(6, 20, F.silu), ("f32[n, t, 6]",), SEQUENCE),

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import LlamaConfig, T5Config
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding, apply_rotary_pos_emb
+from transformers.models.t5.modeling_t5 import T5Attention
 
 
 class Around(nn.Module):
@@ -60,6 +63,108 @@ class SelfAttention(nn.MultiheadAttention):
         future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
         hidden = None if mask is None else ~mask
         return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
+
+
+class Scaled(nn.MultiheadAttention):
+    """With another scale than the root of a head's size, which is that of longer queries."""
+
+    def __init__(self, d: int, heads: int, scale: float) -> None:
+        super().__init__(d, heads, batch_first=True)
+        self.longer = scale * (d // heads) ** 0.5
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:  # type: ignore[override]
+        d, cut = self.embed_dim, self.in_proj_weight.shape[0]
+        factor = torch.where(torch.arange(cut) < d, self.longer, 1.0)
+        return F.multi_head_attention_forward(
+            x.transpose(0, 1), memory.transpose(0, 1), memory.transpose(0, 1), d, self.num_heads,
+            self.in_proj_weight * factor[:, None], self.in_proj_bias * factor, None, None, False, 0.0,
+            self.out_proj.weight, self.out_proj.bias, need_weights=False,
+        )[0].transpose(0, 1)  # fmt: skip
+
+
+def hidden_places(x: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """What `transformers` adds to the scores, `[n, 1, t, t]`: nothing where a place may be looked at."""
+    n, t, _ = x.shape
+    seen = torch.ones(n, 1, t, t, dtype=torch.bool)
+    if mask is not None:
+        seen = seen & mask[:, None, None, :]
+    return torch.where(seen.tril() if causal else seen, 0.0, torch.finfo(torch.float32).min)
+
+
+class Llama(nn.Module):
+    """LLaMA's attention: rotary positions, fewer heads for keys and values."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, causal: bool = True, base: float = 10000.0) -> None:
+        super().__init__()
+        rope = {"rope_type": "default", "rope_theta": base}
+        config = LlamaConfig(
+            hidden_size=d, num_attention_heads=heads, num_key_value_heads=kv_heads, rope_parameters=rope
+        )
+        config._attn_implementation = "eager"
+        self.attention, self.angles, self.causal = LlamaAttention(config, 0), [LlamaRotaryEmbedding(config)], causal
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        angles = self.angles[0](x, torch.arange(x.shape[1])[None])
+        result: Tensor = self.attention(x, angles, hidden_places(x, mask, self.causal))[0]
+        return result
+
+
+class T5(nn.Module):
+    """T5's attention of its first layer, where the bias is."""
+
+    def __init__(self, d: int, heads: int, causal: bool = False, buckets: int = 32, distance: int = 128) -> None:
+        super().__init__()
+        config = T5Config(
+            d_model=d, d_kv=d // heads, num_heads=heads, is_decoder=causal, dropout_rate=0.0,
+            relative_attention_num_buckets=buckets, relative_attention_max_distance=distance,
+        )  # fmt: skip
+        config._attn_implementation = "eager"
+        self.attention, self.causal = T5Attention(config, has_relative_attention_bias=True, layer_idx=0), causal
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        result: Tensor = self.attention(x, hidden_places(x, mask, self.causal))[0]
+        return result
+
+
+class Grouped(nn.Module):
+    """Fewer heads for keys and values, with T5's bias."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int) -> None:
+        super().__init__()
+        self.size = d // heads
+        self.query, self.out = nn.Linear(d, d), nn.Linear(d, d)
+        self.key, self.value = (nn.Linear(d, kv_heads * self.size) for _ in range(2))
+        self.relative = Bias(heads)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        q, k, v = (f(x).unflatten(2, (-1, self.size)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        added = self.relative(q, k) + hidden_places(x, mask, causal=False)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=added, enable_gqa=True)
+        result: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return result
+
+
+class Bias(nn.Module):
+    """T5's bias by itself."""
+
+    def __init__(self, heads: int, **options: Any) -> None:
+        super().__init__()
+        self.weight = T5(heads, heads, **options).attention.relative_attention_bias.weight
+        self.of = [T5(heads, heads, **options).attention]
+
+    def forward(self, q: Tensor, k: Tensor) -> Tensor:
+        self.of[0].relative_attention_bias.weight = self.weight
+        return self.of[0].compute_bias(q.shape[2], k.shape[2])[0]
+
+
+class Turned(nn.Module):
+    """LLaMA's rotary positions by themselves."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        d = x.shape[-1]
+        angles = LlamaRotaryEmbedding(LlamaConfig(hidden_size=d, num_attention_heads=1))
+        cos, sin = angles(x, torch.arange(x.shape[2])[None])
+        return apply_rotary_pos_emb(x, x, cos, sin)[0]
 
 
 # -- vision, as in torchvision -----------------------------------------------------------------------------------------
