@@ -34,7 +34,7 @@ def step(case: Case, weights: list[Array], *, fused: bool = False, last: bool = 
         logits = forward(x)
         loss = F.cross_entropy(logits.flatten(0, -2), label.flatten())
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # PyTorch gives it no types
         optimizer.step()
         return loss.item()
 

@@ -261,7 +261,7 @@ def _along(name: str) -> Rule:
     def rule(batch: Batch, node: Node) -> list[Value]:
         (x,), given = node.inputs, node.attributes[name]
         rank = node.result.type.rank if node.op == "unsqueeze" else x.type.rank
-        axes = [a + 1 for a in axes_of(given, rank)]  # type: ignore[arg-type]
+        axes = [a + 1 for a in axes_of(given, rank)]  # type: ignore[arg-type]  # numbers
         shifted: Any = axes[0] if isinstance(given, int) else axes
         return batch.build.all(node.op, batch.stack(x), **{**node.attributes, name: shifted})
 
@@ -270,8 +270,9 @@ def _along(name: str) -> Rule:
 
 def _slice(batch: Batch, node: Node) -> list[Value]:
     (x,), given = node.inputs, node.attributes
-    axes = given["axes"] if given["axes"] is not None else list(range(len(given["starts"])))  # type: ignore[arg-type]
-    shifted = [axis_of(a, x.type.rank) + 1 for a in axes]  # type: ignore[union-attr, arg-type]
+    axes: Any = given["axes"]
+    starts: Any = given["starts"]
+    shifted = [axis_of(a, x.type.rank) + 1 for a in (range(len(starts)) if axes is None else axes)]
     return [batch.build("slice", batch.stack(x), **{**given, "axes": shifted})]
 
 
@@ -279,7 +280,7 @@ def _concat(batch: Batch, node: Node) -> list[Value] | None:
     wholes = [batch.stack(v) for v in node.inputs]
     if any(whole is None for whole in wholes):
         return None
-    axis = axis_of(node.attributes["axis"], node.result.type.rank) + 1  # type: ignore[arg-type]
+    axis = axis_of(node.attributes["axis"], node.result.type.rank) + 1  # type: ignore[arg-type]  # a number
     return [batch.build("concat", [w for w in wholes if w], axis=axis)]
 
 
@@ -289,8 +290,8 @@ def _reshape(batch: Batch, node: Node) -> list[Value]:
 
 def _permute(batch: Batch, node: Node) -> list[Value]:
     (x,) = node.inputs
-    turned = list(range(x.type.rank))[::-1] if node.op == "transpose" else node.attributes["axes"]
-    axes = [axis_of(a, x.type.rank) + 1 for a in turned]  # type: ignore[union-attr, arg-type]
+    turned: Any = list(range(x.type.rank))[::-1] if node.op == "transpose" else node.attributes["axes"]
+    axes = [axis_of(a, x.type.rank) + 1 for a in turned]
     return [batch.build("permute", batch.stack(x), axes=[0, *axes])]
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Attribute, Graph, Node, Operand, Value
@@ -266,7 +267,8 @@ class _Sum:
             return inner and (lambda: build.like(inner(), part.type))
         if node.op == "sum":
             summed = self.scan.stack(node.inputs[0])
-            axes = [a + (a >= summed.axis) for a in axes_of(node.attributes["axis"], node.inputs[0].type.rank)]  # type: ignore[arg-type]
+            given: Any = node.attributes["axis"]
+            axes = [a + (a >= summed.axis) for a in axes_of(given, node.inputs[0].type.rank)]
             return lambda: build.like(build("sum", summed.whole, axis=sorted([*axes, summed.axis])), part.type)
         if node.op == "gemm" and node.attributes["trans_a"] and not node.attributes["trans_b"]:
             factors = [self.scan.stack(v) for v in node.inputs]
