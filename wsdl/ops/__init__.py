@@ -14,6 +14,7 @@ from wsdl.ops import (
     matmul,
     movement,
     norm,
+    parts,
     pool,
     reduce,
     resize,
@@ -21,7 +22,7 @@ from wsdl.ops import (
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
+    elementwise, matmul, reduce, movement, parts, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
     attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
