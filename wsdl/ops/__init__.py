@@ -1,6 +1,7 @@
 """The operations of the language, one file per family; importing this package fills `OPERATIONS`."""
 
 from wsdl.ops import (
+    activations,
     attention,
     batch_norm,
     conv,
@@ -22,8 +23,8 @@ from wsdl.ops import (
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, matmul, reduce, movement, parts, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
-    attention, loss, loss_pairs, dropout,
+    elementwise, activations, matmul, reduce, movement, parts, creation, index, conv, conv_gradients, pool, resize,
+    norm, batch_norm, attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]
