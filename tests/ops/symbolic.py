@@ -56,7 +56,7 @@ BINARY = ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "minimum", "maxi
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 UNARY = (
     "neg", "abs", "sign", "floor", "round", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf", "tanh", "sigmoid", "relu",
-    "silu", "softplus", "leaky_relu", "elu", "gelu", "clip",
+    "silu", "softplus", "mish", "hardswish", "leaky_relu", "elu", "selu", "gelu", "clip",
 )  # fmt: skip
 REDUCTIONS = ("sum", "prod", "mean", "var", "logsumexp")
 

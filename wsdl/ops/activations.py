@@ -20,6 +20,27 @@ def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
     return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
 
 
+def _mish(e: Emitter, x: Ref) -> Ref:
+    return e.node("Mul", x, e.node("Tanh", float_node(e, "Softplus", x)))
+
+
+def _mish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    gate = g("tanh", g("softplus", x))
+    steep = g.mul(g.one_minus(g.mul(gate, gate)), g("sigmoid", x))
+    return g.mul(dy, g("add", gate, g.mul(x, steep)))
+
+
+def _hardswish(e: Emitter, x: Ref) -> Ref:
+    return e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5))
+
+
+def _hardswish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    """0 up to -3, 1 from 3 on, which are no ends of the line between: that goes from -1/2 to 3/2."""
+    held = g("clip", x, min=-3.0, max=3.0)
+    inside = g.mul(g.mask(g("less", g("abs", x), 3.0), x.type), g("add", g("div", held, 3.0), 0.5))
+    return g.mul(dy, g("add", inside, g.mask(g("greater_equal", x, 3.0), x.type)))
+
+
 # fmt: off
 # -- of one number -----------------------------------------------------------------------------------------------------
 
@@ -33,6 +54,10 @@ unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lam
       "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
 unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
       lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
+unary("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
+      "`x * tanh(softplus(x))` (Misra 2019). ONNX Softplus, Tanh and Mul.", _mish_gradient)
+unary("hardswish", floating, _hardswish, lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
+      "`x * clip(x / 6 + 0.5, 0, 1)` (Howard et al. 2019, MobileNetV3). ONNX HardSigmoid and Mul.", _hardswish_gradient)
 # fmt: on
 
 
@@ -84,6 +109,32 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
         above = g.mask(g("greater", x, 0.0), x.type)
         slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
     return {"x": g.mul(dy, slope)}
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # mean 0 and variance 1 stay what they are
+
+
+@operation
+def selu(x: TensorType) -> TensorType:
+    """`elu` with numbers that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu."""
+    return floating(x)
+
+
+@selu.reference
+def _(np: NumPy, x: Array) -> Array:
+    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x))
+
+
+@selu.lowering
+def _(e: Emitter, x: Ref) -> Ref:
+    return float_node(e, "Selu", x, alpha=SELU_ALPHA, gamma=SELU_SCALE)
+
+
+@selu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+    above = g.mask(g("greater", x, 0.0), x.type)
+    factor = g("add", g.mul(above, SELU_SCALE * (1 - SELU_ALPHA)), SELU_SCALE * SELU_ALPHA)
+    return {"x": g.mul(dy, g("exp", g("clip", x, max=0.0)), factor)}
 
 
 @operation

@@ -309,8 +309,8 @@ def _dropout(batch: Batch, node: Node) -> list[Value] | None:
 
 ELEMENTWISE = (
     *("add", "sub", "mul", "div", "pow", "minimum", "maximum", "neg", "abs", "sign", "exp", "log", "sqrt", "rsqrt"),
-    *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "gelu", "elu", "leaky_relu", "clip", "cast"),
-    *("where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+    *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "mish", "hardswish", "gelu", "elu", "selu"),
+    *("leaky_relu", "clip", "cast", "where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("logical_and", "logical_or", "logical_not"),
 )
 _RULES: dict[str, Rule] = {
