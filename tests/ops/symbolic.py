@@ -72,6 +72,7 @@ ROWS = [
     *(row(op, "f32[n, t]", gives="f32[n, t]") for op in UNARY),
     row("where", "bool[n, 1]", "f32[t]", "f32[]", gives="f32[n, t]"),
     row("cast", "f32[n, t]", dtype="i64", gives="i64[n, t]"),
+    row("stop_gradient", "f32[n, t]", gives="f32[n, t]"),
     row("matmul", "f32[n, t, 4]", "f32[4, 8]", gives="f32[n, t, 8]"),
     row("matmul", "f32[n, t, 4]", "f32[n, 4, t]", gives="f32[n, t, t]"),
     row("matmul", "f32[n, t]", "f32[t]", gives="f32[n]"),

@@ -257,7 +257,7 @@ def _(
     return {"x": dy}
 
 
-# -- choice and conversion ---------------------------------------------------------------------------------------------
+# -- choice, conversion, a stop ----------------------------------------------------------------------------------------
 
 
 @operation
@@ -303,3 +303,25 @@ def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
 @cast.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
     return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
+
+
+@operation
+def stop_gradient(x: TensorType) -> TensorType:
+    """`x`, but what is computed from it trains nothing that `x` was computed from.
+
+    A compiled model has no ONNX node of it.
+    """
+    return x
+
+
+@stop_gradient.reference
+def _(np: NumPy, x: Array) -> Array:
+    return x
+
+
+@stop_gradient.lowering
+def _(e: Emitter, x: Ref) -> Ref:
+    return x
+
+
+stop_gradient.no_gradient("nothing passes it on the way back, as its name says")

@@ -311,7 +311,7 @@ ELEMENTWISE = (
     *("add", "sub", "mul", "div", "pow", "minimum", "maximum", "neg", "abs", "sign", "exp", "log", "sqrt", "rsqrt"),
     *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "mish", "hardswish", "gelu", "elu", "selu"),
     *("leaky_relu", "clip", "cast", "where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
-    *("logical_and", "logical_or", "logical_not"),
+    *("logical_and", "logical_or", "logical_not", "stop_gradient"),
 )
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),

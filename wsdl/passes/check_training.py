@@ -9,6 +9,7 @@ from wsdl.ir.graph import Graph, Module, Node, Program, Slot, Stored, Value
 from wsdl.ir.requests import Part, PathPattern
 from wsdl.ir.training import RateRequest, Training
 from wsdl.ops import OPERATIONS
+from wsdl.ops.arguments import ScanParts
 from wsdl.passes.paths import NotFound, find, root_of
 from wsdl.span import Span
 
@@ -142,23 +143,38 @@ class _Search:
 
     def __init__(self, graph: Graph) -> None:
         self.producers = {id(v): node for node in graph.walk() for v in node.results}
+        self.behind: dict[int, list[Value]] = {}  # what a value that enters or leaves a body comes from
+        for node in graph.walk():
+            if node.body is not None:
+                self._into(node, node.body)
         self.stored: set[str] = set()
         self.flat: list[Node] = []
+
+    def _into(self, node: Node, body: Graph) -> None:
+        """What is carried comes from the start and from each step, a slice from its sequence; a result from the step,
+        of which there is at least one."""
+        carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
+        for i, (outer, inner) in enumerate(zip(node.inputs, body.inputs, strict=True)):
+            self.behind[id(inner)] = [outer, body.outputs[i]] if i < carried else [outer]
+        for result, step in zip(node.results, body.outputs, strict=True):
+            self.behind[id(result)] = [step]
 
     def run(self, values: Iterable[Value]) -> None:
         rest, seen = list(values), set[int]()
         while rest:
             value = rest.pop()
-            node = self.producers.get(id(value))
-            if node is None or id(node) in seen:
+            if id(value) in seen:
                 continue
-            seen.add(id(node))
-            if node.op == "parameter":
+            seen.add(id(value))
+            node = self.producers.get(id(value))
+            if id(value) in self.behind:
+                rest += self.behind[id(value)] if value.type.is_float else []
+            elif node is None:
+                continue
+            elif node.op == "parameter":
                 self.stored.add(str(node.attributes["stored"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
                 if node.inputs and node.op != "random_mask":  # which nobody has written
                     self.flat.append(node)
             elif value.type.is_float or node.op == "cast":
                 rest += node.inputs
-                if node.body is not None:
-                    rest += [*node.body.outputs, *node.body.captured()]

@@ -63,10 +63,11 @@ def pull_back(
 
 
 def dependents(nodes: Sequence[Node], sources: set[int]) -> set[int]:
-    """The float values that depend on some values, these among them; all by their ids."""
+    """The float values that depend on some values by way of gradients, these among them; all by their ids."""
     found = set(sources)
     for node in nodes:
-        if any(id(v) in found for v in node.reads()):
+        is_flat = node.op in OPERATIONS and bool(OPERATIONS[node.op].flat)
+        if not is_flat and any(id(v) in found for v in node.reads()):
             found |= {id(v) for v in node.results if v.type.is_float}
     return found
 

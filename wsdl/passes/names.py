@@ -27,6 +27,7 @@ ELSEWHERE = {
     "AvgPool1d": "avg_pool", "AvgPool2d": "avg_pool", "AvgPool3d": "avg_pool", "AveragePooling2D": "avg_pool",
     "Upsample": "resize", "SiLU": "silu", "LeakyReLU": "leaky_relu", "cat": "concat", "concatenate": "concat",
     "view": "reshape", "swish": "silu", "clamp": "clip", "dot": "matmul", "average": "mean", "interpolate": "resize",
+    "detach": "stop_gradient",
     "float32": "f32", "float": "f32", "float64": "f64", "double": "f64", "float16": "f16", "half": "f16",
     "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i32", "int64": "i64", "long": "i64",
     "uint8": "u8", "byte": "u8",

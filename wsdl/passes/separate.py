@@ -141,7 +141,7 @@ class _Work:
         moving = [id(v) in self.of_batch for v in node.inputs]
         if node.op in ("add", "sub"):
             return build(node.op, *(self.share(v) for v in node.inputs))
-        if node.op == "neg" or (node.op == "cast" and node.inputs[0].type.is_float):
+        if node.op in ("neg", "stop_gradient") or (node.op == "cast" and node.inputs[0].type.is_float):
             return build(node.op, self.share(node.inputs[0]), **node.attributes)
         if node.op == "mul" and not all(moving):
             return build("mul", *(self.share(v) if m else v for v, m in zip(node.inputs, moving, strict=True)))

@@ -119,6 +119,9 @@ CASES = [
         for b in ("f32", "f16", "bf16", "f64", "i64", "i16", "bool")
     ),
     case("cast", numbers([-2.7, -0.5, 0.0, 0.5, 2.7, float("nan")]), dtype="bool", torch=lambda x: x.bool()),
+    *(case("stop_gradient", f"{d}[2, 3]", torch=torch.Tensor.detach) for d in (*NUMBERS, "bool")),
+    case("stop_gradient", "f32[0, 2]", torch=torch.Tensor.detach),
+    case("stop_gradient", "f32[]", torch=torch.Tensor.detach),
 ]
 
 TORCH = {

@@ -69,6 +69,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         [x] = values
         assert isinstance(x, Value)
         results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
+    elif name == "stop_gradient" and not context.training:
+        results = [v for v in values if isinstance(v, Value)]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
