@@ -72,6 +72,11 @@ ERRORS = [
     error("take_along", "f32[n, 9]", "i64[n]", axis=1, message="i64[n] must have as many axes as f32[n, 9]", help="`unsqueeze`"),
     error("max", "f32[n, 0]", axis=1, message="there is nothing to choose from along the reduced axes of f32[n, 0]"),
     error("cosine_similarity", "f32[n, 3]", "f32[n, 1]", message="the sizes along axis -1 of f32[n, 3] and f32[n, 1] must be equal"),
+    error("topk", "f32[n, 4]", k=5, message="`k` is 5, but axis -1 of f32[n, 4] has 4 elements"),
+    error("topk", "f32[n, 4]", k=dim("n + 1"), axis=0, message="`k` is n + 1, but axis 0 of f32[n, 4] has n elements"),
+    error("topk", "f32[n, 4]", k=-1, message="`k` can't be -1"),
+    error("topk", "bool[n, 4]", k=1, message="`x` must hold numbers, but is bool[n, 4]"),
+    error("topk", "f32[]", k=1, message="axis -1 doesn't exist: there are no axes"),
     # convolution and pooling
     error("conv2d", IMAGE, "f32[8, 16, 3, 3]",
           message="the channels of f32[n, 3, 28, 28] and those that a weight of f32[8, 16, 3, 3] reads must be equal: 3 and 16"),

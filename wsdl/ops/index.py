@@ -1,13 +1,13 @@
-"""Picking elements by indices that are known at run time, and adding to those that indices name."""
+"""Picking elements by indices that are known at run time or by their order, and adding to those that indices name."""
 
 from __future__ import annotations
 
-from wsdl.ir.dims import product
+from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import cast_to, size_of
-from wsdl.ops._rules import axis_of, floating, integer, same_dtype
+from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
@@ -183,3 +183,47 @@ def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
 @scatter_add_along.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int) -> dict[str, Value]:
     return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
+
+
+@operation
+def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
+    """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
+
+    Of equal elements the first comes first. `k` can be a run-time size; the run checks that there are so many.
+    """
+    at, count = axis_of(axis, numeric(x).rank), Dim.of(k)
+    missing = (count - x.shape[at]).constant
+    if count.constant is not None and count.constant < 0:
+        raise OpError(f"`k` can't be {count}", argument="k", code="E0414")
+    if missing is not None and missing > 0:
+        raise OpError(f"`k` is {count}, but axis {axis} of {x} has {x.shape[at]} elements", argument="k", code="E0414")
+    values = x.with_dim(at, count)
+    return values, values.with_dtype("i64")
+
+
+@topk.reference
+def _(np: NumPy, x: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
+    if largest:  # the last of the smallest first, from behind
+        order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+    else:
+        order = np.argsort(x, axis, kind="stable")
+    places = np.take(order, np.arange(k), axis)
+    return np.take_along_axis(x, places, axis), places
+
+
+@topk.lowering
+def _(e: Emitter, x: Ref, k: Dim, axis: int = -1, largest: bool = True) -> list[Ref]:
+    dtype = x.type.dtype
+    given = cast_to(e, x, "f32") if dtype == "bf16" else x
+    values, places = e.nodes("TopK", given, e.dims([Dim.of(k)]), outputs=2, axis=axis, largest=int(largest))
+    return [cast_to(e, values, dtype) if dtype == "bf16" else values, places]
+
+
+@topk.gradient
+def _(
+    g: Build, dy: list[Value | None], y: list[Value], x: Value, k: Dim, axis: int = -1, largest: bool = True
+) -> dict[str, Value]:
+    """To the places that were chosen."""
+    if dy[0] is None:
+        return {}
+    return {"x": g("scatter_add_along", g.zeros(x.type), y[1], dy[0], axis=axis)}

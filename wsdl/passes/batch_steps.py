@@ -315,7 +315,10 @@ ELEMENTWISE = (
 )
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),
-    **{name: _along("axis") for name in ("split", "sum", "mean", "unsqueeze", "squeeze", "softmax", "log_softmax")},
+    **{
+        name: _along("axis")
+        for name in ("split", "sum", "mean", "unsqueeze", "squeeze", "softmax", "log_softmax", "topk")
+    },
     "matmul": _matmul,
     "gemm": _gemm,
     "slice": _slice,

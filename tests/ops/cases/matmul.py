@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from tests.ops.case import FLOATS, INTEGERS, below, case
+from tests.ops.case import FLOATS, INTEGERS, below, case, numbers, special
 
 SHAPES = [
     ("[3, 4]", "[4, 5]"), ("[4]", "[4]"), ("[4]", "[4, 5]"), ("[3, 4]", "[4]"), ("[2, 3, 4]", "[4, 5]"),
     ("[2, 3, 4]", "[4]"), ("[4]", "[2, 4, 5]"), ("[2, 3, 4]", "[2, 4, 5]"), ("[6, 1, 3, 4]", "[2, 4, 5]"),
     ("[0, 4]", "[4, 5]"), ("[0, 3, 4]", "[4, 5]"), ("[3, 1]", "[1, 5]"),
 ]  # fmt: skip
+
+TIES = numbers([[1, 3, 3, 0, 0], [2, 2, 2, 2, 2]])
+
+
+def stable_topk(x: torch.Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """`torch.topk`, which leaves the order of equal elements open."""
+    values, places = x.sort(dim=axis, descending=largest, stable=True)
+    return values.narrow(axis, 0, k), places.narrow(axis, 0, k)
+
 
 CASES = [
     *(case("matmul", f"f32{a}", f"f32{b}", torch=torch.matmul) for a, b in SHAPES),
@@ -112,4 +121,23 @@ CASES = [
     case("gemm", "f32[4, 3]", "f32[5, 4]", trans_a=True, trans_b=True, torch=lambda a, b: a.T @ b.T),
     case("gemm", "f32[0, 3]", "f32[0, 5]", trans_a=True, torch=lambda a, b: a.T @ b),
     case("gemm", "f32[0, 4]", "f32[4, 5]", torch=lambda a, b: a @ b),
+    *(
+        case("topk", f"{d}[3, 5]", k=2, torch=lambda x: stable_topk(x, 2))
+        for d in ("f32", "f16", "bf16", "f64", *INTEGERS)
+    ),
+    *(
+        case("topk", TIES, k=k, largest=largest, torch=lambda x, k=k, g=largest: stable_topk(x, k, largest=g))
+        for k in (0, 1, 3, 5)
+        for largest in (True, False)
+    ),
+    *(
+        case("topk", special(), k=k, largest=largest, torch=lambda x, k=k, g=largest: stable_topk(x, k, largest=g))
+        for k in (3, 15)
+        for largest in (True, False)
+    ),
+    case("topk", "f32[2, 3, 4]", k=3, axis=1, torch=lambda x: stable_topk(x, 3, 1)),
+    case("topk", "f32[2, 3, 4]", k=1, axis=-3, largest=False, torch=lambda x: stable_topk(x, 1, 0, False)),
+    case("topk", "f32[1]", k=1, axis=0, torch=lambda x: stable_topk(x, 1)),
+    case("topk", "f32[0, 5]", k=2, torch=lambda x: stable_topk(x, 2)),
+    case("topk", "f32[3, 0]", k=0, torch=lambda x: stable_topk(x, 0)),
 ]
