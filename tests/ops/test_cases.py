@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.ops.build import Array, Built, array_type, assert_close, evaluated
+from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
 from tests.ops.case import Case
 from tests.ops.cases import dropout, elementwise, loss, matmul, movement, norm, reduce, spatial
+from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.types import TensorType
+from wsdl.onnx.emit import emit
+from wsdl.ops.build import Build
+from wsdl.runtime.session import Session
 
 FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout)
 CASES = [case for family in FAMILIES for case in family.CASES]
@@ -54,3 +59,16 @@ def to_torch(array: Any) -> Any:
 
 def to_numpy(tensor: torch.Tensor) -> Array:
     return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+
+
+@pytest.mark.parametrize("shape", [[3, 4], [2, 3, 4]], ids=str)
+def test_a_transposed_matrix_times_a_vector(shape: list[int]) -> None:
+    """ONNX Runtime 1.32 melts the two into one product, which is wrong."""
+    graph = Graph([Value(TensorType.of("f32", shape), "a"), Value(TensorType.of("f32", [3]), "v")])
+    build = Build(graph)
+    axes = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+    graph.outputs = [build("matmul", build("permute", graph.inputs[0], axes=axes), graph.inputs[1])]
+    model = Model("m", graph, Module("m", "", NOWHERE), output_names=["y"])
+    session = Session(emit(Program(models={"m": model}), model, {}).SerializeToString())
+    a, v = random_array(graph.inputs[0].type, "a"), random_array(graph.inputs[1].type, "v")
+    assert_close(session.run({"a": a, "v": v})["y"], np.swapaxes(a, -1, -2) @ v)

@@ -6,6 +6,7 @@ from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._lowering import squeezed, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
 
@@ -44,14 +45,21 @@ def _(np: NumPy, a: Array, b: Array) -> Array:
 def _(e: Emitter, a: Ref, b: Ref) -> Ref:
     stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
     if stored_a is None and stored_b is None:
-        return e.node("MatMul", a, b)
+        return _product(e, a, b)
     matrices = b.type.rank <= 2 and (a.type.rank <= 2 or stored_a is None)
     if a.type.is_float and matrices:
         return _gemm(e, a, b, stored_a, stored_b)
     if min(a.type.rank, b.type.rank) == 1:
-        return e.node("MatMul", a, b)
+        return _product(e, a, b)
     swapped = e.node("MatMul", stored_b or _transposed(e, b), stored_a or _transposed(e, a))  # (a @ b).T is b.T @ a.T
     return _transposed(e, swapped.typed(e.results[0]))
+
+
+def _product(e: Emitter, a: Ref, b: Ref) -> Ref:
+    """A vector as a column: the product of a transposed matrix and a vector comes out wrong in ONNX Runtime 1.32."""
+    if b.type.rank > 1 or a.type.rank == 1:
+        return e.node("MatMul", a, b)
+    return squeezed(e, e.node("MatMul", a, unsqueezed(e, b, 1)), -1)
 
 
 def _gemm(e: Emitter, a: Ref, b: Ref, stored_a: Ref | None, stored_b: Ref | None) -> Ref:
