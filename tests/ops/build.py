@@ -129,11 +129,16 @@ def evaluated(
     operation = OPERATIONS[name]
     names = [p.name for p in operation.parameters if p.kind != "attribute"]
     if operation.is_expanded:
-        graph = Graph()
-        values = [None if array is None else Value(array_type(array)) for array in operands]  # type: ignore[arg-type]
-        graph.inputs = [value for value in values if value is not None]
+        graph, arrays = Graph(), []
+
+        def value_of(array: Array) -> Value:
+            graph.inputs.append(Value(array_type(array)))
+            arrays.append(array)
+            return graph.inputs[-1]
+
+        values = [[*map(value_of, x)] if isinstance(x, list) else None if x is None else value_of(x) for x in operands]
         graph.outputs = Build(graph).all(name, *values, **attributes)
-        return tuple(evaluate(graph, [array for array in operands if array is not None], {}, sizes))
+        return tuple(evaluate(graph, arrays, {}, sizes))
     return operation.evaluate(np, sizes, **dict(zip(names, operands, strict=False)), **attributes)
 
 

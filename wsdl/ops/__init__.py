@@ -8,6 +8,7 @@ from wsdl.ops import (
     conv_gradients,
     creation,
     dropout,
+    einsum,
     elementwise,
     index,
     loss,
@@ -23,8 +24,8 @@ from wsdl.ops import (
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, reduce, movement, parts, creation, index, conv, conv_gradients, pool, resize,
-    norm, batch_norm, attention, loss, loss_pairs, dropout,
+    elementwise, activations, matmul, einsum, reduce, movement, parts, creation, index, conv, conv_gradients, pool,
+    resize, norm, batch_norm, attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

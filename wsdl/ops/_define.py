@@ -39,11 +39,20 @@ Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 
 class OpError(Exception):
-    """A use of an operation that doesn't fit. `argument` names the parameter at fault, `help` says what to do."""
+    """A use of an operation that doesn't fit. `argument` names the parameter at fault, `part` from where to where in it
+    if it is a string, `help` says what to do."""
 
-    def __init__(self, message: str, *, argument: str | None = None, help: str | None = None, code: str = "E0401"):
+    def __init__(
+        self,
+        message: str,
+        *,
+        argument: str | None = None,
+        part: tuple[int, int] | None = None,
+        help: str | None = None,
+        code: str = "E0401",
+    ) -> None:
         super().__init__(message)
-        self.message, self.argument, self.help, self.code = message, argument, help, code
+        self.message, self.argument, self.part, self.help, self.code = message, argument, part, help, code
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.ops.case import FLOATS, INTEGERS, below, case, numbers, special
+from tests.ops.case import FLOATS, INTEGERS, Case, Given, below, case, numbers, special
 
 SHAPES = [
     ("[3, 4]", "[4, 5]"), ("[4]", "[4]"), ("[4]", "[4, 5]"), ("[3, 4]", "[4]"), ("[2, 3, 4]", "[4, 5]"),
@@ -21,7 +21,66 @@ def stable_topk(x: torch.Tensor, k: int, axis: int = -1, largest: bool = True) -
     return values.narrow(axis, 0, k), places.narrow(axis, 0, k)
 
 
+def summed(equation: str, *types: Given) -> Case:
+    return case("einsum", list(types), equation=equation, torch=lambda xs: torch.einsum(equation, *xs), slack=3)
+
+
+EQUATIONS = [
+    summed("bij,bjk->bik", "f32[2, 3, 4]", "f32[2, 4, 5]"),
+    *(summed("ij,jk->ik", f"{d}[3, 4]", f"{d}[4, 5]") for d in (*FLOATS, "i32", "i64")),
+    summed("ij,jk", "f32[3, 4]", "f32[4, 5]"),
+    summed(" b i, i c -> c b ", "f32[3, 4]", "f32[4, 5]"),
+    summed("bi,oi->bo", "f32[3, 4]", "f32[5, 4]"),
+    summed("oi,bti->bto", "f32[5, 4]", "f32[2, 3, 4]"),
+    summed("ib,oi->bo", "f32[4, 3]", "f32[5, 4]"),
+    summed("bqhd,bkhd->bhqk", "f32[2, 3, 2, 4]", "f32[2, 5, 2, 4]"),
+    summed("bhqk,bkhd->bqhd", "f32[2, 2, 3, 5]", "f32[2, 5, 2, 4]"),
+    summed("btd,dhk->bthk", "f32[2, 3, 4]", "f32[4, 2, 5]"),
+    summed("btd,hkd->bhtk", "f32[2, 3, 4]", "f32[2, 5, 4]"),
+    summed("bthk,hkd->btd", "f32[2, 3, 2, 5]", "f32[2, 5, 4]"),
+    summed("bthk,khd->btd", "f32[2, 3, 2, 5]", "f32[5, 2, 4]"),
+    summed("abc,bcad->d", "f32[2, 3, 4]", "f32[3, 4, 2, 5]"),
+    summed("i,i->", "f32[4]", "f32[4]"),
+    summed("i,i->i", "f32[4]", "f32[4]"),
+    summed("i,j->ij", "f32[3]", "f32[4]"),
+    summed("i,j->ji", "f32[3]", "f32[4]"),
+    summed("ik,ijk->ijk", "f32[2, 4]", "f32[2, 3, 4]"),
+    summed("ijk,ki->jki", "f32[2, 3, 4]", "f32[4, 2]"),
+    summed("ij,->ji", "f32[2, 3]", "f32[]"),
+    summed(",i->i", "f32[]", "f32[3]"),
+    summed("bi,bi->b", "f32[3, 4]", "f32[3, 4]"),
+    summed("ij,kl->il", "f32[2, 3]", "f32[4, 5]"),
+    summed("bij,b->ij", "f32[2, 3, 4]", "f32[2]"),
+    summed("ij->ji", "f32[3, 4]"),
+    summed("ba", "f32[3, 4]"),
+    summed("ij->", "f32[3, 4]"),
+    summed("ij->j", "i32[3, 4]"),
+    summed("i->i", "f32[4]"),
+    summed("->", "f32[]"),
+    summed("ii->i", "f32[4, 4]"),
+    summed("ii", "f32[4, 4]"),
+    summed("bici->bc", "f32[2, 3, 5, 3]"),
+    summed("iii->i", "f32[3, 3, 3]"),
+    summed("bii,ij->bj", "f32[2, 3, 3]", "f32[3, 4]"),
+    summed("...ij,...jk->...ik", "f32[2, 3, 4]", "f32[2, 4, 5]"),
+    summed("...ij,...jk->...ik", "f32[6, 1, 3, 4]", "f32[2, 4, 5]"),
+    summed("...ij,jk->i...k", "f32[2, 6, 3, 4]", "f32[4, 5]"),
+    summed("i...,i...", "f32[3, 2]", "f32[3, 1]"),
+    summed("...i->i", "f32[2, 3, 4]"),
+    summed("...,...->...", "f32[2, 1]", "f32[1, 3]"),
+    summed("ij,jk,kl->il", "f32[2, 3]", "f32[3, 4]", "f32[4, 5]"),
+    summed("bi,ijk,bk->bj", "f32[2, 3]", "f32[3, 5, 4]", "f32[2, 4]"),
+    summed("i,j,k,l->ljki", "f32[2]", "f32[3]", "f32[4]", "f32[1]"),
+    summed("a,a,a->a", "f32[3]", "f32[3]", "f32[3]"),
+    summed("bij,bjk->bik", "f32[0, 3, 4]", "f32[0, 4, 5]"),
+    summed("bij,bjk->bik", "f32[2, 3, 0]", "f32[2, 0, 5]"),
+    summed("bti,oi->bto", "f32[0, 3, 4]", "f32[5, 4]"),
+    summed("bij,bjk->bik", "f32[1, 1, 1]", "f32[1, 1, 1]"),
+    summed("Ab,bC->AC", "f32[2, 3]", "f32[3, 4]"),
+]
+
 CASES = [
+    *EQUATIONS,
     *(case("matmul", f"f32{a}", f"f32{b}", torch=torch.matmul) for a, b in SHAPES),
     *(case("matmul", f"{d}[3, 4]", f"{d}[4, 5]", torch=torch.matmul) for d in (*FLOATS, "i32", "i64")),
     *(

@@ -202,6 +202,8 @@ def _converted(
             if parameter.kind == "attribute":
                 attributes[parameter.name] = _attribute(parameter, given.item)
             elif parameter.kind == "operands":
+                if isinstance(given.item, Value) and parameter is operation.parameters[-1]:  # the only one of several
+                    given = Given(None, [given.item], given.span)
                 if not isinstance(given.item, list | tuple) or not given.item:
                     raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
                 operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]
@@ -315,6 +317,9 @@ def _report(
 ) -> None:
     at = bound.get(error.argument or "")
     place = at.span if at else span
+    if error.part and place.text.startswith('"'):
+        start, end = error.part
+        place = place.source.span(place.start + 1 + start, place.start + 1 + end)
     labels = [
         Label(given.span, f"is {given.item.type}" if sign else f"`{name}` is {given.item.type}")
         for name, given in bound.items()
