@@ -10,6 +10,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
 from wsdl.ops import OPERATIONS
 from wsdl.passes.names import (
+    ANY,
     BUILTINS,
     bound_names,
     check_capital,
@@ -75,11 +76,11 @@ class _Body:
                 self.configuration_type(kind)
         for input_ in node.inputs:
             check_capital(input_.name, "tensor", self.problems)
-            self.dtype(input_.type)
+            self.dtype(input_.type, any=isinstance(node, tree.Block))
             for dim in input_.type.dims:
                 self.bound |= {n.text for n in names_of(dim)}
         for output in node.outputs or ():
-            self.dtype(output.type)
+            self.dtype(output.type, any=isinstance(node, tree.Block))
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in flattened(node.body, into_scans=True)):
             what = "block" if isinstance(node, tree.Block) else "model"
@@ -105,8 +106,8 @@ class _Body:
             fix=[Edit(kind.span, near)] if near else (),
         )
 
-    def dtype(self, type: tree.Type) -> None:
-        if type.dtype is not None and type.dtype.text not in DTYPES:
+    def dtype(self, type: tree.Type, any: bool = False) -> None:
+        if type.dtype is not None and type.dtype.text not in (*DTYPES, *([ANY] if any else ())):
             unknown_dtype(type.dtype, self.problems)
 
     def statements(self, body: Iterable[tree.Statement]) -> None:

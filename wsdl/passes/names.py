@@ -60,8 +60,15 @@ def _meant(name: str, bound: list[str]) -> str | None:
     return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
 
 
+ANY = "any"  # in the place of a dtype, in the signature of a block: whatever it is applied to
+
+
 def unknown_dtype(node: tree.Name, problems: Problems) -> None:
     """Report what is written as a dtype and is none."""
+    if node.text == ANY:
+        message, label = "a dtype is needed here", "stands for any one, in the signature of a block only"
+        problems.error("E0404", node.span, message, label, help=f"the dtypes are {', '.join(DTYPES)}")
+        return
     near = ELSEWHERE.get(node.text) or nearest(node.text, DTYPES)
     near = near if near in DTYPES else None
     problems.error(
