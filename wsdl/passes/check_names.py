@@ -115,10 +115,15 @@ class _Body:
             self.statement(statement)
 
     def statement(self, node: tree.Statement) -> None:
-        if isinstance(node, tree.Let | tree.Assign):
+        if isinstance(node, tree.Let):
             self.expression(node.value)
-            for target in node.targets if isinstance(node, tree.Assign) else (node.name,):
-                check_capital(target, "tensor" if isinstance(node, tree.Assign) else "constant", self.problems)
+            check_capital(node.name, "constant", self.problems)
+            self.bind(node.name)
+        elif isinstance(node, tree.Assign):
+            for value in node.values:
+                self.expression(value)
+            for target in node.targets:
+                check_capital(target, "tensor", self.problems)
                 self.bind(target)
         elif isinstance(node, tree.Layer):
             self.expression(node.value)

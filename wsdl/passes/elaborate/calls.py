@@ -86,18 +86,20 @@ def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) ->
     if pair in context.noted:
         return
     context.noted |= {pair, pair[::-1]}
-    size, number = (left, right) if left.constant is None else (right, left)
-    both = f"`{left}` and `{right}` are equal" if number.constant is None else f"`{size}` is {number}"
-    context.error(
-        "N0401",
-        span,
-        f"whether {both} is checked at run time",
-        why or "has to be so here",
-        help="write one name for both where they are always equal"
-        if number.constant is None
-        else f"where it always is, write {number} in the signature",
-        severity="note",
-    )
+    what, help = _checked(*((left, right) if left.constant is None else (right, left)))
+    message = f"whether {what} is checked at run time"
+    context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
+
+
+def _checked(size: Dim, other: Dim) -> tuple[str, str]:
+    """What a run finds out about a size, and how to say it in the program."""
+    if other.constant is None:
+        return f"`{size}` and `{other}` are equal", "write one name for both where they are always equal"
+    if other.constant == 0 and (parts := size.remainder):
+        whole, divisor = parts
+        always = f"write `{divisor} * {whole}`" if whole.name else "let the sizes say so"
+        return f"{divisor} divides `{whole}`", f"where it always does, {always} in the signature"
+    return f"`{size}` is {other}", f"where it always is, write {other} in the signature"
 
 
 def signature(operation: Operation) -> str:
