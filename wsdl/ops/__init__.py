@@ -17,11 +17,12 @@ from wsdl.ops import (
     pool,
     reduce,
     resize,
+    shape,
 )
 from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, matmul, reduce, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
+    elementwise, matmul, reduce, shape, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
     attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
