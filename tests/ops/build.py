@@ -130,10 +130,19 @@ def evaluated(
     names = [p.name for p in operation.parameters if p.kind != "attribute"]
     if operation.is_expanded:
         graph = Graph()
-        values = [None if array is None else Value(array_type(array)) for array in operands]  # type: ignore[arg-type]
-        graph.inputs = [value for value in values if value is not None]
-        graph.outputs = Build(graph).all(name, *values, **attributes)
-        return tuple(evaluate(graph, [array for array in operands if array is not None], {}, sizes))
+        arrays: list[Array] = []
+
+        def entered(operand: Operand) -> Any:
+            if isinstance(operand, list):
+                return [entered(array) for array in operand]
+            if operand is None:
+                return None
+            arrays.append(operand)
+            graph.inputs.append(Value(array_type(operand)))
+            return graph.inputs[-1]
+
+        graph.outputs = Build(graph).all(name, *map(entered, operands), **attributes)
+        return tuple(evaluate(graph, arrays, {}, sizes))
     return operation.evaluate(np, sizes, **dict(zip(names, operands, strict=False)), **attributes)
 
 

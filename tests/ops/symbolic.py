@@ -56,7 +56,7 @@ BINARY = ("add", "sub", "mul", "div", "floordiv", "mod", "pow", "minimum", "maxi
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 UNARY = (
     "neg", "abs", "sign", "floor", "round", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "erf", "tanh", "sigmoid", "relu",
-    "silu", "softplus", "leaky_relu", "elu", "gelu", "clip",
+    "silu", "softplus", "leaky_relu", "elu", "gelu", "selu", "mish", "hardswish", "stop_gradient", "clip",
 )  # fmt: skip
 REDUCTIONS = ("sum", "prod", "mean", "var", "logsumexp")
 
@@ -76,6 +76,9 @@ ROWS = [
     row("matmul", "f32[n, t, 4]", "f32[n, 4, t]", gives="f32[n, t, t]"),
     row("matmul", "f32[n, t]", "f32[t]", gives="f32[n]"),
     row("matmul", "f32[t]", "f32[n, s, 2]", gives="f32[n, 2]"),
+    row("einsum", ["f32[n, t, 4]", "f32[4, 8]"], equation="btd,dk->btk", gives="f32[n, t, 8]"),
+    row("einsum", ["f32[n, t, 2, 4]", "f32[n, s, 2, 4]"], equation="bqhd,bkhd->bhqk", gives="f32[n, 2, t, s]"),
+    row("einsum", ["f32[n, t]"], equation="ij->j", gives="f32[t]"),
     *(row(op, "f32[n, t, 3]", axis=-1, gives="f32[n, t]") for op in REDUCTIONS),
     *(row(op, "f32[n, t, 3]", axis=[0, 2], keepdims=True, gives="f32[1, t, 1]", sizes=[USUAL[0]]) for op in REDUCTIONS),
     row("sum", "f32[n, t]", gives="f32[]"),
@@ -135,6 +138,8 @@ ROWS = [
     row("gather", "f32[9, 4]", "i64[n, t]", gives="f32[n, t, 4]"),
     row("gather", "f32[n, 9]", "i64[t]", axis=1, gives="f32[n, t]"),
     row("take_along", "f32[n, 9]", "i64[n, t]", axis=1, gives="f32[n, t]"),
+    row("topk", "f32[n, 5]", k=2, gives="f32[n, 2] i64[n, 2]"),
+    row("topk", "f32[n, t]", k=1, axis=1, largest=False, gives="f32[n, 1] i64[n, 1]", sizes=NO_T_0),
     row("scatter_add", "f32[9, 4]", "i64[n, t]", "f32[n, t, 4]", gives="f32[9, 4]"),
     row("scatter_add", "f32[n, 9]", "i64[t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
     row("scatter_add_along", "f32[n, 9]", "i64[n, t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
@@ -167,6 +172,8 @@ ROWS = [
     row("resize", "f32[n, 3, t, s]", scale=[2, 3], mode="linear", gives="f32[n, 3, 2 * t, 3 * s]", sizes=(*WIDE, {"n": 2, "t": 1})),
     row("resize", "f32[n, 3, t]", scale=1.5, gives="f32[n, 3, ((3 * t) // 2)]", sizes=WIDE),
     row("resize", "f32[n, 3, 4, 4]", size=dims("t", "2 * t"), beside=["f32[t]"], gives="f32[n, 3, t, 2 * t]", sizes=WIDE),
+    row("grid_sample", "f32[n, 3, t, s]", "f32[n, 4, t, 2]", gives="f32[n, 3, 4, t]", sizes=WIDE),
+    row("grid_sample", "f32[n, 3, t, 4]", "f32[n, 5, 6, 2]", padding="reflection", mode="nearest", gives="f32[n, 3, 5, 6]", sizes=WIDE),
     row("pixel_shuffle", "f32[n, 12, t, 2]", factor=2, gives="f32[n, 3, 2 * t, 4]"),
     row("layer_norm", "f32[n, t, 3]", "f32[3]", "f32[3]", gives="f32[n, t, 3]"),
     row("rms_norm", "f32[n, t, 3]", "f32[3]", gives="f32[n, t, 3]"),

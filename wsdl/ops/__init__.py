@@ -1,13 +1,16 @@
 """The operations of the language, one file per family; importing this package fills `OPERATIONS`."""
 
 from wsdl.ops import (
+    activations,
     attention,
     batch_norm,
     conv,
     conv_gradients,
     creation,
     dropout,
+    einsum,
     elementwise,
+    grid_sample,
     index,
     loss,
     loss_pairs,
@@ -19,11 +22,11 @@ from wsdl.ops import (
     resize,
     shape,
 )
-from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
+from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, matmul, reduce, shape, movement, creation, index, conv, conv_gradients, pool, resize, norm, batch_norm,
-    attention, loss, loss_pairs, dropout,
+    elementwise, activations, matmul, einsum, reduce, shape, movement, creation, index, conv, conv_gradients, pool,
+    resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
-__all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]
+__all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

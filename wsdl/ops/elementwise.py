@@ -10,7 +10,7 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import cast_to, float_node, widely
-from wsdl.ops._rules import boolean, broadcast, floating, numeric, one_of, same_dtype, signed
+from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
 from wsdl.ops.build import Build
 
 Rule = Callable[..., TensorType]
@@ -119,7 +119,7 @@ def _wide(op_type: str) -> Lowering:
     return lambda e, a, b: widely(e, lambda a, b: e.node(op_type, a, b), a, b)
 
 
-def _erf(np: NumPy, x: Array) -> Array:
+def erf_of(np: NumPy, x: Array) -> Array:
     return np.vectorize(math.erf, otypes=[np.float64])(x)
 
 
@@ -138,11 +138,6 @@ def _pow_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Va
     stays_zero = g("logical_and", g("equal", a, 0.0), g("greater_equal", b, 0.0))
     log = g("log", g("where", stays_zero, g.constant(1.0, a.type), a))
     return g.mul(dy, by_a), g.mul(dy, y, log)
-
-
-def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
-    s = g("sigmoid", x)
-    return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
 
 
 def _chosen(worse: str, not_better: str) -> Callable[..., tuple[Value, Value]]:
@@ -217,116 +212,12 @@ unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ON
       lambda g, dy, x, y: g.mul(dy, g("cos", x)))
 unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.",
       lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))))
-unary("erf", floating, "Erf", _erf, "The error function. ONNX Erf.",
+unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
       lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)))
-unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
-      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
-unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
-      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
-unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
-      lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
-unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
-      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
-unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
-      lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
 # fmt: on
 
 
 # -- with parameters ---------------------------------------------------------------------------------------------------
-
-
-@operation
-def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
-    """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu."""
-    return floating(x)
-
-
-@leaky_relu.reference
-def _(np: NumPy, x: Array, slope: float = 0.01) -> Array:
-    return np.where(x >= 0, x, slope * x)
-
-
-@leaky_relu.lowering
-def _(e: Emitter, x: Ref, slope: float = 0.01) -> Ref:
-    return e.node("LeakyRelu", x, alpha=float(slope))
-
-
-@leaky_relu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients:
-    above = g.mask(g("greater", x, 0.0), x.type)
-    return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
-
-
-@operation
-def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
-    """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu."""
-    return floating(x)
-
-
-@elu.reference
-def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > 0, x, alpha * np.expm1(x))
-
-
-@elu.lowering
-def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
-    return float_node(e, "Elu", x, alpha=float(alpha))
-
-
-@elu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
-    slope = g("exp", g("clip", x, max=0.0))  # 1 where `x` is positive
-    if alpha != 1.0:
-        above = g.mask(g("greater", x, 0.0), x.type)
-        slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
-    return {"x": g.mul(dy, slope)}
-
-
-@operation
-def gelu(x: TensorType, approximate: str = "none") -> TensorType:
-    """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu."""
-    one_of(approximate, ("none", "tanh"), "approximate")
-    return floating(x)
-
-
-@gelu.reference
-def _(np: NumPy, x: Array, approximate: str = "none") -> Array:
-    if approximate == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + _erf(np, x / math.sqrt(2)))
-
-
-@gelu.lowering
-def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
-    if e.opset >= 20:
-        return e.node("Gelu", x, approximate=approximate)
-
-    def number(value: float) -> Ref:
-        return e.constant(value, x.type.dtype)
-
-    if approximate == "tanh":
-        cubic = e.node("Mul", number(0.044715), e.node("Pow", x, number(3)))
-        bent = e.node("Tanh", e.node("Mul", number(math.sqrt(2 / math.pi)), e.node("Add", x, cubic)))
-    else:
-        bent = e.node("Erf", e.node("Div", x, number(math.sqrt(2))))
-    return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
-
-
-@gelu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gradients:
-    if approximate == "tanh":
-        squared = g.mul(x, x)
-        scale = math.sqrt(2 / math.pi)
-        bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
-        steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
-        slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
-    else:
-        scaled = g.mul(x, math.sqrt(0.5))
-        bent = g("erf", scaled)
-        slope = g(
-            "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
-        )  # a pass less than a product
-    return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
 
 
 @operation
@@ -412,3 +303,22 @@ def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
 @cast.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
     return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
+
+
+@operation
+def stop_gradient(x: TensorType) -> TensorType:
+    """`x` itself, through which no gradient passes: as PyTorch's `detach`. No ONNX node."""
+    return x
+
+
+@stop_gradient.reference
+def _(np: NumPy, x: Array) -> Array:
+    return x
+
+
+@stop_gradient.lowering
+def _(e: Emitter, x: Ref) -> Ref:
+    return x
+
+
+stop_gradient.no_gradient("it ends the gradient, which is what it is for")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from wsdl.ir.dims import product
+from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
-from wsdl.ir.types import TensorType
+from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import cast_to, size_of
-from wsdl.ops._rules import axis_of, floating, integer, same_dtype
+from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
@@ -183,3 +183,48 @@ def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
 @scatter_add_along.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int) -> dict[str, Value]:
     return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
+
+
+@operation
+def topk(x: TensorType, k: int, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
+    """The `k` largest elements along an axis, the largest first, and their indices as i64. ONNX TopK.
+
+    Of equal ones the first comes first. Without `largest` the `k` smallest, the smallest first. Along an axis with a
+    run-time size that must have at least `k` elements.
+    """
+    at = axis_of(axis, numeric(x).rank)
+    size = x.shape[at].constant
+    if k < 0 or (size is not None and k > size):
+        what = f"there are no {k} elements along axis {at} of {x}" if k >= 0 else f"`k` can't be {k}"
+        raise OpError(what, argument="k", code="E0414")
+    values = x.with_dim(at, Dim.of(k))
+    return values, values.with_dtype("i64")
+
+
+@topk.reference
+def _(np: NumPy, x: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
+    order = np.argsort(x, axis, kind="stable")
+    if largest:  # from behind, so that equal ones keep their order
+        order = np.flip(x.shape[axis] - 1 - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+    first = np.take(order, range(k), axis)
+    return np.take_along_axis(x, first, axis), first
+
+
+@topk.lowering
+def _(e: Emitter, x: Ref, k: int, axis: int = -1, largest: bool = True) -> list[Ref]:
+    wide: dict[DType, DType] = {"bf16": "f32", "f16": "f32", "i8": "i32", "i16": "i32", "u8": "i32"}
+    dtype = x.type.dtype
+    given = cast_to(e, x, wide[dtype]) if dtype in wide else x  # what ONNX Runtime has kernels for
+    at = axis_of(axis, x.type.rank)
+    values, places = e.nodes("TopK", given, e.constant([k], "i64"), outputs=2, axis=at, largest=int(largest), sorted=1)
+    return [cast_to(e, values, dtype) if dtype in wide else values, places]
+
+
+@topk.gradient
+def _(
+    g: Build, dy: list[Value | None], y: list[Value], x: Value, k: int, axis: int = -1, largest: bool = True
+) -> dict[str, Value]:
+    upstream = dy[0]
+    if upstream is None:
+        return {}
+    return {"x": g("scatter_add_along", g.zeros(x.type), y[1], upstream, axis=axis)}

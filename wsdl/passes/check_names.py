@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
-from wsdl.ops import OPERATIONS
+from wsdl.ops import NAMED
 from wsdl.passes.names import (
     ANY,
     BUILTINS,
@@ -213,7 +213,7 @@ class _Body:
 
     def name(self, node: tree.Name) -> None:
         name = node.text
-        if name in self.bound or name in OPERATIONS or name in DTYPES or name in BUILTINS or standard_block(name):
+        if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
             return
         if name in self.later:
             self.problems.error(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from tests.ops.case import FLOATS, INTEGERS, SIGNED, Case, below, case, nonzero, numbers, positive, special
 
-NO_F64 = ("erf", "leaky_relu", "elu", "gelu", "softplus")  # no kernels in ONNX Runtime
+NO_F64 = ("erf", "leaky_relu", "elu", "gelu", "softplus", "selu", "mish", "hardswish")  # no kernels in ONNX Runtime
 
 
 def _kernel(op: str, dtype: str) -> bool:
@@ -100,6 +100,11 @@ CASES = [
     case("elu", "f32[9]", alpha=0.5, torch=lambda x: F.elu(x, 0.5)),
     *(c for c in unary("gelu", F.gelu, F32_FIRST) if "inf" not in c.name),
     case("gelu", "f32[9]", approximate="tanh", torch=lambda x: F.gelu(x, approximate="tanh")),
+    *unary("selu", F.selu, F32_FIRST),
+    *unary("mish", F.mish, F32_FIRST),
+    *(c for c in unary("hardswish", F.hardswish, F32_FIRST) if "inf" not in c.name),
+    case("hardswish", numbers([-4.0, -2.9, -1.0, 0.0, 1.0, 2.9, 4.0]), torch=F.hardswish),
+    *unary("stop_gradient", lambda x: x.detach(), (*F32_FIRST, *INTEGERS, "bool")),
     *(case("clip", f"{d}[9]", min=-1, max=2, torch=lambda x: x.clamp(-1, 2)) for d in F32_FIRST + SIGNED),
     case("clip", "u8[9]", min=2, max=5, torch=lambda x: x.clamp(2, 5)),
     case("clip", special(), min=-0.5, torch=lambda x: x.clamp(min=-0.5)),

@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import torch
 
-from tests.ops.case import FLOATS, INTEGERS, below, case
+from tests.ops.case import FLOATS, INTEGERS, below, case, numbers
 
 SHAPES = [
     ("[3, 4]", "[4, 5]"), ("[4]", "[4]"), ("[4]", "[4, 5]"), ("[3, 4]", "[4]"), ("[2, 3, 4]", "[4, 5]"),
     ("[2, 3, 4]", "[4]"), ("[4]", "[2, 4, 5]"), ("[2, 3, 4]", "[2, 4, 5]"), ("[6, 1, 3, 4]", "[2, 4, 5]"),
     ("[0, 4]", "[4, 5]"), ("[0, 3, 4]", "[4, 5]"), ("[3, 1]", "[1, 5]"),
 ]  # fmt: skip
+
+EQUATIONS = [
+    ("ij,jk", "f32[3, 4]", "f32[4, 5]"), ("ij,kj->ik", "f32[3, 4]", "f32[5, 4]"), ("i,j->ij", "f32[3]", "f32[4]"),
+    ("i,i->", "f32[4]", "f32[4]"), ("ij->ji", "f32[3, 4]"), ("ij->", "f32[3, 4]"), ("ii->i", "f32[4, 4]"),
+    ("ii", "f32[4, 4]"), ("iij,jj->ij", "f32[3, 3, 2]", "f32[2, 2]"), ("ba", "f32[3, 4]"),
+    ("bqhd,bkhd->bhqk", "f32[2, 3, 2, 4]", "f32[2, 5, 2, 4]"),
+    ("bhqk,bkhd->bqhd", "f32[2, 2, 3, 5]", "f32[2, 5, 2, 4]"),
+    ("...ij,...jk->...ik", "f32[2, 6, 3, 4]", "f32[2, 6, 4, 5]"), ("...ij,jk->...ik", "f32[2, 6, 3, 4]", "f32[4, 5]"),
+    ("b...c->bc...", "f32[2, 3, 4, 5]"), ("ij,jk,kl->il", "f32[2, 3]", "f32[3, 4]", "f32[4, 5]"),
+    ("bi,oij,bj->bo", "f32[2, 3]", "f32[6, 3, 4]", "f32[2, 4]"), ("ijk,ijk->k", "f32[2, 3, 4]", "f32[2, 3, 4]"),
+    ("ij,kl->", "f32[2, 3]", "f32[4, 2]"), ("ij,k->ik", "f32[2, 3]", "f32[4]"),
+    ("nij,njk->nik", "f32[0, 3, 4]", "f32[0, 4, 5]"),
+    ("i j , j -> i", "f32[1, 4]", "f32[4]"), ("ij,ij->ij", "f32[2, 3]", "f32[2, 3]"), (",i->i", "f32[]", "f32[3]"),
+]  # fmt: skip
+
+
+class Einsum:
+    """PyTorch's, of a list of operands."""
+
+    def __init__(self, equation: str) -> None:
+        self.equation = equation
+
+    def __call__(self, xs: list[torch.Tensor]) -> torch.Tensor:
+        return torch.einsum(self.equation, *xs)
+
+
+def first(x: torch.Tensor, k: int, axis: int, largest: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first `k` by size; PyTorch's own `topk` takes any of equal ones."""
+    values, places = x.sort(dim=axis, descending=largest, stable=True)
+    return values.narrow(axis, 0, k), places.narrow(axis, 0, k)
+
 
 CASES = [
     *(case("matmul", f"f32{a}", f"f32{b}", torch=torch.matmul) for a, b in SHAPES),
@@ -112,4 +143,20 @@ CASES = [
     case("gemm", "f32[4, 3]", "f32[5, 4]", trans_a=True, trans_b=True, torch=lambda a, b: a.T @ b.T),
     case("gemm", "f32[0, 3]", "f32[0, 5]", trans_a=True, torch=lambda a, b: a.T @ b),
     case("gemm", "f32[0, 4]", "f32[4, 5]", torch=lambda a, b: a @ b),
+    *(
+        case("topk", f"{d}[3, 7]", k=3, largest=up, torch=lambda x, up=up: first(x, 3, 1, up))
+        for d in (*FLOATS, *INTEGERS)
+        for up in (True, False)
+    ),
+    case("topk", numbers([[2.0, 5.0, 5.0, 1.0, 5.0]]), k=4, torch=lambda x: first(x, 4, 1)),
+    case("topk", numbers([[2.0, 5.0, 1.0, 1.0, 2.0]]), k=3, largest=False, torch=lambda x: first(x, 3, 1, False)),
+    case("topk", "f32[4, 2, 3]", k=4, axis=0, torch=lambda x: first(x, 4, 0)),
+    case("topk", "f32[2, 1, 3]", k=1, axis=-2, torch=lambda x: first(x, 1, 1)),
+    case("topk", "f32[2, 3]", k=0, torch=lambda x: first(x, 0, 1)),
+    case("topk", "f32[0, 3]", k=2, torch=lambda x: first(x, 2, 1)),
+    *(
+        case("einsum", [f"{d}[2, 3, 4]", f"{d}[4, 5]"], equation="bij,jk->bik", torch=Einsum("bij,jk->bik"))
+        for d in (*FLOATS, "i32", "i64")
+    ),
+    *(case("einsum", operands, equation=equation, torch=Einsum(equation)) for equation, *operands in EQUATIONS),
 ]

@@ -121,10 +121,11 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
     parameters = list(operation.parameters)
     bound: dict[str, Given] = {}
     positional = [given for given in arguments if given.name is None]
-    if len(positional) > len(parameters) and "list[" in parameters[-1].annotation:
-        rest = positional[len(parameters) - 1 :]  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
-        gathered = Given(None, [g.item for g in rest], rest[0].span.to(rest[-1].span))
-        positional = [*positional[: len(parameters) - 1], gathered]
+    last, rest = parameters[-1], positional[len(parameters) - 1 :]
+    single = last.kind == "operands" and len(rest) == 1 and isinstance(rest[0].item, Value)
+    if "list[" in last.annotation and (len(rest) > 1 or single):  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
+        together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
+        positional = [*positional[: len(parameters) - 1], together]
     if len(positional) > len(parameters):
         context.error(
             "E0222",

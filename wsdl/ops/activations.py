@@ -1,0 +1,160 @@
+"""Functions that stand between layers: each element by itself, bent."""
+
+from __future__ import annotations
+
+import math
+
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, Ref, operation
+from wsdl.ops._lowering import float_node
+from wsdl.ops._rules import floating, one_of
+from wsdl.ops.build import Build
+from wsdl.ops.elementwise import erf_of, unary
+
+Gradients = dict[str, Value]
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+def _mish(e: Emitter, x: Ref) -> Ref:
+    return e.node("Mul", x, e.node("Tanh", float_node(e, "Softplus", x)))
+
+
+def _mish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    bent = g("tanh", g("softplus", x))
+    steep = g.mul(g.one_minus(g.mul(bent, bent)), g("sigmoid", x), x)
+    return g.mul(dy, g("add", bent, steep))
+
+
+def _hardswish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    inside = g.mul(g.mask(g("less", x, 3.0), x.type), g("sub", g.mul(x, 1 / 3), 0.5))
+    return g.mul(dy, g.mask(g("greater", x, -3.0), x.type), g("add", inside, 1.0))
+
+
+def _selu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    below = g("add", g("minimum", y, 0.0), SELU_ALPHA * SELU_SCALE)  # the slope is the number itself, and this
+    above = g.mask(g("greater", x, 0.0), x.type)
+    return g.mul(dy, g("add", below, g.mul(above, SELU_SCALE * (1 - SELU_ALPHA))))
+
+
+def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    s = g("sigmoid", x)
+    return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
+
+
+# fmt: off
+unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
+      lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
+unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
+      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
+unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
+      lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
+unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
+      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
+unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
+      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+unary("selu", floating, lambda e, x: float_node(e, "Selu", x),
+      lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
+      "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
+      _selu_gradient)
+unary("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
+      "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient)
+unary("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+      lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
+      "`x * clip(x / 6 + 0.5, 0, 1)`, a cheaper silu (Howard et al. 2019). ONNX HardSigmoid and Mul.",
+      _hardswish_gradient)
+# fmt: on
+
+
+@operation
+def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
+    """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu."""
+    return floating(x)
+
+
+@leaky_relu.reference
+def _(np: NumPy, x: Array, slope: float = 0.01) -> Array:
+    return np.where(x >= 0, x, slope * x)
+
+
+@leaky_relu.lowering
+def _(e: Emitter, x: Ref, slope: float = 0.01) -> Ref:
+    return e.node("LeakyRelu", x, alpha=float(slope))
+
+
+@leaky_relu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients:
+    above = g.mask(g("greater", x, 0.0), x.type)
+    return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
+
+
+@operation
+def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
+    """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu."""
+    return floating(x)
+
+
+@elu.reference
+def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@elu.lowering
+def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
+    return float_node(e, "Elu", x, alpha=float(alpha))
+
+
+@elu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
+    slope = g("exp", g("clip", x, max=0.0))  # 1 where `x` is positive
+    if alpha != 1.0:
+        above = g.mask(g("greater", x, 0.0), x.type)
+        slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
+    return {"x": g.mul(dy, slope)}
+
+
+@operation
+def gelu(x: TensorType, approximate: str = "none") -> TensorType:
+    """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu."""
+    one_of(approximate, ("none", "tanh"), "approximate")
+    return floating(x)
+
+
+@gelu.reference
+def _(np: NumPy, x: Array, approximate: str = "none") -> Array:
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return 0.5 * x * (1 + erf_of(np, x / math.sqrt(2)))
+
+
+@gelu.lowering
+def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
+    if e.opset >= 20:
+        return e.node("Gelu", x, approximate=approximate)
+
+    def number(value: float) -> Ref:
+        return e.constant(value, x.type.dtype)
+
+    if approximate == "tanh":
+        cubic = e.node("Mul", number(0.044715), e.node("Pow", x, number(3)))
+        bent = e.node("Tanh", e.node("Mul", number(math.sqrt(2 / math.pi)), e.node("Add", x, cubic)))
+    else:
+        bent = e.node("Erf", e.node("Div", x, number(math.sqrt(2))))
+    return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
+
+
+@gelu.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gradients:
+    if approximate == "tanh":
+        squared = g.mul(x, x)
+        scale = math.sqrt(2 / math.pi)
+        bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
+        steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
+        slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
+    else:
+        scaled = g.mul(x, math.sqrt(0.5))
+        bent = g("erf", scaled)
+        slope = g(
+            "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
+        )  # a pass less than a product
+    return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
