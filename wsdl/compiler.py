@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
@@ -25,6 +25,7 @@ from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_batch_norm import fold_batch_norm
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.lower_precision import Half, lower_precision
 from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
 from wsdl.passes.roll_loops import Loops, roll_loops
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from wsdl.passes.split_step import SplitStep
     from wsdl.passes.train_step import TrainStep
 
+Precision = Literal["f32"] | Half
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
 
@@ -48,7 +50,8 @@ class Options:
     """What the command line and the Python API can choose.
 
     `dims` gives run-time dimensions a value, `loops` says how repeated layers are compiled, `import_root` is the folder
-    that imports may not leave (by default that of the file).
+    that imports may not leave (by default that of the file). What is f32 is stored as `dtype`; inputs and outputs
+    are too unless `keep_io`.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -56,6 +59,8 @@ class Options:
     opset: int = 21
     seed: int = 0
     import_root: str | None = None
+    dtype: Precision = "f32"
+    keep_io: bool = True
 
 
 # -- text to program ---------------------------------------------------------------------------------------------------
@@ -77,8 +82,10 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     program = share(elaborate(scope, problems, options.dims), problems)
     program.sources = sources
     if not problems.errors:
-        check_limits(program, problems)
         check_training(program, problems)
+        if options.dtype != "f32":
+            lower_precision(program, options.dtype, options.keep_io)
+        check_limits(program, problems)
     return program
 
 

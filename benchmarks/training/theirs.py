@@ -16,19 +16,28 @@ Array = NDArray[Any]
 Step = Callable[[dict[str, Array]], float]
 
 
-def step(case: Case, weights: list[Array], *, fused: bool = False, last: bool = False, compiled: bool = False) -> Step:
+def step(
+    case: Case,
+    weights: list[Array],
+    *,
+    fused: bool = False,
+    last: bool = False,
+    compiled: bool = False,
+    device: str = "cpu",
+) -> Step:
     """Takes a step, gives the loss before it. `fused` is the optimizer's kernel, `last` has images with their channels
     last in memory, `compiled` is `torch.compile`."""
     module = case.twin()
     for parameter, array in zip(module.parameters(), weights, strict=True):
         parameter.data = torch.from_numpy(np.array(array))
+    module = module.to(device)
     if last:
         module = module.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=fused or None)
     forward = torch.compile(module) if compiled else module
 
     def run(batch: dict[str, Array]) -> float:
-        x, label = torch.from_numpy(batch["x"]), torch.from_numpy(batch["label"])
+        x, label = (torch.from_numpy(batch[name]).to(device) for name in ("x", "label"))
         if last:
             x = x.contiguous(memory_format=torch.channels_last)
         logits = forward(x)
@@ -41,7 +50,7 @@ def step(case: Case, weights: list[Array], *, fused: bool = False, last: bool = 
     return run
 
 
-def settings(case: Case) -> dict[str, dict[str, bool]]:
+def settings(case: Case) -> dict[str, dict[str, Any]]:
     """Those to compare with, `eager` first."""
     images = {"channels last": {"fused": True, "last": True}} if case.has_images else {}
     return {"eager": {}, "fused": {"fused": True}, **images, "compile": {"fused": True, "compiled": True}}

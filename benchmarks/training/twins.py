@@ -97,7 +97,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(d)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.tok(x) + self.pos(torch.arange(x.shape[1]))
+        h = self.tok(x) + self.pos(torch.arange(x.shape[1], device=x.device))
         for _ in range(self.depth):
             h = self.block(h)
         return F.linear(self.norm(h), self.tok.weight)

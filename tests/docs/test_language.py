@@ -9,7 +9,7 @@ from tests.docs.page import ROOT
 from tests.golden import Golden
 from wsdl.diagnostics import Problems
 from wsdl.ir.initializers import INITIALIZERS
-from wsdl.ops import FAMILIES, OPERATIONS, Operation
+from wsdl.ops import FAMILIES, NAMED, Operation
 from wsdl.passes.elaborate.calls import signature
 from wsdl.span import Source
 from wsdl.syntax import tree
@@ -35,7 +35,7 @@ def operations() -> str:
     """A table for each family; the first line of each docstring, without the ONNX operator."""
     text = ""
     for family in FAMILIES:
-        own = [o for o in OPERATIONS.values() if o.infer.__module__ == family.__name__]
+        own = [o for o in NAMED.values() if o.infer.__module__ == family.__name__]
         rows = [[f"`{called(o)}`", re.sub(r" (An )?ONNX [\w, .]+$", "", o.doc.splitlines()[0])] for o in own]
         text += f"\n**{family.__name__.rpartition('.')[2].capitalize()}**\n\n" + table(["operation", "result"], rows)
     return text

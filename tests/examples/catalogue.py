@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from torch import nn
 
-from tests.examples.twins import autoencoders, images, sequences, transformers
+from tests.examples.twins import autoencoders, images, mobile, sequences, transformers
 
 FOLDER = Path(__file__).parents[2] / "examples"
 Size: TypeAlias = tuple[int, int]  # of a batch: how many, how long
@@ -66,6 +66,11 @@ def pictures(rng: Generator, size: Size) -> np.ndarray:
     return rng.standard_normal((size[0], 3, size[1], size[1] + 10)).astype(np.float32)
 
 
+def scans(rng: Generator, size: Size) -> np.ndarray:
+    """Grey images whose sides are multiples of 16."""
+    return rng.standard_normal((size[0], 1, 16 * size[1], 16 * size[1] + 32)).astype(np.float32)
+
+
 BATCHES = ((1, 0), (2, 0), (7, 0))
 SEQUENCES = ((1, 1), (2, 5), (3, 32))
 ALBERT = {"ids": ids(8000), "mask": present}
@@ -92,6 +97,7 @@ EXAMPLES = (
         SEQUENCES,
         copies={"gru": 2},
     ),
+    Example("tagger", sequences.Tagger, {"sentence": ids(5000)}, SEQUENCES),
     Example("lm", transformers.LM, {"ids": ids(8000)}, SEQUENCES),
     Example("albert_all", transformers.albert_all, ALBERT, SEQUENCES, "albert"),
     Example("albert_attention", transformers.albert_attention, ALBERT, SEQUENCES, "albert"),
@@ -99,4 +105,7 @@ EXAMPLES = (
     Example("multitask", sequences.MultiTask, {"letters": ids(27)}, SEQUENCES, copies={"trunk": 3}),
     Example("slimmable", images.Slimmable, {"image": numbers(784)}, BATCHES),
     Example("detector", images.Detector, {"image": numbers(3, 128, 128)}, ((1, 0), (2, 0))),
+    Example("efficientdet", mobile.EfficientDet, {"image": numbers(3, 128, 128)}, ((1, 0), (2, 0))),
+    Example("keywords", mobile.Keywords, {"sound": numbers(1, 49, 10)}, BATCHES),
+    Example("unet", mobile.UNet, {"image": scans}, ((1, 1), (2, 3), (3, 2))),
 )

@@ -129,15 +129,19 @@ def evaluated(
     operation = OPERATIONS[name]
     names = [p.name for p in operation.parameters if p.kind != "attribute"]
     if operation.is_expanded:
-        graph, arrays = Graph(), []
+        graph = Graph()
+        arrays: list[Array] = []
 
-        def value_of(array: Array) -> Value:
-            graph.inputs.append(Value(array_type(array)))
-            arrays.append(array)
+        def entered(operand: Operand) -> Any:
+            if isinstance(operand, list):
+                return [entered(array) for array in operand]
+            if operand is None:
+                return None
+            arrays.append(operand)
+            graph.inputs.append(Value(array_type(operand)))
             return graph.inputs[-1]
 
-        values = [[*map(value_of, x)] if isinstance(x, list) else None if x is None else value_of(x) for x in operands]
-        graph.outputs = Build(graph).all(name, *values, **attributes)
+        graph.outputs = Build(graph).all(name, *map(entered, operands), **attributes)
         return tuple(evaluate(graph, arrays, {}, sizes))
     return operation.evaluate(np, sizes, **dict(zip(names, operands, strict=False)), **attributes)
 

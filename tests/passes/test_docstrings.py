@@ -10,7 +10,16 @@ import pytest
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
-from wsdl.passes import batch_steps, dedupe, fold_batch_norm, fold_views, hoist_invariants, prune, roll_loops
+from wsdl.passes import (
+    batch_steps,
+    dedupe,
+    fold_batch_norm,
+    fold_views,
+    hoist_invariants,
+    lower_precision,
+    prune,
+    roll_loops,
+)
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
@@ -19,6 +28,7 @@ PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (dedupe, dedupe.dedupe),
     (hoist_invariants, hoist_invariants.hoist_invariants),
     (batch_steps, batch_steps.batch_steps),
+    (lower_precision, lambda program: lower_precision.lower_precision(program, "f16")),
     (prune, prune.prune),
 ]
 

@@ -64,3 +64,17 @@ def test_an_input_that_is_left_out_is_its_default() -> None:
 
 def test_a_models_inputs_have_no_default() -> None:
     assert codes("model m(x: f32[n], y: f32[n] = none) {\n    return x\n}\n") == ["E0232"]
+
+
+def test_names_change_places() -> None:
+    text = "model m(x: f32[n], y: f32[n]) -> (a: f32[n], b: f32[n]) {\n    x, y = y, x\n    return x, y\n}\n"
+    session = wsdl.compile(text).session()
+    x, y = np.float32([1, 2]), np.float32([3, 4])
+    assert [a.tolist() for a in session(x=x, y=y).values()] == [[3, 4], [1, 2]]
+
+
+def test_a_size_that_the_run_divides_is_noted_with_its_divisor() -> None:
+    text = "model m(x: f32[n, 4]) -> (y: f32[h, 4]) {\n    y, _ = split(x, 2)\n    return y\n}\n"
+    [note] = wsdl.check(text)
+    assert note.message == "whether 2 divides `n` is checked at run time"
+    assert note.help == "where it always does, write `2 * n` in the signature"

@@ -220,6 +220,13 @@ CASES = (
         items,
     ),
     Case(
+        "Sequential([Embedding(11, 4), tanh, Dense(2)])",
+        lambda: nn.Sequential(nn.Embedding(11, 4), nn.Tanh(), nn.Linear(4, 2)),
+        ("i64[n, t]",),
+        one((1, 1), (3, 5)),
+        items,
+    ),
+    Case(
         "Sequential([Conv2d(4, stride=2, pad=1), Sequential([relu, Conv2d(3, kernel=1)]), flatten])",
         lambda: nn.Sequential(nn.Conv2d(6, 4, 3, 2, 1), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 3, 1)), nn.Flatten()),
         ("f32[n, 6, 9, 9]",),

@@ -125,7 +125,7 @@ def test_a_line_goes_on_inside_brackets_and_before_a_pipe() -> None:
     statements = body("y = f(\n    x,\n    [1,\n2],\n)\n\n    # between\n\n    |> g   # behind\n    |> h\nz = y")
     assert len(statements) == 2
     assert isinstance(statements[0], tree.Assign)
-    assert shape(statements[0].value) == "((f(x, [1, 2]) |> g) |> h)"
+    assert shape(*statements[0].values) == "((f(x, [1, 2]) |> g) |> h)"
 
 
 def test_doc_comments_belong_to_what_is_under_them() -> None:
@@ -255,3 +255,10 @@ def test_the_grammar_has_no_conflicts_and_no_kinds_of_layers() -> None:
         lark.logger.removeHandler(handler)
         lark.logger.setLevel(level)
     assert not [message for message in messages if "conflict" in message.lower()]
+
+
+def test_several_values_for_several_names() -> None:
+    [statement] = body("a, b = f(x), [x, y]")
+    assert isinstance(statement, tree.Assign)
+    assert [name.text for name in statement.targets] == ["a", "b"]
+    assert [shape(value) for value in statement.values] == ["f(x)", "[x, y]"]

@@ -224,6 +224,7 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         batch=256,
         epochs=3,
         short=Short(rows=16_000, epochs=1, wanted=0.5, batch=64) if model == "together" else None,
+        copies={"trunk": 3} if model == "together" else {},
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
-from wsdl.compiler import Options
+from wsdl.compiler import Options, Precision
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Program as Checked
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from wsdl.onnx.proof import Proofs
     from wsdl.onnx.weights import Weights
     from wsdl.passes.train_step import TrainStep
     from wsdl.runtime.evaluator import Evaluator
@@ -44,6 +45,8 @@ def compile(
     seed: int = 0,
     weights: Weights | None = None,
     import_root: str | None = None,
+    dtype: Precision = "f32",
+    keep_io: bool = True,
 ) -> Program:
     """The compiled program of a file, or of the text of one.
 
@@ -51,13 +54,15 @@ def compile(
     for each step (`"unroll"`); `seed` is that of the initial values. `load` statements and then `weights` replace them:
     a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array.
 
+    With `dtype="f16"` or `"bf16"` what is f32 is stored in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
+
     Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
     """
     if opset not in compiler.OPSETS:
         message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
         raise CompileError([Diagnostic("E0704", message)])
     source = source_of(path_or_source)
-    options = Options(dims or {}, loops, opset, seed, import_root)
+    options = Options(dims or {}, loops, opset, seed, import_root, dtype, keep_io)
     problems = Problems()
     checked = compiler.check(source, problems, options)
     if not checked.models and not problems.errors:
@@ -170,7 +175,6 @@ class Program:
         from wsdl.onnx.atomic import write_files
         from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
-        from wsdl.onnx.proof import prove
         from wsdl.onnx.training import contract
 
         names = list(self.models) if model is None else [self._model(model).name]
@@ -188,9 +192,26 @@ class Program:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
-            written = with_proof(written, {name: prove(path) for name, path in paths.items()})
+            written = with_proof(written, self._proofs(paths))
             write_files(manifest_writer(folder, written))
         return written
+
+    def _proofs(self, paths: Mapping[str, Path]) -> dict[str, Proofs]:
+        """Those of the models that ONNX Runtime can load here; a warning for each other one."""
+        from wsdl.onnx.proof import Unproved, prove
+
+        found: dict[str, Proofs] = {}
+        for name, path in paths.items():
+            try:
+                found[name] = prove(path)
+            except Unproved as error:
+                message = f"`{name}` is written, but not proved: ONNX Runtime can't load it on this machine's CPU"
+                help = "it has kernels for f32 of everything, for f64 and f16 of most, and for bf16 of next to nothing"
+                reason = (str(error),)
+                self.diagnostics.append(
+                    Diagnostic("W0702", message, file=str(path), help=help, severity="warning", details=reason)
+                )
+        return found
 
     def _steps(self, names: list[str]) -> dict[str, TrainStep]:
         if self._trainings is None:
@@ -201,6 +222,10 @@ class Program:
         return steps
 
     def _untrained(self, names: Sequence[str]) -> CompileError:
+        if self.options.dtype != "f32":
+            message = f"a program in {self.options.dtype} can't be trained"
+            help = "train it in f32, and compile it with the weights that come of it"
+            return CompileError([Diagnostic("E0822", message, file=self.source.path, help=help)])
         help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
         message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
         return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])

@@ -10,11 +10,11 @@ from typing import Any, get_args
 import click
 
 from wsdl import api
-from wsdl.cli.failures import writing
+from wsdl.cli.failures import CLEAN, FINDINGS, writing
 from wsdl.cli.tables import count, number, print_table, repeats, times
 from wsdl.cli.terminal import note, print_json, print_text, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
-from wsdl.compiler import OPSETS
+from wsdl.compiler import OPSETS, Precision
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.inventory import Inventory, Tensor
 from wsdl.ir.sizes import size
@@ -36,6 +36,10 @@ ONCE = 1.01  # copies; below this a tensor is stored once
               help="Version of ONNX's operators.")  # fmt: skip
 @click.option("--loops", type=click.Choice(get_args(Loops)), default="auto", show_default=True,
               help="Repeated layers as one loop, or each step by itself.")  # fmt: skip
+@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16"]), default="f32", show_default=True,
+              help="What f32 is stored as.")  # fmt: skip
+@click.option("--keep-io/--no-keep-io", default=True, show_default=True,
+              help="Whether inputs and outputs stay f32 then.")  # fmt: skip
 @import_root
 @click.option("--train", is_flag=True, help="Also write the step of training: <model>.train.onnx.")
 @click.option("--no-proof", is_flag=True, help="Don't have ONNX Runtime optimise the result to look at it.")
@@ -48,12 +52,15 @@ def compile(
     dims: Mapping[str, int],
     opset: int,
     loops: Loops,
+    dtype: Precision,
+    keep_io: bool,
     import_root: str | None,
     train: bool,
     no_proof: bool,
     as_json: bool,
-) -> None:
-    """Write DIR/<model>.onnx for each model, and prove that shared weights are stored once."""
+) -> int:
+    """Write DIR/<model>.onnx for each model, and prove that shared weights are stored once. Exit code 1 where they
+    aren't."""
     program = api.compile(
         api.read_source(file),
         dims=dims,
@@ -62,20 +69,24 @@ def compile(
         seed=seed,
         weights=weights,
         import_root=import_root,
+        dtype=dtype,
+        keep_io=keep_io,
     )
     with writing(output):
         manifest = program.save(output, model=model, proof=not no_proof, train=train)
     files = [os.path.join(output, name) for name in manifest["files"]]
+    proved = all(totals["holds"] for totals in manifest.get("proof_totals", {}).values())
     if as_json:
         print_json({**manifest, "files": files, **findings_as_json(program.diagnostics)})
-        return
+        return CLEAN if proved else FINDINGS
     write_findings(program.diagnostics, sys.stderr)
     for path in files:
         note(f"wrote {path} ({size(os.path.getsize(path))})")
-    if not no_proof:
+    if manifest.get("proof_totals"):
         _print_proof(manifest, program.inventory.of_models(manifest["models"]))
     loops_told = dict.fromkeys(_loop(loop) for loop in manifest["loops"])  # a block's `for` runs for each of its layers
     print_text("".join(f"{line}\n" for line in loops_told))
+    return CLEAN if proved else FINDINGS
 
 
 # -- the proof ---------------------------------------------------------------------------------------------------------

@@ -55,6 +55,17 @@ class Dim:
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     @property
+    def remainder(self) -> tuple[Dim, Dim] | None:
+        """Both arguments, where it is `a % b` and nothing else."""
+        if len(self.terms) != 1:
+            return None
+        monomial, coefficient = self.terms[0]
+        if coefficient != 1 or len(monomial) != 1 or monomial[0].operator != "%":
+            return None
+        whole, divisor = monomial[0].arguments
+        return whole, divisor
+
+    @property
     def constant(self) -> int | None:
         """The number that it is, or `None` where it depends on a run-time size."""
         if not self.terms:

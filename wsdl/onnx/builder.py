@@ -48,6 +48,7 @@ class Builder:
         self._counts: dict[str, int] = {}  # the last number that was put behind a name
         self._views: dict[str, tuple[Ref, View]] = {}
         self._materialised: dict[tuple[str, object], Ref] = {}
+        self._converted: dict[tuple[str, DType], Ref] = {}
         self.captured: set[str] = set()  # results in the model's graph that are remembered by name
         self.sizes = RunTimeSizes(self, Place("sizes"))
 
@@ -146,13 +147,24 @@ class Builder:
 
     # -- stored tensors ------------------------------------------------------------------------------------------------
 
-    def read_stored(self, stored: Stored, view: View | None) -> Ref:
-        """A stored tensor through a view. No node is appended until the view itself is read."""
+    def read_stored(self, stored: Stored, view: View | None, dtype: DType | None = None) -> Ref:
+        """A stored tensor through a view, in another dtype where one is given. No node is appended until the view
+        itself is read."""
         self.stored[stored.name] = stored
         tensor, view = Ref(stored.name, stored.type), view or View.identity(stored.sizes)
-        name = stored.name if view.is_identity else f"{stored.name}{view} of {view.source}"  # `tensor` replaces it
+        if dtype is not None and dtype != stored.type.dtype:
+            tensor = self._stored_as(tensor, dtype)
+        name = tensor.name if view.is_identity else f"{tensor.name}{view} of {view.source}"  # `tensor` replaces it
         self._views[name] = (tensor, view)
-        return Ref(name, TensorType.of(stored.type.dtype, view.shape))
+        return Ref(name, TensorType.of(tensor.type.dtype, view.shape))
+
+    def _stored_as(self, tensor: Ref, dtype: DType) -> Ref:
+        """A stored tensor in another dtype: one node for all who read it so."""
+        key = (tensor.name, dtype)
+        if key not in self._converted:
+            with self.in_model_graph(Place(tensor.name)):
+                self._converted[key] = self.node("Cast", tensor, to=dtype).typed(tensor.type.with_dtype(dtype))
+        return self._converted[key]
 
     def tensor(self, ref: Ref) -> Ref:
         """The tensor behind a `Ref`; computes a view where it is one."""

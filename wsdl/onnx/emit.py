@@ -145,7 +145,8 @@ class _Emission:
         return operation.lower(e, **arguments(operation, node, lambda value: self.refs[id(value)]))
 
     def _parameter(self, node: Node) -> Sequence[Ref]:
-        return [self.builder.read_stored(self.program.stored[str(node.attributes["stored"])], node.view)]
+        stored = self.program.stored[str(node.attributes["stored"])]
+        return [self.builder.read_stored(stored, node.view, node.result.type.dtype)]
 
     def _assume(self, node: Node) -> Sequence[Ref]:
         left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
@@ -174,7 +174,7 @@ class _Guards:
     def _zero_shape(self, rank: int) -> str:
         """`rank` zeros that only the run can know to be zeros: the smaller of 0 and a number of elements."""
         if not self._zeros:
-            self._node("Size", [self._graph.input[0].name], "sharing/size")
+            self._node("Size", [self._counted()], "sharing/size")
         if rank not in self._zeros:
             zeros = f"sharing/zeros[{rank}]"
             self._graph.initializer.append(numpy_helper.from_array(np.zeros(rank, np.int64), zeros))
@@ -182,5 +182,13 @@ class _Guards:
             self._node("Min", ["sharing/size", zeros], self._zeros[rank])
         return self._zeros[rank]
 
-    def _node(self, op_type: str, inputs: list[str], output: str) -> None:
-        self._nodes.append(helper.make_node(op_type, inputs, [output], name=output))
+    def _counted(self) -> str:
+        """An input that can be counted: for bf16 there is no `Size` on the CPU."""
+        inputs = sorted(self._graph.input, key=lambda i: i.type.tensor_type.elem_type == TensorProto.BFLOAT16)
+        if inputs[0].type.tensor_type.elem_type != TensorProto.BFLOAT16:
+            return str(inputs[0].name)
+        self._node("Cast", [inputs[0].name], "sharing/counted", to=TensorProto.FLOAT)
+        return "sharing/counted"
+
+    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self._nodes.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))

@@ -29,6 +29,10 @@ Array = NDArray[Any]
 INLINE = 1 << 30  # bytes; a larger model goes to the runtime as a file
 
 
+class Unproved(Exception):
+    """ONNX Runtime can't load the model on the CPU, and so says nothing about it."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """How often one stored tensor is there: in the file, and after the runtime's optimisation at two levels."""
@@ -65,7 +69,7 @@ class Proofs:
 
 def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = None) -> Proofs:
     """Prove the sharing of a model; `names` are its stored tensors, by default those that its metadata lists, else all
-    initializers of at least 1 KiB."""
+    initializers of at least 1 KiB. Raises `Unproved` where ONNX Runtime can't load it on the CPU."""
     proto, folder = _load(model)
     stored = _stored(proto, folder, names)
     changed = _make_recognisable(proto, stored)
@@ -171,7 +175,10 @@ def _run_optimiser(proto: ModelProto, path: Path | None, folder: str, outcome: s
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", str(SMALL))
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", str(int(level == "all")))
     source: Any = os.fspath(path) if path else proto.SerializeToString()
-    onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    try:
+        onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # it has a dozen classes of them, without a common one
+        raise Unproved(str(error).strip().partition("\n")[0]) from error
 
 
 def _take_packed_bytes(graph: GraphProto) -> int:

@@ -133,7 +133,7 @@ def _filled(
     values: dict[str, Array] = {}
     for name, group in by_stored.items():
         dtype = numpy_dtype(program.stored[name].type.dtype)
-        arrays = {id(fill): _cast(sources[fill.file].read(fill.tensor), dtype) for fill in group}
+        arrays = {id(fill): _cast(fill, sources[fill.file].read(fill.tensor), dtype) for fill in group}
         whole = next((fill for fill in group if fill.view.inverse() is not None), None)
         if whole is None:
             values[name] = np.array(initial[name], dtype)
@@ -148,9 +148,19 @@ def _filled(
     return values
 
 
-def _cast(array: Array, dtype: Any) -> Array:
+def _cast(fill: Fill, array: Array, dtype: Any) -> Array:
+    """An array as it is stored; all its numbers must fit."""
     with np.errstate(over="ignore"):
-        return array.astype(dtype, copy=False)
+        stored = array.astype(dtype, copy=False)
+    if stored.dtype != array.dtype and stored.dtype.itemsize < array.dtype.itemsize and stored.dtype.kind in "fV":
+        lost = np.isinf(stored) & np.isfinite(array)
+        if lost.any():
+            many, largest = int(lost.sum()), float(np.abs(array[lost]).max())
+            numbers = f"{many} numbers" if many > 1 else "a number"
+            message = f"`{fill.tensor}` has {numbers} too large for {dtype_of(stored)}, up to {largest:.4g}"
+            help = "`--dtype bf16` reaches as far as f32" if dtype_of(stored) == "f16" else None
+            raise WeightsError([Diagnostic("E0514", message, fill.span, file=fill.file, help=help)])
+    return stored
 
 
 def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None:

@@ -10,22 +10,23 @@ from wsdl.ops import (
     dropout,
     einsum,
     elementwise,
+    grid_sample,
     index,
     loss,
     loss_pairs,
     matmul,
     movement,
     norm,
-    parts,
     pool,
     reduce,
     resize,
+    shape,
 )
-from wsdl.ops._define import OPERATIONS, Operation, OpError, collecting_assumptions
+from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, einsum, reduce, movement, parts, creation, index, conv, conv_gradients, pool,
-    resize, norm, batch_norm, attention, loss, loss_pairs, dropout,
+    elementwise, activations, matmul, einsum, reduce, shape, movement, creation, index, conv, conv_gradients, pool,
+    resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
 )  # fmt: skip
 
-__all__ = ["FAMILIES", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]
+__all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

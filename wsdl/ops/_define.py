@@ -232,10 +232,18 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}
+NAMED: dict[str, Operation] = {}  # those that a program can name
 
 
 def operation(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operation:
     """Declare an operation by its shape rule."""
+    made = internal(infer, name, doc)
+    NAMED[made.name] = made
+    return made
+
+
+def internal(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operation:
+    """Declare one that only passes and gradient rules append: no program can name it."""
     made = Operation(infer, name, doc)
     assert made.name not in OPERATIONS, f"two operations are called {made.name}"
     OPERATIONS[made.name] = made

@@ -1,4 +1,4 @@
-"""Activation functions, element by element."""
+"""Functions that stand between layers: each element by itself, bent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.elementwise import erf_of, unary
 
 Gradients = dict[str, Value]
-
-
-def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
-    s = g("sigmoid", x)
-    return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def _mish(e: Emitter, x: Ref) -> Ref:
@@ -25,43 +21,51 @@ def _mish(e: Emitter, x: Ref) -> Ref:
 
 
 def _mish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
-    gate = g("tanh", g("softplus", x))
-    steep = g.mul(g.one_minus(g.mul(gate, gate)), g("sigmoid", x))
-    return g.mul(dy, g("add", gate, g.mul(x, steep)))
-
-
-def _hardswish(e: Emitter, x: Ref) -> Ref:
-    return e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5))
+    bent = g("tanh", g("softplus", x))
+    steep = g.mul(g.one_minus(g.mul(bent, bent)), g("sigmoid", x), x)
+    return g.mul(dy, g("add", bent, steep))
 
 
 def _hardswish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
-    """0 up to -3, 1 from 3 on, which are no ends of the line between: that goes from -1/2 to 3/2."""
-    held = g("clip", x, min=-3.0, max=3.0)
-    inside = g.mul(g.mask(g("less", g("abs", x), 3.0), x.type), g("add", g("div", held, 3.0), 0.5))
+    """0 up to -3, 1 from 3 on; between these a line from -1/2 to 3/2."""
+    line = g("add", g.mul(g("clip", x, min=-3.0, max=3.0), 1 / 3), 0.5)
+    inside = g.mul(g.mask(g("less", g("abs", x), 3.0), x.type), line)
     return g.mul(dy, g("add", inside, g.mask(g("greater_equal", x, 3.0), x.type)))
 
 
-# fmt: off
-# -- of one number -----------------------------------------------------------------------------------------------------
+def _selu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    below = g("add", g("minimum", y, 0.0), SELU_ALPHA * SELU_SCALE)  # the slope is the number itself, and this
+    above = g.mask(g("greater", x, 0.0), x.type)
+    return g.mul(dy, g("add", below, g.mul(above, SELU_SCALE * (1 - SELU_ALPHA))))
 
-unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
-      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
-unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
-      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+
+def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
+    s = g("sigmoid", x)
+    return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
+
+
+# fmt: off
 unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
       lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
 unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
       "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
 unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
       lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
+unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
+      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
+unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
+      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+unary("selu", floating, lambda e, x: float_node(e, "Selu", x),
+      lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
+      "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
+      _selu_gradient)
 unary("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
-      "`x * tanh(softplus(x))` (Misra 2019). ONNX Softplus, Tanh and Mul.", _mish_gradient)
-unary("hardswish", floating, _hardswish, lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
-      "`x * clip(x / 6 + 0.5, 0, 1)` (Howard et al. 2019, MobileNetV3). ONNX HardSigmoid and Mul.", _hardswish_gradient)
+      "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient)
+unary("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+      lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
+      "`x * clip(x / 6 + 0.5, 0, 1)`, a cheaper silu (Howard et al. 2019). ONNX HardSigmoid and Mul.",
+      _hardswish_gradient)
 # fmt: on
-
-
-# -- with parameters ---------------------------------------------------------------------------------------------------
 
 
 @operation
@@ -109,32 +113,6 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
         above = g.mask(g("greater", x, 0.0), x.type)
         slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
     return {"x": g.mul(dy, slope)}
-
-
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # mean 0 and variance 1 stay what they are
-
-
-@operation
-def selu(x: TensorType) -> TensorType:
-    """`elu` with numbers that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu."""
-    return floating(x)
-
-
-@selu.reference
-def _(np: NumPy, x: Array) -> Array:
-    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x))
-
-
-@selu.lowering
-def _(e: Emitter, x: Ref) -> Ref:
-    return float_node(e, "Selu", x, alpha=SELU_ALPHA, gamma=SELU_SCALE)
-
-
-@selu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-    above = g.mask(g("greater", x, 0.0), x.type)
-    factor = g("add", g.mul(above, SELU_SCALE * (1 - SELU_ALPHA)), SELU_SCALE * SELU_ALPHA)
-    return {"x": g.mul(dy, g("exp", g("clip", x, max=0.0)), factor)}
 
 
 @operation

@@ -180,10 +180,20 @@ def _numpy_weights(np: NumPy, q: Array, k: Array, mask: Array | None, causal: bo
 
 
 def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, scale: float | None) -> Ref:
-    dtype, shape = q.type.dtype, _scores(q.type, k.type).shape
-    lowest = e.constant(LOWEST[dtype], dtype)
+    """From scores of 16 bits the weights are computed in f32, as attention kernels do."""
+    type, half = _scores(q.type, k.type), q.type.dtype
     turned = [*range(k.type.rank - 2), k.type.rank - 1, k.type.rank - 2]
     scores = e.node("MatMul", e.node("Mul", q, _scale(e, q, scale)), e.node("Transpose", k, perm=turned))
+    if half not in ("f16", "bf16"):
+        return _softmax(e, scores, type, mask, causal)
+    if mask is not None and mask.type.is_float:
+        mask = cast_to(e, mask, "f32").typed(mask.type.with_dtype("f32"))
+    return cast_to(e, _softmax(e, cast_to(e, scores, "f32"), type.with_dtype("f32"), mask, causal), half)
+
+
+def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal: bool) -> Ref:
+    dtype, shape = type.dtype, type.shape
+    lowest = e.constant(LOWEST[dtype], dtype)
     past = _past(e, shape[-2], shape[-1]) if causal else None
     if mask is None or mask.type.dtype == "bool":
         allowed = e.node("And", mask, past) if mask and past else mask or past

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, Ref, internal, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, squeezed
 from wsdl.ops.build import Build
 from wsdl.ops.norm import along_channels, for_each_channel
@@ -98,7 +98,7 @@ def _beside(g: Build, weight: Value, x: TensorType) -> Value:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-@operation
+@internal
 def batch_norm_training(
     x: TensorType,
     weight: TensorType,

@@ -9,7 +9,7 @@ from math import prod
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, same_shape
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal
 from wsdl.ops._lowering import axes_tensor, unsqueezed
 from wsdl.ops._rules import agreed, floating, image, same_dtype
 from wsdl.ops._windows import PerAxis, Window
@@ -61,7 +61,7 @@ def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | Non
 # -- the gradient of the weight ----------------------------------------------------------------------------------------
 
 
-@operation
+@internal
 def conv_weight_gradient(
     x: TensorType,
     upstream: TensorType,

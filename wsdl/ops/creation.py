@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import cast_to, size_of
 from wsdl.ops._rules import axis_of, integer
 from wsdl.ops.build import Build
@@ -15,7 +15,7 @@ from wsdl.ops.build import Build
 NO_OPERAND = "it depends on no tensor"
 
 
-@operation
+@internal
 def constant(value: float | bool | list[float] | list[list[float]], dtype: DType = "f32") -> TensorType:
     """A number, or nested lists of numbers, as a tensor. An ONNX initializer."""
     shape: list[int] = []
@@ -124,7 +124,7 @@ def _ends(start: Dim | int, stop: Dim | int | None) -> tuple[Dim, Dim]:
     return (Dim.of(0), Dim.of(start)) if stop is None else (Dim.of(start), Dim.of(stop))
 
 
-@operation
+@internal
 def size(dim: Dim) -> TensorType:
     """A dimension as a number, i64. ONNX Shape."""
     return TensorType.of("i64")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import cast_to, size_of, unsqueezed
 from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
@@ -50,7 +50,7 @@ def _probability(p: float) -> None:
 # -- the mask ----------------------------------------------------------------------------------------------------------
 
 
-@operation
+@internal
 def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: list[Dim], p: float = 0.5) -> TensorType:
     """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
 
@@ -131,7 +131,7 @@ def _shifted(e: Emitter, bits: Ref, by: int) -> Ref:
 # -- what it is applied to ---------------------------------------------------------------------------------------------
 
 
-@operation
+@internal
 def dropout_training(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
     """`x / (1 - p)` where `keep` is true, 0 elsewhere: `dropout` while training. ONNX Mul, DequantizeLinear."""
     _probability(p)
@@ -154,7 +154,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> d
     return {"x": g("dropout_gradient", dy, keep, p=p)}
 
 
-@operation
+@internal
 def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
     """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
 

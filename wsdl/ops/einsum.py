@@ -20,11 +20,11 @@ from wsdl.ops.build import Build
 
 @operation
 def einsum(equation: str, xs: list[TensorType]) -> TensorType:
-    """The sum of products that an equation describes, as in PyTorch. ONNX MatMul, Gemm, Mul and ReduceSum.
+    """The sum over all axes that the result doesn't name of the product of all operands, their axes named by letters.
 
-    A letter names an axis of each operand and of the result; what the result leaves out is summed over. A letter twice
-    in one operand takes the diagonal, `...` stands for any axes, which broadcast. Without `->` the result has the axes
-    that are named once, in the order of the alphabet.
+    `einsum("bqhd,bkhd->bhqk", q, k)`; `...` stands for axes without letters, which broadcast, a letter that an operand
+    has twice for its diagonal. Without `->` the result has the letters that stand once, in the order of the alphabet.
+    Einstein's convention, PyTorch's and NumPy's `einsum`. ONNX MatMul, Gemm, Mul and ReduceSum.
     """
     for x in xs:
         if numeric(x, "xs").dtype in ("i8", "i16", "u8"):
@@ -75,7 +75,11 @@ class _Plan:
         terms, result = _terms(equation)
         if len(terms) != len(xs):
             has = f"{len(terms)} operand{'s' if len(terms) > 1 else ''}"
-            raise OpError(f"the equation has {has}, and {len(xs)} are given", argument="equation", code="E0414")
+            raise OpError(
+                f"the equation has {has}, and {len(xs)} {'is' if len(xs) == 1 else 'are'} given",
+                argument="equation",
+                code="E0414",
+            )
         sizes: dict[str, Dim] = {}
         first: dict[str, TensorType] = {}  # that has the axis
         operands = []
@@ -134,6 +138,9 @@ def _result(term: _Term | None, terms: Sequence[_Term], sizes: Collection[str]) 
     if term is None:
         letters = [letter for t in terms for letter, _ in t.axes if letter != "..."]
         return [*others, *(letter for letter in sorted(set(letters)) if letters.count(letter) == 1)]
+    dots = next((place for t in terms for axis, place in t.axes if axis == "..."), None)
+    if others and dots is not None and "..." not in term.letters:
+        raise _wrong("`...` is in an operand, but not in the result", dots, 3)
     seen: set[str] = set()
     for axis, place in term.axes:
         if axis != "..." and axis not in sizes:

@@ -257,7 +257,7 @@ def _(
     return {"x": dy}
 
 
-# -- choice, conversion, a stop ----------------------------------------------------------------------------------------
+# -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
 @operation
@@ -307,7 +307,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
 
 @operation
 def stop_gradient(x: TensorType) -> TensorType:
-    """`x`, but what is computed from it trains nothing that `x` was computed from.
+    """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 
     A compiled model has no ONNX node of it.
     """
@@ -324,4 +324,4 @@ def _(e: Emitter, x: Ref) -> Ref:
     return x
 
 
-stop_gradient.no_gradient("nothing passes it on the way back, as its name says")
+stop_gradient.no_gradient("it ends the gradient, which is what it is for")

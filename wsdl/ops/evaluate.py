@@ -58,7 +58,8 @@ class _Run:
     def _results(self, node: Node) -> Sequence[Array]:
         if node.op == "parameter":
             array = self.stored[str(node.attributes["stored"])]
-            return [array if node.view is None else node.view.of(array)]
+            read = array if node.view is None else node.view.of(array)
+            return [read.astype(numpy_dtype(node.result.type.dtype), copy=False)]
         if node.op == "scan":
             return self._scan(node)
         if node.op == "loop":

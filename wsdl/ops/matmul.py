@@ -5,7 +5,7 @@ from __future__ import annotations
 from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import squeezed, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
@@ -105,7 +105,7 @@ def _turned(g: Build, x: Value) -> Value:
     return g("permute", x, axes=_swapped(x.type.rank))
 
 
-@operation
+@internal
 def gemm(a: TensorType, b: TensorType, trans_a: bool = False, trans_b: bool = False) -> TensorType:
     """`a @ b` of two matrices of floating-point numbers, either of them transposed on the way. ONNX Gemm.
 

@@ -1,173 +1,21 @@
-"""Operations that move the elements of a tensor and compute nothing: other shapes, another order."""
+"""Operations that move elements and compute nothing: order, parts, wholes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import axes_tensor, squeezed, unsqueezed
-from wsdl.ops._rules import axes_of, axis_of, divided, equally_many, is_one, per_axis
+from wsdl.ops._lowering import axes_tensor, unsqueezed, widely
+from wsdl.ops._rules import agreed, axes_of, axis_of, divided, per_axis, same_dtype
 from wsdl.ops.build import Build
 
 LAST = 2**63 - 1  # ONNX Slice: as far as the axis goes
 BEFORE_FIRST = -(2**63)
 Gradients = dict[str, Value]
-
-
-# -- shape -------------------------------------------------------------------------------------------------------------
-
-
-@operation
-def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
-    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape."""
-    dims = [Dim.of(d) for d in shape]
-    what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
-    free = [i for i, d in enumerate(dims) if same(d, -1)]
-    if len(free) > 1:
-        raise OpError("only one size of a shape may be -1", argument="shape")
-    if free:
-        known = product([d for i, d in enumerate(dims) if i not in free])
-        if known.constant == 0:
-            raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
-        dims[free[0]] = divided(x.elements, known, what, "shape")
-    _not_negative(dims)
-    equally_many(x.elements, product(dims), what, "shape")
-    return x.with_shape(dims)
-
-
-@reshape.reference
-def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
-    return x.reshape(shape)
-
-
-@reshape.lowering
-def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
-    return e.reshape(x, e.results[0].shape)
-
-
-@reshape.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
-    return {"x": g.like(dy, x.type)}
-
-
-@operation
-def flatten(x: TensorType, start: int = 1) -> TensorType:
-    """All axes from `start` on as one. ONNX Reshape."""
-    first = axis_of(start, x.rank, "start") if x.rank or start else 0
-    return x.with_shape((*x.shape[:first], product(x.shape[first:])))
-
-
-@flatten.reference
-def _(np: NumPy, x: Array, start: int = 1) -> Array:
-    first = start % x.ndim if x.ndim else 0
-    return x.reshape(*x.shape[:first], int(np.prod(x.shape[first:])))
-
-
-@flatten.lowering
-def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
-    return e.reshape(x, e.results[0].shape)
-
-
-@flatten.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
-    return {"x": g.like(dy, x.type)}
-
-
-@operation
-def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
-    """Without axes of size 1. ONNX Squeeze."""
-    gone = axes_of(axis, x.rank)
-    for a in gone:
-        what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
-        require_equal(x.shape[a], Dim.of(1), what, argument="axis")
-    return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
-
-
-@squeeze.reference
-def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
-    return np.squeeze(x, tuple(axes_of(axis, x.ndim)))
-
-
-@squeeze.lowering
-def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
-    return squeezed(e, x, *axes_of(axis, x.type.rank))
-
-
-@squeeze.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
-    return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
-
-
-@operation
-def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
-    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze."""
-    new = _new_axes(x.rank, axis)
-    old = iter(x.shape)
-    return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
-
-
-@unsqueeze.reference
-def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
-    return np.expand_dims(x, tuple(_new_axes(x.ndim, axis)))
-
-
-@unsqueeze.lowering
-def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
-    return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
-
-
-@unsqueeze.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
-    return {"x": g("squeeze", dy, axis=_new_axes(x.type.rank, axis))}
-
-
-def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
-    return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
-
-
-@operation
-def expand(x: TensorType, shape: list[Dim]) -> TensorType:
-    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand."""
-    return x.with_shape(_expanded(x, shape))
-
-
-@expand.reference
-def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
-    old = (1,) * (len(shape) - x.ndim) + x.shape
-    return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, shape, strict=True)])
-
-
-@expand.lowering
-def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
-    return e.node("Expand", x, e.dims(e.results[0].shape))
-
-
-@expand.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
-    return {"x": dy}
-
-
-def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
-    new = len(shape) - x.rank
-    if new < 0:
-        raise OpError(f"{shape_text(shape)} has fewer axes than {x}", argument="shape")
-    dims = [Dim.of(d) for d in shape]
-    for a, old in enumerate(x.shape, new):
-        if same(dims[a], -1):
-            dims[a] = old
-        elif not is_one(old):
-            require_equal(old, dims[a], f"the size of axis {a - new} of {x} is not 1, so it stays", argument="shape")
-    _not_negative(dims)
-    return dims
-
-
-def _not_negative(dims: Sequence[Dim]) -> None:
-    for dim in dims:
-        if dim.constant is not None and dim.constant < 0:
-            raise OpError(f"a size can't be {dim}", argument="shape", code="E0405")
 
 
 # -- order -------------------------------------------------------------------------------------------------------------
@@ -274,3 +122,273 @@ def _(e: Emitter, x: Ref, shift: int | Sequence[int], axis: int | Sequence[int])
 @roll.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, shift: int | list[int], axis: int | list[int]) -> Gradients:
     return {"x": g("roll", dy, shift=-shift if isinstance(shift, int) else [-by for by in shift], axis=axis)}
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def slice_(
+    x: TensorType,
+    starts: list[Dim],
+    stops: list[Dim],
+    axes: list[int] | None = None,
+    steps: list[int] | None = None,
+) -> TensorType:
+    """A part of `x`, also written `x[a:b, c:d:2]`; negative numbers count from the end. ONNX Slice."""
+    shape = list(x.shape)
+    for axis, start, stop, step in _cuts(x.rank, starts, stops, axes, steps):
+        low, high = (_bound(bound, shape[axis], axis, x) for bound in (start, stop))
+        length = (high - low + (step - 1)) // step
+        shape[axis] = Dim.of(max(0, length.constant)) if length.constant is not None else length
+    return x.with_shape(shape)
+
+
+@slice_.reference
+def _(
+    np: NumPy,
+    x: Array,
+    starts: Sequence[int],
+    stops: Sequence[int],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Array:
+    parts = [slice(None)] * x.ndim
+    for axis, start, stop, step in _cuts(x.ndim, starts, stops, axes, steps):
+        parts[axis] = slice(start, stop, step)
+    return x[tuple(parts)]
+
+
+@slice_.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Ref:
+    cuts = _cuts(x.type.rank, starts, stops, axes, steps)
+    firsts = e.dims([Dim.of(start) for _, start, _, _ in cuts])
+    ends = e.dims([Dim.of(LAST if same(stop, x.type.shape[axis]) else stop) for axis, _, stop, _ in cuts])
+    return e.node(
+        "Slice", x, firsts, ends, axes_tensor(e, [c[0] for c in cuts]), e.constant([c[3] for c in cuts], "i64")
+    )
+
+
+@slice_.gradient
+def _(
+    g: Build,
+    dy: Value,
+    y: Value,
+    x: Value,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Gradients:
+    """Zeros around it, and between its elements where the slice takes steps."""
+    if y.type.elements.constant == 0:
+        return {}
+    widths = [[Dim.of(0), Dim.of(0)] for _ in x.type.shape]
+    for axis, start, stop, step in _cuts(x.type.rank, starts, stops, axes, steps):
+        size = x.type.shape[axis]
+        low, high = (_bound(bound, size, axis, x.type) for bound in (start, stop))
+        if step > 1:
+            dy = _spread(g, dy, axis, step, high - low)
+        widths[axis] = [low, size - high]
+    return {"x": g("pad", dy, widths=widths) if any(w.constant != 0 for pair in widths for w in pair) else dy}
+
+
+def _spread(g: Build, x: Value, axis: int, step: int, size: Dim) -> Value:
+    """With `step - 1` zeros after each element along an axis, cut to `size`."""
+    wide = x.type.shape[axis] * step
+    padding = [[0, 0] for _ in range(x.type.rank + 1)]
+    padding[axis + 1] = [0, step - 1]
+    spread = g("pad", g("unsqueeze", x, axis=axis + 1), widths=padding)
+    return g("slice", g.like(spread, x.type.with_dim(axis, wide)), starts=[0], stops=[size], axes=[axis])
+
+
+def _cuts(
+    rank: int,
+    starts: Sequence[Dim | int],
+    stops: Sequence[Dim | int],
+    axes: Sequence[int] | None,
+    steps: Sequence[int] | None,
+) -> list[tuple[int, Any, Any, int]]:
+    """Axis, start, stop and step of each cut."""
+    on = list(range(len(starts))) if axes is None else list(axes)
+    axes_of(on, rank, "axes")
+    by = [1] * len(on) if steps is None else list(steps)
+    if any(step < 1 for step in by):
+        raise OpError("the step of a slice must be positive", argument="steps", help="`flip` reverses", code="E0414")
+    if not len(starts) == len(stops) == len(on) == len(by):
+        raise OpError("starts, stops, axes and steps must be equally many", argument="stops", code="E0414")
+    return list(zip((axis_of(a, rank) for a in on), starts, stops, by, strict=True))
+
+
+def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
+    """A bound counted from the front."""
+    at = Dim.of(bound)
+    if at.constant is not None and at.constant < 0:
+        at = at + size
+    outside = (at - size).constant
+    if (at.constant is not None and at.constant < 0) or (outside is not None and outside > 0):
+        raise OpError(f"the slice goes to {bound}, but axis {axis} of {x} has {size} elements", code="E0414")
+    return at
+
+
+@operation
+def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
+    """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split."""
+    at = axis_of(axis, x.rank)
+    return tuple(x.with_dim(at, size) for size in _sizes_of_parts(x, parts, at))
+
+
+@split.reference
+def _(np: NumPy, x: Array, parts: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+    return tuple(np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis))
+
+
+@split.lowering
+def _(e: Emitter, x: Ref, parts: int | Sequence[Dim], axis: int = 0) -> list[Ref]:
+    at = axis_of(axis, x.type.rank)
+    sizes = e.dims([result.shape[at] for result in e.results])
+    return e.nodes("Split", x, sizes, outputs=len(e.results), axis=at)
+
+
+@split.gradient
+def _(g: Build, dy: list[Value | None], y: list[Value], x: Value, parts: int | list[Dim], axis: int = 0) -> Gradients:
+    gradients = [g.zeros(part.type) if given is None else given for given, part in zip(dy, y, strict=True)]
+    return {"x": g("concat", gradients, axis=axis)}
+
+
+def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) -> list[Dim]:
+    size, what = x.shape[axis], f"axis {axis} of {x} must split into the parts asked for"
+    if isinstance(parts, int):
+        if parts < 1:
+            raise OpError(f"`x` can't be split into {parts} parts", argument="parts", code="E0414")
+        return [divided(size, Dim.of(parts), what, "parts")] * parts
+    sizes = [Dim.of(p) for p in parts]
+    require_equal(size, sum(sizes, Dim.of(0)), what, argument="parts")
+    return sizes
+
+
+# -- wholes ------------------------------------------------------------------------------------------------------------
+
+
+@operation
+def concat(xs: list[TensorType], axis: int) -> TensorType:
+    """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat."""
+    first, at = xs[0], axis_of(axis, xs[0].rank)
+    same_dtype("xs", *xs)
+    shape = list(first.shape)
+    for x in xs[1:]:
+        if x.rank != first.rank:
+            raise OpError(f"{first} and {x} have different numbers of axes", argument="xs")
+        for a, size in enumerate(x.shape):
+            if a == at:
+                shape[a] = shape[a] + size
+            else:
+                shape[a] = agreed(shape[a], size, f"the sizes along axis {a} of {first} and {x} must be equal", "xs")
+    return first.with_shape(shape)
+
+
+@concat.reference
+def _(np: NumPy, xs: Sequence[Array], axis: int) -> Array:
+    return np.concatenate(xs, axis)
+
+
+@concat.lowering
+def _(e: Emitter, xs: Sequence[Ref], axis: int) -> Ref:
+    return e.node("Concat", *xs, axis=axis)
+
+
+@concat.gradient
+def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int) -> dict[str, list[Value]]:
+    at = axis_of(axis, y.type.rank)
+    return {"xs": g.all("split", dy, parts=[x.type.shape[at] for x in xs], axis=at)}
+
+
+@operation
+def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
+    """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat."""
+    first, at = xs[0], axis_of(axis, xs[0].rank + 1)
+    same_dtype("xs", *xs)
+    shape = first.shape
+    for x in xs[1:]:
+        what = f"{first} and {x} must have one shape"
+        if x.rank != first.rank:
+            raise OpError(what, argument="xs")
+        shape = tuple(agreed(a, b, what, "xs") for a, b in zip(shape, x.shape, strict=True))
+    return first.with_shape((*shape[:at], len(xs), *shape[at:]))
+
+
+@stack.reference
+def _(np: NumPy, xs: Sequence[Array], axis: int = 0) -> Array:
+    return np.stack(xs, axis)
+
+
+@stack.lowering
+def _(e: Emitter, xs: Sequence[Ref], axis: int = 0) -> Ref:
+    at = axis_of(axis, xs[0].type.rank + 1)
+    return e.node("Concat", *(unsqueezed(e, x, at) for x in xs), axis=at)
+
+
+@stack.gradient
+def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str, list[Value]]:
+    at = axis_of(axis, y.type.rank)
+    return {"xs": [g("squeeze", part, axis=at) for part in g.all("split", dy, parts=len(xs), axis=at)]}
+
+
+@operation
+def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0) -> TensorType:
+    """`x` with `value` around it: `widths` has for each axis how many before and how many behind. ONNX Pad."""
+    pairs = [[Dim.of(w) for w in pair] for pair in widths]
+    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
+        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
+    if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
+        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
+    return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+
+@pad.reference
+def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0) -> Array:
+    return np.pad(x, widths, constant_values=value)
+
+
+@pad.lowering
+def _(e: Emitter, x: Ref, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Ref:
+    pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
+    return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
+
+
+@pad.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Gradients:
+    befores = [Dim.of(before) for before, _ in widths]
+    ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
+    return {"x": g("slice", dy, starts=befores, stops=ends)}
+
+
+@operation
+def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
+    """`x` repeated as a whole, so often along each axis. ONNX Tile."""
+    if len(repeats) != x.rank:
+        raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0414")
+    return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, repeats, strict=True))
+
+
+@tile.reference
+def _(np: NumPy, x: Array, repeats: Sequence[int]) -> Array:
+    return np.tile(x, repeats)
+
+
+@tile.lowering
+def _(e: Emitter, x: Ref, repeats: Sequence[Dim]) -> Ref:
+    return e.node("Tile", x, e.dims([Dim.of(times) for times in repeats]))
+
+
+@tile.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, repeats: Sequence[Dim]) -> Gradients:
+    sizes = [d for times, size in zip(repeats, x.type.shape, strict=True) for d in (Dim.of(times), size)]
+    return {"x": g("sum", g.like(dy, x.type.with_shape(sizes)), axis=list(range(0, len(sizes), 2)))}

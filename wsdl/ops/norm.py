@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, float_node, unsqueezed
 from wsdl.ops._rules import agreed, divided, floating, same_dtype
 from wsdl.ops.build import Build
@@ -54,7 +54,7 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
 # -- over the last axes ------------------------------------------------------------------------------------------------
 
 
-@operation
+@internal
 def standardize(x: TensorType, axes: int = 1, eps: float = 1e-5) -> tuple[TensorType, TensorType]:
     """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
 

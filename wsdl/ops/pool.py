@@ -9,7 +9,7 @@ from typing import Any
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, same_shape
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import cast_to, float_node, squeezed
 from wsdl.ops._rules import floating, image, integer, per_axis
 from wsdl.ops._windows import PerAxis, Window
@@ -118,7 +118,7 @@ def _max_pool(x: TensorType, window: Window, ceil: bool) -> dict[str, Any]:
     return {**window.attributes, "pads": _with_ends(window, beyond)}
 
 
-@operation
+@internal
 def max_pool_indices(
     x: TensorType,
     kernel: int | list[int],
@@ -166,7 +166,7 @@ def _(
 max_pool_indices.no_gradient("it gives the places of elements")
 
 
-@operation
+@internal
 def max_unpool(x: TensorType, indices: TensorType, shape: list[Dim]) -> TensorType:
     """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
-from wsdl.ops import OPERATIONS
+from wsdl.ops import NAMED
 from wsdl.passes.names import (
+    ANY,
     BUILTINS,
     bound_names,
     check_capital,
@@ -75,11 +76,11 @@ class _Body:
                 self.configuration_type(kind)
         for input_ in node.inputs:
             check_capital(input_.name, "tensor", self.problems)
-            self.dtype(input_.type)
+            self.dtype(input_.type, any=isinstance(node, tree.Block))
             for dim in input_.type.dims:
                 self.bound |= {n.text for n in names_of(dim)}
         for output in node.outputs or ():
-            self.dtype(output.type)
+            self.dtype(output.type, any=isinstance(node, tree.Block))
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in flattened(node.body, into_scans=True)):
             what = "block" if isinstance(node, tree.Block) else "model"
@@ -105,8 +106,8 @@ class _Body:
             fix=[Edit(kind.span, near)] if near else (),
         )
 
-    def dtype(self, type: tree.Type) -> None:
-        if type.dtype is not None and type.dtype.text not in DTYPES:
+    def dtype(self, type: tree.Type, any: bool = False) -> None:
+        if type.dtype is not None and type.dtype.text not in (*DTYPES, *([ANY] if any else ())):
             unknown_dtype(type.dtype, self.problems)
 
     def statements(self, body: Iterable[tree.Statement]) -> None:
@@ -114,10 +115,15 @@ class _Body:
             self.statement(statement)
 
     def statement(self, node: tree.Statement) -> None:
-        if isinstance(node, tree.Let | tree.Assign):
+        if isinstance(node, tree.Let):
             self.expression(node.value)
-            for target in node.targets if isinstance(node, tree.Assign) else (node.name,):
-                check_capital(target, "tensor" if isinstance(node, tree.Assign) else "constant", self.problems)
+            check_capital(node.name, "constant", self.problems)
+            self.bind(node.name)
+        elif isinstance(node, tree.Assign):
+            for value in node.values:
+                self.expression(value)
+            for target in node.targets:
+                check_capital(target, "tensor", self.problems)
                 self.bind(target)
         elif isinstance(node, tree.Layer):
             self.expression(node.value)
@@ -207,7 +213,7 @@ class _Body:
 
     def name(self, node: tree.Name) -> None:
         name = node.text
-        if name in self.bound or name in OPERATIONS or name in DTYPES or name in BUILTINS or standard_block(name):
+        if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
             return
         if name in self.later:
             self.problems.error(

@@ -92,7 +92,7 @@ def _scan_key(node: Node) -> Key:
             tuple(number(v) for v in o) if isinstance(o, list) else (None if o is None else number(o))
             for o in inner.operands
         )
-        parts.append((inner.op, operands, frozen_attributes(inner)))
+        parts.append((inner.op, operands, frozen_attributes(inner), tuple(str(v.type) for v in inner.results)))
         bind(inner.results)
     outputs = tuple(number(v) for v in node.body.outputs)
     return ("scan", tuple(id(v) for v in node.inputs), _frozen(node.attributes), tuple(parts), outputs)

@@ -146,7 +146,8 @@ def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> 
 
 
 def _read(stored: Stored, at: Node) -> Node:
-    node = Node("parameter", [], {"stored": stored.name}, [Value(stored.type)], at.path, at.span, at.steps)
+    type = stored.type.with_dtype(at.result.type.dtype)
+    node = Node("parameter", [], {"stored": stored.name}, [Value(type)], at.path, at.span, at.steps)
     node.view = View.identity(stored.sizes)
     return node
 
@@ -163,17 +164,18 @@ def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
     build = _Build(Graph())
     factor = _factor(build, scale, variance, pair)
     column = [scale.type.shape[0] if a == axis else Dim.of(1) for a in range(weight.type.rank)]
-    factor_column = build("reshape", [factor], {"shape": column}, TensorType.of(scale.type.dtype, column))
-    build.graph.outputs = [build("mul", [build.read(weight), factor_column], {}, weight.type)]
+    factor_column = build("reshape", [factor], {"shape": column}, factor.type.with_shape(column))
+    build.graph.outputs = [build("mul", [build.read(weight), factor_column], {}, _computed(weight.type))]
     new_weight = build.graph
 
     build = _Build(Graph())
     factor = _factor(build, scale, variance, pair)
-    centre = build("neg", [build.read(mean)], {}, mean.type)
+    type = _computed(mean.type)
+    centre = build("neg", [build.read(mean)], {}, type)
     if pair.bias is not None:
-        centre = build("add", [centre, build.read(program.stored[pair.bias])], {}, mean.type)
-    scaled = build("mul", [centre, factor], {}, mean.type)
-    build.graph.outputs = [build("add", [scaled, build.read(shift)], {}, mean.type)]
+        centre = build("add", [centre, build.read(program.stored[pair.bias])], {}, type)
+    scaled = build("mul", [centre, factor], {}, type)
+    build.graph.outputs = [build("add", [scaled, build.read(shift)], {}, type)]
 
     return (
         _stored(f"{layer}.weight.folded", weight, new_weight),
@@ -183,10 +185,15 @@ def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
 
 def _factor(build: _Build, scale: Stored, variance: Stored, pair: _Pair) -> Value:
     """scale / sqrt(variance + eps), for each channel."""
-    type_ = scale.type
+    type_ = _computed(scale.type)
     eps = build("constant", [], {"value": pair.norm.attributes["eps"], "dtype": type_.dtype}, type_.with_shape(()))
     spread = build("add", [build.read(variance), eps], {}, type_)
     return build("mul", [build("rsqrt", [spread], {}, type_), build.read(scale)], {}, type_)
+
+
+def _computed(type: TensorType) -> TensorType:
+    """What is computed of floats of 16 bits has f32; the result is then stored like its origin."""
+    return type.with_dtype("f32") if type.dtype in ("f16", "bf16") else type
 
 
 @dataclass
@@ -199,7 +206,8 @@ class _Build:
         return node.result
 
     def read(self, stored: Stored) -> Value:
-        node = Node("parameter", [], {"stored": stored.name}, [Value(stored.type)], view=View.identity(stored.sizes))
+        value = Value(_computed(stored.type))
+        node = Node("parameter", [], {"stored": stored.name}, [value], view=View.identity(stored.sizes))
         self.graph.nodes.append(node)
         return node.result
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wsdl.diagnostics import Edit, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
-from wsdl.ops import OPERATIONS
+from wsdl.ops import NAMED
 from wsdl.passes.scopes import standard_blocks
 from wsdl.span import Span
 from wsdl.syntax import tree
@@ -56,13 +56,20 @@ def _meant(name: str, bound: list[str]) -> str | None:
     """The name that was probably meant: one of the file's own, or one of the language's."""
     capital = name[:1].isupper()
     own = [n for n in bound if n[:1].isupper() == capital]
-    everything = [*bound, *standard_blocks(), *OPERATIONS, *BUILTINS]
+    everything = [*bound, *standard_blocks(), *NAMED, *BUILTINS]
     alike = [n for n in everything if n.lower() == name.lower() or n[:1].isupper() == capital]
     return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
 
 
+ANY = "any"  # in the place of a dtype, in the signature of a block: whatever it is applied to
+
+
 def unknown_dtype(node: tree.Name, problems: Problems) -> None:
     """Report what is written as a dtype and is none."""
+    if node.text == ANY:
+        message, label = "a dtype is needed here", "stands for any one, in the signature of a block only"
+        problems.error("E0404", node.span, message, label, help=f"the dtypes are {', '.join(DTYPES)}")
+        return
     near = ELSEWHERE.get(node.text) or nearest(node.text, DTYPES)
     near = near if near in DTYPES else None
     problems.error(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from wsdl.runtime.errors import RunError, fail
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+OPTIONS = {"cuda": {"use_tf32": "0"}}  # products with all bits of f32, as they are in PyTorch
 _CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
 
 
@@ -45,7 +49,7 @@ def load(
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        providers = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
+        providers = [(PROVIDERS[d], OPTIONS.get(d, {})) for d in dict.fromkeys([device, "cpu"])]
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else os.fspath(model), options, providers=providers
         )
@@ -81,6 +85,16 @@ def _require_device(onnxruntime: Any, device: str) -> None:
             f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
             help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
         )
+    if device == "cuda":
+        _find_cuda(onnxruntime)
+
+
+@cache
+def _find_cuda(onnxruntime: Any) -> None:
+    """Load CUDA and cuDNN from NVIDIA's Python packages, where they are installed as those that PyTorch brings along.
+    What is missing shows when the device is started."""
+    with suppress(Exception), redirect_stdout(io.StringIO()):  # it prints what it didn't find
+        onnxruntime.preload_dlls()
 
 
 def cores() -> int:

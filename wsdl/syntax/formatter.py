@@ -208,7 +208,7 @@ class _Formatter:
         if isinstance(node, tree.Let):
             return [f"let {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Assign):
-            return [f"{_names(node.targets)} = ", *expression(node.value)]
+            return [f"{_names(node.targets)} = ", *self._separated(node.values)]
         if isinstance(node, tree.Layer):
             count = [] if node.count is None else ["[", *expression(node.count), "]"]
             return [f"layer {node.name.text}", *count, " = ", *expression(node.value)]

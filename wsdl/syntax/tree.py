@@ -154,10 +154,10 @@ class Let(Node):
 
 @dataclass(frozen=True)
 class Assign(Node):
-    """`a = x`, `a, b = f(x)`."""
+    """`a = x`, `a, b = f(x)`, `a, b = x, y`."""
 
     targets: tuple[Name, ...]
-    value: Expression
+    values: tuple[Expression, ...]
 
 
 @dataclass(frozen=True)

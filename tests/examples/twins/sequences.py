@@ -1,5 +1,8 @@
 """Recurrent networks and the multi-task trunk."""
 
+import re
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -57,3 +60,26 @@ class MultiTask(nn.Module):
     def forward(self, letters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = self.trunk(letters)
         return self.syllables(h), self.stress(h), self.first(h)
+
+
+class Tagger(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(5000, 64)
+        self.lstm = nn.LSTM(64, 64, 2, batch_first=True, bidirectional=True)
+        self.last = nn.Linear(128, 17)
+
+    def forward(self, sentence: Tensor) -> Tensor:
+        return self.last(self.lstm(self.embed(sentence))[0])
+
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:
+        """`lstm.weight_ih_l0_reverse` is `lstm.backward.0.cell.weight_ih` in the language."""
+        weights = super().state_dict(*arguments, **options)
+        return {
+            re.sub(
+                r"lstm\.(\w+)_l(\d)(_reverse)?",
+                lambda found: f"lstm.{'backward' if found[3] else 'forward'}.{found[2]}.cell.{found[1]}",
+                name,
+            ): value
+            for name, value in weights.items()
+        }

@@ -12,21 +12,13 @@ SHAPES = [
     ("[0, 4]", "[4, 5]"), ("[0, 3, 4]", "[4, 5]"), ("[3, 1]", "[1, 5]"),
 ]  # fmt: skip
 
-TIES = numbers([[1, 3, 3, 0, 0], [2, 2, 2, 2, 2]])
-
-
-def stable_topk(x: torch.Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-    """`torch.topk`, which leaves the order of equal elements open."""
-    values, places = x.sort(dim=axis, descending=largest, stable=True)
-    return values.narrow(axis, 0, k), places.narrow(axis, 0, k)
-
 
 def summed(equation: str, *types: Given) -> Case:
     return case("einsum", list(types), equation=equation, torch=lambda xs: torch.einsum(equation, *xs), slack=3)
 
 
 EQUATIONS = [
-    summed("bij,bjk->bik", "f32[2, 3, 4]", "f32[2, 4, 5]"),
+    *(summed("bij,bjk->bik", f"{d}[2, 3, 4]", f"{d}[2, 4, 5]") for d in (*FLOATS, "i32", "i64")),
     *(summed("ij,jk->ik", f"{d}[3, 4]", f"{d}[4, 5]") for d in (*FLOATS, "i32", "i64")),
     summed("ij,jk", "f32[3, 4]", "f32[4, 5]"),
     summed(" b i, i c -> c b ", "f32[3, 4]", "f32[4, 5]"),
@@ -66,7 +58,8 @@ EQUATIONS = [
     summed("...ij,...jk->...ik", "f32[6, 1, 3, 4]", "f32[2, 4, 5]"),
     summed("...ij,jk->i...k", "f32[2, 6, 3, 4]", "f32[4, 5]"),
     summed("i...,i...", "f32[3, 2]", "f32[3, 1]"),
-    summed("...i->i", "f32[2, 3, 4]"),
+    summed("...i->...", "f32[2, 3, 4]"),
+    summed("...i->i", "f32[4]"),
     summed("...,...->...", "f32[2, 1]", "f32[1, 3]"),
     summed("ij,jk,kl->il", "f32[2, 3]", "f32[3, 4]", "f32[4, 5]"),
     summed("bi,ijk,bk->bj", "f32[2, 3]", "f32[3, 5, 4]", "f32[2, 4]"),
@@ -76,11 +69,26 @@ EQUATIONS = [
     summed("bij,bjk->bik", "f32[2, 3, 0]", "f32[2, 0, 5]"),
     summed("bti,oi->bto", "f32[0, 3, 4]", "f32[5, 4]"),
     summed("bij,bjk->bik", "f32[1, 1, 1]", "f32[1, 1, 1]"),
+    summed("iij,jj->ij", "f32[3, 3, 2]", "f32[2, 2]"),
+    summed("...ij,jk->...ik", "f32[2, 6, 3, 4]", "f32[4, 5]"),
+    summed("b...c->bc...", "f32[2, 3, 4, 5]"),
+    summed("bi,oij,bj->bo", "f32[2, 3]", "f32[6, 3, 4]", "f32[2, 4]"),
+    summed("ijk,ijk->k", "f32[2, 3, 4]", "f32[2, 3, 4]"),
+    summed("ij,kl->", "f32[2, 3]", "f32[4, 2]"),
+    summed("ij,k->ik", "f32[2, 3]", "f32[4]"),
+    summed("ij,ij->ij", "f32[2, 3]", "f32[2, 3]"),
+    summed("i j , j -> i", "f32[1, 4]", "f32[4]"),
     summed("Ab,bC->AC", "f32[2, 3]", "f32[3, 4]"),
 ]
 
+
+def first(x: torch.Tensor, k: int, axis: int, largest: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first `k` by size; PyTorch's own `topk` takes any of equal ones."""
+    values, places = x.sort(dim=axis, descending=largest, stable=True)
+    return values.narrow(axis, 0, k), places.narrow(axis, 0, k)
+
+
 CASES = [
-    *EQUATIONS,
     *(case("matmul", f"f32{a}", f"f32{b}", torch=torch.matmul) for a, b in SHAPES),
     *(case("matmul", f"{d}[3, 4]", f"{d}[4, 5]", torch=torch.matmul) for d in (*FLOATS, "i32", "i64")),
     *(
@@ -181,22 +189,23 @@ CASES = [
     case("gemm", "f32[0, 3]", "f32[0, 5]", trans_a=True, torch=lambda a, b: a.T @ b),
     case("gemm", "f32[0, 4]", "f32[4, 5]", torch=lambda a, b: a @ b),
     *(
-        case("topk", f"{d}[3, 5]", k=2, torch=lambda x: stable_topk(x, 2))
-        for d in ("f32", "f16", "bf16", "f64", *INTEGERS)
-    ),
-    *(
-        case("topk", TIES, k=k, largest=largest, torch=lambda x, k=k, g=largest: stable_topk(x, k, largest=g))
-        for k in (0, 1, 3, 5)
-        for largest in (True, False)
-    ),
-    *(
-        case("topk", special(), k=k, largest=largest, torch=lambda x, k=k, g=largest: stable_topk(x, k, largest=g))
+        case("topk", special(), k=k, largest=up, torch=lambda x, k=k, up=up: first(x, k, 0, up))
         for k in (3, 15)
-        for largest in (True, False)
+        for up in (True, False)
     ),
-    case("topk", "f32[2, 3, 4]", k=3, axis=1, torch=lambda x: stable_topk(x, 3, 1)),
-    case("topk", "f32[2, 3, 4]", k=1, axis=-3, largest=False, torch=lambda x: stable_topk(x, 1, 0, False)),
-    case("topk", "f32[1]", k=1, axis=0, torch=lambda x: stable_topk(x, 1)),
-    case("topk", "f32[0, 5]", k=2, torch=lambda x: stable_topk(x, 2)),
-    case("topk", "f32[3, 0]", k=0, torch=lambda x: stable_topk(x, 0)),
+    case("topk", "f32[2, 3, 4]", k=1, axis=-3, largest=False, torch=lambda x: first(x, 1, 0, False)),
+    case("topk", "f32[1]", k=1, torch=lambda x: first(x, 1, 0)),
+    case("topk", "f32[3, 0]", k=0, torch=lambda x: first(x, 0, 1)),
+    *(
+        case("topk", f"{d}[3, 7]", k=3, largest=up, torch=lambda x, up=up: first(x, 3, 1, up))
+        for d in (*FLOATS, *INTEGERS)
+        for up in (True, False)
+    ),
+    case("topk", numbers([[2.0, 5.0, 5.0, 1.0, 5.0]]), k=4, torch=lambda x: first(x, 4, 1)),
+    case("topk", numbers([[2.0, 5.0, 1.0, 1.0, 2.0]]), k=3, largest=False, torch=lambda x: first(x, 3, 1, False)),
+    case("topk", "f32[4, 2, 3]", k=4, axis=0, torch=lambda x: first(x, 4, 0)),
+    case("topk", "f32[2, 1, 3]", k=1, axis=-2, torch=lambda x: first(x, 1, 1)),
+    case("topk", "f32[2, 3]", k=0, torch=lambda x: first(x, 0, 1)),
+    case("topk", "f32[0, 3]", k=2, torch=lambda x: first(x, 2, 1)),
+    *EQUATIONS,
 ]

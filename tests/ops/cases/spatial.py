@@ -176,5 +176,17 @@ CASES = [
     case("resize", "f32[1, 2, 4, 6]", size=[2, 9], mode="linear", torch=lambda x: F.interpolate(x, (2, 9), mode="bilinear")),
     *(case("resize", f"{d}[1, 2, 4]", scale=2, torch=lambda x: F.interpolate(x, scale_factor=2), runs=d != "f64") for d in ("f16", "bf16", "f64")),
     *(case("pixel_shuffle", f"{d}[2, 8, 3, 4]", factor=2, torch=lambda x: F.pixel_shuffle(x, 2)) for d in ("f32", "f16", "bf16", "f64")),
+    *(
+        case("grid_sample", x, grid, mode=mode, padding=padding, align_corners=align,
+             torch=lambda x, grid, m=mode, p=padding, a=align: F.grid_sample(x, grid, "bilinear" if m == "linear" else m, p, a))
+        for x, grid in (("f32[2, 3, 4, 5]", "f32[2, 6, 7, 2]"), ("f32[1, 1, 1, 1]", "f32[1, 2, 2, 2]"))
+        for mode in ("linear", "nearest")
+        for padding in ("zeros", "border", "reflection")
+        for align in (False, True)
+    ),
+    case("grid_sample", "f64[1, 2, 3, 4]", "f64[1, 2, 2, 2]", torch=lambda x, grid: F.grid_sample(x, grid, align_corners=False)),
+    case("grid_sample", "f32[0, 2, 3, 4]", "f32[0, 2, 2, 2]", torch=lambda x, grid: x[:, :, :2, :2] + grid[..., 0].unsqueeze(1)),
+    case("grid_sample", "f32[1, 2, 3, 4]", numbers([[[[-1.0, -1.0], [1.0, 1.0], [0.0, 0.25], [-3.5, 7.0]]]]),
+         torch=lambda x, grid: F.grid_sample(x, grid, align_corners=False)),
     case("pixel_shuffle", "f32[0, 9, 3, 4]", factor=3, torch=lambda x: x.reshape(0, 1, 9, 12)),
 ]  # fmt: skip

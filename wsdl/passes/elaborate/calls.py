@@ -88,18 +88,20 @@ def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) ->
     if pair in context.noted:
         return
     context.noted |= {pair, pair[::-1]}
-    size, number = (left, right) if left.constant is None else (right, left)
-    both = f"`{left}` and `{right}` are equal" if number.constant is None else f"`{size}` is {number}"
-    context.error(
-        "N0401",
-        span,
-        f"whether {both} is checked at run time",
-        why or "has to be so here",
-        help="write one name for both where they are always equal"
-        if number.constant is None
-        else f"where it always is, write {number} in the signature",
-        severity="note",
-    )
+    what, help = _checked(*((left, right) if left.constant is None else (right, left)))
+    message = f"whether {what} is checked at run time"
+    context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
+
+
+def _checked(size: Dim, other: Dim) -> tuple[str, str]:
+    """What a run finds out about a size, and how to say it in the program."""
+    if other.constant is None:
+        return f"`{size}` and `{other}` are equal", "write one name for both where they are always equal"
+    if other.constant == 0 and (parts := size.remainder):
+        whole, divisor = parts
+        always = f"write `{divisor} * {whole}`" if whole.name else "let the sizes say so"
+        return f"{divisor} divides `{whole}`", f"where it always does, {always} in the signature"
+    return f"`{size}` is {other}", f"where it always is, write {other} in the signature"
 
 
 def signature(operation: Operation) -> str:
@@ -121,10 +123,11 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
     parameters = list(operation.parameters)
     bound: dict[str, Given] = {}
     positional = [given for given in arguments if given.name is None]
-    if len(positional) > len(parameters) and "list[" in parameters[-1].annotation:
-        rest = positional[len(parameters) - 1 :]  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
-        gathered = Given(None, [g.item for g in rest], rest[0].span.to(rest[-1].span))
-        positional = [*positional[: len(parameters) - 1], gathered]
+    last, rest = parameters[-1], positional[len(parameters) - 1 :]
+    single = last.kind == "operands" and len(rest) == 1 and isinstance(rest[0].item, Value)
+    if "list[" in last.annotation and (len(rest) > 1 or single):  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
+        together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
+        positional = [*positional[: len(parameters) - 1], together]
     if len(positional) > len(parameters):
         context.error(
             "E0222",
@@ -202,8 +205,6 @@ def _converted(
             if parameter.kind == "attribute":
                 attributes[parameter.name] = _attribute(parameter, given.item)
             elif parameter.kind == "operands":
-                if isinstance(given.item, Value) and parameter is operation.parameters[-1]:  # the only one of several
-                    given = Given(None, [given.item], given.span)
                 if not isinstance(given.item, list | tuple) or not given.item:
                     raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
                 operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]

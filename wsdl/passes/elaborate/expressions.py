@@ -9,7 +9,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
-from wsdl.ops import OPERATIONS
+from wsdl.ops import NAMED
 from wsdl.ops._define import Operation
 from wsdl.passes.elaborate import operators
 from wsdl.passes.elaborate.calls import call_operation
@@ -42,8 +42,8 @@ def _name(node: tree.Name, frame: Frame, context: Context) -> Item:
     definition = frame.scope.find(node.text)
     if definition is not None:
         return definition_item(definition, node, context)
-    if node.text in OPERATIONS:
-        return OPERATIONS[node.text]
+    if node.text in NAMED:
+        return NAMED[node.text]
     if node.text in DTYPES:
         return node.text
     said = context.is_reported(node.span) or (frame.layer.definition.node.name.span, node.text) in frame.scope.unknown
@@ -201,7 +201,7 @@ def _applied(
     if isinstance(function, Definition):
         _report_not_made(function, written, context)
         return POISON
-    hidden = isinstance(written, tree.Name) and written.text in OPERATIONS
+    hidden = isinstance(written, tree.Name) and written.text in NAMED
     array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)
     context.error(
         "E0226",
@@ -309,12 +309,12 @@ def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
 
 def _report_no_part(node: tree.Field, context: Context) -> None:
     name = node.name.text
-    near = nearest(name, [*VIEWS, *OPERATIONS])
+    near = nearest(name, [*VIEWS, *NAMED])
     label = f"did you mean `{near}`?" if near else ""
     help = "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`"
     if name == "shape":
         label, help = "", "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
-    elif name in OPERATIONS:
+    elif name in NAMED:
         label, help = "an operation", f"write `{node.object.span.text} |> {name}`, with its other arguments behind"
     context.error("E0227", node.name.span, f"a tensor has no part `{name}`", label, help=help, applied=False)
 

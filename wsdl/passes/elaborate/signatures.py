@@ -9,7 +9,7 @@ from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
 from wsdl.passes.elaborate.operators import simplest
-from wsdl.passes.names import unknown_dtype
+from wsdl.passes.names import ANY, unknown_dtype
 from wsdl.span import Span
 from wsdl.syntax import tree
 
@@ -64,6 +64,8 @@ class Signature:
         return self._dtype(node, actual, span, what) and self._shape(node, actual, span, what)
 
     def _dtype(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        if node.dtype is not None and node.dtype.text == ANY:
+            return True
         if node.dtype is None:
             if actual.dtype in FLOATS:
                 return True

@@ -45,36 +45,54 @@ def _let(node: tree.Let, frame: Frame, context: Context) -> None:
 
 
 def _assign(node: tree.Assign, frame: Frame, context: Context) -> None:
-    item = evaluate(node.value, frame, context)
-    if len(node.targets) == 1:
-        if isinstance(item, tuple):
-            context.error(
-                "E0230",
-                node.value.span,
-                f"this gives {len(item)} results, and one name stands on the left",
-                f"{len(item)} results",
-                help=f"bind each: `{', '.join([node.targets[0].text, *'abcdefgh'][: len(item)])} = …`",
-                applied=False,
-            )
-            item = POISON
-        assign(node.targets, [item], frame, context)
-    elif isinstance(item, tuple | list) and len(item) == len(node.targets):
-        assign(node.targets, list(item), frame, context)
+    """All values are found before any name is bound, so that `a, b = b, a` changes them over."""
+    count = len(node.targets)
+    if len(node.values) > 1 or count == 1:
+        items = [_single(value, node, frame, context) for value in node.values]
     else:
-        if not has_poison(item):
+        item = evaluate(node.values[0], frame, context)
+        items = list(item) if isinstance(item, tuple | list) else [item]
+    if len(items) != count:
+        if not has_poison(items):
             context.error(
                 "E0230",
-                node.value.span,
-                f"{len(node.targets)} names stand on the left, and this gives {_count(item)}",
-                "one result" if not isinstance(item, tuple | list) else f"{len(item)} results",
-                labels=[Label(node.targets[0].span.to(node.targets[-1].span), f"{len(node.targets)} names")],
+                node.values[0].span.to(node.values[-1].span),
+                f"{_names(count)} on the left, and this gives {_results(items)}",
+                f"{len(items)} result{'s' if len(items) != 1 else ''}",
+                labels=[
+                    Label(node.targets[0].span.to(node.targets[-1].span), f"{count} name{'s' if count > 1 else ''}")
+                ],
                 applied=False,
             )
-        assign(node.targets, [POISON] * len(node.targets), frame, context)
+        items = [POISON] * count
+    assign(node.targets, items, frame, context)
 
 
-def _count(item: Item) -> str:
-    return f"{len(item)} results" if isinstance(item, tuple | list) else f"one result, {describe(item)}"
+def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:
+    """What one value is, for one name."""
+    item = evaluate(value, frame, context)
+    if not isinstance(item, tuple):
+        return item
+    names = f"`{', '.join([node.targets[0].text, *'abcdefgh'][: len(item)])} = …`"
+    context.error(
+        "E0230",
+        value.span,
+        f"this gives {len(item)} results, and one name stands on the left"
+        if len(node.values) == 1
+        else f"this gives {len(item)} results, and stands for one",
+        f"{len(item)} results",
+        help=f"bind each: {names}" if len(node.values) == 1 else "bind them in a line of their own",
+        applied=False,
+    )
+    return POISON
+
+
+def _names(count: int) -> str:
+    return "one name stands" if count == 1 else f"{count} names stand"
+
+
+def _results(items: list[Item]) -> str:
+    return f"{len(items)} results" if len(items) != 1 else f"one result, {describe(items[0])}"
 
 
 # -- what is decided when compiling ------------------------------------------------------------------------------------

@@ -1,0 +1,63 @@
+"""What 16 bits cost and save: every example against itself in f32.
+
+python -m benchmarks.half_precision
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import wsdl
+from tests.compiling import module_weights, shake
+from tests.examples.catalogue import EXAMPLES, Example
+
+LAYOUT = "| {:<18} | {:>9} | {:>9} | {:>9} | {:>9} |"
+SECONDS = 1.0  # for each example
+Run = Callable[[], object]
+
+
+def main() -> None:
+    print(LAYOUT.format("example", "f16 time", "f16 error", "bf16 time", "bf16 error"))
+    print("|---|---:|---:|---:|---:|")
+    for example in EXAMPLES:
+        print(LAYOUT.format(example.name, *row(example)), flush=True)
+
+
+def row(example: Example) -> list[str]:
+    twin = example.twin()
+    shake(twin)
+    weights = {f"{example.model_name}.{name}": array for name, array in module_weights(twin).items()}
+    arrays = example.draw(example.sizes[-1])
+    sessions = {
+        dtype: wsdl.compile(example.path, weights=weights, dtype=dtype).session(example.model_name)
+        for dtype in ("f32", "f16", "bf16")
+    }
+    results = {dtype: session.run(arrays) for dtype, session in sessions.items()}
+    times = quartiles({dtype: lambda s=session: s.run(arrays) for dtype, session in sessions.items()})  # type: ignore[misc]
+    cells = []
+    for dtype in ("f16", "bf16"):
+        error = max(
+            float(np.abs(results[dtype][name] - array).max() / np.abs(array).max())
+            for name, array in results["f32"].items()
+        )
+        cells += [f"{times[dtype] / times['f32']:.2f}", f"{error:.0e}"]
+    return cells
+
+
+def quartiles(runs: dict[str, Run]) -> dict[str, float]:
+    """The lower quartile of the CPU time of each, taken by turns."""
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.perf_counter() + SECONDS
+    while time.perf_counter() < end or len(taken["f32"]) < 8:
+        for name, run in runs.items():
+            start = time.process_time()
+            run()
+            taken[name].append(time.process_time() - start)
+    return {name: float(np.quantile(times, 0.25)) for name, times in taken.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The same elements in another shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.ir.dims import Dim, product, same
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType, shape_text
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._lowering import squeezed, unsqueezed
+from wsdl.ops._rules import axes_of, axis_of, divided, equally_many, is_one
+from wsdl.ops.build import Build
+
+Gradients = dict[str, Value]
+
+
+@operation
+def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
+    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape."""
+    dims = [Dim.of(d) for d in shape]
+    what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
+    free = [i for i, d in enumerate(dims) if same(d, -1)]
+    if len(free) > 1:
+        raise OpError("only one size of a shape may be -1", argument="shape")
+    if free:
+        known = product([d for i, d in enumerate(dims) if i not in free])
+        if known.constant == 0:
+            raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
+        dims[free[0]] = divided(x.elements, known, what, "shape")
+    _not_negative(dims)
+    equally_many(x.elements, product(dims), what, "shape")
+    return x.with_shape(dims)
+
+
+@reshape.reference
+def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
+    return x.reshape(shape)
+
+
+@reshape.lowering
+def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
+    return e.reshape(x, e.results[0].shape)
+
+
+@reshape.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
+    return {"x": g.like(dy, x.type)}
+
+
+@operation
+def flatten(x: TensorType, start: int = 1) -> TensorType:
+    """All axes from `start` on as one. ONNX Reshape."""
+    first = axis_of(start, x.rank, "start") if x.rank or start else 0
+    return x.with_shape((*x.shape[:first], product(x.shape[first:])))
+
+
+@flatten.reference
+def _(np: NumPy, x: Array, start: int = 1) -> Array:
+    first = start % x.ndim if x.ndim else 0
+    return x.reshape(*x.shape[:first], int(np.prod(x.shape[first:])))
+
+
+@flatten.lowering
+def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
+    return e.reshape(x, e.results[0].shape)
+
+
+@flatten.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
+    return {"x": g.like(dy, x.type)}
+
+
+@operation
+def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
+    """Without axes of size 1. ONNX Squeeze."""
+    gone = axes_of(axis, x.rank)
+    for a in gone:
+        what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
+        require_equal(x.shape[a], Dim.of(1), what, argument="axis")
+    return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
+
+
+@squeeze.reference
+def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
+    return np.squeeze(x, tuple(axes_of(axis, x.ndim)))
+
+
+@squeeze.lowering
+def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
+    return squeezed(e, x, *axes_of(axis, x.type.rank))
+
+
+@squeeze.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
+    return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
+
+
+@operation
+def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
+    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze."""
+    new = _new_axes(x.rank, axis)
+    old = iter(x.shape)
+    return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
+
+
+@unsqueeze.reference
+def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
+    return np.expand_dims(x, tuple(_new_axes(x.ndim, axis)))
+
+
+@unsqueeze.lowering
+def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
+    return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
+
+
+@unsqueeze.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
+    return {"x": g("squeeze", dy, axis=_new_axes(x.type.rank, axis))}
+
+
+def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
+    return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
+
+
+@operation
+def expand(x: TensorType, shape: list[Dim]) -> TensorType:
+    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand."""
+    return x.with_shape(_expanded(x, shape))
+
+
+@expand.reference
+def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
+    old = (1,) * (len(shape) - x.ndim) + x.shape
+    return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, shape, strict=True)])
+
+
+@expand.lowering
+def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
+    return e.node("Expand", x, e.dims(e.results[0].shape))
+
+
+@expand.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
+    return {"x": dy}
+
+
+def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
+    new = len(shape) - x.rank
+    if new < 0:
+        raise OpError(f"{shape_text(shape)} has fewer axes than {x}", argument="shape")
+    dims = [Dim.of(d) for d in shape]
+    for a, old in enumerate(x.shape, new):
+        if same(dims[a], -1):
+            dims[a] = old
+        elif not is_one(old):
+            require_equal(old, dims[a], f"the size of axis {a - new} of {x} is not 1, so it stays", argument="shape")
+    _not_negative(dims)
+    return dims
+
+
+def _not_negative(dims: Sequence[Dim]) -> None:
+    for dim in dims:
+        if dim.constant is not None and dim.constant < 0:
+            raise OpError(f"a size can't be {dim}", argument="shape", code="E0405")
