@@ -179,7 +179,8 @@ class Program:
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
-        data = f"{Path(self.source.path).stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
+        stem = Path(self.source.path).stem.strip("<>")  # `<text>` is no name for a file
+        data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
         o = self.options

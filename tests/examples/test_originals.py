@@ -1,0 +1,194 @@
+"""T5, GPT-2 and ViT compute what `transformers` computes with the same random weights.
+
+T5 and GPT-2 are made narrower for that; that they have the published size is asked for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import wsdl
+from tests.examples.catalogue import FOLDER, present
+from wsdl.onnx.proof import prove
+from wsdl.span import Source
+
+Array = np.ndarray[Any, Any]
+VOCAB = 211
+
+
+def text(name: str, **sizes: int) -> str:
+    """An example with other numbers in its `let`s, and other ones for what it calls by number."""
+    found = (FOLDER / f"{name}.wsd").read_text("utf-8")
+    for what, size in sizes.items():
+        pattern = rf"(?<=let {what} = )\d+" if what.isalpha() else what.removeprefix("_")
+        found, count = re.subn(pattern, str(size), found)
+        assert count, f"{name} has no {what}"
+    return found
+
+
+def assert_near(ours: Array, theirs: torch.Tensor) -> None:
+    expected = theirs.detach().numpy()
+    assert ours.shape == expected.shape
+    difference = np.abs(ours - expected).max() / np.abs(expected).max()
+    assert difference < 1e-4, f"differs by {difference:.1e} of its largest number"
+
+
+# -- T5 ----------------------------------------------------------------------------------------------------------------
+
+
+def t5_name(theirs: str) -> str:
+    """`encoder.block.0.layer.0.SelfAttention.q.weight` is `encoder.blocks.0.attn.query.weight`."""
+    places = {"SelfAttention": "attn", "EncDecAttention": "cross", "DenseReluDense": "ffn"}
+    maps = {"q": "query", "k": "key", "v": "value", "o": "out"}
+    if theirs.endswith("relative_attention_bias.weight"):
+        return f"{theirs.partition('.')[0]}.bias.weight"
+    name = re.sub(r"block\.(\d+)\.layer\.(\d+)\.layer_norm", lambda m: f"blocks.{m[1]}.norm{int(m[2]) + 1}", theirs)
+    name = re.sub(
+        r"block\.(\d+)\.layer\.\d+\.(\w+)\.(\w+)",
+        lambda m: f"blocks.{m[1]}.{places[m[2]]}.{maps.get(m[3], m[3])}",
+        name,
+    )
+    return name.replace("final_layer_norm", "norm").replace("shared.", "embed.").replace("lm_head.", "head.")
+
+
+@cache
+def t5() -> tuple[Any, wsdl.Program]:
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=VOCAB, d_model=64, d_kv=8, num_heads=8, d_ff=256, num_layers=6)
+    config.decoder_start_token_id = 0
+    theirs = T5ForConditionalGeneration(config).eval()
+    weights = {t5_name(n): v.numpy() for n, v in theirs.state_dict().items() if "embed_tokens" not in n}
+    return theirs, wsdl.compile(text("t5", vocab=VOCAB, d=64), weights=weights)
+
+
+@pytest.mark.parametrize(("n", "s", "t"), [(1, 1, 1), (2, 7, 4), (3, 40, 33)])
+def test_t5(n: int, s: int, t: int) -> None:
+    theirs, program = t5()
+    rng = np.random.default_rng(0)
+    source, target, mask = rng.integers(2, VOCAB, (n, s)), rng.integers(2, VOCAB, (n, t)), present(rng, (n, s))
+    logits = program.session("t5")(source=source, target=target, mask=mask)["logits"]
+    given = {"input_ids": source, "attention_mask": mask.astype(np.int64), "decoder_input_ids": target}
+    assert_near(logits, theirs(**{name: torch.from_numpy(a) for name, a in given.items()}).logits)
+
+
+def test_t5_answers_word_by_word(tmp_path: Path) -> None:
+    """Read once, decoded many times, out of two files over one file of weights."""
+    theirs, program = t5()
+    program.save(tmp_path)
+    stored = program.inventory.sizes().bytes
+    assert stored < (tmp_path / "text.data").stat().st_size < 1.1 * stored
+    models = wsdl.load(tmp_path)
+    source = np.random.default_rng(1).integers(2, VOCAB, (2, 9))
+    mask = np.ones(source.shape, bool)
+    memory = models["encode"](source=source, mask=mask)["memory"]
+    answer = np.zeros((2, 1), np.int64)
+    for _ in range(8):
+        logits = models["decode"](target=answer, memory=memory, mask=mask)["logits"]
+        answer = np.concatenate([answer, logits[:, -1].argmax(-1)[:, None]], axis=1)
+    expected = theirs.generate(torch.from_numpy(source), max_new_tokens=8, min_new_tokens=8, do_sample=False)
+    assert answer.tolist() == expected.tolist()
+
+
+def test_t5_is_that_of_the_paper_and_stored_once(tmp_path: Path) -> None:
+    program = wsdl.compile(FOLDER / "t5.wsd")
+    assert program.inventory.sizes().parameters == 60_506_624
+    manifest = wsdl.compile(text("t5", d=64)).save(tmp_path, proof=True)
+    assert all(totals["holds"] for totals in manifest["proof_totals"].values())
+    [embedding] = [p for p in manifest["proof"] if p["stored"] == "embedding" and p["model"] == "t5"]
+    assert (embedding["copies_in_file"], embedding["copies_after_optimisation"]) == (1, 1)
+
+
+# -- GPT-2 -------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def gpt2() -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCAB, n_embd=48, n_layer=12, n_head=12, **ends)).eval()
+
+
+def gpt2_text() -> str:
+    return text("gpt2", d=48, _50257=VOCAB)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With `data/gpt2/model.safetensors` in it, as `save_pretrained` writes it."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    gpt2().save_pretrained(folder / "data" / "gpt2")
+    (folder / "gpt2.wsd").write_text(gpt2_text(), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(("n", "t"), [(1, 1), (2, 7), (3, 64)])
+def test_gpt2(folder: Path, n: int, t: int) -> None:
+    ids = np.random.default_rng(0).integers(0, VOCAB, (n, t))
+    program = wsdl.compile(folder / "gpt2.wsd")
+    assert not program.drawn
+    logits = program.session()(ids=ids)["logits"]
+    assert_near(logits, gpt2()(torch.from_numpy(ids)).logits)
+
+
+def test_gpt2_as_it_lies_on_the_hub(folder: Path, tmp_path: Path) -> None:
+    """There the names begin with `wte` and `h`, and the masks of the attention are among the tensors."""
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "data" / "gpt2" / "model.safetensors")
+    named = {name.removeprefix("transformer."): array for name, array in tensors.items()}
+    masks = {f"h.{i}.attn.bias": np.tril(np.ones((1, 1, 8, 8), np.float32)) for i in range(12)}
+    (tmp_path / "data" / "gpt2").mkdir(parents=True)
+    save_file({**named, **masks}, tmp_path / "data" / "gpt2" / "model.safetensors")
+    (tmp_path / "gpt2.wsd").write_text(gpt2_text().replace('"transformer.', '"'), "utf-8")
+    program = wsdl.compile(tmp_path / "gpt2.wsd")
+    ids = np.arange(5)[None]
+    assert_near(program.session()(ids=ids)["logits"], gpt2()(torch.from_numpy(ids)).logits)
+
+
+def test_gpt2_is_that_of_the_paper_and_stored_once(folder: Path, tmp_path: Path) -> None:
+    source = Source("gpt2.wsd", (FOLDER / "gpt2.wsd").read_text("utf-8").partition("\n# What")[0])
+    assert wsdl.compile(source).inventory.sizes().parameters == 124_439_808
+    [path] = wsdl.compile(folder / "gpt2.wsd").models["gpt2"].save(tmp_path / "gpt2.onnx")
+    assert prove(path).holds
+
+
+# -- ViT ---------------------------------------------------------------------------------------------------------------
+
+
+def vit_name(theirs: str) -> str:
+    name = theirs.removeprefix("vit.").removeprefix("embeddings.").replace("patch_embeddings.", "")
+    for part, ours in {
+        "layers.": "blocks.", "attention.q_proj": "attn.query", "attention.k_proj": "attn.key",
+        "attention.v_proj": "attn.value", "attention.o_proj": "attn.out", "mlp.fc1": "ffn.up", "mlp.fc2": "ffn.down",
+        "layernorm_before": "norm1", "layernorm_after": "norm2", "layernorm": "norm",
+    }.items():  # fmt: skip
+        name = name.replace(part, ours)
+    return name
+
+
+def test_vit(tmp_path: Path) -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(0)
+    config = ViTConfig(hidden_size=192, num_attention_heads=3, intermediate_size=768, num_labels=1000)
+    theirs = ViTForImageClassification(config).eval()
+    weights = {vit_name(name): value.numpy() for name, value in theirs.state_dict().items()}
+    program = wsdl.compile(FOLDER / "vit.wsd", weights=weights)
+    assert not program.drawn
+    session = program.session()
+    for n in (1, 2):
+        image = np.random.default_rng(n).standard_normal((n, 3, 224, 224)).astype(np.float32)
+        assert_near(session(image=image)["scores"], theirs(torch.from_numpy(image)).logits)
+    [path] = program.models["vit"].save(tmp_path / "vit.onnx")
+    assert prove(path).holds
