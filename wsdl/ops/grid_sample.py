@@ -14,6 +14,7 @@ from wsdl.ops.build import Build
 
 MODES = ("linear", "nearest")
 PADDINGS = ("zeros", "border", "reflection")
+FAR = 1e4  # half images; places beyond, and NaN, count as so far: there ONNX Runtime 1.32 picks any pixel
 Gradients = dict[str, Value]
 
 
@@ -67,6 +68,7 @@ def _(
 
 def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -> Array:
     """From -1 to 1 to numbers of pixels, brought into the image where `padding` does that."""
+    at = np.clip(np.where(np.isnan(at), FAR, at), -FAR, FAR)
     at = (at + 1) / 2 * (size - 1) if align_corners else ((at + 1) * size - 1) / 2
     if padding == "reflection":
         low, span = (0.0, size - 1) if align_corners else (-0.5, size)
@@ -80,7 +82,10 @@ def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -
 @grid_sample.lowering
 def _(e: Emitter, x: Ref, grid: Ref, mode: str = "linear", padding: str = "zeros", align_corners: bool = False) -> Ref:
     named = "bilinear" if e.opset < 20 and mode == "linear" else mode
-    return float_node(e, "GridSample", x, grid, mode=named, padding_mode=padding, align_corners=int(align_corners))
+    far = [e.constant(sign * FAR, grid.type.dtype) for sign in (-1, 1)]
+    known = e.node("Where", e.node("IsNaN", grid), far[1], grid)
+    held = e.node("Min", e.node("Max", known, far[0]), far[1]).typed(grid.type)
+    return float_node(e, "GridSample", x, held, mode=named, padding_mode=padding, align_corners=int(align_corners))
 
 
 @grid_sample.gradient
@@ -107,9 +112,9 @@ def _(
     def place(column: Value, row: Value) -> tuple[Value, Value]:
         """The numbers of pixels in a row of all, and 1 where they are in the image."""
         inside = g.mul(across.inside(g, column), along.inside(g, row))
-        at = g("add", g.mul(row, g.size(width, row.type)), column)
-        whole = g("cast", g.mul(at, inside), dtype="i64")
-        return g("expand", whole, shape=[n, channels, p * q]), inside
+        line, offset = (g("cast", g.mul(at, inside), dtype="i64") for at in (row, column))
+        at = g("add", g.mul(line, g.size(width, line.type)), offset)  # floats have too few digits for large images
+        return g("expand", at, shape=[n, channels, p * q]), inside
 
     by_x = g.zeros(image.type)
     if mode == "nearest":
@@ -149,7 +154,8 @@ class _Places:
     def of(g: Build, at: Value, size: Dim, padding: str, align_corners: bool) -> _Places:
         last = g("cast", g("size", dim=size - 1), dtype=at.type.dtype)
         slope = g.mul(last, 0.5) if align_corners else g.mul(g("add", last, 1.0), 0.5)
-        at = g.mul(g("add", at, 1.0), slope)
+        held = g("clip", g("where", g("equal", at, at), at, g.constant(FAR, at.type)), min=-FAR, max=FAR)
+        at = g.mul(g("add", held, 1.0), slope)
         if not align_corners:
             at = g("sub", at, 0.5)
         if padding == "reflection":

@@ -22,6 +22,9 @@ WINDOWS: list[dict[str, Any]] = [
 
 
 TIED = numbers(np.array([0, 0, 1, 1, 0, 2, 2, 0, 1, 0, 0, 2] * 6).reshape(1, 2, 6, 6).tolist())
+BEYOND = numbers(
+    [[[[np.nan, 0.1], [np.inf, 0.0], [-np.inf, 0.3], [1e20, -1e20], [3e7, 0.5], [0.2, np.nan], [0.2, 0.1]]]]
+)
 
 
 def torch_names(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -188,5 +191,11 @@ CASES = [
     case("grid_sample", "f32[0, 2, 3, 4]", "f32[0, 2, 2, 2]", torch=lambda x, grid: x[:, :, :2, :2] + grid[..., 0].unsqueeze(1)),
     case("grid_sample", "f32[1, 2, 3, 4]", numbers([[[[-1.0, -1.0], [1.0, 1.0], [0.0, 0.25], [-3.5, 7.0]]]]),
          torch=lambda x, grid: F.grid_sample(x, grid, align_corners=False)),
+    *(
+        case("grid_sample", "f32[1, 2, 3, 4]", BEYOND, mode=mode, padding=padding,
+             torch=lambda x, grid, m=mode, p=padding: F.grid_sample(x, grid.nan_to_num(1e4).clamp(-1e4, 1e4), "bilinear" if m == "linear" else m, p, False))
+        for mode in ("linear", "nearest")
+        for padding in ("zeros", "border")
+    ),
     case("pixel_shuffle", "f32[0, 9, 3, 4]", factor=3, torch=lambda x: x.reshape(0, 1, 9, 12)),
 ]  # fmt: skip
