@@ -33,6 +33,20 @@ def transposed(width: int = WIDTH) -> ModelProto:
     return model(nodes, {"W": random(width, width)}, ["n", width])
 
 
+def reshaped(width: int = WIDTH) -> ModelProto:
+    """`y = x W V`, where `V` is the transpose of `W` as another matrix, and that reshaped back: folded into a copy."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "W"], ["a"]),
+        helper.make_node("Reshape", ["W", "wide"], ["R"]),
+        helper.make_node("Reshape", ["R", "square"], ["S"]),
+        helper.make_node("Transpose", ["S"], ["T"], perm=[1, 0]),
+        helper.make_node("MatMul", ["a", "T"], ["b"]),
+        helper.make_node("MatMul", ["b", "S"], ["y"]),
+    ]
+    shapes = {"wide": np.array([width // 2, width * 2]), "square": np.array([width, width])}
+    return model(nodes, {"W": random(width, width), **shapes}, ["n", width])
+
+
 def scaled(layers: int = 6) -> ModelProto:
     """Six layers `h (W * s_i)` over one `W`: folded into six copies."""
     nodes, tensors, at = [], {"W": random(WIDTH, WIDTH)}, "x"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto
 
+import wsdl
 from tests.onnx import models
 from tests.onnx.running import random
 from wsdl.onnx.guards import guard_sharing
@@ -25,7 +28,9 @@ def guards(proto: ModelProto) -> int:
 
 
 @pytest.mark.parametrize(
-    "make", [models.transposed, models.scaled, models.normalised, models.sliced], ids=lambda make: make.__name__
+    "make",
+    [models.transposed, models.reshaped, models.scaled, models.normalised, models.sliced],
+    ids=lambda make: make.__name__,
 )
 def test_no_copies_and_the_same_results(make: type[ModelProto]) -> None:
     plain, changed = make(), guarded(make())
@@ -54,3 +59,18 @@ def test_guarding_twice_changes_nothing() -> None:
     once = guarded(models.scaled())
     before = once.SerializeToString(deterministic=True)
     assert guarded(once).SerializeToString(deterministic=True) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x @ w @ w.reshape(32, 128).T.reshape(64, 64)",
+        'einsum("nhk,dhk->nd", einsum("nd,dhk->nhk", x, v), v)',
+        "x @ v.reshape(64, 64) @ v.reshape(64, 64).T",
+    ],
+)
+def test_weights_that_a_program_reshapes(value: str, tmp_path: Path) -> None:
+    parameters = "    param w: [64, 64] = normal(0.1)\n    param v: [64, 4, 16] = normal(0.1)\n"
+    text = f"model m(x: f32[n, 64]) -> (y: f32[n, 64]) {{\n{parameters}    return {value}\n}}\n"
+    manifest = wsdl.compile(text).save(tmp_path, proof=True)
+    assert manifest["proof_totals"]["m"]["holds"]

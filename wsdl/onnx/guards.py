@@ -3,8 +3,9 @@
 Two of its rewritings copy weights: constant folding (`W.T`, a slice, `W * s` become tensors of their own beside `W`),
 and folding a batch normalisation or a scale into the convolution or the product before it (a copy for each use).
 Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
-to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input. That
-copies nothing and takes next to no time; measured in docs/decisions/0004-no-copies-by-the-optimiser.md.
+to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input; what
+is a `Reshape` anyhow gets its shape in that way. That copies nothing and takes next to no time; measured in
+docs/decisions/0004-no-copies-by-the-optimiser.md.
 """
 
 from __future__ import annotations
@@ -156,7 +157,10 @@ class _Guards:
 
     def put_before(self, reads: list[Read]) -> None:
         for node, i in reads:
-            node.input[i] = self._guard(node.input[i])
+            if node.op_type == "Reshape":
+                self._reshape_at_run_time(node)
+            else:
+                node.input[i] = self._guard(node.input[i])
         rest = list(self._graph.node)
         del self._graph.node[:]
         self._graph.node.extend(self._nodes + rest)
@@ -170,6 +174,25 @@ class _Guards:
             self._node("Reshape", [name, self._zero_shape(len(tensor.dims))], result)
             self._graph.value_info.append(helper.make_tensor_value_info(result, tensor.data_type, list(tensor.dims)))
         return self._guarded[name]
+
+    def _reshape_at_run_time(self, node: NodeProto) -> None:
+        """Guards a `Reshape` by its own shape: of several in a row the runtime makes one with the shape of the last, so
+        that a guard before it would be gone, and one behind it that isn't guarded too undoes it."""
+        shape = self._initializers.get(node.input[1])
+        if shape is None:
+            return  # guarded already
+        (rank,) = shape.dims
+        node.input[1] = self._run_time_shape(shape, rank)
+        for reader in walk(self._graph):
+            if reader.op_type == "Reshape" and reader.input[0] == node.output[0]:
+                self._reshape_at_run_time(reader)
+
+    def _run_time_shape(self, shape: TensorProto, rank: int) -> str:
+        """A shape, with zeros added to it that only the run knows."""
+        if shape.name not in self._guarded:
+            self._guarded[shape.name] = f"{shape.name}/at run time"
+            self._node("Add", [shape.name, self._zero_shape(rank)], self._guarded[shape.name])
+        return self._guarded[shape.name]
 
     def _zero_shape(self, rank: int) -> str:
         """`rank` zeros that only the run can know to be zeros: the smaller of 0 and a number of elements."""
