@@ -105,7 +105,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
 
 @operation
 def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean."""
+    """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean.
+
+    ONNX leaves open what the mean of no elements is: ONNX Runtime gives 0, where NumPy and PyTorch have NaN.
+    """
     dtype = "f32" if x.dtype == "bool" else floating(x).dtype
     return TensorType(dtype, _without(x, axis, keepdims))
 
