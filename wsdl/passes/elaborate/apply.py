@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.passes.elaborate.calls import note_check
-from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use, report_nesting
+from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.signatures import Signature
@@ -27,7 +28,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     if inputs is None or any(has_poison(given.item) for given in inputs.values()):
         layer.module.doubtful = True
         return POISON
-    if len(context.uses) >= MOST_NESTING:
+    if len(context.uses) >= limits.NESTING:
         report_nesting(context)
         raise TooMuch
     dtype = _float_dtype(block, inputs) or context.dtype

@@ -147,7 +147,7 @@ def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
 def _list(node: tree.List, frame: Frame, context: Context) -> Item:
     if frame.owner is not None:
         return layers_in_list(node, frame, context, evaluate)
-    return [evaluate(i, frame, context) for i in node.items]
+    return operators.list_of([evaluate(i, frame, context) for i in node.items], node.span, context)
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------

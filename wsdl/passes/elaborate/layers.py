@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch
+from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
@@ -97,7 +98,7 @@ def make_layer(
     assert isinstance(block, tree.Block)
     context.count(call.span)
     context.depth += 1
-    if context.depth > MOST_NESTING:
+    if context.depth > limits.NESTING:
         context.error(
             "E0218",
             call.span,
