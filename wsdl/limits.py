@@ -19,4 +19,5 @@ LIST_DEPTH = 16  # lists inside each other
 FACTORS = 1_000  # names and numbers in the sum of products that a size is
 SIZE_TEXT = 2_000  # characters of a division that doesn't come out even
 COEFFICIENT = 2**1024  # of a size
+DIMENSION = 2**62  # what no dimension of a tensor reaches; ONNX counts in 64 bits
 PARAMETER = 2**40  # elements of one parameter

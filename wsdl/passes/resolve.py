@@ -99,7 +99,7 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
     """The file that an import names; `None` where that was reported."""
     written = node.file.value
     path = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.abspath(scope.source.path)), written))
-    if not (written.startswith(("./", "../")) and written.endswith(".wsd")):
+    if not (written.startswith(("./", "../")) and written.endswith(".wsd")) or "\0" in written:
         better = "./" + written.lstrip("/") if not written.startswith(("./", "../")) else written
         files.problems.error(
             "E0206",
@@ -108,7 +108,7 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
             "starts with `./` or `../` and ends with `.wsd`",
             help=f'write `"{better.removesuffix(".wsd")}.wsd"`; the standard library needs no import',
         )
-    elif "\0" in written or not _is_inside(path, files.root):
+    elif not _is_inside(path, files.root):
         files.problems.error(
             "E0207",
             node.file.span,

@@ -113,11 +113,20 @@ class Context:
         """Append a node to the graph being built; its results."""
         self.count(span)
         results = [Value(t) for t in types]
+        self._refuse_beyond(results, attributes.get("dim"), span)
         node = Node(op, list(operands), attributes, results, self.path, self.place(span), tuple(self.steps), body)
         node.application = self.application
         self.graphs[-1].nodes.append(node)
         self.producers.update(dict.fromkeys(results, node))
         return results
+
+    def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
+        """`TooMuch` where a size has a number in it that the file can't hold: added up, padded or multiplied."""
+        sizes = [d for value in results for d in value.type.shape] + ([size] if isinstance(size, Dim) else [])
+        for dim in sizes:
+            if any(abs(number) >= limits.DIMENSION for _, number in dim.terms):
+                self.error("E0405", span, f"a dimension can't be {dim}", "more than any tensor has")
+                raise TooMuch
 
     def count(self, span: Span, more: int = 1) -> None:
         """One more operation, layer or repetition, or several; `TooMuch` where it is one too many."""
