@@ -145,6 +145,8 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
         name = given.name.text
         if name not in {p.name for p in parameters}:
             near = nearest(name, [p.name for p in parameters])
+            called = _ELSEWHERE.get(name, "")
+            near = called if called in {p.name for p in parameters} else near
             context.error(
                 "E0221",
                 given.name.span,
@@ -178,6 +180,17 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
         )
         return None
     return bound
+
+
+# What PyTorch calls the arguments that have another name here.
+_ELSEWHERE = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "kernel_size": "kernel",
+    "padding": "pad",
+    "input": "x",
+}
 
 
 def _listed(names: list[str]) -> str:
