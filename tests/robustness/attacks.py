@@ -24,7 +24,11 @@ def model(*lines: str, shape: str = "n, 8", result: str = "x") -> str:
 
 
 def block(name: str, *lines: str, configuration: str = "") -> str:
-    return f"block {name}({configuration})(x: [..., d]) -> [..., d] {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
+    return (
+        f"block {name}({configuration})(x: [..., d]) -> [..., d] {{\n"
+        + "".join(f"    {line}\n" for line in lines)
+        + "}\n"
+    )
 
 
 def nested(opening: str, middle: str, closing: str, count: int = DEEP) -> str:
@@ -149,12 +153,12 @@ ATTACKS = [
     Attack("share_for", "layer a[2] = Dense(8)\nshare { a[0].weight, a[1].weight } for i in 0..1_000_000_000\n", "E0602"),
     Attack("share_for_for", model("layer a[2] = Dense(8)", "for i in 0..9_999 {", "share { a[0].weight, a[1].weight } for j in 0..9_999", "}"), "E0602"),
     Attack("share_over_many", model("layer a[9_000] = Dense(8)", "share { a[*].weight }", "share { a[*].bias }", "for l in a { x = l(x) }"), None),
-    Attack("share_many_over_many", model("layer a[5_000] = Dense(8)", *["share { a[*].weight }"] * 2_000, "for l in a { x = l(x) }"), None),
-    Attack("slices_over_many", model("layer a[3_000] = Dense(8)", *[f"share {{ a[{i}:3_000].weight }}" for i in range(1_000)], "for l in a { x = l(x) }"), None),
-    Attack("freeze_many", model("layer a[5_000] = Dense(8)", *["freeze a[*].weight"] * 2_000, "for l in a { x = l(x) }"), None),
+    Attack("share_many_over_many", model("layer a[5_000] = Dense(8)", *["share { a[*].weight }"] * 2_000, "for l in a { x = l(x) }"), "E0602"),
+    Attack("slices_over_many", model("layer a[3_000] = Dense(8)", *[f"share {{ a[{i}:3_000].weight }}" for i in range(1_000)], "for l in a { x = l(x) }"), "E0602"),
+    Attack("freeze_many", model("layer a[5_000] = Dense(8)", *["freeze a[*].weight"] * 2_000, "for l in a { x = l(x) }"), "E0602"),
     Attack("load_over_many", 'layer a[9_000] = Dense(8)\nload "no.safetensors" into a {\n'
-           + "".join('    "{i}.{p}{q}" -> a[i].{p}\n' for _ in range(50)) + "}\n" + THROUGH_ALL, None),
-    Attack("load_with_many_holes", 'layer a[900] = Dense(8)\nload "no.safetensors" into a {\n    "' + "{i}" * 2_000 + '" -> a[i].weight\n}\n' + THROUGH_ALL, None),
+           + "".join('    "{i}.{p}{q}" -> a[i].{p}\n' for _ in range(50)) + "}\n" + THROUGH_ALL, "E0317"),
+    Attack("load_with_many_holes", 'layer a[900] = Dense(8)\nload "no.safetensors" into a {\n    "' + "{i}" * 2_000 + '" -> a[i].weight\n}\n' + THROUGH_ALL, "E0317"),
     # Blocks of blocks.
     Attack("a_block_of_itself", block("A", "layer a = A()", "return a(x)") + model("x = A()(x)"), "E0218"),
     Attack("a_block_of_itself_inline", block("A", "return A()(x)") + model("x = A()(x)"), "E0218"),
@@ -181,14 +185,14 @@ ATTACKS = [
     Attack("lists_that_nest", doubling(60, "[1]", "[?, ?]"), "E0417"),
     Attack("a_list_that_doubles", model("let l = [1]", "for i in 0..60 { l = l + l }"), "E0417"),
     Attack("numbers_that_double", doubling(200, "3", "? * ?"), "E0417"),
-    Attack("fractions_that_double", doubling(200, "3.5", "? * ?"), None),
+    Attack("fractions_that_double", doubling(200, "3.5", "? * ?"), "E0225"),
     Attack("a_range_of_top", model(f"for i in {TOP}..{TOP + 5} {{", "x = relu(x)", "}"), None),
     # Sizes.
     Attack("a_product_of_sums", product_of_sums(12, 12), "E0602"),
     Attack("a_power_of_sums", "model m(a: f32[n], b: f32[k], c: f32[l], d: f32[o]) -> (y: f32[]) {\n    let p = ((((n + k + l + o) ** 8) ** 8) ** 8)\n    return sum(zeros([p]))\n}\n", "E0602"),
     Attack("sizes_that_double", "model m(x: f32[n, k]) -> (y: f32[]) {\n    let a0 = n + k\n" + "".join(f"    let a{i} = a{i - 1} * a{i - 1}\n" for i in range(1, 40)) + "    return sum(zeros([a39]))\n}\n", "E0602"),
     Attack("sizes_that_divide", "model m(x: f32[n, k]) -> (y: f32[]) {\n    let a0 = n + k\n" + "".join(f"    let a{i} = a{i - 1} // 3 + a{i - 1} % 7\n" for i in range(1, 60)) + "    return sum(zeros([a59]))\n}\n", "E0602"),
-    Attack("shapes_that_double", model(*["x = concat([x, x], axis=0)"] * 70), None),
+    Attack("shapes_that_double", model(*["x = concat([x, x], axis=0)"] * 70), "E0405"),
     Attack("shapes_that_flatten", "model m(x: f32[a, b, c, d]) {\n" + "    x = reshape(concat([x, x[:, :, :, 1:]], axis=3), [a, b, c, -1])\n" * 30 + "    return x\n}\n", None),
     Attack("an_input_of_top", f"model m(x: f32[{TOP}, {TOP}]) {{\n    return relu(x)\n}}\n", "E0405"),
     Attack("an_input_beyond", f"model m(x: f32[{2**64}]) {{\n    return relu(x)\n}}\n", "E0405"),
@@ -196,11 +200,11 @@ ATTACKS = [
     Attack("a_product_beyond", model(f"x = x |> Dense({2**32}) |> Dense({2**32})"), "E0602"),
     Attack("many_large_layers", model(*[f"x = x |> Dense({2**18})"] * 60), None),
     Attack("a_trillion_parameters", model(f"x = x |> Dense({10**6}) |> Dense({10**6})"), None),
-    Attack("zeros_of_top", model(f"x = x + sum(zeros([{TOP}, {TOP}]))"), None),
+    Attack("zeros_of_top", model(f"x = x + sum(zeros([{TOP}, {TOP}]))"), "E0405"),
     Attack("a_large_constant", model("x = x + sum(ones([1_000_000_000]))"), None),
     Attack("a_large_range", model("x = x + sum(range(1_000_000_000_000))"), "E0201"),
     Attack("a_kernel_of_top", model(f"return x |> Conv2d(8, {TOP}, pad={TOP})", shape="n, 3, 8, 8"), "E0221"),
-    Attack("a_pad_of_top", model(f"x = pad(x, [[0, 0], [{TOP}, {TOP}]])"), None),
+    Attack("a_pad_of_top", model(f"x = pad(x, [[0, 0], [{TOP}, {TOP}]])"), "E0405"),
     Attack("a_repeat_of_top", model(f"x = repeat(x, {TOP}, axis=1)"), "E0201"),
     Attack("splits", model(f"y = split(x, {TOP})"), "E0414"),
     Attack("unsqueezed", model(f"x = unsqueeze(x, {TOP})"), "E0414"),

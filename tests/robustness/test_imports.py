@@ -46,7 +46,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "chain": (_chain, "E0602"),
     "passwd": (_text('from "../../../../../../etc/passwd" import A\n'), "E0206"),
     "climbing": (_text('from "../../../a.wsd" import A\n'), "E0207"),
-    "nul_in_a_path": (_text('from "./a\0b.wsd" import A\n'), "E0106"),
+    "nul_in_a_path": (_text('from "./a\0b.wsd" import A\n'), "E0206"),
     "too_long_a_path": (_text(f'from "./{"a" * 300}.wsd" import A\n'), "E0701"),
 }
 

@@ -41,7 +41,7 @@ NO_NAMES = {
         "there are no modules: blocks and operations go by their own names, `Dense(4)`, `relu(x)`",
     ),
     "self": "the layers of a block go by their own names: `fc(x)`",
-    "ModuleList": "layers that are alike are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
+    "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
     "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
 }  # fmt: skip
 

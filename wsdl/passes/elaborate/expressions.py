@@ -312,7 +312,7 @@ _METHODS = {
     "view": "`view` is `.reshape(…)` here",
     "contiguous": "leave it out: how a tensor lies in memory is not said in a program",
     **dict.fromkeys(("detach", "data"), "to stop gradients write `stop_gradient(x)`"),
-    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said when it runs, `--device cuda`"),
+    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said later, `--device cuda`"),
     **dict.fromkeys(("to", "float", "long", "half", "type"), "to convert a dtype write `cast(x, f32)`"),
     **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "a tensor never changes: bind the result to a name"),
     "masked_fill": "write `where(mask, value, x)`",
