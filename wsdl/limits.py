@@ -17,8 +17,6 @@ NESTING = 64  # blocks or constants inside each other
 ELEMENTS = 100_000  # of a list, those of the lists in it included
 LIST_DEPTH = 16  # lists inside each other
 SELECTED = 100_000  # layers and parameters that `share`, `freeze` and `load` name, each as often as it is named
-    100_000  # layers and parameters that `share`, `freeze` and `load` name together, each as often as it is named
-)
 FACTORS = 1_000  # names and numbers in the sum of products that a size is
 SIZE_TEXT = 2_000  # characters of a division that doesn't come out even
 COEFFICIENT = 2**1024  # of a size
