@@ -23,6 +23,16 @@ from wsdl.syntax import tree
 def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
     layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
+    if not context.graphs:
+        context.error(
+            "E0238",
+            span,
+            f"`{layer.name}` computes a tensor, and there is no body around it",
+            "outside of blocks and models",
+            help="apply layers inside a block or model; constants are made of numbers, lists and sizes",
+        )
+        layer.module.doubtful = True
+        return POISON
     block = layer.block
     inputs = _bind(layer, arguments, span, context)
     if inputs is None or any(has_poison(given.item) for given in inputs.values()):
