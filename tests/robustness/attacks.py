@@ -203,7 +203,7 @@ ATTACKS = [
     Attack("zeros_of_top", model(f"x = x + sum(zeros([{TOP}, {TOP}]))"), "E0405"),
     Attack("a_large_constant", model("x = x + sum(ones([1_000_000_000]))"), None),
     Attack("a_large_range", model("x = x + sum(range(1_000_000_000_000))"), "E0201"),
-    Attack("a_kernel_of_top", model(f"return x |> Conv2d(8, {TOP}, pad={TOP})", shape="n, 3, 8, 8"), "E0221"),
+    Attack("a_kernel_of_top", model(f"return x |> Conv2d(8, {TOP}, pad={TOP})", shape="n, 3, 8, 8"), "E0405"),
     Attack("a_pad_of_top", model(f"x = pad(x, [[0, 0], [{TOP}, {TOP}]])"), "E0405"),
     Attack("a_repeat_of_top", model(f"x = repeat(x, {TOP}, axis=1)"), "E0201"),
     Attack("splits", model(f"y = split(x, {TOP})"), "E0414"),
