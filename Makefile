@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data test lint train-examples bench clean
+.PHONY: help demo browser data test lint fuzz train-examples bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -61,6 +61,10 @@ lint: .venv/dev      ## layout, types and the direction of imports
 test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## everything that must hold before a change lands
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
+
+fuzz: .venv/dev      ## all attacks and thousands of wrong programs, 15 minutes (make fuzz SEED=7 CASES=1000)
+	@WSDL_ATTACKS=all $(BIN)/python -m pytest --quiet tests/robustness/test_attacks.py
+	@$(BIN)/python -m tests.robustness.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),20000)
 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)

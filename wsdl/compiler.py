@@ -16,10 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
+from wsdl.passes.check_memory import check_memory
 from wsdl.passes.check_training import check_training
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
@@ -71,7 +73,7 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     sources = {Path(source.path).name: source}
 
     def reading(path: str) -> Source | None:
-        found = read(path)
+        found = read(path, imported=True)
         if found is not None:
             sources[posixpath.relpath(path, posixpath.dirname(source.path) or ".")] = found
         return found
@@ -97,19 +99,34 @@ def check_loads(program: Program, problems: Problems) -> None:
         open_loads(program, problems, missing=True)
 
 
-def read(path: str) -> Source | None:
-    """The source in a file, or `None` where there is none. Raises `CompileError` where it can't be read as text."""
+def read(path: str, imported: bool = False) -> Source | None:
+    """The source in a file, or `None` where there is none. Raises `CompileError` where it can't be read as text.
+
+    A pipe may be given, as a shell does; what is `imported` is a file, so that nothing waits for a writer.
+    """
+    data = b""
     try:
-        return Source(path, Path(path).read_bytes().decode("utf-8"))
+        if imported and Path(path).exists() and not Path(path).is_file():
+            raise CompileError([Diagnostic("E0701", "this is not a file", file=path)])
+        with open(path, "rb") as file:
+            data = file.read(limits.SOURCE_BYTES + 1)
+        if len(data) > limits.SOURCE_BYTES:
+            raise CompileError([too_much_text(path)])
+        return Source(path, data.decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError as error:
-        line = Path(path).read_bytes()[: error.start].count(b"\n") + 1
+        line = data[: error.start].count(b"\n") + 1
         problem = f"the file is not UTF-8 text (byte {error.start}, line {line})"
         raise CompileError([Diagnostic("E0702", problem, file=path, help="save it as UTF-8")]) from None
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise CompileError([Diagnostic("E0701", f"the file can't be read: {reason}", file=path)]) from None
+
+
+def too_much_text(path: str) -> Diagnostic:
+    message = f"the file has more than {limits.SOURCE_BYTES:,} bytes, which no program has"
+    return Diagnostic("E0701", message, file=path, help="weights belong into a .safetensors file, which `load` names")
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------
@@ -143,8 +160,10 @@ def numbers(
         if problems.errors:
             return Numbers({}, frozenset())
         partly = {fill.stored for fill in loads.fills if fill.view.inverse() is None}
+        check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}
+    check_memory([s for s in stored.values() if s.name not in given])
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from wsdl import compiler
+from wsdl import compiler, limits
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.span import Source
@@ -47,7 +47,9 @@ def program_in(path: str | os.PathLike[str]) -> Source:
 
 
 def _stdin() -> Source:
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(limits.SOURCE_BYTES + 1)
+    if len(data) > limits.SOURCE_BYTES:
+        raise CompileError([compiler.too_much_text("<stdin>")])
     try:
         return Source("<stdin>", data.decode("utf-8"))
     except UnicodeDecodeError as error:

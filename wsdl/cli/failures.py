@@ -36,6 +36,9 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
         return error.diagnostics, exit_code(error.diagnostics)
     if isinstance(error, click.ClickException):
         return [_usage(error)], USAGE
+    if isinstance(error, MemoryError):
+        help = "make the program smaller, or run it on a machine with more memory"
+        return [Diagnostic("E0709", "there is not enough memory for this", help=help)], USAGE
     if isinstance(error, OSError):
         reason = (error.strerror or str(error)).lower()
         file = os.fsdecode(error.filename) if error.filename is not None else None

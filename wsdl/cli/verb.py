@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -49,8 +50,13 @@ def _dims(context: click.Context, parameter: click.Parameter, values: tuple[str,
     dims: dict[str, int] = {}
     for value in values:
         name, _, size = value.partition("=")
-        if not name.isidentifier() or not size.isdecimal() or int(size) < 1:
-            message = f"`--dim {value}` is not a name and a size of at least 1"
+        if (
+            not name.isidentifier()
+            or not size.isdecimal()
+            or len(size) > limits.DIGITS
+            or not 1 <= int(size) < limits.DIMENSION
+        ):
+            message = f"`--dim {value[:60]}` is not a name and a size of at least 1"
             raise CompileError([Diagnostic("E0704", message, help="write `--dim n=8`")])
         dims[name] = int(size)
     return dims

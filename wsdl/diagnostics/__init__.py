@@ -6,12 +6,14 @@ annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl exp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from wsdl.span import Span
 
+WORD = 400  # letters of a word in a message; a longer one is cut
 Severity = Literal["error", "warning", "note"]
 
 
@@ -88,6 +90,7 @@ class Problems:
         details: Iterable[str] = (),
         severity: Severity = "error",
     ) -> None:
+        message, label, help = _short(message), _short(label), _short(help) if help else help
         self.add(
             Diagnostic(code, message, span, label, tuple(labels), help, tuple(fix), severity, details=tuple(details))
         )
@@ -101,6 +104,11 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.found)
+
+
+def _short(text: str) -> str:
+    """A text in which a word that goes on for pages is cut: a name may have a million letters."""
+    return re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
 
 
 class CompileError(Exception):

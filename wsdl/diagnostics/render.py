@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from wsdl import limits
 from wsdl.diagnostics import Diagnostic, Edit
 from wsdl.diagnostics.sarif import sarif
 from wsdl.diagnostics.snippet import Style, draw
@@ -39,9 +40,16 @@ def render(
     if not found:
         return ""
     style = Style(color=color, unicode=unicode, width=width)
+    shown = found if len(found) <= limits.PROBLEMS else _first(found)
+    end = summary(found) + (f", of which the first {len(shown)} are shown" if len(shown) < len(found) else "") + "\n"
     if format == "concise":
-        return "".join(_concise(d, style) + "\n" for d in found) + summary(found) + "\n"
-    return "".join(draw(d, style) + "\n\n" for d in found) + summary(found) + "\n"
+        return "".join(_concise(d, style) + "\n" for d in shown) + end
+    return "".join(draw(d, style) + "\n\n" for d in shown) + end
+
+
+def _first(found: list[Diagnostic]) -> list[Diagnostic]:
+    """As many as somebody may read; errors before all others."""
+    return sorted(found, key=lambda d: d.severity != "error")[: limits.PROBLEMS]
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:

@@ -15,6 +15,8 @@ from wsdl.diagnostics import Diagnostic, Label
 from wsdl.span import Source
 
 TAB = 4
+LINE = 400  # cells of a line of a program that are shown at most
+NEAR = 1_000  # characters on each side of a place that are looked at; a whole program may stand in one line
 _COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36", "gutter": "34", "strong": "1", "help": "1;32"}
 
 
@@ -136,14 +138,16 @@ class _Drawing:
 
     def line(self, line: _Line) -> None:
         """A line of the program and, below it, a row for each mark."""
-        cells = _cells(line.source.line(line.number), self.style)
+        line, left_out = _near(line)
+        text = line.source.line(line.number)[left_out : left_out + 2 * NEAR]
+        cells = _cells(text, self.style)
         starts = [0]
         for cell in cells:
             starts.append(starts[-1] + _width(cell, self.style))
-        room = self.style.width - self.margin - 2 if self.style.width else 0
+        room = min(self.style.width - self.margin - 2 if self.style.width else LINE, LINE)
         first, last = _window(starts, line.marks[0], room)
-        before = self.style.dots if first else ""
-        after = self.style.dots if last < len(cells) else ""
+        before = self.style.dots if first or left_out else ""
+        after = self.style.dots if last < len(cells) or len(text) == 2 * NEAR else ""
         self.row(before + "".join(cells[first:last]) + after, str(line.number))
         for mark in line.marks:
             start = _cell(starts, min(max(mark.start, first), last))
@@ -169,6 +173,13 @@ class _Drawing:
         sign = " " * self.margin + self.style.paint("gutter", "=")
         self.rows.append(f"{sign} {self.style.paint('help', kind)}: {self.style.plain(first)}")
         self.rows += [f"{' ' * (self.margin + len(kind) + 4)}{self.style.plain(line)}" for line in more]
+
+
+def _near(line: _Line) -> tuple[_Line, int]:
+    """A line with its marks counted from near the first one, and how many characters are left out before."""
+    left_out = max(line.marks[0].start - NEAR, 0)
+    marks = [_Mark(max(m.start - left_out, 0), max(m.end - left_out, 1), m.message, m.primary) for m in line.marks]
+    return _Line(line.source, line.number, tuple(marks)), left_out
 
 
 # -- cells -------------------------------------------------------------------------------------------------------------

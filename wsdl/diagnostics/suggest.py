@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
+LONGEST = 100  # letters; comparing takes the product of two lengths
+
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a name is probably a slip of, or `None`.
@@ -16,9 +18,11 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     for candidate in others:
         if candidate.lower() == name.lower():
             return candidate
-    if len(name) < 2:
+    if not 2 <= len(name) <= LONGEST:
         return None
-    scored = [(_likeness(name.lower(), candidate.lower()), candidate) for candidate in others if len(candidate) > 1]
+    scored = [
+        (_likeness(name.lower(), candidate.lower()), candidate) for candidate in others if 1 < len(candidate) <= LONGEST
+    ]
     best = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
     return best[1] if best[0] >= 0.65 else None
 

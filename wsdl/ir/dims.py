@@ -12,8 +12,20 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NoReturn, TypeAlias
 
+from wsdl import limits
+from wsdl.diagnostics import CompileError, Diagnostic
+
 Answer = Literal["equal", "different", "unknown"]
 Monomial: TypeAlias = "tuple[Atom, ...]"
+
+
+class TooLong(CompileError):
+    """A size whose normal form has more terms than can be worked with; who knows the place says it again with that."""
+
+    def __init__(self) -> None:
+        message = f"a size with more than {limits.FACTORS:,} terms and factors in its normal form"
+        help = "let an input have an axis of that size, or give run-time sizes a value with `--dim`"
+        super().__init__([Diagnostic("E0602", message, help=help)])
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,11 @@ class Dim:
     terms: tuple[tuple[Monomial, int], ...]
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
-        kept = ((m, c) for m, c in terms.items() if c)
+        kept = [(m, c) for m, c in terms.items() if c]
+        if len(kept) + sum(len(m) for m, _ in kept) > limits.FACTORS or any(
+            abs(c) > limits.COEFFICIENT for _, c in kept
+        ):
+            raise TooLong
         self.terms = tuple(sorted(kept, key=lambda term: (-len(term[0]), [a.text for a in term[0]])))
 
     @staticmethod
@@ -103,6 +119,9 @@ class Dim:
         return self + -Dim.of(other)
 
     def __mul__(self, other: Dim | int) -> Dim:
+        longest = len(self.terms) * len(Dim.of(other).terms)
+        if longest > 100 * limits.FACTORS:
+            raise TooLong
         terms: dict[Monomial, int] = {}
         for m1, c1 in self.terms:
             for m2, c2 in Dim.of(other).terms:
@@ -146,6 +165,8 @@ class Dim:
             return whole + rest.constant // divisor.constant, Dim.of(rest.constant % divisor.constant)
         if rest.constant == 0:
             return whole, rest
+        if len(str(rest)) + len(str(divisor)) > limits.SIZE_TEXT:
+            raise TooLong
         quotient_atom = Atom(f"{_grouped(rest)} // {_grouped(divisor)}", "//", (rest, divisor))
         remainder_atom = Atom(f"{_grouped(rest)} % {_grouped(divisor)}", "%", (rest, divisor))
         return whole + Dim({(quotient_atom,): 1}), Dim({(remainder_atom,): 1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from wsdl import limits
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
@@ -268,6 +269,10 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
     if isinstance(parts, int):
         if parts < 1:
             raise OpError(f"`x` can't be split into {parts} parts", argument="parts", code="E0414")
+        if parts > limits.ELEMENTS:
+            raise OpError(
+                f"`x` can't be split into {parts:,} parts: at most {limits.ELEMENTS:,}", argument="parts", code="E0414"
+            )
         return [divided(size, Dim.of(parts), what, "parts")] * parts
     sizes = [Dim.of(p) for p in parts]
     require_equal(size, sum(sizes, Dim.of(0)), what, argument="parts")

@@ -22,6 +22,7 @@ from wsdl.ir.types import FLOATS, shape_text
 from wsdl.passes.paths import NotFound, find, root_of
 
 MOST_LISTED = 20
+MOST_PARTS = 3  # placeholders that take in dots: each multiplies the ways to read a name by its length
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _INDEX = re.compile(r"\[([^\]]*)\]")
 _COUNTERS = "num_batches_tracked"  # PyTorch's, which nothing reads
@@ -108,6 +109,15 @@ def _mapped(mapping: LoadMapping, load: _Load, program: Program, problems: Probl
             mapping.span,
             f"the target uses `{name}`, which the pattern doesn't have",
             help=f"write `{{{name}}}` where it stands in the names of the file",
+        )
+        return []
+    if "}{" in mapping.pattern or len(parts) > MOST_PARTS:
+        problems.error(
+            "E0505",
+            mapping.span,
+            "there are too many ways to read this pattern",
+            "two placeholders touch" if "}{" in mapping.pattern else f"{len(parts)} placeholders for several names",
+            help=f"write what stands between them; at most {MOST_PARTS} may stand for several names with dots",
         )
         return []
     pattern = _regex(mapping.pattern, indices, parts)

@@ -28,9 +28,22 @@ ELSEWHERE = {
     "Upsample": "resize", "SiLU": "silu", "LeakyReLU": "leaky_relu", "cat": "concat", "concatenate": "concat",
     "view": "reshape", "swish": "silu", "clamp": "clip", "dot": "matmul", "average": "mean", "interpolate": "resize",
     "detach": "stop_gradient",
+    "bmm": "matmul", "mm": "matmul", "hstack": "concat", "tensor_split": "split",
     "float32": "f32", "float": "f32", "float64": "f64", "double": "f64", "float16": "f16", "half": "f16",
-    "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i32", "int64": "i64", "long": "i64",
+    "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i64", "int64": "i64", "long": "i64",
     "uint8": "u8", "byte": "u8",
+}  # fmt: skip
+
+
+# Names that every PyTorch program has, and what takes their place.
+NO_NAMES = {
+    **dict.fromkeys(
+        ("nn", "torch", "F", "tf", "keras", "np", "numpy", "math"),
+        "there are no modules: blocks and operations go by their own names, `Dense(4)`, `relu(x)`",
+    ),
+    "self": "the layers of a block go by their own names: `fc(x)`",
+    "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
+    "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
 }  # fmt: skip
 
 
@@ -38,7 +51,8 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
     """Report a name that stands for nothing, with the nearest one that does."""
     capital = node.text[:1].isupper()
     called = ELSEWHERE.get(node.text)
-    near = _meant(node.text, list(bound)) if len(problems) < MOST_SUGGESTIONS else None
+    help = NO_NAMES.get(node.text)
+    near = _meant(node.text, list(bound)) if help is None and len(problems) < MOST_SUGGESTIONS else None
     problems.error(
         "E0201",
         node.span,
@@ -48,6 +62,7 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
         else f"did you mean `{near}`?"
         if near
         else "not bound before this place",
+        help=help,
         fix=[Edit(node.span, called or near or "")] if called or near else (),
     )
 

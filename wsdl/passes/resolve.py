@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from wsdl.diagnostics import Edit, Label, Problems
+from wsdl import limits
+from wsdl.diagnostics import CompileError, Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.passes.check_names import check_names
 from wsdl.passes.names import check_capital
@@ -97,7 +99,7 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
     """The file that an import names; `None` where that was reported."""
     written = node.file.value
     path = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.abspath(scope.source.path)), written))
-    if not (written.startswith(("./", "../")) and written.endswith(".wsd")):
+    if not (written.startswith(("./", "../")) and written.endswith(".wsd")) or "\0" in written:
         better = "./" + written.lstrip("/") if not written.startswith(("./", "../")) else written
         files.problems.error(
             "E0206",
@@ -106,7 +108,7 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
             "starts with `./` or `../` and ends with `.wsd`",
             help=f'write `"{better.removesuffix(".wsd")}.wsd"`; the standard library needs no import',
         )
-    elif posixpath.commonpath([files.root, path]) != files.root:
+    elif not _is_inside(path, files.root):
         files.problems.error(
             "E0207",
             node.file.span,
@@ -116,11 +118,25 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
         )
     elif any(path == opened.path for opened in files.open):
         _report_circle(node, path, files)
+    elif len(files.open) >= limits.IMPORTS:
+        files.problems.error(
+            "E0602",
+            node.file.span,
+            f"more than {limits.IMPORTS} files import each other, one inside the other",
+            "the one too many",
+            help="import from fewer, larger files",
+        )
     elif path in files.scopes:
         return files.scopes[path]
     else:
         shown = posixpath.normpath(posixpath.join(posixpath.dirname(scope.source.path), written))
-        source = files.read(shown)
+        try:
+            source = files.read(shown)
+        except CompileError as error:
+            for said in error.diagnostics:
+                message = f"`{written}` can't be imported: {said.message}"
+                files.problems.error(said.code, node.file.span, message, help=said.help)
+            return None
         if source is not None:
             return _scope_of(source, files, node.file.span)
         files.problems.error(
@@ -131,6 +147,12 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
             help="the path starts at the folder of the file that imports",
         )
     return None
+
+
+def _is_inside(path: str, root: str) -> bool:
+    """Whether a path is below a folder: as it is written, and where links lead."""
+    real = os.path.realpath(root)
+    return posixpath.commonpath([root, path]) == root and os.path.commonpath([real, os.path.realpath(path)]) == real
 
 
 def _report_circle(node: tree.Import, path: str, files: _Files) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from wsdl import limits
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.graph import Module, Program, Slot, file_path
 from wsdl.ir.requests import GroupRequest, LoadRequest, PathPattern
@@ -26,6 +27,24 @@ class _Work:
     sharing: Sharing
     spans: dict[str, Span] = field(default_factory=dict)
     ties: list[tuple[Member, Member]] = field(default_factory=list)
+    selected: int = 0  # of limits.SELECTED
+
+    def count(self, more: int, span: Span) -> None:
+        """So many layers or parameters are named at a place; `_TooMany`, which is reported, where they are too many."""
+        self.selected += more
+        if self.selected > limits.SELECTED:
+            self.problems.error(
+                "E0602",
+                span,
+                f"`share`, `freeze` and `load` name more than {limits.SELECTED:,} layers and parameters",
+                f"{more:,} more",
+                help="name each once; a layer stands for all of its parameters",
+            )
+            raise _TooMany
+
+
+class _TooMany(Exception):
+    """More is named than can be looked up in reasonable time."""
 
 
 def share(program: Program, problems: Problems) -> Program:
@@ -38,12 +57,13 @@ def share(program: Program, problems: Problems) -> Program:
             for module in root.modules():
                 module.doubtful |= not module.uses and module.kind != "model"
     work = _Work(program, problems, Sharing(list(program.slots())))
-    for group in program.groups:
-        _group(group, work)
-    _check_names(work)
-    _check_initializers(work)
-    _freeze(work)
-    _check_loads(work)
+    with suppress(_TooMany):
+        for group in program.groups:
+            _group(group, work)
+        _check_names(work)
+        _check_initializers(work)
+        _freeze(work)
+        _check_loads(work)
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
         return program
@@ -86,7 +106,9 @@ def _members(group: GroupRequest, work: _Work) -> list[Found]:
     missing = False
     for pattern in group.members:
         try:
-            members += find(pattern, root, work.problems)
+            found = find(pattern, root, work.problems)
+            work.count(len(found), pattern.span)
+            members += found
         except NotFound:
             missing = True
     if missing:
@@ -258,12 +280,15 @@ def _targets(pattern: PathPattern, base: str, work: _Work) -> Sequence[Slot]:
     named = f"{base}.{pattern.span.text}" if base else pattern.span.text
     group = [s for s in work.sharing.slots if f"{work.sharing.named(s)}.".startswith(f"{named}.")]
     if group:
+        work.count(len(group), pattern.span)
         return group
     if any(file_path(request.name) == named for request in work.program.groups):
         raise NotFound  # a group with a mistake, which was reported
     root = root_of(work.program, base)
     found = find(pattern, root, work.problems, whole_arrays=True, groups=tuple(_names_of_groups(base, work)))
-    return [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
+    slots = [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
+    work.count(len(slots), pattern.span)
+    return slots
 
 
 def _names_of_groups(base: str, work: _Work) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from lark import Token
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Problems
 from wsdl.span import Source, Span
 from wsdl.syntax import mistakes, tree
@@ -25,7 +26,6 @@ PYTHON_CONSTANTS = {"True": "true", "False": "false", "None": "none"}
 CONSTANTS = {"true": True, "false": False, "none": None}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
-MAX_DIGITS = 100
 
 # The statements that stand in a `train` alone, and those that never do.
 _OF_TRAINING = (tree.Loss, tree.Metric, tree.Optimizer, tree.LearningRate)
@@ -337,7 +337,7 @@ class Builder:
             value = float(text)
             if value == float("inf"):
                 mistakes.NUMBER.report(self.problems, span, problem="too large for any dtype")
-        elif len(text) > MAX_DIGITS:
+        elif len(text) > limits.DIGITS:
             mistakes.NUMBER.report(self.problems, span, problem="too large for any dtype")
         else:
             value = int(text)

@@ -12,13 +12,11 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.span import Source, Span
 from wsdl.syntax import mistakes
 from wsdl.syntax.tree import Comment
-
-MAX_PROBLEMS = 100  # in one text; who has more has another problem
-MAX_DEPTH = 100  # levels of brackets; what comes after this recurses
 
 _TOKEN = re.compile(
     r"""
@@ -126,7 +124,7 @@ class _Reader:
         if self.text.startswith("\ufeff"):
             self._blank(0, 1)
         for match in _TOKEN.finditer(self.text):
-            if len(self.problems) >= MAX_PROBLEMS:
+            if len(self.problems) >= limits.PROBLEMS:
                 return
             kind, start, end = match.lastgroup, match.start(), match.end()
             if kind == "newline":
@@ -249,8 +247,8 @@ class _Reader:
             if sign == "{" and self.stack and self.stack[-1].closes_lines:
                 self._unclosed(start)
             self.stack.append(_Bracket(sign, start, self.indent, sign == "{" and self.first == "share"))
-            if len(self.stack) == MAX_DEPTH + 1 and not self.chunk.hopeless:
-                mistakes.TOO_DEEP.report(self.problems, self._span(start, start + 1), limit=MAX_DEPTH)
+            if len(self.stack) == limits.DEPTH + 1 and not self.chunk.hopeless:
+                mistakes.TOO_DEEP.report(self.problems, self._span(start, start + 1), limit=limits.DEPTH)
                 self.chunk.hopeless = True
             if sign == "{" and not self.stack[-1].group:
                 self._separator(start)
@@ -311,6 +309,7 @@ class _Reader:
         culprit = self.suspects[0] if self.suspects else self.stack[-1]
         if not self.chunk.hopeless:
             self._report_unclosed(culprit, None)
+        self.chunk.hopeless |= self.text[self.chunk.start] == "{"  # whose braces they are nobody can tell
         self.chunk.missing = "}" * len(self.stack)
         self.stack.clear()
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from lark import Lark, UnexpectedInput, UnexpectedToken
 
+from wsdl import limits
 from wsdl.diagnostics import Problems
 from wsdl.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.builder import Builder
 from wsdl.syntax.grammar import make_parser
-from wsdl.syntax.layout import MAX_DEPTH, MAX_PROBLEMS, Chunk, Layout, read
+from wsdl.syntax.layout import Chunk, Layout, read
 from wsdl.syntax.recognise import Place, report
 
 _WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things
-MAX_ERRORS = 20  # in one declaration; what comes after so many helps nobody
 
 _lock = threading.Lock()  # the parser has one builder, which knows the text it is at
 _builder = Builder()
@@ -36,7 +36,7 @@ def parse(source: Source, problems: Problems) -> tree.File:
     wrong = False
     with _lock:
         for chunk in layout.chunks:
-            if len(found) >= MAX_PROBLEMS:
+            if len(found) >= limits.PROBLEMS:
                 break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration that was none
                 continue
@@ -80,7 +80,7 @@ class _Reading:
         if self.chunk.hopeless:
             return None
         wrong = [self._leave_out(fault) for fault in self.chunk.faults] != []
-        for _ in range(MAX_ERRORS):
+        for _ in range(limits.MISTAKES):
             found = Problems()
             _builder.begin(self.source, self.chunk.start, self.docs, found)
             try:
@@ -99,7 +99,7 @@ class _Reading:
 
     def _is_too_deep(self, node: tree.Node) -> bool:
         """Whether what comes after would recurse too deeply; brackets were counted before, this is for `1 + 1 + …`."""
-        if max(self.chunk.tokens, self.chunk.branches) <= MAX_DEPTH:
+        if max(self.chunk.tokens, self.chunk.branches) <= limits.DEPTH:
             return False
         stack: list[tuple[object, int]] = [(node, 0)]
         while stack:
@@ -107,8 +107,8 @@ class _Reading:
             if isinstance(part, tuple):
                 stack += [(item, depth) for item in part]
             elif isinstance(part, tree.Node):
-                if depth > MAX_DEPTH:
-                    mistakes.TOO_DEEP.report(self.problems, part.span, limit=MAX_DEPTH)
+                if depth > limits.DEPTH:
+                    mistakes.TOO_DEEP.report(self.problems, part.span, limit=limits.DEPTH)
                     return True
                 deeper = depth + (not isinstance(part, tree.Argument))
                 stack += [(value, deeper) for name, value in vars(part).items() if name != "span"]

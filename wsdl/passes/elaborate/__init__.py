@@ -8,14 +8,15 @@ one mistake gives one message.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.binding import size_sources
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, TooLong
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.elaborate.apply import apply, finish
-from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
+from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting, report_size
 from wsdl.passes.elaborate.declarations import declare_layer
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
@@ -37,6 +38,10 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         models = {definition.name: _model(definition, context) for definition in scope.models()}
         elaborate_trainings(scope, models, _run_again, _read_inputs, context)
     except TooMuch:  # reported
+        context.program.doubtful = True
+    except TooLong as error:
+        with suppress(TooMuch):
+            report_size(error, context.uses[-1].span if context.uses else context.root.made, context)
         context.program.doubtful = True
     except RecursionError:
         report_nesting(context)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.passes.elaborate.calls import note_check
-from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch, Use, report_nesting
+from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.signatures import Signature
@@ -22,12 +23,22 @@ from wsdl.syntax import tree
 def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
     layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
+    if not context.graphs:
+        context.error(
+            "E0238",
+            span,
+            f"`{layer.name}` computes a tensor, and there is no body around it",
+            "outside of blocks and models",
+            help="apply layers inside a block or model; constants are made of numbers, lists and sizes",
+        )
+        layer.module.doubtful = True
+        return POISON
     block = layer.block
     inputs = _bind(layer, arguments, span, context)
     if inputs is None or any(has_poison(given.item) for given in inputs.values()):
         layer.module.doubtful = True
         return POISON
-    if len(context.uses) >= MOST_NESTING:
+    if len(context.uses) >= limits.NESTING:
         report_nesting(context)
         raise TooMuch
     dtype = _float_dtype(block, inputs) or context.dtype

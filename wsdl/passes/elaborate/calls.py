@@ -8,7 +8,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
-from wsdl.ir.types import DTYPES, DType, TensorType
+from wsdl.ir.types import DTYPES, LARGEST, DType, TensorType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
 from wsdl.ops.build import Build
@@ -147,6 +147,8 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
         name = given.name.text
         if name not in {p.name for p in parameters}:
             near = nearest(name, [p.name for p in parameters])
+            called = _ELSEWHERE.get(name, "")
+            near = called if called in {p.name for p in parameters} else near
             context.error(
                 "E0221",
                 given.name.span,
@@ -180,6 +182,17 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
         )
         return None
     return bound
+
+
+# What PyTorch calls the arguments that have another name here.
+_ELSEWHERE = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "kernel_size": "kernel",
+    "padding": "pad",
+    "input": "x",
+}
 
 
 def _listed(names: list[str]) -> str:
@@ -244,9 +257,11 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
     numbers, shape = _numbers(item)
     if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
         raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
-    default: DType = context.dtype if any(isinstance(n, float) for n in numbers) else "i64"
+    dtype: DType = like or (context.dtype if any(isinstance(n, float) for n in numbers) else "i64")
+    if any(abs(n) > LARGEST.get(dtype, abs(n)) for n in numbers):
+        raise Misfit(f"is more than {dtype} can hold")
     assert isinstance(item, int | float | list)
-    return context.constant(item, TensorType.of(like or default, shape), span)  # type: ignore[arg-type]  # numbers only
+    return context.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
 
 
 def _numbers(item: Item) -> tuple[list[int | float], list[int]]:

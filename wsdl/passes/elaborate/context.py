@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label, Problems, Severity
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, TooLong
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Program, Repetition, Slot, Value
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import SEED, STEP, Optimizer, Schedule
@@ -17,9 +18,6 @@ from wsdl.span import Span
 from wsdl.syntax import tree
 
 Apply: TypeAlias = "Callable[[Layer, list[Given], Span, Context], Item]"
-MOST_REPETITIONS = 10_000  # of one `for`, and layers of one array
-MOST_STEPS = 100_000  # operations, layers and repetitions together
-MOST_NESTING = 64  # blocks inside each other
 
 
 @dataclass
@@ -75,7 +73,7 @@ class Context:
     steps: list[Repetition] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     loops: int = 0
-    done: int = 0  # of MOST_STEPS
+    done: int = 0  # of limits.STEPS
     depth: int = 0  # of layers that are being made inside each other
     parameters: dict[str, Value] = field(default_factory=dict)  # of the model at hand, by the path of the slot
     constants: dict[int, Item] = field(default_factory=dict)  # by the id of their `let`
@@ -115,20 +113,29 @@ class Context:
         """Append a node to the graph being built; its results."""
         self.count(span)
         results = [Value(t) for t in types]
+        self._refuse_beyond(results, attributes.get("dim"), span)
         node = Node(op, list(operands), attributes, results, self.path, self.place(span), tuple(self.steps), body)
         node.application = self.application
         self.graphs[-1].nodes.append(node)
         self.producers.update(dict.fromkeys(results, node))
         return results
 
-    def count(self, span: Span) -> None:
-        """One more operation, layer or repetition; `TooMuch` where it is one too many."""
-        self.done += 1
-        if self.done > MOST_STEPS:
+    def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
+        """`TooMuch` where a size has a number in it that the file can't hold: added up, padded or multiplied."""
+        sizes = [d for value in results for d in value.type.shape] + ([size] if isinstance(size, Dim) else [])
+        for dim in sizes:
+            if any(abs(number) >= limits.DIMENSION for _, number in dim.terms):
+                self.error("E0405", span, f"a dimension can't be {dim}", "more than any tensor has")
+                raise TooMuch
+
+    def count(self, span: Span, more: int = 1) -> None:
+        """One more operation, layer or repetition, or several; `TooMuch` where it is one too many."""
+        self.done += more
+        if self.done > limits.STEPS:
             self.error(
                 "E0602",
                 span,
-                f"the program asks for more than {MOST_STEPS:,} operations, layers and repetitions",
+                f"the program asks for more than {limits.STEPS:,} operations, layers and repetitions",
                 "the one too many",
                 help="repeat less, or use `scan`",
             )
@@ -260,6 +267,13 @@ class Context:
         return span, ""
 
 
+def report_size(error: TooLong, span: Span, context: Context) -> NoReturn:
+    """Say that a size is too long to be worked with, and stop: what comes after would be longer still."""
+    [said] = error.diagnostics
+    context.error("E0602", span, said.message, "in here", help=said.help)
+    raise TooMuch
+
+
 def report_nesting(context: Context) -> None:
     """Say what is nested more deeply than can be followed: often a block inside itself."""
     blocks = [use.layer.definition.node for use in context.uses]
@@ -281,7 +295,7 @@ def report_nesting(context: Context) -> None:
     context.problems.error(
         "E0602",
         span,
-        f"the program is nested too deeply: more than {MOST_NESTING} blocks or constants inside each other",
+        f"the program is nested too deeply: more than {limits.NESTING} blocks or constants inside each other",
         "this far down",
         help="repeat with `for` instead of nesting",
     )

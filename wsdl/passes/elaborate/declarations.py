@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Initializer, Module, Slot, Value
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import MOST_REPETITIONS, Context, TooMuch
+from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.expressions import as_int, evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import call_with_needed, make_layer
@@ -18,8 +19,6 @@ from wsdl.passes.elaborate.signatures import type_of
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
-
-MOST_ELEMENTS = 2**40  # of a parameter
 
 
 def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
@@ -49,12 +48,12 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
             )
         _attach_doubtful(node.name, frame, context)
         return POISON
-    if count > MOST_REPETITIONS:
+    if count > limits.REPETITIONS:
         context.error(
             "E0602",
             node.count.span,
             f"an array of {count:,} layers is too long",
-            f"at most {MOST_REPETITIONS:,} are allowed",
+            f"at most {limits.REPETITIONS:,} are allowed",
             help="weights that are all the same need one layer, which is applied as often as you like",
         )
         raise TooMuch
@@ -127,14 +126,14 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         frame.names[name] = POISON
         return
     elements = type_.elements.constant
-    if elements is not None and elements > MOST_ELEMENTS:
+    if elements is not None and elements > limits.PARAMETER:
         frame.layer.module.doubtful = True
         context.error(
             "E0602",
             node.type.span,
             f"a parameter of {elements:,} elements",
             f"`{name}` would be {type_}",
-            help=f"at most {MOST_ELEMENTS:,} are allowed",
+            help=f"at most {limits.PARAMETER:,} are allowed",
             applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
         )
         frame.names[name] = POISON

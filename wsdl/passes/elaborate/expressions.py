@@ -147,7 +147,7 @@ def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
 def _list(node: tree.List, frame: Frame, context: Context) -> Item:
     if frame.owner is not None:
         return layers_in_list(node, frame, context, evaluate)
-    return [evaluate(i, frame, context) for i in node.items]
+    return operators.list_of([evaluate(i, frame, context) for i in node.items], node.span, context)
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------
@@ -307,12 +307,27 @@ def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
     return POISON
 
 
+# Methods of PyTorch's tensors that are written in another way here.
+_METHODS = {
+    "view": "`view` is `.reshape(…)` here",
+    "contiguous": "leave it out: how a tensor lies in memory is not said in a program",
+    **dict.fromkeys(("detach", "data"), "to stop gradients write `stop_gradient(x)`"),
+    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said later, `--device cuda`"),
+    **dict.fromkeys(("to", "float", "long", "half", "type"), "to convert a dtype write `cast(x, f32)`"),
+    **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "a tensor never changes: bind the result to a name"),
+    "masked_fill": "write `where(mask, value, x)`",
+    "item": "a program has tensors only; what is known when compiling is a `let`",
+}  # fmt: skip
+
+
 def _report_no_part(node: tree.Field, context: Context) -> None:
     name = node.name.text
-    near = nearest(name, [*VIEWS, *NAMED])
+    near = nearest(name, [*VIEWS, *NAMED]) if name not in _METHODS else None
     label = f"did you mean `{near}`?" if near else ""
     help = "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`"
-    if name == "shape":
+    if name in _METHODS:
+        help = _METHODS[name]
+    elif name in ("shape", "size", "ndim", "dtype"):
         label, help = "", "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
     elif name in NAMED:
         label, help = "an operation", f"write `{node.object.span.text} |> {name}`, with its other arguments behind"

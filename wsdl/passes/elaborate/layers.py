@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import MOST_NESTING, Context, TooMuch
+from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
@@ -97,7 +98,7 @@ def make_layer(
     assert isinstance(block, tree.Block)
     context.count(call.span)
     context.depth += 1
-    if context.depth > MOST_NESTING:
+    if context.depth > limits.NESTING:
         context.error(
             "E0218",
             call.span,
@@ -206,10 +207,21 @@ def _too_many(block: tree.Block, call: tree.Call, context: Context) -> bool:
         f"`{block.name.text}` is made with {count or 'no'} argument{'s' if count != 1 else ''}, not {len(positional)}",
         "one too many",
         labels=_declaration(block.name.span),
-        help=f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
+        help=_in_a_list(block, call)
+        or f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
         applied=False,
     )
     return True
+
+
+def _in_a_list(block: tree.Block, call: tree.Call) -> str | None:
+    """How to write several arguments of a block that takes one list."""
+    [only] = block.configuration if len(block.configuration) == 1 else [None]
+    takes_list = only is not None and [kind.text for kind in only.types] == ["list"]
+    written = ", ".join(argument.span.text for argument in call.arguments)
+    if not takes_list or "\n" in written or any(argument.name for argument in call.arguments):
+        return None
+    return f"write them as one list: `{block.name.text}([{written}])`"
 
 
 def _report_tensor(

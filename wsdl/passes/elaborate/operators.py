@@ -6,12 +6,14 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.span import Span
 from wsdl.syntax import tree
 
 OPERATIONS_OF_SIGNS = {
@@ -25,7 +27,6 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "%": operator.mod, "**": operator.pow, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 LARGEST = 2**63
-LONGEST = 100_000  # of a list
 
 
 def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
@@ -51,7 +52,7 @@ def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item
             return _refuse(node, left, right, context)  # their sizes may be known at run time only
         return (left == right) == (sign == "==")
     if sign == "+" and isinstance(left, list) and isinstance(right, list):
-        return left + right if len(left) + len(right) <= LONGEST else _too_long(node, context)
+        return list_of(left + right, node.span, context)
     if sign == "@" or not (_is_number(left) and _is_number(right)):
         return _refuse(node, left, right, context)
     return _on_numbers(node, left, right, context)
@@ -98,13 +99,31 @@ def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> It
     return POISON
 
 
-def _too_large(node: tree.Binary, context: Context, what: str = "number", limit: str = "beyond 64 bits") -> Item:
-    context.error("E0417", node.span, f"this {what} is too large", limit)
+def _too_large(node: tree.Binary, context: Context) -> Item:
+    context.error("E0417", node.span, "this number is too large", "beyond 64 bits")
     return POISON
 
 
-def _too_long(node: tree.Binary, context: Context) -> Item:
-    return _too_large(node, context, "list", f"more than {LONGEST:,} elements")
+def list_of(items: list[Item], span: Span, context: Context) -> Item:
+    """A list, if it isn't too long. One inside the other, doubled, they would soon hold more than there is memory."""
+    elements, depth = _extent(items)
+    if elements > limits.ELEMENTS or depth > limits.LIST_DEPTH:
+        many = f"more than {limits.ELEMENTS:,} elements"
+        context.error(
+            "E0417",
+            span,
+            "this list is too large",
+            many if elements > limits.ELEMENTS else f"{depth} lists in each other",
+        )
+        return POISON
+    context.count(span, elements // 100)
+    return items
+
+
+def _extent(items: list[Item]) -> tuple[int, int]:
+    """How many elements a list has, with those of the lists in it, and how many lists are inside each other."""
+    inner = [_extent(item) for item in items if isinstance(item, list)]
+    return len(items) + sum(elements for elements, _ in inner), 1 + max((depth for _, depth in inner), default=0)
 
 
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:

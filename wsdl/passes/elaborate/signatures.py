@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
@@ -41,7 +42,7 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
     item = evaluate(node, frame, context)
     if isinstance(item, int | Dim) and not isinstance(item, bool):
         dim = Dim.of(item)
-        if dim.constant is None or 0 <= dim.constant < 2**62:
+        if dim.constant is None or 0 <= dim.constant < limits.DIMENSION:
             return dim
         label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
         context.error("E0405", node.span, f"a dimension can't be {dim}", label)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from wsdl import limits
 from wsdl.diagnostics import Label
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, TooLong
 from wsdl.ir.graph import Binding, Repetition, Value
-from wsdl.passes.elaborate.context import MOST_REPETITIONS, Context, TooMuch
+from wsdl.passes.elaborate.context import Context, TooMuch, report_size
 from wsdl.passes.elaborate.declarations import run_layer, run_parameter
 from wsdl.passes.elaborate.expressions import as_int, constant_of, evaluate, evaluate_all
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
@@ -23,7 +24,10 @@ def run(body: Iterable[tree.Statement], frame: Frame, context: Context) -> None:
     for statement in body:
         if frame.results is not None:
             return
-        _CASES[type(statement)](statement, frame, context)
+        try:
+            _CASES[type(statement)](statement, frame, context)
+        except TooLong as error:
+            report_size(error, statement.span, context)
 
 
 def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, context: Context) -> None:
@@ -152,13 +156,13 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
                 )
             return []
         bounds.append(number)
-    if bounds[1] - bounds[0] > MOST_REPETITIONS:
+    if bounds[1] - bounds[0] > limits.REPETITIONS:
         count = bounds[1] - bounds[0]
         context.error(
             "E0602",
             values.span,
             f"a `for` of {count:,} steps is too long",
-            f"at most {MOST_REPETITIONS:,} are allowed",
+            f"at most {limits.REPETITIONS:,} are allowed",
             help="a `for` is written out when compiling; `scan` runs along an axis of any length",
         )
         raise TooMuch
@@ -211,6 +215,7 @@ def _share(node: tree.Share, frame: Frame, context: Context) -> None:
     for step in steps:
         if node.clause is not None:
             frame.names[node.clause.name.text] = step
+            context.count(node.clause.span)
         context.request(group_request(node, frame, context, evaluate))
 
 

@@ -1,0 +1,24 @@
+"""How much a program may ask for: all limits of the language in one place, told in `docs/language.md`.
+
+The time and memory of a check are bounded by the size of the source and of the graph that it asks for. Past one of
+these limits it refuses, and says which line asks for how much.
+"""
+
+SOURCE_BYTES = 10_000_000  # of one file
+IMPORTS = 100  # files that import each other, one inside the other
+DEPTH = 100  # levels of brackets and operators; what comes after the parser recurses
+DIGITS = 100  # of a number; more are too large for any dtype
+PROBLEMS = 100  # shown of one file; who has more has another problem
+MISTAKES = 20  # in one declaration; what comes after so many helps nobody
+
+REPETITIONS = 10_000  # of one `for`, and layers of one array
+STEPS = 100_000  # operations, layers and repetitions together
+NESTING = 64  # blocks or constants inside each other
+ELEMENTS = 100_000  # of a list, those of the lists in it included
+LIST_DEPTH = 16  # lists inside each other
+SELECTED = 100_000  # layers and parameters that `share`, `freeze` and `load` name, each as often as it is named
+FACTORS = 1_000  # names and numbers in the sum of products that a size is
+SIZE_TEXT = 2_000  # characters of a division that doesn't come out even
+COEFFICIENT = 2**1024  # of a size
+DIMENSION = 2**62  # what no dimension of a tensor reaches; ONNX counts in 64 bits
+PARAMETER = 2**40  # elements of one parameter

@@ -1,0 +1,46 @@
+"""Refuses numbers that no memory of this machine holds, before any of it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.ir.graph import Stored
+from wsdl.ir.sizes import size
+from wsdl.ir.types import BYTES
+
+LISTED = 5  # of the largest parameters
+
+
+def check_memory(drawn: Sequence[Stored], memory: int | None = None) -> None:
+    """Raises `CompileError` where the stored tensors that are drawn take more bytes than there are in this machine."""
+    room = memory_of_machine() if memory is None else memory
+    sizes = {s.name: s.elements * BYTES[s.type.dtype] for s in drawn}
+    total = sum(sizes.values())
+    if total <= room:
+        return
+    largest = sorted(drawn, key=lambda s: -sizes[s.name])[:LISTED]
+    raise CompileError([
+        Diagnostic(
+            "E0709",
+            f"the initial values take {size(total)}, and this machine has {size(room)} of memory",
+            largest[0].root.layer_span,
+            f"`{largest[0].name}`: {size(sizes[largest[0].name])}",
+            details=("the largest:", *(f"  {size(sizes[s.name]):>9}  {s.name} {s.type}" for s in largest)),
+            help="make a layer smaller, share more, or give the weights as a file: `load`, `--weights`",
+        )
+    ])  # fmt: skip
+
+
+def memory_of_machine() -> int:
+    """Bytes that a process can have; where the system doesn't say, as many as there can be."""
+    try:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return sys.maxsize
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return physical if allowed == resource.RLIM_INFINITY else min(physical, allowed)
