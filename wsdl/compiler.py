@@ -27,6 +27,7 @@ from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_batch_norm import fold_batch_norm
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.lower_precision import Half, lower_precision
 from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
@@ -172,8 +173,8 @@ def numbers(
 
 
 def lower(program: Program, options: Options = Options()) -> Program:
-    """The program as it is emitted: views folded, loops rolled, everything computed once."""
-    roll_loops(fold_views(program), options.loops)
+    """The program as it is emitted: views folded, recurrent layers fused, loops rolled, everything computed once."""
+    roll_loops(fuse_recurrent(fold_views(program)), options.loops)
     for run in PASSES:
         run(program)
     return program

@@ -36,6 +36,8 @@ def operations() -> str:
     text = ""
     for family in FAMILIES:
         own = [o for o in NAMED.values() if o.infer.__module__ == family.__name__]
+        if not own:
+            continue  # all of it is internal
         rows = [[f"`{called(o)}`", re.sub(r" (An )?ONNX [\w, .]+$", "", o.doc.splitlines()[0])] for o in own]
         text += f"\n**{family.__name__.rpartition('.')[2].capitalize()}**\n\n" + table(["operation", "result"], rows)
     return text

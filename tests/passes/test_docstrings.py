@@ -15,6 +15,7 @@ from wsdl.passes import (
     dedupe,
     fold_batch_norm,
     fold_views,
+    fuse_recurrent,
     hoist_invariants,
     lower_precision,
     prune,
@@ -23,6 +24,7 @@ from wsdl.passes import (
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
+    (fuse_recurrent, lambda program: prune.prune(fuse_recurrent.fuse_recurrent(program))),
     (roll_loops, lambda program: roll_loops.roll_loops(program, "loop")),
     (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
     (dedupe, dedupe.dedupe),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsdl.compiler import PASSES, check, read
+from wsdl.compiler import PASSES, Options, check, lower, read
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
@@ -16,6 +16,7 @@ from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values, with_derived
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.roll_loops import roll_loops
 from wsdl.span import Source
 
@@ -124,6 +125,7 @@ def drawn(of: Program) -> dict[str, Any]:
 
 STEPS: list[tuple[str, Callable[[Program], Program]]] = [
     ("fold_views", fold_views),
+    ("fuse_recurrent", fuse_recurrent),
     ("roll_loops", lambda p: roll_loops(p, "loop")),
     *((run.__name__, run) for run in PASSES),
 ]
@@ -152,10 +154,7 @@ def ops(of: Program) -> list[str]:
 
 
 def lowered(text: str, loops: Any = "auto") -> Program:
-    p = roll_loops(fold_views(program(text)), loops)
-    for run in PASSES:
-        run(p)
-    return p
+    return lower(program(text), Options(loops=loops))
 
 
 def test_shared_blocks_become_one_body() -> None:
@@ -207,15 +206,25 @@ def test_a_norm_on_which_uses_differ_stays() -> None:
 
 def test_a_layer_applied_twice_to_one_value_runs_once() -> None:
     p = lowered("""
+        block Sums()(x: [n, t, d]) -> [n, t, d] {
+            layer up = Dense(d)
+            sums = scan xt in x along t with s = zeros([n, d]) {
+                s = s + up(xt)
+                emit s
+            }
+            return sums
+        }
+
         model m(x: f32[n, 4]) -> f32[n, 4] {
             layer f = GRU(4)
+            layer sums = Sums()
             layer g = Dense(4)
             a = f(g(x).reshape(n, 1, 4)) + f(g(x).reshape(n, 1, 4))
-            return a[:, 0]
+            b = sums(g(x).reshape(n, 1, 4)) + sums(g(x).reshape(n, 1, 4))
+            return a[:, 0] + b[:, 0]
         }
     """)
-    assert ops(p).count("scan") == 1
-    assert ops(p).count("matmul") == 3  # one of the Dense, two in the GRU
+    assert (ops(p).count("gru"), ops(p).count("scan"), ops(p).count("matmul")) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.wsd")), ids=lambda p: p.stem)

@@ -106,11 +106,17 @@ def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
     inferred = _inferred_bytes(proto)
     reads: list[Read] = []
     for name, size in large.items():
-        copies = [inferred.get(result, size) for result in made if name in facts.origins[result]]
+        copies = [_share(name, result, large, inferred, facts) for result in made if name in facts.origins[result]]
         if copies and sum(copies) + size * (name in facts.kept) > size:
             nodes = {id(node): node for node in facts.folded.values() if name in node.input}
             reads += [(node, i) for node in nodes.values() for i, read in enumerate(node.input) if read == name]
     return reads
+
+
+def _share(name: str, result: str, large: dict[str, int], inferred: dict[str, int], facts: _Constants) -> float:
+    """The bytes of a folded result that an initializer answers for: those that it is made of share them by size."""
+    together = sum(large[origin] for origin in facts.origins[result] & large.keys())
+    return inferred.get(result, together) * large[name] / together
 
 
 def _fused_copies(facts: _Constants) -> list[Read]:

@@ -18,6 +18,7 @@ from wsdl.ops import (
     movement,
     norm,
     pool,
+    recurrent,
     reduce,
     resize,
     shape,
@@ -27,6 +28,7 @@ from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_a
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, shape, movement, creation, index, conv, conv_gradients, pool,
     resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
+    recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

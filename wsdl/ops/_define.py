@@ -26,7 +26,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
@@ -100,6 +100,9 @@ class Emitter(Protocol):
 
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
+
+    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+        """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
 
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute

@@ -210,7 +210,8 @@ def _converted(
         given = bound.get(parameter.name)
         if given is None:
             if parameter.kind == "attribute":
-                attributes[parameter.name] = parameter.default
+                made = parameter.annotation == "DType"
+                attributes[parameter.name] = context.dtype if made else parameter.default
             else:
                 operands[parameter.name] = None
             continue
