@@ -13,7 +13,7 @@ from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values, with_derived
+from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.fold_views import fold_views
 from wsdl.passes.fuse_recurrent import fuse_recurrent
@@ -113,7 +113,7 @@ def numbers(of: Program, stored: dict[str, Any]) -> list[Any]:
         sizes = {"n": 3, "t": 4, "h": 16, "w": 16}
         rng = np.random.default_rng(0)
         inputs = [rng.normal(size=[d.evaluate(sizes) for d in v.type.shape]).astype("f4") for v in model.graph.inputs]
-        results += evaluate(model.graph, inputs, with_derived(of, stored))
+        results += evaluate(model.graph, inputs, WithDerived(of, stored))
     return results
 
 
@@ -245,6 +245,6 @@ def test_a_rolled_loop_has_one_size() -> None:
         p = program(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"))
         for _, run in STEPS:
             run(p)
-        values = with_derived(p, initial_values(p, 0))
+        values = WithDerived(p, initial_values(p, 0))
         sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
     assert len(sizes) == 1

@@ -262,12 +262,12 @@ class Program:
         compiler.lower(self._checked, self.options)
         return compiler.emit(self._checked, self.stored, self.source, self.options)
 
-    def values(self, weights: Weights | None = None) -> dict[str, Array]:
+    def values(self, weights: Weights | None = None) -> Mapping[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling."""
-        from wsdl.onnx.initial_values import with_derived
+        from wsdl.onnx.initial_values import WithDerived
 
         assert self.protos  # lowering decides what is derived
-        return with_derived(self._checked, self._values_with(weights))
+        return WithDerived(self._checked, self._values_with(weights))
 
     def _values_with(self, weights: Weights | None) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Literal, NoReturn, TypeAlias
 
 from wsdl import limits
@@ -62,7 +62,7 @@ class Dim:
 
     @staticmethod
     def of(value: int | Dim) -> Dim:
-        return value if isinstance(value, Dim) else Dim({(): value})
+        return value if isinstance(value, Dim) else _number(value)
 
     @staticmethod
     def symbol(name: str) -> Dim:
@@ -236,11 +236,19 @@ def _grouped_atom(atom: Atom) -> str:
     return f"({atom.text})" if atom.operator else atom.text
 
 
+@lru_cache(maxsize=4096)
+def _number(value: int) -> Dim:
+    return Dim({(): value})
+
+
 def compare(a: Dim | int, b: Dim | int) -> Answer:
     """Are two dimensions the same number, for all run-time sizes, for none, or does it depend?"""
-    difference = Dim.of(a) - Dim.of(b)
-    if not difference.terms:
+    a, b = Dim.of(a), Dim.of(b)
+    if a.terms == b.terms:
         return "equal"
+    if a.constant is not None and b.constant is not None:
+        return "different"
+    difference = a - b
     constant = sum(c for m, c in difference.terms if m == ())
     variable = [c for m, c in difference.terms if m != ()]
     if constant and (all(c > 0 for c in variable) if constant > 0 else all(c < 0 for c in variable)):

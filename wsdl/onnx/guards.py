@@ -83,7 +83,7 @@ class _Constants:
     def is_shared(self, weight: str) -> bool:
         """Is it a large constant that several nodes read?"""
         stored = self.origins.get(weight, frozenset())
-        return self.reads[weight] > 1 and any(_bytes(self.initializers[name]) >= SMALL for name in stored)
+        return self.reads[weight] > 1 and any(tensor_bytes(self.initializers[name]) >= SMALL for name in stored)
 
     def reads_behind(self, node: NodeProto, i: int) -> list[Read]:
         """The reads of initializers that make an input constant: its own, or those of the node that computes it."""
@@ -99,7 +99,7 @@ class _Constants:
 
 def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
     """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
-    large = {name: _bytes(t) for name, t in facts.initializers.items() if _bytes(t) >= SMALL}
+    large = {name: tensor_bytes(t) for name, t in facts.initializers.items() if tensor_bytes(t) >= SMALL}
     made = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
     if not made:
         return []
@@ -133,7 +133,8 @@ def _fused_copies(facts: _Constants) -> list[Read]:
     return reads
 
 
-def _bytes(tensor: TensorProto) -> int:
+def tensor_bytes(tensor: TensorProto) -> int:
+    """The bytes of an initializer, whether its numbers are there or not."""
     return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 

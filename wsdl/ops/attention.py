@@ -193,11 +193,11 @@ def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, sc
 
 def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal: bool) -> Ref:
     dtype, shape = type.dtype, type.shape
-    lowest = e.constant(LOWEST[dtype], dtype)
     past = _past(e, shape[-2], shape[-1]) if causal else None
     if mask is None or mask.type.dtype == "bool":
         allowed = e.node("And", mask, past) if mask and past else mask or past
         return _allowed_weights(e, scores, allowed, dtype, causal) if allowed else e.node("Softmax", scores, axis=-1)
+    lowest = e.constant(LOWEST[dtype], dtype)
     scores = e.node("Max", e.node("Add", scores, mask), lowest)
     scores = e.node("Where", past, scores, lowest) if past else scores
     weights = e.node("Softmax", scores, axis=-1)  # where nothing is allowed these are equal, and have to be 0
