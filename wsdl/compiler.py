@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
+from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
 from wsdl.passes.check_memory import check_memory
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["f32"] | Half
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
-PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
+PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, batch_norm_to_conv, dedupe, prune)
 
 
 @dataclass(frozen=True)

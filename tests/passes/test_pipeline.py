@@ -59,6 +59,14 @@ PROGRAMS = {
             return a - b
         }
     """,
+    "two norms behind one convolution of whole blocks": """
+        model m(left: f32[n, 1, 8, 8], right: f32[n, 1, 8, 8]) -> f32[n, 16] {
+            layer conv = Conv2d(16, kernel=3)
+            a = left |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            b = right |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            return a - b
+        }
+    """,
     "slices and permutations": """
         model m(x: f32[n, 4]) -> (a: f32[n, 6], b: f32[n, 3], c: f32[n, 2]) {
             layer wide = Dense(6)
@@ -202,6 +210,14 @@ def test_a_norm_on_which_uses_differ_stays() -> None:
     p = lowered(PROGRAMS["two norms behind one convolution"])
     assert ops(p).count("batch_norm") == 2
     assert not [s for s in p.stored.values() if s.derived]
+
+
+def test_behind_a_convolution_of_whole_blocks_it_becomes_one_itself() -> None:
+    text = PROGRAMS["two norms behind one convolution of whole blocks"]
+    p = lowered(text)
+    assert "batch_norm" not in ops(p)
+    assert [n.attributes["groups"] for n in p.models["m"].graph.walk() if n.op == "conv2d"] == [1, 16, 1, 16]
+    assert [s.sizes for s in p.stored.values() if s.derived] == [(16, 1, 1, 1), (16,)] * 2
 
 
 def test_a_layer_applied_twice_to_one_value_runs_once() -> None:

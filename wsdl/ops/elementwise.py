@@ -239,6 +239,8 @@ def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | No
 
 @clip.lowering
 def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
+    if min is not None and max is not None and x.type.dtype in ("f16", "f32"):
+        return e.node("Clip", x, e.constant(min, x.type.dtype), e.constant(max, x.type.dtype))  # a part of convolutions
     limits = {"Max": min, "Min": max}  # not Clip, which makes the largest number of an infinity without a limit
     for op_type, limit in limits.items():
         if limit is not None:
