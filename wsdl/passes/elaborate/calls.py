@@ -65,6 +65,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
         checked = context.node("assume", [checked], sides, [checked.type], span)[0]
         values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
+    context.depends_on_training |= name in _OTHERS_WHILE_TRAINING and attributes.get("p") != 0
     if context.training and name == "dropout":
         [x] = values
         assert isinstance(x, Value)
@@ -80,6 +81,9 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+_OTHERS_WHILE_TRAINING = ("dropout", "batch_norm", "stop_gradient")
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -89,6 +89,7 @@ class Context:
     drops: dict[str, int] = field(default_factory=dict)  # how often dropout was applied, by the path of the layer
     numbers: dict[int, Value] = field(default_factory=dict)  # of the steps of scans, by the id of the body
     training: bool = False
+    depends_on_training: bool = False  # was something made that is another one at inference?
     again: bool = False
     asked: Asked | None = None
 
