@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-PARTS = ("exporting", "inference", "checking")
+PARTS = ("exporting", "inference", "checking", "growth", "throughput", "recurrent")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
+GARBAGE = 100_000  # so many objects more, and Python looks for garbage
 VERBS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
 
 
@@ -62,7 +63,7 @@ def wsdl(ctx: click.Context) -> int:
 
 def main() -> NoReturn:
     """The entry point of the command. What it makes it keeps to its end, so there is little garbage to look for."""
-    gc.set_threshold(100_000)
+    gc.set_threshold(GARBAGE)
     sys.exit(execute(sys.argv[1:]))
 
 

@@ -5,18 +5,18 @@
     stored m.cell.bias_ih: f32[3]
     stored m.cell.bias_hh: f32[3]
 
-    model m(%x: f32[t, 8, 4], %s: f32[8, 3]) -> (y: %y) {
-        %z, %y = scan([%s], [%x]) {axes=[0], reverse=false}: f32[8, 3], f32[t, 8, 3] do (%h: f32[8, 3], %v: f32[8, 4]) {
+    model m(%x: f32[t, 1, 4], %s: f32[1, 3]) -> (y: %y) {
+        %z, %y = scan([%s], [%x]) {axes=[0], reverse=false}: f32[1, 3], f32[t, 1, 3] do (%h: f32[1, 3], %v: f32[1, 4]) {
             %0 = parameter {stored="m.cell.weight_ih", view=".T"}: f32[4, 3]
-            %1 = matmul(%v, %0): f32[8, 3]
+            %1 = matmul(%v, %0): f32[1, 3]
             %2 = parameter {stored="m.cell.bias_ih"}: f32[3]
-            %3 = add(%1, %2): f32[8, 3]
+            %3 = add(%1, %2): f32[1, 3]
             %4 = parameter {stored="m.cell.weight_hh", view=".T"}: f32[3, 3]
-            %5 = matmul(%h, %4): f32[8, 3]
-            %6 = add(%3, %5): f32[8, 3]
+            %5 = matmul(%h, %4): f32[1, 3]
+            %6 = add(%3, %5): f32[1, 3]
             %7 = parameter {stored="m.cell.bias_hh"}: f32[3]
-            %8 = add(%6, %7): f32[8, 3]
-            %9 = tanh(%8): f32[8, 3]
+            %8 = add(%6, %7): f32[1, 3]
+            %9 = tanh(%8): f32[1, 3]
             yield %9, %9
         }
     }
@@ -28,8 +28,8 @@ becomes (without what nothing reads any more)
     stored m.cell.bias_ih: f32[3]
     stored m.cell.bias_hh: f32[3]
 
-    model m(%x: f32[t, 8, 4], %s: f32[8, 3]) -> (y: %y) {
-        %0 = unsqueeze(%s) {axis=0}: f32[1, 8, 3]
+    model m(%x: f32[t, 1, 4], %s: f32[1, 3]) -> (y: %y) {
+        %0 = unsqueeze(%s) {axis=0}: f32[1, 1, 3]
         %1 = parameter {stored="m.cell.weight_ih"}: f32[3, 4]
         %2 = parameter {stored="m.cell.weight_hh"}: f32[3, 3]
         %3 = parameter {stored="m.cell.bias_ih"}: f32[3]
@@ -38,14 +38,15 @@ becomes (without what nothing reads any more)
         %6 = unsqueeze(%2) {axis=0}: f32[1, 3, 3]
         %7 = concat([%3, %4]) {axis=0}: f32[6]
         %8 = unsqueeze(%7) {axis=0}: f32[1, 6]
-        %9, %10 = rnn(%x, %5, %6, %8, %0) {reverse=false}: f32[t, 1, 8, 3], f32[1, 8, 3]
-        %y = squeeze(%9) {axis=1}: f32[t, 8, 3]
+        %9, %10 = rnn(%x, %5, %6, %8, %0) {reverse=false}: f32[t, 1, 1, 3], f32[1, 1, 3]
+        %y = squeeze(%9) {axis=1}: f32[t, 1, 3]
     }
 
 Two bodies are the same if one can be read as the other, value by value; what the body of a standard cell is, is asked
 of the standard library itself. ONNX wants the gates in another order: nodes of the graph bring the weights into it,
 once however often a layer is applied, and the runtime, which computes them when it loads the model, then holds the
-outcome in place of the weights. Training differentiates the `scan`, and keeps it.
+outcome in place of the weights. Training differentiates the `scan`, and keeps it. What was measured stands in
+docs/decisions/0027-recurrent-layers.md.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ from wsdl.passes.share import share
 from wsdl.span import Source
 
 DTYPE: DType = "f32"  # the one that ONNX Runtime's kernels have
+SLOW = {"RNNCell"}  # for more than one sequence at a time the kernel takes up to four times as long as the scan
 
 
 def fuse_recurrent(program: Program) -> Program:
@@ -122,7 +124,10 @@ def _cell_of(node: Node, stored: dict[str, Stored], producers: dict[int, Node]) 
     sizes = x.type.shape[1].constant, states[0].type.shape[-1].constant if states[0].type.rank == 2 else None
     if sizes[0] is None or sizes[1] is None:
         return None
+    batch = x.type.shape[0].constant
     for kind, operation in OF_CELL.items():
+        if kind in SLOW and batch != 1:
+            continue
         standard = _standard(kind, sizes[0], sizes[1])
         if len(standard.inputs) == len(body.inputs):
             weights = standard.found_in(body, producers)
