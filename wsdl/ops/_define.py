@@ -124,12 +124,17 @@ class Parameter:
 
 
 class Operation:
-    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc)."""
+    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc).
+
+    In its doc `examples` are lines of a call with the types of its operands, and the types of the results, such as
+    `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
+    """
 
     def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "") -> None:
         self.name = name or infer.__name__.rstrip("_")
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
+        self.text, self.examples = _text_and_examples(self.name, self.doc)
         signature = inspect.signature(infer)
         self.parameters = tuple(_parameter(p) for p in signature.parameters.values())
         self.has_several_results = str(signature.return_annotation).startswith("tuple")
@@ -251,6 +256,12 @@ def internal(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operat
     assert made.name not in OPERATIONS, f"two operations are called {made.name}"
     OPERATIONS[made.name] = made
     return made
+
+
+def _text_and_examples(name: str, doc: str) -> tuple[str, list[str]]:
+    lines = [line.strip() for line in doc.splitlines()]
+    examples = [line for line in lines if line.startswith(f"{name}(") and ") -> " in line]
+    return "\n".join(line for line in lines if line not in examples).strip(), examples
 
 
 def _parameter(p: inspect.Parameter) -> Parameter:

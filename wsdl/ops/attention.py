@@ -27,6 +27,8 @@ def attention(
     `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
     broadcasts to [..., t, s]: bools say where to look, floats are added to the scores. With `causal` query `i` looks
     at keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
+
+        attention(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32], v: f32[n, 8, s, 32]) -> f32[n, 8, t, 32]
     """
     scores = _scores(q, k)
     same_dtype("v", q, floating(v, "v"))
@@ -98,6 +100,8 @@ def attention_weights(
     """How much each query looks at each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], the result [..., t, s]; `mask`, `causal` and `scale` as for `attention`.
+
+        attention_weights(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32]) -> f32[n, 8, t, s]
     """
     scores = _scores(q, k)
     if mask is not None:
