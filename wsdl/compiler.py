@@ -151,7 +151,7 @@ def numbers(
     """
     from wsdl.onnx.initial_values import initial_value
     from wsdl.onnx.loads import open_loads
-    from wsdl.onnx.weights import given_weights, loaded_weights
+    from wsdl.onnx.weights import given_weights, loaded_weights, not_finite
 
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
@@ -165,9 +165,19 @@ def numbers(
         check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}
+    if not isinstance(weights, Mapping) and (lines := not_finite(given)):
+        problems.add(_not_finite(lines, None if weights is None else str(weights)))
     check_memory([s for s in stored.values() if s.name not in given])
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
+
+
+def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
+    message = "a tensor of the weights has numbers that are not finite"
+    if len(lines) > 1:
+        message = "tensors of the weights have numbers that are not finite"
+    help = "was the training that wrote them still sound?"
+    return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))
 
 
 # -- program to graph --------------------------------------------------------------------------------------------------

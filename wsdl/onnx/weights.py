@@ -180,6 +180,21 @@ def _is_same_memory(a: Array, b: Array) -> bool:
     return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
 
 
+def not_finite(values: Mapping[str, Array]) -> list[str]:
+    """The tensors that hold NaN or infinity, as lines to show."""
+    lines = []
+    for name, array in values.items():
+        with np.errstate(all="ignore"):
+            if array.dtype.kind not in "fV" or np.isfinite(np.sum(array, dtype=np.float32)):
+                continue  # a sum takes a fraction of the time that looking at each number does
+        numbers = array.astype(np.float32) if array.dtype.itemsize == 2 else array
+        nan, infinite = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+        if nan or infinite:
+            parts = [f"{count:,} {what}" for count, what in ((nan, "NaN"), (infinite, "infinite")) if count]
+            lines.append(f"{name}: {' and '.join(parts)} of {array.size:,}")
+    return _listed(lines)
+
+
 # -- saving ------------------------------------------------------------------------------------------------------------
 
 
