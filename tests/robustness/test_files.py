@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,3 +101,49 @@ def test_several_tensors_and_a_load(wsdl: Wsdl, folder: Path) -> None:
     done = wsdl("compile", "l.wsd", "-o", "out", "--no-proof")
     assert done.code == 0
     assert "warning[W0703]: tensors of the weights have numbers that are not finite" in done.err
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+def _with_header(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    def damaged(whole: bytes) -> bytes:
+        length = int.from_bytes(whole[:8], "little")
+        header = json.loads(whole[8 : 8 + length])
+        change(header)
+        return damage.packed(json.dumps(header).encode(), whole[8 + length :])
+
+    return damaged
+
+
+def _run(header: dict[str, Any], text: str) -> None:
+    header["__metadata__"]["wsdl.run"] = text
+
+
+CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "nothing in it": (lambda whole: b"", "E0501"),
+    "half of it": (lambda whole: whole[: len(whole) // 2], "E0501"),
+    "all but a byte": (lambda whole: whole[:-1], "E0501"),
+    "other bytes": (lambda whole: np.random.default_rng(0).bytes(len(whole)), "E0501"),
+    "no record of the run": (_with_header(lambda h: h["__metadata__"].pop("wsdl.run")), "E0722"),
+    "a record that is no JSON": (_with_header(lambda h: _run(h, "{")), "E0722"),
+    "a record that is a list": (_with_header(lambda h: _run(h, "[1]")), "E0722"),
+    "a record of nothing": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {}}')), "E0722"),
+    "progress that is text": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {"step": "x"}}')), "E0722"),
+    "no source": (_with_header(lambda h: h["__metadata__"].pop("wsdl.source")), "E0721"),
+    "a source that is no JSON": (_with_header(lambda h: h["__metadata__"].update({"wsdl.source": "x"})), "E0722"),
+    "a tensor of the optimizer is missing": (_with_header(lambda h: h.pop("optimizer/step")), "E0722"),
+}
+
+
+@pytest.mark.parametrize(("damaged", "code"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_checkpoints(damaged: Callable[[bytes], bytes], code: str, wsdl: Wsdl, folder: Path) -> None:
+    np.savez(folder / "d.npz", **DATA)
+    train = ["train", "m.wsd", "--data", "d.npz", "-o", "run", "--epochs", "2"]
+    assert wsdl(*train, "--limit-steps", "1").code == 0
+    last = folder / "run" / "last.safetensors"
+    content = damaged(last.read_bytes())
+    last.write_bytes(content)
+    done = wsdl(*train, "--resume")
+    assert (done.code, codes(done.err)) == (2, [code]), done.err
+    assert last.read_bytes() == content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -179,7 +180,7 @@ class Program:
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
-        stem = Path(self.source.path).stem.strip("<>")  # `<text>` is no name for a file
+        stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # of `<text>`: text
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -64,7 +65,12 @@ def wsdl(ctx: click.Context) -> int:
 def main() -> NoReturn:
     """The entry point of the command. What it makes it keeps to its end, so there is little garbage to look for."""
     gc.set_threshold(GARBAGE)
+    signal.signal(signal.SIGTERM, _terminated)  # as an exception, so that nothing half-written is left
     sys.exit(execute(sys.argv[1:]))
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def execute(arguments: Sequence[str]) -> int:
