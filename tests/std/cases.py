@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -37,6 +37,29 @@ class Case:
     @property
     def block(self) -> str:
         return self.layer.partition("(")[0]
+
+
+def edges(case: Case) -> dict[str, Shapes]:
+    """The last run of a case again: with no rows, with one, and with sequences of one step, where it has such sizes."""
+    sizes: dict[str, int] = {}
+    dims = [type_.partition("[")[2].rstrip("]").split(", ") for type_ in case.types]
+    for names, shape in zip(dims, case.runs[-1], strict=True):
+        sizes |= dict(zip(names, shape, strict=True))
+    wanted = {"no rows": {"n": 0}, "one row": {"n": 1}, "one step": {"t": 1}, "one step to look at": {"s": 1}}
+    return {
+        name: tuple(tuple(change.get(d, sizes[d]) for d in names) for names in dims)
+        for name, change in wanted.items()
+        if change.keys() <= sizes.keys() and case.block not in WITHOUT.get(name, ())
+    }
+
+
+# Kernels are longer than a step, a norm over one number is 0 but for rounding, and this bias doesn't depend on rows.
+WITHOUT = {"one step": ("Conv1d", "InstanceNorm", "GroupNorm"), "no rows": ("RelativeBias",)}
+
+
+def with_a_row(arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    """Inputs without rows get one; of nothing many of PyTorch's modules don't know the shape."""
+    return [a if len(a) else np.zeros((1, *a.shape[1:]), a.dtype) for a in arrays]
 
 
 def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tests.compiling import module_weights
-from tests.std.cases import CASES, Case, draw, program_of, separated, twin_of
+from tests.std.cases import CASES, Case, draw, edges, program_of, separated, twin_of, with_a_row
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.onnx.emit import emit
@@ -27,6 +27,7 @@ RUNS = [
     for case in CASES
     for run in (case.runs[0], case.runs[-1])
 ]
+EDGES = [pytest.param(case, run, id=f"{case.layer}, {name}") for case in CASES for name, run in edges(case).items()]
 
 
 @cache
@@ -67,11 +68,13 @@ def theirs(case: Case, twin: nn.Module, inputs: list[torch.Tensor]) -> dict[str,
     return found if scale.grad is None else {**found, SCALE: scale.grad}
 
 
-@pytest.mark.parametrize(("case", "shapes"), RUNS)
+@pytest.mark.parametrize(("case", "shapes"), [*RUNS, *EDGES])
 def test_gradients(case: Case, shapes: Any) -> None:
     twin, session = pair(case)
     arrays = draw(case, shapes)
-    expected = theirs(case, twin, [torch.from_numpy(a) for a in arrays])
+    expected = theirs(case, twin, [torch.from_numpy(a) for a in with_a_row(arrays)])
+    if not len(arrays[0]):
+        expected = {name: torch.zeros_like(gradient) for name, gradient in expected.items()}
     feeds = {**stored(case, twin), f"m.{SCALE}": np.ones(1, np.float32)}
     feeds |= {f"input{i}": a for i, a in enumerate(arrays)}
     found = session.run({name: feeds[name] for name in session.inputs})
