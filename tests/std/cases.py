@@ -2,208 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from tests.compiling import shake
 from tests.examples.twins import images, transformers
 from tests.std import twins
-
-Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """`layer` applied to inputs of these types computes what `twin` does; `rename` turns its weights' names into ours.
-
-    Inputs are drawn as their dtype asks: numbers, ids below `ids`, truth values with the first of each row true.
-    """
-
-    layer: str
-    twin: Callable[[], nn.Module]
-    types: tuple[str, ...]
-    runs: tuple[Shapes, ...]
-    rename: Callable[[str], str] = str
-    call: Callable[..., Any] = lambda module, *inputs: module(*inputs)
-    ids: int = 11
-
-    @property
-    def block(self) -> str:
-        return self.layer.partition("(")[0]
-
-
-def edges(case: Case) -> dict[str, Shapes]:
-    """The last run of a case again: with no rows, with one, and with sequences of one step, where it has such sizes."""
-    sizes: dict[str, int] = {}
-    dims = [type_.partition("[")[2].rstrip("]").split(", ") for type_ in case.types]
-    for names, shape in zip(dims, case.runs[-1], strict=True):
-        sizes |= dict(zip(names, shape, strict=True))
-    wanted = {"no rows": {"n": 0}, "one row": {"n": 1}, "one step": {"t": 1}, "one step to look at": {"s": 1}}
-    return {
-        name: tuple(tuple(change.get(d, sizes[d]) for d in names) for names in dims)
-        for name, change in wanted.items()
-        if change.keys() <= sizes.keys() and case.block not in WITHOUT.get(name, ())
-    }
-
-
-# Kernels are longer than a step, a norm over one number is 0 but for rounding, and this bias doesn't depend on rows.
-WITHOUT = {"one step": ("Conv1d", "InstanceNorm", "GroupNorm"), "no rows": ("RelativeBias",)}
-
-
-def with_a_row(arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """Inputs without rows get one; of nothing many of PyTorch's modules don't know the shape."""
-    return [a if len(a) else np.zeros((1, *a.shape[1:]), a.dtype) for a in arrays]
-
-
-def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
-    """Runs on one input each."""
-    return tuple((shape,) for shape in shapes)
-
-
-def twin_of(case: Case) -> nn.Module:
-    """The counterpart with random weights."""
-    torch.manual_seed(0)
-    twin = case.twin().eval()
-    shake(twin)
-    return twin
-
-
-def program_of(case: Case, scaled: str = "") -> str:
-    """A model `m` that is the layer; with `scaled` its inputs are first multiplied with a weight of that name."""
-    names = [f"input{i}" for i in range(len(case.types))]
-    weight = f"    param {scaled}: [1] = ones\n" if scaled else ""
-    sent = [f"{n} * {scaled}" if scaled and t.startswith("f") else n for n, t in zip(names, case.types, strict=True)]
-    inputs = ", ".join(f"{name}: {type_}" for name, type_ in zip(names, case.types, strict=True))
-    return f"""
-model m({inputs}) {{
-{weight}    layer f = {case.layer}
-    return f({", ".join(sent)})
-}}
-"""
-
-
-def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
-    """Inputs of these shapes."""
-    rng = np.random.default_rng(1)
-    arrays: list[np.ndarray[Any, Any]] = []
-    for type_, shape in zip(case.types, shapes, strict=True):
-        if type_.startswith("i64"):
-            arrays.append(rng.integers(0, case.ids, shape))
-        elif type_.startswith("bool"):
-            arrays.append(np.arange(shape[-1]) < rng.integers(1, shape[-1] + 1, (*shape[:-1], 1)))
-        else:
-            arrays.append(rng.standard_normal(shape).astype(np.float32))
-    return arrays
-
-
-# -- names and calls of PyTorch's --------------------------------------------------------------------------------------
-
-
-def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a `MultiheadAttention` with `in_proj` cut into `query`, `key` and `value`."""
-    result = {}
-    for name, value in weights.items():
-        stem, found, part = name.rpartition("in_proj_")
-        if found:
-            for projection, cut in zip(("query", "key", "value"), value.chunk(3), strict=True):
-                result[f"{stem}{projection}.{part}"] = cut
-        else:
-            for ours, theirs in (("out", "out_proj"), ("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")):
-                name = name.replace(f"{theirs}.", f"{ours}.").replace(f"{theirs}_weight", f"{ours}.weight")
-            result[name] = value
-    return result
-
-
-def projections(name: str) -> str:
-    """The names of LLaMA's and T5's attention as ours."""
-    name = name.removeprefix("attention.").replace("relative_attention_bias", "relative").replace("_proj", "")
-    for theirs, ours in (("q.", "query."), ("k.", "key."), ("v.", "value."), ("o.", "out.")):
-        name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
-    return name
-
-
-def layer_names(name: str) -> str:
-    """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
-    name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
-    return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
-
-
-def inverted(name: str) -> str:
-    """torchvision's `conv.1.0.weight` of an `InvertedResidual` is `conv2.weight`."""
-    for i in range(2):
-        name = name.replace(f"conv.{i}.0", f"conv{i + 1}").replace(f"conv.{i}.1", f"bn{i + 1}")
-    return name.replace("conv.2", "conv3").replace("conv.3", "bn3")
-
-
-def inverted_once(name: str) -> str:
-    """The same without a first convolution."""
-    name = name.replace("conv.0.0", "conv2").replace("conv.0.1", "bn2")
-    return name.replace("conv.1", "conv3").replace("conv.2", "bn3")
-
-
-def items(name: str) -> str:
-    """The names of `Sequential`: `0.weight` is `layers.0.weight`."""
-    return f"layers.{name}"
-
-
-def cell(name: str) -> str:
-    """`weight_ih_l0` is `cell.weight_ih`, and of the reverse direction `backward.cell.weight_ih`."""
-    return "cell." + name.replace("_l0", "")
-
-
-def directions(name: str) -> str:
-    backward = name.endswith("_reverse")
-    return f"{'backward' if backward else 'forward'}.{cell(name.removesuffix('_reverse'))}"
-
-
-def levels(name: str) -> str:
-    """`weight_ih_l1` is `levels.1.cell.weight_ih`."""
-    return re.sub(r"(\w+)_l(\d+)$", r"levels.\2.cell.\1", name)
-
-
-def both_ways(name: str) -> str:
-    where = "backward" if name.endswith("_reverse") else "forward"
-    return levels(name.removesuffix("_reverse")).replace("levels", where)
-
-
-def first(module: nn.Module, *inputs: Tensor) -> Any:
-    return module(*inputs)[0]
-
-
-def encoder(**options: Any) -> Callable[[], nn.Module]:
-    return lambda: nn.TransformerEncoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
-
-
-def decoder(**options: Any) -> Callable[[], nn.Module]:
-    return lambda: nn.TransformerDecoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
-
-
-def decode(module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> Any:
-    t = x.shape[1]
-    hidden = {
-        "tgt_key_padding_mask": None if mask is None else ~mask,
-        "memory_key_padding_mask": None if seen is None else ~seen,
-    }
-    return module(x, memory, tgt_mask=torch.ones(t, t, dtype=torch.bool).triu(1), **hidden)
-
-
-def look_up_by_masks(module: nn.Module, x: Tensor, mask: Tensor) -> Any:
-    return module(x, src_key_padding_mask=~mask)
-
-
-def look_up_the_past(module: nn.Module, x: Tensor) -> Any:
-    t = x.shape[1]
-    return module(x, src_mask=torch.ones(t, t, dtype=torch.bool).triu(1))
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
+from tests.std.case import Case, one
+from tests.std.pytorch import (
+    both_ways,
+    cell,
+    decode,
+    decoder,
+    directions,
+    encoder,
+    first,
+    inverted,
+    inverted_once,
+    items,
+    layer_names,
+    levels,
+    look_up_by_masks,
+    look_up_the_past,
+    projections,
+)
 
 ROWS = one((1, 3), (4, 3), (32, 3))
 SEQUENCE = one((1, 1, 6), (3, 5, 6), (2, 17, 6))
@@ -500,6 +321,30 @@ CASES = (
         )
         for dropout in (0.0, 0.2)
         for types, runs in ((("f32[n, t, 12]",), TOKENS), (("f32[n, t, 12]", "bool[n, t]"), MASKED))
+    ),
+    *(
+        Case("CrossAttention(6, kv_heads=2)", lambda: twins.GroupedCross(12, 5, 6, 2), types, runs)
+        for types, runs in (
+            (("f32[n, t, 12]", "f32[n, s, 5]"), (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5)))),
+            (
+                ("f32[n, t, 12]", "f32[n, s, 5]", "bool[n, s]"),
+                (((1, 1, 12), (1, 1, 5), (1, 1)), ((2, 4, 12), (2, 9, 5), (2, 9))),
+            ),
+        )
+    ),
+    Case(
+        "EncoderLayer(6, 20, kv_heads=2, relative=RelativeBias())",
+        lambda: twins.GroupedLayer(12, 6, 2, 20),
+        ("f32[n, t, 12]",),
+        TOKENS,
+        lambda name: name.replace("attn.relative", "relative"),
+    ),
+    Case(
+        "DecoderLayer(6, 20, kv_heads=3, relative=RelativeBias(), causal=false)",
+        lambda: twins.GroupedLayer(12, 6, 3, 20, 5),
+        ("f32[n, t, 12]", "f32[n, s, 5]"),
+        (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5))),
+        lambda name: name.replace("attn.relative", "relative"),
     ),
     *(
         Case(

@@ -13,7 +13,9 @@ from torch import nn
 
 import wsdl
 from tests.compiling import compiled, module_weights
-from tests.std.cases import CASES, Case, Shapes, draw, edges, program_of, separated, twin_of, with_a_row
+from tests.std.case import Case, Shapes, draw, edges, program_of, twin_of, with_a_row
+from tests.std.cases import CASES
+from tests.std.pytorch import separated
 from wsdl.diagnostics import Problems
 from wsdl.passes.resolve import resolve
 from wsdl.passes.scopes import standard_blocks

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import wsdl
-from tests.std.cases import CASES, Case, program_of
+from tests.std.case import Case, program_of
+from tests.std.cases import CASES
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.span import Source

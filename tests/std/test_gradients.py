@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from tests.compiling import module_weights
-from tests.std.cases import CASES, Case, draw, edges, program_of, separated, twin_of, with_a_row
+from tests.std.case import Case, draw, edges, program_of, twin_of, with_a_row
+from tests.std.cases import CASES
+from tests.std.pytorch import separated
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.onnx.emit import emit

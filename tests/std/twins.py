@@ -12,6 +12,8 @@ from transformers import LlamaConfig, T5Config
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding, apply_rotary_pos_emb
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from tests.examples.twins.transformers import FeedForward
+
 
 class Around(nn.Module):
     """Around a layer, under the name that a configuration gives it."""
@@ -142,6 +144,44 @@ class Grouped(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=added, enable_gqa=True)
         result: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return result
+
+
+class GroupedCross(nn.Module):
+    """From one sequence to another, with fewer heads for keys and values."""
+
+    def __init__(self, d: int, memory: int, heads: int, kv_heads: int) -> None:
+        super().__init__()
+        self.size = d // heads
+        self.query, self.out = nn.Linear(d, d), nn.Linear(d, d)
+        self.key, self.value = (nn.Linear(memory, kv_heads * self.size) for _ in range(2))
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
+        q, k, v = (
+            f(y).unflatten(2, (-1, self.size)).transpose(1, 2)
+            for f, y in ((self.query, x), (self.key, memory), (self.value, memory))
+        )
+        seen = None if mask is None else mask[:, None, None, :]
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+        result: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return result
+
+
+class GroupedLayer(nn.Module):
+    """A layer of an encoder, or with `memory` of a decoder, around grouped attention with T5's bias."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, width: int, memory: int = 0) -> None:
+        super().__init__()
+        self.attn, self.norm1, self.norm2 = Grouped(d, heads, kv_heads), nn.LayerNorm(d), nn.LayerNorm(d)
+        self.ffn = FeedForward(d, width)
+        if memory:
+            self.cross, self.norm3 = GroupedCross(d, memory, heads, kv_heads), nn.LayerNorm(d)
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        x = self.norm1(x + self.attn(x))
+        if memory is None:
+            return self.norm2(x + self.ffn(x))
+        x = self.norm2(x + self.cross(x, memory))
+        return self.norm3(x + self.ffn(x))
 
 
 class Bias(nn.Module):
