@@ -87,6 +87,22 @@ STUCK: tuple[Mistake, ...] = (
         "E0130",
         "wsdl has no `{mark}`",
         "a word of another language",
+        "leave it out: gradients are computed by `wsdl train` alone; `stop_gradient(x)` keeps them from passing",
+        statement=r"with\s+(?:torch\s*\.\s*)?(?P<mark>no_grad|inference_mode|enable_grad)\b",
+        examples=(_MODEL % "with no_grad() { y = x }", _MODEL % "with torch.no_grad():\n        y = x"),
+    ),
+    Mistake(
+        "E0101",
+        "names on the left stand one behind another",
+        "no brackets here",
+        "write `y, h, c = …`, with as many names as there are results",
+        statement=rf"(?:{NAME}\s*,\s*)*(?P<mark>\((?:\s*{NAME}\s*,)*\s*{NAME}\s*\))\s*(?:,[^=(]*)?=(?!=)",
+        examples=(_MODEL % "y, (h, c) = f(x)", _MODEL % "(y, h) = f(x)"),
+    ),
+    Mistake(
+        "E0130",
+        "wsdl has no `{mark}`",
+        "a word of another language",
         statement=(
             r"(?P<mark>pass|break|continue|try|with|match|switch|assert|raise|yield|async|await|global|del|print|var|const)"
             r"\b(?!\s*[=,.(])"

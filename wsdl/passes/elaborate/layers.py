@@ -253,14 +253,15 @@ def _parameter(
     name = argument.name.text
     found = next((c for c in block.configuration if c.name.text == name), None)
     if found is None:
-        near = nearest(name, [c.name.text for c in block.configuration])
+        names = [c.name.text for c in block.configuration]
+        near = next((n for n in _NAMES_ELSEWHERE.get(name, ()) if n in names), None) or nearest(name, names)
         context.error(
             "E0221",
             argument.name.span,
             f"`{block.name.text}` has no argument `{name}`",
             f"did you mean `{near}`?" if near else "",
             labels=_declaration(block.name.span),
-            help=_is_made_as(block),
+            help=_SIZE_OF_INPUT if name in _SIZES_ELSEWHERE else _is_made_as(block),
             fix=[Edit(argument.name.span, near)] if near else (),
             applied=False,
         )
@@ -309,16 +310,40 @@ def _fits(parameter: tree.Configuration, item: Item, span: Span, block: tree.Blo
         return False  # resolve has reported it
     if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
         return True
-    is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
+    help = None
+    if isinstance(item, Definition) and isinstance(item.node, tree.Block) and "layer" in kinds:
+        help = f"make a layer of it: `{call_with_needed(item.node)}`"
+    elif isinstance(item, int | Dim) and block.span.source.is_standard and not isinstance(item, bool):
+        help = _SIZE_OF_INPUT  # `Dense(784, 10)`
     context.error(
         "E0225",
         span,
         f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
         labels=_declaration(parameter.span),
-        help=f"make a layer of it: `{call_with_needed(item.node)}`" if is_block and "layer" in kinds else None,  # type: ignore[union-attr,arg-type]
+        help=help,
         applied=False,
     )
     return False
+
+
+# What PyTorch and Keras call the sizes of a layer's input, which a program doesn't say, and other arguments.
+_SIZES_ELSEWHERE = (
+    "in_features",
+    "in_channels",
+    "input_size",
+    "num_features",
+    "normalized_shape",
+    "input_dim",
+    "d_model",
+)
+_SIZE_OF_INPUT = "leave out the size of the input, `Dense(10)`: it follows from what the layer is applied to"
+_NAMES_ELSEWHERE = {
+    "out_features": ("units",), "hidden_size": ("units",), "output_dim": ("units", "d"), "out_channels": ("channels",),
+    "filters": ("channels",), "kernel_size": ("kernel",), "padding": ("pad",), "strides": ("stride",),
+    "num_layers": ("layers",), "nhead": ("heads",), "num_heads": ("heads",), "dim_feedforward": ("width",),
+    "use_bias": ("bias",), "num_embeddings": ("count",), "embedding_dim": ("width",),
+    "num_groups": ("groups",),
+}  # fmt: skip
 
 
 def _declaration(span: Span) -> list[Label]:

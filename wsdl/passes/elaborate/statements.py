@@ -66,10 +66,19 @@ def _assign(node: tree.Assign, frame: Frame, context: Context) -> None:
                 labels=[
                     Label(node.targets[0].span.to(node.targets[-1].span), f"{count} name{'s' if count > 1 else ''}")
                 ],
+                help=_of_recurrent(items, context),
                 applied=False,
             )
         items = [POISON] * count
     assign(node.targets, items, frame, context)
+
+
+def _of_recurrent(items: list[Item], context: Context) -> str | None:
+    """What to write for the last state that PyTorch's recurrent layers also give."""
+    made_by = context.producers.get(items[0]) if len(items) == 1 and isinstance(items[0], Value) else None
+    if made_by is None or made_by.op != "scan":
+        return None
+    return "it gives the state after each step; `states[:, -1]` is the last, and a `scan` over a cell has them all"
 
 
 def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:
