@@ -13,7 +13,9 @@ from torch import nn
 
 import wsdl
 from tests.compiling import compiled, module_weights
-from tests.std.cases import CASES, Case, Shapes, draw, program_of, separated, twin_of
+from tests.std.case import Case, Shapes, draw, program_of, twin_of
+from tests.std.cases import CASES
+from tests.std.names import separated
 from wsdl.diagnostics import Problems
 from wsdl.passes.resolve import resolve
 from wsdl.passes.scopes import standard_block, standard_blocks

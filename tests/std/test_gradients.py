@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from tests.compiling import module_weights
-from tests.std.cases import CASES, Case, draw, program_of, separated, twin_of
+from tests.std.case import Case, draw, program_of, twin_of
+from tests.std.cases import CASES
+from tests.std.names import separated
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.onnx.emit import emit

@@ -1,0 +1,107 @@
+"""Names of PyTorch's weights as ours, and calls of its modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a `MultiheadAttention` with `in_proj` cut into `query`, `key` and `value`."""
+    result = {}
+    for name, value in weights.items():
+        stem, found, part = name.rpartition("in_proj_")
+        if found:
+            for projection, cut in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                result[f"{stem}{projection}.{part}"] = cut
+        else:
+            for ours, theirs in (("out", "out_proj"), ("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")):
+                name = name.replace(f"{theirs}.", f"{ours}.").replace(f"{theirs}_weight", f"{ours}.weight")
+            result[name] = value
+    return result
+
+
+def projections(name: str) -> str:
+    """The names of LLaMA's and T5's attention as ours."""
+    name = name.removeprefix("attention.").replace("relative_attention_bias", "relative").replace("_proj", "")
+    for theirs, ours in (("q.", "query."), ("k.", "key."), ("v.", "value."), ("o.", "out.")):
+        name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
+    return name
+
+
+def layer_names(name: str) -> str:
+    """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
+    name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")
+    return name.replace("linear1", "ffn.up").replace("linear2", "ffn.down")
+
+
+def inverted(name: str) -> str:
+    """torchvision's `conv.1.0.weight` of an `InvertedResidual` is `conv2.weight`."""
+    for i in range(2):
+        name = name.replace(f"conv.{i}.0", f"conv{i + 1}").replace(f"conv.{i}.1", f"bn{i + 1}")
+    return name.replace("conv.2", "conv3").replace("conv.3", "bn3")
+
+
+def inverted_once(name: str) -> str:
+    """The same without a first convolution."""
+    name = name.replace("conv.0.0", "conv2").replace("conv.0.1", "bn2")
+    return name.replace("conv.1", "conv3").replace("conv.2", "bn3")
+
+
+def items(name: str) -> str:
+    """The names of `Sequential`: `0.weight` is `layers.0.weight`."""
+    return f"layers.{name}"
+
+
+def cell(name: str) -> str:
+    """`weight_ih_l0` is `cell.weight_ih`, and of the reverse direction `backward.cell.weight_ih`."""
+    return "cell." + name.replace("_l0", "")
+
+
+def directions(name: str) -> str:
+    backward = name.endswith("_reverse")
+    return f"{'backward' if backward else 'forward'}.{cell(name.removesuffix('_reverse'))}"
+
+
+def levels(name: str) -> str:
+    """`weight_ih_l1` is `levels.1.cell.weight_ih`."""
+    return re.sub(r"(\w+)_l(\d+)$", r"levels.\2.cell.\1", name)
+
+
+def both_ways(name: str) -> str:
+    where = "backward" if name.endswith("_reverse") else "forward"
+    return levels(name.removesuffix("_reverse")).replace("levels", where)
+
+
+def first(module: nn.Module, *inputs: Tensor) -> Any:
+    return module(*inputs)[0]
+
+
+def encoder(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: nn.TransformerEncoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decoder(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: nn.TransformerDecoderLayer(12, 3, 20, dropout=0.0, batch_first=True, **options)
+
+
+def decode(module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, seen: Tensor | None = None) -> Any:
+    t = x.shape[1]
+    hidden = {
+        "tgt_key_padding_mask": None if mask is None else ~mask,
+        "memory_key_padding_mask": None if seen is None else ~seen,
+    }
+    return module(x, memory, tgt_mask=torch.ones(t, t, dtype=torch.bool).triu(1), **hidden)
+
+
+def look_up_by_masks(module: nn.Module, x: Tensor, mask: Tensor) -> Any:
+    return module(x, src_key_padding_mask=~mask)
+
+
+def look_up_the_past(module: nn.Module, x: Tensor) -> Any:
+    t = x.shape[1]
+    return module(x, src_mask=torch.ones(t, t, dtype=torch.bool).triu(1))
