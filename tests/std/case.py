@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.compiling import shake
 
@@ -34,6 +34,13 @@ class Case:
     def block(self) -> str:
         return self.layer.partition("(")[0]
 
+    @property
+    def every_run(self) -> tuple[Shapes, ...]:
+        """The runs, and the first of them with an empty batch."""
+        batched = [type_.partition("[")[2].startswith("n") for type_ in self.types]
+        empty = tuple((0, *s[1:]) if b else s for s, b in zip(self.runs[0], batched, strict=True))
+        return (*self.runs, empty) if any(batched) else self.runs
+
 
 def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
     """Runs on one input each."""
@@ -46,6 +53,18 @@ def twin_of(case: Case) -> nn.Module:
     twin = case.twin().eval()
     shake(twin)
     return twin
+
+
+def results_of(case: Case, twin: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What the counterpart gives. Some of PyTorch's refuse an empty batch: there it is cut from a batch of one."""
+    try:
+        results = case.call(twin, *inputs)
+    except (RuntimeError, IndexError):
+        if len(inputs[0]):
+            raise
+        ones = [torch.cat([x, x.new_ones(1, *x.shape[1:])]) if not len(x) else x for x in inputs]
+        results = case.call(twin, *ones)[:0]
+    return results if isinstance(results, tuple) else (results,)
 
 
 def program_of(case: Case, scaled: str = "") -> str:

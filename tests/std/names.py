@@ -33,6 +33,12 @@ def projections(name: str) -> str:
     return name
 
 
+def in_layer(name: str) -> str:
+    """The names of the attention of LLaMA in a layer of ours; what is given to the layer is its own."""
+    stem, found, rest = name.partition("attn.attention.")
+    return f"attn.{projections(rest)}" if found else stem.replace("attn.relative", "relative")
+
+
 def layer_names(name: str) -> str:
     """The names of `TransformerEncoderLayer` and `TransformerDecoderLayer` as ours."""
     name = name.replace("self_attn", "attn").replace("multihead_attn", "cross")

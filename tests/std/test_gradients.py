@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tests.compiling import module_weights
-from tests.std.case import Case, draw, program_of, twin_of
+from tests.std.case import Case, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated
 from wsdl.compiler import check
@@ -27,7 +27,7 @@ SCALE = "scale"
 RUNS = [
     pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")
     for case in CASES
-    for run in (case.runs[0], case.runs[-1])
+    for run in dict.fromkeys((case.runs[0], case.runs[-1], case.every_run[-1]))
 ]
 
 
@@ -39,8 +39,7 @@ def pair(case: Case) -> tuple[nn.Module, Session]:
     """
     twin = twin_of(case)
     with torch.no_grad():
-        results = case.call(twin, *map(torch.from_numpy, draw(case, case.runs[0])))
-    count = len(results) if isinstance(results, tuple) else 1
+        count = len(results_of(case, twin, [torch.from_numpy(a) for a in draw(case, case.runs[0])]))
     losses = "\n".join(f"    loss sum(sin(output{f'_{i + 1}' if i else ''}))" for i in range(count))
     text = program_of(case, scaled=SCALE) + f"\ntrain m() {{\n{losses}\n    optimizer SGD(lr=1.0)\n}}\n"
     problems = Problems()
@@ -61,8 +60,8 @@ def theirs(case: Case, twin: nn.Module, inputs: list[torch.Tensor]) -> dict[str,
     """The gradients by our names."""
     scale = torch.ones(1, requires_grad=True)
     twin.zero_grad()
-    results = case.call(twin, *(x * scale if x.is_floating_point() else x for x in inputs))
-    loss = sum(torch.sin(y).sum() for y in (results if isinstance(results, tuple) else (results,)))
+    results = results_of(case, twin, [x * scale if x.is_floating_point() else x for x in inputs])
+    loss = sum(torch.sin(y).sum() for y in results)
     loss.backward()  # type: ignore[union-attr]  # a tensor
     weights = {case.rename(n): p.grad for n, p in twin.named_parameters(remove_duplicate=False) if p.grad is not None}
     found = {f"f.{n}": gradient for n, gradient in separated(weights).items()}

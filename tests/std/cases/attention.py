@@ -84,7 +84,20 @@ CASES = (
             ("buckets=12, distance=40", {"buckets": 12, "distance": 40}),
         )
     ),
+    Case(
+        "RotaryEncoding(base=50.0)", lambda: twins.Turned(50.0), ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))
+    ),
     Case("RotaryEncoding()", twins.Turned, ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))),
+    *(
+        Case(
+            f"CrossAttention(heads=6, kv_heads={kv}, bias=false, dropout={dropout})",
+            lambda kv=kv: twins.GroupedCross(12, 6, kv, 5, bias=False),  # type: ignore[misc]
+            ("f32[n, t, 12]", "f32[n, s, 5]", *mask),
+            tuple(((n, t, 12), (n, s, 5), (n, s))[: 2 + len(mask)] for n, t, s in ((1, 1, 1), (2, 4, 9), (3, 1, 2))),
+        )
+        for kv, dropout in ((2, 0.0), (1, 0.2), (6, 0.0))
+        for mask in ((), ("bool[n, s]",))
+    ),
     Case(
         "CrossAttention(heads=2, scale=0.7)",
         lambda: twins.Scaled(12, 2, 0.7),

@@ -13,4 +13,5 @@ CASES = (
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n, t]",), one((1, 1), (3, 5))),
     Case("Embedding(11, 4)", lambda: nn.Embedding(11, 4), ("i64[n]",), one((1,), (6,))),
     Case("PositionalEncoding()", twins.Waves, ("f32[n, t, 6]",), SEQUENCE),
+    Case("PositionalEncoding(base=50.0)", lambda: twins.Waves(50.0), ("f32[n, t, 6]",), SEQUENCE),
 )

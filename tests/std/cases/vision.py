@@ -10,10 +10,14 @@ from tests.std import twins
 from tests.std.case import IMAGE, Case, one
 from tests.std.names import inverted, inverted_once
 
+POINTS = one((1, 6, 1, 1), (2, 6, 1, 3))
+
 CASES = (
     Case("ResNetBlock(6)", lambda: images.BasicBlock(6, 6), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(4)", lambda: images.BasicBlock(6, 4), ("f32[n, 6, h, w]",), IMAGE),
     Case("ResNetBlock(6, stride=2)", lambda: images.BasicBlock(6, 6, 2), ("f32[n, 6, h, w]",), IMAGE),
+    Case("ResNetBlock(4, stride=2)", lambda: images.BasicBlock(6, 4, 2), ("f32[n, 6, h, w]",), POINTS),
+    Case("Bottleneck(8, stride=2, width=4)", lambda: twins.Bottleneck(6, 8, 4, 2), ("f32[n, 6, h, w]",), POINTS),
     Case("Bottleneck(6)", lambda: twins.Bottleneck(6, 6, 1), ("f32[n, 6, h, w]",), IMAGE),
     Case("Bottleneck(8, stride=2)", lambda: twins.Bottleneck(6, 8, 2, 2), ("f32[n, 6, h, w]",), IMAGE),
     Case(
@@ -29,6 +33,7 @@ CASES = (
         ("f32[n, 6, h, w]",),
         one((1, 6, 1, 1), (3, 6, 5, 2)),
     ),
+    Case("InvertedResidual(6)", lambda: twins.InvertedResidual(6, 6), ("f32[n, 6, h, w]",), POINTS, inverted),
     Case("InvertedResidual(6)", lambda: twins.InvertedResidual(6, 6), ("f32[n, 6, h, w]",), IMAGE, inverted),
     Case(
         "InvertedResidual(4, stride=2, expand=2, kernel=5)",
@@ -54,7 +59,11 @@ CASES = (
         "FeaturePyramid(4)",
         lambda: twins.FeaturePyramid([3, 5, 2], 4),
         ("f32[n, 3, a, b]", "f32[n, 5, c, d]", "f32[n, 2, e, f]"),
-        (((1, 3, 8, 4), (1, 5, 4, 2), (1, 2, 2, 1)), ((2, 3, 17, 21), (2, 5, 9, 11), (2, 2, 4, 5))),
+        (
+            ((1, 3, 8, 4), (1, 5, 4, 2), (1, 2, 2, 1)),
+            ((1, 3, 1, 1), (1, 5, 1, 1), (1, 2, 1, 1)),
+            ((2, 3, 17, 21), (2, 5, 9, 11), (2, 2, 4, 5)),
+        ),
     ),
     Case(
         "FeaturePyramid(3)",
