@@ -63,7 +63,11 @@ def theirs(case: Case, twin: nn.Module, inputs: list[torch.Tensor]) -> dict[str,
     results = results_of(case, twin, [x * scale if x.is_floating_point() else x for x in inputs])
     loss = sum(torch.sin(y).sum() for y in results)
     loss.backward()  # type: ignore[union-attr]  # a tensor
-    weights = {case.rename(n): p.grad for n, p in twin.named_parameters(remove_duplicate=False) if p.grad is not None}
+    parameters = list(twin.named_parameters(remove_duplicate=False))
+    if not len(inputs[0]):  # PyTorch leaves out some that are 0 there
+        for _, p in parameters:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    weights = {case.rename(n): p.grad for n, p in parameters if p.grad is not None}
     found = {f"f.{n}": gradient for n, gradient in separated(weights).items()}
     return found if scale.grad is None else {**found, SCALE: scale.grad}
 
