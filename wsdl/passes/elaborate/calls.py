@@ -15,6 +15,7 @@ from wsdl.ops.build import Build
 from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.dropout import drop
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.logits import check_logits
 from wsdl.passes.elaborate.statistics import normalise_by_batch
 from wsdl.span import Span
 
@@ -55,6 +56,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         return POISON
     if "shape" in attributes:  # a size that was left open (`-1`) is known now
         attributes["shape"] = list(result_types[0].shape)
+    check_logits(name, operands, bound, span, context)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
         note_check(assumption.left, assumption.right, span, assumption.what, context)
