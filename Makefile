@@ -69,8 +69,12 @@ fuzz: .venv/dev      ## all attacks and thousands of wrong programs, 15 minutes 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
 
-bench: $(MINILM) .venv/dev    ## what sharing saves, how long compiling takes, how fast training is
+bench: $(MINILM) .venv/bench    ## what sharing saves here and elsewhere, how fast all is (half an hour)
 	@$(BIN)/python -m benchmarks
+	@echo
+	@$(BIN)/python -m benchmarks.exporters
+	@echo
+	@$(BIN)/python -m benchmarks.speed
 	@echo
 	@$(BIN)/python -m benchmarks.training
 
@@ -99,6 +103,11 @@ $(BIN)/python:
 	@$(PIP) $(TORCH)
 	@echo "Installing the tools for the tests"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/bench: pyproject.toml | .venv/dev
+	@echo "Installing what the benchmarks compare with"
+	@$(PIP) --editable '.[bench]'
 	@touch $@
 
 # Without what the package depends on, as only its files are wanted.

@@ -5,18 +5,15 @@ python -m benchmarks.half_precision
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 
 import wsdl
+from benchmarks.timing import quartiles
 from tests.compiling import module_weights, shake
 from tests.examples.catalogue import EXAMPLES, Example
 
 LAYOUT = "| {:<18} | {:>9} | {:>9} | {:>9} | {:>9} |"
 SECONDS = 1.0  # for each example
-Run = Callable[[], object]
 
 
 def main() -> None:
@@ -36,7 +33,7 @@ def row(example: Example) -> list[str]:
         for dtype in ("f32", "f16", "bf16")
     }
     results = {dtype: session.run(arrays) for dtype, session in sessions.items()}
-    times = quartiles({dtype: lambda s=session: s.run(arrays) for dtype, session in sessions.items()})  # type: ignore[misc]
+    times = quartiles({dtype: session.run for dtype, session in sessions.items()}, [arrays], 1, SECONDS)
     cells = []
     for dtype in ("f16", "bf16"):
         error = max(
@@ -45,18 +42,6 @@ def row(example: Example) -> list[str]:
         )
         cells += [f"{times[dtype] / times['f32']:.2f}", f"{error:.0e}"]
     return cells
-
-
-def quartiles(runs: dict[str, Run]) -> dict[str, float]:
-    """The lower quartile of the CPU time of each, taken by turns."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    end = time.perf_counter() + SECONDS
-    while time.perf_counter() < end or len(taken["f32"]) < 8:
-        for name, run in runs.items():
-            start = time.process_time()
-            run()
-            taken[name].append(time.process_time() - start)
-    return {name: float(np.quantile(times, 0.25)) for name, times in taken.items()}
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
+from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
 from wsdl.passes.check_memory import check_memory
@@ -27,6 +28,7 @@ from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_batch_norm import fold_batch_norm
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.lower_precision import Half, lower_precision
 from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["f32"] | Half
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
-PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, dedupe, prune)
+PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, batch_norm_to_conv, dedupe, prune)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def numbers(
     """
     from wsdl.onnx.initial_values import initial_value
     from wsdl.onnx.loads import open_loads
-    from wsdl.onnx.weights import given_weights, loaded_weights
+    from wsdl.onnx.weights import given_weights, loaded_weights, not_finite
 
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
@@ -163,17 +165,27 @@ def numbers(
         check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}
+    if not isinstance(weights, Mapping) and (lines := not_finite(given)):
+        problems.add(_not_finite(lines, None if weights is None else str(weights)))
     check_memory([s for s in stored.values() if s.name not in given])
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
+
+
+def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
+    message = "a tensor of the weights has numbers that are not finite"
+    if len(lines) > 1:
+        message = "tensors of the weights have numbers that are not finite"
+    help = "was the training that wrote them still sound?"
+    return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))
 
 
 # -- program to graph --------------------------------------------------------------------------------------------------
 
 
 def lower(program: Program, options: Options = Options()) -> Program:
-    """The program as it is emitted: views folded, loops rolled, everything computed once."""
-    roll_loops(fold_views(program), options.loops)
+    """The program as it is emitted: views folded, recurrent layers fused, loops rolled, everything computed once."""
+    roll_loops(fuse_recurrent(fold_views(program)), options.loops)
     for run in PASSES:
         run(program)
     return program

@@ -14,7 +14,7 @@ import torch
 
 import wsdl
 from benchmarks.examples import sides
-from benchmarks.training.timing import quartiles
+from benchmarks.timing import quartiles
 from tests.training.catalogue import Example, arrays
 from wsdl.runtime.batches import Batches
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import torch
 
+from benchmarks.timing import quartiles
 from benchmarks.training import theirs
 from benchmarks.training.cases import CASES, Case, parameters
-from benchmarks.training.timing import quartiles
 
 LAYOUT = "{:<20} {:>9} {:>9} {:>9} {:>8} {:>9}"
 STEPS = 5  # over which the losses are compared

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import wsdl
+from benchmarks.memory import growth
 from benchmarks.training.cases import CASES, Case, parameters
-from benchmarks.training.memory import growth
 
 STEPS = 5  # over which the losses must agree
 TOLERANCE = 1e-3
@@ -20,8 +20,8 @@ def times(case: Case, threads: int, seconds: float, compiled: bool) -> dict[str,
     """Seconds for a step of each contender, and how far our losses are from PyTorch's."""
     import torch
 
+    from benchmarks.timing import quartiles
     from benchmarks.training import theirs
-    from benchmarks.training.timing import quartiles
 
     torch.set_num_threads(threads)
     program, batches = case.program(), case.batches()

@@ -59,6 +59,19 @@ def test_explain(wsdl: Wsdl) -> None:
     assert len(wsdl("explain", "--json").json["codes"]) == len(codes())
 
 
+def test_explain_operations_and_blocks(wsdl: Wsdl) -> None:
+    assert wsdl("explain", "relu").out.startswith(
+        "# relu\n\n```wsd fragment\nrelu(x)\n```\n\n`max(x, 0)`. ONNX Relu.\n"
+    )
+    assert "block GRUCell(units: int)" in wsdl("explain", "GRUCell", "--json").json["text"]
+    done = wsdl("explain", "Desne")
+    assert done.code == 2
+    assert done.err == (
+        "error[E0704]: there is no code, operation or block `Desne`\n"
+        "   = help: did you mean `Dense`?\n   = see: wsdl explain E0704\n\n1 error\n"
+    )
+
+
 # -- bugs --------------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ Notes above a block: `file: PATH` writes it there, `same as: PATH` asks that it 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -28,6 +29,7 @@ import re
 import subprocess
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,15 @@ class Page:
                 self.run(block)
             except Mismatch as mismatch:
                 found.append(f"{self.path}:{block.line}: {mismatch}")
+        self.forget()
         return found
+
+    def forget(self) -> None:
+        """Drop what the blocks made now, and not during another test; a page may leave files to Python to close."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            self.names.clear()
+            gc.collect()
 
     def run(self, block: Block) -> None:
         if "skip" in block.note:

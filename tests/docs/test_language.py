@@ -1,18 +1,25 @@
-"""The tables of docs/language.md are those of the registries."""
+"""The tables of docs/language.md are those of the registries, and nothing of the language is missing in it."""
 
 from __future__ import annotations
 
 import re
 from importlib import resources
 
+import pytest
+
 from tests.docs.page import ROOT
 from tests.golden import Golden
+from wsdl.api.reference import called
 from wsdl.diagnostics import Problems
 from wsdl.ir.initializers import INITIALIZERS
-from wsdl.ops import FAMILIES, NAMED, Operation
-from wsdl.passes.elaborate.calls import signature
+from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Option
+from wsdl.ir.types import DTYPES
+from wsdl.ops import FAMILIES, NAMED
+from wsdl.passes.elaborate.paths import LIMITS
+from wsdl.passes.names import BUILTINS, VIEWS
 from wsdl.span import Source
 from wsdl.syntax import tree
+from wsdl.syntax.grammar import grammar_path
 from wsdl.syntax.parser import parse
 
 PAGE = ROOT / "docs" / "language.md"
@@ -36,14 +43,30 @@ def operations() -> str:
     text = ""
     for family in FAMILIES:
         own = [o for o in NAMED.values() if o.infer.__module__ == family.__name__]
+        if not own:
+            continue  # all of it is internal
         rows = [[f"`{called(o)}`", re.sub(r" (An )?ONNX [\w, .]+$", "", o.doc.splitlines()[0])] for o in own]
         text += f"\n**{family.__name__.rpartition('.')[2].capitalize()}**\n\n" + table(["operation", "result"], rows)
     return text
 
 
-def called(operation: Operation) -> str:
-    """Its signature, as it is written in programs."""
-    return signature(operation).replace('"f32"', "f32").replace("e-0", "e-")
+def optimizers() -> str:
+    """Two tables: the optimizers, and the courses of a learning rate, with their options."""
+    kinds = table(["optimizer", "options"], [[f"`{kind}`", shown(options)] for kind, options in OPTIMIZERS.items()])
+    courses = table(
+        ["learning rate", "options"], [[f"`{kind}`", shown(options)] for kind, options in SCHEDULES.items()]
+    )
+    return f"{kinds}\nEvery optimizer also takes {shown(COMMON)}.\n\n{courses}"
+
+
+def shown(options: tuple[Option, ...]) -> str:
+    return ", ".join(f"`{written(option)}`" for option in options)
+
+
+def written(option: Option) -> str:
+    """With its default, as it is written in programs."""
+    words = {"None": "none", "True": "true", "False": "false"}
+    return option.name if option.required else f"{option.name}={words.get(str(option.default), option.default)}"
 
 
 def standard_blocks() -> str:
@@ -80,8 +103,40 @@ def owns(body: tuple[tree.Statement, ...]) -> list[str]:
 
 def test_tables(golden: Golden) -> None:
     page = PAGE.read_text("utf-8")
-    for name, text in {"initializers": initializers(), "operations": operations(), "blocks": standard_blocks()}.items():
+    for name, text in {
+        "initializers": initializers(),
+        "operations": operations(),
+        "optimizers": optimizers(),
+        "blocks": standard_blocks(),
+    }.items():
         region = re.compile(rf"^(<!-- {name}: .*? -->\n).*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
         assert region.search(page), f"the page has no place for the {name}"
         page = region.sub(lambda found, text=text: f"{found[1]}\n{text.strip()}\n\n{found[2]}", page)  # type: ignore[misc]
     golden(PAGE, page)
+
+
+# -- nothing is missing ------------------------------------------------------------------------------------------------
+
+KEYWORDS = sorted(set(re.findall(r'"([a-z]+)"', grammar_path().read_text("utf-8"))))
+OPTIONS = {o.name for table in (OPTIMIZERS, SCHEDULES) for options in table.values() for o in options} | {
+    o.name for o in COMMON
+}
+WORDS = {
+    "keyword": KEYWORDS,
+    "dtype": DTYPES,
+    "view": VIEWS,
+    "function of constants": BUILTINS,
+    "limit": LIMITS,
+    "initializer": INITIALIZERS,
+    "optimizer": OPTIMIZERS,
+    "learning rate": SCHEDULES,
+    "option of an optimizer or a learning rate": sorted(OPTIONS),
+    "operator": ("+", "-", "*", "/", "//", "%", "**", "@", "|>", "==", "!=", "<", "<=", ">", ">="),
+}
+
+
+@pytest.mark.parametrize(("kind", "word"), [(kind, word) for kind, words in WORDS.items() for word in words])
+def test_is_in_the_reference(kind: str, word: str) -> None:
+    """In code: in a block, or between backticks."""
+    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", PAGE.read_text("utf-8"), re.DOTALL))
+    assert re.search(rf"(?<!\w){re.escape(word)}(?!\w)", code), f"the {kind} `{word}` is not in {PAGE.name}"

@@ -13,7 +13,7 @@ from wsdl.compiler import Options, check, lower
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values, with_derived
+from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.runtime.session import Session
 from wsdl.span import Source
@@ -32,7 +32,7 @@ def compiled(text: str, options: Options = DEFAULT) -> Program:
 
 def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: str = "m") -> onnx.ModelProto:
     """The checked ONNX model with initial values."""
-    proto = emit(program, program.models[model], values or with_derived(program, initial_values(program)))
+    proto = emit(program, program.models[model], values or WithDerived(program, initial_values(program)))
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -40,7 +40,7 @@ def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: 
 def agree(text: str, *inputs: Array, options: Options = DEFAULT) -> onnx.ModelProto:
     """Compile model `m`; the reference and the runtime must agree on these inputs."""
     program = compiled(text, options)
-    values = with_derived(program, initial_values(program))
+    values = WithDerived(program, initial_values(program))
     proto = onnx_of(program, values)
     same_results(program, values, proto, inputs)
     return proto

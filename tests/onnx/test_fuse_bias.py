@@ -54,7 +54,8 @@ def test_not_fused(body: str, expected) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_inside_a_scan() -> None:
-    body = "layer gru = GRU(5)\nreturn gru(x)"
+    body = "layer up = Dense(5)\nlayer back = Dense(5)\n"
+    body += "ys = scan xt in x along t with h = zeros([n, 5]) {\nh = tanh(up(xt) + back(h))\nemit h\n}\nreturn ys"
     result = wsdl.compile(f"model m(x: f32[n, t, 4]) {{\n{body}\n}}\n")
     assert operators(result)["Gemm"] == 2
     assert all(len(node.input) == 3 for node in walk(result.protos["m"].graph) if node.op_type == "Gemm")

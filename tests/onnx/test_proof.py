@@ -11,6 +11,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 from tests.onnx import models
 from tests.onnx.running import compiled, onnx_of, random
+from wsdl.onnx import proof
 from wsdl.onnx.likeness import look_for
 from wsdl.onnx.proof import Proof, prove
 
@@ -83,6 +84,20 @@ def test_a_file_with_external_data(tmp_path: Path) -> None:
     result = prove(path)
     assert (result.stored_bytes, result.optimised_bytes) == (128 * 128 * 4, 2 * 128 * 128 * 4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.data", "model.onnx"]
+
+
+@pytest.mark.parametrize("inline", [proof.INLINE, 100], ids=["small", "large"])
+def test_numbers_that_cannot_be_told_apart_beside_external_data(
+    inline: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Zeros are replaced, in memory; the rest still lies in the file."""
+    monkeypatch.setattr(proof, "INLINE", inline)
+    nodes = [helper.make_node("Gemm", ["x", "A", "b"], ["y"], transB=1)]
+    model = models.model(nodes, {"A": random(256, 256), "b": np.zeros(256, np.float32)}, ["n", 256])
+    path = tmp_path / "model.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="model.data", size_threshold=0)
+    result = prove(path)
+    assert [(p.stored, p.copies_after_optimisation) for p in result.tensors] == [("A", 1.0), ("b", 1.0)]
 
 
 def test_packed_matrices_are_a_figure_of_their_own() -> None:

@@ -13,6 +13,7 @@ from wsdl.ir.types import TensorType
 
 USUAL = ({"n": 3, "t": 4}, {"n": 0, "t": 4}, {"n": 1, "t": 1}, {"n": 2, "t": 0})
 NO_T_0 = USUAL[:3]
+RECURRENT = ({"n": 3, "t": 4}, {"n": 1, "t": 1})  # at size 0 ONNX Runtime ends the process
 
 
 @dataclass
@@ -153,6 +154,9 @@ ROWS = [
     row("scatter_add", "f32[n, 9]", "i64[t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
     row("scatter_add_along", "f32[n, 9]", "i64[n, t]", "f32[n, t]", axis=1, gives="f32[n, 9]"),
     row("gemm", "f32[n, t]", "f32[n, 4]", trans_a=True, gives="f32[t, 4]"),
+    *(row(op, "f32[t, n, 3]", f"f32[1, {4 * g}, 3]", f"f32[1, {4 * g}, 4]", f"f32[1, {8 * g}]", reverse=g == 3,
+          gives="f32[t, 1, n, 4]" + " f32[1, n, 4]" * states, sizes=RECURRENT)
+      for op, g, states in (("rnn", 1, 1), ("gru", 3, 1), ("lstm", 4, 2))),
     row("gemm", "f32[n, t]", "f32[4, t]", trans_b=True, gives="f32[n, 4]"),
     row("conv1d", "f32[n, 3, t]", "f32[4, 3, 3]", stride=2, pad=1, gives="f32[n, 4, ((t - 1) // 2) + 1]", sizes=WIDE),
     row("conv2d", "f32[n, 3, t, s]", "f32[4, 3, 3, 3]", "f32[4]", pad=1, gives="f32[n, 4, t, s]", sizes=WIDE),

@@ -11,10 +11,12 @@ from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
 from wsdl.passes import (
+    batch_norm_to_conv,
     batch_steps,
     dedupe,
     fold_batch_norm,
     fold_views,
+    fuse_recurrent,
     hoist_invariants,
     lower_precision,
     prune,
@@ -23,8 +25,10 @@ from wsdl.passes import (
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
+    (fuse_recurrent, lambda program: prune.prune(fuse_recurrent.fuse_recurrent(program))),
     (roll_loops, lambda program: roll_loops.roll_loops(program, "loop")),
     (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
+    (batch_norm_to_conv, lambda program: prune.prune(batch_norm_to_conv.batch_norm_to_conv(program))),
     (dedupe, dedupe.dedupe),
     (hoist_invariants, hoist_invariants.hoist_invariants),
     (batch_steps, batch_steps.batch_steps),

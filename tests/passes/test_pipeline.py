@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsdl.compiler import PASSES, check, read
+from wsdl.compiler import PASSES, Options, check, lower, read
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values, with_derived
+from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.roll_loops import roll_loops
 from wsdl.span import Source
 
@@ -53,6 +54,14 @@ PROGRAMS = {
     "two norms behind one convolution": """
         model m(left: f32[n, 1, 8, 8], right: f32[n, 1, 8, 8]) -> f32[n, 3] {
             layer conv = Conv2d(3, kernel=3)
+            a = left |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            b = right |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
+            return a - b
+        }
+    """,
+    "two norms behind one convolution of whole blocks": """
+        model m(left: f32[n, 1, 8, 8], right: f32[n, 1, 8, 8]) -> f32[n, 16] {
+            layer conv = Conv2d(16, kernel=3)
             a = left |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
             b = right |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
             return a - b
@@ -112,7 +121,7 @@ def numbers(of: Program, stored: dict[str, Any]) -> list[Any]:
         sizes = {"n": 3, "t": 4, "h": 16, "w": 16}
         rng = np.random.default_rng(0)
         inputs = [rng.normal(size=[d.evaluate(sizes) for d in v.type.shape]).astype("f4") for v in model.graph.inputs]
-        results += evaluate(model.graph, inputs, with_derived(of, stored))
+        results += evaluate(model.graph, inputs, WithDerived(of, stored))
     return results
 
 
@@ -124,6 +133,7 @@ def drawn(of: Program) -> dict[str, Any]:
 
 STEPS: list[tuple[str, Callable[[Program], Program]]] = [
     ("fold_views", fold_views),
+    ("fuse_recurrent", fuse_recurrent),
     ("roll_loops", lambda p: roll_loops(p, "loop")),
     *((run.__name__, run) for run in PASSES),
 ]
@@ -152,10 +162,7 @@ def ops(of: Program) -> list[str]:
 
 
 def lowered(text: str, loops: Any = "auto") -> Program:
-    p = roll_loops(fold_views(program(text)), loops)
-    for run in PASSES:
-        run(p)
-    return p
+    return lower(program(text), Options(loops=loops))
 
 
 def test_shared_blocks_become_one_body() -> None:
@@ -205,17 +212,35 @@ def test_a_norm_on_which_uses_differ_stays() -> None:
     assert not [s for s in p.stored.values() if s.derived]
 
 
+def test_behind_a_convolution_of_whole_blocks_it_becomes_one_itself() -> None:
+    text = PROGRAMS["two norms behind one convolution of whole blocks"]
+    p = lowered(text)
+    assert "batch_norm" not in ops(p)
+    assert [n.attributes["groups"] for n in p.models["m"].graph.walk() if n.op == "conv2d"] == [1, 16, 1, 16]
+    assert [s.sizes for s in p.stored.values() if s.derived] == [(16, 1, 1, 1), (16,)] * 2
+
+
 def test_a_layer_applied_twice_to_one_value_runs_once() -> None:
     p = lowered("""
+        block Sums()(x: [n, t, d]) -> [n, t, d] {
+            layer up = Dense(d)
+            sums = scan xt in x along t with s = zeros([n, d]) {
+                s = s + up(xt)
+                emit s
+            }
+            return sums
+        }
+
         model m(x: f32[n, 4]) -> f32[n, 4] {
             layer f = GRU(4)
+            layer sums = Sums()
             layer g = Dense(4)
             a = f(g(x).reshape(n, 1, 4)) + f(g(x).reshape(n, 1, 4))
-            return a[:, 0]
+            b = sums(g(x).reshape(n, 1, 4)) + sums(g(x).reshape(n, 1, 4))
+            return a[:, 0] + b[:, 0]
         }
     """)
-    assert ops(p).count("scan") == 1
-    assert ops(p).count("matmul") == 3  # one of the Dense, two in the GRU
+    assert (ops(p).count("gru"), ops(p).count("scan"), ops(p).count("matmul")) == (1, 1, 2)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.wsd")), ids=lambda p: p.stem)
@@ -236,6 +261,6 @@ def test_a_rolled_loop_has_one_size() -> None:
         p = program(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"))
         for _, run in STEPS:
             run(p)
-        values = with_derived(p, initial_values(p, 0))
+        values = WithDerived(p, initial_values(p, 0))
         sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
     assert len(sizes) == 1

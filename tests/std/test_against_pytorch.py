@@ -18,10 +18,9 @@ from tests.std.cases import CASES
 from tests.std.names import separated
 from wsdl.diagnostics import Problems
 from wsdl.passes.resolve import resolve
-from wsdl.passes.scopes import standard_block, standard_blocks
+from wsdl.passes.scopes import standard_blocks
 from wsdl.runtime.session import Session
 from wsdl.span import Source
-from wsdl.syntax.parser import parse
 
 RUNS = [
     pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")
@@ -56,20 +55,6 @@ def test_every_block_is_here() -> None:
     assert set(standard_blocks()) <= {case.block for case in CASES} | set(
         re.findall(r"\w+", str([c.layer for c in CASES]))
     )
-
-
-@pytest.mark.parametrize("name", standard_blocks())
-def test_every_block_says_how_it_is_used(name: str) -> None:
-    """An indented example that reads as statements and uses the block."""
-    definition = standard_block(name)
-    assert definition is not None
-    doc = definition.node.doc
-    example = "\n".join(line for line in doc.splitlines() if line.startswith("    "))
-    assert f"{name}(" in example, doc
-    problems = Problems()
-    body = example if re.search(r"^ +(\w+, )*\w+ =", example, re.MULTILINE) else f"    y = {example.strip()}"
-    parse(Source(name, f"model m(x: f32[n]) {{\n{body}\n    return y\n}}\n"), problems)
-    assert not problems.found, problems.found
 
 
 @pytest.mark.parametrize("path", sorted((Path(wsdl.__file__).parent / "std").glob("*.wsd")), ids=lambda p: p.stem)

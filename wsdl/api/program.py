@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -179,7 +180,7 @@ class Program:
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
-        stem = Path(self.source.path).stem.strip("<>")  # `<text>` is no name for a file
+        stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # of `<text>`: text
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
@@ -262,12 +263,12 @@ class Program:
         compiler.lower(self._checked, self.options)
         return compiler.emit(self._checked, self.stored, self.source, self.options)
 
-    def values(self, weights: Weights | None = None) -> dict[str, Array]:
+    def values(self, weights: Weights | None = None) -> Mapping[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling."""
-        from wsdl.onnx.initial_values import with_derived
+        from wsdl.onnx.initial_values import WithDerived
 
         assert self.protos  # lowering decides what is derived
-        return with_derived(self._checked, self._values_with(weights))
+        return WithDerived(self._checked, self._values_with(weights))
 
     def _values_with(self, weights: Weights | None) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsdl.api.program import Program, compile
-from wsdl.api.sources import program_in, require
+from wsdl.api.sources import program_in, require, require_file
 from wsdl.diagnostics import CompileError, Diagnostic
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def open_model(
     if Path(path).suffix.lower() == ".onnx":
         from wsdl.runtime.session import Session
 
+        require_file(path)
         if weights is not None or dims or model is not None:
             message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
             raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])

@@ -36,6 +36,13 @@ def require(path: str | os.PathLike[str]) -> None:
         raise CompileError([Diagnostic("E0701", "there is no such file", file=name, help=help)])
 
 
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Raises `CompileError` where there is no such file, or something else: a folder, a pipe, a device."""
+    require(path)
+    if not os.path.isfile(path):
+        raise CompileError([Diagnostic("E0701", "this is not a file", file=os.fspath(path))])
+
+
 def program_in(path: str | os.PathLike[str]) -> Source:
     """The text of a program. A file whose name says that it is something else is refused before it is read."""
     suffix = Path(path).suffix.lower()

@@ -6,7 +6,9 @@ What goes wrong anywhere below arrives here as an exception and leaves as a find
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +22,7 @@ from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
+GARBAGE = 100_000  # so many objects more, and Python looks for garbage
 VERBS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
 
 
@@ -60,8 +63,14 @@ def wsdl(ctx: click.Context) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point of the command."""
+    """The entry point of the command. What it makes it keeps to its end, so there is little garbage to look for."""
+    gc.set_threshold(GARBAGE)
+    signal.signal(signal.SIGTERM, _terminated)  # as an exception, so that nothing half-written is left
     sys.exit(execute(sys.argv[1:]))
+
+
+def _terminated(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 def execute(arguments: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 import click
@@ -12,9 +12,9 @@ from wsdl import api
 from wsdl.cli.failures import exit_code
 from wsdl.cli.terminal import print_json, print_text, write_findings
 from wsdl.cli.verb import dims, import_root, verb
-from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import Format, as_json
-from wsdl.ir.graph import Binding
+from wsdl.ir.graph import Binding, Program
 from wsdl.ir.inventory import dim_as_json
 
 
@@ -31,7 +31,7 @@ def check(
     once: dict[tuple[object, ...], Diagnostic] = {}  # what several files import is reported once
     bindings: list[Binding] = []
     for file in files:
-        problems, program = api.examine(file, dims=dims, import_root=import_root)
+        problems, program = _examined(file, dims, import_root)
         once.update({(d.code, *d.place(), d.message): d for d in problems})
         bindings += program.bindings if program else ()
     found = list(once.values())
@@ -42,6 +42,15 @@ def check(
         print_text(_shapes(bindings))
     write_findings(found, sys.stdout, form)
     return exit_code(found)
+
+
+def _examined(
+    file: str, dims: Mapping[str, int], import_root: str | None
+) -> tuple[Iterable[Diagnostic], Program | None]:
+    try:
+        return api.examine(api.read_source(file), dims=dims, import_root=import_root)
+    except CompileError as error:
+        return error.diagnostics, None
 
 
 def _print_json(found: list[Diagnostic], bindings: list[Binding] | None) -> None:

@@ -1,4 +1,4 @@
-"""`wsdl explain`: the story of a code."""
+"""`wsdl explain`: the story of a code, the page of an operation or of a block."""
 
 from __future__ import annotations
 
@@ -9,33 +9,48 @@ import click
 from wsdl.cli.terminal import Terminal, print_json, print_text
 from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.diagnostics import explain as pages
+from wsdl.diagnostics import explain as codes
 from wsdl.diagnostics.suggest import nearest
 
 
 @verb
-@click.argument("code", required=False)
-def explain(code: str | None, as_json: bool) -> None:
-    """What an error means, with an example; without CODE a list of all."""
-    if code is None:
+@click.argument("what", metavar="[CODE | NAME]", required=False)
+def explain(what: str | None, as_json: bool) -> None:
+    """What an error means, with an example; or what an operation (`relu`) or a block (`Dense`) does. Alone, a list of
+    all codes."""
+    if what is None:
         _list(as_json)
         return
     try:
-        text = pages.explain(code)
+        text = codes.explain(what)
+        told = {"code": what.strip().upper(), "title": codes.title(what), "text": text}
     except KeyError:
-        raise CompileError([_unknown(code)]) from None
+        text = _reference_page(what)
+        told = {"name": what.strip(), "text": text}
     if as_json:
-        print_json({"code": code.strip().upper(), "title": pages.title(code), "text": text})
+        print_json(told)
     else:
         _show(text)
 
 
 def _list(as_json: bool) -> None:
-    listed = [{"code": code, "title": pages.title(code)} for code in pages.codes()]
+    listed = [{"code": code, "title": codes.title(code)} for code in codes.codes()]
     if as_json:
         print_json({"codes": listed})
     else:
         print_text("".join(f"{page['code']}  {page['title']}\n" for page in listed))
+
+
+def _reference_page(name: str) -> str:
+    from wsdl.api import reference
+
+    try:
+        return reference.page(name.strip())
+    except KeyError:
+        close = nearest(name.strip().upper(), codes.codes()) or nearest(name.strip(), reference.names())
+        help = f"did you mean `{close}`?" if close else "`wsdl explain` lists all codes, docs/reference the names"
+        message = f"there is no code, operation or block `{name}`"
+        raise CompileError([Diagnostic("E0704", message, help=help)]) from None
 
 
 def _show(text: str) -> None:
@@ -47,9 +62,3 @@ def _show(text: str) -> None:
         terminal.draw(Markdown(text), width=min(terminal.width or 80, 100))
     else:
         terminal.write(text)
-
-
-def _unknown(code: str) -> Diagnostic:
-    close = nearest(code.strip().upper(), pages.codes())
-    help = f"did you mean `{close}`?" if close else "`wsdl explain` lists all codes"
-    return Diagnostic("E0704", f"there is no code `{code}`", help=help)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Literal, NoReturn, TypeAlias
 
 from wsdl import limits
@@ -17,6 +17,7 @@ from wsdl.diagnostics import CompileError, Diagnostic
 
 Answer = Literal["equal", "different", "unknown"]
 Monomial: TypeAlias = "tuple[Atom, ...]"
+Terms: TypeAlias = "tuple[tuple[Monomial, int], ...]"  # the normal form: monomials and their coefficients
 
 
 class TooLong(CompileError):
@@ -50,19 +51,24 @@ class Dim:
     """One dimension; immutable. `Dim.of(3)`, `Dim.symbol("n")`, and `+ - * // %` over them."""
 
     __slots__ = ("terms",)
-    terms: tuple[tuple[Monomial, int], ...]
+    terms: Terms
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
         kept = [(m, c) for m, c in terms.items() if c]
-        if len(kept) + sum(len(m) for m, _ in kept) > limits.FACTORS or any(
-            abs(c) > limits.COEFFICIENT for _, c in kept
-        ):
+        factors = len(kept)
+        for monomial, coefficient in kept:
+            factors += len(monomial)
+            if abs(coefficient) > limits.COEFFICIENT:
+                raise TooLong
+        if factors > limits.FACTORS:
             raise TooLong
-        self.terms = tuple(sorted(kept, key=lambda term: (-len(term[0]), [a.text for a in term[0]])))
+        if len(kept) > 1:
+            kept.sort(key=lambda term: (-len(term[0]), [a.text for a in term[0]]))
+        self.terms = tuple(kept)
 
     @staticmethod
     def of(value: int | Dim) -> Dim:
-        return value if isinstance(value, Dim) else Dim({(): value})
+        return value if isinstance(value, Dim) else _number(value)
 
     @staticmethod
     def symbol(name: str) -> Dim:
@@ -236,21 +242,35 @@ def _grouped_atom(atom: Atom) -> str:
     return f"({atom.text})" if atom.operator else atom.text
 
 
+@lru_cache(maxsize=4096)
+def _number(value: int) -> Dim:
+    return Dim({(): value})
+
+
 def compare(a: Dim | int, b: Dim | int) -> Answer:
     """Are two dimensions the same number, for all run-time sizes, for none, or does it depend?"""
-    difference = Dim.of(a) - Dim.of(b)
-    if not difference.terms:
+    a, b = Dim.of(a), Dim.of(b)
+    if a.terms == b.terms:
         return "equal"
-    constant = sum(c for m, c in difference.terms if m == ())
-    variable = [c for m, c in difference.terms if m != ()]
-    if constant and (all(c > 0 for c in variable) if constant > 0 else all(c < 0 for c in variable)):
-        return "different"  # every name is at least 0, so the difference can't vanish
-    return "unknown"
+    if a.constant is not None and b.constant is not None:
+        return "different"
+    return _compared(a.terms, b.terms)
 
 
 def same(a: Dim | int, b: Dim | int) -> bool:
     """Certainly equal."""
     return compare(a, b) == "equal"
+
+
+@lru_cache(maxsize=4096)
+def _compared(a: Terms, b: Terms) -> Answer:
+    """`compare` for two that aren't equal."""
+    difference = Dim(dict(a)) - Dim(dict(b))
+    constant = sum(c for m, c in difference.terms if m == ())
+    variable = [c for m, c in difference.terms if m != ()]
+    if constant and (all(c > 0 for c in variable) if constant > 0 else all(c < 0 for c in variable)):
+        return "different"  # every name is at least 0, so the difference can't vanish
+    return "unknown"
 
 
 def product(dims: Iterator[Dim] | tuple[Dim, ...] | list[Dim]) -> Dim:

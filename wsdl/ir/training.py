@@ -152,6 +152,20 @@ class Objective:
     metrics: dict[str, Value]
     states: dict[str, Value] = field(default_factory=dict)  # by the path of the slot: what it becomes by this batch
 
+    def copy(self) -> Objective:
+        """The same of new nodes and values."""
+        copies: dict[int, Value] = {}
+        graph = self.graph.copy(copies)
+
+        def new(value: Value) -> Value:
+            return copies[id(value)]
+
+        metrics = {name: new(value) for name, value in self.metrics.items()}
+        states = {path: new(value) for path, value in self.states.items()}
+        return Objective(
+            graph, [new(v) for v in self.targets], [new(v) for v in self.losses], new(self.loss), metrics, states
+        )
+
 
 @dataclass(eq=False)
 class Training:

@@ -16,7 +16,7 @@ BYTES: dict[DType, int] = {
     "f16": 2, "bf16": 2, "f32": 4, "f64": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "u8": 1, "bool": 1,
 }  # fmt: skip
 LARGEST: dict[DType, float] = {  # numbers; of integers one too many below, which no program writes
-    "f16": 65504, "bf16": 3.3895e38, "f32": 3.40282347e38, "f64": 1.7976931348623157e308,
+    "f16": 65504, "bf16": 3.3895313892515355e38, "f32": 3.40282347e38, "f64": 1.7976931348623157e308,
     "i8": 128, "i16": 2**15, "i32": 2**31, "i64": 2**63, "u8": 255,
 }  # fmt: skip
 

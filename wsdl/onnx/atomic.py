@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -39,15 +40,44 @@ def write_files(writers: Mapping[Path, Writer]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(done[path], _mode(path))
-        for path in reversed(done):
-            os.replace(done[path], path)
+        _put_in_place(done)
     except BaseException:
         for part in done.values():
-            with suppress(OSError):
-                os.unlink(part)
+            for left in (part, f"{part}.old"):
+                with suppress(OSError):
+                    os.unlink(left)
         raise
     for folder in {path.parent for path in done}:
         _sync_folder(folder)
+
+
+def _put_in_place(parts: Mapping[Path, str]) -> None:
+    """Move all to their places, with nothing in between: no signal, and no time for what is replaced to be freed, which
+    for large files takes far longer than the moving. (Who kills the process just then may find new files beside old
+    ones, each of them whole.)"""
+    old = [f"{part}.old" for part in parts.values()]
+    for path, kept in zip(parts, old, strict=True):
+        with suppress(OSError):  # there is none, or the system has no links
+            os.link(path, kept)
+    with _no_signals():
+        for path in reversed([*parts]):
+            os.replace(parts[path], path)
+    for kept in old:
+        with suppress(OSError):
+            os.unlink(kept)
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    """Signals that would stop the process wait until the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def write_file(path: str | Path, write: Writer) -> None:

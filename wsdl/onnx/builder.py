@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -141,6 +141,9 @@ class Builder:
         if numbers is not None:
             return self.node("Reshape", x, self.constant(numbers, "i64")).typed(type)
         return self.node("Reshape", x, self.dims(shape), allowzero=1).typed(type)
+
+    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+        return self.sizes.checked(x, wanted, left, right)
 
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         return self._views.get(x.name)

@@ -150,7 +150,7 @@ class _Emission:
 
     def _assume(self, node: Node) -> Sequence[Ref]:
         left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]
-        return [self.builder.sizes.checked(self.refs[id(node.inputs[0])], "equal", left, right)]
+        return [self.builder.checked(self.refs[id(node.inputs[0])], "equal", left, right)]
 
     # -- bodies --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class _Emission:
         carried, sequences = refs[: parts.carried], refs[parts.carried :]
         steps = sequences[0].type.shape[parts.axes[0]]
         if steps.constant is None:
-            sequences[0] = e.sizes.checked(sequences[0], "different", steps, Dim.of(0))
+            sequences[0] = e.checked(sequences[0], "different", steps, Dim.of(0))
         leading = [_moved(e, s, axis, 0) for s, axis in zip(sequences, parts.axes, strict=True)]
         results = e.nodes(
             "Scan",

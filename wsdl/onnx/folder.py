@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from onnx import ModelProto, TensorProto
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.atomic import Writer, holding, write_files
 from wsdl.onnx.emit import fill, little_endian
+from wsdl.onnx.guards import tensor_bytes
 from wsdl.onnx.safetensors import safetensors_writer
 from wsdl.onnx.streaming import model_writer
 from wsdl.onnx.training import emit_step, initial_state
@@ -30,7 +31,7 @@ MANIFEST = "manifest.json"
 
 def stored_bytes(proto: ModelProto, values: Mapping[str, Array]) -> int:
     """The bytes of a model's stored tensors."""
-    return sum(values[tensor.name].nbytes for tensor in proto.graph.initializer if tensor.name in values)
+    return sum(tensor_bytes(tensor) for tensor in proto.graph.initializer if tensor.name in values)
 
 
 def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data: Path) -> dict[Path, Writer]:
@@ -42,7 +43,7 @@ def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data
     if len(protos) == 1 and all(stored_bytes(proto, values) <= INLINE for proto in protos.values()):
         return {path: model_writer(proto, values) for path, proto in protos.items()}
     tensors = {t.name: t for proto in protos.values() for t in proto.graph.initializer if t.name in values}
-    places = _places(tensors, values)
+    places = _places(tensors)
     models = {path: _writer(_pointing_into(data.name, places, proto)) for path, proto in protos.items()}
     return {**models, data: lambda file: _write_data(file, tensors, places, values)}
 
@@ -72,12 +73,12 @@ def _writer(proto: ModelProto) -> Writer:
     return lambda file: holding(proto.SerializeToString(deterministic=True))(file)
 
 
-def _places(tensors: Iterable[str], values: Mapping[str, Array]) -> dict[str, tuple[int, int]]:
+def _places(tensors: Mapping[str, TensorProto]) -> dict[str, tuple[int, int]]:
     """Offset and length of each tensor in the data file."""
     places: dict[str, tuple[int, int]] = {}
     end = 0
-    for name in tensors:
-        length = values[name].nbytes
+    for name, tensor in tensors.items():
+        length = tensor_bytes(tensor)
         start = end + -end % (PAGE if length >= PAGE else SMALL)
         places[name] = (start, length)
         end = start + length

@@ -83,7 +83,7 @@ class _Constants:
     def is_shared(self, weight: str) -> bool:
         """Is it a large constant that several nodes read?"""
         stored = self.origins.get(weight, frozenset())
-        return self.reads[weight] > 1 and any(_bytes(self.initializers[name]) >= SMALL for name in stored)
+        return self.reads[weight] > 1 and any(tensor_bytes(self.initializers[name]) >= SMALL for name in stored)
 
     def reads_behind(self, node: NodeProto, i: int) -> list[Read]:
         """The reads of initializers that make an input constant: its own, or those of the node that computes it."""
@@ -99,18 +99,24 @@ class _Constants:
 
 def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
     """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
-    large = {name: _bytes(t) for name, t in facts.initializers.items() if _bytes(t) >= SMALL}
+    large = {name: tensor_bytes(t) for name, t in facts.initializers.items() if tensor_bytes(t) >= SMALL}
     made = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
     if not made:
         return []
     inferred = _inferred_bytes(proto)
     reads: list[Read] = []
     for name, size in large.items():
-        copies = [inferred.get(result, size) for result in made if name in facts.origins[result]]
+        copies = [_share(name, result, large, inferred, facts) for result in made if name in facts.origins[result]]
         if copies and sum(copies) + size * (name in facts.kept) > size:
             nodes = {id(node): node for node in facts.folded.values() if name in node.input}
             reads += [(node, i) for node in nodes.values() for i, read in enumerate(node.input) if read == name]
     return reads
+
+
+def _share(name: str, result: str, large: dict[str, int], inferred: dict[str, int], facts: _Constants) -> float:
+    """The bytes of a folded result that an initializer answers for: those that it is made of share them by size."""
+    together = sum(large[origin] for origin in facts.origins[result] & large.keys())
+    return inferred.get(result, together) * large[name] / together
 
 
 def _fused_copies(facts: _Constants) -> list[Read]:
@@ -127,7 +133,8 @@ def _fused_copies(facts: _Constants) -> list[Read]:
     return reads
 
 
-def _bytes(tensor: TensorProto) -> int:
+def tensor_bytes(tensor: TensorProto) -> int:
+    """The bytes of an initializer, whether its numbers are there or not."""
     return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 

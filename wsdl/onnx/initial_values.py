@@ -6,7 +6,7 @@ NumPy's Philox generator are used, which are the same in every version; distribu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from math import prod, sqrt
 from typing import Any
@@ -28,14 +28,31 @@ def initial_values(program: Program, seed: int = 0) -> dict[str, Array]:
     return {s.name: initial_value(s, seed) for s in program.stored.values() if s.derived is None}
 
 
-def with_derived(program: Program, values: Mapping[str, Array]) -> dict[str, Array]:
-    """`values`, and the stored tensors that are computed from them when compiling."""
-    complete = dict(values)
-    for stored in program.stored.values():
-        if stored.derived is not None:
-            [array] = evaluate(stored.derived, [], complete)
-            complete[stored.name] = np.ascontiguousarray(array, dtype=numpy_dtype(stored.type.dtype))
-    return complete
+class WithDerived(Mapping[str, Array]):
+    """`values`, and the stored tensors that are computed from them when compiling: each when it is asked for, so that
+    none is held beside what it is made of."""
+
+    def __init__(self, program: Program, values: Mapping[str, Array]) -> None:
+        self._values = values
+        self._derived = {s.name: s for s in program.stored.values() if s.derived is not None}
+
+    def __getitem__(self, name: str) -> Array:
+        stored = self._derived.get(name)
+        if stored is None:
+            return self._values[name]
+        assert stored.derived is not None
+        [array] = evaluate(stored.derived, [], self)
+        return np.ascontiguousarray(array, dtype=numpy_dtype(stored.type.dtype))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name in self._derived
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._values
+        yield from self._derived
+
+    def __len__(self) -> int:
+        return len(self._values) + len(self._derived)
 
 
 def initial_value(stored: Stored, seed: int) -> Array:

@@ -18,6 +18,8 @@ _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 def open_source(path: str | Path) -> Source:
     """Open a `.safetensors`, `.npz` or `.onnx` file."""
     suffix = Path(path).suffix.lower()
+    if Path(path).exists() and not Path(path).is_file():
+        raise broken(path, "this is not a file")  # of a pipe or a device nobody would see the end
     try:
         if suffix == ".safetensors":
             return open_safetensors(path)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, external_data_helper, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.guards import bodies
+from wsdl.onnx.guards import bodies, tensor_bytes
 from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
 
 Array = NDArray[Any]
@@ -74,9 +74,10 @@ def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = 
     stored = _stored(proto, folder, names)
     changed = _make_recognisable(proto, stored)
     in_file = look_for(stored, _tensors(proto.graph, folder))
-    path = None if changed or not isinstance(model, str | Path) else Path(model)
-    extended, _ = _optimised(proto, path, stored, "extended")
-    full, packed = _optimised(proto, path, stored, "all")
+    with tempfile.TemporaryDirectory(prefix="wsdl-proof-") as place:
+        source = os.fspath(model) if isinstance(model, str | Path) and not changed else _source(proto, folder, place)
+        extended, _ = _optimised(source, stored, "extended")
+        full, packed = _optimised(source, stored, "all")
     proofs = [
         Proof(name, a.nbytes, *(_copies(found, name, a) for found in (in_file, extended, full)))
         for name, a in stored.items()
@@ -148,17 +149,28 @@ def _make_recognisable(proto: ModelProto, stored: dict[str, Array]) -> bool:
 # -- the runtime's side ------------------------------------------------------------------------------------------------
 
 
-def _optimised(proto: ModelProto, path: Path | None, stored: dict[str, Array], level: str) -> tuple[Found, int]:
+def _source(proto: ModelProto, folder: str, place: str) -> bytes | str:
+    """A model for the runtime: its bytes with all numbers in them, or where these are many a file in `place`."""
+    external_data_helper.load_external_data_for_model(proto, folder)
+    if sum(map(tensor_bytes, proto.graph.initializer)) <= INLINE:
+        serialized: bytes = proto.SerializeToString()
+        return serialized
+    path = os.path.join(place, "model.onnx")
+    onnx.save(proto, path, save_as_external_data=True)
+    return path
+
+
+def _optimised(source: bytes | str, stored: dict[str, Array], level: str) -> tuple[Found, int]:
     """What the runtime makes of a model, and the bytes that it packs."""
     with tempfile.TemporaryDirectory(prefix="wsdl-proof-") as folder:
         outcome = os.path.join(folder, "optimised.onnx")
-        _run_optimiser(proto, path, folder, outcome, level)
+        _run_optimiser(source, outcome, level)
         optimised = onnx.load(outcome, load_external_data=False)
         packed = _take_packed_bytes(optimised.graph)
         return look_for(stored, _tensors(optimised.graph, folder)), packed
 
 
-def _run_optimiser(proto: ModelProto, path: Path | None, folder: str, outcome: str, level: str) -> None:
+def _run_optimiser(source: bytes | str, outcome: str, level: str) -> None:
     try:
         import onnxruntime
     except ImportError as error:
@@ -174,7 +186,6 @@ def _run_optimiser(proto: ModelProto, path: Path | None, folder: str, outcome: s
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", str(SMALL))
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", str(int(level == "all")))
-    source: Any = os.fspath(path) if path else proto.SerializeToString()
     try:
         onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has a dozen classes of them, without a common one

@@ -15,6 +15,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from wsdl.onnx.atomic import Writer
 from wsdl.onnx.emit import little_endian
+from wsdl.onnx.guards import tensor_bytes
 from wsdl.onnx.safetensors import little_endian_bytes
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.graph, GraphProto.initializer, ….raw_data
@@ -34,12 +35,12 @@ def _model(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Iterator[by
     before, behind = _around(proto, GRAPH)
     graph_before, graph_behind = _around(proto.graph, INITIALIZER)
     heads = [_head(tensor, values) for tensor in proto.graph.initializer]
-    inside = sum(len(head) + (array.nbytes if array is not None else 0) for head, array in heads)
+    inside = sum(len(head) + length for head, length in heads)
     yield before + _length(GRAPH, len(graph_before) + inside + len(graph_behind)) + graph_before
-    for head, array in heads:
+    for tensor, (head, length) in zip(proto.graph.initializer, heads, strict=True):
         yield head
-        if array is not None:
-            yield little_endian_bytes(array)
+        if length:
+            yield little_endian_bytes(little_endian(values[tensor.name], tensor))
     yield graph_behind + behind
 
 
@@ -57,15 +58,15 @@ def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes
     return before.SerializeToString(deterministic=True), behind.SerializeToString(deterministic=True)
 
 
-def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, NDArray[Any] | None]:
-    """An initializer as far as its numbers, and these; `None` where they are in it already."""
+def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, int]:
+    """An initializer as far as its numbers, and the bytes of these; 0 where they are in it already."""
     head = tensor.SerializeToString(deterministic=True)
     if tensor.name not in values or tensor.HasField("raw_data"):
-        return _length(INITIALIZER, len(head)) + head, None
+        return _length(INITIALIZER, len(head)) + head, 0
     assert all(field.number < RAW_DATA for field, _ in tensor.ListFields()), tensor.name
-    array = little_endian(values[tensor.name], tensor)
-    head += _length(RAW_DATA, array.nbytes)
-    return _length(INITIALIZER, len(head) + array.nbytes) + head, array
+    length = tensor_bytes(tensor)
+    head += _length(RAW_DATA, length)
+    return _length(INITIALIZER, len(head) + length) + head, length
 
 
 def _length(number: int, length: int) -> bytes:

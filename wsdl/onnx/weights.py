@@ -164,7 +164,7 @@ def _cast(fill: Fill, array: Array, dtype: Any) -> Array:
 
 
 def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None:
-    if np.array_equal(stored, given, equal_nan=stored.dtype.kind == "f"):
+    if _is_same_memory(stored, given) or np.array_equal(stored, given, equal_nan=stored.dtype.kind == "f"):
         return
     with np.errstate(all="ignore"):
         distance = np.nanmax(np.abs(stored.astype(np.float64) - given.astype(np.float64)))
@@ -173,6 +173,26 @@ def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None
     )
     help = "load one of them only, or take their parameters out of the share group"
     raise WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
+
+
+def _is_same_memory(a: Array, b: Array) -> bool:
+    """Are they one array? What is shared in PyTorch comes under each of its names."""
+    return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
+
+
+def not_finite(values: Mapping[str, Array]) -> list[str]:
+    """The tensors that hold NaN or infinity, as lines to show."""
+    lines = []
+    for name, array in values.items():
+        with np.errstate(all="ignore"):
+            if array.dtype.kind not in "fV" or np.isfinite(np.sum(array, dtype=np.float32)):
+                continue  # a sum takes a fraction of the time that looking at each number does
+        numbers = array.astype(np.float32) if array.dtype.itemsize == 2 else array
+        nan, infinite = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+        if nan or infinite:
+            parts = [f"{count:,} {what}" for count, what in ((nan, "NaN"), (infinite, "infinite")) if count]
+            lines.append(f"{name}: {' and '.join(parts)} of {array.size:,}")
+    return _listed(lines)
 
 
 # -- saving ------------------------------------------------------------------------------------------------------------

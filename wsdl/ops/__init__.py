@@ -19,6 +19,7 @@ from wsdl.ops import (
     norm,
     pad,
     pool,
+    recurrent,
     reduce,
     resize,
     shape,
@@ -28,6 +29,7 @@ from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_a
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, shape, movement, pad, creation, index, conv, conv_gradients, pool,
     resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
+    recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

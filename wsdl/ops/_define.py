@@ -26,7 +26,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
@@ -101,6 +101,9 @@ class Emitter(Protocol):
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 
+    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+        """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
+
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute
         (`Gemm.transB`). Using `x` itself materialises the view at run time."""
@@ -121,12 +124,17 @@ class Parameter:
 
 
 class Operation:
-    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc)."""
+    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc).
+
+    In its doc `examples` are lines of a call with the types of its operands, and the types of the results, such as
+    `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
+    """
 
     def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "") -> None:
         self.name = name or infer.__name__.rstrip("_")
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
+        self.text, self.examples = _text_and_examples(self.name, self.doc)
         signature = inspect.signature(infer)
         self.parameters = tuple(_parameter(p) for p in signature.parameters.values())
         self.has_several_results = str(signature.return_annotation).startswith("tuple")
@@ -248,6 +256,12 @@ def internal(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operat
     assert made.name not in OPERATIONS, f"two operations are called {made.name}"
     OPERATIONS[made.name] = made
     return made
+
+
+def _text_and_examples(name: str, doc: str) -> tuple[str, list[str]]:
+    lines = [line.strip() for line in doc.splitlines()]
+    examples = [line for line in lines if line.startswith(f"{name}(") and ") -> " in line]
+    return "\n".join(line for line in lines if line not in examples).strip(), examples
 
 
 def _parameter(p: inspect.Parameter) -> Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
@@ -44,33 +45,38 @@ def _silu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
     return g.mul(dy, g("add", s, g.mul(y, g.one_minus(s))))
 
 
+activation = partial(unary, family=__name__)
+
 # fmt: off
-unary("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
-      lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
-unary("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
-      "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
-unary("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
-      lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
-unary("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
-      lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
-unary("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
-      lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
-unary("selu", floating, lambda e, x: float_node(e, "Selu", x),
-      lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
-      "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
-      _selu_gradient)
-unary("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
-      "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient)
-unary("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
-      lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
-      "`x * clip(x / 6 + 0.5, 0, 1)`, a cheaper silu (Howard et al. 2019). ONNX HardSigmoid and Mul.",
-      _hardswish_gradient)
+activation("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
+           lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
+activation("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
+           "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
+activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
+           lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
+activation("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
+           lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
+activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
+           lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
+           lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
+           "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
+           _selu_gradient)
+activation("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
+           "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient)
+activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
+           lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
+           "`x * clip(x / 6 + 0.5, 0, 1)`, a cheaper silu (Howard et al. 2019). ONNX HardSigmoid and Mul.",
+           _hardswish_gradient)
 # fmt: on
 
 
 @operation
 def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
-    """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu."""
+    """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
+
+    leaky_relu(x: f32[n, t]) -> f32[n, t]
+    """
     return floating(x)
 
 
@@ -92,7 +98,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients
 
 @operation
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
-    """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu."""
+    """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
+
+    elu(x: f32[n, t]) -> f32[n, t]
+    """
     return floating(x)
 
 
@@ -117,7 +126,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
 
 @operation
 def gelu(x: TensorType, approximate: str = "none") -> TensorType:
-    """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu."""
+    """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu.
+
+    gelu(x: f32[n, t]) -> f32[n, t]
+    """
     one_of(approximate, ("none", "tanh"), "approximate")
     return floating(x)
 

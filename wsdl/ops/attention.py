@@ -27,6 +27,8 @@ def attention(
     `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
     broadcasts to [..., t, s]: bools say where to look, floats are added to the scores. With `causal` query `i` looks
     at keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
+
+        attention(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32], v: f32[n, 8, s, 32]) -> f32[n, 8, t, 32]
     """
     scores = _scores(q, k)
     same_dtype("v", q, floating(v, "v"))
@@ -98,6 +100,8 @@ def attention_weights(
     """How much each query looks at each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], the result [..., t, s]; `mask`, `causal` and `scale` as for `attention`.
+
+        attention_weights(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32]) -> f32[n, 8, t, s]
     """
     scores = _scores(q, k)
     if mask is not None:
@@ -193,11 +197,11 @@ def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, sc
 
 def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal: bool) -> Ref:
     dtype, shape = type.dtype, type.shape
-    lowest = e.constant(LOWEST[dtype], dtype)
     past = _past(e, shape[-2], shape[-1]) if causal else None
     if mask is None or mask.type.dtype == "bool":
         allowed = e.node("And", mask, past) if mask and past else mask or past
         return _allowed_weights(e, scores, allowed, dtype, causal) if allowed else e.node("Softmax", scores, axis=-1)
+    lowest = e.constant(LOWEST[dtype], dtype)
     scores = e.node("Max", e.node("Add", scores, mask), lowest)
     scores = e.node("Where", past, scores, lowest) if past else scores
     weights = e.node("Softmax", scores, axis=-1)  # where nothing is allowed these are equal, and have to be 0

@@ -24,6 +24,8 @@ def batch_norm(
     """Each channel by its running mean and variance, then scaled and shifted. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. `momentum` is the weight of new statistics when training.
+
+        batch_norm(x: f32[n, 3, t], weight: f32[3], bias: f32[3], mean: f32[3], var: f32[3]) -> f32[n, 3, t]
     """
     statistics = {"running_mean": running_mean, "running_var": running_var}
     for_each_channel(x, {"weight": weight, "bias": bias, **statistics})

@@ -66,7 +66,9 @@ def _convolution(axes: int) -> Operation:
 
 `x` is [n, channels, {SPATIAL[axes]}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
 Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
-Each may be a list, with a number for each axis."""
+Each may be a list, with a number for each axis.
+
+    conv{axes}d(x: f32[n, 3{", 16" * axes}], w: f32[8, 3{", 3" * axes}], pad=1) -> f32[n, 8{", 16" * axes}]"""
     return _declare(f"conv{axes}d", doc, infer, reference, lowering, gradient)
 
 
@@ -152,7 +154,10 @@ def _transposed(axes: int) -> Operation:
 
 `x` is [n, channels, {SPATIAL[axes]}], `weight` is [channels, out // groups, *kernel], as for the convolution that
 it undoes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
-result, and `output_pad` are added at its end. Each may be a list, with a number for each axis."""
+result, and `output_pad` are added at its end. Each may be a list, with a number for each axis.
+
+    conv_transpose{axes}d(x: f32[n, 8{", 9" * axes}], w: f32[8, 3{", 2" * axes}], stride=2) -> f32[n, 3{", 18" * axes}]
+"""
     return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering, gradient)
 
 

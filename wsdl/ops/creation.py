@@ -52,7 +52,10 @@ def _is_regular(value: object, shape: Sequence[int]) -> bool:
 
 @operation
 def full(shape: list[Dim], value: float | bool, dtype: DType = "f32") -> TensorType:
-    """A tensor that holds one value everywhere. ONNX Expand."""
+    """A tensor that holds one value everywhere. ONNX Expand.
+
+    full([n, 2], 0.5) -> f32[n, 2]
+    """
     return TensorType.of(dtype, _sizes(shape))
 
 
@@ -73,7 +76,7 @@ def _filling(name: str, value: int, doc: str) -> Operation:
     def infer(shape: list[Dim], dtype: DType = "f32") -> TensorType:
         return TensorType.of(dtype, _sizes(shape))
 
-    made = operation(infer, name, doc)
+    made = operation(infer, name, f"{doc}\n\n    {name}([n, 4]) -> f32[n, 4]")
     made.reference(lambda np, shape, dtype="f32": np.full(shape, value))
     made.lowering(
         lambda e, shape, dtype="f32": e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
@@ -98,7 +101,10 @@ def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
 
 @operation
 def arange(start: Dim, stop: Dim | None = None) -> TensorType:
-    """The integers from `start` up to but without `stop`; `arange(n)` starts at 0. ONNX Range."""
+    """The integers from `start` up to but without `stop`; `arange(n)` starts at 0. ONNX Range.
+
+    arange(t) -> i64[t]
+    """
     low, high = _ends(start, stop)
     length = (high - low).constant
     if length is not None and length < 0:
@@ -148,6 +154,8 @@ def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
     A negative index counts from the end; one beyond `depth` gives zeros only.
+
+        one_hot(indices: i64[n, t], depth=5, axis=1) -> f32[n, 5, t]
     """
     at = axis_of(axis, integer(indices, "indices").rank + 1)
     if depth < 1:
@@ -186,7 +194,7 @@ def _triangle(name: str, upper: bool, doc: str) -> Operation:
     def gradient(g: Build, dy: Value, y: Value, x: Value, diagonal: int = 0) -> dict[str, Value]:
         return {"x": g(name, dy, diagonal=diagonal)}
 
-    made = operation(infer, name, doc)
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, t, t]) -> f32[n, t, t]")
     made.reference(lambda np, x, diagonal=0: getattr(np, name)(x, diagonal))
     made.lowering(lowering)
     made.gradient(gradient)

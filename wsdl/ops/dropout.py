@@ -30,6 +30,8 @@ def dropout(x: TensorType, p: float = 0.5) -> TensorType:
     """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
 
     A compiled model has no ONNX node of it.
+
+        dropout(x: f32[n, t], p=0.3) -> f32[n, t]
     """
     _probability(p)
     return floating(x)

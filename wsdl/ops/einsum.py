@@ -25,6 +25,8 @@ def einsum(equation: str, xs: list[TensorType]) -> TensorType:
     `einsum("bqhd,bkhd->bhqk", q, k)`; `...` stands for axes without letters, which broadcast, a letter that an operand
     has twice for its diagonal. Without `->` the result has the letters that stand once, in the order of the alphabet.
     Einstein's convention, PyTorch's and NumPy's `einsum`. ONNX MatMul, Gemm, Mul and ReduceSum.
+
+        einsum("btd,dk->btk", x: f32[n, t, 4], w: f32[4, 8]) -> f32[n, t, 8]
     """
     for x in xs:
         if numeric(x, "xs").dtype in ("i8", "i16", "u8"):

@@ -44,9 +44,15 @@ def _node(op_type: str) -> Lowering:
 
 
 def unary(
-    name: str, rule: Rule, lower: str | Lowering, reference: Reference, doc: str, gradient: str | Callable[..., Value]
+    name: str,
+    rule: Rule,
+    lower: str | Lowering,
+    reference: Reference,
+    doc: str,
+    gradient: str | Callable[..., Value],
+    family: str = __name__,
 ) -> Operation:
-    """An operation on each element of `x`.
+    """An operation on each element of `x`, of the family of a module.
 
     `lower` is an ONNX operator or a function; `gradient` gives that of `x` from (g, dy, x, y), or says why there is
     none.
@@ -55,7 +61,9 @@ def unary(
     def infer(x: TensorType) -> TensorType:
         return rule(x)
 
-    made = operation(infer, name, doc)
+    infer.__module__ = family
+    type = "bool[n, t]" if rule is boolean else "f32[n, t]"
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}")
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -85,7 +93,9 @@ def binary(
         same_dtype("b", a, b)
         return TensorType("bool" if gradient is TRUTH else a.dtype, broadcast(a.shape, b.shape))
 
-    made = operation(infer, name, doc)
+    given = "bool" if rule is boolean else "f32"
+    result = "bool" if gradient is TRUTH else given
+    made = operation(infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]")
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -222,7 +232,10 @@ unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
 
 @operation
 def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
-    """`x` held between `min` and `max`; either may be left out. ONNX Clip."""
+    """`x` held between `min` and `max`; either may be left out. ONNX Clip.
+
+    clip(x: f32[n, t]) -> f32[n, t]
+    """
     for name, limit in ("min", min), ("max", max):
         if isinstance(limit, float) and not numeric(x).is_float:
             raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
@@ -239,6 +252,8 @@ def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | No
 
 @clip.lowering
 def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
+    if min is not None and max is not None and x.type.dtype in ("f16", "f32"):
+        return e.node("Clip", x, e.constant(min, x.type.dtype), e.constant(max, x.type.dtype))  # a part of convolutions
     limits = {"Max": min, "Min": max}  # not Clip, which makes the largest number of an infinity without a limit
     for op_type, limit in limits.items():
         if limit is not None:
@@ -262,7 +277,10 @@ def _(
 
 @operation
 def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
-    """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where."""
+    """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where.
+
+    where(condition: bool[n, 1], a: f32[n, t], b: f32[t]) -> f32[n, t]
+    """
     boolean(condition, "condition")
     same_dtype("b", a, b)
     return a.with_shape(broadcast(condition.shape, a.shape, b.shape))
@@ -286,7 +304,10 @@ def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gr
 
 @operation
 def cast(x: TensorType, dtype: DType) -> TensorType:
-    """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast."""
+    """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast.
+
+    cast(x: f32[n, t], dtype=i64) -> i64[n, t]
+    """
     return x.with_dtype(dtype)
 
 
@@ -310,6 +331,8 @@ def stop_gradient(x: TensorType) -> TensorType:
     """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 
     A compiled model has no ONNX node of it.
+
+        stop_gradient(x: f32[n, t]) -> f32[n, t]
     """
     return x
 

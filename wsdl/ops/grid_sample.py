@@ -28,6 +28,8 @@ def grid_sample(
     pixel or, with `align_corners`, its middle. Between pixels it is `linear` or takes the `nearest`; outside there are
     `zeros`, the `border`, or the image's `reflection` (Jaderberg et al. 2015). PyTorch's `grid_sample`.
     ONNX GridSample.
+
+        grid_sample(x: f32[n, 3, t, s], grid: f32[n, 4, t, 2]) -> f32[n, 3, 4, t]
     """
     one_of(mode, MODES, "mode")
     one_of(padding, PADDINGS, "padding")

@@ -16,6 +16,8 @@ def gather(x: TensorType, indices: TensorType, axis: int = 0) -> TensorType:
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
     The axis is replaced by the axes of `indices`; a negative index counts from the end.
+
+        gather(x: f32[9, 4], indices: i64[n, t]) -> f32[n, t, 4]
     """
     at = axis_of(axis, x.rank)
     integer(indices, "indices")
@@ -64,6 +66,8 @@ def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: i
     """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
 
     `updates` have the shape of `gather(x, indices, axis)`. Indices may repeat; a negative one counts from the end.
+
+        scatter_add(x: f32[9, 4], indices: i64[n, t], updates: f32[n, t, 4]) -> f32[9, 4]
     """
     picked = gather.infer(floating(x), indices, axis)
     _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
@@ -129,7 +133,10 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
 
 @operation
 def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
-    """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements."""
+    """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
+
+    take_along(x: f32[n, 9], indices: i64[n, t], axis=1) -> f32[n, t]
+    """
     at = axis_of(axis, x.rank)
     if integer(indices, "indices").rank != x.rank:
         help = "`unsqueeze` adds an axis" if indices.rank < x.rank else None
@@ -161,6 +168,8 @@ def scatter_add_along(x: TensorType, indices: TensorType, updates: TensorType, a
     """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
 
     `updates` have the shape of `indices`, which may repeat; a negative one counts from the end.
+
+        scatter_add_along(x: f32[n, 9], indices: i64[n, t], updates: f32[n, t], axis=1) -> f32[n, 9]
     """
     _must_be_shaped(updates, take_along.infer(floating(x), indices, axis), f"the indices {indices}")
     return x
@@ -190,6 +199,8 @@ def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[T
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 
     Of equal elements the first comes first. `k` can be a run-time size; the run checks that there are so many.
+
+        topk(x: f32[n, 5], k=2) -> f32[n, 2], i64[n, 2]
     """
     at, count = axis_of(axis, numeric(x).rank), Dim.of(k)
     missing = (count - x.shape[at]).constant

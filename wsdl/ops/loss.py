@@ -78,6 +78,8 @@ def cross_entropy(
     [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
     classes. Rows with the label `ignore_index` count as absent. `total` is what to divide by in place of the weights of
     the labels, for a part of a batch. As PyTorch's `cross_entropy`; as there, `weight` has no gradient.
+
+        cross_entropy(logits: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
     if not 0 <= label_smoothing <= 1:
         raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
@@ -222,6 +224,8 @@ def nll(
     """The mean of `-log_probabilities[label]` over all rows: `cross_entropy` after `log_softmax`. ONNX GatherElements.
 
     `log_probabilities` are [..., classes], `labels` [...]; the others as for `cross_entropy`. As PyTorch's `nll_loss`.
+
+        nll(log_probabilities: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
     return _classes(log_probabilities, labels, weight, ("log_probabilities", "labels"))
 
@@ -246,6 +250,8 @@ def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorTy
 
     `target` has the shape of `logits` and numbers from 0 to 1; `pos_weight`, which broadcasts, weighs positive ones. As
     PyTorch's `binary_cross_entropy_with_logits`.
+
+        bce_with_logits(logits: f32[n, t], target: f32[n, t]) -> f32[]
     """
     same_dtype("target", floating(logits, "logits"), floating(target, "target"))
     same_shapes(logits, target, ("logits", "target"))
@@ -275,6 +281,8 @@ def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
 
     A row's is the sum over the last axis of `target * (log(target) - log_probabilities)`. As PyTorch's `kl_div` with
     `reduction="batchmean"`, which its manual recommends, for [n, classes].
+
+        kl_div(log_probabilities: f32[n, t], target: f32[n, t]) -> f32[]
     """
     same_dtype("target", floating(log_probabilities, "log_probabilities"), floating(target, "target"))
     same_shapes(log_probabilities, target, ("log_probabilities", "target"))
@@ -296,7 +304,10 @@ def _(b: Build, log_probabilities: Value, target: Value) -> Value:
 
 @operation
 def mse(prediction: TensorType, target: TensorType) -> TensorType:
-    """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`."""
+    """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`.
+
+    mse(prediction: f32[n, t], target: f32[n, t]) -> f32[]
+    """
     return _pair(prediction, target)
 
 
@@ -308,7 +319,10 @@ def _(b: Build, prediction: Value, target: Value) -> Value:
 
 @operation
 def mae(prediction: TensorType, target: TensorType) -> TensorType:
-    """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`."""
+    """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`.
+
+    mae(prediction: f32[n, t], target: f32[n, t]) -> f32[]
+    """
     return _pair(prediction, target)
 
 
@@ -322,6 +336,8 @@ def huber(prediction: TensorType, target: TensorType, delta: float = 1.0) -> Ten
     """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
 
     As PyTorch's `huber_loss`.
+
+        huber(prediction: f32[n, t], target: f32[n, t]) -> f32[]
     """
     if delta <= 0:
         raise OpError("`delta` must be more than 0", argument="delta")

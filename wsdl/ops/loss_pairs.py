@@ -24,6 +24,8 @@ def contrastive(distance: TensorType, same: TensorType, margin: float = 1.0) -> 
 
     Pulls pairs of one kind together and pushes others apart, up to the margin (Hadsell, Chopra & LeCun 2006, without
     their factor 1/2). `same` has the shape of `distance`. ONNX Mul, Max and ReduceMean.
+
+        contrastive(distance: f32[n], same: bool[n]) -> f32[]
     """
     floating(distance, "distance")
     same_shapes(distance, same, ("distance", "same"))
@@ -48,6 +50,8 @@ def triplet(anchor: TensorType, positive: TensorType, negative: TensorType, marg
     """The mean of `max(|anchor - positive| - |anchor - negative| + margin, 0)`. ONNX ReduceSum, Sqrt and Relu.
 
     All are [..., d]; lengths are along the last axis. As PyTorch's `triplet_margin_loss`, with its 1e-6 in each length.
+
+        triplet(anchor: f32[n, t], positive: f32[n, t], negative: f32[n, t]) -> f32[]
     """
     _alike(anchor, positive, ("anchor", "positive"))
     _alike(anchor, negative, ("anchor", "negative"))
@@ -70,6 +74,8 @@ def cosine_embedding(a: TensorType, b: TensorType, same: TensorType, margin: flo
     """The mean of `1 - cosine` where `same` is true (or positive), of `max(cosine - margin, 0)` elsewhere.
 
     `a` and `b` are [..., d], `same` [...]. ONNX ReduceSum, Div and ReduceMean. As PyTorch's `cosine_embedding_loss`.
+
+        cosine_embedding(a: f32[n, t], b: f32[n, t], same: i64[n]) -> f32[]
     """
     _alike(a, b, ("a", "b"))
     same_shapes(a.with_shape(a.shape[:-1]), same, ("a", "same"), "the rows of ")
@@ -92,6 +98,8 @@ def info_nce(a: TensorType, b: TensorType, temperature: float = 0.07, symmetric:
     Row i of `a` [n, d] belongs to row i of `b` [n, d]; all others of the batch are the wrong answers (van den Oord et
     al. 2018). `symmetric` takes the mean with the question asked the other way round, as CLIP does. ONNX MatMul and
     LogSoftmax.
+
+        info_nce(a: f32[n, t], b: f32[n, t], symmetric=true) -> f32[]
     """
     if temperature <= 0:
         raise OpError("`temperature` must be more than 0", argument="temperature")

@@ -16,6 +16,8 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
     """`a @ b`: the matrix product over the last two axes; those before broadcast. ONNX MatMul and Gemm.
 
     `[..., i, k] @ [..., k, j]` is `[..., i, j]`. A vector `a` counts as a row, a vector `b` as a column.
+
+        matmul(a: f32[n, t, 4], b: f32[4, 8]) -> f32[n, t, 8]
     """
     for argument, x in ("a", a), ("b", b):
         if numeric(x, argument).dtype in ("i8", "i16", "u8"):

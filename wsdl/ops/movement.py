@@ -24,7 +24,10 @@ Gradients = dict[str, Value]
 
 @operation
 def transpose(x: TensorType) -> TensorType:
-    """A matrix with rows and columns exchanged, also written `x.T`. ONNX Transpose."""
+    """A matrix with rows and columns exchanged, also written `x.T`. ONNX Transpose.
+
+    transpose(x: f32[n, t]) -> f32[t, n]
+    """
     if x.rank != 2:
         raise OpError(
             f"`.T` needs two axes, and {x} has {x.rank}", argument="x", help="`permute(x, [...])` orders any axes"
@@ -49,7 +52,10 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
 
 @operation
 def permute(x: TensorType, axes: list[int]) -> TensorType:
-    """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose."""
+    """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose.
+
+    permute(x: f32[n, t, 4], axes=[0, 2, 1]) -> f32[n, 4, t]
+    """
     if len(axes_of(axes, x.rank, "axes")) != x.rank:
         raise OpError(f"{shape_text(axes)} must name each of the {x.rank} axes of {x}", argument="axes", code="E0414")
     return x.with_shape(x.shape[a] for a in axes)
@@ -73,7 +79,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axes: Sequence[int]) -> Gradients
 
 @operation
 def flip(x: TensorType, axis: int | list[int]) -> TensorType:
-    """In reverse order along axes. ONNX Slice."""
+    """In reverse order along axes. ONNX Slice.
+
+    flip(x: f32[n, t], axis=1) -> f32[n, t]
+    """
     axes_of(axis, x.rank)
     return x
 
@@ -97,7 +106,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
 
 @operation
 def roll(x: TensorType, shift: int | list[int], axis: int | list[int]) -> TensorType:
-    """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat."""
+    """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat.
+
+    roll(x: f32[n, 9], shift=3, axis=1) -> f32[n, 9]
+    """
     per_axis(shift, len(axes_of(axis, x.rank)), "shift", least=BEFORE_FIRST)
     return x
 
@@ -136,7 +148,10 @@ def slice_(
     axes: list[int] | None = None,
     steps: list[int] | None = None,
 ) -> TensorType:
-    """A part of `x`, also written `x[a:b, c:d:2]`; negative numbers count from the end. ONNX Slice."""
+    """A part of `x`, also written `x[a:b, c:d:2]`; negative numbers count from the end. ONNX Slice.
+
+    slice(x: f32[n, 9], starts=[2], stops=[6], axes=[1]) -> f32[n, 4]
+    """
     shape = list(x.shape)
     for axis, start, stop, step in _cuts(x.rank, starts, stops, axes, steps):
         low, high = (_bound(bound, shape[axis], axis, x) for bound in (start, stop))
@@ -241,7 +256,10 @@ def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
 
 @operation
 def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
-    """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split."""
+    """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split.
+
+    split(x: f32[n, t, 6], 3, axis=-1) -> f32[n, t, 2], f32[n, t, 2], f32[n, t, 2]
+    """
     at = axis_of(axis, x.rank)
     return tuple(x.with_dim(at, size) for size in _sizes_of_parts(x, parts, at))
 
@@ -284,7 +302,10 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
 
 @operation
 def concat(xs: list[TensorType], axis: int) -> TensorType:
-    """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat."""
+    """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat.
+
+    concat([a: f32[n, 3], b: f32[n, 4]], axis=1) -> f32[n, 7]
+    """
     first, at = xs[0], axis_of(axis, xs[0].rank)
     same_dtype("xs", *xs)
     shape = list(first.shape)
@@ -317,7 +338,10 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int) -> dict[str, li
 
 @operation
 def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
-    """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat."""
+    """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat.
+
+    stack([a: f32[n, t], b: f32[n, t]], axis=1) -> f32[n, 2, t]
+    """
     first, at = xs[0], axis_of(axis, xs[0].rank + 1)
     same_dtype("xs", *xs)
     shape = first.shape
@@ -348,7 +372,10 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str
 
 @operation
 def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
-    """`x` repeated as a whole, so often along each axis. ONNX Tile."""
+    """`x` repeated as a whole, so often along each axis. ONNX Tile.
+
+    tile(x: f32[n, 2], repeats=[1, 3]) -> f32[n, 6]
+    """
     if len(repeats) != x.rank:
         raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0414")
     return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, repeats, strict=True))

@@ -107,6 +107,8 @@ def layer_norm(x: TensorType, weight: TensorType, bias: TensorType | None = None
     """Mean 0 and variance 1 over the last axes, those of `weight`, then scaled and shifted. ONNX LayerNormalization.
 
     `weight` and `bias` have the shape of those axes; `eps` is added to the variance.
+
+        layer_norm(x: f32[n, t, 3], weight: f32[3], bias: f32[3]) -> f32[n, t, 3]
     """
     _fits_last_axes(x, {"weight": weight, "bias": bias})
     return x
@@ -165,6 +167,8 @@ def rms_norm(x: TensorType, weight: TensorType, eps: float = 1e-6) -> TensorType
     """Divided by the root of the mean square over the last axes, then scaled. ONNX ReduceMean, Sqrt and Div.
 
     `weight` has the shape of those axes; `eps` is added to the mean square.
+
+        rms_norm(x: f32[n, t, 3], weight: f32[3]) -> f32[n, t, 3]
     """
     _fits_last_axes(x, {"weight": weight})
     return x
@@ -204,6 +208,8 @@ def group_norm(
     """Mean 0 and variance 1 over each group of channels, then scaled and shifted. ONNX InstanceNormalization.
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
+
+        group_norm(x: f32[n, 6, t], 3, weight: f32[6], bias: f32[6]) -> f32[n, 6, t]
     """
     for_each_channel(x, {"weight": weight, "bias": bias})
     if groups < 1:
@@ -281,6 +287,8 @@ def instance_norm(
     """Mean 0 and variance 1 over each channel of each sample, then scaled and shifted. ONNX InstanceNormalization.
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
+
+        instance_norm(x: f32[n, 3, t], weight: f32[3], bias: f32[3]) -> f32[n, 3, t]
     """
     for_each_channel(x, {"weight": weight, "bias": bias})
     if x.rank < 3:

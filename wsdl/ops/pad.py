@@ -24,6 +24,8 @@ def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = 
     repeated; `replicate` repeats the end; `circular` goes on at the other end. Of an axis `reflect` can add less than
     it has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX `replicate` is `edge`,
     `circular` is `wrap`.
+
+    pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
     """
     one_of(mode, NUMPY_MODES, "mode")
     pairs = [[Dim.of(w) for w in pair] for pair in widths]

@@ -50,6 +50,8 @@ def max_pool(
     """The largest element of each window; windows lie side by side unless `stride` says how far apart. ONNX MaxPool.
 
     With `ceil` the last window may reach over the end.
+
+        max_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
     return _pooled(floating(x), _window(x, kernel, stride, pad, dilation), ceil)
 
@@ -220,6 +222,8 @@ def avg_pool(
     """The mean of each window; windows lie side by side unless `stride` says how far apart. ONNX AveragePool.
 
     With `ceil` the last window may reach over the end. Without `count_include_pad` padding doesn't count.
+
+        avg_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
     return _pooled(floating(x), _window(x, kernel, stride, pad), ceil)
 
@@ -334,7 +338,10 @@ def _with_rest(g: Build, x: Value, type: TensorType) -> Value:
 
 @operation
 def global_avg_pool(x: TensorType, keepdims: bool = False) -> TensorType:
-    """The mean of each channel: `[n, channels]`, or with `keepdims` spatial axes of size 1. ONNX GlobalAveragePool."""
+    """The mean of each channel: `[n, channels]`, or with `keepdims` spatial axes of size 1. ONNX GlobalAveragePool.
+
+    global_avg_pool(x: f32[n, 3, t, s]) -> f32[n, 3]
+    """
     ones = [1] * (image(floating(x)).rank - 2)
     return x.with_shape([*x.shape[:2], *(ones if keepdims else [])])
 
@@ -366,6 +373,8 @@ def adaptive_avg_pool(x: TensorType, size: int | list[int]) -> TensorType:
     """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool, GlobalAveragePool for 1.
 
     The sizes of `x` must be multiples of `size`.
+
+        adaptive_avg_pool(x: f32[n, 3, t, s], size=1) -> f32[n, 3, 1, 1]
     """
     return x.with_shape([*x.shape[:2], *_adapted(floating(x), size)[0]])
 

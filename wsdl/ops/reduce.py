@@ -56,7 +56,10 @@ def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False
 
 @operation
 def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The sum along axes; of integers and bools as i64. ONNX ReduceSum."""
+    """The sum along axes; of integers and bools as i64. ONNX ReduceSum.
+
+    sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
+    """
     return TensorType(_summed_dtype(x), _without(x, axis, keepdims))
 
 
@@ -77,7 +80,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
 
 @operation
 def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The product along axes; of integers as i64. ONNX ReduceProd."""
+    """The product along axes; of integers as i64. ONNX ReduceProd.
+
+    prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
+    """
     return TensorType(_summed_dtype(numeric(x)), _without(x, axis, keepdims))
 
 
@@ -108,6 +114,8 @@ def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fa
     """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean.
 
     ONNX leaves open what the mean of no elements is: ONNX Runtime gives 0, where NumPy and PyTorch have NaN.
+
+        mean(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
     dtype = "f32" if x.dtype == "bool" else floating(x).dtype
     return TensorType(dtype, _without(x, axis, keepdims))
@@ -141,6 +149,8 @@ def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fal
 
     `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
     ONNX ReduceMean.
+
+        var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
     return TensorType(floating(x).dtype, _without(x, axis, keepdims))
 
@@ -171,7 +181,10 @@ def _(
 
 @operation
 def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp."""
+    """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
+
+    logsumexp(x: f32[n, t, 3], axis=-1) -> f32[n, t]
+    """
     return TensorType(floating(x).dtype, _without(x, axis, keepdims))
 
 
@@ -196,6 +209,8 @@ def cumsum(x: TensorType, axis: int, reverse: bool = False, exclusive: bool = Fa
     """The sum of all elements up to each one, along an axis. ONNX CumSum.
 
     `reverse` starts at the end; an `exclusive` sum leaves out the element itself, so that the first is 0.
+
+    cumsum(x: f32[n, t], axis=1) -> f32[n, t]
     """
     axis_of(axis, x.rank)
     return numeric(x).with_dtype(_summed_dtype(x))
@@ -243,7 +258,7 @@ def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
         count = g("sum", tied, axis=axes_of(axis, x.type.rank), keepdims=True)
         return {"x": g.mul(tied, g("div", _kept(g, dy, x, axis, keepdims), count))}
 
-    made = operation(infer, name, doc)
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]")
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)
@@ -265,7 +280,7 @@ def _position(name: str, op_type: str, doc: str) -> Operation:
         at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
         return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
 
-    made = operation(infer, name, doc)
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]")
     made.reference(reference)
     made.lowering(lowering)
     made.no_gradient("an index is a whole number")
@@ -283,7 +298,10 @@ _position("argmin", "ArgMin", "The index of the smallest element along an axis, 
 
 @operation
 def softmax(x: TensorType, axis: int = -1) -> TensorType:
-    """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax."""
+    """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax.
+
+    softmax(x: f32[n, t]) -> f32[n, t]
+    """
     axis_of(axis, x.rank)
     return floating(x)
 
@@ -307,7 +325,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
 
 @operation
 def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
-    """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax."""
+    """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax.
+
+    log_softmax(x: f32[n, t]) -> f32[n, t]
+    """
     axis_of(axis, x.rank)
     return floating(x)
 
@@ -331,7 +352,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
 
 @operation
 def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
-    """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div."""
+    """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div.
+
+    l2_normalize(x: f32[n, 64]) -> f32[n, 64]
+    """
     axes_of(axis, x.rank)
     return floating(x)
 
@@ -365,6 +389,8 @@ def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float =
     """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
 
     The operands broadcast. ONNX ReduceSum, ReduceL2, Max and Div.
+
+        cosine_similarity(a: f32[n, 64], b: f32[n, 64]) -> f32[n]
     """
     same_dtype("b", floating(a, "a"), floating(b, "b"))
     both = a.with_shape(broadcast(a.shape, b.shape))

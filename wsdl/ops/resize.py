@@ -28,6 +28,8 @@ def resize(
     """`[n, channels, ...]` with its spatial axes scaled, or brought to a size. ONNX Resize.
 
     `mode` is `nearest` or `linear`; both as PyTorch's `interpolate`, with the corners not aligned.
+
+        resize(x: f32[n, 3, 16, 16], scale=2) -> f32[n, 3, 32, 32]
     """
     one_of(mode, ("nearest", "linear"), "mode")
     axes = image(floating(x)).rank - 2
@@ -157,7 +159,10 @@ def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
 
 @operation
 def pixel_shuffle(x: TensorType, factor: int) -> TensorType:
-    """`[n, c * factor ** 2, h, w]` to `[n, c, h * factor, w * factor]`: channels become pixels. ONNX DepthToSpace."""
+    """`[n, c * factor ** 2, h, w]` to `[n, c, h * factor, w * factor]`: channels become pixels. ONNX DepthToSpace.
+
+    pixel_shuffle(x: f32[n, 12, 16, 16], factor=2) -> f32[n, 3, 32, 32]
+    """
     if floating(x).rank != 4:
         raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
     if factor < 1:

@@ -17,7 +17,10 @@ Gradients = dict[str, Value]
 
 @operation
 def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
-    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape."""
+    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape.
+
+    reshape(x: f32[n, t, 4], shape=[n * t, 4]) -> f32[n * t, 4]
+    """
     dims = [Dim.of(d) for d in shape]
     what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
     free = [i for i, d in enumerate(dims) if same(d, -1)]
@@ -50,7 +53,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradient
 
 @operation
 def flatten(x: TensorType, start: int = 1) -> TensorType:
-    """All axes from `start` on as one. ONNX Reshape."""
+    """All axes from `start` on as one. ONNX Reshape.
+
+    flatten(x: f32[n, t, 4]) -> f32[n, 4 * t]
+    """
     first = axis_of(start, x.rank, "start") if x.rank or start else 0
     return x.with_shape((*x.shape[:first], product(x.shape[first:])))
 
@@ -73,7 +79,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
 
 @operation
 def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
-    """Without axes of size 1. ONNX Squeeze."""
+    """Without axes of size 1. ONNX Squeeze.
+
+    squeeze(x: f32[n, 1, t], axis=1) -> f32[n, t]
+    """
     gone = axes_of(axis, x.rank)
     for a in gone:
         what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
@@ -98,7 +107,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
 
 @operation
 def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
-    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze."""
+    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze.
+
+    unsqueeze(x: f32[n, t], axis=1) -> f32[n, 1, t]
+    """
     new = _new_axes(x.rank, axis)
     old = iter(x.shape)
     return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
@@ -125,7 +137,10 @@ def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
 
 @operation
 def expand(x: TensorType, shape: list[Dim]) -> TensorType:
-    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand."""
+    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand.
+
+    expand(x: f32[n, 1], shape=[n, 4]) -> f32[n, 4]
+    """
     return x.with_shape(_expanded(x, shape))
 
 

@@ -42,9 +42,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Initializer, Node, Program, Slot, Stored, Value
-from wsdl.ir.types import TensorType
-from wsdl.ir.views import View
+from wsdl.ir.graph import Graph, Node, Program, Stored
+from wsdl.passes.derived import Deriving, Statistics, read_whole, whole_reads
 
 CONVOLUTIONS = {"conv1d": 0, "conv2d": 0, "conv3d": 0}
 CONVOLUTIONS |= {"conv_transpose1d": 1, "conv_transpose2d": 1, "conv_transpose3d": 1}  # the axis of output channels
@@ -58,11 +57,11 @@ class _Pair:
     norm: Node
     weight: str
     bias: str | None
-    statistics: tuple[str, str, str, str]  # weight, bias, mean, variance
+    statistics: Statistics
 
     @property
     def agreement(self) -> tuple[object, ...]:
-        return self.weight, self.bias, self.statistics, self.norm.attributes["eps"]
+        return self.weight, self.bias, self.statistics
 
 
 def fold_batch_norm(program: Program) -> Program:
@@ -82,49 +81,48 @@ def fold_batch_norm(program: Program) -> Program:
 
 def _collect(graph: Graph, uses: dict[str, list[Node]], pairs: dict[str, list[_Pair]]) -> None:
     """Who reads each stored tensor, and which convolutions are only ever normalised."""
-    stored: dict[int, Node] = {}
     readers: dict[int, list[Node]] = {}
     makers: dict[int, Node] = {}
+    reads = {id(node.result): str(node.attributes["stored"]) for node in graph.walk() if node.op == "parameter"}
     for node in graph.walk():
-        if node.op == "parameter":
-            stored[id(node.result)] = node
         for value in node.inputs:
             readers.setdefault(id(value), []).append(node)
-            if id(value) in stored:
-                uses.setdefault(str(stored[id(value)].attributes["stored"]), []).append(node)
+            if id(value) in reads:
+                uses.setdefault(reads[id(value)], []).append(node)
         makers.update({id(v): node for v in node.results})
     outputs = {id(v) for g in [graph, *(n.body for n in graph.walk() if n.body)] for v in g.outputs}
-
-    def name(value: Value) -> str | None:
-        """The stored tensor that a value is, whole and unmoved."""
-        node = stored.get(id(value))
-        whole = node is not None and node.view is not None and node.view.is_identity
-        return str(node.attributes["stored"]) if node is not None and whole else None
-
+    names = whole_reads(graph)
     for norm in graph.walk():
-        if norm.op != "batch_norm":
+        statistics = Statistics.of(norm, names)
+        convolution = makers.get(id(norm.inputs[0])) if statistics is not None else None
+        if statistics is None or convolution is None or convolution.op not in CONVOLUTIONS:
             continue
-        source, *statistics = norm.inputs
-        convolution = makers.get(id(source))
-        names = [name(v) for v in statistics]
-        if convolution is None or convolution.op not in CONVOLUTIONS or convolution.attributes.get("groups", 1) != 1:
+        if convolution.attributes.get("groups", 1) != 1 and CONVOLUTIONS[convolution.op] == 1:
             continue
-        weight, biases = name(convolution.inputs[1]), [name(v) for v in convolution.inputs[2:]]
-        alone = readers[id(source)] == [norm] and id(source) not in outputs
-        if alone and weight and None not in names and None not in biases:
-            scale, shift, mean, variance = (str(n) for n in names)
-            bias = biases[0] if biases else None
-            pair = _Pair(convolution, norm, weight, bias, (scale, shift, mean, variance))
+        weight, *biases = (names.get(id(v)) for v in convolution.inputs[1:])
+        alone = readers[id(convolution.result)] == [norm] and id(convolution.result) not in outputs
+        if alone and weight and None not in biases:
+            pair = _Pair(convolution, norm, weight, biases[0] if biases else None, statistics)
             pairs.setdefault(weight, []).append(pair)
 
 
 def _fold(program: Program, pairs: list[_Pair]) -> None:
-    pair = pairs[0]
-    weight, bias = _derived(program, pair)
-    for stored in (weight, bias):
-        program.stored[stored.name] = stored
+    weight, bias = _derived(program, pairs[0])
     for model in program.models.values():
         _rewrite(model.graph, pairs, weight, bias)
+
+
+def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
+    """The weight and the bias of the convolution with the normalisation in them."""
+    layer, axis = pair.weight.rpartition(".")[0], CONVOLUTIONS[pair.convolution.op]
+    weights, biases = Deriving(program), Deriving(program)
+    weight, factor = weights.read(pair.weight), weights.factor(pair.statistics)
+    column = [factor.type.shape[0] if a == axis else Dim.of(1) for a in range(weight.type.rank)]
+    scaled = weights("mul", weight, weights("reshape", factor, shape=column))
+    return (
+        weights.store(f"{layer}.weight.folded", pair.weight, scaled),
+        biases.store(f"{layer}.bias.folded", pair.statistics.shift, biases.shift(pair.statistics, pair.bias)),
+    )
 
 
 def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> None:
@@ -135,7 +133,7 @@ def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> 
             _rewrite(node.body, pairs, weight, bias)
         if id(node) in norms:
             convolution = norms[id(node)]
-            reads = [_read(s, convolution) for s in (weight, bias)]
+            reads = [read_whole(s, convolution) for s in (weight, bias)]
             folded = Node(convolution.op, [], convolution.attributes, node.results, convolution.path, convolution.span)
             folded.operands = [convolution.operands[0], *(read.result for read in reads)]
             folded.steps = convolution.steps
@@ -143,76 +141,3 @@ def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> 
         elif not any(node is p.convolution for p in pairs):
             nodes.append(node)
     graph.nodes = nodes
-
-
-def _read(stored: Stored, at: Node) -> Node:
-    type = stored.type.with_dtype(at.result.type.dtype)
-    node = Node("parameter", [], {"stored": stored.name}, [Value(type)], at.path, at.span, at.steps)
-    node.view = View.identity(stored.sizes)
-    return node
-
-
-# -- the folded tensors, as graphs over the stored ones ----------------------------------------------------------------
-
-
-def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
-    scale, shift, mean, variance = (program.stored[n] for n in pair.statistics)
-    weight = program.stored[pair.weight]
-    axis = CONVOLUTIONS[pair.convolution.op]
-    layer = weight.name.rpartition(".")[0]
-
-    build = _Build(Graph())
-    factor = _factor(build, scale, variance, pair)
-    column = [scale.type.shape[0] if a == axis else Dim.of(1) for a in range(weight.type.rank)]
-    factor_column = build("reshape", [factor], {"shape": column}, factor.type.with_shape(column))
-    build.graph.outputs = [build("mul", [build.read(weight), factor_column], {}, _computed(weight.type))]
-    new_weight = build.graph
-
-    build = _Build(Graph())
-    factor = _factor(build, scale, variance, pair)
-    type = _computed(mean.type)
-    centre = build("neg", [build.read(mean)], {}, type)
-    if pair.bias is not None:
-        centre = build("add", [centre, build.read(program.stored[pair.bias])], {}, type)
-    scaled = build("mul", [centre, factor], {}, type)
-    build.graph.outputs = [build("add", [scaled, build.read(shift)], {}, type)]
-
-    return (
-        _stored(f"{layer}.weight.folded", weight, new_weight),
-        _stored(f"{layer}.bias.folded", shift, build.graph),
-    )
-
-
-def _factor(build: _Build, scale: Stored, variance: Stored, pair: _Pair) -> Value:
-    """scale / sqrt(variance + eps), for each channel."""
-    type_ = _computed(scale.type)
-    eps = build("constant", [], {"value": pair.norm.attributes["eps"], "dtype": type_.dtype}, type_.with_shape(()))
-    spread = build("add", [build.read(variance), eps], {}, type_)
-    return build("mul", [build("rsqrt", [spread], {}, type_), build.read(scale)], {}, type_)
-
-
-def _computed(type: TensorType) -> TensorType:
-    """What is computed of floats of 16 bits has f32; the result is then stored like its origin."""
-    return type.with_dtype("f32") if type.dtype in ("f16", "bf16") else type
-
-
-@dataclass
-class _Build:
-    graph: Graph
-
-    def __call__(self, op: str, operands: list[Value], attributes: dict[str, object], type: TensorType) -> Value:
-        node = Node(op, list(operands), attributes, [Value(type)])  # type: ignore[arg-type]
-        self.graph.nodes.append(node)
-        return node.result
-
-    def read(self, stored: Stored) -> Value:
-        value = Value(_computed(stored.type))
-        node = Node("parameter", [], {"stored": stored.name}, [value], view=View.identity(stored.sizes))
-        self.graph.nodes.append(node)
-        return node.result
-
-
-def _stored(name: str, origin: Stored, graph: Graph) -> Stored:
-    root = origin.root
-    slot = Slot(name, root.type, root.kind, Initializer("zeros"), root.span, root.layer_span, frozen=root.frozen)
-    return Stored(name, slot, origin.slots, origin.group, derived=graph)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from wsdl.diagnostics import Problems
 from wsdl.span import Source, Span
 from wsdl.syntax import tree
-from wsdl.syntax.parser import parse
+from wsdl.syntax.parser import Declarations
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,22 +65,24 @@ def _standard_index() -> dict[str, str]:
 
 
 @cache
-def _standard_scope(file: str) -> FileScope:
-    """A file of the library; it imports nothing, and the tests keep it free of errors."""
+def _standard_file(file: str) -> tuple[FileScope, Declarations]:
+    """A file of the library: nothing but blocks, without imports and, as the tests see to, without mistakes."""
     text = (resources.files("wsdl") / "std" / file).read_text("utf-8")
-    problems = Problems()
-    scope = FileScope(parse(Source(f"std/{file}", text, is_standard=True), problems))
-    assert not problems.errors, f"the standard library has an error: {problems.errors[0].message}"
-    for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Let | tree.Block):
-            scope.definitions[declaration.name.text] = Definition(declaration, scope)
-    return scope
+    source = Source(f"std/{file}", text, is_standard=True)
+    return FileScope(tree.File(source.span(0, len(text)), source, (), ())), Declarations(source)
 
 
+@cache
 def standard_block(name: str) -> Definition | None:
-    """A block of the standard library; its file is parsed when it is first asked for."""
+    """A block of the standard library, parsed when it is first asked for."""
     file = _standard_index().get(name)
-    return _standard_scope(file).definitions[name] if file else None
+    if file is None:
+        return None
+    scope, declarations = _standard_file(file)
+    block = declarations[f"block {name}"]
+    assert isinstance(block, tree.Block)
+    scope.definitions[name] = Definition(block, scope)
+    return scope.definitions[name]
 
 
 def standard_blocks() -> list[str]:

@@ -50,9 +50,17 @@ class Checkpoint:
             raise fail("E0722", message, file=self.path, help="it is no checkpoint of this training, or was changed")
         return {name: np.array(self.arrays[name], array.dtype) for name, array in start.items()}
 
+    def recorded(self, name: str, *kinds: type) -> Any:
+        """What the record of the run says; it must be of one of these kinds."""
+        value = self.progress.get(name, ...)
+        if not isinstance(value, kinds):
+            message = f"the record of the run in this checkpoint doesn't say what `{name}` is"
+            raise fail("E0722", message, file=self.path, help="it is damaged; an earlier one may be whole")
+        return value
+
     def require_same_program(self, sources: Mapping[str, Source]) -> None:
         """Raises `RunError` with what has changed where this is the checkpoint of another program."""
-        before, now = (json.loads(text) for text in (self.header.get(SOURCE, "{}"), source_text(sources)))
+        before, now = _texts(self.header.get(SOURCE, "{}"), self.path), json.loads(source_text(sources))
         changes = [
             line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)
         ]
@@ -101,6 +109,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def source_text(sources: Mapping[str, Source]) -> str:
     """The text of a program as a header keeps it: the files by name, in their one layout."""
     return json.dumps({name: _formatted(source) for name, source in sources.items()}, ensure_ascii=False)
+
+
+def _texts(text: str, path: str) -> dict[str, str]:
+    """The files of a header, by name."""
+    try:
+        files = json.loads(text)
+    except ValueError:
+        files = None
+    if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
+        raise fail("E0722", "the program in this checkpoint can't be read", file=path, help="it is damaged")
+    return files
 
 
 def _formatted(source: Source) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -85,6 +85,8 @@ def open_data(path: str | os.PathLike[str]) -> Data:
     try:
         if path.is_dir():
             return _folder(path)
+        if path.exists() and not path.is_file():
+            raise fail("E0717", "this is not a file", file=str(path))  # but a pipe or a device, without an end
         if path.suffix.lower() in _READERS:
             return _READERS[path.suffix.lower()](path)
     except WeightsError as error:
@@ -151,6 +153,7 @@ def _csv(path: Path) -> Data:
     if not rows:
         raise fail("E0717", "the table is empty", file=str(path))
     header, body = [name.strip() for name in rows[0]], rows[1:]
+    _require_distinct(path, header)
     for number, row in enumerate(body, 2):
         if len(row) != len(header):
             message = f"row {number} has {len(row)} columns, but the first line names {len(header)}"
@@ -188,6 +191,7 @@ def _parquet(path: Path) -> Data:
         table = parquet.read_table(io.BytesIO(path.read_bytes()))
     except Exception as error:  # pyarrow's own classes
         raise fail("E0717", f"this is no parquet file: {reason_of(error)}", file=str(path)) from None
+    _require_distinct(path, table.column_names)
     return _table(path, {name: _column(path, name, table.column(name)) for name in table.column_names})
 
 
@@ -204,15 +208,30 @@ def _column(path: Path, name: str, column: Any) -> Array:
     return array
 
 
+def _require_distinct(path: Path, names: Sequence[str]) -> None:
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise fail("E0717", f"the table has two columns `{twice}`", file=str(path))
+
+
 def _table(path: Path, columns: dict[str, Array]) -> Data:
+    """The arrays of named columns; `x.0`, `x.1`, … are one."""
     arrays: dict[str, Array] = {}
     for name, column in columns.items():
         base, dot, number = name.rpartition(".")
-        if not (dot and number.isdigit()):
+        if not (dot and number.isdecimal()):
             arrays[name] = column
-        elif number == "0":
+            continue
+        if base in columns:
+            raise fail("E0717", f"there is a column `{base}`, and `{name}`, which is a part of it", file=str(path))
+        if base not in arrays:
             count = next(i for i in range(len(columns) + 1) if f"{base}.{i}" not in columns)
-            arrays[base] = np.stack([columns[f"{base}.{i}"] for i in range(count)], axis=1)
+            arrays[base] = (
+                np.stack([columns[f"{base}.{i}"] for i in range(count)], axis=1) if count else np.zeros((0, 0))
+            )
+        if int(number) >= arrays[base].shape[1]:
+            missing = f"{base}.{arrays[base].shape[1]}"
+            raise fail("E0717", f"there is a column `{name}`, but none `{missing}`", file=str(path))
     infos = {
         name: TensorInfo(OF_NUMPY.get(array.dtype.name, array.dtype.name), array.shape)
         for name, array in arrays.items()

@@ -204,14 +204,18 @@ class _Run:
         checkpoint.require_same_settings(asdict(self.trainer.settings))
         self._require_same_data(checkpoint)
         self.trainer.restore(checkpoint)
-        known = Progress.__dataclass_fields__
-        self.progress = Progress(**{n: v for n, v in checkpoint.progress.items() if n in known})
+        self.progress = Progress(
+            **{name: checkpoint.recorded(name, int) for name in ("epoch", "batch", "best_step", "waited", "skipped")},
+            best=checkpoint.recorded("best", float, int, type(None)),
+            rows=checkpoint.recorded("rows", int, type(None)),
+            results=checkpoint.recorded("results", dict),
+        )
         self.saved_at = self.trainer.steps
         if self.plan.folder is not None:
             self.start -= seconds_until(self.plan.folder / LOG, self.trainer.steps)
 
     def _require_same_data(self, checkpoint: Checkpoint) -> None:
-        rows, epochs = checkpoint.progress["rows"], checkpoint.progress["epochs"]
+        rows, epochs = checkpoint.recorded("rows", int, type(None)), checkpoint.recorded("epochs", int)
         self.epochs = self.plan.epochs or epochs
         if rows != self.batches.rows:
             message = f"this training was begun with {rows} rows of data, and now there are {self.batches.rows}"

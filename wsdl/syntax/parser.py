@@ -49,6 +49,23 @@ def parse(source: Source, problems: Problems) -> tree.File:
     return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
 
 
+class Declarations:
+    """Those of a text without mistakes, each parsed when it is asked for: by the words that it begins with."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._problems = source, Problems()
+        self._layout = read(source, self._problems)
+        self._docs = _docs(source, self._layout.comments)
+
+    def __getitem__(self, beginning: str) -> tree.Declaration:
+        text = self._source.text
+        [chunk] = (c for c in self._layout.chunks if text.startswith(f"{beginning}(", c.start))
+        with _lock:
+            declaration = _Reading(self._source, self._layout, chunk, self._docs, self._problems).run()
+        assert declaration is not None, f"{self._source.path} has an error: {self._problems.errors[0].message}"
+        return declaration
+
+
 def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
     """The doc comments, by the line under them; ordinary comments may stand between."""
     docs: dict[int, str] = {}

@@ -1,7 +1,8 @@
 """The syntax tree: what the file says, nothing about what it means.
 
 Every node has the span of its whole text. Names that stand in a declaration are `Name`s of their own, so that a message
-can point at them.
+can point at them. Nothing changes a node that was made. (That they are frozen isn't said to Python: making so many
+frozen classes takes it 15 ms, each time that it starts.)
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from wsdl.span import Source, Span
 # -- expressions -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Node:
     span: Span
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Name(Node):
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Number(Node):
     """`text` is as written (`100_000`, `1e-3`)."""
 
@@ -32,24 +33,24 @@ class Number(Node):
     value: int | float
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class String(Node):
     value: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Constant(Node):
     """`true`, `false`, `none`."""
 
     value: bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class List(Node):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Unary(Node):
     """`-x`, `not x`."""
 
@@ -57,7 +58,7 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Binary(Node):
     """`+ - * / // % ** @`, `== != < <= > >=`, `and or`; `operator_span` is the sign itself."""
 
@@ -67,7 +68,7 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Pipe(Node):
     """`value |> stage`."""
 
@@ -75,7 +76,7 @@ class Pipe(Node):
     stage: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Argument(Node):
     """One argument of a call, with its name where it has one."""
 
@@ -83,13 +84,13 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Call(Node):
     function: Expression
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Field(Node):
     """`object.name`; in the paths of `load` the name may be a placeholder, `{p}`, braces included."""
 
@@ -97,7 +98,7 @@ class Field(Node):
     name: Name
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Slice(Node):
     """`a:b:c` inside brackets."""
 
@@ -106,23 +107,23 @@ class Slice(Node):
     step: Expression | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Star(Node):
     """`*` inside brackets: every layer of an array."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Ellipsis(Node):
     """`...` in a type or inside brackets."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Index(Node):
     object: Expression
     subscripts: tuple[Subscript, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Range(Node):
     """`start..stop` of a `for`, the stop not included."""
 
@@ -134,7 +135,7 @@ Expression: TypeAlias = "Name | Number | String | Constant | List | Unary | Bina
 Subscript: TypeAlias = "Expression | Slice | Star | Ellipsis"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Type(Node):
     """`f32[n, t, 2 * d]`; without brackets a scalar, without a dtype any float dtype."""
 
@@ -145,14 +146,14 @@ class Type(Node):
 # -- statements --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Let(Node):
     name: Name
     value: Expression
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Assign(Node):
     """`a = x`, `a, b = f(x)`, `a, b = x, y`."""
 
@@ -160,7 +161,7 @@ class Assign(Node):
     values: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Layer(Node):
     """`layer f = Dense(64)`, `layer blocks[12] = Block()`."""
 
@@ -170,7 +171,7 @@ class Layer(Node):
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Parameter(Node):
     """`param weight: [units, d] = kaiming_uniform`, `state running_mean: [c] = zeros`."""
 
@@ -181,7 +182,7 @@ class Parameter(Node):
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Clause(Node):
     """`i in 0..3`: the head of a `for`."""
 
@@ -189,7 +190,7 @@ class Clause(Node):
     values: Expression | Range
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Share(Node):
     """`share name { members except exceptions } for i in 0..3`."""
 
@@ -199,14 +200,14 @@ class Share(Node):
     clause: Clause | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Freeze(Node):
     """`freeze encoder, head.bias`."""
 
     paths: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Limit(Node):
     """`limit params 100_000`."""
 
@@ -214,7 +215,7 @@ class Limit(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Mapping(Node):
     """`"embeddings.{i}.weight" -> blocks[i].weight` of a `load`."""
 
@@ -222,7 +223,7 @@ class Mapping(Node):
     target: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Load(Node):
     """`load "x.safetensors" into encoder { … }`."""
 
@@ -231,13 +232,13 @@ class Load(Node):
     mappings: tuple[Mapping, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class For(Node):
     clause: Clause
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class If(Node):
     """`else if` is an `If` alone in `otherwise`."""
 
@@ -246,7 +247,7 @@ class If(Node):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Binding(Node):
     """`xt in x` and `h = zeros([n, units])` of a `scan`."""
 
@@ -254,7 +255,7 @@ class Binding(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Scan(Node):
     """`states = scan xt in x along t with h = h0 { … }`; `targets` are empty where only the carried values are used."""
 
@@ -266,24 +267,24 @@ class Scan(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Emit(Node):
     values: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Return(Node):
     values: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Loss(Node):
     """`loss contrastive(distance, same, margin=1.0)`, in a `train`."""
 
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Metric(Node):
     """`metric accuracy = mean(right)`, in a `train`."""
 
@@ -291,14 +292,14 @@ class Metric(Node):
     value: Expression
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Optimizer(Node):
     """`optimizer AdamW(lr=1e-3)`, in a `train`; the function of `call` is a name."""
 
     call: Call
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class LearningRate(Node):
     """`lr encoder, head.bias = 1e-4`, in a `train`."""
 
@@ -314,7 +315,7 @@ Statement: TypeAlias = (
 # -- declarations ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Configuration(Node):
     """`units: int = 64`; several types are alternatives: `int | list`."""
 
@@ -323,7 +324,7 @@ class Configuration(Node):
     default: Expression | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Input(Node):
     """`x: f32[n, d]`; one with a default (`mask: bool[n, t] = none`) may be left out."""
 
@@ -332,7 +333,7 @@ class Input(Node):
     default: Expression | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Output(Node):
     """A result: `[n, d]` or `(logits: f32[n, d])`."""
 
@@ -340,7 +341,7 @@ class Output(Node):
     type: Type
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Block(Node):
     """`outputs` is `None` where the types of the results are left out."""
 
@@ -352,7 +353,7 @@ class Block(Node):
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Model(Node):
     name: Name
     inputs: tuple[Input, ...]
@@ -361,7 +362,7 @@ class Model(Node):
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Train(Node):
     """`train siamese(same: f32[n]) { … }`: how the model `name` is trained, with targets beside its inputs."""
 
@@ -371,7 +372,7 @@ class Train(Node):
     doc: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Import(Node):
     """`from "./encoder.wsd" import Encoder, Decoder`."""
 
@@ -382,14 +383,14 @@ class Import(Node):
 Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Share | Freeze | Load"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Comment(Node):
     """`# text`, sign included; doc comments (`##`) are the `doc` of their declaration and stand here as well."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class File(Node):
     source: Source
     declarations: tuple[Declaration, ...]

@@ -68,7 +68,7 @@ class EncoderLayer(nn.Module):
         self.attn, self.ffn = Attention(d, heads), FeedForward(d, width)
         self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.norm1(x + self.attn(x, mask))
         return self.norm2(x + self.ffn(x))
 

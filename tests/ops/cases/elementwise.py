@@ -110,6 +110,7 @@ CASES = [
     *(case("clip", f"{d}[9]", min=-1, max=2, torch=lambda x: x.clamp(-1, 2)) for d in F32_FIRST + SIGNED),
     case("clip", "u8[9]", min=2, max=5, torch=lambda x: x.clamp(2, 5)),
     case("clip", special(), min=-0.5, torch=lambda x: x.clamp(min=-0.5)),
+    case("clip", special(), min=-0.5, max=2.0, torch=lambda x: x.clamp(-0.5, 2)),
     case("clip", numbers([-1.5, -1.0, 0.0, 2.0, 2.5]), min=-1, max=2, torch=lambda x: x.clamp(-1, 2)),
     case("clip", "f32[0, 2]", max=0.5, torch=lambda x: x.clamp(max=0.5)),
     case("clip", "f32[2]", torch=lambda x: x),

@@ -41,7 +41,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     if len(context.uses) >= limits.NESTING:
         report_nesting(context)
         raise TooMuch
-    dtype = _float_dtype(block, inputs) or context.dtype
+    dtype = _float_dtype(block, inputs) or "f32"
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
     signature = Signature(frame, context)
     for declared in block.inputs:
@@ -59,7 +59,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
         if isinstance(given.item, Value):
             frame.names[declared.name.text] = assumed(given.item, signature, given.span, context)
     application = Application(layer.module.path, context.application, block.span.source.is_standard)
-    context.uses.append(Use(layer, span, application))
+    context.uses.append(Use(layer, span, application, dtype))
     if not context.again:
         layer.module.uses.append(span)
         layer.module.ways.append(context.way())

@@ -67,6 +67,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
         checked = context.node("assume", [checked], sides, [checked.type], span)[0]
         values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
+    context.depends_on_training |= name in _OTHERS_WHILE_TRAINING and attributes.get("p") != 0
     if context.training and name == "dropout":
         [x] = values
         assert isinstance(x, Value)
@@ -82,6 +83,9 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+_OTHERS_WHILE_TRAINING = ("dropout", "batch_norm", "stop_gradient")
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
@@ -212,7 +216,8 @@ def _converted(
         given = bound.get(parameter.name)
         if given is None:
             if parameter.kind == "attribute":
-                attributes[parameter.name] = parameter.default
+                made = parameter.annotation == "DType"
+                attributes[parameter.name] = context.dtype if made else parameter.default
             else:
                 operands[parameter.name] = None
             continue

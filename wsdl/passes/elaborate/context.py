@@ -38,11 +38,13 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True)
 class Use:
-    """A layer applied at a place: a step of the way from a model into a block's body."""
+    """A layer applied at a place: a step of the way from a model into a block's body. What the body makes has `dtype`,
+    where it says nothing else."""
 
     layer: Layer
     span: Span
     application: Application | None = None
+    dtype: DType = "f32"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,6 @@ class Context:
     dims: dict[str, int]  # run-time dimensions that were given a value
     apply: Apply
     root: Layer  # stands for the file: owns the layers declared there
-    dtype: DType = "f32"
     graphs: list[Graph] = field(default_factory=list)
     steps: list[Repetition] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
@@ -88,6 +89,7 @@ class Context:
     drops: dict[str, int] = field(default_factory=dict)  # how often dropout was applied, by the path of the layer
     numbers: dict[int, Value] = field(default_factory=dict)  # of the steps of scans, by the id of the body
     training: bool = False
+    depends_on_training: bool = False  # was something made that is another one at inference?
     again: bool = False
     asked: Asked | None = None
 
@@ -96,6 +98,11 @@ class Context:
     @property
     def path(self) -> str:
         return self.uses[-1].layer.module.path if self.uses else ""
+
+    @property
+    def dtype(self) -> DType:
+        """Of what is made without a dtype: that of the block, or f32."""
+        return self.uses[-1].dtype if self.uses else "f32"
 
     @property
     def application(self) -> Application | None:

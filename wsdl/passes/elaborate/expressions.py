@@ -299,6 +299,8 @@ def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
     if isinstance(item, Value):
         if name == "T":
             return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
+        if name == "dtype":
+            return item.type.dtype
         _report_no_part(node, context)
         return POISON
     if isinstance(item, Layer):
@@ -327,7 +329,7 @@ def _report_no_part(node: tree.Field, context: Context) -> None:
     help = "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`"
     if name in _METHODS:
         help = _METHODS[name]
-    elif name in ("shape", "size", "ndim", "dtype"):
+    elif name in ("shape", "size", "ndim"):
         label, help = "", "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
     elif name in NAMED:
         label, help = "an operation", f"write `{node.object.span.text} |> {name}`, with its other arguments behind"

@@ -88,12 +88,15 @@ def _training(
     node: tree.Train, layer: Layer, run_model: RunModel, read_inputs: ReadInputs, context: Context
 ) -> Training | None:
     _report_names_of_the_step(node, layer, context)
-    context.again, context.training = True, True
+    context.again, context.training, context.depends_on_training = True, True, False
     asked, objective = _objective(node, layer, run_model, read_inputs, context)
     evaluation = None
     if objective is not None:
         context.training = False
-        _, evaluation = _objective(node, layer, run_model, read_inputs, context)
+        if context.depends_on_training:
+            _, evaluation = _objective(node, layer, run_model, read_inputs, context)
+        else:
+            evaluation = objective.copy()
     context.again, context.training = False, False
     optimizer = _the_optimizer(node, asked, context)
     if not asked.losses:

@@ -1,4 +1,4 @@
-"""The most memory that training takes, beyond what the process had with its libraries loaded."""
+"""The most memory that something takes, beyond what the process had with its libraries loaded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 STATUS = Path("/proc/self/status")
 
 
-def growth(make: Callable[[], Callable[[Any], object]], batches: list[Any]) -> float:
-    """In MB, from before `make` to the end of some steps."""
+def growth(make: Callable[[], Callable[[Any], object]], batches: list[Any], rounds: int = 3) -> float:
+    """In MB, from before `make` to the end of some rounds over the batches."""
     before = _of_status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
     take = make()
-    for _ in range(3):
+    for _ in range(rounds):
         for batch in batches:
             take(batch)
     return (_of_status("VmHWM") - before) / 1000

@@ -1,0 +1,101 @@
+"""Inference of our file against the files of PyTorch's exporters in the same runtime, and against PyTorch itself.
+
+One thread; the lower quartile of the CPU time of blocks of runs, by turns; all three files have the same run-time
+dimensions, where the exporter can keep them (`*` where it can't: its file has fixed sizes).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.ways import Arrays, Axes, axes_of, ours, theirs
+from benchmarks.timing import quartiles
+from tests.compiling import module_weights, shake
+from tests.examples.catalogue import EXAMPLES, Example
+
+SLOWER = 1.02  # what is aimed at, against the faster of both files
+SECONDS = 4.0  # for each example
+LAYOUT = "{:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8}"
+Run = Callable[[Any], object]
+
+
+def table(names: list[str] | None = None) -> Iterator[str]:
+    yield f"Inference, one thread: aimed at {SLOWER} x the faster of the exported files"
+    yield LAYOUT.format("", "ours", "ours/", "ours/", "ours/", "ours/", "", "error")
+    yield LAYOUT.format("", "ms", "dynamo", "script", "faster", "eager", "", "")
+    for example in EXAMPLES:
+        if not names or example.name in names:
+            yield row(example)
+
+
+def row(example: Example) -> str:
+    import torch
+
+    torch.set_num_threads(1)
+    twin = example.twin().eval()
+    shake(twin)
+    weights = {f"{example.model_name}.{name}": array for name, array in module_weights(twin).items()}
+    arrays = example.draw(example.sizes[-1])
+    axes = axes_of(example.path, example.model_name)
+    tensors = [torch.from_numpy(a) for a in arrays.values()]
+    runs: dict[str, Run] = {"eager": lambda _: _eager(twin, tensors)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = ours(example.path, example.model_name, weights)(Path(folder))
+        runs["ours"] = _session(path, arrays)
+        for dynamo in (True, False):
+            name = "dynamo" if dynamo else "script"
+            found = _exported(twin, arrays, axes, Path(folder, name), dynamo)
+            if found is not None:
+                runs[name] = found
+        results = {name: run(None) for name, run in runs.items()}
+        took = quartiles(runs, [None], 1, SECONDS)
+    exported = [took[name] for name in ("dynamo", "script") if name in took]
+    error = max(_difference(results["ours"], results[name]) for name in runs)
+    ratios = [f"{took['ours'] / took[name]:.2f}" if name in took else "-" for name in ("dynamo", "script")]
+    least = f"{took['ours'] / min(exported):.2f}" if exported else "-"
+    met = "" if not exported else "met" if took["ours"] <= SLOWER * min(exported) else "missed"
+    eager = f"{took['ours'] / took['eager']:.2f}"
+    return LAYOUT.format(example.name, f"{took['ours'] * 1e3:.3f}", *ratios, least, eager, met, f"{error:.0e}")
+
+
+def _exported(twin: Any, arrays: Arrays, axes: Axes, folder: Path, dynamo: bool) -> Run | None:
+    """With run-time dimensions, else with fixed sizes; `None` where the exporter can't export it at all."""
+    folder.mkdir()
+    for dimensions in (axes, {}):
+        try:
+            run = _session(theirs(twin, arrays, dimensions, dynamo=dynamo)(folder), arrays)
+            run(None)
+        except Exception:  # exporters and runtime have many
+            continue
+        return run
+    return None
+
+
+def _session(path: Path, arrays: Arrays) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    wanted = {i.name for i in session.get_inputs()}
+    feeds = {name: array for name, array in arrays.items() if name in wanted}
+    return lambda _: session.run(None, feeds)
+
+
+def _eager(twin: Any, tensors: list[Any]) -> list[Any]:
+    import torch
+
+    with torch.inference_mode():
+        results = twin(*tensors)
+    return [r.numpy() for r in (results if isinstance(results, tuple | list) else [results])]
+
+
+def _difference(ours: Any, theirs: Any) -> float:
+    """By how much results differ, of the largest number."""
+    return max(float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-9)) for a, b in zip(ours, theirs, strict=True))

@@ -1,0 +1,135 @@
+"""The pages of operations and blocks: complete, as they are in `docs/reference/`, and their examples run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wsdl
+from tests.golden import Golden
+from wsdl.api import reference
+from wsdl.ops import NAMED
+from wsdl.passes.scopes import standard_block, standard_blocks
+from wsdl.span import Source
+from wsdl.syntax import tree
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+SIZES = {"n": 2, "t": 5, "s": 4}
+OPERAND = re.compile(r"(\w+): (\w+\[[^\]]*\])")
+
+
+# -- the pages ---------------------------------------------------------------------------------------------------------
+
+
+def written() -> dict[Path, str]:
+    """All pages of `docs/reference/`."""
+    pages, index = (
+        {},
+        ["# Operations and blocks", "", "Made from their own doc comments; `wsdl explain NAME` shows each.", ""],
+    )
+    index += ["## Operations", ""]
+    for family, names in reference.operation_families():
+        pages[FOLDER / "operations" / f"{family}.md"] = page_of(f"Operations: {family}", reference.about(family), names)
+        index += [f"- [{family}](operations/{family}.md): {', '.join(linked('operations', family, names))}"]
+    index += ["", "## Blocks", ""]
+    for file, names in reference.block_files().items():
+        pages[FOLDER / "blocks" / f"{file}.md"] = page_of(f"Blocks: {file}", f"`wsdl/std/{file}.wsd`", names)
+        index += [f"- [{file}](blocks/{file}.md): {', '.join(linked('blocks', file, names))}"]
+    return {FOLDER / "README.md": "\n".join(index) + "\n", **pages}
+
+
+def page_of(title: str, about: str, names: list[str]) -> str:
+    return "\n".join([f"# {title}", "", about, "", *(f"#{reference.page(name)}" for name in names)])
+
+
+def linked(folder: str, file: str, names: list[str]) -> list[str]:
+    return [f"[`{name}`]({folder}/{file}.md#{name.lower()})" for name in names]
+
+
+def test_pages(golden: Golden) -> None:
+    pages = written()
+    for path, text in pages.items():
+        golden(path, text)
+    assert {*FOLDER.rglob("*.md")} == set(pages), "pages of what is no more"
+
+
+def test_all_have_one() -> None:
+    assert set(reference.names()) == {*NAMED, *standard_blocks()}
+
+
+# -- operations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_example_of_an_operation(name: str) -> None:
+    operation = NAMED[name]
+    assert operation.text, "nothing is said of it"
+    assert "ONNX" in operation.text, "it doesn't say what it becomes"
+    assert operation.examples, "it has no example"
+    for example in operation.examples:
+        call, gives = example.split(" -> ")
+        inputs = OPERAND.findall(call)
+        names = set(re.findall(r"\b[nst]\b", example))
+        known = {d for _, type in inputs for d in re.findall(r"\b[nst]\b", type)}
+        inputs += [(f"of_{d}", f"f32[{d}]") for d in sorted(names - known)]
+        run(inputs, "return " + OPERAND.sub(r"\1", call), gives)
+
+
+# -- blocks ------------------------------------------------------------------------------------------------------------
+
+USUAL = {
+    "ids": "i64[n, t]", "frames": "f32[n, t, 64]", "words": "f32[n, t, 64]", "memory": "f32[n, s, 64]",
+    "question": "f32[n, 64]", "answer": "f32[n, 64]", "h": "f32[n, 64]", "c": "f32[n, 64]", "q": "f32[n, 4, t, 16]",
+    "k": "f32[n, 4, t, 16]", "c3": "f32[n, 64, 32, 32]", "c4": "f32[n, 128, 16, 16]", "c5": "f32[n, 256, 8, 8]",
+}  # fmt: skip
+IMAGE, SEQUENCE, VECTOR = "f32[n, 64, 32, 32]", "f32[n, t, 64]", "f32[n, 64]"
+X = {
+    **dict.fromkeys(("RNNCell", "GRUCell", "LSTMCell"), VECTOR), "BatchNorm": IMAGE, "GroupNorm": IMAGE,
+    "InstanceNorm": IMAGE, "Conv1d": "f32[n, 64, 32]", "ConvTranspose1d": "f32[n, 64, 32]",
+    "Conv3d": "f32[n, 4, 8, 32, 32]", "RelativeBias": SEQUENCE,
+}  # fmt: skip
+BEFORE = "let d = 64\nlet vocab = 100\n"
+DECLARED = {"PositionalEncoding": "layer tok = Embedding(vocab, d)\n"}
+
+
+@pytest.mark.parametrize("name", standard_blocks())
+def test_the_example_of_a_block(name: str) -> None:
+    definition = standard_block(name)
+    assert definition is not None
+    assert isinstance(definition.node, tree.Block)
+    text, example = reference.text_and_example(definition.node)
+    assert text, "nothing is said of it"
+    assert f"{name}(" in example, "it has no example of its own"
+    rank = definition.node.inputs[0].type.span.text.count(",") + 1
+    types = {"x": X.get(name, IMAGE if rank == 4 else SEQUENCE), **USUAL}
+    code = DECLARED.get(name, "") + example
+    lines = code.splitlines()
+    target = re.match(r"([\w, ]+?) = ", lines[-1])
+    lines = [*lines, f"return {target[1]}"] if target else [*lines[:-1], f"return {lines[-1]}"]
+    used = [
+        n
+        for n in types
+        if re.search(rf"(?<![\w.=]){n}\b(?!\s*=[^=])", re.sub(r"^(?:layer )?[\w, ]+ = ", "", code, flags=re.M))
+    ]
+    run([(n, types[n]) for n in used], "\n".join(lines), before=BEFORE)
+
+
+def run(inputs: list[tuple[str, str]], body: str, gives: str = "", before: str = "") -> None:
+    """Compile an example as the body of a model, run it, and look at the types that come out."""
+    text = f"{before}model example({', '.join(f'{n}: {t}' for n, t in inputs)}) {{\n{body}\n}}\n"
+    program = wsdl.compile(Source("example.wsd", text))
+    model = program.models["example"]
+    if gives:
+        assert ", ".join(map(str, model.outputs.values())) == gives
+    rng = np.random.default_rng(0)
+    feeds = {}
+    for name, type in model.inputs.items():
+        shape = [d.evaluate(SIZES) for d in type.shape]
+        numbers = rng.integers(0, 2, shape) if not type.is_float else rng.uniform(0.1, 1.0, shape)
+        feeds[name] = numbers.astype({"bool": bool, "i64": np.int64, "f32": np.float32}[type.dtype])
+    outputs = program.session().run(feeds)
+    for array, type in zip(outputs.values(), model.outputs.values(), strict=True):
+        assert array.shape == tuple(d.evaluate(SIZES) for d in type.shape)

@@ -1,0 +1,3 @@
+"""The command line in this process, as the tests of its verbs have it."""
+
+from tests.cli.conftest import wsdl as wsdl

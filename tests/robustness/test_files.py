@@ -1,0 +1,149 @@
+"""Damaged files of every kind end in a finding that has a code, quickly, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Wsdl
+from tests.robustness import damage
+from tests.robustness.damage import DATA, WEIGHTS, Damage
+
+WEIGHTS_DAMAGE = [
+    *damage.SAFETENSORS,
+    *damage.npz_damage(WEIGHTS, "m.dense.weight", "E0501", "E0508", "E0510"),
+    *damage.onnx_damage("E0501", "E0508"),
+    *damage.no_files((".safetensors", ".npz", ".onnx"), "E0501"),
+]
+DATA_DAMAGE = [
+    *damage.npz_damage(DATA, "x", "E0717", "E0713", "E0712"),
+    *damage.TABLES,
+    *damage.no_files((".npz", ".npy", ".csv", ".parquet"), "E0717"),
+]
+MODEL_DAMAGE = [*damage.onnx_damage("E0715", "E0715"), *damage.no_files((".onnx",), "E0701")]
+
+
+def named(kinds: list[Damage]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", kinds, ids=[f"{d.suffix[1:]}: {d.name}" for d in kinds])
+
+
+@pytest.fixture
+def folder(wsdl: Wsdl, tmp_path: Path) -> Path:
+    (tmp_path / "m.wsd").write_text(damage.PROGRAM, encoding="utf-8")
+    return tmp_path
+
+
+def codes(text: str) -> list[str]:
+    return re.findall(r"error\[(E\d+)\]", text)
+
+
+@named(WEIGHTS_DAMAGE)
+def test_weights(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
+    kind.make(folder / f"w{kind.suffix}")
+    before = {*folder.iterdir()}
+    done = wsdl("compile", "m.wsd", "--weights", f"w{kind.suffix}", "-o", "out")
+    assert (done.code, codes(done.err)) == (2 if kind.code == "E0501" else 1, [kind.code]), done.err
+    assert {*folder.iterdir()} == before
+
+
+@named(DATA_DAMAGE)
+def test_data(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
+    kind.make(folder / f"d{kind.suffix}")
+    before = {*folder.iterdir()}
+    for verb in (["run", "m.wsd", "--input"], ["train", "m.wsd", "-o", "run", "--data"]):
+        done = wsdl(*verb, f"d{kind.suffix}")
+        assert (done.code, codes(done.err)) == (2, [kind.code]), done.err
+    assert {*folder.iterdir()} == before
+
+
+@named(MODEL_DAMAGE)
+def test_models(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
+    kind.make(folder / "m.onnx")
+    np.savez(folder / "d.npz", **DATA)
+    done = wsdl("run", "m.onnx", "--input", "d.npz")
+    assert (done.code, codes(done.err)) == (2, [kind.code]), done.err
+
+
+# -- weights that are no numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f2", "<f8"])
+def test_weights_that_are_not_finite_are_said(dtype: str, wsdl: Wsdl, folder: Path) -> None:
+    weight = np.ones((3, 4), dtype)
+    weight[0, 0], weight[1], weight[2, 0] = np.nan, np.inf, -np.inf
+    np.savez(folder / "w.npz", **{**WEIGHTS, "m.dense.weight": weight})
+    done = wsdl("compile", "m.wsd", "--weights", "w.npz", "-o", "out", "--no-proof")
+    assert (done.code, done.err) == (
+        0,
+        "warning[W0703]: a tensor of the weights has numbers that are not finite\n"
+        "   ╭─ w.npz\n"
+        "   │ m.dense.weight: 1 NaN and 5 infinite of 12\n"
+        "   = help: was the training that wrote them still sound?\n"
+        "   = see: wsdl explain W0703\n\n1 warning\nwrote out/m.onnx (707 B)\n",
+    )
+
+
+def test_large_weights_are_finite(wsdl: Wsdl, folder: Path) -> None:
+    """Their sum isn't."""
+    np.savez(folder / "w.npz", **{**WEIGHTS, "m.dense.weight": np.full((3, 4), 3e38, np.float32)})
+    assert "W0703" not in wsdl("compile", "m.wsd", "--weights", "w.npz", "-o", "out", "--no-proof").err
+
+
+def test_several_tensors_and_a_load(wsdl: Wsdl, folder: Path) -> None:
+    (folder / "l.wsd").write_text('load "./w.npz" into m.dense\n' + damage.PROGRAM, encoding="utf-8")
+    np.savez(folder / "w.npz", weight=np.full((3, 4), np.nan, "f4"), bias=np.full(3, np.nan, "f4"))
+    done = wsdl("compile", "l.wsd", "-o", "out", "--no-proof")
+    assert done.code == 0
+    assert "warning[W0703]: tensors of the weights have numbers that are not finite" in done.err
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+def _with_header(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    def damaged(whole: bytes) -> bytes:
+        length = int.from_bytes(whole[:8], "little")
+        header = json.loads(whole[8 : 8 + length])
+        change(header)
+        return damage.packed(json.dumps(header).encode(), whole[8 + length :])
+
+    return damaged
+
+
+def _run(header: dict[str, Any], text: str) -> None:
+    header["__metadata__"]["wsdl.run"] = text
+
+
+CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "nothing in it": (lambda whole: b"", "E0501"),
+    "half of it": (lambda whole: whole[: len(whole) // 2], "E0501"),
+    "all but a byte": (lambda whole: whole[:-1], "E0501"),
+    "other bytes": (lambda whole: np.random.default_rng(0).bytes(len(whole)), "E0501"),
+    "no record of the run": (_with_header(lambda h: h["__metadata__"].pop("wsdl.run")), "E0722"),
+    "a record that is no JSON": (_with_header(lambda h: _run(h, "{")), "E0722"),
+    "a record that is a list": (_with_header(lambda h: _run(h, "[1]")), "E0722"),
+    "a record of nothing": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {}}')), "E0722"),
+    "progress that is text": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {"step": "x"}}')), "E0722"),
+    "no source": (_with_header(lambda h: h["__metadata__"].pop("wsdl.source")), "E0721"),
+    "a source that is no JSON": (_with_header(lambda h: h["__metadata__"].update({"wsdl.source": "x"})), "E0722"),
+    "a tensor of the optimizer is missing": (_with_header(lambda h: h.pop("optimizer/step")), "E0722"),
+}
+
+
+@pytest.mark.parametrize(("damaged", "code"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_checkpoints(damaged: Callable[[bytes], bytes], code: str, wsdl: Wsdl, folder: Path) -> None:
+    np.savez(folder / "d.npz", **DATA)
+    train = ["train", "m.wsd", "--data", "d.npz", "-o", "run", "--epochs", "2"]
+    assert wsdl(*train, "--limit-steps", "1").code == 0
+    last = folder / "run" / "last.safetensors"
+    content = damaged(last.read_bytes())
+    last.write_bytes(content)
+    done = wsdl(*train, "--resume")
+    assert (done.code, codes(done.err)) == (2, [code]), done.err
+    assert last.read_bytes() == content

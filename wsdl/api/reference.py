@@ -1,0 +1,99 @@
+"""The page of each operation and of each block, made of its own doc comment: what `wsdl explain relu` prints, and what
+`docs/reference/` holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from wsdl.ops import FAMILIES, NAMED, Operation
+from wsdl.passes.elaborate.calls import signature
+from wsdl.passes.scopes import standard_block, standard_blocks
+from wsdl.syntax import tree
+
+
+def names() -> list[str]:
+    """All that have a page, in the order of their families and files."""
+    return [*(name for _, operations in operation_families() for name in operations), *standard_blocks()]
+
+
+def page(name: str) -> str:
+    """The page of an operation or of a block, as Markdown; `KeyError` where there is neither."""
+    if name in NAMED:
+        return _operation_page(NAMED[name])
+    definition = standard_block(name)
+    if definition is None:
+        raise KeyError(name)
+    assert isinstance(definition.node, tree.Block)
+    return _block_page(definition.node)
+
+
+def operation_families() -> Iterator[tuple[str, list[str]]]:
+    """The operations that a program can name, by family."""
+    for family in FAMILIES:
+        own = [o.name for o in NAMED.values() if o.infer.__module__ == family.__name__]
+        if own:
+            yield family.__name__.rpartition(".")[2], own
+
+
+def block_files() -> dict[str, list[str]]:
+    """The blocks of each file of the standard library."""
+    files: dict[str, list[str]] = {}
+    for name in standard_blocks():
+        definition = standard_block(name)
+        assert definition is not None
+        files.setdefault(Path(definition.scope.source.path).stem, []).append(name)
+    return files
+
+
+def about(family: str) -> str:
+    """What a family of operations is."""
+    return (import_module(f"wsdl.ops.{family}").__doc__ or "").strip()
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def _operation_page(operation: Operation) -> str:
+    parts = [
+        f"# {operation.name}",
+        _code(called(operation)),
+        operation.text,
+        "With the types of its operands and of what comes out:",
+        _code("\n".join(operation.examples)),
+    ]
+    if operation.flat:
+        parts.append(f"It has no gradient: {operation.flat}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _block_page(block: tree.Block) -> str:
+    text, example = text_and_example(block)
+    parts = [f"# {block.name.text}", _code(_head(block)), text, "For example:", _code(example)]
+    return "\n\n".join([*parts, "Its definition:", _code(block.span.text)]) + "\n"
+
+
+def called(operation: Operation) -> str:
+    """Its signature, as it is written in programs."""
+    return signature(operation).replace('"f32"', "f32").replace("e-0", "e-")
+
+
+def text_and_example(block: tree.Block) -> tuple[str, str]:
+    """The doc comment of a block: what it says, and the indented lines."""
+    paragraphs = (block.doc or "").split("\n\n")
+    said = [p for p in paragraphs if not p.startswith("    ")]
+    shown = [re.sub(r"^    ", "", p, flags=re.MULTILINE) for p in paragraphs if p.startswith("    ")]
+    return "\n\n".join(said).strip(), "\n\n".join(shown).rstrip()
+
+
+def _head(block: tree.Block) -> str:
+    """Its signature: the text up to the brace."""
+    text = block.span.text
+    head = text[: text.index("{\n")] if "{\n" in text else text
+    return re.sub(r"^block ", "", head).strip()
+
+
+def _code(text: str) -> str:
+    return f"```wsd fragment\n{text}\n```"

@@ -1,0 +1,203 @@
+"""Recurrent networks as one operation each, in ONNX's layout: what a `scan` over a standard cell becomes
+(`passes/fuse_recurrent`). No program names them.
+
+All have the same operands: `x` [t, n, d] with the steps in front, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
+and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, and the states before the
+first step [1, n, u], zeros where they are left out. The results are the state after each step [t, 1, n, u] and the last
+states [1, n, u]. (The 1 is the number of directions.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, Operation, Ref, internal
+
+Step = Callable[[NumPy, Array, Array, list[Array]], list[Array]]
+GATES: dict[str, Sequence[int]] = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's, as places in PyTorch's
+WHY = "it is made of a `scan`, which has its gradient"
+
+
+def _types(x: TensorType, weight_hh: TensorType, states: int) -> tuple[TensorType, ...]:
+    steps, batch, _ = x.shape
+    units = weight_hh.shape[-1]
+    return x.with_shape((steps, 1, batch, units)), *[x.with_shape((1, batch, units))] * states
+
+
+# -- the reference -----------------------------------------------------------------------------------------------------
+
+
+def _over_time(
+    np: NumPy,
+    step: Step,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias: Array,
+    states: Sequence[Array | None],
+    reverse: bool,
+) -> tuple[Array, ...]:
+    """The states after each step, and the last ones. A step gets what `x` and what `h` give to the gates."""
+    zeros = np.zeros((x.shape[1], weight_hh.shape[-1]), x.dtype)
+    now = [zeros if state is None else state[0] for state in states]
+    of_x, of_h = np.split(bias[0], 2)
+    emitted = [np.zeros((0, 1, *zeros.shape), x.dtype)]
+    for xt in x[::-1] if reverse else x:
+        now = step(np, xt @ weight_ih[0].T + of_x, now[0] @ weight_hh[0].T + of_h, now)
+        emitted.append(now[0][None, None])
+    return np.concatenate(emitted[::-1] if reverse else emitted), *(state[None] for state in now)
+
+
+def _sigmoid(np: NumPy, x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def _rnn_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list[Array]:
+    return [np.tanh(of_x + of_h)]
+
+
+def _gru_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list[Array]:
+    (update_x, reset_x, new_x), (update_h, reset_h, new_h) = (np.split(gates, 3, -1) for gates in (of_x, of_h))
+    update, reset = _sigmoid(np, update_x + update_h), _sigmoid(np, reset_x + reset_h)
+    new = np.tanh(new_x + reset * new_h)
+    return [new + update * (states[0] - new)]
+
+
+def _lstm_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list[Array]:
+    into, out, forget, new = np.split(of_x + of_h, 4, -1)
+    c = _sigmoid(np, forget) * states[1] + _sigmoid(np, into) * np.tanh(new)
+    return [_sigmoid(np, out) * np.tanh(c), c]
+
+
+# -- the lowering ------------------------------------------------------------------------------------------------------
+
+
+def _lowered(
+    e: Emitter, op_type: str, x: Ref, weights: Sequence[Ref], states: Sequence[Ref | None], reverse: bool, **how: Any
+) -> list[Ref]:
+    """One ONNX node. Without a step ONNX Runtime 1.32 ends the process: that is an error when the model runs."""
+    steps, direction = x.type.shape[0], "reverse" if reverse else "forward"
+    if steps.constant is None:
+        x = e.checked(x, "different", steps, Dim.of(0))
+    units = weights[1].type.shape[-1].constant
+    inputs = [x, *weights, None, *states]
+    return e.nodes(op_type, *inputs, outputs=len(e.results), direction=direction, hidden_size=units, **how)
+
+
+# -- the operations ----------------------------------------------------------------------------------------------------
+
+
+@internal
+def rnn(
+    x: TensorType,
+    weight_ih: TensorType,
+    weight_hh: TensorType,
+    bias: TensorType,
+    h: TensorType | None = None,
+    reverse: bool = False,
+) -> tuple[TensorType, ...]:
+    """`h = tanh(W x + U h + b)` for each step. ONNX RNN."""
+    return _types(x, weight_hh, 1)
+
+
+@rnn.reference
+def _(
+    np: NumPy,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias: Array,
+    h: Array | None = None,
+    reverse: bool = False,
+) -> tuple[Array, ...]:
+    return _over_time(np, _rnn_step, x, weight_ih, weight_hh, bias, [h], reverse)
+
+
+@rnn.lowering
+def _(
+    e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, reverse: bool = False
+) -> list[Ref]:
+    return _lowered(e, "RNN", x, [weight_ih, weight_hh, bias], [h], reverse)
+
+
+@internal
+def gru(
+    x: TensorType,
+    weight_ih: TensorType,
+    weight_hh: TensorType,
+    bias: TensorType,
+    h: TensorType | None = None,
+    reverse: bool = False,
+) -> tuple[TensorType, ...]:
+    """A gated recurrent unit: gates update, reset, new; the reset applies to `U h + b`, as in PyTorch. ONNX GRU."""
+    return _types(x, weight_hh, 1)
+
+
+@gru.reference
+def _(
+    np: NumPy,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias: Array,
+    h: Array | None = None,
+    reverse: bool = False,
+) -> tuple[Array, ...]:
+    return _over_time(np, _gru_step, x, weight_ih, weight_hh, bias, [h], reverse)
+
+
+@gru.lowering
+def _(
+    e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, reverse: bool = False
+) -> list[Ref]:
+    return _lowered(e, "GRU", x, [weight_ih, weight_hh, bias], [h], reverse, linear_before_reset=1)
+
+
+@internal
+def lstm(
+    x: TensorType,
+    weight_ih: TensorType,
+    weight_hh: TensorType,
+    bias: TensorType,
+    h: TensorType | None = None,
+    c: TensorType | None = None,
+    reverse: bool = False,
+) -> tuple[TensorType, ...]:
+    """A long short-term memory with the gates input, output, forget, new. ONNX LSTM."""
+    return _types(x, weight_hh, 2)
+
+
+@lstm.reference
+def _(
+    np: NumPy,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias: Array,
+    h: Array | None = None,
+    c: Array | None = None,
+    reverse: bool = False,
+) -> tuple[Array, ...]:
+    return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], reverse)
+
+
+@lstm.lowering
+def _(
+    e: Emitter,
+    x: Ref,
+    weight_ih: Ref,
+    weight_hh: Ref,
+    bias: Ref,
+    h: Ref | None = None,
+    c: Ref | None = None,
+    reverse: bool = False,
+) -> list[Ref]:
+    return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], reverse)
+
+
+OF_CELL: dict[str, Operation] = {"RNNCell": rnn, "GRUCell": gru, "LSTMCell": lstm}
+for _operation in OF_CELL.values():
+    _operation.no_gradient(WHY)

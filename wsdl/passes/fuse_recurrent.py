@@ -1,0 +1,258 @@
+"""Makes one operation of a `scan` that steps a standard cell: ONNX's `RNN`, `GRU` or `LSTM`.
+
+    stored m.cell.weight_ih: f32[3, 4]
+    stored m.cell.weight_hh: f32[3, 3]
+    stored m.cell.bias_ih: f32[3]
+    stored m.cell.bias_hh: f32[3]
+
+    model m(%x: f32[t, 1, 4], %s: f32[1, 3]) -> (y: %y) {
+        %z, %y = scan([%s], [%x]) {axes=[0], reverse=false}: f32[1, 3], f32[t, 1, 3] do (%h: f32[1, 3], %v: f32[1, 4]) {
+            %0 = parameter {stored="m.cell.weight_ih", view=".T"}: f32[4, 3]
+            %1 = matmul(%v, %0): f32[1, 3]
+            %2 = parameter {stored="m.cell.bias_ih"}: f32[3]
+            %3 = add(%1, %2): f32[1, 3]
+            %4 = parameter {stored="m.cell.weight_hh", view=".T"}: f32[3, 3]
+            %5 = matmul(%h, %4): f32[1, 3]
+            %6 = add(%3, %5): f32[1, 3]
+            %7 = parameter {stored="m.cell.bias_hh"}: f32[3]
+            %8 = add(%6, %7): f32[1, 3]
+            %9 = tanh(%8): f32[1, 3]
+            yield %9, %9
+        }
+    }
+
+becomes (without what nothing reads any more)
+
+    stored m.cell.weight_ih: f32[3, 4]
+    stored m.cell.weight_hh: f32[3, 3]
+    stored m.cell.bias_ih: f32[3]
+    stored m.cell.bias_hh: f32[3]
+
+    model m(%x: f32[t, 1, 4], %s: f32[1, 3]) -> (y: %y) {
+        %0 = unsqueeze(%s) {axis=0}: f32[1, 1, 3]
+        %1 = parameter {stored="m.cell.weight_ih"}: f32[3, 4]
+        %2 = parameter {stored="m.cell.weight_hh"}: f32[3, 3]
+        %3 = parameter {stored="m.cell.bias_ih"}: f32[3]
+        %4 = parameter {stored="m.cell.bias_hh"}: f32[3]
+        %5 = unsqueeze(%1) {axis=0}: f32[1, 3, 4]
+        %6 = unsqueeze(%2) {axis=0}: f32[1, 3, 3]
+        %7 = concat([%3, %4]) {axis=0}: f32[6]
+        %8 = unsqueeze(%7) {axis=0}: f32[1, 6]
+        %9, %10 = rnn(%x, %5, %6, %8, %0) {reverse=false}: f32[t, 1, 1, 3], f32[1, 1, 3]
+        %y = squeeze(%9) {axis=1}: f32[t, 1, 3]
+    }
+
+Two bodies are the same if one can be read as the other, value by value; what the body of a standard cell is, is asked
+of the standard library itself. ONNX wants the gates in another order: nodes of the graph bring the weights into it,
+once however often a layer is applied, and the runtime, which computes them when it loads the model, then holds the
+outcome in place of the weights. Training differentiates the `scan`, and keeps it. What was measured stands in
+docs/decisions/0027-recurrent-layers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+
+from wsdl.diagnostics import Problems
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Graph, Node, Program, Stored, Value
+from wsdl.ir.types import DType, TensorType
+from wsdl.ir.views import View
+from wsdl.ops.arguments import ScanParts
+from wsdl.ops.build import Build
+from wsdl.ops.recurrent import GATES, OF_CELL
+from wsdl.passes.dedupe import frozen_attributes, swapped
+from wsdl.passes.elaborate import elaborate
+from wsdl.passes.fold_views import fold_views
+from wsdl.passes.resolve import resolve
+from wsdl.passes.share import share
+from wsdl.span import Source
+
+DTYPE: DType = "f32"  # the one that ONNX Runtime's kernels have
+SLOW = {"RNNCell"}  # for more than one sequence at a time the kernel takes up to four times as long as the scan
+
+
+def fuse_recurrent(program: Program) -> Program:
+    """Every `scan` over one sequence whose body is that of a standard cell becomes one operation."""
+    for model in program.models.values():
+        _fuse(model.graph, program.stored, _producers(model.graph), {})
+    return program
+
+
+def _fuse(graph: Graph, stored: dict[str, Stored], producers: dict[int, Node], replaced: dict[int, Value]) -> None:
+    nodes, graph.nodes = graph.nodes, []
+    for node in nodes:
+        node.operands = [swapped(operand, replaced) for operand in node.operands]
+        if node.body is not None:
+            _fuse(node.body, stored, producers, replaced)
+        cell = _cell_of(node, stored, producers) if node.op == "scan" else None
+        if cell is None:
+            graph.nodes.append(node)
+        else:
+            for old, new in _append(graph, node, cell, producers):
+                new.name = new.name or old.name
+                replaced[id(old)] = new
+    graph.outputs = [replaced.get(id(v), v) for v in graph.outputs]
+
+
+def _producers(graph: Graph) -> dict[int, Node]:
+    return {id(value): node for node in graph.walk() for value in node.results}
+
+
+# -- what a cell is ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A standard cell: the operation that steps it, and the nodes that read its weights."""
+
+    op: str
+    weights: dict[str, Node]  # weight_ih, weight_hh, bias_ih, bias_hh
+
+
+def _cell_of(node: Node, stored: dict[str, Stored], producers: dict[int, Node]) -> _Cell | None:
+    """The cell that a scan steps; `None` where its body is anything else."""
+    parts, body = ScanParts.of(node), node.body
+    assert body is not None
+    *states, x = body.inputs
+    if len(parts.axes) != 1 or x.type.rank != 2 or parts.axes[0] > 1 or max(parts.emit_axes, default=0) > 1:
+        return None
+    if any(value is not body.outputs[0] for value in body.outputs[parts.carried :]):
+        return None  # a state is what the operations give, and nothing else
+    sizes = x.type.shape[1].constant, states[0].type.shape[-1].constant if states[0].type.rank == 2 else None
+    if sizes[0] is None or sizes[1] is None:
+        return None
+    batch = x.type.shape[0].constant
+    for kind, operation in OF_CELL.items():
+        if kind in SLOW and batch != 1:
+            continue
+        standard = _standard(kind, sizes[0], sizes[1])
+        if len(standard.inputs) == len(body.inputs):
+            weights = standard.found_in(body, producers)
+            if weights and all(_is_kept(weight, stored) for weight in weights.values()):
+                return _Cell(operation.name, weights)
+    return None
+
+
+def _is_kept(weight: Node, stored: dict[str, Stored]) -> bool:
+    """Does it read a tensor that is stored in the dtype of the kernels?"""
+    return weight.result.type.dtype == stored[str(weight.attributes["stored"])].type.dtype == DTYPE
+
+
+@cache
+def _standard(kind: str, d: int, units: int) -> _Standard:
+    """One step of a cell of the standard library, as a graph."""
+    states = ["h", "c"] if kind == "LSTMCell" else ["h"]
+    inputs = ", ".join(f"{name}: f32[n, {size}]" for name, size in [*((s, units) for s in states), ("x", d)])
+    text = f"model step({inputs}) {{\n    return {kind}({units})(x, {', '.join(states)})\n}}\n"
+    problems = Problems()
+    scope = resolve(Source("step.wsd", text), problems, lambda path: None)
+    program = fold_views(share(elaborate(scope, problems), problems))
+    assert not problems.errors
+    graph = program.only.graph
+    return _Standard(graph.inputs, graph.outputs, _producers(graph))
+
+
+@dataclass(frozen=True)
+class _Standard:
+    """A graph to compare with, whose parameters stand for any."""
+
+    inputs: list[Value]
+    outputs: list[Value]
+    producers: dict[int, Node]
+
+    def found_in(self, body: Graph, producers: dict[int, Node]) -> dict[str, Node] | None:
+        """What its parameters are in another graph that computes the same of its inputs; `None` if it doesn't."""
+        match = _Match(self.producers, producers, {id(o): i for o, i in zip(self.inputs, body.inputs, strict=True)})
+        pairs = zip(self.outputs, body.outputs, strict=False)  # what is emitted comes behind the states
+        return match.parameters if all(match.same(own, other) for own, other in pairs) else None
+
+
+@dataclass
+class _Match:
+    """One graph held against another, from the results up."""
+
+    of_standard: dict[int, Node]
+    of_other: dict[int, Node]
+    known: dict[int, Value]  # what stands for a value of the standard
+    parameters: dict[str, Node] = field(default_factory=dict)
+
+    def same(self, own: Value, other: Value) -> bool:
+        if id(own) not in self.known:
+            self.known[id(own)] = other
+            return self._made_the_same(own, other)
+        return self.known[id(own)] is other
+
+    def _made_the_same(self, own: Value, other: Value) -> bool:
+        mine, theirs = self.of_standard[id(own)], self.of_other.get(id(other))
+        if theirs is None or mine.op != theirs.op or mine.results.index(own) != theirs.results.index(other):
+            return False
+        if mine.op == "parameter":
+            self.parameters[str(mine.attributes["stored"]).rpartition(".")[2]] = theirs
+            return own.type.sizes == other.type.sizes
+        inputs = list(mine.inputs), list(theirs.inputs)
+        alike = len(inputs[0]) == len(inputs[1]) and frozen_attributes(mine) == frozen_attributes(theirs)
+        return alike and all(self.same(a, b) for a, b in zip(*inputs, strict=True))
+
+
+# -- the operation in its place ----------------------------------------------------------------------------------------
+
+
+def _append(graph: Graph, node: Node, cell: _Cell, producers: dict[int, Node]) -> Iterator[tuple[Value, Value]]:
+    """Append the operation, between nodes that lead to its layouts and back; the results of the scan, and what replaces
+    them. Without a sequence in the batch ONNX Runtime 1.32 ends the process: there is one of zeros then."""
+    parts, build = ScanParts.of(node), Build(graph, node.path, node.span, node.steps)
+    *states, x = node.inputs
+    batch = node.results[0].type.shape[0]
+    more = Dim.of(0) if batch.constant else 1 // (batch + 1)
+
+    def padded(value: Value) -> Value:
+        widths = [[Dim.of(0), more if axis == 1 else Dim.of(0)] for axis in range(3)]
+        return value if more.constant == 0 else build("pad", value, widths=widths)
+
+    def cut(value: Value, axis: int) -> Value:
+        return value if more.constant == 0 else build("slice", value, starts=[0], stops=[batch], axes=[axis])
+
+    given = [None if _is_zeros(s, producers) else padded(build("unsqueeze", s, axis=0)) for s in states]
+    steps_first = padded(_exchanged(build, x, parts.axes[0]))
+    emitted, *last = build.all(cell.op, steps_first, *_weights(build, cell), *given, reverse=parts.reverse)
+    for old, new in zip(node.results, last, strict=False):
+        yield old, cut(build("squeeze", new, axis=0), 0)
+    for old, axis in zip(node.results[parts.carried :], parts.emit_axes, strict=True):
+        yield old, _exchanged(build, cut(build("squeeze", emitted, axis=1), 1), axis)
+
+
+def _is_zeros(value: Value, producers: dict[int, Node]) -> bool:
+    return id(value) in producers and producers[id(value)].op == "zeros"
+
+
+def _exchanged(build: Build, x: Value, steps: int) -> Value:
+    """With the batch and the steps, whose place `steps` is, as the operation has them; or back."""
+    return x if steps == 0 else build("permute", x, axes=[1, 0, 2])
+
+
+def _weights(build: Build, cell: _Cell) -> list[Value]:
+    """The weights as the operation wants them: gates in its order, and an axis for its direction in front."""
+
+    def gates(name: str) -> list[Value]:
+        view, order = cell.weights[name].view, GATES[cell.op]
+        assert view is not None
+        weight = _read(build, cell.weights[name], view.transposed if name.startswith("weight") else view)
+        pieces = build.all("split", weight, parts=len(order)) if len(order) > 1 else [weight]
+        return [pieces[gate] for gate in order]
+
+    joined = [gates("weight_ih"), gates("weight_hh"), gates("bias_ih") + gates("bias_hh")]
+    return [
+        build("unsqueeze", build("concat", pieces, axis=0) if len(pieces) > 1 else pieces[0], axis=0)
+        for pieces in joined
+    ]
+
+
+def _read(build: Build, weight: Node, view: View) -> Value:
+    type = TensorType.of(DTYPE, view.shape)
+    node = Node("parameter", [], {"stored": weight.attributes["stored"]}, [Value(type)], weight.path, weight.span)
+    node.view = view
+    build.graph.nodes.append(node)
+    return node.result
