@@ -14,6 +14,7 @@ MISTAKES = 20  # in one declaration; what comes after so many helps nobody
 REPETITIONS = 10_000  # of one `for`, and layers of one array
 STEPS = 100_000  # operations, layers and repetitions together
 NESTING = 64  # blocks or constants inside each other
+SCANS = 16  # inside each other; what reads an ONNX file recurses, and Protocol Buffers do so for 32
 ELEMENTS = 100_000  # of a list, those of the lists in it included
 LIST_DEPTH = 16  # lists inside each other
 SELECTED = 100_000  # layers and parameters that `share`, `freeze` and `load` name, each as often as it is named

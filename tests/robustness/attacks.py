@@ -66,17 +66,23 @@ def nested_for(depth: int, count: int, inside: str) -> str:
 
 
 def nested_scan(depth: int) -> str:
+    """Along each axis of a tensor one, inside the one before."""
     lines, name = [], "x"
     for d in range(depth):
-        lines.append(f"y{d} = scan s{d} in {name} along 0 {{")
+        lines.append(f"y{d} = scan s{d} in {name} along a{d} {{")
         name = f"s{d}"
     closing = [
         line
         for d in reversed(range(depth))
         for line in (f"emit {'s' if d == depth - 1 else 'y'}{d if d == depth - 1 else d + 1}", "}")
     ]
-    axes = ", ".join(["4"] * (depth + 1))
+    axes = ", ".join([f"a{d}" for d in range(depth)] + ["4"])
     return model(*lines, *closing, shape=axes, result="y0")
+
+
+def scans_in_a_row(count: int) -> str:
+    return model(*[f"y{i} = scan s in {f'y{i - 1}' if i else 'x'} along n {{ emit relu(s) }}" for i in range(count)],
+                 result=f"y{count - 1}")  # fmt: skip
 
 
 TOP = 2**62
@@ -212,8 +218,11 @@ ATTACKS = [
     Attack("a_step_of_top", model(f"x = x[::{TOP}]"), None),
     Attack("a_limit_of_top", model("limit params " + "9" * 50, "x = x"), None),
     # Scans.
-    Attack("scan_in_scan", nested_scan(12), "E0412"),
-    Attack("scan_in_scan_deep", nested_scan(90), "E0412"),
+    Attack("scan_in_scan", nested_scan(16), None, when_compiling=True),
+    Attack("scan_in_scan_more", nested_scan(17), "E0602"),
+    Attack("scan_in_scan_deep", nested_scan(90), "E0602"),
+    Attack("scan_in_scan_without_end", nested_scan(DEEP), "E0109"),
+    Attack("scans_in_a_row", scans_in_a_row(1000), None, when_compiling=True),
     Attack("scan_of_top", f"model m(x: f32[{TOP}, 8]) {{\n    y = scan s in x along 0 {{\n        emit relu(s)\n    }}\n    return y\n}}\n", "E0405"),
     Attack("nul", "model m(x: f32[n]) {\n    return x\x00\n}\n\x00\x00", "E0106"),
     Attack("only_bom", "\ufeff", None),

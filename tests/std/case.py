@@ -1,4 +1,4 @@
-"""One block of the standard library and its counterpart in PyTorch: what both are applied to, and in which sizes."""
+"""A block of the standard library with its counterpart in PyTorch: what it is applied to, in which sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.compiling import shake
 
@@ -34,28 +34,12 @@ class Case:
     def block(self) -> str:
         return self.layer.partition("(")[0]
 
-
-def edges(case: Case) -> dict[str, Shapes]:
-    """The last run of a case again: with no rows, with one, and with sequences of one step, where it has such sizes."""
-    sizes: dict[str, int] = {}
-    dims = [type_.partition("[")[2].rstrip("]").split(", ") for type_ in case.types]
-    for names, shape in zip(dims, case.runs[-1], strict=True):
-        sizes |= dict(zip(names, shape, strict=True))
-    wanted = {"no rows": {"n": 0}, "one row": {"n": 1}, "one step": {"t": 1}, "one step to look at": {"s": 1}}
-    return {
-        name: tuple(tuple(change.get(d, sizes[d]) for d in names) for names in dims)
-        for name, change in wanted.items()
-        if change.keys() <= sizes.keys() and case.block not in WITHOUT.get(name, ())
-    }
-
-
-# Kernels are longer than a step, a norm over one number is 0 but for rounding, and this bias doesn't depend on rows.
-WITHOUT = {"one step": ("Conv1d", "InstanceNorm", "GroupNorm"), "no rows": ("RelativeBias",)}
-
-
-def with_a_row(arrays: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """Inputs without rows get one; of nothing many of PyTorch's modules don't know the shape."""
-    return [a if len(a) else np.zeros((1, *a.shape[1:]), a.dtype) for a in arrays]
+    @property
+    def every_run(self) -> tuple[Shapes, ...]:
+        """The runs, and the first of them with an empty batch."""
+        batched = [type_.partition("[")[2].startswith("n") for type_ in self.types]
+        empty = tuple((0, *s[1:]) if b else s for s, b in zip(self.runs[0], batched, strict=True))
+        return (*self.runs, empty) if any(batched) else self.runs
 
 
 def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:
@@ -69,6 +53,18 @@ def twin_of(case: Case) -> nn.Module:
     twin = case.twin().eval()
     shake(twin)
     return twin
+
+
+def results_of(case: Case, twin: nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What the counterpart gives. Some of PyTorch's refuse an empty batch: there it is cut from a batch of one."""
+    try:
+        results = case.call(twin, *inputs)
+    except (RuntimeError, IndexError):
+        if len(inputs[0]):
+            raise
+        ones = [torch.cat([x, x.new_ones(1, *x.shape[1:])]) if not len(x) else x for x in inputs]
+        results = case.call(twin, *ones)[:0]
+    return results if isinstance(results, tuple) else (results,)
 
 
 def program_of(case: Case, scaled: str = "") -> str:
@@ -97,3 +93,13 @@ def draw(case: Case, shapes: Shapes) -> list[np.ndarray[Any, Any]]:
         else:
             arrays.append(rng.standard_normal(shape).astype(np.float32))
     return arrays
+
+
+# inputs that many have
+ROWS = one((1, 3), (4, 3), (32, 3))
+SEQUENCE = one((1, 1, 6), (3, 5, 6), (2, 17, 6))
+IMAGE = one((1, 6, 9, 9), (2, 6, 8, 11), (3, 6, 16, 7))
+SIGNAL = one((1, 6, 7), (4, 6, 20))
+VOLUME = one((1, 2, 5, 6, 7), (2, 2, 8, 5, 5))
+TOKENS = one((1, 1, 12), (2, 7, 12), (3, 10, 12))
+MASKED = (((1, 1, 12), (1, 1)), ((2, 7, 12), (2, 7)), ((3, 10, 12), (3, 10)))

@@ -12,8 +12,6 @@ from transformers import LlamaConfig, T5Config
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding, apply_rotary_pos_emb
 from transformers.models.t5.modeling_t5 import T5Attention
 
-from tests.examples.twins.transformers import FeedForward
-
 
 class Around(nn.Module):
     """Around a layer, under the name that a configuration gives it."""
@@ -30,14 +28,41 @@ class Around(nn.Module):
 class Waves(nn.Module):
     """The table of "Attention Is All You Need", section 3.5, entry by entry."""
 
+    def __init__(self, base: float = 10000.0) -> None:
+        super().__init__()
+        self.base = base
+
     def forward(self, x: Tensor) -> Tensor:
         _, t, d = x.shape
         table = torch.zeros(t, d, dtype=torch.float64)
         for place in range(t):
             for i in range(d):
-                angle = torch.tensor(place / 10000 ** ((i - i % 2) / d), dtype=torch.float64)
+                angle = torch.tensor(place / self.base ** ((i - i % 2) / d), dtype=torch.float64)
                 table[place, i] = torch.cos(angle) if i % 2 else torch.sin(angle)
         return x + table.float()
+
+
+class Alone(nn.Module):
+    """A normalisation over one number, which is its own mean."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - x) * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class Plain(nn.Module):
+    """Two maps without biases."""
+
+    def __init__(self, d: int, width: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(d, width, bias=False), nn.Linear(width, d, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.down(F.relu(self.up(x)))
+        return y
 
 
 class Gated(nn.Module):
@@ -128,60 +153,63 @@ class T5(nn.Module):
         return result
 
 
-class Grouped(nn.Module):
-    """Fewer heads for keys and values, with T5's bias."""
-
-    def __init__(self, d: int, heads: int, kv_heads: int) -> None:
-        super().__init__()
-        self.size = d // heads
-        self.query, self.out = nn.Linear(d, d), nn.Linear(d, d)
-        self.key, self.value = (nn.Linear(d, kv_heads * self.size) for _ in range(2))
-        self.relative = Bias(heads)
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = (f(x).unflatten(2, (-1, self.size)).transpose(1, 2) for f in (self.query, self.key, self.value))
-        added = self.relative(q, k) + hidden_places(x, mask, causal=False)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=added, enable_gqa=True)
-        result: Tensor = self.out(y.transpose(1, 2).flatten(2))
-        return result
-
-
 class GroupedCross(nn.Module):
-    """From one sequence to another, with fewer heads for keys and values."""
+    """Fewer heads for keys and values, which come from `memory`."""
 
-    def __init__(self, d: int, memory: int, heads: int, kv_heads: int) -> None:
+    def __init__(self, d: int, heads: int, kv_heads: int, memory: int | None = None, bias: bool = True) -> None:
         super().__init__()
         self.size = d // heads
-        self.query, self.out = nn.Linear(d, d), nn.Linear(d, d)
-        self.key, self.value = (nn.Linear(memory, kv_heads * self.size) for _ in range(2))
+        self.query, self.out = nn.Linear(d, d, bias), nn.Linear(d, d, bias)
+        self.key, self.value = (nn.Linear(memory or d, kv_heads * self.size, bias) for _ in range(2))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = (
-            f(y).unflatten(2, (-1, self.size)).transpose(1, 2)
-            for f, y in ((self.query, x), (self.key, memory), (self.value, memory))
-        )
-        seen = None if mask is None else mask[:, None, None, :]
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+        return self.look(x, memory, None if mask is None else mask[:, None, None, :])
+
+    def look(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        pairs = ((self.query, x), (self.key, memory), (self.value, memory))
+        q, k, v = (f(a).unflatten(2, (-1, self.size)).transpose(1, 2) for f, a in pairs)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=self.added(q, k, mask), enable_gqa=True)
         result: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return result
 
+    def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
+        return mask
 
-class GroupedLayer(nn.Module):
-    """A layer of an encoder, or with `memory` of a decoder, around grouped attention with T5's bias."""
 
-    def __init__(self, d: int, heads: int, kv_heads: int, width: int, memory: int = 0) -> None:
+class Grouped(GroupedCross):
+    """Fewer heads for keys and values, with T5's bias."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, causal: bool = False, bias: bool = True) -> None:
+        super().__init__(d, heads, kv_heads, bias=bias)
+        self.causal, self.relative = causal, Bias(heads, causal=causal)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        return self.look(x, x, hidden_places(x, mask, self.causal))
+
+    def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
+        assert mask is not None
+        return self.relative(q, k) + mask  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    """A layer of a transformer around any attention, its normalisation behind each part."""
+
+    def __init__(self, d: int, width: int, attn: nn.Module, cross: nn.Module | None = None, bias: bool = True) -> None:
         super().__init__()
-        self.attn, self.norm1, self.norm2 = Grouped(d, heads, kv_heads), nn.LayerNorm(d), nn.LayerNorm(d)
-        self.ffn = FeedForward(d, width)
-        if memory:
-            self.cross, self.norm3 = GroupedCross(d, memory, heads, kv_heads), nn.LayerNorm(d)
+        self.attn, self.cross = attn, cross
+        self.ffn = nn.ModuleDict({"up": nn.Linear(d, width, bias), "down": nn.Linear(width, d, bias)})
+        for i in range(2 if cross is None else 3):
+            self.add_module(f"norm{i + 1}", nn.LayerNorm(d, bias=bias))
 
-    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        x = self.norm1(x + self.attn(x))
-        if memory is None:
-            return self.norm2(x + self.ffn(x))
-        x = self.norm2(x + self.cross(x, memory))
-        return self.norm3(x + self.ffn(x))
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
+        """The others are `mask`, or `memory`, `mask` and `memory_mask`, as far as they are given."""
+        memory, *masks = others if self.cross is not None else (None, *others)
+        norms = [n for name, n in self.named_children() if name.startswith("norm")]
+        x = norms[0](x + self.attn(x, *masks[:1]))
+        if self.cross is not None:
+            x = norms[1](x + self.cross(x, memory, *masks[1:]))
+        y: Tensor = norms[-1](x + self.ffn["down"](F.gelu(self.ffn["up"](x))))
+        return y
 
 
 class Bias(nn.Module):
@@ -200,9 +228,13 @@ class Bias(nn.Module):
 class Turned(nn.Module):
     """LLaMA's rotary positions by themselves."""
 
+    def __init__(self, base: float = 10000.0) -> None:
+        super().__init__()
+        self.rope = {"rope_type": "default", "rope_theta": base}
+
     def forward(self, x: Tensor) -> Tensor:
         d = x.shape[-1]
-        angles = LlamaRotaryEmbedding(LlamaConfig(hidden_size=d, num_attention_heads=1))
+        angles = LlamaRotaryEmbedding(LlamaConfig(hidden_size=d, num_attention_heads=1, rope_parameters=self.rope))
         cos, sin = angles(x, torch.arange(x.shape[2])[None])
         return apply_rotary_pos_emb(x, x, cos, sin)[0]
 

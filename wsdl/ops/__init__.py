@@ -17,6 +17,7 @@ from wsdl.ops import (
     matmul,
     movement,
     norm,
+    pad,
     pool,
     recurrent,
     reduce,
@@ -26,7 +27,7 @@ from wsdl.ops import (
 from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, einsum, reduce, shape, movement, creation, index, conv, conv_gradients, pool,
+    elementwise, activations, matmul, einsum, reduce, shape, movement, pad, creation, index, conv, conv_gradients, pool,
     resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
     recurrent,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import axes_tensor, unsqueezed, widely
+from wsdl.ops._lowering import axes_tensor, unsqueezed
 from wsdl.ops._rules import agreed, axes_of, axis_of, divided, per_axis, same_dtype
 from wsdl.ops.build import Build
 
@@ -368,38 +368,6 @@ def _(e: Emitter, xs: Sequence[Ref], axis: int = 0) -> Ref:
 def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str, list[Value]]:
     at = axis_of(axis, y.type.rank)
     return {"xs": [g("squeeze", part, axis=at) for part in g.all("split", dy, parts=len(xs), axis=at)]}
-
-
-@operation
-def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0) -> TensorType:
-    """`x` with `value` around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
-
-    pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
-    """
-    pairs = [[Dim.of(w) for w in pair] for pair in widths]
-    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
-        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
-    if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
-        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
-    return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
-
-
-@pad.reference
-def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0) -> Array:
-    return np.pad(x, widths, constant_values=value)
-
-
-@pad.lowering
-def _(e: Emitter, x: Ref, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Ref:
-    pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
-    return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
-
-
-@pad.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, widths: Sequence[Sequence[Dim]], value: float = 0.0) -> Gradients:
-    befores = [Dim.of(before) for before, _ in widths]
-    ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
-    return {"x": g("slice", dy, starts=befores, stops=ends)}
 
 
 @operation

@@ -205,8 +205,10 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
 
 
 @operation
-def cumsum(x: TensorType, axis: int, reverse: bool = False) -> TensorType:
-    """The sum of all elements up to each one, along an axis; `reverse` starts at the end. ONNX CumSum.
+def cumsum(x: TensorType, axis: int, reverse: bool = False, exclusive: bool = False) -> TensorType:
+    """The sum of all elements up to each one, along an axis. ONNX CumSum.
+
+    `reverse` starts at the end; an `exclusive` sum leaves out the element itself, so that the first is 0.
 
     cumsum(x: f32[n, t], axis=1) -> f32[n, t]
     """
@@ -215,19 +217,25 @@ def cumsum(x: TensorType, axis: int, reverse: bool = False) -> TensorType:
 
 
 @cumsum.reference
-def _(np: NumPy, x: Array, axis: int, reverse: bool = False) -> Array:
-    return np.flip(np.cumsum(np.flip(x, axis), axis), axis) if reverse else np.cumsum(x, axis)
+def _(np: NumPy, x: Array, axis: int, reverse: bool = False, exclusive: bool = False) -> Array:
+    x = np.flip(x, axis) if reverse else x
+    total = np.cumsum(x, axis)
+    if exclusive:  # not the difference to `x`, which rounds
+        total = np.roll(total, 1, axis)
+        np.moveaxis(total, axis, 0)[:1] = 0
+    return np.flip(total, axis) if reverse else total
 
 
 @cumsum.lowering
-def _(e: Emitter, x: Ref, axis: int, reverse: bool = False) -> Ref:
+def _(e: Emitter, x: Ref, axis: int, reverse: bool = False, exclusive: bool = False) -> Ref:
     x = _widened(e, x, _summed_dtype(x.type))
-    return e.node("CumSum", x, e.constant(axis_of(axis, x.type.rank), "i64"), reverse=int(reverse))
+    at = e.constant(axis_of(axis, x.type.rank), "i64")
+    return e.node("CumSum", x, at, reverse=int(reverse), exclusive=int(exclusive))
 
 
 @cumsum.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False) -> Gradients:
-    return {"x": g("cumsum", dy, axis=axis, reverse=not reverse)}
+def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False, exclusive: bool = False) -> Gradients:
+    return {"x": g("cumsum", dy, axis=axis, reverse=not reverse, exclusive=exclusive)}
 
 
 # -- extremes ----------------------------------------------------------------------------------------------------------

@@ -117,7 +117,13 @@ def _cell_of(node: Node, stored: dict[str, Stored], producers: dict[int, Node]) 
     parts, body = ScanParts.of(node), node.body
     assert body is not None
     *states, x = body.inputs
-    if len(parts.axes) != 1 or x.type.rank != 2 or parts.axes[0] > 1 or max(parts.emit_axes, default=0) > 1:
+    if (
+        not states
+        or len(parts.axes) != 1
+        or x.type.rank != 2
+        or parts.axes[0] > 1
+        or max(parts.emit_axes, default=0) > 1
+    ):
         return None
     if any(value is not body.outputs[0] for value in body.outputs[parts.carried :]):
         return None  # a state is what the operations give, and nothing else

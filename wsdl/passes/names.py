@@ -46,6 +46,32 @@ NO_NAMES = {
     "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
 }  # fmt: skip
 
+# Arguments of layers elsewhere, and what takes their place.
+NO_ARGUMENTS = {
+    **dict.fromkeys(
+        ("in_features", "in_channels", "input_shape", "input_dim", "input_size", "embed_dim", "d_model",
+         "normalized_shape", "num_features"),
+        "leave it out: what goes in is known where the layer is applied",
+    ),
+    **dict.fromkeys(("activation", "nonlinearity"), "apply it behind the layer: `x |> Dense(4) |> relu`"),
+    **dict.fromkeys(
+        ("kernel_initializer", "bias_initializer"), "initial values are those of the block; write one with a `param`"
+    ),
+    "batch_first": "leave it out: the batch is always the first axis",
+    "return_sequences": "leave it out: all states are given, the last is `states[:, -1]`",
+    "trainable": "leave it out, and write `freeze` with the path of the layer",
+    "device": "leave it out: where a model runs is said later, `--device cuda`",
+    "dtype": "leave it out: parameters are f32, and `--dtype` compiles them to another",
+}  # fmt: skip
+ARGUMENTS_ELSEWHERE = {
+    "out_features": "units", "hidden_size": "units", "out_channels": "channels", "filters": "channels",
+    "kernel_size": "kernel", "strides": "stride", "padding": "pad", "dilation_rate": "dilation",
+    "output_padding": "output_pad", "use_bias": "bias", "num_layers": "layers", "num_heads": "heads", "nhead": "heads",
+    "dim_feedforward": "width", "num_groups": "groups", "num_embeddings": "count", "embedding_dim": "width",
+    "input_vocab": "count", "output_dim": "width", "epsilon": "eps", "rate": "p", "layer_norm_eps": "eps",
+    "go_backwards": "reverse", "attn_mask": "mask",
+}  # fmt: skip
+
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
     """Report a name that stands for nothing, with the nearest one that does."""

@@ -9,6 +9,7 @@ from wsdl.syntax.mistakes import FOREIGN_COMMENT, NAME, UNEXPECTED, Mistake
 
 VALUE = ("NUMBER",)
 KEYWORDS = "let|param|share|for|if|else|return|emit|scan|and|or|not|true|false|none"
+_FOREIGN = ("E0130", "wsdl has no `{mark}`", "a word of another language")
 _MODEL = "model m(x: f32[n]) {\n    %s\n    return x\n}"
 _BLOCK = "block A(units: int)(x: [n, d]) -> [n, units] {\n    %s\n    return x\n}"
 
@@ -76,33 +77,27 @@ STUCK: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
-        "E0130",
-        "wsdl has no `{mark}`",
-        "a word of another language",
+        *_FOREIGN,
         "what repeats a known number of times is a `for`, what repeats along an axis a `scan`",
         statement=r"(?P<mark>while|loop|repeat|do|until)\b(?!\s*[=,.(])",
         examples=(_MODEL % "while a < 3 { x = x + 1 }",),
     ),
     Mistake(
-        "E0130",
-        "wsdl has no `{mark}`",
-        "a word of another language",
-        "leave it out: gradients are computed by `wsdl train` alone; `stop_gradient(x)` keeps them from passing",
-        statement=r"with\s+(?:torch\s*\.\s*)?(?P<mark>no_grad|inference_mode|enable_grad)\b",
-        examples=(_MODEL % "with no_grad() { y = x }", _MODEL % "with torch.no_grad():\n        y = x"),
+        *_FOREIGN,
+        "a compiled model has no gradients; in training `stop_gradient(x)` stops them, `freeze` keeps weights",
+        statement=r"(?P<mark>with)\s+(torch\.)?(no_grad|inference_mode|set_grad_enabled|GradientTape)\b",
+        examples=(_MODEL % "with torch.no_grad():\n        x = relu(x)",),
     ),
     Mistake(
         "E0101",
-        "names on the left stand one behind another",
-        "no brackets here",
-        "write `y, h, c = …`, with as many names as there are results",
-        statement=rf"(?:{NAME}\s*,\s*)*(?P<mark>\((?:\s*{NAME}\s*,)*\s*{NAME}\s*\))\s*(?:,[^=(]*)?=(?!=)",
-        examples=(_MODEL % "y, (h, c) = f(x)", _MODEL % "(y, h) = f(x)"),
+        "results have names one beside the other, not within each other",
+        "no parentheses here",
+        "write `a, b, c = …`; what `LSTM(64)` and its like give is the states of all steps, the last `states[:, -1]`",
+        statement=rf"{NAME}\s*,\s*(?P<mark>\([^()=]*\))\s*=",
+        examples=(_MODEL % "y, (h, c) = LSTM(8)(x)",),
     ),
     Mistake(
-        "E0130",
-        "wsdl has no `{mark}`",
-        "a word of another language",
+        *_FOREIGN,
         statement=(
             r"(?P<mark>pass|break|continue|try|with|match|switch|assert|raise|yield|async|await|global|del|print|var|const)"
             r"\b(?!\s*[=,.(])"
@@ -110,9 +105,7 @@ STUCK: tuple[Mistake, ...] = (
         examples=(_MODEL % "pass", _MODEL % "assert x == 3", _MODEL % "var y = x"),
     ),
     Mistake(
-        "E0130",
-        "wsdl has no `{mark}`",
-        "a word of another language",
+        *_FOREIGN,
         "write a block",
         before=r"\b(?P<mark>lambda)\b[^:]*$",
         examples=("let f = map(lambda x: x + 1)", "let f = lambda x: x"),

@@ -21,6 +21,22 @@ def every(op: str, type: str, torch, dtypes: tuple[str, ...] = ALL, **attributes
     return [case(op, d + type, torch=torch, **attributes) for d in dtypes]
 
 
+MODES = ("reflect", "replicate", "circular")
+
+
+def around(x: torch.Tensor, widths: tuple[int, ...], mode: str) -> torch.Tensor:
+    """PyTorch's, which takes no integers and only axes behind those of a batch."""
+    wide = x.double() if x.dtype not in (torch.float32, torch.float64) else x
+    lead = (1,) * (4 - x.ndim)
+    return (
+        F.pad(wide.reshape(*lead, *x.shape), widths, mode=mode).reshape(*x.shape[:-2], *_sizes(x, widths)).to(x.dtype)
+    )
+
+
+def _sizes(x: torch.Tensor, widths: tuple[int, ...]) -> tuple[int, int]:
+    return x.shape[-2] + sum(widths[2:]), x.shape[-1] + sum(widths[:2])
+
+
 CASES = [
     *every("reshape", "[2, 6]", lambda x: x.reshape(3, 4), shape=[3, 4]),
     case("reshape", CUBE, shape=[4, -1], torch=lambda x: x.reshape(4, -1)),
@@ -75,6 +91,12 @@ CASES = [
     *every("pad", "[2, 3]", lambda x: F.pad(x, (1, 0, 2, 1), value=0), widths=[[2, 1], [1, 0]]),
     case("pad", "f32[2, 3]", widths=[[0, 0], [0, 2]], value=-1.5, torch=lambda x: F.pad(x, (0, 2), value=-1.5)),
     case("pad", "f32[0, 3]", widths=[[1, 0], [0, 0]], torch=lambda x: F.pad(x, (0, 0, 1, 0))),
+    *(case("pad", f"{d}[2, 3]", widths=[[1, 1], [0, 2]], mode=m, torch=lambda x, m=m: around(x, (0, 2, 1, 1), m)) for d in ALL for m in MODES),
+    *(case("pad", CUBE, widths=[[0, 0], [2, 1], [3, 2]], mode=m, torch=lambda x, m=m: around(x, (3, 2, 2, 1), m)) for m in MODES),
+    *(case("pad", "f32[0, 3]", widths=[[0, 0], [1, 2]], mode=m, torch=lambda x: x.repeat(1, 2)) for m in MODES),
+    *(case("pad", "f32[2, 1]", widths=[[0, 0], [1, 1]], mode=m, torch=lambda x: x.repeat(1, 3)) for m in MODES[1:]),
+    case("pad", "f32[2, 1]", widths=[[0, 0], [0, 4]], mode="replicate", torch=lambda x: x.repeat(1, 5)),
+    case("pad", "f32[2]", widths=[[0, 0]], mode="reflect", torch=lambda x: x),
     *every("tile", "[2, 3]", lambda x: x.repeat(2, 1), repeats=[2, 1]),
     case("tile", "f32[2]", repeats=[0], torch=lambda x: x.repeat(0)),
     *(case("constant", value=2, dtype=d, torch=lambda d=d: torch.tensor(2, dtype=DTYPES[d])) for d in ALL),

@@ -61,6 +61,11 @@ def product(x: torch.Tensor, axes: int | tuple[int, ...] | list[int], keepdim: b
     return x
 
 
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    """The columns of a matrix moved by one, the first of them 0."""
+    return F.pad(x[:, :-1], (1, 0), value=0)
+
+
 BIG = numbers([[1000.0, 1000.0, -1000.0], [-np.inf, -np.inf, -np.inf], [-np.inf, 0.0, 1.0]])
 ZEROS = numbers([[0.0, 2.0, 3.0], [0.0, 2.0, 0.0], [1.0, -2.0, 4.0]])
 TIES = numbers([[1.0, 3.0, 3.0], [3.0, 3.0, 3.0], [2.0, 1.0, 0.0]])
@@ -86,6 +91,12 @@ CASES = [
     *position("argmin", torch.argmin),
     *along("cumsum", torch.cumsum, (*F32_FIRST, "i8", "i32", "i64", "u8")),
     case("cumsum", "f32[3, 4]", axis=-1, reverse=True, torch=lambda x: x.flip(1).cumsum(1).flip(1)),
+    *(case("cumsum", f"{d}[3, 4]", axis=1, exclusive=True, torch=lambda x: shifted(x.cumsum(1))) for d in (*F32_FIRST, "i8", "i32", "i64", "u8")),
+    case("cumsum", "f32[3, 4]", axis=0, exclusive=True, torch=lambda x: shifted(x.T.cumsum(1)).T),
+    case("cumsum", "f32[3, 4]", axis=-1, reverse=True, exclusive=True, torch=lambda x: shifted(x.flip(1).cumsum(1)).flip(1)),
+    case("cumsum", "f32[0, 3]", axis=1, exclusive=True, torch=lambda x: x),
+    case("cumsum", "f32[3, 0]", axis=1, exclusive=True, reverse=True, torch=lambda x: x),
+    case("cumsum", "f32[5, 1]", axis=1, exclusive=True, torch=lambda x: x * 0),
     *along("softmax", torch.softmax),
     *along("log_softmax", torch.log_softmax),
     case("softmax", numbers([[1000.0, 1000.0, -1000.0], [-np.inf, 0.0, 1.0]]), torch=lambda x: x.softmax(1)),

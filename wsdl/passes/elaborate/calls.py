@@ -15,6 +15,7 @@ from wsdl.ops.build import Build
 from wsdl.passes.elaborate.context import Context, Rest
 from wsdl.passes.elaborate.dropout import drop
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.logits import check_logits
 from wsdl.passes.elaborate.statistics import normalise_by_batch
 from wsdl.span import Span
 
@@ -55,7 +56,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         return POISON
     if "shape" in attributes:  # a size that was left open (`-1`) is known now
         attributes["shape"] = list(result_types[0].shape)
-    _warn_of_probabilities(name, operands, span, context)
+    check_logits(name, operands, bound, span, context)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
         note_check(assumption.left, assumption.right, span, assumption.what, context)
@@ -82,26 +83,6 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
-
-
-# Losses that take logits, and what makes something else of these.
-_OF_LOGITS = {
-    "cross_entropy": ("softmax", "log_softmax", "sigmoid"), "bce_with_logits": ("sigmoid", "softmax"),
-    "nll": ("softmax",),
-}  # fmt: skip
-
-
-def _warn_of_probabilities(name: str, operands: dict[str, Operand], span: Span, context: Context) -> None:
-    """A warning where a loss that takes logits is given what a softmax has made of them."""
-    first = next(iter(operands.values()), None)
-    made_by = context.producers.get(first) if isinstance(first, Value) else None
-    if made_by is None or made_by.op not in _OF_LOGITS.get(name, ()):
-        return
-    wanted = "the logarithms of probabilities" if name == "nll" else "logits"
-    help = "take `log_softmax`" if name == "nll" else f"leave out the `{made_by.op}`: `{name}` has its own"
-    labels = [Label(made_by.span, "made here")] if made_by.span is not None else []
-    message = f"`{name}` takes {wanted}, and this comes out of a `{made_by.op}`"
-    context.error("W0801", span, message, "trained to something else", labels=labels, help=help, severity="warning")
 
 
 _OTHERS_WHILE_TRAINING = ("dropout", "batch_norm", "stop_gradient")

@@ -14,6 +14,7 @@ from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
 from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.names import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
@@ -140,7 +141,7 @@ def _made(
         if isinstance(item, Value):
             _report_tensor(parameter, argument, item, block, call, context)
             return POISON
-        broken |= not _fits(parameter, item, argument.value.span, block, context)
+        broken |= not _fits(parameter, item, argument, block, context)
     inner = Frame(layer, definition.scope, layer.configuration, context.dtype, owner=None)
     for parameter in block.configuration:
         name = parameter.name.text
@@ -253,15 +254,16 @@ def _parameter(
     name = argument.name.text
     found = next((c for c in block.configuration if c.name.text == name), None)
     if found is None:
-        names = [c.name.text for c in block.configuration]
-        near = next((n for n in _NAMES_ELSEWHERE.get(name, ()) if n in names), None) or nearest(name, names)
+        here = [c.name.text for c in block.configuration]
+        called = ARGUMENTS_ELSEWHERE.get(name)
+        near = called if called in here else None if name in NO_ARGUMENTS else nearest(name, here)
         context.error(
             "E0221",
             argument.name.span,
             f"`{block.name.text}` has no argument `{name}`",
             f"did you mean `{near}`?" if near else "",
             labels=_declaration(block.name.span),
-            help=_SIZE_OF_INPUT if name in _SIZES_ELSEWHERE else _is_made_as(block),
+            help=NO_ARGUMENTS.get(name, _is_made_as(block)),
             fix=[Edit(argument.name.span, near)] if near else (),
             applied=False,
         )
@@ -304,46 +306,28 @@ def _kinds(parameter: tree.Configuration) -> str:
     return " or ".join(_PLAIN[t.text] for t in parameter.types)
 
 
-def _fits(parameter: tree.Configuration, item: Item, span: Span, block: tree.Block, context: Context) -> bool:
+def _fits(
+    parameter: tree.Configuration, item: Item, argument: tree.Argument, block: tree.Block, context: Context
+) -> bool:
     kinds = [t.text for t in parameter.types]
     if any(kind not in _CHECKS for kind in kinds):
         return False  # resolve has reported it
     if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
         return True
-    help = None
-    if isinstance(item, Definition) and isinstance(item.node, tree.Block) and "layer" in kinds:
-        help = f"make a layer of it: `{call_with_needed(item.node)}`"
-    elif isinstance(item, int | Dim) and block.span.source.is_standard and not isinstance(item, bool):
-        help = _SIZE_OF_INPUT  # `Dense(784, 10)`
+    is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
     context.error(
         "E0225",
-        span,
+        argument.value.span,
         f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
         labels=_declaration(parameter.span),
-        help=help,
+        help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type]
+        if is_block and "layer" in kinds
+        else f"{_is_made_as(block)}: the size of what goes in isn't written"
+        if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int)
+        else None,
         applied=False,
     )
     return False
-
-
-# What PyTorch and Keras call the sizes of a layer's input, which a program doesn't say, and other arguments.
-_SIZES_ELSEWHERE = (
-    "in_features",
-    "in_channels",
-    "input_size",
-    "num_features",
-    "normalized_shape",
-    "input_dim",
-    "d_model",
-)
-_SIZE_OF_INPUT = "leave out the size of the input, `Dense(10)`: it follows from what the layer is applied to"
-_NAMES_ELSEWHERE = {
-    "out_features": ("units",), "hidden_size": ("units",), "output_dim": ("units", "d"), "out_channels": ("channels",),
-    "filters": ("channels",), "kernel_size": ("kernel",), "padding": ("pad",), "strides": ("stride",),
-    "num_layers": ("layers",), "nhead": ("heads",), "num_heads": ("heads",), "dim_feedforward": ("width",),
-    "use_bias": ("bias",), "num_embeddings": ("count",), "embedding_dim": ("width",),
-    "num_groups": ("groups",),
-}  # fmt: skip
 
 
 def _declaration(span: Span) -> list[Label]:

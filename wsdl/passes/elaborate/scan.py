@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import DType, TensorType, same_type
-from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
 from wsdl.passes.names import bound_names
@@ -59,6 +60,15 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         return None
     known = [a for a in axes if a is not None]
 
+    if len(context.graphs) > limits.SCANS:
+        context.error(
+            "E0602",
+            node.along.span,
+            f"the program is nested too deeply: more than {limits.SCANS} scans inside each other",
+            "this far down",
+            help="`flatten` or `reshape` makes one axis of several, along which one `scan` can go",
+        )
+        raise TooMuch
     body = Graph()
     inner = Frame(frame.layer, frame.scope, dict(frame.names), frame.dtype, path=frame.path, emitted=[])
     for binding, start in zip(node.carried, starts, strict=True):

@@ -1,4 +1,4 @@
-"""The names that PyTorch's modules have for their weights, as ours, and how the modules are called."""
+"""Names of PyTorch's weights as ours, and calls of its modules."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def projections(name: str) -> str:
     for theirs, ours in (("q.", "query."), ("k.", "key."), ("v.", "value."), ("o.", "out.")):
         name = ours + name.removeprefix(theirs) if name.startswith(theirs) else name
     return name
+
+
+def in_layer(name: str) -> str:
+    """The names of the attention of LLaMA in a layer of ours; what is given to the layer is its own."""
+    stem, found, rest = name.partition("attn.attention.")
+    return f"attn.{projections(rest)}" if found else stem.replace("attn.relative", "relative")
 
 
 def layer_names(name: str) -> str:

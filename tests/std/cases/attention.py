@@ -1,0 +1,107 @@
+"""Attention, and what tells places apart."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from tests.std import twins
+from tests.std.case import MASKED, TOKENS, Case, one
+from tests.std.names import projections
+
+CASES = (
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=1, bias=false)", lambda: twins.SelfAttention(12, 1, bias=False), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=4, causal=true)", lambda: twins.SelfAttention(12, 4, True), ("f32[n, t, 12]",), TOKENS),
+    Case("Attention(heads=3)", lambda: twins.SelfAttention(12, 3), ("f32[n, t, 12]", "bool[n, t]"), MASKED),
+    Case(
+        "Attention(heads=3, causal=true)",
+        lambda: twins.SelfAttention(12, 3, True),
+        ("f32[n, t, 12]", "bool[n, t]"),
+        MASKED,
+    ),
+    Case(
+        "Attention(heads=3, dropout=0.2)", lambda: twins.SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS
+    ),
+    Case(
+        "CrossAttention(heads=3, dropout=0.2)",
+        lambda: nn.MultiheadAttention(12, 3, kdim=5, vdim=5, batch_first=True),
+        ("f32[n, t, 12]", "f32[n, s, 5]"),
+        (((1, 1, 12), (1, 1, 5)), ((2, 4, 12), (2, 9, 5))),
+        call=lambda module, x, memory: module(x, memory, memory)[0],
+    ),
+    Case(
+        "CrossAttention(heads=2)",
+        lambda: nn.MultiheadAttention(12, 2, batch_first=True),
+        ("f32[n, t, 12]", "f32[n, s, 12]", "bool[n, s]"),
+        (((1, 1, 12), (1, 1, 12), (1, 1)), ((2, 4, 12), (2, 9, 12), (2, 9))),
+        call=lambda module, x, memory, mask: module(x, memory, memory, key_padding_mask=~mask)[0],
+    ),
+    *(
+        Case(
+            f"Attention(4, bias=false, kv_heads={kv}, rotary=RotaryEncoding({base}), causal={str(causal).lower()})",
+            lambda kv=kv, causal=causal, base=base: twins.Llama(16, 4, kv, causal, base),  # type: ignore[misc]
+            types,
+            runs,
+            projections,
+        )
+        for kv, causal, base in ((4, True, 10000.0), (2, True, 500.0), (1, False, 10000.0))
+        for types, runs in (
+            (("f32[n, t, 16]",), one((1, 1, 16), (2, 7, 16))),
+            (("f32[n, t, 16]", "bool[n, t]"), (((1, 1, 16), (1, 1)), ((3, 7, 16), (3, 7)))),
+        )
+    ),
+    *(
+        Case(
+            f"Attention(3, bias=false, scale=1.0, relative=RelativeBias(causal={word}), causal={word})",
+            lambda causal=causal: twins.T5(12, 3, causal),  # type: ignore[misc]
+            types,
+            runs,
+            projections,
+        )
+        for causal, word in ((False, "false"), (True, "true"))
+        for types, runs in ((("f32[n, t, 12]",), TOKENS), (("f32[n, t, 12]", "bool[n, t]"), MASKED))
+    ),
+    *(
+        Case(
+            f"Attention(6, kv_heads=2, relative=RelativeBias(), dropout={dropout})",
+            lambda: twins.Grouped(12, 6, 2),
+            types,
+            runs,
+        )
+        for dropout in (0.0, 0.2)
+        for types, runs in ((("f32[n, t, 12]",), TOKENS), (("f32[n, t, 12]", "bool[n, t]"), MASKED))
+    ),
+    *(
+        Case(
+            f"RelativeBias({ours})",
+            lambda theirs=theirs: twins.Bias(3, **theirs),  # type: ignore[misc]
+            ("f32[n, 3, t, 2]", "f32[n, 3, s, 2]"),
+            (((1, 3, 1, 2), (1, 3, 1, 2)), ((1, 3, 5, 2), (1, 3, 9, 2)), ((1, 3, 300, 2), (1, 3, 300, 2))),
+        )
+        for ours, theirs in (
+            ("", {}),
+            ("causal=true", {"causal": True}),
+            ("buckets=12, distance=40", {"buckets": 12, "distance": 40}),
+        )
+    ),
+    Case(
+        "RotaryEncoding(base=50.0)", lambda: twins.Turned(50.0), ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))
+    ),
+    Case("RotaryEncoding()", twins.Turned, ("f32[n, h, t, 6]",), one((1, 1, 1, 6), (2, 3, 50, 6))),
+    *(
+        Case(
+            f"CrossAttention(heads=6, kv_heads={kv}, bias=false, dropout={dropout})",
+            lambda kv=kv: twins.GroupedCross(12, 6, kv, 5, bias=False),  # type: ignore[misc]
+            ("f32[n, t, 12]", "f32[n, s, 5]", *mask),
+            tuple(((n, t, 12), (n, s, 5), (n, s))[: 2 + len(mask)] for n, t, s in ((1, 1, 1), (2, 4, 9), (3, 1, 2))),
+        )
+        for kv, dropout in ((2, 0.0), (1, 0.2), (6, 0.0))
+        for mask in ((), ("bool[n, s]",))
+    ),
+    Case(
+        "CrossAttention(heads=2, scale=0.7)",
+        lambda: twins.Scaled(12, 2, 0.7),
+        ("f32[n, t, 12]", "f32[n, s, 12]"),
+        (((1, 1, 12), (1, 1, 12)), ((2, 4, 12), (2, 9, 12))),
+    ),
+)

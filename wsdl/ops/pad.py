@@ -1,0 +1,114 @@
+"""More around a tensor: a value, or what it holds itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
+from wsdl.ir.types import TensorType
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._lowering import axes_tensor, widely
+from wsdl.ops._rules import one_of
+from wsdl.ops.build import Build
+
+NUMPY_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+Widths = Sequence[Sequence[Dim]]
+
+
+@operation
+def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = "constant") -> TensorType:
+    """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
+
+    They are `value`, or with another `mode` elements of `x`: `reflect` goes back from the end, which itself isn't
+    repeated; `replicate` repeats the end; `circular` goes on at the other end. Of an axis `reflect` can add less than
+    it has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX `replicate` is `edge`,
+    `circular` is `wrap`.
+
+    pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
+    """
+    one_of(mode, NUMPY_MODES, "mode")
+    pairs = [[Dim.of(w) for w in pair] for pair in widths]
+    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
+        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
+    if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
+        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
+    if mode != "constant":
+        if value:
+            raise OpError(f"`value` is for `constant`, but `mode` is `{mode}`", argument="value", code="E0414")
+        for axis, (size, pair) in enumerate(zip(x.shape, pairs, strict=True)):
+            _enough(x, axis, size, pair, mode)
+    return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+
+def _enough(x: TensorType, axis: int, size: Dim, pair: Sequence[Dim], mode: str) -> None:
+    """Has the axis what is put around it?"""
+    most = {"reflect": size - 1, "replicate": None, "circular": size}[mode]
+    for width in pair:
+        if width.constant == 0:
+            continue
+        over = None if most is None else (width - most).constant
+        if size.constant == 0 or (over is not None and over > 0):
+            has = f"axis {axis} of {x} has {size}"
+            raise OpError(f"`{mode}` can't add {width}: {has}", argument="widths", code="E0414")
+
+
+@pad.reference
+def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0, mode: str = "constant") -> Array:
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths, mode=NUMPY_MODES[mode])
+
+
+@pad.lowering
+def _(e: Emitter, x: Ref, widths: Widths, value: float = 0.0, mode: str = "constant") -> Ref:
+    if mode == "circular":
+        return _joined(e, x, widths)
+    pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
+    if mode == "constant":
+        return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
+    return widely(e, lambda x: e.node("Pad", x, pads, mode=NUMPY_MODES[mode]), x, narrow=("i16",))
+
+
+def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
+    """The ends of each axis at its other ends. Opset 18 has no mode for it, and ONNX Runtime 1.32 none where `x` is
+    empty."""
+    result = x
+    for axis, (size, (before, behind)) in enumerate(zip(x.type.shape, widths, strict=True)):
+        at = axes_tensor(e, [axis])
+        cuts = [(size - before, size), (Dim.of(0), Dim.of(behind))]
+        last, first = (e.node("Slice", result, e.dims([start]), e.dims([stop]), at) for start, stop in cuts)
+        result = e.node("Concat", last, result, first, axis=axis)
+    return result
+
+
+@pad.gradient
+def _(
+    g: Build, dy: Value, y: Value, x: Value, widths: Widths, value: float = 0.0, mode: str = "constant"
+) -> dict[str, Value]:
+    """Each element gets what came of it: of itself, and of those around that repeat it."""
+    if mode == "constant":
+        befores = [Dim.of(before) for before, _ in widths]
+        ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
+        return {"x": g("slice", dy, starts=befores, stops=ends)}
+    for axis, (size, (before, behind)) in enumerate(zip(x.type.shape, widths, strict=True)):
+        if Dim.of(before).constant == 0 and Dim.of(behind).constant == 0:
+            continue
+        onto = g.zeros(dy.type.with_dim(axis, size))
+        dy = g("scatter_add", onto, _origin(g, size, Dim.of(before), Dim.of(behind), mode), dy, axis=axis)
+    return {"x": dy}
+
+
+def _origin(g: Build, size: Dim, before: Dim, behind: Dim, mode: str) -> Value:
+    """Which element of an axis each of the padded one repeats, as `i64[before + size + behind]`."""
+    place = g("arange", start=Dim.of(0), stop=before + size + behind)
+    place = g("sub", place, g.size(before, place.type))
+    last = g.size(size - 1, place.type)
+    if mode == "replicate":
+        return g("minimum", g("maximum", place, 0), last)
+    if mode == "reflect":
+        back = g("abs", g("sub", g("abs", place), last))  # how far from the last one, on either side of it
+        return g("abs", g("sub", back, last))
+    count = g.size(size, place.type)
+    under, over = (g("cast", g(*test), dtype="i64") for test in (("less", place, 0), ("greater", place, last)))
+    return g("add", place, g("mul", g("sub", under, over), count))
