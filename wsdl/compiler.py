@@ -34,6 +34,7 @@ from wsdl.passes.prune import prune
 from wsdl.passes.resolve import resolve
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.share import share
+from wsdl.passes.share_products import share_products
 from wsdl.span import Source
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
 
 def lower(program: Program, options: Options = Options()) -> Program:
     """The program as it is emitted: views folded, recurrent layers fused, loops rolled, everything computed once."""
-    roll_loops(fuse_recurrent(fold_views(program)), options.loops)
+    roll_loops(share_products(fuse_recurrent(fold_views(program))), options.loops)
     for run in PASSES:
         run(program)
     return program

@@ -21,11 +21,13 @@ from wsdl.passes import (
     lower_precision,
     prune,
     roll_loops,
+    share_products,
 )
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
     (fuse_recurrent, lambda program: prune.prune(fuse_recurrent.fuse_recurrent(program))),
+    (share_products, lambda program: prune.prune(share_products.share_products(program))),
     (roll_loops, lambda program: roll_loops.roll_loops(program, "loop")),
     (fold_batch_norm, lambda program: prune.prune(fold_batch_norm.fold_batch_norm(program))),
     (batch_norm_to_conv, lambda program: prune.prune(batch_norm_to_conv.batch_norm_to_conv(program))),

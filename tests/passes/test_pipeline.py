@@ -18,6 +18,7 @@ from wsdl.ops.evaluate import evaluate
 from wsdl.passes.fold_views import fold_views
 from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.roll_loops import roll_loops
+from wsdl.passes.share_products import share_products
 from wsdl.span import Source
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -65,6 +66,18 @@ PROGRAMS = {
             a = left |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
             b = right |> conv |> BatchNorm() |> relu |> mean(axis=[2, 3])
             return a - b
+        }
+    """,
+    "several widths of one layer": """
+        model m(x: f32[n, 6]) -> (a: f32[n, 2], b: f32[n, 3], c: f32[n, 8], d: f32[n, 2]) {
+            layer wide = Dense(8)
+            layer narrow = Dense(2)
+            layer middle = Dense(3)
+            layer other = Dense(2)
+            share { wide.weight[0:2], narrow.weight }
+            share { wide.weight[4:7], middle.weight }
+            share { wide.weight[1:5].reshape(2, 12)[:, 0:6], other.weight }
+            return narrow(x), middle(x), wide(x), other(x)
         }
     """,
     "slices and permutations": """
@@ -134,6 +147,7 @@ def drawn(of: Program) -> dict[str, Any]:
 STEPS: list[tuple[str, Callable[[Program], Program]]] = [
     ("fold_views", fold_views),
     ("fuse_recurrent", fuse_recurrent),
+    ("share_products", share_products),
     ("roll_loops", lambda p: roll_loops(p, "loop")),
     *((run.__name__, run) for run in PASSES),
 ]
@@ -218,6 +232,11 @@ def test_behind_a_convolution_of_whole_blocks_it_becomes_one_itself() -> None:
     assert "batch_norm" not in ops(p)
     assert [n.attributes["groups"] for n in p.models["m"].graph.walk() if n.op == "conv2d"] == [1, 16, 1, 16]
     assert [s.sizes for s in p.stored.values() if s.derived] == [(16, 1, 1, 1), (16,)] * 2
+
+
+def test_widths_of_one_layer_are_parts_of_one_product() -> None:
+    p = lowered(PROGRAMS["several widths of one layer"])
+    assert (ops(p).count("matmul"), ops(p).count("slice")) == (2, 2)  # every other row is none of its parts
 
 
 def test_a_layer_applied_twice_to_one_value_runs_once() -> None:
