@@ -283,3 +283,16 @@ def test_a_rolled_loop_has_one_size() -> None:
         values = WithDerived(p, initial_values(p, 0))
         sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
     assert len(sizes) == 1
+
+
+def test_widths_of_nothing() -> None:
+    p = lowered("""
+        model m(x: f32[n, 0]) -> (a: f32[n, 2], b: f32[n, 8]) {
+            layer wide = Dense(8)
+            layer narrow = Dense(2)
+            share { wide.weight[0:2], narrow.weight }
+            return narrow(x), wide(x)
+        }
+    """)
+    verify(p)
+    assert ops(p).count("matmul") == 2

@@ -123,7 +123,8 @@ class Builder:
         return [Ref(name) for name in names]
 
     def constant(self, value: Any, dtype: DType) -> Ref:
-        array = np.asarray(value, dtype=numpy_dtype(dtype))
+        with np.errstate(over="ignore"):  # a limit beyond all numbers of a dtype is infinity
+            array = np.asarray(value, dtype=numpy_dtype(dtype))
         key = (dtype, array.shape, array.tobytes())
         if key not in self.constants:
             self.constants[key] = numpy_helper.from_array(array, self.unique(_constant_name(array, dtype)))

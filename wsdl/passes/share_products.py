@@ -62,9 +62,10 @@ class _Product:
 
     def place_in(self, other: _Product) -> int | None:
         """The first of its columns among those of another one; `None` where they aren't all there."""
+        if self.rows != other.rows or self.stride != other.stride or not self.stride:  # 0 where there are no elements
+            return None
         first, rest = divmod(self.offset - other.offset, other.stride)
-        alike = self.rows == other.rows and self.stride == other.stride and rest == 0
-        return first if alike and first >= 0 and first + self.count <= other.count else None
+        return first if rest == 0 <= first and first + self.count <= other.count else None
 
 
 def _share(graph: Graph) -> None:
