@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.speed.ways import Arrays, Axes, axes_of, ours, theirs
+import wsdl
+from benchmarks.speed.originals import ORIGINALS, Contender
+from benchmarks.speed.ways import Arrays, Axes, theirs
 from benchmarks.timing import quartiles
 from tests.compiling import module_weights, shake
 from tests.examples.catalogue import EXAMPLES, Example
@@ -28,43 +30,56 @@ def table(names: list[str] | None = None) -> Iterator[str]:
     yield f"Inference, one thread: aimed at {SLOWER} x the faster of the exported files"
     yield LAYOUT.format("", "ours", "ours/", "ours/", "ours/", "ours/", "", "error")
     yield LAYOUT.format("", "ms", "dynamo", "script", "faster", "eager", "", "")
-    for example in EXAMPLES:
-        if not names or example.name in names:
-            yield row(example)
+    rows = {example.name: lambda e=example: of_example(e) for example in EXAMPLES}
+    for name, measured in {**rows, **ORIGINALS}.items():
+        if not names or name in names:
+            yield row(name, measured())
 
 
-def row(example: Example) -> str:
-    import torch
-
-    torch.set_num_threads(1)
+def of_example(example: Example) -> Contender:
     twin = example.twin().eval()
     shake(twin)
     weights = {f"{example.model_name}.{name}": array for name, array in module_weights(twin).items()}
-    arrays = example.draw(example.sizes[-1])
-    axes = axes_of(example.path, example.model_name)
+    program = wsdl.compile(example.path, weights=weights)
+    return Contender(program, example.model_name, twin, example.draw(example.sizes[-1]))
+
+
+def row(name: str, what: Contender) -> str:
+    import torch
+
+    torch.set_num_threads(1)
+    twin, arrays = what.twin, what.arrays
+    inputs = what.program.models[what.model].inputs
+    axes = {n: {i: str(d) for i, d in enumerate(t.shape) if d.constant is None} for n, t in inputs.items()}
     tensors = [torch.from_numpy(a) for a in arrays.values()]
     runs: dict[str, Run] = {"eager": lambda _: _eager(twin, tensors)}
+    fixed: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
-        path = ours(example.path, example.model_name, weights)(Path(folder))
+        path = Path(folder, "ours.onnx")
+        what.program.models[what.model].save(path)
         runs["ours"] = _session(path, arrays)
         for dynamo in (True, False):
-            name = "dynamo" if dynamo else "script"
-            found = _exported(twin, arrays, axes, Path(folder, name), dynamo)
+            way = "dynamo" if dynamo else "script"
+            found = _exported(twin, arrays, axes, Path(folder, way), dynamo)
             if found is not None:
-                runs[name] = found
-        results = {name: run(None) for name, run in runs.items()}
+                runs[way], is_fixed = found
+                fixed |= {way} if is_fixed else set()
+        results = {way: run(None) for way, run in runs.items()}
         took = quartiles(runs, [None], 1, SECONDS)
-    exported = [took[name] for name in ("dynamo", "script") if name in took]
-    error = max(_difference(results["ours"], results[name]) for name in runs)
-    ratios = [f"{took['ours'] / took[name]:.2f}" if name in took else "-" for name in ("dynamo", "script")]
+    exported = [took[way] for way in ("dynamo", "script") if way in took]
+    error = max(_difference(results["ours"], results[way]) for way in runs)
+    ratios = [
+        f"{took['ours'] / took[way]:.2f}{'*' if way in fixed else ''}" if way in took else "-"
+        for way in ("dynamo", "script")
+    ]
     least = f"{took['ours'] / min(exported):.2f}" if exported else "-"
     met = "" if not exported else "met" if took["ours"] <= SLOWER * min(exported) else "missed"
     eager = f"{took['ours'] / took['eager']:.2f}"
-    return LAYOUT.format(example.name, f"{took['ours'] * 1e3:.3f}", *ratios, least, eager, met, f"{error:.0e}")
+    return LAYOUT.format(name, f"{took['ours'] * 1e3:.3f}", *ratios, least, eager, met, f"{error:.0e}")
 
 
-def _exported(twin: Any, arrays: Arrays, axes: Axes, folder: Path, dynamo: bool) -> Run | None:
-    """With run-time dimensions, else with fixed sizes; `None` where the exporter can't export it at all."""
+def _exported(twin: Any, arrays: Arrays, axes: Axes, folder: Path, dynamo: bool) -> tuple[Run, bool] | None:
+    """The file, and whether its sizes are fixed: with run-time dimensions, else without; `None` where neither goes."""
     folder.mkdir()
     for dimensions in (axes, {}):
         try:
@@ -72,7 +87,7 @@ def _exported(twin: Any, arrays: Arrays, axes: Axes, folder: Path, dynamo: bool)
             run(None)
         except Exception:  # exporters and runtime have many
             continue
-        return run
+        return run, dimensions is not axes
     return None
 
 

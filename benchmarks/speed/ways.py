@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,11 +60,23 @@ def axes_of(path: Path, model: str) -> Axes:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
+    """Nothing is written to the terminal, not by what isn't Python either."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal = [(number, os.dup(number)) for number in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
+        for number, _ in terminal:
+            os.dup2(nowhere, number)
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-                yield
+            yield
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, kept in terminal:
+            os.dup2(kept, number)
+            os.close(kept)
+        os.close(nowhere)
         logging.disable(logging.NOTSET)
