@@ -205,7 +205,8 @@ def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal
     scores = e.node("Max", e.node("Add", scores, mask), lowest)
     scores = e.node("Where", past, scores, lowest) if past else scores
     weights = e.node("Softmax", scores, axis=-1)  # where nothing is allowed these are equal, and have to be 0
-    return e.node("Where", e.node("LessOrEqual", scores, lowest), e.constant(0, dtype), weights)
+    top = e.node("ReduceMax", scores, axes_tensor(e, [-1]), keepdims=1)
+    return e.node("Mul", weights, cast_to(e, e.node("Greater", top, lowest), dtype))
 
 
 def _allowed_weights(e: Emitter, scores: Ref, allowed: Ref, dtype: DType, causal: bool) -> Ref:
