@@ -90,70 +90,39 @@ def _lowered(
 # -- the operations ----------------------------------------------------------------------------------------------------
 
 
-@internal
-def rnn(
-    x: TensorType,
-    weight_ih: TensorType,
-    weight_hh: TensorType,
-    bias: TensorType,
-    h: TensorType | None = None,
-    reverse: bool = False,
-) -> tuple[TensorType, ...]:
-    """`h = tanh(W x + U h + b)` for each step. ONNX RNN."""
-    return _types(x, weight_hh, 1)
+def _of_one_state(name: str, op_type: str, step: Step, doc: str, **how: int) -> Operation:
+    def infer(
+        x: TensorType,
+        weight_ih: TensorType,
+        weight_hh: TensorType,
+        bias: TensorType,
+        h: TensorType | None = None,
+        reverse: bool = False,
+    ) -> tuple[TensorType, ...]:
+        return _types(x, weight_hh, 1)
+
+    made = internal(infer, name, doc)
+    made.reference(
+        lambda np, x, weight_ih, weight_hh, bias, h=None, reverse=False: _over_time(
+            np, step, x, weight_ih, weight_hh, bias, [h], reverse
+        )
+    )
+    made.lowering(
+        lambda e, x, weight_ih, weight_hh, bias, h=None, reverse=False: _lowered(
+            e, op_type, x, [weight_ih, weight_hh, bias], [h], reverse, **how
+        )
+    )
+    return made
 
 
-@rnn.reference
-def _(
-    np: NumPy,
-    x: Array,
-    weight_ih: Array,
-    weight_hh: Array,
-    bias: Array,
-    h: Array | None = None,
-    reverse: bool = False,
-) -> tuple[Array, ...]:
-    return _over_time(np, _rnn_step, x, weight_ih, weight_hh, bias, [h], reverse)
-
-
-@rnn.lowering
-def _(
-    e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, reverse: bool = False
-) -> list[Ref]:
-    return _lowered(e, "RNN", x, [weight_ih, weight_hh, bias], [h], reverse)
-
-
-@internal
-def gru(
-    x: TensorType,
-    weight_ih: TensorType,
-    weight_hh: TensorType,
-    bias: TensorType,
-    h: TensorType | None = None,
-    reverse: bool = False,
-) -> tuple[TensorType, ...]:
-    """A gated recurrent unit: gates update, reset, new; the reset applies to `U h + b`, as in PyTorch. ONNX GRU."""
-    return _types(x, weight_hh, 1)
-
-
-@gru.reference
-def _(
-    np: NumPy,
-    x: Array,
-    weight_ih: Array,
-    weight_hh: Array,
-    bias: Array,
-    h: Array | None = None,
-    reverse: bool = False,
-) -> tuple[Array, ...]:
-    return _over_time(np, _gru_step, x, weight_ih, weight_hh, bias, [h], reverse)
-
-
-@gru.lowering
-def _(
-    e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, reverse: bool = False
-) -> list[Ref]:
-    return _lowered(e, "GRU", x, [weight_ih, weight_hh, bias], [h], reverse, linear_before_reset=1)
+rnn = _of_one_state("rnn", "RNN", _rnn_step, "`h = tanh(W x + U h + b)` for each step. ONNX RNN.")
+gru = _of_one_state(
+    "gru",
+    "GRU",
+    _gru_step,
+    "A gated recurrent unit: gates update, reset, new; the reset applies to `U h + b`, as in PyTorch. ONNX GRU.",
+    linear_before_reset=1,
+)
 
 
 @internal
