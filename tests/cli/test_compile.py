@@ -40,6 +40,25 @@ def test_what_is_printed(wsdl: Wsdl, golden: Golden, name: str) -> None:
     assert done.err.startswith(f"wrote {Path('build', 'embed' if name == 'two' else 'm')}.onnx (")
 
 
+def test_a_for_in_another_file_is_told_with_its_file(wsdl: Wsdl) -> None:
+    Path("parts").mkdir()
+    Path("parts/m.wsd").write_text(
+        LOOP.replace("model m(x: f32[n, 32]) -> (y: f32[n, 32])", "block B()(x: [n, d]) -> [n, d]")
+    )
+    Path("m.wsd").write_text("""from "./parts/m.wsd" import B
+
+model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
+    return x |> B() |> Sequential([Dense(8), Dense(32)])
+}
+""")
+    assert wsdl("check", "m.wsd").out == ""
+    done = wsdl("compile", "m.wsd", "-o", "build", "--no-proof")
+    assert "The `for` in line 3 of parts/m.wsd (9 steps) is one loop" in done.out
+    assert re.search(r"The `for` in line \d+ of std/dense.wsd \(", done.out)
+    files = [loop["file"] for loop in json.loads(Path("build/manifest.json").read_text())["loops"]]
+    assert sorted(set(files)) == ["parts/m.wsd", "std/dense.wsd"]
+
+
 def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
     def prove(model: object) -> Proofs:
         tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, 1.0, 1.0, 1.0)]

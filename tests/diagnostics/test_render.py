@@ -95,9 +95,15 @@ def test_ascii_and_colour(golden: Golden) -> None:
 
 def test_json_is_what_the_manual_says() -> None:
     (found,) = json.loads(render([SHAPES], "json"))["diagnostics"]
+    assert found["label"] == "stored as [64, 784]"
     assert found["labels"][0] == {"line": 4, "column": 28, "message": "needs [784, 64]"}
     assert found["fix"] == [{"line": 4, "column": 41, "insert": ".T"}]
     assert (found["line"], found["column"], found["end_line"], found["end_column"]) == (4, 13, 4, 26)
+
+
+@pytest.mark.parametrize("format", ["full", "concise", "json", "github", "sarif"])
+def test_every_format_has_the_label_of_the_primary_place(format: str) -> None:
+    assert "stored as [64, 784]" in render([SHAPES], format)  # type: ignore[arg-type]
 
 
 def test_control_characters_never_reach_the_terminal() -> None:

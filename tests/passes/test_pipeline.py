@@ -194,6 +194,22 @@ def test_blocks_of_their_own_stay_unrolled_and_it_is_said_why() -> None:
     ]
 
 
+def test_parts_of_one_weight_are_not_called_weights_of_their_own() -> None:
+    p = lowered("""
+model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    param time: [9, 4]
+    layer step = Dense(4)
+    for i in 0..9 {
+        x = step(x + time[i])
+    }
+    return x
+}
+""")
+    assert [(c.rolled, c.why) for c in p.loops] == [
+        (False, "step 1 reads another part or view of `m.time` than step 0")
+    ]
+
+
 def test_loops_nest() -> None:
     p = lowered(PROGRAMS["a loop inside a loop"])
     assert ops(p).count("loop") == 2

@@ -84,7 +84,10 @@ def compile(
         note(f"wrote {path} ({size(os.path.getsize(path))})")
     if manifest.get("proof_totals"):
         _print_proof(manifest, program.inventory.of_models(manifest["models"]))
-    loops_told = dict.fromkeys(_loop(loop) for loop in manifest["loops"])  # a block's `for` runs for each of its layers
+    own = manifest["source"]["file"]
+    loops_told = dict.fromkeys(
+        _loop(loop, own) for loop in manifest["loops"]
+    )  # a block's `for` runs for each of its layers
     print_text("".join(f"{line}\n" for line in loops_told))
     return CLEAN if proved else FINDINGS
 
@@ -149,7 +152,8 @@ def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any]
         )
 
 
-def _loop(loop: Mapping[str, Any]) -> str:
-    """What became of a `for`."""
+def _loop(loop: Mapping[str, Any], own: str) -> str:
+    """What became of a `for` in the file `own`, or in another one, which is named."""
     what = "is one loop" if loop["rolled"] else "is unrolled"
-    return f"The `for` in line {loop['line']} ({count(loop['steps'], 'step')}) {what}: {loop['why']}."
+    other = "" if loop["file"] == own else f" of {loop['file']}"
+    return f"The `for` in line {loop['line']}{other} ({count(loop['steps'], 'step')}) {what}: {loop['why']}."

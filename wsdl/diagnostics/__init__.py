@@ -52,6 +52,10 @@ class Diagnostic:
     file: str | None = None
     details: tuple[str, ...] = ()  # lines shown below the snippet: listings of tensors, paths, sizes
 
+    def summary(self) -> str:
+        """The message with the label of the primary place, for forms that don't show the place: `message (label)`."""
+        return self.message + (f" ({self.label})" if self.label else "")
+
     def place(self) -> tuple[str, int, int]:
         """File, line and column, for sorting."""
         if self.span is None:
@@ -116,7 +120,7 @@ class CompileError(Exception):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)
-        super().__init__("\n".join(f"{_where(d)}{d.severity}[{d.code}]: {d.message}" for d in self.diagnostics))
+        super().__init__("\n".join(f"{_where(d)}{d.severity}[{d.code}]: {d.summary()}" for d in self.diagnostics))
 
 
 def _where(diagnostic: Diagnostic) -> str:

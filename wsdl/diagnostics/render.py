@@ -62,9 +62,8 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 def _concise(diagnostic: Diagnostic, style: Style) -> str:
     where = str(diagnostic.span) if diagnostic.span else diagnostic.file
     head = style.paint(diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]")
-    return (
-        f"{style.plain(where)}: {head}: {style.plain(diagnostic.message)}" if where else f"{head}: {diagnostic.message}"
-    )
+    text = f"{head}: {style.plain(diagnostic.summary())}"
+    return f"{style.plain(where)}: {text}" if where else text
 
 
 # -- for programs ------------------------------------------------------------------------------------------------------
@@ -83,6 +82,7 @@ def _object(diagnostic: Diagnostic) -> dict[str, Any]:
         "message": diagnostic.message,
         "file": source.path if source else diagnostic.file,
         **(_place(diagnostic.span) | _end(diagnostic.span) if diagnostic.span else {}),
+        "label": diagnostic.label,
         "labels": [_other_file(x.span, source) | _place(x.span) | {"message": x.message} for x in diagnostic.labels],
         "help": diagnostic.help,
         "fix": [_edit(edit, source) for edit in diagnostic.fix],
@@ -119,7 +119,7 @@ def _github(diagnostic: Diagnostic) -> str:
     elif diagnostic.file:
         properties = {"file": diagnostic.file}
     properties["title"] = f"wsdl {diagnostic.code}"
-    text = diagnostic.message + (f" ({diagnostic.label})" if diagnostic.label else "")
+    text = diagnostic.summary()
     text += "".join(f"\n{label.span}: {label.message}" for label in diagnostic.labels)
     text += "".join(f"\n{detail}" for detail in diagnostic.details)
     text += f"\nhelp: {diagnostic.help}" if diagnostic.help else ""

@@ -30,7 +30,7 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    text = "\n".join([diagnostic.message, *diagnostic.details])
+    text = "\n".join([diagnostic.summary(), *diagnostic.details])
     result: dict[str, Any] = {
         "ruleId": diagnostic.code,
         "ruleIndex": rule,
@@ -38,7 +38,8 @@ def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
         "message": {"text": f"{text}\nhelp: {diagnostic.help}" if diagnostic.help else text},
     }
     if diagnostic.span is not None:
-        result["locations"] = [{"physicalLocation": _location(diagnostic.span)}]
+        said = {"message": {"text": diagnostic.label}} if diagnostic.label else {}
+        result["locations"] = [{"physicalLocation": _location(diagnostic.span), **said}]
     elif diagnostic.file:
         result["locations"] = [{"physicalLocation": {"artifactLocation": _artifact(diagnostic.file)}}]
     if diagnostic.labels:

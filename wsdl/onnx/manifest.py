@@ -6,6 +6,7 @@ No time stamps and no places on a machine, so that the same program gives the sa
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -33,13 +34,17 @@ def manifest(
         "opset": opset,
         "files": list(files),
         **inventory.as_json(),
-        "loops": [_loop(choice) for choice in loops],
+        "loops": [_loop(choice, source) for choice in loops],
     }
 
 
-def _loop(choice: LoopChoice) -> dict[str, Any]:
-    span = choice.span
-    place = {"file": os.path.basename(span.source.path), "line": span.line}
+def _loop(choice: LoopChoice, source: Source) -> dict[str, Any]:
+    """What became of a `for`; its file from the folder of the program on, of a standard block as `std/conv.wsd`."""
+    other = choice.span.source
+    file = os.path.basename(source.path)
+    if other is not source:
+        file = other.path if other.is_standard else posixpath.relpath(other.path, posixpath.dirname(source.path) or ".")
+    place = {"file": file, "line": choice.span.line}
     return {**place, "steps": choice.count, "rolled": choice.rolled, "why": choice.why}
 
 

@@ -160,6 +160,8 @@ class _Match:
 
     def difference(self, x: Value, y: Value, index: int) -> str:
         if id(x) in self.names and id(y) in self.names:
+            if self.names[id(x)] == self.names[id(y)]:
+                return f"step {index} reads another part or view of `{self.names[id(y)]}` than step 0"
             return f"step {index} has weights of its own (`{self.names[id(y)]}`)"
         return f"step {index} reads a value that is neither the same in each step nor made by the step before it"
 
