@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import settings
 
 from tests.golden import Golden
 
-# No deadlines, as a machine may be busy; in CI the same examples each time, so that a change is judged by what it does.
-settings.register_profile("wsdl", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+# The same examples at each run, so that a change is judged by what it does; `make fuzz` draws others. No deadlines, as
+# a machine may be busy.
+settings.register_profile("wsdl", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)
 settings.load_profile("wsdl")
 
 

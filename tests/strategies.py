@@ -15,7 +15,8 @@ NAMES = ["x", "y", "h", "tok", "layer", "state", "block", "load", "loss", "lr", 
 BLOCKS = ["Dense", "Conv2d", "GRU"]
 NUMBERS = ["0", "3", "64", "100_000", "0.5", "1e-3", "2.5E+4"]
 STRINGS = ['"same"', '"a # b"', '"{i}.\\"q\\""', '"ä|>("', '"C:\\\\x\\n"', '", except "']
-OPERATORS = ["+", "-", "*", "/", "//", "%", "@", "**", "==", "<=", "and", "or"]
+COMPARISONS = ["==", "<="]
+OPERATORS = ["+", "-", "*", "/", "//", "%", "@", "**", *COMPARISONS, "and", "or"]
 TYPES = ["f32[n, d]", "[..., d]", "f32", "i64[n, 2 * t]", "[d // heads]", "[]", "f32[ n ,t, ]"]
 
 # Gaps, by what may stand in them: inside brackets, before `|>`, at the end of a statement.
@@ -54,7 +55,10 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
         return f"[{_separated(draw(st.lists(inner, max_size=4)), draw(st.booleans()))}]"
     if kind == 7:
         sign, left, right = draw(st.sampled_from(OPERATORS)), draw(inner), draw(inner)
-        return f"({left}) {sign} ({right})" if draw(st.booleans()) else f"({left} {sign} {draw(names())})"
+        if draw(st.booleans()):
+            return f"({left}) {sign} ({right})"
+        left = f"({left})" if sign in COMPARISONS else left  # comparisons don't chain, and `left` may be one
+        return f"({left} {sign} {draw(names())})"
     if kind == 8:
         return f"{draw(st.sampled_from(['-', 'not ', '-(']))}{draw(names())}".replace("-(", "- -")
     if kind == 9:

@@ -78,10 +78,10 @@ def mutants(draw: st.DrawFn) -> str:
 @settings(max_examples=150)
 @given(mutants())
 def test_checking_never_fails(text: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     problems = Problems()
     check(Source("mutant.wsd", text), problems)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert render(problems) or not problems.found
     for diagnostic in problems:
         assert diagnostic.span is not None
