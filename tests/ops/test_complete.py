@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.ops.symbolic import ROWS
 from tests.ops.test_cases import CASES
 from wsdl.ir.dims import Dim
 from wsdl.ops import OPERATIONS, Operation, OpError, collecting_assumptions
+from wsdl.ops._define import HalfRule
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 KNOWN_ANNOTATIONS = {
@@ -32,6 +34,15 @@ def test_is_documented(operation: Operation) -> None:
     first, *_ = operation.doc.splitlines()
     assert first.endswith(".")
     assert "ONNX" in operation.doc
+
+
+@every_operation
+def test_says_how_it_computes_in_16_bits(operation: Operation) -> None:
+    """What it says is put to the test in `test_half.py`."""
+    assert operation.half in get_args(HalfRule)
+    assert (operation.half == "expanded") == operation.is_expanded
+    takes_dtype = any(p.name == "dtype" for p in operation.parameters)
+    assert (operation.half == "makes") <= takes_dtype, "it is made in the dtype that its argument `dtype` says"
 
 
 @every_operation

@@ -1,6 +1,6 @@
 """How an operation is defined: signature, shape rule, NumPy reference and ONNX lowering, side by side.
 
-    @operation
+    @operation(half="widest")
     def relu(x: TensorType) -> TensorType:
         "`max(x, 0)`, element by element. ONNX Relu."
         return floating(x)
@@ -18,6 +18,9 @@ The decorated function is the signature and the shape rule: parameters annotated
 `str`, `Dim`, `DType`, lists of them, alternatives with `|`, `None` for "may be left out"). It returns the type of the
 result (a tuple for several) or raises `OpError`. `reference` and `lowering` get the same parameters behind `np` or the
 emitter. In a reference dimensions are numbers, 16-bit floats come as f32, and results are cast to the rule's types.
+
+The arguments of the decorator are traits: what passes ask of an operation. Each has to be given, as no answer that is
+taken for granted is right for every operation.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
@@ -36,6 +39,20 @@ from wsdl.ir.views import View
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
+
+
+HalfRule: TypeAlias = Literal["f16", "f32", "widest", "product", "moves", "makes", "as is", "expanded"]
+"""How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
+
+f16       in f16: it adds up in f32 inside, as products of matrices do
+f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
+widest    in the widest dtype of its operands: it gives numbers of about their size
+product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
+moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
+makes     it makes floats from none, in f16 where that holds them
+as is     it takes its operands as they are, and gives the dtype that is asked for
+expanded  as its parts; it never becomes a node
+"""
 
 
 class OpError(Exception):
@@ -130,8 +147,9 @@ class Operation:
     `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
     """
 
-    def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "") -> None:
+    def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "", *, half: HalfRule) -> None:
         self.name = name or infer.__name__.rstrip("_")
+        self.half = half
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
         self.text, self.examples = _text_and_examples(self.name, self.doc)
@@ -243,16 +261,35 @@ OPERATIONS: dict[str, Operation] = {}
 NAMED: dict[str, Operation] = {}  # those that a program can name
 
 
-def operation(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operation:
-    """Declare an operation by its shape rule."""
-    made = internal(infer, name, doc)
+Shape: TypeAlias = "Callable[..., Any]"  # a shape rule
+
+
+@overload
+def operation(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule) -> Operation: ...
+@overload
+def operation(*, half: HalfRule) -> Callable[[Shape], Operation]: ...
+def operation(
+    infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
+) -> Operation | Callable[[Shape], Operation]:
+    """Declare an operation by its shape rule, and its traits."""
+    if infer is None:
+        return lambda infer: operation(infer, **traits)
+    made = internal(infer, name, doc, **traits)
     NAMED[made.name] = made
     return made
 
 
-def internal(infer: Callable[..., Any], name: str = "", doc: str = "") -> Operation:
+@overload
+def internal(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule) -> Operation: ...
+@overload
+def internal(*, half: HalfRule) -> Callable[[Shape], Operation]: ...
+def internal(
+    infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
+) -> Operation | Callable[[Shape], Operation]:
     """Declare one that only passes and gradient rules append: no program can name it."""
-    made = Operation(infer, name, doc)
+    if infer is None:
+        return lambda infer: internal(infer, **traits)
+    made = Operation(infer, name, doc, **traits)
     assert made.name not in OPERATIONS, f"two operations are called {made.name}"
     OPERATIONS[made.name] = made
     return made

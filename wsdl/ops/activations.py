@@ -49,29 +49,29 @@ activation = partial(unary, family=__name__)
 
 # fmt: off
 activation("relu", floating, "Relu", lambda np, x: np.maximum(x, 0), "`max(x, 0)`. ONNX Relu.",
-           lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)))
+           lambda g, dy, x, y: g.mul(dy, g.mask(g("cast", y, dtype="bool"), y.type)), half="widest")
 activation("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x)), lambda np, x: x / (1 + np.exp(-x)),
-           "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient)
+           "`x * sigmoid(x)`, also called swish. ONNX Sigmoid and Mul.", _silu_gradient, half="widest")
 activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
-           lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)))
+           lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)), half="f32")
 activation("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
-           lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))))
+           lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))), half="widest")
 activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
-           lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)))
+           lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32")
 activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
            lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
            "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
-           _selu_gradient)
+           _selu_gradient, half="widest")
 activation("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
-           "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient)
+           "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient, half="widest")
 activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
            lambda np, x: x * np.clip(x / 6 + 0.5, 0, 1),
            "`x * clip(x / 6 + 0.5, 0, 1)`, a cheaper silu (Howard et al. 2019). ONNX HardSigmoid and Mul.",
-           _hardswish_gradient)
+           _hardswish_gradient, half="widest")
 # fmt: on
 
 
-@operation
+@operation(half="widest")
 def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
     """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
 
@@ -96,7 +96,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients
     return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
 
 
-@operation
+@operation(half="widest")
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
 
@@ -124,7 +124,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
     return {"x": g.mul(dy, slope)}
 
 
-@operation
+@operation(half="widest")
 def gelu(x: TensorType, approximate: str = "none") -> TensorType:
     """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu.
 

@@ -13,7 +13,7 @@ from wsdl.ops.build import Build
 FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
 
 
-@operation
+@operation(half="f16")
 def attention(
     q: TensorType,
     k: TensorType,
@@ -89,7 +89,7 @@ def _(
     return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
 
 
-@operation
+@operation(half="f16")
 def attention_weights(
     q: TensorType,
     k: TensorType,

@@ -11,7 +11,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.norm import along_channels, for_each_channel
 
 
-@operation
+@operation(half="widest")
 def batch_norm(
     x: TensorType,
     weight: TensorType,
@@ -100,7 +100,7 @@ def _beside(g: Build, weight: Value, x: TensorType) -> Value:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-@internal
+@internal(half="f32")
 def batch_norm_training(
     x: TensorType,
     weight: TensorType,

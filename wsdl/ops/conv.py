@@ -162,7 +162,7 @@ result, and `output_pad` are added at its end. Each may be a list, with a number
 
 
 def _declare(name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any) -> Operation:
-    made = operation(infer, name, doc)
+    made = operation(infer, name, doc, half="f16")
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)

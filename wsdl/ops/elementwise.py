@@ -8,7 +8,7 @@ from functools import partial
 
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, HalfRule, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import cast_to, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
 from wsdl.ops.build import Build
@@ -51,6 +51,8 @@ def unary(
     doc: str,
     gradient: str | Callable[..., Value],
     family: str = __name__,
+    *,
+    half: HalfRule,
 ) -> Operation:
     """An operation on each element of `x`, of the family of a module.
 
@@ -63,7 +65,7 @@ def unary(
 
     infer.__module__ = family
     type = "bool[n, t]" if rule is boolean else "f32[n, t]"
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}")
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half)
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -80,6 +82,8 @@ def binary(
     reference: Reference,
     doc: str,
     gradient: str | Callable[..., tuple[Value, Value]],
+    *,
+    half: HalfRule,
 ) -> Operation:
     """An operation on pairs of elements.
 
@@ -95,7 +99,7 @@ def binary(
 
     given = "bool" if rule is boolean else "f32"
     result = "bool" if gradient is TRUTH else given
-    made = operation(infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]")
+    made = operation(infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]", half=half)
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -168,69 +172,71 @@ STEPS = "it stays the same except where it jumps"
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
 binary("add", numeric, "Add", lambda np, a, b: a + b, "`a + b`. ONNX Add.",
-       lambda g, dy, a, b, y: (dy, dy))
+       lambda g, dy, a, b, y: (dy, dy), half="widest")
 binary("sub", numeric, "Sub", lambda np, a, b: a - b, "`a - b`. ONNX Sub.",
-       lambda g, dy, a, b, y: (dy, g("neg", dy)))
+       lambda g, dy, a, b, y: (dy, g("neg", dy)), half="widest")
 binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.",
-       lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)))
+       lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)), half="product")
 binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.",
-       lambda g, dy, a, b, y: (g("div", dy, b), g("neg", g.mul(g("div", dy, b), y))))
+       lambda g, dy, a, b, y: (g("div", dy, b), g("neg", g.mul(g("div", dy, b), y))), half="product")
 binary("floordiv", numeric, _floordiv, lambda np, a, b: np.floor_divide(a, b),
-       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS)
+       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS, half="f32")
 binary("mod", numeric, _mod, lambda np, a, b: np.mod(a, b),
-       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient)
-binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.", _pow_gradient)
+       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, half="f32")
+binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.", _pow_gradient, half="f32")
 binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
-       "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"))
+       "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"), half="widest")
 binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
-       "The larger of each pair; NaN if one is NaN. ONNX Max.", _chosen("less", "less_equal"))
+       "The larger of each pair; NaN if one is NaN. ONNX Max.", _chosen("less", "less_equal"), half="widest")
 
 # -- comparison --------------------------------------------------------------------------------------------------------
 
-binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", TRUTH)
+binary("equal", _as_is, "Equal", lambda np, a, b: a == b, "`a == b`, as bool. ONNX Equal.", TRUTH, half="widest")
 binary("not_equal", _as_is, lambda e, a, b: e.node("Not", e.node("Equal", a, b)), lambda np, a, b: a != b,
-       "`a != b`, as bool. ONNX Equal and Not.", TRUTH)
-binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", TRUTH)
-binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b, "`a <= b`, as bool. ONNX LessOrEqual.", TRUTH)
-binary("greater", numeric, "Greater", lambda np, a, b: a > b, "`a > b`, as bool. ONNX Greater.", TRUTH)
+       "`a != b`, as bool. ONNX Equal and Not.", TRUTH, half="widest")
+binary("less", numeric, "Less", lambda np, a, b: a < b, "`a < b`, as bool. ONNX Less.", TRUTH, half="widest")
+binary("less_equal", numeric, "LessOrEqual", lambda np, a, b: a <= b, "`a <= b`, as bool. ONNX LessOrEqual.", TRUTH,
+       half="widest")
+binary("greater", numeric, "Greater", lambda np, a, b: a > b, "`a > b`, as bool. ONNX Greater.", TRUTH, half="widest")
 binary("greater_equal", numeric, "GreaterOrEqual", lambda np, a, b: a >= b,
-       "`a >= b`, as bool. ONNX GreaterOrEqual.", TRUTH)
+       "`a >= b`, as bool. ONNX GreaterOrEqual.", TRUTH, half="widest")
 
 # -- logic -------------------------------------------------------------------------------------------------------------
 
-binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of bools. ONNX And.", TRUTH)
-binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.", TRUTH)
-unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.", TRUTH)
+binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of bools. ONNX And.", TRUTH, half="as is")
+binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.", TRUTH, half="as is")
+unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.", TRUTH, half="as is")
 
 # -- functions of one number -------------------------------------------------------------------------------------------
 
-unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.", lambda g, dy, x, y: g("neg", dy))
+unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.", lambda g, dy, x, y: g("neg", dy), half="widest")
 unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.",
-      lambda g, dy, x, y: g.mul(dy, g("sign", x)))
-unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.", STEPS)
-unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.", STEPS)
+      lambda g, dy, x, y: g.mul(dy, g("sign", x)), half="widest")
+unary("sign", numeric, "Sign", lambda np, x: np.sign(x), "-1, 0 or 1. ONNX Sign.", STEPS, half="widest")
+unary("floor", floating, "Floor", lambda np, x: np.floor(x), "Rounded down. ONNX Floor.", STEPS, half="widest")
 unary("round", floating, "Round", lambda np, x: np.round(x),
-      "Rounded to the nearest; halves to even. ONNX Round.", STEPS)
-unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.", lambda g, dy, x, y: g.mul(dy, y))
+      "Rounded to the nearest; halves to even. ONNX Round.", STEPS, half="widest")
+unary("exp", floating, "Exp", lambda np, x: np.exp(x), "`e ** x`. ONNX Exp.", lambda g, dy, x, y: g.mul(dy, y),
+      half="f32")
 unary("log", floating, "Log", lambda np, x: np.log(x), "The natural logarithm. ONNX Log.",
-      lambda g, dy, x, y: g("div", dy, x))
+      lambda g, dy, x, y: g("div", dy, x), half="f32")
 unary("sqrt", floating, "Sqrt", lambda np, x: np.sqrt(x), "The square root. ONNX Sqrt.",
-      lambda g, dy, x, y: g("div", dy, g.mul(y, 2.0)))
+      lambda g, dy, x, y: g("div", dy, g.mul(y, 2.0)), half="widest")
 unary("rsqrt", floating, lambda e, x: e.node("Reciprocal", e.node("Sqrt", x)), lambda np, x: 1 / np.sqrt(x),
-      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.", lambda g, dy, x, y: g.mul(dy, y, y, y, -0.5))
+      "`1 / sqrt(x)`. ONNX Sqrt and Reciprocal.", lambda g, dy, x, y: g.mul(dy, y, y, y, -0.5), half="f32")
 unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ONNX Sin.",
-      lambda g, dy, x, y: g.mul(dy, g("cos", x)))
+      lambda g, dy, x, y: g.mul(dy, g("cos", x)), half="widest")
 unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.",
-      lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))))
+      lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))), half="widest")
 unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
-      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)))
+      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)), half="widest")
 # fmt: on
 
 
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="widest")
 def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
     """`x` held between `min` and `max`; either may be left out. ONNX Clip.
 
@@ -275,7 +281,7 @@ def _(
 # -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="moves")
 def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
     """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where.
 
@@ -302,7 +308,7 @@ def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gr
     return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
 
 
-@operation
+@operation(half="as is")
 def cast(x: TensorType, dtype: DType) -> TensorType:
     """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast.
 
@@ -326,7 +332,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
     return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
 
 
-@operation
+@operation(half="moves")
 def stop_gradient(x: TensorType) -> TensorType:
     """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 

@@ -11,7 +11,7 @@ from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation
+@operation(half="moves")
 def gather(x: TensorType, indices: TensorType, axis: int = 0) -> TensorType:
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
@@ -61,7 +61,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0) ->
     return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=axis)}
 
 
-@operation
+@operation(half="f32")
 def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: int = 0) -> TensorType:
     """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
 
@@ -131,7 +131,7 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
         )
 
 
-@operation
+@operation(half="moves")
 def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
 
@@ -163,7 +163,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int) -> dic
     return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=axis)}
 
 
-@operation
+@operation(half="f32")
 def scatter_add_along(x: TensorType, indices: TensorType, updates: TensorType, axis: int) -> TensorType:
     """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
 
@@ -194,7 +194,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, a
     return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
 
 
-@operation
+@operation(half="moves")
 def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 

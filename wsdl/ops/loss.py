@@ -63,7 +63,7 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     return scalar(scores)
 
 
-@operation
+@operation(half="f32")
 def cross_entropy(
     logits: TensorType,
     labels: TensorType,
@@ -217,7 +217,7 @@ def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tup
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
 
 
-@operation
+@operation(half="expanded")
 def nll(
     log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None, ignore_index: int = -100
 ) -> TensorType:
@@ -244,7 +244,7 @@ def _(
     return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
 
 
-@operation
+@operation(half="expanded")
 def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
     """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
 
@@ -275,7 +275,7 @@ def _(b: Build, logits: Value, target: Value, pos_weight: Value | None = None) -
     return b("mean", b("add", b.mul(b.one_minus(target), logits), wrong))
 
 
-@operation
+@operation(half="expanded")
 def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
     """How far the probabilities `target` are from predicted ones, the mean over all rows. ONNX Log, Sub and ReduceMean.
 
@@ -302,7 +302,7 @@ def _(b: Build, log_probabilities: Value, target: Value) -> Value:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="expanded")
 def mse(prediction: TensorType, target: TensorType) -> TensorType:
     """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`.
 
@@ -317,7 +317,7 @@ def _(b: Build, prediction: Value, target: Value) -> Value:
     return b("mean", b.mul(error, error))
 
 
-@operation
+@operation(half="expanded")
 def mae(prediction: TensorType, target: TensorType) -> TensorType:
     """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`.
 
@@ -331,7 +331,7 @@ def _(b: Build, prediction: Value, target: Value) -> Value:
     return b("mean", b("abs", b("sub", prediction, target)))
 
 
-@operation
+@operation(half="expanded")
 def huber(prediction: TensorType, target: TensorType, delta: float = 1.0) -> TensorType:
     """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
 

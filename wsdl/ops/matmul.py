@@ -11,7 +11,7 @@ from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation
+@operation(half="f16")
 def matmul(a: TensorType, b: TensorType) -> TensorType:
     """`a @ b`: the matrix product over the last two axes; those before broadcast. ONNX MatMul and Gemm.
 
@@ -107,7 +107,7 @@ def _turned(g: Build, x: Value) -> Value:
     return g("permute", x, axes=_swapped(x.type.rank))
 
 
-@internal
+@internal(half="f16")
 def gemm(a: TensorType, b: TensorType, trans_a: bool = False, trans_b: bool = False) -> TensorType:
     """`a @ b` of two matrices of floating-point numbers, either of them transposed on the way. ONNX Gemm.
 

@@ -22,7 +22,7 @@ Gradients = dict[str, Value]
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="moves")
 def transpose(x: TensorType) -> TensorType:
     """A matrix with rows and columns exchanged, also written `x.T`. ONNX Transpose.
 
@@ -50,7 +50,7 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
     return {"x": g.transposed(dy)}
 
 
-@operation
+@operation(half="moves")
 def permute(x: TensorType, axes: list[int]) -> TensorType:
     """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose.
 
@@ -77,7 +77,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axes: Sequence[int]) -> Gradients
     return {"x": g("permute", dy, axes=[order.index(a) for a in range(x.type.rank)])}
 
 
-@operation
+@operation(half="moves")
 def flip(x: TensorType, axis: int | list[int]) -> TensorType:
     """In reverse order along axes. ONNX Slice.
 
@@ -104,7 +104,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
     return {"x": g("flip", dy, axis=axis)}
 
 
-@operation
+@operation(half="moves")
 def roll(x: TensorType, shift: int | list[int], axis: int | list[int]) -> TensorType:
     """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat.
 
@@ -140,7 +140,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, shift: int | list[int], axis: int
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="moves")
 def slice_(
     x: TensorType,
     starts: list[Dim],
@@ -254,7 +254,7 @@ def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
     return at
 
 
-@operation
+@operation(half="moves")
 def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
     """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split.
 
@@ -300,7 +300,7 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
 # -- wholes ------------------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="moves")
 def concat(xs: list[TensorType], axis: int) -> TensorType:
     """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat.
 
@@ -336,7 +336,7 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int) -> dict[str, li
     return {"xs": g.all("split", dy, parts=[x.type.shape[at] for x in xs], axis=at)}
 
 
-@operation
+@operation(half="moves")
 def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
     """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat.
 
@@ -370,7 +370,7 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str
     return {"xs": [g("squeeze", part, axis=at) for part in g.all("split", dy, parts=len(xs), axis=at)]}
 
 
-@operation
+@operation(half="moves")
 def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
     """`x` repeated as a whole, so often along each axis. ONNX Tile.
 

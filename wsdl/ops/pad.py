@@ -16,7 +16,7 @@ NUMPY_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"
 Widths = Sequence[Sequence[Dim]]
 
 
-@operation
+@operation(half="moves")
 def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = "constant") -> TensorType:
     """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
 

@@ -101,7 +101,7 @@ def _of_one_state(name: str, op_type: str, step: Step, doc: str, **how: int) -> 
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 1)
 
-    made = internal(infer, name, doc)
+    made = internal(infer, name, doc, half="f32")
     made.reference(
         lambda np, x, weight_ih, weight_hh, bias, h=None, reverse=False: _over_time(
             np, step, x, weight_ih, weight_hh, bias, [h], reverse
@@ -125,7 +125,7 @@ gru = _of_one_state(
 )
 
 
-@internal
+@internal(half="f32")
 def lstm(
     x: TensorType,
     weight_ih: TensorType,

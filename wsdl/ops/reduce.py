@@ -54,7 +54,7 @@ def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="f32")
 def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The sum along axes; of integers and bools as i64. ONNX ReduceSum.
 
@@ -78,7 +78,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.expand(_kept(g, dy, x, axis, keepdims), x.type)}
 
 
-@operation
+@operation(half="f32")
 def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The product along axes; of integers as i64. ONNX ReduceProd.
 
@@ -109,7 +109,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.mul(quotient, matters, _kept(g, dy, x, axis, keepdims))}
 
 
-@operation
+@operation(half="f32")
 def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean.
 
@@ -143,7 +143,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.expand(_kept(g, share, x, axis, keepdims), x.type)}
 
 
-@operation
+@operation(half="f32")
 def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False, correction: int = 0) -> TensorType:
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
@@ -179,7 +179,7 @@ def _(
     return {"x": g.mul(away, _kept(g, scale, x, axis, keepdims))}
 
 
-@operation
+@operation(half="f32")
 def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
 
@@ -204,7 +204,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.mul(shares, _kept(g, dy, x, axis, keepdims))}
 
 
-@operation
+@operation(half="f32")
 def cumsum(x: TensorType, axis: int, reverse: bool = False, exclusive: bool = False) -> TensorType:
     """The sum of all elements up to each one, along an axis. ONNX CumSum.
 
@@ -258,7 +258,7 @@ def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
         count = g("sum", tied, axis=axes_of(axis, x.type.rank), keepdims=True)
         return {"x": g.mul(tied, g("div", _kept(g, dy, x, axis, keepdims), count))}
 
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]")
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]", half="moves")
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)
@@ -280,7 +280,7 @@ def _position(name: str, op_type: str, doc: str) -> Operation:
         at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
         return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
 
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]")
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]", half="widest")
     made.reference(reference)
     made.lowering(lowering)
     made.no_gradient("an index is a whole number")
@@ -296,7 +296,7 @@ _position("argmin", "ArgMin", "The index of the smallest element along an axis, 
 # -- distributions and directions --------------------------------------------------------------------------------------
 
 
-@operation
+@operation(half="f32")
 def softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax.
 
@@ -323,7 +323,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
     return {"x": g.mul(g("sub", dy, mean), y)}
 
 
-@operation
+@operation(half="f32")
 def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax.
 
@@ -350,7 +350,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
     return {"x": g("sub", dy, g.mul(g("exp", y), total))}
 
 
-@operation
+@operation(half="f32")
 def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
     """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div.
 
@@ -384,7 +384,7 @@ def _lengths(g: Build, x: Value, axis: int | list[int], eps: float) -> tuple[Val
     return g("maximum", length, eps), g.mask(g("greater_equal", length, eps), x.type)
 
 
-@operation
+@operation(half="f32")
 def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float = 1e-8) -> TensorType:
     """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
 

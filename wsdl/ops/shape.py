@@ -15,7 +15,7 @@ from wsdl.ops.build import Build
 Gradients = dict[str, Value]
 
 
-@operation
+@operation(half="moves")
 def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
     """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape.
 
@@ -51,7 +51,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradient
     return {"x": g.like(dy, x.type)}
 
 
-@operation
+@operation(half="moves")
 def flatten(x: TensorType, start: int = 1) -> TensorType:
     """All axes from `start` on as one. ONNX Reshape.
 
@@ -77,7 +77,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
     return {"x": g.like(dy, x.type)}
 
 
-@operation
+@operation(half="moves")
 def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """Without axes of size 1. ONNX Squeeze.
 
@@ -105,7 +105,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
     return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
 
 
-@operation
+@operation(half="moves")
 def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze.
 
@@ -135,7 +135,7 @@ def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
     return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
 
 
-@operation
+@operation(half="moves")
 def expand(x: TensorType, shape: list[Dim]) -> TensorType:
     """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand.
 

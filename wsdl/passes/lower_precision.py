@@ -22,9 +22,10 @@ becomes, for `f16`,
         %y = softmax(%1) {axis=-1}: f32[n, 8]
     }
 
-The rule is that of PyTorch's autocast: products of matrices and convolutions compute in 16 bits, sums, powers,
-exponentials and normalisations in f32, and all else in the wider dtype of its operands. `bf16`, for which ONNX Runtime
-has no kernels on the CPU, is a way to store only: a parameter is read as f32, and everything computes with that.
+How an operation computes it says itself (`half` in `wsdl/ops`), much as PyTorch's autocast has it: products of matrices
+and convolutions in 16 bits, sums, powers and exponentials in f32, most else in the wider dtype of its operands. `bf16`,
+for which ONNX Runtime has no kernels on the CPU, is a way to store only: a parameter is read as f32, and everything
+computes with that.
 """
 
 from __future__ import annotations
@@ -35,20 +36,12 @@ from typing import Literal, TypeAlias
 from wsdl.ir.graph import Graph, Node, Operand, Program, Value
 from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
+from wsdl.ops._define import HalfRule
 from wsdl.ops.arguments import ScanParts, arguments
 
 Half = Literal["f16", "bf16"]
 WIDE: DType = "f32"
 LARGEST = 65504.0  # of f16
-_NARROW = {
-    "matmul", "gemm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "attention", "attention_weights",
-}  # fmt: skip
-_WIDE = {
-    "exp", "log", "pow", "rsqrt", "softplus", "sum", "prod", "mean", "var", "cumsum", "logsumexp", "softmax",
-    "log_softmax", "l2_normalize", "cosine_similarity", "rms_norm", "group_norm", "instance_norm", "standardize",
-}  # fmt: skip
-_MADE = {"constant", "full", "zeros", "ones", "one_hot"}  # have no dtype but the one that is asked for
 
 Casts: TypeAlias = "dict[tuple[int, DType, object], Value]"
 
@@ -109,10 +102,10 @@ class _Lowering:
             node.result.type = node.result.type.with_dtype(self.computes)
 
     def _operation(self, node: Node, graph: Graph, casts: Casts) -> None:
-        if node.op in _MADE and node.attributes.get("dtype") == WIDE:
+        if _rule(node) == "makes" and node.attributes.get("dtype") == WIDE:
             self._make(node, self.computes)
         floats = [v for v in node.inputs if self._is_ours(v)]
-        if floats and node.op != "cast":
+        if floats and _rule(node) != "as is":
             self._all_as(node, self._computed_as(node, floats), graph, casts)
         if node.op == "assume":
             node.result.type = node.result.type.with_dtype(node.inputs[0].type.dtype)
@@ -123,9 +116,9 @@ class _Lowering:
             result.type = result.type.with_dtype(type.dtype)
 
     def _computed_as(self, node: Node, floats: list[Value]) -> DType:
-        if node.op in _NARROW:
+        if _rule(node) == "f16":
             return self.computes
-        return WIDE if node.op in _WIDE or any(v.type.dtype == WIDE for v in floats) else self.half
+        return WIDE if _rule(node) == "f32" or any(v.type.dtype == WIDE for v in floats) else self.half
 
     def _all_as(self, node: Node, dtype: DType, graph: Graph, casts: Casts) -> None:
         def as_asked(value: Value) -> Value:
@@ -144,7 +137,7 @@ class _Lowering:
         if key not in casts:
             made_by = next((n for n in graph.nodes if n.results == [value]), None)
             result = Value(value.type.with_dtype(dtype))
-            if made_by is not None and made_by.op in {"parameter", *_MADE}:
+            if made_by is not None and (made_by.op == "parameter" or _rule(made_by) == "makes"):
                 node = replace(made_by, attributes=dict(made_by.attributes), results=[result])
                 if node.op != "parameter":
                     self._make(node, dtype)
@@ -178,3 +171,8 @@ class _Lowering:
         self.finish(body, [v.type.dtype for v in inputs[:carried]])
         for result, value in zip(node.results, body.outputs, strict=True):
             result.type = result.type.with_dtype(value.type.dtype)
+
+
+def _rule(node: Node) -> HalfRule | None:
+    """What its operation says about 16 bits; `None` for a node of the graph itself, such as `assume`."""
+    return OPERATIONS[node.op].half if node.op in OPERATIONS else None
