@@ -85,12 +85,13 @@ def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> Lo
 
 
 def _hoist_parameters(graph: Graph) -> None:
-    """All reads of stored tensors first, each once."""
+    """All reads of stored tensors first, each once: through one view, in one dtype."""
     reads: dict[object, Node] = {}
     replaced: dict[int, Value] = {}
     for node in graph.nodes:
         if node.op == "parameter" and node.view is not None:
-            first = reads.setdefault((node.attributes["stored"], node.view.source, node.view.layout), node)
+            view = node.view.source, node.view.layout, node.result.type.dtype
+            first = reads.setdefault((node.attributes["stored"], *view), node)
             replaced[id(node.result)] = first.result
             node.steps = ()
     _replace(graph, replaced)

@@ -76,7 +76,8 @@ def _share(graph: Graph) -> None:
             _share(node.body)
         product = _Product.of(node, parameters)
         if product is not None:
-            key = (id(node.inputs[0]), product.parameter.attributes["stored"], node.steps)
+            parameter = product.parameter
+            key = (id(node.inputs[0]), parameter.attributes["stored"], parameter.result.type.dtype, node.steps)
             groups.setdefault(key, []).append(product)
     for products in groups.values():
         widest = max(products, key=lambda p: p.count)
