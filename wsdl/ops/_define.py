@@ -41,12 +41,13 @@ Array: TypeAlias = Any  # numpy.ndarray
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 
-HalfRule: TypeAlias = Literal["f16", "f32", "widest", "product", "moves", "makes", "as is", "expanded"]
+HalfRule: TypeAlias = Literal["f16", "f32", "widest", "f32 inside", "product", "moves", "makes", "as is", "expanded"]
 """How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
 
 f16       in f16: it adds up in f32 inside, as products of matrices do
 f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
 widest    in the widest dtype of its operands: it gives numbers of about their size
+f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalisation
 product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
 moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
 makes     it makes floats from none, in f16 where that holds them
@@ -147,9 +148,18 @@ class Operation:
     `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
     """
 
-    def __init__(self, infer: Callable[..., Any], name: str = "", doc: str = "", *, half: HalfRule) -> None:
+    def __init__(
+        self,
+        infer: Callable[..., Any],
+        name: str = "",
+        doc: str = "",
+        *,
+        half: HalfRule,
+        f32_operands: Sequence[str] = (),
+    ) -> None:
         self.name = name or infer.__name__.rstrip("_")
         self.half = half
+        self.f32_operands = f32_operands  # may be f32 where the others have 16 bits
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
         self.text, self.examples = _text_and_examples(self.name, self.doc)
@@ -267,7 +277,7 @@ Shape: TypeAlias = "Callable[..., Any]"  # a shape rule
 @overload
 def operation(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule) -> Operation: ...
 @overload
-def operation(*, half: HalfRule) -> Callable[[Shape], Operation]: ...
+def operation(*, half: HalfRule, f32_operands: Sequence[str] = ()) -> Callable[[Shape], Operation]: ...
 def operation(
     infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
 ) -> Operation | Callable[[Shape], Operation]:

@@ -13,7 +13,7 @@ from wsdl.ops.build import Build
 FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
 
 
-@operation(half="f16")
+@operation(half="f16", f32_operands=["mask"])
 def attention(
     q: TensorType,
     k: TensorType,
@@ -25,8 +25,9 @@ def attention(
     """`softmax(q @ k.T * scale) @ v`: for each query the mean of the values whose keys match it. ONNX MatMul, Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
-    broadcasts to [..., t, s]: bools say where to look, floats are added to the scores. With `causal` query `i` looks
-    at keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
+    broadcasts to [..., t, s]: bools say where to look, floats are added to the scores, and minus infinity or the lowest
+    number of their dtype says not to look. Beside queries of 16 bits they may be f32. With `causal` query `i` looks at
+    keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
 
         attention(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32], v: f32[n, 8, s, 32]) -> f32[n, 8, t, 32]
     """
@@ -89,7 +90,7 @@ def _(
     return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
 
 
-@operation(half="f16")
+@operation(half="f16", f32_operands=["mask"])
 def attention_weights(
     q: TensorType,
     k: TensorType,
@@ -160,7 +161,10 @@ def _through_weights(
         "q": g("mul", g("matmul", d_scores, k), factor),
         "k": g("matmul", _turned(g, d_scores), g("mul", q, factor)),
     }
-    return {**gradients, "mask": d_scores} if mask is not None and mask.type.is_float else gradients
+    if mask is None or not mask.type.is_float:
+        return gradients
+    fits = mask.type.dtype == d_scores.type.dtype
+    return {**gradients, "mask": d_scores if fits else g("cast", d_scores, dtype=mask.type.dtype)}
 
 
 def _turned(g: Build, x: Value) -> Value:
@@ -177,6 +181,7 @@ def _numpy_weights(np: NumPy, q: Array, k: Array, mask: Array | None, causal: bo
         scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
     if causal:
         scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+    scores = np.where(scores <= np.finfo(scores.dtype).min, -np.inf, scores)
     top = np.maximum(np.max(scores, -1, keepdims=True, initial=-np.inf), np.finfo(scores.dtype).min)
     weights = np.exp(scores - top)
     total = np.sum(weights, -1, keepdims=True)
@@ -190,9 +195,16 @@ def _onnx_weights(e: Emitter, q: Ref, k: Ref, mask: Ref | None, causal: bool, sc
     scores = e.node("MatMul", e.node("Mul", q, _scale(e, q, scale)), e.node("Transpose", k, perm=turned))
     if half not in ("f16", "bf16"):
         return _softmax(e, scores, type, mask, causal)
-    if mask is not None and mask.type.is_float:
-        mask = cast_to(e, mask, "f32").typed(mask.type.with_dtype("f32"))
+    if mask is not None and mask.type.dtype == half:
+        mask = _widened_mask(e, mask)
     return cast_to(e, _softmax(e, cast_to(e, scores, "f32"), type.with_dtype("f32"), mask, causal), half)
+
+
+def _widened_mask(e: Emitter, mask: Ref) -> Ref:
+    """A mask of 16 bits as f32, where the lowest number is the lowest still."""
+    wide, lowest = cast_to(e, mask, "f32"), e.constant(LOWEST[mask.type.dtype], "f32")
+    masked = e.node("Where", e.node("LessOrEqual", wide, lowest), e.constant(LOWEST["f32"], "f32"), wide)
+    return masked.typed(mask.type.with_dtype("f32"))
 
 
 def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal: bool) -> Ref:
@@ -233,7 +245,7 @@ def _scores(q: TensorType, k: TensorType) -> TensorType:
 
 
 def _fits_scores(mask: TensorType, scores: TensorType) -> None:
-    if mask.dtype != "bool":
+    if mask.dtype != "bool" and not (scores.dtype in ("f16", "bf16") and mask.dtype == "f32"):
         same_dtype("mask", scores, mask)
     if mask.rank > scores.rank:
         raise OpError(f"`mask` is {mask}, and has more axes than the scores, {scores}", argument="mask")

@@ -102,7 +102,7 @@ def _(
     return {"x": g("add", g("mul", level, factors), dx)}
 
 
-@operation(half="widest")
+@operation(half="f32 inside")
 def layer_norm(x: TensorType, weight: TensorType, bias: TensorType | None = None, eps: float = 1e-5) -> TensorType:
     """Mean 0 and variance 1 over the last axes, those of `weight`, then scaled and shifted. ONNX LayerNormalization.
 

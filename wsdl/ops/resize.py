@@ -18,7 +18,7 @@ Scale = int | float | Sequence[float] | None
 Size = Dim | int | Sequence[Dim | int] | None
 
 
-@operation(half="widest")
+@operation(half="f32 inside")
 def resize(
     x: TensorType,
     scale: float | list[float] | None = None,

@@ -23,17 +23,19 @@ becomes, for `f16`,
     }
 
 How an operation computes it says itself (`half` in `wsdl/ops`), much as PyTorch's autocast has it: products of matrices
-and convolutions in 16 bits, sums, powers and exponentials in f32, most else in the wider dtype of its operands. `bf16`,
-for which ONNX Runtime has no kernels on the CPU, is a way to store only: a parameter is read as f32, and everything
-computes with that.
+and convolutions in 16 bits, sums, powers and exponentials in f32, most else in the widest dtype of its operands. In f32
+are also what a scan carries, products of two tensors element by element, and what is computed with a number that f16
+doesn't hold (`1e-8`, `-1e30`, `100_001.0`). `bf16`, for which ONNX Runtime has no kernels on the CPU, is a way to store
+only: a parameter is read as f32, and everything computes with that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from wsdl.ir.graph import Graph, Node, Operand, Program, Value
+from wsdl.ir.graph import Attribute, Graph, Node, Operand, Program, Value
 from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import HalfRule
@@ -41,7 +43,9 @@ from wsdl.ops.arguments import ScanParts, arguments
 
 Half = Literal["f16", "bf16"]
 WIDE: DType = "f32"
-LARGEST = 65504.0  # of f16
+SMALLEST, LARGEST = 2.0**-14, 65504.0  # of f16, with all of its digits
+WHOLE = 2048  # up to which f16 has every whole number
+NEAR_ONE = 2.0**-8, 2.0**8  # factors that leave most of the range of f16 to what they multiply
 
 Casts: TypeAlias = "dict[tuple[int, DType, object], Value]"
 
@@ -54,24 +58,43 @@ def lower_precision(program: Program, half: Half, keep_io: bool = True) -> Progr
         if slot.type.dtype == WIDE:
             slot.type = slot.type.with_dtype(half)
     for model in program.models.values():
-        lowering = _Lowering(half, "f16" if half == "f16" else WIDE)
         graph = model.graph
-        inputs = [v for v in graph.inputs if v.type.dtype == WIDE]
-        wanted: DType = WIDE if keep_io else half
-        for value in inputs:
-            value.type = value.type.with_dtype(wanted)
-        outputs = [v.type.dtype == WIDE for v in graph.outputs]
+        outside: DType = WIDE if keep_io else half
+        outputs = [outside if v.type.dtype == WIDE else v.type.dtype for v in graph.outputs]
+        for value in graph.inputs:
+            if value.type.dtype == WIDE:
+                value.type = value.type.with_dtype(outside)
+        lowering = _Lowering(half, "f16" if half == "f16" else WIDE)
         lowering.run(graph, {})
-        lowering.finish(graph, [wanted if is_float else None for is_float in outputs])
+        lowering.finish(graph, outputs)
     return program
+
+
+def held_by_f16(number: float) -> bool:
+    """Does f16 hold a number that stands in a program? Whole numbers exactly, fractions with all of its digits, and
+    what isn't finite."""
+    size = abs(number)
+    if size == 0 or size != size or size == float("inf"):
+        return True
+    if size > LARGEST:
+        return False
+    if size == int(size):
+        last = 1 << max(0, int(size).bit_length() - WHOLE.bit_length() + 1)
+        return int(size) % last == 0
+    return size >= SMALLEST
 
 
 @dataclass
 class _Lowering:
-    """`computes` is the dtype of what is computed in 16 bits: `f16`, or f32 where nothing is."""
+    """`computes` is the dtype of what is computed in 16 bits: `f16`, or f32 where nothing is.
+
+    `beyond` are the values with numbers that f16 doesn't hold; `makers` has the node that made a value.
+    """
 
     half: DType
     computes: DType
+    beyond: set[int] = field(default_factory=set)
+    makers: dict[int, Node] = field(default_factory=dict)
 
     def run(self, graph: Graph, casts: Casts) -> None:
         nodes, graph.nodes = graph.nodes, []
@@ -82,14 +105,15 @@ class _Lowering:
                 self._scan(node, graph, casts)
             else:
                 self._operation(node, graph, casts)
+            self.makers.update((id(v), node) for v in node.results)
             graph.nodes.append(node)
 
-    def finish(self, graph: Graph, wanted: list[DType | None]) -> None:
-        """Outputs of these dtypes; `None` leaves one as it is."""
+    def finish(self, graph: Graph, dtypes: list[DType]) -> None:
+        """The first outputs in these dtypes."""
         casts: Casts = {}
-        for i, dtype in enumerate(wanted):
+        for i, dtype in enumerate(dtypes):
             value = graph.outputs[i]
-            if dtype is not None and value.type.dtype != dtype:
+            if value.type.dtype != dtype:
                 graph.outputs[i] = self._cast(value, dtype, Node("cast", [], {}, []), graph, casts)
 
     def _is_ours(self, value: Value) -> bool:
@@ -102,11 +126,14 @@ class _Lowering:
             node.result.type = node.result.type.with_dtype(self.computes)
 
     def _operation(self, node: Node, graph: Graph, casts: Casts) -> None:
-        if _rule(node) == "makes" and node.attributes.get("dtype") == WIDE:
-            self._make(node, self.computes)
+        rule = _rule(node)
+        if rule == "makes" and node.attributes.get("dtype") == WIDE:
+            node.attributes["dtype"] = self.computes if _holds_numbers(node) else WIDE
         floats = [v for v in node.inputs if self._is_ours(v)]
-        if floats and _rule(node) != "as is":
+        if floats and rule != "as is":
             self._all_as(node, self._computed_as(node, floats), graph, casts)
+        if rule in ("makes", "moves", "product") and self._is_beyond(node):
+            self.beyond.update(id(v) for v in node.results)
         if node.op == "assume":
             node.result.type = node.result.type.with_dtype(node.inputs[0].type.dtype)
             return
@@ -116,54 +143,79 @@ class _Lowering:
             result.type = result.type.with_dtype(type.dtype)
 
     def _computed_as(self, node: Node, floats: list[Value]) -> DType:
-        if _rule(node) == "f16":
-            return self.computes
-        return WIDE if _rule(node) == "f32" or any(v.type.dtype == WIDE for v in floats) else self.half
+        """The dtype that an operation computes in."""
+        rule = _rule(node)
+        if rule == "f32" or self.computes == WIDE or not (rule == "f32 inside" or _holds_numbers(node)):
+            return WIDE
+        if rule == "f16":
+            return WIDE if self._is_beyond(node) else self.computes
+        if rule == "product" and not self._is_scaled_by_a_constant(node):
+            return WIDE
+        return WIDE if any(v.type.dtype == WIDE for v in floats) else self.half
+
+    def _is_beyond(self, node: Node) -> bool:
+        """Is there a number that f16 doesn't hold among what it computes with?"""
+        kept = OPERATIONS[node.op].f32_operands
+        read = (o if isinstance(o, list) else [o] for name, o in _operands(node) if name not in kept)
+        return not _holds_numbers(node) or any(id(v) in self.beyond for operand in read for v in operand)
+
+    def _is_scaled_by_a_constant(self, node: Node) -> bool:
+        """Is it a product with numbers near 1 that are known, or a quotient of them?"""
+        factors = node.inputs if node.op == "mul" else node.inputs[1:]
+        for value in factors:
+            maker = self.makers.get(id(value))
+            numbers = list(_numbers(maker)) if maker is not None and maker.op == "constant" else []
+            if numbers and all(n == 0 or NEAR_ONE[0] <= abs(n) <= NEAR_ONE[1] for n in numbers):
+                return True
+        return False
 
     def _all_as(self, node: Node, dtype: DType, graph: Graph, casts: Casts) -> None:
-        def as_asked(value: Value) -> Value:
+        """Its operands in a dtype, but for those that it takes as f32 anyhow."""
+
+        def as_asked(value: Value, dtype: DType) -> Value:
             fits = not self._is_ours(value) or value.type.dtype == dtype
             return value if fits else self._cast(value, dtype, node, graph, casts)
 
+        kept = OPERATIONS[node.op].f32_operands if node.op in OPERATIONS else ()
         operands: list[Operand] = []
-        for operand in node.operands:
-            is_list = isinstance(operand, list)
-            operands.append([as_asked(v) for v in operand] if is_list else operand and as_asked(operand))  # type: ignore[union-attr, arg-type]
+        for parameter, operand in _operands(node):
+            wanted = WIDE if parameter in kept else dtype
+            if isinstance(operand, list):
+                operands.append([as_asked(v, wanted) for v in operand])
+            else:
+                operands.append(operand and as_asked(operand, wanted))
         node.operands = operands
 
     def _cast(self, value: Value, dtype: DType, for_: Node, graph: Graph, casts: Casts) -> Value:
-        """A value in another dtype, in the same step of a `for` as the node that reads it; once for each step."""
+        """A value in another dtype, in the same step of a `for` as the node that reads it; once for each step.
+
+        A parameter is read once more, and what is made is made once more: neither needs to be cast.
+        """
         key = (id(value), dtype, for_.steps)
         if key not in casts:
-            made_by = next((n for n in graph.nodes if n.results == [value]), None)
+            maker = self.makers.get(id(value))
             result = Value(value.type.with_dtype(dtype))
-            if made_by is not None and (made_by.op == "parameter" or _rule(made_by) == "makes"):
-                node = replace(made_by, attributes=dict(made_by.attributes), results=[result])
+            if maker is not None and (maker.op == "parameter" or _rule(maker) == "makes"):
+                node = replace(maker, attributes=dict(maker.attributes), results=[result], steps=for_.steps)
                 if node.op != "parameter":
-                    self._make(node, dtype)
+                    node.attributes["dtype"] = dtype
             else:
                 node = Node("cast", [value], {"dtype": dtype}, [result], for_.path, for_.span, for_.steps)
             graph.nodes.append(node)
+            self.makers[id(result)] = node
             casts[key] = result
         return casts[key]
-
-    def _make(self, node: Node, dtype: DType) -> None:
-        """What has no operands in another dtype; what is too large for it becomes its largest number."""
-        node.attributes["dtype"] = dtype
-        value = node.attributes.get("value")
-        if dtype == "f16" and isinstance(value, float) and LARGEST < abs(value) < float("inf"):
-            node.attributes["value"] = LARGEST if value > 0 else -LARGEST
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _scan(self, node: Node, graph: Graph, casts: Casts) -> None:
-        """What is carried has one dtype at each step."""
+        """What is carried is f32, as what a sum adds up: it may grow from step to step."""
         assert node.body is not None
         body, carried = node.body, ScanParts.of(node).carried
         inputs = list(node.inputs)
         for i, value in enumerate(inputs[:carried]):
-            if self._is_ours(value) and value.type.dtype != self.computes:
-                inputs[i] = self._cast(value, self.computes, node, graph, casts)
+            if self._is_ours(value) and value.type.dtype != WIDE:
+                inputs[i] = self._cast(value, WIDE, node, graph, casts)
         node.operands = list(inputs)
         for inner, value in zip(body.inputs, inputs, strict=True):
             inner.type = inner.type.with_dtype(value.type.dtype)
@@ -176,3 +228,31 @@ class _Lowering:
 def _rule(node: Node) -> HalfRule | None:
     """What its operation says about 16 bits; `None` for a node of the graph itself, such as `assume`."""
     return OPERATIONS[node.op].half if node.op in OPERATIONS else None
+
+
+def _operands(node: Node) -> Iterator[tuple[str, Operand]]:
+    """Its operands by the names of the parameters that they are for."""
+    if node.op in OPERATIONS:
+        names = [p.name for p in OPERATIONS[node.op].parameters if p.kind != "attribute"]
+        yield from zip(names, node.operands, strict=False)
+    else:
+        yield from (("", operand) for operand in node.operands)
+
+
+def _holds_numbers(node: Node) -> bool:
+    """Does f16 hold all fractions, and what may be one, that stand in a node itself?"""
+    return all(map(held_by_f16, _numbers(node)))
+
+
+def _numbers(node: Node) -> Iterator[float]:
+    for parameter in OPERATIONS[node.op].parameters if node.op in OPERATIONS else ():
+        if "float" in parameter.annotation:
+            yield from _flat(node.attributes.get(parameter.name))
+
+
+def _flat(number: Attribute) -> Iterator[float]:
+    if isinstance(number, list):
+        for item in number:
+            yield from _flat(item)
+    elif isinstance(number, int | float):
+        yield float(number)
