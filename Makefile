@@ -1,10 +1,10 @@
 # What a person or a machine wants from a checkout. `make` lists it.
 #
-# Everything is installed into .venv; nothing is needed beforehand but Python 3.10 or newer, make and git.
+# Everything is installed into .venv; nothing is needed beforehand but Python 3.11 or newer, make and git.
 
 # The first Python on the PATH that is new enough. Another one: make demo PYTHON=/path/to/python3
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10 python; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 BIN     := .venv/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install -qq
@@ -87,8 +87,8 @@ clean:               ## remove all that was made here, .venv too
 # The steps below run once, and again when what they depend on has changed.
 
 $(BIN)/python:
-	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-		echo "WSDL needs Python 3.10 or newer$(if $(PYTHON),: $(PYTHON) is not)." \
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "WSDL needs Python 3.11 or newer$(if $(PYTHON),: $(PYTHON) is not)." \
 			"Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv

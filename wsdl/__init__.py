@@ -12,10 +12,23 @@ from wsdl._version import __version__
 if TYPE_CHECKING:
     from wsdl.api import Model, Program, check, compile, fit, format, load
     from wsdl.diagnostics import CompileError, Diagnostic
+    from wsdl.runtime.errors import RunError
 
-__all__ = ["CompileError", "Diagnostic", "Model", "Program", "__version__", "check", "compile", "fit", "format", "load"]
+__all__ = [
+    "CompileError",
+    "Diagnostic",
+    "Model",
+    "Program",
+    "RunError",
+    "__version__",
+    "check",
+    "compile",
+    "fit",
+    "format",
+    "load",
+]
 
-_HOMES = {"CompileError": "wsdl.diagnostics", "Diagnostic": "wsdl.diagnostics"}
+_HOMES = {"CompileError": "wsdl.diagnostics", "Diagnostic": "wsdl.diagnostics", "RunError": "wsdl.runtime.errors"}
 
 
 def __getattr__(name: str) -> Any:

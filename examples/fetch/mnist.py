@@ -100,8 +100,7 @@ def resized(digit: Floats, height: int) -> Floats:
     """Brought to a height, the width in proportion, but for the narrowest ones."""
     width = max(height // 5, round(digit.shape[1] * height / digit.shape[0]))
     rows, columns = interpolation(digit.shape[0], height), interpolation(digit.shape[1], min(width, SIDE))
-    pixels: Floats = rows @ digit @ columns.T
-    return pixels
+    return (rows @ digit @ columns.T).astype(np.float32, copy=False)
 
 
 def interpolation(before: int, after: int) -> Floats:

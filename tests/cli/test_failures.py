@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from wsdl import api
 from wsdl.cli import VERBS
 from wsdl.diagnostics.explain import codes
 
-MAIN = [sys.executable, "-c", "from wsdl.cli import main; main()"]
+MAIN = [sys.executable, "-m", "wsdl"]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,10 @@ def test_usage(wsdl: Wsdl, arguments: list[str], help: str) -> None:
 
 
 def test_help_and_version(wsdl: Wsdl) -> None:
-    assert wsdl("--version").out == f"wsdl {package.__version__}\n"
+    assert re.fullmatch(
+        rf"wsdl {package.__version__} \(Python 3\.\S+, onnx \d\S+, onnxruntime \d\S+, \w+ \w+\)\n",
+        wsdl("--version").out,
+    )
     assert all(verb in wsdl("--help").out for verb in VERBS)
     for verb in VERBS:
         done = wsdl(verb, "-h")
@@ -88,7 +92,7 @@ def test_a_bug_is_3_and_says_what_to_report(wsdl: Wsdl, monkeypatch: pytest.Monk
     done = wsdl("check", "tied.wsd")
     assert (done.code, done.out) == (3, "")
     assert "KeyError: 'lost' (cli/test_failures.py:" in done.err
-    assert f"wsdl {package.__version__}, Python" in done.err
+    assert f"wsdl {package.__version__} (Python" in done.err
     assert "Traceback" not in done.err
     answer = wsdl("check", "tied.wsd", "--json")
     assert (answer.code, answer.codes) == (3, ["E0799"])

@@ -17,7 +17,6 @@ from typing import NoReturn
 
 import click
 
-from wsdl._version import __version__
 from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
@@ -52,10 +51,15 @@ class Verbs(click.Group):
     cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}, epilog=
     "Exit codes: 0 clean, 1 findings, 2 a wrong file or flag, 3 a bug of wsdl, 130 interrupted."
 )  # fmt: skip
-@click.version_option(__version__, message="wsdl %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, help="Show the version of wsdl and of what it runs on.")
 @click.pass_context
-def wsdl(ctx: click.Context) -> int:
+def wsdl(ctx: click.Context, version: bool) -> int:
     """Neural networks in which weight sharing is a first-class thing, compiled to ONNX."""
+    if version:
+        from wsdl.cli.version import versions
+
+        click.echo(versions())
+        ctx.exit()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         return USAGE

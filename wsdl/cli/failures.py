@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +11,6 @@ from itertools import pairwise
 
 import click
 
-from wsdl._version import __version__
 from wsdl.cli.terminal import print_json, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json
@@ -87,6 +85,8 @@ def _usage(error: click.ClickException) -> Diagnostic:
 
 
 def _internal(error: Exception) -> Diagnostic:
+    from wsdl.cli.version import versions
+
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(os.path.dirname(frame.filename))}/{os.path.basename(frame.filename)}:{frame.lineno}"
     return Diagnostic(
@@ -95,6 +95,6 @@ def _internal(error: Exception) -> Diagnostic:
         help="please report it, with the command, the program and these lines; WSDL_DEBUG=1 shows where it happened",
         details=(
             f"{type(error).__name__}: {error} ({where})",
-            f"wsdl {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+            versions(),
         ),
     )
