@@ -349,4 +349,4 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(wsdl: Wsdl) -> None
     steps = len(logged("run"))
     assert load_file("run/last.safetensors")["optimizer/step"] == steps
     done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--on-nan", "skip")
-    assert done.out.splitlines()[-1] == "3 batches left out, whose losses were not finite"
+    assert done.out.splitlines()[-1] == "3 batches left out, whose losses or gradients were not finite"

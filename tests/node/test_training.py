@@ -177,3 +177,15 @@ class TestInChromium:
         with serving({"/": ROOT, "/compiled/": compiled}) as address:
             url = f"{address}/tests/node/train.html?compiled=/compiled/&models={','.join(MODELS)}"
             assert_same(run("train_in_chromium.mjs", chromium, url), by_wsdl_train)
+
+    def test_a_step_whose_gradients_are_not_finite_is_not_made(self, tmp_path: Path) -> None:
+        text = (
+            "model distance(x: f32[n, 4]) -> (d: f32[n]) {\n"
+            "    return sqrt(sum(Dense(2, bias=false)(x) ** 2, axis=1))\n}\n\n"
+            "train distance(t: f32[n]) {\n    loss mse(d, t)\n    optimizer SGD(lr=0.1)\n}\n"
+        )
+        wsdl.compile(text).save(tmp_path, train=True)
+        assert run("not_finite.mjs", tmp_path) == {
+            "skip": {"answer": {"loss": 0}, "skipped": 1, "same": True},
+            "stop": {"answer": "this step can't be made: its gradients are not finite", "skipped": 0, "same": True},
+        }

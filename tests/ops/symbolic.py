@@ -193,6 +193,7 @@ ROWS = [
     row("group_norm", "f32[n, 6, t]", "f32[6]", "f32[6]", groups=3, gives="f32[n, 6, t]", sizes=NO_T_0),
     row("instance_norm", "f32[n, 3, t]", "f32[3]", "f32[3]", gives="f32[n, 3, t]", sizes=WIDE),
     row("batch_norm", "f32[n, 3, t]", "f32[3]", "f32[3]", "f32[3]", "f32[3]", gives="f32[n, 3, t]"),
+    row("sum_squares", "f32[n, t]", gives="f32[]"),
     row("standardize", "f32[n, t, 3]", axes=2, gives="f32[n, t, 3] f32[n, 1, 1]", sizes=NO_T_0),
     row("batch_norm_training", "f32[n, 3, t]", "f32[3]", "f32[3]", "f32[3]", "f32[3]", gives="f32[n, 3, t] f32[3] f32[3]",
         sizes=[{"n": 3, "t": 4}, {"n": 1, "t": 2}, {"n": 2, "t": 1}, {"n": 1, "t": 1}]),

@@ -14,6 +14,7 @@ from wsdl.ir.graph import Program
 from wsdl.ir.verify import verify
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
+from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.split_step import SplitStep, split_step
 from wsdl.runtime.piecewise import PIECE
 
@@ -50,7 +51,8 @@ def run(whole: Program, arrays: dict[str, Any]) -> dict[str, Any]:
 def given(step: SplitStep, values: dict[str, Any]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     arrays = {s.name: values[s.name] for s in step.trained}
-    arrays |= {f"gradient/{s.name}": rng.normal(size=s.sizes).astype("f4") for s in step.trained}
+    gradients = {f"gradient/{s.name}": rng.normal(size=s.sizes).astype("f4") for s in step.trained}
+    arrays |= {**gradients, NORM: np.sqrt(sum(np.sum(g**2) for g in gradients.values()))}
     arrays |= {name: rng.uniform(size=type.sizes).astype("f4") for name, type in step.states.items()}
     arrays |= {name: values[s.name] for name, s in step.averages.items()}
     return {**arrays, "step": np.int64(3)}

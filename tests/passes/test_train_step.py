@@ -253,8 +253,9 @@ def test_statistics_follow_the_batches_as_in_pytorch() -> None:
         np.testing.assert_allclose(carried[f"siamese.norm.{name}"], norm.state_dict()[name], rtol=1e-3, atol=1e-4)
 
 
-def test_clipping_and_averages_as_in_pytorch() -> None:
-    options = "optimizer SGD(lr=0.5, clip_norm=0.05, clip_value=0.02, ema=0.9)"
+@pytest.mark.parametrize("by_value", [True, False])
+def test_clipping_and_averages_as_in_pytorch(by_value: bool) -> None:
+    options = f"optimizer SGD(lr=0.5, clip_norm=0.05, {'clip_value=0.02, ' if by_value else ''}ema=0.9)"
     p = program(TIED.replace("optimizer AdamW(lr=cosine(1e-2, warmup=5), weight_decay=0.1)", options))
     values = initial_values(p, 0)
     step = train_step(p, p.trainings["ae"])
@@ -269,7 +270,10 @@ def test_clipping_and_averages_as_in_pytorch() -> None:
         loss = ((torch.relu(image @ weight.T + bias) @ weight + other - image) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_value_(tensors, 0.02)
+        norm = torch.nn.utils.get_total_norm([t.grad for t in tensors if t.grad is not None])
+        assert float(outputs["norm/gradients"]) == pytest.approx(norm.item(), rel=1e-5)
+        if by_value:
+            torch.nn.utils.clip_grad_value_(tensors, 0.02)
         torch.nn.utils.clip_grad_norm_(tensors, 0.05)
         optimizer.step()
         averages = [0.9 * a + 0.1 * t.detach() for a, t in zip(averages, tensors, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tests.runtime.training import CLASSIFY, Classify, data, program
 from wsdl.diagnostics.render import render
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.errors import RunError
-from wsdl.runtime.fit import fit
+from wsdl.runtime.fit import checkpoint_in, fit
 from wsdl.runtime.plan import Better, Plan
+from wsdl.runtime.trainer import Trainer
+from wsdl.span import Source
 
 
 def trainer(text: str = CLASSIFY, **options: Any) -> Any:
@@ -167,8 +170,69 @@ def test_such_batches_can_be_left_out() -> None:
     progress = fit(ours, rows, Plan(epochs=2))
     assert (progress.skipped, ours.steps) == (2, 12)
     assert all(np.isfinite(array).all() for array in ours.weights.values())
-    with pytest.raises(RunError, match="the losses of 20 batches in a row are not finite"):
+    with pytest.raises(RunError, match="the losses or gradients of 20 batches in a row are not finite"):
         fit(trainer(BROKEN, on_nan="skip"), data(), Plan(epochs=9))
+
+
+# The loss is finite for the batch below, and a gradient is not: a root at 0, a square beyond f32, a variance beyond it.
+DISTANCE = """\
+model m(x: f32[n, 4], y: f32[n, 4]) -> (d: f32[n]) {
+    layer embed = Dense(8)
+    return sqrt(sum((embed(x) - embed(y)) ** 2, axis=1))
+}
+
+train m(wanted: f32[n]) {
+    loss mse(d, wanted)
+    optimizer SGD(lr=0.1)
+}
+"""
+HUGE = DISTANCE.replace("sqrt(sum((embed(x) - embed(y)) ** 2, axis=1))", "sum(embed(x) - embed(y), axis=1) * 1e-20")
+VARIANCE = DISTANCE.replace("layer embed", "layer norm = BatchNorm()\n    layer embed").replace(
+    "sqrt(sum((embed(x) - embed(y)) ** 2, axis=1))", "sum(embed(norm(x)), axis=1)"
+)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("text", "optimizer", "spoiled", "found"),
+    [
+        (DISTANCE, "SGD(lr=0.1)", 0.0, "`m/div_2` (m.wsd:3), made by Div"),
+        (DISTANCE, "AdamW(lr=0.1, clip_norm=1.0, ema=0.9)", 0.0, "`m/div_2` (m.wsd:3), made by Div"),
+        (DISTANCE, "Lion(lr=0.1, clip_norm=1.0, clip_value=0.1)", 0.0, "`m/div_2` (m.wsd:3), made by Div"),
+        (
+            HUGE,
+            "AdamW(lr=0.1, clip_norm=1.0)",
+            1e37,
+            "but their sum of squares is not: `gradient/m.embed.weight` reaches",
+        ),
+        (VARIANCE, "SGD(lr=0.1)", 1e25, "the first tensor that is not finite is "),
+    ],
+)
+def test_a_finite_loss_whose_gradients_are_not(
+    text: str, optimizer: str, spoiled: float, found: str, accumulate: int
+) -> None:
+    made = wsdl.compile(Source("m.wsd", text.replace("SGD(lr=0.1)", optimizer)))
+    options = {"batch": 8, "accumulate": accumulate}
+    stops, skips = made.trainer(**options), made.trainer(**options, on_nan="skip")
+    rng = np.random.default_rng(0)
+    sound = {name: rng.normal(size=(8, 4)).astype("f4") for name in "xy"} | {"wanted": np.ones(8, "f4")}
+    bad = {name: array.copy() for name, array in sound.items()}
+    bad["x"][6] = bad["y"][6] + np.float32(spoiled)
+    assert skips.make_step(sound).gradient_norm > 0
+    stops.step(sound)
+    before = stops.state
+    step = skips.make_step(bad)
+    assert (step.is_skipped, np.isfinite(step.loss), np.isfinite(step.gradient_norm)) == (True, True, False)
+    with pytest.raises(RunError) as caught:
+        stops.step(bad)
+    text = message(caught.value)
+    assert "error[E0830]: the loss of step 2 is " in text
+    assert ", but its gradients are not finite\n" in text
+    assert found in text
+    for ours in (stops, skips):
+        for name, array in before.items():
+            np.testing.assert_array_equal(ours.state[name], array, err_msg=name)
+    assert not skips.make_step(sound).is_skipped
 
 
 def test_early_stopping() -> None:
@@ -177,6 +241,35 @@ def test_early_stopping() -> None:
     plan = Plan(epochs=50, patience=3, better=Better.of("accuracy"))
     progress = fit(trainer(text), data(), plan, evaluation=data(50, seed=1))
     assert (progress.epoch, progress.waited, progress.best_step) == (4, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("better", "odd"), [("accuracy", np.nan), ("accuracy:min", -np.inf), ("loss", np.nan), ("loss:max", np.inf)]
+)
+def test_what_is_not_finite_is_never_the_best(
+    better: str, odd: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An odd result first, then one that counts, then odd ones until patience is at its end; stopped in between."""
+    results = iter([odd, 0.5, odd, odd, 0.4 if better.endswith("max") or better == "accuracy" else 0.6])
+    monkeypatch.setattr(Trainer, "evaluate", lambda *_: dict.fromkeys(("loss", "accuracy"), next(results)))
+    plan = Plan(epochs=9, folder=tmp_path, better=Better.of(better), patience=3, limit_steps=7)
+    ours = trainer(on_nan="skip")
+    progress = fit(ours, data(), plan, evaluation=data(50))
+    assert (progress.has_best, progress.waited) == (False, 1)
+    assert not (tmp_path / "best.safetensors").exists()
+    progress = fit(ours, data(), replace(plan, limit_steps=21), evaluation=data(50), resume=kept(tmp_path))
+    assert (progress.best, progress.best_step, progress.waited) == (0.5, 14, 1)
+    progress = fit(ours, data(), replace(plan, limit_steps=None), evaluation=data(50), resume=kept(tmp_path))
+    assert (progress.best, progress.best_step, progress.waited, progress.epoch) == (0.5, 14, 3, 5)
+
+
+def kept(folder: Path) -> Any:
+    return checkpoint_in(folder, resume=True, replace=False)
+
+
+def test_an_earlier_best_that_is_not_finite_is_replaced() -> None:
+    """As checkpoints may hold that were written before."""
+    assert all(Better.of(name).than(0.5, odd) for name in ("accuracy", "loss") for odd in (np.nan, np.inf, -np.inf))
 
 
 def test_program_trainer_is_in_the_public_module(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ class Program:
         out where one model only has such a declaration.
 
         A step takes `batch` rows, in `accumulate` parts; `seed` is for the order of the rows and for dropout. A loss
-        that is not finite stops with a `RunError`, or with `on_nan="skip"` its batch is left out.
+        or a gradient that is not finite stops with a `RunError`, or with `on_nan="skip"` its batch is left out.
         """
         from wsdl.onnx.training import training_models
         from wsdl.onnx.weights import header

@@ -45,7 +45,7 @@ COUNT = click.IntRange(1)
 @click.option("--limit-steps", type=COUNT, metavar="N", help="End after N steps.")
 @click.option("--dry-run", is_flag=True, help="Check all, make one step, evaluate one batch; write nothing.")
 @click.option("--on-nan", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
-              help="What to do about a loss that is not finite.")  # fmt: skip
+              help="What to do where a loss or a gradient is not finite.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--threads", type=COUNT, metavar="N", help="Cores to use; by default all.")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
@@ -118,9 +118,8 @@ def train(
         return None
     write_findings(trained.diagnostics, sys.stderr)
     if folder is not None:
-        note(
-            f"wrote {', '.join(str(folder / name) for name in (LAST, *([BEST] if trained.progress.best_step else [])))}"
-        )
+        names = [LAST, *([BEST] if trained.progress.has_best else [])]
+        note(f"wrote {', '.join(str(folder / name) for name in names)}")
     print_text("".join(f"{line}\n" for line in _lines(trained, dry_run)))
     return None
 
@@ -151,7 +150,7 @@ def _told(trained: api.Trained) -> dict[str, Any]:
         "steps": trained.trainer.steps,
         "epochs": progress.epoch,
         "eval": {name: value if isfinite(value) else None for name, value in progress.results.items()},
-        "best": {"step": progress.best_step, "value": progress.best} if progress.best_step else None,
+        "best": {"step": progress.best_step, "value": progress.best} if progress.has_best else None,
         "skipped": progress.skipped,
     }
 
@@ -164,7 +163,7 @@ def _lines(trained: api.Trained, dry_run: bool) -> Iterator[str]:
         yield f"all fits: {trained.trainer.models.name} can be trained with these data{results and f'; {results}'}"
         return
     yield f"{trained.trainer.models.name}: {steps}{results and f'; {results}'}"
-    if progress.best_step and progress.best_step != trained.trainer.steps:
+    if progress.has_best and progress.best_step != trained.trainer.steps:
         yield f"the best evaluation was that of step {progress.best_step:,}"
     if progress.skipped:
-        yield f"{count(progress.skipped, 'batch', 'batches')} left out, whose losses were not finite"
+        yield f"{count(progress.skipped, 'batch', 'batches')} left out, whose losses or gradients were not finite"

@@ -20,6 +20,7 @@ from wsdl.ir.training import SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
 from wsdl.passes.evaluation import Evaluation
+from wsdl.passes.gradient_norm import NORM, norm_type
 from wsdl.passes.split_step import SplitStep
 from wsdl.passes.train_step import TrainStep
 
@@ -37,13 +38,14 @@ def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> M
 def contract(step: TrainStep) -> dict[str, Any]:
     """What an app has to know: the inputs of a batch, the outputs to look at, which output is which input next."""
     feeds = step.feeds
-    outputs = [name for name in step.model.output_names if name not in feeds]
+    outputs = [name for name in step.model.output_names if name not in feeds and name != NORM]
     state = set(feeds.values())
     return {
         "batch": [v.name for v in step.model.graph.inputs if v.name not in state and v.name != TOTAL],
         "total_steps": TOTAL if any(v.name == TOTAL for v in step.model.graph.inputs) else None,
         "loss": outputs[0],
         "metrics": outputs[1:],
+        "gradient_norm": NORM,
         "feeds": feeds,
         "initial": f"{step.model.name}.train.safetensors",
     }
@@ -116,6 +118,11 @@ class TrainingModels:
         """The loss and the metrics of a batch."""
         outputs = self.step.first.only.graph.outputs
         return {name: v.type for name, v in zip(self.evaluation.names, outputs, strict=False)}
+
+    @property
+    def norm(self) -> TensorType:
+        """The type of the norm of the gradients."""
+        return norm_type(s.type for s in self.step.trained)
 
     def initial_state(self) -> dict[str, Array]:
         """What the first step is fed with."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
 from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
@@ -76,6 +76,30 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
 @sum_.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
     return {"x": g.expand(_kept(g, dy, x, axis, keepdims), x.type)}
+
+
+@internal(half="f32")
+def sum_squares(x: TensorType) -> TensorType:
+    """`sum(x * x)` in one pass over `x`. ONNX ReduceSumSquare.
+
+    sum_squares(x: f32[n, t]) -> f32[]
+    """
+    return floating(x).with_shape(())
+
+
+@sum_squares.reference
+def _(np: NumPy, x: Array) -> Array:
+    return np.sum(x * x)
+
+
+@sum_squares.lowering
+def _(e: Emitter, x: Ref) -> Ref:
+    return e.node("ReduceSumSquare", x, keepdims=0)
+
+
+@sum_squares.gradient
+def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+    return {"x": g("mul", x, g("mul", dy, 2.0))}
 
 
 @operation(half="f32")

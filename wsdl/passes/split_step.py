@@ -13,6 +13,7 @@ from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
+from wsdl.passes.gradient_norm import NORM, gradient_norm, norm_type
 from wsdl.passes.gradients import PART, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
 from wsdl.passes.prune import prune
@@ -28,11 +29,12 @@ RATE = "lr"
 class SplitStep:
     """A step in two halves, each a program of one model.
 
-    `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor and `next/NAME` for running statistics.
-    If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums over all parts of what `counts` gives
-    for each (`None` where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning
-    rate; `in_place` names what it may write over its own input. What `pieces` do is taken out of it. Where something is
-    random, `first` also wants `seed`, `step` and, of parts, `part/number`, which tells them apart.
+    `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor, the norm of all gradients, and
+    `next/NAME` for running statistics. If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums
+    over all parts of what `counts` gives for each (`None` where it is not of parts). `second` gives `next/…` for all
+    that it changes, and `lr`, the learning rate; `in_place` names what it may write over its own input. What `pieces`
+    do is taken out of it. Where something is random, `first` also wants `seed`, `step` and, of parts, `part/number`,
+    which tells them apart.
     """
 
     first: Program
@@ -66,7 +68,9 @@ def split_step(
     given = {s.name: Value(s.type, GRADIENT + s.name) for s in first.trained}
     second.graph.inputs = list(given.values())
     second.fed = [s.name for s in first.trained]
-    changes = update(second, training, first.trained, given)
+    norm = Value(norm_type(v.type for v in given.values()), NORM)
+    second.graph.inputs.append(norm)
+    changes = update(second, training, first.trained, given, norm)
     second.graph.outputs.append(changes.rate)
     second.output_names.append(RATE)
     updating = Program(models={second.name: second}, stored={s.name: s for s in first.trained})
@@ -74,7 +78,7 @@ def split_step(
         dedupe(half)
         prune(half)
     drop_unread(first.model.graph, SEED, STEP, PART)
-    drop_unread(second.graph, TOTAL)
+    drop_unread(second.graph, TOTAL, NORM)
     in_place = _in_place(second)
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
@@ -99,14 +103,18 @@ def _counts(first: Gradients) -> Program:
 
 
 def _give_gradients(first: Gradients, of_parts: bool) -> None:
-    model = first.model
+    """Add the outputs of a first half, behind the loss and the metrics."""
+    model, gradients = first.model, list[Value]()
     for name, gradient in first.gradients.items():
         if of_parts:
             before = Value(gradient.type, SUM + name)
             model.graph.inputs.append(before)
             gradient = Build(model.graph)("add", before, gradient)
+        gradients.append(gradient)
         model.graph.outputs.append(gradient)
         model.output_names.append(GRADIENT + name)
+    model.graph.outputs.append(gradient_norm(Build(model.graph), gradients, first.latest.values()))
+    model.output_names.append(NORM)
     for name, value in first.latest.items():
         give(model, value, name)
 

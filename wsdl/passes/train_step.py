@@ -1,8 +1,8 @@
 """One step of training as one graph: forward, backward, update.
 
 What it reads are the model's inputs, the targets, the number of the step, the trained tensors, running statistics and
-the optimizer's state; what it gives are the loss, the metrics, and all of that anew. There is nothing in it but
-operations of the language, so the compiled step is an ordinary ONNX file.
+the optimizer's state; what it gives are the loss, the metrics, the norm of the gradients, and all of that anew. There
+is nothing in it but operations of the language, so the compiled step is an ordinary ONNX file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from wsdl.ir.graph import Graph, Model, Program, Stored
 from wsdl.ir.training import SEED, TOTAL, Training
 from wsdl.ir.types import TensorType
+from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
+from wsdl.passes.gradient_norm import NORM, gradient_norm
 from wsdl.passes.gradients import gradients
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
@@ -51,7 +53,10 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
     """The step of a training that was checked, in a graph of its own."""
     first = gradients(program, training, loops)
     model = first.model
-    second = update(model, training, first.trained, first.gradients)
+    norm = gradient_norm(Build(model.graph), first.gradients.values(), first.latest.values())
+    model.graph.outputs.append(norm)
+    model.output_names.append(NORM)
+    second = update(model, training, first.trained, first.gradients, norm)
     for name, value in first.latest.items():
         give(model, value, name)
     dedupe(first.program)

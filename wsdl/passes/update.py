@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
 from wsdl.ir.training import SEED, STEP, TOTAL, Schedule, Training
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
+from wsdl.passes.gradient_norm import as_dtype, gradient_norm
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
 
-SCALAR, COUNT = TensorType.of("f32"), TensorType.of("i64")
+COUNT = TensorType.of("i64")
 GRADIENT = "gradient/"  # before the name of a stored tensor
 NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
 
@@ -33,13 +35,16 @@ class Update:
     averages: dict[str, Stored] = field(default_factory=dict)
 
 
-def update(model: Model, training: Training, trained: Sequence[Stored], gradients: Mapping[str, Value]) -> Update:
-    """Append the update of the trained tensors to the graph of a model, and its outputs `next/…` to the model's."""
+def update(
+    model: Model, training: Training, trained: Sequence[Stored], gradients: Mapping[str, Value], norm: Value
+) -> Update:
+    """Append the update of the trained tensors to the graph of a model, and its outputs `next/…` to the model's.
+    `norm` is that of the gradients (`gradient_norm`)."""
     graph, optimizer = model.graph, training.optimizer
     build = Build(graph)
     done, total = _number(build, STEP), _number(build, TOTAL)
     scalars = Scalars(build, build("add", done, 1.0), optimizer.options)
-    gradients = _clipped(build, gradients, optimizer.options.get("clip_norm"), optimizer.options.get("clip_value"))
+    gradients = _clipped(build, gradients, norm, optimizer.options)
     rates: dict[str, Value] = {}
     result = Update(_rate(build, optimizer.lr, done, total, rates))
     for stored in trained:
@@ -69,16 +74,16 @@ def _options_for(stored: Stored, options: Mapping[str, object]) -> Mapping[str, 
 
 
 def _clipped(
-    build: Build, gradients: Mapping[str, Value], norm: float | None, value: float | None
+    build: Build, gradients: Mapping[str, Value], norm: Value, options: Mapping[str, Any]
 ) -> Mapping[str, Value]:
-    """Clipped by their common length (Pascanu et al. 2013), or one by one."""
+    """Clipped one by one, then by their common length (Pascanu et al. 2013)."""
+    value, longest = options.get("clip_value"), options.get("clip_norm")
     if value is not None:
         gradients = {name: build("clip", g, min=-value, max=value) for name, g in gradients.items()}
-    if norm is not None:
-        squares = [build("sum", build("mul", g, g)) for g in gradients.values()]
-        length = build("sqrt", build.add(squares))
-        factor = build("minimum", build("div", build.constant(norm, SCALAR), build("add", length, 1e-6)), 1.0)
-        gradients = {name: build("mul", g, factor) for name, g in gradients.items()}
+        norm = gradient_norm(build, gradients.values()) if longest is not None else norm
+    if longest is not None:
+        factor = build("minimum", build("div", build.constant(longest, norm.type), build("add", norm, 1e-6)), 1.0)
+        gradients = {name: build("mul", g, as_dtype(build, factor, g.type)) for name, g in gradients.items()}
     return gradients
 
 

@@ -1,32 +1,41 @@
-"""Where did a loss that is not finite come from? The step is run once more, with all that it computes to be seen."""
+"""Where did a loss or a gradient that is not finite come from? The step is run once more, with all that it computes to
+be seen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.onnx.expose import exposed
+from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.gradients import PART
+from wsdl.passes.update import GRADIENT
 from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.loading import load
 
 Array = NDArray[Any]
 HELP = "a smaller learning rate, `clip_norm=1.0` or a `warmup` often helps; `--on-nan skip` leaves out such batches"
+HELP_WITH_GRADIENTS = (
+    "the derivative of a root, a logarithm or a quotient is infinite at 0: `sqrt(x + 1e-8)` keeps away from it; "
+    "`--on-nan skip` leaves out such batches"
+)
 
 
-def nonfinite_loss(
+def nonfinite_step(
     models: TrainingModels,
     state: Mapping[str, Array],
     parts: Sequence[Mapping[str, Array]],
     totals: Mapping[str, Array],
     loss: float,
 ) -> RunError:
-    """The error that says at which step a loss was not finite, and what the first tensor was that wasn't.
+    """The error that says of a step that its loss or its gradients are not finite, and what the first tensor was that
+    wasn't.
 
     `state` is what the step started from, `parts` the batch, `totals` the counts of the whole batch.
     """
@@ -34,7 +43,10 @@ def nonfinite_loss(
     lines = [*_in_the_batch(parts), *_in_the_state(state)]
     if not lines:
         lines = _in_the_step(models, state, parts, totals)
-    return fail("E0830", f"the loss of step {step} is {loss:g}", details=lines[:5], help=HELP)
+    message, help = f"the loss of step {step} is {loss:g}", HELP
+    if isfinite(loss):
+        message, help = f"{message}, but its gradients are not finite", HELP_WITH_GRADIENTS
+    return fail("E0830", message, details=lines[:5], help=help)
 
 
 def _in_the_batch(parts: Sequence[Mapping[str, Array]]) -> Iterator[str]:
@@ -58,23 +70,38 @@ def _in_the_step(
     parts: Sequence[Mapping[str, Array]],
     totals: Mapping[str, Array],
 ) -> list[str]:
-    """The first tensor that is not finite, and what it was computed from."""
+    """The first tensor that is not finite and that a result which isn't was computed from, and its own operands."""
     proto, nodes = exposed(models.first)
     with loadable(proto, models.values) as model:
         session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
     zeros = {f"sum/{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in models.step.trained}
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
+    results = [output.name for output in models.first.graph.output]
+    largest = ("", 0.0)
     for number, part in enumerate(parts):
         feeds = {**zeros, **state, **totals, **part, PART: np.array(number)}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
-        for node in nodes:
+        bad_results = [name for name in results if _is_bad(feeds[name])]
+        for node in _leading_to([name for name in bad_results if name != NORM], nodes):
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
             if bad:
                 place = f" ({node.source})" if node.source else ""
                 lines = [f"the first tensor that is not finite is `{bad[0]}`{place}, made by {node.operator}"]
                 return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
-    return []
+        lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in results if name.startswith(GRADIENT)]
+        largest = max([largest, *lengths], key=lambda entry: entry[1])
+    return [f"each is finite, but their sum of squares is not: `{largest[0]}` reaches {largest[1]:.4g}"]
+
+
+def _leading_to(results: Sequence[str], nodes: Sequence[Computed]) -> list[Computed]:
+    """The nodes that some results are computed by, in order."""
+    wanted, found = set(results), list[Computed]()
+    for node in reversed(nodes):
+        if wanted & set(node.outputs):
+            wanted |= set(node.inputs)
+            found.append(node)
+    return found[::-1]
 
 
 def _is_bad(array: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -20,7 +21,7 @@ from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.trainer import LAST, Step, Trainer
 
 BEST = "best.safetensors"
-SKIPPED = 20  # steps in a row without a finite loss, after which leaving them out is no use
+SKIPPED = 20  # batches left out in a row, after which going on is no use
 Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
@@ -156,10 +157,11 @@ class _Run:
     def _report(self, step: Step) -> None:
         if step.is_skipped:
             self.progress.skipped += 1
-            text = f"left out a batch after step {self.trainer.steps}: its loss is {step.loss:g}"
+            reason = "its gradients are not finite" if isfinite(step.loss) else f"its loss is {step.loss:g}"
+            text = f"left out a batch after step {self.trainer.steps}: {reason}"
             self.reporter.note(text)
             if self.bad_in_a_row >= SKIPPED:
-                message = f"the losses of {SKIPPED} batches in a row are not finite"
+                message = f"the losses or gradients of {SKIPPED} batches in a row are not finite"
                 raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 
 from wsdl.runtime.errors import fail
@@ -24,7 +25,10 @@ class Better:
         return Better(name, end == "max" if end else name != "loss")
 
     def than(self, result: float, best: float | None) -> bool:
-        return best is None or (result > best if self.highest else result < best)
+        """Is a result better than the best so far? One that is not finite never is, and any other is better than it."""
+        if not isfinite(result):
+            return False
+        return best is None or not isfinite(best) or (result > best if self.highest else result < best)
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,8 @@ class Progress:
     rows: int | None = None
     skipped: int = 0
     results: dict[str, float] = field(default_factory=dict)  # of the last evaluation
+
+    @property
+    def has_best(self) -> bool:
+        """Was there an evaluation with a finite result?"""
+        return self.best is not None and isfinite(self.best)

@@ -18,6 +18,7 @@ from wsdl.ir.training import STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.gradients import PART
 from wsdl.passes.pieces import SCALAR_OUTPUT as SCALAR
 from wsdl.passes.split_step import RATE, SUM
@@ -54,6 +55,7 @@ class StepSession:
         self._total_steps = np.zeros((), np.int64)
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
+        self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
         inputs = _inputs(self._first)
         self._part = np.zeros((), np.int64)  # the number of a part in its batch
         self._of_part = {name: array for name, array in {**self._totals, PART: self._part}.items() if name in inputs}
@@ -85,6 +87,11 @@ class StepSession:
             for name, array in self._results.items():
                 results[name] += float(array)
         return results
+
+    @property
+    def gradient_norm(self) -> float:
+        """The norm of all gradients of what was computed last. Where it is not finite, there is no step to be made."""
+        return float(self._norm.numpy())
 
     def commit(self) -> float:
         """Make the step that was computed; its learning rate."""
@@ -179,6 +186,8 @@ class StepSession:
                 binding.bind_ortvalue_output(name, self._gradients[name.removeprefix(GRADIENT)])
             elif name.startswith(NEXT):
                 binding.bind_ortvalue_output(name, self._cells[name.removeprefix(NEXT)][1 - turn])
+            elif name == NORM:
+                binding.bind_ortvalue_output(name, self._norm)
             else:
                 binding.bind_ortvalue_output(name, _on_host(self._results[name]))
         return binding
@@ -198,6 +207,8 @@ class StepSession:
         for name in _inputs(self._second):
             if name == TOTAL:
                 binding.bind_ortvalue_input(name, self.value(self._total_steps))
+            elif name == NORM:
+                binding.bind_ortvalue_input(name, self._norm)
             elif name.startswith(GRADIENT):
                 binding.bind_ortvalue_input(name, self._gradients[name.removeprefix(GRADIENT)])
             else:

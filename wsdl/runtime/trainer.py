@@ -28,7 +28,7 @@ from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
 from wsdl.runtime.errors import fail
 from wsdl.runtime.evaluator import Evaluator
-from wsdl.runtime.find_nonfinite import nonfinite_loss
+from wsdl.runtime.find_nonfinite import nonfinite_step
 from wsdl.runtime.step_session import StepSession
 
 Array = NDArray[Any]
@@ -53,9 +53,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gave. `is_skipped`: its loss was not finite, and it has changed nothing."""
+    """What a step gave. `is_skipped`: its loss or its gradients were not finite, and it has changed nothing."""
 
     results: dict[str, float]
+    gradient_norm: float  # of all gradients together, before they are clipped
     rate: float
     rows: int
     is_skipped: bool = False
@@ -108,12 +109,12 @@ class Trainer:
     def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
         parts = self._parts(arrays)
         results = self._session.compute(parts)
-        rows = self._count(arrays)
-        if not isfinite(results["loss"]):
+        rows, norm = self._count(arrays), self._session.gradient_norm
+        if not isfinite(results["loss"]) or not isfinite(norm):
             if self.on_nan == "skip":
-                return Step(results, float("nan"), rows, is_skipped=True)
-            raise nonfinite_loss(self.models, self.state, parts, self._session.totals, results["loss"])
-        return Step(results, self._session.commit(), rows)
+                return Step(results, norm, float("nan"), rows, is_skipped=True)
+            raise nonfinite_step(self.models, self.state, parts, self._session.totals, results["loss"])
+        return Step(results, norm, self._session.commit(), rows)
 
     def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
         """A batch cut into the parts that it is computed in."""

@@ -73,6 +73,8 @@ F32_FIRST = ("f32", "f16", "bf16", "f64")
 
 CASES = [
     *over_axes("sum", lambda x, a, k: x.sum(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
+    *(case("sum_squares", f"{d}[{shape}]", torch=lambda x: (x * x).sum()) for d in ("f32", "f64")
+      for shape in ("2, 3, 4", "5", "", "0, 3")),
     *over_axes("prod", product, (*F32_FIRST, "i32", "i64")),
     *over_axes("mean", lambda x, a, k: (x.float() if x.dtype == torch.bool else x).mean(a, keepdim=k), (*F32_FIRST, "bool")),
     *over_axes("max", lambda x, a, k: x.amax(a, keepdim=k), (*F32_FIRST, *INTEGERS, "bool")),
