@@ -144,11 +144,16 @@ class Numbers:
 
 
 def numbers(
-    program: Program, problems: Problems, weights: Weights | None = None, options: Options = Options()
+    program: Program,
+    problems: Problems,
+    weights: Weights | None = None,
+    options: Options = Options(),
+    *,
+    partial: bool = False,
 ) -> Numbers:
     """What is stored at first: `weights`, beneath them what the `load`s of the program fill, beneath it initial values.
 
-    A file of weights is complete, so that the files of the `load`s need not be there; a mapping may be partial.
+    Weights are complete, unless they may be `partial`; then the files of the `load`s need not be there.
     """
     from wsdl.onnx.initial_values import initial_value
     from wsdl.onnx.loads import open_loads
@@ -157,7 +162,7 @@ def numbers(
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
     if weights is not None:
-        given = given_weights(program, weights, partial=isinstance(weights, Mapping))
+        given = given_weights(program, weights, partial=partial)
     if not given.keys() >= stored.keys():
         loads = open_loads(program, problems)
         if problems.errors:

@@ -45,6 +45,7 @@ def compile(
     opset: int = 21,
     seed: int = 0,
     weights: Weights | None = None,
+    partial: bool = False,
     import_root: str | None = None,
     dtype: Precision = "f32",
     keep_io: bool = True,
@@ -53,7 +54,8 @@ def compile(
 
     `dims` gives run-time dimensions a value; `loops` says whether repeated layers become one body (`"loop"`) or nodes
     for each step (`"unroll"`); `seed` is that of the initial values. `load` statements and then `weights` replace them:
-    a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array.
+    a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array. They have every
+    stored tensor, unless they may be `partial`.
 
     With `dtype="f16"` or `"bf16"` what is f32 is stored in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
 
@@ -69,7 +71,7 @@ def compile(
     if not checked.models and not problems.errors:
         help = "a `model` is what compiles to a file; blocks are for import"
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
-    numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options)
+    numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options, partial=partial)
     if numbers is None or problems.errors:
         raise CompileError(problems)
     return Program(source, options, checked, numbers, list(problems))
@@ -103,10 +105,12 @@ class Program:
         """The models by name, in the order of the file."""
         return {name: Model(name, self) for name in self._checked.models}
 
-    def session(self, name: str | None = None, *, weights: Weights | None = None, device: str = "cpu") -> Session:
+    def session(
+        self, name: str | None = None, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu"
+    ) -> Session:
         """A model ready to run: `session(ids=ids)["logits"]`. `name` may be left out where there is one model only;
-        `weights` replaces what is stored for this session."""
-        return self._model(name).session(weights=weights, device=device)
+        `weights` replaces what is stored for this session, all of it or, if they may be `partial`, what they have."""
+        return self._model(name).session(weights=weights, partial=partial, device=device)
 
     def trainer(
         self,
@@ -116,6 +120,7 @@ class Program:
         accumulate: int = 1,
         seed: int = 0,
         weights: Weights | None = None,
+        partial: bool = False,
         device: str = "cpu",
         threads: int | None = None,
         on_nan: OnNaN = "stop",
@@ -141,7 +146,7 @@ class Program:
         models = training_models(
             step,
             compiler.evaluation(self._checked, model, self.options),
-            self._values_with(weights),
+            self._values_with(weights, partial),
             (sizes.parameters, sizes.parameters_without_sharing),
             opset=self.options.opset,
             block=channel_block() if device == "cpu" else 0,
@@ -263,20 +268,20 @@ class Program:
         compiler.lower(self._checked, self.options)
         return compiler.emit(self._checked, self.stored, self.source, self.options)
 
-    def values(self, weights: Weights | None = None) -> Mapping[str, Array]:
+    def values(self, weights: Weights | None = None, *, partial: bool = False) -> Mapping[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling."""
         from wsdl.onnx.initial_values import WithDerived
 
         assert self.protos  # lowering decides what is derived
-        return WithDerived(self._checked, self._values_with(weights))
+        return WithDerived(self._checked, self._values_with(weights, partial))
 
-    def _values_with(self, weights: Weights | None) -> dict[str, Array]:
+    def _values_with(self, weights: Weights | None, partial: bool) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""
         from wsdl.onnx.weights import given_weights
 
         if weights is None:
             return dict(self.stored)
-        return {**self.stored, **given_weights(self._checked, weights, partial=isinstance(weights, Mapping))}
+        return {**self.stored, **given_weights(self._checked, weights, partial=partial)}
 
 
 @dataclass(frozen=True)
@@ -286,12 +291,12 @@ class Model:
     name: str
     program: Program = field(repr=False)
 
-    def session(self, *, weights: Weights | None = None, device: str = "cpu") -> Session:
-        """The model ready to run; `weights` replaces what the program stores."""
+    def session(self, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu") -> Session:
+        """The model ready to run; `weights` replaces what the program stores, all of it unless it may be `partial`."""
         from wsdl.onnx.folder import loadable
         from wsdl.runtime.session import Session
 
-        with loadable(self._proto, self.program.values(weights)) as model:
+        with loadable(self._proto, self.program.values(weights, partial=partial)) as model:
             return Session(model, device=device)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:

@@ -42,7 +42,7 @@ class WithDerived(Mapping[str, Array]):
             return self._values[name]
         assert stored.derived is not None
         [array] = evaluate(stored.derived, [], self)
-        return np.ascontiguousarray(array, dtype=numpy_dtype(stored.type.dtype))
+        return np.asarray(array, numpy_dtype(stored.type.dtype), order="C")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values or name in self._derived

@@ -65,7 +65,8 @@ def given_weights(program: Program, weights: Weights, *, partial: bool = False) 
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
         message = f"{len(missing)} of {len(program.stored)} stored tensors are not in the weights"
-        found.append(Diagnostic("E0511", message, file=source.path, details=tuple(_listed(lines))))
+        help = "`partial=True` keeps what is stored for the others" if isinstance(weights, Mapping) else None
+        found.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(_listed(lines))))
     if found:
         raise WeightsError(found)
     return _filled(program, fills, {source.path: source}, {})
@@ -142,7 +143,7 @@ def _filled(
         else:
             back = whole.view.inverse()
             assert back is not None
-            values[name] = np.ascontiguousarray(back.of(arrays[id(whole)]))
+            values[name] = np.asarray(back.of(arrays[id(whole)]), order="C")
         for fill in group:
             _require_equal(fill, whole or group[0], fill.view.of(values[name]), arrays[id(fill)])
     return values

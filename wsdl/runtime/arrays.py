@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import SizeError, bind_sizes
+from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import NUMPY, OF_NUMPY, numpy_dtype
 from wsdl.ir.types import DType, TensorType
 from wsdl.runtime.errors import RunError
@@ -49,6 +50,11 @@ def rows_of(signature: Mapping[str, TensorType]) -> str:
         message = "no input has a run-time dimension in front, so there are no batches to run"
         raise RunError([Diagnostic("E0713", message)])
     return rows
+
+
+def type_of(array: Array) -> TensorType:
+    """The type of an array of a dtype of the language."""
+    return TensorType(OF_NUMPY[array.dtype.name], tuple(map(Dim.of, array.shape)))
 
 
 def as_array(value: Any, dtype: DType) -> Array:

@@ -44,5 +44,4 @@ class Evaluator:
 
         if not isinstance(value, np.ndarray):
             return value
-        array = np.ascontiguousarray(value) if value.ndim else value
-        return OrtValue.ortvalue_from_numpy(array, self.device, 0)
+        return OrtValue.ortvalue_from_numpy(np.asarray(value, order="C"), self.device, 0)

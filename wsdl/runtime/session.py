@@ -50,7 +50,7 @@ class Session:
         return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
 
     def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        rows = {name: np.ascontiguousarray(a) if a.ndim else a for name, a in arrays.items()}
+        rows = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         has_bf16 = any(type.dtype == "bf16" for type in [*self.inputs.values(), *self.outputs.values()])
         try:
             results = bfloat16.run(self._session, rows) if has_bf16 else self._session.run(None, rows)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -21,14 +21,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.training import SEED, TOTAL
 from wsdl.onnx.training import TrainingModels
-from wsdl.runtime.arrays import check_inputs, rows_of
+from wsdl.runtime.arrays import check_inputs, rows_of, type_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
 from wsdl.runtime.errors import fail
 from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_step
+from wsdl.runtime.snapshot import Snapshot
 from wsdl.runtime.step_session import StepSession
 
 Array = NDArray[Any]
@@ -119,12 +121,12 @@ class Trainer:
     def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
         """A batch cut into the parts that it is computed in."""
         if self.settings.accumulate == 1:
-            return [{name: _contiguous(array) for name, array in arrays.items()}]
+            return [{name: np.asarray(array, order="C") for name, array in arrays.items()}]
         rows = self._count(arrays)
         ends = np.linspace(0, rows, min(self.settings.accumulate, rows) + 1).astype(int)
         cut = {name for name in arrays if self._is_cut(name)}
         return [
-            {name: _contiguous(a[low:high] if name in cut else a) for name, a in arrays.items()}
+            {name: np.asarray(a[low:high] if name in cut else a, order="C") for name, a in arrays.items()}
             for low, high in pairwise(ends)
         ]
 
@@ -178,15 +180,32 @@ class Trainer:
     # -- what is kept --------------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> dict[str, Array]:
-        """All that is carried from step to step: parameters, running statistics, the optimizer's own, the step."""
-        return self._session.state()
+    def state(self) -> Snapshot:
+        """All that is carried from step to step: parameters, running statistics, the optimizer's own, the step. These
+        are copies, which can't be written to; `write` changes what the training goes on with."""
+        return Snapshot(self._session.state())
 
     @property
-    def weights(self) -> dict[str, Array]:
+    def weights(self) -> Snapshot:
         """Every stored tensor by its name, as trained so far; averages in the place of what they are kept of."""
-        state = self.state
-        return {name: state.get(self._averaged(name), array) for name, array in self.models.values.items()}
+        state = self._session.state()
+        return Snapshot({name: state.get(self._averaged(name), array) for name, array in self.models.values.items()})
+
+    def write(self, arrays: Mapping[str, Any]) -> None:
+        """Go on with these arrays in the place of those of the same names: of `state`, and of weights that are frozen.
+        `RunError` where there is no such name, or an array doesn't fit."""
+        known = {**self._frozen(), **self._start()}
+        for name in arrays.keys() - known.keys():
+            close = nearest(name, list(known))
+            help = f"did you mean `{close}`?" if close else "`trainer.state` and `trainer.weights` have the names"
+            raise fail("E0711", f"there is no `{name}` in this training", help=help)
+        types = {name: type_of(known[name]) for name in arrays}
+        checked = {name: check_inputs({name: types[name]}, {name: arrays[name]})[name] for name in arrays}
+        frozen = checked.keys() & self._frozen().keys()
+        if frozen:
+            self._begin(self.state, {name: np.array(checked[name]) for name in frozen})
+        for name in checked.keys() - frozen:
+            self._session.write(name, checked[name])
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `last.safetensors` into a folder: a checkpoint to go on from, and weights to run the model with."""
@@ -196,17 +215,22 @@ class Trainer:
 
     def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
         """What a checkpoint holds; `progress` is what else is to be kept."""
-        frozen = {n: a for n, a in self.models.values.items() if n not in self.models.step.first.only.fed}
-        return Checkpoint({**frozen, **self.state}, self.header, asdict(self.settings), dict(progress or {}))
+        return Checkpoint({**self._frozen(), **self.state}, self.header, asdict(self.settings), dict(progress or {}))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, bit for bit."""
-        self._session = StepSession(
-            self.models, checkpoint.state_for(self._start()), device=self.device, threads=self.threads
-        )
+        """Go on from a checkpoint, bit for bit: with all that it holds, what is frozen and whatever it was before."""
+        self._begin(checkpoint.state_for(self._start()), checkpoint.state_for(self._frozen()))
+
+    def _begin(self, state: Mapping[str, Array], frozen: Mapping[str, Array]) -> None:
+        """Go on with another state, and with other numbers for some of what is frozen."""
+        values = {**self.models.values, **frozen}
+        self.models = replace(self.models, values=values, evaluation=replace(self.models.evaluation, values=values))
+        self._evaluator = None
+        self._session = StepSession(self.models, state, device=self.device, threads=self.threads)
         if self._total is not None:
             self._session.set_total(self._total)
 
-
-def _contiguous(array: Array) -> Array:
-    return np.ascontiguousarray(array) if array.ndim else array
+    def _frozen(self) -> dict[str, Array]:
+        """The stored tensors that no step changes."""
+        changing = set(self.models.step.first.only.fed)
+        return {name: array for name, array in self.models.values.items() if name not in changing}
