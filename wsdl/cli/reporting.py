@@ -10,6 +10,7 @@ from wsdl.cli.terminal import Terminal
 from wsdl.runtime.reporting.curve import Curve
 from wsdl.runtime.reporting.json_lines import LOG, JsonLines
 from wsdl.runtime.reporting.lines import Lines
+from wsdl.runtime.reporting.plot import is_installed
 from wsdl.runtime.reporting.progress import Progress
 from wsdl.runtime.reporting.reports import Quiet, Reporter, Several
 
@@ -20,12 +21,22 @@ def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = F
     """What is shown, and what is written into the folder of a training."""
     reporters: list[Reporter] = [Quiet() if quiet else shown()]
     if folder is not None:
-        reporters += [JsonLines(folder / LOG), Curve(folder / CURVE)]
+        reporters += [JsonLines(folder / LOG), Curve(folder / CURVE) if is_installed() else NoCurve(reporters[0])]
     if folder is not None and tensorboard:
         from wsdl.runtime.reporting.tensorboard import TensorBoard
 
         reporters.append(TensorBoard(folder / "tensorboard"))
     return Several(reporters)
+
+
+class NoCurve(Quiet):
+    """Says at the end why there is no picture."""
+
+    def __init__(self, shown: Reporter) -> None:
+        self._shown = shown
+
+    def end(self) -> None:
+        self._shown.note(f"no {CURVE}, as matplotlib is not installed: pip install 'wsdl[plot]'")
 
 
 def shown() -> Reporter:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from math import isfinite, nan
 
-from wsdl.runtime.reporting.axes import digits, short
+from wsdl.runtime.reporting.numbers import digits, short
 from wsdl.runtime.reporting.reports import EvaluationReport, RunPlan, StepReport
 
 WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more

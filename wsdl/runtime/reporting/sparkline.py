@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import isfinite, log
 
-from wsdl.runtime.reporting.axes import LOG_FROM
+from wsdl.runtime.reporting.numbers import LOG_FROM
 
 BARS = "▁▂▃▄▅▆▇█"
 
