@@ -24,6 +24,7 @@ from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_limits import check_limits
 from wsdl.passes.check_memory import check_memory
 from wsdl.passes.check_training import check_training
+from wsdl.passes.count_reads import count_reads
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_batch_norm import fold_batch_norm
@@ -84,7 +85,10 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     scope = resolve(source, problems, reading, options.import_root)
     if not problems.errors:
         check_dims(scope, options.dims, problems)
-    program = share(elaborate(scope, problems, options.dims), problems)
+    program = elaborate(scope, problems, options.dims)
+    if not problems.errors:
+        count_reads(program)
+    program = share(program, problems)
     program.sources = sources
     if not problems.errors:
         check_training(program, problems)

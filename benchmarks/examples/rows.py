@@ -50,15 +50,8 @@ def measure(example: Example) -> Row:
 
 def sizes(example: Example) -> tuple[int, int]:
     """Numbers that the model stores, and that it would store if each use had its own."""
-    inventory = wsdl.compile(example.path).inventory.of_models([example.model])
-    uses = [use for tensor in inventory.stored.values() for use in inventory.uses(tensor)]
-    unshared = sum(use.elements * example.copies.get(_layer(use.path, example.model), 1) for use in uses)
-    return inventory.sizes(example.model).parameters, unshared
-
-
-def _layer(path: str, model: str) -> str:
-    """The outermost layer of a path, whether it belongs to the model or to the file."""
-    return path.removeprefix(f"{model}.").split(".")[0]
+    sizes = wsdl.compile(example.path).inventory.sizes(example.model)
+    return sizes.parameters, sizes.parameters_without_sharing
 
 
 def _timed(train: Callable[[], Any]) -> tuple[Any, float]:

@@ -82,7 +82,10 @@ def test_one_small_model_is_one_file(wsdl: Wsdl) -> None:
     }  # fmt: skip
     assert answer["proof_totals"]["m"]["holds"]
     assert (answer["models"]["m"]["parameters"], answer["models"]["m"]["parameters_without_sharing"]) == (1104, 2128)
-    slots = [{"path": "m.encode.weight", "view": ""}, {"path": "m.decode.weight", "view": ".T"}]
+    slots = [
+        {"path": "m.encode.weight", "view": "", "used": 1},
+        {"path": "m.decode.weight", "view": ".T", "used": 1},
+    ]
     assert answer["stored"][0]["slots"] == slots
 
 

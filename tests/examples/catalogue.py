@@ -1,7 +1,7 @@
 """Every example with its twin in PyTorch and the inputs that both are run on; all checks walk this table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,17 +18,13 @@ Draw: TypeAlias = Callable[[Generator, Size], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """`name` is that of the file, and of its model where `model` doesn't say otherwise.
-
-    `copies` says for a layer that is used more than once how many there would be without sharing.
-    """
+    """`name` is that of the file, and of its model where `model` doesn't say otherwise."""
 
     name: str
     twin: Callable[[], nn.Module]
     inputs: dict[str, Draw]
     sizes: tuple[Size, ...]
     model: str = ""
-    copies: dict[str, int] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -83,26 +79,24 @@ EXAMPLES = (
         images.Siamese,
         {"left": numbers(1, 28, 28), "right": numbers(1, 28, 28)},
         BATCHES,
-        copies={"tower": 2},
     ),
     Example("siamese_bn", images.SiameseNorm, {"photo": numbers(1, 28, 28), "sketch": numbers(1, 28, 28)}, BATCHES),
     Example("tied_autoencoder", autoencoders.TiedAutoencoder, {"image": numbers(784)}, BATCHES, "autoencoder"),
     Example("deep_autoencoder", autoencoders.DeepAutoencoder, {"image": numbers(784)}, BATCHES),
     Example("conv_autoencoder", autoencoders.ConvAutoencoder, {"image": numbers(1, 28, 28)}, BATCHES),
-    Example("gru_classifier", sequences.GRUClassifier, {"frames": frames(12)}, SEQUENCES, copies={"gru": 20}),
+    Example("gru_classifier", sequences.GRUClassifier, {"frames": frames(12)}, SEQUENCES),
     Example(
         "gru_siamese",
         sequences.GRUSiamese,
         {"left": frames(12), "right": frames(12, longer=3)},
         SEQUENCES,
-        copies={"gru": 2},
     ),
     Example("tagger", sequences.Tagger, {"sentence": ids(5000)}, SEQUENCES),
     Example("lm", transformers.LM, {"ids": ids(8000)}, SEQUENCES),
     Example("albert_all", transformers.albert_all, ALBERT, SEQUENCES, "albert"),
     Example("albert_attention", transformers.albert_attention, ALBERT, SEQUENCES, "albert"),
     Example("albert_ffn", transformers.albert_ffn, ALBERT, SEQUENCES, "albert"),
-    Example("multitask", sequences.MultiTask, {"letters": ids(27)}, SEQUENCES, copies={"trunk": 3}),
+    Example("multitask", sequences.MultiTask, {"letters": ids(27)}, SEQUENCES),
     Example("slimmable", images.Slimmable, {"image": numbers(784)}, BATCHES),
     Example("detector", images.Detector, {"image": numbers(3, 128, 128)}, ((1, 0), (2, 0))),
     Example("efficientdet", mobile.EfficientDet, {"image": numbers(3, 128, 128)}, ((1, 0), (2, 0))),

@@ -6,7 +6,7 @@ The tests walk this table, and so does `python -m benchmarks.examples`, which me
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -53,8 +53,7 @@ class Example:
     The result is measured there, or on the test rows of `judge`.
 
     `twin` has the model's layers under its names, `forward` takes its inputs, `loss` inputs and targets, all by name;
-    `forward` gives the `outputs`. The long training takes `epochs`, and is measured on the page. `copies` says for a
-    layer that is applied more than once how many there would be without sharing.
+    `forward` gives the `outputs`. The long training takes `epochs`, and is measured on the page.
     """
 
     program: str
@@ -69,7 +68,6 @@ class Example:
     epochs: int
     short: Short | None
     judge: str = ""
-    copies: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -224,7 +222,6 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         batch=256,
         epochs=3,
         short=Short(rows=16_000, epochs=1, wanted=0.5, batch=64) if model == "together" else None,
-        copies={"trunk": 3} if model == "together" else {},
     )
 
 
@@ -280,7 +277,6 @@ TRAININGS = (
         data="fashion_mnist/pairs",
         outputs=("distance",),
         measure=Measure("accuracy", verification, 0.90),
-        copies={"tower": 2},
         batch=128,
         epochs=3,
         short=Short(rows=3000, epochs=2, wanted=0.75),

@@ -124,8 +124,8 @@ def _copies(proof: Mapping[str, Any]) -> float:
 
 def _row(tensor: Tensor, proof: Mapping[str, Any], stored: Inventory) -> list[str]:
     copies = [proof[f"copies_{stage}"] for stage in ("in_file", "after_optimisation", "at_full_level")]
-    uses = len(stored.uses(tensor))
-    return [tensor.name, times(uses), size(tensor.bytes), *map(number, copies), size(stored.saved(tensor))]
+    saved = size(max(0, stored.saved(tensor)))
+    return [tensor.name, times(stored.used(tensor)), size(tensor.bytes), *map(number, copies), saved]
 
 
 def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any], stored: Inventory) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any]
     copied = [proof for proof in proofs.values() if _copies(proof) >= ONCE]
     instead = f"{size(sizes.bytes)} instead of {size(sizes.bytes_without_sharing)}"
     if not shared:
-        yield f"No share group: {count(len(stored.stored), 'tensor')}, {size(sizes.bytes)}."
+        yield f"Nothing is shared: {count(len(stored.stored), 'tensor')}, {size(sizes.bytes)}."
     elif not copied:
         yield f"{count(shared, 'shared tensor')}, {'each ' if shared > 1 else ''}stored once; {instead}."
     for proof in copied:

@@ -46,9 +46,12 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
     shared = found.shared()
     for tensor in shared:
         uses = found.uses(tensor)
-        yield [tensor.name, _type(tensor), size(tensor.bytes), times(len(uses)), size(found.saved(tensor))]
-        lines = list(_slots(uses))
-        yield from ([f"  {line}", "", "", "", ""] for line in lines if lines != [tensor.name])
+        saved = size(max(0, found.saved(tensor)))
+        yield [tensor.name, _type(tensor), size(tensor.bytes), times(found.used(tensor)), saved]
+        repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
+        for line, slot_times in _slots(uses):
+            if len(uses) > 1 or line != tensor.name:
+                yield [f"  {line}", "", "", times(slot_times) if repeated and len(uses) > 1 else "", ""]
     alone: dict[tuple[str, int], list[str]] = {}
     for tensor in found.stored.values():
         if tensor not in shared:
@@ -60,13 +63,14 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
         yield [path, type + (f" × {members}" if members > 1 else ""), size(members * bytes), "", ""]
 
 
-def _slots(uses: Iterable[Use]) -> Iterator[str]:
-    """The slots that read a tensor, repeated layers as a range: `lm.blocks[0:12].ffn.up.weight`."""
-    views: dict[str, list[str]] = {}
+def _slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
+    """The slots that read a tensor, and how often each does; repeated layers as a range:
+    `lm.blocks[0:12].ffn.up.weight`."""
+    alike: dict[tuple[str, int], list[str]] = {}
     for use in uses:
-        views.setdefault(use.view, []).append(use.path)
-    for view, paths in views.items():
-        yield from (f"{path}{view}" for path in compact(dict.fromkeys(paths)))
+        alike.setdefault((use.view, use.times), []).append(use.path)
+    for (view, times), paths in alike.items():
+        yield from ((f"{path}{view}", times) for path in compact(dict.fromkeys(paths)))
 
 
 def _type(tensor: Tensor) -> str:

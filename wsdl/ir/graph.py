@@ -265,9 +265,21 @@ class Module:
             yield from module.slots.values()
 
 
+@dataclass(frozen=True)
+class Reads:
+    """How often a model reads a slot, and how many elements in all: what it would store if each read had its own."""
+
+    times: int
+    elements: int
+
+
 @dataclass(eq=False)
 class Model:
-    """One entry point: a graph with named inputs and outputs, and the tree of its layers."""
+    """One entry point: a graph with named inputs and outputs, and the tree of its layers.
+
+    `naming` has, by the path of a slot, the applications whose bodies name it (`None` is the body of the model); with
+    it `count_reads` fills in `reads`.
+    """
 
     name: str
     graph: Graph
@@ -276,6 +288,8 @@ class Model:
     span: Span | None = None
     output_names: list[str] = field(default_factory=list)
     fed: list[str] = field(default_factory=list)  # stored tensors that come in as inputs, as those in training do
+    naming: dict[str, set[Application | None]] = field(default_factory=dict)
+    reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; of what results need
 
 
 @dataclass(frozen=True)

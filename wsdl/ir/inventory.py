@@ -1,12 +1,14 @@
-"""What is stored: each stored tensor with the slots that read it, and what each model reads of it.
+"""What is stored: each stored tensor with the slots that read it, and how often each model reads it.
 
-The same picture is made of a program, of an ONNX file and of a checkpoint, and written as a table or as JSON.
+The same inventory is made of a program, of an ONNX file and of a checkpoint, and written as a table or as JSON. All
+figures about sharing come from here: `used` is a number of reads (`wsdl.passes.count_reads` says what one is), and
+"without sharing" is what the same network would store if each read had a tensor of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -21,16 +23,18 @@ _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
 
 @dataclass(frozen=True)
 class Use:
-    """A slot that reads a stored tensor: its path, the view (`""` for as it is), its number of elements."""
+    """A slot of a stored tensor: its path, the view through which it reads (`""` for as it is), how often it is read,
+    and how many elements in all."""
 
     path: str
     view: str
     elements: int
+    times: int = 1
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One stored tensor; its dtype may be one that only other tools know."""
+    """One stored tensor with its slots; its dtype may be one that only other tools know."""
 
     name: str
     dtype: str
@@ -55,7 +59,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """One model: its inputs and outputs, and the names of the tensors that it reads with the slots that read them."""
+    """One model: its inputs and outputs, and the names of the tensors that it reads, with the slots that it reads."""
 
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
@@ -77,40 +81,72 @@ class Inventory:
         return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read}, self.repeats)
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
-        """The slots that read a tensor, once for each model; simply its slots where there are no models."""
-        reads = [model.reads[tensor.name] for model in self.models.values() if tensor.name in model.reads]
-        return tuple(use for uses in reads for use in uses) if reads else tensor.uses
+        """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
+        models."""
+        if not self.models:
+            return tensor.uses
+        uses: dict[tuple[str, str], Use] = {}
+        for use in (use for model in self.models.values() for use in model.reads.get(tensor.name, ())):
+            other = uses.get((use.path, use.view), Use(use.path, use.view, 0, 0))
+            together = replace(use, elements=use.elements + other.elements, times=use.times + other.times)
+            uses[use.path, use.view] = together
+        return tuple(uses.values())
+
+    def used(self, tensor: Tensor) -> int:
+        """How often a tensor is read."""
+        return sum(use.times for use in self.uses(tensor))
 
     def shared(self) -> list[Tensor]:
-        """The tensors that are used more than once, within a model or by several."""
-        return [tensor for tensor in self.stored.values() if len(self.uses(tensor)) > 1]
+        """The tensors that are read more than once, within a model or by several."""
+        return [tensor for tensor in self.stored.values() if self.used(tensor) > 1]
 
     def sizes(self, *models: str) -> Sizes:
-        """Of what these models read, by default all; without sharing each model would have tensors of its own."""
+        """Of what these models read, by default of all that is stored."""
         chosen = self.of_models(models) if models else self
-        sizes = [(tensor, chosen.uses(tensor)) for tensor in chosen.stored.values()]
+        tensors = [(tensor, chosen.elements_without_sharing(tensor)) for tensor in chosen.stored.values()]
         return Sizes(
-            sum(tensor.elements for tensor, _ in sizes),
-            sum(use.elements for _, uses in sizes for use in uses),
-            sum(tensor.bytes for tensor, _ in sizes),
-            sum(use.elements * tensor.width for tensor, uses in sizes for use in uses),
+            sum(tensor.elements for tensor, _ in tensors),
+            sum(unshared for _, unshared in tensors),
+            sum(tensor.bytes for tensor, _ in tensors),
+            sum(unshared * tensor.width for tensor, unshared in tensors),
         )
 
+    def elements_without_sharing(self, tensor: Tensor) -> int:
+        """What would be stored if each read had a tensor of its own; what nothing reads is stored all the same."""
+        uses = self.uses(tensor)
+        return sum(use.elements for use in uses) if uses else tensor.elements
+
     def saved(self, tensor: Tensor) -> int:
-        """The bytes that sharing one tensor saves."""
-        return sum(use.elements for use in self.uses(tensor)) * tensor.width - tensor.bytes
+        """The bytes that sharing one tensor saves; less than 0 where parts of it are stored that nothing reads."""
+        return self.elements_without_sharing(tensor) * tensor.width - tensor.bytes
 
     def as_json(self) -> dict[str, Any]:
         """`models` and `stored` as scripts rely on them."""
         return {
             "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
-            "stored": [_tensor(tensor) for tensor in self.stored.values()],
+            "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
+        }
+
+    def _tensor_as_json(self, tensor: Tensor) -> dict[str, Any]:
+        times = {(use.path, use.view): use.times for use in self.uses(tensor)}
+        return {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "dtype": tensor.dtype,
+            "trainable": tensor.trainable,
+            "used": self.used(tensor),
+            "bytes": tensor.bytes,
+            "bytes_without_sharing": self.elements_without_sharing(tensor) * tensor.width,
+            "slots": [
+                {"path": file_path(use.path), "view": use.view, "used": times.get((use.path, use.view), 0)}
+                for use in tensor.uses
+            ],
         }
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Elements and bytes, each stored tensor counted once, and each slot counted by itself."""
+    """Elements and bytes: of each stored tensor once, and of each read by itself."""
 
     parameters: int
     parameters_without_sharing: int
@@ -130,16 +166,6 @@ def _io(name: str, type: TensorType) -> dict[str, Any]:
 def dim_as_json(dim: Dim) -> int | str:
     """A number, or a run-time dimension as it is written."""
     return str(dim) if dim.constant is None else dim.constant
-
-
-def _tensor(tensor: Tensor) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype,
-        "trainable": tensor.trainable,
-        "slots": [{"path": file_path(use.path), "view": use.view} for use in tensor.uses],
-    }
 
 
 # -- of a program ------------------------------------------------------------------------------------------------------
@@ -163,22 +189,18 @@ def _repeats(module: Module) -> Iterator[tuple[str, int]]:
 
 
 def _stored(stored: Stored) -> Tensor:
-    return Tensor(stored.name, stored.type.dtype, stored.sizes, _uses(stored), stored.trainable, stored.group)
-
-
-def _uses(stored: Stored, paths: Iterable[str] | None = None) -> tuple[Use, ...]:
-    return tuple(
-        Use(slot.path, str(view), prod(slot.sizes))
-        for slot, view in stored.slots
-        if paths is None or slot.path in paths
-    )
+    uses = tuple(Use(slot.path, str(view), prod(slot.sizes)) for slot, view in stored.slots)
+    return Tensor(stored.name, stored.type.dtype, stored.sizes, uses, stored.trainable, stored.group)
 
 
 def _model(model: Model, program: Program) -> Signature:
-    """A model's own slots, and those of layers of the file whose tensors it reads."""
-    read = {str(node.attributes["stored"]) for node in model.graph.walk() if node.op == "parameter"}
-    paths = {slot.path for slot in model.module.all_slots()}
-    paths |= {slot.path for layer in program.layers.values() for slot in layer.all_slots()}
     inputs = {value.name: value.type for value in model.graph.inputs}
     outputs = {n: value.type for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
-    return Signature(inputs, outputs, {s.name: _uses(s, paths) for s in program.stored.values() if s.name in read})
+    reads = {s.name: _uses(s, model) for s in program.stored.values() if s.derived is None}
+    return Signature(inputs, outputs, {name: uses for name, uses in reads.items() if uses})
+
+
+def _uses(stored: Stored, model: Model) -> tuple[Use, ...]:
+    """The slots of a tensor that a model reads."""
+    read = [(slot, view, model.reads[slot.path]) for slot, view in stored.slots if slot.path in model.reads]
+    return tuple(Use(slot.path, str(view), reads.elements, reads.times) for slot, view, reads in read)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from wsdl.ir.graph import Application, Model, Module, Node, Program, Stored, Value
+from wsdl.ir.inventory import inventory
 from wsdl.ir.ranges import compact
 from wsdl.ir.types import TensorType
 
@@ -137,7 +138,7 @@ class _Opened:
 
 def _partly_shared(program: Program) -> frozenset[str]:
     """The layers with parts that are shared and parts that are not."""
-    shared = {slot.path for stored in program.stored.values() if len(stored.slots) > 1 for slot, _ in stored.slots}
+    shared = {use.path for tensor in inventory(program).shared() for use in tensor.uses}
     modules = (module for root in program.roots() for module in root.modules() if module.children)
     return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
 
@@ -166,33 +167,26 @@ def _picture(program: Program, opened: _Opened, apart: frozenset[str] = frozense
 
 @dataclass
 class _Reads:
-    """By stored tensor: the units that read it with their views, and each read in an application of its own."""
+    """By stored tensor the units that read it with their views, by unit the tensors that it reads."""
 
     units: dict[str, dict[Unit, str]] = field(default_factory=dict)
-    places: dict[str, dict[tuple[object, str], int]] = field(default_factory=dict)  # elements that are read
     of_unit: dict[Unit, dict[str, None]] = field(default_factory=dict)
 
-    def add(self, program_read: Node, reader: Node, unit: Unit) -> None:
-        name = str(program_read.attributes["stored"])
-        view = program_read.view
-        self.units.setdefault(name, {}).setdefault(unit, str(view) if view else "")
-        elements = program_read.result.type.elements.constant or 0
-        self.places.setdefault(name, {})[reader.application or reader, program_read.path] = elements
+    def add(self, read: Node, unit: Unit) -> None:
+        name = str(read.attributes["stored"])
+        self.units.setdefault(name, {}).setdefault(unit, str(read.view) if read.view else "")
         self.of_unit.setdefault(unit, {})[name] = None
 
     def shared(self, program: Program) -> list[Shared]:
         """The tensors that are read more than once, those with the same readers together."""
+        found = inventory(program)
         groups: dict[object, Shared] = {}
-        for name, stored in program.stored.items():
-            places = self.places.get(name, {})
-            if len(places) < 2:
-                continue
-            width = stored.bytes // max(1, stored.elements)
-            readers = self.units[name]
-            key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), len(places))
-            group = groups.setdefault(key, Shared([], readers, len(places), 0))
+        for tensor in found.shared():
+            stored, readers, used = program.stored[tensor.name], self.units.get(tensor.name, {}), found.used(tensor)
+            key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
+            group = groups.setdefault(key, Shared([], readers, used, 0))
             group.tensors.append(stored)
-            group.saved += sum(places.values()) * width - stored.bytes
+            group.saved += max(0, found.saved(tensor))
         return list(groups.values())
 
 
@@ -235,7 +229,7 @@ class _Drawing:
             unit = self._unit(outer)
             for value in self._sources(node, made):
                 if value in parameters:
-                    self.reads.add(parameters[value], node, unit)
+                    self.reads.add(parameters[value], unit)
                 elif value in inputs:
                     self._flow(inputs[value], unit, value.type, seen)
                 elif value in made and not self._from_the_row(made[value], outer):

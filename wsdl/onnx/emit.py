@@ -46,7 +46,7 @@ def structure(
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
     guard_sharing(proto)
-    describe(proto, emission.builder.stored.values(), doc=model.doc, source_sha256=source_sha256)
+    describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, source_sha256=source_sha256)
     return proto
 
 

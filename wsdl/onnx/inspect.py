@@ -53,7 +53,7 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
     signature = Signature(
         {v.name: _type(v) for v in proto.graph.input if v.name not in _initializers(proto)},
         {v.name: _type(v) for v in proto.graph.output},
-        {tensor.name: tensor.uses for tensor in stored.values()},
+        {tensor.name: tuple(use for use in tensor.uses if use.times) for tensor in stored.values()},
     )
     return Inventory({proto.graph.name or Path(path).stem: signature}, stored)
 
@@ -68,8 +68,15 @@ def _parsed(path: str | os.PathLike[str], records: str) -> list[dict[str, Any]]:
 def _recorded(record: Mapping[str, Any]) -> Tensor:
     """A tensor as our own metadata describe it."""
     shape = tuple(record["shape"])
-    uses = [Use(s["path"], s["view"], _elements(s["view"], shape)) for s in record["slots"]]
+    uses = [_use(slot, shape) for slot in record["slots"]]
     return Tensor(record["name"], record["dtype"], shape, tuple(uses), record["trainable"], record.get("group", ""))
+
+
+def _use(slot: Mapping[str, Any], shape: tuple[int, ...]) -> Use:
+    """A slot as our own metadata describe it; read once where they don't say how often."""
+    times = int(slot.get("used", 1))
+    elements = int(slot.get("elements", times * _elements(slot["view"], shape)))
+    return Use(slot["path"], slot["view"], elements, times)
 
 
 def _elements(view: str, shape: tuple[int, ...]) -> int:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 from onnx import GraphProto, ModelProto
 
 from wsdl._version import __version__
-from wsdl.ir.graph import Stored
+from wsdl.ir.graph import Reads, Slot, Stored
 from wsdl.ir.ranges import compact, expand
 
 
-def describe(proto: ModelProto, stored: Iterable[Stored], *, doc: str = "", source_sha256: str = "") -> None:
-    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.sharing`)."""
+def describe(
+    proto: ModelProto,
+    stored: Iterable[Stored],
+    reads: Mapping[str, Reads],
+    *,
+    doc: str = "",
+    source_sha256: str = "",
+) -> None:
+    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.sharing`).
+
+    `reads` says how often the model reads each slot.
+    """
     stored = list(stored)
     proto.producer_name, proto.producer_version = "wsdl", __version__
     proto.doc_string = doc
     properties = {
         "wsdl.version": __version__,
         "wsdl.source_sha256": source_sha256,
-        "wsdl.sharing": _json([_compact(sharing_record(s)) for s in stored]),
+        "wsdl.sharing": _json([_compact(sharing_record(s, reads)) for s in stored]),
     }
     for key, value in properties.items():
         if value:
@@ -33,25 +44,35 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def sharing_record(stored: Stored) -> dict[str, Any]:
-    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is)."""
+def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> dict[str, Any]:
+    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is), with
+    `reads` also how often it does (`used`, where that isn't once)."""
     return {
         "name": stored.name,
         "shape": list(stored.sizes),
         "dtype": stored.type.dtype,
         "trainable": stored.trainable,
         "initializer": str(stored.root.initializer),
-        "slots": [{"path": slot.path, "view": str(view)} for slot, view in stored.slots],
+        "slots": [{"path": slot.path, "view": str(view), **_used(slot, reads)} for slot, view in stored.slots],
         **({"group": stored.group} if stored.group else {}),
     }
 
 
+def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
+    """`used`, and `elements` where it doesn't read all of the slot each time."""
+    if not reads:
+        return {}
+    found = reads.get(slot.path, Reads(0, 0))
+    part = found.elements != found.times * prod(slot.sizes)
+    return ({"used": found.times} if found.times != 1 else {}) | ({"elements": found.elements} if part else {})
+
+
 def _compact(record: dict[str, Any]) -> dict[str, Any]:
     """With ranges in the paths of the slots, so that a file doesn't grow with the number of layers that share."""
-    paths: dict[str, list[str]] = {}
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for slot in record["slots"]:
-        paths.setdefault(slot["view"], []).append(slot["path"])
-    slots = [{"path": path, "view": view} for view, group in paths.items() for path in compact(group)]
+        alike.setdefault((slot["view"], slot.get("used"), slot.get("elements")), []).append(slot)
+    slots = [{**group[0], "path": path} for group in alike.values() for path in compact(slot["path"] for slot in group)]
     return {**record, "slots": slots}
 
 

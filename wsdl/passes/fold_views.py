@@ -45,18 +45,24 @@ def _fold(graph: Graph, views: dict[int, View], names: dict[int, str]) -> None:
             assert node.view is not None
             views[id(node.result)], names[id(node.result)] = node.view, str(node.attributes["stored"])
             continue
-        if node.op not in _MOVEMENTS or id(node.inputs[0]) not in views:
+        source = node.inputs[0] if node.inputs else None
+        view = moved(views[id(source)], node) if id(source) in views else None
+        if view is None:
             continue
-        source = node.inputs[0]
-        try:
-            moved = _MOVEMENTS[node.op](views[id(source)], node)
-        except (ViewError, TypeError):
-            continue
-        if moved is None or moved.shape != node.result.type.sizes:
-            continue
-        views[id(node.result)], names[id(node.result)] = moved, names[id(source)]
-        node.op, node.operands, node.view = "parameter", [], moved
+        views[id(node.result)], names[id(node.result)] = view, names[id(source)]
+        node.op, node.operands, node.view = "parameter", [], view
         node.attributes = {"stored": names[id(source)]}
+
+
+def moved(view: View, node: Node) -> View | None:
+    """The view that a node makes of a view which it reads; `None` where it does anything else, or no view can do it."""
+    if node.op not in _MOVEMENTS:
+        return None
+    try:
+        view_after = _MOVEMENTS[node.op](view, node)
+    except (ViewError, TypeError):
+        return None
+    return view_after if view_after is not None and view_after.shape == node.result.type.sizes else None
 
 
 def _ints(attribute: Attribute) -> list[int]:

@@ -77,10 +77,11 @@ def _model(definition: Definition, context: Context) -> Layer:
     name = node.name.text
     layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
     graph, _, results = _run_body(layer, node, context)
-    context.program.models[name] = Model(name, graph, layer.module, node.doc, node.name.span)
+    made = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.naming)
+    context.program.models[name] = made
     if results is not None:
         graph.outputs = results
-        context.program.models[name].output_names = _output_names(node, len(results))
+        made.output_names = _output_names(node, len(results))
     return layer
 
 
@@ -103,7 +104,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
     frame = Frame(layer, layer.definition.scope, {}, context.dtype)
     graph = Graph()
-    context.graphs, context.parameters, context.origins = [graph], {}, {}
+    context.graphs, context.parameters, context.naming, context.origins = [graph], {}, {}, {}
     context.made, context.producers, context.noted, context.updated = {}, {}, set(), {}
     context.random, context.drops, context.numbers = [], {}, {}
     _read_inputs(node.inputs, frame, graph, context)

@@ -77,6 +77,7 @@ class Context:
     done: int = 0  # of limits.STEPS
     depth: int = 0  # of layers that are being made inside each other
     parameters: dict[str, Value] = field(default_factory=dict)  # of the model at hand, by the path of the slot
+    naming: dict[str, set[Application | None]] = field(default_factory=dict)  # who names them
     constants: dict[int, Item] = field(default_factory=dict)  # by the id of their `let`
     open_constants: dict[int, tree.Let] = field(default_factory=dict)  # those being worked out, outermost first
     origins: dict[str, tree.Input] = field(default_factory=dict)  # run-time dimension -> the input that brought it
@@ -165,6 +166,7 @@ class Context:
             node = Node("parameter", [], {"slot": slot.path}, [value], slot.path.rpartition(".")[0], slot.span)
             self.graphs[0].nodes.append(node)
             self.parameters[slot.path] = value
+        self.naming.setdefault(slot.path, set()).add(self.application)
         return self.parameters[slot.path]
 
     def noise(self) -> list[Value]:
