@@ -1,4 +1,4 @@
-"""How often each tensor is read, and what would be stored without sharing: the programs in `figures`, counted by hand."""
+"""How often each tensor is read, and what would be stored without sharing: programs that were counted by hand."""
 
 from __future__ import annotations
 

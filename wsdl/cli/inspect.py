@@ -49,9 +49,9 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
         saved = size(max(0, found.saved(tensor)))
         yield [tensor.name, _type(tensor), size(tensor.bytes), times(found.used(tensor)), saved]
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
-        for line, slot_times in _slots(uses):
+        for line, read in _slots(uses):
             if len(uses) > 1 or line != tensor.name:
-                yield [f"  {line}", "", "", times(slot_times) if repeated and len(uses) > 1 else "", ""]
+                yield [f"  {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
     alone: dict[tuple[str, int], list[str]] = {}
     for tensor in found.stored.values():
         if tensor not in shared:
@@ -69,8 +69,8 @@ def _slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
     alike: dict[tuple[str, int], list[str]] = {}
     for use in uses:
         alike.setdefault((use.view, use.times), []).append(use.path)
-    for (view, times), paths in alike.items():
-        yield from ((f"{path}{view}", times) for path in compact(dict.fromkeys(paths)))
+    for (view, read), paths in alike.items():
+        yield from ((f"{path}{view}", read) for path in compact(dict.fromkeys(paths)))
 
 
 def _type(tensor: Tensor) -> str:

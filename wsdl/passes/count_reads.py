@@ -6,10 +6,10 @@
     }
 
 A slot is read once for each *place*: an application of the layer in whose body it stands, or the body that names it
-from outside (`embed.weight`); a step of a `for` in such a body is a place of its own. How often the formula of one place
+from outside (`embed.weight`); a step of a `for` in such a body is a place of its own. How often the formula of a place
 writes the name doesn't count (`w / sqrt(sum(w ** 2))` reads `w` once), and neither does what no result needs. What is
-computed from weights alone counts where the data meets it, so that a `for` over `x @ (w * mask)` reads `w` at each step,
-as long as it stays in the body that it was made in. Steps of a `scan` are one place: they are one body.
+computed from weights alone counts where the data meets it, so that `x @ (w * mask)` in a `for` reads `w` at each step,
+as long as it stays in the body that it was made in. The steps of a `scan` are one place: they are one body.
 
 If the steps of a `for` take different parts of a parameter (`x + time[i]`), it is read once in all of them, unless they
 read more elements together than it has.
