@@ -15,10 +15,23 @@ INTEGERS: frozenset[DType] = frozenset(("i8", "i16", "i32", "i64", "u8"))
 BYTES: dict[DType, int] = {
     "f16": 2, "bf16": 2, "f32": 4, "f64": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "u8": 1, "bool": 1,
 }  # fmt: skip
-LARGEST: dict[DType, float] = {  # numbers; of integers one too many below, which no program writes
-    "f16": 65504, "bf16": 3.3895313892515355e38, "f32": 3.40282347e38, "f64": 1.7976931348623157e308,
-    "i8": 128, "i16": 2**15, "i32": 2**31, "i64": 2**63, "u8": 255,
-}  # fmt: skip
+RANGE: dict[DType, tuple[float, float]] = {  # the smallest and the largest number, of f32 as they are often written
+    "f16": (-65504.0, 65504.0),
+    "bf16": (-3.3895313892515355e38, 3.3895313892515355e38),
+    "f32": (-3.4028235e38, 3.4028235e38),
+    "f64": (-1.7976931348623157e308, 1.7976931348623157e308),
+    "i8": (-(2**7), 2**7 - 1),
+    "i16": (-(2**15), 2**15 - 1),
+    "i32": (-(2**31), 2**31 - 1),
+    "i64": (-(2**63), 2**63 - 1),
+    "u8": (0, 2**8 - 1),
+}
+
+
+def holds(dtype: DType, number: float) -> bool:
+    """Is a number in the range of a dtype?"""
+    low, high = RANGE.get(dtype, (number, number))
+    return low <= number <= high
 
 
 @dataclass(frozen=True, eq=False)

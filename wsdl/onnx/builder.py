@@ -7,14 +7,14 @@ tensors are made once, in the model's own graph, and bodies of `Scan` and `Loop`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import onnx
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.dtypes import ONNX, numpy_dtype
@@ -42,6 +42,7 @@ class Builder:
         self.place = Place()
         self.nodes_of_model: list[NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
+        self._numbers: dict[str, list[int | float | bool]] = {}  # of constants, by their names
         self.stored: dict[str, Stored] = {}  # those that the model reads
         self._scopes = [self.nodes_of_model]
         self._taken: set[str] = set()
@@ -128,7 +129,11 @@ class Builder:
         key = (dtype, array.shape, array.tobytes())
         if key not in self.constants:
             self.constants[key] = numpy_helper.from_array(array, self.unique(_constant_name(array, dtype)))
+            self._numbers[self.constants[key].name] = array.ravel().tolist()
         return Ref(self.constants[key].name, TensorType.of(dtype, array.shape))
+
+    def numbers(self, x: Ref) -> list[int | float | bool] | None:
+        return self._numbers.get(x.name)
 
     def dims(self, dims: Sequence[Dim]) -> Ref:
         return self.sizes.vector(dims)
@@ -145,6 +150,36 @@ class Builder:
 
     def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
         return self.sizes.checked(x, wanted, left, right)
+
+    def required(self, x: Ref, holds: Ref, what: str) -> Ref:
+        return self.node("Reshape", x, self.sizes_unless(self.node("Not", holds), what, x.type.rank)).typed(x.type)
+
+    def sizes_unless(self, wrong: Ref, what: str, rank: int) -> Ref:
+        """`rank` zeros, "copy each size", unless the bool `wrong` of one element is true, which stops the run.
+
+        A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of something to
+        its own shape that reads the outcome costs nothing and keeps the check from being pruned.
+        """
+        index = self.node("Squeeze", self.node("Cast", wrong, to="i64"))
+        zeros = self.node("Gather", self.constant([[0] * rank], "i64"), index)
+        self.scope[-1].name = self.name_here(f"assume {what}")
+        return zeros
+
+    def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
+        with self.body() as nodes:
+            i = Ref(self.name_here("i"), TensorType.of("i64"))
+            go_on = Ref(self.name_here("condition"), TensorType.of("bool"))
+            before = [Ref(self.name_here("carried"), x.type) for x in carried]
+            after = [self.node("Identity", x) for x in (go_on, *step(i, before))]
+        types = [go_on.type, *(x.type for x in carried)]
+        body = helper.make_graph(
+            nodes,
+            self.name_here("body"),
+            [value_info(x.name, x.type) for x in (i, go_on, *before)],
+            [value_info(x.name, type) for x, type in zip(after, types, strict=True)],
+        )
+        results = self.nodes("Loop", count, None, *carried, outputs=len(carried), body=body)
+        return [x.typed(old.type) for x, old in zip(results, carried, strict=True)]
 
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         return self._views.get(x.name)
@@ -215,6 +250,12 @@ class Builder:
             named.append(Ref(renamed.get(ref.name, ref.name), value.type))
         rename(self.scope[start:], renamed)
         return named
+
+
+def value_info(name: str, type: TensorType) -> ValueInfoProto:
+    """A tensor with its shape; a run-time dimension is named by its text."""
+    shape = [str(dim) if dim.constant is None else dim.constant for dim in type.shape]
+    return helper.make_tensor_value_info(name, ONNX[type.dtype], shape)
 
 
 def rename(nodes: Sequence[NodeProto], names: dict[str, str]) -> None:

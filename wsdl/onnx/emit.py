@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import ONNX, dtype_of
 from wsdl.ir.graph import Graph, Model, Node, Program, Value
 from wsdl.ir.types import TensorType
-from wsdl.onnx.builder import Builder, rename
+from wsdl.onnx.builder import Builder, rename, value_info
 from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.metadata import describe
@@ -215,9 +215,3 @@ def _moved(e: Builder, x: Ref, start: int, end: int) -> Ref:
     axes = list(range(x.type.rank))
     axes.insert(end, axes.pop(start))
     return e.node("Transpose", x, perm=axes)
-
-
-def value_info(name: str, type: TensorType) -> ValueInfoProto:
-    """A tensor with its shape; a run-time dimension is named by its text."""
-    shape = [str(dim) if dim.constant is None else dim.constant for dim in type.shape]
-    return helper.make_tensor_value_info(name, ONNX[type.dtype], shape)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from wsdl.ir.binding import SizeSource, size_sources
 from wsdl.ir.dims import Atom, Dim, same
+from wsdl.ir.types import TensorType
 from wsdl.ops._define import Ref
 
 if TYPE_CHECKING:
@@ -52,11 +53,7 @@ class RunTimeSizes:
         return self._known[key]
 
     def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
-        """`x`, after a check that stops the run where two dimensions are not as wanted.
-
-        A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of `x` to its own
-        shape that reads the outcome costs nothing and keeps the check from being pruned.
-        """
+        """`x`, after a check that stops the run where two dimensions are not as wanted; each check is made once."""
         e, sign = self._builder, "==" if wanted == "equal" else "!="
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
@@ -64,9 +61,7 @@ class RunTimeSizes:
                 wrong = e.node("Equal", self.size(left), self.size(right))
                 if wanted == "equal":
                     wrong = e.node("Not", wrong)
-                index = e.node("Squeeze", e.node("Cast", wrong, to="i64"))
-                self._known[key] = e.node("Gather", e.constant([[0] * x.type.rank], "i64"), index)
-                e.scope[-1].name = e.name_here(f"assume {left} {sign} {right}")
+                self._known[key] = e.sizes_unless(wrong, f"{left} {sign} {right}", x.type.rank)
         return e.node("Reshape", x, self._known[key]).typed(x.type)
 
     def _named(self, name: str) -> Ref:
@@ -96,6 +91,8 @@ class RunTimeSizes:
             return self.size(Dim.symbol(atom.text))
         e = self._builder
         left, right = (self.size(argument) for argument in atom.arguments)
+        if atom.arguments[1].constant is None:
+            left = self.checked(left.typed(TensorType.of("i64", [1])), "different", atom.arguments[1], Dim.of(0))
         if atom.operator == "%":
             return e.node("Mod", left, right)
         if any(coefficient < 0 for argument in atom.arguments for _, coefficient in argument.terms):

@@ -122,6 +122,17 @@ class Emitter(Protocol):
     def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
 
+    def required(self, x: Ref, holds: Ref, what: str) -> Ref:
+        """`x`, after a check that stops the run where `holds`, a bool of one element, is false: the model needs `what`.
+        `x` has a known type."""
+
+    def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
+        """`carried`, after `step(i, carried)` for each i from 0 up to but without `count`, an i64 scalar. Types are
+        known, and stay."""
+
+    def numbers(self, x: Ref) -> list[int | float | bool] | None:
+        """The elements of a constant; `None` where only the run knows them."""
+
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute
         (`Gemm.transB`). Using `x` itself materialises the view at run time."""
@@ -171,6 +182,7 @@ class Operation:
         self._gradient: Callable[..., Any] | None = None
         self._expansion: Callable[..., Any] | None = None
         self._count: Callable[..., Any] | None = None
+        self._demand: Callable[..., None] | None = None
         self.flat = ""
 
     def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -217,6 +229,17 @@ class Operation:
     def counted(self, build: Any, **arguments: Any) -> Any:
         """Over how much its result is a mean; `None` where it is none."""
         return None if self._count is None else self._count(build, **arguments)
+
+    def demand(self, rule: Callable[..., None]) -> Callable[..., None]:
+        """What it asks of operands that are constants: `rule(types, numbers, **attributes)` raises `OpError`. Both have
+        the operands by name; `numbers` the elements of those that are known when compiling."""
+        self._demand = rule
+        return rule
+
+    def check_numbers(self, types: Mapping[str, Any], numbers: Mapping[str, Any], **attributes: Any) -> None:
+        """`OpError` where an operand is a constant that is none for this operation."""
+        if self._demand is not None:
+            self._demand(types, numbers, **attributes)
 
     def no_gradient(self, why: str) -> None:
         """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""

@@ -30,6 +30,11 @@ def widely(e: Emitter, compute: Callable[..., Ref], *xs: Ref, narrow: Sequence[D
     return cast_to(e, compute(*(cast_to(e, x, wide).typed(x.type.with_dtype(wide)) for x in xs)), dtype)
 
 
+def chosen(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
+    """`a` where the condition is true, `b` elsewhere."""
+    return widely(e, lambda a, b: e.node("Where", condition, a, b), a, b)
+
+
 def float_node(e: Emitter, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
     """A node with an operator that takes `bf16` from opset 22 on; before, it computes with f32."""
     given = [x for x in inputs if x is not None]

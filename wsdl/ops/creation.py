@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import INTEGERS, DType, TensorType, holds
 from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import cast_to, size_of
 from wsdl.ops._rules import axis_of, integer
@@ -56,6 +56,12 @@ def full(shape: list[Dim], value: float | bool, dtype: DType = "f32") -> TensorT
 
     full([n, 2], 0.5) -> f32[n, 2]
     """
+    if dtype != "bool" and not isinstance(value, bool):
+        if dtype in INTEGERS and isinstance(value, float):
+            raise OpError(f"{value} is a fraction, and {dtype} holds integers", argument="value", code="E0403")
+        if not holds(dtype, value):
+            message = f"{value} is {'less' if value < 0 else 'more'} than {dtype} can hold"
+            raise OpError(message, argument="value", code="E0414")
     return TensorType.of(dtype, _sizes(shape))
 
 

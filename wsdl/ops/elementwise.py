@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
+from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import INTEGERS, RANGE, DType, TensorType, holds
+from wsdl.ops import _division
 from wsdl.ops._define import Array, Emitter, HalfRule, NumPy, Operation, OpError, Ref, operation
-from wsdl.ops._lowering import cast_to, float_node, widely
+from wsdl.ops._lowering import cast_to, chosen, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
 from wsdl.ops.build import Build
 
@@ -17,6 +19,8 @@ Rule = Callable[..., TensorType]
 Reference = Callable[..., Array]
 Lowering = Callable[..., Ref]
 Gradients = dict[str, Value]
+Types = Mapping[str, TensorType]
+Numbers = Mapping[str, list[int | float]]
 FROM_22 = ("Round", "Sin", "Cos", "Softplus")  # take bf16 from opset 22 on
 
 
@@ -109,26 +113,6 @@ def binary(
     return made
 
 
-def _mod(e: Emitter, a: Ref, b: Ref) -> Ref:
-    if not a.type.is_float:
-        return e.node("Mod", a, b)
-    zero = e.constant(0, a.type.dtype)
-    rest = e.node("Mod", a, b, fmod=1)  # has the sign of `a`
-    crosses = e.node("Less", e.node("Mul", e.node("Sign", rest), e.node("Sign", b)), zero)
-    return e.node("Where", crosses, e.node("Add", rest, b), rest)
-
-
-def _floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
-    quotient = e.node("Div", e.node("Sub", a, _mod(e, a, b)), b)  # comes out even
-    return float_node(e, "Round", quotient.typed(e.results[0])) if a.type.is_float else quotient
-
-
-def _pow(e: Emitter, a: Ref, b: Ref) -> Ref:
-    if a.type.dtype not in ("i8", "i16", "u8"):
-        return e.node("Pow", a, b)
-    return cast_to(e, e.node("Pow", cast_to(e, a, "i32"), cast_to(e, b, "i32")), a.type.dtype)
-
-
 def _wide(op_type: str) -> Lowering:
     return lambda e, a, b: widely(e, lambda a, b: e.node(op_type, a, b), a, b)
 
@@ -179,11 +163,12 @@ binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.",
        lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)), half="product")
 binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.",
        lambda g, dy, a, b, y: (g("div", dy, b), g("neg", g.mul(g("div", dy, b), y))), half="product")
-binary("floordiv", numeric, _floordiv, lambda np, a, b: np.floor_divide(a, b),
-       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS, half="f32")
-binary("mod", numeric, _mod, lambda np, a, b: np.mod(a, b),
-       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, half="f32")
-binary("pow", numeric, _pow, lambda np, a, b: np.power(a, b), "`a ** b`. ONNX Pow.", _pow_gradient, half="f32")
+floordiv = binary("floordiv", numeric, _division.floordiv, lambda np, a, b: np.floor_divide(a, b),
+                  "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS, half="f32")
+mod = binary("mod", numeric, _division.mod, lambda np, a, b: np.mod(a, b),
+             "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, half="f32")
+pow_ = binary("pow", numeric, _division.power, lambda np, a, b: np.power(a, b),
+              "`a ** b`; of integers `b` is at least 0. ONNX Pow; of integers Mul and Loop.", _pow_gradient, half="f32")
 binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
        "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"), half="widest")
 binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
@@ -233,6 +218,24 @@ unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
 # fmt: on
 
 
+# -- constants as operands ---------------------------------------------------------------------------------------------
+
+
+@floordiv.demand
+@mod.demand
+def _(types: Types, numbers: Numbers) -> None:
+    if types["a"].is_integer and 0 in numbers.get("b", []):
+        raise OpError("an integer divided by 0 has no result", argument="b", code="E0407")
+
+
+@pow_.demand
+def _(types: Types, numbers: Numbers) -> None:
+    exponent = min(numbers.get("b", [0]))
+    if types["a"].is_integer and exponent < 0:
+        help = "`cast(a, f32)` makes them floating-point numbers"
+        raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
+
+
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +248,10 @@ def clip(x: TensorType, min: int | float | None = None, max: int | float | None 
     for name, limit in ("min", min), ("max", max):
         if isinstance(limit, float) and not numeric(x).is_float:
             raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
+    if x.is_integer and min is not None and min > RANGE[x.dtype][1]:
+        raise OpError(f"`min` is {min}, which is more than {x.dtype} can hold", argument="min", code="E0414")
+    if x.is_integer and max is not None and max < RANGE[x.dtype][0]:
+        raise OpError(f"`max` is {max}, which is less than {x.dtype} can hold", argument="max", code="E0414")
     if min is not None and max is not None and min > max:
         raise OpError(f"`min` is {min}, which is above `max`, {max}", argument="min", code="E0414")
     return numeric(x)
@@ -252,6 +259,7 @@ def clip(x: TensorType, min: int | float | None = None, max: int | float | None 
 
 @clip.reference
 def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | None = None) -> Array:
+    min, max = (_in_range(dtype_of(x), limit) for limit in (min, max))
     low = x if min is None else np.maximum(x, min)
     return low if max is None else np.minimum(low, max)
 
@@ -260,11 +268,22 @@ def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | No
 def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
     if min is not None and max is not None and x.type.dtype in ("f16", "f32"):
         return e.node("Clip", x, e.constant(min, x.type.dtype), e.constant(max, x.type.dtype))  # a part of convolutions
-    limits = {"Max": min, "Min": max}  # not Clip, which makes the largest number of an infinity without a limit
+    limits = {
+        "Max": _in_range(x.type.dtype, min),
+        "Min": _in_range(x.type.dtype, max),
+    }  # not Clip, which makes the largest number of an infinity without a limit
     for op_type, limit in limits.items():
         if limit is not None:
             x = widely(e, partial(e.node, op_type), x, e.constant(limit, x.type.dtype)).typed(x.type)
     return x
+
+
+def _in_range(dtype: DType, limit: int | float | None) -> int | float | None:
+    """A limit of integers as one that their dtype can hold."""
+    if limit is None or dtype not in INTEGERS:
+        return limit
+    low, high = RANGE[dtype]
+    return sorted((low, limit, high))[1]
 
 
 @clip.gradient
@@ -299,7 +318,7 @@ def _(np: NumPy, condition: Array, a: Array, b: Array) -> Array:
 
 @where.lowering
 def _(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
-    return widely(e, lambda a, b: e.node("Where", condition, a, b), a, b)
+    return chosen(e, condition, a, b)
 
 
 @where.gradient
@@ -310,21 +329,51 @@ def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gr
 
 @operation(half="as is")
 def cast(x: TensorType, dtype: DType) -> TensorType:
-    """`x` in another dtype. Floats lose their fraction as integers; everything but 0 is true. ONNX Cast.
+    """`x` in another dtype. ONNX Cast; of floats to integers also Clip, IsNaN and Where.
 
-    cast(x: f32[n, t], dtype=i64) -> i64[n, t]
+    As integers floats lose their fraction; those beyond the range become the last number in it that both dtypes have
+    (300.7 as i8 is 127), NaN becomes 0. Integers beyond the range wrap around. As bool everything but 0 is true.
+
+        cast(x: f32[n, t], dtype=i64) -> i64[n, t]
     """
     return x.with_dtype(dtype)
 
 
+@cast.demand
+def _(types: Types, numbers: Numbers, dtype: DType) -> None:
+    beyond = next((n for n in numbers.get("x", []) if dtype in INTEGERS and not holds(dtype, int(n))), None)
+    if beyond is not None:
+        raise OpError(
+            f"{beyond} is {'less' if beyond < 0 else 'more'} than {dtype} can hold", argument="x", code="E0414"
+        )
+
+
 @cast.reference
 def _(np: NumPy, x: Array, dtype: DType) -> Array:
-    return x  # every result is cast to its type
+    if x.dtype.kind != "f" or dtype not in INTEGERS:
+        return x  # every result is cast to its type
+    return np.where(np.isnan(x), 0, np.clip(x, *_whole_range(x.dtype.name, dtype)))
 
 
 @cast.lowering
 def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
-    return cast_to(e, x, dtype)
+    if not x.type.is_float or dtype not in INTEGERS:
+        return cast_to(e, x, dtype)
+    if x.type.dtype in ("f16", "bf16"):
+        x = cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))
+    given = x.type.dtype
+    low, high = (e.constant(limit, given) for limit in _whole_range(NUMPY[given], dtype))
+    number = e.node("Where", e.node("IsNaN", x), e.constant(0, given), e.node("Clip", x, low, high))
+    return cast_to(e, number, dtype)
+
+
+def _whole_range(float_dtype: str, dtype: DType) -> tuple[float, float]:
+    """The smallest and the largest integer of a dtype that a float has too: what a machine makes of others is its own
+    affair."""
+    low, high = RANGE[dtype]
+    digits = 53 if float_dtype == "float64" else 24
+    excess = max(int(high).bit_length() - digits, 0)
+    return float(low), float(int(high) >> excess << excess)
 
 
 @cast.gradient

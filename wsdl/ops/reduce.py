@@ -56,7 +56,7 @@ def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False
 
 @operation(half="f32")
 def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The sum along axes; of integers and bools as i64. ONNX ReduceSum.
+    """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
@@ -70,7 +70,13 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 @sum_.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return _reduce(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+    if x.type.dtype != "i64":
+        return _reduce(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+    half = 2**32  # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves
+    low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
+    high = e.node("Div", e.node("Sub", x, low), e.constant(half, "i64")).typed(x.type)
+    sums = [_reduce(e, "ReduceSum", part, axis, keepdims) for part in (low, high)]
+    return e.node("Add", sums[0], e.node("Mul", sums[1], e.constant(half, "i64")))
 
 
 @sum_.gradient
@@ -104,7 +110,7 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
 
 @operation(half="f32")
 def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The product along axes; of integers as i64. ONNX ReduceProd.
+    """The product along axes; of integers as i64. ONNX ReduceProd; of integers Loop and Mul.
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
@@ -118,7 +124,28 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 @prod.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return _reduce(e, "ReduceProd", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+    if x.type.is_float:
+        return _reduce(e, "ReduceProd", x, axis, keepdims)
+    return _product_of_integers(e, x, axis)
+
+
+def _product_of_integers(e: Emitter, x: Ref, axis: Axes) -> Ref:
+    """One factor after the other: `ReduceProd` goes by way of f64, which rounds."""
+    axes = axes_of(axis, x.type.rank)
+    kept = [a for a in range(x.type.rank) if a not in axes]
+    shape, count = [x.type.shape[a] for a in kept], product([x.type.shape[a] for a in axes])
+    order = [*axes, *kept]
+    type = TensorType("i64", tuple(x.type.shape[a] for a in order))
+    factors = (
+        _widened(e, x, "i64") if order == sorted(order) else e.node("Transpose", _widened(e, x, "i64"), perm=order)
+    )
+    factors = e.reshape(factors.typed(type), [count, *shape])
+    one = e.node("Expand", e.constant(1, "i64"), e.dims(shape)).typed(TensorType("i64", tuple(shape)))
+
+    def step(i: Ref, carried: list[Ref]) -> list[Ref]:
+        return [e.node("Mul", carried[0], e.node("Gather", factors, i))]
+
+    return e.reshape(e.repeated(size_of(e, count), [one], step)[0], e.results[0].shape)
 
 
 @prod.gradient

@@ -8,7 +8,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
-from wsdl.ir.types import DTYPES, LARGEST, DType, TensorType
+from wsdl.ir.types import DTYPES, DType, TensorType, holds
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
 from wsdl.ops.build import Build
@@ -51,6 +51,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     try:
         with collecting_assumptions() as assumptions:
             result_types = operation.result_types(**types, **attributes)
+        operation.check_numbers(types, _known(operands, context), **attributes)
     except OpError as error:
         _report(operation, error, bound, span, sign, context)
         return POISON
@@ -265,8 +266,9 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
     if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
         raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
     dtype: DType = like or (context.dtype if any(isinstance(n, float) for n in numbers) else "i64")
-    if any(abs(n) > LARGEST.get(dtype, abs(n)) for n in numbers):
-        raise Misfit(f"is more than {dtype} can hold")
+    beyond = next((n for n in numbers if not holds(dtype, n)), None)
+    if beyond is not None:
+        raise Misfit(f"is {'less' if beyond < 0 else 'more'} than {dtype} can hold")
     assert isinstance(item, int | float | list)
     return context.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
 
@@ -280,6 +282,15 @@ def _numbers(item: Item) -> tuple[list[int | float], list[int]]:
         if all(shape == parts[0][1] for _, shape in parts):
             return [n for numbers, _ in parts for n in numbers], [len(parts), *parts[0][1]]
     raise Misfit(f"must be a tensor, not {describe(item)}")
+
+
+def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int | float]]:
+    """The elements of the operands that are constants."""
+    made_by = {n: context.producers.get(o) for n, o in operands.items() if isinstance(o, Value)}
+    constants = {
+        n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
+    }
+    return {n: _numbers(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
 
 
 def _attribute(parameter: Parameter, item: Item) -> Attribute:
