@@ -113,7 +113,8 @@ def batch_norm_training(
     """Each channel by its mean and variance in the batch, and the new running statistics. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. The running statistics move by `momentum` towards those of the
-    batch, whose variance is then the estimate from a sample (with a divisor of at least 1).
+    batch, whose variance is then the estimate from a sample. One value for each channel says nothing of a variance, so
+    they stay as they are (where PyTorch raises an error).
     """
     statistics = {"running_mean": running_mean, "running_var": running_var}
     for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
@@ -135,7 +136,9 @@ def _(
     mean, var, count = np.mean(x, axis=others), np.var(x, axis=others), x.size // x.shape[1]
     scale, shift, middle, spread = (along_channels(w, x) for w in (weight, bias, mean, var))
     y = (x - middle) / np.sqrt(spread + eps) * scale + shift
-    batch = mean, var * (count / max(count - 1, 1))
+    if count < 2:
+        return y, running_mean, running_var
+    batch = mean, var * (count / (count - 1))
     return y, *(
         (1 - momentum) * old + momentum * new for old, new in zip((running_mean, running_var), batch, strict=True)
     )
@@ -160,19 +163,24 @@ def _(
     mean, var = (squeezed(e, v, *_others(x.type)) for v in (mean, var))
     y = e.node("BatchNormalization", x, weight, bias, mean, var, epsilon=float(eps))
     left, step = (e.constant(number, dtype) for number in (1 - momentum, momentum))
-    sample = e.node("Mul", var, _sample_factor(e, product([x.type.shape[a] for a in _others(x.type)]), x))
+    count = product([x.type.shape[a] for a in _others(x.type)])
+    if count.constant is not None and count.constant < 2:
+        return [y, e.node("Identity", running_mean), e.node("Identity", running_var)]
+    sample = e.node("Mul", var, _sample_factor(e, count, x))
+    several = None if count.constant is not None else e.node("Greater", size_of(e, count), e.constant(1, "i64"))
 
     def moved(old: Ref, new: Ref) -> Ref:
-        return e.node("Add", e.node("Mul", old, left), e.node("Mul", new, step))
+        latest = e.node("Add", e.node("Mul", old, left), e.node("Mul", new, step))
+        return latest if several is None else e.node("Where", several, latest, old)
 
     return [y, moved(running_mean, mean), moved(running_var, sample)]
 
 
 def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
-    """What makes a variance the estimate from a sample."""
+    """What makes a variance the estimate from a sample of several."""
     dtype = x.type.dtype
     if count.constant is not None:
-        return e.constant(count.constant / max(count.constant - 1, 1), dtype)
+        return e.constant(count.constant / (count.constant - 1), dtype)
     all, fewer = (cast_to(e, size_of(e, d), dtype) for d in (count, count - 1))
     return e.node("Div", all, e.node("Max", fewer, e.constant(1, dtype)))
 
@@ -206,13 +214,20 @@ def _(
         gradients = {"weight": along, "bias": total}
         on_centred.append(g("neg", g("div", g.mul(along, scale, factors), count)))
         level.append(g("neg", g("div", g("mul", total, scale), count)))
+    moved: float | Value = momentum  # by how much the running statistics do
+    if isinstance(count, Value):
+        fewer: float | Value = g("maximum", g("sub", count, 1.0), 1.0)
+        if d_mean or d_var:
+            moved = g("mul", g.mask(g("greater", count, 1.0), x.type), momentum)
+    else:
+        fewer, moved = max(count - 1, 1), momentum if count > 1 else 0.0
+    left = g.one_minus(moved) if isinstance(moved, Value) else 1 - moved
     if d_mean:
-        gradients["running_mean"] = g("mul", d_mean, 1 - momentum)
-        level.append(g("div", g("mul", d_mean, momentum), count))
+        gradients["running_mean"] = g("mul", d_mean, left)
+        level.append(g("div", g("mul", d_mean, moved), count))
     if d_var:
-        gradients["running_var"] = g("mul", d_var, 1 - momentum)
-        fewer = max(count - 1, 1) if isinstance(count, int | float) else g("maximum", g("sub", count, 1.0), 1.0)
-        on_centred.append(g("div", g("mul", d_var, 2 * momentum), fewer))
+        gradients["running_var"] = g("mul", d_var, left)
+        on_centred.append(g("div", g("mul", g("mul", d_var, 2.0), moved), fewer))
     parts = [g("mul", centred, _beside(g, g.add(on_centred), x.type))] if on_centred else []
     if dy:
         parts.append(_scaled(g, dy, scale, g.add(level)))

@@ -22,6 +22,7 @@ from wsdl.passes.separate import shares_of_whole
 from wsdl.passes.through_view import through_view
 
 PART = "part/number"  # an input, i64: which part of a batch this is
+SHARE = "part/share"  # an input, f32: how many of the rows of a batch this part has, from 0 to 1
 APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 

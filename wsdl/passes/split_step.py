@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Graph, Model, Program, Stored, Value
 from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
-from wsdl.passes.gradient_norm import NORM, gradient_norm, norm_type
-from wsdl.passes.gradients import PART, Gradients, gradients
+from wsdl.passes.gradient_norm import NORM, as_dtype, gradient_norm, norm_type
+from wsdl.passes.gradients import PART, SHARE, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
 from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import drop_unread
-from wsdl.passes.update import GRADIENT, NEXT, give, is_random, update
+from wsdl.passes.update import GRADIENT, NEXT, give, input_of, is_random, update
 
 SUM = "sum/"  # before the name of a stored tensor
 RATE = "lr"
@@ -30,11 +31,13 @@ class SplitStep:
     """A step in two halves, each a program of one model.
 
     `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor, the norm of all gradients, and
-    `next/NAME` for running statistics. If it is of parts, it adds to inputs `sum/NAME`, and wants `total/…`, the sums
-    over all parts of what `counts` gives for each (`None` where it is not of parts). `second` gives `next/…` for all
-    that it changes, and `lr`, the learning rate; `in_place` names what it may write over its own input. What `pieces`
-    do is taken out of it. Where something is random, `first` also wants `seed`, `step` and, of parts, `part/number`,
-    which tells them apart.
+    `next/NAME` for running statistics. If it is of parts, it adds to inputs `sum/NAME`, to those of the running
+    statistics by `part/share`, and wants `total/…`, the sums over all parts of what `counts` gives for each (`None`
+    where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning rate; `in_place`
+    names what it may write over its own input. What `pieces` do is taken out of it. Where something is random, `first`
+    also wants `seed`, `step` and, of parts, `part/number`, which tells them apart.
+
+    `normalised` says which layers normalise by the batch, and over how many values of each channel.
     """
 
     first: Program
@@ -46,6 +49,7 @@ class SplitStep:
     averages: dict[str, Stored] = field(default_factory=dict)
     in_place: set[str] = field(default_factory=set)
     pieces: list[Pieces] = field(default_factory=list)
+    normalised: list[tuple[str, Dim]] = field(default_factory=list)
 
     @property
     def is_random(self) -> bool:
@@ -77,14 +81,21 @@ def split_step(
     for half in (first.program, updating):
         dedupe(half)
         prune(half)
-    drop_unread(first.model.graph, SEED, STEP, PART)
+    drop_unread(first.model.graph, SEED, STEP, PART, SHARE)
     drop_unread(second.graph, TOTAL, NORM)
     in_place = _in_place(second)
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
         first.program, updating, counts, first.trained, first.statistics, changes.states, changes.averages,
-        in_place, pieces,
+        in_place, pieces, _normalised(training.graph),
     )  # fmt: skip
+
+
+def _normalised(graph: Graph) -> list[tuple[str, Dim]]:
+    """The layers that normalise by the batch, and over how many values of each channel."""
+    nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
+    shapes = [node.inputs[0].type.shape for node in nodes]
+    return [(node.path, product([*shape[:1], *shape[2:]])) for node, shape in zip(nodes, shapes, strict=True)]
 
 
 def _counts(first: Gradients) -> Program:
@@ -104,19 +115,25 @@ def _counts(first: Gradients) -> Program:
 
 def _give_gradients(first: Gradients, of_parts: bool) -> None:
     """Add the outputs of a first half, behind the loss and the metrics."""
-    model, gradients = first.model, list[Value]()
-    for name, gradient in first.gradients.items():
-        if of_parts:
-            before = Value(gradient.type, SUM + name)
-            model.graph.inputs.append(before)
-            gradient = Build(model.graph)("add", before, gradient)
-        gradients.append(gradient)
+    model, build = first.model, Build(first.model.graph)
+    gradients, latest = first.gradients, first.latest
+    if of_parts:
+        gradients = {name: _added(build, gradient, name) for name, gradient in gradients.items()}
+        share = input_of(model.graph, SHARE, TensorType.of("f32"))
+        shares = {name: build("mul", value, as_dtype(build, share, value.type)) for name, value in latest.items()}
+        latest = {name: _added(build, value, name) for name, value in shares.items()}
+    for name, gradient in gradients.items():
         model.graph.outputs.append(gradient)
         model.output_names.append(GRADIENT + name)
-    model.graph.outputs.append(gradient_norm(Build(model.graph), gradients, first.latest.values()))
+    model.graph.outputs.append(gradient_norm(build, gradients.values(), latest.values()))
     model.output_names.append(NORM)
-    for name, value in first.latest.items():
+    for name, value in latest.items():
         give(model, value, name)
+
+
+def _added(build: Build, value: Value, name: str) -> Value:
+    """What this part of a batch has, added to that of the parts before it."""
+    return build("add", input_of(build.graph, SUM + name, value.type), value)
 
 
 def _in_place(model: Model) -> set[str]:

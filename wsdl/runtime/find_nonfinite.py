@@ -14,7 +14,8 @@ from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.gradient_norm import NORM
-from wsdl.passes.gradients import PART
+from wsdl.passes.gradients import PART, SHARE
+from wsdl.passes.split_step import SUM
 from wsdl.passes.update import GRADIENT
 from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.loading import load
@@ -74,13 +75,15 @@ def _in_the_step(
     proto, nodes = exposed(models.first)
     with loadable(proto, models.values) as model:
         session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
-    zeros = {f"sum/{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in models.step.trained}
+    added = [*models.step.trained, *models.step.statistics]
+    zeros = {f"{SUM}{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in added}
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
     results = [output.name for output in models.first.graph.output]
     largest = ("", 0.0)
     for number, part in enumerate(parts):
-        feeds = {**zeros, **state, **totals, **part, PART: np.array(number)}
+        of_part = {PART: np.array(number), SHARE: np.array(1, np.float32)}
+        feeds: dict[str, Any] = {**zeros, **state, **totals, **part, **of_part}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]
         for node in _leading_to([name for name in bad_results if name != NORM], nodes):

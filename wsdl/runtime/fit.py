@@ -17,6 +17,7 @@ from wsdl.runtime.errors import fail
 from wsdl.runtime.plan import Plan, Progress
 from wsdl.runtime.reporting.json_lines import LOG, seconds_until
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
+from wsdl.runtime.single_values import check_batches
 from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.trainer import LAST, Step, Trainer
 
@@ -81,11 +82,14 @@ class _Run:
     def run(self, resume: Checkpoint | None) -> Progress:
         trainer = self.trainer
         self._check_names()
+        said = self._check_batches()
         if resume is not None:
             self._resume(resume)
         if trainer.wants_total and trainer.total_steps is None:
             trainer.total_steps = self._planned_steps()
         with self.stop.watching(), reporting(self.reporter, self._run_plan()):
+            if said:
+                self.reporter.note(said)
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
                 if self.stop.asked:
@@ -134,6 +138,13 @@ class _Run:
             listed = ", ".join(f"`{name}`" for name in names)
             message = f"there is no metric `{self.plan.better.name}` to find the best by"
             raise fail("E0704", message, help=f"there are {listed}")
+
+    def _check_batches(self) -> str | None:
+        trainer = self.trainer
+        if not isinstance(self.batches, Batches):
+            return None  # of what comes from outside nobody knows the sizes
+        layers, accumulate = trainer.models.step.normalised, trainer.settings.accumulate
+        return check_batches(layers, trainer.batch_types, self.batches, accumulate)
 
     # -- what is told --------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.gradient_norm import NORM
-from wsdl.passes.gradients import PART
+from wsdl.passes.gradients import PART, SHARE
 from wsdl.passes.pieces import SCALAR_OUTPUT as SCALAR
 from wsdl.passes.split_step import RATE, SUM
 from wsdl.passes.update import GRADIENT, NEXT
@@ -51,14 +51,16 @@ class StepSession:
         step = models.step
         self._cells = {name: self._cell(array, name in step.in_place) for name, array in state.items()}
         self._gradients = {s.name: self._buffer(s.type) for s in step.trained}
+        self._statistics = [s.name for s in step.statistics]
         self._totals = {name: np.zeros((), np.float32) for name in step.totals}
         self._total_steps = np.zeros((), np.int64)
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
         self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
         inputs = _inputs(self._first)
-        self._part = np.zeros((), np.int64)  # the number of a part in its batch
-        self._of_part = {name: array for name, array in {**self._totals, PART: self._part}.items() if name in inputs}
+        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part in its batch
+        of_part = {**self._totals, PART: self._part, SHARE: self._share}
+        self._of_part = {name: array for name, array in of_part.items() if name in inputs}
         others = self._cells.keys() | self._of_part.keys()
         self._of_batch = [name for name in inputs if name not in others and not name.startswith(SUM)]
         self._scalars = {
@@ -73,16 +75,18 @@ class StepSession:
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
-    def compute(self, parts: Sequence[Mapping[str, Array]]) -> dict[str, float]:
-        """Loss and metrics of a batch. More than one part needs a step that was made for it."""
+    def compute(self, parts: Sequence[Mapping[str, Array]], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
+        """Loss and metrics of a batch. More than one part needs a step that was made for it; `shares` says how many of
+        the rows each has, from 0 to 1."""
         if self._counts is not None:
             self._sum_totals(parts)
-            for gradient in self._gradients.values():
-                self._clear(gradient)
+            for value in [*self._gradients.values(), *map(self._next, self._statistics)]:
+                self._clear(value)
         results = dict.fromkeys(self._results, 0.0)
         binding = self._first_bindings[self._turn]
-        for number, part in enumerate(parts):
-            self._bind_batch(binding, part, number)
+        for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
+            self._part[...], self._share[...] = number, share
+            self._bind_batch(binding, part)
             self._run(self._first, binding, part)
             for name, array in self._results.items():
                 results[name] += float(array)
@@ -147,6 +151,10 @@ class StepSession:
     def _current(self, name: str) -> Any:
         return self._cells[name][self._turn]
 
+    def _next(self, name: str) -> Any:
+        """Where the next step will find what is carried, if this one is committed."""
+        return self._cells[name][1 - self._turn]
+
     @property
     def totals(self) -> dict[str, Array]:
         """The counts of the batch that was computed last."""
@@ -184,7 +192,8 @@ class StepSession:
             if name in self._cells:
                 binding.bind_ortvalue_input(name, self._cells[name][turn])
             elif name.startswith(SUM):
-                binding.bind_ortvalue_input(name, self._gradients[name.removeprefix(SUM)])
+                stored = name.removeprefix(SUM)
+                binding.bind_ortvalue_input(name, self._gradients.get(stored) or self._cells[stored][1 - turn])
         for output in self._first.get_outputs():
             name = output.name
             if name.startswith(GRADIENT):
@@ -197,8 +206,7 @@ class StepSession:
                 binding.bind_ortvalue_output(name, _on_host(self._results[name]))
         return binding
 
-    def _bind_batch(self, binding: Any, part: Mapping[str, Array], number: int) -> None:
-        self._part[...] = number
+    def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
         for name in self._of_batch:
             if self.device == "cpu":
                 binding.bind_cpu_input(name, part[name])

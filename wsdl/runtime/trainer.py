@@ -110,8 +110,9 @@ class Trainer:
 
     def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
         parts = self._parts(arrays)
-        results = self._session.compute(parts)
-        rows, norm = self._count(arrays), self._session.gradient_norm
+        rows = self._count(arrays)
+        results = self._session.compute(parts, [self._count(part) / max(rows, 1) for part in parts])
+        norm = self._session.gradient_norm
         if not isfinite(results["loss"]) or not isfinite(norm):
             if self.on_nan == "skip":
                 return Step(results, norm, float("nan"), rows, is_skipped=True)
