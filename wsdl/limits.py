@@ -22,4 +22,9 @@ FACTORS = 1_000  # names and numbers in the sum of products that a size is
 SIZE_TEXT = 2_000  # characters of a division that doesn't come out even
 COEFFICIENT = 2**1024  # of a size
 DIMENSION = 2**62  # what no dimension of a tensor reaches; ONNX counts in 64 bits
+AXES = 64  # of a tensor in a file, as many as NumPy's have
 PARAMETER = 2**40  # elements of one parameter
+
+HEADER = 25_000_000  # bytes of what a file of weights lists
+SLOTS = 500_000  # that the metadata of an ONNX file name
+PATH = 10_000  # characters of one of them

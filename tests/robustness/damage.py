@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ train m(target: f32[n, 3]) {
 }
 """
 WEIGHTS = {"m.dense.weight": np.ones((3, 4), np.float32), "m.dense.bias": np.zeros(3, np.float32)}
+BIAS = WEIGHTS["m.dense.bias"]
 DATA = {"x": np.ones((8, 4), np.float32), "target": np.zeros((8, 3), np.float32)}
 
 
@@ -87,6 +89,9 @@ SAFETENSORS = [
     _bytes("integers", ".safetensors", safetensors(weight__dtype="I32"), "E0510"),
     _bytes("another shape", ".safetensors", safetensors(weight__shape=[4, 3]), "E0508"),
     _bytes("a tensor is missing", ".safetensors", safetensors({"m.dense.bias": WEIGHTS["m.dense.bias"]}), "E0511"),
+    _bytes("sizes of thousands of digits", ".safetensors", safetensors(weight__shape=[10**4000] * 500), "E0501"),
+    _bytes("sizes without end", ".safetensors", safetensors(weight__shape=[2**61] * 500_000), "E0501"),
+    _bytes("a name without end", ".safetensors", safetensors({**WEIGHTS, "m.dense." + "a" * 10**6: BIAS}), "E0512"),
     _bytes("a tensor too many", ".safetensors", safetensors({**WEIGHTS, "m.dense.weigth": np.ones(1, "f4")}), "E0512"),
 ]
 
@@ -123,6 +128,13 @@ def _bomb(path: Path, arrays: dict[str, Array], name: str) -> None:
             archive.writestr(f"{other}.npy", npy(array) if other != name else header.getvalue() + b"\0" * (1 << 26))
 
 
+def _one_name_twice(path: Path, arrays: dict[str, Array], name: str) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")  # of zipfile, which says so too
+        for other in (*arrays, name):
+            archive.writestr(f"{other}.npy", npy(arrays[other]))
+
+
 def npz_damage(arrays: dict[str, Array], name: str, broken: str, misfit: str, other: str) -> list[Damage]:
     """Archives with damage in one array; the codes are those for what can't be read, another shape, another dtype."""
     whole, array = npz({n: npy(a) for n, a in arrays.items()}), arrays[name]
@@ -148,6 +160,7 @@ def npz_damage(arrays: dict[str, Array], name: str, broken: str, misfit: str, ot
         _bytes("a wrong checksum", ".npz", wrong_sum, broken),
         _bytes("texts", ".npz", _with(name, npy(np.full(array.shape, "1.0")), arrays), other),
         _bytes("another rank", ".npz", _with(name, npy(array[None]), arrays), misfit),
+        Damage("one name twice", ".npz", lambda path: _one_name_twice(path, arrays, name), broken),
         Damage("a bomb", ".npz", lambda path: _bomb(path, arrays, name), misfit),
     ]
 
@@ -186,16 +199,29 @@ def _external(location: str, offset: int = 0, length: int = 48) -> onnx.ModelPro
     return model(tensor)
 
 
-def onnx_damage(broken: str, misfit: str) -> list[Damage]:
+def _twice_the_same() -> onnx.ModelProto:
+    proto = model()
+    proto.graph.initializer.append(proto.graph.initializer[0])
+    return proto
+
+
+def onnx_damage(broken: str, odd: str) -> list[Damage]:
     whole = model().SerializeToString()
     protos = {
         "less data than it says": (_weight(raw_data=b"\0" * 44), broken),
         "more data than it says": (_weight(raw_data=b"\0" * 52), broken),
         "a negative size": (_weight(dims=[-3, -4]), broken),
-        "a size of 2^62": (_weight(dims=[2**62, 4]), misfit),
+        "a size of 2^62": (_weight(dims=[2**62, 4]), broken),
+        "sizes without end": (_weight(dims=[2**62] * 20_000), broken),
+        "one name twice": (_twice_the_same(), broken),
+        "a dtype of nobody": (_weight(data_type=999), odd),
+        "no dtype": (_weight(data_type=0), odd),
+        "numbers of 4 bits": (_weight(data_type=TensorProto.INT4), odd),
+        "texts": (_weight(data_type=TensorProto.STRING), odd),
         "data in a folder above": (_external("../w.data"), broken),
         "data at a place of the machine": (_external("/etc/passwd"), broken),
         "data that are not there": (_external("nowhere.data"), broken),
+        "data in a pipe": (_external("pipe.data"), broken),
         "data behind the end": (_external("short.data", 40), broken),
         "data at a negative place": (_external("short.data", -8), broken),
     }
@@ -209,6 +235,7 @@ def onnx_damage(broken: str, misfit: str) -> list[Damage]:
 def _beside(proto: onnx.ModelProto) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         path.with_name("short.data").write_bytes(b"\0" * 48)
+        os.mkfifo(path.with_name("pipe.data"))
         path.write_bytes(proto.SerializeToString())
 
     return make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from tests.cli.conftest import Wsdl
 from tests.robustness import damage
@@ -18,7 +20,7 @@ from tests.robustness.damage import DATA, WEIGHTS, Damage
 WEIGHTS_DAMAGE = [
     *damage.SAFETENSORS,
     *damage.npz_damage(WEIGHTS, "m.dense.weight", "E0501", "E0508", "E0510"),
-    *damage.onnx_damage("E0501", "E0508"),
+    *damage.onnx_damage("E0501", "E0510"),
     *damage.no_files((".safetensors", ".npz", ".onnx"), "E0501"),
 ]
 DATA_DAMAGE = [
@@ -68,6 +70,102 @@ def test_models(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
     np.savez(folder / "d.npz", **DATA)
     done = wsdl("run", "m.onnx", "--input", "d.npz")
     assert (done.code, codes(done.err)) == (2, [kind.code]), done.err
+
+
+@named([kind for kind in WEIGHTS_DAMAGE if kind.code is not None])
+def test_inspect(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
+    """It reads no numbers: what is wrong with these, or doesn't fit a program, is no matter to it."""
+    kind.make(folder / f"w{kind.suffix}")
+    done = wsdl("inspect", f"w{kind.suffix}")
+    assert done.code == 0 or codes(done.err) in (["E0501"], ["E0701"]), done.err
+    assert len(done.out) + len(done.err) < 5_000
+
+
+def test_a_folder_with_a_pipe(wsdl: Wsdl, folder: Path) -> None:
+    (folder / "d").mkdir()
+    os.mkfifo(folder / "d" / "x.npy")
+    assert codes(wsdl("run", "m.wsd", "--input", "d").err) == ["E0717"]
+
+
+# -- what a file says about itself -------------------------------------------------------------------------------------
+
+
+def sharing(path: str = "b", view: str = "", **changes: object) -> list[dict[str, object]]:
+    record = {"name": "a", "shape": [4], "dtype": "f32", "trainable": True, "slots": [{"path": path, "view": view}]}
+    return [{**record, **changes}]
+
+
+METADATA: dict[str, object] = {
+    "a range without end": sharing("b[0:2000000000]"),
+    "ranges in ranges": sharing("b" + "[0:1000]" * 10),
+    "numbers of thousands of digits": sharing(f"b[0:{'9' * 9000}]"),
+    "a path without end": sharing("b[0:1]" * 100_000),
+    "a view without end": sharing(view=".flip(0)" * 100_000),
+    "a view of another shape": sharing(view=".T"),
+    "a view of nobody": sharing(view=".turn(1)"),
+    "a step of nothing": sharing(view="[0:4:0]"),
+    "a size that is text": sharing(shape=["4"]),
+    "a size of 2^62": sharing(shape=[2**62]),
+    "a shape that is a number": sharing(shape=4),
+    "a dtype of nobody": sharing(dtype="f31"),
+    "a name that is a number": sharing(name=1),
+    "a name that is a list": sharing(name=[]),
+    "a path that is a number": [{**sharing()[0], "slots": [{"path": 1, "view": ""}]}],
+    "no slots": sharing(slots=None),
+    "slots that are text": sharing(slots="b"),
+    "a count that is text": [{**sharing()[0], "slots": [{"path": "b", "view": "", "used": "often"}]}],
+    "a count of thousands of digits": [{**sharing()[0], "slots": [{"path": "b", "view": "", "elements": 10**4000}]}],
+    "no answer": sharing(trainable="perhaps"),
+    "one name twice": sharing() * 2,
+    "a number": 1,
+    "a text": "a",
+    "an object": {"a": 1},
+    "a list of lists": [[]],
+}
+
+
+@pytest.mark.parametrize("records", METADATA.values(), ids=METADATA)
+def test_metadata(records: object, wsdl: Wsdl, folder: Path) -> None:
+    proto = damage.model()
+    proto.metadata_props.add(key="wsdl.sharing", value=json.dumps(records))
+    (folder / "m.onnx").write_bytes(proto.SerializeToString())
+    done = wsdl("inspect", "m.onnx")
+    assert (done.code, codes(done.err)) == (2, ["E0501"]), done.out + done.err
+
+
+NAMES = {
+    "a title": "\x1b]0;you\x07\x1b[2J",
+    "a direction": "gpj\u202e.exe",
+    "a line": "a\n\nerror[E0799]",
+    "half": "\ud800",
+}
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".onnx"])
+def test_names_from_files(suffix: str, wsdl: Wsdl, folder: Path) -> None:
+    """What people see can be printed, and has no more lines than are ours; JSON is exact."""
+    names = [name for name in (*NAMES.values(), "long" * 5000) if suffix == ".safetensors" or "\ud800" not in name]
+    arrays = {name: np.ones((2, 2), np.float32) for name in names}
+    if suffix == ".safetensors":
+        (folder / "w.safetensors").write_bytes(damage.safetensors(arrays))
+    elif suffix == ".npz":
+        np.savez(folder / "w.npz", allow_pickle=False, **arrays)
+    else:
+        proto = damage.model()
+        proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
+        for value in (proto.graph, proto.graph.node[0], proto.graph.input[0], proto.graph.output[0]):
+            value.name = NAMES["a title"]
+        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = NAMES["a line"]
+        (folder / "w.onnx").write_bytes(proto.SerializeToString())
+    done = [wsdl("inspect", f"w{suffix}"), wsdl("compile", "m.wsd", "--weights", f"w{suffix}", "-o", "o", "--json")]
+    done += [wsdl("compile", "m.wsd", "--weights", f"w{suffix}", "-o", "o")]
+    for text in (done[0].out, done[1].out, done[2].err):
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert len(text) < 20_000
+    assert "\nerror[E0799]" not in done[0].out + done[2].err
+    exact = wsdl("inspect", f"w{suffix}", "--json")
+    assert exact.out.rstrip("\n").isprintable()
+    assert set(names) <= {tensor["name"] for tensor in json.loads(exact.out)["stored"]}
 
 
 # -- weights that are no numbers ---------------------------------------------------------------------------------------

@@ -29,12 +29,14 @@ def open_model(
     """A `.wsd` or `.onnx` file ready to run, and the warnings about it. An ONNX file has its weights in itself."""
     require(path)
     if Path(path).suffix.lower() == ".onnx":
+        from wsdl.onnx.onnx_source import check_onnx
         from wsdl.runtime.session import Session
 
         require_file(path)
         if weights is not None or dims or model is not None:
             message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
             raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
+        check_onnx(path)
         return Session(Path(path), device=device), []
     program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
     return program.session(model, device=device), [*program.diagnostics, *untrained(program)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wsdl.api.checking import checked
-from wsdl.api.sources import program_in, require
+from wsdl.api.sources import program_in, require, require_file
 from wsdl.ir.inventory import Inventory, inventory
 
 
@@ -18,6 +18,7 @@ def inspect(
     require(path)
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
+        require_file(path)
         from wsdl.onnx.inspect import inventory_of_onnx
 
         return inventory_of_onnx(path)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 import click
 
 from wsdl import api
 from wsdl.cli.failures import exit_code
-from wsdl.cli.terminal import print_json, print_text, write_findings
+from wsdl.cli.terminal import print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import Format, as_json
@@ -39,7 +39,7 @@ def check(
         _print_json(found, bindings if shapes else None)
         return exit_code(found)
     if shapes:
-        print_text(_shapes(bindings))
+        print_lines(_shapes(bindings))
     write_findings(found, sys.stdout, form)
     return exit_code(found)
 
@@ -65,13 +65,14 @@ def _binding(binding: Binding) -> dict[str, Any]:
             "shape": [dim_as_json(dim) for dim in binding.type.shape], **place}  # fmt: skip
 
 
-def _shapes(bindings: list[Binding]) -> str:
+def _shapes(bindings: list[Binding]) -> Iterator[str]:
     """The names of each layer's body, in the order in which they are bound."""
     layers: dict[str, list[Binding]] = {}
     for binding in bindings:
         layers.setdefault(binding.path, []).append(binding)
-    text = ""
     for path, bound in layers.items():
         width = max(len(b.name) for b in bound)
-        text += f"{path}\n" + "".join(f"    {b.name:<{width}}  {b.type}\n" for b in bound)
-    return f"{text}\n" if text else ""
+        yield path
+        yield from (f"    {b.name:<{width}}  {b.type}" for b in bound)
+    if layers:
+        yield ""

@@ -12,7 +12,7 @@ import click
 from wsdl import api
 from wsdl.cli.failures import CLEAN, FINDINGS, writing
 from wsdl.cli.tables import count, number, print_table, repeats, times
-from wsdl.cli.terminal import note, print_json, print_text, write_findings
+from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
 from wsdl.compiler import OPSETS, Precision
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -88,7 +88,7 @@ def compile(
     loops_told = dict.fromkeys(
         _loop(loop, own) for loop in manifest["loops"]
     )  # a block's `for` runs for each of its layers
-    print_text("".join(f"{line}\n" for line in loops_told))
+    print_lines(loops_told)
     return CLEAN if proved else FINDINGS
 
 
@@ -105,8 +105,8 @@ def _print_proof(manifest: Mapping[str, Any], stored: Inventory) -> None:
         rows = [_row(shared[name], proof, stored) for name, proof in found.items() if name in shown]
         print_table(["shared tensor", "used", "size", "in file", "extended", "full", "saves"], rows)
         more = len(found) - len(rows)
-        print_text(f"and {count(more, 'tensor')} more, stored once\n\n" if more else "\n")
-    print_text("".join(f"{line}\n" for line in _verdict(len(shared), proofs, manifest, stored)))
+        print_lines([*([f"and {count(more, 'tensor')} more, stored once"] if more else []), ""])
+    print_lines(_verdict(len(shared), proofs, manifest, stored))
 
 
 def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -146,10 +146,8 @@ def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any]
     yield from (f"{line}." for line in repeats(stored))
     packed = sum(totals["packed_bytes"] for totals in manifest["proof_totals"].values())
     if packed:
-        yield (
-            f"In memory the CPU keeps {size(packed)} of packed matrices; the session option\n"
-            "session.disable_prepacking avoids them and makes products on few rows slower."
-        )
+        yield f"In memory the CPU keeps {size(packed)} of packed matrices; the session option"
+        yield "session.disable_prepacking avoids them and makes products on few rows slower."
 
 
 def _loop(loop: Mapping[str, Any], own: str) -> str:

@@ -10,7 +10,7 @@ import click
 
 from wsdl import api
 from wsdl.cli.tables import results_line
-from wsdl.cli.terminal import print_json, print_text, write_findings
+from wsdl.cli.terminal import print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, verb, weights
 from wsdl.diagnostics.render import as_json as findings_as_json
 
@@ -54,4 +54,4 @@ def eval(
         print_json({"eval": finite, **findings_as_json(found)})
         return
     write_findings(found, sys.stderr)
-    print_text(f"{results_line(results)}\n")
+    print_lines([results_line(results)])

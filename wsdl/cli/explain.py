@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from wsdl.cli.terminal import Terminal, print_json, print_text
+from wsdl.cli.terminal import Terminal, print_json, print_lines
 from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics import explain as codes
@@ -38,7 +38,7 @@ def _list(as_json: bool) -> None:
     if as_json:
         print_json({"codes": listed})
     else:
-        print_text("".join(f"{page['code']}  {page['title']}\n" for page in listed))
+        print_lines(f"{page['code']}  {page['title']}" for page in listed)
 
 
 def _reference_page(name: str) -> str:

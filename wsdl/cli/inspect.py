@@ -8,11 +8,11 @@ import click
 
 from wsdl import api
 from wsdl.cli.tables import count, print_table, repeats, times
-from wsdl.cli.terminal import print_json, print_text
+from wsdl.cli.terminal import print_json, print_lines
 from wsdl.cli.verb import dims, import_root, verb
 from wsdl.ir.graph import file_path
 from wsdl.ir.inventory import Inventory, Tensor, Use
-from wsdl.ir.ranges import compact, expand
+from wsdl.ir.ranges import compact, runs
 from wsdl.ir.sizes import size
 from wsdl.ir.types import shape_text
 
@@ -27,11 +27,9 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: b
     if as_json:
         print_json(found.as_json())
         return
-    for name in found.models:
-        print_text(f"{_signature(name, found)}\n")
-    print_text("\n" if found.models else "")
+    print_lines([*(_signature(name, found) for name in found.models), *([""] if found.models else [])])
     print_table(["stored", "type", "size", "used", "saves"], _rows(found), text=(0, 1))
-    print_text("\n" + "".join(f"{line}\n" for line in _totals(found)))
+    print_lines(["", *_totals(found)])
 
 
 def _signature(name: str, found: Inventory) -> str:
@@ -56,11 +54,10 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
     for tensor in found.stored.values():
         if tensor not in shared:
             alone.setdefault((_type(tensor), tensor.bytes), []).append(_path(tensor))
-    rows = [(path, type, bytes) for (type, bytes), paths in alone.items() for path in compact(paths)]
+    rows = [(path, type, bytes, of) for (type, bytes), paths in alone.items() for path, of in runs(paths)]
     order = {path: place for place, path in enumerate(map(_path, found.stored.values()))}
-    for path, type, bytes in sorted(rows, key=lambda row: order[expand(row[0])[0]]):
-        members = len(expand(path))
-        yield [path, type + (f" × {members}" if members > 1 else ""), size(members * bytes), "", ""]
+    for path, type, bytes, of in sorted(rows, key=lambda row: order[row[3][0]]):
+        yield [path, type + (f" × {len(of)}" if len(of) > 1 else ""), size(len(of) * bytes), "", ""]
 
 
 def _slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:

@@ -14,7 +14,7 @@ import click
 
 from wsdl import api
 from wsdl.cli.failures import writing
-from wsdl.cli.terminal import note, print_json, print_text
+from wsdl.cli.terminal import note, print_json, print_lines
 from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.types import TensorType
@@ -44,7 +44,7 @@ def new(directory: str, example: str, as_json: bool) -> None:
         return
     for path in made:
         note(f"wrote {path}")
-    print_text(f"cd {shlex.quote(directory)}\nwsdl compile {example}.wsd -o build\n")
+    print_lines([f"cd {shlex.quote(directory)}", f"wsdl compile {example}.wsd -o build"])
 
 
 def _contents(example: str) -> dict[str, bytes]:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wsdl.cli.terminal import Terminal
+from wsdl.diagnostics.printable import printable, short
 from wsdl.ir.inventory import Inventory
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:
-    """A table on stdout; all columns but those of `text` hold numbers. Names are folded, never cut."""
+    """A table on stdout; all columns but those of `text` hold numbers. Names are folded, and `short`."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -19,7 +20,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: 
         is_text = place in text
         table.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(short(cell)) for cell in row))
     Terminal.of(sys.stdout).draw(table)
 
 

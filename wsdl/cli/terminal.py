@@ -1,7 +1,8 @@
 """What is written, and what the reader's side can show: colours, box drawing, how many columns.
 
 Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honoured; a stream that can't hold
-box drawing gets ASCII; what goes into a pipe is as wide as it needs to be.
+box drawing gets ASCII; what goes into a pipe is as wide as it needs to be. Lines for people may hold names from files,
+so they are made `printable`; JSON is `escaped`, and exact.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.printable import escaped, printable, short
 from wsdl.diagnostics.render import FORMAT_VERSION, Format, render
 
 if TYPE_CHECKING:
@@ -97,11 +99,18 @@ def print_json(value: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
     terminal = Terminal.of(sys.stdout)
     whole = {"format_version": FORMAT_VERSION, **value}
-    terminal.write(json.dumps(whole, ensure_ascii=not terminal.unicode, allow_nan=False) + "\n")
+    terminal.write(escaped(json.dumps(whole, ensure_ascii=not terminal.unicode, allow_nan=False)) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Lines for people on stdout."""
+    Terminal.of(sys.stdout).write("".join(f"{printable(short(line))}\n" for line in lines))
 
 
 def print_text(text: str) -> None:
-    """Text for people on stdout."""
+    """A text as it is on stdout: a page, a picture, a difference; on a terminal each line of it `printable`."""
+    if sys.stdout.isatty():
+        text = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
     Terminal.of(sys.stdout).write(text)
 
 
@@ -117,5 +126,5 @@ def print_bytes(data: bytes) -> None:
 
 
 def note(text: str) -> None:
-    """Progress, or what was done, on stderr."""
-    Terminal.of(sys.stderr).write(f"{text}\n")
+    """Progress, or what was done, on stderr: one line."""
+    Terminal.of(sys.stderr).write(f"{printable(short(text))}\n")

@@ -14,7 +14,7 @@ from wsdl import api
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reporting
 from wsdl.cli.tables import count, results_line
-from wsdl.cli.terminal import note, print_json, print_text, write_findings
+from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, verb, weights
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -120,7 +120,7 @@ def train(
     if folder is not None:
         names = [LAST, *([BEST] if trained.progress.has_best else [])]
         note(f"wrote {', '.join(str(folder / name) for name in names)}")
-    print_text("".join(f"{line}\n" for line in _lines(trained, dry_run)))
+    print_lines(_lines(trained, dry_run))
     return None
 
 

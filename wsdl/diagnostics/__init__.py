@@ -6,14 +6,13 @@ annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl exp
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wsdl.diagnostics.printable import short
 from wsdl.span import Span
 
-WORD = 400  # letters of a word in a message; a longer one is cut
 Severity = Literal["error", "warning", "note"]
 
 
@@ -51,6 +50,13 @@ class Diagnostic:
     severity: Severity = "error"
     file: str | None = None
     details: tuple[str, ...] = ()  # lines shown below the snippet: listings of tensors, paths, sizes
+
+    def __post_init__(self) -> None:
+        """A message names what it found, and that may be a name of a million letters."""
+        for part in ("message", "label", "help"):
+            text = getattr(self, part)
+            object.__setattr__(self, part, text and short(text))
+        object.__setattr__(self, "details", tuple(map(short, self.details)))
 
     def summary(self) -> str:
         """The message with the label of the primary place, for forms that don't show the place: `message (label)`."""
@@ -94,7 +100,6 @@ class Problems:
         details: Iterable[str] = (),
         severity: Severity = "error",
     ) -> None:
-        message, label, help = _short(message), _short(label), _short(help) if help else help
         self.add(
             Diagnostic(code, message, span, label, tuple(labels), help, tuple(fix), severity, details=tuple(details))
         )
@@ -108,11 +113,6 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.found)
-
-
-def _short(text: str) -> str:
-    """A text in which a word that goes on for pages is cut: a name may have a million letters."""
-    return re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
 
 
 class CompileError(Exception):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from wsdl import limits
 from wsdl.diagnostics import Diagnostic, Edit
+from wsdl.diagnostics.printable import escaped, printable
 from wsdl.diagnostics.sarif import sarif
 from wsdl.diagnostics.snippet import Style, draw
 from wsdl.span import Source, Span
@@ -32,9 +33,9 @@ def render(
     """
     found = list(diagnostics)
     if format == "json":
-        return json.dumps(as_json(found), ensure_ascii=False) + "\n"
+        return escaped(json.dumps(as_json(found), ensure_ascii=False)) + "\n"
     if format == "sarif":
-        return json.dumps(sarif(found), ensure_ascii=False, indent=2) + "\n"
+        return escaped(json.dumps(sarif(found), ensure_ascii=False, indent=2)) + "\n"
     if format == "github":
         return "".join(_github(d) + "\n" for d in found)
     if not found:
@@ -129,7 +130,7 @@ def _github(diagnostic: Diagnostic) -> str:
 
 
 def _escape(text: str, more: str) -> str:
-    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    text = "\n".join(map(printable, text.split("\n"))).replace("%", "%25").replace("\n", "%0A")
     for sign in more:
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from wsdl.diagnostics import Diagnostic, Label
+from wsdl.diagnostics.printable import placeholder, printable
 from wsdl.span import Source
 
 TAB = 4
@@ -33,8 +34,7 @@ class Style:
 
     def plain(self, text: str) -> str:
         """Text that does no harm in a terminal."""
-        text = "".join(c if c.isprintable() else _shown(c, self.unicode) for c in text)
-        return text if self.unicode else text.encode("ascii", "replace").decode("ascii")
+        return printable(text, unicode=self.unicode)
 
     @property
     def bar(self) -> str:
@@ -196,17 +196,10 @@ def _cells(text: str, style: Style) -> list[str]:
         elif character.isprintable() or unicodedata.category(character) in ("Mn", "Me"):
             shown = character if style.unicode or character.isascii() else "?"
         else:
-            shown = _shown(character, style.unicode)
+            shown = placeholder(character, style.unicode)
         column += _width(shown, style)
         cells.append(shown)
     return cells
-
-
-def _shown(character: str, unicode: bool) -> str:
-    """A character that can't be printed: ESC and the like must not reach the terminal."""
-    if unicode and ord(character) < 32:
-        return chr(0x2400 + ord(character))
-    return "\ufffd" if unicode else "?"
 
 
 def _width(cell: str, style: Style) -> int:

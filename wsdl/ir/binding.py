@@ -7,10 +7,12 @@ is solved for where it occurs linearly and the other names are known.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsdl.ir.dims import Atom, Dim
+from wsdl import limits
+from wsdl.ir.dims import Atom, Dim, TooLong
 from wsdl.ir.types import TensorType
 
 
@@ -113,9 +115,13 @@ def _contradiction(label: str, axis: int, dim: Dim, size: int, sizes: dict[str, 
 
 def dim_of_text(text: str) -> Dim:
     """A dimension from how it is written into files (`2 * t + 1`); a text that is no arithmetic is one name."""
+    if len(text) > limits.SIZE_TEXT:
+        return Dim.symbol(text)
     try:
-        return _dim_of_tree(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's own about the text, such as of `1if`
+            return _dim_of_tree(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError, TooLong):
         return Dim.symbol(text)
 
 

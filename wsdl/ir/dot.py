@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from wsdl.diagnostics.printable import printable, short
 from wsdl.ir.picture import Box, Ops, Picture, Port, Shared, Unit
 from wsdl.ir.sizes import size
 from wsdl.ir.types import TensorType
@@ -128,4 +129,5 @@ def _words(ops: Ops) -> str:
 
 def _label(*lines: str) -> str:
     """Plain lines, since not every Graphviz can do more; `svg_from_dot` makes the first bold and the others small."""
-    return '"' + "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines if line) + '"'
+    shown = (printable(short(line)).replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
+    return '"' + "\\n".join(shown) + '"'

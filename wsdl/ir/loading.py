@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
+from typing import Any
 
+from wsdl import limits
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
 from wsdl.span import Span
+
+
+def are_sizes(value: Any) -> bool:
+    """Is it a list of sizes that a tensor in a file may have? Of others even the product could take hours."""
+    if not isinstance(value, list | tuple) or len(value) > limits.AXES:
+        return False
+    return all(type(n) is int and 0 <= n < limits.DIMENSION for n in value) and prod(value) < limits.DIMENSION
 
 
 @dataclass(frozen=True)

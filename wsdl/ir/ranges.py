@@ -6,47 +6,63 @@ So what a file says about its sharing doesn't grow with the depth of the network
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import prod
 from typing import TypeAlias
 
 Parts: TypeAlias = tuple[str, ...]  # texts and indices in turn: ("m.blocks", "3", ".heads", "0:2", ".weight")
 
 _INDEX = re.compile(r"\[([\d:]+)\]")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")  # as an index is written
+_RANGE = re.compile(r"\[(\d+):(\d+)\]")
 
 
 def compact(paths: Iterable[str]) -> list[str]:
     """The paths with ranges for runs of indices, in the order of their first member."""
-    parts: list[Parts] = [tuple(_INDEX.split(path)) for path in paths]
+    return [text for text, _ in runs(paths)]
+
+
+def runs(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """The same, each with the paths that it stands for."""
+    parts: dict[Parts, list[str]] = {}
+    for path in paths:
+        parts.setdefault(tuple(_INDEX.split(path)), []).append(path)
     for position in range(1, max((len(p) for p in parts), default=0), 2):
         parts = _merged(parts, position)
-    return ["".join(f"[{text}]" if i % 2 else text for i, text in enumerate(p)) for p in parts]
+    return [("".join(f"[{text}]" if i % 2 else text for i, text in enumerate(p)), m) for p, m in parts.items()]
 
 
 def expand(path: str) -> list[str]:
-    """All paths that one with ranges stands for."""
-    match = re.search(r"\[(\d+):(\d+)\]", path)
+    """All paths that one with ranges stands for; `count` says how many before they are made."""
+    match = _RANGE.search(path)
     if match is None:
         return [path]
     before, after = path[: match.start()], path[match.end() :]
     return [p for i in range(int(match[1]), int(match[2])) for p in expand(f"{before}[{i}]{after}")]
 
 
-def _merged(parts: list[Parts], position: int) -> list[Parts]:
+def count(path: str) -> int:
+    """The number of paths that one with ranges stands for. Raises `ValueError` for numbers that nobody writes."""
+    return prod(max(int(stop) - int(start), 0) for start, stop in _RANGE.findall(path))
+
+
+def _merged(parts: Mapping[Parts, list[str]], position: int) -> dict[Parts, list[str]]:
     """Runs of indices at one position become ranges, where all else is the same."""
-    families: dict[Parts, list[int]] = {}
-    alone: list[Parts] = []
-    for p in parts:
-        if position < len(p) and p[position].isdigit():
-            families.setdefault((*p[:position], "", *p[position + 1 :]), []).append(int(p[position]))
+    families: dict[Parts, dict[int, list[str]]] = {}
+    merged: dict[Parts, list[str]] = {}
+    for p, members in parts.items():
+        if position < len(p) and _NUMBER.fullmatch(p[position]):
+            families.setdefault((*p[:position], "", *p[position + 1 :]), {})[int(p[position])] = members
         else:
-            families.setdefault(p, [])
+            families.setdefault(p, {})
     for family, indices in families.items():
         if not indices:
-            alone.append(family)
+            merged.setdefault(family, []).extend(parts[family])
         for start, stop in _runs(sorted(indices)):
             index = str(start) if stop == start + 1 else f"{start}:{stop}"
-            alone.append((*family[:position], index, *family[position + 1 :]))
-    return alone
+            joined = [path for i in range(start, stop) for path in indices[i]]
+            merged.setdefault((*family[:position], index, *family[position + 1 :]), []).extend(joined)
+    return merged
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:

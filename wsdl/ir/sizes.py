@@ -7,8 +7,8 @@ def size(bytes: int) -> str:
     """`812 B`, `41.2 kB`, `4.1 MB`."""
     if bytes < 1000:
         return f"{bytes} B"
-    value, units = float(bytes), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 999.95 or not unit:
-        value, unit = value / 1000, next(units)
-    return f"{value:.1f} {unit}"
+    for power, unit in enumerate(("kB", "MB", "GB", "TB", "PB"), 1):
+        value = bytes / 1000**power
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{bytes // 1000**6:,} EB"

@@ -14,6 +14,8 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal, TypeAlias
 
+from wsdl import limits
+
 _STEP = re.compile(r"\.(?P<name>T\b|permute|reshape|flip)(?:\((?P<numbers>[\d, -]*)\))?|\[(?P<slices>[\d:, -]*)\]")
 
 Digit: TypeAlias = tuple[int, int]  # size, stride in elements of the stored tensor
@@ -205,6 +207,8 @@ class View:
     def parse(text: str, source: Sequence[int]) -> View:
         """The view that `str` writes so; `ViewError` where it doesn't."""
         view, end = View.identity(source), 0
+        if len(text) > limits.SIZE_TEXT:
+            raise ViewError("a view without end")
         for step in _STEP.finditer(text):
             numbers = [int(n) for n in step["numbers"].split(",") if n.strip()] if step["numbers"] else []
             if step.start() != end:

@@ -9,9 +9,14 @@ from typing import Any
 
 from onnx import GraphProto, ModelProto
 
+from wsdl import limits
 from wsdl._version import __version__
 from wsdl.ir.graph import Reads, Slot, Stored
-from wsdl.ir.ranges import compact, expand
+from wsdl.ir.inventory import Tensor, Use
+from wsdl.ir.loading import are_sizes
+from wsdl.ir.ranges import compact, count, expand
+from wsdl.ir.types import BYTES
+from wsdl.ir.views import View, ViewError
 
 
 def describe(
@@ -76,12 +81,39 @@ def _compact(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "slots": slots}
 
 
-def sharing_records(metadata: str) -> list[dict[str, Any]]:
-    """What `wsdl.sharing` of a file says: the records of `sharing_record`, each slot by itself."""
-    records: list[dict[str, Any]] = json.loads(metadata)
-    for record in records:
-        record["slots"] = [{**slot, "path": path} for slot in record["slots"] for path in expand(slot["path"])]
-    return records
+def described(metadata: str) -> dict[str, Tensor]:
+    """The tensors that `wsdl.sharing` of a file describes, by name, each slot by itself. Anybody may have written it:
+    raises `ValueError` where it says something else than a `sharing_record` each, or names slots without end."""
+    try:
+        records = json.loads(metadata)
+        slots = [slot for record in records for slot in record["slots"]]
+        if max((len(slot["path"]) for slot in slots), default=0) > limits.PATH:
+            raise ValueError("the path of a slot has no end")
+        if sum(count(slot["path"]) for slot in slots) > limits.SLOTS:
+            raise ValueError(f"more than {limits.SLOTS:,} slots")
+        tensors = {record["name"]: _described(record) for record in records}
+    except (KeyError, TypeError, AttributeError, RecursionError, ViewError) as error:
+        raise ValueError(str(error)) from error
+    if len(tensors) < len(records):
+        raise ValueError("a name occurs twice")
+    return tensors
+
+
+def _described(record: Mapping[str, Any]) -> Tensor:
+    name, shape, dtype, group = (record.get(key, "") for key in ("name", "shape", "dtype", "group"))
+    texts = [name, dtype, group, *(slot[key] for slot in record["slots"] for key in ("path", "view"))]
+    if not all(isinstance(text, str) for text in texts) or type(record["trainable"]) is not bool:
+        raise TypeError("what should be a text is none")
+    if not are_sizes(shape) or dtype not in BYTES:
+        raise ValueError("a type of nobody")
+    uses = []
+    for slot in record["slots"]:
+        times = slot.get("used", 1)
+        elements = slot.get("elements", times * prod(View.parse(slot["view"], shape).shape))
+        if not are_sizes([times]) or not are_sizes([elements]):
+            raise ValueError("a count of nobody")
+        uses += [Use(path, slot["view"], elements, times) for path in expand(slot["path"])]
+    return Tensor(name, dtype, tuple(shape), tuple(uses), record["trainable"], group)
 
 
 def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:

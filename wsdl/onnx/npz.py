@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import ast
+import re
+import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from wsdl.ir.loading import TensorInfo
+from wsdl.ir.loading import TensorInfo, are_sizes
 from wsdl.onnx.source import Source, WeightsError, broken
 
 MOST_PACKED = 1100  # how far deflate can compress at best; what claims more is a bomb
 _DTYPES = {
     "f2": "f16", "f4": "f32", "f8": "f64", "i1": "i8", "i2": "i16", "i4": "i32", "i8": "i64", "u1": "u8", "b1": "bool",
 }  # fmt: skip
+_WIDTH = re.compile(r"[0-9]{1,9}")
 
 
 def open_npz(path: str | Path) -> Source:
     """The listing of a `.npz` file. Arrays of Python objects are refused: reading them would run what they say."""
     try:
         with zipfile.ZipFile(path) as archive:
-            tensors = {
-                entry.filename.removesuffix(".npy"): _listed(path, archive, entry)
-                for entry in archive.infolist()
-                if not entry.is_dir()
-            }
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            tensors = {entry.filename.removesuffix(".npy"): _listed(path, archive, entry) for entry in entries}
+            if len(tensors) < len(entries):
+                raise broken(path, f"it holds two arrays of one name, `{_twice(entries)}`")
     except (WeightsError, OSError):
         raise
     except Exception as error:  # of zipfile, zlib, lzma, bz2, struct
@@ -38,6 +42,10 @@ def open_npz(path: str | Path) -> Source:
             return archive[name]
 
     return Source(str(path), tensors, reader=read)
+
+
+def _twice(entries: Iterable[zipfile.ZipInfo]) -> str:
+    return Counter(entry.filename.removesuffix(".npy") for entry in entries).most_common(1)[0][0]
 
 
 def _listed(path: str | Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> TensorInfo:
@@ -61,11 +69,13 @@ def read_npy_header(path: str | Path, name: str, file: BinaryIO) -> tuple[Tensor
     if length > 1 << 20:
         raise broken(path, f"the header of `{name}` is too long to be one")
     try:
-        header = ast.literal_eval(file.read(length).decode("utf-8" if start[6] >= 3 else "latin-1").strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's own about the text
+            header = ast.literal_eval(file.read(length).decode("utf-8" if start[6] >= 3 else "latin-1").strip())
         descr, shape = header["descr"], header["shape"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise broken(path, f"the header of `{name}` can't be read") from error
-    if not isinstance(descr, str) or not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+    if not isinstance(descr, str) or not isinstance(shape, tuple) or not are_sizes(shape):
         raise broken(path, f"`{name}` is no array of plain numbers")
     if "O" in descr:
         raise broken(
@@ -74,7 +84,7 @@ def read_npy_header(path: str | Path, name: str, file: BinaryIO) -> tuple[Tensor
             "save it as an array of numbers, with all rows of one length",
         )
     kind = descr.lstrip("<>|=")
-    item = int(kind[1:]) if kind[1:].isdigit() else 0
+    item = int(kind[1:]) if _WIDTH.fullmatch(kind[1:]) else 0
     item *= 4 if kind[:1] == "U" else 1
     return TensorInfo(_DTYPES.get(kind, kind), shape), 8 + width + length, item
 

@@ -3,44 +3,75 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, external_data_helper, numpy_helper
+from onnx import ModelProto, TensorProto, external_data_helper, numpy_helper
 
+from wsdl.diagnostics import CompileError
 from wsdl.ir.dtypes import OF_ONNX, numpy_dtype
-from wsdl.ir.loading import TensorInfo
-from wsdl.onnx.source import Source, broken
+from wsdl.ir.loading import TensorInfo, are_sizes
+from wsdl.onnx.source import Source, WeightsError, broken
 
 
 def open_onnx(path: str | Path) -> Source:
     """The initializers of an ONNX file. External data must lie in the file's own folder."""
-    content = Path(path).read_bytes()
-    try:
-        proto = onnx.load_from_string(content)
-    except Exception as error:  # protobuf's own class, whose module has no types
-        raise broken(path, "this is no ONNX file, or its end is missing") from error
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    infos = {name: _info(path, tensor) for name, tensor in tensors.items()}
+    proto = read_proto(path)
+    tensors = initializers(path, proto)
+    infos = {name: TensorInfo(dtype_name(t.data_type), tuple(t.dims)) for name, t in tensors.items()}
     metadata = {p.key: p.value for p in proto.metadata_props}
     return Source(str(path), infos, reader=lambda name: read_tensor(path, tensors[name]), metadata=metadata)
 
 
-def _info(path: str | Path, tensor: TensorProto) -> TensorInfo:
-    if any(size < 0 for size in tensor.dims):
-        raise broken(path, f"the initializer `{tensor.name}` has a negative size")
-    dtype = OF_ONNX.get(tensor.data_type) or TensorProto.DataType.Name(tensor.data_type).lower()
-    return TensorInfo(dtype, tuple(tensor.dims))
+def check_onnx(path: str | os.PathLike[str]) -> None:
+    """Raises `CompileError` for a model that a runtime would load without a word, or never: of two initializers of one
+    name it takes one, of a pipe in the place of data it waits for the end. All else is for the runtime to say."""
+    try:
+        for tensor in initializers(os.fspath(path), read_proto(os.fspath(path))).values():
+            if external_data_helper.uses_external_data(tensor):
+                place_of_data(os.fspath(path), tensor, _external_data(tensor).get("location", ""))
+    except WeightsError as error:
+        [d] = error.diagnostics
+        raise CompileError([replace(d, code="E0715")]) from None
+
+
+def read_proto(path: str | Path) -> ModelProto:
+    """The model in a file, without its external data."""
+    content = Path(path).read_bytes()
+    try:
+        return onnx.load_from_string(content)
+    except Exception as error:  # protobuf's own class, whose module has no types
+        raise broken(path, "this is no ONNX file, or its end is missing") from error
+
+
+def initializers(path: str | Path, proto: ModelProto) -> dict[str, TensorProto]:
+    """The initializers of a model by name, whose sizes can be those of a tensor."""
+    tensors: dict[str, TensorProto] = {}
+    for tensor in proto.graph.initializer:
+        if tensor.name in tensors:
+            raise broken(path, f"it has two initializers of one name, `{tensor.name}`")
+        if not are_sizes(list(tensor.dims)):
+            raise broken(path, f"the initializer `{tensor.name}` is said to have sizes that no tensor has")
+        tensors[tensor.name] = tensor
+    return tensors
+
+
+def dtype_name(number: int) -> str:
+    """The language's name of a `TensorProto.DataType`, else that of ONNX; a number that ONNX doesn't know is itself."""
+    if number in OF_ONNX:
+        return OF_ONNX[number]
+    return TensorProto.DataType.Name(number).lower() if number in TensorProto.DataType.values() else f"type {number}"
 
 
 def read_tensor(path: str | Path, tensor: TensorProto) -> np.ndarray[Any, Any]:
     """An initializer of the ONNX file at `path`; external data are memory-mapped."""
     if not external_data_helper.uses_external_data(tensor):
         return numpy_helper.to_array(tensor)
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = _external_data(tensor)
     place = place_of_data(path, tensor, entries.get("location", ""))
     if tensor.data_type not in OF_ONNX:
         raise broken(path, f"the language has no dtype for `{tensor.name}`")
@@ -51,6 +82,10 @@ def read_tensor(path: str | Path, tensor: TensorProto) -> np.ndarray[Any, Any]:
     if needed == 0:
         return np.zeros(tuple(tensor.dims), dtype)
     return np.memmap(place, dtype, "r", offset, tuple(tensor.dims))
+
+
+def _external_data(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
 
 
 def place_of_data(path: str | Path, tensor: TensorProto, location: str) -> Path:

@@ -9,13 +9,13 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from wsdl import limits
 from wsdl.ir.dtypes import OF_SAFETENSORS, SAFETENSORS, dtype_of, numpy_dtype
-from wsdl.ir.loading import TensorInfo
+from wsdl.ir.loading import TensorInfo, are_sizes
 from wsdl.ir.types import BYTES
 from wsdl.onnx.atomic import Writer, write_file
 from wsdl.onnx.source import Source, broken
 
-LONGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 _FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # dtypes of others, for their sizes
 
 
@@ -24,7 +24,7 @@ def open_safetensors(path: str | Path) -> Source:
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little") if size >= 8 else -1
-        if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+        if not 2 <= length <= min(limits.HEADER, size - 8):
             raise broken(path, "this is no safetensors file, or its end is missing: its header doesn't fit into it")
         header = _parsed(path, file.read(length))
     metadata = header.pop("__metadata__", {})
@@ -62,7 +62,7 @@ def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[Tensor
     """Type and place of a tensor, if the entry says that of bytes that are there."""
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not (isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2):
+    if not (isinstance(dtype, str) and are_sizes(shape) and _are_offsets(offsets)):
         raise broken(path, f"the header has no dtype, shape and offsets of the tensor `{name}`")
     known = OF_SAFETENSORS.get(dtype)
     width = BYTES[known] if known else _FOREIGN.get(dtype)
@@ -74,8 +74,8 @@ def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[Tensor
     return TensorInfo(known or dtype, tuple(shape)), (first, last)
 
 
-def _are_sizes(value: Any) -> bool:
-    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+def _are_offsets(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 0 for n in value)
 
 
 def _check_overlaps(path: str | Path, places: Mapping[str, tuple[int, int]]) -> None:

@@ -128,6 +128,8 @@ def _folder(path: Path) -> Data:
 
 
 def _npy_info(path: Path) -> TensorInfo:
+    if not path.is_file():
+        raise fail("E0717", f"{path.name} is not a file", file=str(path))
     with path.open("rb") as file:
         info, start, item = read_npy_header(path, path.stem, file)
     if path.stat().st_size < size_of_npy(info, start, item):

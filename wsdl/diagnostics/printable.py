@@ -1,0 +1,47 @@
+"""Text that does no harm where it is shown.
+
+Names come from files that anybody may have written, and a terminal obeys what it is sent: ESC begins commands, U+202E
+turns the direction of a line around, a line break forges a line. All that is shown to people goes through `printable`;
+what programs read stays exact, as `escaped` JSON.
+"""
+
+from __future__ import annotations
+
+import re
+
+WORD = 400  # characters of a word; a name may have a million
+TEXT = 4_000  # characters of a message
+_LONG_WORD = re.compile(rf"\S{{{WORD},}}")
+
+
+def printable(text: str, *, unicode: bool = True) -> str:
+    """One line of text, in which each character can be printed; `unicode=False` keeps to ASCII."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else placeholder(c, unicode) for c in text)
+    return text if unicode else text.encode("ascii", "replace").decode("ascii")
+
+
+def placeholder(character: str, unicode: bool) -> str:
+    """What stands for a character that can't be printed: `␛` for ESC."""
+    if unicode and ord(character) < 32:
+        return chr(0x2400 + ord(character))
+    return "\ufffd" if unicode else "?"
+
+
+def short(text: str) -> str:
+    """A text without the middle of what nobody reads to its end."""
+    text = _LONG_WORD.sub(lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
+    return text if len(text) <= TEXT else f"{text[: TEXT - 100]}…{text[-100:]}"
+
+
+def escaped(json: str) -> str:
+    """JSON text with `\\u202e` in the place of a character that can't be printed. It reads as the same value."""
+    if json.isprintable():
+        return json
+    return "".join(c if c.isprintable() or c == "\n" else _escape(ord(c)) for c in json)
+
+
+def _escape(code: int) -> str:
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + (code - 0x10000 >> 10):04x}\\u{0xDC00 + (code - 0x10000 & 0x3FF):04x}"
