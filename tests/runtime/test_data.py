@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.onnx.running import random
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.types import TensorType
+from wsdl.runtime import parquet
 from wsdl.runtime.data import open_data
 from wsdl.runtime.errors import RunError
 
@@ -70,9 +72,9 @@ def test_csv(tmp_path: Path) -> None:
 
 def test_parquet(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("pyarrow.parquet")
     table = pyarrow.table({"x": pyarrow.array(X.tolist(), pyarrow.list_(pyarrow.float32())), "label": LABEL})
-    parquet.write_table(table, tmp_path / "data.parquet")
+    pyarrow.parquet.write_table(table, tmp_path / "data.parquet")
     arrays = open_data(tmp_path / "data.parquet").select(WANTED)
     np.testing.assert_array_equal(arrays["x"], X)
 
@@ -83,6 +85,14 @@ def test_parquet(tmp_path: Path) -> None:
         ("", "E0717", "the table is empty"),
         ("x,label\n1\n", "E0717", "row 2 has 1 columns, but the first line names 2"),
         ("x,label\n1,2\n3,cat\n", "E0718", "row 3 of the column `label` holds 'cat', not a number"),
+        ("x,label\n1,2\n3,0.5\n", "E0718", "row 3 of the column `label` holds 0.5, which no i64 is"),
+        (f"x,label\n1,{'9' * 30}\n", "E0718", "row 2 of the column `label` holds 1e+30, which no i64 is"),
+        ("x,label\n1e39,2\n", "E0718", "row 2 of the column `x` holds 1e+39, which no f32 is"),
+        (
+            "x,label\n" + "9" * 400 + ",2\n",
+            "E0718",
+            "row 2 of the column `x` holds '" + "9" * 100 + "', a number that is too large",
+        ),
         ("x,lable\n1,2\n", "E0718", "`label` is missing in the data"),
     ],
 )
@@ -111,6 +121,25 @@ def test_files_that_are_not_whole(tmp_path: Path) -> None:
     os.truncate(path, path.stat().st_size - 4)
     with pytest.raises(RunError, match=r"x\.npy is said to be f32\[3, 4\], but its end is missing"):
         open_data(tmp_path / "data")
+
+
+def test_what_ends_the_process_that_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some damaged parquet files do, by `std::terminate`."""
+    monkeypatch.setattr(parquet, "CHILD", "import os; os.abort()")
+    (tmp_path / "data.parquet").write_bytes(b"PAR1")
+    assert "reading it ended the process that read it (signal 6)" in fault(tmp_path / "data.parquet").message
+
+
+def test_a_table_with_one_long_field(tmp_path: Path) -> None:
+    """Its memory is that of the text, not rows times the longest field."""
+    path = tmp_path / "data.csv"
+    path.write_text("x\n" + "1\n" * 50_000 + "1" * 100_000)
+    tracemalloc.start()
+    found = fault(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "row 50002 of the column `x` holds '111" in found.message
+    assert peak < 50_000_000
 
 
 @pytest.mark.parametrize("name", ["nothing.npz", "nothing.csv", "nothing", "data.h5"])

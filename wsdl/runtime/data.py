@@ -8,16 +8,17 @@ they may be larger than memory. Nothing in a file is run: arrays of Python objec
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isinf
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl import limits
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
 from wsdl.ir.loading import TensorInfo
@@ -25,6 +26,7 @@ from wsdl.ir.types import TensorType
 from wsdl.onnx.npz import open_npz, read_npy_header, size_of_npy
 from wsdl.onnx.source import WeightsError, reason_of
 from wsdl.runtime.errors import RunError, fail
+from wsdl.runtime.parquet import read_parquet
 
 Array = NDArray[Any]
 NUMBERS = "biuf"  # kinds of NumPy dtypes that hold numbers
@@ -66,7 +68,19 @@ class Data(Mapping[str, Array]):
         if missing:
             raise self._missing(missing, wanted)
         arrays = {name: self[name] for name in wanted}
-        return {name: _of_text(a, wanted[name]) for name, a in arrays.items()} if self.is_text else arrays
+        return {name: self._of_text(name, a, wanted[name]) for name, a in arrays.items()} if self.is_text else arrays
+
+    def _of_text(self, name: str, array: Array, wanted: TensorType) -> Array:
+        """Numbers that were written out, in the dtype that is wanted; nothing but precision may be lost."""
+        with np.errstate(all="ignore"):
+            converted = array.astype(numpy_dtype(wanted.dtype))
+        lost = np.isinf(converted) & np.isfinite(array) if wanted.is_float else converted != array
+        if not lost.any():
+            return converted
+        place = tuple(np.argwhere(lost)[0])
+        column = ".".join([name, *map(str, place[1:])])
+        message = f"row {place[0] + 2} of the column `{column}` holds {array[place]:g}, which no {wanted.dtype} is"
+        raise fail("E0718", message, file=self.path, help=f"`{name}` is wanted as {wanted}")
 
     def _missing(self, missing: list[str], names: Mapping[str, TensorType]) -> RunError:
         there = ", ".join(f"`{name}` ({info})" for name, info in self.infos.items()) or "nothing"
@@ -99,13 +113,6 @@ def open_data(path: str | os.PathLike[str]) -> Data:
     kind = path.suffix or "no"
     help = "data come from .npz, .npy, .csv and .parquet files, and from folders of .npy files"
     raise fail("E0717", f"data can't be read from a file with {kind} ending", file=str(path), help=help)
-
-
-def _of_text(array: Array, wanted: TensorType) -> Array:
-    """Numbers that were written out, in the dtype that is wanted, if that loses nothing but precision."""
-    dtype = numpy_dtype(wanted.dtype)
-    converted = array.astype(dtype)
-    return converted if wanted.is_float or np.array_equal(converted, array) else array
 
 
 # -- NumPy's files -----------------------------------------------------------------------------------------------------
@@ -166,33 +173,33 @@ def _csv(path: Path) -> Data:
 
 def _numbers(path: Path, name: str, texts: list[str]) -> Array:
     """Integers if all are, else floating-point numbers."""
-    for dtype in (np.int64, np.float64):
+    for dtype, number in ((np.int64, int), (np.float64, float)):
         try:
-            return np.array(texts, dtype=str).astype(dtype)
+            numbers = np.array(list(map(number, texts)), dtype)  # texts would all be as long as the longest
+            break
         except (ValueError, OverflowError):
             continue
-    wrong = next((i, text) for i, text in enumerate(texts, 2) if not _is_number(text))
-    raise fail("E0718", f"row {wrong[0]} of the column `{name}` holds {wrong[1]!r}, not a number", file=str(path))
+    else:
+        numbers = np.empty(0)
+    if not (len(numbers) == len(texts) and np.isfinite(numbers).all()):
+        for row, text in enumerate(texts, 2):
+            if (problem := _problem(text)) is not None:
+                message = f"row {row} of the column `{name}` holds {text[: limits.DIGITS]!r}, {problem}"
+                raise fail("E0718", message, file=str(path))
+    return numbers
 
 
-def _is_number(text: str) -> bool:
+def _problem(text: str) -> str | None:
+    """Why a text is not a number."""
     try:
-        float(text)
+        is_too_large = isinf(float(text)) and "inf" not in text.lower()
     except ValueError:
-        return False
-    return True
+        return "not a number"
+    return "a number that is too large" if is_too_large else None
 
 
 def _parquet(path: Path) -> Data:
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        help = "`pip install 'wsdl[data]'` brings it"
-        raise fail("E0717", "reading .parquet needs the package pyarrow", file=str(path), help=help) from None
-    try:
-        table = parquet.read_table(io.BytesIO(path.read_bytes()))
-    except Exception as error:  # pyarrow's own classes
-        raise fail("E0717", f"this is no parquet file: {reason_of(error)}", file=str(path)) from None
+    table = read_parquet(path)
     _require_distinct(path, table.column_names)
     return _table(path, {name: _column(path, name, table.column(name)) for name in table.column_names})
 
