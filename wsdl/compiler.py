@@ -21,6 +21,7 @@ from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program
 from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.passes.check_dims import check_dims
+from wsdl.passes.check_file_names import check_file_names
 from wsdl.passes.check_limits import check_limits
 from wsdl.passes.check_memory import check_memory
 from wsdl.passes.check_training import check_training
@@ -86,6 +87,7 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     if not problems.errors:
         check_dims(scope, options.dims, problems)
     program = elaborate(scope, problems, options.dims)
+    check_file_names(scope, program, problems)
     if not problems.errors:
         count_reads(program)
     program = share(program, problems)

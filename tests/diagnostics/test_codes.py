@@ -18,7 +18,7 @@ from wsdl.syntax.stuck import STUCK
 BLOCK = re.compile(r"^```wsd (error|fixed|\w+\.wsd)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SYNTAX = [code for code in codes() if code.startswith("E01")]
 FAMILIES = ("E01", "E02", "E03", "E04", "E06", "N04", "W03", "W06")  # what `check` finds in programs
-CHECKED = [code for code in codes() if code.startswith(FAMILIES) and code != "E0219"]  # that comes when compiling
+CHECKED = [code for code in codes() if code.startswith((*FAMILIES, "E0513")) and code != "E0219"]  # when compiling
 
 
 def codes_of(text: str, code: str, folder: Path) -> list[str]:

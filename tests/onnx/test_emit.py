@@ -10,7 +10,6 @@ import pytest
 
 from tests.onnx.running import agree, compiled, initializers, onnx_of, random, same_results
 from wsdl.compiler import Options
-from wsdl.diagnostics import CompileError
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Module, Node, Program, Value
 from wsdl.ir.types import TensorType
@@ -228,22 +227,3 @@ def test_no_name_is_used_twice() -> None:
         names += [v.name for v in graph.input] if graph is not proto.graph else []
         graphs += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
     assert len(names) == len(set(names))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "model m(x: f32[n]) -> (x: f32[n]) { return x + 1.0 }",
-        """
-layer tok = Embedding(5, 4)
-layer head = Dense(5, bias=false)
-share embedding { tok.weight, head.weight }
-model m(embedding: i64[n]) -> (y: f32[n, 5]) { return embedding |> tok |> head }
-""",
-    ],
-    ids=["input and output", "input and group"],
-)
-def test_one_name_for_two_things(text: str) -> None:
-    with pytest.raises(CompileError) as error:
-        onnx_of(compiled(text))
-    assert [d.code for d in error.value.diagnostics] == ["E0513"]

@@ -20,6 +20,7 @@ Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not i
 REQUIRED: Any = object()
 # Inputs of a step, i64: the number of steps done, that of the whole run, and what all that is random follows from.
 STEP, TOTAL, SEED = "step", "total_steps", "seed"
+LOSS = "loss"  # its output, beside those of the metrics
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
-from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import ONNX, dtype_of
 from wsdl.ir.graph import Graph, Model, Node, Program, Value
@@ -74,7 +73,6 @@ class _Emission:
 
     def model_graph(self, model: Model) -> GraphProto:
         e, graph = self.builder, model.graph
-        self._require_distinct_names(model)
         for name in self.program.stored:
             e.unique(name)
         inputs = [self._bind(value, e.unique(value.name)) for value in graph.inputs]
@@ -90,16 +88,6 @@ class _Emission:
             [value_info(name, value.type) for name, value in zip(outputs, graph.outputs, strict=True)],
             [*(self._initializer(n) for n in e.stored if n not in model.fed), *e.constants.values()],
         )
-
-    def _require_distinct_names(self, model: Model) -> None:
-        """In a file inputs, outputs and initializers have one space of names; inputs and outputs can't be renamed."""
-        seen = dict.fromkeys(self.program.stored, "a share group")
-        for kind, names in ("an input", [v.name for v in model.graph.inputs]), ("an output", model.output_names):
-            for name in names:
-                if name in seen:
-                    message = f"`{name}` is the name of {seen[name]} and of {kind} of `{model.name}`"
-                    raise CompileError([Diagnostic("E0513", message, model.span, help="rename one of them")])
-                seen[name] = kind
 
     def _bind(self, value: Value, name: str) -> Ref:
         ref = self.refs[id(value)] = Ref(name, value.type)

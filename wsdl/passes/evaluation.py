@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Program, Value
-from wsdl.ir.training import Training
+from wsdl.ir.training import LOSS, Training
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.fold_views import fold_views
@@ -85,4 +85,4 @@ def evaluation(program: Program, training: Training, loops: Loops = "auto") -> E
     read = {str(n.attributes["stored"]) for n in graph.walk() if n.op == "parameter"}
     changing = {*training.trained, *(program.stored_of(path)[0].name for path in training.objective.states)}
     model.fed = [name for name in program.stored if name in read & changing]
-    return Evaluation(result, ["loss", *objective.metrics], found.parts, found.rest)
+    return Evaluation(result, [LOSS, *objective.metrics], found.parts, found.rest)

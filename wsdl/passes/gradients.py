@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
-from wsdl.ir.training import SEED, Training
+from wsdl.ir.training import LOSS, SEED, Training
 from wsdl.ops.build import Build
 from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
@@ -61,7 +61,7 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
         results, counts = shares_of_whole(graph, results)
         _tell_parts_apart(graph)
     model = Model(training.model, graph, program.models[training.model].module, training.doc, training.span)
-    model.output_names, model.fed = ["loss", *training.metrics], [*training.trained, *updates]
+    model.output_names, model.fed = [LOSS, *training.metrics], [*training.trained, *updates]
     step = Program(models={model.name: model}, stored=dict(program.stored))
     graph.outputs = [*results, *counts.values(), *(v for values in updates.values() for v in values)]
     roll_loops(fold_views(step), loops)

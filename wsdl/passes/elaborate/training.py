@@ -14,7 +14,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import same
 from wsdl.ir.graph import Graph, Module, Value
-from wsdl.ir.training import SEED, STEP, TOTAL, Objective, Optimizer, RateRequest, Schedule, Training
+from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
 from wsdl.passes.elaborate.apply import as_tensor
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Asked, Context, Use
@@ -87,7 +87,6 @@ def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Lay
 def _training(
     node: tree.Train, layer: Layer, run_model: RunModel, read_inputs: ReadInputs, context: Context
 ) -> Training | None:
-    _report_names_of_the_step(node, layer, context)
     context.again, context.training, context.depends_on_training = True, True, False
     asked, objective = _objective(node, layer, run_model, read_inputs, context)
     evaluation = None
@@ -180,22 +179,6 @@ def _objective(
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
-
-
-def _report_names_of_the_step(node: tree.Train, layer: Layer, context: Context) -> None:
-    """The compiled step has inputs of its own, which an input of the model or a target can't be mistaken for."""
-    definition = layer.definition.node
-    assert isinstance(definition, tree.Model)
-    for kind, declared in ("an input", definition.inputs), ("a target", node.targets):
-        for name in (d.name for d in declared if d.name.text in (STEP, TOTAL, SEED)):
-            context.error(
-                "E0821",
-                name.span,
-                f"`{name.text}` can't be {kind} of a model that is trained",
-                "the step of training has an input of this name",
-                labels=[Label(node.name.span, f"`{node.name.text}` is trained here")],
-                help="give it another name",
-            )
 
 
 def _targets_with_names_of_their_own(
