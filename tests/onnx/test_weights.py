@@ -42,6 +42,7 @@ model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
 }
 LOAD
 """
+PARTS = {"up.weight": (6, 4), "up.bias": (6,), "down.weight": (4, 6), "down.bias": (4,)}
 TIED = "share embedding { tok.weight, head.weight }"
 LAYERS = {
     f"h.{i}.{part}.{name}": random(*shape) + i
@@ -102,6 +103,81 @@ def test_a_transposed_layout(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values["m.blocks.0.up.weight"], arrays["c_fc"].T)
 
 
+def test_a_target_through_views(tmp_path: Path) -> None:
+    arrays = {"c_fc": random(2, 3, 4), "top": random(3, 6), "row": random(1, 6), "b1": random(6), "b2": random(4)}
+    mappings = """{
+        "c_fc" -> up.weight.reshape(3, 2, -1).permute(1, 0, 2)
+        "top" -> down.weight[0:3]
+        "row" -> down.weight[3]
+        "b1" -> up.bias.flip(0)
+        "b2" -> down.bias
+    }"""
+    values = loaded(tmp_path, arrays, f'load "w.safetensors" into m.blocks[0] {mappings}')
+    up = arrays["c_fc"].transpose(1, 0, 2).reshape(6, 4)
+    np.testing.assert_array_equal(values["m.blocks.0.up.weight"], up)
+    np.testing.assert_array_equal(values["m.blocks.0.down.weight"], np.concatenate([arrays["top"], arrays["row"]]))
+    np.testing.assert_array_equal(values["m.blocks.0.up.bias"], arrays["b1"][::-1])
+    values = loaded(tmp_path, {"w": arrays["c_fc"].reshape(4, 6)}, 'load "w.safetensors" into m.blocks[0].up.weight.T')
+    np.testing.assert_array_equal(values["m.blocks.0.up.weight"], arrays["c_fc"].reshape(4, 6).T)
+
+
+@pytest.mark.parametrize(
+    ("parts", "missing"), [(["0:3"], True), (["0:2", "3:4"], True), (["0:2", "0:2"], True), (["0:3", "1:4"], False)]
+)
+def test_parts_that_leave_something_out_do_not_fill_a_parameter(
+    tmp_path: Path, parts: list[str], missing: bool
+) -> None:
+    whole = random(4, 4)
+    arrays = {f"w.{i}": whole[slice(*map(int, part.split(":")))] for i, part in enumerate(parts)}
+    lines = "\n".join(f'"w.{i}" -> tok.weight[{part}]' for i, part in enumerate(parts))
+    load = f'load "w.safetensors" into m {MAPPINGS}'.replace('"wte" -> tok.weight', lines)
+    arrays["lm_head.weight"] = whole
+    codes = [d.code for d in problems_of(tmp_path, {**LAYERS, **REST, **arrays}, load, "") if d.code != "N0501"]
+    assert ("E0503" in codes) == missing
+
+
+def test_parts_that_overlap_are_counted_exactly(tmp_path: Path) -> None:
+    arrays = {"a": np.zeros((3, 4), np.float32), "b": np.zeros((1, 4), np.float32), "bias": random(4)}
+    load = 'load "w.safetensors" into m.tok {\n"a" -> weight[0:3]\n"b" -> weight[2]\n"bias" -> bias\n}'
+    with pytest.raises(WeightsError) as error:
+        loaded(tmp_path, arrays, load, "")
+    assert [d.code for d in error.value.diagnostics] == ["E0503"]
+
+
+def test_an_array_of_layers_is_a_target(tmp_path: Path) -> None:
+    arrays = {f"{i}.{part}": random(*shape) for i in range(3) for part, shape in PARTS.items()}
+    values = loaded(tmp_path, arrays, 'load "w.safetensors" into m.blocks')
+    assert values.keys() == {f"m.blocks.{name}" for name in arrays}
+
+
+def test_several_tables_of_one_file(tmp_path: Path) -> None:
+    arrays = {**{f"a.{name}": random(*shape) for name, shape in PARTS.items()}, "wte": random(4, 4), "left": random(2)}
+    load = """
+load "w.safetensors" into m.blocks[0] {
+    "a.up.{p}" -> up.{p}
+    "a.down.{p}" -> down.{p}
+}
+load "w.safetensors" into m.tok {
+    "wte" -> weight
+    "a.down.bias" -> bias
+}"""
+    [note] = problems_of(tmp_path, arrays, load, "")
+    assert (note.code, note.details) == ("N0501", ("left: f32[2]",))
+
+
+def test_one_mistake_in_a_table_is_one_error(tmp_path: Path) -> None:
+    mappings = MAPPINGS.replace('"h.', '"layer.').replace('"wte', '"model.wte')
+    [error] = problems_of(tmp_path, {**LAYERS, **REST}, f'load "w.safetensors" into m {mappings}')
+    assert error.code == "E0506"
+    assert error.details == (
+        "nor like 3 more patterns of this table:",
+        "`layer.{i}.mlp_out.{p}` (is it `h.0.mlp_out.weight`?)",
+        "`model.wte` (is it `wte`?)",
+        "`model.wte_bias` (is it `wte_bias`?)",
+    )
+    assert error.help == "the nearest is `h.0.mlp_in.weight`"
+
+
 def test_indices_may_be_computed(tmp_path: Path) -> None:
     arrays = {name.replace("h.", "last."): a for name, a in LAYERS.items() if name.startswith("h.0")}
     mappings = '{ "last.{i}.mlp_in.{p}" -> blocks[2 - i].up.{p}\n "last.{i}.mlp_out.{p}" -> blocks[2 - i].down.{p} }'
@@ -124,11 +200,11 @@ def test_without_mappings_names_are_paths_below_the_target(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("mappings", "arrays", "code", "message"),
     [
-        ('{ "h.{j}.mlp_in.{p}" -> blocks[i].up.{p} }', {}, "E0505", "the target uses `i`"),
         ('{ "h.{i}.mlp_inn.{p}" -> blocks[i].up.{p} }', {}, "E0506", "has a name like `h.{i}.mlp_inn.{p}`"),
         ('{ "h.{i}.mlp_in.{p}" -> blocks[i].{p} }', {}, "E0507", "there is no parameter `m.blocks[0].weight`"),
         (MAPPINGS, {"wte": random(4, 5)}, "E0508", "`wte` is f32[4, 5], but `m.tok.weight` needs [4, 4]"),
         (MAPPINGS, {"wte": np.ones((4, 4), np.int32)}, "E0510", "`wte` is i32[4, 4]"),
+        ('{ "wte" -> tok.weight[0:3] }', {"wte": random(2, 4)}, "E0508", "`m.tok.weight[0:3, :]` needs [3, 4]"),
     ],
 )
 def test_mappings_that_do_not_fit(

@@ -7,7 +7,7 @@ annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl exp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wsdl.diagnostics.printable import short
@@ -113,6 +113,22 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.found)
+
+
+def told_once(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Those that say the same at several places of one text as one, at the first place, with the lines of the others;
+    a fix mends them all."""
+    alike: dict[tuple[str, str], list[Diagnostic]] = {}
+    for diagnostic in found:
+        alike.setdefault((diagnostic.code, diagnostic.message), []).append(diagnostic)
+    return [first if not others else _with_others(first, others) for first, *others in alike.values()]
+
+
+def _with_others(first: Diagnostic, others: list[Diagnostic]) -> Diagnostic:
+    lines = [str(other.span.line) for other in others if other.span is not None]
+    also = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(lines[:-1])} and {lines[-1]}"
+    fix = tuple(edit for diagnostic in (first, *others) for edit in diagnostic.fix)
+    return replace(first, fix=fix, details=(*first.details, f"the same in {also}"))
 
 
 class CompileError(Exception):

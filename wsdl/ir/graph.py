@@ -251,6 +251,7 @@ class Module:
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the places from the model down to it
     doubtful: bool = False  # parts may be missing, since something in it was reported as an error
     missed: set[str] = field(default_factory=set)  # names of parts that were reported as not there
+    tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages
 
     def modules(self) -> Iterator[Module]:
         """Itself and all layers below it, in the order of their declaration."""

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import PurePath
 from typing import Any
 
 from wsdl import limits
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
 from wsdl.span import Span
+
+FORMATS = (".safetensors", ".npz", ".onnx")
+_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+
+
+def unknown_format(path: str) -> tuple[str, str] | None:
+    """Why weights can't be read from a file of this name, and what to do; `None` where they can."""
+    suffix = PurePath(path).suffix.lower()
+    if suffix in FORMATS:
+        return None
+    return (
+        f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
+        "weights come from .safetensors, .npz and .onnx files"
+        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
+    )
 
 
 def are_sizes(value: Any) -> bool:
@@ -54,7 +70,7 @@ class Listing:
 @dataclass(frozen=True)
 class Fill:
     """The tensor `tensor` of a file becomes the view `view` of the stored tensor `stored`: asked for at `span`, for the
-    slot with the path `slot`."""
+    slot with the path `slot`, or for the part of it that the view `part` reads."""
 
     stored: str
     view: View
@@ -62,3 +78,4 @@ class Fill:
     file: str
     tensor: str
     span: Span | None = None
+    part: View | None = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from wsdl.span import Span
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in both sides of a `load` table
+INDEX = re.compile(r"\[([^\]]*)\]")  # in its targets
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,16 @@ class LimitRequest:
 
 @dataclass(frozen=True)
 class LoadMapping:
-    """`"layer.{i}.weight" -> blocks[i].weight`: both sides as written."""
+    """`"layer.{i}.weight" -> blocks[i].weight.T`: the name in the file and the path as templates, then the views.
+
+    In the path constants of the program are numbers already; `path_span` is where it is written.
+    """
 
     pattern: str
-    target: str
+    path: str
+    views: tuple[Select | ViewCall, ...]
     span: Span
+    path_span: Span
 
 
 @dataclass(frozen=True, eq=False)

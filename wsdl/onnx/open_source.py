@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wsdl.ir.loading import unknown_format
 from wsdl.onnx.npz import open_npz
 from wsdl.onnx.safetensors import open_safetensors
 from wsdl.onnx.source import Source, broken, reason_of
-
-_PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
 
 def open_source(path: str | Path) -> Source:
@@ -31,9 +30,6 @@ def open_source(path: str | Path) -> Source:
             return open_onnx(path)
     except OSError as error:
         raise broken(path, f"the file can't be read: {reason_of(error)}") from error
-    raise broken(
-        path,
-        f"weights can't be read from a {suffix} file" if suffix else "the name of the file doesn't say what it is",
-        "weights come from .safetensors, .npz and .onnx files"
-        + ("; PyTorch's own files are programs (pickle), so save them as safetensors" if suffix in _PICKLED else ""),
-    )
+    reason = unknown_format(str(path))
+    assert reason is not None, "each format has its reader"
+    raise broken(path, *reason)

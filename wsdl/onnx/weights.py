@@ -140,6 +140,7 @@ def _filled(
             values[name] = np.array(initial[name], dtype)
             for fill in group:
                 fill.view.of(values[name])[...] = arrays[id(fill)]
+            _require_whole(program, group)
         else:
             back = whole.view.inverse()
             assert back is not None
@@ -147,6 +148,20 @@ def _filled(
         for fill in group:
             _require_equal(fill, whole or group[0], fill.view.of(values[name]), arrays[id(fill)])
     return values
+
+
+def _require_whole(program: Program, fills: Iterable[Fill]) -> None:
+    """Slots that parts fill must have no element that none of them does; parts may overlap."""
+    parts = [fill for fill in fills if fill.part is not None]
+    for slot in dict.fromkeys(fill.slot for fill in parts):
+        stored, view = program.stored_of(slot)
+        filled = np.zeros(stored.sizes, bool)
+        for fill in parts:
+            fill.view.of(filled)[...] = True
+        if not view.of(filled).all():
+            [*_, last] = [fill for fill in parts if fill.slot == slot]
+            message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
+            raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
 
 
 def _cast(fill: Fill, array: Array, dtype: Any) -> Array:

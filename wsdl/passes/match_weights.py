@@ -10,71 +10,77 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
 
-from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics import Label, Problems, told_once
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import dim_of_text
-from wsdl.ir.graph import Program, Slot, file_path
+from wsdl.ir.graph import Module, Program, Slot, file_path
 from wsdl.ir.loading import Fill, Listing
-from wsdl.ir.requests import LoadMapping, LoadRequest
+from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
 from wsdl.ir.types import FLOATS, shape_text
-from wsdl.passes.paths import NotFound, find, root_of
+from wsdl.ir.views import View
+from wsdl.passes.check_loads import placeholders
+from wsdl.passes.paths import NotFound, find, root_of, viewed
 
 MOST_LISTED = 20
-MOST_PARTS = 3  # placeholders that take in dots: each multiplies the ways to read a name by its length
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_INDEX = re.compile(r"\[([^\]]*)\]")
 _COUNTERS = "num_batches_tracked"  # PyTorch's, which nothing reads
 
 
 @dataclass
 class _Load:
-    """One `load`: its file, the slots below its target by their path in files, and what has been used so far."""
+    """One `load`: its file, the slots below its target by their path in files, and how a target that is a parameter is
+    seen. `used` are the tensors of the file that some `load` has used so far."""
 
     request: LoadRequest
     listing: Listing
     slots: dict[str, Slot]
     prefix: str
-    used: set[str] = field(default_factory=set)
+    used: set[str]
+    view: View | None = None
 
 
 def match_weights(program: Program, loads: Iterable[tuple[LoadRequest, Listing]], problems: Problems) -> list[Fill]:
     """What fills what, for all `load`s of a program after `share`. All that doesn't fit goes to `problems`."""
     fills: list[Fill] = []
     opened: list[_Load] = []
+    used: dict[str, set[str]] = {}  # by the path of the file
     for request, listing in loads:
         try:
-            slots, prefix = _targets(program, request, problems)
+            load = _opened(program, request, listing, used.setdefault(listing.path, set()), problems)
         except NotFound:
             continue
-        load = _Load(request, listing, slots, prefix)
         opened.append(load)
         before = len(problems.errors)
-        mapped = [_mapped(m, load, program, problems) for m in request.mappings] or [_by_name(load, program, problems)]
-        fills += [fill for group in mapped for fill in group]
+        if request.mappings:
+            fills += _by_table(load, program, problems)
+        else:
+            fills += _by_name(load, program, problems)
         if len(problems.errors) > before:
             return fills  # what is missing now is missing for these reasons
     _report_unfilled(program, opened, fills, problems)
-    for load in opened:
-        _note_unused(load, problems)
+    for path in used:
+        _note_unused([load for load in opened if load.listing.path == path], problems)
     return fills
 
 
-def _targets(program: Program, request: LoadRequest, problems: Problems) -> tuple[dict[str, Slot], str]:
-    """The slots that a `load` is to fill, by their path in files, and the path of the target."""
+def _opened(program: Program, request: LoadRequest, listing: Listing, used: set[str], problems: Problems) -> _Load:
+    """The slots that a `load` is to fill, by their path in files, and the path of the target. `check_load` has seen it
+    before."""
     written = request.target.span.text
     name = f"{request.base}.{written}" if request.base else written
-    for stored in program.stored.values():
-        if stored.group in (name, written) and stored.group:
-            return {file_path(stored.group): stored.root}, file_path(stored.group)
-    [found, *others] = find(request.target, root_of(program, request.base), problems)
-    if others:
-        problems.error("E0505", request.target.span, "a file is loaded into one layer, and these are several")
-        raise NotFound
-    if isinstance(found.thing, Slot):
-        return {found.thing.file_path: found.thing}, found.thing.file_path
-    return {slot.file_path: slot for slot in found.thing.all_slots()}, file_path(found.thing.path)
+    if any(request.name == name for request in program.groups):
+        group = [s for s in program.stored.values() if f"{s.group}.".startswith(f"{file_path(name)}.")]
+        return _Load(request, listing, {file_path(s.group): s.root for s in group}, file_path(name), used)
+    found = find(request.target, root_of(program, request.base), problems, whole_arrays=True)
+    things = [f.thing for f in found]
+    if isinstance(things[0], Slot):
+        return _Load(request, listing, {things[0].file_path: things[0]}, things[0].file_path, used, found[0].view)
+    slots = {slot.file_path: slot for m in things if isinstance(m, Module) for slot in m.all_slots()}
+    prefix = things[0].path if len(things) == 1 else things[0].path.rpartition("[")[0]
+    return _Load(request, listing, slots, file_path(prefix), used)
 
 
 # -- by name -----------------------------------------------------------------------------------------------------------
@@ -91,53 +97,56 @@ def _by_name(load: _Load, program: Program, problems: Problems) -> list[Fill]:
     for name in load.listing.names:
         found = next(iter(load.slots.values())) if only else paths.get(name)
         if found is not None:
-            fills += _fill(load, name, found, False, None, program, problems)
+            fills += _fill(load, name, found, load.view or View.identity(found.sizes), None, program, problems)
     return fills
 
 
 # -- by mappings -------------------------------------------------------------------------------------------------------
 
 
-def _mapped(mapping: LoadMapping, load: _Load, program: Program, problems: Problems) -> list[Fill]:
+def _by_table(load: _Load, program: Program, problems: Problems) -> list[Fill]:
+    """What the mappings of a table fill."""
+    fills: list[Fill] = []
+    unmatched: list[LoadMapping] = []
+    told = Problems()  # what is wrong is often so in each line
+    for mapping in load.request.mappings:
+        indices, parts = placeholders(mapping)
+        pattern = _regex(mapping.pattern, indices, parts)
+        matches = [(name, match) for name in load.listing.names if (match := pattern.fullmatch(name))]
+        unmatched += [] if matches else [mapping]
+        with suppress(NotFound):  # reported
+            fills += _mapped(mapping, matches, load, program, told)
+    for problem in told_once(told):
+        problems.add(problem)
+    if unmatched:
+        _report_no_match(unmatched, load, problems)
+    return fills
+
+
+def _mapped(
+    mapping: LoadMapping,
+    matches: Sequence[tuple[str, re.Match[str]]],
+    load: _Load,
+    program: Program,
+    problems: Problems,
+) -> list[Fill]:
     """What one mapping fills."""
-    indices = {name for index in _INDEX.findall(mapping.target) for name in dim_of_text(index.strip("{}")).names()}
-    parts = set(_PLACEHOLDER.findall(_INDEX.sub("", mapping.target)))
-    given = set(_PLACEHOLDER.findall(mapping.pattern))
-    for name in sorted((indices | parts) - given):
-        problems.error(
-            "E0505",
-            mapping.span,
-            f"the target uses `{name}`, which the pattern doesn't have",
-            help=f"write `{{{name}}}` where it stands in the names of the file",
-        )
-        return []
-    if "}{" in mapping.pattern or len(parts) > MOST_PARTS:
-        problems.error(
-            "E0505",
-            mapping.span,
-            "there are too many ways to read this pattern",
-            "two placeholders touch" if "}{" in mapping.pattern else f"{len(parts)} placeholders for several names",
-            help=f"write what stands between them; at most {MOST_PARTS} may stand for several names with dots",
-        )
-        return []
-    pattern = _regex(mapping.pattern, indices, parts)
-    matches = [(name, match) for name in load.listing.names if (match := pattern.fullmatch(name))]
-    if not matches:
-        _report_no_match(mapping, load, problems)
     fills: list[Fill] = []
     astray = ""
     for name, match in matches:
-        path = f"{load.prefix}.{_instantiated(mapping.target.removesuffix('.T'), match.groupdict())}"
-        slot = load.slots.get(file_path(path))
+        path = f"{load.prefix}.{_instantiated(mapping.path, match.groupdict())}"
+        slot, views = load.slots.get(file_path(path)), mapping.views
+        if slot is None and (part := re.fullmatch(r"(.*)\[(\d+)\]", path)):  # `w[2]` of a parameter
+            slot, views = load.slots.get(file_path(part[1])), (Select((int(part[2]),), mapping.path_span), *views)
         if slot is None:
             astray = astray or path
         else:
-            fills += _fill(load, name, slot, mapping.target.endswith(".T"), mapping, program, problems)
+            fills += _fill(load, name, slot, viewed(slot, views, problems), mapping, program, problems)
     if astray and not fills and len(problems.errors) == 0:
         near = nearest(file_path(astray), load.slots)
         problems.error(
             "E0507",
-            mapping.span,
+            mapping.path_span,
             f"there is no parameter `{astray}`",
             f"did you mean `{load.slots[near].path}`?" if near else "",
         )
@@ -154,60 +163,85 @@ def _regex(pattern: str, indices: set[str], parts: set[str]) -> re.Pattern[str]:
         body = r"\d+" if name in indices else r"[^.]+(?:\.[^.]+)*" if name in parts else r"[^.]+"
         return f"(?P<{name}>{body})"
 
-    pieces = _PLACEHOLDER.split(pattern)
+    pieces = PLACEHOLDER.split(pattern)
     return re.compile("".join(group(p) if i % 2 else re.escape(p) for i, p in enumerate(pieces)))
 
 
 def _instantiated(target: str, found: dict[str, str]) -> str:
     def index(match: re.Match[str]) -> str:
-        value = dim_of_text(match.group(1).strip("{}"))
+        value = dim_of_text(match.group(1))
         return f"[{value.evaluate({name: int(found[name]) for name in value.names()})}]"
 
-    return _PLACEHOLDER.sub(lambda match: found[match.group(1)], _INDEX.sub(index, target))
+    return PLACEHOLDER.sub(lambda match: found[match.group(1)], INDEX.sub(index, target))
 
 
-def _report_no_match(mapping: LoadMapping, load: _Load, problems: Problems) -> None:
-    near = nearest(mapping.pattern, load.listing.names)
+def _report_no_match(unmatched: Sequence[LoadMapping], load: _Load, problems: Problems) -> None:
+    """One error for all of a table: often a part of each name is another one in the file."""
+    near = {m.pattern: _alike(m, load.listing.names) for m in unmatched}
+    _, *others = [f"`{pattern}`" + (f" (is it `{name}`?)" if name else "") for pattern, name in near.items()]
     problems.error(
         "E0506",
-        mapping.span,
-        f"no tensor of {load.request.file} has a name like `{mapping.pattern}`",
-        help=f"the nearest is `{near}`" if near else "`wsdl inspect` lists the names in a file",
+        unmatched[0].span,
+        f"no tensor of {load.request.file} has a name like `{unmatched[0].pattern}`",
+        details=[f"nor like {_count(others, 'more pattern')} of this table:", *_listed(others)] if others else (),
+        help=f"the nearest is `{near[unmatched[0].pattern]}`"
+        if near[unmatched[0].pattern]
+        else "`wsdl inspect` lists the names in a file",
     )
+
+
+def _alike(mapping: LoadMapping, names: Sequence[str]) -> str | None:
+    """The name that was probably meant: one that ends in the same way, or else the nearest."""
+    indices, parts = placeholders(mapping)
+    pieces = mapping.pattern.split(".")
+    for start in range(len(pieces)):
+        end = ".".join(pieces[start:])
+        pattern = _regex(end, indices, parts)
+        for name in names:
+            if name == end or (len(pieces) - start > 1 and re.fullmatch(rf"(?:[^.]+\.)*{pattern.pattern}", name)):
+                return name
+    return nearest(mapping.pattern, names)
 
 
 # -- one tensor, one slot ----------------------------------------------------------------------------------------------
 
 
 def _fill(
-    load: _Load, name: str, slot: Slot, turned: bool, mapping: LoadMapping | None, program: Program, problems: Problems
+    load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, program: Program, problems: Problems
 ) -> list[Fill]:
-    """The one fill, or none and a problem where shape or dtype don't fit."""
+    """The one fill of a view of a slot, or none and a problem where shape or dtype don't fit."""
     load.used.add(load.listing.kept(name))
     info, span = load.listing.info(name), mapping.span if mapping else load.request.file_span
-    sizes = slot.sizes[::-1] if turned else slot.sizes
+    sizes = seen.shape
     if info.shape != sizes:
         transposed = len(sizes) == 2 and info.shape == sizes[::-1]
         problems.error(
             "E0508",
             span,
-            f"`{name}` is {info}, but `{slot.path}` needs {shape_text(sizes)}",
+            f"`{name}` is {info}, but `{slot.path}{seen}` needs {shape_text(sizes)}",
             labels=[Label(slot.layer_span, slot.story)] if slot.story else [],
-            help="the shapes match transposed: write `.T` behind the target" if transposed and not turned else None,
+            help=_how_to_turn(seen) if transposed else None,
         )
         return []
     if info.dtype != slot.type.dtype and not {info.dtype, slot.type.dtype} <= FLOATS:
         problems.error("E0510", span, f"`{name}` is {info}, but `{slot.path}` is {slot.type.dtype}")
         return []
     stored, view = program.stored_of(slot.path)
-    return [Fill(stored.name, view.transposed if turned else view, slot.path, load.listing.path, name, span)]
+    part = None if seen.inverse() is not None else seen
+    return [Fill(stored.name, view.then(seen), slot.path, load.listing.path, name, span, part)]
+
+
+def _how_to_turn(seen: View) -> str:
+    if seen.is_transpose:
+        return "the shapes match without `.T` behind the target"
+    return "the shapes match transposed: write `.T` behind the target"
 
 
 # -- what is left over -------------------------------------------------------------------------------------------------
 
 
 def _report_unfilled(program: Program, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
-    filled = {fill.stored for fill in fills if fill.view.inverse() is not None} | {fill.slot for fill in fills}
+    filled = {fill.stored for fill in fills if fill.view.inverse() is not None} | _filled_slots(program, fills)
     reported: set[str] = set()
     for load in loads:
         missing = [
@@ -228,14 +262,28 @@ def _report_unfilled(program: Program, loads: Sequence[_Load], fills: Sequence[F
             )
 
 
+def _filled_slots(program: Program, fills: Sequence[Fill]) -> set[str]:
+    """The slots of which a tensor fills the whole, or several fill parts of as many elements in all."""
+    parts: dict[str, dict[object, int]] = {}
+    for fill in fills:
+        if fill.part is not None:
+            parts.setdefault(fill.slot, {})[fill.part.layout] = prod(fill.part.shape)
+    sizes = {slot.path: prod(slot.sizes) for slot in program.slots()}
+    partly = {slot for slot, found in parts.items() if sum(found.values()) < sizes[slot]}
+    return {fill.slot for fill in fills} - partly
+
+
 def _nearest_to(slot: Slot, names: Sequence[str]) -> str:
     near = nearest(slot.file_path, names)
     return f" (is it `{near}`?)" if near else ""
 
 
-def _note_unused(load: _Load, problems: Problems) -> None:
-    unused = [n for n in load.listing.tensors if n not in load.used and not n.endswith(_COUNTERS)]
-    if unused:
+def _note_unused(loads: Sequence[_Load], problems: Problems) -> None:
+    """Tensors that no `load` of their file uses."""
+    for load in loads[:1]:
+        unused = [n for n in load.listing.tensors if n not in load.used and not n.endswith(_COUNTERS)]
+        if not unused:
+            continue
         problems.error(
             "N0501",
             load.request.file_span,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.binding import dim_of_text
 from wsdl.ir.graph import Module, Program, Slot
 from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
 from wsdl.ir.views import View, ViewError
@@ -34,14 +35,17 @@ class NotFound(Exception):
 
 @dataclass(frozen=True)
 class _Search:
-    """The path that is looked up, from where, and names of groups that may have been meant."""
+    """The path that is looked up, from where, and names of groups that may have been meant. `many` is the index that
+    stands for all layers of an array, as messages recommend it."""
 
     pattern: PathPattern
     root: Module
     problems: Problems
     groups: Sequence[str]
+    many: str
 
 
+_IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
 _Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
 
 
@@ -72,6 +76,7 @@ def find(
     *,
     whole_arrays: bool = False,
     groups: Sequence[str] = (),
+    many: str = "*",
 ) -> list[Found]:
     """All that a path means, in order. Raises `NotFound` after reporting.
 
@@ -80,7 +85,7 @@ def find(
     """
     at: list[_Thing] = [root]
     for step in pattern.steps:
-        at = [found for thing in at for found in _step(thing, step, _Search(pattern, root, problems, groups))]
+        at = [found for thing in at for found in _step(thing, step, _Search(pattern, root, problems, groups, many))]
     found: list[Found] = []
     for thing in at:
         if isinstance(thing, list) and whole_arrays:
@@ -104,21 +109,20 @@ def find(
 
 def target_of(mapping: LoadMapping) -> PathPattern:
     """What the target of a mapping means whatever its placeholders stand for: all layers of an array for `[i]`, the
-    layer for `{p}` behind it."""
-    source, start = mapping.span.source, mapping.span.end - len(mapping.target)
+    layer for `{p}` behind it, then without the views."""
+    source, start = mapping.path_span.source, mapping.path_span.start
     steps: list[Part | Select | ViewCall] = []
-    for part in re.finditer(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{", mapping.target):
-        span = source.span(start + part.start(), start + part.end())
-        if part["name"] == "T":
-            steps.append(ViewCall("T", (), span))
-        elif part["name"] is not None:
+    written, template = _IN_TEMPLATE.finditer(mapping.path_span.text), _IN_TEMPLATE.finditer(mapping.path)
+    for place, part in zip(written, template, strict=True):
+        span = source.span(start + place.start(), start + place.end())
+        if part["name"] is not None:
             steps.append(Part(part["name"].strip(), span))
         elif part["index"] is not None:
-            number = part["index"].strip()
-            steps.append(Select((int(number) if number.isdigit() else slice(None),), span))
+            number = dim_of_text(part["index"]).constant
+            steps.append(Select((slice(None) if number is None else number,), span))
         else:
-            break
-    return PathPattern(tuple(steps), source.span(start, mapping.span.end))
+            return PathPattern(tuple(steps), mapping.path_span)
+    return PathPattern((*steps, *mapping.views), source.span(start, mapping.span.end))
 
 
 def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[_Thing]:
@@ -148,12 +152,13 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
         if not thing:
             raise NotFound  # none could be made, which was reported
         name = thing[0].path.rpartition(".")[2].partition("[")[0]
+        all_of_them = "all of them" if search.many == "*" else f"each `{{{search.many}}}` in the names of the file"
         search.problems.error(
             "E0310",
             step.span,
             f"`{name}` is an array of {len(thing)} layers",
             f"which of them has `{step.name}`?",
-            help=f"write `{name}[*].{step.name}` for all of them, `{name}[0].{step.name}` for one",
+            help=f"write `{name}[{search.many}].{step.name}` for {all_of_them}, `{name}[0].{step.name}` for one",
         )
         raise NotFound
     if step.name in thing.slots:
@@ -173,6 +178,16 @@ def _missing(module: Module, step: Part, search: _Search) -> None:
     offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]
     if not module.uses and module.path and module.kind != "model":
         never_applied(module, step.span, search.root, search.problems)
+        return
+    if step.name in module.tensors:
+        search.problems.error(
+            "E0317",
+            step.span,
+            f"`{step.name}` is a tensor, not a parameter or layer",
+            "computed when the model runs, not stored",
+            labels=[Label(module.tensors[step.name], f"`{step.name}` is bound here")],
+            help=f"name the layer that owns the weights, or declare them: `param {step.name}: […]`",
+        )
         return
     near = nearest(step.name, [*offered, *(search.groups if module is search.root else ())])
     model = f"the model `{module.path}`"
@@ -238,6 +253,14 @@ def _selected(array: list[Module], step: Select, problems: Problems) -> Iterator
 
 def _name_of(array: list[Module]) -> str:
     return f"`{array[0].path.rpartition('[')[0]}`" if array else "the array"
+
+
+def viewed(slot: Slot, steps: Iterable[Select | ViewCall], problems: Problems) -> View:
+    """A slot through views as they are written. Raises `NotFound` after reporting."""
+    view = View.identity(slot.sizes)
+    for step in steps:
+        view = _viewed(slot, view, step, problems)
+    return view
 
 
 def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Problems) -> View:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from wsdl import limits
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.graph import Module, Program, Slot, file_path
-from wsdl.ir.requests import GroupRequest, LoadRequest, PathPattern
+from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.views import View
 from wsdl.passes.check_layers import check_layers
+from wsdl.passes.check_loads import check_load
 from wsdl.passes.conflicts import report_conflict, report_initializers, report_missing
-from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of, target_of
+from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of
 from wsdl.span import Span
 
 
@@ -301,13 +302,7 @@ def _check_loads(work: _Work) -> None:
     for request in work.program.loads:
         with suppress(NotFound):  # reported
             _targets(request.target, request.base, work)
-            root = root_of(work.program, request.base)
-            for found in find(request.target, root, Problems(), whole_arrays=True):
-                if isinstance(found.thing, Module):
-                    _check_mappings(request, found.thing, work)
-
-
-def _check_mappings(request: LoadRequest, target: Module, work: _Work) -> None:
-    for mapping in request.mappings:
-        with suppress(NotFound):
-            find(target_of(mapping), target, work.problems, whole_arrays=True)
+            root, found = root_of(work.program, request.base), list[Found]()
+            with suppress(NotFound):  # the name of a group
+                found = find(request.target, root, Problems(), whole_arrays=True)
+            check_load(request, found, work.problems)

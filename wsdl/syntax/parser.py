@@ -7,12 +7,13 @@ left: so each mistake is reported once and drags no others behind it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lark import Lark, UnexpectedInput, UnexpectedToken
 
 from wsdl import limits
-from wsdl.diagnostics import Problems
+from wsdl.diagnostics import Diagnostic, Problems, told_once
 from wsdl.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.builder import Builder
@@ -44,9 +45,21 @@ def parse(source: Source, problems: Problems) -> tree.File:
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
-    for problem in found:
+    for problem in _once_in_tables(found, layout.chunks, source):
         problems.add(problem)
     return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
+
+
+def _once_in_tables(found: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
+    """The findings, in which what is wrong in each line of a `load` table is told once."""
+    tables = [(c.start, c.end) for c in chunks if source.text[c.start : c.end].lstrip().startswith("load")]
+    groups: dict[tuple[int, int], list[Diagnostic]] = {}
+    for diagnostic in found:
+        at = diagnostic.span.start if diagnostic.span else -1
+        table = next((t for t in tables if t[0] <= at < t[1]), (at, at))
+        groups.setdefault(table, []).append(diagnostic)
+    for (start, end), group in groups.items():
+        yield from told_once(group) if start < end else group
 
 
 class Declarations:

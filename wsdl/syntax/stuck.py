@@ -452,7 +452,21 @@ STUCK: tuple[Mistake, ...] = (
         before=r"^\s*\"[^\"]*\"\s*$",
         at=r"(?P<mark>=>|=|:|\S)",
         expects=("ARROW",),
-        examples=('load "x.npz" into a {\n    "w" = b.w\n}', 'load "x.npz" into a {\n    "w": b.w\n}'),
+        fixes={"=>": "->", "=": "->", ":": " ->"},
+        examples=(
+            'load "x.npz" into a {\n    "w" = b.w\n}',
+            'load "x.npz" into a {\n    "w": b.w\n    "v": b.v\n    "u": b.u\n}',
+        ),
+    ),
+    Mistake(
+        "E0101",
+        "the lines of a table have no commas between them",
+        "none here",
+        "each stands on a line of its own",
+        statement=r'"[^"]*"\s*->',
+        at=r"(?P<mark>,)",
+        fixes={",": ""},
+        examples=('load "x.npz" into a {\n    "w" -> b.w,\n    "v" -> b.v,\n}',),
     ),
     Mistake(
         "E0144",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.requests import (
+    PLACEHOLDER,
     FreezeRequest,
     GroupRequest,
     LimitRequest,
@@ -18,7 +22,7 @@ from wsdl.ir.requests import (
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
 from wsdl.passes.elaborate.layers import Evaluate
-from wsdl.passes.names import VIEWS
+from wsdl.passes.names import VIEWS, names_of
 from wsdl.syntax import tree
 
 LIMITS = ("params", "bytes", "macs")
@@ -82,8 +86,70 @@ def load_request(node: tree.Load, frame: Frame, context: Context, evaluate: Eval
         target = path_pattern(node.target, frame, context, evaluate)
     except _NoPath:
         return None
-    mappings = tuple(LoadMapping(m.pattern.value, m.target.span.text, m.span) for m in node.mappings)
-    return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, mappings, node.span)
+    mappings = []
+    for mapping in node.mappings:
+        with suppress(_NoPath):
+            mappings.append(_mapping(mapping, frame, context, evaluate))
+    return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, tuple(mappings), node.span)
+
+
+def _mapping(node: tree.Mapping, frame: Frame, context: Context, evaluate: Evaluate) -> LoadMapping:
+    """A line of a table: the path of its target, and the views behind it, which are the same for all tensors."""
+    path, views = node.target, list[Select | ViewCall]()
+    while True:
+        if (
+            isinstance(path, tree.Call)
+            and isinstance(path.function, tree.Field)
+            and path.function.name.text in VIEWS[1:]
+        ):
+            views.insert(0, _view_call(path, path.function.name, frame, context, evaluate))
+            path = path.function.object
+        elif isinstance(path, tree.Field) and path.name.text == "T":
+            views.insert(0, ViewCall("T", (), path.name.span))
+            path = path.object
+        elif isinstance(path, tree.Index) and not _is_number(path.subscripts):
+            views.insert(0, _select(path, frame, context, evaluate))
+            path = path.object
+        else:
+            break
+    placeholders = set(PLACEHOLDER.findall(node.pattern.value))
+
+    def number_of(name: tree.Name) -> int | None:
+        """A constant of the program in an index."""
+        if name.text in placeholders or not (name.text in frame.names or frame.scope.find(name.text)):
+            return None
+        item = evaluate(name, frame, context)
+        return item if isinstance(item, int) else None
+
+    template = _template(path, number_of, context)
+    return LoadMapping(node.pattern.value, template, tuple(views), node.span, path.span)
+
+
+def _template(node: tree.Expression, number_of: Callable[[tree.Name], int | None], context: Context) -> str:
+    """The path of a target as a text, in which constants in indices have become numbers."""
+    if isinstance(node, tree.Field):
+        return f"{_template(node.object, number_of, context)}.{node.name.text}"
+    if not isinstance(node, tree.Index):
+        return node.span.text
+    if not _is_number(node.subscripts):
+        context.error(
+            "E0505",
+            node.span,
+            "a tensor of the file fills one parameter, and this names several",
+            "several layers",
+            help="write `[i]`, and `{i}` where the number stands in the names of the file",
+        )
+        raise _NoPath
+    [subscript] = node.subscripts
+    text, start = subscript.span.text, subscript.span.start
+    for name in reversed(names_of(subscript)):
+        if (number := number_of(name)) is not None:
+            text = text[: name.span.start - start] + str(number) + text[name.span.end - start :]
+    return f"{_template(node.object, number_of, context)}[{text}]"
+
+
+def _is_number(subscripts: tuple[tree.Subscript, ...]) -> bool:
+    return len(subscripts) == 1 and not isinstance(subscripts[0], tree.Slice | tree.Star | tree.Ellipsis)
 
 
 def _walk(

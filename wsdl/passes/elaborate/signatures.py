@@ -5,10 +5,11 @@ from __future__ import annotations
 from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
+from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.expressions import evaluate
-from wsdl.passes.elaborate.items import Frame, describe, has_poison
+from wsdl.passes.elaborate.items import Frame, Item, describe, has_poison
 from wsdl.passes.elaborate.operators import simplest
 from wsdl.passes.names import ANY, unknown_dtype
 from wsdl.span import Span
@@ -47,8 +48,16 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
         label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
         context.error("E0405", node.span, f"a dimension can't be {dim}", label)
     elif not has_poison(item):
-        context.error("E0405", node.span, f"a dimension is a whole number, not {describe(item)}")
+        _report_no_number(node, item, context)
     return None
+
+
+def _report_no_number(node: tree.Expression, item: Item, context: Context) -> None:
+    message, help = f"a dimension is a whole number, not {describe(item)}", None
+    if isinstance(item, Value) and isinstance(node, tree.Name):
+        message = f"`{node.text}` is the name of a tensor here, so it can't be a dimension"
+        help = "give the tensor or the dimension another name"
+    context.error("E0405", node.span, message, help=help)
 
 
 class Signature:
@@ -154,7 +163,7 @@ class Signature:
         if has_poison(expected):
             return False
         if not isinstance(expected, int | Dim) or isinstance(expected, bool):
-            self.context.error("E0405", node.span, f"a dimension is a whole number, not {describe(expected)}")
+            _report_no_number(node, expected, self.context)
             return False
         answer = compare(Dim.of(expected), actual)
         if answer == "different":

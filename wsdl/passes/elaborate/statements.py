@@ -38,6 +38,7 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
             item.name = item.name or target.text
             if not target.span.source.is_standard and not context.again:
                 path = frame.layer.module.path
+                frame.layer.module.tensors.setdefault(target.text, target.span)
                 context.program.bindings.append(Binding(path, target.text, item.type, target.span))
 
 
