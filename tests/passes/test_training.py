@@ -155,6 +155,25 @@ def test_a_freeze_of_the_file_holds_in_training() -> None:
     assert training.trained == ["m.tied.weight", "m.tied.bias"]
 
 
+def test_a_layer_with_a_named_group_inside_is_frozen_as_a_whole() -> None:
+    net = """
+block Net()(x: [n, d]) -> [n, d] {
+    layer a = Dense(4)
+    layer b = Dense(4)
+    share tied { a.weight, b.weight }
+    return x |> a |> b |> Dense(4)
+}
+model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    layer net = Net()
+    return x |> net |> Dense(4)
+}
+"""
+    inside = {"m.net.tied", "m.net.a.bias", "m.net.b.bias", "m.net.dense.weight", "m.net.dense.bias"}
+    assert trained("loss mean(y ** 2)", ADAM, "freeze net", model=net, targets="").frozen == inside
+    training = trained("loss mean(y ** 2)", ADAM, model=f"{net}\nfreeze m.net\n", targets="")
+    assert training.trained == ["m.dense.weight", "m.dense.bias"]
+
+
 def test_optimizers_have_all_their_options() -> None:
     assert OPTIMIZERS.keys() == optimizers.OPTIMIZERS.keys()
     for name, table in OPTIMIZERS.items():

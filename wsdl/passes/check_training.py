@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Graph, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.graph import Graph, Module, Node, Program, Slot, Stored, Value, file_path
 from wsdl.ir.requests import Part, PathPattern
 from wsdl.ir.training import RateRequest, Training
 from wsdl.ops import OPERATIONS
@@ -30,7 +30,10 @@ def check_training(program: Program, problems: Problems) -> Program:
 def _slots(pattern: PathPattern, base: str, program: Program, problems: Problems) -> list[Slot]:
     """The slots that a path means: below the model, among the layers of the file, or of a group by its name."""
     text = pattern.span.text
-    for name in (f"{base}.{text}", text):
+    groups = {file_path(request.name) for request in program.groups}
+    for name in (file_path(f"{base}.{text}"), file_path(text)):
+        if name not in groups:
+            continue
         named = [s for s in program.stored.values() if s.group == name or s.group.startswith(f"{name}.")]
         group = [slot for stored in named for slot, _ in stored.slots]
         if group:

@@ -278,13 +278,13 @@ def _freeze(work: _Work) -> None:
 
 def _targets(pattern: PathPattern, base: str, work: _Work) -> Sequence[Slot]:
     """The slots that a path of `freeze` or `load` means; it may be the name of a group."""
-    named = f"{base}.{pattern.span.text}" if base else pattern.span.text
-    group = [s for s in work.sharing.slots if f"{work.sharing.named(s)}.".startswith(f"{named}.")]
-    if group:
+    named = file_path(f"{base}.{pattern.span.text}" if base else pattern.span.text)
+    if any(file_path(request.name) == named for request in work.program.groups):
+        group = [s for s in work.sharing.slots if f"{work.sharing.named(s)}.".startswith(f"{named}.")]
+        if not group:
+            raise NotFound  # a group with a mistake, which was reported
         work.count(len(group), pattern.span)
         return group
-    if any(file_path(request.name) == named for request in work.program.groups):
-        raise NotFound  # a group with a mistake, which was reported
     root = root_of(work.program, base)
     found = find(pattern, root, work.problems, whole_arrays=True, groups=tuple(_names_of_groups(base, work)))
     slots = [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
