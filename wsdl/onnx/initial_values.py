@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Program, Stored
 from wsdl.ir.initializers import INITIALIZERS
+from wsdl.onnx.narrow import as_stored
 from wsdl.ops.evaluate import evaluate
 
 Array = NDArray[Any]
@@ -42,7 +43,9 @@ class WithDerived(Mapping[str, Array]):
             return self._values[name]
         assert stored.derived is not None
         [array] = evaluate(stored.derived, [], self)
-        return np.asarray(array, numpy_dtype(stored.type.dtype), order="C")
+        subject = f"`{name}`, into which a batch normalisation is folded,"
+        dtype = numpy_dtype(stored.type.dtype)
+        return np.asarray(as_stored(array, dtype, subject, stored.root.span), order="C")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values or name in self._derived
@@ -61,7 +64,8 @@ def initial_value(stored: Stored, seed: int) -> Array:
     arguments = INITIALIZERS[initializer.name].arguments(initializer.arguments)
     draw = _Draw(stored.root.path, seed, shape)
     array: Array = getattr(draw, initializer.name)(**arguments)
-    return array.reshape(shape).astype(numpy_dtype(stored.type.dtype), copy=False)
+    subject = f"the initial value of `{stored.root.path}`"
+    return as_stored(array.reshape(shape), numpy_dtype(stored.type.dtype), subject, stored.root.span)
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

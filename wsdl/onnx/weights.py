@@ -23,6 +23,7 @@ from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.onnx.loads import Loads
 from wsdl.onnx.metadata import sharing_record
+from wsdl.onnx.narrow import as_stored
 from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.onnx.source import Source, WeightsError, broken
@@ -134,7 +135,10 @@ def _filled(
     values: dict[str, Array] = {}
     for name, group in by_stored.items():
         dtype = numpy_dtype(program.stored[name].type.dtype)
-        arrays = {id(fill): _cast(fill, sources[fill.file].read(fill.tensor), dtype) for fill in group}
+        arrays = {
+            id(fill): as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
+            for fill in group
+        }
         whole = next((fill for fill in group if fill.view.inverse() is not None), None)
         if whole is None:
             values[name] = np.array(initial[name], dtype)
@@ -162,21 +166,6 @@ def _require_whole(program: Program, fills: Iterable[Fill]) -> None:
             [*_, last] = [fill for fill in parts if fill.slot == slot]
             message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
             raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
-
-
-def _cast(fill: Fill, array: Array, dtype: Any) -> Array:
-    """An array as it is stored; all its numbers must fit."""
-    with np.errstate(over="ignore"):
-        stored = array.astype(dtype, copy=False)
-    if stored.dtype != array.dtype and stored.dtype.itemsize < array.dtype.itemsize and stored.dtype.kind in "fV":
-        lost = np.isinf(stored) & np.isfinite(array)
-        if lost.any():
-            many, largest = int(lost.sum()), float(np.abs(array[lost]).max())
-            numbers = f"{many} numbers" if many > 1 else "a number"
-            message = f"`{fill.tensor}` has {numbers} too large for {dtype_of(stored)}, up to {largest:.4g}"
-            help = "`--dtype bf16` reaches as far as f32" if dtype_of(stored) == "f16" else None
-            raise WeightsError([Diagnostic("E0514", message, fill.span, file=fill.file, help=help)])
-    return stored
 
 
 def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None:
