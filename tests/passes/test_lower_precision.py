@@ -136,12 +136,16 @@ def test_what_is_too_large_is_said() -> None:
 def test_what_is_made_when_compiling_is_not_too_large_in_silence() -> None:
     """An initial value, and what a batch normalisation makes of the weight of a convolution."""
     scaled = "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    param s: [8] = constant(1e6)\n    return x * s\n}\n"
-    with pytest.raises(CompileError, match="the initial value of `m.s` has 8 numbers too large for f16, up to 1e\\+06"):
+    with pytest.raises(
+        CompileError, match=r"the initial value of `m\.s` has 8 numbers too large for f16, up to 1e\+06"
+    ):
         wsdl.compile(scaled, dtype="f16")
     folded = "model m(x: f32[n, 3, 8, 8]) -> (y: f32[n, 2, 6, 6]) {\n    return x |> Conv2d(2) |> BatchNorm()\n}\n"
     program = wsdl.compile(folded, weights={"m.batch_norm.weight": np.full(2, 6e4, np.float32)}, dtype="f16")
     shrunk = {"m.batch_norm.running_var": np.full(2, 1e-6, np.float32)}
-    with pytest.raises(CompileError, match="`m.conv2d.weight.folded`, into which a batch normalisation is folded, has"):
+    with pytest.raises(
+        CompileError, match=r"`m\.conv2d\.weight\.folded`, into which a batch normalisation is folded, has"
+    ):
         program.session(weights=shrunk)
 
 

@@ -1,0 +1,229 @@
+"""Each operation and each block of the standard library in 16 bits: is the file valid, does it load, is it near f32?
+
+`of_operations` and `of_blocks` give trials; a trial's `failure` says what is wrong, `None` if nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+
+import wsdl
+from tests.ops.build import NOWHERE, Array, Operand, array_type, evaluated
+from tests.ops.case import Case as OperationCase
+from tests.ops.test_cases import CASES as OPERATION_CASES
+from tests.std.case import Case as BlockCase
+from tests.std.case import draw, program_of
+from tests.std.cases import CASES as BLOCK_CASES
+from wsdl.compiler import Options, lower
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.graph import Graph, Initializer, Model, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.types import TensorType
+from wsdl.ir.views import View
+from wsdl.onnx.emit import emit, fill
+from wsdl.ops.build import Build
+from wsdl.passes.lower_precision import Half, lower_precision
+from wsdl.runtime.session import Session
+
+HALVES: tuple[Half, ...] = ("f16", "bf16")
+OPSETS = range(18, 26)
+NEAR = {"f16": 4e-3, "bf16": 3e-2}  # of a number, or of the largest one below 1
+ANY, PARAMETER, CONSTANT = "activations", "parameter", "constant"
+
+
+@dataclass(frozen=True)
+class Target:
+    half: Half
+    keep_io: bool
+    opset: int = 21
+
+    @property
+    def name(self) -> str:
+        return f"{self.half}, {'keep' if self.keep_io else 'no keep'}, opset {self.opset}"
+
+
+TARGETS = [Target(half, keep_io) for half in HALVES for keep_io in (True, False)]
+ALL_TARGETS = [Target(t.half, t.keep_io, opset) for t in TARGETS for opset in OPSETS]
+
+
+# -- operations --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OperationTrial:
+    """An operation on what its case gives; the float at `place` is a parameter or a constant, all others come out of
+    products, and so in 16 bits."""
+
+    case: OperationCase
+    kind: str
+    place: int
+    target: Target
+
+    @property
+    def name(self) -> str:
+        return f"{self.case.name} with {self.kind} {self.place}, {self.target.name}"
+
+    def failure(self) -> str | None:
+        narrow = numpy_dtype(self.target.half)
+        operands = [_rounded(operand, narrow) for operand in self.case.arrays()]
+        program = _Drawn(self).program(operands)
+        graph = program.models["m"].graph
+        expected = evaluated(self.case.op, operands, self.case.attributes)
+        inputs = [a for o in operands for a in (o if isinstance(o, list) else [o]) if a is not None]
+        given = {v.name: inputs[int(v.name[1:])] for v in graph.inputs if v.name != "beside"}
+        values = {"w": inputs[self.place].astype(narrow)} if self.kind == PARAMETER else {}
+        lower_precision(program, self.target.half, self.target.keep_io)
+        lower(program, Options(opset=self.target.opset))
+        proto = emit(program, program.models["m"], values, opset=self.target.opset)
+        return _failure(proto, given, expected, self.target)
+
+
+def _rounded(operand: Operand, narrow: Any) -> Any:
+    """As 16 bits hold it, in f32."""
+    if isinstance(operand, list):
+        return [_rounded(array, narrow) for array in operand]
+    if operand is None or operand.dtype != np.float32:
+        return operand
+    with np.errstate(over="ignore"):
+        return operand.astype(narrow).astype(np.float32)
+
+
+class _Drawn:
+    """The program of a trial, still in f32."""
+
+    def __init__(self, trial: OperationTrial) -> None:
+        self.trial, self.program_, self.graph = trial, Program(), Graph()
+        self.build, self.stored, self.count = Build(self.graph), list[Stored](), 0
+
+    def program(self, operands: Sequence[Operand]) -> Program:
+        values = [[self._value(a) for a in o] if isinstance(o, list) else self._value(o) for o in operands]
+        if not self.graph.inputs:
+            self.graph.inputs.append(Value(TensorType.of("f32", [1]), "beside"))
+        self.graph.outputs = [*self.build.all(self.trial.case.op, *values, **self.trial.case.attributes)]
+        self.program_.settle(self.stored)
+        names = [f"y{i}" for i in range(len(self.graph.outputs))]
+        self.program_.models["m"] = Model("m", self.graph, Module("m", "", NOWHERE), output_names=names)
+        return self.program_
+
+    def _value(self, array: Array | None) -> Any:
+        if array is None:
+            return None
+        at, type = self.count, array_type(array)
+        self.count += 1
+        if at == self.trial.place and self.trial.kind == PARAMETER:
+            slot = Slot("w", type, "param", Initializer("zeros"), NOWHERE, NOWHERE)
+            self.stored = [Stored("w", slot, [(slot, View.identity(array.shape))])]
+            result = Value(type, "w")
+            self.graph.nodes.append(Node("parameter", [], {"stored": "w"}, [result], view=View.identity(array.shape)))
+            return result
+        if at == self.trial.place and self.trial.kind == CONSTANT:
+            flat = self.build("constant", value=array.ravel().tolist(), dtype="f32")
+            return self.build("reshape", flat, shape=list(array.shape))
+        value = Value(type, f"x{at}")
+        self.graph.inputs.append(value)
+        if array.dtype != np.float32 or not self.trial.target.keep_io:
+            return value
+        column = self.build("reshape", value, shape=[prod(array.shape), 1])
+        product = self.build("matmul", column, self.build("constant", value=[[1.0]], dtype="f32"))
+        return self.build("reshape", product, shape=list(array.shape))
+
+
+def of_operations(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -> Iterator[OperationTrial]:
+    """Trials of every case in f32, or of the first one of each operation."""
+    seen: set[str] = set()
+    for case in OPERATION_CASES:
+        flat = [a for o in case.arrays() for a in (o if isinstance(o, list) else [o]) if a is not None]
+        floats = [i for i, a in enumerate(flat) if a.dtype == np.float32]
+        if any(a.dtype.name in ("float16", "bfloat16", "float64") for a in flat) or not case.runs:
+            continue
+        if case.op in seen and not all_cases:
+            continue
+        seen.add(case.op)
+        for target in targets:
+            yield OperationTrial(case, ANY, -1, target)
+            for place in floats:
+                yield OperationTrial(case, PARAMETER, place, target)
+                if flat[place].size:
+                    yield OperationTrial(case, CONSTANT, place, target)
+
+
+# -- blocks ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BlockTrial:
+    case: BlockCase
+    target: Target
+
+    @property
+    def name(self) -> str:
+        return f"{self.case.layer}, {self.target.name}"
+
+    def failure(self) -> str | None:
+        text, opset = program_of(self.case), self.target.opset
+        given = {f"input{i}": a for i, a in enumerate(draw(self.case, self.case.runs[-1]))}
+        given = {name: _rounded(a, numpy_dtype(self.target.half)) for name, a in given.items()}
+        whole = wsdl.compile(text, opset=opset)
+        weights = {n: _rounded(np.asarray(a), numpy_dtype(self.target.half)) for n, a in whole.stored.items()}
+        expected = whole.session(weights=weights).run(given)
+        program = wsdl.compile(text, dtype=self.target.half, keep_io=self.target.keep_io, opset=opset)
+        proto = onnx.ModelProto()
+        proto.CopyFrom(program.protos["m"])
+        fill(proto, program.values())
+        return _failure(proto, given, list(expected.values()), self.target)
+
+
+def of_blocks(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -> Iterator[BlockTrial]:
+    """Trials of every case of every block, or of the first one of each block."""
+    seen: set[str] = set()
+    for case in BLOCK_CASES:
+        if all_cases or case.block not in seen:
+            seen.add(case.block)
+            yield from (BlockTrial(case, target) for target in targets)
+
+
+# -- what is asked of all ----------------------------------------------------------------------------------------------
+
+
+def _failure(proto: onnx.ModelProto, given: dict[str, Array], expected: Sequence[Array], target: Target) -> str | None:
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:
+        return f"the checker refuses it: {error}"
+    narrow = numpy_dtype(target.half)
+    given = {n: a if target.keep_io or a.dtype != np.float32 else a.astype(narrow) for n, a in given.items()}
+    for value in proto.graph.input:
+        given.setdefault(value.name, np.ones([1], np.float32 if target.keep_io else narrow))
+    try:
+        got = Session(proto.SerializeToString()).run(given)
+    except Exception as error:
+        return f"it doesn't run: {type(error).__name__} {error}"
+    for ours, theirs in zip(got.values(), expected, strict=True):
+        if wrong := _difference(ours, theirs, target):
+            return wrong
+    return None
+
+
+def _difference(ours: Array, theirs: Array, target: Target) -> str | None:
+    if theirs.dtype == np.float32 and not target.keep_io:
+        if ours.dtype != numpy_dtype(target.half):
+            return f"the result is {ours.dtype}"
+        theirs = _rounded(theirs, ours.dtype)
+        ours = ours.astype(np.float32)
+    if ours.dtype != theirs.dtype or ours.shape != theirs.shape:
+        return f"{ours.dtype} {ours.shape}, not {theirs.dtype} {theirs.shape}"
+    if ours.dtype != np.float32:
+        different = int((ours != theirs).sum())
+        return f"{different} of {ours.size} numbers differ" if different else None
+    finite = np.isfinite(theirs)
+    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True) or not np.isfinite(ours[finite]).all():
+        return f"not finite at other places: {ours.ravel()[:8]}, not {theirs.ravel()[:8]}"
+    a, b = ours[finite].astype(np.float64), theirs[finite].astype(np.float64)
+    near = NEAR[target.half if target.half == "f16" or not target.keep_io else "f16"]
+    away = np.abs(a - b) / (np.abs(b) + min(1.0, np.abs(b).max(initial=1e-30)))
+    return f"{away.max():.1e} away from f32" if away.size and away.max() > near else None
