@@ -189,13 +189,14 @@ class _Lowering:
     def _cast(self, value: Value, dtype: DType, for_: Node, graph: Graph, casts: Casts) -> Value:
         """A value in another dtype, in the same step of a `for` as the node that reads it; once for each step.
 
-        A parameter is read once more, and what is made is made once more: neither needs to be cast.
+        A parameter is read once more, and what is made is made once more: neither needs to be cast. (In bf16 nothing
+        is made, for want of kernels.)
         """
         key = (id(value), dtype, for_.steps)
         if key not in casts:
             maker = self.makers.get(id(value))
             result = Value(value.type.with_dtype(dtype))
-            if maker is not None and (maker.op == "parameter" or _rule(maker) == "makes"):
+            if maker is not None and (maker.op == "parameter" or (_rule(maker) == "makes" and dtype != "bf16")):
                 node = replace(maker, attributes=dict(maker.attributes), results=[result], steps=for_.steps)
                 if node.op != "parameter":
                     node.attributes["dtype"] = dtype
