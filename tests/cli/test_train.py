@@ -17,8 +17,13 @@ import pyarrow.parquet
 import pytest
 from safetensors.numpy import load_file
 
+import wsdl as wsdl_api
 from tests.cli.conftest import Done, Wsdl
-from tests.runtime.training import CLASSIFY, data, in_files
+from tests.runtime.training import CLASSIFY, data, in_files, program
+from wsdl.diagnostics import CompileError
+from wsdl.runtime.checkpoint import read_checkpoint
+from wsdl.runtime.errors import RunError
+from wsdl.runtime.folder_lock import alone_in
 
 TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--batch", "16", "--epochs", "3")
 
@@ -268,6 +273,62 @@ def test_other_settings_and_other_data(wsdl: Wsdl) -> None:
     assert "this training was begun with 100 rows of data, and now there are 50" in refused(done)
     done = wsdl(*resume, "--data", "train.npz", "--epochs", "9")
     assert "this training was begun for 3 epochs, on which its learning rates depend" in refused(done)
+
+
+def test_other_data_of_as_many_rows(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "3")
+    rows = data()
+    rows["x"][99, 7] += 1
+    np.savez("train.npz", **rows)
+    assert refused(wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")) == (
+        "error[E0723]: this training was begun with other data: there are as many rows, which hold something else\n"
+        "   ╭─ run/last.safetensors\n"
+        "   = help: a run goes on bit for bit only with the same data, in the same order\n"
+        "   = see: wsdl explain E0723\n\n1 error\n"
+    )
+
+
+def test_no_bit_of_a_checkpoint_may_change(wsdl: Wsdl) -> None:
+    wsdl(*TRAIN, "-o", "run", "--limit-steps", "3")
+    last = Path("run/last.safetensors")
+    whole = last.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 200, replace=False).tolist():
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        last.write_bytes(flipped)
+        with pytest.raises(CompileError):
+            read_checkpoint(last)
+
+
+# -- two at a time -----------------------------------------------------------------------------------------------------
+
+
+def test_two_trainings_in_one_folder(wsdl: Wsdl) -> None:
+    first = running("run", steps=1)
+    error = refused(wsdl(*TRAIN, "-o", "run", "--replace"))
+    assert f"error[E0725]: another training writes into this folder: process {first.pid}, since 20" in error
+    assert f"stop it (`kill {first.pid}` lets it save first)" in error
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", "1").code == 0
+
+
+def test_the_lock_of_a_process_that_was_killed(wsdl: Wsdl) -> None:
+    first = running("run", steps=1)
+    first.kill()
+    first.communicate()
+    assert Path("run/.lock").exists()
+    assert wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--replace").code == 0
+    assert not Path("run/.lock").exists()
+
+
+def test_two_trainings_in_one_process(tmp_path: Path) -> None:
+    with alone_in(tmp_path / "run"):
+        Path(tmp_path, "run", ".lock").write_text("no JSON")
+        with pytest.raises(RunError, match="another training writes into this folder: another process"):
+            wsdl_api.fit(program().trainer(), data(), folder=tmp_path / "run")
+    assert not Path(tmp_path, "run").exists()
 
 
 def test_a_folder_that_holds_a_training(wsdl: Wsdl) -> None:

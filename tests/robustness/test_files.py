@@ -228,7 +228,9 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a record that is a list": (_with_header(lambda h: _run(h, "[1]")), "E0722"),
     "a record of nothing": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {}}')), "E0722"),
     "progress that is text": (_with_header(lambda h: _run(h, '{"settings": {}, "progress": {"step": "x"}}')), "E0722"),
-    "no source": (_with_header(lambda h: h["__metadata__"].pop("wsdl.source")), "E0721"),
+    "no source": (_with_header(lambda h: h["__metadata__"].pop("wsdl.source")), "E0722"),
+    "other settings": (_with_header(lambda h: _run(h, h["__metadata__"]["wsdl.run"].replace("64", "8"))), "E0722"),
+    "no checksum": (_with_header(lambda h: h["__metadata__"].pop("wsdl.checksum")), "E0722"),
     "a source that is no JSON": (_with_header(lambda h: h["__metadata__"].update({"wsdl.source": "x"})), "E0722"),
     "a tensor of the optimizer is missing": (_with_header(lambda h: h.pop("optimizer/step")), "E0722"),
 }

@@ -37,10 +37,12 @@ def fit(
     epoch. `folder` gets the checkpoints that `wsdl train` writes, which can do more besides.
     """
     from wsdl.runtime.fit import fit
+    from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.plan import Plan
 
     plan = Plan(epochs, None if folder is None else Path(folder))
-    return fit(trainer, data, plan, evaluation=evaluation).results
+    with alone_in(plan.folder):
+        return fit(trainer, data, plan, evaluation=evaluation).results
 
 
 @dataclass(frozen=True)
@@ -79,23 +81,25 @@ def train(
     """
     from wsdl.runtime.data import open_data
     from wsdl.runtime.fit import checkpoint_in, fit
+    from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.reporting.reports import Quiet
 
     source = program_in(path)
-    given: dict[str, Any] = dict(settings or {})
-    kept = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
-    if kept is not None:
-        kept.require_same_program(checked(source, dims, import_root).sources)
-        given = {**kept.settings, **given}
-        weights = kept.path
-    program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)
-    trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **given)
-    arrays = open_data(data).select(trainer.batch_types)
-    others = None if evaluation is None else open_data(evaluation).select(trainer.batch_types)
-    if only_try:
-        plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
-    progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
-    return Trained(trainer, progress, program.diagnostics)
+    with alone_in(None if only_try else plan.folder):
+        given: dict[str, Any] = dict(settings or {})
+        kept = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
+        if kept is not None:
+            kept.require_same_program(checked(source, dims, import_root).sources)
+            given = {**kept.settings, **given}
+            weights = kept.path
+        program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)
+        trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **given)
+        arrays = open_data(data).select(trainer.batch_types)
+        others = None if evaluation is None else open_data(evaluation).select(trainer.batch_types)
+        if only_try:
+            plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
+        progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
+        return Trained(trainer, progress, program.diagnostics)
 
 
 def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:

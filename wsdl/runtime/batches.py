@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from wsdl.ir.types import TensorType
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.errors import fail
+from wsdl.runtime.fingerprint import fingerprint
 
 Array = NDArray[Any]
 
@@ -33,6 +35,11 @@ class Batches:
     ) -> None:
         self.arrays, self.size, self.seed, self.shuffle, self.whole = dict(arrays), size, seed, shuffle, whole
         self.rows = next(len(array) for name, array in self.arrays.items() if name not in whole)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these data from others."""
+        return fingerprint(self.arrays)
 
     @property
     def steps(self) -> int:

@@ -1,7 +1,8 @@
 """Checkpoints: a safetensors file with all that a training needs to go on bit for bit, and to run what it has learnt.
 
 Parameters and running statistics have their own names, so that the file is one of weights as well; what belongs to the
-optimizer begins with `optimizer/`. The header has the source of the program, the settings, and how far the run is.
+optimizer begins with `optimizer/`. The header has the source of the program, the settings, how far the run is, and a
+checksum of all of it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
 from wsdl.onnx.weights import OPTIMIZER
 from wsdl.runtime.errors import fail
+from wsdl.runtime.fingerprint import checksum
 from wsdl.span import Source
 from wsdl.syntax.formatter import format_source
 
 Array = NDArray[Any]
-SOURCE, RUN = "wsdl.source", "wsdl.run"  # keys of the header
+SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header
 COUNTERS = (STEP, SEED)  # inputs of a step that have no place among the weights
 MOST_LINES = 12  # that are shown of what has changed
 
@@ -85,7 +87,13 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file is whole or not there. The same state gives the same bytes."""
     arrays = {OPTIMIZER + n if n in COUNTERS else n: a for n, a in checkpoint.arrays.items()}
     run = json.dumps({"settings": checkpoint.settings, "progress": checkpoint.progress}, sort_keys=True)
-    save_safetensors(path, arrays, {**checkpoint.header, RUN: run})
+    header = {**checkpoint.header, RUN: run}
+    save_safetensors(path, arrays, {**header, CHECKSUM: _checksum(arrays, header)})
+
+
+def _checksum(arrays: Mapping[str, Array], header: Mapping[str, str]) -> str:
+    """Of all that a file holds but the checksum itself."""
+    return checksum(arrays, json.dumps({k: v for k, v in header.items() if k != CHECKSUM}, sort_keys=True))
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -98,9 +106,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         message = "these are weights, but no checkpoint of a training"
         help = "`--weights` starts a new training from weights"
         raise fail("E0722", message, file=os.fspath(path), help=help) from None
-    arrays = {name: source.read(name) for name in source.names}
+    arrays = {name: source.read(name) for name in source.tensors}
+    _require_whole(os.fspath(path), arrays, source.metadata)
     arrays |= {name: arrays.pop(OPTIMIZER + name) for name in COUNTERS if OPTIMIZER + name in arrays}
     return Checkpoint(arrays, source.metadata, settings, progress, os.fspath(path))
+
+
+def _require_whole(path: str, arrays: Mapping[str, Array], header: Mapping[str, str]) -> None:
+    """Raises `RunError` where a file isn't as it was written, by a single bit."""
+    weights = "`--weights` and another folder start anew from its weights"
+    if CHECKSUM not in header:
+        message = "this checkpoint has no checksum: an earlier version of wsdl has written it, or it was changed since"
+        raise fail("E0722", message, file=path, help=f"finish the training with that version, or {weights}")
+    if header[CHECKSUM] != _checksum(arrays, header):
+        message = "this checkpoint is not as it was written: its checksum is another one"
+        help = f"it is damaged, or was edited; go on from an earlier one or a copy; {weights}"
+        raise fail("E0722", message, file=path, help=help)
 
 
 # -- is it of this program? --------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from wsdl.runtime.trainer import LAST, Step, Trainer
 
 BEST = "best.safetensors"
 SKIPPED = 20  # batches left out in a row, after which going on is no use
+SAME_DATA = "a run goes on bit for bit only with the same data, in the same order"
 Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
@@ -206,7 +207,9 @@ class _Run:
         if folder is None:
             return
         self.reporter.flush()
-        checkpoint = self.trainer.checkpoint({**asdict(self.progress), "epochs": self.epochs})
+        checkpoint = self.trainer.checkpoint(
+            {**asdict(self.progress), "epochs": self.epochs, "data": self.batches.fingerprint}
+        )
         write_checkpoint(folder / LAST, checkpoint)
         if self.plan.keep:
             write_checkpoint(folder / f"step-{steps:08}.safetensors", checkpoint)
@@ -232,7 +235,10 @@ class _Run:
         self.epochs = self.plan.epochs or epochs
         if rows != self.batches.rows:
             message = f"this training was begun with {rows} rows of data, and now there are {self.batches.rows}"
-            raise fail("E0723", message, file=checkpoint.path, help="a run goes on bit for bit only with the same data")
+            raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
+        if checkpoint.recorded("data", str, type(None)) != self.batches.fingerprint:
+            message = "this training was begun with other data: there are as many rows, which hold something else"
+            raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
         if self.trainer.wants_total and epochs != self.epochs:
             message = f"this training was begun for {epochs} epochs, on which its learning rates depend"
             raise fail("E0723", message, file=checkpoint.path, help=f"go on with `--epochs {epochs}`")
@@ -250,6 +256,7 @@ class _Given:
 
     rows: int | None = None
     steps: int | None = None
+    fingerprint: str | None = None
 
     def __init__(self, data: Iterable[Mapping[str, Any]]) -> None:
         self.data, self.used = data, False

@@ -1,0 +1,102 @@
+"""One training at a time in a folder: two would mix their checkpoints and logs, and both would end well.
+
+The system keeps the lock and gives it up when the process that holds it ends, in whatever way; the file `.lock`, which
+says who that is, may outlive it and is taken over.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wsdl.runtime.errors import RunError, fail
+
+LOCK = ".lock"
+_UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # file systems without locks: there is none, then
+
+
+@contextmanager
+def alone_in(folder: Path | None) -> Iterator[None]:
+    """Nobody else trains into the folder, which is made where there is none. Raises `RunError` (E0725) where somebody
+    does. A folder in which nothing was written goes again."""
+    if folder is None:
+        yield
+        return
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    try:
+        descriptor = _acquire(path)
+        try:
+            _write_holder(descriptor)
+            yield
+        finally:
+            with suppress(OSError):  # first the name, then the lock: who waits sees that the file has gone
+                path.unlink()
+            os.close(descriptor)
+            with suppress(OSError):  # a system that doesn't remove the name of an open file
+                path.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):
+            for place in missing:
+                place.rmdir()
+
+
+def _acquire(path: Path) -> int:
+    """The open file with the lock on it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            held = None if error.errno in _UNABLE else _held(path, descriptor, error)
+            if held is None:
+                return descriptor
+            os.close(descriptor)
+            raise held from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        os.close(descriptor)  # who held it has ended just now, and removed the file
+
+
+def _lock(descriptor: int) -> None:
+    """Raises `OSError` where another process has the lock."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # behind the text, which others may read
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _write_holder(descriptor: int) -> None:
+    holder = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(holder).encode())
+
+
+def _held(path: Path, descriptor: int, error: OSError) -> RunError | OSError:
+    """What to say about a lock that another process has."""
+    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+        return error
+    try:
+        holder = json.loads(os.read(descriptor, 1000))
+        pid, host, since = int(holder["pid"]), str(holder["host"]), str(holder["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        who, help = "another process", "wait for its end, or choose another folder"
+    else:
+        who = f"process {pid}{'' if host == platform.node() else f' on {host}'}, since {since}"
+        help = f"wait for its end, stop it (`kill {pid}` lets it save first), or choose another folder"
+    return fail("E0725", f"another training writes into this folder: {who}", file=str(path.parent), help=help)
