@@ -20,6 +20,7 @@ from wsdl.onnx.builder import Builder, rename, value_info
 from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.metadata import describe
+from wsdl.onnx.part_transposes import part_transposes
 from wsdl.ops._define import OPERATIONS, Ref
 from wsdl.ops.arguments import ScanParts, arguments
 from wsdl.ops.blocked import DOMAIN as BLOCKED
@@ -44,6 +45,7 @@ def structure(
     domains = [helper.make_opsetid("", opset), *([helper.make_opsetid(BLOCKED, 1)] if block else [])]
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
+    part_transposes(proto)
     guard_sharing(proto)
     describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, source_sha256=source_sha256)
     return proto

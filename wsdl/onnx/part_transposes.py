@@ -1,0 +1,52 @@
+"""Keeps ONNX Runtime 1.32 from ending the process over a product of matrices in f16.
+
+It has no f16 kernel of `MatMul` on the CPU, so it puts casts around one, makes f32 of an operand that is constant, and
+takes a `Transpose` that brings the first axis next to the last into the product:
+
+    Transpose(x, perm=[1, 0, 2]) -> MatMul(w: f16)
+
+The last two together leave a graph whose loading ends in a segmentation fault. A `Concat` of one tensor, which copies
+it, keeps the two nodes apart; there is nothing that takes it out again.
+"""
+
+from __future__ import annotations
+
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+
+from wsdl.onnx.guards import bodies
+
+
+def part_transposes(proto: ModelProto) -> None:
+    """Put a `Concat` between each such pair."""
+    constant = {t.name for t in proto.graph.initializer if t.data_type == TensorProto.FLOAT16}
+    if constant:
+        _part(proto.graph, constant, {})
+
+
+def _part(graph: GraphProto, constant: set[str], turned: dict[str, NodeProto]) -> None:
+    """`constant` are f16 tensors known before the run, `turned` the results of such a `Transpose`; both of the graphs
+    around this one too."""
+    constant, turned, kept = set(constant), dict(turned), list[NodeProto]()
+    for node in graph.node:
+        if node.input and constant.issuperset(node.input[:1]) and not any(bodies(node)):
+            constant.update(node.output)
+        if node.op_type == "Transpose" and _turns_batch(node):
+            turned[node.output[0]] = node
+        for body in bodies(node):
+            _part(body, constant, turned)
+        if node.op_type == "MatMul":
+            for i, other in (0, 1), (1, 0):
+                if node.input[i] in turned and node.input[other] in constant:
+                    name = f"{node.output[0]}/operand"
+                    kept.append(helper.make_node("Concat", [node.input[i]], [name], name=name, axis=0))
+                    node.input[i] = name
+        kept.append(node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _turns_batch(node: NodeProto) -> bool:
+    """Does the first axis come next to the last, or last?"""
+    perm = next(list(helper.get_attribute_value(a)) for a in node.attribute if a.name == "perm")
+    last = len(perm) - 1
+    return last > 1 and perm in ([*range(1, last), 0, last], [*range(1, last + 1), 0])
