@@ -150,6 +150,14 @@ def test_groups_and_layers_of_the_file_have_paths_too() -> None:
     assert str(training.schedule_of("encode.bias")) == "constant(0.01)"
 
 
+def test_parameters_of_the_model_have_paths() -> None:
+    model = MODEL.replace("    h = x", "    param scale: [4]\n    h = x * scale")
+    training = trained(MSE, ADAM, "freeze scale", "lr heads = 1e-2", model=model)
+    assert training.frozen == {"m.scale"}
+    training = trained(MSE, ADAM, "lr scale = 1e-2", model=model)
+    assert str(training.schedule_of("m.scale")) == "constant(0.01)"
+
+
 def test_a_freeze_of_the_file_holds_in_training() -> None:
     training = trained(MSE, ADAM, model=f"{GROUPS}\nfreeze encode\n")
     assert training.trained == ["m.tied.weight", "m.tied.bias"]

@@ -230,9 +230,11 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
 
 
 def _names_in(part: object) -> list[tree.Name]:
-    """The names that the expressions of a body read."""
+    """The names that the expressions of a body read. Those in the paths of `freeze` and `lr` are parts of the model."""
     if isinstance(part, tree.Name):
         return [part]
+    if isinstance(part, tree.Freeze | tree.LearningRate):
+        return _names_in(part.value) if isinstance(part, tree.LearningRate) else []
     if isinstance(part, tree.Field):
         return _names_in(part.object)
     if isinstance(part, tree.Argument):
