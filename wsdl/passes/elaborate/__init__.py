@@ -125,6 +125,7 @@ def _read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, conte
         assign((declared.name,), [value if value is not None else POISON], frame, context)
         if value is not None:
             graph.inputs.append(value)
+            frame.declared[declared.name.text] = value, declared.type
             added.append((declared, value))
             context.made[value] = (f"the input `{declared.name.text}`", declared.span)
     _check_sizes(added, graph, context)

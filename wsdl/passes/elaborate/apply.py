@@ -57,7 +57,9 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     for declared in block.inputs:
         given = inputs[declared.name.text]
         if isinstance(given.item, Value):
-            frame.names[declared.name.text] = assumed(given.item, signature, given.span, context)
+            value = assumed(given.item, signature, given.span, context)
+            frame.names[declared.name.text] = value
+            frame.declared[declared.name.text] = value, declared.type
     application = Application(layer.module.path, context.application, block.span.source.is_standard)
     context.uses.append(Use(layer, span, application, dtype))
     if not context.again:

@@ -79,6 +79,7 @@ class Frame:
     owner: tuple[Layer, str] | None = None
     path: tuple[int, ...] = ()
     sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
+    declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their types as written
     results: list[Given] | None = None
     emitted: list[list[Given]] | None = None
 

@@ -55,7 +55,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         return None
     values = [s for s in sequences if s is not None]
     starts = [s for s in initial if s is not None]
-    axes = [_axis(b, v, Dim.of(along), node, context) for b, v in zip(node.steps, values, strict=True)]
+    axes = [_axis(b, v, Dim.of(along), node, frame, context) for b, v in zip(node.steps, values, strict=True)]
     if None in axes:
         return None
     known = [a for a in axes if a is not None]
@@ -70,7 +70,9 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         )
         raise TooMuch
     body = Graph()
-    inner = Frame(frame.layer, frame.scope, dict(frame.names), frame.dtype, path=frame.path, emitted=[])
+    inner = Frame(
+        frame.layer, frame.scope, dict(frame.names), frame.dtype, path=frame.path, declared=frame.declared, emitted=[]
+    )
     for binding, start in zip(node.carried, starts, strict=True):
         body.inputs.append(Value(start.type, binding.name.text))
         inner.names[binding.name.text] = body.inputs[-1]
@@ -123,9 +125,14 @@ def _dtype_of(values: list[Value | None]) -> DType:
     return next((v.type.dtype for v in values if v is not None and v.type.is_float), "f32")
 
 
-def _axis(binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, context: Context) -> int | None:
-    """The one axis of a sequence that has the size that the scan goes along."""
+def _axis(
+    binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, frame: Frame, context: Context
+) -> int | None:
+    """The one axis of a sequence that has the size that the scan goes along; of several the one that is declared so."""
     fits = [i for i, d in enumerate(value.type.shape) if compare(d, along) == "equal"]
+    if len(fits) > 1:
+        named = _declared_axes(binding.value, value, node.along, frame)
+        fits = named if len(named) == 1 else fits
     if len(fits) == 1:
         return fits[0]
     name, sequence = node.along.span.text, binding.value.span.text
@@ -141,6 +148,20 @@ def _axis(binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, cont
         else "go along a dimension that the sequence has",
     )
     return None
+
+
+def _declared_axes(sequence: tree.Expression, value: Value, along: tree.Expression, frame: Frame) -> list[int]:
+    """The axes of an input that its declaration gives the name of `along`: in `x: [n, t, d]` the second is `t`, for any
+    sizes."""
+    if not isinstance(sequence, tree.Name) or not isinstance(along, tree.Name):
+        return []
+    declared, type_ = frame.declared.get(sequence.text, (None, None))
+    if type_ is None or declared is not value:  # the name was bound anew
+        return []
+    axes = [i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Name) and dim.text == along.text]
+    leading = next((i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Ellipsis)), len(type_.dims))
+    more = value.type.rank - len(type_.dims)  # axes that `...` stands for, but for one
+    return [axis if axis < leading else axis + more for axis in axes]
 
 
 def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame, context: Context) -> Value | None:
