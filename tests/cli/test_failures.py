@@ -63,6 +63,24 @@ def test_explain(wsdl: Wsdl) -> None:
     assert len(wsdl("explain", "--json").json["codes"]) == len(codes())
 
 
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("Linear", "Dense"), ("MultiheadAttention", "Attention"), ("nn.Conv2d", "Conv2d"), ("torch.cat", "concat")],
+)
+def test_explain_by_the_name_elsewhere(wsdl: Wsdl, name: str, called: str) -> None:
+    assert wsdl("explain", name).out.startswith(f"`{name}` is called `{called}` here.\n\n# {called}\n")
+    assert wsdl("explain", name, "--json").json["name"] == called
+
+
+@pytest.mark.parametrize(
+    ("name", "help"),
+    [("relu6", "`clip(x, 0.0, 6.0)`"), ("nn", "no modules"), ("float", "`f32`"), ("MultiHead", "lists all codes")],
+)
+def test_explain_what_has_no_page(wsdl: Wsdl, name: str, help: str) -> None:
+    done = wsdl("explain", name)
+    assert (done.code, help in done.err) == (2, True)
+
+
 def test_explain_operations_and_blocks(wsdl: Wsdl) -> None:
     assert wsdl("explain", "relu").out.startswith(
         "# relu\n\n```wsd fragment\nrelu(x)\n```\n\n`max(x, 0)`. ONNX Relu.\n"

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from wsdl.ir.types import DTYPES
 from wsdl.ops import FAMILIES, NAMED, Operation
 from wsdl.passes.elaborate.calls import signature
+from wsdl.passes.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
 from wsdl.passes.scopes import standard_block, standard_blocks
 from wsdl.syntax import tree
 
@@ -28,6 +30,17 @@ def page(name: str) -> str:
         raise KeyError(name)
     assert isinstance(definition.node, tree.Block)
     return _block_page(definition.node)
+
+
+def elsewhere(name: str) -> tuple[str, str]:
+    """What PyTorch's or Keras's `name` is called here, or how it is written; empty where nothing is known of it."""
+    last = name.rpartition(".")[2]  # of `nn.Linear`
+    called = ELSEWHERE.get(last, last if last != name else "")
+    written, dtype = WRITTEN.get(last), called if called in DTYPES else last if last in DTYPES else None
+    help = f"write it, for example, as `{written}`" if written else NO_NAMES.get(last, "")
+    if dtype:
+        help = f"the dtype `{dtype}` is told of in docs/language.md, Types and dimensions"
+    return (called if called in NAMED or standard_block(called) else ""), help
 
 
 def operation_families() -> Iterator[tuple[str, list[str]]]:

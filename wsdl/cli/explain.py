@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -16,8 +17,8 @@ from wsdl.diagnostics.suggest import nearest
 @verb
 @click.argument("what", metavar="[CODE | NAME]", required=False)
 def explain(what: str | None, as_json: bool) -> None:
-    """What an error means, with an example; or what an operation (`relu`) or a block (`Dense`) does. Alone, a list of
-    all codes."""
+    """What an error means, with an example; or what an operation (`relu`) or a block (`Dense`) does, also by the name
+    that PyTorch or Keras has for it (`Linear`). Alone, a list of all codes."""
     if what is None:
         _list(as_json)
         return
@@ -25,8 +26,8 @@ def explain(what: str | None, as_json: bool) -> None:
         text = codes.explain(what)
         told = {"code": what.strip().upper(), "title": codes.title(what), "text": text}
     except KeyError:
-        text = _reference_page(what)
-        told = {"name": what.strip(), "text": text}
+        name, text = _reference_page(what.strip())
+        told = {"name": name, "text": text}
     if as_json:
         print_json(told)
     else:
@@ -41,16 +42,20 @@ def _list(as_json: bool) -> None:
         print_lines(f"{page['code']}  {page['title']}" for page in listed)
 
 
-def _reference_page(name: str) -> str:
+def _reference_page(what: str) -> tuple[str, str]:
+    """The name of an operation or block, and its page; also by the name that PyTorch or Keras has for it."""
     from wsdl.api import reference
 
-    try:
-        return reference.page(name.strip())
-    except KeyError:
-        close = nearest(name.strip().upper(), codes.codes()) or nearest(name.strip(), reference.names())
+    with suppress(KeyError):
+        return what, reference.page(what)
+    name, help = reference.elsewhere(what)
+    if name:
+        return name, f"`{what}` is called `{name}` here.\n\n{reference.page(name)}"
+    if not help:
+        alike = [n for n in reference.names() if n[:1].isupper() == what[:1].isupper() or n.lower() == what.lower()]
+        close = nearest(what.upper(), codes.codes()) or nearest(what, alike)
         help = f"did you mean `{close}`?" if close else "`wsdl explain` lists all codes, docs/reference the names"
-        message = f"there is no code, operation or block `{name}`"
-        raise CompileError([Diagnostic("E0704", message, help=help)]) from None
+    raise CompileError([Diagnostic("E0704", f"there is no code, operation or block `{what}`", help=help)])
 
 
 def _show(text: str) -> None:

@@ -33,6 +33,6 @@ def _likeness(name: str, candidate: str) -> float:
     if sorted(name) == sorted(candidate):
         likeness = max(likeness, 0.9)
     shorter, longer = sorted((name, candidate), key=len)
-    if len(shorter) >= 3 and longer.startswith(shorter):
+    if len(shorter) >= 3 and 2 * len(shorter) >= len(longer) and longer.startswith(shorter):
         likeness = max(likeness, 0.7)
     return likeness

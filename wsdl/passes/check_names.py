@@ -9,6 +9,7 @@ from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
+from wsdl.passes.elsewhere import ELSEWHERE
 from wsdl.passes.names import (
     ANY,
     BUILTINS,
@@ -17,6 +18,7 @@ from wsdl.passes.names import (
     children,
     flattened,
     names_of,
+    unknown_conversion,
     unknown_dtype,
     unknown_name,
 )
@@ -95,7 +97,7 @@ class _Body:
     def configuration_type(self, kind: tree.Name) -> None:
         if kind.text in CONFIGURATION_TYPES:
             return
-        near = {"str": "string", "number": "float", "boolean": "bool"}.get(kind.text)
+        near = {"str": "string", "number": "float", "boolean": "bool", "integer": "int"}.get(kind.text)
         near = near or nearest(kind.text, CONFIGURATION_TYPES)
         self.problems.error(
             "E0229",
@@ -209,7 +211,17 @@ class _Body:
             self.name(node)
             return
         for child in children(node):
-            self.expression(child)
+            if isinstance(node, tree.Call) and child is node.function and self.is_dtype(child):
+                self.scope.unknown.add((self.body, node.function.span.text))
+                unknown_conversion(node, self.problems, in_body=self.body is not None)
+            else:
+                self.expression(child)
+
+    def is_dtype(self, node: tree.Subscript) -> bool:
+        """Does it name a dtype, here or elsewhere, and nothing of the file?"""
+        if not isinstance(node, tree.Name) or node.text in self.bound or node.text in self.later:
+            return False
+        return ELSEWHERE.get(node.text, node.text) in DTYPES and not self.scope.may_have(node.text)
 
     def name(self, node: tree.Name) -> None:
         name = node.text

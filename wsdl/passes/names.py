@@ -8,6 +8,7 @@ from wsdl.diagnostics import Edit, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
+from wsdl.passes.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
 from wsdl.passes.scopes import standard_blocks
 from wsdl.span import Span
 from wsdl.syntax import tree
@@ -16,68 +17,14 @@ VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
 BUILTINS = ("len", "per_axis")  # computed when compiling
 MOST_SUGGESTIONS = 50  # nobody reads more, and each takes a while to find
 
-# What PyTorch, Keras and NumPy call things that have another name here.
-ELSEWHERE = {
-    "Linear": "Dense", "FullyConnected": "Dense", "MultiheadAttention": "Attention", "MultiHeadAttention": "Attention",
-    "BatchNorm1d": "BatchNorm", "BatchNorm2d": "BatchNorm", "BatchNorm3d": "BatchNorm",
-    "BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm", "InstanceNorm1d": "InstanceNorm",
-    "InstanceNorm2d": "InstanceNorm", "InstanceNorm3d": "InstanceNorm", "Conv2DTranspose": "ConvTranspose2d",
-    "SimpleRNN": "RNN", "TransformerEncoderLayer": "EncoderLayer", "BasicBlock": "ResNetBlock",
-    "MaxPool1d": "max_pool", "MaxPool2d": "max_pool", "MaxPool3d": "max_pool", "MaxPooling2D": "max_pool",
-    "AvgPool1d": "avg_pool", "AvgPool2d": "avg_pool", "AvgPool3d": "avg_pool", "AveragePooling2D": "avg_pool",
-    "Upsample": "resize", "SiLU": "silu", "LeakyReLU": "leaky_relu", "cat": "concat", "concatenate": "concat",
-    "view": "reshape", "swish": "silu", "clamp": "clip", "dot": "matmul", "average": "mean", "interpolate": "resize",
-    "detach": "stop_gradient",
-    "bmm": "matmul", "mm": "matmul", "hstack": "concat", "tensor_split": "split",
-    "float32": "f32", "float": "f32", "float64": "f64", "double": "f64", "float16": "f16", "half": "f16",
-    "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i64", "int64": "i64", "long": "i64",
-    "uint8": "u8", "byte": "u8",
-}  # fmt: skip
-
-
-# Names that every PyTorch program has, and what takes their place.
-NO_NAMES = {
-    **dict.fromkeys(
-        ("nn", "torch", "F", "tf", "keras", "np", "numpy", "math"),
-        "there are no modules: blocks and operations go by their own names, `Dense(4)`, `relu(x)`",
-    ),
-    "self": "the layers of a block go by their own names: `fc(x)`",
-    "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
-    "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
-}  # fmt: skip
-
-# Arguments of layers elsewhere, and what takes their place.
-NO_ARGUMENTS = {
-    **dict.fromkeys(
-        ("in_features", "in_channels", "input_shape", "input_dim", "input_size", "embed_dim", "d_model",
-         "normalized_shape", "num_features"),
-        "leave it out: what goes in is known where the layer is applied",
-    ),
-    **dict.fromkeys(("activation", "nonlinearity"), "apply it behind the layer: `x |> Dense(4) |> relu`"),
-    **dict.fromkeys(
-        ("kernel_initializer", "bias_initializer"), "initial values are those of the block; write one with a `param`"
-    ),
-    "batch_first": "leave it out: the batch is always the first axis",
-    "return_sequences": "leave it out: all states are given, the last is `states[:, -1]`",
-    "trainable": "leave it out, and write `freeze` with the path of the layer",
-    "device": "leave it out: where a model runs is said later, `--device cuda`",
-    "dtype": "leave it out: parameters are f32, and `--dtype` compiles them to another",
-}  # fmt: skip
-ARGUMENTS_ELSEWHERE = {
-    "out_features": "units", "hidden_size": "units", "out_channels": "channels", "filters": "channels",
-    "kernel_size": "kernel", "strides": "stride", "padding": "pad", "dilation_rate": "dilation",
-    "output_padding": "output_pad", "use_bias": "bias", "num_layers": "layers", "num_heads": "heads", "nhead": "heads",
-    "dim_feedforward": "width", "num_groups": "groups", "num_embeddings": "count", "embedding_dim": "width",
-    "input_vocab": "count", "output_dim": "width", "epsilon": "eps", "rate": "p", "layer_norm_eps": "eps",
-    "go_backwards": "reverse", "attn_mask": "mask",
-}  # fmt: skip
-
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
     """Report a name that stands for nothing, with the nearest one that does."""
     capital = node.text[:1].isupper()
     called = ELSEWHERE.get(node.text)
     help = NO_NAMES.get(node.text)
+    if node.text in WRITTEN:
+        help = f"write it, for example, as `{WRITTEN[node.text]}`"
     near = _meant(node.text, list(bound)) if help is None and len(problems) < MOST_SUGGESTIONS else None
     problems.error(
         "E0201",
@@ -90,6 +37,27 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
         else "not bound before this place",
         help=help,
         fix=[Edit(node.span, called or near or "")] if called or near else (),
+    )
+
+
+def unknown_conversion(call: tree.Call, problems: Problems, in_body: bool = True) -> None:
+    """Report a dtype that is called, as `int(x)` and `float(x)` are elsewhere."""
+    dtype = ELSEWHERE.get(call.function.span.text, call.function.span.text)
+    value = call.arguments[0].value if len(call.arguments) == 1 and call.arguments[0].name is None else None
+    instead = f"cast({value.span.text if value else 'x'}, {dtype})"
+    help = f"to convert a tensor write `{instead}`"
+    if isinstance(value, tree.Number):
+        instead = str(float(value.value) if dtype.startswith(("f", "bf")) else int(value.value))
+        help = f"write the number as it is to be: `{instead}`"
+    elif not in_body:
+        help = "constants are not converted: whole numbers are divided by `//`, and stand beside fractions as they are"
+    problems.error(
+        "E0201",
+        call.function.span,
+        f"there is no function `{call.function.span.text}`",
+        f"`{dtype}` is a dtype",
+        help=help,
+        fix=[Edit(call.span, instead)] if value and (in_body or isinstance(value, tree.Number)) else (),
     )
 
 

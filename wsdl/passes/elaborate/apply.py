@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from wsdl import limits
@@ -14,6 +15,7 @@ from wsdl.passes.elaborate.calls import note_check
 from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.layers import signature as configured
 from wsdl.passes.elaborate.signatures import Signature
 from wsdl.passes.elaborate.statements import run
 from wsdl.span import Span
@@ -169,6 +171,9 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     for position, given in enumerate(arguments):
         if given.name is not None:
             name = given.name.text
+            if name in {c.name.text for c in block.configuration}:
+                _report_configuration(given, layer, context)
+                return None
             if name not in {i.name.text for i in block.inputs}:
                 near = nearest(name, [i.name.text for i in block.inputs])
                 context.error(
@@ -190,7 +195,8 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
                 f"`{block.name.text}` is applied to {len(block.inputs)} input{'s' if len(block.inputs) != 1 else ''}, "
                 f"not {len(arguments)}",
                 "one too many",
-                help=f"it is applied to `({_inputs(block)})`",
+                help=f"it is applied to `({_inputs(block)})`"
+                + ("" if isinstance(given.item, Value) else f", and made as `{configured(block)}`"),
                 applied=False,
             )
             return None
@@ -221,11 +227,13 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
             bound[name] = _default(declared, layer, context)
         if has_poison(bound[name].item):
             continue
-        if (bound[name].item is None and declared.default is None) or not _is_input(bound[name].item):
+        item, optional = bound[name].item, declared.default is not None
+        if (item is None and not optional) or not _is_input(item, declared, optional):
             context.error(
                 "E0225",
                 bound[name].span,
-                f"`{name}` of `{block.name.text}` must be a tensor, not {describe(bound[name].item)}",
+                f"`{name}` of `{block.name.text}` must be a tensor, not {describe(item)}",
+                help=_to_be_made_with(item, layer),
             )
             return None
         if bound[name].item is not None:
@@ -240,8 +248,35 @@ def _default(declared: tree.Input, layer: Layer, context: Context) -> Given:
     return Given(None, evaluate(declared.default, frame, context), declared.default.span)
 
 
-def _is_input(item: Item) -> bool:
-    return item is None or isinstance(item, Value | int | float | Dim)
+def _is_input(item: Item, declared: tree.Input, optional: bool) -> bool:
+    """A tensor, or a number where a scalar is wanted or numbers are the default."""
+    number = isinstance(item, int | float | Dim) and (optional or not declared.type.dims)
+    return item is None or isinstance(item, Value) or number
+
+
+def _to_be_made_with(item: Item, layer: Layer) -> str | None:
+    if isinstance(item, Layer):
+        return "apply the layer to a tensor first"
+    return f"it is made as `{configured(layer.block)}`, then applied to `({_inputs(layer.block)})`"
+
+
+def _report_configuration(given: Given, layer: Layer, context: Context) -> None:
+    """An argument of the block where its layer is applied: it belongs where that is made."""
+    assert given.name is not None
+    made, argument = layer.made.text, f"{given.name.text}={given.span.text}"
+    where = f"`{layer.name}({argument})`"
+    if re.fullmatch(r"\w+\(.*\)", made) and "\n" not in made and given.name.text not in layer.given:
+        where = f"`{made[:-1]}{'' if made.endswith('()') else ', '}{argument})`"
+    own = not layer.made.source.is_standard and layer.made != given.span
+    context.error(
+        "E0221",
+        given.name.span,
+        f"`{given.name.text}` of `{layer.name}` is set where the layer is made, not where it is applied",
+        "no input",
+        labels=[Label(layer.made, "made here")] if own else (),
+        help=f"write {where} where it is made; it is applied to `({_inputs(layer.block)})`",
+        applied=False,
+    )
 
 
 def _inputs(block: tree.Block) -> str:

@@ -36,6 +36,19 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         return [_one_layer(part, f"{name}[{i}]", node, frame, context) for i, part in enumerate(node.value.items)]
     if node.count is None:
         return _one_layer(node.value, name, node, frame, context)
+    if isinstance(node.value, tree.List):
+        bracket = node.span.source.span(node.name.span.end, _after_bracket(node))
+        context.error(
+            "E0234",
+            node.count.span,
+            "the number of an array stands beside one layer, and these are listed",
+            f"{len(node.value.items)} are listed",
+            help=f"leave it out: `layer {node.name.text} = [ … ]`",
+            fix=[Edit(bracket, "")],
+            applied=False,
+        )
+        _attach_doubtful(node.name, frame, context)
+        return POISON
     item = evaluate(node.count, frame, context)
     count = as_int(item)
     if count is None or count < 1:
@@ -59,6 +72,12 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         raise TooMuch
     frame.layer.module.children[name] = []
     return [_one_layer(node.value, f"{name}[{i}]", node, frame, context) for i in range(count)]
+
+
+def _after_bracket(node: tree.Layer) -> int:
+    """Where the `]` behind the number of an array ends."""
+    assert node.count is not None
+    return node.span.source.text.index("]", node.count.span.end) + 1
 
 
 def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame, context: Context) -> Item:

@@ -17,7 +17,8 @@ from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.indexing import index
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import call_with_needed, inline_layer, layers_in_list
-from wsdl.passes.names import VIEWS, bound_names, unknown_name
+from wsdl.passes.elsewhere import ELSEWHERE
+from wsdl.passes.names import VIEWS, bound_names, unknown_conversion, unknown_name
 from wsdl.passes.scopes import Definition
 from wsdl.syntax import tree
 
@@ -179,10 +180,23 @@ def _call(node: tree.Call, frame: Frame, context: Context) -> Item:
         and node.function.text not in frame.names
     ):
         return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
+    if _is_conversion(node, frame):
+        if not context.is_reported(node.function.span):
+            unknown_conversion(node, context.problems, in_body=bool(context.graphs))
+        return POISON
     function = evaluate(node.function, frame, context)
     if isinstance(function, Definition) and isinstance(function.node, tree.Block):
         return inline_layer(function, node, frame, context, evaluate)
     return _applied(function, _arguments(node, frame, context), node, node.function, context)
+
+
+def _is_conversion(node: tree.Call, frame: Frame) -> bool:
+    """Is a dtype called, as in `float(x)`?"""
+    if not isinstance(node.function, tree.Name):
+        return False
+    name = node.function.text
+    bound = name in frame.names or frame.scope.find(name) is not None or frame.scope.may_have(name)
+    return not bound and ELSEWHERE.get(name, name) in DTYPES
 
 
 def _arguments(node: tree.Call, frame: Frame, context: Context) -> list[Given]:
@@ -200,6 +214,11 @@ def _applied(
         return context.apply(function, arguments, node.span, context)
     if isinstance(function, Definition):
         _report_not_made(function, written, context)
+        return POISON
+    if isinstance(function, str) and function in DTYPES:
+        help = f"a dtype converts nothing by itself: write `|> cast({function})`"
+        fix = [Edit(written.span, f"cast({function})")] if written is node else []
+        context.error("E0226", written.span, f"the dtype `{function}` can't be applied", help=help, fix=fix)
         return POISON
     hidden = isinstance(written, tree.Name) and written.text in NAMED
     array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)

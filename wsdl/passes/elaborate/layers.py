@@ -14,7 +14,7 @@ from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
 from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.names import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
+from wsdl.passes.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
@@ -139,7 +139,9 @@ def _made(
         layer.given[parameter.name.text] = argument.span
         broken |= has_poison(item)
         if isinstance(item, Value):
-            _report_tensor(parameter, argument, item, block, call, context)
+            rest = [a for a in call.arguments if a is not argument]
+            tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]
+            _report_tensor(parameter, tensors, item, block, call, context)
             return POISON
         broken |= not _fits(parameter, item, argument, block, context)
     inner = Frame(layer, definition.scope, layer.configuration, context.dtype, owner=None)
@@ -227,21 +229,30 @@ def _in_a_list(block: tree.Block, call: tree.Call) -> str | None:
 
 def _report_tensor(
     parameter: tree.Configuration,
-    argument: tree.Argument,
+    tensors: list[tree.Argument],
     item: Value,
     block: tree.Block,
     call: tree.Call,
     context: Context,
 ) -> None:
-    """A tensor where a layer is made: it was to be applied to it."""
-    others = ", ".join(a.span.text for a in call.arguments if a is not argument)
+    """A tensor where a layer is made: it, and others after it, were to be inputs of the layer; or what was to be handed
+    over was applied before."""
+    first = tensors[0].value
+    others = ", ".join(a.span.text for a in call.arguments if a not in tensors)
     made = f"{block.name.text}({others})" if others else call_with_needed(block)
+    help = f"a block is configured first, then applied: `{first.span.text} |> {made}`"
+    if len(tensors) > 1:
+        inputs = sorted((t.span for t in tensors), key=lambda span: span.start)
+        help = f"a block is configured first, then applied: `{made}({', '.join(span.text for span in inputs)})`"
+    if "layer" in [kind.text for kind in parameter.types] and isinstance(first, tree.Call | tree.Pipe):
+        layer = first.stage if isinstance(first, tree.Pipe) else first.function
+        help = f"hand it over without applying it: `{layer.span.text}`"
     context.error(
         "E0225",
-        argument.value.span,
+        first.span,
         f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
         "a tensor",
-        help=f"a block is configured first, then applied: `{argument.value.span.text} |> {made}`",
+        help=help,
         applied=False,
     )
 
@@ -257,13 +268,18 @@ def _parameter(
         here = [c.name.text for c in block.configuration]
         called = ARGUMENTS_ELSEWHERE.get(name)
         near = called if called in here else None if name in NO_ARGUMENTS else nearest(name, here)
+        is_input = name in {i.name.text for i in block.inputs}
+        near = None if is_input else near
+        help = NO_ARGUMENTS.get(name, _is_made_as(block))
+        if is_input:
+            help = f"`{name}` is an input: `{call_with_needed(block)}(…, {argument.span.text})`"
         context.error(
             "E0221",
             argument.name.span,
             f"`{block.name.text}` has no argument `{name}`",
             f"did you mean `{near}`?" if near else "",
             labels=_declaration(block.name.span),
-            help=NO_ARGUMENTS.get(name, _is_made_as(block)),
+            help=help,
             fix=[Edit(argument.name.span, near)] if near else (),
             applied=False,
         )
@@ -312,6 +328,17 @@ def _fits(
     kinds = [t.text for t in parameter.types]
     if any(kind not in _CHECKS for kind in kinds):
         return False  # resolve has reported it
+    if isinstance(item, list) and block.span.source.is_standard and isinstance(argument.value, tree.List):
+        for part, element in zip(argument.value.items, item, strict=False):
+            if isinstance(element, Definition) and isinstance(element.node, tree.Block):
+                context.error(
+                    "E0225",
+                    part.span,
+                    f"`{parameter.name.text}` of `{block.name.text}` is made of layers, not of {describe(element)}",
+                    help=f"make a layer of it: `{call_with_needed(element.node)}`",
+                    applied=False,
+                )
+                return False
     if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
         return True
     is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)

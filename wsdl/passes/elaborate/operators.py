@@ -12,7 +12,7 @@ from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context, Rest
-from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.items import POISON, Given, Item, Layer, describe, has_poison
 from wsdl.span import Span
 from wsdl.syntax import tree
 
@@ -191,10 +191,12 @@ def simplest(dim: Dim) -> int | Dim:
 
 
 def _refuse(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    layer = next((n for n, item in ((node.left, left), (node.right, right)) if isinstance(item, Layer)), None)
     context.error(
         "E0406",
         node.operator_span,
         f"`{node.operator}` doesn't go with {describe(left)} and {describe(right)}",
         labels=[Label(node.left.span, describe(left)), Label(node.right.span, describe(right))],
+        help=f"a layer is applied to a tensor first: `{layer.span.text}(x)`" if layer is not None else None,
     )
     return POISON

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
@@ -92,7 +94,7 @@ class Signature:
             f"{what} must be {wanted}, not {actual.dtype}",
             f"is {actual}",
             labels=_user(node.span, f"declared {node.span.text}"),
-            help=f"convert it with `cast({written}, {wanted if node.dtype else 'f32'})`",
+            help=_how_to_convert(written, actual.dtype, wanted if node.dtype else "f32"),
         )
         return False
 
@@ -234,6 +236,14 @@ def names_in(node: tree.Expression | tree.Ellipsis) -> list[tree.Name]:
     if isinstance(node, tree.Unary):
         return names_in(node.operand)
     return []
+
+
+def _how_to_convert(written: str, actual: DType, wanted: str) -> str:
+    if wanted == "bool" and actual in FLOATS:  # all but 0 would be true, also in a bias of an attention
+        return f"say what is true by a comparison, such as `{written} > 0.5`; numbers that are added are no mask"
+    if wanted in FLOATS and re.fullmatch(r"-?\d[\d_]*", written):
+        return f"write `{written}.0`"
+    return f"convert it with `cast({written}, {wanted})`"
 
 
 def _user(span: Span, message: str) -> list[Label]:

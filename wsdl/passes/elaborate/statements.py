@@ -114,6 +114,9 @@ def _results(items: list[Item]) -> str:
 
 def _for(node: tree.For, frame: Frame, context: Context) -> None:
     items = clause_values(node.clause, frame, context)
+    if items is None:
+        frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the steps would bind is unknown now
+        return
     loop = context.loops
     context.loops += 1
     outer = frame.path
@@ -134,8 +137,8 @@ def loop_key(node: tree.For, step: int) -> int:
     return hash((node.span.start, step))
 
 
-def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[Item]:
-    """The values that the name of a `for` goes through; none where that was reported as an error."""
+def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[Item] | None:
+    """The values that the name of a `for` goes through; `None` where that was reported as an error."""
     values = clause.values
     if not isinstance(values, tree.Range):
         item = evaluate(values, frame, context)
@@ -149,7 +152,7 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
                 f"a `for` goes through a range, a list or an array of layers, not {describe(item)}",
                 help="write `0..n` for the numbers from 0 up to n - 1",
             )
-        return []
+        return None
     bounds = []
     for part in (values.start, values.stop):
         item = evaluate(part, frame, context)
@@ -164,7 +167,7 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
                     f"is {describe(item)}",
                     help="to repeat for each step of a run-time length, use `scan`" if isinstance(item, Dim) else None,
                 )
-            return []
+            return None
         bounds.append(number)
     if bounds[1] - bounds[0] > limits.REPETITIONS:
         count = bounds[1] - bounds[0]
@@ -221,8 +224,8 @@ def _scan(node: tree.Scan, frame: Frame, context: Context) -> None:
 
 
 def _share(node: tree.Share, frame: Frame, context: Context) -> None:
-    steps: list[Item] = [None] if node.clause is None else clause_values(node.clause, frame, context)
-    for step in steps:
+    steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
+    for step in steps or ():
         if node.clause is not None:
             frame.names[node.clause.name.text] = step
             context.count(node.clause.span)

@@ -1,0 +1,88 @@
+"""What PyTorch, Keras and NumPy call things that have another name here, or that are written in another way."""
+
+from __future__ import annotations
+
+# Blocks, operations and dtypes that have another name here.
+ELSEWHERE = {
+    "Linear": "Dense", "FullyConnected": "Dense", "MultiheadAttention": "Attention", "MultiHeadAttention": "Attention",
+    "BatchNorm1d": "BatchNorm", "BatchNorm2d": "BatchNorm", "BatchNorm3d": "BatchNorm",
+    "BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm", "InstanceNorm1d": "InstanceNorm",
+    "InstanceNorm2d": "InstanceNorm", "InstanceNorm3d": "InstanceNorm", "Conv2DTranspose": "ConvTranspose2d",
+    "SimpleRNN": "RNN", "TransformerEncoderLayer": "EncoderLayer", "BasicBlock": "ResNetBlock",
+    "MaxPool1d": "max_pool", "MaxPool2d": "max_pool", "MaxPool3d": "max_pool", "MaxPooling2D": "max_pool",
+    "AvgPool1d": "avg_pool", "AvgPool2d": "avg_pool", "AvgPool3d": "avg_pool", "AveragePooling2D": "avg_pool",
+    "MaxPooling1D": "max_pool", "MaxPooling3D": "max_pool", "AveragePooling1D": "avg_pool",
+    "AveragePooling3D": "avg_pool", "GlobalAveragePooling1D": "global_avg_pool",
+    "GlobalAveragePooling2D": "global_avg_pool", "AdaptiveAvgPool1d": "adaptive_avg_pool",
+    "AdaptiveAvgPool2d": "adaptive_avg_pool", "Upsample": "resize", "UpSampling2D": "resize", "ZeroPadding2D": "pad",
+    "SiLU": "silu", "LeakyReLU": "leaky_relu", "Hardswish": "hardswish", "LogSoftmax": "log_softmax",
+    "Dropout1d": "Dropout", "Dropout2d": "Dropout", "SpatialDropout1D": "Dropout",
+    "cat": "concat", "concatenate": "concat", "Concatenate": "concat", "chunk": "split",
+    "view": "reshape", "swish": "silu", "clamp": "clip", "dot": "matmul", "average": "mean", "interpolate": "resize",
+    "detach": "stop_gradient", "cumulative_sum": "cumsum", "top_k": "topk", "expand_dims": "unsqueeze",
+    "repeat": "tile",
+    "CrossEntropyLoss": "cross_entropy", "NLLLoss": "nll", "nll_loss": "nll", "MSELoss": "mse", "mse_loss": "mse",
+    "L1Loss": "mae", "l1_loss": "mae", "SmoothL1Loss": "huber", "smooth_l1_loss": "huber", "HuberLoss": "huber",
+    "huber_loss": "huber", "BCEWithLogitsLoss": "bce_with_logits",
+    "binary_cross_entropy_with_logits": "bce_with_logits",
+    "KLDivLoss": "kl_div", "CosineEmbeddingLoss": "cosine_embedding", "TripletMarginLoss": "triplet",
+    "triplet_margin_loss": "triplet", "scaled_dot_product_attention": "attention",
+    "bmm": "matmul", "mm": "matmul", "hstack": "concat", "tensor_split": "split",
+    "float32": "f32", "float": "f32", "float64": "f64", "double": "f64", "float16": "f16", "half": "f16",
+    "bfloat16": "bf16", "int8": "i8", "int16": "i16", "int32": "i32", "int": "i64", "int64": "i64", "long": "i64",
+    "uint8": "u8", "byte": "u8",
+}  # fmt: skip
+
+# What a line of code says here; `x` is the operand.
+WRITTEN = {
+    **dict.fromkeys(("relu6", "ReLU6"), "clip(x, 0.0, 6.0)"),
+    **dict.fromkeys(("hardtanh", "Hardtanh"), "clip(x, -1.0, 1.0)"),
+    **dict.fromkeys(("hardsigmoid", "Hardsigmoid", "hard_sigmoid"), "clip(x / 6.0 + 0.5, 0.0, 1.0)"),
+    **dict.fromkeys(("logsigmoid", "LogSigmoid"), "-softplus(-x)"),
+    **dict.fromkeys(("softsign", "Softsign"), "x / (1.0 + abs(x))"),
+    "square": "x ** 2", "reciprocal": "1.0 / x", "std": "sqrt(var(x))", "log1p": "log(1.0 + x)",
+    "expm1": "exp(x) - 1.0",
+    "exp2": "2.0 ** x", "log2": "log(x) / log(2.0)", "log10": "log(x) / log(10.0)", "ceil": "-floor(-x)",
+    "trunc": "sign(x) * floor(abs(x))", "tan": "sin(x) / cos(x)", "ones_like": "0.0 * x + 1.0",
+    "zeros_like": "0.0 * x",
+    "isnan": "x != x", "eye": "one_hot(arange(4), 4)", "amax": "max(x, axis=0)", "amin": "min(x, axis=0)",
+    "any": "max(x > 0.0)", "all": "min(x > 0.0)", "masked_fill": "where(x > 0.0, 0.0, x)",
+    "swapaxes": "x.permute(1, 0)", "norm": "sqrt(sum(x ** 2))", "outer": "x.reshape(-1, 1) * x.reshape(1, -1)",
+}  # fmt: skip
+
+# Names that every PyTorch program has, and what takes their place.
+NO_NAMES = {
+    **dict.fromkeys(
+        ("nn", "torch", "F", "tf", "keras", "np", "numpy", "math"),
+        "there are no modules: blocks and operations go by their own names, `Dense(4)`, `relu(x)`",
+    ),
+    "self": "the layers of a block go by their own names: `fc(x)`",
+    "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
+    "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
+}  # fmt: skip
+
+# Arguments of layers elsewhere, and what takes their place.
+NO_ARGUMENTS = {
+    **dict.fromkeys(
+        ("in_features", "in_channels", "input_shape", "input_dim", "input_size", "embed_dim", "d_model",
+         "normalized_shape", "num_features"),
+        "leave it out: what goes in is known where the layer is applied",
+    ),
+    **dict.fromkeys(("activation", "nonlinearity"), "apply it behind the layer: `x |> Dense(4) |> relu`"),
+    **dict.fromkeys(
+        ("kernel_initializer", "bias_initializer"), "initial values are those of the block; write one with a `param`"
+    ),
+    "batch_first": "leave it out: the batch is always the first axis",
+    "return_sequences": "leave it out: all states are given, the last is `states[:, -1]`",
+    "trainable": "leave it out, and write `freeze` with the path of the layer",
+    "device": "leave it out: where a model runs is said later, `--device cuda`",
+    "dtype": "leave it out: parameters are f32, and `--dtype` compiles them to another",
+}  # fmt: skip
+ARGUMENTS_ELSEWHERE = {
+    "out_features": "units", "hidden_size": "units", "out_channels": "channels", "filters": "channels",
+    "kernel_size": "kernel", "strides": "stride", "padding": "pad", "dilation_rate": "dilation",
+    "output_padding": "output_pad", "use_bias": "bias", "num_layers": "layers", "num_heads": "heads", "nhead": "heads",
+    "dim_feedforward": "width", "num_groups": "groups", "num_embeddings": "count", "embedding_dim": "width",
+    "input_vocab": "count", "output_dim": "width", "epsilon": "eps", "rate": "p", "layer_norm_eps": "eps",
+    "go_backwards": "reverse", "attn_mask": "mask",
+}  # fmt: skip
