@@ -17,7 +17,7 @@ from wsdl.syntax.stuck import STUCK
 
 BLOCK = re.compile(r"^```wsd (error|fixed|\w+\.wsd)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SYNTAX = [code for code in codes() if code.startswith("E01")]
-FAMILIES = ("E01", "E02", "E03", "E04", "E06", "N04", "W03", "W06")  # what `check` finds in programs
+FAMILIES = ("E01", "E02", "E03", "E04", "E06", "N04", "N08", "W03", "W06")  # what `check` finds in programs
 CHECKED = [code for code in codes() if code.startswith((*FAMILIES, "E0513")) and code != "E0219"]  # when compiling
 
 

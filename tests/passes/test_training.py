@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,96 @@ def test_a_block_without_weights_may_be_applied() -> None:
     block = "block Far()(a: f32[n], b: f32[n]) -> f32[n] {\n    return relu(abs(a - b) - 1)\n}\n"
     training = trained("loss Far()(y, wanted)", "metric far = Far()(y, wanted) > 0", ADAM, model=block + MODEL)
     assert len(training.trained) == 6
+
+
+PATHS = """
+layer outside = Dense(4)
+
+block Normed()(x: [n, c]) -> [n, c] {
+    layer norm = BatchNorm()
+    share inner { twin.weight, other.weight }
+    layer twin = Dense(c)
+    layer other = Dense(c)
+    return x |> norm |> twin |> other
+}
+
+model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    param scale: [] = ones
+    layer blocks[3] = Normed()
+    layer tied[2] = Dense(4)
+    share both { tied[*] }
+    x = outside(x) * scale
+    for block in blocks {
+        x = block(x)
+    }
+    return x |> tied[0] |> tied[1]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "stored"),
+    [
+        ("scale", "m.scale"),
+        ("blocks", "m.blocks.* 15"),
+        ("blocks[*]", "m.blocks.* 15"),
+        ("blocks[1]", "m.blocks.1.* 5"),
+        ("blocks[-1]", "m.blocks.2.* 5"),
+        ("blocks[0:2]", "m.blocks.[01].* 10"),
+        ("blocks[::2]", "m.blocks.[02].* 10"),
+        ("blocks[0].norm", "m.blocks.0.norm.* 2"),
+        ("blocks[*].norm.weight", "m.blocks.?.norm.weight 3"),
+        ("blocks[*].inner", "m.blocks.?.inner 3"),
+        ("blocks[0].inner", "m.blocks.0.inner"),
+        ("blocks[0].twin.bias", "m.blocks.0.twin.bias"),
+        ("blocks[0].twin.bias.flip(0)", "m.blocks.0.twin.bias"),
+        ("blocks[0].norm.weight[:]", "m.blocks.0.norm.weight"),
+        ("blocks[0].norm.weight[0:4]", "m.blocks.0.norm.weight"),
+        ("both", "m.both.* 2"),
+        ("both.weight", "m.both.weight"),
+        ("both.weight.T", "m.both.weight"),
+        ("tied", "m.both.* 2"),
+        ("outside", "outside.* 2"),
+        ("outside.weight.reshape(2, 8)", "outside.weight"),
+        ("blocks[0].norm.weight[0:3]", "E0332"),
+        ("both.weight[1]", "E0332"),
+        ("both.weight.T[:, 0:2]", "E0332"),
+        ("outside.weight.reshape(2, 8)[0:1]", "E0332"),
+        ("scale.T", "E0315"),
+        ("blocks[0].twin.weight", "E0325"),
+        ("tied[0]", "E0325"),
+        ("blocks.norm", "E0310"),
+        ("blocks[3]", "E0316"),
+        ("blocks[0].nor", "E0317"),
+        ("bith", "E0317"),
+        ("blocks[0].norm.T", "E0319"),
+    ],
+)
+def test_a_path_means_the_same_everywhere(path: str, stored: str) -> None:
+    """`freeze` in the model, in the file and in the `train`; `lr`: the same tensors, or the same code."""
+    lines, inside = f"train m(wanted: f32[n, 4]) {{\n    {MSE}\n    {ADAM}\n", PATHS.rpartition("    x = outside")
+    outside = path if path.startswith("outside") else f"m.{path}"
+    found = {
+        "freeze in training": f"{PATHS}{lines}    freeze {path} train\n}}",
+        "freeze in the file": f"{PATHS}freeze {outside} train\n{lines}}}",
+        "freeze in the model": f"{inside[0]}    freeze {path} train\n{inside[1]}{inside[2]}{lines}}}",
+        "lr": f"{PATHS}{lines}    lr {path} = 0.5\n}}",
+    }
+    if path.startswith("outside"):
+        del found["freeze in the model"]  # which sees its own layers
+    wanted, _, count = stored.partition(" ")
+    for way, text in found.items():
+        problems = Problems()
+        program = check(Source("test.wsd", text), problems)
+        errors = [d.code for d in problems.errors]
+        if stored.startswith("E"):
+            assert errors == [stored] if (way, stored) != ("lr", "E0325") else not errors, way
+            continue
+        assert not errors, (way, render(problems))
+        training = program.trainings["m"]
+        params = {s.name for s in program.stored.values() if s.root.kind == "param"}
+        frozen = {s.name for s in program.stored.values() if s.frozen or s.name in training.frozen} & params
+        moved = {name for name in params if str(training.schedule_of(name)) == "constant(0.5)"}
+        named = moved if way == "lr" else frozen
+        assert named == {name for name in params if fnmatch(name, wanted)}, way
+        assert len(named) == int(count or 1), way

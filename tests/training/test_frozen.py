@@ -1,9 +1,14 @@
-"""What is frozen is computed forward only: the gradient ends at the new layer."""
+"""What is frozen is computed forward only: the gradient ends at the new layer. Its running statistics stay."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
 
+import wsdl
 from tests.training.catalogue import EXAMPLES
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
@@ -49,3 +54,104 @@ def test_without_the_freeze_it_has() -> None:
     step = step_of(program)
     assert operations(step.model.graph).total() > 2 * forward.total()
     assert len(step.trained) == 2 + 5 + 6 * 16
+
+
+NORMED = """
+block Unit()(x: [n, c]) -> [n, c] {
+    layer norm = BatchNorm()
+    layer drop = Dropout(0.5)
+    return x |> norm |> tanh DROP
+}
+
+model m(x: f32[n, 4]) -> (y: f32[n, 2]) {
+    layer before = Dense(4)
+    layer nets[2] = Unit()
+    layer after = Dense(2)
+    FREEZE_IN_MODEL
+    x = x |> before |> nets[0] |> nets[1] |> nets[1]
+    return after(x)
+}
+
+train m(wanted: f32[n, 2]) {
+    loss mse(y, wanted)
+    optimizer SGD(lr=0.5)
+    FREEZE
+}
+"""
+
+
+def normed(freeze: str, inside: str = "", drop: str = "") -> Any:
+    """The program, with statistics that no batch has."""
+    text = NORMED.replace("FREEZE_IN_MODEL", inside).replace("FREEZE", freeze).replace("DROP", drop)
+    rng = np.random.default_rng(3)
+    given = {f"m.nets.{i}.norm.{n}": rng.uniform(0.5, 2, 4).astype("f4") for i in (0, 1) for n in NORM}
+    return wsdl.compile(Source("m.wsd", text), weights=given, partial=True)
+
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def in_pytorch(values: dict[str, Any], x: Any, wanted: Any, modes: tuple[str, str, str]) -> Any:
+    """The weights of the first layer after eight steps in which each application is normalised in its mode."""
+    p = {name.removeprefix("m."): torch.tensor(array) for name, array in values.items()}
+    learned = [p[f"{layer}.{n}"].requires_grad_() for layer in ("before", "after") for n in ("weight", "bias")]
+    optimizer = torch.optim.SGD(learned, lr=0.5)
+    for _ in range(8):
+        h = F.linear(torch.tensor(x), *learned[:2])
+        for net, mode in zip((0, 1, 1), modes, strict=True):
+            weight, bias, mean, var = (p[f"nets.{net}.norm.{n}"] for n in NORM)
+            by_batch = mode == "train"
+            stored = (None, None) if by_batch else (mean, var)
+            h = torch.tanh(F.batch_norm(h, *stored, weight, bias, training=by_batch))
+        optimizer.zero_grad()
+        F.mse_loss(F.linear(h, *learned[2:]), torch.tensor(wanted)).backward()
+        optimizer.step()
+    return learned[0].detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("freeze", "inside", "modes"),
+    [
+        ("freeze nets", "", "train train"),
+        ("freeze nets train", "", "train train"),
+        ("freeze nets eval", "", "eval eval"),
+        ("", "freeze nets eval", "eval eval"),
+        ("freeze nets[1] train", "freeze nets eval", "eval train"),
+        ("freeze nets train\n    freeze nets[1].norm eval", "", "train eval"),
+        ("freeze nets[*].norm.running_mean, nets[*].norm.running_var eval\n    freeze nets", "", "eval eval"),
+    ],
+)
+def test_a_frozen_norm_as_in_pytorch(freeze: str, inside: str, modes: str) -> None:
+    program = normed(freeze, inside)
+    rng = np.random.default_rng(1)
+    x, wanted = rng.normal(size=(8, 4)).astype("f4"), rng.normal(size=(8, 2)).astype("f4")
+    trainer = program.trainer(batch=8)
+    for _ in range(8):
+        trainer.step({"x": x, "wanted": wanted})
+    first, second = modes.split()
+    expected = in_pytorch(dict(program.stored), x, wanted, (first, second, second))
+    np.testing.assert_allclose(trainer.weights["m.before.weight"], expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(program.stored["m.before.weight"], expected, atol=1e-2)
+    for name in (f"m.nets.{i}.norm.{n}" for i in (0, 1) for n in NORM):
+        np.testing.assert_array_equal(trainer.weights[name], program.stored[name], err_msg=name)
+    assert trainer.evaluate({"x": x, "wanted": wanted})["loss"] > 0
+
+
+@pytest.mark.parametrize(("mode", "is_random"), [("eval", False), ("train", True)])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_dropout_of_what_is_frozen(mode: str, is_random: bool, accumulate: int) -> None:
+    """At inference there is none, in PyTorch's `eval()` too."""
+    trainer = normed(f"freeze nets {mode}", drop="|> drop").trainer(batch=8, accumulate=accumulate)
+    assert ("seed" in trainer.state) == is_random
+    plain = normed(f"freeze nets {mode}").trainer(batch=8, accumulate=accumulate)
+    batch = {"x": np.ones((8, 4), "f4") * np.arange(8, dtype="f4")[:, None], "wanted": np.ones((8, 2), "f4")}
+    assert (trainer.step(batch) == plain.step(batch)) is not is_random
+
+
+def test_statistics_of_what_is_frozen_are_no_state_of_the_step() -> None:
+    program = checked(
+        NORMED.replace("FREEZE_IN_MODEL", "").replace("FREEZE", "freeze nets[0] train").replace("DROP", "")
+    )
+    step = train_step(program, program.trainings["m"])
+    assert [s.name for s in step.statistics] == ["m.nets.1.norm.running_mean", "m.nets.1.norm.running_var"]
+    assert not [name for name in step.feeds.values() if name.startswith("m.nets.0")]

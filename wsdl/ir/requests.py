@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from wsdl.span import Span
 
+Mode: TypeAlias = Literal["eval", "train"]
 PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in both sides of a `load` table
 INDEX = re.compile(r"\[([^\]]*)\]")  # in its targets
 
@@ -58,10 +60,11 @@ class GroupRequest:
 
 @dataclass(frozen=True, eq=False)
 class FreezeRequest:
-    """`freeze encoder`."""
+    """`freeze encoder eval`. Layers with running statistics normalise by these (`eval`) or by the batch (`train`)."""
 
     paths: tuple[PathPattern, ...]
     base: str
+    mode: Mode | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Graph, Module, Node, Program, Slot, Stored, Value, file_path
-from wsdl.ir.requests import Part, PathPattern
+from wsdl.ir.graph import Graph, Node, Program, Slot, Stored, Value
+from wsdl.ir.requests import PathPattern
 from wsdl.ir.training import RateRequest, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import ScanParts
-from wsdl.passes.paths import NotFound, find, root_of
+from wsdl.passes.frozen import run_frozen
+from wsdl.passes.paths import NotFound
+from wsdl.passes.targets import Target, refuse_part, target_of_path
 from wsdl.span import Span
 
 
@@ -19,6 +21,7 @@ def check_training(program: Program, problems: Problems) -> Program:
     for training in program.trainings.values():
         _freeze(training, program, problems)
         if not problems.errors:
+            run_frozen(training, program, problems)
             _rates(training, program, problems)
             _losses(training, program, problems)
     return program
@@ -27,34 +30,26 @@ def check_training(program: Program, problems: Problems) -> Program:
 # -- paths -------------------------------------------------------------------------------------------------------------
 
 
-def _slots(pattern: PathPattern, base: str, program: Program, problems: Problems) -> list[Slot]:
-    """The slots that a path means: below the model, among the layers of the file, or of a group by its name."""
-    text = pattern.span.text
-    groups = {file_path(request.name) for request in program.groups}
-    for name in (file_path(f"{base}.{text}"), file_path(text)):
-        if name not in groups:
-            continue
-        named = [s for s in program.stored.values() if s.group == name or s.group.startswith(f"{name}.")]
-        group = [slot for stored in named for slot, _ in stored.slots]
-        if group:
-            return group
-    first = pattern.steps[0]
-    root = root_of(program, base)
-    if isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
-        top = root_of(program, "")
-        root = top if first.name in top.children and first.name not in program.models else root
+def _target(pattern: PathPattern, base: str, program: Program, problems: Problems, verb: str) -> Target | None:
+    """What a path means, below the model or among the layers of the file; `None` where that was reported."""
+
+    def group_of(slot: Slot) -> str:
+        return program.stored_of(slot.path)[0].group
+
     try:
-        found = find(pattern, root, problems, whole_arrays=True)
+        target = target_of_path(pattern, base, program, problems, group_of, from_file=True)
+        refuse_part(pattern, target, verb, problems)
     except NotFound:
-        return []
-    return [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
+        return None
+    return target
 
 
 def _freeze(training: Training, program: Program, problems: Problems) -> None:
     places: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
         for pattern in request.paths:
-            for slot in _slots(pattern, request.base, program, problems):
+            target = _target(pattern, request.base, program, problems, "be frozen")
+            for slot in target.slots if target else ():
                 places.setdefault(slot.path, pattern.span)
     for stored in program.stored.values():
         cold = [slot for slot, _ in stored.slots if slot.path in places]
@@ -73,9 +68,11 @@ def _freeze(training: Training, program: Program, problems: Problems) -> None:
 
 def _rates(training: Training, program: Program, problems: Problems) -> None:
     asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
+    places: dict[str, Span] = {}
     for request in training.rates:
         for pattern in request.paths:
-            slots = _slots(pattern, request.base, program, problems)
+            target = _target(pattern, request.base, program, problems, "have a learning rate")
+            slots = target.slots if target else []
             homes = [program.stored_of(slot.path)[0] for slot in slots]
             if slots and not any(_trains(training, stored) for stored in homes):
                 frozen = any(stored.root.kind == "param" for stored in homes)
@@ -87,6 +84,7 @@ def _rates(training: Training, program: Program, problems: Problems) -> None:
                     help="leave the `lr` out, or the `freeze`" if frozen else None,
                 )
             asked.update({slot.path: request for slot in slots})
+            places.update({slot.path: pattern.span for slot in slots})
     for stored in program.stored.values():
         rates = {slot.path: asked[slot.path] for slot, _ in stored.slots if slot.path in asked}
         different = {str(request.schedule): path for path, request in rates.items()}
@@ -100,8 +98,28 @@ def _rates(training: Training, program: Program, problems: Problems) -> None:
                 labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
                 help="give both the same one",
             )
+        if rates and _trains(training, stored):
+            _note_others(stored, places, problems)
         if rates:
             training.schedules[stored.name] = next(iter(rates.values())).schedule
+
+
+def _note_others(stored: Stored, places: Mapping[str, Span], problems: Problems) -> None:
+    """Say which other parameters a learning rate moves, since they are the same tensor or a part of it."""
+    named = [slot.path for slot, _ in stored.slots if slot.path in places]
+    others = [slot for slot, _ in stored.slots if slot.path not in places]
+    if not others or problems.has("N0802", places[named[0]]):
+        return
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    problems.error(
+        "N0802",
+        places[named[0]],
+        f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate moves all of it",
+        f"also moves `{others[0].path}`",
+        labels=[Label(others[0].layer_span, f"`{others[0].path}`")],
+        help=f"name `{others[0].path}` too, and this note goes",
+        severity="note",
+    )
 
 
 # -- losses ------------------------------------------------------------------------------------------------------------

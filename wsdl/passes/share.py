@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from wsdl.passes.check_layers import check_layers
 from wsdl.passes.check_loads import check_load
 from wsdl.passes.conflicts import report_conflict, report_initializers, report_missing
 from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of
+from wsdl.passes.targets import Target, refuse_part, target_of_path
 from wsdl.span import Span
 
 
@@ -253,8 +253,9 @@ def _freeze(work: _Work) -> None:
     for request in work.program.freezes:
         for pattern in request.paths:
             try:
-                for slot in _targets(pattern, request.base, work):
-                    frozen[slot.path] = pattern.span
+                target = _target(pattern, request.base, work)
+                refuse_part(pattern, target, "be frozen", work.problems)
+                frozen.update({slot.path: pattern.span for slot in target.slots})
             except NotFound:
                 missing = True
     if missing:
@@ -276,32 +277,17 @@ def _freeze(work: _Work) -> None:
             slot.frozen = True
 
 
-def _targets(pattern: PathPattern, base: str, work: _Work) -> Sequence[Slot]:
-    """The slots that a path of `freeze` or `load` means; it may be the name of a group."""
-    named = file_path(f"{base}.{pattern.span.text}" if base else pattern.span.text)
-    if any(file_path(request.name) == named for request in work.program.groups):
-        group = [s for s in work.sharing.slots if f"{work.sharing.named(s)}.".startswith(f"{named}.")]
-        if not group:
-            raise NotFound  # a group with a mistake, which was reported
-        work.count(len(group), pattern.span)
-        return group
-    root = root_of(work.program, base)
-    found = find(pattern, root, work.problems, whole_arrays=True, groups=tuple(_names_of_groups(base, work)))
-    slots = [s for f in found for s in (f.thing.all_slots() if isinstance(f.thing, Module) else [f.thing])]
-    work.count(len(slots), pattern.span)
-    return slots
-
-
-def _names_of_groups(base: str, work: _Work) -> Iterator[str]:
-    for group in work.program.groups:
-        if group.name and group.base == base:
-            yield group.name.rpartition(".")[2]
+def _target(pattern: PathPattern, base: str, work: _Work) -> Target:
+    """What a path of `freeze` or `load` means."""
+    target = target_of_path(pattern, base, work.program, work.problems, work.sharing.named)
+    work.count(len(target.tensors), pattern.span)
+    return target
 
 
 def _check_loads(work: _Work) -> None:
     for request in work.program.loads:
         with suppress(NotFound):  # reported
-            _targets(request.target, request.base, work)
+            _target(request.target, request.base, work)
             root, found = root_of(work.program, request.base), list[Found]()
             with suppress(NotFound):  # the name of a group
                 found = find(request.target, root, Problems(), whole_arrays=True)

@@ -187,7 +187,7 @@ class Builder:
         return tree.Parameter(span, kind, parts[1], parts[3], _after(parts, "="), self._doc(span))  # type: ignore[arg-type]
 
     def freeze(self, parts: Parts) -> tree.Freeze:
-        return tree.Freeze(self._span(parts), parts[1])
+        return tree.Freeze(self._span(parts), parts[1], parts[2])
 
     def limit(self, parts: Parts) -> tree.Limit:
         return tree.Limit(self._span(parts), parts[1], parts[2])

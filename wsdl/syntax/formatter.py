@@ -232,8 +232,9 @@ class _Formatter:
             return ["optimizer ", *expression(node.call)]
         if isinstance(node, tree.LearningRate):
             return ["lr ", *self._separated(node.paths), " = ", *expression(node.value)]
-        word, values = ("freeze", node.paths) if isinstance(node, tree.Freeze) else (_WORDS[type(node)], node.values)
-        return [f"{word} ", *self._separated(values)]
+        if isinstance(node, tree.Freeze):
+            return ["freeze ", *self._separated(node.paths), f" {node.mode.text}" if node.mode else ""]
+        return [f"{_WORDS[type(node)]} ", *self._separated(node.values)]
 
     def _separated(self, values: Iterable[tree.Expression]) -> list[str | Group]:
         box: list[str | Group] = []

@@ -50,7 +50,7 @@ _FORMS = {
     "param": "`param weight: [units, d] = kaiming_uniform`",
     "state": "`state running_mean: [c] = zeros`",
     "share": "`share { encode.weight, decode.weight.T }`",
-    "freeze": "`freeze encoder, head.bias`",
+    "freeze": "`freeze encoder, head.bias` or `freeze encoder eval`",
     "limit": "`limit params 100_000`",
     "load": '`load "file.safetensors" into encoder { "name" -> path }`',
     "from": '`from "./file.wsd" import Name`',

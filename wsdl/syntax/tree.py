@@ -202,9 +202,10 @@ class Share(Node):
 
 @dataclass(eq=False)
 class Freeze(Node):
-    """`freeze encoder, head.bias`."""
+    """`freeze encoder, head.bias eval`; the mode is `eval`, `train` or left out."""
 
     paths: tuple[Expression, ...]
+    mode: Name | None = None
 
 
 @dataclass(eq=False)

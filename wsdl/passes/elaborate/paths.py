@@ -14,6 +14,7 @@ from wsdl.ir.requests import (
     LimitRequest,
     LoadMapping,
     LoadRequest,
+    Mode,
     Part,
     PathPattern,
     Select,
@@ -51,12 +52,15 @@ def group_request(node: tree.Share, frame: Frame, context: Context, evaluate: Ev
 
 
 def freeze_request(node: tree.Freeze, frame: Frame, context: Context, evaluate: Evaluate) -> FreezeRequest | None:
-    """`freeze encoder, head.bias`."""
+    """`freeze encoder, head.bias eval`."""
     try:
         paths = tuple(path_pattern(p, frame, context, evaluate) for p in node.paths)
     except _NoPath:
         return None
-    return FreezeRequest(paths, frame.layer.module.path)
+    mode: Mode | None = None
+    if node.mode is not None:
+        mode = "eval" if node.mode.text == "eval" else "train"
+    return FreezeRequest(paths, frame.layer.module.path, mode)
 
 
 def limit_request(node: tree.Limit, frame: Frame, context: Context, evaluate: Evaluate) -> LimitRequest | None:

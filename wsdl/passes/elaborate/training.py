@@ -239,6 +239,10 @@ def _names_in(part: object) -> list[tree.Name]:
         return _names_in(part.object)
     if isinstance(part, tree.Argument):
         return _names_in(part.value)
+    if isinstance(part, tree.Freeze):
+        return []  # whose paths lead to layers and parameters
+    if isinstance(part, tree.LearningRate):
+        return _names_in(part.value)
     if isinstance(part, tuple):
         return [name for item in part for name in _names_in(item)]
     if isinstance(part, tree.Node):
