@@ -20,7 +20,7 @@ import onnx
 from benchmarks.speed.ways import axes_of, ours, theirs
 from tests.compiling import module_weights, shake
 from tests.examples.catalogue import EXAMPLES, Example
-from wsdl.onnx.proof import Proofs, Unproved, prove
+from wsdl.onnx.proof import Proofs, Unloadable, Unproved, prove
 
 PACKAGES = ("torch", "onnxscript", "onnxslim", "onnxsim", "onnxruntime")
 NAMES = (
@@ -73,7 +73,7 @@ def figures(path: Path | None, once: float) -> str:
         return "fails"
     try:
         proofs: Proofs = prove(path)
-    except Unproved:
+    except (Unproved, Unloadable):
         return "won't load"
     return f"{proofs.file_bytes / once:.2f} / {proofs.optimised_bytes / once:.2f}"
 

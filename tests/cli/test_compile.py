@@ -14,11 +14,23 @@ import pytest
 
 from tests.cli.conftest import TIED, Wsdl
 from tests.golden import Golden
-from wsdl.onnx import folder, proof
+from wsdl import compile as compiled
+from wsdl.api import proving
+from wsdl.diagnostics import CompileError
+from wsdl.onnx import folder
 from wsdl.onnx.proof import Proof, Proofs
 
 HERE = Path(__file__).parent / "golden"
 PACKED = re.compile(r"In memory the CPU .*\n.*\n")  # each kind of CPU packs in its own way
+ADDED = """\
+model m(x: f32[n, 256]) -> (y: f32[n, 256], z: f32[n, 256], s: f32[n, 256]) {
+    layer a = Dense(256, bias=false)
+    layer b = Dense(256, bias=false)
+    y = a(x)
+    z = b(x)
+    return y, z, x @ (a.weight * 2 + b.weight)
+}
+"""
 LOOP = """\
 model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
     layer step = Dense(32)
@@ -59,17 +71,78 @@ model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
     assert sorted(set(files)) == ["parts/m.wsd", "std/dense.wsd"]
 
 
-def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
-    def prove(model: object) -> Proofs:
-        tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, 1.0, 1.0, 1.0)]
+def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    def copied(model: object) -> Proofs:
+        tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, None, None, None)]
         return Proofs(tensors, 4416, 4416, 8512, 10560, 0)
 
-    monkeypatch.setattr(proof, "prove", prove)
+    monkeypatch.setattr(proving, "prove", copied)
     done = wsdl("compile", "tied.wsd", "-o", "build")
     assert done.code == 1
-    assert "m.encode.weight is stored 2 times after ONNX Runtime's optimisation." in done.out
-    assert "each stored once" not in done.out
-    assert not wsdl("compile", "tied.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["holds"]
+    golden(HERE / "compile_copied.txt", done.out + done.err)
+    answer = wsdl("compile", "tied.wsd", "-o", "build", "--json")
+    assert (answer.code, answer.codes, answer.json["proof_totals"]["m"]["holds"]) == (1, ["E0522"], False)
+
+
+def test_bytes_that_are_no_copy_of_one_tensor_are_told(
+    wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden
+) -> None:
+    """The sum of two weights, which the guards would keep from being folded."""
+    monkeypatch.setattr("wsdl.onnx.emit.guard_sharing", lambda proto: None)
+    Path("added.wsd").write_text(ADDED)
+    done = wsdl("compile", "added.wsd", "-o", "build")
+    assert done.code == 1
+    golden(HERE / "compile_added.txt", PACKED.sub("", done.out) + done.err)
+
+
+def test_constants_that_the_runtime_computes_are_no_copies(wsdl: Wsdl) -> None:
+    text = "    return x @ one_hot(arange(600), 600)\n"
+    Path("hot.wsd").write_text(f"model m(x: f32[n, 600]) -> (y: f32[n, 600]) {{\n{text}}}\n")
+    done = wsdl("compile", "hot.wsd", "-o", "build")
+    assert (done.code, done.out.splitlines()[:1]) == (0, ["Nothing is shared: 0 tensors, 0 B."])
+    assert wsdl("compile", "hot.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["holds"]
+
+
+@pytest.mark.parametrize("arguments", [["--no-proof"], ["--train"], []])
+def test_what_is_no_valid_onnx_is_not_written(
+    wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden, arguments: list[str]
+) -> None:
+    def damaged(proto: onnx.ModelProto) -> None:
+        for node in proto.graph.node:
+            if node.op_type == "Relu":
+                node.input.append("nowhere")
+
+    monkeypatch.setattr("wsdl.onnx.emit.fuse_bias", damaged)
+    Path("m.wsd").write_text(TIED + "\ntrain m() {\n    loss mse(y, x)\n    optimizer SGD(lr=0.1)\n}\n")
+    done = wsdl("compile", "m.wsd", "-o", "build", *arguments)
+    assert (done.code, Path("build").exists()) == (1, False)
+    golden(HERE / "compile_invalid.txt", done.out + done.err)
+    program = compiled(Path("m.wsd"))
+    for save in (program.save, program.models["m"].save):
+        with pytest.raises(CompileError, match="no valid ONNX"):
+            save("m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("says", "code", "codes"),
+    [
+        ("[ONNXRuntimeError] : 9 : NOT_IMPLEMENTED : Could not find an implementation for Add(14)", 0, ["W0702"]),
+        ("[ONNXRuntimeError] : 2 : Unsupported model IR version: 11, max supported IR version: 10", 0, ["W0702"]),
+        ("[ONNXRuntimeError] : 10 : INVALID_GRAPH : This is an invalid model. Error: two types", 1, ["E0521"]),
+    ],
+)  # fmt: skip
+def test_what_the_runtime_refuses_is_an_error_unless_it_is_known_why(
+    wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, says: str, code: int, codes: list[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError(says)
+
+    Path("m.wsd").write_text(TIED + "\ntrain m() {\n    loss mse(y, x)\n    optimizer SGD(lr=0.1)\n}\n")
+    monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
+    for arguments, times in (([], 1), (["--train"], 2 if code == 0 else 1)):
+        done = wsdl("compile", "m.wsd", "-o", "build", "--json", *arguments)
+        assert (done.code, done.codes) == (code, codes * times)
+    assert wsdl("compile", "m.wsd", "-o", "build", "--no-proof").code == 0
 
 
 def test_one_small_model_is_one_file(wsdl: Wsdl) -> None:

@@ -86,12 +86,12 @@ def test_a_file_with_external_data(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.data", "model.onnx"]
 
 
-@pytest.mark.parametrize("inline", [proof.INLINE, 100], ids=["small", "large"])
+@pytest.mark.parametrize("random_bytes", [proof.RANDOM, 100], ids=["small", "large"])
 def test_numbers_that_cannot_be_told_apart_beside_external_data(
-    inline: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    random_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zeros are replaced, in memory; the rest still lies in the file."""
-    monkeypatch.setattr(proof, "INLINE", inline)
+    """Zeros are replaced, in memory, where they are few; the rest still lies in the file."""
+    monkeypatch.setattr(proof, "RANDOM", random_bytes)
     nodes = [helper.make_node("Gemm", ["x", "A", "b"], ["y"], transB=1)]
     model = models.model(nodes, {"A": random(256, 256), "b": np.zeros(256, np.float32)}, ["n", 256])
     path = tmp_path / "model.onnx"

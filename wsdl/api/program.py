@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from wsdl.onnx.proof import Proofs
     from wsdl.onnx.weights import Weights
     from wsdl.passes.train_step import TrainStep
     from wsdl.runtime.evaluator import Evaluator
@@ -175,9 +174,13 @@ class Program:
         weights or are large, and `manifest.json`, which is also what is given back.
 
         All files appear at once. `proof` then has ONNX Runtime optimise each model and adds to the manifest how often
-        each stored tensor is there before and after. `train` also writes the step of training of each model that has a
-        `train` declaration: `<model>.train.onnx`, and `<model>.train.safetensors` with what the first step starts from.
+        each stored tensor is there before and after; where one is stored twice, `diagnostics` has an error. `train`
+        also writes the step of training of each model that has a `train` declaration: `<model>.train.onnx`, and
+        `<model>.train.safetensors` with what the first step starts from.
+
+        Raises `CompileError` where a model would be no valid ONNX, and with `proof` where ONNX Runtime refuses it.
         """
+        from wsdl.api.proving import load_steps, prove_models
         from wsdl.onnx.atomic import write_files
         from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
@@ -199,26 +202,12 @@ class Program:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
-            written = with_proof(written, self._proofs(paths))
+            proofs, findings = prove_models(self._checked, paths)
+            findings += load_steps(place_of(f"{name}.train", folder) for name in steps)
+            self.diagnostics += findings
+            written = with_proof(written, proofs)
             write_files(manifest_writer(folder, written))
         return written
-
-    def _proofs(self, paths: Mapping[str, Path]) -> dict[str, Proofs]:
-        """Those of the models that ONNX Runtime can load here; a warning for each other one."""
-        from wsdl.onnx.proof import Unproved, prove
-
-        found: dict[str, Proofs] = {}
-        for name, path in paths.items():
-            try:
-                found[name] = prove(path)
-            except Unproved as error:
-                message = f"`{name}` is written, but not proved: ONNX Runtime can't load it on this machine's CPU"
-                help = "it has kernels for f32 of everything, for f64 and f16 of most, and for bf16 of next to nothing"
-                reason = (str(error),)
-                self.diagnostics.append(
-                    Diagnostic("W0702", message, file=str(path), help=help, severity="warning", details=reason)
-                )
-        return found
 
     def _steps(self, names: list[str]) -> dict[str, TrainStep]:
         if self._trainings is None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import click
 
 from wsdl import api
-from wsdl.cli.failures import CLEAN, FINDINGS, writing
+from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.tables import count, number, print_table, repeats, times
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
@@ -23,6 +23,8 @@ from wsdl.passes.roll_loops import Loops
 ROWS = 20  # of the table; what is stored more than once is always among them
 FOLDED = ".folded"  # behind the name of a weight that is in the file with its normalisation
 ONCE = 1.01  # copies; below this a tensor is stored once
+NOT_LOOKED_FOR = "–"
+CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth a line
 
 
 @verb
@@ -75,10 +77,10 @@ def compile(
     with writing(output):
         manifest = program.save(output, model=model, proof=not no_proof, train=train)
     files = [os.path.join(output, name) for name in manifest["files"]]
-    proved = all(totals["holds"] for totals in manifest.get("proof_totals", {}).values())
+    code = exit_code(program.diagnostics)
     if as_json:
         print_json({**manifest, "files": files, **findings_as_json(program.diagnostics)})
-        return CLEAN if proved else FINDINGS
+        return code
     write_findings(program.diagnostics, sys.stderr)
     for path in files:
         note(f"wrote {path} ({size(os.path.getsize(path))})")
@@ -89,7 +91,7 @@ def compile(
         _loop(loop, own) for loop in manifest["loops"]
     )  # a block's `for` runs for each of its layers
     print_lines(loops_told)
-    return CLEAN if proved else FINDINGS
+    return code
 
 
 # -- the proof ---------------------------------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ def _print_proof(manifest: Mapping[str, Any], stored: Inventory) -> None:
         print_table(["shared tensor", "used", "size", "in file", "extended", "full", "saves"], rows)
         more = len(found) - len(rows)
         print_lines([*([f"and {count(more, 'tensor')} more, stored once"] if more else []), ""])
-    print_lines(_verdict(len(shared), proofs, manifest, stored))
+    print_lines(_verdict(found, [*shared.values()], manifest, stored))
 
 
 def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -118,31 +120,39 @@ def _worst(proofs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _copies(proof: Mapping[str, Any]) -> float:
-    """How often a tensor is stored, in the file or after all rewriting of the graph."""
-    return max(float(proof["copies_in_file"]), float(proof["copies_after_optimisation"]))
+    """How often a tensor is stored, in the file or after all rewriting of the graph; 0 where it wasn't looked for."""
+    return max(float(proof["copies_in_file"] or 0), float(proof["copies_after_optimisation"] or 0))
 
 
 def _row(tensor: Tensor, proof: Mapping[str, Any], stored: Inventory) -> list[str]:
     copies = [proof[f"copies_{stage}"] for stage in ("in_file", "after_optimisation", "at_full_level")]
+    found = [NOT_LOOKED_FOR if number_of is None else number(number_of) for number_of in copies]
     saved = size(max(0, stored.saved(tensor)))
-    return [tensor.name, times(stored.used(tensor)), size(tensor.bytes), *map(number, copies), saved]
+    return [tensor.name, times(stored.used(tensor)), size(tensor.bytes), *found, saved]
 
 
-def _verdict(shared: int, proofs: Mapping[str, Any], manifest: Mapping[str, Any], stored: Inventory) -> Iterator[str]:
+def _verdict(
+    found: Mapping[str, Any], shared: Sequence[Tensor], manifest: Mapping[str, Any], stored: Inventory
+) -> Iterator[str]:
     """Is what is shared stored once, and what does that save?"""
     sizes = stored.sizes()
-    copied = [proof for proof in proofs.values() if _copies(proof) >= ONCE]
-    instead = f"{size(sizes.bytes)} instead of {size(sizes.bytes_without_sharing)}"
+    copied = [proof for proof in found.values() if _copies(proof) >= ONCE]
+    small = sum(proof["copies_in_file"] is None for proof in found.values())
+    large = count(len(shared) - small, "shared tensor")
+    saved = f" instead of {size(sizes.bytes_without_sharing)}" if sizes.bytes_without_sharing > sizes.bytes else ""
     if not shared:
         yield f"Nothing is shared: {count(len(stored.stored), 'tensor')}, {size(sizes.bytes)}."
-    elif not copied:
-        yield f"{count(shared, 'shared tensor')}, {'each ' if shared > 1 else ''}stored once; {instead}."
-    for proof in copied:
-        yield f"{proof['stored']} is stored {number(_copies(proof))} times after ONNX Runtime's optimisation."
+    elif copied:
+        yield f"{len(copied)} of {large} {'is' if len(copied) == 1 else 'are'} stored more than once."
+    elif len(shared) > small:
+        yield f"{large}, {'each ' if len(shared) - small > 1 else ''}stored once; {size(sizes.bytes)}{saved}."
+    else:
+        yield f"{count(small, 'shared tensor')}; {size(sizes.bytes)}{saved}."
+    if small:
+        yield f"Copies of what is smaller than 1 KiB aren't looked for ({NOT_LOOKED_FOR})."
     for model, totals in manifest["proof_totals"].items():
-        added = totals["optimised_bytes"] - totals["file_bytes"]
-        if not totals["holds"] and not copied:
-            yield f"ONNX Runtime's optimisation adds {size(added)} to {model} that are no copy of one tensor."
+        if totals["constant_bytes"] > CONSTANTS:
+            yield f"When it loads {model}, ONNX Runtime computes {size(totals['constant_bytes'])} of constants."
     yield from (f"{line}." for line in repeats(stored))
     packed = sum(totals["packed_bytes"] for totals in manifest["proof_totals"].values())
     if packed:

@@ -20,6 +20,7 @@ from wsdl.onnx.emit import fill, little_endian
 from wsdl.onnx.guards import tensor_bytes
 from wsdl.onnx.safetensors import safetensors_writer
 from wsdl.onnx.streaming import model_writer
+from wsdl.onnx.structure import point_into, require_valid
 from wsdl.onnx.training import emit_step, initial_state
 from wsdl.passes.train_step import TrainStep
 
@@ -38,8 +39,10 @@ def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data
     """What has to be written for models to be complete, for `write_files`; what points at a file comes before it.
 
     The numbers of a single model of up to 1 GiB go into its own file; else those of all models go, each once, into the
-    file `data`, which lies in the same folder.
+    file `data`, which lies in the same folder. Raises `CompileError` with E0520 for a model that is no valid ONNX.
     """
+    for proto in protos.values():
+        require_valid(proto, values)
     if len(protos) == 1 and all(stored_bytes(proto, values) <= INLINE for proto in protos.values()):
         return {path: model_writer(proto, values) for path, proto in protos.items()}
     tensors = {t.name: t for proto in protos.values() for t in proto.graph.initializer if t.name in values}
@@ -102,10 +105,7 @@ def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: Mode
     copy.CopyFrom(proto)
     for tensor in copy.graph.initializer:
         if tensor.name in places:
-            offset, length = places[tensor.name]
-            tensor.data_location = TensorProto.EXTERNAL
-            for key, value in (("location", file), ("offset", offset), ("length", length)):
-                tensor.external_data.add(key=key, value=str(value))
+            point_into(tensor, file, *places[tensor.name])
     return copy
 
 

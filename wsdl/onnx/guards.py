@@ -55,6 +55,12 @@ def walk(graph: GraphProto) -> Iterator[NodeProto]:
             yield from walk(body)
 
 
+def folded_origins(graph: GraphProto) -> dict[str, frozenset[str]]:
+    """The results that constant folding computes when a model is loaded, and the initializers that each is made of."""
+    facts = _Constants(graph)
+    return {name: facts.origins[name] for name in facts.folded}
+
+
 class _Constants:
     """What constant folding would see: the tensors that are known before the run, and what they are made of."""
 

@@ -24,29 +24,32 @@ BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 @dataclass
 class Found:
-    """How often each stored tensor is there, in units of its own bytes; `unknown` are the bytes of other tensors."""
+    """How often each stored tensor is there, in units of its own bytes; `strangers` are other tensors with their bytes.
+    `total` is all bytes, `constants` those of them that come from no stored tensor."""
 
     copies: dict[str, float] = field(default_factory=dict)
     total: int = 0
-    unknown: int = 0
+    strangers: dict[str, int] = field(default_factory=dict)
+    constants: int = 0
 
 
 def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Found:
-    """Count the copies of each stored tensor among `tensors`, which are names and contents."""
+    """Count the copies of each stored tensor among `tensors`, which are names and contents. An array of `stored` itself
+    is not read."""
     found = Found(dict.fromkeys(stored, 0.0))
     known = [_Known(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
-    strangers: list[Array] = []
+    strangers: list[tuple[str, Array]] = []
     for name, array in tensors:
         found.total += array.nbytes
         same_name = stored.get(name)
-        if same_name is not None and _equal(same_name, array):
+        if same_name is not None and (same_name is array or _equal(same_name, array)):
             found.copies[name] += 1
         elif array.nbytes >= SMALL:
             shares = _shares(array, known)
             for other, share in shares:
                 found.copies[other] += share
             if not shares:
-                strangers.append(array)
+                strangers.append((name, array))
     _by_size(found, known, strangers)
     return found
 
@@ -54,7 +57,8 @@ def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) 
 def is_recognisable(array: Array) -> bool:
     """Has it enough different numbers to be told from others?"""
     flat = array.ravel()
-    return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], flat) if part.size)
+    spread = flat[:: max(1, flat.size // 4096)]
+    return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], spread) if part.size)
 
 
 class _Known:
@@ -87,16 +91,16 @@ def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
     return [(k.name, array.nbytes / k.array.nbytes) for k in whole[:1]]
 
 
-def _by_size(found: Found, known: Iterable[_Known], strangers: list[Array]) -> None:
+def _by_size(found: Found, known: Iterable[_Known], strangers: list[tuple[str, Array]]) -> None:
     """What was computed from a tensor that is gone is taken for it if it has its size; the rest stays unknown."""
     for k in known:
         if not found.copies[k.name]:
-            for i, array in enumerate(strangers):
+            for i, (_, array) in enumerate(strangers):
                 if array.size == k.array.size:
                     found.copies[k.name] += array.nbytes / k.array.nbytes
                     del strangers[i]
                     break
-    found.unknown = sum(array.nbytes for array in strangers)
+    found.strangers = {name: array.nbytes for name, array in strangers}
 
 
 # -- comparing numbers -------------------------------------------------------------------------------------------------

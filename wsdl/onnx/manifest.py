@@ -63,6 +63,7 @@ def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
             "optimised_bytes": found.optimised_bytes,
             "full_level_bytes": found.full_level_bytes,
             "packed_bytes": found.packed_bytes,
+            "constant_bytes": found.constant_bytes,
         }
         for model, found in proofs.items()
     }

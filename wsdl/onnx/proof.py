@@ -1,57 +1,91 @@
 """The proof of sharing: is each stored tensor still one tensor after ONNX Runtime has optimised the graph?
 
 The runtime is asked to write down what it makes of the model, at the extended level (all rewriting of the graph) and at
-the full level (also the CPU's own layouts). The stored tensors are looked for in the outcome by content, and the bytes
-are added up. Matrices that the CPU packs for its products are no initializers; they are reported as bytes of their own,
-which the session option `session.disable_prepacking` avoids.
+the full level (also the CPU's own layouts). The weights stay in their file, and what it has not touched points there
+afterwards too; what it has made anew is compared with the stored tensors by content. The bytes are added up as well.
+Matrices that the CPU packs for its products are no initializers; they are reported as bytes of their own, which the
+session option `session.disable_prepacking` avoids.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, external_data_helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.guards import bodies, tensor_bytes
+from wsdl.onnx.guards import bodies, folded_origins
 from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
+from wsdl.onnx.onnx_source import read_tensor
+from wsdl.onnx.structure import structure_of
 
 Array = NDArray[Any]
-INLINE = 1 << 30  # bytes; a larger model goes to the runtime as a file
+Level = Literal["extended", "all"]
+RANDOM = 64 << 20  # bytes of random numbers that may take the place of weights which can't be told apart
+DATA = "optimised.wsdl.data"  # no name that a model's own data would have
+_NOT_HERE = re.compile(  # reasons that are this machine's or this runtime's, not the model's
+    r"NOT_IMPLEMENTED|max supported IR version|Current official support for domain|bad_alloc|allocate memory", re.I
+)
 
 
 class Unproved(Exception):
-    """ONNX Runtime can't load the model on the CPU, and so says nothing about it."""
+    """ONNX Runtime can't load the model on this machine's CPU, and so says nothing about it."""
+
+
+class Unloadable(Exception):
+    """ONNX Runtime refuses the model itself."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How often one stored tensor is there: in the file, and after the runtime's optimisation at two levels."""
+    """How often one stored tensor is there: in the file, and after the runtime's optimisation at two levels; `None` for
+    a tensor below 1 KiB, which is not looked for."""
 
     stored: str
     bytes: int
-    copies_in_file: float
-    copies_after_optimisation: float
-    copies_at_full_level: float
+    copies_in_file: float | None
+    copies_after_optimisation: float | None
+    copies_at_full_level: float | None
+
+    @property
+    def copies(self) -> float:
+        """The most of them in the file or after all rewriting of the graph; 0 where nothing was looked for."""
+        return max(self.copies_in_file or 0, self.copies_after_optimisation or 0)
 
     @property
     def holds(self) -> bool:
         """Is it stored once, in the file and after all rewriting?"""
-        return max(self.copies_in_file, self.copies_after_optimisation) < 1.01
+        return self.copies < 1.01
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor that the runtime makes when it loads the model: its name, its bytes, the stored tensors in it."""
+
+    name: str
+    bytes: int
+    origins: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Proofs:
-    """The proof of each tensor, and bytes in all: of the stored tensors, and of all initializers at each stage."""
+    """The proof of each tensor, and bytes in all: of the stored tensors, and of all initializers at each stage.
+
+    `constant_bytes` are those of them, after optimisation, that the runtime computes from constants alone; `made` is
+    what else it makes that is no copy of one tensor.
+    """
 
     tensors: list[Proof]
     stored_bytes: int
@@ -59,118 +93,176 @@ class Proofs:
     optimised_bytes: int
     full_level_bytes: int
     packed_bytes: int  # of matrices packed for this CPU, in memory only
+    constant_bytes: int = 0
+    made: tuple[Made, ...] = ()
+
+    @property
+    def added_bytes(self) -> int:
+        """What the runtime stores besides the file; less than 0 where it stores less."""
+        return self.optimised_bytes - self.constant_bytes - self.file_bytes
 
     @property
     def holds(self) -> bool:
         """Is everything stored once? Also by the bytes, which show copies that no comparison finds."""
         slack = 0.01 * self.stored_bytes + 64 * SMALL
-        return all(p.holds for p in self.tensors) and self.optimised_bytes <= self.file_bytes + slack
+        return all(p.holds for p in self.tensors) and self.added_bytes <= slack
 
 
 def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = None) -> Proofs:
     """Prove the sharing of a model; `names` are its stored tensors, by default those that its metadata lists, else all
-    initializers of at least 1 KiB. Raises `Unproved` where ONNX Runtime can't load it on the CPU."""
-    proto, folder = _load(model)
-    stored = _stored(proto, folder, names)
-    changed = _make_recognisable(proto, stored)
-    in_file = look_for(stored, _tensors(proto.graph, folder))
-    with tempfile.TemporaryDirectory(prefix="wsdl-proof-") as place:
-        source = os.fspath(model) if isinstance(model, str | Path) and not changed else _source(proto, folder, place)
-        extended, _ = _optimised(source, stored, "extended")
-        full, packed = _optimised(source, stored, "all")
-    proofs = [
-        Proof(name, a.nbytes, *(_copies(found, name, a) for found in (in_file, extended, full)))
-        for name, a in stored.items()
-    ]
-    total = sum(a.nbytes for a in stored.values())
-    return Proofs(proofs, total, in_file.total, extended.total, full.total, packed)
+    initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX Runtime can't load it on the CPU."""
+    with TemporaryDirectory(prefix="wsdl-proof-") as place:
+        subject = _Subject(_as_file(model, Path(place)), names)
+        in_file = subject.found(subject.proto, subject.path)
+        extended = subject.optimised("extended")
+        full = subject.optimised("all")
+        found = (in_file, extended, full)
+        proofs = [
+            Proof(name, a.nbytes, *(round(f.copies[name], 4) if a.nbytes >= SMALL else None for f in found))
+            for name, a in subject.stored.items()
+        ]
+        return Proofs(
+            proofs,
+            sum(a.nbytes for a in subject.stored.values()),
+            in_file.total,
+            extended.total,
+            full.total,
+            subject.packed_bytes(),
+            extended.constants,
+            tuple(Made(name, size, subject.origins_of(name)) for name, size in extended.strangers.items()),
+        )
 
 
-def _copies(found: Found, name: str, array: Array) -> float:
-    """Small tensors are not told apart: they count once."""
-    return round(found.copies[name], 4) if array.nbytes >= SMALL else 1.0
+def require_loadable(path: Path) -> None:
+    """Load a model as it will be loaded. Raises `Unproved` or `Unloadable`."""
+    _load(os.fspath(path), _options("all"))
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- what is looked at -------------------------------------------------------------------------------------------------
 
 
-def _load(model: str | Path | bytes | ModelProto) -> tuple[ModelProto, str]:
-    """The model without external data, and the folder where that lies."""
-    if isinstance(model, ModelProto):
-        copy = ModelProto()
-        copy.CopyFrom(model)
-        return copy, ""
-    if isinstance(model, bytes):
-        return onnx.load_from_string(model), ""
-    return onnx.load(os.fspath(model), load_external_data=False), os.path.dirname(os.path.abspath(model))
-
-
-def _stored(proto: ModelProto, folder: str, names: Sequence[str] | None) -> dict[str, Array]:
-    if names is None:
-        records = next((p.value for p in proto.metadata_props if p.key == "wsdl.sharing"), None)
-        names = None if records is None else [record["name"] for record in json.loads(records)]
-    arrays = {
-        t.name: numpy_helper.to_array(t, folder) for t in proto.graph.initializer if names is None or t.name in names
-    }
-    return {name: a for name, a in arrays.items() if names is not None or a.nbytes >= SMALL}
-
-
-def _tensors(graph: GraphProto, folder: str) -> Iterator[tuple[str, Array]]:
-    """All constant tensors: initializers and `Constant` nodes, those of bodies too."""
-    for tensor in graph.initializer:
-        yield tensor.name, numpy_helper.to_array(tensor, folder)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.HasField("t"):
-                yield node.output[0], numpy_helper.to_array(attribute.t, folder)
-        for body in bodies(node):
-            yield from _tensors(body, folder)
-
-
-def _make_recognisable(proto: ModelProto, stored: dict[str, Array]) -> bool:
-    """Give tensors that can't be told from others (zeros, ones, equal ones) random numbers: which copies the optimiser
-    makes doesn't depend on them. Were there any?"""
-    seen: set[bytes] = set()
-    generator = np.random.default_rng(0)
-    changed = False
-    for tensor in proto.graph.initializer:
-        array = stored.get(tensor.name)
-        if array is None or array.nbytes < SMALL or array.dtype.kind not in "fV":
-            continue
-        sample = array.ravel()[:1024].tobytes()
-        if sample in seen or not is_recognisable(array):
-            stored[tensor.name] = generator.normal(size=array.shape).astype(array.dtype)
-            tensor.CopyFrom(numpy_helper.from_array(stored[tensor.name], tensor.name))
-            changed = True
-        seen.add(sample)
-    return changed
-
-
-# -- the runtime's side ------------------------------------------------------------------------------------------------
-
-
-def _source(proto: ModelProto, folder: str, place: str) -> bytes | str:
-    """A model for the runtime: its bytes with all numbers in them, or where these are many a file in `place`."""
-    external_data_helper.load_external_data_for_model(proto, folder)
-    if sum(map(tensor_bytes, proto.graph.initializer)) <= INLINE:
-        serialized: bytes = proto.SerializeToString()
-        return serialized
-    path = os.path.join(place, "model.onnx")
-    onnx.save(proto, path, save_as_external_data=True)
+def _as_file(model: str | Path | bytes | ModelProto, folder: Path) -> Path:
+    if isinstance(model, str | Path):
+        return Path(model).resolve()
+    path = folder / "model.onnx"
+    path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
     return path
 
 
-def _optimised(source: bytes | str, stored: dict[str, Array], level: str) -> tuple[Found, int]:
-    """What the runtime makes of a model, and the bytes that it packs."""
-    with tempfile.TemporaryDirectory(prefix="wsdl-proof-") as folder:
-        outcome = os.path.join(folder, "optimised.onnx")
-        _run_optimiser(source, outcome, level)
-        optimised = onnx.load(outcome, load_external_data=False)
-        packed = _take_packed_bytes(optimised.graph)
-        return look_for(stored, _tensors(optimised.graph, folder)), packed
+class _Subject:
+    """A model whose weights stay in their files, and its stored tensors as they lie there."""
+
+    def __init__(self, path: Path, names: Sequence[str] | None) -> None:
+        self.path = path
+        self.proto = structure_of(path)
+        self.stored = self._stored(names)
+        self._make_recognisable()
+        self.places = {
+            place: tensor.name
+            for tensor in self.proto.graph.initializer
+            if tensor.name in self.stored and (place := _place(tensor))
+        }
+
+    def _stored(self, names: Sequence[str] | None) -> dict[str, Array]:
+        if names is None:
+            records = next((p.value for p in self.proto.metadata_props if p.key == "wsdl.sharing"), None)
+            names = None if records is None else [record["name"] for record in json.loads(records)]
+        tensors = [t for t in self.proto.graph.initializer if names is None or t.name in names]
+        arrays = {t.name: read_tensor(self.path, t) for t in tensors}
+        return {name: a for name, a in arrays.items() if names is not None or a.nbytes >= SMALL}
+
+    def _make_recognisable(self) -> None:
+        """Give tensors that can't be told from others (zeros, ones, equal ones) random numbers: which copies the
+        optimiser makes doesn't depend on them. (Large ones are known by their place only.)"""
+        seen: set[bytes] = set()
+        generator = np.random.default_rng(0)
+        left = RANDOM
+        for tensor in self.proto.graph.initializer:
+            array = self.stored.get(tensor.name)
+            if array is None or array.nbytes < SMALL or array.dtype.kind not in "fV":
+                continue
+            sample = array.ravel()[:1024].tobytes()
+            if (sample in seen or not is_recognisable(array)) and array.nbytes <= left:
+                left -= array.nbytes
+                self.stored[tensor.name] = generator.normal(size=array.shape).astype(array.dtype)
+                tensor.CopyFrom(numpy_helper.from_array(self.stored[tensor.name], tensor.name))
+            seen.add(sample)
+
+    @cached_property
+    def folded(self) -> dict[str, frozenset[str]]:
+        """What can be computed when loading, and the stored tensors from which it is."""
+        return {name: of & self.stored.keys() for name, of in folded_origins(self.proto.graph).items()}
+
+    def origins_of(self, name: str) -> tuple[str, ...]:
+        return tuple(sorted(self.folded.get(name, ())))
+
+    # -- the runtime's side --------------------------------------------------------------------------------------------
+
+    def found(self, proto: ModelProto, path: Path) -> Found:
+        """The stored tensors among the constants of a model that lies at `path`."""
+        constants = 0
+        others: list[tuple[str, Array]] = []
+        for name, array in self._tensors(proto.graph, path):
+            if name in self.folded and not self.folded[name] and proto is not self.proto:
+                constants += array.nbytes
+            else:
+                others.append((name, array))
+        found = look_for(self.stored, others)
+        found.total, found.constants = found.total + constants, constants
+        return found
+
+    def _tensors(self, graph: GraphProto, path: Path) -> Iterator[tuple[str, Array]]:
+        """All constant tensors: initializers and `Constant` nodes, those of bodies too. What points at the place of a
+        stored tensor is that tensor."""
+        for tensor in graph.initializer:
+            place = _place(tensor)
+            if place in self.places:
+                yield self.places[place], self.stored[self.places[place]]
+            else:  # what was not touched still points into the model's own folder
+                yield tensor.name, read_tensor(path if DATA in place else self.path, tensor)
+        for node in graph.node:
+            for attribute in node.attribute:
+                if node.op_type == "Constant" and attribute.HasField("t"):
+                    yield node.output[0], numpy_helper.to_array(attribute.t)
+            for body in bodies(node):
+                yield from self._tensors(body, path)
+
+    def optimised(self, level: Level) -> Found:
+        """What the runtime makes of the model."""
+        with TemporaryDirectory(prefix="wsdl-proof-") as folder:
+            outcome = Path(folder, "optimised.onnx")
+            options = _options(level, outcome, self.path.parent)
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            try:
+                _load(self.proto.SerializeToString(), options)
+            except Unloadable:  # what it makes may be more than fits into one message: then all goes into another file
+                options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
+                _load(self.proto.SerializeToString(), options)
+            optimised = onnx.load(outcome, load_external_data=False)
+            return self.found(optimised, outcome)
+
+    def packed_bytes(self) -> int:
+        """The bytes of the matrices that the runtime packs, which it says when it saves them. Only the lengths matter,
+        so the numbers go nowhere, where the system has such a place."""
+        with TemporaryDirectory(prefix="wsdl-proof-") as folder:
+            outcome = Path(folder, "optimised.onnx")
+            with suppress(OSError, NotImplementedError):
+                Path(folder, DATA).symlink_to(os.devnull)
+            options = _options("all", outcome, self.path.parent)
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
+            options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
+            _load(self.proto.SerializeToString(), options)
+            return _lengths_of_packed(onnx.load(outcome, load_external_data=False).graph)
 
 
-def _run_optimiser(source: bytes | str, outcome: str, level: str) -> None:
+def _place(tensor: TensorProto) -> tuple[str, ...]:
+    """The file and the place in it of external data; nothing for others."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    return tuple(entries.get(key, "") for key in ("location", "offset", "length")) if entries else ()
+
+
+def _options(level: Level, outcome: Path | None = None, folder: Path | None = None) -> Any:
+    """Options of a session that writes down what it makes of a model whose weights lie in `folder`."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -182,26 +274,33 @@ def _run_optimiser(source: bytes | str, outcome: str, level: str) -> None:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if level == "all" else levels.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = outcome
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", str(SMALL))
-    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", str(int(level == "all")))
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
+    if outcome is not None:
+        options.optimized_model_filepath = os.fspath(outcome)
+        minimum = "session.optimized_model_external_initializers_min_size_in_bytes"
+        options.add_session_config_entry(minimum, str(SMALL))
+    return options
+
+
+def _load(model: bytes | str, options: Any) -> None:
+    import onnxruntime
+
     try:
-        onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has a dozen classes of them, without a common one
-        raise Unproved(str(error).strip().partition("\n")[0]) from error
+        reason = str(error).strip().partition("\n")[0]
+        raise (Unproved if _NOT_HERE.search(str(error)) else Unloadable)(reason) from error
 
 
-def _take_packed_bytes(graph: GraphProto) -> int:
-    """The lengths of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each place of the file once; they
-    are taken out, because nobody else knows them."""
+def _lengths_of_packed(graph: GraphProto) -> int:
+    """Those of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each place of the file once."""
     places: dict[str, int] = {}
     for tensor in _initializers(graph):
-        for entry in [e for e in tensor.external_data if e.key.startswith("prepacked")]:
-            for record in entry.value.split("|")[1:]:
+        for entry in tensor.external_data:
+            for record in entry.value.split("|")[1:] if entry.key.startswith("prepacked") else ():
                 offset, length, *_ = record.split(";")
                 places[offset] = int(length)
-            tensor.external_data.remove(entry)
     return sum(places.values())
 
 

@@ -1,0 +1,107 @@
+"""The proof of a compiled folder: what ONNX Runtime makes of each model, and what is to be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.ir.graph import Program, Stored, file_path
+from wsdl.ir.sizes import size
+from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
+
+REPORT = "please report it, with the program and these lines"
+
+
+def prove_models(program: Program, paths: Mapping[str, Path]) -> tuple[dict[str, Proofs], list[Diagnostic]]:
+    """The proofs of the models that ONNX Runtime can load here, and the findings about all of them: a warning for each
+    that it can't load on this machine, an error where something is stored twice. Raises `CompileError` with E0521 for
+    models that it refuses."""
+    proofs: dict[str, Proofs] = {}
+    findings: list[Diagnostic] = []
+    refused: list[Diagnostic] = []
+    for name, path in paths.items():
+        try:
+            proofs[name] = prove(path)
+        except Unproved as reason:
+            findings.append(_not_proved(name, path, str(reason)))
+        except Unloadable as reason:
+            refused.append(_refused(name, path, str(reason)))
+        else:
+            findings += _copied(program, name, proofs[name])
+    if refused:
+        raise CompileError([*findings, *refused])
+    return proofs, findings
+
+
+def load_steps(paths: Iterable[Path]) -> list[Diagnostic]:
+    """Have ONNX Runtime load the steps of training; findings and errors as those of `prove_models`."""
+    findings: list[Diagnostic] = []
+    for path in paths:
+        try:
+            require_loadable(path)
+        except Unproved as reason:
+            findings.append(_not_proved(path.stem, path, str(reason)))
+        except Unloadable as reason:
+            raise CompileError([_refused(path.stem, path, str(reason))]) from reason
+    return findings
+
+
+def _not_proved(name: str, path: Path, reason: str) -> Diagnostic:
+    message = f"`{name}` is written, but not proved: ONNX Runtime can't load it on this machine's CPU"
+    help = "it has kernels for f32 of everything, for f64 and f16 of most, and for bf16 of next to nothing"
+    return Diagnostic("W0702", message, file=str(path), help=help, severity="warning", details=(reason,))
+
+
+def _refused(name: str, path: Path, reason: str) -> Diagnostic:
+    message = f"`{name}` is written, but ONNX Runtime refuses to load it"
+    help = f"this is a fault of wsdl or of the runtime: {REPORT}; `--no-proof` writes the file without loading it"
+    return Diagnostic("E0521", message, file=str(path), help=help, details=(reason,))
+
+
+# -- what is stored twice ----------------------------------------------------------------------------------------------
+
+
+def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
+    help = "the file is right, and holds it once; `--no-proof` leaves out the proof, and its exit code"
+    copied = [proof for proof in proofs.tensors if not proof.holds]
+    for proof in copied:
+        stored = program.stored.get(proof.stored)
+        yield Diagnostic(
+            "E0522",
+            f"`{proof.stored}` is stored {proof.copies:.3g} times in `{model}` {_when(proof)}",
+            stored.root.layer_span if stored else program.models[model].span,
+            "this layer's" if stored else "",
+            help=help,
+            details=tuple(_readers(stored)) if stored else (),
+        )
+    if not copied and not proofs.holds:
+        yield _more_bytes(program, model, proofs)
+
+
+def _when(proof: Proof) -> str:
+    after = (proof.copies_after_optimisation or 0) >= (proof.copies_in_file or 0)
+    return "after ONNX Runtime's optimisation" if after else "already"
+
+
+def _readers(stored: Stored) -> Iterator[str]:
+    if len(stored.slots) > 1:
+        yield "it is read as " + ", ".join(f"`{file_path(slot.path)}{view}`" for slot, view in stored.slots[:6])
+
+
+def _more_bytes(program: Program, model: str, proofs: Proofs) -> Diagnostic:
+    """Something is made of stored tensors that is a copy of none of them."""
+    made = sorted(proofs.made, key=lambda tensor: -tensor.bytes)
+    origins = [program.stored[name] for tensor in made for name in tensor.origins if name in program.stored]
+    return Diagnostic(
+        "E0522",
+        f"ONNX Runtime's optimisation stores {size(proofs.added_bytes)} besides the weights of `{model}`",
+        origins[0].root.layer_span if origins else program.models[model].span,
+        "made of these weights, among others" if origins else "",
+        help="the file is right, and holds all weights once; `--no-proof` leaves out the proof, and its exit code",
+        details=tuple(
+            f"`{tensor.name}`, {size(tensor.bytes)}"
+            + (f", made of {', '.join(f'`{name}`' for name in tensor.origins[:6])}" if tensor.origins else "")
+            for tensor in made[:6]
+        ),
+    )
