@@ -71,6 +71,7 @@ ROWS = [
     *(row(op, "bool[n, t]", "bool[t]", gives="bool[n, t]") for op in ("logical_and", "logical_or")),
     row("logical_not", "bool[n, t]", gives="bool[n, t]"),
     *(row(op, "f32[n, t]", gives="f32[n, t]") for op in UNARY),
+    row("straight_through", "f32[n, t]", "f32[n, t]", gives="f32[n, t]"),
     row("where", "bool[n, 1]", "f32[t]", "f32[]", gives="f32[n, t]"),
     row("cast", "f32[n, t]", dtype="i64", gives="i64[n, t]"),
     row("matmul", "f32[n, t, 4]", "f32[4, 8]", gives="f32[n, t, 8]"),

@@ -21,8 +21,16 @@ from wsdl.passes import (
     lower_precision,
     prune,
     roll_loops,
+    separate,
     share_products,
 )
+
+
+def separated(program: Program) -> Program:
+    graph = program.only.graph
+    graph.outputs = separate.separate(graph, graph.outputs, "n").values
+    return program
+
 
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
@@ -36,6 +44,7 @@ PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (batch_steps, batch_steps.batch_steps),
     (lower_precision, lambda program: lower_precision.lower_precision(program, "f16")),
     (prune, prune.prune),
+    (separate, separated),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What adds up over batches: parts of scalars, shares of a whole, steps in halves, evaluations of whole sets."""
+"""What is computed of parts of the rows, and in which rounds; steps in halves."""
 
 from __future__ import annotations
 
@@ -35,17 +35,6 @@ train m(label: i64[n, t], wanted: f32[n], weight: f32[4]) {
     optimizer OPTIMIZER
 }
 """
-LOSSES = {
-    "a mean": "loss mse(score, wanted)",
-    "several with weights": "loss 0.3 * cross_entropy(logits, label) - (1 - mse(score, wanted)) / 4",
-    "labels left out": "loss cross_entropy(logits, label, ignore_index=2)",
-    "classes with weights": "loss cross_entropy(logits, label, weight=weight, label_smoothing=0.1)",
-    "nll": "loss nll(log_softmax(logits, axis=-1), label, weight=weight)",
-    "a sum": "loss 0.01 * sum((score - wanted) ** 2)",
-    "a penalty": "loss mae(score, wanted)\n    loss 1e-2 * sum(head.weight ** 2)",
-    "for each row": "loss (score - wanted) ** 2",
-    "an average of its own": "loss sum(wanted * (score - wanted) ** 2) / sum(wanted)",
-}
 
 
 def program(losses: str, optimizer: str = "SGD(lr=0.1)") -> Program:
@@ -66,11 +55,6 @@ def batch(rows: int = 7, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def cut(whole: dict[str, Any], *ends: int) -> list[dict[str, Any]]:
-    pieces = zip((0, *ends), (*ends, None), strict=True)
-    return [{n: a if n == "weight" else a[low:high] for n, a in whole.items()} for low, high in pieces]
-
-
 def run(of: Program, values: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """By the reference."""
     verify(of)
@@ -79,72 +63,29 @@ def run(of: Program, values: dict[str, Any], inputs: dict[str, Any]) -> dict[str
     return dict(zip(of.only.output_names, outputs, strict=True))
 
 
-@pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES.keys())
-def test_the_shares_of_parts_add_up_to_the_whole(losses: str) -> None:
-    p = program(losses)
-    values = initial_values(p, 0)
-    whole = split_step(p, p.trainings["m"])
-    wanted = run(whole.first, values, batch())
-
-    parts = split_step(p, p.trainings["m"], of_parts=True)
-    assert parts.counts is not None
-    pieces = cut(batch(), 2, 3)
-    counts = [run(parts.counts, values, piece) for piece in pieces]
-    carried: dict[str, Any] = {f"sum/{s.name}": np.zeros(s.sizes, "f4") for s in parts.trained}
-    carried |= {total: np.float32(sum(float(c[total]) for c in counts)) for total in parts.totals}
-    loss = 0.0
-    for piece in pieces:
-        outputs = run(parts.first, values, {**piece, **carried})
-        loss += float(outputs["loss"])
-        carried |= {f"sum/{s.name}": outputs[f"gradient/{s.name}"] for s in parts.trained}
-    assert loss == pytest.approx(float(wanted["loss"]), rel=1e-5)
-    for stored in whole.trained:
-        got, want = carried[f"sum/{stored.name}"], wanted[f"gradient/{stored.name}"]
-        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6, err_msg=stored.name)
+def test_means_in_parts_want_nothing_but_sizes() -> None:
+    """What was exact in one time through the parts is so still."""
+    p = program("loss mse(score, wanted)\n    loss 0.1 * mae(score, wanted) + sum(head.weight ** 2)")
+    split = split_step(p, p.trainings["m"], of_parts=True)
+    assert split.rounds == []
+    assert {
+        m.how for m in split.merges if any(v.name == w.name for v in split.first.only.graph.inputs for w in m.wholes)
+    } == {"size"}
 
 
-def test_a_root_is_weighed_by_the_rows() -> None:
-    """It can't be put together from those of parts, and is told as what it is: a mean over the rows."""
-    p = program("loss sqrt(mse(score, wanted))")
-    parts = split_step(p, p.trainings["m"], of_parts=True)
-    values, pieces = initial_values(p, 0), cut(batch(), 2)
-    given: dict[str, Any] = {f"sum/{s.name}": np.zeros(s.sizes, "f4") for s in parts.trained}
-    given |= dict.fromkeys(parts.totals, np.float32(7))
-    own = [float(run(split_step(p, p.trainings["m"]).first, values, piece)["loss"]) for piece in pieces]
-    got = sum(float(run(parts.first, values, {**piece, **given})["loss"]) for piece in pieces)
-    assert got == pytest.approx((2 * own[0] + 5 * own[1]) / 7, rel=1e-5)
+def test_the_weights_of_labels_are_all_that_is_looked_at_before() -> None:
+    p = program("loss cross_entropy(logits, label, weight=weight, ignore_index=2)")
+    [first] = split_step(p, p.trainings["m"], of_parts=True).rounds
+    assert [v.name for v in first.program.only.graph.inputs] == ["label", "weight"]
+    assert {merge.how for merge in first.merges} == {"sum"}
 
 
-@pytest.mark.parametrize("ends", [(), (3,), (1, 2, 5)])
-def test_an_evaluation_does_not_depend_on_how_the_data_are_cut(ends: tuple[int, ...]) -> None:
-    p = program("loss cross_entropy(logits, label, weight=weight, ignore_index=0)\n    loss mse(score, wanted)")
-    values = initial_values(p, 0)
-    found = evaluation(p, p.trainings["m"])
-    tally = found.start()
-    for piece in cut(batch(), *ends):
-        tally.add(run(found.program, values, piece))
-    results = tally.results()
-
-    whole = run(split_step(p, p.trainings["m"]).first, values, batch())
-    assert list(results) == ["loss", "accuracy", "root", "ratio", "length"]
-    for name, result in results.items():
-        assert result == pytest.approx(float(whole[name]), rel=1e-5), name
-
-
-def test_an_empty_part_counts_for_nothing() -> None:
-    """A batch in which every label is to be left out has no mean."""
-    p = program("loss cross_entropy(logits, label, ignore_index=0)")
-    values = initial_values(p, 0)
-    found = evaluation(p, p.trainings["m"])
-    tally = found.start()
-    empty = batch(2)
-    empty["label"][:] = 0
-    with np.errstate(all="ignore"):
-        for piece in (batch(), empty):
-            tally.add(run(found.program, values, piece))
-    alone = found.start()
-    alone.add(run(found.program, values, batch()))
-    assert tally.results()["loss"] == pytest.approx(alone.results()["loss"])
+def test_an_evaluation_goes_through_the_data_as_often_as_it_has_to() -> None:
+    p = program("loss mean((score - mean(score)) ** 2)")
+    first, second = evaluation(p, p.trainings["m"]).rounds
+    assert len(first.merges) > len(second.merges) == 1
+    verify(first.program)
+    verify(second.program)
 
 
 OPTIMIZERS = [

@@ -129,7 +129,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(tmp_path: Path) -> None:
     assert [len(batch["x"]) for batch in one.epoch(0)] == [30, 30, 30, 10]
     for a, b in zip(one.epoch(2), other.epoch(2), strict=True):
         np.testing.assert_array_equal(a["x"], b["x"])
-    np.testing.assert_array_equal(next(one.epoch(1, start=2))["x"], list(one.epoch(1))[2]["x"])
+    np.testing.assert_array_equal(next(iter(one.epoch(1, start=2)))["x"], list(one.epoch(1))[2]["x"])
     assert not np.array_equal(one.order(0), one.order(1))
     assert not np.array_equal(one.order(0), Batches({"x": mapped}, 30, seed=8).order(0))
     assert sorted(one.order(5)) == list(range(100))

@@ -99,12 +99,12 @@ def train(
         if only_try:
             plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
         progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
-        return Trained(trainer, progress, program.diagnostics)
+        return Trained(trainer, progress, [*program.diagnostics, *trainer.findings])
 
 
 def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The first batch."""
-    return next(trainer.batches(arrays, shuffle=False).epoch(0))
+    return next(iter(trainer.batches(arrays, shuffle=False).epoch(0)))
 
 
 def evaluate(
@@ -128,4 +128,5 @@ def evaluate(
     types = evaluator.model.batch
     batches = batches_of(open_data(data).select(types), types, batch, shuffle=False)
     carried = {name: program.stored[name] for name in evaluator.model.carried}
-    return evaluator.run(batches.epoch(0), carried), [*program.diagnostics, *untrained(program)]
+    results = evaluator.run(batches.epoch(0), carried)
+    return results, [*program.diagnostics, *evaluator.findings, *untrained(program)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wsdl import limits
@@ -29,6 +29,11 @@ class SizeSource:
     def is_exact(self) -> bool:
         """Is the axis the name itself?"""
         return self.factor.constant == 1 and self.rest.constant == 0
+
+
+def rows_dimension(types: Iterable[TensorType]) -> str | None:
+    """The run-time dimension that counts the rows of a batch: that in front of the first input which has one there."""
+    return next((type.shape[0].name for type in types if type.shape and type.shape[0].name), None)
 
 
 class SizeError(Exception):

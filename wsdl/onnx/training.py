@@ -68,10 +68,11 @@ def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array], seed
 
 @dataclass(frozen=True, eq=False)
 class EvaluationModel:
-    """What gives the parts of loss and metrics for a batch, and `values`, as below."""
+    """What gives the parts of loss and metrics for a batch, a model for each round; and `values`, as below."""
 
+    name: str
     evaluation: Evaluation
-    proto: ModelProto
+    protos: list[ModelProto]
     values: Mapping[str, Array]
 
     @property
@@ -82,18 +83,18 @@ class EvaluationModel:
     @property
     def batch(self) -> dict[str, TensorType]:
         """What a batch consists of: the inputs of the model and the targets."""
-        return {v.name: v.type for v in self.evaluation.program.only.graph.inputs}
+        return self.evaluation.batch
 
     @property
     def carried(self) -> list[str]:
         """The stored tensors that are inputs too: those that training changes."""
-        return self.evaluation.program.only.fed
+        return self.evaluation.fed
 
 
 def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21) -> EvaluationModel:
     """The model of an evaluation."""
-    proto = structure(evaluation.program, evaluation.program.only, opset=opset)
-    return EvaluationModel(evaluation, proto, values)
+    protos = [structure(r.program, r.program.only, opset=opset) for r in evaluation.rounds]
+    return EvaluationModel(evaluation.name, evaluation, protos, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +111,13 @@ class TrainingModels:
     values: Mapping[str, Array]
     first: ModelProto
     second: ModelProto
-    counts: ModelProto | None
+    rounds: list[ModelProto]
     pieces: list[ModelProto]
 
     @property
     def results(self) -> dict[str, TensorType]:
         """The loss and the metrics of a batch."""
-        outputs = self.step.first.only.graph.outputs
+        outputs = (self.step.rest or self.step.first.only.graph).outputs
         return {name: v.type for name, v in zip(self.evaluation.names, outputs, strict=False)}
 
     @property
@@ -141,7 +142,7 @@ def training_models(
     """The models of a training; with `block` for this machine alone (`structure`)."""
     first = structure(step.first, step.first.only, opset=opset, block=block)
     second = structure(step.second, step.second.only, opset=opset)
-    counts = None if step.counts is None else structure(step.counts, step.counts.only, opset=opset)
+    rounds = [structure(r.program, r.program.only, opset=opset) for r in step.rounds]
     evaluating = evaluation_model(evaluation, values, opset=opset)
     pieces = [structure(p.program, p.program.only, opset=opset) for p in step.pieces]
-    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, counts, pieces)
+    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, rounds, pieces)

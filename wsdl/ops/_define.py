@@ -1,6 +1,6 @@
 """How an operation is defined: signature, shape rule, NumPy reference and ONNX lowering, side by side.
 
-    @operation(half="widest")
+    @operation(half="widest", mixes={})
     def relu(x: TensorType) -> TensorType:
         "`max(x, 0)`, element by element. ONNX Relu."
         return floating(x)
@@ -33,13 +33,13 @@ from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
+from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
-
 
 HalfRule: TypeAlias = Literal["f16", "f32", "widest", "f32 inside", "product", "moves", "makes", "as is", "expanded"]
 """How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
@@ -54,6 +54,15 @@ makes     it makes floats from none, in f16 where that holds them
 as is     it takes its operands as they are, and gives the dtype that is asked for
 expanded  as its parts; it never becomes a node
 """
+
+
+Axes: TypeAlias = "Sequence[int] | slice | str | Callable[..., Sequence[int] | slice]"
+"""Axes of an operand: numbers, a range of them, an attribute with them (`None`: all), a rule from the arguments."""
+
+Mixes: TypeAlias = Mapping[str, Axes]
+"""Along which axes of its operands an element of the result depends on several elements, or on where they stand:
+`{"x": "axis"}` for `cumsum`. Cut along any other axis, the results of the parts are the parts of the result
+(`passes/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
 
 
 class OpError(Exception):
@@ -138,6 +147,23 @@ class Emitter(Protocol):
         (`Gemm.transB`). Using `x` itself materialises the view at run time."""
 
 
+How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "moments"]
+
+
+class Merged(Protocol):
+    """What a rule of `merge` or `share` may ask for: what values of one part of the rows are over all parts."""
+
+    def __call__(self, how: How, *parts: Value) -> Value:
+        """The `sum`, `prod`, `max`, `min` or `logsumexp` of a value; a `mean` of (mean, count); the variance of
+        `moments`, which are (variance, mean, count)."""
+
+    def all(self, how: How, *parts: Value) -> list[Value]:
+        """The same, of each of several values."""
+
+    def size(self, dim: Dim, type: TensorType) -> Value | float:
+        """A dimension of the whole as a number, a value or a constant, in the dtype of `type`."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One parameter of an operation. `kind` is `operand`, `operands` (a list of tensors) or `attribute`."""
@@ -166,10 +192,11 @@ class Operation:
         doc: str = "",
         *,
         half: HalfRule,
+        mixes: Mixes,
         f32_operands: Sequence[str] = (),
     ) -> None:
         self.name = name or infer.__name__.rstrip("_")
-        self.half = half
+        self.half, self.mixes = half, mixes
         self.f32_operands = f32_operands  # may be f32 where the others have 16 bits
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
@@ -181,7 +208,10 @@ class Operation:
         self._lowering: Callable[..., Any] | None = None
         self._gradient: Callable[..., Any] | None = None
         self._expansion: Callable[..., Any] | None = None
-        self._count: Callable[..., Any] | None = None
+        self._reduces: Mapping[str, Axes] = {}
+        self._merge: Callable[..., Any] | None = None
+        self._share: Callable[..., Any] | None = None
+        self._apart: Callable[..., Any] | None = None
         self._demand: Callable[..., None] | None = None
         self.flat = ""
 
@@ -220,15 +250,56 @@ class Operation:
         result = self._expansion(build, **arguments)
         return list(result) if isinstance(result, tuple | list) else [result]
 
-    def count(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """For an operation whose result is a mean: `rule(b, **arguments)` gives over how much it is one (a value that
-        it appends to a `Build`, or a number), so that the means of several batches can become one."""
-        self._count = rule
+    # -- rows that are computed in parts ---------------------------------------------------------------------------
+
+    def reduces(self, **axes: Axes) -> None:
+        """Along which axes, besides those it mixes, what comes of parts can be merged to what comes of all, by `merge`:
+        `sum.reduces(x="axis")`."""
+        self._reduces = axes
+
+    def merge(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """The result of the whole: `rule(b, merged, y, **arguments)` gives it, where `y` is the result of one part, and
+        `merged` (a `Merged`) gives what values of one part are over all of them."""
+        self._merge = rule
         return rule
 
-    def counted(self, build: Any, **arguments: Any) -> Any:
-        """Over how much its result is a mean; `None` where it is none."""
-        return None if self._count is None else self._count(build, **arguments)
+    def share(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """What a part has in the result of the whole: `rule(b, merged, y, **arguments)` gives a value whose gradients,
+        added over all parts, are those of that result. Without a rule it is `y`."""
+        self._share = rule
+        return rule
+
+    def apart(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """The same made of operations that can be merged, where this one is cut along an axis that it mixes:
+        `rule(b, **arguments)` gives its result, or `None` where there is no way."""
+        self._apart = rule
+        return rule
+
+    def mixed_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+        """By the name of each operand what `mixes` says, for arguments with types: axes of each tensor of it."""
+        return {name: self._axes(name, rule, arguments) for name, rule in self.mixes.items()}
+
+    def reduced_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+        """What `reduces` says, likewise."""
+        return {name: self._axes(name, rule, arguments) for name, rule in self._reduces.items()}
+
+    def _axes(self, name: str, rule: Axes, arguments: Mapping[str, Any]) -> list[list[int]]:
+        given = self.result_types(**arguments) if name == "result" else arguments.get(name)
+        types = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+        return [_axes_by(rule, type.rank, arguments) for type in types]
+
+    def merged(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
+        """Append the result of the whole."""
+        assert self._merge is not None
+        return self._merge(build, merged, y, **arguments)
+
+    def shared(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
+        """Append what a part has in it."""
+        return y if self._share is None else self._share(build, merged, y, **arguments)
+
+    def taken_apart(self, build: Any, **arguments: Any) -> Any:
+        """Append the same made of operations that can be merged; `None` where there is no way."""
+        return None if self._apart is None else self._apart(build, **arguments)
 
     def demand(self, rule: Callable[..., None]) -> Callable[..., None]:
         """What it asks of operands that are constants: `rule(types, numbers, **attributes)` raises `OpError`. Both have
@@ -290,6 +361,16 @@ class Operation:
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
+def _axes_by(rule: Axes, rank: int, arguments: Mapping[str, Any]) -> list[int]:
+    if callable(rule):
+        rule = rule(**arguments)
+    if isinstance(rule, str):
+        given = arguments[rule]
+        rule = slice(None) if given is None else [given] if isinstance(given, int) else given
+    axes = range(rank)[rule] if isinstance(rule, slice) else rule
+    return [axis % rank for axis in axes if -rank <= axis < rank]
+
+
 OPERATIONS: dict[str, Operation] = {}
 NAMED: dict[str, Operation] = {}  # those that a program can name
 
@@ -298,9 +379,9 @@ Shape: TypeAlias = "Callable[..., Any]"  # a shape rule
 
 
 @overload
-def operation(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule) -> Operation: ...
+def operation(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule, mixes: Mixes) -> Operation: ...
 @overload
-def operation(*, half: HalfRule, f32_operands: Sequence[str] = ()) -> Callable[[Shape], Operation]: ...
+def operation(*, half: HalfRule, mixes: Mixes, f32_operands: Sequence[str] = ()) -> Callable[[Shape], Operation]: ...
 def operation(
     infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
 ) -> Operation | Callable[[Shape], Operation]:
@@ -313,9 +394,9 @@ def operation(
 
 
 @overload
-def internal(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule) -> Operation: ...
+def internal(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule, mixes: Mixes) -> Operation: ...
 @overload
-def internal(*, half: HalfRule) -> Callable[[Shape], Operation]: ...
+def internal(*, half: HalfRule, mixes: Mixes) -> Callable[[Shape], Operation]: ...
 def internal(
     infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
 ) -> Operation | Callable[[Shape], Operation]:

@@ -71,7 +71,7 @@ activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "H
 # fmt: on
 
 
-@operation(half="widest")
+@operation(half="widest", mixes={})
 def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
     """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
 
@@ -96,7 +96,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients
     return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
 
 
-@operation(half="widest")
+@operation(half="widest", mixes={})
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
 
@@ -124,7 +124,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
     return {"x": g.mul(dy, slope)}
 
 
-@operation(half="widest")
+@operation(half="widest", mixes={})
 def gelu(x: TensorType, approximate: str = "none") -> TensorType:
     """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu.
 

@@ -13,7 +13,12 @@ from wsdl.ops.build import Build
 FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
 
 
-@operation(half="f16", f32_operands=["mask"])
+def _of_queries(causal: bool = False, **_: object) -> list[int]:
+    """Each query by itself, unless its position counts."""
+    return [-2, -1] if causal else [-1]
+
+
+@operation(half="f16", f32_operands=["mask"], mixes={"q": _of_queries, "k": [-2, -1], "v": [-2, -1], "mask": [-1]})
 def attention(
     q: TensorType,
     k: TensorType,
@@ -90,7 +95,7 @@ def _(
     return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
 
 
-@operation(half="f16", f32_operands=["mask"])
+@operation(half="f16", f32_operands=["mask"], mixes={"q": _of_queries, "k": [-2, -1], "mask": [-1]})
 def attention_weights(
     q: TensorType,
     k: TensorType,

@@ -11,7 +11,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.norm import along_channels, for_each_channel
 
 
-@operation(half="f32 inside")
+@operation(half="f32 inside", mixes={})
 def batch_norm(
     x: TensorType,
     weight: TensorType,
@@ -100,7 +100,7 @@ def _beside(g: Build, weight: Value, x: TensorType) -> Value:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-@internal(half="f32")
+@internal(half="f32", mixes={})  # its statistics are those of a part: by definition, not by accident
 def batch_norm_training(
     x: TensorType,
     weight: TensorType,

@@ -66,9 +66,19 @@ class Build:
         given = made_by.attributes["value"]
         return given if isinstance(given, int | float) else None
 
+    def is_zeros(self, value: Value) -> bool:
+        """Is a value one that `zeros` made?"""
+        node = self._made_by(value)
+        return node.op == "zeros" if node is not None else self.around is not None and self.around.is_zeros(value)
+
     def size(self, dim: Dim, type: TensorType) -> Value | float:
         """A dimension as a number to compute with, in the dtype of `type`."""
         return self("cast", self("size", dim=dim), dtype=type.dtype) if dim.constant is None else dim.constant
+
+    def number_of(self, dim: Dim, type: TensorType) -> Value:
+        """The same, always a value."""
+        number = self.size(dim, type)
+        return number if isinstance(number, Value) else self.constant(number, type)
 
     def mask(self, condition: Value, type: TensorType) -> Value:
         """1 where the condition is true, 0 elsewhere, in the dtype of `type`: to multiply with, which is many times
@@ -142,8 +152,7 @@ class Build:
         return next((n for n in reversed(self.graph.nodes) if any(v is value for v in n.results)), None)
 
     def _scatters_onto_zeros(self, node: Node) -> bool:
-        onto = self._made_by(node.inputs[0]) if node.op in ("scatter_add", "scatter_add_along") else None
-        return onto is not None and onto.op == "zeros"
+        return node.op in ("scatter_add", "scatter_add_along") and self.is_zeros(node.inputs[0])
 
     def _products(self, x: Value) -> list[tuple[Value, Value, bool, bool]]:
         """The factors of the matrix products that `x` is the sum of, and which are transposed; none if it isn't."""

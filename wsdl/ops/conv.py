@@ -162,7 +162,9 @@ result, and `output_pad` are added at its end. Each may be a list, with a number
 
 
 def _declare(name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any) -> Operation:
-    made = operation(infer, name, doc, half="f16")
+    made = operation(
+        infer, name, doc, half="f16", mixes={"x": slice(1, None), "weight": slice(None), "bias": slice(None)}
+    )
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)

@@ -61,7 +61,7 @@ def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | Non
 # -- the gradient of the weight ----------------------------------------------------------------------------------------
 
 
-@internal(half="f16")
+@internal(half="f16", mixes={"x": slice(None), "upstream": slice(None)})
 def conv_weight_gradient(
     x: TensorType,
     upstream: TensorType,

@@ -15,7 +15,7 @@ from wsdl.ops.build import Build
 NO_OPERAND = "it depends on no tensor"
 
 
-@internal(half="makes")
+@internal(half="makes", mixes={})
 def constant(value: float | bool | list[float] | list[list[float]], dtype: DType = "f32") -> TensorType:
     """A number, or nested lists of numbers, as a tensor. An ONNX initializer."""
     shape: list[int] = []
@@ -50,7 +50,7 @@ def _is_regular(value: object, shape: Sequence[int]) -> bool:
 # -- fillings ----------------------------------------------------------------------------------------------------------
 
 
-@operation(half="makes")
+@operation(half="makes", mixes={})
 def full(shape: list[Dim], value: float | bool, dtype: DType = "f32") -> TensorType:
     """A tensor that holds one value everywhere. ONNX Expand.
 
@@ -82,7 +82,7 @@ def _filling(name: str, value: int, doc: str) -> Operation:
     def infer(shape: list[Dim], dtype: DType = "f32") -> TensorType:
         return TensorType.of(dtype, _sizes(shape))
 
-    made = operation(infer, name, f"{doc}\n\n    {name}([n, 4]) -> f32[n, 4]", half="makes")
+    made = operation(infer, name, f"{doc}\n\n    {name}([n, 4]) -> f32[n, 4]", half="makes", mixes={})
     made.reference(lambda np, shape, dtype="f32": np.full(shape, value))
     made.lowering(
         lambda e, shape, dtype="f32": e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
@@ -105,7 +105,7 @@ def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
 # -- numbers of positions ----------------------------------------------------------------------------------------------
 
 
-@operation(half="as is")
+@operation(half="as is", mixes={"result": [0]})
 def arange(start: Dim, stop: Dim | None = None) -> TensorType:
     """The integers from `start` up to but without `stop`; `arange(n)` starts at 0. ONNX Range.
 
@@ -136,7 +136,7 @@ def _ends(start: Dim | int, stop: Dim | int | None) -> tuple[Dim, Dim]:
     return (Dim.of(0), Dim.of(start)) if stop is None else (Dim.of(start), Dim.of(stop))
 
 
-@internal(half="as is")
+@internal(half="as is", mixes={})
 def size(dim: Dim) -> TensorType:
     """A dimension as a number, i64. ONNX Shape."""
     return TensorType.of("i64")
@@ -155,7 +155,7 @@ def _(e: Emitter, dim: Dim) -> Ref:
 size.no_gradient(NO_OPERAND)
 
 
-@operation(half="makes")
+@operation(half="makes", mixes={})
 def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -1) -> TensorType:
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
@@ -200,7 +200,9 @@ def _triangle(name: str, upper: bool, doc: str) -> Operation:
     def gradient(g: Build, dy: Value, y: Value, x: Value, diagonal: int = 0) -> dict[str, Value]:
         return {"x": g(name, dy, diagonal=diagonal)}
 
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, t, t]) -> f32[n, t, t]", half="moves")
+    made = operation(
+        infer, name, f"{doc}\n\n    {name}(x: f32[n, t, t]) -> f32[n, t, t]", half="moves", mixes={"x": [-2, -1]}
+    )
     made.reference(lambda np, x, diagonal=0: getattr(np, name)(x, diagonal))
     made.lowering(lowering)
     made.gradient(gradient)

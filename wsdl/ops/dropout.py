@@ -25,7 +25,7 @@ MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
 UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def dropout(x: TensorType, p: float = 0.5) -> TensorType:
     """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
 
@@ -52,7 +52,7 @@ def _probability(p: float) -> None:
 # -- the mask ----------------------------------------------------------------------------------------------------------
 
 
-@internal(half="as is")
+@internal(half="as is", mixes={})  # each part has a mask of its own: by definition, not by accident
 def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: list[Dim], p: float = 0.5) -> TensorType:
     """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
 
@@ -133,7 +133,7 @@ def _shifted(e: Emitter, bits: Ref, by: int) -> Ref:
 # -- what it is applied to ---------------------------------------------------------------------------------------------
 
 
-@internal(half="f32")
+@internal(half="f32", mixes={})
 def dropout_training(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
     """`x / (1 - p)` where `keep` is true, 0 elsewhere: `dropout` while training. ONNX Mul, DequantizeLinear."""
     _probability(p)
@@ -156,7 +156,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> d
     return {"x": g("dropout_gradient", dy, keep, p=p)}
 
 
-@internal(half="f32")
+@internal(half="f32", mixes={})
 def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
     """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
 

@@ -18,7 +18,7 @@ from wsdl.ops._rules import agreed, common, is_one, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def einsum(equation: str, xs: list[TensorType]) -> TensorType:
     """The sum over all axes that the result doesn't name of the product of all operands, their axes named by letters.
 

@@ -10,7 +10,7 @@ from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, RANGE, DType, TensorType, holds
 from wsdl.ops import _division
-from wsdl.ops._define import Array, Emitter, HalfRule, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, HalfRule, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import cast_to, chosen, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
 from wsdl.ops.build import Build
@@ -69,7 +69,7 @@ def unary(
 
     infer.__module__ = family
     type = "bool[n, t]" if rule is boolean else "f32[n, t]"
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half)
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half, mixes={})
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -103,7 +103,9 @@ def binary(
 
     given = "bool" if rule is boolean else "f32"
     result = "bool" if gradient is TRUTH else given
-    made = operation(infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]", half=half)
+    made = operation(
+        infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]", half=half, mixes={}
+    )
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -239,7 +241,7 @@ def _(types: Types, numbers: Numbers) -> None:
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
-@operation(half="widest")
+@operation(half="widest", mixes={})
 def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
     """`x` held between `min` and `max`; either may be left out. ONNX Clip.
 
@@ -300,7 +302,7 @@ def _(
 # -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
     """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where.
 
@@ -327,7 +329,7 @@ def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gr
     return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
 
 
-@operation(half="as is")
+@operation(half="as is", mixes={})
 def cast(x: TensorType, dtype: DType) -> TensorType:
     """`x` in another dtype. ONNX Cast; of floats to integers also Clip, IsNaN and Where.
 
@@ -381,7 +383,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
     return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def stop_gradient(x: TensorType) -> TensorType:
     """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 
@@ -403,3 +405,31 @@ def _(e: Emitter, x: Ref) -> Ref:
 
 
 stop_gradient.no_gradient("it ends the gradient, which is what it is for")
+
+
+@internal(half="widest", mixes={})
+def straight_through(x: TensorType, share: TensorType) -> TensorType:
+    """`x` itself, with the gradient of `share`.
+
+    So a part of the rows is computed with what is known of all of them. A compiled model has no ONNX node of it.
+
+        straight_through(x: f32[n, t], share: f32[n, t]) -> f32[n, t]
+    """
+    same_dtype("share", floating(x), share)
+    broadcast(x.shape, share.shape, argument="share")
+    return x
+
+
+@straight_through.reference
+def _(np: NumPy, x: Array, share: Array) -> Array:
+    return x
+
+
+@straight_through.lowering
+def _(e: Emitter, x: Ref, share: Ref) -> Ref:
+    return x
+
+
+@straight_through.gradient
+def _(g: Build, dy: Value, y: Value, x: Value, share: Value) -> Gradients:
+    return {"share": dy}

@@ -18,7 +18,7 @@ FAR = 1e4  # half images; places beyond, and NaN, count as so far: there ONNX Ru
 Gradients = dict[str, Value]
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(2, None), "grid": [-1]})
 def grid_sample(
     x: TensorType, grid: TensorType, mode: str = "linear", padding: str = "zeros", align_corners: bool = False
 ) -> TensorType:

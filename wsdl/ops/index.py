@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import cast_to, size_of
 from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": "axis"})
 def gather(x: TensorType, indices: TensorType, axis: int = 0) -> TensorType:
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
@@ -61,7 +63,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0) ->
     return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=axis)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis"})
 def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: int = 0) -> TensorType:
     """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
 
@@ -72,6 +74,25 @@ def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: i
     picked = gather.infer(floating(x), indices, axis)
     _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
     return x
+
+
+scatter_add.reduces(
+    indices=slice(None),
+    updates=lambda x, indices, axis=0, **_: range(axis % x.rank, axis % x.rank + indices.rank),
+)
+
+
+@scatter_add.apart
+def _(b: Build, x: Value, indices: Value, updates: Value, axis: int = 0) -> Value | None:
+    """What is added, apart from what it is added to."""
+    if b.is_zeros(x):
+        return None
+    return b("add", x, b("scatter_add", b.zeros(x.type), indices, updates, axis=axis))
+
+
+@scatter_add.merge
+def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
+    return merged("sum", y)
 
 
 @scatter_add.reference
@@ -131,7 +152,7 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
         )
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": "axis"})
 def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
 
@@ -163,7 +184,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int) -> dic
     return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=axis)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis", "indices": "axis", "updates": "axis"})
 def scatter_add_along(x: TensorType, indices: TensorType, updates: TensorType, axis: int) -> TensorType:
     """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
 
@@ -194,7 +215,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, a
     return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": "axis", "result": "axis"})
 def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 

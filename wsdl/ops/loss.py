@@ -6,10 +6,12 @@ Only `cross_entropy` has rules of its own, which spare passes over the logits; t
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import floating, integer, same_dtype
 from wsdl.ops.build import Build
@@ -63,7 +65,7 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     return scalar(scores)
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"logits": [-1], "weight": [0]})
 def cross_entropy(
     logits: TensorType,
     labels: TensorType,
@@ -88,6 +90,9 @@ def cross_entropy(
         if total.rank:
             raise OpError(f"`total` must be a number, but is {total}", argument="total")
     return _classes(logits, labels, weight, ("logits", "labels"))
+
+
+cross_entropy.reduces(logits=slice(0, -1), labels=slice(None))
 
 
 @cross_entropy.reference
@@ -189,15 +194,22 @@ def _(
     return {"logits": g.like(dx, logits.type)}
 
 
-@cross_entropy.count
-def _(
-    b: Build,
-    logits: Value,
-    labels: Value,
-    weight: Value | None = None,
-    total: Value | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORED,
+@cross_entropy.merge
+def _(b: Build, merged: Merged, y: Value, total: Value | None = None, **given: Any) -> Value:
+    return merged("sum", y) if total is not None else merged("mean", y, _count(b, **given))
+
+
+@cross_entropy.share
+def _(b: Build, merged: Merged, y: Value, total: Value | None = None, **given: Any) -> Value:
+    if total is not None:
+        return y
+    total = merged("sum", _count(b, **given))
+    operands = [given.pop(name) for name in ("logits", "labels", "weight")]
+    return b("cross_entropy", *operands, total, **given)
+
+
+def _count(
+    b: Build, logits: Value, labels: Value, weight: Value | None = None, ignore_index: int = IGNORED, **_: Any
 ) -> Value:
     """The weights of the labels that count."""
     flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
@@ -217,7 +229,7 @@ def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tup
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def nll(
     log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None, ignore_index: int = -100
 ) -> TensorType:
@@ -244,7 +256,7 @@ def _(
     return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
     """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
 
@@ -275,7 +287,7 @@ def _(b: Build, logits: Value, target: Value, pos_weight: Value | None = None) -
     return b("mean", b("add", b.mul(b.one_minus(target), logits), wrong))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
     """How far the probabilities `target` are from predicted ones, the mean over all rows. ONNX Log, Sub and ReduceMean.
 
@@ -302,7 +314,7 @@ def _(b: Build, log_probabilities: Value, target: Value) -> Value:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def mse(prediction: TensorType, target: TensorType) -> TensorType:
     """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`.
 
@@ -317,7 +329,7 @@ def _(b: Build, prediction: Value, target: Value) -> Value:
     return b("mean", b.mul(error, error))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def mae(prediction: TensorType, target: TensorType) -> TensorType:
     """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`.
 
@@ -331,7 +343,7 @@ def _(b: Build, prediction: Value, target: Value) -> Value:
     return b("mean", b("abs", b("sub", prediction, target)))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def huber(prediction: TensorType, target: TensorType, delta: float = 1.0) -> TensorType:
     """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
 

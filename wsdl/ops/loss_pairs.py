@@ -18,7 +18,7 @@ def _alike(a: TensorType, b: TensorType, names: tuple[str, str]) -> None:
         raise OpError(f"`{names[0]}` holds vectors along its last axis, but is a single number", argument=names[0])
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def contrastive(distance: TensorType, same: TensorType, margin: float = 1.0) -> TensorType:
     """The mean of `distance ** 2` where `same` is true (or positive), of `max(margin - distance, 0) ** 2` elsewhere.
 
@@ -45,7 +45,7 @@ def _is_same(b: Build, same: Value, type: TensorType) -> Value:
     return b.mask(same if same.type.dtype == "bool" else b("greater", same, 0), type)
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def triplet(anchor: TensorType, positive: TensorType, negative: TensorType, margin: float = 1.0) -> TensorType:
     """The mean of `max(|anchor - positive| - |anchor - negative| + margin, 0)`. ONNX ReduceSum, Sqrt and Relu.
 
@@ -69,7 +69,7 @@ def _distance(b: Build, x: Value, y: Value) -> Value:
     return b("sqrt", b("sum", b.mul(away, away), axis=-1))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def cosine_embedding(a: TensorType, b: TensorType, same: TensorType, margin: float = 0.0) -> TensorType:
     """The mean of `1 - cosine` where `same` is true (or positive), of `max(cosine - margin, 0)` elsewhere.
 
@@ -91,7 +91,7 @@ def _(build: Build, a: Value, b: Value, same: Value, margin: float = 0.0) -> Val
     return build("mean", build("add", near, far))
 
 
-@operation(half="expanded")
+@operation(half="expanded", mixes={})
 def info_nce(a: TensorType, b: TensorType, temperature: float = 0.07, symmetric: bool = False) -> TensorType:
     """Which row of `b` belongs to each row of `a`? The cross-entropy of their cosines, divided by `temperature`.
 

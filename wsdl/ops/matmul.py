@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
+from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import squeezed, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation(half="f16")
+@operation(half="f16", mixes={})
 def matmul(a: TensorType, b: TensorType) -> TensorType:
     """`a @ b`: the matrix product over the last two axes; those before broadcast. ONNX MatMul and Gemm.
 
@@ -36,6 +38,14 @@ def matmul(a: TensorType, b: TensorType) -> TensorType:
         help="the shapes match transposed: use `.T`" if fits_transposed else None,
     )
     return a.with_shape((*broadcast(a.shape[:-2], b.shape[:-2]), *rows, *columns))
+
+
+matmul.reduces(a=[-1], b=lambda b, **_: [-2] if b.rank > 1 else [0])
+
+
+@matmul.merge
+def _(_: Build, merged: Merged, y: Value, **operands: Any) -> Value:
+    return merged("sum", y)
 
 
 @matmul.reference
@@ -107,7 +117,7 @@ def _turned(g: Build, x: Value) -> Value:
     return g("permute", x, axes=_swapped(x.type.rank))
 
 
-@internal(half="f16")
+@internal(half="f16", mixes={})
 def gemm(a: TensorType, b: TensorType, trans_a: bool = False, trans_b: bool = False) -> TensorType:
     """`a @ b` of two matrices of floating-point numbers, either of them transposed on the way. ONNX Gemm.
 
@@ -121,6 +131,14 @@ def gemm(a: TensorType, b: TensorType, trans_a: bool = False, trans_b: bool = Fa
     (rows, inner), (inner_b, columns) = _matrix(a, trans_a), _matrix(b, trans_b)
     agreed(inner, inner_b, f"the inner axes of {a} and {b} must be equal", argument="b")
     return a.with_shape((rows, columns))
+
+
+gemm.reduces(a=lambda trans_a=False, **_: [0] if trans_a else [1], b=lambda trans_b=False, **_: [1] if trans_b else [0])
+
+
+@gemm.merge
+def _(_: Build, merged: Merged, y: Value, **operands: Any) -> Value:
+    return merged("sum", y)
 
 
 @gemm.reference

@@ -22,7 +22,7 @@ Gradients = dict[str, Value]
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def transpose(x: TensorType) -> TensorType:
     """A matrix with rows and columns exchanged, also written `x.T`. ONNX Transpose.
 
@@ -50,7 +50,7 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
     return {"x": g.transposed(dy)}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def permute(x: TensorType, axes: list[int]) -> TensorType:
     """The axes in another order: the result's axis `i` is axis `axes[i]` of `x`. ONNX Transpose.
 
@@ -77,7 +77,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axes: Sequence[int]) -> Gradients
     return {"x": g("permute", dy, axes=[order.index(a) for a in range(x.type.rank)])}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": "axis"})
 def flip(x: TensorType, axis: int | list[int]) -> TensorType:
     """In reverse order along axes. ONNX Slice.
 
@@ -104,7 +104,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
     return {"x": g("flip", dy, axis=axis)}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": "axis"})
 def roll(x: TensorType, shift: int | list[int], axis: int | list[int]) -> TensorType:
     """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat.
 
@@ -140,7 +140,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, shift: int | list[int], axis: int
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": lambda **cuts: _cut_axes(**cuts)})
 def slice_(
     x: TensorType,
     starts: list[Dim],
@@ -254,7 +254,14 @@ def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
     return at
 
 
-@operation(half="moves")
+def _cut_axes(x: TensorType, **cuts: Any) -> list[int]:
+    """The axes of which something is left out."""
+    return [
+        a for a, (old, new) in enumerate(zip(x.shape, slice_.infer(x, **cuts).shape, strict=True)) if not same(old, new)
+    ]
+
+
+@operation(half="moves", mixes={"x": "axis"})
 def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
     """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split.
 
@@ -300,7 +307,7 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
 # -- wholes ------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"xs": "axis"})
 def concat(xs: list[TensorType], axis: int) -> TensorType:
     """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat.
 
@@ -336,7 +343,7 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int) -> dict[str, li
     return {"xs": g.all("split", dy, parts=[x.type.shape[at] for x in xs], axis=at)}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def stack(xs: list[TensorType], axis: int = 0) -> TensorType:
     """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat.
 
@@ -370,7 +377,7 @@ def _(g: Build, dy: Value, y: Value, xs: list[Value], axis: int = 0) -> dict[str
     return {"xs": [g("squeeze", part, axis=at) for part in g.all("split", dy, parts=len(xs), axis=at)]}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": lambda **how: _repeated_axes(**how)})
 def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
     """`x` repeated as a whole, so often along each axis. ONNX Tile.
 
@@ -379,6 +386,10 @@ def tile(x: TensorType, repeats: list[Dim]) -> TensorType:
     if len(repeats) != x.rank:
         raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0414")
     return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, repeats, strict=True))
+
+
+def _repeated_axes(x: TensorType, repeats: Sequence[Dim]) -> list[int]:
+    return [a for a, count in enumerate(repeats[len(repeats) - x.rank :]) if not same(count, 1)]
 
 
 @tile.reference

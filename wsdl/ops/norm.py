@@ -54,7 +54,12 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
 # -- over the last axes ------------------------------------------------------------------------------------------------
 
 
-@internal(half="f32")
+def _last_axes(x: TensorType, weight: TensorType | None = None, axes: int = 1, **_: object) -> range:
+    """Those that are normalised over."""
+    return range(x.rank - (axes if weight is None else weight.rank), x.rank)
+
+
+@internal(half="f32", mixes={"x": _last_axes})
 def standardize(x: TensorType, axes: int = 1, eps: float = 1e-5) -> tuple[TensorType, TensorType]:
     """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
 
@@ -102,7 +107,7 @@ def _(
     return {"x": g("add", g("mul", level, factors), dx)}
 
 
-@operation(half="f32 inside")
+@operation(half="f32 inside", mixes={"x": _last_axes})
 def layer_norm(x: TensorType, weight: TensorType, bias: TensorType | None = None, eps: float = 1e-5) -> TensorType:
     """Mean 0 and variance 1 over the last axes, those of `weight`, then scaled and shifted. ONNX LayerNormalization.
 
@@ -162,7 +167,7 @@ def _through_rows(
     return {"x": g.like(dx, normal.type), "weight": _summed(g, products, weight.type)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": _last_axes})
 def rms_norm(x: TensorType, weight: TensorType, eps: float = 1e-6) -> TensorType:
     """Divided by the root of the mean square over the last axes, then scaled. ONNX ReduceMean, Sqrt and Div.
 
@@ -197,7 +202,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, weight: Value, eps: float = 1e-6)
 # -- over channels -----------------------------------------------------------------------------------------------------
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(1, None)})
 def group_norm(
     x: TensorType,
     groups: int,
@@ -280,7 +285,7 @@ def _through_groups(
     return {"x": g.like(g("sub", scaled, g("reshape", away, shape=by_channel)), x.type), **gradients}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(2, None)})
 def instance_norm(
     x: TensorType, weight: TensorType | None = None, bias: TensorType | None = None, eps: float = 1e-5
 ) -> TensorType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
@@ -16,7 +16,7 @@ NUMPY_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"
 Widths = Sequence[Sequence[Dim]]
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": lambda widths, **_: _padded_axes(widths)})
 def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = "constant") -> TensorType:
     """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
 
@@ -39,6 +39,10 @@ def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = 
         for axis, (size, pair) in enumerate(zip(x.shape, pairs, strict=True)):
             _enough(x, axis, size, pair, mode)
     return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+
+def _padded_axes(widths: Widths) -> list[int]:
+    return [a for a, pair in enumerate(widths) if not all(same(d, 0) for d in pair)]
 
 
 def _enough(x: TensorType, axis: int, size: Dim, pair: Sequence[Dim], mode: str) -> None:

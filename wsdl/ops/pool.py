@@ -38,7 +38,7 @@ def _over_kernel(x: Array) -> tuple[int, ...]:
     return tuple(range(1 + x.ndim // 2, x.ndim))
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": slice(2, None)})
 def max_pool(
     x: TensorType,
     kernel: int | list[int],
@@ -120,7 +120,7 @@ def _max_pool(x: TensorType, window: Window, ceil: bool) -> dict[str, Any]:
     return {**window.attributes, "pads": _with_ends(window, beyond)}
 
 
-@internal(half="moves")
+@internal(half="moves", mixes={"x": slice(None)})  # which are counted through all of `x`
 def max_pool_indices(
     x: TensorType,
     kernel: int | list[int],
@@ -168,7 +168,7 @@ def _(
 max_pool_indices.no_gradient("it gives the places of elements")
 
 
-@internal(half="moves")
+@internal(half="moves", mixes={"x": slice(None), "indices": slice(None)})
 def max_unpool(x: TensorType, indices: TensorType, shape: list[Dim]) -> TensorType:
     """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
 
@@ -210,7 +210,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, shape: list[Dim])
     return {"x": g("gather", g("reshape", dy, shape=[dy.type.elements]), indices)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(2, None)})
 def avg_pool(
     x: TensorType,
     kernel: int | list[int],
@@ -336,7 +336,7 @@ def _with_rest(g: Build, x: Value, type: TensorType) -> Value:
     return g("pad", x, widths=[[0, size - now] for size, now in zip(type.shape, x.type.shape, strict=True)])
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(2, None)})
 def global_avg_pool(x: TensorType, keepdims: bool = False) -> TensorType:
     """The mean of each channel: `[n, channels]`, or with `keepdims` spatial axes of size 1. ONNX GlobalAveragePool.
 
@@ -368,7 +368,7 @@ def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
     return g("expand", g.like(share, x.with_shape([*x.shape[:2], *[1] * (x.rank - 2)])), shape=list(x.shape))
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": slice(2, None)})
 def adaptive_avg_pool(x: TensorType, size: int | list[int]) -> TensorType:
     """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool, GlobalAveragePool for 1.
 

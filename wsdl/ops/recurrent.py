@@ -14,10 +14,18 @@ from typing import Any
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, Ref, internal
+from wsdl.ops._define import Array, Axes, Emitter, NumPy, Operation, Ref, internal
 
 Step = Callable[[NumPy, Array, Array, list[Array]], list[Array]]
 GATES: dict[str, Sequence[int]] = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's, as places in PyTorch's
+MIXED: dict[str, Axes] = {
+    "x": [0, 2],
+    "weight_ih": slice(None),
+    "weight_hh": slice(None),
+    "bias": slice(None),
+    "h": [2],
+    "c": [2],
+}
 WHY = "it is made of a `scan`, which has its gradient"
 
 
@@ -101,7 +109,7 @@ def _of_one_state(name: str, op_type: str, step: Step, doc: str, **how: int) -> 
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 1)
 
-    made = internal(infer, name, doc, half="f32")
+    made = internal(infer, name, doc, half="f32", mixes=MIXED)
     made.reference(
         lambda np, x, weight_ih, weight_hh, bias, h=None, reverse=False: _over_time(
             np, step, x, weight_ih, weight_hh, bias, [h], reverse
@@ -125,7 +133,7 @@ gru = _of_one_state(
 )
 
 
-@internal(half="f32")
+@internal(half="f32", mixes=MIXED)
 def lstm(
     x: TensorType,
     weight_ih: TensorType,

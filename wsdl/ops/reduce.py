@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, internal, operation
+from wsdl.ops._define import Array, Emitter, Merged, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
 from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
@@ -54,13 +55,21 @@ def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={})
 def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
     return TensorType(_summed_dtype(x), _without(x, axis, keepdims))
+
+
+sum_.reduces(x="axis")
+
+
+@sum_.merge
+def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
+    return merged("sum", y)
 
 
 @sum_.reference
@@ -84,13 +93,21 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.expand(_kept(g, dy, x, axis, keepdims), x.type)}
 
 
-@internal(half="f32")
+@internal(half="f32", mixes={})
 def sum_squares(x: TensorType) -> TensorType:
     """`sum(x * x)` in one pass over `x`. ONNX ReduceSumSquare.
 
     sum_squares(x: f32[n, t]) -> f32[]
     """
     return floating(x).with_shape(())
+
+
+sum_squares.reduces(x=slice(None))
+
+
+@sum_squares.merge
+def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
+    return merged("sum", y)
 
 
 @sum_squares.reference
@@ -108,13 +125,34 @@ def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
     return {"x": g("mul", x, g("mul", dy, 2.0))}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={})
 def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The product along axes; of integers as i64. ONNX ReduceProd; of integers Loop and Mul.
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
     return TensorType(_summed_dtype(numeric(x)), _without(x, axis, keepdims))
+
+
+prod.reduces(x="axis")
+
+
+@prod.merge
+def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
+    return merged("prod", y)
+
+
+@prod.share
+def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
+    """Each element times the product of all others, which is 0 where one of them is."""
+    axes = axes_of(axis, x.type.rank)
+    is_zero = b.mask(b("equal", x, 0.0), x.type)
+    others = b("add", x, is_zero)  # 1 in place of 0
+    product = merged("prod", b("prod", others, axis=axes, keepdims=True))
+    zeros = merged("sum", b("sum", is_zero, axis=axes, keepdims=True))
+    matters = b.mask(b("equal", is_zero, zeros), x.type)
+    factors = b("stop_gradient", b.mul(b("div", product, others), matters))
+    return b("sum", b("mul", x, factors), axis=axes, keepdims=keepdims)
 
 
 @prod.reference
@@ -160,7 +198,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.mul(quotient, matters, _kept(g, dy, x, axis, keepdims))}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={})
 def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean.
 
@@ -170,6 +208,20 @@ def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fa
     """
     dtype = "f32" if x.dtype == "bool" else floating(x).dtype
     return TensorType(dtype, _without(x, axis, keepdims))
+
+
+mean.reduces(x="axis")
+
+
+@mean.merge
+def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, **_: Any) -> Value:
+    return merged("mean", y, b.number_of(_count(x.type, axis), y.type))
+
+
+@mean.share
+def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
+    total = b("sum", x if x.type.is_float else b.mask(x, y.type), axis=axes_of(axis, x.type.rank), keepdims=keepdims)
+    return b("div", total, merged.size(_count(x.type, axis), y.type))
 
 
 @mean.reference
@@ -183,18 +235,13 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     return _reduce(e, "ReduceMean", _widened(e, x, e.results[0].dtype), axis, keepdims)
 
 
-@mean.count
-def _(b: Build, x: Value, axis: Axes = None, keepdims: bool = False) -> Value | float:
-    return b.size(_count(x.type, axis), TensorType.of("f32"))
-
-
 @mean.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
     share = g("div", dy, g.size(_count(x.type, axis), dy.type))
     return {"x": g.expand(_kept(g, share, x, axis, keepdims), x.type)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={})
 def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False, correction: int = 0) -> TensorType:
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
@@ -204,6 +251,35 @@ def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fal
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
     return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+
+
+var.reduces(x="axis")
+
+
+@var.merge
+def _(
+    b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
+) -> Value:
+    spread, _, count = _moments(b, merged, y, x, axis, keepdims)
+    return spread if correction == 0 else b.mul(spread, b("div", count, b("sub", count, float(correction))))
+
+
+@var.share
+def _(
+    b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
+) -> Value:
+    """Squares of the distances from the mean of the whole, which itself adds nothing to the gradient."""
+    middle, count = _moments(b, merged, y, x, axis, keepdims)[1:]
+    away = b("sub", x, _kept(b, middle, x, axis, keepdims))
+    squares = b("sum", b.mul(away, away), axis=axes_of(axis, x.type.rank), keepdims=keepdims)
+    return b("div", squares, b("sub", count, float(correction)))
+
+
+def _moments(b: Build, merged: Merged, y: Value, x: Value, axis: Axes, keepdims: bool) -> list[Value]:
+    """The variance of the whole (without correction), its mean, its count."""
+    axes = axes_of(axis, x.type.rank)
+    parts = [b(op, x, axis=axes, keepdims=keepdims) for op in ("var", "mean")]
+    return merged.all("moments", *parts, b.number_of(_count(x.type, axis), y.type))
 
 
 @var.reference
@@ -230,13 +306,27 @@ def _(
     return {"x": g.mul(away, _kept(g, scale, x, axis, keepdims))}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={})
 def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
 
     logsumexp(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
     return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+
+
+logsumexp.reduces(x="axis")
+
+
+@logsumexp.merge
+def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
+    return merged("logsumexp", y)
+
+
+@logsumexp.share
+def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
+    powers = b("exp", b("sub", x, _kept(b, merged("logsumexp", y), x, axis, keepdims)))
+    return b("sum", powers, axis=axes_of(axis, x.type.rank), keepdims=keepdims)
 
 
 @logsumexp.reference
@@ -255,7 +345,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.mul(shares, _kept(g, dy, x, axis, keepdims))}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis"})
 def cumsum(x: TensorType, axis: int, reverse: bool = False, exclusive: bool = False) -> TensorType:
     """The sum of all elements up to each one, along an axis. ONNX CumSum.
 
@@ -292,7 +382,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False,
 # -- extremes ----------------------------------------------------------------------------------------------------------
 
 
-def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
+def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: str, doc: str) -> Operation:
     def infer(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
         _not_empty(x, axis)
         return x.with_shape(_without(x, axis, keepdims))
@@ -309,7 +399,17 @@ def _extreme(name: str, numpy_name: str, op_type: str, doc: str) -> Operation:
         count = g("sum", tied, axis=axes_of(axis, x.type.rank), keepdims=True)
         return {"x": g.mul(tied, g("div", _kept(g, dy, x, axis, keepdims), count))}
 
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]", half="moves")
+    def share(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
+        """Equal shares for all that are tied, wherever they are."""
+        tied = b.mask(b("equal", x, _kept(b, merged(how, y), x, axis, keepdims)), x.type)
+        axes = axes_of(axis, x.type.rank)
+        count = merged("sum", b("sum", tied, axis=axes, keepdims=keepdims))
+        return b("div", b("sum", b.mul(x, tied), axis=axes, keepdims=keepdims), count)
+
+    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]", half="moves", mixes={})
+    made.reduces(x="axis")
+    made.merge(lambda b, merged, y, **_: merged(how, y))
+    made.share(share)
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)
@@ -331,15 +431,21 @@ def _position(name: str, op_type: str, doc: str) -> Operation:
         at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
         return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
 
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]", half="widest")
+    made = operation(
+        infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]", half="widest", mixes={"x": "axis"}
+    )
     made.reference(reference)
     made.lowering(lowering)
     made.no_gradient("an index is a whole number")
     return made
 
 
-_extreme("max", "amax", "ReduceMax", "The largest element along axes; of bools, whether any is true. ONNX ReduceMax.")
-_extreme("min", "amin", "ReduceMin", "The smallest element along axes; of bools, whether all are. ONNX ReduceMin.")
+_extreme(
+    "max", "max", "amax", "ReduceMax", "The largest element along axes; of bools, whether any is true. ONNX ReduceMax."
+)
+_extreme(
+    "min", "min", "amin", "ReduceMin", "The smallest element along axes; of bools, whether all are. ONNX ReduceMin."
+)
 _position("argmax", "ArgMax", "The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.")
 _position("argmin", "ArgMin", "The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.")
 
@@ -347,7 +453,7 @@ _position("argmin", "ArgMin", "The index of the smallest element along an axis, 
 # -- distributions and directions --------------------------------------------------------------------------------------
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis"})
 def softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax.
 
@@ -355,6 +461,11 @@ def softmax(x: TensorType, axis: int = -1) -> TensorType:
     """
     axis_of(axis, x.rank)
     return floating(x)
+
+
+@softmax.apart
+def _(b: Build, x: Value, axis: int = -1) -> Value:
+    return b("exp", b("sub", x, b("logsumexp", x, axis=axis, keepdims=True)))
 
 
 @softmax.reference
@@ -374,7 +485,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
     return {"x": g.mul(g("sub", dy, mean), y)}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis"})
 def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax.
 
@@ -382,6 +493,11 @@ def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
     """
     axis_of(axis, x.rank)
     return floating(x)
+
+
+@log_softmax.apart
+def _(b: Build, x: Value, axis: int = -1) -> Value:
+    return b("sub", x, b("logsumexp", x, axis=axis, keepdims=True))
 
 
 @log_softmax.reference
@@ -401,7 +517,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
     return {"x": g("sub", dy, g.mul(g("exp", y), total))}
 
 
-@operation(half="f32")
+@operation(half="f32", mixes={"x": "axis"})
 def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
     """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div.
 
@@ -409,6 +525,11 @@ def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) 
     """
     axes_of(axis, x.rank)
     return floating(x)
+
+
+@l2_normalize.apart
+def _(b: Build, x: Value, axis: int | list[int] = -1, eps: float = 1e-12) -> Value:
+    return b("div", x, _lengths(b, x, axis, eps)[0])
 
 
 @l2_normalize.reference
@@ -435,7 +556,12 @@ def _lengths(g: Build, x: Value, axis: int | list[int], eps: float) -> tuple[Val
     return g("maximum", length, eps), g.mask(g("greater_equal", length, eps), x.type)
 
 
-@operation(half="f32")
+def _from_end(a: TensorType, b: TensorType, axis: int = -1, **_: Any) -> list[int]:
+    rank = max(a.rank, b.rank)
+    return [axis_of(axis, rank) - rank]
+
+
+@operation(half="f32", mixes={"a": _from_end, "b": _from_end})
 def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float = 1e-8) -> TensorType:
     """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
 
@@ -449,6 +575,13 @@ def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float =
     along_a, along_b = (x.shape[axis_of(at, x.rank)] for x in (a, b))
     agreed(along_a, along_b, f"the sizes along axis {axis} of {a} and {b} must be equal", argument="b")
     return both.with_shape(_without(both, axis, keepdims=False))
+
+
+@cosine_similarity.apart
+def _(build: Build, a: Value, b: Value, axis: int = -1, eps: float = 1e-8) -> Value:
+    along = _from_end(a.type, b.type, axis)
+    lengths = [build("squeeze", _lengths(build, x, along, eps)[0], axis=along) for x in (a, b)]
+    return build("div", build("sum", build.mul(a, b), axis=along), build.mul(*lengths))
 
 
 @cosine_similarity.reference

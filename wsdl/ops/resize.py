@@ -18,7 +18,7 @@ Scale = int | float | Sequence[float] | None
 Size = Dim | int | Sequence[Dim | int] | None
 
 
-@operation(half="f32 inside")
+@operation(half="f32 inside", mixes={"x": slice(2, None), "result": slice(2, None)})
 def resize(
     x: TensorType,
     scale: float | list[float] | None = None,
@@ -157,7 +157,7 @@ def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
     return size * ratio.numerator // ratio.denominator
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": slice(1, None)})
 def pixel_shuffle(x: TensorType, factor: int) -> TensorType:
     """`[n, c * factor ** 2, h, w]` to `[n, c, h * factor, w * factor]`: channels become pixels. ONNX DepthToSpace.
 

@@ -15,7 +15,7 @@ from wsdl.ops.build import Build
 Gradients = dict[str, Value]
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={"x": lambda **how: _torn_by_reshape(**how)})
 def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
     """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape.
 
@@ -51,7 +51,24 @@ def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradient
     return {"x": g.like(dy, x.type)}
 
 
-@operation(half="moves")
+def _torn_by_reshape(x: TensorType, shape: list[Dim]) -> list[int]:
+    return _torn(x, reshape.infer(x, shape))
+
+
+def _torn(x: TensorType, y: TensorType) -> list[int]:
+    """The axes whose slices don't lie together in the new shape: those before which are other elements than before any
+    axis that it could have become."""
+    return [
+        a
+        for a, dim in enumerate(x.shape)
+        if not any(
+            dim.names() <= other.names() and same(product(x.shape[:a]), product(y.shape[:at]))
+            for at, other in enumerate(y.shape)
+        )
+    ]
+
+
+@operation(half="moves", mixes={"x": lambda **how: _torn_by_flatten(**how)})
 def flatten(x: TensorType, start: int = 1) -> TensorType:
     """All axes from `start` on as one. ONNX Reshape.
 
@@ -59,6 +76,10 @@ def flatten(x: TensorType, start: int = 1) -> TensorType:
     """
     first = axis_of(start, x.rank, "start") if x.rank or start else 0
     return x.with_shape((*x.shape[:first], product(x.shape[first:])))
+
+
+def _torn_by_flatten(x: TensorType, start: int = 1) -> list[int]:
+    return _torn(x, flatten.infer(x, start))
 
 
 @flatten.reference
@@ -77,7 +98,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
     return {"x": g.like(dy, x.type)}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """Without axes of size 1. ONNX Squeeze.
 
@@ -105,7 +126,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradien
     return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze.
 
@@ -135,7 +156,7 @@ def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
     return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
 
 
-@operation(half="moves")
+@operation(half="moves", mixes={})
 def expand(x: TensorType, shape: list[Dim]) -> TensorType:
     """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand.
 

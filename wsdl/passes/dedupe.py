@@ -40,7 +40,7 @@ def _dedupe(graph: Graph, seen: dict[Key, Node], replaced: dict[int, Value]) -> 
         node.operands = [swapped(operand, replaced) for operand in node.operands]
         if node.body is not None:
             _dedupe(node.body, dict(seen), replaced)
-        key = _key(node)
+        key = key_of(node)
         twin = seen.get(key) if key is not None else None
         if twin is None:
             kept.append(node)
@@ -61,7 +61,7 @@ def swapped(operand: Operand, replaced: dict[int, Value]) -> Operand:
     return None if operand is None else replaced.get(id(operand), operand)
 
 
-def _key(node: Node) -> Key | None:
+def key_of(node: Node) -> Key | None:
     """Equal for two nodes exactly when they compute the same."""
     if node.body is not None:
         return None if node.op != "scan" else _scan_key(node)

@@ -1,88 +1,64 @@
-"""Loss and metrics of a whole set of data: a graph for one batch, and what makes one number of those of all batches.
+"""Loss and metrics of a whole set of data: what is computed of each batch, and what makes one number of all of them.
 
-A mean over the set is that of the batches weighed by how much each is a mean over, and what is computed from several of
-them (a root, a ratio of counts) is computed from those of the set: no result depends on how the set is cut.
+Reductions over the rows are merged exactly, and what is computed from them (a root, a ratio of counts) is computed from
+those of the whole set: no result depends on how it is cut. `mixed` names those for which there is no such way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from wsdl.ir.graph import Graph, Model, Program, Value
+from wsdl.ir.binding import rows_dimension
+from wsdl.ir.graph import Graph, Model, Node, Program, Value
 from wsdl.ir.training import LOSS, Training
-from wsdl.ops.evaluate import evaluate
+from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.fold_views import fold_views
-from wsdl.passes.prune import prune
 from wsdl.passes.roll_loops import Loops, roll_loops
-from wsdl.passes.separate import Part, separate
+from wsdl.passes.rounds import Round, moved, read_by, rest_of, round_of, rounds_before
+from wsdl.passes.separate import Merge, separate
 
 
 @dataclass(eq=False)
 class Evaluation:
-    """`program` is one model whose outputs are the parts of a batch, and the counts of those that are means."""
+    """Each of `rounds` goes through all batches; `rest` then gives the results from what came of them."""
 
-    program: Program
+    name: str  # of the model
+    batch: dict[str, TensorType]  # what a batch consists of: the inputs of the model and the targets
     names: list[str]  # "loss", then the metrics
-    parts: list[Part]
+    rounds: list[Round]
     rest: Graph
+    merges: list[Merge]
+    rows: str | None
+    mixed: dict[str, Node]
 
-    def start(self) -> Tally:
-        return Tally(self)
-
-
-@dataclass(eq=False)
-class Tally:
-    """The parts of the batches so far."""
-
-    of: Evaluation
-    sums: dict[str, float] = field(default_factory=dict)
-
-    def add(self, outputs: Mapping[str, float]) -> None:
-        """Take in the outputs of one batch."""
-        for i, part in enumerate(self.of.parts):
-            value, count = float(outputs[f"part_{i}"]), 1.0
-            if part.kind == "mean":
-                count = float(outputs[f"count_{i}"])
-                self.sums[f"count_{i}"] = self.sums.get(f"count_{i}", 0.0) + count
-                value = value * count if count else 0.0
-            before = 0.0 if part.kind == "same" else self.sums.get(f"part_{i}", 0.0)
-            self.sums[f"part_{i}"] = before + value
-
-    def results(self) -> dict[str, float]:
-        """Loss and metrics of all batches."""
-        inputs = []
-        for i, value in enumerate(self.of.rest.inputs):
-            total = self.sums[f"part_{i}"]
-            count = self.sums.get(f"count_{i}", 1.0)
-            inputs.append(_number(total / count if count else float("nan"), value))
-        outputs = evaluate(self.of.rest, inputs, {})
-        return {name: float(output) for name, output in zip(self.of.names, outputs, strict=True)}
-
-
-def _number(number: float, value: Value) -> object:
-    from wsdl.ir.dtypes import numpy_dtype
-
-    return numpy_dtype(value.type.dtype).type(number)
+    @property
+    def fed(self) -> list[str]:
+        """The stored tensors that are inputs of any round."""
+        return list({name: None for r in self.rounds for name in r.fed})
 
 
 def evaluation(program: Program, training: Training, loops: Loops = "auto") -> Evaluation:
-    """The evaluation of a training that was checked, in a graph of its own. The trained tensors are its inputs."""
+    """The evaluation of a training that was checked, in graphs of its own. The trained tensors are its inputs."""
     copies: dict[int, Value] = {}
     objective = training.evaluation
     graph = objective.graph.copy(copies)
-    values = [copies[id(v)] for v in (objective.loss, *objective.metrics.values())]
-    found = separate(graph, values)
-    counted = [(i, part.count) for i, part in enumerate(found.parts) if part.count is not None]
-    graph.outputs = [*(part.value for part in found.parts), *(count for _, count in counted)]
-    names = [*(f"part_{i}" for i in range(len(found.parts))), *(f"count_{i}" for i, _ in counted)]
-    model = Model(training.model, graph, program.models[training.model].module, output_names=names)
+    batch = {v.name: v.type for v in graph.inputs}
+    names = [LOSS, *objective.metrics]
+    rows = rows_dimension(batch.values())
+    found = separate(graph, [copies[id(v)] for v in (objective.loss, *objective.metrics.values())], rows)
+    rest, same = rest_of(graph, found.values, found.merges)
+    model = Model(training.model, graph, program.models[training.model].module)
     result = Program(models={model.name: model}, stored=dict(program.stored))
+    changing = {*training.trained, *(program.stored_of(path)[0].name for path in training.objective.states)}
+    model.fed = [name for name in program.stored if name in changing]
+    merges = [*found.merges, *same]
+    graph.outputs = [part for merge in merges for part in merge.parts]
     roll_loops(fold_views(result), loops)
     dedupe(result)
-    prune(result)
-    read = {str(n.attributes["stored"]) for n in graph.walk() if n.op == "parameter"}
-    changing = {*training.trained, *(program.stored_of(path)[0].name for path in training.objective.states)}
-    model.fed = [name for name in program.stored if name in read & changing]
-    return Evaluation(result, [LOSS, *objective.metrics], found.parts, found.rest)
+    merges = moved(merges, graph.outputs)
+    rounds = rounds_before(graph, merges, (), read_by(rest, merges))
+    mixed = {name: node for name, node in zip(names, found.mixed, strict=True) if node is not None}
+    return Evaluation(
+        training.model, batch, names, [round_of(model, result, r) for r in rounds], rest, merges, rows, mixed
+    )

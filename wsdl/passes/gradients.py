@@ -6,19 +6,23 @@ two graphs (`split_step`), and the gradients of several parts of a batch be adde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from wsdl.diagnostics import CompileError
+from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.training import LOSS, SEED, Training
 from wsdl.ops.build import Build
 from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
-from wsdl.passes.differentiate import differentiate
+from wsdl.passes.differentiate import dependents, differentiate
 from wsdl.passes.fold_views import fold_views
 from wsdl.passes.hoist_invariants import hoist_graph
+from wsdl.passes.mixed_rows import refused
 from wsdl.passes.roll_loops import Loops, roll_loops
-from wsdl.passes.separate import shares_of_whole
+from wsdl.passes.rounds import moved, rest_of
+from wsdl.passes.separate import WHOLE, Entry, Merge, separate
 from wsdl.passes.through_view import through_view
 
 PART = "part/number"  # an input, i64: which part of a batch this is
@@ -31,7 +35,8 @@ class Gradients:
     """A program of one model, whose outputs are the loss and the metrics; its graph also has all that the others are.
 
     `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `gradients` and
-    `latest` what belongs to them, by their names. `counts` are what this part of a batch adds to each input `total/…`.
+    `latest` what belongs to them, by their names. Of parts, `rest` gives loss and metrics in their place, from what
+    comes of `merges`.
     """
 
     program: Program
@@ -39,7 +44,9 @@ class Gradients:
     statistics: list[Stored]
     gradients: dict[str, Value] = field(default_factory=dict)
     latest: dict[str, Value] = field(default_factory=dict)
-    counts: dict[str, Value] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
+    rest: Graph | None = None
+    mixed: dict[str, Node] = field(default_factory=dict)  # the metrics that depend on the parts, and why
 
     @property
     def model(self) -> Model:
@@ -49,30 +56,60 @@ class Gradients:
 def gradients(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> Gradients:
     """The gradients of a training that was checked, in a graph of their own.
 
-    `of_parts` makes loss, metrics and gradients those that one part of a batch adds to those of the whole, for which
-    there are further inputs `total/…`, f32[], and `part/number`, i64[], where something is random in it.
+    `of_parts` makes the gradients those that one part of a batch adds to those of the whole, for which there are
+    further inputs `whole/…`, of `merges`, and `part/number`, i64[], where something is random in it.
     """
     copies: dict[int, Value] = {}
     graph = training.graph.copy(copies)
     updates = {name: [copies[id(v)] for v in values] for name, values in _updates(program, training).items()}
     results = [copies[id(v)] for v in (training.loss, *training.metrics.values())]
-    counts: dict[str, Value] = {}
-    if of_parts:
-        results, counts = shares_of_whole(graph, results)
-        _tell_parts_apart(graph)
     model = Model(training.model, graph, program.models[training.model].module, training.doc, training.span)
-    model.output_names, model.fed = [LOSS, *training.metrics], [*training.trained, *updates]
+    model.fed = [*training.trained, *updates]
     step = Program(models={model.name: model}, stored=dict(program.stored))
-    graph.outputs = [*results, *counts.values(), *(v for values in updates.values() for v in values)]
+    if of_parts:
+        return _of_parts(training, step, results, updates, loops)
+    model.output_names = [LOSS, *training.metrics]
+    graph.outputs = [*results, *(v for values in updates.values() for v in values)]
     roll_loops(fold_views(step), loops)
     dedupe(step)
-    others = graph.outputs[len(results) :]
+    latest = graph.outputs[len(results) :]
     del graph.outputs[len(results) :]
-    trained, statistics = ([program.stored[name] for name in names] for names in (training.trained, updates))
-    latest = _means(Build(graph), others[len(counts) :], updates)
-    return Gradients(
-        step, trained, statistics, _gradients(graph, trained), latest, dict(zip(counts, others, strict=False))
-    )
+    found, _ = _gradients(graph, training.trained, graph.outputs[0], [])
+    return _found(step, training, updates, latest, found)
+
+
+def _of_parts(
+    training: Training, step: Program, results: list[Value], updates: Mapping[str, list[Value]], loops: Loops
+) -> Gradients:
+    graph = step.only.graph
+    apart = separate(graph, results, rows_dimension(v.type for v in graph.inputs), of_gradients=True)
+    if apart.mixed[0] is not None:
+        raise CompileError([refused(training, apart.mixed[0])])
+    rest, same = rest_of(graph, apart.values, apart.merges)
+    _tell_parts_apart(graph)
+    merges = [*apart.merges, *same]
+    parts = [part for merge in merges for part in merge.parts]
+    entries = [value for entry in apart.entries for value in (entry.value, entry.number)]
+    graph.outputs = [apart.values[0], *parts, *entries, *(v for values in updates.values() for v in values)]
+    roll_loops(fold_views(step), loops)
+    dedupe(step)
+    outputs = iter(graph.outputs)
+    loss, parts, entries = next(outputs), [next(outputs) for _ in parts], [next(outputs) for _ in entries]
+    graph.outputs = []
+    pairs = {id(number): Entry(value, number) for value, number in zip(entries[::2], entries[1::2], strict=True)}
+    found, adjoints = _gradients(graph, training.trained, loss, list(pairs.values()))
+    result = _found(step, training, updates, list(outputs), found)
+    result.merges, result.rest = [*moved(merges, parts), *adjoints], rest
+    names = [LOSS, *training.metrics]
+    result.mixed = {name: node for name, node in zip(names, apart.mixed, strict=True) if node is not None}
+    return result
+
+
+def _found(
+    step: Program, training: Training, updates: Mapping[str, list[Value]], latest: list[Value], found: dict[str, Value]
+) -> Gradients:
+    trained, statistics = ([step.stored[name] for name in names] for names in (training.trained, updates))
+    return Gradients(step, trained, statistics, found, _means(Build(step.only.graph), latest, updates))
 
 
 def _tell_parts_apart(graph: Graph) -> None:
@@ -109,17 +146,51 @@ def _means(build: Build, values: list[Value], updates: Mapping[str, list[Value]]
     return means
 
 
-def _gradients(graph: Graph, trained: list[Stored]) -> dict[str, Value]:
-    """The gradient of each trained tensor: the sum over its uses, each through its view."""
+def _gradients(
+    graph: Graph, trained: Sequence[str], loss: Value, entries: Sequence[Entry]
+) -> tuple[dict[str, Value], list[Merge]]:
+    """The gradient of each trained tensor: the sum over its uses, each through its view.
+
+    And for each entry of something of the whole into the rows, through which the loss changes with what is trained, the
+    sum over the rows of its gradient, which comes in as `whole/…`, too.
+    """
     hoist_graph(graph)  # inside a scan a view is read in the body
     batch_graph(graph)
-    names = {s.name for s in trained}
-    reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in names]
-    found = differentiate(graph, graph.outputs[0], [node.result for node in reads])
+    reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in trained]
     build = Build(graph)
+    gradients = [(entry, _input(graph, entry)) for entry in _active(graph, reads, loss, entries)]
+    for entry, gradient in gradients:
+        product = build.mul(gradient, entry.value)
+        added = build("sum", product) if product.type.rank else product
+        loss = build(
+            "add", loss, added if added.type.dtype == loss.type.dtype else build("cast", added, dtype=loss.type.dtype)
+        )
+    wanted = [*(node.result for node in reads), *(entry.number for entry, _ in gradients)]
+    found = differentiate(graph, loss, wanted)
     parts: dict[str, list[Value]] = {}
-    for node, gradient in zip(reads, found, strict=True):
-        if gradient is not None:
+    for node, own in zip(reads, found, strict=False):
+        if own is not None:
             assert node.view is not None
-            parts.setdefault(str(node.attributes["stored"]), []).append(through_view(build, gradient, node.view))
-    return {name: build.add(values) for name, values in parts.items()}
+            parts.setdefault(str(node.attributes["stored"]), []).append(through_view(build, own, node.view))
+    merges = [
+        Merge("sum", [own if own is not None else build.expand(build.zeros(gradient.type), gradient.type)], [gradient])
+        for (_, gradient), own in zip(gradients, found[len(reads) :], strict=True)
+    ]
+    return {name: build.add(values) for name, values in parts.items()}, merges
+
+
+def _active(graph: Graph, reads: Sequence[Node], loss: Value, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries through which the loss changes with what is trained, the last ones first."""
+    changing = dependents(graph.nodes, {id(node.result) for node in reads})
+    aims, active = {id(loss)}, list[Entry]()
+    for entry in reversed(entries):
+        if id(entry.value) in changing and aims & dependents(graph.nodes, {id(entry.number)}):
+            aims.add(id(entry.value))
+            active.append(entry)
+    return active
+
+
+def _input(graph: Graph, entry: Entry) -> Value:
+    number = sum(v.name.startswith(WHOLE) for v in graph.inputs)
+    graph.inputs.append(Value(entry.value.type, f"{WHOLE}gradient/{number}"))
+    return graph.inputs[-1]

@@ -45,3 +45,9 @@ def needed_nodes(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[Node]:
         needed |= {id(v) for v in node.reads()}
         kept.append(node)
     return kept[::-1]
+
+
+def drop_unread(graph: Graph, *names: str) -> None:
+    """Leave out inputs that nothing reads; with names only these."""
+    read = {id(v) for node in graph.nodes for v in node.reads()} | {id(v) for v in graph.outputs}
+    graph.inputs = [v for v in graph.inputs if (names and v.name not in names) or id(v) in read]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.dims import Dim, product
-from wsdl.ir.graph import Graph, Model, Program, Stored, Value
+from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
@@ -17,9 +17,10 @@ from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradient_norm import NORM, as_dtype, gradient_norm, norm_type
 from wsdl.passes.gradients import PART, SHARE, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
-from wsdl.passes.prune import prune
+from wsdl.passes.prune import drop_unread, prune
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.train_step import drop_unread
+from wsdl.passes.rounds import Round, part_name, read_by, round_of, rounds_before
+from wsdl.passes.separate import WHOLE, Merge
 from wsdl.passes.update import GRADIENT, NEXT, give, input_of, is_random, update
 
 SUM = "sum/"  # before the name of a stored tensor
@@ -32,8 +33,9 @@ class SplitStep:
 
     `first` gives the loss, the metrics, `gradient/NAME` for each trained tensor, the norm of all gradients, and
     `next/NAME` for running statistics. If it is of parts, it adds to inputs `sum/NAME`, to those of the running
-    statistics by `part/share`, and wants `total/…`, the sums over all parts of what `counts` gives for each (`None`
-    where it is not of parts). `second` gives `next/…` for all that it changes, and `lr`, the learning rate; `in_place`
+    statistics by `part/share`, and wants `whole/…`, which comes of going through all parts before, once for each of
+    `rounds`; in place of loss and metrics it gives the parts of `last`, and `rest` has them from what these, and all
+    others, are of the whole. `second` gives `next/…` for all that it changes, and `lr`, the learning rate; `in_place`
     names what it may write over its own input. What `pieces` do is taken out of it. Where something is random, `first`
     also wants `seed`, `step` and, of parts, `part/number`, which tells them apart.
 
@@ -42,7 +44,6 @@ class SplitStep:
 
     first: Program
     second: Program
-    counts: Program | None
     trained: list[Stored]
     statistics: list[Stored]
     states: dict[str, TensorType] = field(default_factory=dict)
@@ -50,15 +51,15 @@ class SplitStep:
     in_place: set[str] = field(default_factory=set)
     pieces: list[Pieces] = field(default_factory=list)
     normalised: list[tuple[str, Dim]] = field(default_factory=list)
+    merges: list[Merge] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    last: list[Merge] = field(default_factory=list)
+    rest: Graph | None = None
+    mixed: dict[str, Node] = field(default_factory=dict)  # the metrics that depend on the parts, and why
 
     @property
     def is_random(self) -> bool:
         return is_random(self.first.only)
-
-    @property
-    def totals(self) -> list[str]:
-        """The names of the inputs `total/…`."""
-        return [] if self.counts is None else self.counts.only.output_names
 
 
 def split_step(
@@ -66,8 +67,8 @@ def split_step(
 ) -> SplitStep:
     """The step of a training that was checked, in graphs of its own; `piecewise` takes large tensors out of it."""
     first = gradients(program, training, loops, of_parts=of_parts)
-    counts = _counts(first) if of_parts else None
     _give_gradients(first, of_parts)
+    rounds, last = _rounds(first) if of_parts else ([], [])
     second = Model(training.model, Graph(), first.model.module)
     given = {s.name: Value(s.type, GRADIENT + s.name) for s in first.trained}
     second.graph.inputs = list(given.values())
@@ -81,13 +82,14 @@ def split_step(
     for half in (first.program, updating):
         dedupe(half)
         prune(half)
-    drop_unread(first.model.graph, SEED, STEP, PART, SHARE)
+    wholes = [v.name for v in first.model.graph.inputs if v.name.startswith(WHOLE)]
+    drop_unread(first.model.graph, SEED, STEP, PART, SHARE, *wholes)
     drop_unread(second.graph, TOTAL, NORM)
     in_place = _in_place(second)
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
-        first.program, updating, counts, first.trained, first.statistics, changes.states, changes.averages,
-        in_place, pieces, _normalised(training.graph),
+        first.program, updating, first.trained, first.statistics, changes.states, changes.averages,
+        in_place, pieces, _normalised(training.graph), first.merges, rounds, last, first.rest, first.mixed,
     )  # fmt: skip
 
 
@@ -98,19 +100,22 @@ def _normalised(graph: Graph) -> list[tuple[str, Dim]]:
     return [(node.path, product([*shape[:1], *shape[2:]])) for node, shape in zip(nodes, shapes, strict=True)]
 
 
-def _counts(first: Gradients) -> Program:
-    """What a part of a batch adds to each `total/…`: seldom more than a look at its labels."""
-    graph = first.model.graph
-    outputs, graph.outputs = graph.outputs, list(first.counts.values())
-    counting = Model(first.model.name, graph.copy({}), first.model.module, output_names=list(first.counts))
-    graph.outputs = outputs
-    counting.graph.inputs = [v for v in counting.graph.inputs if v.name not in first.counts]
-    result = Program(models={counting.name: counting}, stored=first.program.stored)
-    prune(result)
-    drop_unread(counting.graph, SEED, STEP, PART)
-    read = {str(n.attributes["stored"]) for n in counting.graph.walk() if n.op == "parameter"}
-    counting.fed = [name for name in first.model.fed if name in read]
-    return result
+def _rounds(first: Gradients) -> tuple[list[Round], list[Merge]]:
+    """What has to be merged before the gradients of a part can be computed; and what is left for loss and metrics,
+    which is given beside them."""
+    model, merges = first.model, first.merges
+    graph, results = model.graph, read_by(first.rest or Graph(), first.merges)
+    rounds = rounds_before(graph, merges, graph.outputs)
+    while True:
+        known = [merge for r in rounds for merge in r]
+        last = [merge for merge in results if merge not in known and merge.how != "size"]
+        rounds, before = rounds_before(graph, merges, [*graph.outputs, *(p for m in last for p in m.parts)]), rounds
+        if len(before) == len(rounds) and sum(map(len, before)) == sum(map(len, rounds)):
+            break
+    done = [round_of(model, first.program, r) for r in rounds]
+    model.output_names += [part_name(whole) for merge in last for whole in merge.wholes]
+    graph.outputs += [part for merge in last for part in merge.parts]
+    return done, last
 
 
 def _give_gradients(first: Gradients, of_parts: bool) -> None:

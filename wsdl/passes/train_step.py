@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsdl.ir.graph import Graph, Model, Program, Stored
+from wsdl.ir.graph import Model, Program, Stored
 from wsdl.ir.training import SEED, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.gradient_norm import NORM, gradient_norm
 from wsdl.passes.gradients import gradients
-from wsdl.passes.prune import prune
+from wsdl.passes.prune import drop_unread, prune
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.update import NEXT, give, input_of, is_random, update
 
@@ -65,12 +65,6 @@ def train_step(program: Program, training: Training, loops: Loops = "auto") -> T
     if is_random(model):
         give(model, input_of(model.graph, SEED), SEED)  # handed on as it is
     return TrainStep(first.program, first.trained, first.statistics, second.states, second.averages)
-
-
-def drop_unread(graph: Graph, *names: str) -> None:
-    """Leave out inputs with these names that nothing reads."""
-    read = {id(v) for node in graph.nodes for v in node.reads()}
-    graph.inputs = [v for v in graph.inputs if v.name not in names or id(v) in read]
 
 
 def feeds(model: Model) -> dict[str, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.binding import SizeError, bind_sizes
+from wsdl.ir.binding import SizeError, bind_sizes, rows_dimension
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import NUMPY, OF_NUMPY, numpy_dtype
 from wsdl.ir.types import DType, TensorType
@@ -43,9 +43,8 @@ def check_inputs(signature: Mapping[str, TensorType], given: Mapping[str, Any]) 
 
 
 def rows_of(signature: Mapping[str, TensorType]) -> str:
-    """The run-time dimension that counts the rows of a batch: that in front of the first input which has one there."""
-    names = (type.shape[0].name for type in signature.values() if type.shape)
-    rows = next((name for name in names if name), None)
+    """The run-time dimension that counts the rows of a batch; `RunError` where there is none."""
+    rows = rows_dimension(signature.values())
     if rows is None:
         message = "no input has a run-time dimension in front, so there are no batches to run"
         raise RunError([Diagnostic("E0713", message)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -46,12 +47,13 @@ class Batches:
         """The number of batches of an epoch, a short last one among them."""
         return -(-self.rows // self.size)
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[dict[str, Array]]:
+    def epoch(self, number: int, start: int = 0) -> Epoch:
         """The batches of an epoch, counted from 0, from batch `start` on."""
-        order = self.order(number)
-        for at in range(start * self.size, self.rows, self.size):
-            rows = order[at : at + self.size]
-            yield {name: a if name in self.whole else self._rows(a, rows) for name, a in self.arrays.items()}
+        return Epoch(self, number, start)
+
+    def batch(self, rows: Array) -> dict[str, Array]:
+        """Some rows, by their numbers."""
+        return {name: a if name in self.whole else self._rows(a, rows) for name, a in self.arrays.items()}
 
     def order(self, number: int) -> Array:
         """The rows of an epoch in the order in which they come."""
@@ -68,6 +70,20 @@ class Batches:
             taken[back] = array[rows[back]]
             return taken
         return np.ascontiguousarray(array[rows])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The batches of one epoch, which can be gone through any number of times."""
+
+    of: Batches
+    number: int
+    start: int
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        order, size = self.of.order(self.number), self.of.size
+        for at in range(self.start * size, self.of.rows, size):
+            yield self.of.batch(order[at : at + size])
 
 
 def batches_of(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from wsdl.diagnostics import Diagnostic
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import EvaluationModel
+from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs
+from wsdl.runtime.batches import has_rows
 from wsdl.runtime.errors import fail
 from wsdl.runtime.loading import load, run_failure
+from wsdl.runtime.tally import Sizes, Tally, results
 
 
 class Evaluator:
@@ -19,25 +23,71 @@ class Evaluator:
 
     def __init__(self, model: EvaluationModel, *, device: str = "cpu", threads: int | None = None) -> None:
         self.model, self.device = model, device
-        with loadable(model.proto, model.values) as loaded:
-            self._session = load(loaded, model.proto.graph.name, device, threads, reuse_plan=False)
+        self.parts = 0  # the number of batches that the last run had
+        self._sessions = []
+        for proto in model.protos:
+            with loadable(proto, model.values) as loaded:
+                self._sessions.append(load(loaded, model.name, device, threads, reuse_plan=False))
+        sizes = {merge.wholes[0].name for merge in model.evaluation.merges if merge.how == "size"}
+        read = {value.name for session in self._sessions for value in session.get_inputs()}
+        self._counts_first = not self._sessions or bool(sizes & read)
 
     def run(self, batches: Iterable[Mapping[str, Any]], carried: Mapping[str, Any]) -> dict[str, float]:
-        """The results, by name. `carried` are the stored tensors that are inputs, as arrays or on the device."""
+        """The results, by name. `carried` are the stored tensors that are inputs, as arrays or on the device.
+
+        Where what is computed of a row depends on all rows (`x - mean(x)`) the batches are gone through several times.
+        """
+        evaluation = self.model.evaluation
+        if len(self._sessions) + self._counts_first > 1 and iter(batches) is batches:
+            message = "these batches can be gone through once only, but a loss or metric needs them more often"
+            raise fail(
+                "E0718", message, help="it takes a row for what it is among all; a list serves it, a generator not"
+            )
         feeds = {name: self._value(value) for name, value in carried.items()}
-        names = [value.name for value in self._session.get_outputs()]
-        tally, is_empty = self.model.evaluation.start(), True
+        sizes, wholes = Sizes(self.model.batch, evaluation.rows), dict[str, Any]()
+        if self._counts_first:
+            for arrays in self._checked(batches):
+                sizes.add(arrays)
+            wholes |= self._known(sizes)
+        for session, own in zip(self._sessions, evaluation.rounds, strict=True):
+            tally, count = Tally(own.merges), not sizes.parts
+            feeds |= {name: self._value(array) for name, array in wholes.items()}
+            for arrays in self._checked(batches):
+                tally.add(self._parts(session, feeds, arrays))
+                if count:
+                    sizes.add(arrays)
+            wholes |= {**self._known(sizes), **tally.wholes()}
+        self.parts = sizes.parts
+        return results(evaluation.names, evaluation.rest, wholes, sizes)
+
+    @property
+    def findings(self) -> list[Diagnostic]:
+        """What there is to say of the last run: which of its results depend on how the data were cut."""
+        return warned(self.model.evaluation.mixed) if self.parts > 1 else []
+
+    def _checked(self, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The batches that have rows; one without counts for nothing."""
+        rows = self.model.evaluation.rows
         for batch in batches:
-            arrays, is_empty = check_inputs(self.model.batch, batch), False
-            feeds |= {name: self._value(array) for name, array in arrays.items()}
-            try:
-                outputs = self._session.run_with_ort_values(names, feeds)
-            except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
-                raise run_failure(error, self.model.proto.graph.name, arrays) from error
-            tally.add({name: float(value.numpy()) for name, value in zip(names, outputs, strict=True)})
-        if is_empty:
-            raise fail("E0718", "there is nothing to evaluate with: the data have no batch")
-        return tally.results()
+            arrays = check_inputs(self.model.batch, batch)
+            if rows is None or all(len(a) for n, a in arrays.items() if has_rows(self.model.batch[n], rows)):
+                yield arrays
+
+    def _known(self, sizes: Sizes) -> dict[str, Any]:
+        if not sizes.parts:
+            raise fail("E0718", "there is nothing to evaluate with: the data have no rows")
+        return sizes.wholes(self.model.evaluation.merges)
+
+    def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+        wanted = {value.name for value in session.get_inputs()}
+        own = {name: value for name, value in feeds.items() if name in wanted}
+        own |= {name: self._value(array) for name, array in arrays.items() if name in wanted}
+        names = [value.name for value in session.get_outputs()]
+        try:
+            outputs = session.run_with_ort_values(names, own)
+        except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+            raise run_failure(error, self.model.name, arrays) from error
+        return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
 
     def _value(self, value: Any) -> Any:
         from onnxruntime import OrtValue

@@ -32,18 +32,18 @@ def nonfinite_step(
     models: TrainingModels,
     state: Mapping[str, Array],
     parts: Sequence[Mapping[str, Array]],
-    totals: Mapping[str, Array],
+    wholes: Mapping[str, Array],
     loss: float,
 ) -> RunError:
     """The error that says of a step that its loss or its gradients are not finite, and what the first tensor was that
     wasn't.
 
-    `state` is what the step started from, `parts` the batch, `totals` the counts of the whole batch.
+    `state` is what the step started from, `parts` the batch, `wholes` what was merged over the whole batch.
     """
     step = int(state["step"]) + 1
     lines = [*_in_the_batch(parts), *_in_the_state(state)]
     if not lines:
-        lines = _in_the_step(models, state, parts, totals)
+        lines = _in_the_step(models, state, parts, wholes)
     message, help = f"the loss of step {step} is {loss:g}", HELP
     if isfinite(loss):
         message, help = f"{message}, but its gradients are not finite", HELP_WITH_GRADIENTS
@@ -69,7 +69,7 @@ def _in_the_step(
     models: TrainingModels,
     state: Mapping[str, Array],
     parts: Sequence[Mapping[str, Array]],
-    totals: Mapping[str, Array],
+    wholes: Mapping[str, Array],
 ) -> list[str]:
     """The first tensor that is not finite and that a result which isn't was computed from, and its own operands."""
     proto, nodes = exposed(models.first)
@@ -83,7 +83,7 @@ def _in_the_step(
     largest = ("", 0.0)
     for number, part in enumerate(parts):
         of_part = {PART: np.array(number), SHARE: np.array(1, np.float32)}
-        feeds: dict[str, Any] = {**zeros, **state, **totals, **part, **of_part}
+        feeds: dict[str, Any] = {**zeros, **state, **wholes, **part, **of_part}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]
         for node in _leading_to([name for name in bad_results if name != NORM], nodes):

@@ -21,10 +21,13 @@ from wsdl.onnx.training import TrainingModels
 from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.gradients import PART, SHARE
 from wsdl.passes.pieces import SCALAR_OUTPUT as SCALAR
+from wsdl.passes.rounds import Round
+from wsdl.passes.separate import WHOLE
 from wsdl.passes.split_step import RATE, SUM
 from wsdl.passes.update import GRADIENT, NEXT
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
+from wsdl.runtime.tally import Sizes, Tally, results
 
 Array = NDArray[Any]
 
@@ -46,23 +49,24 @@ class StepSession:
         self.device, self._name = device, models.first.graph.name
         self._memory: dict[int, Array] = {}  # by the id of what the runtime sees of it
         self._first, self._second = loaded(models.first), loaded(models.second)
-        self._counts = loaded(models.counts) if models.counts is not None else None
+        self._rounds = [loaded(proto) for proto in models.rounds]
         self._turn = 0
-        step = models.step
+        self._step = step = models.step
+        self._batch_types, self._rows = models.evaluation.batch, models.evaluation.evaluation.rows
         self._cells = {name: self._cell(array, name in step.in_place) for name, array in state.items()}
         self._gradients = {s.name: self._buffer(s.type) for s in step.trained}
         self._statistics = [s.name for s in step.statistics]
-        self._totals = {name: np.zeros((), np.float32) for name in step.totals}
+        self._wholes: dict[str, Array] = {}
         self._total_steps = np.zeros((), np.int64)
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
         self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
         inputs = _inputs(self._first)
         self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part in its batch
-        of_part = {**self._totals, PART: self._part, SHARE: self._share}
+        of_part = {PART: self._part, SHARE: self._share}
         self._of_part = {name: array for name, array in of_part.items() if name in inputs}
-        others = self._cells.keys() | self._of_part.keys()
-        self._of_batch = [name for name in inputs if name not in others and not name.startswith(SUM)]
+        self._of_whole = [name for name in inputs if name.startswith(WHOLE)]
+        self._of_batch = [name for name in inputs if name in self._batch_types]
         self._scalars = {
             n: self.value(np.zeros((), np.float32)) for n in _outputs(self._second) if n.startswith(SCALAR)
         }
@@ -78,19 +82,43 @@ class StepSession:
     def compute(self, parts: Sequence[Mapping[str, Array]], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
         """Loss and metrics of a batch. More than one part needs a step that was made for it; `shares` says how many of
         the rows each has, from 0 to 1."""
-        if self._counts is not None:
-            self._sum_totals(parts)
-            for value in [*self._gradients.values(), *map(self._next, self._statistics)]:
-                self._clear(value)
-        results = dict.fromkeys(self._results, 0.0)
-        binding = self._first_bindings[self._turn]
+        if self._step.rest is None:
+            [part] = parts
+            self._run_first(part)
+            return {name: float(array) for name, array in self._results.items()}
+        sizes, tally = Sizes(self._batch_types, self._rows), Tally(self._step.last)
+        for part in parts:
+            sizes.add(part)
+        self._wholes = sizes.wholes(self._step.merges)
+        for session, own in zip(self._rounds, self._step.rounds, strict=True):
+            self._wholes |= self._gone_through(session, own, parts)
+        for value in [*self._gradients.values(), *map(self._next, self._statistics)]:
+            self._clear(value)
         for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
             self._part[...], self._share[...] = number, share
-            self._bind_batch(binding, part)
-            self._run(self._first, binding, part)
-            for name, array in self._results.items():
-                results[name] += float(array)
-        return results
+            outputs = self._run_first(part)
+            tally.add({name: outputs[name].numpy() for name in tally.names})
+        return results(list(self._results), self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
+
+    def _run_first(self, part: Mapping[str, Array]) -> dict[str, Any]:
+        """Compute gradients, which stay where they are bound to; all outputs."""
+        binding = self._first_bindings[self._turn]
+        self._bind_batch(binding, part)
+        self._run(self._first, binding, part)
+        return dict(zip(_outputs(self._first), binding.get_outputs(), strict=True))
+
+    def _gone_through(self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        """What comes of a round."""
+        tally, names, wanted = Tally(own.merges), _outputs(session), _inputs(session)
+        for number, part in enumerate(parts):
+            given = {**self._wholes, **part, PART: np.array(number)}
+            feeds = {n: self._current(n) if n in self._cells else self.value(given[n]) for n in wanted}
+            try:
+                outputs = session.run_with_ort_values(names, feeds)
+            except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+                raise run_failure(error, self._name, part) from error
+            tally.add({name: value.numpy() for name, value in zip(names, outputs, strict=True)})
+        return tally.wholes()
 
     @property
     def gradient_norm(self) -> float:
@@ -104,17 +132,6 @@ class StepSession:
             pieces.run(self._pool, self._threads)
         self._turn = 1 - self._turn
         return float(self._rate)
-
-    def _sum_totals(self, parts: Sequence[Mapping[str, Array]]) -> None:
-        assert self._counts is not None
-        for total in self._totals.values():
-            total[...] = 0
-        wanted = [value.name for value in self._counts.get_inputs()]
-        names = [value.name for value in self._counts.get_outputs()]
-        for part in parts:
-            feeds = {name: self._current(name) if name in self._cells else self.value(part[name]) for name in wanted}
-            for name, value in zip(names, self._counts.run_with_ort_values(None, feeds), strict=True):
-                self._totals[name] += value.numpy()
 
     def _run(self, session: Any, binding: Any, arrays: Mapping[str, Array]) -> None:
         try:
@@ -156,9 +173,9 @@ class StepSession:
         return self._cells[name][1 - self._turn]
 
     @property
-    def totals(self) -> dict[str, Array]:
-        """The counts of the batch that was computed last."""
-        return {name: total.copy() for name, total in self._totals.items()}
+    def wholes(self) -> dict[str, Array]:
+        """What was merged over all parts of the batch that was computed last, for those of its step."""
+        return dict(self._wholes)
 
     # -- buffers -------------------------------------------------------------------------------------------------------
 
@@ -202,8 +219,10 @@ class StepSession:
                 binding.bind_ortvalue_output(name, self._cells[name.removeprefix(NEXT)][1 - turn])
             elif name == NORM:
                 binding.bind_ortvalue_output(name, self._norm)
-            else:
+            elif name in self._results:
                 binding.bind_ortvalue_output(name, _on_host(self._results[name]))
+            else:
+                binding.bind_output(name, "cpu")
         return binding
 
     def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
@@ -212,7 +231,7 @@ class StepSession:
                 binding.bind_cpu_input(name, part[name])
             else:
                 binding.bind_ortvalue_input(name, self.value(part[name]))
-        for name, array in self._of_part.items():
+        for name, array in {**self._of_part, **{n: self._wholes[n] for n in self._of_whole}}.items():
             binding.bind_cpu_input(name, array)
 
     def _bind_second(self, turn: int) -> Any:

@@ -21,9 +21,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.training import SEED, TOTAL
 from wsdl.onnx.training import TrainingModels
+from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs, rows_of, type_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
@@ -106,17 +108,19 @@ class Trainer:
             help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
         arrays = check_inputs(self.batch_types, batch)
+        if not self._count(arrays):
+            raise fail("E0718", "this batch has no rows, so there is no step to make")
         return self._checked_step(arrays)
 
     def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
         parts = self._parts(arrays)
         rows = self._count(arrays)
-        results = self._session.compute(parts, [self._count(part) / max(rows, 1) for part in parts])
+        results = self._session.compute(parts, [self._count(part) / rows for part in parts])
         norm = self._session.gradient_norm
         if not isfinite(results["loss"]) or not isfinite(norm):
             if self.on_nan == "skip":
                 return Step(results, norm, float("nan"), rows, is_skipped=True)
-            raise nonfinite_step(self.models, self.state, parts, self._session.totals, results["loss"])
+            raise nonfinite_step(self.models, self.state, parts, self._session.wholes, results["loss"])
         return Step(results, norm, self._session.commit(), rows)
 
     def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
@@ -173,6 +177,12 @@ class Trainer:
             self._evaluator = Evaluator(self.models.evaluation, device=self.device, threads=self.threads)
         carried = self._session.feeds([self._averaged(name) for name in self.models.evaluation.carried])
         return self._evaluator.run(data, dict(zip(self.models.evaluation.carried, carried, strict=True)))
+
+    @property
+    def findings(self) -> list[Diagnostic]:
+        """What there is to say of the metrics so far: which of them depend on how rows were cut."""
+        of_steps = warned(self.models.step.mixed)
+        return of_steps or (self._evaluator.findings if self._evaluator is not None else [])
 
     def _averaged(self, name: str) -> str:
         """The input that has the average of a tensor, or the tensor where none is kept."""

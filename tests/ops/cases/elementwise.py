@@ -107,6 +107,7 @@ CASES = [
     case("hardswish", numbers([-3.0, 3.0, 1e4, -1e4]), torch=F.hardswish),
     case("mish", numbers([30.0, -30.0, 88.0]), torch=F.mish),
     *unary("stop_gradient", lambda x: x.detach(), (*F32_FIRST, *INTEGERS, "bool")),
+    case("straight_through", "f32[2, 3]", "f32[2, 3]", torch=lambda x, share: x.detach() + share - share.detach()),
     *(case("clip", f"{d}[9]", min=-1, max=2, torch=lambda x: x.clamp(-1, 2)) for d in F32_FIRST + SIGNED),
     case("clip", "u8[9]", min=2, max=5, torch=lambda x: x.clamp(2, 5)),
     case("clip", special(), min=-0.5, torch=lambda x: x.clamp(min=-0.5)),

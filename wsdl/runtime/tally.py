@@ -1,0 +1,147 @@
+"""What values of several parts of the rows are of all of them: the ways of `Merged`, in NumPy.
+
+Sums and means are kept in f64, so that thousands of parts round no more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.binding import bind_sizes
+from wsdl.ir.dims import Dim
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.graph import Graph
+from wsdl.ir.types import TensorType
+from wsdl.ops.evaluate import evaluate
+from wsdl.passes.rounds import part_name
+from wsdl.passes.separate import Merge
+from wsdl.runtime.errors import fail
+
+Array = NDArray[Any]
+Parts = tuple[Array, ...]
+
+
+def _mean(a: Parts, b: Parts) -> Parts:
+    """(means, counts): each mean counts for as much as it is a mean of, and that of nothing for nothing."""
+    count = a[1] + b[1]
+    (x, n), (y, m) = a, b
+    total = np.where(n != 0, x * n, 0) + np.where(m != 0, y * m, 0)
+    return np.where(count != 0, total / count, np.nan), count
+
+
+def _moments(a: Parts, b: Parts) -> Parts:
+    """(variances, means, counts), by the rule of Chan, Golub and LeVeque (1979)."""
+    (v, x, n), (w, y, m) = a, b
+    count, away = n + m, y - x
+    spread = v * (n / count) + w * (m / count) + away * away * (n / count) * (m / count)
+    mean = x + away * (m / count)
+    return tuple(np.where(n == 0, right, np.where(m == 0, left, both)) for left, right, both in (
+        (v, w, spread), (x, y, mean), (n, m, count)
+    ))  # fmt: skip
+
+
+def _same(a: Parts, b: Parts) -> Parts:
+    return b
+
+
+def _by(function: Callable[[Array, Array], Array]) -> Callable[[Parts, Parts], Parts]:
+    return lambda a, b: (function(a[0], b[0]),)
+
+
+MERGING: dict[str, Callable[[Parts, Parts], Parts]] = {
+    "sum": _by(np.add), "prod": _by(np.multiply), "max": _by(np.maximum), "min": _by(np.minimum),
+    "logsumexp": _by(np.logaddexp), "mean": _mean, "moments": _moments, "same": _same,
+}  # fmt: skip
+
+
+class Tally:
+    """The parts so far of some merges, and what they are by now."""
+
+    def __init__(self, merges: Iterable[Merge]) -> None:
+        self.merges = [merge for merge in merges if merge.how != "size"]
+        self._found: list[Parts | None] = [None] * len(self.merges)
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the outputs that each part gives."""
+        return [part_name(whole) for merge in self.merges for whole in merge.wholes]
+
+    def add(self, outputs: Mapping[str, Array]) -> None:
+        """Take in the outputs of one part."""
+        with np.errstate(all="ignore"):
+            for i, merge in enumerate(self.merges):
+                own = tuple(_wide(outputs[part_name(whole)]) for whole in merge.wholes)
+                before = self._found[i]
+                self._found[i] = own if before is None else MERGING[merge.how](before, _alike(before, own))
+
+    def wholes(self) -> dict[str, Array]:
+        """The inputs that come of them, by name."""
+        return {
+            whole.name: np.asarray(array).astype(numpy_dtype(whole.type.dtype))
+            for merge, found in zip(self.merges, self._found, strict=True)
+            for whole, array in zip(merge.wholes, found or (), strict=True)
+        }
+
+
+def _wide(array: Array) -> Array:
+    return np.asarray(array).astype(np.float64) if array.dtype.kind in "fV" else np.asarray(array)
+
+
+def _alike(before: Parts, own: Parts) -> Parts:
+    for a, b in zip(before, own, strict=True):
+        if a.shape != b.shape:
+            message = f"a loss or metric takes numbers of all batches together that are {list(a.shape)} in one batch"
+            raise fail("E0713", f"{message} and {list(b.shape)} in another", help="pad them to one size")
+    return own
+
+
+class Sizes:
+    """The run-time sizes of all rows: `rows` counts those of all parts, every other one has to be the same in all."""
+
+    def __init__(self, signature: Mapping[str, TensorType], rows: str | None) -> None:
+        self.signature, self.rows = signature, rows
+        self.parts = 0
+        self.found: dict[str, int] = {}
+        self._differ: dict[str, tuple[int, int]] = {}
+
+    def add(self, arrays: Mapping[str, Array]) -> None:
+        """Take in the sizes of one part."""
+        self.parts += 1
+        shapes = [arrays[name].shape for name in self.signature]
+        for name, size in bind_sizes(list(self.signature.values()), shapes, list(self.signature)).items():
+            before = self.found.get(name)
+            if name == self.rows:
+                self.found[name] = (before or 0) + size
+            elif before is not None and before != size:
+                self._differ[name] = before, size
+            else:
+                self.found[name] = size
+
+    def wholes(self, merges: Iterable[Merge]) -> dict[str, Array]:
+        """The inputs that are sizes of the whole, by name."""
+        return {m.wholes[0].name: np.array(m.dim.evaluate(self.found), np.int64) for m in merges if m.dim is not None}
+
+    def of(self, graph: Graph) -> dict[str, int]:
+        """The sizes for a graph; `RunError` where it asks for one that differs from part to part."""
+        for name, (a, b) in self._differ.items():
+            if any(name in dim.names() for node in graph.walk() for dim in _dims(node.attributes)):
+                message = f"`{name}` is {a} in one batch and {b} in another, and a loss or metric is computed with it"
+                raise fail("E0713", message, help="pad all batches to one size")
+        return self.found
+
+
+def _dims(attribute: object) -> Iterator[Dim]:
+    if isinstance(attribute, Dim):
+        yield attribute
+    for part in attribute if isinstance(attribute, list) else attribute.values() if isinstance(attribute, dict) else ():
+        yield from _dims(part)
+
+
+def results(names: Sequence[str], graph: Graph, wholes: Mapping[str, Array], sizes: Sizes) -> dict[str, float]:
+    """Numbers that a graph computes from values of the whole, by name."""
+    outputs = evaluate(graph, [wholes[v.name] for v in graph.inputs], {}, sizes.of(graph))
+    return {name: float(output) for name, output in zip(names, outputs, strict=True)}
