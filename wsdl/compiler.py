@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
-from wsdl.ir.graph import Program
+from wsdl.ir.graph import Program, Stored
 from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_file_names import check_file_names
@@ -177,18 +177,24 @@ def numbers(
         check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}
-    if not isinstance(weights, Mapping) and (lines := not_finite(given)):
+    finite = {name for name, s in stored.items() if not _may_be_infinite(s)}
+    if not isinstance(weights, Mapping) and (lines := not_finite(given, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))
     check_memory([s for s in stored.values() if s.name not in given])
     values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
 
 
+def _may_be_infinite(stored: Stored) -> bool:
+    """Where an infinity is meant, such as those of a mask: in a state of the user's, and in what is frozen."""
+    return stored.frozen or (stored.root.kind == "state" and not stored.root.span.source.is_standard)
+
+
 def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
     message = "a tensor of the weights has numbers that are not finite"
     if len(lines) > 1:
         message = "tensors of the weights have numbers that are not finite"
-    help = "was the training that wrote them still sound?"
+    help = "was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a mask"
     return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))
 
 

@@ -182,9 +182,31 @@ def test_weights_that_are_not_finite_are_said(dtype: str, wsdl: Wsdl, folder: Pa
         "warning[W0703]: a tensor of the weights has numbers that are not finite\n"
         "   ╭─ w.npz\n"
         "   │ m.dense.weight: 1 NaN and 5 infinite of 12\n"
-        "   = help: was the training that wrote them still sound?\n"
+        "   = help: was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a "
+        "mask\n"
         "   = see: wsdl explain W0703\n\n1 warning\nwrote out/m.onnx (707 B)\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("declared", "number", "said"),
+    [
+        ("state mask: [4]", -np.inf, False),
+        ("state mask: [4]", np.nan, True),
+        ("param mask: [4]", -np.inf, True),
+        ("freeze mask\n    param mask: [4]", -np.inf, False),
+        ("freeze mask\n    param mask: [4]", np.nan, True),
+    ],
+)
+def test_an_infinity_in_a_state_or_in_what_is_frozen_is_meant(
+    declared: str, number: float, said: bool, wsdl: Wsdl, folder: Path
+) -> None:
+    (folder / "i.wsd").write_text(
+        f'model m(x: f32[n, 4]) -> (y: f32[n, 4]) {{\n    {declared}\n    return x + mask\n}}\nload "w.npz" into m\n'
+    )
+    np.savez(folder / "w.npz", mask=np.array([0, number, 0, number], "f4"))
+    done = wsdl("compile", "i.wsd", "-o", "out", "--no-proof")
+    assert (done.code, "W0703" in done.err) == (0, said)
 
 
 def test_large_weights_are_finite(wsdl: Wsdl, folder: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -185,8 +185,8 @@ def _is_same_memory(a: Array, b: Array) -> bool:
     return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
 
 
-def not_finite(values: Mapping[str, Array]) -> list[str]:
-    """The tensors that hold NaN or infinity, as lines to show."""
+def not_finite(values: Mapping[str, Array], finite: Collection[str]) -> list[str]:
+    """The tensors that hold NaN, as lines to show, and of those that are to be `finite` the ones that hold infinity."""
     lines = []
     for name, array in values.items():
         with np.errstate(all="ignore"):
@@ -194,7 +194,7 @@ def not_finite(values: Mapping[str, Array]) -> list[str]:
                 continue  # a sum takes a fraction of the time that looking at each number does
         numbers = array.astype(np.float32) if array.dtype.itemsize == 2 else array
         nan, infinite = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
-        if nan or infinite:
+        if nan or (infinite and name in finite):
             parts = [f"{count:,} {what}" for count, what in ((nan, "NaN"), (infinite, "infinite")) if count]
             lines.append(f"{name}: {' and '.join(parts)} of {array.size:,}")
     return _listed(lines)

@@ -16,6 +16,7 @@ from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
 from wsdl.passes.elaborate.expressions import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import signature as configured
+from wsdl.passes.elaborate.results import warn_of_result
 from wsdl.passes.elaborate.signatures import Signature
 from wsdl.passes.elaborate.statements import run
 from wsdl.span import Span
@@ -134,6 +135,8 @@ def finish(
         name = f"`{output.name.text}`" if output.name else "the result"
         if not signature.match(output.type, value.type, given.span, f"{name} of {what}"):
             return None
+        if not output.type.span.source.is_standard:
+            warn_of_result(output.type, value.type, signature, given.span, f"{name} of {what}")
         values[i] = assumed(value, signature, given.span, context)
     return values
 
