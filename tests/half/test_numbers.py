@@ -39,6 +39,13 @@ BEYOND = {
     "run-time size": "h + sum(h, axis=0) / n",
     "sum": "cumsum(h * 100.0, axis=-1)",
     "almost 0": "log(sigmoid(h - 300.0))",
+    "one less": "log(1.0 - tanh(h / 50.0))",
+    "one more": "log(1.0 + h * h * 1e-7)",
+    "one more than elu": "log(elu(h) + 1.0)",
+    "shifted": "(h / 300.0 + 2048.0) - 2048.0",
+    "large integers": "h @ reshape(cast(arange(70_000, 70_064), f32), [8, 8])",
+    "product of a sum": "((h * 1e6 + 1.0) @ ones([8, 8])) * 1e-6",
+    "quotient of a matrix": "((h / 1e9) @ ones([8, 8])) * 1e9",
     "softplus": "log(softplus(h - 300.0))",
 }
 WEIGHTS = {"m.f.weight": np.eye(8, dtype=np.float32), "m.f.bias": np.zeros(8, np.float32)}
@@ -85,10 +92,10 @@ def test_a_scan_carries_f32() -> None:
     text = """\
 model m(x: f32[t, 4]) -> (sums: f32[t, 4], last: f32[4]) {
     layer f = Dense(4)
-    sums = scan row in f(x) along t with total = zeros([4]), least = 1e-9 {
+    sums = scan row in f(x), large in f(x) * 1e6 along t with total = zeros([4]), least = 1e-9 {
         total = total + row
         least = minimum(least, max(abs(row)) + 1e-8)
-        emit total / least
+        emit total / least + (large @ ones([4, 4])) * 1e-6
     }
     return sums, total
 }

@@ -41,13 +41,17 @@ NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program
 Array: TypeAlias = Any  # numpy.ndarray
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
-HalfRule: TypeAlias = Literal["f16", "f32", "widest", "f32 inside", "product", "moves", "makes", "as is", "expanded"]
+
+HalfRule: TypeAlias = Literal[
+    "f16", "f32", "widest", "f32 inside", "shift", "product", "moves", "makes", "as is", "expanded"
+]
 """How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
 
 f16       in f16: it adds up in f32 inside, as products of matrices do
 f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
 widest    in the widest dtype of its operands: it gives numbers of about their size
 f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalisation
+shift     as `widest`, but with a constant other than 0 in f32: what it is added to may be far smaller
 product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
 moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
 makes     it makes floats from none, in f16 where that holds them

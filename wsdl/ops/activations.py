@@ -55,13 +55,13 @@ activation("silu", floating, lambda e, x: e.node("Mul", x, e.node("Sigmoid", x))
 activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "`log(1 + exp(x))`. ONNX Softplus.",
            lambda g, dy, x, y: g.mul(dy, g("sigmoid", x)), half="f32")
 activation("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
-           lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))), half="widest")
+           lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))), half="f32")
 activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
            lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32")
 activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
            lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
            "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
-           _selu_gradient, half="widest")
+           _selu_gradient, half="f32")
 activation("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
            "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient, half="widest")
 activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "HardSigmoid", x, alpha=1 / 6, beta=0.5)),
@@ -96,7 +96,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients
     return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
 
 
-@operation(half="widest", mixes={})
+@operation(half="f32", mixes={})
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
 

@@ -158,9 +158,9 @@ STEPS = "it stays the same except where it jumps"
 # -- arithmetic --------------------------------------------------------------------------------------------------------
 
 binary("add", numeric, "Add", lambda np, a, b: a + b, "`a + b`. ONNX Add.",
-       lambda g, dy, a, b, y: (dy, dy), half="widest")
+       lambda g, dy, a, b, y: (dy, dy), half="shift")
 binary("sub", numeric, "Sub", lambda np, a, b: a - b, "`a - b`. ONNX Sub.",
-       lambda g, dy, a, b, y: (dy, g("neg", dy)), half="widest")
+       lambda g, dy, a, b, y: (dy, g("neg", dy)), half="shift")
 binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.",
        lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)), half="product")
 binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.",
@@ -216,7 +216,7 @@ unary("sin", floating, "Sin", lambda np, x: np.sin(x), "The sine, of radians. ON
 unary("cos", floating, "Cos", lambda np, x: np.cos(x), "The cosine, of radians. ONNX Cos.",
       lambda g, dy, x, y: g("neg", g.mul(dy, g("sin", x))), half="widest")
 unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
-      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)), half="widest")
+      lambda g, dy, x, y: g.mul(dy, g("exp", g("neg", g.mul(x, x))), 2 / math.sqrt(math.pi)), half="f32")
 # fmt: on
 
 

@@ -24,9 +24,9 @@ becomes, for `f16`,
 
 How an operation computes it says itself (`half` in `wsdl/ops`), much as PyTorch's autocast has it: products of matrices
 and convolutions in 16 bits, sums, powers and exponentials in f32, most else in the widest dtype of its operands. In f32
-are also what a scan carries, products of two tensors element by element, and what is computed with a number that f16
-doesn't hold (`1e-8`, `-1e30`, `100_001.0`). `bf16`, for which ONNX Runtime has no kernels on the CPU, is a way to store
-only: a parameter is read as f32, and everything computes with that.
+are also what a scan carries, products of two tensors element by element, sums with a constant, and what is computed
+with a number that f16 doesn't hold (`1e-8`, `-1e30`, `100_001.0`). `bf16`, for which ONNX Runtime has no kernels on the
+CPU, is a way to store only: a parameter is read as f32, and everything computes with that.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ SMALLEST, LARGEST = 2.0**-14, 65504.0  # of f16, with all of its digits
 WHOLE = 2048  # up to which f16 has every whole number
 NEAR_ONE = 2.0**-8, 2.0**8  # factors that leave most of the range of f16 to what they multiply
 
+Beyond = Literal["too large", "too small"]
+INVERSE: dict[Beyond, Beyond] = {"too large": "too small", "too small": "too large"}
 Casts: TypeAlias = "dict[tuple[int, DType, object], Value]"
 
 
@@ -88,12 +90,13 @@ def held_by_f16(number: float) -> bool:
 class _Lowering:
     """`computes` is the dtype of what is computed in 16 bits: `f16`, or f32 where nothing is.
 
-    `beyond` are the values with numbers that f16 doesn't hold; `makers` has the node that made a value.
+    `beyond` says of values by their ids that they hold numbers too large or too small for f16; `makers` has the node
+    that made a value.
     """
 
     half: DType
     computes: DType
-    beyond: set[int] = field(default_factory=set)
+    beyond: dict[int, frozenset[Beyond]] = field(default_factory=dict)
     makers: dict[int, Node] = field(default_factory=dict)
 
     def run(self, graph: Graph, casts: Casts) -> None:
@@ -132,8 +135,8 @@ class _Lowering:
         floats = [v for v in node.inputs if self._is_ours(v)]
         if floats and rule != "as is":
             self._all_as(node, self._computed_as(node, floats), graph, casts)
-        if rule in ("makes", "moves", "product") and self._is_beyond(node):
-            self.beyond.update(id(v) for v in node.results)
+        if found := self._beyond_of(node):
+            self.beyond.update((id(v), found) for v in node.results)
         if node.op == "assume":
             node.result.type = node.result.type.with_dtype(node.inputs[0].type.dtype)
             return
@@ -148,26 +151,45 @@ class _Lowering:
         if rule == "f32" or self.computes == WIDE or not (rule == "f32 inside" or _holds_numbers(node)):
             return WIDE
         if rule == "f16":
-            return WIDE if self._is_beyond(node) else self.computes
-        if rule == "product" and not self._is_scaled_by_a_constant(node):
+            return WIDE if self._read(node) else self.computes
+        if rule == "product" and not any(map(_is_near_one, map(self._known, _factors(node)))):
+            return WIDE
+        if rule == "shift" and any(any(self._known(v)) for v in node.inputs):
             return WIDE
         return WIDE if any(v.type.dtype == WIDE for v in floats) else self.half
 
-    def _is_beyond(self, node: Node) -> bool:
-        """Is there a number that f16 doesn't hold among what it computes with?"""
-        kept = OPERATIONS[node.op].f32_operands
-        read = (o if isinstance(o, list) else [o] for name, o in _operands(node) if name not in kept)
-        return not _holds_numbers(node) or any(id(v) in self.beyond for operand in read for v in operand)
+    def _beyond_of(self, node: Node) -> frozenset[Beyond]:
+        """What the results of an operation hold that f16 doesn't."""
+        rule = _rule(node)
+        if rule in ("makes", "moves"):
+            return self._read(node) | {_side(n) for n in _numbers(node) if not held_by_f16(n)}
+        if rule == "product" and node.op == "div":
+            above, below = (self.beyond.get(id(v), frozenset()) for v in node.inputs)
+            return above | {INVERSE[side] for side in below}
+        if rule in ("product", None):
+            return self._read(node)
+        if rule in ("widest", "shift"):
+            return self._read(node) & {"too large"}
+        if node.op == "cast" and node.result.type.is_float:
+            [given] = node.inputs
+            maker = self.makers.get(id(given))
+            is_size = maker is not None and maker.op == "size"  # what a sum is divided by
+            whole = given.type.dtype in ("i16", "i32", "i64") and not is_size
+            return frozenset(["too large"]) if whole else self._read(node)
+        return frozenset()
 
-    def _is_scaled_by_a_constant(self, node: Node) -> bool:
-        """Is it a product with numbers near 1 that are known, or a quotient of them?"""
-        factors = node.inputs if node.op == "mul" else node.inputs[1:]
-        for value in factors:
-            maker = self.makers.get(id(value))
-            numbers = list(_numbers(maker)) if maker is not None and maker.op == "constant" else []
-            if numbers and all(n == 0 or NEAR_ONE[0] <= abs(n) <= NEAR_ONE[1] for n in numbers):
-                return True
-        return False
+    def _read(self, node: Node) -> frozenset[Beyond]:
+        """What its operands hold that f16 doesn't, but for those that it takes as f32 anyhow."""
+        kept = OPERATIONS[node.op].f32_operands if node.op in OPERATIONS else ()
+        read = (o if isinstance(o, list) else [o] for name, o in _operands(node) if name not in kept)
+        return frozenset[Beyond]().union(*(self.beyond.get(id(v), ()) for operand in read for v in operand))
+
+    def _known(self, value: Value) -> list[float]:
+        """The numbers of a constant; none where it isn't one."""
+        maker = self.makers.get(id(value))
+        if maker is None or _rule(maker) != "makes":
+            return []
+        return [1.0] if maker.op == "ones" else list(_numbers(maker))
 
     def _all_as(self, node: Node, dtype: DType, graph: Graph, casts: Casts) -> None:
         """Its operands in a dtype, but for those that it takes as f32 anyhow."""
@@ -220,10 +242,12 @@ class _Lowering:
         node.operands = list(inputs)
         for inner, value in zip(body.inputs, inputs, strict=True):
             inner.type = inner.type.with_dtype(value.type.dtype)
+            self.beyond[id(inner)] = self.beyond.get(id(value), frozenset())
         self.run(body, dict(casts))
         self.finish(body, [v.type.dtype for v in inputs[:carried]])
         for result, value in zip(node.results, body.outputs, strict=True):
             result.type = result.type.with_dtype(value.type.dtype)
+            self.beyond[id(result)] = self.beyond.get(id(value), frozenset())
 
 
 def _rule(node: Node) -> HalfRule | None:
@@ -238,6 +262,19 @@ def _operands(node: Node) -> Iterator[tuple[str, Operand]]:
         yield from zip(names, node.operands, strict=False)
     else:
         yield from (("", operand) for operand in node.operands)
+
+
+def _factors(node: Node) -> list[Value]:
+    """What a product may be scaled by: either factor, or the divisor."""
+    return node.inputs if node.op == "mul" else node.inputs[1:]
+
+
+def _is_near_one(numbers: list[float]) -> bool:
+    return bool(numbers) and all(n == 0 or NEAR_ONE[0] <= abs(n) <= NEAR_ONE[1] for n in numbers)
+
+
+def _side(number: float) -> Beyond:
+    return "too large" if abs(number) > 1 else "too small"
 
 
 def _holds_numbers(node: Node) -> bool:
