@@ -286,7 +286,7 @@ class Model:
         from wsdl.runtime.session import Session
 
         with loadable(self._proto, self.program.values(weights, partial=partial)) as model:
-            return Session(model, device=device)
+            return Session(model, device=device, proto=self._proto)
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was

@@ -122,11 +122,13 @@ def evaluate(
     """The loss and the metrics of a model's `train` on data in a file, and the findings about the program."""
     from wsdl.runtime.batches import batches_of
     from wsdl.runtime.data import open_data
+    from wsdl.runtime.indices import check_indices
 
     program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root)
     evaluator = program.evaluator(model, device=device, threads=threads)
     types = evaluator.model.batch
     batches = batches_of(open_data(data).select(types), types, batch, shuffle=False)
+    check_indices(evaluator.indices, batches.arrays)
     carried = {name: program.stored[name] for name in evaluator.model.carried}
     results = evaluator.run(batches.epoch(0), carried)
     return results, [*program.diagnostics, *evaluator.findings, *untrained(program)]

@@ -151,19 +151,22 @@ class Builder:
     def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
         return self.sizes.checked(x, wanted, left, right)
 
-    def required(self, x: Ref, holds: Ref, what: str) -> Ref:
-        return self.node("Reshape", x, self.sizes_unless(self.node("Not", holds), what, x.type.rank)).typed(x.type)
+    def assuming(self, what: str, op_type: str, *inputs: Ref, **attributes: Any) -> Ref:
+        result = self.node(op_type, *inputs, **attributes)
+        self.scope[-1].name = self.name_here(f"assume {what}")
+        return result
 
-    def sizes_unless(self, wrong: Ref, what: str, rank: int) -> Ref:
-        """`rank` zeros, "copy each size", unless the bool `wrong` of one element is true, which stops the run.
+    def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
+        count = self.node("ReduceSum", self.node("Cast", wrong, to="i64"), keepdims=0)
+        return self.node("Reshape", x, self.sizes_unless(count, what, x.type.rank)).typed(x.type)
+
+    def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
+        """`rank` zeros, "copy each size", unless `count` is more than 0, which stops the run.
 
         A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of something to
         its own shape that reads the outcome costs nothing and keeps the check from being pruned.
         """
-        index = self.node("Squeeze", self.node("Cast", wrong, to="i64"))
-        zeros = self.node("Gather", self.constant([[0] * rank], "i64"), index)
-        self.scope[-1].name = self.name_here(f"assume {what}")
-        return zeros
+        return self.assuming(what, "Gather", self.constant([[0] * rank], "i64"), count)
 
     def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
         with self.body() as nodes:

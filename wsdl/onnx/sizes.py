@@ -61,7 +61,8 @@ class RunTimeSizes:
                 wrong = e.node("Equal", self.size(left), self.size(right))
                 if wanted == "equal":
                     wrong = e.node("Not", wrong)
-                self._known[key] = e.sizes_unless(wrong, f"{left} {sign} {right}", x.type.rank)
+                count = e.node("Squeeze", e.node("Cast", wrong, to="i64"))
+                self._known[key] = e.sizes_unless(count, f"{left} {sign} {right}", x.type.rank)
         return e.node("Reshape", x, self._known[key]).typed(x.type)
 
     def _named(self, name: str) -> Ref:

@@ -39,6 +39,8 @@ from wsdl.ir.views import View
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
+Types: TypeAlias = Mapping[str, Any]  # of operands by name: a `TensorType`, or a list of them
+Numbers: TypeAlias = "Mapping[str, list[int | float]]"  # the elements of operands that are constants
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 
@@ -135,9 +137,12 @@ class Emitter(Protocol):
     def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
 
-    def required(self, x: Ref, holds: Ref, what: str) -> Ref:
-        """`x`, after a check that stops the run where `holds`, a bool of one element, is false: the model needs `what`.
-        `x` has a known type."""
+    def assuming(self, what: str, op_type: str, *inputs: Ref, **attributes: Any) -> Ref:
+        """A node that stops the run by itself where its operands are not what the model needs: its name says what."""
+
+    def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
+        """`x`, of a known type, after a check that stops the run where the bool `wrong` is true anywhere: the model
+        needs `what`."""
 
     def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
         """`carried`, after `step(i, carried)` for each i from 0 up to but without `count`, an i64 scalar. Types are
@@ -311,7 +316,7 @@ class Operation:
         self._demand = rule
         return rule
 
-    def check_numbers(self, types: Mapping[str, Any], numbers: Mapping[str, Any], **attributes: Any) -> None:
+    def check_numbers(self, types: Types, numbers: Numbers, **attributes: Any) -> None:
         """`OpError` where an operand is a constant that is none for this operation."""
         if self._demand is not None:
             self._demand(types, numbers, **attributes)

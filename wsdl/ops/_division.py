@@ -63,17 +63,12 @@ def _divisible(e: Emitter, a: Ref, b: Ref, sign: str) -> tuple[Ref, Ref]:
     avoided = []
     if numbers is None or 0 in numbers:
         is_zero = e.node("Equal", b, e.constant(0, dtype))
-        a = e.required(a, _nowhere(e, is_zero), f"a divisor other than 0 for `{sign}`")
+        a = e.stopped(a, is_zero, f"a divisor other than 0 for `{sign}`")
         avoided.append(is_zero)
     if dtype != "u8":
         avoided.append(e.node("Equal", b, e.constant(-1, dtype)))
     one = e.constant(1, dtype)
     return a, chosen(e, avoided[0] if len(avoided) == 1 else e.node("Or", *avoided), one, b)
-
-
-def _nowhere(e: Emitter, condition: Ref) -> Ref:
-    """Is a bool true at no place?"""
-    return e.node("Equal", e.node("ReduceSum", cast_to(e, condition, "f32"), keepdims=0), e.constant(0, "f32"))
 
 
 def power(e: Emitter, a: Ref, b: Ref) -> Ref:
@@ -93,7 +88,7 @@ def power(e: Emitter, a: Ref, b: Ref) -> Ref:
         return [e.node("Mul", power, times), e.node("Mul", square, square), half]
 
     if dtype != "u8" and (numbers is None or min(numbers) < 0):
-        a = e.required(a, _nowhere(e, e.node("Less", b, e.constant(0, dtype))), "an exponent of at least 0 for `**`")
+        a = e.stopped(a, e.node("Less", b, e.constant(0, dtype)), "an exponent of at least 0 for `**`")
     two, bits = e.constant(2, dtype), e.constant(8 * BYTES[dtype], "i64")
     power = e.node("Expand", one, e.dims(e.results[0].shape)).typed(e.results[0])
     return e.repeated(bits, [power, a, b], step)[0]

@@ -46,6 +46,16 @@ def float_node(e: Emitter, op_type: str, *inputs: Ref | None, **attributes: Any)
     return widely(e, compute, *given, narrow=() if e.opset >= 22 else ("bf16",))
 
 
+def from_start(e: Emitter, indices: Ref, size: Dim) -> Ref:
+    """Indices among `size`, a negative one as one that is too large: with it the operator that reads them stops, where
+    it would count from the end."""
+    if indices.type.dtype == "u8" or ((numbers := e.numbers(indices)) and min(numbers) >= 0):
+        return indices
+    dtype = indices.type.dtype
+    beyond = size_of(e, size) if dtype == "i64" else cast_to(e, size_of(e, size), dtype)
+    return e.node("Where", e.node("Less", indices, e.constant(0, dtype)), beyond, indices)
+
+
 def axes_tensor(e: Emitter, axes: Sequence[int]) -> Ref:
     return e.constant(list(axes), "i64")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, DType, TensorType, holds
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, internal, operation
-from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._define import Array, Emitter, Numbers, NumPy, Operation, OpError, Ref, Types, internal, operation
+from wsdl.ops._lowering import cast_to, size_of, squeezed, unsqueezed
 from wsdl.ops._rules import axis_of, integer
 from wsdl.ops.build import Build
 
@@ -159,7 +159,7 @@ size.no_gradient(NO_OPERAND)
 def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -1) -> TensorType:
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
-    A negative index counts from the end; one beyond `depth` gives zeros only.
+    An index that is not from 0 to `depth - 1` stops the run, as in PyTorch.
 
         one_hot(indices: i64[n, t], depth=5, axis=1) -> f32[n, 5, t]
     """
@@ -169,16 +169,31 @@ def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -
     return TensorType.of(dtype, (*indices.shape[:at], depth, *indices.shape[at:]))
 
 
+@one_hot.demand
+def _(types: Types, numbers: Numbers, depth: int, dtype: DType = "f32", axis: int = -1) -> None:
+    beyond = next((n for n in numbers.get("indices", []) if not 0 <= n < depth), None)
+    if beyond is not None:
+        raise OpError(f"there is no place {beyond} among {depth}", argument="indices", code="E0237")
+
+
 @one_hot.reference
 def _(np: NumPy, indices: Array, depth: int, dtype: DType = "f32", axis: int = -1) -> Array:
+    if not ((indices >= 0) & (indices < depth)).all():
+        raise IndexError("an index is out of range")
     places = np.arange(depth).reshape([-1, *[1] * (indices.ndim - axis % (indices.ndim + 1))])
-    given = np.expand_dims(indices.astype(np.int64), axis)
-    return places == np.where(given < 0, given + depth, given)
+    return places == np.expand_dims(indices.astype(np.int64), axis)
 
 
 @one_hot.lowering
 def _(e: Emitter, indices: Ref, depth: int, dtype: DType = "f32", axis: int = -1) -> Ref:
-    hot = e.node("OneHot", cast_to(e, indices, "i64"), e.constant(depth, "i64"), e.constant([0, 1], "f32"), axis=axis)
+    count, places = e.constant(depth, "i64"), cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
+    if e.numbers(indices) is None:
+        beyond = e.node("Not", e.node("Equal", places, e.node("Mod", places, count)))
+        places = e.stopped(places, beyond, f"indices from 0 to {depth - 1} for `one_hot`")
+    if indices.type.rank == 0:  # there is no operator for a single one
+        hot = squeezed(e, e.node("OneHot", unsqueezed(e, places, 0), count, e.constant([0, 1], "f32")), 0)
+    else:
+        hot = e.node("OneHot", places, count, e.constant([0, 1], "f32"), axis=axis)
     return hot if dtype == "f32" else cast_to(e, hot, dtype)
 
 

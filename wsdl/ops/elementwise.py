@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, RANGE, DType, TensorType, holds
 from wsdl.ops import _division
-from wsdl.ops._define import Array, Emitter, HalfRule, NumPy, Operation, OpError, Ref, internal, operation
+from wsdl.ops._define import (
+    Array,
+    Emitter,
+    HalfRule,
+    Numbers,
+    NumPy,
+    Operation,
+    OpError,
+    Ref,
+    Types,
+    internal,
+    operation,
+)
 from wsdl.ops._lowering import cast_to, chosen, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
 from wsdl.ops.build import Build
@@ -19,8 +31,6 @@ Rule = Callable[..., TensorType]
 Reference = Callable[..., Array]
 Lowering = Callable[..., Ref]
 Gradients = dict[str, Value]
-Types = Mapping[str, TensorType]
-Numbers = Mapping[str, list[int | float]]
 FROM_22 = ("Round", "Sin", "Cos", "Softplus")  # take bf16 from opset 22 on
 
 

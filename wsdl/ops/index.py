@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import cast_to, size_of
+from wsdl.ops._define import Array, Emitter, Merged, Numbers, NumPy, OpError, Ref, Types, operation, require_equal
+from wsdl.ops._lowering import cast_to, from_start, size_of
 from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
 @operation(half="moves", mixes={"x": "axis"})
-def gather(x: TensorType, indices: TensorType, axis: int = 0) -> TensorType:
+def gather(x: TensorType, indices: TensorType, axis: int = 0, from_end: bool = True) -> TensorType:
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
-    The axis is replaced by the axes of `indices`; a negative index counts from the end.
+    The axis is replaced by the axes of `indices`. A negative index counts from the end, as in NumPy, or with
+    `from_end=false` is as wrong as one that is too large: the run stops there.
 
         gather(x: f32[9, 4], indices: i64[n, t]) -> f32[n, t, 4]
     """
@@ -26,16 +28,22 @@ def gather(x: TensorType, indices: TensorType, axis: int = 0) -> TensorType:
     return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
 
 
+@gather.demand
+def _(types: Types, numbers: Numbers, axis: int = 0, from_end: bool = True) -> None:
+    x = types["x"]
+    _must_be_there(x, numbers.get("indices", []), axis_of(axis, x.rank), from_end)
+
+
 @gather.reference
-def _(np: NumPy, x: Array, indices: Array, axis: int = 0) -> Array:
-    return np.take(x, indices.astype(np.int64), axis)
+def _(np: NumPy, x: Array, indices: Array, axis: int = 0, from_end: bool = True) -> Array:
+    return np.take(x, _checked(np, indices, from_end), axis)
 
 
 @gather.lowering
-def _(e: Emitter, x: Ref, indices: Ref, axis: int = 0) -> Ref:
+def _(e: Emitter, x: Ref, indices: Ref, axis: int = 0, from_end: bool = True) -> Ref:
     at, picks = axis_of(axis, x.type.rank), _as_indices(e, indices)
     stored, order = _behind_permute(e, x)
-    parts = e.node("Gather", stored, picks, axis=order[at])
+    parts = _picked(e, "Gather", stored, picks, x.type.shape[at], order[at], from_end)
     if order == sorted(order):
         return parts
     new = indices.type.rank  # the stored order, with the picked axis replaced by the axes of the indices
@@ -55,11 +63,36 @@ def _behind_permute(e: Emitter, x: Ref) -> tuple[Ref, list[int]]:
 
 
 def _as_indices(e: Emitter, indices: Ref) -> Ref:
-    return indices if indices.type.dtype in ("i32", "i64") else cast_to(e, indices, "i64")
+    if indices.type.dtype in ("i32", "i64"):
+        return indices
+    return cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
+
+
+def _picked(e: Emitter, op_type: str, x: Ref, indices: Ref, size: Dim, axis: int, from_end: bool) -> Ref:
+    if from_end:
+        return e.node(op_type, x, indices, axis=axis)
+    return e.assuming(f"indices from 0 to {size - 1}", op_type, x, from_start(e, indices, size), axis=axis)
+
+
+def _must_be_there(x: TensorType, numbers: Sequence[float], axis: int, from_end: bool) -> None:
+    """`OpError` for a constant index that no axis of this size has."""
+    size = x.shape[axis].constant
+    beyond = next((n for n in numbers if size is not None and not -size * from_end <= n < size), None)
+    if beyond is not None:
+        message = f"there is no element {beyond} along axis {axis} of {x}"
+        raise OpError(message, argument="indices", help="elements are counted from 0", code="E0237")
+
+
+def _checked(np: NumPy, indices: Array, from_end: bool) -> Array:
+    if not from_end and (indices < 0).any():
+        raise IndexError("an index is negative")
+    return indices.astype(np.int64)
 
 
 @gather.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0) -> dict[str, Value]:
+def _(
+    g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0, from_end: bool = True
+) -> dict[str, Value]:
     return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=axis)}
 
 
@@ -153,10 +186,12 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
 
 
 @operation(half="moves", mixes={"x": "axis"})
-def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
+def take_along(x: TensorType, indices: TensorType, axis: int, from_end: bool = True) -> TensorType:
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
 
-    take_along(x: f32[n, 9], indices: i64[n, t], axis=1) -> f32[n, t]
+    A negative index counts from the end, as in NumPy, or with `from_end=false` stops the run, as in PyTorch's `gather`.
+
+        take_along(x: f32[n, 9], indices: i64[n, t], axis=1) -> f32[n, t]
     """
     at = axis_of(axis, x.rank)
     if integer(indices, "indices").rank != x.rank:
@@ -169,18 +204,25 @@ def take_along(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     return x.with_shape(indices.shape)
 
 
+@take_along.demand
+def _(types: Types, numbers: Numbers, axis: int, from_end: bool = True) -> None:
+    x = types["x"]
+    _must_be_there(x, numbers.get("indices", []), axis_of(axis, x.rank), from_end)
+
+
 @take_along.reference
-def _(np: NumPy, x: Array, indices: Array, axis: int) -> Array:
-    return np.take_along_axis(x, indices.astype(np.int64), axis)
+def _(np: NumPy, x: Array, indices: Array, axis: int, from_end: bool = True) -> Array:
+    return np.take_along_axis(x, _checked(np, indices, from_end), axis)
 
 
 @take_along.lowering
-def _(e: Emitter, x: Ref, indices: Ref, axis: int) -> Ref:
-    return e.node("GatherElements", x, _as_indices(e, indices), axis=axis)
+def _(e: Emitter, x: Ref, indices: Ref, axis: int, from_end: bool = True) -> Ref:
+    at = axis_of(axis, x.type.rank)
+    return _picked(e, "GatherElements", x, _as_indices(e, indices), x.type.shape[at], axis, from_end)
 
 
 @take_along.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int) -> dict[str, Value]:
+def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int, from_end: bool = True) -> dict[str, Value]:
     return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=axis)}
 
 

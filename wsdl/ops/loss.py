@@ -6,13 +6,14 @@ Only `cross_entropy` has rules of its own, which spare passes over the logits; t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import axes_tensor, cast_to, size_of, unsqueezed
+from wsdl.ops._lowering import axes_tensor, cast_to, from_start, size_of, unsqueezed
 from wsdl.ops._rules import floating, integer, same_dtype
 from wsdl.ops.build import Build
 
@@ -78,8 +79,9 @@ def cross_entropy(
 
     `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
     [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
-    classes. Rows with the label `ignore_index` count as absent. `total` is what to divide by in place of the weights of
-    the labels, for a part of a batch. As PyTorch's `cross_entropy`; as there, `weight` has no gradient.
+    classes. Rows with the label `ignore_index` count as absent; any other label that is no class stops the run. `total`
+    is what to divide by in place of the weights of the labels, for a part of a batch. As PyTorch's `cross_entropy`; as
+    there, `weight` has no gradient.
 
         cross_entropy(logits: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
@@ -111,6 +113,8 @@ def _(
     log_p = below - np.log(np.sum(np.exp(below), axis=1, keepdims=True))
     kept = labels != ignore_index
     safe = np.where(kept, labels, 0)
+    if (safe < 0).any():
+        raise IndexError("a label is negative")
     of_class = np.ones(classes, x.dtype) if weight is None else weight
     rows = of_class[safe] * kept
     picked = -np.sum(rows * log_p[np.arange(len(safe)), safe])
@@ -133,18 +137,20 @@ def _(
     rows = product(labels.type.shape)
     x = e.reshape(logits, (rows, classes))
     flat = e.reshape(labels, (rows,))
-    flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64")
+    flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64").typed(labels.type.with_dtype("i64"))
     kept = e.node("Not", e.node("Equal", flat, e.constant(ignore_index, "i64")))
-    safe = e.node("Where", kept, flat, e.constant(0, "i64"))
+    inside = flat if labels.type.dtype == "u8" else from_start(e, flat, classes)
+    safe = e.node("Where", kept, inside, e.constant(0, "i64"))
+    pick = partial(e.assuming, f"labels from 0 to {classes - 1}, or {ignore_index}", "GatherElements", axis=1)
     counts = cast_to(e, kept, dtype)
     scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
     column = unsqueezed(e, safe, 1)
     if _needs_all(dtype, label_smoothing):
         log_p = e.node("LogSoftmax", x, axis=-1)
-        picks = e.node("GatherElements", log_p, column, axis=1)
+        picks = pick(log_p, column)
     else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
         on = axes_tensor(e, [1])
-        above = e.node("Sub", e.node("GatherElements", x, column, axis=1), e.node("ReduceMax", x, on, keepdims=1))
+        above = e.node("Sub", pick(x, column), e.node("ReduceMax", x, on, keepdims=1))
         largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
         picks = e.node("Add", above, e.node("Log", largest))
     summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
@@ -252,7 +258,8 @@ def _(
     flat = b.like(labels, labels.type.with_shape((rows,)))
     safe, kept = _safe_labels(b, flat, x.type, ignore_index)
     scale = kept if weight is None else b.mul(b("gather", weight, safe), kept)
-    picks = b("squeeze", b("take_along", flat_x, b("unsqueeze", safe, axis=1), axis=1), axis=1)
+    picks = b("take_along", flat_x, b("unsqueeze", safe, axis=1), axis=1, from_end=False)
+    picks = b("squeeze", picks, axis=1)
     return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
 
 

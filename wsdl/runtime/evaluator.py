@@ -9,11 +9,13 @@ import numpy as np
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.onnx.folder import loadable
+from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import EvaluationModel
 from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.batches import has_rows
 from wsdl.runtime.errors import fail
+from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 from wsdl.runtime.tally import Sizes, Tally, results
 
@@ -23,6 +25,7 @@ class Evaluator:
 
     def __init__(self, model: EvaluationModel, *, device: str = "cpu", threads: int | None = None) -> None:
         self.model, self.device = model, device
+        self.indices = [read for proto in model.protos for read in index_reads(proto)]
         self.parts = 0  # the number of batches that the last run had
         self._sessions = []
         for proto in model.protos:
@@ -70,6 +73,8 @@ class Evaluator:
         rows = self.model.evaluation.rows
         for batch in batches:
             arrays = check_inputs(self.model.batch, batch)
+            if self.device != "cpu":  # the CPU looks itself
+                check_indices(self.indices, arrays)
             if rows is None or all(len(a) for n, a in arrays.items() if has_rows(self.model.batch[n], rows)):
                 yield arrays
 
@@ -86,6 +91,7 @@ class Evaluator:
         try:
             outputs = session.run_with_ort_values(names, own)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+            check_indices(self.indices, arrays)
             raise run_failure(error, self.model.name, arrays) from error
         return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
 

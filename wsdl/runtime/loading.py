@@ -16,6 +16,8 @@ from wsdl.runtime.errors import RunError, fail
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 OPTIONS = {"cuda": {"use_tf32": "0"}}  # products with all bits of f32, as they are in PyTorch
 _CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
+_INDEX = re.compile(r"running (?:Gather|Scatter)\w* node.*(?:out of data bounds|Out of range|invalid index)")
+_BOUNDS = re.compile(r"idx=(-?\d+) must be within the inclusive range \[(-?\d+),(-?\d+)\]")
 
 
 def load(
@@ -114,6 +116,10 @@ def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunEr
     check = _CHECK.search(str(error))
     if check:
         return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
+    if _INDEX.search(str(error)):
+        bounds = _BOUNDS.search(str(error))
+        beyond = "{}, where {} to {} can be looked up".format(*bounds.groups()) if bounds else "out of range"
+        return fail("E0728", f"an index that the model has computed is {beyond}", file=name, details=shapes)
     return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
 
 

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
 from wsdl.ir.types import TensorType
+from wsdl.onnx.index_reads import IndexRead, index_reads
 from wsdl.runtime import bfloat16
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.errors import fail
+from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 
 Array = NDArray[Any]
@@ -29,14 +33,23 @@ class Session:
 
     `inputs` and `outputs` are its signature. `prepack=False` leaves the weights as they lie in the file, so that models
     (and processes) with one weights file share its memory; matrix products on few rows are then up to twice as slow.
+    `proto` is the model without its numbers, where it is at hand, for messages.
     """
 
     def __init__(
-        self, model: bytes | str | Path, *, device: str = "cpu", threads: int | None = None, prepack: bool = True
+        self,
+        model: bytes | str | Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        prepack: bool = True,
+        proto: ModelProto | None = None,
     ) -> None:
         self.name = "<bytes>" if isinstance(model, bytes) else str(model)
         self.device = device
         self._session = load(model, self.name, device, threads, prepack=prepack)
+        self._proto = proto
+        self._indices = [] if device == "cpu" else self._index_reads()  # other devices read what lies there
         self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
 
@@ -49,12 +62,20 @@ class Session:
         checked = check_inputs(self.inputs, arrays)
         return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
 
-    def _outputs(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    def _index_reads(self) -> list[IndexRead]:
+        """Its inputs that are read as indices."""
+        if self._proto is None and Path(self.name).is_file():
+            self._proto = onnx.load(self.name, load_external_data=False)
+        return [] if self._proto is None else index_reads(self._proto)
+
+    def _outputs(self, arrays: Mapping[str, Array], first_row: int = 0) -> dict[str, Array]:
+        check_indices(self._indices, arrays, first_row)
         rows = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         has_bf16 = any(type.dtype == "bf16" for type in [*self.inputs.values(), *self.outputs.values()])
         try:
             results = bfloat16.run(self._session, rows) if has_bf16 else self._session.run(None, rows)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+            check_indices(self._index_reads(), arrays, first_row)
             raise run_failure(error, self.name, arrays) from error
         return dict(zip(self.outputs, results, strict=True))
 
@@ -69,7 +90,7 @@ class Session:
         results: dict[str, Array] = {}
         for start in range(0, max(count, 1), batch):
             piece = {name: a[start : start + batch] if name in sliced else a for name, a in arrays.items()}
-            for name, part in self._outputs(piece).items():
+            for name, part in self._outputs(piece, start).items():
                 if start == 0:
                     results[name] = np.empty((count, *part.shape[1:]), part.dtype)
                 results[name][start : start + batch] = part

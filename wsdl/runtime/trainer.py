@@ -24,14 +24,16 @@ from numpy.typing import NDArray
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.training import SEED, TOTAL
+from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs, rows_of, type_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
-from wsdl.runtime.errors import fail
+from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_step
+from wsdl.runtime.indices import check_indices
 from wsdl.runtime.snapshot import Snapshot
 from wsdl.runtime.step_session import StepSession
 
@@ -87,6 +89,7 @@ class Trainer:
         self.device, self.threads, self.on_nan = device, threads, on_nan
         self.batch_types = models.evaluation.batch
         self.rows = rows_of(self.batch_types)
+        self._indices = index_reads(models.first)
         self._total: int | None = None
         self._session = StepSession(models, self._start(), device=device, threads=threads)
         self._evaluator: Evaluator | None = None
@@ -110,12 +113,18 @@ class Trainer:
         arrays = check_inputs(self.batch_types, batch)
         if not self._count(arrays):
             raise fail("E0718", "this batch has no rows, so there is no step to make")
+        if self.device != "cpu":  # the CPU looks itself
+            check_indices(self._indices, arrays)
         return self._checked_step(arrays)
 
     def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
         parts = self._parts(arrays)
         rows = self._count(arrays)
-        results = self._session.compute(parts, [self._count(part) / rows for part in parts])
+        try:
+            results = self._session.compute(parts, [self._count(part) / rows for part in parts])
+        except RunError:
+            check_indices(self._indices, arrays)
+            raise
         norm = self._session.gradient_norm
         if not isfinite(results["loss"]) or not isfinite(norm):
             if self.on_nan == "skip":
@@ -164,7 +173,9 @@ class Trainer:
 
     def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
         """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
-        return batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
+        batches = batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
+        check_indices(self._indices, batches.arrays)
+        return batches
 
     # -- evaluation ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,114 @@
+"""Which inputs of an ONNX model are read as indices, into a table of weights or of classes, and from where to where.
+
+Read off the graph, so that data can be checked beforehand, and in words of the program where the runtime only says that
+some index is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from wsdl.onnx.guards import bodies, walk
+
+_MOVES = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
+_ASSUMED = re.compile(r"assume (?:indices|labels) from 0 to (\d+)")
+
+
+@dataclass(frozen=True)
+class IndexRead:
+    """All elements of the input `name` are indices from `low` to `high`, or `ignored`; `source` is the line of the
+    program that reads them, where the file says so."""
+
+    name: str
+    low: int
+    high: int
+    ignored: int | None = None
+    source: str = ""
+
+
+def index_reads(proto: ModelProto) -> list[IndexRead]:
+    """The inputs that are read as indices whole and as they come, but for their shape and dtype."""
+    graph = _Graph(proto)
+    found = (graph.read(node) for node in walk(proto.graph))
+    return list(dict.fromkeys(read for read in found if read is not None))
+
+
+class _Graph:
+    def __init__(self, proto: ModelProto) -> None:
+        self._inputs = {value.name for value in proto.graph.input}
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        nodes = list(walk(proto.graph))
+        self._producers = {name: node for node in nodes for name in node.output}
+        self._outer = {inner: outer for node in nodes for inner, outer in _sequences(node)}
+
+    def read(self, node: NodeProto) -> IndexRead | None:
+        """What a node reads as indices, if that is an input."""
+        assumed = _ASSUMED.search(node.name)
+        if assumed is not None:
+            low, high = 0, int(assumed[1])
+        elif node.op_type == "Gather" and node.input[0] in self._constants:
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+            high = self._constants[node.input[0]].dims[axis] - 1
+            low = -high - 1
+        else:
+            return None
+        name, ignored = self._origin(self._before_count(node.input[1]), has_guard=assumed is not None)
+        return None if name is None else IndexRead(name, low, high, ignored, _source(node))
+
+    def _before_count(self, name: str) -> str:
+        """The indices of which those are counted that are wrong, for operators that don't stop by themselves."""
+        for op_type in ("ReduceSum", "Cast", "Not", "Equal"):
+            node = self._producers.get(name)
+            if node is None or node.op_type != op_type:
+                return name
+            name = node.input[0]
+        return name
+
+    def _origin(self, name: str, has_guard: bool) -> tuple[str | None, int | None]:
+        """The input that a tensor is but for its shape and dtype, and the number in it that another was put in place
+        of. `has_guard`: on the way a negative number is made one that is too large."""
+        ignored = None
+        while (name := self._outer.get(name, name)) not in self._inputs:
+            node = self._producers.get(name)
+            if node is None:
+                return None, None
+            if node.op_type in _MOVES:
+                name = node.input[0]
+            elif has_guard and self._is_guard(node):
+                name, has_guard = node.input[2], False
+            elif (number := self._replaced(node)) is not None:
+                name, ignored = node.input[1], number
+            else:
+                return None, None
+        return name, ignored
+
+    def _is_guard(self, node: NodeProto) -> bool:
+        test = self._producers.get(node.input[0])
+        return (
+            node.op_type == "Where" and test is not None and test.op_type == "Less" and test.input[0] == node.input[2]
+        )
+
+    def _replaced(self, node: NodeProto) -> int | None:
+        """`c` where a node is `where(x != c, x, …)`."""
+        differs = self._producers.get(node.input[0]) if node.op_type == "Where" else None
+        equal = self._producers.get(differs.input[0]) if differs is not None and differs.op_type == "Not" else None
+        if equal is None or equal.op_type != "Equal" or equal.input[1] not in self._constants:
+            return None
+        behind = self._producers.get(node.input[1])
+        kept = behind.input[2] if behind is not None and self._is_guard(behind) else node.input[1]
+        return int(numpy_helper.to_array(self._constants[equal.input[1]])) if kept == equal.input[0] else None
+
+
+def _sequences(node: NodeProto) -> Iterator[tuple[str, str]]:
+    """What the body of a `Scan` has of each step, and the whole of it outside."""
+    count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
+    for body in bodies(node) if count else ():
+        yield from zip([value.name for value in body.input][-count:], list(node.input)[-count:], strict=True)
+
+
+def _source(node: NodeProto) -> str:
+    return next((str(p.value) for p in node.metadata_props if p.key == "wsdl.source"), "")

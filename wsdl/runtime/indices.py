@@ -1,0 +1,47 @@
+"""Do the data hold indices and labels that a model has something for? Said with the input, the row and the number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.onnx.index_reads import IndexRead
+from wsdl.runtime.errors import RunError, fail
+
+Array = NDArray[Any]
+AT_ONCE = 1 << 20  # elements of an array that are looked at together, since it may be larger than memory
+
+
+def check_indices(reads: Iterable[IndexRead], arrays: Mapping[str, Array], first_row: int = 0) -> None:
+    """`RunError` for the first index that is out of range. The arrays may be a part of some data, from a row on."""
+    for read in reads:
+        if read.name in arrays:
+            _check(read, np.atleast_1d(arrays[read.name]), first_row)
+
+
+def _check(read: IndexRead, array: Array, first_row: int) -> None:
+    rows = max(AT_ONCE // max(array[:1].size, 1), 1)
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        if not part.size or (part.min() >= read.low and part.max() <= read.high):
+            continue
+        wrong = (part < read.low) | (part > read.high)
+        if read.ignored is not None:
+            wrong &= part != read.ignored
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0])
+            row = int(place[0]) + start + first_row
+            raise _beyond(read, int(part[place]), (row, *map(int, place[1:])))
+
+
+def _beyond(read: IndexRead, number: int, place: tuple[int, ...]) -> RunError:
+    where = f"row {place[0]}" if len(place) == 1 else f"row {place[0]}, at [{', '.join(map(str, place))}]"
+    there, help = f"{read.low} to {read.high} can be looked up", None
+    if read.ignored is not None:
+        there = f"the classes are {read.low} to {read.high}"
+        help = f"a row that doesn't count has the label {read.ignored}; `ignore_index=…` names another one"
+    message = f"`{read.name}` holds {number} in {where}, where {there}"
+    return fail("E0728", message, help=help, details=[f"looked up in {read.source}"] if read.source else [])
