@@ -61,14 +61,18 @@ def example_inputs(session: ort.InferenceSession, sizes: dict[str, int]) -> dict
     return arrays
 
 
-def run_in_node(model: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def in_node(model: Path, inputs: dict[str, np.ndarray]) -> subprocess.CompletedProcess[str]:
     sent = {
         name: {"type": str(array.dtype), "dims": array.shape, "data": array.ravel().tolist()}
         for name, array in inputs.items()
     }
-    done = subprocess.run(
+    return subprocess.run(
         ["node", HERE / "run.mjs", model], input=json.dumps(sent), capture_output=True, text=True, check=False
     )
+
+
+def run_in_node(model: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    done = in_node(model, inputs)
     assert done.returncode == 0, done.stderr
     return {
         name: np.array(value["data"], dtype=value["type"]).reshape(value["dims"])
@@ -111,3 +115,30 @@ def test_two_models_over_one_data_file(tmp_path: Path) -> None:
     assert len(list(folder.glob("*.data"))) == 1
     for model in ("embed", "classify"):
         assert_same_in_node(folder / f"{model}.onnx", {"n": 4})
+
+
+EDGES = """\
+model edges(x: i32[n], y: i32[n], z: f32[n], ids: i32[n]) -> (q: i32[n], r: i32[n], whole: i32[n], rows: f32[n, 2]) {
+    return x // y, x % y, cast(z, i32), ids |> Embedding(9, 2)
+}
+"""
+
+
+def test_the_ends_of_range(tmp_path: Path) -> None:
+    source = tmp_path / "edges.wsd"
+    source.write_text(EDGES, encoding="utf-8")
+    model = compiled(source, tmp_path / "out") / "edges.onnx"
+    x = np.array([-(2**31), -(2**31), -7, 7], np.int32)
+    y = np.array([-1, 3, 2, -2], np.int32)
+    z = np.array([3e9, -3e9, np.inf, -1.9], np.float32).clip(-4e9, 4e9)  # JSON has no infinity
+    inputs = {"x": x, "y": y, "z": z, "ids": np.arange(4, dtype=np.int32)}
+    outputs = run_in_node(model, inputs)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(outputs["q"], x // y)
+        np.testing.assert_array_equal(outputs["r"], x % y)
+    np.testing.assert_array_equal(outputs["whole"], [2**31 - 2**7, -(2**31), 2**31 - 2**7, -1])
+    for name, number, what in [("ids", -1, "indices from 0 to 8"), ("y", 0, "a divisor other than 0")]:
+        wrong = {**inputs, name: np.array([1, 1, number, 1], np.int32)}
+        stopped = in_node(model, wrong)
+        assert stopped.returncode != 0
+        assert f"assume {what}" in stopped.stderr
