@@ -283,10 +283,11 @@ class Model:
     def session(self, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu") -> Session:
         """The model ready to run; `weights` replaces what the program stores, all of it unless it may be `partial`."""
         from wsdl.onnx.folder import loadable
+        from wsdl.onnx.index_reads import index_reads
         from wsdl.runtime.session import Session
 
         with loadable(self._proto, self.program.values(weights, partial=partial)) as model:
-            return Session(model, device=device, proto=self._proto)
+            return Session(model, device=device, indices=lambda: index_reads(self._proto))
 
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was

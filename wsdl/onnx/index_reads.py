@@ -6,10 +6,12 @@ some index is wrong.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import onnx
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from wsdl.onnx.guards import bodies, walk
@@ -35,6 +37,11 @@ def index_reads(proto: ModelProto) -> list[IndexRead]:
     graph = _Graph(proto)
     found = (graph.read(node) for node in walk(proto.graph))
     return list(dict.fromkeys(read for read in found if read is not None))
+
+
+def reads_in_file(path: str) -> list[IndexRead]:
+    """Those of a model in a file; none where there is no file."""
+    return index_reads(onnx.load(path, load_external_data=False)) if os.path.isfile(path) else []
 
 
 class _Graph:

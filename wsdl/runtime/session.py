@@ -5,20 +5,19 @@ All that can be said about the arrays is said before ONNX Runtime sees them, in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
 from wsdl.ir.types import TensorType
-from wsdl.onnx.index_reads import IndexRead, index_reads
+from wsdl.onnx.index_reads import IndexRead, reads_in_file
 from wsdl.runtime import bfloat16
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.errors import fail
@@ -33,7 +32,7 @@ class Session:
 
     `inputs` and `outputs` are its signature. `prepack=False` leaves the weights as they lie in the file, so that models
     (and processes) with one weights file share its memory; matrix products on few rows are then up to twice as slow.
-    `proto` is the model without its numbers, where it is at hand, for messages.
+    `indices` says which inputs are indices, where the model is not a file in which that can be looked up.
     """
 
     def __init__(
@@ -43,13 +42,13 @@ class Session:
         device: str = "cpu",
         threads: int | None = None,
         prepack: bool = True,
-        proto: ModelProto | None = None,
+        indices: Callable[[], list[IndexRead]] | None = None,
     ) -> None:
         self.name = "<bytes>" if isinstance(model, bytes) else str(model)
         self.device = device
         self._session = load(model, self.name, device, threads, prepack=prepack)
-        self._proto = proto
-        self._indices = [] if device == "cpu" else self._index_reads()  # other devices read what lies there
+        self._find_indices = indices or partial(reads_in_file, self.name)
+        self._indices = [] if device == "cpu" else self._find_indices()  # other devices read what lies there
         self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
 
@@ -62,12 +61,6 @@ class Session:
         checked = check_inputs(self.inputs, arrays)
         return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
 
-    def _index_reads(self) -> list[IndexRead]:
-        """Its inputs that are read as indices."""
-        if self._proto is None and Path(self.name).is_file():
-            self._proto = onnx.load(self.name, load_external_data=False)
-        return [] if self._proto is None else index_reads(self._proto)
-
     def _outputs(self, arrays: Mapping[str, Array], first_row: int = 0) -> dict[str, Array]:
         check_indices(self._indices, arrays, first_row)
         rows = {name: np.asarray(a, order="C") for name, a in arrays.items()}
@@ -75,7 +68,7 @@ class Session:
         try:
             results = bfloat16.run(self._session, rows) if has_bf16 else self._session.run(None, rows)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
-            check_indices(self._index_reads(), arrays, first_row)
+            check_indices(self._find_indices(), arrays, first_row)
             raise run_failure(error, self.name, arrays) from error
         return dict(zip(self.outputs, results, strict=True))
 
