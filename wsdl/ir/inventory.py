@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -83,14 +84,20 @@ class Inventory:
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
         """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
         models."""
-        if not self.models:
-            return tensor.uses
-        uses: dict[tuple[str, str], Use] = {}
-        for use in (use for model in self.models.values() for use in model.reads.get(tensor.name, ())):
-            other = uses.get((use.path, use.view), Use(use.path, use.view, 0, 0))
-            together = replace(use, elements=use.elements + other.elements, times=use.times + other.times)
-            uses[use.path, use.view] = together
-        return tuple(uses.values())
+        return self._read.get(tensor.name, ()) if self.models else tensor.uses
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[Use, ...]]:
+        """By tensor, what all models together read of it."""
+        read: dict[str, dict[tuple[str, str], Use]] = {}
+        for name, use in (
+            (name, use) for model in self.models.values() for name, u in model.reads.items() for use in u
+        ):
+            uses = read.setdefault(name, {})
+            other = uses.get((use.path, use.view))
+            elements, times = (other.elements, other.times) if other else (0, 0)
+            uses[use.path, use.view] = replace(use, elements=use.elements + elements, times=use.times + times)
+        return {name: tuple(uses.values()) for name, uses in read.items()}
 
     def used(self, tensor: Tensor) -> int:
         """How often a tensor is read."""
@@ -196,8 +203,8 @@ def _stored(stored: Stored) -> Tensor:
 def _model(model: Model, program: Program) -> Signature:
     inputs = {value.name: value.type for value in model.graph.inputs}
     outputs = {n: value.type for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
-    reads = {s.name: _uses(s, model) for s in program.stored.values() if s.derived is None}
-    return Signature(inputs, outputs, {name: uses for name, uses in reads.items() if uses})
+    read = {stored.name: stored for stored, _ in map(program.stored_of, model.reads)}
+    return Signature(inputs, outputs, {name: _uses(stored, model) for name, stored in read.items()})
 
 
 def _uses(stored: Stored, model: Model) -> tuple[Use, ...]:

@@ -19,12 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
 from wsdl.ir.graph import Application, Graph, Model, Node, Program, Reads, Repetition, Value
 from wsdl.ir.views import View
 from wsdl.passes.fold_views import moved
+
+FEW = 16  # bits that are found one by one
 
 Steps: TypeAlias = tuple[Repetition, ...]
 Place: TypeAlias = "tuple[Application | None, Steps]"
@@ -147,22 +150,36 @@ class _Counting:
     def _counted(self, slot: str, parts: list[_Part]) -> Reads:
         size = prod(parts[0].view.source)
         naming = self.model.naming.get(slot, set())
-        places = [*self.places]
-        steps: dict[Application | None, dict[Steps, int]] = {}  # by body; elements that each step reads
+        bodies: dict[Application | None, Application | None] = {}
+        steps: dict[Application | None, set[int]] = {}  # by body that names the slot
+        elements: dict[Application | None, int] = {}  # which these steps read together
         for part in parts:
-            elements = prod(part.view.shape)
-            at = {(_named(places[number][0], naming), places[number][1]) for number in _bits(part.places)}
-            for application, step in at:
-                of_body = steps.setdefault(application, {})
-                of_body[step] = min(size, of_body.get(step, 0) + elements)
-        times = elements = 0
-        for of_body in steps.values():
-            together = sum(of_body.values())
-            if len(of_body) == 1 or together <= size:
-                times, elements = times + 1, elements + size
-            else:
-                times, elements = times + len(of_body), elements + together
-        return Reads(times, elements)
+            at: dict[Application | None, set[int]] = {}
+            for number in _bits(part.places):
+                application = self.applications[number]
+                if application not in bodies:
+                    bodies[application] = _named(application, naming)
+                at.setdefault(bodies[application], set()).add(self.steps[number])
+            for body, of_part in at.items():
+                steps.setdefault(body, set()).update(of_part)
+                elements[body] = elements.get(body, 0) + len(of_part) * prod(part.view.shape)
+        times = total = 0
+        for body, read in elements.items():
+            together = min(read, len(steps[body]) * size)
+            times += len(steps[body]) if together > size else 1
+            total += max(size, together)
+        return Reads(times, total)
+
+    @cached_property
+    def applications(self) -> list[Application | None]:
+        """By the number of a place."""
+        return [application for application, _ in self.places]
+
+    @cached_property
+    def steps(self) -> list[int]:
+        """By the number of a place: a number for the steps in which it stands."""
+        known: dict[Steps, int] = {}
+        return [known.setdefault(steps, len(known)) for _, steps in self.places]
 
 
 def _needed(graph: Graph) -> Iterable[Node]:
@@ -189,7 +206,12 @@ def _named(application: Application | None, naming: set[Application | None]) -> 
     return around if around is not None or None in naming else application
 
 
-def _bits(places: int) -> Iterator[int]:
+def _bits(places: int) -> list[int]:
+    """The numbers of the bits that are set."""
+    if places.bit_count() > FEW:
+        return [number for number, bit in enumerate(reversed(f"{places:b}")) if bit == "1"]
+    numbers = []
     while places:
-        yield (places & -places).bit_length() - 1
-        places &= places - 1
+        numbers.append(places.bit_length() - 1)
+        places ^= 1 << numbers[-1]
+    return numbers
