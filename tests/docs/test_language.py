@@ -9,12 +9,12 @@ import pytest
 
 from tests.docs.page import ROOT
 from tests.golden import Golden
-from wsdl.api.reference import called
 from wsdl.diagnostics import Problems
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Option
 from wsdl.ir.types import DTYPES
 from wsdl.ops import FAMILIES, NAMED
+from wsdl.passes.elaborate.calls import signature
 from wsdl.passes.elaborate.paths import LIMITS
 from wsdl.passes.names import BUILTINS, VIEWS
 from wsdl.span import Source
@@ -45,7 +45,7 @@ def operations() -> str:
         own = [o for o in NAMED.values() if o.infer.__module__ == family.__name__]
         if not own:
             continue  # all of it is internal
-        rows = [[f"`{called(o)}`", re.sub(r" (An )?ONNX [\w, .]+$", "", o.doc.splitlines()[0])] for o in own]
+        rows = [[f"`{signature(o)}`", re.sub(r" (An )?ONNX [\w, .]+$", "", o.doc.splitlines()[0])] for o in own]
         text += f"\n**{family.__name__.rpartition('.')[2].capitalize()}**\n\n" + table(["operation", "result"], rows)
     return text
 

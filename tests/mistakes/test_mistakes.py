@@ -7,7 +7,6 @@ Files in `parts` are imported by others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -48,24 +47,6 @@ def test_what_is_said(path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("path", sorted(HERE.glob("five/*.wsd")), ids=lambda path: path.stem)
 def test_five_mistakes_are_five_errors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [diagnostic.severity for diagnostic in said(path, monkeypatch)] == ["error"] * 5
-
-
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_fix_mends_its_mistake(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = said(path, monkeypatch)
-    for diagnostic in found:
-        if not diagnostic.fix or any(edit.span.source.path != path.name for edit in diagnostic.fix):
-            continue
-        text = path.read_text("utf-8")
-        for edit in sorted(diagnostic.fix, key=lambda edit: -edit.span.start):
-            text = text[: edit.span.start] + edit.text + text[edit.span.end :]
-        problems = Problems()
-        check(Source(path.name, text), problems)
-        assert _like(diagnostic, problems) < _like(diagnostic, found)
-
-
-def _like(diagnostic: Diagnostic, found: Iterable[Diagnostic]) -> int:
-    return sum((d.code, d.message) == (diagnostic.code, diagnostic.message) for d in found)
 
 
 def test_every_code_of_the_checks_is_made_here() -> None:

@@ -72,7 +72,7 @@ def about(family: str) -> str:
 def _operation_page(operation: Operation) -> str:
     parts = [
         f"# {operation.name}",
-        _code(called(operation)),
+        _code(signature(operation)),
         operation.text,
         "With the types of its operands and of what comes out:",
         _code("\n".join(operation.examples)),
@@ -86,11 +86,6 @@ def _block_page(block: tree.Block) -> str:
     text, example = text_and_example(block)
     parts = [f"# {block.name.text}", _code(_head(block)), text, "For example:", _code(example)]
     return "\n\n".join([*parts, "Its definition:", _code(block.span.text)]) + "\n"
-
-
-def called(operation: Operation) -> str:
-    """Its signature, as it is written in programs."""
-    return signature(operation).replace('"f32"', "f32").replace("e-0", "e-")
 
 
 def text_and_example(block: tree.Block) -> tuple[str, str]:

@@ -36,13 +36,14 @@ class NotFound(Exception):
 @dataclass(frozen=True)
 class _Search:
     """The path that is looked up, from where, and names of groups that may have been meant. `many` is the index that
-    stands for all layers of an array, as messages recommend it."""
+    stands for all layers of an array, as messages recommend it. One that is `tried` need not lead anywhere."""
 
     pattern: PathPattern
     root: Module
     problems: Problems
     groups: Sequence[str]
     many: str
+    tried: bool
 
 
 _IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
@@ -77,15 +78,17 @@ def find(
     whole_arrays: bool = False,
     groups: Sequence[str] = (),
     many: str = "*",
+    tried: bool = False,
 ) -> list[Found]:
-    """All that a path means, in order. Raises `NotFound` after reporting.
+    """All that a path means, in order. Raises `NotFound` after reporting; `tried` remembers nothing as missing.
 
     With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
     have been meant as well.
     """
+    search = _Search(pattern, root, problems, groups, many, tried)
     at: list[_Thing] = [root]
     for step in pattern.steps:
-        at = [found for thing in at for found in _step(thing, step, _Search(pattern, root, problems, groups, many))]
+        at = [found for thing in at for found in _step(thing, step, search)]
     found: list[Found] = []
     for thing in at:
         if isinstance(thing, list) and whole_arrays:
@@ -172,7 +175,7 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
 
 
 def _missing(module: Module, step: Part, search: _Search) -> None:
-    if module.doubtful or step.name in module.missed:
+    if search.tried or module.doubtful or step.name in module.missed:
         return  # what is missing may be what a reported mistake took away
     module.missed.add(step.name)
     offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]

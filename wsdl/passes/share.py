@@ -158,9 +158,13 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[st
 
 
 def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str, list[Member]]:
-    parts = [_parts(group, found, work) for found in layers if _is_whole(found, group, work)]
-    if len(parts) < len(layers):
+    whole = [found.thing for found in layers if isinstance(found.thing, Module) and _is_whole(found, group, work)]
+    for pattern in group.exceptions:  # what one of the layers doesn't have is left out of the others
+        if whole and not any(_left_out(pattern, module) for module in whole):
+            find(pattern, whole[0], work.problems, whole_arrays=True)
+    if len(whole) < len(layers):
         raise NotFound
+    parts = [_parts(group, module) for module in whole]
     first = parts[0]
     for found, other in zip(layers[1:], parts[1:], strict=True):
         if first.keys() != other.keys():
@@ -195,17 +199,23 @@ def _is_whole(found: Found, group: GroupRequest, work: _Work) -> bool:
     return bool(found.thing.uses)
 
 
-def _parts(group: GroupRequest, found: Found, work: _Work) -> dict[str, Slot]:
+def _parts(group: GroupRequest, layer: Module) -> dict[str, Slot]:
     """The slots below a layer by their path, without the exceptions."""
-    assert isinstance(found.thing, Module)
-    prefix = len(found.path) + 1
     out = {
         slot.path
         for pattern in group.exceptions
-        for left in find(pattern, found.thing, work.problems, whole_arrays=True)
+        for left in _left_out(pattern, layer)
         for slot in (left.thing.all_slots() if isinstance(left.thing, Module) else [left.thing])
     }
-    return {slot.path[prefix:]: slot for slot in found.thing.all_slots() if slot.path not in out}
+    return {slot.path[len(layer.path) + 1 :]: slot for slot in layer.all_slots() if slot.path not in out}
+
+
+def _left_out(pattern: PathPattern, layer: Module) -> list[Found]:
+    """The parts of a layer that an exception means; none where it has no such part."""
+    try:
+        return find(pattern, layer, Problems(), whole_arrays=True, tried=True)
+    except NotFound:
+        return []
 
 
 # -- names and initial values ------------------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
             frame.names[declared.name.text] = value
             frame.declared[declared.name.text] = value, declared.type
     application = Application(layer.module.path, context.application, block.span.source.is_standard)
-    context.uses.append(Use(layer, span, application, dtype))
+    places = {name: given.span for name, given in inputs.items()}
+    context.uses.append(Use(layer, span, application, dtype, places))
     if not context.again:
         layer.module.uses.append(span)
         layer.module.ways.append(context.way())

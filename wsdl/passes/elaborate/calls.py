@@ -113,14 +113,18 @@ def _checked(size: Dim, other: Dim) -> tuple[str, str]:
 
 def signature(operation: Operation) -> str:
     """For messages: `max_pool(x, kernel, stride=none)`."""
-    parts = [p.name if p.required else f"{p.name}={_written(p.default)}" for p in operation.parameters]
+    parts = [p.name if p.required else f"{p.name}={_written(p)}" for p in operation.parameters]
     return f"{operation.name}({', '.join(parts)})"
 
 
-def _written(value: object) -> str:
+def _written(parameter: Parameter) -> str:
+    """The default of a parameter as a program would write it."""
+    value = parameter.default
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return value if parameter.annotation == "DType" else f'"{value}"'
+    return str(value).replace("e-0", "e-")
 
 
 # -- matching arguments with parameters --------------------------------------------------------------------------------
@@ -236,7 +240,7 @@ def _converted(
         except Misfit as misfit:
             what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
             help = None if sign else f"its signature is `{signature(operation)}`"
-            help = _in_words_of_the_file(misfit.help, operation, bound) if misfit.help else help
+            help = _in_words_of_the_file(misfit.help, operation, bound, context) if misfit.help else help
             context.error("E0225", given.span, f"{what} {misfit}", help=help)
             return None
     return operands, attributes
@@ -360,8 +364,9 @@ def _report(
         if isinstance(given.item, Value) and given is not at and given.span != span
     ]
     label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
-    message = _in_words_of_the_file(error.message, operation, bound) if sign else error.message
-    help = _in_words_of_the_file(error.help, operation, bound) if error.help else None
+    message = _in_words_of_the_file(error.message, operation, bound, context) if sign else error.message
+    message = message or error.message
+    help = _in_words_of_the_file(error.help, operation, bound, context) if error.help else None
     fix: list[Edit] = []
     if at is not None and help is not None and help.endswith("use `.T`"):
         help, fix = _transposed(at.span)
@@ -390,15 +395,16 @@ def _rest_behind(place: Span, context: Context) -> Rest | None:
     return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
 
 
-def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given]) -> str:
-    """What an operation says of its operands, which it knows by its own names, as the file has written them."""
-    written = {
-        p.name: bound[p.name].span.text
-        for p in operation.parameters
-        if p.kind == "operand" and p.name in bound and len(bound[p.name].span.text) <= 24
-    }
+def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given], context: Context) -> str | None:
+    """What an operation says of its operands, which it knows by its own names, as the file has written them; `None`
+    where it names what only the library has."""
+    operands = {p.name for p in operation.parameters if p.kind == "operand" and p.name in bound}
+    written = {name: context.written(bound[name].span) for name in operands if len(bound[name].span.text) <= 24}
+    named = {name for code in re.findall(r"`([^`]*)`", text) for name in re.findall(r"\b[a-z]\w*\b", code)}
+    if any(written[name] is None for name in named & written.keys()):
+        return None
 
     def renamed(code: re.Match[str]) -> str:
-        return re.sub(r"\b[a-z]\w*\b", lambda name: written.get(name[0], name[0]), code[0])
+        return re.sub(r"\b[a-z]\w*\b", lambda name: written.get(name[0]) or name[0], code[0])
 
     return re.sub(r"`[^`]*`", renamed, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
@@ -39,12 +39,13 @@ class TooMuch(Exception):
 @dataclass(frozen=True)
 class Use:
     """A layer applied at a place: a step of the way from a model into a block's body. What the body makes has `dtype`,
-    where it says nothing else."""
+    where it says nothing else; `inputs` are where each input is given."""
 
     layer: Layer
     span: Span
     application: Application | None = None
     dtype: DType = "f32"
+    inputs: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,17 @@ class Context:
         if not span.source.is_standard:
             return span
         return next((use.span for use in reversed(self.uses) if not use.span.source.is_standard), span)
+
+    def written(self, span: Span) -> str | None:
+        """An expression as a user has written it: for an input of a block of the library what is given for it; `None`
+        for another one inside the library."""
+        for use in reversed(self.uses):
+            if not span.source.is_standard:
+                break
+            if span.text not in use.inputs:
+                return None
+            span = use.inputs[span.text]
+        return None if span.source.is_standard else span.text
 
     def way(self) -> tuple[Span, ...]:
         """The places in the user's own files that led here, from the model on."""
