@@ -63,7 +63,7 @@ test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## 
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
 fuzz: .venv/dev      ## all attacks and thousands of wrong programs, 15 minutes (make fuzz SEED=7 CASES=1000)
-	@WSDL_ATTACKS=all $(BIN)/python -m pytest --quiet tests/robustness/test_attacks.py
+	@WSDL_ATTACKS=all $(BIN)/python -m pytest --quiet tests/robustness/test_attacks.py tests/robustness/test_surroundings.py
 	@WSDL_CUTS=all $(BIN)/python -m pytest --quiet tests/runtime/test_cuts.py
 	@WSDL_HALF=all $(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 tests/half
 	@$(BIN)/python -m pytest --quiet -m hypothesis --hypothesis-profile=fuzz tests

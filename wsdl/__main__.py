@@ -1,5 +1,23 @@
-"""`python -m wsdl` is the command `wsdl`, for where its script is not on the PATH."""
+"""The command `wsdl`; also `python -m wsdl`, for where its script is not on the PATH."""
 
-from wsdl.cli import main
+from __future__ import annotations
 
-main()
+import sys
+from typing import NoReturn
+
+from wsdl import process
+
+
+def main() -> NoReturn:
+    """The entry point of the command: signals are caught before it is imported, which takes far longer than this."""
+    process.run(_command)
+
+
+def _command() -> int:
+    from wsdl.cli import begin
+
+    return begin(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

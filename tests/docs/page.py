@@ -224,16 +224,14 @@ def environment() -> dict[str, str]:
 
 def wsdl(*arguments: str, cwd: Path) -> str:
     """What the command prints to stdout; run in this process, as pages have many blocks."""
-    from wsdl.cli import main
+    from wsdl.cli import execute
 
     printed = io.StringIO()
-    argv, folder = sys.argv, Path.cwd()
-    sys.argv = ["wsdl", *arguments]
+    folder = Path.cwd()
     os.chdir(cwd)
     try:
-        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-            main()
+        with contextlib.redirect_stdout(printed):
+            execute(arguments)
     finally:
-        sys.argv = argv
         os.chdir(folder)
     return printed.getvalue()

@@ -117,7 +117,7 @@ def test_a_file_in_the_place_of_a_folder(wsdl: Wsdl, folder: Path) -> None:
 
 # -- signals -----------------------------------------------------------------------------------------------------------
 
-COMMAND = "from wsdl.cli import main; main()"
+COMMAND = "from wsdl.__main__ import main; main()"
 SHARED = """\
 layer encoder = Dense(700)
 
@@ -175,6 +175,77 @@ def wait_for_part(place: Path, process: subprocess.Popen[bytes]) -> None:
     """Until the first file is being written."""
     while process.poll() is None and not any(place.glob(".*.part")):
         time.sleep(0.001)
+
+
+# -- streams that nobody reads, signals at any moment ------------------------------------------------------------------
+
+ALL = os.environ.get("WSDL_ATTACKS") == "all"  # with `make fuzz`
+STREAMS = {
+    "check": ["wrong.wsd"],
+    "explain": ["E0101"],
+    "check --json": ["wrong.wsd", "--json"],
+    "compile": ["m.wsd", "-o", "out"],
+    "run": ["m.wsd", "--input", "d.npz"],
+    "train": ["m.wsd", "--data", "d.npz", "-o", "out"],
+    "eval": ["m.wsd", "--data", "d.npz"],
+    "inspect": ["m.wsd"],
+    "graph": ["m.wsd"],
+    "fmt": ["--diff", "messy.wsd"],
+    "new": ["out"],
+    "check nothing": ["nothing.wsd", "--json"],
+    "--help": [],
+}
+WAYS = {  # with the exit code, 0 for that of the work
+    "closed stdout": (">&-", 2), "full stdout": (">/dev/full", 2), "broken stdout": ("| true", 0),
+    "closed stderr": ("2>&-", 0), "full stderr": ("2>/dev/full", 0), "broken stderr": ("2>&1 >/dev/null | true", 0),
+    "no stdin": ("<&-", 0), "no streams": ("<&- >&- 2>&-", 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("verb", STREAMS if ALL else ["check"])
+def test_a_stream_that_nobody_reads(verb: str, way: str, wsdl: Wsdl, folder: Path) -> None:
+    """stdout is said to be what it is, stderr is done without: the exit code is that of the work."""
+    arguments = [*verb.partition(" -")[0].partition(" nothing")[0].split(), *STREAMS[verb]]
+    command = f"{sys.executable} -c '{COMMAND}' {' '.join(arguments)}"
+    redirection, code = WAYS[way]
+    (folder / "messy.wsd").write_text(TIED.replace("    ", "  "), encoding="utf-8")
+    usual = 2 if verb == "check nothing" else 1 if verb.startswith("check") else 0
+    environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
+    script = f"{command} {redirection}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    assert "E0799" not in said
+    assert done.returncode == (code or usual), said
+    assert ("error[E0703]: " in said) == (way in ("closed stdout", "full stdout"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("arguments", [["compile", "m.wsd", "-o", "out"], ["check", "m.wsd"]], ids=["compile", "check"])
+def test_a_signal_at_any_moment(arguments: list[str], number: signal.Signals, folder: Path) -> None:
+    """From where our code begins: Python's own start is not ours."""
+    moments = random.Random(0)
+    longest = 1.5 if arguments[0] == "compile" else 0.3
+    begun = "import os; os.write(2, b'begun'); "
+    for _ in range(60 if ALL else 2):
+        command = [sys.executable, "-c", f"from wsdl import process; {begun}{COMMAND}", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
+        with subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1) as running:
+            assert running.stderr is not None
+            assert running.stderr.read(5) == b"begun"
+            time.sleep(0.003 + moments.uniform(0, longest))
+            running.send_signal(number)
+            out, err = running.communicate(timeout=60)
+        assert b"Traceback" not in err
+        assert b"E07" not in err
+        assert running.returncode in (0, 128 + number), (out, err)
+        if running.returncode == 128 + signal.SIGINT:
+            assert b"interrupted" in err
+        assert not [*folder.glob("out/.*")]
 
 
 # -- odd names and a bare environment ----------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ def program_in(path: str | os.PathLike[str]) -> Source:
 
 
 def _stdin() -> Source:
+    if sys.stdin is None:
+        raise CompileError([Diagnostic("E0701", "stdin is closed", file="<stdin>")])
     data = sys.stdin.buffer.read(limits.SOURCE_BYTES + 1)
     if len(data) > limits.SOURCE_BYTES:
         raise CompileError([compiler.too_much_text("<stdin>")])

@@ -7,17 +7,16 @@ What goes wrong anywhere below arrives here as an exception and leaves as a find
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
-from wsdl.cli.failures import CLEAN, INTERRUPTED, USAGE, failure, show
+from wsdl import process
+from wsdl.cli.failures import CLEAN, USAGE, failure, show
+from wsdl.cli.terminal import flush_stdout, require_stdout
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
@@ -67,39 +66,33 @@ def wsdl(ctx: click.Context, version: bool) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point of the command. What it makes it keeps to its end, so there is little garbage to look for."""
+    """The command in this process, which it ends."""
+    process.run(lambda: begin(sys.argv[1:]))
+
+
+def begin(arguments: Sequence[str]) -> int:
+    """`execute` for a process that does nothing else. What it makes it keeps to its end, so there is little garbage to
+    look for."""
     gc.set_threshold(GARBAGE)
-    signal.signal(signal.SIGTERM, _terminated)  # as an exception, so that nothing half-written is left
-    sys.exit(execute(sys.argv[1:]))
-
-
-def _terminated(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)
+    return execute(arguments)
 
 
 def execute(arguments: Sequence[str]) -> int:
     """Run one command line; gives its exit code."""
     try:
+        require_stdout()
         code: int = wsdl.main(list(arguments), prog_name="wsdl", standalone_mode=False) or CLEAN
-        sys.stdout.flush()
+        flush_stdout()
         return code
     except (KeyboardInterrupt, click.Abort):
-        with suppress(OSError):
-            print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough
-        _close_stdout()
-        return CLEAN
+        return process.interrupted()
+    except SystemExit:
+        if process.received():
+            raise
+        return CLEAN  # click ends so when nobody reads its help
     except Exception as error:
-        try:
-            diagnostics, code = failure(error)
-            show(diagnostics, arguments)
-        except BrokenPipeError:
-            _close_stdout()
+        if process.received():
+            return process.interrupted()
+        diagnostics, code = failure(error)
+        show(diagnostics, arguments)
         return code
-
-
-def _close_stdout() -> None:
-    """Python flushes stdout once more at its end; let that go nowhere."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

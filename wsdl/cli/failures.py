@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 import click
 
-from wsdl.cli.terminal import print_json, write_findings
+from wsdl.cli.terminal import abandon_stdout, flush_stdout, print_json, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json
 from wsdl.diagnostics.suggest import nearest
@@ -40,6 +41,8 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
     if isinstance(error, OSError):
         reason = (error.strerror or str(error)).lower()
         file = os.fsdecode(error.filename) if error.filename is not None else None
+        if error.errno in (errno.ENOSPC, errno.EFBIG):
+            return [Diagnostic("E0703", f"this can't be written: {reason}", file=file)], USAGE
         return [Diagnostic("E0701", f"the system can't do this: {reason}", file=file)], USAGE
     if os.environ.get("WSDL_DEBUG"):
         traceback.print_exception(error)
@@ -61,10 +64,16 @@ def show(diagnostics: list[Diagnostic], arguments: Sequence[str]) -> None:
 
     The command line itself may be what is wrong, so it is looked at as it was typed.
     """
-    if wants_json(arguments):
-        print_json(as_json(diagnostics))
-    else:
-        write_findings(diagnostics, sys.stderr)
+    if wants_json(arguments) and sys.stdout is not None:
+        with suppress(CompileError):  # if nobody can read it there
+            print_json(as_json(diagnostics))
+            flush_stdout()
+            return
+    write_findings(diagnostics, sys.stderr)
+    try:
+        flush_stdout()
+    except CompileError:  # which is what was said just now, or less
+        abandon_stdout()
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.printable import escaped, printable, short
 from wsdl.diagnostics.render import FORMAT_VERSION, Format, render
 
@@ -45,7 +46,10 @@ class Terminal:
     def write(self, text: str) -> None:
         """Write what the stream can show of a text; file names may hold what no encoding can."""
         shown = text if self.unicode else to_ascii(text)
-        self.stream.write(shown.encode("utf-8", "replace").decode("utf-8"))
+        if not shown:
+            return  # a full disk refuses even that
+        with _writing():
+            self.stream.write(shown.encode("utf-8", "replace").decode("utf-8"))
 
     def draw(self, renderable: RenderableType, width: int = 0) -> None:
         """Write what Rich lays out, tables and the like."""
@@ -85,6 +89,41 @@ def to_ascii(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
+# -- stdout, which may be closed or full -------------------------------------------------------------------------------
+
+
+def require_stdout() -> None:
+    """Raises `CompileError` where stdout is closed, before there are results."""
+    if sys.stdout is None:
+        help = "`> /dev/null` throws results away"
+        raise CompileError([Diagnostic("E0703", "stdout is closed, to which results are written", help=help)])
+
+
+def flush_stdout() -> None:
+    """Write what is still in memory; raises `CompileError` where that can't be done."""
+    if sys.stdout is not None:
+        with _writing():
+            sys.stdout.flush()
+
+
+def abandon_stdout() -> None:
+    """Let what is still in memory go nowhere: Python would try to write it once more at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader has seen enough: the work goes on
+        abandon_stdout()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        help = "files that were to be written are there, the text about them is not"
+        raise CompileError([Diagnostic("E0703", f"stdout can't be written: {reason}", help=help)]) from None
+
+
 # -- results -----------------------------------------------------------------------------------------------------------
 
 
@@ -120,9 +159,10 @@ def print_bytes(data: bytes) -> None:
     if buffer is None:
         sys.stdout.write(data.decode("utf-8"))
     else:
-        sys.stdout.flush()
-        buffer.write(data)
-        buffer.flush()
+        with _writing():
+            sys.stdout.flush()
+            buffer.write(data)
+            buffer.flush()
 
 
 def note(text: str) -> None:

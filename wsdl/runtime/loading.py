@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import redirect_stdout, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,12 @@ def _runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise fail(
-            "E0719",
-            "running a model needs the package onnxruntime, which is not installed",
-            help="`pip install onnxruntime`, or onnxruntime-gpu for CUDA",
-        ) from error
+        help = "`pip install onnxruntime`, or onnxruntime-gpu for CUDA"
+        if find_spec("onnxruntime") is None:
+            message = "running a model needs the package onnxruntime, which is not installed"
+        else:
+            message = f"the package onnxruntime is installed, but can't be imported: {_first_line(error)}"
+        raise fail("E0719", message, help=help) from error
     return onnxruntime
 
 

@@ -1,0 +1,116 @@
+"""The process of a command: its signals, and the streams that it was started with.
+
+Nothing here imports more than Python has loaded anyway, so that it holds before the command itself is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO, cast
+
+INTERRUPTED = 130
+_received = 0  # the first signal that asked the process to end
+
+
+def run(command: Callable[[], int]) -> NoReturn:
+    """Run a command and end the process with its exit code, or with 128 and the number of a signal.
+
+    A signal becomes an exception, so that nothing half-written is left; a second one ends the process at once. What
+    can't be written to stderr is left out: the work and the exit code don't depend on it.
+    """
+    _open_missing()
+    for number in _signals():
+        signal.signal(number, _receive)
+    sys.excepthook, sys.unraisablehook = _shown, _unless_received
+    try:
+        code = command()
+    except KeyboardInterrupt:
+        code = interrupted()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    for number in _signals():
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + _received if _received else code)
+
+
+def received() -> int:
+    """The number of the signal that has come, 0 for none. C code turns the exceptions of signals into others, or drops
+    them; so whoever handles an exception asks."""
+    return _received
+
+
+def interrupted() -> int:
+    """Say so on stderr; gives the exit code."""
+    if sys.stderr is not None:
+        sys.stderr.write("interrupted\n")
+    return INTERRUPTED
+
+
+# -- signals -----------------------------------------------------------------------------------------------------------
+
+
+def _signals() -> list[signal.Signals]:
+    """Those that ask a process to end, but for those that who started it wants to be ignored (`nohup`, `&`)."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def _receive(number: int, _: object) -> NoReturn:
+    global _received
+    if _received:
+        os._exit(128 + number)
+    _received = number
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _shown(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if not _received:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _unless_received(problem: Any) -> None:
+    """Exceptions of signals arrive in destructors, too."""
+    if not _received:
+        sys.__unraisablehook__(problem)
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+def _open_missing() -> None:
+    """Give the numbers 0 to 2 away where they are closed: else the next file that is opened gets one of them, and what
+    libraries print goes into it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    sys.stderr = cast(TextIO, _Forgiving(sys.stderr))
+
+
+class _Forgiving:
+    """A stream that drops what can't be written to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
