@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import wsdl
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
@@ -280,3 +281,48 @@ def test_clipping_and_averages_as_in_pytorch(by_value: bool) -> None:
         assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=1e-5)
     for name, average in zip(names, averages, strict=True):
         np.testing.assert_allclose(outputs[f"next/optimizer/average/ae.{name}"], average, rtol=1e-5, atol=1e-6)
+
+
+WIDE = """
+model m(x: f64[n, 128]) -> (y: f64[n, 2]) {
+    layer hidden = Dense(160)
+    layer head = Dense(2)
+    return x |> hidden |> tanh |> head
+}
+
+train m(wanted: f64[n, 2]) {
+    loss mse(y, wanted)
+    optimizer OPTIMIZER
+}
+"""
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    ("optimizer", "twin"),
+    [
+        ("AdamW(lr=0.01, weight_decay=0.1, clip_norm=0.05)", lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1)),
+        ("RMSprop(lr=0.01, momentum=0.9, clip_norm=0.05)", lambda p: torch.optim.RMSprop(p, 0.01, momentum=0.9)),
+        ("SGD(lr=step(0.1, every=3), momentum=0.9, clip_norm=0.05)", lambda p: torch.optim.SGD(p, 0.1, momentum=0.9)),
+    ],
+)
+def test_f64_is_computed_in_f64(optimizer: str, twin: Any, accumulate: int) -> None:
+    """The update of a large tensor goes piece by piece, with the learning rate and the norm in f64, too."""
+    made = wsdl.compile(Source("m.wsd", WIDE.replace("OPTIMIZER", optimizer)))
+    trainer = made.trainer(batch=8, accumulate=accumulate)
+    names = ("hidden.weight", "hidden.bias", "head.weight", "head.bias")
+    tensors = [torch.nn.Parameter(torch.tensor(made.stored[f"m.{n}"])) for n in names]
+    theirs, rng = twin(tensors), np.random.default_rng(0)
+    for step in range(8):
+        x, wanted = rng.normal(size=(8, 128)), rng.normal(size=(8, 2))
+        if "step(" in optimizer:
+            theirs.param_groups[0]["lr"] = 0.1 * 0.1 ** (step // 3)
+        h = torch.tanh(torch.nn.functional.linear(torch.tensor(x), *tensors[:2]))
+        loss = torch.nn.functional.mse_loss(torch.nn.functional.linear(h, *tensors[2:]), torch.tensor(wanted))
+        theirs.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(tensors, 0.05)
+        theirs.step()
+        assert trainer.step({"x": x, "wanted": wanted}) == pytest.approx(loss.item(), rel=1e-11)
+    for name, tensor in zip(names, tensors, strict=True):
+        np.testing.assert_allclose(trainer.weights[f"m.{name}"], tensor.detach(), rtol=1e-9, atol=1e-11)

@@ -154,6 +154,17 @@ def test_what_can_not_be_written(arrays: Mapping[str, Any], code: str) -> None:
     assert all(np.array_equal(ours.state[name], array) for name, array in before.items())
 
 
+def test_weights_that_were_never_sound() -> None:
+    ours = program(FROZEN).trainer()
+    ours.write({"classify.blocks.0.inner.bias": np.full(8, np.nan, "f4")})
+    with pytest.raises(RunError) as caught:
+        ours.step(data())
+    [found] = caught.value.diagnostics
+    assert found.details == (
+        "`classify.blocks.0.inner.bias` has 8 elements that are not finite: it was so at the start",
+    )
+
+
 def test_weights_are_whole_unless_they_may_be_partial() -> None:
     made, one = program(FROZEN), {"classify.head.bias": np.ones(3, "f4")}
     for attempt in (

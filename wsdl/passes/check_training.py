@@ -10,7 +10,7 @@ from wsdl.ir.requests import PathPattern
 from wsdl.ir.training import RateRequest, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import ScanParts
-from wsdl.passes.frozen import run_frozen
+from wsdl.passes.frozen import normalised, run_frozen
 from wsdl.passes.paths import NotFound
 from wsdl.passes.targets import Target, refuse_part, target_of_path
 from wsdl.span import Span
@@ -22,6 +22,7 @@ def check_training(program: Program, problems: Problems) -> Program:
         _freeze(training, program, problems)
         if not problems.errors:
             run_frozen(training, program, problems)
+            _statistics(training, problems)
             _rates(training, program, problems)
             _losses(training, program, problems)
     return program
@@ -64,6 +65,21 @@ def _freeze(training: Training, program: Program, problems: Problems) -> None:
             )
         if cold:
             training.frozen.add(stored.name)
+
+
+def _statistics(training: Training, problems: Problems) -> None:
+    """Report what normalises by batches with one value for a channel, where that is known already."""
+    for path, count, span in normalised(training.graph):
+        if count.constant is not None and count.constant < 2 and span is not None:
+            problems.error(
+                "E0832",
+                span,
+                f"`{path}` can't normalise by a batch that has {count} value for a channel",
+                "while training",
+                labels=[Label(training.span, f"`{training.model}` is trained here")],
+                help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
+                "frozen can normalise by its running statistics: `freeze PATH eval`",
+            )
 
 
 def _rates(training: Training, program: Program, problems: Problems) -> None:

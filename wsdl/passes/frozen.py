@@ -1,5 +1,5 @@
 """How layers that are frozen run while the rest is trained: their running statistics stay as they are, and with `eval`
-they also normalise by these and leave dropout out, as the compiled model does."""
+they also normalise by these and leave dropout out, as the compiled model does. The others normalise by the batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from wsdl.diagnostics import Problems
+from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Graph, Operand, Program, Slot, Value
 from wsdl.ir.requests import Mode, PathPattern
 from wsdl.ir.training import Training
@@ -33,6 +34,14 @@ def run_frozen(training: Training, program: Program, problems: Problems) -> None
     objective.loss = values.get(id(objective.loss), objective.loss)
     objective.metrics = {name: values.get(id(v), v) for name, v in objective.metrics.items()}
     objective.states = {p: v for p, v in objective.states.items() if p not in kept and id(v) not in values}
+
+
+def normalised(graph: Graph) -> list[tuple[str, Dim, Span | None]]:
+    """The layers that normalise by the batch, over how many values of each channel, and where they are applied."""
+    nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
+    shapes = [node.inputs[0].type.shape for node in nodes]
+    counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
+    return [(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
 
 
 def _freezes(training: Training, program: Program) -> Iterator[tuple[Target, Mode | None, PathPattern]]:

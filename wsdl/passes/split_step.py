@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
+from wsdl.passes.frozen import normalised
 from wsdl.passes.gradient_norm import NORM, as_dtype, gradient_norm, norm_type
 from wsdl.passes.gradients import PART, SHARE, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
@@ -89,15 +90,8 @@ def split_step(
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
         first.program, updating, first.trained, first.statistics, changes.states, changes.averages,
-        in_place, pieces, _normalised(training.graph), first.merges, rounds, last, first.rest, first.mixed,
+        in_place, pieces, [(path, count) for path, count, _ in normalised(training.graph)], first.merges, rounds, last, first.rest, first.mixed,
     )  # fmt: skip
-
-
-def _normalised(graph: Graph) -> list[tuple[str, Dim]]:
-    """The layers that normalise by the batch, and over how many values of each channel."""
-    nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
-    shapes = [node.inputs[0].type.shape for node in nodes]
-    return [(node.path, product([*shape[:1], *shape[2:]])) for node, shape in zip(nodes, shapes, strict=True)]
 
 
 def _rounds(first: Gradients) -> tuple[list[Round], list[Merge]]:

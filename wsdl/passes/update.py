@@ -42,13 +42,12 @@ def update(
     `norm` is that of the gradients (`gradient_norm`)."""
     graph, optimizer = model.graph, training.optimizer
     build = Build(graph)
-    done, total = _number(build, STEP), _number(build, TOTAL)
-    scalars = Scalars(build, build("add", done, 1.0), optimizer.options)
+    clocks = {dtype: _Clock(build, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(trained)})}
     gradients = _clipped(build, gradients, norm, optimizer.options)
-    rates: dict[str, Value] = {}
-    result = Update(_rate(build, optimizer.lr, done, total, rates))
+    result = Update(clocks["f32"].rate(optimizer.lr))
     for stored in trained:
-        rate = _rate(build, training.schedule_of(stored.name), done, total, rates)
+        clock = clocks[stored.type.dtype]
+        rate, scalars = clock.rate(training.schedule_of(stored.name)), clock.scalars
         options = _options_for(stored, optimizer.options)
         states = {name: _state(graph, result, name, stored) for name in OPTIMIZERS[optimizer.name].states(options)}
         old = _read(graph, stored)
@@ -87,10 +86,25 @@ def _clipped(
     return gradients
 
 
-def _rate(build: Build, schedule: Schedule, done: Value, total: Value, made: dict[str, Value]) -> Value:
-    if str(schedule) not in made:
-        made[str(schedule)] = learning_rate(build, schedule.kind, schedule.options, done, total)
-    return made[str(schedule)]
+def _dtypes(trained: Sequence[Stored]) -> set[str]:
+    return {stored.type.dtype for stored in trained}
+
+
+class _Clock:
+    """What follows from the number of the step, in the dtype of the tensors that it is for; each made once."""
+
+    def __init__(self, build: Build, dtype: str, options: Mapping[str, Any]) -> None:
+        self._build, self._made = build, dict[str, Value]()
+        self._done, self._total = _number(build, STEP, dtype), _number(build, TOTAL, dtype)
+        self.scalars = Scalars(build, build("add", self._done, 1.0), options)
+
+    def rate(self, schedule: Schedule) -> Value:
+        """The learning rate of this step."""
+        key = str(schedule)
+        if key not in self._made:
+            kind, options = schedule.kind, schedule.options
+            self._made[key] = learning_rate(self._build, kind, options, self._done, self._total)
+        return self._made[key]
 
 
 # -- inputs and outputs ------------------------------------------------------------------------------------------------
@@ -116,8 +130,8 @@ def give(model: Model, value: Value, name: str) -> None:
     model.output_names.append(NEXT + name)
 
 
-def _number(build: Build, name: str) -> Value:
-    return build("cast", input_of(build.graph, name), dtype="f32")
+def _number(build: Build, name: str, dtype: str) -> Value:
+    return build("cast", input_of(build.graph, name), dtype=dtype)
 
 
 def _state_name(state: str, stored: Stored) -> str:

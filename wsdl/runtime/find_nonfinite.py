@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.ir.training import STEP
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
@@ -40,7 +41,7 @@ def nonfinite_step(
 
     `state` is what the step started from, `parts` the batch, `wholes` what was merged over the whole batch.
     """
-    step = int(state["step"]) + 1
+    step = int(state[STEP]) + 1
     lines = [*_in_the_batch(parts), *_in_the_state(state)]
     if not lines:
         lines = _in_the_step(models, state, parts, wholes)
@@ -62,7 +63,8 @@ def _in_the_state(state: Mapping[str, Array]) -> Iterator[str]:
     for name, array in state.items():
         bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
         if bad:
-            yield f"`{name}` has {bad} elements that are not finite: the step before has made them so"
+            origin = "the step before has made them so" if int(state[STEP]) else "it was so at the start"
+            yield f"`{name}` has {bad} elements that are not finite: {origin}"
 
 
 def _in_the_step(

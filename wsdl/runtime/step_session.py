@@ -67,8 +67,9 @@ class StepSession:
         self._of_part = {name: array for name, array in of_part.items() if name in inputs}
         self._of_whole = [name for name in inputs if name.startswith(WHOLE)]
         self._of_batch = [name for name in inputs if name in self._batch_types]
+        outputs = zip(step.second.only.output_names, step.second.only.graph.outputs, strict=True)
         self._scalars = {
-            n: self.value(np.zeros((), np.float32)) for n in _outputs(self._second) if n.startswith(SCALAR)
+            n: self.value(np.zeros((), numpy_dtype(v.type.dtype))) for n, v in outputs if n.startswith(SCALAR)
         }
         self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
         self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
