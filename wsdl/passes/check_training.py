@@ -69,12 +69,12 @@ def _freeze(training: Training, program: Program, problems: Problems) -> None:
 
 def _statistics(training: Training, problems: Problems) -> None:
     """Report what normalises by batches with one value for a channel, where that is known already."""
-    for path, count, span in normalised(training.graph):
-        if count.constant is not None and count.constant < 2 and span is not None:
+    for found in normalised(training.graph):
+        if found.count.constant is not None and found.count.constant < 2 and found.span is not None:
             problems.error(
                 "E0832",
-                span,
-                f"`{path}` can't normalise by a batch that has {count} value for a channel",
+                found.span,
+                f"`{found.layer}` can't normalise by a batch that has {found.count} value for a channel",
                 "while training",
                 labels=[Label(training.span, f"`{training.model}` is trained here")],
                 help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "

@@ -36,12 +36,21 @@ def run_frozen(training: Training, program: Program, problems: Problems) -> None
     objective.states = {p: v for p, v in objective.states.items() if p not in kept and id(v) not in values}
 
 
-def normalised(graph: Graph) -> list[tuple[str, Dim, Span | None]]:
-    """The layers that normalise by the batch, over how many values of each channel, and where they are applied."""
+@dataclass(frozen=True)
+class Normalised:
+    """A layer that normalises by the batch: over how many values of each channel, and where it is applied."""
+
+    layer: str
+    count: Dim
+    span: Span | None
+
+
+def normalised(graph: Graph) -> list[Normalised]:
+    """All of them, in the order of use."""
     nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
     shapes = [node.inputs[0].type.shape for node in nodes]
     counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
-    return [(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
+    return [Normalised(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
 
 
 def _freezes(training: Training, program: Program) -> Iterator[tuple[Target, Mode | None, PathPattern]]:

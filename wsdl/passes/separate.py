@@ -166,7 +166,8 @@ class _Separation:
         if self.of_gradients and "whole" in kinds:
             self.exchange(node, self.entering if of_rows or "mixed" in kinds else self.with_share)
         self.graph.nodes.append(node)
-        mixing = mixing or next((self.mixing[id(v)] for v in node.reads() if id(v) in self.mixing), None)
+        reads = node.inputs[:3] if node.op == "batch_norm_training" else node.reads()  # no row reads running statistics
+        mixing = mixing or next((self.mixing[id(v)] for v in reads if id(v) in self.mixing), None)
         is_trained = node.op == "parameter" or any(id(v) in self.trained for v in node.reads())
         for value in node.results:
             if mixing is not None or len(self.rows.axes(value.type)) > 1:

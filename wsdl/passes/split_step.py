@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.training import SEED, STEP, TOTAL, Training
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
-from wsdl.passes.frozen import normalised
+from wsdl.passes.frozen import Normalised, normalised
 from wsdl.passes.gradient_norm import NORM, as_dtype, gradient_norm, norm_type
 from wsdl.passes.gradients import PART, SHARE, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
@@ -51,7 +50,7 @@ class SplitStep:
     averages: dict[str, Stored] = field(default_factory=dict)
     in_place: set[str] = field(default_factory=set)
     pieces: list[Pieces] = field(default_factory=list)
-    normalised: list[tuple[str, Dim]] = field(default_factory=list)
+    normalised: list[Normalised] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     last: list[Merge] = field(default_factory=list)
@@ -90,7 +89,7 @@ def split_step(
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
         first.program, updating, first.trained, first.statistics, changes.states, changes.averages,
-        in_place, pieces, [(path, count) for path, count, _ in normalised(training.graph)], first.merges, rounds, last, first.rest, first.mixed,
+        in_place, pieces, normalised(training.graph), first.merges, rounds, last, first.rest, first.mixed,
     )  # fmt: skip
 
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from wsdl.ir.binding import bind_sizes
-from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
+from wsdl.passes.frozen import Normalised
 from wsdl.runtime.arrays import rows_of
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.errors import fail
 
 
 def check_batches(
-    layers: Sequence[tuple[str, Dim]], signature: Mapping[str, TensorType], batches: Batches, accumulate: int
+    layers: Sequence[Normalised], signature: Mapping[str, TensorType], batches: Batches, accumulate: int
 ) -> str | None:
     """What to say of the last batch, if anything. Raises `RunError` where a part of each batch has one value for a
-    channel. `layers` says over how many values each normalises."""
+    channel."""
     rows = rows_of(signature)
     sizes = bind_sizes(list(signature.values()), [batches.arrays[name].shape for name in signature])
 
     def single(count: int) -> list[str]:
         """The layers with one value for a channel in the smallest part of a batch of so many rows."""
         there = {**sizes, rows: count // min(accumulate, count)}
-        return [path for path, values in layers if values.names() <= there.keys() and values.evaluate(there) < 2]
+        return [v.layer for v in layers if v.count.names() <= there.keys() and v.count.evaluate(there) < 2]
 
     full, rest = min(batches.size, batches.rows), batches.rows % batches.size
     if found := single(full):
