@@ -62,12 +62,13 @@ test: lint data $(DIGITS) tests/node/node_modules $(BROWSER)/node_modules    ## 
 	@echo "Testing"
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
-fuzz: .venv/dev      ## all attacks and thousands of wrong programs, 15 minutes (make fuzz SEED=7 CASES=1000)
+fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, half an hour (make fuzz SEED=7 CASES=1000)
 	@WSDL_ATTACKS=all $(BIN)/python -m pytest --quiet tests/robustness/test_attacks.py tests/robustness/test_surroundings.py
 	@WSDL_CUTS=all $(BIN)/python -m pytest --quiet tests/runtime/test_cuts.py
 	@WSDL_HALF=all $(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 tests/half
 	@$(BIN)/python -m pytest --quiet -m hypothesis --hypothesis-profile=fuzz tests
 	@$(BIN)/python -m tests.robustness.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),20000)
+	@$(BIN)/python -m tests.programs.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),10000)
 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)

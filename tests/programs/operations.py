@@ -1,0 +1,554 @@
+"""Operations: each function draws one call of a kind, its text beside what it means in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from tests.programs.description import Expr, Size, Table, Type, expr
+from tests.programs.scope import Scope
+
+Draw = Callable[[Scope], "Expr | None"]
+DRAWS: list[tuple[Draw, int]] = []
+
+
+def draws(weight: int = 1) -> Callable[[Draw], Draw]:
+    def register(function: Draw) -> Draw:
+        DRAWS.append((function, weight))
+        return function
+
+    return register
+
+
+def operation(scope: Scope) -> Expr | None:
+    """A call of any operation; `None` where nothing is there that the one which was drawn takes."""
+    functions, weights = zip(*((f, w) for f, w in DRAWS if f.__name__ not in scope.off), strict=True)
+    drawn: Draw = scope.random.choices(functions, weights)[0]
+    unread = list(scope.unread)
+    found = drawn(scope)
+    if found is None:
+        scope.unread = unread
+    return found
+
+
+# -- element by element ------------------------------------------------------------------------------------------------
+
+SMOOTH: Table = {
+    "tanh({0})": torch.tanh,
+    "sigmoid({0})": torch.sigmoid,
+    "silu({0})": F.silu,
+    "gelu({0})": F.gelu,
+    'gelu({0}, approximate="tanh")': lambda x: F.gelu(x, approximate="tanh"),
+    "softplus({0})": F.softplus,
+    "mish({0})": F.mish,
+    "erf({0})": torch.erf,
+    "sin({0})": torch.sin,
+    "cos({0})": torch.cos,
+    "exp(-abs({0}))": lambda x: torch.exp(-x.abs()),
+    "log(abs({0}) + 0.5)": lambda x: torch.log(x.abs() + 0.5),
+    "sqrt({0} ** 2 + 0.1)": lambda x: torch.sqrt(x**2 + 0.1),
+    "rsqrt(abs({0}) + 0.5)": lambda x: torch.rsqrt(x.abs() + 0.5),
+    "{0} ** 2": lambda x: x**2,
+    "{0} ** 3 * 0.25": lambda x: x**3 * 0.25,
+    "1 / (1 + {0} ** 2)": lambda x: 1 / (1 + x**2),
+    "elu({0})": F.elu,
+    "selu({0})": F.selu,
+}
+KINKED: Table = {
+    "relu({0})": F.relu,
+    "abs({0})": torch.abs,
+    "leaky_relu({0}, 0.1)": lambda x: F.leaky_relu(x, 0.1),
+    "hardswish({0})": F.hardswish,
+    "clip({0}, -0.7, 0.8)": lambda x: x.clamp(-0.7, 0.8),
+    "clip({0}, min=-0.2)": lambda x: x.clamp(min=-0.2),
+    "maximum({0}, 0.1)": lambda x: torch.maximum(x, x.new_tensor(0.1)),
+    "where({0} > 0.2, {0}, 0.3 * {0})": lambda x: torch.where(x > 0.2, x, 0.3 * x),
+    "({0} + stop_gradient({0}))": lambda x: x + x.detach(),
+    "(0.5 * {0} + sign({0}))": lambda x: 0.5 * x + x.sign().detach(),
+    "({0} - floor({0}))": lambda x: x - x.floor().detach(),
+    "({0} - round({0}))": lambda x: x - x.round().detach(),
+}
+SCALED: Table = {
+    "({0} + 0.5)": lambda x: x + 0.5,
+    "(1 - {0})": lambda x: 1 - x,
+    "{0} * 0.8": lambda x: x * 0.8,
+    "-{0}": lambda x: -x,
+    "({0} / 3)": lambda x: x / 3,
+    "2 * {0}": lambda x: 2 * x,
+}
+
+
+@draws(5)
+def elementwise(s: Scope) -> Expr | None:
+    x = s.float()
+    text, torch = s.form(s.choice([SMOOTH, KINKED, SCALED]))
+    if text.count("(") == 1 and text.endswith("({0})") and s.chance(0.3):
+        text = f"({{0}} |> {text.removesuffix('({0})')})"
+    return x and expr(x.type, text, lambda _, v: torch(v), x)
+
+
+BINARY: Table = {
+    "({0} + {1})": lambda a, b: a + b,
+    "({0} - {1})": lambda a, b: a - b,
+    "({0} * {1})": lambda a, b: a * b,
+    "({0} / (abs({1}) + 0.5))": lambda a, b: a / (b.abs() + 0.5),
+    "minimum({0}, {1})": torch.minimum,
+    "maximum({0}, {1})": torch.maximum,
+    "where({0} > {1}, {0}, 0.5 * {1})": lambda a, b: torch.where(a > b, a, 0.5 * b),
+    "(abs({0}) + 0.5) ** tanh({1})": lambda a, b: (a.abs() + 0.5) ** torch.tanh(b),
+}
+
+
+def broadcast(a: Type, b: Type) -> Type | None:
+    """The type of `a` and `b` together, where one broadcasts to the other for sure."""
+    shape: list[Size] = []
+    for i in range(max(a.rank, b.rank)):
+        one = a.shape[a.rank - 1 - i] if i < a.rank else Size(1)
+        other = b.shape[b.rank - 1 - i] if i < b.rank else Size(1)
+        if one != other and Size(1) not in (one, other):
+            return None
+        shape.insert(0, other if one == Size(1) else one)
+    return a.of(*shape)
+
+
+@draws(5)
+def binary(s: Scope) -> Expr | None:
+    a = s.float()
+    b = a and s.pick(lambda type: type.dtype == s.dtype and broadcast(a.type, type) is not None)
+    if not a or not b:
+        return None
+    type = broadcast(a.type, b.type)
+    assert type is not None
+    text, torch = s.form(BINARY)
+    return expr(type, text, lambda _, x, y: torch(x, y), a, b)
+
+
+@draws(2)
+def with_param(s: Scope) -> Expr | None:
+    """Something with a parameter, or with a part of one, along the last axes."""
+    x = s.float(1)
+    if not x:
+        return None
+    axes = s.choice([1, 1, 2]) if x.type.rank > 1 else 1
+    w = s.param(*x.type.shape[-axes:])
+    text, torch = s.choice([*BINARY.items()][:4])
+    return w and expr(x.type, text, lambda _, a, b: torch(a, b), x, w)
+
+
+@draws(2)
+def by_size(s: Scope) -> Expr | None:
+    """A number that is a size, of the run or known, or a setting."""
+    x = s.float()
+    if not x:
+        return None
+    names = [size.name for size in x.type.shape if size.name] + [*s.numbers, *s.counters]
+    if not names:
+        return None
+    name = s.choice(names)
+    text, torch = s.form({"({0} / (1 + %s))": lambda v, n: v / (1 + n), "{0} * %s * 0.1": lambda v, n: v * n * 0.1})
+    return expr(x.type, text % name, lambda f, v: torch(v, f.sizes[name]), x, reads=name)
+
+
+# -- bools and integers ------------------------------------------------------------------------------------------------
+
+
+@draws()
+def comparison(s: Scope) -> Expr | None:
+    a = s.float(1)
+    text, torch = s.form(
+        {
+            "({0} > 0.1)": lambda x: x > 0.1,
+            "({0} <= -0.2)": lambda x: x <= -0.2,
+            "not ({0} < 0)": lambda x: ~(x < 0),
+            "({0} > 0 and {0} < 1)": lambda x: (x > 0) & (x < 1),
+        }
+    )
+    return a and expr(Type("bool", a.type.shape), text, lambda _, x: torch(x), a)
+
+
+@draws()
+def masked(s: Scope) -> Expr | None:
+    mask = s.pick(lambda type: type.dtype == "bool")
+    x = mask and s.like(Type(s.dtype, mask.type.shape))
+    if not mask or not x:
+        return None
+    other, to = s.form({"0.0": torch.zeros_like, "-1": lambda v: -torch.ones_like(v), "{1} * 0.5": lambda v: v * 0.5})
+    return expr(x.type, f"where({{0}}, {{1}}, {other})", lambda _, m, v: torch.where(m, v, to(v)), mask, x)
+
+
+@draws()
+def as_float(s: Scope) -> Expr | None:
+    """What is no float, as one."""
+    x = s.pick(lambda type: not type.is_float)
+    return x and expr(Type(s.dtype, x.type.shape), f"cast({{0}}, {s.dtype})", lambda _, v: v.double(), x)
+
+
+@draws()
+def integers(s: Scope) -> Expr | None:
+    x = s.pick(lambda type: type.dtype == "i64")
+    text, calculate = s.form(
+        {
+            "({0} + 3)": lambda v: v + 3,
+            "({0} // 2)": lambda v: v // 2,
+            "(-{0} % 3)": lambda v: -v % 3,
+            "(2 * {0} - 5)": lambda v: 2 * v - 5,
+            "abs({0} - 2)": lambda v: (v - 2).abs(),
+            "minimum({0}, 3)": lambda v: v.clamp(max=3),
+            "(-{0} // 3)": lambda v: torch.div(-v, 3, rounding_mode="floor"),
+            "where({0} > 1, {0}, 1 - {0})": lambda v: torch.where(v > 1, v, 1 - v),
+        }
+    )
+    return x and expr(x.type, text, lambda _, v: calculate(v), x)
+
+
+@draws()
+def arg(s: Scope) -> Expr | None:
+    x = s.float(1)
+    if not x:
+        return None
+    axis = s.random.randrange(x.type.rank)
+    name = s.choice(["argmax", "argmin"])
+    first = lambda _, v: v.sort(dim=axis, descending=name == "argmax", stable=True)[1].select(axis, 0)  # noqa: E731
+    type = Type("i64", tuple(size for i, size in enumerate(x.type.shape) if i != axis))
+    return expr(type, f"{name}({{0}}, axis={axis})", first, x)
+
+
+@draws()
+def one_hot(s: Scope) -> Expr | None:
+    x = s.pick(lambda type: type.dtype == "i64" and type.rank < 3)
+    depth = s.choice([3, 5])
+    if not x:
+        return None
+    type = Type(s.dtype, (*x.type.shape, Size(depth)))
+    suffix = "" if s.dtype == "f32" else f", dtype={s.dtype}"
+    text = f"one_hot({{0}} % {depth}, {depth}{suffix})"
+    return expr(type, text, lambda _, v: F.one_hot(v % depth, depth).double(), x)
+
+
+@draws()
+def places(s: Scope) -> Expr | None:
+    """The places along an axis."""
+    x = s.float(1)
+    if not x:
+        return None
+    size = s.choice(x.type.shape)
+    return expr(Type("i64", (size,)), f"arange({size})", lambda f: torch.arange(size.value(f.sizes)), reads=size.name)
+
+
+@draws(2)
+def gather(s: Scope) -> Expr | None:
+    """Rows of a parameter, or parts of a tensor, at indices."""
+    at = s.pick(lambda type: type.dtype == "i64" and type.rank in (1, 2))
+    table = at and s.param(Size(5), s.choice([Size(4), Size(6)]))
+    if not at or not table:
+        return None
+    type = Type(s.dtype, (*at.type.shape, table.type.shape[1]))
+    return expr(type, "gather({0}, {1} % 5)", lambda _, t, v: t[v % 5], table, at)
+
+
+# -- products of matrices ----------------------------------------------------------------------------------------------
+
+
+@draws(4)
+def product(s: Scope) -> Expr | None:
+    x = s.float(2)
+    if not x or not s.is_static(x.type.shape[-1]):
+        return None
+    units = s.choice([Size(2), Size(4), Size(5), x.type.shape[-1], *(Size(0, n) for n in s.numbers)])
+    if s.chance(0.5):
+        w = s.param(x.type.shape[-1], units)
+        text, torch = "({0} @ {1})", lambda _, a, b: a @ b
+    else:
+        w = s.param(units, x.type.shape[-1])
+        text, torch = "({0} @ {1}.T)", lambda _, a, b: a @ b.T
+    return w and expr(x.type.of(*x.type.shape[:-1], units), text, torch, x, w)
+
+
+@draws(2)
+def scores(s: Scope) -> Expr | None:
+    """Attention over the axis before the last one, or its scores."""
+    q = s.float(3)
+    k = q and s.pick(
+        lambda t: (
+            t.dtype == s.dtype
+            and t.rank == q.type.rank
+            and (*t.shape[:-2], t.shape[-1]) == (*q.type.shape[:-2], q.type.shape[-1])
+        )
+    )
+    if not q or not k:
+        return None
+    v = s.pick(lambda t: t.dtype == s.dtype and t.shape[:-1] == k.type.shape[:-1]) or k
+    causal = q.type.shape[-2] == k.type.shape[-2] and s.chance(0.4)
+    if s.chance(0.3):
+        axes = ", ".join(map(str, [*range(k.type.rank - 2), k.type.rank - 1, k.type.rank - 2]))
+        type = q.type.of(*q.type.shape[:-1], k.type.shape[-2])
+        return expr(type, f"softmax({{0}} @ {{1}}.permute({axes}))", lambda _, a, b: (a @ b.mT).softmax(-1), q, k)
+
+    def attend(_: object, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> Any:
+        seen = a @ b.mT * a.shape[-1] ** -0.5
+        if causal:
+            seen = seen.masked_fill(~torch.ones(seen.shape[-2:], dtype=torch.bool).tril(), -torch.inf)
+        return seen.softmax(-1) @ c
+
+    type = q.type.of(*q.type.shape[:-1], v.type.shape[-1])
+    return expr(type, f"attention({{0}}, {{1}}, {{2}}{', causal=true' * causal})", attend, q, k, v)
+
+
+@draws()
+def einsum(s: Scope) -> Expr | None:
+    a, b = s.float(2), None
+    if a:
+        b = s.pick(lambda t: t.dtype == s.dtype and t.rank == 2 and t.shape[-1] == a.type.shape[-1])
+    if not a or not b or a.type.rank > 3:
+        return None
+    left = "abc"[: a.type.rank - 1]
+    equation = f"{left}x,yx->{left}y" if s.chance(0.7) else f"{left}x,yx->{left}"
+    type = a.type.of(*a.type.shape[:-1], *([b.type.shape[0]] if equation.endswith("y") else []))
+    return expr(type, f'einsum("{equation}", [{{0}}, {{1}}])', lambda _, x, y: torch.einsum(equation, x, y), a, b)
+
+
+# -- along axes --------------------------------------------------------------------------------------------------------
+
+REDUCTIONS: Table = {
+    "sum": lambda x, axis, keep: x.sum(axis, keep),
+    "mean": lambda x, axis, keep: x.mean(axis, keep),
+    "max": lambda x, axis, keep: x.amax(axis, keep),
+    "min": lambda x, axis, keep: x.amin(axis, keep),
+    "var": lambda x, axis, keep: x.var(axis, correction=0, keepdim=keep),
+    "logsumexp": lambda x, axis, keep: x.logsumexp(axis, keep),
+}
+
+
+@draws(4)
+def reduction(s: Scope) -> Expr | None:
+    x = s.float(1)
+    if not x:
+        return None
+    name, torch = s.form(REDUCTIONS)
+    axes = sorted(s.random.sample(range(x.type.rank), s.choice([1, 1, min(2, x.type.rank)])))
+    keep = s.chance(0.4)
+    shape = [Size(1) if i in axes else size for i, size in enumerate(x.type.shape) if keep or i not in axes]
+    written = str(axes[0] if len(axes) == 1 else axes)
+    if len(axes) == 1 and s.chance(0.3):
+        written = str(axes[0] - x.type.rank)
+    text = f"{name}({{0}}, axis={written}{', keepdims=true' * keep})"
+    return expr(x.type.of(*shape), text, lambda _, v: torch(v, axes, keep), x)
+
+
+@draws()
+def product_along(s: Scope) -> Expr | None:
+    x = s.float(1)
+    axis = x.type.rank - 1 if x else 0
+    return x and expr(x.type.of(*x.type.shape[:-1]), "prod({0}, axis=-1)", lambda _, v: v.prod(axis), x)
+
+
+@draws(3)
+def along(s: Scope) -> Expr | None:
+    """Of the same shape, along an axis."""
+    x = s.float(1)
+    if not x:
+        return None
+    axis = s.random.randrange(x.type.rank)
+    text, torch = s.form(
+        {
+            "softmax({0}, axis=%d)": lambda v: v.softmax(axis),
+            "log_softmax({0}, axis=%d)": lambda v: v.log_softmax(axis),
+            "l2_normalize({0} + 0.1, axis=%d)": lambda v: F.normalize(v + 0.1, dim=axis),
+            "cumsum({0}, axis=%d)": lambda v: v.cumsum(axis),
+            "cumsum({0}, axis=%d, reverse=true)": lambda v: v.flip(axis).cumsum(axis).flip(axis),
+            "{0}.flip(%d)": lambda v: v.flip(axis),
+            "roll({0}, 1, axis=%d)": lambda v: v.roll(1, axis),
+            "({0} - mean({0}, axis=%d, keepdims=true))": lambda v: v - v.mean(axis, keepdim=True),
+        }
+    )
+    return expr(x.type, text % axis, lambda _, v: torch(v), x)
+
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
+
+
+@draws(2)
+def permute(s: Scope) -> Expr | None:
+    x = s.float(2)
+    if not x:
+        return None
+    axes = s.random.sample(range(x.type.rank), x.type.rank)
+    if x.type.rank == 2 and s.chance(0.5):
+        return expr(x.type.of(*reversed(x.type.shape)), "{0}.T", lambda _, v: v.T, x)
+    type = x.type.of(*(x.type.shape[axis] for axis in axes))
+    return expr(type, f"{{0}}.permute({', '.join(map(str, axes))})", lambda _, v: v.permute(axes), x)
+
+
+@draws()
+def reshape(s: Scope) -> Expr | None:
+    """An axis cut in two, or two put together."""
+    x = s.pick(lambda type: type.dtype == s.dtype and any((n.number or 0) % 2 == 0 and n.number for n in type.shape))
+    if not x:
+        return None
+    numbers = [i for i, n in enumerate(x.type.shape) if n.number and n.number % 2 == 0]
+    axis = s.choice(numbers)
+    size = x.type.shape[axis].offset
+    pairs = [i for i in range(x.type.rank - 1) if x.type.shape[i].number and x.type.shape[i + 1].number]
+    if pairs and s.chance(0.5):
+        at = s.choice(pairs)
+        merged = Size(x.type.shape[at].offset * x.type.shape[at + 1].offset)
+        shape = [*x.type.shape[:at], merged, *x.type.shape[at + 2 :]]
+    elif x.type.rank < 4:
+        shape = [*x.type.shape[:axis], Size(2), Size(size // 2), *x.type.shape[axis + 1 :]]
+    else:
+        return None
+    written = [str(size) for size in shape]
+    runs = [i for i, size in enumerate(shape) if size.name]
+    if runs and s.chance(0.3) and "zero" not in s.off:
+        written[s.choice(runs)] = "-1"
+    names = " ".join(size.name for size in shape)
+    text = f"{{0}}.reshape({', '.join(written)})"
+    return expr(x.type.of(*shape), text, lambda f, v: v.reshape([n.value(f.sizes) for n in shape]), x, reads=names)
+
+
+@draws()
+def axes_of_one(s: Scope) -> Expr | None:
+    x = s.float()
+    if not x or x.type.rank > 3:
+        return None
+    ones = [i for i, size in enumerate(x.type.shape) if size == Size(1)]
+    if ones and s.chance(0.6):
+        axis = s.choice(ones)
+        shape = [size for i, size in enumerate(x.type.shape) if i != axis]
+        return expr(x.type.of(*shape), f"squeeze({{0}}, {axis})", lambda _, v: v.squeeze(axis), x)
+    axis = s.random.randrange(x.type.rank + 1)
+    shape = [*x.type.shape[:axis], Size(1), *x.type.shape[axis:]]
+    return expr(x.type.of(*shape), f"unsqueeze({{0}}, {axis})", lambda _, v: v.unsqueeze(axis), x)
+
+
+@draws(3)
+def part(s: Scope) -> Expr | None:
+    x = s.float(1)
+    if not x:
+        return None
+    axis = s.random.randrange(x.type.rank)
+    size = x.type.shape[axis]
+    before = (slice(None),) * axis
+    rest = [other for i, other in enumerate(x.type.shape) if i != axis]
+    places = ", ".join([":"] * axis)
+    lead = f"{places}, " if places else ""
+    if s.chance(0.4) or (size.number or 2) < 2:
+        at = s.choice([0, -1])
+        return expr(x.type.of(*rest), f"{{0}}[{lead}{at}]", lambda _, v: v[(*before, at)], x)
+    if size.number is None:
+        smaller = size.plus(Size(-1))
+        if smaller is None or size.factor != 1 or size.offset < 0:
+            return None
+        cut, written = s.choice([(slice(1, None), "1:"), (slice(None, -1), ":-1")])
+    else:
+        start, step = s.choice([0, 0, 1]), s.choice([1, 1, 2])
+        stop = s.random.randrange(start + 1, size.number + 1)
+        cut = slice(start, stop, step)
+        smaller = Size(len(range(start, stop, step)))
+        written = f"{start or ''}:{stop}{':2' if step == 2 else ''}"
+    shape = [*x.type.shape[:axis], smaller, *x.type.shape[axis + 1 :]]
+    lead = "..., " if axis == x.type.rank - 1 and axis and s.chance(0.5) else lead
+    return expr(x.type.of(*shape), f"{{0}}[{lead}{written}]", lambda _, v: v[(*before, cut)], x)
+
+
+@draws(2)
+def joined(s: Scope) -> Expr | None:
+    """One behind another along an axis, or along a new one."""
+    a = s.float(1)
+    if not a:
+        return None
+    axis = s.random.randrange(a.type.rank)
+
+    def others(type: Type) -> list[Size]:
+        return [size for i, size in enumerate(type.shape) if i != axis]
+
+    b = s.pick(lambda t: t.dtype == s.dtype and t.rank == a.type.rank and others(t) == others(a.type)) or a
+    if a.type == b.type and a.type.rank < 4 and s.chance(0.4):
+        shape = [*a.type.shape[:axis], Size(2), *a.type.shape[axis:]]
+        return expr(
+            a.type.of(*shape), f"stack([{{0}}, {{1}}], {axis})", lambda _, x, y: torch.stack([x, y], axis), a, b
+        )
+    total = a.type.shape[axis].plus(b.type.shape[axis])
+    if total is None or (total.name and total.factor > 2):
+        return None
+    shape = [*a.type.shape[:axis], total, *a.type.shape[axis + 1 :]]
+    return expr(a.type.of(*shape), f"concat([{{0}}, {{1}}], {axis})", lambda _, x, y: torch.cat([x, y], axis), a, b)
+
+
+@draws()
+def halves(s: Scope) -> Expr | None:
+    x = s.pick(lambda t: t.dtype == s.dtype and t.rank > 0 and (t.shape[-1].number or 1) % 2 == 0)
+    if not x:
+        return None
+    type = x.type.of(*x.type.shape[:-1], Size(x.type.shape[-1].offset // 2))
+    return expr((type, type), "split({0}, 2, axis=-1)", lambda _, v: tuple(v.chunk(2, -1)), x)
+
+
+@draws()
+def largest(s: Scope) -> Expr | None:
+    """The largest along the last axis, and where they are."""
+    x = s.pick(lambda t: t.dtype == s.dtype and t.rank > 0 and (t.shape[-1].number or 0) > 1)
+    if not x:
+        return None
+    type = x.type.of(*x.type.shape[:-1], Size(2))
+    found = (type, Type("i64", type.shape))
+    in_order = lambda _, v: tuple(y[..., :2] for y in v.sort(dim=-1, descending=True, stable=True))  # noqa: E731
+    return expr(found, "topk({0}, 2)", in_order, x)
+
+
+@draws()
+def around(s: Scope) -> Expr | None:
+    x = s.float(1)
+    size = x.type.shape[-1] if x else Size()
+    grown = size.plus(Size(2))
+    if not x or grown is None:
+        return None
+    widths = [[0, 0]] * (x.type.rank - 1) + [[1, 1]]
+    mode = "reflect" if (size.number or 0) > 1 and s.chance(0.4) else "constant"
+    type = x.type.of(*x.type.shape[:-1], grown)
+    if mode == "constant":
+        return expr(type, f"pad({{0}}, {widths}, value=0.5)", lambda _, v: F.pad(v, (1, 1), value=0.5), x)
+    text = f'pad({{0}}, {widths}, mode="reflect")'
+    return expr(type, text, lambda _, v: torch.cat([v[..., 1:2], v, v[..., -2:-1]], -1), x)
+
+
+@draws()
+def triangle(s: Scope) -> Expr | None:
+    x = s.float(2)
+    name = s.choice(["tril", "triu"])
+    call = getattr(torch, name)
+    return x and expr(x.type, f"{name}({{0}})", lambda _, v: call(v), x)
+
+
+@draws()
+def repeated(s: Scope) -> Expr | None:
+    x = s.float(1)
+    if not x:
+        return None
+    ones = [i for i, size in enumerate(x.type.shape) if size == Size(1)]
+    if ones:
+        axis = s.choice(ones)
+        shape = [Size(3) if i == axis else size for i, size in enumerate(x.type.shape)]
+        written = ", ".join("3" if i == axis else "-1" for i in range(x.type.rank))
+        sizes = [3 if i == axis else -1 for i in range(x.type.rank)]
+        return expr(x.type.of(*shape), f"expand({{0}}, [{written}])", lambda _, v: v.expand(sizes), x)
+    size = x.type.shape[-1]
+    doubled = size.plus(size)
+    if doubled is None or doubled.factor > 2:
+        return None
+    counts = [1] * (x.type.rank - 1) + [2]
+    return expr(x.type.of(*x.type.shape[:-1], doubled), f"tile({{0}}, {counts})", lambda _, v: v.tile(counts), x)
+
+
+@draws()
+def pooled(s: Scope) -> Expr | None:
+    """Windows over a length, which is the last of three axes."""
+    x = s.pick(lambda t: t.dtype == s.dtype and t.rank == 3 and (t.shape[-1].number or 0) > 1)
+    if not x:
+        return None
+    type = x.type.of(*x.type.shape[:-1], Size(x.type.shape[-1].offset // 2))
+    name, call = s.form({"max_pool": F.max_pool1d, "avg_pool": F.avg_pool1d})
+    return expr(type, f"{name}({{0}}, 2)", lambda _, v: call(v, 2), x)

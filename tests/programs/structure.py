@@ -1,0 +1,420 @@
+"""Bodies: layers and what they are applied to, arrays of them, `for`, `if` and `scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.programs.description import (
+    Assign,
+    Expr,
+    For,
+    If,
+    Layer,
+    Scan,
+    Size,
+    Statement,
+    Type,
+    expr,
+)
+from tests.programs.layers import Drawn, cell, embedding, standard
+from tests.programs.operations import SCALED, SMOOTH, operation
+from tests.programs.scope import Applicable, Scope
+from tests.programs.twin import Frame, of_block
+
+LARGEST = 24  # of a size that is a number
+RANK = 4
+STATIC = frozenset(["d", "c"])  # names of sizes of blocks that are known when compiling
+
+
+def extend(s: Scope, count: int) -> None:
+    """Draw some statements behind those of a body."""
+    for _ in range(count):
+        functions, weights = zip(*((f, w) for f, w in DRAWS if f.__name__ not in s.off), strict=True)
+        unread = list(s.unread)
+        if not s.random.choices(functions, weights)[0](s):
+            s.unread = unread
+
+
+def is_moderate(*types: Type) -> bool:
+    return all(
+        type.rank <= RANK and all(size.offset <= LARGEST and size.factor <= 2 for size in type.shape) for type in types
+    )
+
+
+def assign(s: Scope, value: Expr) -> bool:
+    """Bind an expression to new names."""
+    if not is_moderate(*value.types):
+        return False
+    s.body.append(Assign(tuple(s.bind(type) for type in value.types), value))
+    return True
+
+
+def an_operation(s: Scope) -> bool:
+    value = operation(s)
+    if value is None:
+        return False
+    if len(value.types) == 1 and value.type.dtype == s.dtype and s.chance(0.3):  # two in one expression
+        text, torch = s.form(s.choice([SMOOTH, SCALED]))
+        value = expr(value.type, text, lambda _, v: torch(v), _in_brackets(value))
+    return assign(s, value)
+
+
+def _in_brackets(value: Expr) -> Expr:
+    return Expr(value.types, f"({value.text})", value.torch, value.args, value.reads)
+
+
+# -- layers ------------------------------------------------------------------------------------------------------------
+
+
+def of_own_block(s: Scope, x: Type) -> Drawn | None:
+    """A layer of a block of this program."""
+    fitting = [block for block in s.blocks if block.inputs[0][1].rank == x.rank]
+    if not fitting:
+        return None
+    block = s.choice(fitting)
+    sizes: dict[str, Size] = {}
+    takes = [x]
+    for axis, size in enumerate(block.inputs[0][1].shape):
+        if size.name in STATIC and not s.is_static(x.shape[axis]):
+            return None
+        sizes[size.name] = x.shape[axis]
+    if len(set(x.shape)) < x.rank and any(_scans(b.body) for b in s.blocks):
+        return None  # of what isn't an input, `scan` could not tell the axes apart
+    takes += [Type(x.dtype, type.shape).within(sizes) for _, type in block.inputs[1:]]
+    settings = {name: Size(s.choice([2, 3, 4])) for name, _ in block.settings if s.chance(0.7)}
+    if s.numbers and settings and s.chance(0.3):
+        settings[s.choice([*settings])] = Size(0, s.choice(s.numbers))
+    sizes |= {name: settings.get(name, Size(default)) for name, default in block.settings}
+    gives = tuple(result.type.within(sizes) for result in block.results)
+    return Drawn(of_block(block, settings), tuple(takes), gives, block.name.lower(), block.has_state)
+
+
+def _scans(body: Sequence[Statement]) -> bool:
+    """Is there a `scan` in a body?"""
+    return any(
+        isinstance(st, Scan)
+        or (isinstance(st, For) and _scans(st.body))
+        or (isinstance(st, If) and _scans((*st.then, *st.otherwise)))
+        for st in body
+    )
+
+
+def a_layer(s: Scope, x: Type) -> Drawn | None:
+    if x.rank == 0 or not s.is_static(x.shape[-1]) or x.shape[-1] == Size(0):
+        return None
+    drawn = of_own_block(s, x) if s.blocks and s.chance(0.5) else standard(s, x)
+    if drawn is None or not is_moderate(*drawn.gives) or (drawn.has_state and not s.has_state):
+        return None
+    return drawn
+
+
+def applied(s: Scope, layer: Applicable, first: Expr | None = None) -> Expr | None:
+    """The call of a layer on tensors that are there."""
+    xs = [first or s.like(layer.takes[0]), *(s.like(type) for type in layer.takes[1:])]
+    if None in xs:
+        return None
+    is_piped = len(xs) == 1 and s.chance(0.4)
+    places = ", ".join(f"{{{i}}}" for i in range(len(xs)))
+    text = f"({{0}} |> {layer.text})" if is_piped else f"{layer.text}({places})"
+    reads = layer.text.split("[")[0]
+    return expr(layer.gives, text, lambda f, *v: layer.get(f)(*v), *[x for x in xs if x], reads=reads)
+
+
+def declared(s: Scope, drawn: Drawn, stem: str = "l") -> Applicable:
+    name = s.fresh(stem)
+    s.body.append(Layer(name, (drawn.made,)))
+    layer = Applicable(name, lambda f: f.layers[name], drawn.takes, drawn.gives, drawn.has_state)
+    if not drawn.has_state:
+        s.layers.append(layer)
+    return layer
+
+
+def new_layer(s: Scope) -> bool:
+    x = s.declares and s.float(1)
+    drawn = x and a_layer(s, x.type)
+    if not drawn or not x:
+        return False
+    if s.chance(0.25) and len(drawn.takes) == 1 and not drawn.has_state:
+        return assign(s, inline(drawn, x))
+    value = None
+    if all(type == x.type or s.like(type) for type in drawn.takes):
+        value = applied(s, declared(s, drawn), x)
+    return value is not None and assign(s, value)
+
+
+def inline(drawn: Drawn, x: Expr) -> Expr:
+    """A layer written where it is applied."""
+    made, key = drawn.made, object()
+
+    def run(frame: Frame, *xs: Any) -> Any:
+        return frame.module.written_inline((key, frame.steps), drawn.snake, made.start(frame))(*xs)
+
+    return Expr(drawn.gives, f"({{0}} |> {made.text})", run, (x,), made.reads)
+
+
+def new_embedding(s: Scope) -> bool:
+    ids = s.declares and s.dtype == "f32" and s.pick(lambda type: type.dtype == "i64" and 0 < type.rank < 3)
+    if not ids:
+        return False
+    layer = declared(s, embedding(s, ids.type))
+    s.layers.remove(layer)  # other integers may be out of its range
+    text, below = s.form({"({0} % 5)": lambda v: v % 5, "clip({0}, 0, 4)": lambda v: v.clamp(0, 4)})
+    value = applied(s, layer, expr(ids.type, text, lambda _, v: below(v), ids))
+    return value is not None and assign(s, value)
+
+
+def reuse(s: Scope) -> bool:
+    """A layer once more, on something else of the type that it takes."""
+    there = [layer for layer in s.layers if any(type == layer.takes[0] for type in s.values.values())]
+    value = applied(s, s.choice(there)) if there else None
+    return value is not None and assign(s, value)
+
+
+def weights_of_a_layer(s: Scope) -> bool:
+    """What a dense layer owns, read behind a dot."""
+    dense = [
+        (statement.name, layer)
+        for statement in s.body
+        if isinstance(statement, Layer) and not statement.is_array and statement.made[0].text.startswith("Dense(")
+        for layer in s.layers
+        if layer.text == statement.name
+    ]
+    if not dense:
+        return False
+    name, layer = s.choice(dense)
+    d, units = layer.takes[0].shape[-1], layer.gives[0].shape[-1]
+    y = s.pick(lambda type: type.dtype == s.dtype and type.rank > 0 and type.shape[-1] == units)
+    if y is None or not any(isinstance(st, Assign) and name in st.value.all_reads for st in s.body):
+        return False
+
+    def run(frame: Frame, v: Any) -> Any:
+        m = frame.layers[name]
+        return v @ m.param("weight", units.value(frame.sizes), d.value(frame.sizes))
+
+    return assign(s, expr(y.type.of(*y.type.shape[:-1], d), f"({{0}} @ {name}.weight)", run, y, reads=name))
+
+
+def array(s: Scope) -> bool:
+    """An array of layers, and a `for` through it."""
+    x = s.declares and s.float(1)
+    drawn = x and a_layer(s, x.type)
+    if not drawn or not x or drawn.gives != (x.type,) or drawn.takes != (x.type,):
+        return False
+    name, h = s.fresh("a"), s.bind(x.type, "h")
+    count = s.choice([2, 3, 8, 9]) if s.chance(0.3) else s.choice([2, 3])
+    if s.chance(0.2):
+        other = a_layer(s, x.type)
+        fits = other and other.gives == other.takes == (x.type,)
+        s.body.append(Layer(name, (drawn.made, other.made if other and fits else drawn.made)))
+        count = 2
+    else:
+        s.body.append(Layer(name, (drawn.made,), count))
+    s.body.append(Assign((h,), x))
+    item = s.fresh("i")
+    inner = s.within()
+    kind = s.choice(["forwards", "backwards", "layers", "some", "single"])
+    if kind == "single":
+        at = s.choice([0, -1])
+        layer = Applicable(f"{name}[{at}]", lambda f: f.layers[name][at], (x.type,), (x.type,))
+        s.layers.append(layer)
+        value = applied(s, layer, s.read(h))
+        return value is not None and assign(s, value)
+    text, get = {
+        "forwards": (f"{name}[{item}]", lambda f: f.layers[name][f.numbers[item]]),
+        "backwards": (f"{name}[{count - 1} - {item}]", lambda f: f.layers[name][count - 1 - f.numbers[item]]),
+    }.get(kind, (item, lambda f: f.layers[item]))
+    over, items = _range(0, count)
+    if kind == "layers":
+        over, items = name, lambda f: f.layers[name]
+    elif kind == "some":
+        over, items = f"{name}[1:{count}]", lambda f: f.layers[name][1:]
+    else:
+        inner.counters += (item,)
+    value = applied(inner, Applicable(text, get, (x.type,), (x.type,)), inner.read(h))
+    assert value is not None
+    inner.body.append(Assign((h,), value))
+    extend(inner, s.choice([0, 0, 1, 2]))
+    _rebind(inner, h)
+    s.body.append(For(item, over, items, tuple(inner.body), frozenset([name])))
+    s.unread.append(h)
+    return True
+
+
+def _range(first: int, last: int) -> tuple[str, Callable[[Frame], Any]]:
+    return f"{first}..{last}", lambda _: range(first, last)
+
+
+# -- bodies inside bodies ----------------------------------------------------------------------------------------------
+
+
+def _rebind(s: Scope, name: str) -> None:
+    """Bind a name of the body around anew, to what was drawn in this one where something has its type."""
+    type = s.values[name]
+    fresh = [other for other in s.unread if s.values[other] == type and other != name]
+    if fresh:
+        other = s.read(s.choice(fresh))
+        text, torch = s.form(
+            {
+                "({0} + {1})": lambda a, b: a + b,
+                "(0.5 * {0} + tanh({1}))": lambda a, b: 0.5 * a + b.tanh(),
+                "{1}": lambda a, b: b,
+            }
+        )
+        s.body.append(Assign((name,), expr(type, text, lambda _, a, b: torch(a, b), s.read(name), other)))
+
+
+def _something(s: Scope) -> str | None:
+    """A new name for a float tensor, which bodies inside this one bind anew."""
+    x = s.float()
+    if x is None:
+        return None
+    name = s.bind(x.type, "h")
+    s.body.append(Assign((name,), x))
+    return name
+
+
+def repeat(s: Scope) -> bool:
+    name = _something(s) if s.depth < 2 else None
+    if name is None:
+        return False
+    inner, item, count = s.within(), s.fresh("i"), s.choice([1, 2, 3, 9 if s.depth == 0 else 2])
+    inner.counters += (item,)
+    extend(inner, s.choice([1, 2, 3]))
+    _rebind(inner, name)
+    if s.random.random() < 0.5 or not inner.body:
+        inner.body.append(_scaled_by(inner, name, item))
+    s.body.append(For(item, *_range(0, count), tuple(inner.body)))
+    return True
+
+
+def _scaled_by(s: Scope, name: str, item: str) -> Assign:
+    value = expr(
+        s.values[name],
+        f"{{0}} * (1 + {item}) / 3",
+        lambda f, v: v * (1 + f.numbers[item]) / 3,
+        s.read(name),
+        reads=item,
+    )
+    return Assign((name,), value)
+
+
+def choose(s: Scope) -> bool:
+    names = [*s.numbers, *s.counters, *sorted(s.static)]
+    name = _something(s) if names and s.depth < 2 else None
+    if name is None:
+        return False
+    of = s.choice(names)
+    limit = s.choice([1, 2, 3])
+    condition, holds = s.form(
+        {
+            f"{of} > {limit}": lambda f: f.sizes[of] > limit,
+            f"{of} % 2 == 0": lambda f: f.sizes[of] % 2 == 0,
+            f"{of} != {limit} and not {of} > 5": lambda f: f.sizes[of] != limit and not f.sizes[of] > 5,
+        }
+    )
+    bodies = []
+    for _ in range(s.choice([1, 2])):
+        inner = s.within()
+        extend(inner, s.choice([1, 2]))
+        _rebind(inner, name)
+        if not inner.body:
+            text, torch = s.form(SMOOTH)
+            value = expr(s.values[name], text, lambda _, v, torch=torch: torch(v), inner.read(name))
+            inner.body.append(Assign((name,), value))
+        bodies.append(tuple(inner.body))
+    s.body.append(If(condition, holds, *bodies))
+    return True
+
+
+def scan(s: Scope) -> bool:
+    """A `scan` over one or two sequences, with up to two states, of which each step may give something."""
+    axis = s.choice([0, 1, 1, 1])
+
+    def counts(type: Type) -> bool:  # the size is that of one axis alone
+        return type.rank > axis and type.shape.count(type.shape[axis]) == 1
+
+    x = s.depth < 2 and s.pick(
+        lambda type: type.dtype == s.dtype and counts(type) and type.shape[axis].name not in s.static
+    )
+    if not x or not (x.type.shape[axis].name or s.chance(0.3)):
+        return False
+    along = x.type.shape[axis]
+    sequences = [x]
+    if s.chance(0.4):
+        other = s.pick(lambda type: counts(type) and type.shape[axis] == along)
+        sequences += [other] if other else []
+    inner = s.within()
+    names = []
+    for sequence in sequences:
+        slice = Type(sequence.type.dtype, tuple(size for i, size in enumerate(sequence.type.shape) if i != axis))
+        names.append((inner.bind(slice, "x"), sequence))
+    carried = [_start(s, inner, names[0][0]) for _ in range(s.choice([0, 1, 1, 2]))]
+    if carried and s.declares and s.chance(0.5):
+        _cell(s, inner, names[0][0], carried)
+    extend(inner, s.choice([1, 2, 3]))
+    for name, _ in carried:
+        _rebind(inner, name)
+    emitted = [n for n in inner.unread if inner.values[n].rank >= axis and inner.values[n].rank < RANK]
+    emitted = emitted[-2:] or [n for n, _ in carried if inner.values[n].rank >= axis]
+    if not emitted and not carried:
+        return False
+    emits = [inner.read(name) for name in emitted]
+    types = [Type(e.type.dtype, (*e.type.shape[:axis], along, *e.type.shape[axis:])) for e in emits]
+    targets = tuple(s.bind(type, "e") for type in types)
+    for name, start in carried:
+        s.values[name] = start.type
+        s.unread.append(name)
+    s.body.append(
+        Scan(targets, tuple(names), axis, along, tuple(carried), tuple(inner.body), tuple(emits), s.chance(0.3))
+    )
+    return True
+
+
+def _start(s: Scope, inner: Scope, x: str) -> tuple[str, Expr]:
+    """A state: like a slice, of another width, a scalar, or what something is that is there."""
+    shape = inner.values[x].shape
+    kind = s.choice(["like", "like", "wide", "scalar", "there"])
+    start = s.like(Type(s.dtype, shape)) if kind == "there" else None
+    if start is None and kind == "scalar":
+        start = expr(Type(s.dtype), "0.25" if s.dtype == "f32" else f"full([], 0.25, dtype={s.dtype})",
+                     lambda _: _tensor([], 0.25))  # fmt: skip
+    if start is None:
+        sizes = (*shape[:-1], Size(3)) if kind == "wide" and shape else shape
+        call, number = s.choice([("zeros", 0.0), ("ones", 1.0)])
+        suffix = "" if s.dtype == "f32" else f", dtype={s.dtype}"
+        text = f"{call}([{', '.join(map(str, sizes))}]{suffix})"
+        start = expr(Type(s.dtype, sizes), text, lambda f: _tensor([size.value(f.sizes) for size in sizes], number))
+    name = inner.bind(start.type, "h")
+    return name, start
+
+
+def _tensor(shape: list[int], number: float) -> Any:
+    import torch
+
+    return torch.full(shape, number, dtype=torch.float64)
+
+
+def _cell(s: Scope, inner: Scope, x: str, carried: list[tuple[str, Expr]]) -> None:
+    type, state = inner.values[x], carried[0][1].type
+    if type.rank != 2 or state.rank != 2 or type.shape[0] != state.shape[0]:
+        return
+    if not s.is_static(type.shape[1]) or not s.is_static(state.shape[1]):
+        return
+    drawn = cell(s, type, state)
+    alike = [name for name, start in carried if start.type == state]
+    if len(alike) < len(drawn.gives):
+        return
+    layer = declared(s, drawn, "c")
+    states = alike[: len(drawn.gives)]
+    value = expr(
+        drawn.gives, f"{layer.text}({', '.join(f'{{{i}}}' for i in range(len(states) + 1))})",
+        lambda f, *v: layer.get(f)(*v), *(inner.read(name) for name in (x, *states)), reads=layer.text,
+    )  # fmt: skip
+    inner.body.append(Assign(tuple(states), value))
+
+
+DRAWS: list[tuple[Callable[[Scope], bool], int]] = [
+    (an_operation, 12), (new_layer, 5), (reuse, 2), (weights_of_a_layer, 1), (new_embedding, 2), (array, 3),
+    (repeat, 2), (choose, 2), (scan, 3),
+]  # fmt: skip

@@ -1,0 +1,270 @@
+"""The evaluation of a description in PyTorch, in f64, statement by statement.
+
+It shares nothing with the compiler: not its graph, nor its rules of shapes, its references or its way of sharing. With
+`noise` every number that is computed, forward and backward, is off by a random share of itself: how far the results
+then move is how much of the difference to a run in fewer bits its rounding explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.programs.description import (
+    Assign,
+    Block,
+    Description,
+    Expr,
+    For,
+    If,
+    Layer,
+    Made,
+    Param,
+    Run,
+    Scan,
+    Statement,
+)
+from tests.programs.storage import Storage
+
+
+class _Noise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
+        ctx.save_for_backward(backward)
+        return x * forward
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (backward,) = ctx.saved_tensors
+        return grads[0] * backward, None, None
+
+
+@dataclass
+class Machine:
+    """What all frames of one evaluation have in common. `largest` is the largest number that came up."""
+
+    storage: Storage
+    noise: float = 0.0
+    stored_noise: float = 0.0  # of what is stored, beside that
+    least: float = 0.0  # what any number but 0 may be off by, whatever its size
+    noise_seed: int = 0
+    is_training: bool = False
+    largest: float = 0.0
+    statistics: dict[str, Tensor] = field(default_factory=dict)  # what batches make of states, by path
+    frozen: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._random = torch.Generator().manual_seed(self.noise_seed)
+
+    def disturbed(self, x: Any, noise: float | None = None) -> Any:
+        """A tensor as a machine with fewer bits could have computed it."""
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            return tuple(map(self.disturbed, x)) if isinstance(x, tuple) else x
+        if x.numel():
+            self.largest = max(self.largest, float(x.detach().abs().nan_to_num(posinf=1e300).max()))
+        size = self.noise if noise is None else noise
+        if not size:
+            return x
+        forward, backward = (
+            1 + size * (2 * torch.rand(x.shape, generator=self._random, dtype=x.dtype) - 1) for _ in "ab"
+        )
+        if self.least:
+            x = x + self.least * (2 * torch.rand(x.shape, generator=self._random, dtype=x.dtype) - 1) * (x != 0)
+        disturbed: Tensor = _Noise.apply(x, forward, backward)  # type: ignore[no-untyped-call]  # untyped in PyTorch
+        return disturbed
+
+
+class Module:
+    """A layer: its slots below its path, its inner layers by name."""
+
+    def __init__(self, path: str, machine: Machine, run: Run | None = None) -> None:
+        self.path, self.machine, self.run = path, machine, run
+        self.children: dict[str, Any] = {}
+        self.inline: dict[Any, Module] = {}
+        self.counts: dict[str, int] = {}
+
+    def __call__(self, *xs: Any) -> Any:
+        assert self.run is not None
+        return self.machine.disturbed(self.run(self, *xs))
+
+    def below(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def param(self, name: str, *shape: int, kind: str = "weight") -> Tensor:
+        """A slot as it is read here."""
+        path = self.below(name)
+        read = self.machine.storage.read(path, shape, kind)
+        if path in self.machine.statistics:
+            read = self.machine.statistics[path]
+        if path in self.machine.frozen:
+            read = read.detach()
+        read = self.machine.disturbed(read, self.machine.stored_noise) if self.machine.stored_noise else read
+        disturbed: Tensor = self.machine.disturbed(read)
+        return disturbed
+
+    def child(self, name: str, run: Run) -> Module:
+        """A layer with a name, made when first asked for."""
+        if name not in self.children:
+            self.children[name] = Module(self.below(name), self.machine, run)
+        found: Module = self.children[name]
+        return found
+
+    def written_inline(self, key: Any, wanted: str, run: Run) -> Module:
+        """A layer without a name: that of its block, counted."""
+        if key not in self.inline:
+            self.counts[wanted] = count = self.counts.get(wanted, 0) + 1
+            self.inline[key] = Module(self.below(wanted if count == 1 else f"{wanted}_{count}"), self.machine, run)
+        return self.inline[key]
+
+
+@dataclass
+class Frame:
+    """The names of a body that is being run."""
+
+    module: Module
+    values: dict[str, Any] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    dims: dict[str, int] = field(default_factory=dict)
+    steps: tuple[int, ...] = ()  # of the `for`s around
+
+    @property
+    def machine(self) -> Machine:
+        return self.module.machine
+
+    def inner(self) -> Frame:
+        """A body in this one: what it binds anew is bound here, what it adds ends with it."""
+        return Frame(self.module, dict(self.values), dict(self.layers), dict(self.numbers), self.dims, self.steps)
+
+    def take(self, inner: Frame) -> None:
+        for name in self.values:
+            self.values[name] = inner.values[name]
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        return {**self.dims, **self.numbers}
+
+    def value(self, expr: Expr) -> Any:
+        return self.machine.disturbed(expr.torch(self, *(self.value(arg) for arg in expr.args)))
+
+    # -- statements ----------------------------------------------------------------------------------------------------
+
+    def run(self, body: Sequence[Statement]) -> None:
+        for statement in body:
+            self._run(statement)
+
+    def _run(self, statement: Statement) -> None:
+        match statement:
+            case Assign((name,), value):
+                self.values[name] = self.value(value)
+            case Assign(names, value):
+                self.values.update(zip(names, self.value(value), strict=True))
+            case Layer(name):
+                self.layers[name] = self._layers(statement)
+            case Param(name, type):
+                self.values[name] = self.module.param(name, *(size.value(self.sizes) for size in type.shape))
+            case For(name, _, items, body):
+                for step, item in enumerate(items(self)):
+                    inner = self.inner()
+                    inner.steps = (*self.steps, step)
+                    (inner.layers if isinstance(item, Module) else inner.numbers)[name] = item
+                    inner.run(body)
+                    self.take(inner)
+            case If(_, holds, then, otherwise):
+                inner = self.inner()
+                inner.run(then if holds(self) else otherwise)
+                self.take(inner)
+            case Scan():
+                self._scan(statement)
+
+    def _layers(self, layer: Layer) -> Any:
+        if not layer.is_array:
+            return self.module.child(layer.name, layer.made[0].start(self))
+        made = layer.made * (layer.count or 1) if layer.count is not None else layer.made
+        return [self.module.child(f"{layer.name}[{i}]", each.start(self)) for i, each in enumerate(made)]
+
+    def _scan(self, scan: Scan) -> None:
+        sequences = {name: self.value(source) for name, source in scan.sequences}
+        carried = {name: self.value(start) for name, start in scan.carried}
+        length = scan.along.value(self.sizes)
+        order = range(length - 1, -1, -1) if scan.is_reverse else range(length)
+        rows: dict[int, list[Tensor]] = {}
+        for step in order:
+            inner = self.inner()
+            inner.values.update({name: value.select(scan.axis, step) for name, value in sequences.items()})
+            inner.values.update(carried)
+            inner.run(scan.body)
+            carried = {name: inner.values[name] for name in carried}
+            rows[step] = [inner.value(value) for value in scan.emits]
+        self.values.update(carried)
+        for i, target in enumerate(scan.targets):
+            self.values[target] = torch.stack([rows[step][i] for step in range(length)], scan.axis)
+
+
+def of_block(block: Block, settings: Mapping[str, Any]) -> Made:
+    """A layer of a block of the program. Settings are sizes of the frame where it is made."""
+
+    def start(frame: Frame) -> Run:
+        numbers = {
+            name: settings[name].value(frame.sizes) if name in settings else default for name, default in block.settings
+        }
+
+        def run(module: Module, *xs: Tensor) -> Any:
+            dims: dict[str, int] = {}
+            for x, (_, type) in zip(xs, block.inputs, strict=True):
+                dims |= {size.name: x.shape[axis] for axis, size in enumerate(type.shape) if size.name}
+            inner = Frame(module, numbers=dict(numbers), dims=dims)
+            inner.values.update({name: x for x, (name, _) in zip(xs, block.inputs, strict=True)})
+            inner.run(block.body)
+            results = tuple(inner.value(result) for result in block.results)
+            return results if len(results) > 1 else results[0]
+
+        return run
+
+    written = ", ".join(f"{name}={value}" for name, value in settings.items())
+    reads = frozenset(value.name for value in settings.values() if value.name)
+    return Made(f"{block.name}({written})", start, reads)
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+class Twin:
+    """A program ready to be evaluated; its modules, and so the layers of the file, are those of all its models."""
+
+    def __init__(self, program: Description, machine: Machine) -> None:
+        self.program, self.machine = program, machine
+        self.root = Module("", machine)
+        file = Frame(self.root)
+        file.run(program.layers)
+        self._layers = file.layers
+        self._modules: dict[str, Module] = {}
+
+    def frame(self, name: str, inputs: Mapping[str, Tensor], dims: Mapping[str, int]) -> Frame:
+        """The frame of a model that was run, with its outputs among its names."""
+        model = self.program.model(name)
+        module = self._modules.setdefault(name, Module(name, self.machine))
+        frame = Frame(module, layers=dict(self._layers), dims=dict(dims))
+        frame.values.update({n: self._input(inputs[n]) for n, _ in model.inputs})
+        frame.run(model.body)
+        frame.values.update({n: frame.value(value) for n, value in model.outputs})
+        return frame
+
+    def _input(self, x: Tensor) -> Tensor:
+        disturbed: Tensor = self.machine.disturbed(self.machine.disturbed(x, self.machine.stored_noise or None))
+        return disturbed
+
+    def outputs(self, name: str, inputs: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
+        frame = self.frame(name, inputs, dims)
+        return {n: frame.values[n] for n, _ in self.program.model(name).outputs}
+
+
+def arrays_of(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """NumPy's arrays as PyTorch's, floating-point ones in f64."""
+    for name, array in arrays.items():
+        x = torch.from_numpy(array)
+        yield name, x.double() if x.is_floating_point() else x
