@@ -14,6 +14,7 @@ from wsdl.passes import (
     batch_norm_to_conv,
     batch_steps,
     dedupe,
+    even_steps,
     fold_batch_norm,
     fold_views,
     fuse_recurrent,
@@ -32,6 +33,12 @@ def separated(program: Program) -> Program:
     return program
 
 
+def evened(program: Program) -> Program:
+    """Before `lower_precision` to f16."""
+    even_steps.even_steps(program.only.graph, lambda graph: lower_precision.lower_graph(graph, "f16"))
+    return program
+
+
 PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (fold_views, fold_views.fold_views),
     (fuse_recurrent, lambda program: prune.prune(fuse_recurrent.fuse_recurrent(program))),
@@ -42,6 +49,7 @@ PASSES: list[tuple[ModuleType, Callable[[Program], Program]]] = [
     (dedupe, dedupe.dedupe),
     (hoist_invariants, hoist_invariants.hoist_invariants),
     (batch_steps, batch_steps.batch_steps),
+    (even_steps, evened),
     (lower_precision, lambda program: lower_precision.lower_precision(program, "f16")),
     (prune, prune.prune),
     (separate, separated),

@@ -105,6 +105,20 @@ def test_inputs_and_outputs_may_be_narrow_too() -> None:
         np.testing.assert_allclose(y.astype(np.float32), expected, rtol=3e-2, atol=1e-1)
 
 
+@pytest.mark.parametrize("half", ["f16", "bf16"])
+@pytest.mark.parametrize("step", ["tanh(f(x))", "relu(f(x))", "x + f(x) * sigmoid(f(x))", "x / (1.0 + abs(f(x)))"])
+@pytest.mark.parametrize("start", ["x", "f(x)", "exp(x)"])
+def test_steps_stay_one_body(start: str, step: str, half: str) -> None:
+    """Whatever the dtype of what they start from."""
+    text = LOOP.replace("    for i", f"    x = {start}\n    for i").replace("x = x + relu(step(x))", f"x = {step}")
+    text = text.replace("step", "f")
+    x = np.random.default_rng(0).standard_normal((2, 32)).astype(np.float32)
+    program = wsdl.compile(text, dtype=half)  # type: ignore[arg-type]
+    assert [n.op_type for n in program.protos["m"].graph.node].count("Loop") == 1
+    expected = wsdl.compile(text).session()(x=x)["y"]
+    np.testing.assert_allclose(program.session()(x=x)["y"], expected, atol=5e-2 * np.abs(expected).max())
+
+
 def test_models_with_one_file_of_weights(tmp_path: Path) -> None:
     manifest = wsdl.compile(TWO, dtype="f16").save(tmp_path, proof=True)
     assert all(totals["holds"] for totals in manifest["proof_totals"].values())

@@ -40,6 +40,7 @@ from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import HalfRule
 from wsdl.ops.arguments import ScanParts, arguments
+from wsdl.passes.even_steps import even_steps
 
 Half = Literal["f16", "bf16"]
 WIDE: DType = "f32"
@@ -66,10 +67,16 @@ def lower_precision(program: Program, half: Half, keep_io: bool = True) -> Progr
         for value in graph.inputs:
             if value.type.dtype == WIDE:
                 value.type = value.type.with_dtype(outside)
-        lowering = _Lowering(half, "f16" if half == "f16" else WIDE)
-        lowering.run(graph, {})
-        lowering.finish(graph, outputs)
+        even_steps(graph, lambda copy: lower_graph(copy, half))
+        lower_graph(graph, half).finish(graph, outputs)
     return program
+
+
+def lower_graph(graph: Graph, half: Half) -> _Lowering:
+    """Give all values of a graph the dtype that they are computed in, whatever its inputs and outputs are to have."""
+    lowering = _Lowering(half)
+    lowering.run(graph, {})
+    return lowering
 
 
 def held_by_f16(number: float) -> bool:
@@ -94,10 +101,13 @@ class _Lowering:
     that made a value.
     """
 
-    half: DType
-    computes: DType
+    half: Half
     beyond: dict[int, frozenset[Beyond]] = field(default_factory=dict)
     makers: dict[int, Node] = field(default_factory=dict)
+
+    @property
+    def computes(self) -> DType:
+        return "f16" if self.half == "f16" else WIDE
 
     def run(self, graph: Graph, casts: Casts) -> None:
         nodes, graph.nodes = graph.nodes, []

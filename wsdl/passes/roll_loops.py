@@ -109,7 +109,7 @@ def _replace(graph: Graph, replaced: dict[int, Value]) -> None:
 
 
 @dataclass
-class _Match:
+class Match:
     """The steps of a loop held against its first one. Values are named by those of step 0.
 
     `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`),
@@ -118,6 +118,8 @@ class _Match:
     """
 
     names: dict[int, str]  # of stored tensors, for messages
+    steps: list[list[Node]]
+    history: list[dict[int, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
     numbers: dict[int, list[Attribute]] = field(default_factory=dict)
     uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
 
@@ -171,21 +173,24 @@ def _is_number(node: Node) -> bool:
     return node.op == "constant" and node.result.type.rank == 0
 
 
-def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
-    """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
+def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
+    """All steps of a `for` held against its first one; `NotTheSame` where they do something else."""
     steps: list[list[Node]] = [[] for _ in range(repetition.count)]
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
             steps[node.steps[depth].index].append(node)
-    first = steps[0]
-    names = {id(n.result): str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}
-    match = _Match(names)
-    last = {id(v): v for n in first for v in n.results}
-    history = [last]
+    match = Match({id(n.result): str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}, steps)
+    match.history.append({id(v): v for n in steps[0] for v in n.results})
     for index, nodes in enumerate(steps[1:], start=1):
-        last = match.step(first, nodes, last, index)
-        history.append(last)
+        match.history.append(match.step(steps[0], nodes, match.history[-1], index))
+    return match
 
+
+def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
+    """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
+    match = match_steps(graph, repetition, depth)
+    steps, history = match.steps, match.history
+    first, last = steps[0], history[-1]
     hoisted = _invariant(first, match)
     carried = _carried(first, match, hoisted)
     results = _results(graph, steps, history, carried)
@@ -215,7 +220,7 @@ def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
     _replace(graph, finals)
 
 
-def _invariant(first: list[Node], match: _Match) -> set[int]:
+def _invariant(first: list[Node], match: Match) -> set[int]:
     """The nodes of a step that compute the same in each: they read nothing that changes."""
     hoisted: set[int] = set()
     moving: set[int] = set()
@@ -229,7 +234,7 @@ def _invariant(first: list[Node], match: _Match) -> set[int]:
     return hoisted
 
 
-def _carried(first: list[Node], match: _Match, hoisted: set[int]) -> list[tuple[Value, Value]]:
+def _carried(first: list[Node], match: Match, hoisted: set[int]) -> list[tuple[Value, Value]]:
     """The carried values: what step 0 starts from, and the value of step 0 that the next step starts from."""
     pairs: dict[tuple[int, int], tuple[Value, Value]] = {}
     for (at, place), source in match.uses.items():
@@ -260,7 +265,7 @@ def _results(
     return [Value(y.type, y.name) for _, y in carried]
 
 
-def _body(first: list[Node], match: _Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int) -> Graph:
+def _body(first: list[Node], match: Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int) -> Graph:
     numbers = match.moving_numbers()
     body = Graph([Value(start.type, source.name) for start, source in carried])
     inputs = {(id(start), id(source)): v for (start, source), v in zip(carried, body.inputs, strict=True)}
