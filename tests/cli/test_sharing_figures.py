@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Wsdl
+from tests.std.case import Case, program_of
+from tests.std.cases import CASES as CASES_OF_BLOCKS
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.ir.picture import picture
@@ -111,6 +113,19 @@ def test_a_weight_that_is_folded_counts_as_before(wsdl: Wsdl) -> None:
     wsdl("compile", HERE / "convolved.wsd", "-o", "build", "--no-proof")
     file = wsdl("inspect", "build/m.onnx", "--json").json
     assert told(file) == {"m.tower.conv.weight.folded": (3, 576, 1728), "m.tower.conv.bias.folded": (3, 16, 48)}
+
+
+def test_the_step_of_training_tells_the_same(wsdl: Wsdl) -> None:
+    train = "\ntrain m() {\n    loss mse(y, left)\n    optimizer SGD(lr=0.1)\n}\n"
+    Path("reuse.wsd").write_text((HERE / "reuse.wsd").read_text() + train)
+    wsdl("compile", "reuse.wsd", "-o", "build", "--train", "--no-proof")
+    assert told(wsdl("inspect", "build/m.train.onnx", "--json").json) == BY_HAND["reuse"]["m"]
+
+
+@pytest.mark.parametrize("case", CASES_OF_BLOCKS, ids=lambda case: case.layer)
+def test_a_standard_block_reads_each_of_its_parameters_once(case: Case) -> None:
+    program = check(Source("m.wsd", program_of(case)), Problems())
+    assert {path: reads.times for path, reads in program.only.reads.items()} == {s.path: 1 for s in program.slots()}
 
 
 def test_half_of_the_bytes_in_half_precision(wsdl: Wsdl) -> None:

@@ -63,7 +63,8 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     graph = training.graph.copy(copies)
     updates = {name: [copies[id(v)] for v in values] for name, values in _updates(program, training).items()}
     results = [copies[id(v)] for v in (training.loss, *training.metrics.values())]
-    model = Model(training.model, graph, program.models[training.model].module, training.doc, training.span)
+    trained = program.models[training.model]
+    model = Model(training.model, graph, trained.module, training.doc, training.span, reads=trained.reads)
     model.fed = [*training.trained, *updates]
     step = Program(models={model.name: model}, stored=dict(program.stored))
     if of_parts:
