@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.onnx.running import compiled, onnx_of, random
+from wsdl import compile
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.types import DType
@@ -169,3 +170,33 @@ def test_what_has_no_rows_has_no_batches() -> None:
     mean = Session(onnx_of(compiled(text)).SerializeToString())
     found = only(lambda: mean.run({"x": random(4, 4)}, batch=2))
     assert "`mean` is f32[4], so it can't be put together from batches of n" in found.message
+
+
+@pytest.mark.parametrize(
+    ("body", "sizes", "needed"),
+    [
+        ("x[:, -1]", (2, 0), "t >= 1"), ("x[:, 2]", (2, 2), "t >= 3"), ("x[:, -3]", (2, 2), "t >= 3"),
+        ("x[:, 2:4]", (2, 3), "t >= 4"), ("x[:, -2:]", (2, 1), "t >= 2"), ("x[:, 1:]", (2, 0), "t >= 1"),
+        ("x[:, t - 2]", (2, 1), "t >= 2"), ("x[:, t // 2]", (2, 0), "t - (t // 2) >= 1"),
+        ("argmax(x, axis=1)", (2, 0), "t != 0"), ("argmin(x)", (0, 3), "n * t != 0"),
+        ("max(x, axis=1)", (2, 0), "t != 0"), ("min(x)", (2, 0), "n * t != 0"), ("topk(x, 3)", (2, 2), "t >= 3"),
+        ("split(x, [2, t - 2], axis=1)", (2, 1), "t - 2 >= 0"), ("zeros([t - 2])", (2, 1), "t - 2 >= 0"),
+        ("arange(t - 2)", (2, 1), "t >= 2"), ("expand(x[:, 0], [t - 4, n])", (2, 3), "t - 4 >= 0"),
+    ],
+)  # fmt: skip
+def test_sizes_for_which_there_is_nothing(body: str, sizes: tuple[int, int], needed: str) -> None:
+    session = compile(f"model m(x: f32[n, t]) {{\n    return {body}\n}}\n").session()
+    session(x=np.ones((2, 5), np.float32))
+    with pytest.raises(RunError) as stopped:
+        session(x=np.ones(sizes, np.float32))
+    [found] = stopped.value.diagnostics
+    message = f"the model needs {needed}, which these inputs don't fulfil"
+    assert (found.code, found.message) == ("E0716", message)
+
+
+def test_an_input_without_elements() -> None:
+    session = compile("model m(x: f32[n, 3, h, w]) {\n    return max_pool(x, 2)\n}\n").session()
+    with pytest.raises(RunError) as stopped:
+        session(x=np.ones((2, 3, 0, 4), np.float32))
+    [found] = stopped.value.diagnostics
+    assert found.message == "the model has nothing to compute from: `x` has no elements"

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +22,7 @@ from wsdl.ir.graph import Node, Stored, Value, file_path
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.sizes import RunTimeSizes, constant_shape
-from wsdl.ops._define import Ref
+from wsdl.ops._define import Ref, Wanted
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,11 @@ class Builder:
             return self.node("Reshape", x, self.constant(numbers, "i64")).typed(type)
         return self.node("Reshape", x, self.dims(shape), allowzero=1).typed(type)
 
-    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
         return self.sizes.checked(x, wanted, left, right)
 
-    def assuming(self, what: str, op_type: str, *inputs: Ref, **attributes: Any) -> Ref:
-        result = self.node(op_type, *inputs, **attributes)
+    def assume(self, what: str) -> None:
         self.scope[-1].name = self.name_here(f"assume {what}")
-        return result
 
     def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
         count = self.node("ReduceSum", self.node("Cast", wrong, to="i64"), keepdims=0)
@@ -166,7 +164,9 @@ class Builder:
         A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of something to
         its own shape that reads the outcome costs nothing and keeps the check from being pruned.
         """
-        return self.assuming(what, "Gather", self.constant([[0] * rank], "i64"), count)
+        zeros = self.node("Gather", self.constant([[0] * rank], "i64"), count)
+        self.assume(what)
+        return zeros
 
     def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
         with self.body() as nodes:

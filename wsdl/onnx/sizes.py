@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from wsdl.ir.binding import SizeSource, size_sources
 from wsdl.ir.dims import Atom, Dim, same
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Ref
+from wsdl.ops._define import Ref, Wanted
 
 if TYPE_CHECKING:
     from wsdl.onnx.builder import Builder, Place
@@ -52,13 +52,13 @@ class RunTimeSizes:
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 
-    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two dimensions are not as wanted; each check is made once."""
-        e, sign = self._builder, "==" if wanted == "equal" else "!="
+        e, sign = self._builder, {"equal": "==", "different": "!=", "at least": ">="}[wanted]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
             with e.in_model_graph():
-                wrong = e.node("Equal", self.size(left), self.size(right))
+                wrong = e.node("Less" if wanted == "at least" else "Equal", self.size(left), self.size(right))
                 if wanted == "equal":
                     wrong = e.node("Not", wrong)
                 count = e.node("Squeeze", e.node("Cast", wrong, to="i64"))

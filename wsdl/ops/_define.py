@@ -39,6 +39,7 @@ from wsdl.ir.views import View
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
+Wanted: TypeAlias = Literal["equal", "different", "at least"]  # of two sizes
 Types: TypeAlias = Mapping[str, Any]  # of operands by name: a `TensorType`, or a list of them
 Numbers: TypeAlias = "Mapping[str, list[int | float]]"  # the elements of operands that are constants
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
@@ -134,11 +135,11 @@ class Emitter(Protocol):
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 
-    def checked(self, x: Ref, wanted: Literal["equal", "different"], left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
 
-    def assuming(self, what: str, op_type: str, *inputs: Ref, **attributes: Any) -> Ref:
-        """A node that stops the run by itself where its operands are not what the model needs: its name says what."""
+    def assume(self, what: str) -> None:
+        """The node appended last stops the run by itself unless `what` holds: its name shall say so."""
 
     def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
         """`x`, of a known type, after a check that stops the run where the bool `wrong` is true anywhere: the model

@@ -56,6 +56,27 @@ def from_start(e: Emitter, indices: Ref, size: Dim) -> Ref:
     return e.node("Where", e.node("Less", indices, e.constant(0, dtype)), beyond, indices)
 
 
+def is_not_negative(size: Dim) -> bool:
+    """Is a size certainly 0 or more, as those of all tensors are?"""
+    return all(factor >= 0 for _, factor in size.terms)
+
+
+def not_negative(e: Emitter, x: Ref, size: Dim) -> Ref:
+    """`x`, after a check that stops the run where a size that takes part is negative."""
+    if is_not_negative(size):
+        return x
+    least = -next((factor for symbols, factor in size.terms if not symbols), 0)
+    return e.checked(x, "at least", size + least, Dim.of(least))
+
+
+def expanded(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
+    """`x` repeated to a shape; stops the run where that has a negative size."""
+    result = e.node("Expand", x, e.dims(shape))
+    if unknown := [size for size in shape if not is_not_negative(size)]:
+        e.assume(", ".join(f"{size} >= 0" for size in unknown))
+    return result
+
+
 def axes_tensor(e: Emitter, axes: Sequence[int]) -> Ref:
     return e.constant(list(axes), "i64")
 

@@ -8,7 +8,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, DType, TensorType, holds
 from wsdl.ops._define import Array, Emitter, Numbers, NumPy, Operation, OpError, Ref, Types, internal, operation
-from wsdl.ops._lowering import cast_to, size_of, squeezed, unsqueezed
+from wsdl.ops._lowering import cast_to, expanded, not_negative, size_of, squeezed, unsqueezed
 from wsdl.ops._rules import axis_of, integer
 from wsdl.ops.build import Build
 
@@ -72,7 +72,7 @@ def _(np: NumPy, shape: Sequence[int], value: float, dtype: DType = "f32") -> Ar
 
 @full.lowering
 def _(e: Emitter, shape: Sequence[Dim], value: float, dtype: DType = "f32") -> Ref:
-    return e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
+    return expanded(e, e.constant(value, dtype), [Dim.of(d) for d in shape])
 
 
 full.no_gradient(NO_OPERAND)
@@ -84,9 +84,7 @@ def _filling(name: str, value: int, doc: str) -> Operation:
 
     made = operation(infer, name, f"{doc}\n\n    {name}([n, 4]) -> f32[n, 4]", half="makes", mixes={})
     made.reference(lambda np, shape, dtype="f32": np.full(shape, value))
-    made.lowering(
-        lambda e, shape, dtype="f32": e.node("Expand", e.constant(value, dtype), e.dims([Dim.of(d) for d in shape]))
-    )
+    made.lowering(lambda e, shape, dtype="f32": expanded(e, e.constant(value, dtype), [Dim.of(d) for d in shape]))
     made.no_gradient(NO_OPERAND)
     return made
 
@@ -126,7 +124,8 @@ def _(np: NumPy, start: int, stop: int | None = None) -> Array:
 @arange.lowering
 def _(e: Emitter, start: Dim, stop: Dim | None = None) -> Ref:
     low, high = _ends(start, stop)
-    return e.node("Range", size_of(e, low), size_of(e, high), e.constant(1, "i64"))
+    end = not_negative(e, size_of(e, high).typed(TensorType.of("i64")), high - low)
+    return e.node("Range", size_of(e, low), end, e.constant(1, "i64"))
 
 
 arange.no_gradient(NO_OPERAND)

@@ -71,7 +71,9 @@ def _as_indices(e: Emitter, indices: Ref) -> Ref:
 def _picked(e: Emitter, op_type: str, x: Ref, indices: Ref, size: Dim, axis: int, from_end: bool) -> Ref:
     if from_end:
         return e.node(op_type, x, indices, axis=axis)
-    return e.assuming(f"indices from 0 to {size - 1}", op_type, x, from_start(e, indices, size), axis=axis)
+    parts = e.node(op_type, x, from_start(e, indices, size), axis=axis)
+    e.assume(f"indices from 0 to {size - 1}")
+    return parts
 
 
 def _must_be_there(x: TensorType, numbers: Sequence[float], axis: int, from_end: bool) -> None:
@@ -290,6 +292,7 @@ def _(e: Emitter, x: Ref, k: Dim, axis: int = -1, largest: bool = True) -> list[
     dtype = x.type.dtype
     given = cast_to(e, x, "f32") if dtype == "bf16" else x
     values, places = e.nodes("TopK", given, e.dims([Dim.of(k)]), outputs=2, axis=axis, largest=int(largest))
+    e.assume(f"{x.type.shape[axis_of(axis, x.type.rank)]} >= {k}")
     return [cast_to(e, values, dtype) if dtype == "bf16" else values, places]
 
 

@@ -6,7 +6,6 @@ Only `cross_entropy` has rules of its own, which spare passes over the logits; t
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from wsdl.ir.dims import product
@@ -141,16 +140,21 @@ def _(
     kept = e.node("Not", e.node("Equal", flat, e.constant(ignore_index, "i64")))
     inside = flat if labels.type.dtype == "u8" else from_start(e, flat, classes)
     safe = e.node("Where", kept, inside, e.constant(0, "i64"))
-    pick = partial(e.assuming, f"labels from 0 to {classes - 1}, or {ignore_index}", "GatherElements", axis=1)
     counts = cast_to(e, kept, dtype)
     scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
     column = unsqueezed(e, safe, 1)
+
+    def picked(x: Ref) -> Ref:
+        picks = e.node("GatherElements", x, column, axis=1)
+        e.assume(f"labels from 0 to {classes - 1}, or {ignore_index}")
+        return picks
+
     if _needs_all(dtype, label_smoothing):
         log_p = e.node("LogSoftmax", x, axis=-1)
-        picks = pick(log_p, column)
+        picks = picked(log_p)
     else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
         on = axes_tensor(e, [1])
-        above = e.node("Sub", pick(x, column), e.node("ReduceMax", x, on, keepdims=1))
+        above = e.node("Sub", picked(x), e.node("ReduceMax", x, on, keepdims=1))
         largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
         picks = e.node("Add", above, e.node("Log", largest))
     summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)

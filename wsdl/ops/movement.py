@@ -10,7 +10,7 @@ from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import axes_tensor, unsqueezed
+from wsdl.ops._lowering import axes_tensor, is_not_negative, not_negative, unsqueezed
 from wsdl.ops._rules import agreed, axes_of, axis_of, divided, per_axis, same_dtype
 from wsdl.ops.build import Build
 
@@ -185,6 +185,10 @@ def _(
     steps: Sequence[int] | None = None,
 ) -> Ref:
     cuts = _cuts(x.type.rank, starts, stops, axes, steps)
+    for axis, start, stop, _ in cuts:  # ONNX gives what is there, but the type says how much that is
+        low, high = (_bound(bound, x.type.shape[axis], axis, x.type) for bound in (start, stop))
+        for size in low, high - low, x.type.shape[axis] - high:
+            x = not_negative(e, x, size) if size.constant is None else x  # of constants the shape rule has taken care
     firsts = e.dims([Dim.of(start) for _, start, _, _ in cuts])
     ends = e.dims([Dim.of(LAST if same(stop, x.type.shape[axis]) else stop) for axis, _, stop, _ in cuts])
     return e.node(
@@ -280,7 +284,10 @@ def _(np: NumPy, x: Array, parts: int | Sequence[int], axis: int = 0) -> tuple[A
 def _(e: Emitter, x: Ref, parts: int | Sequence[Dim], axis: int = 0) -> list[Ref]:
     at = axis_of(axis, x.type.rank)
     sizes = e.dims([result.shape[at] for result in e.results])
-    return e.nodes("Split", x, sizes, outputs=len(e.results), axis=at)
+    results = e.nodes("Split", x, sizes, outputs=len(e.results), axis=at)
+    if unknown := [type.shape[at] for type in e.results if not is_not_negative(type.shape[at])]:
+        e.assume(", ".join(f"{size} >= 0" for size in unknown))
+    return results
 
 
 @split.gradient

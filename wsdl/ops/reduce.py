@@ -391,6 +391,9 @@ def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: st
         return getattr(np, numpy_name)(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
 
     def lowering(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
+        count = _count(x.type, axis)
+        if count.constant is None:
+            x = e.checked(x, "different", count, Dim.of(0))
         return widely(e, lambda x: _reduce(e, op_type, x, axis, keepdims), x)
 
     def gradient(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
@@ -429,6 +432,8 @@ def _position(name: str, op_type: str, doc: str) -> Operation:
         if x.type.dtype == "i16":
             flat = cast_to(e, flat, "i32")
         at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
+        if (count := _count(x.type, axis)).constant is None:
+            e.assume(f"{count} != 0")
         return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
 
     made = operation(

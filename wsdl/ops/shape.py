@@ -8,7 +8,7 @@ from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
-from wsdl.ops._lowering import squeezed, unsqueezed
+from wsdl.ops._lowering import expanded, squeezed, unsqueezed
 from wsdl.ops._rules import axes_of, axis_of, divided, equally_many, is_one
 from wsdl.ops.build import Build
 
@@ -175,7 +175,7 @@ def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
 def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
     """(Of what is empty when compiling ONNX Runtime 1.32 leaves an Expand in f16 out: it is made of a number then.)"""
     shape = e.results[0].shape
-    return e.node("Expand", e.constant(0, x.type.dtype) if product(shape).constant == 0 else x, e.dims(shape))
+    return expanded(e, e.constant(0, x.type.dtype) if product(shape).constant == 0 else x, shape)
 
 
 @expand.gradient

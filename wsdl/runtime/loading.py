@@ -122,6 +122,10 @@ def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunEr
         bounds = _BOUNDS.search(str(error))
         beyond = "{}, where {} to {} can be looked up".format(*bounds.groups()) if bounds else "out of range"
         return fail("E0728", f"an index that the model has computed is {beyond}", file=name, details=shapes)
+    empty = [f"`{input}`" for input, a in arrays.items() if not a.size]
+    if empty:
+        message = f"the model has nothing to compute from: {' and '.join(empty)} has no elements"
+        return fail("E0716", message, file=name, details=shapes)
     return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
 
 
