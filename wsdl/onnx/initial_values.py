@@ -154,6 +154,8 @@ class _Draw:
         return self.normal(0.0, gain * sqrt(2 / (self._fan_in + self._fan_out)))
 
     def orthogonal(self, gain: float) -> Array:
+        if not self._size:
+            return np.zeros(0)
         rows = self._shape[0] if self._shape else 1
         columns = self._size // max(1, rows)
         tall = self._standard_normal(np.empty(self._size)).reshape(max(rows, columns), -1)

@@ -9,7 +9,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Initializer, Module, Slot, Value
 from wsdl.ir.initializers import INITIALIZERS
-from wsdl.ir.types import TensorType
+from wsdl.ir.types import TensorType, holds
 from wsdl.ops._define import Operation
 from wsdl.passes.elaborate.context import Context, TooMuch
 from wsdl.passes.elaborate.expressions import as_int, evaluate
@@ -158,7 +158,7 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         frame.names[name] = POISON
         return
     if name not in slots:
-        initializer = _initializer(node, type_.rank, frame, context)
+        initializer = _initializer(node, type_, frame, context)
         made = _made_by_user(context)
         story = _story(node, made, frame, context)
         slots[name] = Slot(frame.layer.below(name), type_, node.kind, initializer, node.span, made, story)
@@ -230,9 +230,9 @@ def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context)
     )
 
 
-def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context) -> Initializer:
-    written = node.initializer
-    default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" else "zeros")
+def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> Initializer:
+    written, rank = node.initializer, type_.rank
+    default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" and type_.is_float else "zeros")
     if written is None:
         return default
     name: tree.Expression = written
@@ -261,6 +261,11 @@ def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context
             return default
         numbers.append(float(item))
     kind = INITIALIZERS[name.text]
+    if any(argument.name for argument in arguments):
+        named = _by_name(name.text, arguments, numbers, context)
+        if named is None:
+            return default
+        numbers = named
     if not kind.accepts(len(numbers)):
         forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
         count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"
@@ -277,4 +282,51 @@ def _initializer(node: tree.Parameter, rank: int, frame: Frame, context: Context
             applied=False,
         )
         return default
+    if (problem := _misfit(name.text, kind.arguments(tuple(numbers)), type_)) is not None:
+        message, help = problem
+        context.error("E0225", written.span, message, f"`{node.name.text}` is {type_}", help=help, applied=False)
+        return default
     return Initializer(name.text, tuple(numbers), explicit=not node.span.source.is_standard)
+
+
+def _by_name(
+    initializer: str, arguments: Sequence[tree.Argument], numbers: Sequence[float], context: Context
+) -> list[float] | None:
+    """All numbers of an initializer in its order, of which some are given by name; `None` where that was reported."""
+    kind = INITIALIZERS[initializer]
+    names = kind.forms[-1]
+    given: dict[str, float] = {}
+    for place, (argument, number) in enumerate(zip(arguments, numbers, strict=True)):
+        name = argument.name.text if argument.name else names[place] if place < len(names) else ""
+        if name not in names or name in given:
+            near = nearest(name, names)
+            context.error(
+                "E0223" if name in given else "E0221",
+                argument.span,
+                f"`{name}` is given twice" if name in given else f"the initializer `{initializer}` has no `{name}`",
+                f"did you mean `{near}`?" if near and name not in given else "",
+                help=f"it takes {' and '.join(f'`{n}`' for n in names)}" if names else f"write `{initializer}`",
+                applied=False,
+            )
+            return None
+        given[name] = number
+    complete = {**dict(zip(names, kind.defaults, strict=False)), **given}
+    return [complete[name] for name in names if name in complete]
+
+
+def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[str, str | None] | None:
+    """Why an initializer can't fill a tensor of a type with these numbers, and what to do; `None` where it can."""
+    dtype = type_.dtype
+    if not type_.is_float and name not in ("zeros", "ones", "constant"):
+        return f"`{name}` draws fractions, and {dtype} can't hold them", "`zeros`, `ones` and `constant(3)` fill it"
+    drawn = "f32" if dtype == "f64" and name != "constant" else dtype
+    if (beyond := next((n for n in arguments.values() if not holds(drawn, n)), None)) is not None:
+        return f"{beyond:g} is beyond what {drawn} can hold", None
+    value = arguments.get("value", 0.0)
+    if not type_.is_float and (value != int(value) or (dtype == "bool" and value not in (0, 1))):
+        return f"{value:g} is no number of {dtype}", "write a whole number" if dtype != "bool" else "write 0 or 1"
+    if arguments.get("std", 0.0) < 0:
+        return "a standard deviation is not negative", None
+    if arguments.get("low", 0.0) > arguments.get("high", 0.0):
+        return "the first number is above the second", "write the lower end first"
+    return None
