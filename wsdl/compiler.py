@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from wsdl.passes.train_step import TrainStep
 
 Precision = Literal["f32"] | Half
+PRECISIONS: tuple[Precision, ...] = ("f32", *get_args(Half))
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, batch_norm_to_conv, dedupe, prune)
 

@@ -10,9 +10,11 @@ from wsdl.api.sources import source_of
 from wsdl.compiler import Options
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program as Checked
+from wsdl.options import DIMS, PATH, Optional, takes
 from wsdl.span import Source
 
 
+@takes(dims=Optional(DIMS))
 def check(
     path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
 ) -> list[Diagnostic]:
@@ -20,6 +22,7 @@ def check(
     return list(examine(path_or_source, dims=dims)[0])
 
 
+@takes(dims=Optional(DIMS), import_root=Optional(PATH))
 def examine(
     path_or_source: str | os.PathLike[str] | Source,
     *,

@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
@@ -20,6 +20,20 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Program as Checked
 from wsdl.ir.inventory import Inventory, inventory
 from wsdl.ir.types import TensorType
+from wsdl.options import (
+    COUNT,
+    DIMS,
+    FLAG,
+    NAME,
+    ON_NAN,
+    PATH,
+    SEED,
+    WEIGHTS,
+    OneOf,
+    Optional,
+    Whole,
+    takes,
+)
 from wsdl.passes.roll_loops import Loops
 from wsdl.span import Source
 
@@ -36,6 +50,17 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
+@takes(
+    dims=Optional(DIMS),
+    loops=OneOf(get_args(Loops)),
+    opset=Whole(compiler.OPSETS[0], compiler.OPSETS[-1]),
+    seed=SEED,
+    weights=Optional(WEIGHTS),
+    partial=FLAG,
+    import_root=Optional(PATH),
+    dtype=OneOf(compiler.PRECISIONS),
+    keep_io=FLAG,
+)
 def compile(
     path_or_source: str | os.PathLike[str] | Source,
     *,
@@ -60,9 +85,6 @@ def compile(
 
     Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
     """
-    if opset not in compiler.OPSETS:
-        message = f"opset {opset} can't be written: it is from {compiler.OPSETS[0]} to {compiler.OPSETS[-1]}"
-        raise CompileError([Diagnostic("E0704", message)])
     source = source_of(path_or_source)
     options = Options(dims or {}, loops, opset, seed, import_root, dtype, keep_io)
     problems = Problems()
@@ -104,6 +126,7 @@ class Program:
         """The models by name, in the order of the file."""
         return {name: Model(name, self) for name in self._checked.models}
 
+    @takes(name=Optional(NAME), weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
     def session(
         self, name: str | None = None, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu"
     ) -> Session:
@@ -111,6 +134,17 @@ class Program:
         `weights` replaces what is stored for this session, all of it or, if they may be `partial`, what they have."""
         return self._model(name).session(weights=weights, partial=partial, device=device)
 
+    @takes(
+        name=Optional(NAME),
+        batch=COUNT,
+        accumulate=COUNT,
+        seed=SEED,
+        weights=Optional(WEIGHTS),
+        partial=FLAG,
+        device=NAME,
+        threads=Optional(COUNT),
+        on_nan=ON_NAN,
+    )
     def trainer(
         self,
         name: str | None = None,
@@ -153,6 +187,7 @@ class Program:
         said = {**header(self._checked), SOURCE: source_text(self._checked.sources)}
         return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)
 
+    @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
     def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
         """The loss and the metrics of a model's `train` declaration, ready to be computed."""
         from wsdl.onnx.training import evaluation_model
@@ -162,6 +197,7 @@ class Program:
         model = evaluation_model(evaluation, self.stored, opset=self.options.opset)
         return Evaluator(model, device=device, threads=threads)
 
+    @takes(folder=PATH, model=Optional(NAME), proof=FLAG, train=FLAG)
     def save(
         self,
         folder: str | os.PathLike[str],
@@ -280,6 +316,7 @@ class Model:
     name: str
     program: Program = field(repr=False)
 
+    @takes(weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
     def session(self, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu") -> Session:
         """The model ready to run; `weights` replaces what the program stores, all of it unless it may be `partial`."""
         from wsdl.onnx.folder import loadable
@@ -289,6 +326,7 @@ class Model:
         with loadable(self._proto, self.program.values(weights, partial=partial)) as model:
             return Session(model, device=device, indices=lambda: index_reads(self._proto))
 
+    @takes(path=PATH)
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
         written. Files that were there are replaced, all at once."""

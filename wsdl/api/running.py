@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING
 from wsdl.api.program import Program, compile
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.options import DIMS, NAME, PATH, SEED, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.onnx.weights import Weights
     from wsdl.runtime.session import Session
 
 
+@takes(
+    path=PATH,
+    model=Optional(NAME),
+    weights=Optional(WEIGHTS),
+    device=NAME,
+    seed=SEED,
+    dims=Optional(DIMS),
+    import_root=Optional(PATH),
+)
 def open_model(
     path: str | os.PathLike[str],
     *,
@@ -52,6 +62,7 @@ def untrained(program: Program) -> list[Diagnostic]:
     return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
 
 
+@takes(folder=PATH, device=NAME)
 def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
     """Every model of a compiled folder by name.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from wsdl.api.checking import checked
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.ir.inventory import Inventory, inventory
+from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
 
 
+@takes(path=PATH, dims=Optional(DIMS), import_root=Optional(PATH))
 def inspect(
     path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
 ) -> Inventory:
@@ -29,6 +31,7 @@ def inspect(
     return inventory(checked(program_in(path), dims, import_root))
 
 
+@takes(path=PATH, depth=Optional(COUNT), dims=Optional(DIMS), import_root=Optional(PATH))
 def graph(
     path: str | os.PathLike[str],
     *,
@@ -43,6 +46,7 @@ def graph(
     return dot(picture(checked(path, dims, import_root), depth))
 
 
+@takes(dot=NAME, path=PATH)
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
     """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
     from wsdl.onnx.atomic import holding, write_file

@@ -13,6 +13,7 @@ from wsdl.api.program import compile
 from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
+from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.onnx.weights import Weights
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Paths = str | os.PathLike[str]
 
 
+@takes(epochs=COUNT, folder=Optional(PATH))
 def fit(
     trainer: Trainer,
     data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
@@ -54,6 +56,21 @@ class Trained:
     diagnostics: list[Diagnostic]
 
 
+@takes(
+    path=PATH,
+    data=PATH,
+    evaluation=Optional(PATH),
+    model=Optional(NAME),
+    weights=Optional(WEIGHTS),
+    dims=Optional(DIMS),
+    import_root=Optional(PATH),
+    resume=FLAG,
+    replace=FLAG,
+    only_try=FLAG,
+    on_nan=ON_NAN,
+    device=NAME,
+    threads=Optional(COUNT),
+)
 def train(
     path: Paths,
     data: Paths,
@@ -107,6 +124,17 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return next(iter(trainer.batches(arrays, shuffle=False).epoch(0)))
 
 
+@takes(
+    path=PATH,
+    data=PATH,
+    model=Optional(NAME),
+    weights=Optional(WEIGHTS),
+    batch=COUNT,
+    dims=Optional(DIMS),
+    import_root=Optional(PATH),
+    device=NAME,
+    threads=Optional(COUNT),
+)
 def evaluate(
     path: Paths,
     data: Paths,

@@ -14,7 +14,7 @@ from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.tables import count, number, print_table, repeats, times
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.cli.verb import dims, import_root, seed, verb, weights
-from wsdl.compiler import OPSETS, Precision
+from wsdl.compiler import OPSETS, PRECISIONS, Precision
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.inventory import Inventory, Tensor
 from wsdl.ir.sizes import size
@@ -38,7 +38,7 @@ CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth
               help="Version of ONNX's operators.")  # fmt: skip
 @click.option("--loops", type=click.Choice(get_args(Loops)), default="auto", show_default=True,
               help="Repeated layers as one loop, or each step by itself.")  # fmt: skip
-@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16"]), default="f32", show_default=True,
+@click.option("--dtype", type=click.Choice(PRECISIONS), default="f32", show_default=True,
               help="What f32 is stored as.")  # fmt: skip
 @click.option("--keep-io/--no-keep-io", default=True, show_default=True,
               help="Whether inputs and outputs stay f32 then.")  # fmt: skip

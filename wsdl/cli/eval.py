@@ -11,17 +11,18 @@ import click
 from wsdl import api
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, verb, weights
+from wsdl.cli.verb import dims, import_root, verb, weights, whole
 from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.options import COUNT
 
 
 @verb
 @click.argument("file", metavar="FILE")
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
 @click.option("--model", metavar="M", help="Which model, where the file trains several.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", default=256, show_default=True, help="Rows at a time.")
+@click.option("--batch", type=whole(COUNT), metavar="N", default=256, show_default=True, help="Rows at a time.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Cores to use; by default all.")
+@click.option("--threads", type=whole(COUNT), metavar="N", help="Cores to use; by default all.")
 @weights
 @dims
 @import_root

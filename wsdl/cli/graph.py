@@ -10,8 +10,9 @@ import click
 from wsdl import api
 from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_text
-from wsdl.cli.verb import dims, import_root, verb
+from wsdl.cli.verb import dims, import_root, verb, whole
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.options import COUNT
 
 STDOUT = "-"
 
@@ -19,7 +20,7 @@ STDOUT = "-"
 @verb
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="FILE", default=STDOUT, help="g.svg, g.dot, or - for DOT on stdout.")
-@click.option("--depth", type=click.IntRange(1), metavar="N", help="Open layers down to this depth.")
+@click.option("--depth", type=whole(COUNT), metavar="N", help="Open layers down to this depth.")
 @dims
 @import_root
 def graph(

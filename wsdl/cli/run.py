@@ -14,9 +14,10 @@ from wsdl import api
 from wsdl.cli.failures import writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, write_findings
-from wsdl.cli.verb import dims, import_root, seed, verb, weights
+from wsdl.cli.verb import dims, import_root, seed, verb, weights, whole
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.types import shape_text
+from wsdl.options import COUNT
 
 if TYPE_CHECKING:
     from wsdl.runtime.results import Summary
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="Y", help="A .npz file for the outputs; without it they are summarised.")
 @click.option("--model", metavar="M", help="Which model, where the file has several.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="So many rows at a time, for large data.")
+@click.option("--batch", type=whole(COUNT), metavar="N", help="So many rows at a time, for large data.")
 @weights
 @seed
 @dims

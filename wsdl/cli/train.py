@@ -15,11 +15,10 @@ from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reporting
 from wsdl.cli.tables import count, results_line
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, verb, weights
+from wsdl.cli.verb import dims, import_root, verb, weights, whole
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
-
-COUNT = click.IntRange(1)
+from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 
 
 @verb
@@ -28,26 +27,30 @@ COUNT = click.IntRange(1)
 @click.option("--eval", "evaluation", metavar="E", help="Data to evaluate with, after each epoch.")
 @click.option("-o", "--output", metavar="RUN", help="The folder for checkpoints, log and curve.")
 @click.option("--model", metavar="M", help="Which model, where the file trains several.")
-@click.option("--epochs", type=COUNT, metavar="N", help="How often to go through the data.  [default: 1]")
-@click.option("--batch", type=COUNT, metavar="N", help="Rows of a step.  [default: 64]")
-@click.option("--accumulate", type=COUNT, metavar="N", help="Compute each step in N parts, which takes less memory.")
-@click.option("--seed", type=int, metavar="S", help="For initial values, the order of rows, dropout.  [default: 0]")
+@click.option("--epochs", type=whole(COUNT), metavar="N", help="How often to go through the data.  [default: 1]")
+@click.option("--batch", type=whole(COUNT), metavar="N", help="Rows of a step.  [default: 64]")
+@click.option(
+    "--accumulate", type=whole(COUNT), metavar="N", help="Compute each step in N parts, which takes less memory."
+)
+@click.option(
+    "--seed", type=whole(SEED), metavar="S", help="For initial values, the order of rows, dropout.  [default: 0]"
+)
 @weights
 @click.option("--resume", is_flag=True, help="Go on with the training in RUN, bit for bit.")
 @click.option("--replace", is_flag=True, help="Begin anew in the place of the training in RUN.")
-@click.option("--save-every", type=COUNT, metavar="N", help="Also save each N steps.")
+@click.option("--save-every", type=whole(COUNT), metavar="N", help="Also save each N steps.")
 @click.option(
-    "--keep", type=click.IntRange(0), metavar="N", default=0, help="Also keep the last N checkpoints by step."
+    "--keep", type=whole(NONE_OR_MORE), metavar="N", default=0, help="Also keep the last N checkpoints by step."
 )
 @click.option("--best", metavar="NAME", default="loss", show_default=True,
               help="What decides which weights are best: loss, a metric, or NAME:min.")  # fmt: skip
-@click.option("--patience", type=COUNT, metavar="N", help="End when N evaluations in a row were not the best.")
-@click.option("--limit-steps", type=COUNT, metavar="N", help="End after N steps.")
+@click.option("--patience", type=whole(COUNT), metavar="N", help="End when N evaluations in a row were not the best.")
+@click.option("--limit-steps", type=whole(COUNT), metavar="N", help="End after N steps.")
 @click.option("--dry-run", is_flag=True, help="Check all, make one step, evaluate one batch; write nothing.")
-@click.option("--on-nan", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+@click.option("--on-nan", type=click.Choice(ON_NAN.words), default="stop", show_default=True,
               help="What to do where a loss or a gradient is not finite.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--threads", type=COUNT, metavar="N", help="Cores to use; by default all.")
+@click.option("--threads", type=whole(COUNT), metavar="N", help="Cores to use; by default all.")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
 @dims
 @import_root

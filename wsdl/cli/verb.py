@@ -9,6 +9,7 @@ import click
 
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.options import SEED, SIZE, Whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -21,13 +22,18 @@ def verb(function: Callable[..., int | None]) -> click.Command:
     return command
 
 
+def whole(option: Whole) -> click.IntRange:
+    """The type of a flag that is a whole number."""
+    return click.IntRange(option.lowest, option.highest)
+
+
 # -- options of several verbs ------------------------------------------------------------------------------------------
 
 
 def seed(function: Function) -> Function:
-    return click.option("--seed", type=int, metavar="S", default=0, show_default=True, help="For the initial values.")(
-        function
-    )
+    return click.option(
+        "--seed", type=whole(SEED), metavar="S", default=0, show_default=True, help="For the initial values."
+    )(function)
 
 
 def weights(function: Function) -> Function:
@@ -54,7 +60,7 @@ def _dims(context: click.Context, parameter: click.Parameter, values: tuple[str,
             not name.isidentifier()
             or not size.isdecimal()
             or len(size) > limits.DIGITS
-            or not 1 <= int(size) < limits.DIMENSION
+            or not SIZE.lowest <= int(size) <= SIZE.highest
         ):
             message = f"`--dim {value[:60]}` is not a name and a size of at least 1"
             raise CompileError([Diagnostic("E0704", message, help="write `--dim n=8`")])

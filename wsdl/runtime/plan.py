@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
+from wsdl.options import COUNT, NONE_OR_MORE, PATH, Optional, settle
 from wsdl.runtime.errors import fail
 
 
@@ -47,6 +48,17 @@ class Plan:
     better: Better = Better()
     patience: int | None = None
     limit_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        settle(
+            self,
+            epochs=Optional(COUNT),
+            folder=Optional(PATH),
+            save_every=Optional(COUNT),
+            keep=NONE_OR_MORE,
+            patience=Optional(COUNT),
+            limit_steps=Optional(COUNT),
+        )
 
     def tried(self) -> Plan:
         """One step of it, of which nothing is kept."""

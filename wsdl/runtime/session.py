@@ -18,6 +18,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
 from wsdl.ir.types import TensorType
 from wsdl.onnx.index_reads import IndexRead, reads_in_file
+from wsdl.options import COUNT, FLAG, NAME, Optional, checked
 from wsdl.runtime import bfloat16
 from wsdl.runtime.arrays import check_inputs, rows_of
 from wsdl.runtime.errors import fail
@@ -44,6 +45,8 @@ class Session:
         prepack: bool = True,
         indices: Callable[[], list[IndexRead]] | None = None,
     ) -> None:
+        device, threads = checked("device", NAME, device), checked("threads", Optional(COUNT), threads)
+        prepack = checked("prepack", FLAG, prepack)
         self.name = "<bytes>" if isinstance(model, bytes) else str(model)
         self.device = device
         self._session = load(model, self.name, device, threads, prepack=prepack)
@@ -58,8 +61,10 @@ class Session:
     def run(self, arrays: Mapping[str, Any], *, batch: int | None = None) -> dict[str, Array]:
         """The outputs by name. `batch` runs that many rows of the leading run-time dimension at a time, for data that
         is larger than memory (a memory-mapped array is read piece by piece)."""
-        checked = check_inputs(self.inputs, arrays)
-        return self._outputs(checked) if batch is None else self._in_batches(checked, batch)
+        inputs = check_inputs(self.inputs, arrays)
+        if batch is None:
+            return self._outputs(inputs)
+        return self._in_batches(inputs, checked("batch", COUNT, batch))
 
     def _outputs(self, arrays: Mapping[str, Array], first_row: int = 0) -> dict[str, Array]:
         check_indices(self._indices, arrays, first_row)
@@ -76,8 +81,6 @@ class Session:
 
     def _in_batches(self, arrays: Mapping[str, Array], batch: int) -> dict[str, Array]:
         rows = self._row_dimension()
-        if batch < 1:
-            raise fail("E0713", f"a batch has at least one row, and {batch} were asked for")
         sliced = [name for name, type in self.inputs.items() if _leads(type, rows)]
         count = len(arrays[sliced[0]])
         results: dict[str, Array] = {}

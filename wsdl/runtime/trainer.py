@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl import options
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.training import SEED, TOTAL
@@ -55,6 +56,9 @@ class Settings:
     batch: int = 64
     accumulate: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        options.settle(self, batch=options.COUNT, accumulate=options.COUNT, seed=options.SEED)
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,7 @@ class Trainer:
 
     @total_steps.setter
     def total_steps(self, steps: int | None) -> None:
-        self._total = steps
+        self._total = steps = options.checked("total_steps", options.Optional(options.COUNT), steps)
         if steps is not None:
             self._session.set_total(steps)
 

@@ -1,0 +1,156 @@
+"""What options may be: one table for the flags of the command line and the arguments of the Python functions.
+
+    @takes(batch=COUNT, seed=SEED)
+    def trainer(self, *, batch: int = 64, seed: int = 0): ...
+
+An argument that is something else raises `CompileError` with E0704 before anything is done. NumPy's whole numbers
+become Python's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from operator import index
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from wsdl import limits
+from wsdl.diagnostics import CompileError, Diagnostic
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Option(Protocol):
+    """A kind of values."""
+
+    def of(self, value: Any) -> Any:
+        """The value as it is used; `ValueError` or `TypeError` where it is none of them."""
+
+    def __str__(self) -> str:
+        """As in "`batch` is …"."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number."""
+
+    lowest: int
+    highest: int
+
+    def of(self, value: Any) -> int:
+        number = index(value)
+        if isinstance(value, bool) or not self.lowest <= number <= self.highest:
+            raise ValueError
+        return number
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.lowest} to {self.highest}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    def of(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError
+        return value
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(f'`{word}`' for word in self.words)}"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Something of some types."""
+
+    types: tuple[type, ...]
+    text: str
+
+    def of(self, value: Any) -> Any:
+        if not isinstance(value, self.types):
+            raise TypeError
+        return value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Run-time dimensions by name."""
+
+    def of(self, value: Any) -> dict[str, int]:
+        if not isinstance(value, Mapping) or not all(isinstance(n, str) and n.isidentifier() for n in value):
+            raise TypeError
+        return {name: SIZE.of(size) for name, size in value.items()}
+
+    def __str__(self) -> str:
+        return f'a mapping from names to {SIZE}, like {{"n": 8}}'
+
+
+@dataclass(frozen=True)
+class Optional:
+    """The same, or `None`."""
+
+    option: Option
+
+    def of(self, value: Any) -> Any:
+        return None if value is None else self.option.of(value)
+
+    def __str__(self) -> str:
+        return f"{self.option}, or None"
+
+
+COUNT = Whole(1, 2**31 - 1)
+NONE_OR_MORE = Whole(0, 2**31 - 1)
+SEED = Whole(0, 2**63 - 1)
+SIZE = Whole(1, limits.DIMENSION - 1)
+FLAG = Instance((bool,), "True or False")
+NAME = Instance((str,), "a name")
+PATH = Instance((str, os.PathLike), "a path")
+WEIGHTS = Instance((str, os.PathLike, Mapping), "a file of weights, or a mapping from names to arrays")
+DIMS = Sizes()
+ON_NAN = OneOf(("stop", "skip"))
+
+
+def checked(name: str, option: Option, value: Any) -> Any:
+    """The value of one option as it is used."""
+    try:
+        return option.of(value)
+    except (ValueError, TypeError):
+        message = f"`{name}` is {option}, not {reprlib.repr(value)}"
+        raise CompileError([Diagnostic("E0704", message)]) from None
+
+
+def takes(**options: Option) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """The decorator of a function whose arguments are options."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(function)
+        assert options.keys() <= signature.parameters.keys()
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            bound = signature.bind(*args, **kwargs)
+            for name in bound.arguments.keys() & options.keys():
+                bound.arguments[name] = checked(name, options[name], bound.arguments[name])
+            return function(*bound.args, **bound.kwargs)
+
+        call.__dict__["options"] = options
+        return call
+
+    return decorate
+
+
+def settle(record: Any, **options: Option) -> None:
+    """The same for the fields of a frozen data class, in its `__post_init__`."""
+    for name, option in options.items():
+        object.__setattr__(record, name, checked(name, option, getattr(record, name)))
