@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 import wsdl
 from tests.onnx import models
 from tests.onnx.running import random
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.proof import prove
+from wsdl.runtime.errors import RunError
 from wsdl.runtime.session import Session
 
 
@@ -74,3 +76,44 @@ def test_weights_that_a_program_reshapes(value: str, tmp_path: Path) -> None:
     text = f"model m(x: f32[n, 64]) -> (y: f32[n, 64]) {{\n{parameters}    return {value}\n}}\n"
     manifest = wsdl.compile(text).save(tmp_path, proof=True)
     assert manifest["proof_totals"]["m"]["holds"]
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("attention(z, z, z)", lambda x, z: softmax(z @ z.T * 6**-0.5) @ z),
+        ("x.T @ z, (z * 0.5) @ x.T", lambda x, z: x.T @ z),
+        ("x.T @ z, x.T @ (z / 3.0)", lambda x, z: x.T @ z),
+        ("z @ x.T, (z.T * 0.5) @ x", lambda x, z: z @ x.T),
+        ("(z * 0.5 / 3.0) @ z.T @ (z * 0.5)", lambda x, z: (z * 0.5 / 3) @ z.T @ (z * 0.5)),
+        ("sum(stack([z @ x[0], z * 0.5 @ x[1]]))", lambda x, z: np.sum(z @ x[0] + z * 0.5 @ x[1])),
+    ],
+)
+def test_scales_in_a_row(body: str, expected: Callable[..., np.ndarray]) -> None:
+    session = wsdl.compile(f"model m(x: f32[4, 6]) {{\n    z = tanh(x) * 0.8\n    return {body}\n}}\n").session()
+    x = random(4, 6)
+    first, *_ = session(x=x).values()
+    np.testing.assert_allclose(first, expected(x, np.tanh(x) * 0.8), rtol=1e-4, atol=1e-5)
+
+
+def test_the_runtime_still_breaks_scales_in_a_row() -> None:
+    """The smallest graph that it can't load. Where it can, `_scales_in_a_row` of `wsdl.onnx.guards` may go."""
+    nodes = [
+        helper.make_node("Mul", ["x", "a"], ["z"]),
+        helper.make_node("Mul", ["z", "b"], ["scaled"]),
+        helper.make_node("MatMul", ["x", "z"], ["y"]),
+        helper.make_node("MatMul", ["scaled", "x"], ["y2"]),
+    ]
+    numbers = [numpy_helper.from_array(np.float32(0.5), name) for name in "ab"]
+    types = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in ("x", "y", "y2")]
+    graph = helper.make_graph(nodes, "scales", types[:1], types[1:], numbers)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    with pytest.raises(RunError, match="Node input 'z' is not a graph input"):
+        Session(proto.SerializeToString())
+    guard_sharing(proto)
+    Session(proto.SerializeToString())

@@ -35,7 +35,7 @@ def guard_sharing(proto: ModelProto) -> None:
     if not proto.graph.input:
         return
     facts = _Constants(proto.graph)
-    reads = [*_folded_copies(proto, facts), *_fused_copies(facts)]
+    reads = [*_folded_copies(proto, facts), *_fused_copies(facts), *_scales_in_a_row(facts)]
     if reads:
         _Guards(proto.graph).put_before(reads)
 
@@ -91,6 +91,12 @@ class _Constants:
         stored = self.origins.get(weight, frozenset())
         return self.reads[weight] > 1 and any(tensor_bytes(self.initializers[name]) >= SMALL for name in stored)
 
+    def scaled_by_number(self, node: NodeProto) -> int | None:
+        """Which input of a node is a constant number by which the other one is multiplied or divided."""
+        places = {"Mul": (1, 0), "Div": (1,)}.get(node.op_type, ())
+        numbers = (i for i in places if (c := self.initializers.get(node.input[i])) and prod(c.dims) == 1)
+        return next(numbers, None)
+
     def reads_behind(self, node: NodeProto, i: int) -> list[Read]:
         """The reads of initializers that make an input constant: its own, or those of the node that computes it."""
         name = node.input[i]
@@ -136,6 +142,24 @@ def _fused_copies(facts: _Constants) -> list[Read]:
                     product = facts.producers.get(product.input[0])
                 if product is not None and product.op_type == product_type and facts.is_shared(product.input[1]):
                     reads += facts.reads_behind(node, scale)
+    return reads
+
+
+def _scales_in_a_row(facts: _Constants) -> list[Read]:
+    """Reads of a number that scales what was scaled before and has other readers.
+
+    ONNX Runtime 1.32 melts scales into products of matrices. It takes the first scale out where a product reads what it
+    gives, though the second one, melted into another product, still does: the model is then invalid.
+    """
+    reads: list[Read] = []
+    for node in facts.nodes:
+        scale = facts.scaled_by_number(node)
+        name = "" if scale is None else node.input[1 - scale]
+        is_shared, before = facts.reads[name] > 1, facts.producers.get(name)
+        while before is not None and before.op_type == "Transpose":  # melts into the product too
+            is_shared, before = is_shared or facts.reads[before.input[0]] > 1, facts.producers.get(before.input[0])
+        if scale is not None and is_shared and before is not None and facts.scaled_by_number(before) is not None:
+            reads.append((node, scale))
     return reads
 
 
