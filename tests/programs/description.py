@@ -259,6 +259,7 @@ class Train:
     optimizer: str
     settings: Mapping[str, Any]
     freezes: tuple[str, ...] = ()  # paths, each of a whole slot
+    rates: tuple[tuple[str, float], ...] = ()  # learning rates of such paths
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,13 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from tests.programs.applied import STATIC, applied, assign, of_own_block
 from tests.programs.description import Block, Description, Expr, Layer, Model, Size, Type, expr
 from tests.programs.draw_sharing import groups
 from tests.programs.draw_training import training
 from tests.programs.layers import standard
 from tests.programs.scope import Applicable, Scope
-from tests.programs.structure import STATIC, applied, assign, extend, of_own_block
+from tests.programs.structure import extend
 from tests.programs.twin import Frame
 
 N, T = Size(0, "n"), Size(0, "t")

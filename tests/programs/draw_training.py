@@ -49,10 +49,10 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def training(program: Description, random: Random, seed: int, dtype: str) -> Description:
     """The program with a training, where something in it can be trained."""
-    if dtype != "f32" or random.random() < 0.2:
+    if dtype == "f16" or random.random() < 0.2:  # of Adam's numbers 16 bits hold few
         return program
     model = random.choice(program.models)
-    outputs = [(name, value.type) for name, value in model.outputs if value.type.dtype == "f32"]
+    outputs = [(name, value.type) for name, value in model.outputs if value.type.dtype == dtype]
     if not outputs:
         return program
     losses, metrics, targets = [], [], dict[str, Type]()
@@ -75,7 +75,7 @@ def training(program: Description, random: Random, seed: int, dtype: str) -> Des
     reached = _reached(drawn, seed)
     if reached is None or not all(reached.values()):
         return program
-    return replace(drawn, train=replace(train, freezes=_frozen(drawn, random, seed)))
+    return _with_paths(drawn, random, seed)
 
 
 def _loss(random: Random, name: str, type: Type, number: int, targets: dict[str, Type]) -> Expr:
@@ -147,21 +147,23 @@ def _reached(program: Description, seed: int) -> dict[str, bool] | None:
     return {str(i): bool(loss.requires_grad and torch.isfinite(loss)) for i, loss in enumerate(ran.losses)}
 
 
-def _frozen(program: Description, random: Random, seed: int) -> tuple[str, ...]:
-    """Some slots, with all that are tied to them, as long as each loss still depends on something else."""
-    if random.random() < 0.6:
-        return ()
+def _with_paths(program: Description, random: Random, seed: int) -> Description:
+    """The program with some slots frozen, as long as each loss still depends on something, and others with a rate."""
+    train = program.train
+    assert train is not None
     storage = evaluated(program, seed).storage
-    slots = [slot for slot in storage.slots.values() if not slot.is_state and slot.path not in storage.ties]
-    owners = [slot.path for slot in slots if slot.path not in {storage.owner(path) for path in storage.ties}]
-    assert program.train is not None
-    below = f"{program.train.model}."
-    owners = [path.removeprefix(below) for path in owners if path.startswith(below)]
-    chosen = tuple(sorted(random.sample(owners, min(len(owners), random.choice([1, 2])))))
-    ran = step(replace(program, train=replace(program.train, freezes=chosen)), seed)
-    if ran is None or not all(loss.requires_grad for loss in ran.losses):
-        return ()
-    return chosen
+    tied = {storage.owner(path) for path in storage.ties} | storage.ties.keys()
+    below = f"{train.model}."
+    free = [s.path.removeprefix(below) for s in storage.slots.values() if not s.is_state and s.path not in tied]
+    free = [path for path in free if f"{below}{path}" in storage.slots]
+    chosen = tuple(sorted(random.sample(free, min(len(free), random.choice([0, 0, 1, 2])))))
+    frozen = replace(program, train=replace(train, freezes=chosen))
+    ran = step(frozen, seed) if chosen else None
+    if ran is not None and all(loss.requires_grad for loss in ran.losses):
+        train = replace(train, freezes=chosen)
+    others = [path for path in free if path not in train.freezes]
+    rates = tuple((path, 0.05) for path in random.sample(others, min(len(others), random.choice([0, 0, 0, 1]))))
+    return replace(program, train=replace(train, rates=rates))
 
 
 class Step:

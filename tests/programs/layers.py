@@ -182,7 +182,7 @@ def a_bilinear(s: Scope, x: Type) -> Drawn:
 @draws(2)
 def a_batch_norm(s: Scope, x: Type) -> Drawn | None:
     """Of `[n, c]` or `[n, c, ...]`, in a body that is run once."""
-    if x.rank < 2 or x.dtype != "f32" or not s.is_static(x.shape[1]) or not s.has_state:
+    if x.rank < 2 or not s.is_static(x.shape[1]) or not s.has_state:
         return None
 
     def run(m: Module, x: Tensor) -> Tensor:

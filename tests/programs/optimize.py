@@ -11,8 +11,10 @@ from torch import Tensor
 from tests.programs.description import Train
 
 
-def updated(train: Train, stored: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What is stored after the first step of a training with these gradients."""
+def updated(
+    train: Train, stored: Mapping[str, Tensor], gradients: Mapping[str, Tensor], rates: Mapping[str, float]
+) -> dict[str, Tensor]:
+    """What is stored after the first step of a training with these gradients; `rates` of some tensors are their own."""
     params = {name: tensor.detach().clone().requires_grad_() for name, tensor in stored.items()}
     for name, param in params.items():
         param.grad = gradients[name].clone()
@@ -22,16 +24,17 @@ def updated(train: Train, stored: Mapping[str, Tensor], gradients: Mapping[str, 
     if "clip_value" in settings:
         torch.nn.utils.clip_grad_value_(params.values(), settings.pop("clip_value"))
     if train.optimizer == "Lion":
-        _lion(params, **settings)
+        _lion(params, rates, **settings)
     else:
         optimizer: Any = getattr(torch.optim, train.optimizer)
-        optimizer(list(params.values()), **settings).step()
+        groups = [{"params": [p], "lr": rates.get(name, settings["lr"])} for name, p in params.items()]
+        optimizer(groups, **settings).step()
     return {name: param.detach() for name, param in params.items()}
 
 
-def _lion(params: Mapping[str, Tensor], lr: float, weight_decay: float = 0.0) -> None:
+def _lion(params: Mapping[str, Tensor], rates: Mapping[str, float], lr: float, weight_decay: float = 0.0) -> None:
     """The first step of Lion (Chen et al. 2023), whose average starts at 0."""
     with torch.no_grad():
-        for param in params.values():
+        for name, param in params.items():
             assert param.grad is not None
-            param -= lr * (torch.sign(0.1 * param.grad) + weight_decay * param)
+            param -= rates.get(name, lr) * (torch.sign(0.1 * param.grad) + weight_decay * param)

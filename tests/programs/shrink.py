@@ -56,6 +56,7 @@ def _smaller(program: Description) -> Iterator[Description]:
         yield from (replace(program, train=replace(train, metrics=m)) for m in _without(train.metrics))
         yield from (replace(program, train=replace(train, losses=m)) for m in _without(train.losses) if m)
         yield from (replace(program, train=replace(train, freezes=m)) for m in _without(train.freezes))
+        yield from (replace(program, train=replace(train, rates=m)) for m in _without(train.rates))
         yield from (
             replace(program, train=replace(train, settings={k: v for k, v in train.settings.items() if k != left}))
             for left in train.settings

@@ -63,6 +63,7 @@ def _train(train: Train) -> str:
         *(f"metric {name} = {value}" for name, value in train.metrics),
         f"optimizer {train.optimizer}({settings})",
         *(f"freeze {path}" for path in train.freezes),
+        *(f"lr {path} = {rate}" for path, rate in train.rates),
     ]
     return f"train {train.model}({targets}) {{\n{_indented(lines)}}}"
 
