@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
@@ -341,11 +340,6 @@ class Program:
         """The model of a program that has one."""
         [model] = self.models.values()
         return model
-
-    @cached_property
-    def group_names(self) -> frozenset[str]:
-        """The names of the share groups that have one, as written into files. Known after elaboration."""
-        return frozenset(file_path(group.name) for group in self.groups if group.name)
 
     def graphs(self) -> Iterator[Graph]:
         """Those of the models, and those that they are trained and evaluated with."""

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Graph, Node, Program, Slot, Stored, Value
+from wsdl.ir.graph import Graph, Node, Program, Stored, Value
 from wsdl.ir.requests import PathPattern
 from wsdl.ir.training import RateRequest, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import ScanParts
 from wsdl.passes.frozen import normalised, run_frozen
 from wsdl.passes.paths import NotFound
-from wsdl.passes.targets import Target, refuse_part, target_of_path
+from wsdl.passes.targets import Target, Targets, refuse_part
 from wsdl.span import Span
 
 
 def check_training(program: Program, problems: Problems) -> Program:
     """Settle what each training trains and how fast, after `share`; errors where that makes no sense."""
+    targets = Targets(program, lambda slot: program.stored_of(slot.path)[0].group)
     for training in program.trainings.values():
-        _freeze(training, program, problems)
+        _freeze(training, program, targets, problems)
         if not problems.errors:
-            run_frozen(training, program, problems)
+            run_frozen(training, program, targets, problems)
             _statistics(training, problems)
-            _rates(training, program, problems)
+            _rates(training, program, targets, problems)
             _losses(training, program, problems)
     return program
 
@@ -31,25 +32,21 @@ def check_training(program: Program, problems: Problems) -> Program:
 # -- paths -------------------------------------------------------------------------------------------------------------
 
 
-def _target(pattern: PathPattern, base: str, program: Program, problems: Problems, verb: str) -> Target | None:
+def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problems, verb: str) -> Target | None:
     """What a path means, below the model or among the layers of the file; `None` where that was reported."""
-
-    def group_of(slot: Slot) -> str:
-        return program.stored_of(slot.path)[0].group
-
     try:
-        target = target_of_path(pattern, base, program, problems, group_of, from_file=True)
+        target = targets.of(pattern, base, problems, from_file=True)
         refuse_part(pattern, target, verb, problems)
     except NotFound:
         return None
     return target
 
 
-def _freeze(training: Training, program: Program, problems: Problems) -> None:
+def _freeze(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
     places: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
         for pattern in request.paths:
-            target = _target(pattern, request.base, program, problems, "be frozen")
+            target = _target(pattern, request.base, targets, problems, "be frozen")
             for slot in target.slots if target else ():
                 places.setdefault(slot.path, pattern.span)
     for stored in program.stored.values():
@@ -82,12 +79,12 @@ def _statistics(training: Training, problems: Problems) -> None:
             )
 
 
-def _rates(training: Training, program: Program, problems: Problems) -> None:
+def _rates(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
     asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
     places: dict[str, Span] = {}
     for request in training.rates:
         for pattern in request.paths:
-            target = _target(pattern, request.base, program, problems, "have a learning rate")
+            target = _target(pattern, request.base, targets, problems, "have a learning rate")
             slots = target.slots if target else []
             homes = [program.stored_of(slot.path)[0] for slot in slots]
             if slots and not any(_trains(training, stored) for stored in homes):

@@ -9,26 +9,27 @@ from dataclasses import dataclass, field, replace
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.dims import Dim, product
-from wsdl.ir.graph import Graph, Operand, Program, Slot, Value
+from wsdl.ir.graph import Graph, Operand, Program, Value
 from wsdl.ir.requests import Mode, PathPattern
 from wsdl.ir.training import Training
 from wsdl.passes.paths import NotFound
-from wsdl.passes.targets import Target, target_of_path
+from wsdl.passes.targets import Target, Targets
 from wsdl.span import Span
 
 
-def run_frozen(training: Training, program: Program, problems: Problems) -> None:
+def run_frozen(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
     """Change the objective of a training, whose `frozen` tensors are settled, to what its `freeze` lines say."""
     modes, places = Modes(), dict[str, Span]()
-    for target, mode, pattern in _freezes(training, program):
+    for target, mode, pattern in _freezes(training, program, targets):
         places.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
         if mode is not None:
             modes.say(target, mode)
     objective = training.objective
     kept = [path for path in objective.states if _is_frozen(path, training, program)]
-    for path in kept:
-        if path in places and modes.of(_owner(path)) is None:
-            _note_undecided(places[path], path, problems)
+    undecided = {_owner(path): places[path] for path in reversed(kept) if path in places}  # once for each layer
+    for layer, span in reversed(undecided.items()):
+        if modes.of(layer) is None and not problems.has("N0801", span):
+            _note_undecided(span, layer, problems)
     values = _as_at_inference(objective.graph, modes)
     objective.losses = [values.get(id(v), v) for v in objective.losses]
     objective.loss = values.get(id(objective.loss), objective.loss)
@@ -53,18 +54,16 @@ def normalised(graph: Graph) -> list[Normalised]:
     return [Normalised(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
 
 
-def _freezes(training: Training, program: Program) -> Iterator[tuple[Target, Mode | None, PathPattern]]:
+def _freezes(
+    training: Training, program: Program, targets: Targets
+) -> Iterator[tuple[Target, Mode | None, PathPattern]]:
     """What is frozen by the lines of the file and its models, then by those of the training. Mistakes in them were
     reported."""
-
-    def group_of(slot: Slot) -> str:
-        return program.stored_of(slot.path)[0].group
-
     for requests, from_file in (program.freezes, False), (training.freezes, True):
         for request in requests:
             for pattern in request.paths:
                 with suppress(NotFound):
-                    target = target_of_path(pattern, request.base, program, Problems(), group_of, from_file=from_file)
+                    target = targets.of(pattern, request.base, Problems(), from_file=from_file)
                     yield target, request.mode, pattern
 
 
@@ -77,13 +76,11 @@ def _owner(slot: str) -> str:
     return slot.rpartition(".")[0]
 
 
-def _note_undecided(span: Span, path: str, problems: Problems) -> None:
-    if problems.has("N0801", span):
-        return
+def _note_undecided(span: Span, layer: str, problems: Problems) -> None:
     problems.error(
         "N0801",
         span,
-        f"`{_owner(path)}` keeps its running statistics, and normalises by those of each batch",
+        f"`{layer}` keeps its running statistics, and normalises by those of each batch",
         "frozen, without a word about how it normalises",
         help=f"`freeze {span.text} eval` normalises by the running statistics, as at inference; "
         f"`freeze {span.text} train` by the batch, without this note",

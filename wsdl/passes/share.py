@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from wsdl import limits
 from wsdl.diagnostics import Label, Problems
@@ -15,7 +16,7 @@ from wsdl.passes.check_layers import check_layers
 from wsdl.passes.check_loads import check_load
 from wsdl.passes.conflicts import report_conflict, report_initializers, report_missing
 from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of
-from wsdl.passes.targets import Target, refuse_part, target_of_path
+from wsdl.passes.targets import Target, Targets, refuse_part
 from wsdl.span import Span
 
 
@@ -29,6 +30,11 @@ class _Work:
     spans: dict[str, Span] = field(default_factory=dict)
     ties: list[tuple[Member, Member]] = field(default_factory=list)
     selected: int = 0  # of limits.SELECTED
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Looks up what `freeze` and `load` name, once all groups are known."""
+        return Targets(self.program, self.sharing.named)
 
     def count(self, more: int, span: Span) -> None:
         """So many layers or parameters are named at a place; `_TooMany`, which is reported, where they are too many."""
@@ -289,7 +295,7 @@ def _freeze(work: _Work) -> None:
 
 def _target(pattern: PathPattern, base: str, work: _Work) -> Target:
     """What a path of `freeze` or `load` means."""
-    target = target_of_path(pattern, base, work.program, work.problems, work.sharing.named)
+    target = work.targets.of(pattern, base, work.problems)
     work.count(len(target.tensors), pattern.span)
     return target
 
