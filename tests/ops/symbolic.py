@@ -89,6 +89,8 @@ ROWS = [
     *(row(op, "f32[n, t, 3]", axis=-1, gives="f32[n, t]") for op in REDUCTIONS),
     *(row(op, "f32[n, t, 3]", axis=[0, 2], keepdims=True, gives="f32[1, t, 1]", sizes=[USUAL[0]]) for op in REDUCTIONS),
     row("sum", "f32[n, t]", gives="f32[]"),
+    *(row(op, "f32[n, t]", axis=1, gives="f32[n]") for op in ("mean", "var")),  # NaN where `t` is 0
+    *(row(op, "f32[n, t, 0]", axis=2, gives="f32[n, t]") for op in ("mean", "var")),
     row("sum", "bool[n, t]", axis=1, gives="i64[n]"),
     row("var", "f32[n, t]", axis=1, correction=1, gives="f32[n]", sizes=[{"n": 3, "t": 4}, {"n": 0, "t": 2}]),
     *(row(op, "f32[n, t]", axis=1, gives="f32[n]", sizes=NO_T_0) for op in ("max", "min")),

@@ -200,9 +200,9 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
 
 @operation(half="f32", mixes={})
 def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-    """The mean along axes; of bools the share of those that are true, as f32. ONNX ReduceMean.
+    """The mean along axes; of bools the share of those that are true, as f32. Of no elements it is NaN.
 
-    ONNX leaves open what the mean of no elements is: ONNX Runtime gives 0, where NumPy and PyTorch have NaN.
+    ONNX ReduceMean; where there may be no elements, of which ONNX leaves it open, ReduceSum and Div.
 
         mean(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
@@ -232,7 +232,18 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 @mean.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return _reduce(e, "ReduceMean", _widened(e, x, e.results[0].dtype), axis, keepdims)
+    return _mean(e, _widened(e, x, e.results[0].dtype), axis, keepdims)
+
+
+def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
+    """NaN where there is nothing: ONNX Runtime's ReduceMean gives 0 there. `x` has a known type."""
+    count, dtype = _count(x.type, axis), x.type.dtype
+    if count.constant:
+        return _reduce(e, "ReduceMean", x, axis, keepdims)
+    wide = x if dtype in ("f32", "f64") else _widened(e, x, "f32")  # the sum may be beyond 16 bits
+    total = _reduce(e, "ReduceSum", wide, axis, keepdims)
+    mean = e.node("Div", total, cast_to(e, size_of(e, count), wide.type.dtype))
+    return mean if wide is x else cast_to(e, mean, dtype)
 
 
 @mean.gradient
@@ -246,7 +257,7 @@ def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fal
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
     `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
-    ONNX ReduceMean.
+    Of no elements it is NaN. ONNX ReduceMean, or ReduceSum and Div.
 
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
@@ -284,7 +295,10 @@ def _moments(b: Build, merged: Merged, y: Value, x: Value, axis: Axes, keepdims:
 
 @var.reference
 def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Array:
-    return np.var(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims, ddof=correction)
+    axes = tuple(axes_of(axis, x.ndim))
+    count = np.prod([x.shape[a] for a in axes])
+    away = x - np.sum(x, axis=axes, keepdims=True) / count
+    return np.sum(away * away, axis=axes, keepdims=keepdims) / (count - correction)
 
 
 @var.lowering
@@ -292,7 +306,7 @@ def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False, correction:
     away = e.node("Sub", x, _reduce(e, "ReduceMean", x, axis, keepdims=True))
     squares = e.node("Mul", away, away).typed(x.type)
     if correction == 0:
-        return _reduce(e, "ReduceMean", squares, axis, keepdims)
+        return _mean(e, squares, axis, keepdims)
     count = product([x.type.shape[a] for a in axes_of(axis, x.type.rank)]) - correction
     return e.node("Div", _reduce(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
 
