@@ -161,6 +161,13 @@ train m() {
         evaluator.run([{"x": x}, {"x": x[:, :4]}], carried)
 
 
+def test_what_has_no_rows_has_to_be_the_same_in_all_batches() -> None:
+    trainer, (first, second) = with_metrics(["sum(w) * mean(e)"]).trainer(), cut(batch(8), [3])
+    trainer.evaluate([first, second])
+    with pytest.raises(RunError, match="without rows differs"):
+        trainer.evaluate([first, {**second, "w": second["w"] + 1}])
+
+
 def test_a_generator_serves_where_one_time_through_is_enough() -> None:
     once, twice = with_metrics(["var(e)"]).trainer(), with_metrics(["mean((e - mean(e)) ** 2)"]).trainer()
     wanted = twice.evaluate(cut(batch(8), [3]))

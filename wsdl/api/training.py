@@ -16,6 +16,7 @@ from wsdl.diagnostics import Diagnostic
 from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
+    from wsdl.ir.types import TensorType
     from wsdl.onnx.weights import Weights
     from wsdl.runtime.plan import Plan, Progress
     from wsdl.runtime.reporting.reports import Reporter
@@ -96,7 +97,6 @@ def train(
     checkpoint. A folder that holds a training is gone on with (`resume`), or its files replaced (`replace`), or it is
     an error. `only_try` makes one step and evaluates one batch, and writes nothing.
     """
-    from wsdl.runtime.data import open_data
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.reporting.reports import Quiet
@@ -111,12 +111,25 @@ def train(
             weights = kept.path
         program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)
         trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **given)
-        arrays = open_data(data).select(trainer.batch_types)
-        others = None if evaluation is None else open_data(evaluation).select(trainer.batch_types)
+        arrays = _rows_in(data, trainer.batch_types)
+        others = None if evaluation is None else _rows_in(evaluation, trainer.batch_types)
         if only_try:
             plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
         progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
         return Trained(trainer, progress, [*program.diagnostics, *trainer.findings])
+
+
+def _rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
+    """The arrays of a file or folder; `RunError`, which names it, where there are no rows."""
+    from wsdl.runtime.arrays import rows_of
+    from wsdl.runtime.batches import has_rows
+    from wsdl.runtime.data import open_data
+    from wsdl.runtime.errors import fail
+
+    arrays, rows = open_data(data).select(types), rows_of(types)
+    if any(array.shape[:1] == (0,) for name, array in arrays.items() if has_rows(types[name], rows)):
+        raise fail("E0718", "the data have no rows", file=os.fspath(data))
+    return arrays
 
 
 def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,13 +162,12 @@ def evaluate(
 ) -> tuple[dict[str, float], list[Diagnostic]]:
     """The loss and the metrics of a model's `train` on data in a file, and the findings about the program."""
     from wsdl.runtime.batches import batches_of
-    from wsdl.runtime.data import open_data
     from wsdl.runtime.indices import check_indices
 
     program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root)
     evaluator = program.evaluator(model, device=device, threads=threads)
     types = evaluator.model.batch
-    batches = batches_of(open_data(data).select(types), types, batch, shuffle=False)
+    batches = batches_of(_rows_in(data, types), types, batch, shuffle=False)
     check_indices(evaluator.indices, batches.arrays)
     carried = {name: program.stored[name] for name in evaluator.model.carried}
     results = evaluator.run(batches.epoch(0), carried)
