@@ -24,6 +24,7 @@ COEFFICIENT = 2**1024  # of a size
 DIMENSION = 2**62  # what no dimension of a tensor reaches; ONNX counts in 64 bits
 AXES = 64  # of a tensor in a file, as many as NumPy's have
 PARAMETER = 2**40  # elements of one parameter
+ORTHOGONAL = 2**38  # elements of an orthogonal initial value, times its smaller side: a minute's work on one core
 
 HEADER = 25_000_000  # bytes of what a file of weights lists
 SLOTS = 500_000  # that the metadata of an ONNX file name

@@ -85,6 +85,34 @@ def scans_in_a_row(count: int) -> str:
                  result=f"y{count - 1}")  # fmt: skip
 
 
+LOOP = "for l in a { x = l(x) }"
+INLINE = "x = x |> Dense(8)"
+TRAINED = "\ntrain m(t: f32[n, 8]) {\n    loss mse(y, t)\n    optimizer SGD(lr=0.1)\n}\n"
+# What the limits allow, near their edges: all but the last are sound.
+EDGES = [
+    Attack("some_statistics", model("layer a[2_000] = BatchNorm()", LOOP), None),
+    Attack("statistics", model("layer a[9_000] = BatchNorm()", LOOP), None),
+    Attack("layers_in_place", model(*[INLINE] * 12_000), None),
+    Attack("layers", model("layer a[9_900] = Dense(8)", LOOP), None),
+    Attack("layers_of_two", model("layer a[5_000] = Residual(Dense(8))", LOOP), None),
+    Attack("layers_of_many", model("layer a[3_000] = Residual(LayerNorm() |> Dense(8) |> relu)", LOOP), None),
+    Attack("one_layer", model("layer a = Dense(8)", "for i in 0..9_990 { x = a(x) }"), None),
+    Attack("one_layer_with_statistics", model("layer a = BatchNorm()", "for i in 0..9_990 { x = a(x) }"), None),
+    Attack("repetitions", model("for i in 0..9_990 {", *["x = relu(x)"] * 9, "}"), None),
+    Attack("a_group", model("layer a[9_000] = Dense(8)", "share { a[*].weight }", LOOP), None),
+    Attack("groups", model("layer a[9_000] = Dense(8)", "share { a[i].weight, a[i + 4_500].weight.T } for i in 0..4_500", LOOP), None),
+    Attack("frozen", model("layer a[9_000] = Dense(8)", "for i in 0..9_000 { freeze a[i].weight }", LOOP), None),
+    Attack("limited", model("limit params 1_000_000", "layer a[9_000] = Dense(8)", LOOP), None),
+    Attack("models", "layer a = BatchNorm()\n" + "".join(model("x = a(x)").replace(" m(", f" m{i}(") for i in range(3_000)), None),
+    Attack("bindings", model(*[f"y{i} = relu(x)" for i in range(30_000)]), None),
+    Attack("parameters", model(*[f"param p{i}: f32[8]" for i in range(10_000)], "x = x + p0"), None),
+    Attack("blocks", "".join(f"block B{i}()(x: [..., d]) -> [..., d] {{\n    return x\n}}\n" for i in range(20_000)) + model("x = x"), None),
+    Attack("nesting", "".join(block(f"B{i}", f"return x |> B{i + 1}()" if i < 60 else "return relu(x)") for i in range(61)) + model("for i in 0..1_000 { x = x |> B0() }"), None),
+    Attack("a_list", model(f"let a = [{', '.join(['1'] * 99_000)}]", "x = x * a[0]"), None),
+    Attack("a_scan", model("y = scan s in x along n {", *["    s = relu(s)"] * 20_000, "    emit s", "}", result="y"), None),
+    Attack("trained", model("layer a[3_000] = BatchNorm()", LOOP).replace(") {", ") -> (y: f32[n, 8]) {", 1) + TRAINED, None),
+    Attack("orthogonal", "block O()(x: [..., d]) -> [..., d] {\n    param w: [20_000, 20_000] = orthogonal\n    return x + sum(w)\n}\n" + model("x = O()(x)"), "E0602", when_compiling=True),
+]  # fmt: skip
 TOP = 2**62
 THROUGH_ALL = model("for l in a {", "x = l(x)", "}")
 ATTACKS = [

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.attacks import ATTACKS, Attack
+from tests.robustness.attacks import ATTACKS, EDGES, Attack
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 2 << 30  # bytes of addresses
+CPU_SECONDS = 20  # twice what an idle core takes at most
 SECONDS = 60  # the slowest takes 15 on a busy machine
 LONGEST = 200_000  # characters of all that is said
 RUN = "from wsdl.cli import main; main()"
@@ -49,6 +50,18 @@ def test_an_attack_ends_in_a_finding(attack: Attack, tmp_path: Path) -> None:
     else:
         assert status in (1, 2)
         assert attack.code in codes
+
+
+@pytest.mark.parametrize("edge", EDGES if CHOSEN is ATTACKS else [EDGES[0], EDGES[-1]], ids=lambda edge: edge.name)
+def test_the_edge_of_a_limit(edge: Attack, tmp_path: Path) -> None:
+    """What is allowed takes 2 GB at most, and 10 s of an idle core."""
+    (tmp_path / "a.wsd").write_text(edge.text, encoding="utf-8")
+    verb = ("compile", "a.wsd", "-o", "out", "--no-proof") if edge.when_compiling else ("check", "a.wsd")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    status, text = said(tmp_path, *verb)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (status, re.findall(r"error\[(E\d+)\]", text)) == ((0, []) if edge.code is None else (1, [edge.code])), text
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < CPU_SECONDS
 
 
 @pytest.mark.parametrize("name", ["parentheses", "a_long_name", "quotes", "many_wrong_shapes", "sums", "lone_brace"])

@@ -160,5 +160,7 @@ class _Draw:
         columns = self._size // max(1, rows)
         tall = self._standard_normal(np.empty(self._size)).reshape(max(rows, columns), -1)
         q, r = np.linalg.qr(tall)
-        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
-        return gain * (q if rows >= columns else q.T).ravel()
+        q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+        del tall, r
+        q *= gain
+        return (q if rows >= columns else q.T).ravel()

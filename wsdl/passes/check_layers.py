@@ -75,13 +75,18 @@ def _warn_of_mixed_statistics(
     program: Program, sharing: Sharing, spans: Mapping[str, Span], problems: Problems
 ) -> None:
     found: dict[Span, _Mixed] = {}
+    tied = {root.path: [slot for slot, _ in members] for root, members in sharing.families()}
     for root in program.roots():
+        outermost: dict[Span, str] = {}  # the shortest path of the layers that are applied at a place
+        for module in root.modules():
+            for place in module.uses:
+                outermost[place] = min(outermost.get(place, module.path), module.path, key=len)
         for module in root.modules():
             states = [slot for slot in module.slots.values() if slot.kind == "state"]
             if not states:
                 continue
-            _applied_again(module, states, root, found)
-            _shared(module, states, sharing, spans, found)
+            _applied_again(module, states, outermost, found)
+            _shared(module, [tied[sharing.home(slot)[0].path] for slot in states], states, spans, found)
     for place, mixed in found.items():
         several = len(mixed.layers) > 1
         problems.error(
@@ -97,7 +102,9 @@ def _warn_of_mixed_statistics(
         )
 
 
-def _applied_again(module: Module, states: Sequence[Slot], root: Module, found: dict[Span, _Mixed]) -> None:
+def _applied_again(
+    module: Module, states: Sequence[Slot], outermost: Mapping[Span, str], found: dict[Span, _Mixed]
+) -> None:
     """One model applies the layer, or one around it, more than once."""
     by_model: dict[Span, list[tuple[Span, ...]]] = {}
     for way in module.ways:
@@ -109,24 +116,27 @@ def _applied_again(module: Module, states: Sequence[Slot], root: Module, found: 
         labels = [Label(first, "applied here first")] if first != again else []
         label = "applied here again" if first != again else f"applied here {len(ways)} times"
         mixed = found.setdefault(again, _Mixed(labels, label))
-        outer = min((m.path for m in root.modules() if again in m.uses), key=len, default=module.path)
+        outer = outermost.get(again, module.path)
         mixed.layers.append(module.path)
         mixed.states += [slot.path[len(outer) + 1 :] for slot in states]
 
 
 def _shared(
-    module: Module, states: Sequence[Slot], sharing: Sharing, spans: Mapping[str, Span], found: dict[Span, _Mixed]
+    module: Module,
+    tied: Sequence[Sequence[Slot]],
+    states: Sequence[Slot],
+    spans: Mapping[str, Span],
+    found: dict[Span, _Mixed],
 ) -> None:
-    """A group ties the statistics of layers that are applied at different places."""
-    home = sharing.home(states[0])[0]
-    twins = [slot for slot in sharing.slots if sharing.home(slot)[0] is home]
+    """A group ties the statistics of layers that are applied at different places; `tied` are the slots that read what
+    each of the states reads, in the order of declaration."""
+    twins = tied[0]
     if len(twins) < 2 or twins[0] is not states[0]:
         return
     place = spans.get(twins[1].path, module.span)
     mixed = found.setdefault(place, _Mixed([], "makes their statistics one"))
     mixed.layers += [slot.path.rpartition(".")[0] for slot in twins]
-    for slot in states:
-        others = [s for s in sharing.slots if sharing.home(s)[0] is sharing.home(slot)[0]]
+    for others in tied:
         below = _common_end([s.path for s in others])
         if below not in mixed.states:
             mixed.states.append(below)

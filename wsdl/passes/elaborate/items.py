@@ -33,6 +33,7 @@ class Layer:
     declared: dict[str, Item] = field(default_factory=dict)
     inline: dict[tuple[int, ...], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
+    counted: dict[str, int] = field(default_factory=dict)  # the last number behind a name that several wanted
 
     @property
     def name(self) -> str:

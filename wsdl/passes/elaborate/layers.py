@@ -62,11 +62,12 @@ def _free_name(owner: Layer, wanted: str) -> str:
     if bracket:
         siblings = owner.module.children.get(array)
         return f"{array}[{len(siblings) if isinstance(siblings, list) else 0}]"
-    name, count = wanted, 1
+    name, count = wanted, owner.counted.get(wanted, 1)
     while name in owner.taken:
         count += 1
         name = f"{wanted}_{count}"
     owner.taken.add(name)
+    owner.counted[wanted] = count
     return name
 
 
