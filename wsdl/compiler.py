@@ -160,7 +160,7 @@ def numbers(
 ) -> Numbers:
     """What is stored at first: `weights`, beneath them what the `load`s of the program fill, beneath it initial values.
 
-    Weights are complete, unless they may be `partial`; then the files of the `load`s need not be there.
+    Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`.
     """
     from wsdl.onnx.initial_values import initial_value
     from wsdl.onnx.loads import open_loads
@@ -168,8 +168,8 @@ def numbers(
 
     stored = {s.name: s for s in program.stored.values() if s.derived is None}
     given: dict[str, Any] = {}
-    if weights is not None:
-        given = given_weights(program, weights, partial=partial)
+    if weights is not None and not partial:
+        given = given_weights(program, weights)
     if not given.keys() >= stored.keys():
         loads = open_loads(program, problems)
         if problems.errors:
@@ -178,6 +178,12 @@ def numbers(
         check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}
+    if weights is not None and partial:
+
+        def beneath_them(name: str) -> Any:
+            return given[name] if name in given else initial_value(stored[name], options.seed)
+
+        given = {**given, **given_weights(program, weights, beneath=beneath_them)}
     finite = {name for name, s in stored.items() if not _may_be_infinite(s)}
     if not isinstance(weights, Mapping) and (lines := not_finite(given, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))

@@ -180,3 +180,40 @@ def test_weights_are_whole_unless_they_may_be_partial() -> None:
     x = data()["x"]
     moved = made.session(weights=one, partial=True)(x=x)["logits"] - made.session()(x=x)["logits"]
     np.testing.assert_allclose(moved, np.broadcast_to(1 - made.stored["classify.head.bias"], moved.shape), atol=1e-5)
+
+
+TWO = """\
+layer shared = Dense(4)
+
+model one(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    layer wide = Dense(8)
+    return x |> shared |> wide |> Dense(4)
+}
+
+model two(x: f32[n, 4]) -> (y: f32[n, 4]) {
+    layer narrow = Dense(4)
+    return x |> shared |> narrow
+}
+
+share { one.wide.weight[0:4], two.narrow.weight }
+"""
+
+
+def test_a_session_needs_what_its_model_reads() -> None:
+    made, x = wsdl.compile(TWO), np.eye(4, dtype="f4")
+    weights = {name: array + 1 for name, array in made.stored.items() if name in made.inventory.models["two"].reads}
+    assert made.session("two", weights=weights)(x=x)["y"].shape == (4, 4)
+    with pytest.raises(CompileError, match="3 of 6 stored tensors are not in the weights"):
+        made.session("one", weights=weights)
+    with pytest.raises(CompileError, match="3 of 7 stored tensors are not in the weights"):
+        wsdl.compile(TWO, weights=weights)
+
+
+def test_a_part_of_a_tensor_leaves_the_rest() -> None:
+    made, part = wsdl.compile(TWO), {"two.narrow.weight": np.eye(4, dtype="f4")}
+    changed = wsdl.compile(TWO, weights=part, partial=True).stored["one.wide.weight"]
+    np.testing.assert_array_equal(changed[:4], np.eye(4))
+    np.testing.assert_array_equal(changed[4:], made.stored["one.wide.weight"][4:])
+    shifted = made.session("two", weights=part, partial=True)(x=np.zeros((1, 4), "f4"))["y"]
+    bias, own = made.stored["shared.bias"], made.stored["two.narrow.bias"]
+    np.testing.assert_allclose(shifted[0], bias + own, rtol=1e-5)

@@ -179,7 +179,7 @@ class Program:
         models = training_models(
             step,
             compiler.evaluation(self._checked, model, self.options),
-            self._values_with(weights, partial),
+            self._values_with(weights, partial, model),
             (sizes.parameters, sizes.parameters_without_sharing),
             opset=self.options.opset,
             block=channel_block() if device == "cpu" else 0,
@@ -293,20 +293,25 @@ class Program:
         compiler.lower(self._checked, self.options)
         return compiler.emit(self._checked, self.stored, self.source, self.options)
 
-    def values(self, weights: Weights | None = None, *, partial: bool = False) -> Mapping[str, Array]:
-        """The number of every initializer: what is stored, and what is computed from it when compiling."""
+    def values(
+        self, weights: Weights | None = None, *, partial: bool = False, model: str | None = None
+    ) -> Mapping[str, Array]:
+        """The number of every initializer: what is stored, and what is computed from it when compiling. `weights` have
+        all that is stored, or all that `model` reads."""
         from wsdl.onnx.initial_values import WithDerived
 
         assert self.protos  # lowering decides what is derived
-        return WithDerived(self._checked, self._values_with(weights, partial))
+        return WithDerived(self._checked, self._values_with(weights, partial, model))
 
-    def _values_with(self, weights: Weights | None, partial: bool) -> dict[str, Array]:
+    def _values_with(self, weights: Weights | None, partial: bool, model: str | None) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""
         from wsdl.onnx.weights import given_weights
 
         if weights is None:
             return dict(self.stored)
-        return {**self.stored, **given_weights(self._checked, weights, partial=partial)}
+        needed = None if model is None else self.inventory.models[model].reads
+        beneath = self.stored.__getitem__ if partial else None
+        return {**self.stored, **given_weights(self._checked, weights, needed=needed, beneath=beneath)}
 
 
 @dataclass(frozen=True)
@@ -323,7 +328,7 @@ class Model:
         from wsdl.onnx.index_reads import index_reads
         from wsdl.runtime.session import Session
 
-        with loadable(self._proto, self.program.values(weights, partial=partial)) as model:
+        with loadable(self._proto, self.program.values(weights, partial=partial, model=self.name)) as model:
             return Session(model, device=device, indices=lambda: index_reads(self._proto))
 
     @takes(path=PATH)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,10 +42,17 @@ def loaded_weights(program: Program, loads: Loads, initial: Mapping[str, Array])
 # -- files and mappings of weights -------------------------------------------------------------------------------------
 
 
-def given_weights(program: Program, weights: Weights, *, partial: bool = False) -> dict[str, Array]:
+def given_weights(
+    program: Program,
+    weights: Weights,
+    *,
+    needed: Container[str] | None = None,
+    beneath: Callable[[str], Array] | None = None,
+) -> dict[str, Array]:
     """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
-    without the model's name in front. Raises `WeightsError` where some are missing (unless `partial`), unknown, of
-    another shape, or contradict each other."""
+    without the model's name in front. Raises `WeightsError` where some are unknown, of another shape, contradict each
+    other, or are missing: of those that are `needed`, by default all. With `beneath` none need be there; it gives the
+    stored tensor of which only a part is."""
     source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
     homes = _homes(program)
     fills, found = [], []
@@ -61,16 +68,21 @@ def given_weights(program: Program, weights: Weights, *, partial: bool = False) 
         found += [problem] if problem else []
         fills.append(Fill(stored.name, view, name, source.path, name))
     full = {fill.stored for fill in fills if fill.view.inverse() is not None}
-    missing = [s for s in program.stored.values() if s.derived is None and s.name not in full and not partial]
+    wanted = [s for s in program.stored.values() if s.derived is None and (needed is None or s.name in needed)]
+    missing = [s for s in wanted if s.name not in full] if beneath is None else []
     found += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
-        message = f"{len(missing)} of {len(program.stored)} stored tensors are not in the weights"
+        message = f"{len(missing)} of {len(wanted)} stored tensors are not in the weights"
         help = "`partial=True` keeps what is stored for the others" if isinstance(weights, Mapping) else None
         found.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(_listed(lines))))
     if found:
         raise WeightsError(found)
-    return _filled(program, fills, {source.path: source}, {})
+    partly = sorted({fill.stored for fill in fills} - full)
+    initial = {} if beneath is None else {name: beneath(name) for name in partly}
+    return _filled(
+        program, [fill for fill in fills if fill.stored in {*full, *initial}], {source.path: source}, initial
+    )
 
 
 def _of_mapping(weights: Mapping[str, Any]) -> Source:
