@@ -7,6 +7,7 @@ from wsdl.ops import (
     conv,
     conv_gradients,
     creation,
+    distribution,
     dropout,
     einsum,
     elementwise,
@@ -27,9 +28,8 @@ from wsdl.ops import (
 from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, einsum, reduce, shape, movement, pad, creation, index, conv, conv_gradients, pool,
-    resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout,
-    recurrent,
+    elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, conv,
+    conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

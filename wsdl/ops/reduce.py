@@ -1,4 +1,4 @@
-"""Operations along axes: sums, extremes, distributions. Without `axis` they take in the whole tensor."""
+"""Reductions along axes: sums, means, extremes. Without `axis` they take in the whole tensor."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Array, Emitter, Merged, NumPy, Operation, OpError, Ref, internal, operation
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
-from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, numeric, same_dtype
+from wsdl.ops._rules import axes_of, axis_of, floating, numeric
 from wsdl.ops.build import Build
 
 Axes = int | Sequence[int] | None
 Gradients = dict[str, Value]
 
 
-def _without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
+def without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
     """The shape after reducing axes: left out, or kept as 1."""
     axes = axes_of(axis, x.rank)
     kept = (Dim.of(1) if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes)
@@ -33,7 +33,8 @@ def _summed_dtype(x: TensorType) -> DType:
     return x.dtype if x.is_float else "i64"
 
 
-def _reduce(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
+def reduced(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
+    """The result of one of ONNX's operators of reduction."""
     axes = axes_of(axis, x.type.rank)
     return e.node(op_type, x, axes_tensor(e, axes), keepdims=int(keepdims))
 
@@ -61,7 +62,7 @@ def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fa
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
-    return TensorType(_summed_dtype(x), _without(x, axis, keepdims))
+    return TensorType(_summed_dtype(x), without(x, axis, keepdims))
 
 
 sum_.reduces(x="axis")
@@ -80,11 +81,11 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 @sum_.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     if x.type.dtype != "i64":
-        return _reduce(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
+        return reduced(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
     half = 2**32  # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves
     low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
     high = e.node("Div", e.node("Sub", x, low), e.constant(half, "i64")).typed(x.type)
-    sums = [_reduce(e, "ReduceSum", part, axis, keepdims) for part in (low, high)]
+    sums = [reduced(e, "ReduceSum", part, axis, keepdims) for part in (low, high)]
     return e.node("Add", sums[0], e.node("Mul", sums[1], e.constant(half, "i64")))
 
 
@@ -131,7 +132,7 @@ def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fa
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(_summed_dtype(numeric(x)), _without(x, axis, keepdims))
+    return TensorType(_summed_dtype(numeric(x)), without(x, axis, keepdims))
 
 
 prod.reduces(x="axis")
@@ -163,7 +164,7 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 @prod.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
     if x.type.is_float:
-        return _reduce(e, "ReduceProd", x, axis, keepdims)
+        return reduced(e, "ReduceProd", x, axis, keepdims)
     return _product_of_integers(e, x, axis)
 
 
@@ -207,7 +208,7 @@ def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fa
         mean(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
     dtype = "f32" if x.dtype == "bool" else floating(x).dtype
-    return TensorType(dtype, _without(x, axis, keepdims))
+    return TensorType(dtype, without(x, axis, keepdims))
 
 
 mean.reduces(x="axis")
@@ -239,9 +240,9 @@ def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
     """NaN where there is nothing: ONNX Runtime's ReduceMean gives 0 there. `x` has a known type."""
     count, dtype = _count(x.type, axis), x.type.dtype
     if count.constant:
-        return _reduce(e, "ReduceMean", x, axis, keepdims)
+        return reduced(e, "ReduceMean", x, axis, keepdims)
     wide = x if dtype in ("f32", "f64") else _widened(e, x, "f32")  # the sum may be beyond 16 bits
-    total = _reduce(e, "ReduceSum", wide, axis, keepdims)
+    total = reduced(e, "ReduceSum", wide, axis, keepdims)
     mean = e.node("Div", total, cast_to(e, size_of(e, count), wide.type.dtype))
     return mean if wide is x else cast_to(e, mean, dtype)
 
@@ -261,7 +262,7 @@ def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fal
 
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+    return TensorType(floating(x).dtype, without(x, axis, keepdims))
 
 
 var.reduces(x="axis")
@@ -303,12 +304,12 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False, correction
 
 @var.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Ref:
-    away = e.node("Sub", x, _reduce(e, "ReduceMean", x, axis, keepdims=True))
+    away = e.node("Sub", x, reduced(e, "ReduceMean", x, axis, keepdims=True))
     squares = e.node("Mul", away, away).typed(x.type)
     if correction == 0:
         return _mean(e, squares, axis, keepdims)
     count = product([x.type.shape[a] for a in axes_of(axis, x.type.rank)]) - correction
-    return e.node("Div", _reduce(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
+    return e.node("Div", reduced(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
 
 
 @var.gradient
@@ -326,7 +327,7 @@ def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool
 
     logsumexp(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(floating(x).dtype, _without(x, axis, keepdims))
+    return TensorType(floating(x).dtype, without(x, axis, keepdims))
 
 
 logsumexp.reduces(x="axis")
@@ -350,7 +351,7 @@ def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
 
 @logsumexp.lowering
 def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return _reduce(e, "ReduceLogSumExp", x, axis, keepdims)
+    return reduced(e, "ReduceLogSumExp", x, axis, keepdims)
 
 
 @logsumexp.gradient
@@ -399,7 +400,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False,
 def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: str, doc: str) -> Operation:
     def infer(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
         _not_empty(x, axis)
-        return x.with_shape(_without(x, axis, keepdims))
+        return x.with_shape(without(x, axis, keepdims))
 
     def reference(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
         return getattr(np, numpy_name)(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
@@ -408,7 +409,7 @@ def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: st
         count = _count(x.type, axis)
         if count.constant is None:
             x = e.checked(x, "different", count, Dim.of(0))
-        return widely(e, lambda x: _reduce(e, op_type, x, axis, keepdims), x)
+        return widely(e, lambda x: reduced(e, op_type, x, axis, keepdims), x)
 
     def gradient(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
         """Equal shares for all that are tied."""
@@ -436,7 +437,7 @@ def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: st
 def _position(name: str, op_type: str, doc: str) -> Operation:
     def infer(x: TensorType, axis: int | None = None, keepdims: bool = False) -> TensorType:
         _not_empty(numeric(x), axis)
-        return TensorType("i64", _without(x, axis, keepdims))
+        return TensorType("i64", without(x, axis, keepdims))
 
     def reference(np: NumPy, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         return getattr(np, name)(x, axis=axis, keepdims=keepdims)
@@ -467,171 +468,3 @@ _extreme(
 )
 _position("argmax", "ArgMax", "The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.")
 _position("argmin", "ArgMin", "The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.")
-
-
-# -- distributions and directions --------------------------------------------------------------------------------------
-
-
-@operation(half="f32", mixes={"x": "axis"})
-def softmax(x: TensorType, axis: int = -1) -> TensorType:
-    """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax.
-
-    softmax(x: f32[n, t]) -> f32[n, t]
-    """
-    axis_of(axis, x.rank)
-    return floating(x)
-
-
-@softmax.apart
-def _(b: Build, x: Value, axis: int = -1) -> Value:
-    return b("exp", b("sub", x, b("logsumexp", x, axis=axis, keepdims=True)))
-
-
-@softmax.reference
-def _(np: NumPy, x: Array, axis: int = -1) -> Array:
-    powers = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-np.inf))
-    return powers / np.sum(powers, axis=axis, keepdims=True)
-
-
-@softmax.lowering
-def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
-    return e.node("Softmax", x, axis=axis)
-
-
-@softmax.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
-    mean = g("sum", g.mul(dy, y), axis=axis, keepdims=True)
-    return {"x": g.mul(g("sub", dy, mean), y)}
-
-
-@operation(half="f32", mixes={"x": "axis"})
-def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
-    """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax.
-
-    log_softmax(x: f32[n, t]) -> f32[n, t]
-    """
-    axis_of(axis, x.rank)
-    return floating(x)
-
-
-@log_softmax.apart
-def _(b: Build, x: Value, axis: int = -1) -> Value:
-    return b("sub", x, b("logsumexp", x, axis=axis, keepdims=True))
-
-
-@log_softmax.reference
-def _(np: NumPy, x: Array, axis: int = -1) -> Array:
-    below = x - np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return below - np.log(np.sum(np.exp(below), axis=axis, keepdims=True))
-
-
-@log_softmax.lowering
-def _(e: Emitter, x: Ref, axis: int = -1) -> Ref:
-    return e.node("LogSoftmax", x, axis=axis)
-
-
-@log_softmax.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
-    total = g("sum", dy, axis=axis, keepdims=True)
-    return {"x": g("sub", dy, g.mul(g("exp", y), total))}
-
-
-@operation(half="f32", mixes={"x": "axis"})
-def l2_normalize(x: TensorType, axis: int | list[int] = -1, eps: float = 1e-12) -> TensorType:
-    """`x` divided by its length along axes, or by `eps` if that is larger. ONNX ReduceL2, Max and Div.
-
-    l2_normalize(x: f32[n, 64]) -> f32[n, 64]
-    """
-    axes_of(axis, x.rank)
-    return floating(x)
-
-
-@l2_normalize.apart
-def _(b: Build, x: Value, axis: int | list[int] = -1, eps: float = 1e-12) -> Value:
-    return b("div", x, _lengths(b, x, axis, eps)[0])
-
-
-@l2_normalize.reference
-def _(np: NumPy, x: Array, axis: int | list[int] = -1, eps: float = 1e-12) -> Array:
-    length = np.sqrt(np.sum(x * x, axis=tuple(axes_of(axis, x.ndim)), keepdims=True))
-    return x / np.maximum(length, eps)
-
-
-@l2_normalize.lowering
-def _(e: Emitter, x: Ref, axis: int | list[int] = -1, eps: float = 1e-12) -> Ref:
-    return e.node("Div", x, _length(e, x, axis, eps, keepdims=True))
-
-
-@l2_normalize.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int] = -1, eps: float = 1e-12) -> Gradients:
-    length, varies = _lengths(g, x, axis, eps)
-    along = g.mul(g("sum", g.mul(dy, y), axis=axis, keepdims=True), varies)
-    return {"x": g("div", g("sub", dy, g.mul(y, along)), length)}
-
-
-def _lengths(g: Build, x: Value, axis: int | list[int], eps: float) -> tuple[Value, Value]:
-    """Lengths along axes, which stay, of at least `eps`; and 1 where that limit isn't reached, 0 where it is."""
-    length = g("sqrt", g("sum", g.mul(x, x), axis=axis, keepdims=True))
-    return g("maximum", length, eps), g.mask(g("greater_equal", length, eps), x.type)
-
-
-def _from_end(a: TensorType, b: TensorType, axis: int = -1, **_: Any) -> list[int]:
-    rank = max(a.rank, b.rank)
-    return [axis_of(axis, rank) - rank]
-
-
-@operation(half="f32", mixes={"a": _from_end, "b": _from_end})
-def cosine_similarity(a: TensorType, b: TensorType, axis: int = -1, eps: float = 1e-8) -> TensorType:
-    """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
-
-    The operands broadcast. ONNX ReduceSum, ReduceL2, Max and Div.
-
-        cosine_similarity(a: f32[n, 64], b: f32[n, 64]) -> f32[n]
-    """
-    same_dtype("b", floating(a, "a"), floating(b, "b"))
-    both = a.with_shape(broadcast(a.shape, b.shape))
-    at = axis_of(axis, both.rank) - both.rank
-    along_a, along_b = (x.shape[axis_of(at, x.rank)] for x in (a, b))
-    agreed(along_a, along_b, f"the sizes along axis {axis} of {a} and {b} must be equal", argument="b")
-    return both.with_shape(_without(both, axis, keepdims=False))
-
-
-@cosine_similarity.apart
-def _(build: Build, a: Value, b: Value, axis: int = -1, eps: float = 1e-8) -> Value:
-    along = _from_end(a.type, b.type, axis)
-    lengths = [build("squeeze", _lengths(build, x, along, eps)[0], axis=along) for x in (a, b)]
-    return build("div", build("sum", build.mul(a, b), axis=along), build.mul(*lengths))
-
-
-@cosine_similarity.reference
-def _(np: NumPy, a: Array, b: Array, axis: int = -1, eps: float = 1e-8) -> Array:
-    a, b = np.broadcast_arrays(a, b)
-    lengths = [np.maximum(np.sqrt(np.sum(x * x, axis=axis)), eps) for x in (a, b)]
-    return np.sum(a * b, axis=axis) / (lengths[0] * lengths[1])
-
-
-@cosine_similarity.lowering
-def _(e: Emitter, a: Ref, b: Ref, axis: int = -1, eps: float = 1e-8) -> Ref:
-    both = TensorType(a.type.dtype, broadcast(a.type.shape, b.type.shape))
-    from_end = axis_of(axis, both.rank) - both.rank
-    products = e.node("Mul", a, b).typed(both)
-    lengths = [_length(e, x, from_end, eps, keepdims=False) for x in (a, b)]
-    return e.node("Div", _reduce(e, "ReduceSum", products, from_end), e.node("Mul", *lengths))
-
-
-@cosine_similarity.gradient
-def _(g: Build, dy: Value, y: Value, a: Value, b: Value, axis: int = -1, eps: float = 1e-8) -> Gradients:
-    rank = max(a.type.rank, b.type.rank)
-    from_end = axis_of(axis, rank) - rank
-    dy, y = (g("unsqueeze", x, axis=from_end) for x in (dy, y))
-    (length_a, varies_a), (length_b, varies_b) = (_lengths(g, x, from_end, eps) for x in (a, b))
-
-    def towards(x: Value, length: Value, varies: Value, other: Value, length_of_other: Value) -> Value:
-        along = g("div", g.mul(x, g.mul(y, varies)), length)
-        return g.mul(g("sub", g("div", other, length_of_other), along), g("div", dy, length))
-
-    return {"a": towards(a, length_a, varies_a, b, length_b), "b": towards(b, length_b, varies_b, a, length_a)}
-
-
-def _length(e: Emitter, x: Ref, axis: int | list[int], eps: float, keepdims: bool) -> Ref:
-    return e.node("Max", _reduce(e, "ReduceL2", x, axis, keepdims), e.constant(eps, x.type.dtype))
