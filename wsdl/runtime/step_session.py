@@ -27,7 +27,7 @@ from wsdl.passes.split_step import RATE, SUM
 from wsdl.passes.update import GRADIENT, NEXT
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
-from wsdl.runtime.tally import Sizes, Tally, results
+from wsdl.runtime.tally import Shapes, Sizes, Tally, results
 
 Array = NDArray[Any]
 
@@ -57,6 +57,7 @@ class StepSession:
         self._gradients = {s.name: self._buffer(s.type) for s in step.trained}
         self._statistics = [s.name for s in step.statistics]
         self._wholes: dict[str, Array] = {}
+        self._sizes: dict[Shapes, dict[str, int]] = {}
         self._total_steps = np.zeros((), np.int64)
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate = np.zeros((), np.float32)
@@ -87,7 +88,7 @@ class StepSession:
             [part] = parts
             self._run_first(part)
             return {name: float(array) for name, array in self._results.items()}
-        sizes, tally = Sizes(self._batch_types, self._rows), Tally(self._step.last)
+        sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
         for part in parts:
             sizes.add(part)
         self._wholes = sizes.wholes(self._step.merges)

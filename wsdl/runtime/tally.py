@@ -23,6 +23,7 @@ from wsdl.runtime.errors import fail
 
 Array = NDArray[Any]
 Parts = tuple[Array, ...]
+Shapes = tuple[tuple[int, ...], ...]
 
 
 def _mean(a: Parts, b: Parts) -> Parts:
@@ -105,10 +106,16 @@ def _alike(before: Parts, own: Parts) -> Parts:
 
 
 class Sizes:
-    """The run-time sizes of all rows: `rows` counts those of all parts, every other one has to be the same in all."""
+    """The run-time sizes of all rows: `rows` counts those of all parts, every other one has to be the same in all.
 
-    def __init__(self, signature: Mapping[str, TensorType], rows: str | None) -> None:
+    `known` keeps the sizes that arrays of some shapes have.
+    """
+
+    def __init__(
+        self, signature: Mapping[str, TensorType], rows: str | None, known: dict[Shapes, dict[str, int]] | None = None
+    ) -> None:
         self.signature, self.rows = signature, rows
+        self._known = {} if known is None else known
         self.parts = 0
         self.found: dict[str, int] = {}
         self._differ: dict[str, tuple[int, int]] = {}
@@ -116,8 +123,10 @@ class Sizes:
     def add(self, arrays: Mapping[str, Array]) -> None:
         """Take in the sizes of one part."""
         self.parts += 1
-        shapes = [arrays[name].shape for name in self.signature]
-        for name, size in bind_sizes(list(self.signature.values()), shapes, list(self.signature)).items():
+        shapes = tuple(arrays[name].shape for name in self.signature)
+        if shapes not in self._known:
+            self._known[shapes] = bind_sizes(list(self.signature.values()), shapes, list(self.signature))
+        for name, size in self._known[shapes].items():
             before = self.found.get(name)
             if name == self.rows:
                 self.found[name] = (before or 0) + size
