@@ -41,6 +41,13 @@ def test_matmul(place: int, view: View, other: str) -> None:
         _check(built, operands, {})
 
 
+def test_matmul_of_a_view_that_has_no_transposition() -> None:
+    view = View.identity([4, 3]).transposed.reshape([2, 6])  # rows of 6 out of columns of 4
+    stored = random_array(TensorType.of("f32", view.source), "stored")
+    built = Built("matmul", [typed("f32[n, 2]"), TensorType.of("f32", view.shape)], {}, stored={1: (stored, view)})
+    _check(built, [random_array(typed("f32[n, 2]"), "other", {"n": 3}), view.of(stored)], {})
+
+
 def test_matmul_of_two_stored_matrices() -> None:
     a, b = (random_array(typed(t), t) for t in ("f32[6, 4]", "f32[5, 6]"))
     views = [View.identity(x.shape).transposed for x in (a, b)]

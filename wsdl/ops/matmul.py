@@ -7,6 +7,7 @@ from typing import Any
 from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
+from wsdl.ir.views import View
 from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, internal, operation
 from wsdl.ops._lowering import squeezed, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
@@ -178,7 +179,7 @@ def _behind_transpose(e: Emitter, x: Ref) -> Ref | None:
     stored, view = found
     if view.is_identity or stored.type.rank != x.type.rank:
         return None
-    return stored if view.permute(_swapped(x.type.rank)).is_identity else None
+    return stored if view.reads_like(View.identity(view.source).permute(_swapped(x.type.rank))) else None
 
 
 def _transposed(e: Emitter, x: Ref) -> Ref:
