@@ -23,7 +23,7 @@ from tests.programs.description import Train
 from tests.programs.draw_training import Step, step
 from tests.programs.optimize import updated
 from tests.programs.storage import Storage
-from tests.programs.tolerance import SAMPLES, SLACK, UNIT, Wrong, compare, noise
+from tests.programs.tolerance import SAMPLES, SLACK, UNIT, WIDE, Wrong, compare, noise
 from tests.programs.twin import Machine
 from wsdl.diagnostics import CompileError
 from wsdl.runtime.errors import RunError
@@ -233,7 +233,7 @@ class _Twins:
 
     @cached_property
     def noisy(self) -> list[Step]:
-        steps = (self._step(**noise(self._attempt.written_in, i)) for i in range(SAMPLES))
+        steps = (self._step(**noise(self._attempt.written_in, i)) for i in range(SAMPLES + WIDE))
         return [each for each in steps if each is not None]
 
     @cached_property

@@ -120,7 +120,8 @@ def a_layer_norm(s: Scope, x: Type) -> Drawn:
 def an_rms_norm(s: Scope, x: Type) -> Drawn:
     def run(m: Module, x: Tensor) -> Tensor:
         weight = m.param("weight", x.shape[-1], kind="gain")
-        return x * torch.rsqrt((x**2).mean(-1, keepdim=True) + 1e-6) * weight
+        scale: Tensor = m.machine.disturbed(torch.rsqrt(m.machine.disturbed((x**2).mean(-1, keepdim=True)) + 1e-6))
+        return m.machine.disturbed(x * scale) * weight
 
     return _drawn("RMSNorm()", run, x, x, "rms_norm")
 
