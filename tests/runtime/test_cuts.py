@@ -159,6 +159,11 @@ train m() {
     assert halves == pytest.approx(whole, rel=1e-5)
     with pytest.raises(RunError, match="E0713"):
         evaluator.run([{"x": x}, {"x": x[:, :4]}], carried)
+    area = wsdl.compile(
+        Source("m.wsd", of.source.text.replace("sum(y) / t", "sum(y) / (n * t)").replace("metric over", "# "))
+    )
+    with pytest.raises(RunError, match="`t` is 5 in one batch and 4 in another"):
+        area.evaluator().run([{"x": x}, {"x": x[:, :4]}], carried)
 
 
 def test_what_has_no_rows_has_to_be_the_same_in_all_batches() -> None:

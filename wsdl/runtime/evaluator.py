@@ -31,9 +31,11 @@ class Evaluator:
         for proto in model.protos:
             with loadable(proto, model.values) as loaded:
                 self._sessions.append(load(loaded, model.name, device, threads, reuse_plan=False))
-        sizes = {merge.wholes[0].name for merge in model.evaluation.merges if merge.how == "size"}
         read = {value.name for session in self._sessions for value in session.get_inputs()}
-        self._counts_first = not self._sessions or bool(sizes & read)
+        behind = {value.name for value in model.evaluation.rest.inputs}
+        sizes = {merge.wholes[0].name: merge for merge in model.evaluation.merges if merge.how == "size"}
+        self._sizes = [merge for name, merge in sizes.items() if name in read | behind]
+        self._counts_first = not self._sessions or bool(sizes.keys() & read)
 
     def run(self, batches: Iterable[Mapping[str, Any]], carried: Mapping[str, Any]) -> dict[str, float]:
         """The results, by name. `carried` are the stored tensors that are inputs, as arrays or on the device.
@@ -81,7 +83,7 @@ class Evaluator:
     def _known(self, sizes: Sizes) -> dict[str, Any]:
         if not sizes.parts:
             raise fail("E0718", "there is nothing to evaluate with: the data have no rows")
-        return sizes.wholes(self.model.evaluation.merges)
+        return sizes.wholes(self._sizes)
 
     def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
         wanted = {value.name for value in session.get_inputs()}

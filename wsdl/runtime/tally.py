@@ -136,16 +136,22 @@ class Sizes:
                 self.found[name] = size
 
     def wholes(self, merges: Iterable[Merge]) -> dict[str, Array]:
-        """The inputs that are sizes of the whole, by name."""
-        return {m.wholes[0].name: np.array(m.dim.evaluate(self.found), np.int64) for m in merges if m.dim is not None}
+        """The inputs that are sizes of the whole, by name; `RunError` where one differs from part to part."""
+        sizes = {merge.wholes[0].name: merge.dim for merge in merges if merge.dim is not None}
+        self._require_equal(sizes.values())
+        return {name: np.array(dim.evaluate(self.found), np.int64) for name, dim in sizes.items()}
 
     def of(self, graph: Graph) -> dict[str, int]:
         """The sizes for a graph; `RunError` where it asks for one that differs from part to part."""
-        for name, (a, b) in self._differ.items():
-            if any(name in dim.names() for node in graph.walk() for dim in _dims(node.attributes)):
-                message = f"`{name}` is {a} in one batch and {b} in another, and a loss or metric is computed with it"
-                raise fail("E0713", message, help="pad all batches to one size")
+        self._require_equal(dim for node in graph.walk() for dim in _dims(node.attributes))
         return self.found
+
+    def _require_equal(self, dims: Iterable[Dim]) -> None:
+        names = {name for dim in dims for name in dim.names()} if self._differ else set()
+        for name in sorted(names & self._differ.keys()):
+            a, b = self._differ[name]
+            message = f"`{name}` is {a} in one batch and {b} in another, and a loss or metric is computed with it"
+            raise fail("E0713", message, help="pad all batches to one size")
 
 
 def _dims(attribute: object) -> Iterator[Dim]:
