@@ -145,3 +145,12 @@ def test_what_is_no_compiled_folder() -> None:
         with pytest.raises(wsdl.CompileError, match="E0701"):
             wsdl.load(place)
     assert os.listdir("bad") == ["manifest.json"]
+    for text in ("[]", "1", "{", "[" * 10**5, '{"models": [1], "files": []}', '{"models": ["../m"], "files": []}',
+                 '{"models": ["m"], "files": [1]}', '{"models": 1, "files": ["m.onnx"]}'):  # fmt: skip
+        Path("bad/manifest.json").write_text(text)
+        with pytest.raises(wsdl.CompileError, match="E0701"):
+            wsdl.load("bad")
+    os.remove("bad/manifest.json")
+    os.mkfifo("bad/manifest.json")
+    with pytest.raises(wsdl.CompileError, match="it is not a file"):
+        wsdl.load("bad")

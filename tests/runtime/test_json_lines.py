@@ -128,6 +128,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_lines_that_are_none_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_bytes(
         b'{"step": 1, "epoch": 1, "loss": 2.0, "lr": 0.1, "seconds": 0}\n\n[1]\n{"step": "x"}\n\xff\xfe\n'
+        b'{"step": 1e999}\n'
         b'{"step": 2, "eval": 3}\n{"step": 3, "epoch": 1, "eval": {"loss": 1.5}}\n{"step": 4, "loss": 1, "lr": 1}'
     )
     assert [line.step for line in read_log(tmp_path / "log.jsonl")] == [1, 3]

@@ -136,13 +136,17 @@ def models_in(folder: str | os.PathLike[str]) -> dict[str, tuple[Path, bool]]:
     """The models of a folder that `wsdl compile` wrote: where each lies, and whether it shares a data file."""
     path = Path(folder)
     try:
+        if (path / MANIFEST).exists() and not (path / MANIFEST).is_file():
+            raise ValueError("it is not a file")
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         names, is_shared = list(manifest["models"]), any(name.endswith(".data") for name in manifest["files"])
+        if not all(Path(name).name == name for name in names):
+            raise ValueError("it names a model outside the folder")
     except (FileNotFoundError, NotADirectoryError):
         help = "`wsdl compile FILE -o DIR` makes one"
         message = f"this is not a compiled folder: there is no {MANIFEST} in it"
         raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder), help=help)]) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"its {MANIFEST} can't be read: {error}"
         raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder))]) from None
     return {name: (place_of(name, path), is_shared and len(names) > 1) for name in names}

@@ -106,7 +106,7 @@ class JsonLines(Quiet):
 
 def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iterator[Logged]:
     """The lines of a log up to a step; none if there is no file. What is not such a line is left out."""
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         return
     with open(path, encoding="utf-8", errors="replace") as file:
         for text in file:
@@ -129,7 +129,7 @@ def _logged(text: str) -> Logged | None:
         if "eval" in found:
             return Logged(text[:-1], step, results={name: _number(v) for name, v in found["eval"].items()})
         return Logged(text[:-1], step, _number(found["loss"]), _number(found["lr"]), float(found["seconds"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
