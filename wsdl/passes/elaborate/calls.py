@@ -146,7 +146,7 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
             f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, "
             f"not {len(positional)}",
             "one too many",
-            help=f"its signature is `{signature(operation)}`",
+            help=_as_one_list(operation, positional) or f"its signature is `{signature(operation)}`",
             applied=False,
         )
         return None
@@ -177,6 +177,7 @@ def _bind(operation: Operation, arguments: list[Given], span: Span, context: Con
                 f"`{name}` is given twice",
                 "given again",
                 labels=[Label(bound[name].span, "given first")],
+                help=_as_one_list(operation, positional),
                 applied=False,
             )
             return None
@@ -204,6 +205,14 @@ _ELSEWHERE = {
     "padding": "pad",
     "input": "x",
 }
+
+
+def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
+    """How to write several tensors, given one by one, for an operation that takes a list of them."""
+    tensors = [given.span.text for given in positional if isinstance(given.item, Value)]
+    if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
+        return None
+    return f"write the tensors as one list: `{operation.name}([{', '.join(tensors)}], …)`"
 
 
 def _listed(names: list[str]) -> str:

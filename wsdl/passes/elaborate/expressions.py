@@ -17,6 +17,7 @@ from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.indexing import index
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import call_with_needed, inline_layer, layers_in_list
+from wsdl.passes.elaborate.methods import report_no_part
 from wsdl.passes.elsewhere import ELSEWHERE
 from wsdl.passes.names import VIEWS, bound_names, unknown_conversion, unknown_name
 from wsdl.passes.scopes import Definition
@@ -169,11 +170,8 @@ def _unary(node: tree.Unary, frame: Frame, context: Context) -> Item:
 
 
 def _call(node: tree.Call, frame: Frame, context: Context) -> Item:
-    if isinstance(node.function, tree.Field) and node.function.name.text in VIEWS:
-        value = evaluate(node.function.object, frame, context)
-        if isinstance(value, Value) and node.function.name.text != "T":
-            given = [Given(None, value, node.function.object.span), *_arguments(node, frame, context)]
-            return call_operation(node.function.name.text, given, node.span, context)
+    if isinstance(node.function, tree.Field):
+        return _method(node, node.function, frame, context)
     if (
         isinstance(node.function, tree.Name)
         and node.function.text in _BUILTINS
@@ -188,6 +186,18 @@ def _call(node: tree.Call, frame: Frame, context: Context) -> Item:
     if isinstance(function, Definition) and isinstance(function.node, tree.Block):
         return inline_layer(function, node, frame, context, evaluate)
     return _applied(function, _arguments(node, frame, context), node, node.function, context)
+
+
+def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) -> Item:
+    """`x.reshape(2, 3)`, or a layer inside another one that is applied."""
+    item, name = evaluate(field.object, frame, context), field.name.text
+    if not isinstance(item, Value) or name in ("T", "dtype"):
+        return _applied(_part(item, field, context), _arguments(node, frame, context), node, field, context)
+    if name not in VIEWS:
+        report_no_part(field, item, context, node)
+        return POISON
+    given = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
+    return call_operation(name, given, node.span, context)
 
 
 def _is_conversion(node: tree.Call, frame: Frame) -> bool:
@@ -279,7 +289,8 @@ def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
     if isinstance(item, list):
         return len(item)
     message = f"`len` counts the elements of a list, not of {describe(item)}"
-    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list")
+    help = "the sizes of a tensor have the names that the signature gives them" if isinstance(item, Value) else None
+    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list", help=help)
     return POISON
 
 
@@ -312,7 +323,11 @@ _BUILTINS: dict[str, Callable[[tree.Call, list[Given], Context], Item]] = {"len"
 
 
 def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
-    item, name = evaluate(node.object, frame, context), node.name.text
+    return _part(evaluate(node.object, frame, context), node, context)
+
+
+def _part(item: Item, node: tree.Field, context: Context) -> Item:
+    name = node.name.text
     if has_poison(item):
         return POISON
     if isinstance(item, Value):
@@ -320,39 +335,12 @@ def _field(node: tree.Field, frame: Frame, context: Context) -> Item:
             return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
         if name == "dtype":
             return item.type.dtype
-        _report_no_part(node, context)
+        report_no_part(node, item, context)
         return POISON
     if isinstance(item, Layer):
         return _part_of(item, node, context)
     context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`", applied=False)
     return POISON
-
-
-# Methods of PyTorch's tensors that are written in another way here.
-_METHODS = {
-    "view": "`view` is `.reshape(…)` here",
-    "contiguous": "leave it out: how a tensor lies in memory is not said in a program",
-    **dict.fromkeys(("detach", "data"), "to stop gradients write `stop_gradient(x)`"),
-    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said later, `--device cuda`"),
-    **dict.fromkeys(("to", "float", "long", "half", "type"), "to convert a dtype write `cast(x, f32)`"),
-    **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "a tensor never changes: bind the result to a name"),
-    "masked_fill": "write `where(mask, value, x)`",
-    "item": "a program has tensors only; what is known when compiling is a `let`",
-}  # fmt: skip
-
-
-def _report_no_part(node: tree.Field, context: Context) -> None:
-    name = node.name.text
-    near = nearest(name, [*VIEWS, *NAMED]) if name not in _METHODS else None
-    label = f"did you mean `{near}`?" if near else ""
-    help = "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`"
-    if name in _METHODS:
-        help = _METHODS[name]
-    elif name in ("shape", "size", "ndim"):
-        label, help = "", "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
-    elif name in NAMED:
-        label, help = "an operation", f"write `{node.object.span.text} |> {name}`, with its other arguments behind"
-    context.error("E0227", node.name.span, f"a tensor has no part `{name}`", label, help=help, applied=False)
 
 
 def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:

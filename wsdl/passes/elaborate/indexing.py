@@ -9,7 +9,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context
-from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.items import POISON, Given, Item, Layer, describe, has_poison
 from wsdl.syntax import tree
 
 Evaluate: TypeAlias = Callable[[tree.Expression], Item]
@@ -23,7 +23,10 @@ def index(node: tree.Index, item: Item, evaluate: Evaluate, context: Context) ->
         return _of_list(node, list(item), evaluate, context)
     if isinstance(item, Value):
         return _of_tensor(node, item, evaluate, context)
-    context.error("E0228", node.span, f"{describe(item)} can't be indexed", applied=False)
+    help = (
+        "to index what comes of it, put the pipeline in parentheses: `(x |> f)[0]`" if isinstance(item, Layer) else None
+    )
+    context.error("E0228", node.span, f"{describe(item)} can't be indexed", help=help, applied=False)
     return POISON
 
 
@@ -67,7 +70,7 @@ def _of_tensor(node: tree.Index, value: Value, evaluate: Evaluate, context: Cont
         if isinstance(subscript, tree.Ellipsis):
             axis += rank - len(given)
             continue
-        bounds = _bounds(subscript, evaluate, context)
+        bounds = _bounds(subscript, evaluate, axis, node.object.span.text, context)
         if bounds is None or _leaves(subscript, bounds, axis, value, context):
             return POISON
         start, stop, step = bounds
@@ -107,9 +110,9 @@ def _leaves(
 
 
 def _bounds(
-    subscript: tree.Subscript, evaluate: Evaluate, context: Context
+    subscript: tree.Subscript, evaluate: Evaluate, axis: int, x: str, context: Context
 ) -> tuple[Dim | None, Dim | None, int] | None:
-    """Start, stop and step of one subscript; a single index is a slice of length one."""
+    """Start, stop and step of one subscript, which is of an axis of `x`; a single index is a slice of length one."""
     if isinstance(subscript, tree.Slice):
         items = [None if b is None else evaluate(b) for b in (subscript.start, subscript.stop, subscript.step)]
     elif isinstance(subscript, tree.Star):
@@ -124,7 +127,7 @@ def _bounds(
                 "E0228",
                 subscript.span,
                 f"a subscript is a whole number or a slice, not {describe(at)}",
-                help="to pick by a tensor of indices, use `gather(x, indices, axis=0)`",
+                help=_picking(at, subscript, axis, x),
             )
             return None
         first = Dim.of(at)
@@ -137,9 +140,20 @@ def _bounds(
         return None
     if step is not None and not (isinstance(step, int) and step > 0):
         context.error(
-            "E0228", subscript.span, "the step of a slice is a positive whole number", help="to reverse, use `flip`"
+            "E0228",
+            subscript.span,
+            "the step of a slice is a positive whole number",
+            help=f"to reverse, use `.flip({axis})`",
         )
         return None
     low = None if start is None else Dim.of(start)  # type: ignore[arg-type]  # int or Dim, as was just checked
     high = None if stop is None else Dim.of(stop)  # type: ignore[arg-type]
     return low, high, step or 1
+
+
+def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:
+    """What to write for `x[indices]` and `x[mask]`."""
+    if isinstance(at, Value) and at.type.dtype == "bool":
+        return f"how many a mask picks is not known; `where({subscript.span.text}, a, b)` chooses and keeps the shape"
+    indices = subscript.span.text if isinstance(at, Value) else "indices"
+    return f"to pick by a tensor of indices, use `gather({x if len(x) <= 30 else 'x'}, {indices}, axis={axis})`"
