@@ -181,6 +181,29 @@ def test_a_generator_serves_where_one_time_through_is_enough() -> None:
         twice.evaluate(part for part in cut(batch(8), [3]))
 
 
+def test_a_size_of_a_round_that_reads_no_rows() -> None:
+    """What the scan goes over is of all rows; it counts as rows that meet, as its body reads `x`."""
+    text = """
+    model m(x: f32[n, t, 4]) -> (y: f32[1, t, 1]) {
+        means = mean(x, axis=[0, 2], keepdims=true)
+        steps = scan step in means along t {
+            unused = var(x, axis=2)
+            emit step
+        }
+        return steps |> RMSNorm()
+    }
+
+    train m(wanted: f32[1, t, 1]) {
+        loss mse(y, wanted)
+        optimizer SGD(lr=0.1)
+    }
+    """
+    trainer = wsdl.compile(Source("m.wsd", text)).trainer(threads=1)
+    rows = {"x": np.ones((4, 3, 4), np.float32), "wanted": np.zeros((1, 3, 1), np.float32)}
+    assert np.isclose(trainer.evaluate(rows)["loss"], 1, atol=1e-5)
+    assert np.isclose(trainer.step(rows), 1, atol=1e-5)
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_no_rows(accumulate: int) -> None:
     trainer = with_metrics(["max(e)"]).trainer(accumulate=accumulate)

@@ -6,9 +6,11 @@ outer one can be begun. What is behind the last reduction is computed once (`res
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from wsdl.ir.binding import size_sources
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Node, Operand, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import swapped
@@ -90,10 +92,32 @@ def round_of(model: Model, program: Program, merges: list[Merge]) -> Round:
     own = Model(model.name, graph, model.module, output_names=names)
     result = Program(models={own.name: own}, stored=dict(program.stored))
     prune(result)
+    inputs = list(graph.inputs)
     drop_unread(graph)
+    graph.inputs = _with_sizes(graph, inputs)
     read = {str(n.attributes["stored"]) for n in graph.walk() if n.op == "parameter"}
     own.fed = [name for name in model.fed if name in read]
     return Round(result, merges)
+
+
+def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    """The inputs of a graph, and of all those that there were the ones that say how large a run-time dimension is which
+    a size in the graph is computed from."""
+    wanted = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
+    wanted |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}
+    kept = {id(v) for v in graph.inputs}
+    for value in inputs:
+        known = size_sources([v.type for v in inputs if id(v) in kept]).keys()
+        if any(name in wanted - known for dim in value.type.shape for name in dim.names()):
+            kept.add(id(value))
+    return [v for v in inputs if id(v) in kept]
+
+
+def _dims(attribute: object) -> Iterator[Dim]:
+    if isinstance(attribute, Dim):
+        yield attribute
+    for item in attribute if isinstance(attribute, list | tuple) else ():
+        yield from _dims(item)
 
 
 def rest_of(graph: Graph, values: Sequence[Value], merges: Sequence[Merge]) -> tuple[Graph, list[Merge]]:
