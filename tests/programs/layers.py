@@ -121,7 +121,8 @@ def an_rms_norm(s: Scope, x: Type) -> Drawn:
     def run(m: Module, x: Tensor) -> Tensor:
         weight = m.param("weight", x.shape[-1], kind="gain")
         scale: Tensor = m.machine.disturbed(torch.rsqrt(m.machine.disturbed((x**2).mean(-1, keepdim=True)) + 1e-6))
-        return m.machine.disturbed(x * scale) * weight
+        scaled: Tensor = m.machine.disturbed(x * scale)
+        return scaled * weight
 
     return _drawn("RMSNorm()", run, x, x, "rms_norm")
 
