@@ -117,3 +117,35 @@ def test_the_runtime_still_breaks_scales_in_a_row() -> None:
         Session(proto.SerializeToString())
     guard_sharing(proto)
     Session(proto.SerializeToString())
+
+
+D = 320
+
+
+@pytest.mark.parametrize(
+    ("parameters", "matrix", "expected"),
+    [
+        ("param w: [d] = normal", "gather(w, (arange(d).reshape(d, 1) - arange(d)) % d)",
+         lambda w: w[(np.arange(D)[:, None] - np.arange(D)) % D]),
+        ("param w: [2 * d - 1] = normal", "gather(w, arange(d).reshape(d, 1) - arange(d) + d - 1)",
+         lambda w: w[np.arange(D)[:, None] - np.arange(D) + D - 1]),
+        ("param w: [256] = normal", "gather(w, (arange(d).reshape(d, 1) * 7919 + arange(d) * 104729) % 256)",
+         lambda w: w[(np.arange(D)[:, None] * 7919 + np.arange(D) * 104729) % 256]),
+        ("param w: [d] = normal", "where(tril(ones([d, d])) > 0.0, w, 0.0)", lambda w: np.tril(np.ones((D, D))) * w),
+        ("param w: [d, 1] = normal", "w * w.T", lambda w: w * w.T),
+        ("param w: [1, d] = normal", "expand(w, [d, d])", lambda w: np.repeat(w, D, 0)),
+        ("param w: [d, 2] = normal", "w @ w.T", lambda w: w @ w.T),
+    ],
+)  # fmt: skip
+def test_matrices_made_of_few_weights(
+    parameters: str, matrix: str, expected: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
+    """A session holds the weights, not the matrix, nor the indices by which it is gathered."""
+    text = f"let d = {D}\nmodel m(x: f32[n, d]) {{\n    {parameters}\n    return x @ {matrix}\n}}\n"
+    program = wsdl.compile(text)
+    totals = program.save(tmp_path, proof=True)["proof_totals"]["m"]
+    assert totals["holds"]
+    assert prove(tmp_path / "m.onnx").optimised_bytes < program.stored["m.w"].nbytes + 64 * D
+    x = random(3, D)
+    [result] = program.session()(x=x).values()
+    np.testing.assert_allclose(result, x @ expected(program.stored["m.w"]), rtol=1e-3, atol=1e-3)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import chain
 from math import prod
 from typing import Any, TypeAlias
 
@@ -19,6 +21,7 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 SMALL = 1024  # bytes; below this a copy doesn't matter
+LARGE = 64 * SMALL  # bytes that constants become
 _MELTS = {  # what melts into the weight (the second input) of what: the inputs of it that may be data and scale
     ("Conv", "BatchNormalization"): [(0, 1)],
     ("Conv", "Mul"): [(0, 1), (1, 0)],
@@ -35,9 +38,11 @@ def guard_sharing(proto: ModelProto) -> None:
     if not proto.graph.input:
         return
     facts = _Constants(proto.graph)
-    reads = [*_folded_copies(proto, facts), *_fused_copies(facts), *_scales_in_a_row(facts)]
+    inferred = _Inferred(proto)
+    folded = _folded_copies(inferred, facts)
+    reads = [*folded, *_large_maps(folded, inferred, facts), *_fused_copies(facts), *_scales_in_a_row(facts)]
     if reads:
-        _Guards(proto.graph).put_before(reads)
+        _Guards(proto.graph, inferred).put_before(reads)
 
 
 def bodies(node: NodeProto) -> Iterator[GraphProto]:
@@ -106,16 +111,41 @@ class _Constants:
         return [(behind, j) for j, read in enumerate(behind.input) if read in self.initializers] if behind else []
 
 
+class _Inferred:
+    """Types of the tensors of the model's graph, as far as ONNX can tell; worked out when they are first asked for."""
+
+    def __init__(self, proto: ModelProto) -> None:
+        self._proto = proto
+
+    @cached_property
+    def _tensors(self) -> dict[str, TensorProto]:
+        tensors = {tensor.name: tensor for tensor in self._proto.graph.initializer}
+        for info in shape_inference.infer_shapes(self._proto).graph.value_info:
+            type = info.type.tensor_type
+            if type.elem_type and all(dim.HasField("dim_value") for dim in type.shape.dim):
+                dims = [dim.dim_value for dim in type.shape.dim]
+                tensors[info.name] = TensorProto(name=info.name, data_type=type.elem_type, dims=dims)
+        return tensors
+
+    def tensor(self, name: str) -> TensorProto | None:
+        """Dtype and shape of a tensor."""
+        return self._tensors.get(name)
+
+    def bytes(self, name: str, unknown: int = 0) -> int:
+        """The bytes of a tensor, or `unknown`."""
+        tensor = self.tensor(name)
+        return unknown if tensor is None else tensor_bytes(tensor)
+
+
 # -- where a copy would be made ----------------------------------------------------------------------------------------
 
 
-def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
+def _folded_copies(inferred: _Inferred, facts: _Constants) -> list[Read]:
     """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
     large = {name: tensor_bytes(t) for name, t in facts.initializers.items() if tensor_bytes(t) >= SMALL}
     made = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
     if not made:
         return []
-    inferred = _inferred_bytes(proto)
     reads: list[Read] = []
     for name, size in large.items():
         copies = [_share(name, result, large, inferred, facts) for result in made if name in facts.origins[result]]
@@ -125,10 +155,37 @@ def _folded_copies(proto: ModelProto, facts: _Constants) -> list[Read]:
     return reads
 
 
-def _share(name: str, result: str, large: dict[str, int], inferred: dict[str, int], facts: _Constants) -> float:
+def _share(name: str, result: str, large: dict[str, int], inferred: _Inferred, facts: _Constants) -> float:
     """The bytes of a folded result that an initializer answers for: those that it is made of share them by size."""
     together = sum(large[origin] for origin in facts.origins[result] & large.keys())
-    return inferred.get(result, together) * large[name] / together
+    return inferred.bytes(result, together) * large[name] / together
+
+
+def _large_maps(guarded: list[Read], inferred: _Inferred, facts: _Constants) -> list[Read]:
+    """Reads of small constants that become large ones for guarded weights: `arange(d).reshape(d, 1) - arange(d)`, by
+    which a circulant matrix gathers its `d` weights, would be stored with all its d * d numbers."""
+    weights = {node.input[i] for node, i in guarded}
+    of_weights = {name for name in facts.folded if facts.origins[name] & weights}
+    reads: list[Read] = []
+    for node in {id(facts.folded[name]): facts.folded[name] for name in of_weights}.values():
+        for name in node.input:
+            if name in facts.folded and name not in of_weights and inferred.bytes(name) >= LARGE:
+                reads += _where_it_grows(name, inferred, facts)
+    return list({(id(node), i): (node, i) for node, i in reads}.values())
+
+
+def _where_it_grows(name: str, inferred: _Inferred, facts: _Constants) -> list[Read]:
+    """Of a folded tensor, the operand of what makes it, or of what makes its operands, that is much smaller."""
+    node = facts.folded[name]
+    sizes = [inferred.bytes(read) for read in node.input]
+    if 2 * sum(sizes) > inferred.bytes(name):
+        largest = node.input[sizes.index(max(sizes))]
+        return _where_it_grows(largest, inferred, facts) if largest in facts.folded else []
+    for i, read in enumerate(node.input):  # of two `Reshape`s in a row the runtime makes one
+        if read in facts.initializers or (inferred.tensor(read) and facts.folded[read].op_type != "Reshape"):
+            return [(node, i)]
+    behind = facts.folded.get(node.input[0])
+    return [(behind, 1)] if behind is not None and behind.op_type == "Reshape" else []
 
 
 def _fused_copies(facts: _Constants) -> list[Read]:
@@ -168,25 +225,16 @@ def tensor_bytes(tensor: TensorProto) -> int:
     return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 
-def _inferred_bytes(proto: ModelProto) -> dict[str, int]:
-    """The sizes of intermediate tensors of the model's graph, where ONNX can tell."""
-    sizes: dict[str, int] = {}
-    for info in shape_inference.infer_shapes(proto).graph.value_info:
-        type = info.type.tensor_type
-        if type.elem_type and all(dim.HasField("dim_value") for dim in type.shape.dim):
-            count = prod(dim.dim_value for dim in type.shape.dim)
-            sizes[info.name] = int(count * helper.tensor_dtype_to_np_dtype(type.elem_type).itemsize)
-    return sizes
-
-
 # -- the guard ---------------------------------------------------------------------------------------------------------
 
 
 class _Guards:
-    """The `Reshape`s of one graph, each tensor's once, in front of all other nodes."""
+    """The `Reshape`s of one graph, each tensor's once, in front of all other nodes or behind what computes it."""
 
-    def __init__(self, graph: GraphProto) -> None:
-        self._graph = graph
+    def __init__(self, graph: GraphProto, inferred: _Inferred) -> None:
+        self._graph, self._inferred = graph, inferred
+        self._computed = {name for node in graph.node for name in node.output}
+        self._behind: dict[str, NodeProto] = {}  # guards of what is computed
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes: list[NodeProto] = []
         self._zeros: dict[int, str] = {}
@@ -198,17 +246,19 @@ class _Guards:
                 self._reshape_at_run_time(node)
             else:
                 node.input[i] = self._guard(node.input[i])
-        rest = list(self._graph.node)
+        rest = [[node, *(self._behind[n] for n in node.output if n in self._behind)] for node in self._graph.node]
         del self._graph.node[:]
-        self._graph.node.extend(self._nodes + rest)
+        self._graph.node.extend([*self._nodes, *chain(*rest)])
 
     def _guard(self, name: str) -> str:
-        if name not in self._initializers:
+        tensor = self._initializers.get(name) or (self._inferred.tensor(name) if name in self._computed else None)
+        if tensor is None or name in self._guarded.values():
             return name  # guarded already
         if name not in self._guarded:
-            tensor = self._initializers[name]
             result = self._guarded[name] = f"{name}/as stored"
             self._node("Reshape", [name, self._zero_shape(len(tensor.dims))], result)
+            if name in self._computed:
+                self._behind[name] = self._nodes.pop()
             self._graph.value_info.append(helper.make_tensor_value_info(result, tensor.data_type, list(tensor.dims)))
         return self._guarded[name]
 
