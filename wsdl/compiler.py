@@ -174,7 +174,7 @@ def numbers(
         loads = open_loads(program, problems)
         if problems.errors:
             return Numbers({}, frozenset())
-        partly = {fill.stored for fill in loads.fills if fill.view.inverse() is None}
+        partly = {fill.stored for fill in loads.fills if not fill.view.is_whole}
         check_memory([stored[name] for name in partly])
         beneath = {name: initial_value(stored[name], options.seed) for name in partly}
         given = {**loaded_weights(program, loads, beneath), **given}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+import wsdl
 from tests.onnx.running import agree, compiled, initializers, onnx_of, random, same_results
 from wsdl.compiler import Options
 from wsdl.ir.dims import Dim
@@ -227,3 +229,23 @@ def test_no_name_is_used_twice() -> None:
         names += [v.name for v in graph.input] if graph is not proto.graph else []
         graphs += [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("product", ["x @ a @ b.reshape(3, 4)", "x @ a.reshape(4, 3) @ b.T", "x @ b @ a.T"])
+@pytest.mark.parametrize(
+    ("members", "seen"),
+    [
+        ("a.T, b.reshape(3, 4)", lambda a: a.T.reshape(4, 3)),
+        ("a.flip(0), b.reshape(12).reshape(4, 3)", lambda a: a[::-1]),
+        ("a.flip(0).reshape(12), b.reshape(12)", lambda a: a[::-1]),
+    ],
+)
+def test_views_of_views_that_no_view_expresses(members: str, seen: Any, product: str) -> None:
+    """What can't be one view of what is stored is moved at run time."""
+    weights = "    param a: [4, 3] = normal\n    param b: [4, 3] = normal\n"
+    program = wsdl.compile(f"model m(x: f32[n, 4]) {{\n{weights}    share {{ {members} }}\n    return {product}\n}}\n")
+    (a,) = program.stored.values()
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    expected = eval(product, {"x": x, "a": a, "b": seen(a)})
+    [result] = program.session()(x=x).values()
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)

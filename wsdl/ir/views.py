@@ -173,6 +173,11 @@ class View:
         return self.reads_like(View(self.source))
 
     @property
+    def is_whole(self) -> bool:
+        """Does it leave no element out?"""
+        return prod(self.shape) == prod(self.source)
+
+    @property
     def is_transpose(self) -> bool:
         """Nothing but `.T` of a matrix."""
         return len(self.source) == 2 and self.reads_like(View(self.source).transposed)

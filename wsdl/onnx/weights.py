@@ -67,7 +67,7 @@ def given_weights(
         problem = _misfit(name, source.info(name), stored, view, source.path)
         found += [problem] if problem else []
         fills.append(Fill(stored.name, view, name, source.path, name))
-    full = {fill.stored for fill in fills if fill.view.inverse() is not None}
+    full = {fill.stored for fill in fills if fill.view.is_whole}
     wanted = [s for s in program.stored.values() if s.derived is None and (needed is None or s.name in needed)]
     missing = [s for s in wanted if s.name not in full] if beneath is None else []
     found += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
@@ -151,7 +151,7 @@ def _filled(
             id(fill): as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
             for fill in group
         }
-        whole = next((fill for fill in group if fill.view.inverse() is not None), None)
+        whole = next((fill for fill in group if fill.view.is_whole), None)
         if whole is None:
             values[name] = np.array(initial[name], dtype)
             for fill in group:

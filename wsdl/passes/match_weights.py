@@ -227,7 +227,7 @@ def _fill(
         problems.error("E0510", span, f"`{name}` is {info}, but `{slot.path}` is {slot.type.dtype}")
         return []
     stored, view = program.stored_of(slot.path)
-    part = None if seen.inverse() is not None else seen
+    part = None if seen.is_whole else seen
     return [Fill(stored.name, view.then(seen), slot.path, load.listing.path, name, span, part)]
 
 
@@ -241,7 +241,7 @@ def _how_to_turn(seen: View) -> str:
 
 
 def _report_unfilled(program: Program, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
-    filled = {fill.stored for fill in fills if fill.view.inverse() is not None} | _filled_slots(program, fills)
+    filled = {fill.stored for fill in fills if fill.view.is_whole} | _filled_slots(program, fills)
     reported: set[str] = set()
     for load in loads:
         missing = [

@@ -148,7 +148,7 @@ def _name(steps: tuple[Part | Select | ViewCall, ...]) -> str:
 def refuse_part(pattern: PathPattern, target: Target, verb: str, problems: Problems) -> None:
     """Report a path that takes a part of a tensor, which can't be treated otherwise than the rest."""
     for slot, view in target.tensors:
-        if view.inverse() is None:
+        if not view.is_whole:
             problems.error(
                 "E0332",
                 pattern.span,
