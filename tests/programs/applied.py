@@ -44,7 +44,9 @@ def of_own_block(s: Scope, x: Type) -> Drawn | None:
         if size.name in STATIC and not s.is_static(x.shape[axis]):
             return None
         sizes[size.name] = x.shape[axis]
-    if len(set(x.shape)) < x.rank and any(_scans(b.body) for b in s.blocks):
+    free = [x.shape[axis] for axis, size in enumerate(block.inputs[0][1].shape) if size.name not in STATIC]
+    is_ambiguous = not all(size.name for size in free) or len(set(free)) < len(free)
+    if is_ambiguous and any(_scans(b.body) for b in s.blocks):
         return None  # of what isn't an input, `scan` could not tell the axes apart
     takes += [Type(x.dtype, type.shape).within(sizes) for _, type in block.inputs[1:]]
     settings = {name: Size(s.choice([2, 3, 4])) for name, _ in block.settings if s.chance(0.7)}
