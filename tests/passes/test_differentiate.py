@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import wsdl
 from tests.ops.build import NOWHERE, Array, assert_close, typed
 from tests.passes.test_docstrings import examples
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
@@ -19,6 +20,7 @@ from wsdl.ops.evaluate import evaluate
 from wsdl.passes import differentiate as module
 from wsdl.passes.differentiate import differentiate
 from wsdl.runtime.session import Session
+from wsdl.span import Source
 
 Compute = Callable[..., Value]
 
@@ -149,3 +151,23 @@ def test_the_gradient_of_a_weight_is_one_product_of_matrices() -> None:
     nodes = emit(program, program.models["test"], {}).graph.node
     assert "Transpose" not in {node.op_type for node in nodes}
     assert [node.op_type for node in nodes].count("Gemm") == 4
+
+
+def test_one_scattered_gradient_for_both_of_a_sum() -> None:
+    """Both terms have the gradient of one `pad`, which is what one node scatters."""
+    text = """
+    model m(x: f32[n, 6]) -> (y: f32[n, 8]) {
+        param w: [6]
+        h = x * w
+        return pad(h + h, [[0, 0], [1, 1]], mode="reflect")
+    }
+
+    train m(wanted: f32[n, 8]) {
+        loss sum(y * wanted)
+        optimizer SGD(lr=1.0)
+    }
+    """
+    trainer = wsdl.compile(Source("m.wsd", text)).trainer(threads=1)
+    before = trainer.weights["m.w"]
+    trainer.step({"x": np.ones((1, 6), np.float32), "wanted": np.ones((1, 8), np.float32)})
+    np.testing.assert_allclose(before - trainer.weights["m.w"], [2, 4, 2, 2, 4, 2], rtol=1e-5)

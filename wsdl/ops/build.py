@@ -98,14 +98,14 @@ class Build:
         """The sum of one or more tensors of one type; what was scattered onto zeros is scattered onto the rest."""
         one_shape = all(same_shape(v.type.shape, values[0].type.shape) for v in values)
         made_by = [self._made_by(v) if one_shape and len(values) > 1 else None for v in values]
-        scattered = [n for n in made_by if n is not None and self._scatters_onto_zeros(n)]
-        if len(scattered) == len(values):
-            scattered = scattered[1:]
-        rest = [v for v, n in zip(values, made_by, strict=True) if n not in scattered]
-        total = rest[0]
-        for value in rest[1:]:
+        places = [i for i, n in enumerate(made_by) if n is not None and self._scatters_onto_zeros(n)]
+        if len(places) == len(values):
+            places = places[1:]
+        total, *rest = [v for i, v in enumerate(values) if i not in places]
+        for value in rest:
             total = self("add", total, value)
-        for node in scattered:
+        for node in [made_by[i] for i in places]:
+            assert node is not None
             total = self(node.op, total, *node.inputs[1:], axis=node.attributes["axis"])
         return total
 
