@@ -115,6 +115,17 @@ def test_a_weight_that_is_folded_counts_as_before(wsdl: Wsdl) -> None:
     assert told(file) == {"m.tower.conv.weight.folded": (3, 576, 1728), "m.tower.conv.bias.folded": (3, 16, 48)}
 
 
+def test_how_often_a_layer_is_applied(wsdl: Wsdl) -> None:
+    for name, line in (
+        ("unused", "both is applied 3"),
+        ("reuse", "m.tower is applied 2"),
+        ("bank", "m.bank.a is applied 2"),
+    ):
+        lines = [line for line in wsdl("inspect", HERE / f"{name}.wsd").out.splitlines() if "is applied" in line]
+        assert lines == [f"{line} times with the same weights"]
+    assert "is applied" not in wsdl("compile", HERE / "unused.wsd", "--model", "first", "-o", "build").out
+
+
 def test_the_step_of_training_tells_the_same(wsdl: Wsdl) -> None:
     train = "\ntrain m() {\n    loss mse(y, left)\n    optimizer SGD(lr=0.1)\n}\n"
     Path("reuse.wsd").write_text((HERE / "reuse.wsd").read_text() + train)

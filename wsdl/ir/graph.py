@@ -279,7 +279,7 @@ class Model:
     """One entry point: a graph with named inputs and outputs, and the tree of its layers.
 
     `naming` has, by the path of a slot, the applications whose bodies name it (`None` is the body of the model); with
-    it `count_reads` fills in `reads`.
+    it `count_reads` fills in `reads` and `applied`.
     """
 
     name: str
@@ -291,6 +291,7 @@ class Model:
     fed: list[str] = field(default_factory=list)  # stored tensors that come in as inputs, as those in training do
     naming: dict[str, set[Application | None]] = field(default_factory=dict)
     reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; of what results need
+    applied: dict[str, int] = field(default_factory=dict)  # how often each layer is, by its path; for results too
 
 
 @dataclass(frozen=True)

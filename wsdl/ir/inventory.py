@@ -7,6 +7,7 @@ figures about sharing come from here: `used` is a number of reads (`wsdl.passes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from math import prod
 from typing import Any
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Model, Module, Program, Stored, file_path
+from wsdl.ir.graph import Model, Program, Stored, file_path
 from wsdl.ir.types import BYTES, TensorType
 
 _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
@@ -60,26 +61,27 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Signature:
-    """One model: its inputs and outputs, and the names of the tensors that it reads, with the slots that it reads."""
+    """One model: its inputs and outputs, the names of the tensors that it reads, with the slots that it reads, and how
+    often each layer is applied, by its path."""
 
     inputs: Mapping[str, TensorType]
     outputs: Mapping[str, TensorType]
     reads: Mapping[str, tuple[Use, ...]]
+    applied: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """`repeats` counts how often a layer is applied, for those that are applied more than once."""
+    """What is stored, and the models that read it, if it is known."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
-    repeats: Mapping[str, int] = field(default_factory=dict)
 
     def of_models(self, names: Iterable[str]) -> Inventory:
         """Of some of the models only."""
         models = {name: self.models[name] for name in names}
         read = {tensor for model in models.values() for tensor in model.reads}
-        return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read}, self.repeats)
+        return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read})
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
         """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
@@ -106,6 +108,16 @@ class Inventory:
     def shared(self) -> list[Tensor]:
         """The tensors that are read more than once, within a model or by several."""
         return [tensor for tensor in self.stored.values() if self.used(tensor) > 1]
+
+    def repeats(self) -> dict[str, int]:
+        """How often the outermost layers with weights are applied that are applied more than once."""
+        applied: Counter[str] = Counter()
+        for model in self.models.values():
+            applied.update(model.applied)
+        owners = {layer for uses in self._read.values() for use in uses for layer in _layers_around(use.path)}
+        repeated = [path for path, times in applied.items() if times > 1 and path in owners]
+        outermost = [path for path in repeated if not any(applied[layer] > 1 for layer in _layers_around(path))]
+        return {path: applied[path] for path in outermost}
 
     def sizes(self, *models: str) -> Sizes:
         """Of what these models read, by default of all that is stored."""
@@ -182,17 +194,14 @@ def inventory(program: Program) -> Inventory:
     """What a checked program stores."""
     models = {name: _model(model, program) for name, model in program.models.items()}
     stored = {s.name: _stored(s) for s in program.stored.values() if s.derived is None}
-    return Inventory(models, stored, {path: count for root in program.roots() for path, count in _repeats(root)})
+    return Inventory(models, stored)
 
 
-def _repeats(module: Module) -> Iterator[tuple[str, int]]:
-    """The outermost layers that are applied more than once and own weights."""
-    if len(module.uses) > 1 and any(module.all_slots()):
-        yield module.path, len(module.uses)
-        return
-    for child in module.children.values():
-        for below in child if isinstance(child, list) else [child]:
-            yield from _repeats(below)
+def _layers_around(path: str) -> Iterator[str]:
+    """The paths of the layers in which a layer or a parameter is, itself left out."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
 def _stored(stored: Stored) -> Tensor:
@@ -204,7 +213,8 @@ def _model(model: Model, program: Program) -> Signature:
     inputs = {value.name: value.type for value in model.graph.inputs}
     outputs = {n: value.type for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
     read = {stored.name: stored for stored, _ in map(program.stored_of, model.reads)}
-    return Signature(inputs, outputs, {name: _uses(stored, model) for name, stored in read.items()})
+    uses = {name: _uses(stored, model) for name, stored in read.items()}
+    return Signature(inputs, outputs, uses, model.applied)
 
 
 def _uses(stored: Stored, model: Model) -> tuple[Use, ...]:

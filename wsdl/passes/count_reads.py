@@ -17,6 +17,7 @@ read more elements together than it has.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,9 +35,14 @@ Place: TypeAlias = "tuple[Application | None, Steps]"
 
 
 def count_reads(program: Program) -> Program:
-    """Fill in `reads` of each model; for graphs over slots, as `elaborate` leaves them."""
+    """Fill in `reads` and `applied` of each model; for graphs over slots, as `elaborate` leaves them."""
     for model in program.models.values():
         model.reads = _Counting(model).reads()
+        applications: dict[Application, None] = {}  # in the order of the graph
+        for node in _needed(model.graph):
+            for inner in [node, *(node.body.walk() if node.body is not None else ())]:
+                applications.update(dict.fromkeys(_around(inner.application)))
+        model.applied = dict(Counter(application.path for application in applications))
     return program
 
 
