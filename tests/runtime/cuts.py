@@ -40,6 +40,9 @@ WRITTEN = [  # as somebody would write them
     "mean(((e - mean(e, axis=0)) / sqrt(var(e, axis=0) + 0.1)) ** 4)", "mean((e - stop_gradient(mean(e))) ** 2)",
     "mean((e * head.bias - mean(e * sum(head.weight ** 2))) ** 2)", "mean(exp(e - logsumexp(e, axis=0)) * t)",
 ]  # fmt: skip
+THROUGH_ALL = [  # change with what is trained through numbers of all rows alone
+    "mean(abs(x[:, 0:4] * sum(y, axis=0) - t))", "mean((mean(t * mean(y), axis=0) - t) ** 2)",
+]  # fmt: skip
 COUNTS = [  # numbers that nothing can be learned from
     "n", "mean(e > 0)", "cast(max(cast(e > 3, i64)), f32)", "sum(sum(one_hot(label, 3), axis=0) ** 2) / n ** 2", "sum(w)",
     "mean(argmax(y, axis=1) == label)", "n * (n - 1) // 2", "max(label) * 2", "mean(max(cast(label, f32)) - e)",

@@ -12,7 +12,7 @@ import torch
 
 import wsdl
 from tests.golden import Golden
-from tests.runtime.cuts import COUNTS, WRITTEN, batch, cut, nested, program, with_metrics
+from tests.runtime.cuts import COUNTS, THROUGH_ALL, WRITTEN, batch, cut, nested, program, with_metrics
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.render import render
 from wsdl.ops.evaluate import evaluate
@@ -53,7 +53,10 @@ def gradients(of: Any, data: dict[str, Any], accumulate: int) -> tuple[float, di
     return loss, {name: (of.stored[name] - array) / 0.1 for name, array in trainer.weights.items()}
 
 
-@pytest.mark.parametrize("expressions", chunks([*WRITTEN, *NESTED], 1 if ALL else 12), ids=lambda e: e[0])
+ALONE = [*chunks(THROUGH_ALL, 1), *([text, "mse(y, t)"] for text in THROUGH_ALL)]
+
+
+@pytest.mark.parametrize("expressions", [*ALONE, *chunks([*WRITTEN, *NESTED], 1 if ALL else 12)], ids=lambda e: e[0])
 def test_no_gradient_depends_on_the_parts(expressions: list[str]) -> None:
     """Those of several losses in one, each with a weight of its own."""
     lines = [f"loss {0.5 + i / 7} * ({text})" for i, text in enumerate(expressions)]

@@ -183,6 +183,9 @@ def _gradients(
 def _active(graph: Graph, reads: Sequence[Node], loss: Value, entries: Sequence[Entry]) -> list[Entry]:
     """The entries through which the loss changes with what is trained, the last ones first."""
     changing = dependents(graph.nodes, {id(node.result) for node in reads})
+    for entry in entries:
+        if id(entry.value) in changing:  # and so is what the rows compute with it, up to the next entry
+            changing |= dependents(graph.nodes, {id(entry.number)})
     aims, active = {id(loss)}, list[Entry]()
     for entry in reversed(entries):
         if id(entry.value) in changing and aims & dependents(graph.nodes, {id(entry.number)}):

@@ -270,6 +270,7 @@ class _Separation:
         if id(value) not in self.entries:
             number = Build(self.graph)("stop_gradient", value)
             self.of[id(number)] = "whole"
+            self.trained.add(id(number))  # what is computed with it changes with what is trained: by its `Entry`
             self.entries[id(value)] = Entry(value, number)
         return self.entries[id(value)].number
 
