@@ -149,7 +149,8 @@ def _verdict(
     else:
         yield f"{count(small, 'shared tensor')}; {size(sizes.bytes)}{saved}."
     if small:
-        yield f"Copies of what is smaller than 1 KiB aren't looked for ({NOT_LOOKED_FOR})."
+        others = f"{small} more" if len(shared) > small else "Shared tensors"
+        yield f"{others} below 1 KiB: copies aren't looked for ({NOT_LOOKED_FOR})."
     for model, totals in manifest["proof_totals"].items():
         if totals["constant_bytes"] > CONSTANTS:
             yield f"When it loads {model}, ONNX Runtime computes {size(totals['constant_bytes'])} of constants."
