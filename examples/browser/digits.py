@@ -13,7 +13,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
-from safetensors.numpy import save_file
+
+from wsdl.onnx.safetensors import save_safetensors
 
 MEMBER = "sklearn/datasets/data/digits.csv.gz"  # 64 numbers from 0 to 16 and the digit, in each line
 
@@ -23,7 +24,7 @@ def main(wheel: str, out: str) -> None:
         text = gzip.decompress(archive.read(MEMBER))
     table = np.loadtxt(io.BytesIO(text), delimiter=",").astype(np.uint8)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    save_file({"image": table[:, :64].copy(), "label": table[:, 64].copy()}, out)
+    save_safetensors(out, {"image": table[:, :64], "label": table[:, 64]})
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 import pytest
+import safetensors
 import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,10 +154,12 @@ def entry(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8))
         header(a=entry(), b=entry(offsets=[4, 12])) + bytes(12),
         header(a=entry(dtype=7)) + bytes(8),
         header(a=entry(dtype="F8_E4M3", shape=[8])) + bytes(8),
+        header(a=entry(), b=entry(offsets=[12, 20])) + bytes(20),
+        header(a=entry()) + bytes(9),
         header(__metadata__={"a": 1}),
         (17).to_bytes(8, "little") + b'{"a": 1, "a": 2} ',
     ],
-    ids=range(21),
+    ids=range(23),
 )
 def test_headers_that_lie(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "w.safetensors"
@@ -224,3 +228,33 @@ def test_any_damage_is_an_error_or_harmless(tmp_path_factory: pytest.TempPathFac
             read_all(open_source(path))
 
     check()
+
+
+OF_JSON = b'{}[]",:0123456789 aFIB\\-.\n'
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(8, 400), st.sampled_from(OF_JSON), st.booleans()), min_size=1, max_size=3),
+    more=st.integers(-20, 20),
+)
+def test_the_package_judges_damaged_headers_alike(changes: list[tuple[int, int, bool]], more: int) -> None:
+    """Both refuse a file, or find the same tensors in it."""
+    content = bytearray(safetensors.numpy.save(ARRAYS, {"format": "pt", "tied": "b"}))
+    for place, byte, insert in changes:
+        content[place : place + (not insert)] = [byte]
+    whole = bytes(content[:more] if more < 0 else content + bytes(more // 10))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "w.safetensors")
+        path.write_bytes(whole)
+        try:
+            source = open_source(path)
+            read = {name: source.read(name) for name in source.tensors}
+        except WeightsError:
+            with pytest.raises((safetensors.SafetensorError, ValueError, KeyError)):
+                safetensors.numpy.load_file(path)
+            return
+        other = safetensors.numpy.load_file(path)
+        assert read.keys() == other.keys()
+        for name, array in read.items():
+            assert (array.dtype, array.shape) == (other[name].dtype, other[name].shape)
+            assert array.tobytes() == other[name].tobytes()

@@ -1,4 +1,8 @@
-"""The safetensors format: a length, a JSON header, the tensors' bytes. Read with nothing but the standard library."""
+"""The safetensors format: a length, a JSON header, the tensors' bytes.
+
+Why this is not the package `safetensors`: `docs/decisions/0042-safetensors-without-the-package.md`. The tests hold it
+against that package, file by damaged file.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ def open_safetensors(path: str | Path) -> Source:
     start, places, tensors = 8 + length, {}, {}
     for name, entry in header.items():
         tensors[name], places[name] = _checked(path, name, entry, size - start)
-    _check_overlaps(path, places)
+    _check_places(path, places, size - start)
 
     def read(name: str) -> Any:
         return _mapped(path, start + places[name][0], tensors[name])
@@ -78,12 +82,17 @@ def _are_offsets(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 0 for n in value)
 
 
-def _check_overlaps(path: str | Path, places: Mapping[str, tuple[int, int]]) -> None:
+def _check_places(path: str | Path, places: Mapping[str, tuple[int, int]], size: int) -> None:
+    """The tensors fill the rest of the file: each begins where the one before it ends."""
     end, before = 0, ""
     for name, (first, last) in sorted(places.items(), key=lambda item: item[1]):
-        if first < end and first < last:
+        if first < end:
             raise broken(path, f"the tensors `{before}` and `{name}` are said to lie in the same place")
-        end, before = max(end, last), name
+        if first > end:
+            raise broken(path, f"{first - end} bytes before the tensor `{name}` belong to no tensor")
+        end, before = last, name
+    if end < size:
+        raise broken(path, f"the last {size - end} bytes belong to no tensor")
 
 
 def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
