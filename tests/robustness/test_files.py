@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from onnx import numpy_helper
 
 from tests.cli.conftest import Wsdl
@@ -240,6 +241,13 @@ def _run(header: dict[str, Any], text: str) -> None:
     header["__metadata__"]["wsdl.run"] = text
 
 
+def _without(tensor: str, whole: bytes) -> bytes:
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+    arrays = safetensors.numpy.load(whole)
+    del arrays[tensor]
+    return safetensors.numpy.save(arrays, header["__metadata__"])
+
+
 CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "nothing in it": (lambda whole: b"", "E0501"),
     "half of it": (lambda whole: whole[: len(whole) // 2], "E0501"),
@@ -254,7 +262,8 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "other settings": (_with_header(lambda h: _run(h, h["__metadata__"]["wsdl.run"].replace("64", "8"))), "E0722"),
     "no checksum": (_with_header(lambda h: h["__metadata__"].pop("wsdl.checksum")), "E0722"),
     "a source that is no JSON": (_with_header(lambda h: h["__metadata__"].update({"wsdl.source": "x"})), "E0722"),
-    "a tensor of the optimizer is missing": (_with_header(lambda h: h.pop("optimizer/step")), "E0722"),
+    "bytes without a tensor": (_with_header(lambda h: h.pop("optimizer/step")), "E0501"),
+    "a tensor of the optimizer is missing": (lambda whole: _without("optimizer/step", whole), "E0722"),
 }
 
 
