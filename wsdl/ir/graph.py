@@ -12,7 +12,7 @@ or one of four that hold the structure:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -30,7 +30,10 @@ Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
 @dataclass(eq=False)
 class Value:
-    """A tensor: an input of a graph or a result of a node. `name` is the name in the source, where it has one."""
+    """A tensor: an input of a graph or a result of a node. `name` is the name in the source, where it has one.
+
+    Values and nodes are equal only to themselves, and may be keys; `Rewriter` has the producer and the readers of each.
+    """
 
     type: TensorType
     name: str = ""
@@ -76,8 +79,19 @@ class Node:
         """The values that it reads, with those that its body captures."""
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
+    def substitute(self, values: Mapping[Value, Value]) -> None:
+        """Read other values in place of some; its body is left as it is."""
+        self.operands = [substituted(operand, values) for operand in self.operands]
+
 
 Operand: TypeAlias = "Value | list[Value] | None"
+
+
+def substituted(operand: Operand, values: Mapping[Value, Value]) -> Operand:
+    """An operand with other values in place of some."""
+    if isinstance(operand, list):
+        return [values.get(v, v) for v in operand]
+    return None if operand is None else values.get(operand, operand)
 
 
 @dataclass(frozen=True)
@@ -118,40 +132,37 @@ class Graph:
             if node.body is not None:
                 yield from node.body.walk()
 
-    def copy(self, copies: dict[int, Value]) -> Graph:
-        """The same graph made of new nodes and values, which `copies` then has by the ids of the old ones; values that
-        it already has stand in for those that are captured."""
+    def producers(self) -> dict[Value, Node]:
+        """The node that each value is a result of, those of bodies too."""
+        return {value: node for node in self.walk() for value in node.results}
+
+    def copy(self, copies: dict[Value, Value]) -> Graph:
+        """The same graph made of new nodes and values, which `copies` then has by the old ones; values that it already
+        has stand in for those that are captured."""
         graph = Graph([_copied(v, copies) for v in self.inputs])
         for node in self.nodes:
-            operands: list[Operand] = [
-                [copies.get(id(v), v) for v in o] if isinstance(o, list) else o and copies.get(id(o), o)
-                for o in node.operands
-            ]
+            operands = [substituted(operand, copies) for operand in node.operands]
             body = None if node.body is None else node.body.copy(copies)
             results = [_copied(v, copies) for v in node.results]
             attributes = dict(node.attributes)
             graph.nodes.append(replace(node, operands=operands, attributes=attributes, results=results, body=body))
-        graph.outputs = [copies.get(id(v), v) for v in self.outputs]
+        graph.outputs = [copies.get(v, v) for v in self.outputs]
         return graph
 
     def captured(self) -> list[Value]:
         """The values of graphs around it that it reads, each once, in the order of use."""
-        own = {id(v) for v in self.inputs}
-        found: dict[int, Value] = {}
+        own = set(self.inputs)
+        captured: dict[Value, None] = {}
         for node in self.nodes:
-            for value in [*node.inputs, *(node.body.captured() if node.body else ())]:
-                if id(value) not in own:
-                    found.setdefault(id(value), value)
-            own |= {id(v) for v in node.results}
-        for value in self.outputs:
-            if id(value) not in own:
-                found.setdefault(id(value), value)
-        return list(found.values())
+            captured.update((value, None) for value in node.reads() if value not in own)
+            own.update(node.results)
+        captured.update((value, None) for value in self.outputs if value not in own)
+        return list(captured)
 
 
-def _copied(value: Value, copies: dict[int, Value]) -> Value:
-    copies[id(value)] = Value(value.type, value.name)
-    return copies[id(value)]
+def _copied(value: Value, copies: dict[Value, Value]) -> Value:
+    copies[value] = Value(value.type, value.name)
+    return copies[value]
 
 
 # -- what is stored ----------------------------------------------------------------------------------------------------

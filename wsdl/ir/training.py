@@ -155,11 +155,11 @@ class Objective:
 
     def copy(self) -> Objective:
         """The same of new nodes and values."""
-        copies: dict[int, Value] = {}
+        copies: dict[Value, Value] = {}
         graph = self.graph.copy(copies)
 
         def new(value: Value) -> Value:
-            return copies[id(value)]
+            return copies[value]
 
         metrics = {name: new(value) for name, value in self.metrics.items()}
         states = {path: new(value) for path, value in self.states.items()}

@@ -30,6 +30,15 @@ class Build:
     steps: tuple[Repetition, ...] = ()
     around: Build | None = None
 
+    @staticmethod
+    def at(node: Node) -> Build:
+        """What builds nodes that stand where another one does, in a graph of their own: to be put in front of it."""
+        return Build(Graph(), node.path, node.span, node.steps)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return self.graph.nodes
+
     def __call__(self, op: str, *operands: Value | Sequence[Value] | float | None, **attributes: Any) -> Value:
         """The one result of an operation. A number stands for a constant of the dtype of the first tensor."""
         return self.all(op, *operands, **attributes)[0]

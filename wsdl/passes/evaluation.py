@@ -40,13 +40,13 @@ class Evaluation:
 
 def evaluation(program: Program, training: Training, loops: Loops = "auto") -> Evaluation:
     """The evaluation of a training that was checked, in graphs of its own. The trained tensors are its inputs."""
-    copies: dict[int, Value] = {}
+    copies: dict[Value, Value] = {}
     objective = training.evaluation
     graph = objective.graph.copy(copies)
     batch = {v.name: v.type for v in graph.inputs}
     names = [LOSS, *objective.metrics]
     rows = rows_dimension(batch.values())
-    found = separate(graph, [copies[id(v)] for v in (objective.loss, *objective.metrics.values())], rows)
+    found = separate(graph, [copies[v] for v in (objective.loss, *objective.metrics.values())], rows)
     rest, same = rest_of(graph, found.values, found.merges)
     model = Model(training.model, graph, program.models[training.model].module)
     result = Program(models={model.name: model}, stored=dict(program.stored))

@@ -56,15 +56,15 @@ def even_steps(graph: Graph, lower: Callable[[Graph], object]) -> None:
     starts = list(_starts(graph))
     if not starts:
         return
-    copies: dict[int, Value] = {}
+    copies: dict[Value, Value] = {}
     lower(graph.copy(copies))
-    casts: dict[tuple[int, int], Value] = {}
+    casts: dict[tuple[Value, int], Value] = {}
     for start in starts:
-        value, dtype = start.value, copies[id(start.next)].type.dtype
-        if copies[id(value)].type.dtype == dtype:
+        value, dtype = start.value, copies[start.next].type.dtype
+        if copies[value].type.dtype == dtype:
             continue
         outer = start.reader.steps[: start.depth]
-        key = (id(value), start.reader.steps[start.depth].loop)
+        key = (value, start.reader.steps[start.depth].loop)
         if key not in casts:
             casts[key] = Value(value.type.with_dtype(dtype))
             cast = Node("cast", [value], {"dtype": dtype}, [casts[key]], start.reader.path, start.reader.span, outer)

@@ -59,10 +59,10 @@ def gradients(program: Program, training: Training, loops: Loops = "auto", *, of
     `of_parts` makes the gradients those that one part of a batch adds to those of the whole, for which there are
     further inputs `whole/…`, of `merges`, and `part/number`, i64[], where something is random in it.
     """
-    copies: dict[int, Value] = {}
+    copies: dict[Value, Value] = {}
     graph = training.graph.copy(copies)
-    updates = {name: [copies[id(v)] for v in values] for name, values in _updates(program, training).items()}
-    results = [copies[id(v)] for v in (training.loss, *training.metrics.values())]
+    updates = {name: [copies[v] for v in values] for name, values in _updates(program, training).items()}
+    results = [copies[v] for v in (training.loss, *training.metrics.values())]
     trained = program.models[training.model]
     model = Model(training.model, graph, trained.module, training.doc, training.span, reads=trained.reads)
     model.fed = [*training.trained, *updates]
