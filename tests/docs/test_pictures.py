@@ -1,6 +1,6 @@
 """The pictures in docs/pictures are what `wsdl graph` draws.
 
-One of them: `wsdl graph examples/lm.wsd --depth 1 -o docs/pictures/lm.svg`. All: `pytest tests/docs --update-golden`.
+One of them: `wsdl graph examples/lm.wsd --depth 1 -o docs/pictures/lm.svg`. All: `make golden`.
 """
 
 from __future__ import annotations

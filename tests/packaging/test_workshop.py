@@ -1,0 +1,38 @@
+"""What CONTRIBUTING.md, `make quick` and the hooks name is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import quick
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"`((?:wsdl|tests|docs|examples|grammar|benchmarks)/[\w./-]*)`")
+
+
+def test_what_quick_runs() -> None:
+    named = [*quick.ALWAYS, *quick.TABLES, *quick.ROOMS, *(test for tests in quick.ROOMS.values() for test in tests)]
+    for path, _, test in (name.partition("::") for name in named):
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), test
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", ".pre-commit-config.yaml"])
+def test_files_that_a_page_names(page: str) -> None:
+    named = NAMED.findall((ROOT / page).read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_what_is_nearest_to_a_change() -> None:
+    """An operation: its file's tests, its rows, the tables; a page: itself."""
+    change = quick.Change(["wsdl/ops/activations.py", "docs/sharing.md"], {"gelu", "infer", "x"})
+    chosen = quick.selection(change)
+    assert chosen.names == ["gelu"]
+    assert chosen.rank("tests/docs/test_pages.py::test_page[docs/sharing.md]") == 1
+    assert chosen.rank("tests/half/test_sweep.py::test_operation[gelu]") == 2
+    assert chosen.rank("tests/ops/test_complete.py::test_is_documented[relu]") == 3
+    assert chosen.rank("tests/ops/test_errors.py::test_any") == 4
+    assert chosen.rank("tests/runtime/test_trainer.py::test_any") is None
