@@ -21,7 +21,7 @@ from wsdl.onnx import folder
 from wsdl.onnx.proof import Proof, Proofs
 
 HERE = Path(__file__).parent / "golden"
-PACKED = re.compile(r"In memory the CPU .*\n.*\n")  # each kind of CPU packs in its own way
+PACKED = re.compile(r"CPU prepacking .*\n")  # each kind of CPU packs in its own way
 ADDED = """\
 model m(x: f32[n, 256]) -> (y: f32[n, 256], z: f32[n, 256], s: f32[n, 256]) {
     layer a = Dense(256, bias=false)
@@ -65,8 +65,8 @@ model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
 """)
     assert wsdl("check", "m.wsd").out == ""
     done = wsdl("compile", "m.wsd", "-o", "build", "--no-proof")
-    assert "The `for` in line 3 of parts/m.wsd (9 steps) is one loop" in done.out
-    assert re.search(r"The `for` in line \d+ of std/dense.wsd \(", done.out)
+    assert re.search(r"for, parts/m.wsd:3 +one Loop \(9 steps\): ", done.out)
+    assert re.search(r"for, std/dense.wsd:\d+ +unrolled \(", done.out)
     files = [loop["file"] for loop in json.loads(Path("build/manifest.json").read_text())["loops"]]
     assert sorted(set(files)) == ["parts/m.wsd", "std/dense.wsd"]
 
@@ -84,6 +84,14 @@ def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest
     assert (answer.code, answer.codes, answer.json["proof_totals"]["m"]["holds"]) == (1, ["E0522"], False)
 
 
+def test_copies_at_the_default_level_are_a_warning(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+    tensors = [Proof("m.encode.weight", 4096, 1.0, 1.0, 2.0), Proof("m.decode.bias", 256, 1.0, 1.0, 1.33)]
+    monkeypatch.setattr(proving, "prove", lambda _: Proofs(tensors, 4416, 4416, 4416, 8512, 0))
+    done = wsdl("compile", "tied.wsd", "-o", "build")
+    assert done.code == 0
+    golden(HERE / "compile_copied_by_default.txt", done.out + done.err)
+
+
 def test_bytes_that_are_no_copy_of_one_tensor_are_told(
     wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
@@ -99,7 +107,10 @@ def test_constants_that_the_runtime_computes_are_no_copies(wsdl: Wsdl) -> None:
     text = "    return x @ one_hot(arange(600), 600)\n"
     Path("hot.wsd").write_text(f"model m(x: f32[n, 600]) -> (y: f32[n, 600]) {{\n{text}}}\n")
     done = wsdl("compile", "hot.wsd", "-o", "build")
-    assert (done.code, done.out.splitlines()[:1]) == (0, ["Nothing is shared: 0 tensors, 0 B."])
+    assert (done.code, done.out.splitlines()[:2]) == (
+        0,
+        ["parameters       0, none of them shared", "size             0 B"],
+    )
     assert wsdl("compile", "hot.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["holds"]
 
 

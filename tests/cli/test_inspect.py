@@ -87,7 +87,7 @@ def test_the_model_of_another_tool(wsdl: Wsdl) -> None:
     [stored] = answer["stored"]  # the shape is a constant
     assert [slot["path"] for slot in stored["slots"]] == ["first", "MatMul(b)"]
     assert answer["models"]["other"]["parameters_without_sharing"] == 32
-    assert "saves" in wsdl("inspect", "other.onnx").out
+    assert "saved" in wsdl("inspect", "other.onnx").out
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "npz"])
@@ -100,7 +100,7 @@ def test_weights(wsdl: Wsdl, suffix: str) -> None:
     answer = wsdl("inspect", f"w.{suffix}", "--json").json
     assert answer["models"] == {}
     assert [tensor["name"] for tensor in answer["stored"]] == ["m.w"]
-    assert "1 tensor, 16 parameters, 64 B" in wsdl("inspect", f"w.{suffix}").out
+    assert "16 parameters in 1 tensor, 64 B" in wsdl("inspect", f"w.{suffix}").out
 
 
 def test_what_is_refused(wsdl: Wsdl) -> None:

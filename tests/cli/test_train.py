@@ -51,9 +51,12 @@ def test_what_a_run_leaves(wsdl: Wsdl) -> None:
     assert done.out.startswith("classify: 21 steps; loss ")
     assert done.err.startswith(
         "classify: 99 parameters (171 without sharing), 21 steps, 3 epochs, batch 16\n"
-        "evaluation  step 7/21  epoch 1/3  "
+        "epoch 1/3  step 7/21  train  loss "
     )
-    assert done.err.endswith("wrote run/last.safetensors, run/best.safetensors\n")
+    assert done.err.endswith(
+        "wrote run/last.safetensors, run/best.safetensors\n"
+        "next: wsdl compile classify.wsd --weights run/best.safetensors -o build\n"
+    )
     assert sorted(os.listdir("run")) == ["best.safetensors", "curve.svg", "last.safetensors", "log.jsonl"]
     assert len(logged("run")) == 21 + 3
     assert load_file("run/best.safetensors").keys() == {
@@ -83,7 +86,7 @@ def test_a_dry_run_writes_nothing(wsdl: Wsdl) -> None:
     there = set(os.listdir())
     done = wsdl(*TRAIN, "--eval", "test.npz", "--dry-run")
     assert done.code == 0
-    assert done.out.startswith("all fits: classify can be trained with these data; loss ")
+    assert done.out.startswith("dry run: classify trains on this data; loss ")
     assert set(os.listdir()) == there
 
 
@@ -365,9 +368,9 @@ def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nothing says where to write what is learnt"),
-        (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` goes on with the weights in RUN"),
-        (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, and there are none"),
+        ((), "an output folder is missing"),
+        (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` takes its weights from RUN"),
+        (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, which need `--eval E`"),
         (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to find the best by"),
         (("-o", "run", "--best", "loss:least"), "`loss:least` is not a metric with `:min` or `:max`"),
         (("-o", "run", "--eval", "nowhere.npz"), "the data can't be read: no such file or directory"),
@@ -410,4 +413,4 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(wsdl: Wsdl) -> None
     steps = len(logged("run"))
     assert load_file("run/last.safetensors")["optimizer/step"] == steps
     done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--on-nan", "skip")
-    assert done.out.splitlines()[-1] == "3 batches left out, whose losses or gradients were not finite"
+    assert done.out.splitlines()[-1] == "3 batches skipped: the loss or a gradient was not finite"

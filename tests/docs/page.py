@@ -13,6 +13,7 @@
 | `json` | be JSON |
 
 Other languages are only shown, but every block names its own.
+`pytest tests/docs --update-golden` writes what commands and Python print into the page, where it differs; read it.
 In what is compared, `...` stands for anything: for a part of a line, or alone on its line for any number of lines.
 Notes above a block: `file: PATH` writes it there, `same as: PATH` asks that it is that file of the repository,
 `error: CODE` names what must be reported, `skip: REASON` leaves it out.
@@ -56,9 +57,11 @@ def named(block: Block) -> str:
 class Page:
     """A page that is being run in the folder `cwd`."""
 
-    def __init__(self, path: Path, cwd: Path) -> None:
+    def __init__(self, path: Path, cwd: Path, *, update: bool = False) -> None:
         self.path = path
         self.cwd = cwd
+        self.update = update  # the page gets what its commands print, where that differs
+        self.outputs: dict[tuple[int, str], str] = {}  # by the line of a block and what it shows
         self.names: dict[str, Any] = {"__name__": "__page__"}
         self.printed = ""
         self.runners: dict[str, Callable[[Block], None]] = {
@@ -84,7 +87,17 @@ class Page:
             except Mismatch as mismatch:
                 found.append(f"{self.path}:{block.line}: {mismatch}")
         self.forget()
+        self.write_outputs()
         return found
+
+    def write_outputs(self) -> None:
+        """Put what was printed into the page; the last first, so that lines keep their numbers."""
+        lines = self.path.read_text(encoding="utf-8").split("\n")
+        for (line, shown), output in sorted(self.outputs.items(), reverse=True):
+            rest = "\n".join(lines[line:])
+            lines[line:] = rest.replace(shown, output, 1).split("\n")
+        if self.outputs:
+            self.path.write_text("\n".join(lines), encoding="utf-8")
 
     def forget(self) -> None:
         """Drop what the blocks made now, and not during another test; a page may leave files to Python to close."""
@@ -131,7 +144,7 @@ class Page:
         self.printed = printed.getvalue()
 
     def compare_output(self, block: Block) -> None:
-        compare(block.text, self.printed)
+        self.compare(block, block.text, self.printed)
 
     def run_console(self, block: Block) -> None:
         steps = commands(block.text)
@@ -153,7 +166,16 @@ class Page:
             if (done.returncode != 0) != fails:
                 raise Mismatch(f"`{command}` exited with {done.returncode}:\n{output}")
             if shown:
-                compare(shown, output, command)
+                self.compare(block, shown, output, command)
+
+    def compare(self, block: Block, shown: str, output: str, command: str = "the block") -> None:
+        try:
+            compare(shown, output, command)
+        except Mismatch:
+            if not self.update:
+                raise
+            output = re.sub(r"[ \t]+$", "", output, flags=re.MULTILINE).strip("\n")
+            self.outputs[block.line, shown] = output + "\n" * (len(shown) - len(shown.rstrip("\n")))
 
     def check_wsd(self, block: Block) -> None:
         alone = "example.wsd" if self.path.parent.name == "codes" else f"line{block.line}.wsd"

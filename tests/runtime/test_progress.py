@@ -80,10 +80,11 @@ def test_no_color_is_without_color() -> None:
 def test_draws_ten_times_a_second() -> None:
     stream, clock = StringIO(), Clock()
     progress = Progress(stream, width=80, clock=clock)
-    with reporting(progress, plan(10_000)):
-        for report in reports(plan(10_000), until=2_000, evaluate=False, seconds=0.001):
+    long = plan(10_000, per_epoch=10_000)
+    with reporting(progress, long):
+        for report in reports(long, until=2_000, evaluate=False, seconds=0.001):
             tell_one(progress, report, clock)
-    assert 15 <= stream.getvalue().count("epoch") <= 25
+    assert 15 <= stream.getvalue().count("step") <= 25
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
@@ -122,7 +123,7 @@ def test_what_is_not_a_terminal_gets_lines(capsys: pytest.CaptureFixture[str]) -
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "\x1b" not in captured.err
-    assert captured.err.count("evaluation") == 5
+    assert captured.err.count(" eval  ") == 5
 
 
 @pytest.mark.parametrize(("term", "kind"), [("xterm", Progress), ("dumb", Lines)])

@@ -10,13 +10,14 @@ from wsdl.ir.graph import Program, Stored, file_path
 from wsdl.ir.sizes import size
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
+TWICE = 1.5  # copies; the layout for a CPU pads a tensor, and what is padded isn't two
 REPORT = "please report it, with the program and these lines"
 
 
 def prove_models(program: Program, paths: Mapping[str, Path]) -> tuple[dict[str, Proofs], list[Diagnostic]]:
-    """The proofs of the models that ONNX Runtime can load here, and the findings about all of them: a warning for each
-    that it can't load on this machine, an error where something is stored twice. Raises `CompileError` with E0521 for
-    models that it refuses."""
+    """The proofs of the models that ONNX Runtime can load here, and the diagnostics about all of them: an error where a
+    tensor is stored twice; a warning where only the default optimization level copies one, and where a model can't be
+    loaded on this machine. Raises `CompileError` with E0521 for models that ONNX Runtime refuses."""
     proofs: dict[str, Proofs] = {}
     findings: list[Diagnostic] = []
     refused: list[Diagnostic] = []
@@ -28,7 +29,7 @@ def prove_models(program: Program, paths: Mapping[str, Path]) -> tuple[dict[str,
         except Unloadable as reason:
             refused.append(_refused(name, path, str(reason)))
         else:
-            findings += _copied(program, name, proofs[name])
+            findings += [*_copied(program, name, proofs[name]), *_copied_by_default(program, name, proofs[name])]
     if refused:
         raise CompileError([*findings, *refused])
     return proofs, findings
@@ -77,6 +78,26 @@ def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic
         )
     if not copied and not proofs.holds:
         yield _more_bytes(program, model, proofs)
+
+
+def _copied_by_default(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
+    """One warning for all tensors that only the default optimization level copies, for the layouts of this CPU."""
+    copied = [proof for proof in proofs.tensors if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
+    if not copied:
+        return
+    first = program.stored.get(copied[0].stored)
+    several = "a tensor" if len(copied) == 1 else f"{len(copied)} tensors"
+    yield Diagnostic(
+        "W0704",
+        f"at its default optimization level ONNX Runtime copies {several} of `{model}`",
+        first.root.layer_span if first else program.models[model].span,
+        "this layer's" if first else "",
+        help="the session option `graph_optimization_level = ORT_ENABLE_EXTENDED` keeps one copy",
+        severity="warning",
+        details=tuple(
+            f"`{proof.stored}`, {size(proof.bytes)}: {proof.copies_at_full_level:.3g} copies" for proof in copied[:6]
+        ),
+    )
 
 
 def _when(proof: Proof) -> str:

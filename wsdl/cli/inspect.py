@@ -22,13 +22,15 @@ from wsdl.ir.types import shape_text
 @dims
 @import_root
 def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: bool) -> None:
-    """What is stored in a .wsd program, any .onnx model, or a .safetensors or .npz file."""
+    """List the weights of a .wsd program, any .onnx model, or a .safetensors or .npz file."""
     found = api.inspect(file, dims=dims, import_root=import_root)
     if as_json:
         print_json(found.as_json())
         return
     print_lines([*(_signature(name, found) for name in found.models), *([""] if found.models else [])])
-    print_table(["stored", "type", "size", "used", "saves"], _rows(found), text=(0, 1))
+    shared = bool(found.shared())
+    headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
+    print_table(headers, (row[: len(headers)] for row in _rows(found)), text=(0, 1))
     print_lines(["", *_totals(found)])
 
 
@@ -49,7 +51,7 @@ def _rows(found: Inventory) -> Iterator[list[str]]:
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
         for line, read in _slots(uses):
             if len(uses) > 1 or line != tensor.name:
-                yield [f"  {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
+                yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
     alone: dict[tuple[str, int], list[str]] = {}
     for tensor in found.stored.values():
         if tensor not in shared:
@@ -81,8 +83,9 @@ def _path(tensor: Tensor) -> str:
 
 def _totals(found: Inventory) -> Iterator[str]:
     sizes, tensors = found.sizes(), count(len(found.stored), "tensor")
-    yield f"{tensors}, {count(sizes.parameters, 'parameter')}, {size(sizes.bytes)}"
+    yield f"{count(sizes.parameters, 'parameter')} in {tensors}, {size(sizes.bytes)}"
     if sizes.bytes_without_sharing > sizes.bytes:
         factor = sizes.bytes_without_sharing / sizes.bytes
-        yield f"without sharing {size(sizes.bytes_without_sharing)}, {factor:.1f} times as much"
+        without = f"{count(sizes.parameters_without_sharing, 'parameter')}, {size(sizes.bytes_without_sharing)}"
+        yield f"without sharing: {without} ({factor:.1f} times as much)"
     yield from repeats(found)

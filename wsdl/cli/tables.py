@@ -37,12 +37,7 @@ def results_line(results: Mapping[str, float]) -> str:
 def repeats(found: Inventory) -> Iterator[str]:
     """The layers that share their weights with themselves, by being applied more than once."""
     for path, applied in found.repeats().items():
-        yield f"{path} is applied {applied} times with the same weights"
-
-
-def number(value: float) -> str:
-    """`1`, `2`, `1.5`."""
-    return f"{round(value, 2):g}"
+        yield f"{path} is applied {applied} times"
 
 
 def times(uses: int) -> str:

@@ -1,7 +1,8 @@
-"""`wsdl train`: a model learns from data."""
+"""`wsdl train`: train a model on data."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from math import isfinite
@@ -24,33 +25,29 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @verb
 @click.argument("file", metavar="FILE")
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
-@click.option("--eval", "evaluation", metavar="E", help="Data to evaluate with, after each epoch.")
-@click.option("-o", "--output", metavar="RUN", help="The folder for checkpoints, log and curve.")
-@click.option("--model", metavar="M", help="Which model, where the file trains several.")
-@click.option("--epochs", type=whole(COUNT), metavar="N", help="How often to go through the data.  [default: 1]")
-@click.option("--batch", type=whole(COUNT), metavar="N", help="Rows of a step.  [default: 64]")
+@click.option("--eval", "evaluation", metavar="E", help="Evaluation data, used after each epoch.")
+@click.option("-o", "--output", metavar="RUN", help="The output folder: checkpoints, log and curves.")
+@click.option("--model", metavar="M", help="The model to train, if the file trains several.")
+@click.option("--epochs", type=whole(COUNT), metavar="N", help="Number of epochs.  [default: 1]")
+@click.option("--batch", type=whole(COUNT), metavar="N", help="Batch size.  [default: 64]")
+@click.option("--accumulate", type=whole(COUNT), metavar="N", help="Compute each batch in N parts, to save memory.")
 @click.option(
-    "--accumulate", type=whole(COUNT), metavar="N", help="Compute each step in N parts, which takes less memory."
-)
-@click.option(
-    "--seed", type=whole(SEED), metavar="S", help="For initial values, the order of rows, dropout.  [default: 0]"
+    "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and dropout.  [default: 0]"
 )
 @weights
-@click.option("--resume", is_flag=True, help="Go on with the training in RUN, bit for bit.")
-@click.option("--replace", is_flag=True, help="Begin anew in the place of the training in RUN.")
-@click.option("--save-every", type=whole(COUNT), metavar="N", help="Also save each N steps.")
-@click.option(
-    "--keep", type=whole(NONE_OR_MORE), metavar="N", default=0, help="Also keep the last N checkpoints by step."
-)
+@click.option("--resume", is_flag=True, help="Resume the training in RUN, bit for bit.")
+@click.option("--replace", is_flag=True, help="Replace the training in RUN.")
+@click.option("--save-every", type=whole(COUNT), metavar="N", help="Also save a checkpoint every N steps.")
+@click.option("--keep", type=whole(NONE_OR_MORE), metavar="N", default=0, help="Also keep the last N checkpoints.")
 @click.option("--best", metavar="NAME", default="loss", show_default=True,
-              help="What decides which weights are best: loss, a metric, or NAME:min.")  # fmt: skip
-@click.option("--patience", type=whole(COUNT), metavar="N", help="End when N evaluations in a row were not the best.")
-@click.option("--limit-steps", type=whole(COUNT), metavar="N", help="End after N steps.")
-@click.option("--dry-run", is_flag=True, help="Check all, make one step, evaluate one batch; write nothing.")
+              help="What selects the best weights: loss, a metric, or NAME:min.")  # fmt: skip
+@click.option("--patience", type=whole(COUNT), metavar="N", help="Stop after N evaluations without a new best.")
+@click.option("--limit-steps", type=whole(COUNT), metavar="N", help="Stop after N steps.")
+@click.option("--dry-run", is_flag=True, help="Run one step and evaluate one batch; write nothing.")
 @click.option("--on-nan", type=click.Choice(ON_NAN.words), default="stop", show_default=True,
-              help="What to do where a loss or a gradient is not finite.")  # fmt: skip
+              help="What to do when a loss or a gradient is not finite.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--threads", type=whole(COUNT), metavar="N", help="Cores to use; by default all.")
+@click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
 @dims
 @import_root
@@ -81,8 +78,8 @@ def train(
     import_root: str | None,
     as_json: bool,
 ) -> int | None:
-    """Train a model as the `train` declaration of its program says. RUN gets last.safetensors, best.safetensors (with
-    --eval), log.jsonl and curve.svg."""
+    """Train a model as its `train` declaration says. Writes last.safetensors, best.safetensors (with --eval), log.jsonl
+    and curve.svg to RUN."""
     from wsdl.runtime.fit import BEST
     from wsdl.runtime.plan import Better, Plan
     from wsdl.runtime.stopping import Interrupted
@@ -117,36 +114,40 @@ def train(
         note(stopped.message)
         return INTERRUPTED
     if as_json:
-        print_json({**_told(trained), **findings_as_json(trained.diagnostics)})
+        print_json({**_as_json(trained), **findings_as_json(trained.diagnostics)})
         return None
     write_findings(trained.diagnostics, sys.stderr)
     if folder is not None:
         names = [LAST, *([BEST] if trained.progress.has_best else [])]
         note(f"wrote {', '.join(str(folder / name) for name in names)}")
     print_lines(_lines(trained, dry_run))
+    if folder is not None:
+        note(f"next: {shlex.join(['wsdl', 'compile', file, '--weights', str(folder / names[-1]), '-o', 'build'])}")
     return None
 
 
 def _check(
     output: str | None, dry_run: bool, resume: bool, weights: str | None, patience: int | None, evaluation: str | None
 ) -> None:
-    """Options that don't go together."""
+    """Raises `CompileError` for options that contradict each other."""
     if output is None and not dry_run:
-        raise _misuse("nothing says where to write what is learnt", "add `-o RUN`, or `--dry-run` to try it only")
+        raise _misuse("an output folder is missing", "add `-o RUN`, or `--dry-run` to write nothing")
     if resume and weights is not None:
-        raise _misuse("`--resume` goes on with the weights in RUN, and not with `--weights`", "leave one of them out")
+        raise _misuse(
+            "`--resume` takes its weights from RUN, so `--weights` can't be given as well", "leave one of them out"
+        )
     if patience is not None and evaluation is None:
-        raise _misuse("`--patience` counts evaluations, and there are none", "add `--eval E`")
+        raise _misuse("`--patience` counts evaluations, which need `--eval E`", "add `--eval E`")
 
 
 def _misuse(message: str, help: str) -> CompileError:
     return CompileError([Diagnostic("E0704", message, help=help)])
 
 
-# -- what came of it ---------------------------------------------------------------------------------------------------
+# -- results ---------------------------------------------------------------------------------------------------------
 
 
-def _told(trained: api.Trained) -> dict[str, Any]:
+def _as_json(trained: api.Trained) -> dict[str, Any]:
     progress = trained.progress
     return {
         "model": trained.trainer.models.name,
@@ -163,10 +164,10 @@ def _lines(trained: api.Trained, dry_run: bool) -> Iterator[str]:
     progress, steps = trained.progress, count(trained.trainer.steps, "step")
     results = results_line(progress.results)
     if dry_run:
-        yield f"all fits: {trained.trainer.models.name} can be trained with these data{results and f'; {results}'}"
+        yield f"dry run: {trained.trainer.models.name} trains on this data{results and f'; {results}'}"
         return
     yield f"{trained.trainer.models.name}: {steps}{results and f'; {results}'}"
     if progress.has_best and progress.best_step != trained.trainer.steps:
-        yield f"the best evaluation was that of step {progress.best_step:,}"
+        yield f"best evaluation: step {progress.best_step:,}"
     if progress.skipped:
-        yield f"{count(progress.skipped, 'batch', 'batches')} left out, whose losses or gradients were not finite"
+        yield f"{count(progress.skipped, 'batch', 'batches')} skipped: the loss or a gradient was not finite"

@@ -33,6 +33,7 @@ from wsdl.onnx.structure import structure_of
 
 Array = NDArray[Any]
 Level = Literal["extended", "all"]
+ONCE = 1.01  # copies; a tensor with fewer is stored once
 RANDOM = 64 << 20  # bytes of random numbers that may take the place of weights which can't be told apart
 DATA = "optimised.wsdl.data"  # no name that a model's own data would have
 _NOT_HERE = re.compile(  # reasons that are this machine's or this runtime's, not the model's
@@ -67,7 +68,7 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Is it stored once, in the file and after all rewriting?"""
-        return self.copies < 1.01
+        return self.copies < ONCE
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
-"""The numbers that a reader watches while a model trains, from reports of single steps: smoothed, by the second, and
-how long it will take."""
+"""What a reader watches while a model trains, computed from the reports of single steps: smoothed losses, means of an
+epoch, examples a second, the time left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite, nan
 
 from wsdl.runtime.reporting.numbers import digits, short
-from wsdl.runtime.reporting.reports import EvaluationReport, RunPlan, StepReport
+from wsdl.runtime.reporting.reports import RunPlan, StepReport
 
 WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more
 SPEED_SECONDS = 3.0  # how far back the speed looks
@@ -34,8 +34,29 @@ class Smoothed:
         return self._total / self._weight if self._weight else nan
 
 
+class EpochMeans:
+    """The loss and the metrics of one epoch so far: means over its rows, weighted by the size of each batch."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._rows = 0
+        self._sums: dict[str, float] = {}
+
+    def add(self, r: StepReport) -> None:
+        if r.epoch != self.epoch:
+            self.epoch, self._rows, self._sums = r.epoch, 0, {}
+        self._rows += r.examples
+        for name, value in {"loss": r.loss, **r.metrics}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + r.examples * value
+
+    @property
+    def values(self) -> dict[str, float]:
+        """By name, "loss" first; empty before the first step."""
+        return {name: total / self._rows for name, total in self._sums.items()}
+
+
 class Meter:
-    """Takes every step, which is cheap, and gives the numbers as text when somebody wants to read them."""
+    """Takes every step, which is cheap, and formats what is shown only when it is shown."""
 
     def __init__(self, plan: RunPlan, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan = plan
@@ -43,6 +64,7 @@ class Meter:
         self._window = max(1.0, min(WINDOW, plan.steps / 50 if plan.steps else WINDOW))
         self.loss = Smoothed(self._window)
         self.metrics: dict[str, Smoothed] = {}
+        self.epoch = EpochMeans()
         self._clock = clock
         self._examples = 0
         self._started: tuple[float, int] | None = None  # when the first step was done, and which; that one is slow
@@ -55,6 +77,7 @@ class Meter:
             self._measured = (r.seconds, r.examples)
         self.last = r
         self._examples += r.examples
+        self.epoch.add(r)
         self.loss.add(r.loss)
         for name, value in r.metrics.items():
             if name not in self.metrics:
@@ -115,7 +138,7 @@ def step_text(plan: RunPlan, step: int) -> str:
 
 
 def plan_text(plan: RunPlan) -> Iterator[str]:
-    """What a run sets out to do, in a line, and where it goes on."""
+    """The size and the length of a run in one line, and the step from which it resumes."""
     words = [f"{plan.model}: {plan.parameters:,} parameters"]
     if plan.parameters_without_sharing != plan.parameters:
         words[0] += f" ({plan.parameters_without_sharing:,} without sharing)"
@@ -125,12 +148,12 @@ def plan_text(plan: RunPlan) -> Iterator[str]:
         words.append(f"{plan.epochs:,} epoch{'' if plan.epochs == 1 else 's'}")
     yield ", ".join([*words, f"batch {plan.batch:,}"])
     if plan.first_step:
-        yield f"goes on after step {plan.first_step:,}"
+        yield f"resumes after step {plan.first_step:,}"
 
 
-def results_text(r: EvaluationReport) -> Iterator[tuple[str, str]]:
-    for name, value in r.results.items():
-        yield name, digits(value)
+def values_text(values: Mapping[str, float]) -> dict[str, str]:
+    """`{"loss": "0.3120", "accuracy": "0.9050"}`."""
+    return {name: digits(value) for name, value in values.items()}
 
 
 def duration(seconds: float) -> str:

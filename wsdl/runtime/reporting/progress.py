@@ -1,5 +1,5 @@
-"""A training on a terminal: a bar and the latest numbers at the bottom, drawn anew some times a second, and above them
-a table of the evaluations that grows and stays."""
+"""A training on a terminal: a progress bar and the current values at the bottom, redrawn a few times a second, above
+them a table with a row for each epoch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from wsdl.runtime.reporting.meter import Meter, duration, epoch_text, plan_text, results_text, step_text
+from wsdl.runtime.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
 from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.runtime.reporting.series import Series
 from wsdl.runtime.reporting.sparkline import sparkline
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DRAW_SECONDS = 0.1  # between two drawings
 DRAW_SHARE = 0.03  # of the time may go into drawing; where it is slow it is done more seldom
 BAR, SPARK = 40, 30  # columns at most
-COLUMN = 9  # columns of a number in the table
+EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
 
 
@@ -42,13 +42,14 @@ class Progress(Quiet):
         self._losses = Series(SPARK)
         self._live: Live | None = None
         self._next = 0.0
-        self._columns: list[str] = []  # of the table, once it has a head
+        self._columns: list[str] = []  # of the table, once it has a header
+        self._epoch = 0  # the last that has a row
 
     def begin(self, plan: RunPlan) -> None:
         from rich.live import Live
 
         self._meter = Meter(plan, self._clock)
-        self._losses, self._columns = Series(SPARK), []
+        self._losses, self._columns, self._epoch = Series(SPARK), [], 0
         self._next = self._clock()
         console = self._console()
         for line in plan_text(plan):
@@ -74,6 +75,8 @@ class Progress(Quiet):
     def step(self, r: StepReport) -> None:
         if self._meter is None:
             return
+        if self._meter.last is not None and self._meter.last.epoch != r.epoch:
+            self._add_row(self._meter)
         self._meter.step(r)
         self._losses.add(r.step, r.loss)
         now = self._clock()
@@ -83,21 +86,31 @@ class Progress(Quiet):
             self._next = drawn + max(DRAW_SECONDS, (drawn - now) / DRAW_SHARE)
 
     def evaluation(self, r: EvaluationReport) -> None:
-        if self._meter is None:
+        if self._meter is not None:
+            self._add_row(self._meter, r)
+
+    def _add_row(self, meter: Meter, r: EvaluationReport | None = None) -> None:
+        """A row of the table for the last epoch; training and evaluation side by side, where there are both."""
+        last = meter.last
+        if last is None or last.epoch == self._epoch:
             return
-        results = dict(results_text(r))
-        if list(results) != self._columns:
-            self._columns = list(results)
-            self._print(self._row(["step", "epoch", *results, "time", ""], "bold"), cut=True)
-        passed = duration(self._meter.last.seconds) if self._meter.last else ""
-        numbers = [f"{r.step:,}", f"{r.epoch:,}", *results.values(), passed, "best" if r.is_best else ""]
-        self._print(self._row(numbers, "green" if r.is_best else ""), cut=True)
+        self._epoch = last.epoch
+        cells = values_text(meter.epoch.values)
+        if r is not None:
+            cells |= {f"eval {name}": value for name, value in values_text(r.results).items()}
+        if not cells.keys() <= set(self._columns):
+            self._columns = list(cells)
+            self._print(self._row(["epoch", *cells, "time", ""], "bold"), cut=True)
+        values = [cells.get(name, "") for name in self._columns]
+        is_best = r is not None and r.is_best
+        row = [f"{last.epoch:,}", *values, duration(last.seconds), "best" if is_best else ""]
+        self._print(self._row(row, "green" if is_best else ""), cut=True)
 
     def _row(self, cells: Sequence[str], style: str) -> Text:
-        """Numbers to the right, below the names of their columns."""
+        """Values right-aligned below the names of their columns."""
         from rich.text import Text
 
-        widths = [COLUMN, COLUMN - 2, *(max(COLUMN, len(name)) for name in self._columns), COLUMN, 0]
+        widths = [EPOCH, *(max(COLUMN, len(name)) for name in self._columns), COLUMN, 0]
         row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         return Text(row.rstrip(), style)
 
@@ -114,6 +127,8 @@ class Progress(Quiet):
     def end(self) -> None:
         if self._live is not None:
             try:
+                if self._meter is not None:
+                    self._add_row(self._meter)
                 self._draw()
             finally:
                 self._live.stop()

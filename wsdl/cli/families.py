@@ -1,0 +1,84 @@
+"""Shared tensors grouped by the layers that share them, so that a table has a row for each decision of the program
+(`albert.blocks[0:12]`) and not for each tensor that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from wsdl.ir.inventory import Inventory, Tensor, Use
+from wsdl.ir.ranges import compact
+
+Parts = tuple[str, ...]  # of a path: ("lm", "blocks[0]", "ffn", "up", "weight")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tensors that the same layers share: what to call them, by whom they are shared, and their bytes."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    shared_by: str
+    bytes: int
+    saved: int
+
+    @property
+    def label(self) -> str:
+        """`lm.blocks[0:12].ffn (4 tensors)`."""
+        return self.name if len(self.tensors) == 1 else f"{self.name} ({len(self.tensors)} tensors)"
+
+
+def families(stored: Inventory) -> Iterator[Family]:
+    """The shared tensors of an inventory, in the order in which each family is first met."""
+    outermost = [tuple(path.split(".")) for path in stored.repeats()]
+    grouped: dict[object, list[tuple[Tensor, tuple[Parts, ...], Parts]]] = {}
+    for tensor in stored.shared():
+        uses = stored.uses(tensor)
+        layers, rest = _split(uses, outermost)
+        alike = not any(use.view for use in uses) and rest
+        key = (layers, tuple(use.times for use in uses), tensor.group) if alike else tensor.name
+        grouped.setdefault(key, []).append((tensor, layers, rest))
+    for members in grouped.values():
+        tensors = tuple(tensor for tensor, _, _ in members)
+        yield Family(
+            _name(tensors, members[0][1], [rest for _, _, rest in members]),
+            tensors,
+            _shared_by(stored.uses(tensors[0])),
+            sum(tensor.bytes for tensor in tensors),
+            sum(max(0, stored.saved(tensor)) for tensor in tensors),
+        )
+
+
+def _split(uses: Sequence[Use], outermost: Iterable[Parts]) -> tuple[tuple[Parts, ...], Parts]:
+    """The paths of the outermost layers that share a tensor, and what follows behind each of them."""
+    paths = [tuple(use.path.split(".")) for use in uses]
+    if len(paths) == 1:
+        owner = next((layer for layer in outermost if paths[0][: len(layer)] == layer), paths[0][:-1])
+        return (owner,), paths[0][len(owner) :]
+    common = min(len(_beginning([path[::-1] for path in paths])), *(len(path) - 1 for path in paths))
+    return tuple(path[: len(path) - common] for path in paths), paths[0][len(paths[0]) - common :]
+
+
+def _name(tensors: Sequence[Tensor], layers: tuple[Parts, ...], rests: Sequence[Parts]) -> str:
+    """The path that all tensors of a family begin with; repeated layers as a range."""
+    if len(tensors) == 1 and len(tensors[0].uses) == 1:
+        return tensors[0].name
+    paths = compact(dict.fromkeys(".".join(layer) for layer in layers))
+    if tensors[0].group or len(paths) > 1 or not rests[0]:
+        return ".".join(_beginning([tensor.name.split(".") for tensor in tensors]))
+    return ".".join([*paths, *_beginning(rests)])
+
+
+def _beginning(paths: Sequence[Sequence[str]]) -> list[str]:
+    """The parts with which all paths begin."""
+    return [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))]
+
+
+def _shared_by(uses: Sequence[Use]) -> str:
+    """`12 layers`, `1 layer, 4 uses`: the layers that read a tensor, and how often where that is more."""
+    owners = len({use.path.rpartition(".")[0] for use in uses})
+    paths = len({use.path for use in uses})
+    noun = "layer" if owners == paths else "parameter"
+    reads = sum(use.times for use in uses)
+    return f"{paths} {noun}{'' if paths == 1 else 's'}" + (f", {reads} uses" if reads != paths else "")
