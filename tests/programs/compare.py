@@ -210,7 +210,7 @@ class Attempt:
         """The outputs by model, and the largest number on the way; `None` where they aren't finite numbers."""
         ran = Machine(Storage(self.program.groups, self.seed), **machine)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), ran.rounding():
                 outputs = _evaluated(self.program, ran, dims, self.seed)
         except NOT_COMPUTED:
             return None

@@ -247,7 +247,8 @@ class _Twins:
 def _gradients(step: Step) -> dict[str, Tensor]:
     """Of the slots that own something that the loss depends on."""
     leaves = {path: leaf for path, leaf in step.machine.storage.leaves.items() if leaf.requires_grad}
-    found = torch.autograd.grad(step.loss, list(leaves.values()), allow_unused=True)
+    with step.machine.rounding():
+        found = torch.autograd.grad(step.loss, list(leaves.values()), allow_unused=True)
     return {path: g for path, g in zip(leaves, found, strict=True) if g is not None}
 
 

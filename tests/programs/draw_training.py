@@ -187,13 +187,13 @@ def step(
     frozen = {f"{train.model}.{path}" for path in train.freezes}
     settings: dict[str, object] = {"is_training": is_training, "frozen": frozenset(frozen), **machine}
     ran = Machine(Storage(program.groups, seed), **settings)  # type: ignore[arg-type]  # its fields
-    twin = Twin(program, ran)
-    try:
-        frame = twin.frame(train.model, as_tensors(inputs(program, train.model, dims, seed)), dims)
-    except ValueError:  # of a batch norm that sees one value
-        return None
-    given = as_tensors(arrays(dict(train.targets), dims, seed))
-    frame.values.update(given)
-    losses = [frame.value(loss) for loss in train.losses]
-    metrics = {name: frame.value(value) for name, value in train.metrics}
+    batch = as_tensors(inputs(program, train.model, dims, seed))
+    with ran.rounding():
+        try:
+            frame = Twin(program, ran).frame(train.model, batch, dims)
+        except ValueError:  # of a batch norm that sees one value
+            return None
+        frame.values.update(as_tensors(arrays(dict(train.targets), dims, seed)))
+        losses = [frame.value(loss) for loss in train.losses]
+        metrics = {name: frame.value(value) for name, value in train.metrics}
     return Step(ran, losses, metrics, frame)

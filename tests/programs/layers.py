@@ -62,9 +62,9 @@ def dense(m: Module, x: Tensor, units: int, bias: bool = True) -> Tensor:
 
 
 def normal(m: Module, x: Tensor, axes: list[int], eps: float = 1e-5) -> Tensor:
-    """Mean 0 and variance 1 over axes, step by step, so that noise gets in between."""
-    centered: Tensor = m.machine.disturbed(x - m.machine.disturbed(x.mean(axes, keepdim=True)))
-    scale: Tensor = m.machine.disturbed(torch.rsqrt((centered**2).mean(axes, keepdim=True) + eps))
+    """Mean 0 and variance 1 over axes."""
+    centered: Tensor = x - x.mean(axes, keepdim=True)
+    scale: Tensor = torch.rsqrt((centered**2).mean(axes, keepdim=True) + eps)
     return centered * scale
 
 
@@ -75,7 +75,7 @@ def layer_norm(m: Module, x: Tensor) -> Tensor:
 
 def feed_forward(m: Module, x: Tensor, width: int, activation: Run = F.gelu) -> Tensor:
     up = m.child("up", lambda m, x: dense(m, x, width))(x)
-    down: Tensor = m.child("down", lambda m, h: dense(m, h, x.shape[-1]))(m.machine.disturbed(activation(up)))
+    down: Tensor = m.child("down", lambda m, h: dense(m, h, x.shape[-1]))(activation(up))
     return down
 
 
@@ -90,7 +90,7 @@ def attention(m: Module, x: Tensor, memory: Tensor, heads: int, causal: bool, kv
     seen = q @ k.mT * size**-0.5
     if causal:
         seen = seen.masked_fill(~torch.ones(t, s, dtype=torch.bool).tril(), -torch.inf)
-    y = m.machine.disturbed(m.machine.disturbed(seen).softmax(-1) @ v)
+    y = seen.softmax(-1) @ v
     out: Tensor = m.child("out", lambda m, x: dense(m, x, d, bias))(y.transpose(1, 2).reshape(n, t, d))
     return out
 
@@ -120,8 +120,8 @@ def a_layer_norm(s: Scope, x: Type) -> Drawn:
 def an_rms_norm(s: Scope, x: Type) -> Drawn:
     def run(m: Module, x: Tensor) -> Tensor:
         weight = m.param("weight", x.shape[-1], kind="gain")
-        scale: Tensor = m.machine.disturbed(torch.rsqrt(m.machine.disturbed((x**2).mean(-1, keepdim=True)) + 1e-6))
-        scaled: Tensor = m.machine.disturbed(x * scale)
+        scale: Tensor = torch.rsqrt((x**2).mean(-1, keepdim=True) + 1e-6)
+        scaled: Tensor = x * scale
         return scaled * weight
 
     return _drawn("RMSNorm()", run, x, x, "rms_norm")
@@ -195,7 +195,7 @@ def a_batch_norm(s: Scope, x: Type) -> Drawn | None:
             count = x.numel() // c
             if count < 2:
                 raise ValueError("there is no variance of one number")
-            batch_mean, batch_var = m.machine.disturbed(x.mean(axes)), x.var(axes, correction=0)
+            batch_mean, batch_var = x.mean(axes), x.var(axes, correction=0)
             unbiased = batch_var * count / (count - 1)
             for name, old, new in (("running_mean", mean, batch_mean), ("running_var", var, unbiased)):
                 m.machine.statistics[m.below(name)] = (0.9 * old + 0.1 * new).detach()
@@ -278,7 +278,7 @@ def _gates(m: Module, x: Tensor, h: Tensor, count: int) -> tuple[Tensor, Tensor]
     wide = count * units
     a = x @ m.param("weight_ih", wide, x.shape[-1]).T + m.param("bias_ih", wide)
     b = h @ m.param("weight_hh", wide, units).T + m.param("bias_hh", wide)
-    return m.machine.disturbed(a), m.machine.disturbed(b)
+    return a, b
 
 
 def rnn_cell(m: Module, x: Tensor, h: Tensor) -> Tensor:

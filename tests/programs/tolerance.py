@@ -14,7 +14,7 @@ UNIT = {"f64": 2.0**-26, "f32": 2.0**-24, "f16": 2.0**-11, "bf16": 2.0**-8}
 SAMPLES = 3
 WIDE = 6  # further samples, with WIDER noise, that look for a jump (of `floor`, of a comparison) nearby
 WIDER = 4.0
-# The twin is disturbed by NOISE units in everything that it computes, forward and backward; a result may be off by as
+# The twin is disturbed by NOISE units in every step that it computes, forward and backward; a result may be off by as
 # much as FACTOR times what that makes of it. A wrong value is off by far more, and rounding by far less.
 NOISE, FACTOR = 16.0, 8.0
 NOISE_16 = 3.0  # where a unit is a thousandth

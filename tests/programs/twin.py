@@ -1,13 +1,14 @@
 """The evaluation of a description in PyTorch, in f64, statement by statement.
 
 It shares nothing with the compiler: not its graph, nor its rules of shapes, its references or its way of sharing. With
-`noise` every number that is computed, forward and backward, is off by a random share of itself: how far the results
+`noise` every elementary step of it, forward and backward, is off by a random share of its result: how far the results
 then move is how much of the difference to a run in fewer bits its rounding explains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,19 +29,8 @@ from tests.programs.description import (
     Scan,
     Statement,
 )
+from tests.programs.rounding import Rounding
 from tests.programs.storage import Storage
-
-
-class _Noise(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
-        ctx.save_for_backward(backward)
-        return x * forward
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (backward,) = ctx.saved_tensors
-        return grads[0] * backward, None, None
 
 
 @dataclass
@@ -58,24 +48,33 @@ class Machine:
     frozen: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self._random = torch.Generator().manual_seed(self.noise_seed)
+        self._generator = torch.Generator().manual_seed(self.noise_seed)
 
-    def disturbed(self, x: Any, noise: float | None = None) -> Any:
-        """A tensor as a machine with fewer bits could have computed it."""
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            return tuple(map(self.disturbed, x)) if isinstance(x, tuple) else x
-        if x.numel():
-            self.largest = max(self.largest, float(x.detach().abs().nan_to_num(posinf=1e300).max()))
-        size = self.noise if noise is None else noise
-        if not size:
+    def rounding(self) -> AbstractContextManager[object]:
+        """While it is entered, what is computed, forward or backward, is off as on a machine with few bits."""
+        return Rounding(self._rounded) if self.noise else nullcontext()
+
+    def seen(self, x: Any) -> Any:
+        """A value as it is, after a look at how large it is."""
+        for each in x if isinstance(x, tuple) else (x,):
+            if isinstance(each, Tensor) and each.is_floating_point() and each.numel():
+                self.largest = max(self.largest, float(each.detach().abs().nan_to_num(posinf=1e300).max()))
+        return x
+
+    def read(self, x: Tensor) -> Tensor:
+        """An input or a parameter, as a machine with fewer bits reads it."""
+        self.seen(x)
+        if not self.noise or not x.is_floating_point():
             return x
-        forward, backward = (
-            1 + size * (2 * torch.rand(x.shape, generator=self._random, dtype=x.dtype) - 1) for _ in "ab"
-        )
-        if self.least:
-            x = x + self.least * (2 * torch.rand(x.shape, generator=self._random, dtype=x.dtype) - 1) * (x != 0)
-        disturbed: Tensor = _Noise.apply(x, forward, backward)  # type: ignore[no-untyped-call]  # untyped in PyTorch
-        return disturbed
+        return x * (1 + self._random(x, self.stored_noise))  # which rounds as any product does
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        rounded = x * (1 + self._random(x, self.noise))
+        return rounded + self._random(x, self.least) * (x != 0) if self.least else rounded
+
+    def _random(self, x: Tensor, size: float) -> Tensor:
+        """Numbers up to `size`, of the shape of `x`."""
+        return size * (2 * torch.rand(x.shape, generator=self._generator, dtype=x.dtype) - 1)
 
 
 class Module:
@@ -89,7 +88,7 @@ class Module:
 
     def __call__(self, *xs: Any) -> Any:
         assert self.run is not None
-        return self.machine.disturbed(self.run(self, *xs))
+        return self.machine.seen(self.run(self, *xs))
 
     def below(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -102,9 +101,7 @@ class Module:
             read = self.machine.statistics[path]
         if path in self.machine.frozen:
             read = read.detach()
-        read = self.machine.disturbed(read, self.machine.stored_noise) if self.machine.stored_noise else read
-        disturbed: Tensor = self.machine.disturbed(read)
-        return disturbed
+        return self.machine.read(read)
 
     def child(self, name: str, run: Run) -> Module:
         """A layer with a name, made when first asked for."""
@@ -149,7 +146,7 @@ class Frame:
         return {**self.dims, **self.numbers}
 
     def value(self, expr: Expr) -> Any:
-        return self.machine.disturbed(expr.torch(self, *(self.value(arg) for arg in expr.args)))
+        return self.machine.seen(expr.torch(self, *(self.value(arg) for arg in expr.args)))
 
     # -- statements ----------------------------------------------------------------------------------------------------
 
@@ -249,14 +246,10 @@ class Twin:
         model = self.program.model(name)
         module = self._modules.setdefault(name, Module(name, self.machine))
         frame = Frame(module, layers=dict(self._layers), dims=dict(dims))
-        frame.values.update({n: self._input(inputs[n]) for n, _ in model.inputs})
+        frame.values.update({n: self.machine.read(inputs[n]) for n, _ in model.inputs})
         frame.run(model.body)
         frame.values.update({n: frame.value(value) for n, value in model.outputs})
         return frame
-
-    def _input(self, x: Tensor) -> Tensor:
-        disturbed: Tensor = self.machine.disturbed(self.machine.disturbed(x, self.machine.stored_noise or None))
-        return disturbed
 
     def outputs(self, name: str, inputs: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
         frame = self.frame(name, inputs, dims)
