@@ -13,7 +13,7 @@
 | `json` | be JSON |
 
 Other languages are only shown, but every block names its own.
-`pytest tests/docs --update-golden` writes what commands and Python print into the page, where it differs; read it.
+`make golden` writes what commands and Python print into the page, where it differs; read it.
 In what is compared, `...` stands for anything: for a part of a line, or alone on its line for any number of lines.
 Notes above a block: `file: PATH` writes it there, `same as: PATH` asks that it is that file of the repository,
 `error: CODE` names what must be reported, `skip: REASON` leaves it out.
@@ -27,6 +27,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import traceback
@@ -34,6 +35,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.docs.blocks import Block, blocks
 
@@ -42,6 +44,9 @@ SHOWN = {"text", "ebnf", "lark", "dot", "js", "cpp", "yaml", "diff", "html", "cm
 SECONDS = 300
 # What a console block may start with; what changes the machine, such as installing, belongs in a `sh` block.
 PROGRAMS = {"wsdl", "python", "cat", "cp", "diff", "echo", "head", "ls", "mkdir", "tail", "wc", "true", "false"}
+
+
+SHELL = re.compile(r"[|<>&;$*?`#\\\\]")  # what only a shell understands
 
 
 class Mismatch(AssertionError):
@@ -87,20 +92,20 @@ class Page:
             except Mismatch as mismatch:
                 found.append(f"{self.path}:{block.line}: {mismatch}")
         self.forget()
-        self.write_outputs()
         return found
 
-    def write_outputs(self) -> None:
-        """Put what was printed into the page; the last first, so that lines keep their numbers."""
+    def updated(self) -> str:
+        """The text of the page with what was printed now."""
         lines = self.path.read_text(encoding="utf-8").split("\n")
-        for (line, shown), output in sorted(self.outputs.items(), reverse=True):
+        for (line, shown), output in sorted(self.outputs.items(), reverse=True):  # so that lines keep their numbers
             rest = "\n".join(lines[line:])
             lines[line:] = rest.replace(shown, output, 1).split("\n")
-        if self.outputs:
-            self.path.write_text("\n".join(lines), encoding="utf-8")
+        return "\n".join(lines)
 
     def forget(self) -> None:
         """Drop what the blocks made now, and not during another test; a page may leave files to Python to close."""
+        if len(self.names) == 1:
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             self.names.clear()
@@ -151,20 +156,10 @@ class Page:
         for i, (command, shown) in enumerate(steps):
             if command.split(" ")[0] not in PROGRAMS:
                 raise Mismatch(f"a console block doesn't run `{command}`; show it in a `sh` block")
-            done = subprocess.run(
-                ["bash", "-c", command],
-                cwd=self.cwd,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=SECONDS,
-                check=False,
-            )
-            output = done.stdout.decode("utf-8", errors="replace")
+            code, output = answer(command, self.cwd)
             fails = "error" in block.marks and i == len(steps) - 1
-            if (done.returncode != 0) != fails:
-                raise Mismatch(f"`{command}` exited with {done.returncode}:\n{output}")
+            if (code != 0) != fails:
+                raise Mismatch(f"`{command}` exited with {code}:\n{output}")
             if shown:
                 self.compare(block, shown, output, command)
 
@@ -180,11 +175,11 @@ class Page:
     def check_wsd(self, block: Block) -> None:
         alone = "example.wsd" if self.path.parent.name == "codes" else f"line{block.line}.wsd"
         path = self.write(named(block) or alone, block.text)
-        answer = wsdl("check", path.name, "--output-format", "json", cwd=path.parent)
+        _, output = wsdl(["check", path.name, "--output-format", "json"], path.parent)
         try:
-            found = {d["code"]: d["message"] for d in json.loads(answer)["diagnostics"]}
+            found = {d["code"]: d["message"] for d in json.loads(output)["diagnostics"]}
         except (ValueError, KeyError) as error:
-            raise Mismatch(f"`wsdl check` gave no JSON:\n{answer}") from error
+            raise Mismatch(f"`wsdl check` gave no JSON:\n{output}") from error
         told = "".join(f"\n  {code}: {message}" for code, message in found.items()) or " nothing"
         if "error" in block.marks or "error" in block.note:
             expected = block.note.get("error") or (self.path.stem if self.path.parent.name == "codes" else None)
@@ -193,8 +188,8 @@ class Page:
             return
         if found:
             raise Mismatch(f"must be clean, but reports{told}")
-        if difference := wsdl("fmt", path.name, "--diff", cwd=path.parent):
-            raise Mismatch(f"is not in the canonical layout:\n{difference}")
+        if (difference := wsdl(["fmt", path.name, "--diff"], path.parent)) != (0, ""):
+            raise Mismatch(f"is not in the canonical layout:\n{difference[1]}")
 
     def check_json(self, block: Block) -> None:
         try:
@@ -244,16 +239,33 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
 
 
-def wsdl(*arguments: str, cwd: Path) -> str:
-    """What the command prints to stdout; run in this process, as pages have many blocks."""
+def answer(command: str, cwd: Path) -> tuple[int, str]:
+    """The exit code of a command, and what it writes to stdout and stderr."""
+    if command.startswith("wsdl ") and not SHELL.search(command):
+        return wsdl(shlex.split(command)[1:], cwd)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=cwd,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode("utf-8", errors="replace")
+
+
+def wsdl(arguments: list[str], cwd: Path) -> tuple[int, str]:
+    """The same for `wsdl`, in this process: it would begin anew for each of many blocks."""
     from wsdl.cli import execute
 
     printed = io.StringIO()
-    folder = Path.cwd()
-    os.chdir(cwd)
-    try:
-        with contextlib.redirect_stdout(printed):
-            execute(arguments)
-    finally:
-        os.chdir(folder)
-    return printed.getvalue()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment()),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        code = execute(arguments)
+    return code, printed.getvalue()

@@ -154,16 +154,17 @@ def test_skipping_needs_a_reason(tmp_path: Path) -> None:
 def test_programs_report_what_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, found: list[str], passes: bool
 ) -> None:
-    def wsdl(verb: str, *_: str, cwd: Path) -> str:
+    def wsdl(arguments: list[str], cwd: Path) -> tuple[int, str]:
         listed = ", ".join(f'{{"code": "{code}", "message": "wrong"}}' for code in found)
-        return f'{{"diagnostics": [{listed}]}}' if verb == "check" else ""
+        return 0, f'{{"diagnostics": [{listed}]}}' if arguments[0] == "check" else ""
 
     monkeypatch.setattr(harness, "wsdl", wsdl)
     assert (run(tmp_path, text, name) == []) == passes
 
 
 def test_a_program_that_is_laid_out_otherwise_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "wsdl", lambda verb, *_, cwd: '{"diagnostics": []}' if verb == "check" else "-let d=1")
+    answers = {"check": (0, '{"diagnostics": []}'), "fmt": (1, "-let d=1")}
+    monkeypatch.setattr(harness, "wsdl", lambda arguments, cwd: answers[arguments[0]])
     assert run(tmp_path, "```wsd\nlet d=1\n```\n")
 
 
