@@ -35,7 +35,7 @@ from wsdl.ir.dims import Dim, compare
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ir.views import View
+from wsdl.ir.views import View, ViewError
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
@@ -70,6 +70,22 @@ Mixes: TypeAlias = Mapping[str, Axes]
 """Along which axes of its operands an element of the result depends on several elements, or on where they stand:
 `{"x": "axis"}` for `cumsum`. Cut along any other axis, the results of the parts are the parts of the result
 (`passes/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
+
+
+TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]
+"""What an operation is while training: the `same` as compiled; `only` then there, its operand otherwise; `masked` at
+random; or computed `by batch`, whose statistics it keeps."""
+
+Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of numbers for classes
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The operand of a loss whose meaning matters, and how a message says it."""
+
+    operand: str
+    meaning: Meaning
+    says: str
 
 
 class OpError(Exception):
@@ -160,6 +176,24 @@ class Emitter(Protocol):
 How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "moments"]
 
 
+class Stacks(Protocol):
+    """What a rule of `batch` may ask for: the values of one step of a loop, for all steps at once."""
+
+    @property
+    def build(self) -> Any:
+        """A `Build` in front of the loop."""
+
+    @property
+    def steps(self) -> Dim:
+        """How many steps there are."""
+
+    def stack(self, value: Value) -> Value | None:
+        """The values of all steps, [steps, *shape]; `None` for one that is the same in all of them."""
+
+    def aligned(self, value: Value, rank: int) -> Value:
+        """The stack of a value (or itself), so that it broadcasts to one of values of this rank."""
+
+
 class Merged(Protocol):
     """What a rule of `merge` or `share` may ask for: what values of one part of the rows are over all parts."""
 
@@ -204,9 +238,17 @@ class Operation:
         half: HalfRule,
         mixes: Mixes,
         f32_operands: Sequence[str] = (),
+        elementwise: bool = False,
+        steps_along: str = "",
+        training: TrainingForm = "same",
+        gives: Meaning | None = None,
+        expects: Expected | None = None,
+        output_axis: int | None = None,
     ) -> None:
         self.name = name or infer.__name__.rstrip("_")
-        self.half, self.mixes = half, mixes
+        self.half, self.mixes, self.elementwise, self.steps_along = half, mixes, elementwise, steps_along
+        self.training, self.gives, self.expects = training, gives, expects
+        self.output_axis = output_axis  # of a convolution: that of its weight with the output channels
         self.f32_operands = f32_operands  # may be f32 where the others have 16 bits
         self.infer = infer
         self.doc = doc or inspect.getdoc(infer) or ""
@@ -223,6 +265,9 @@ class Operation:
         self._share: Callable[..., Any] | None = None
         self._apart: Callable[..., Any] | None = None
         self._demand: Callable[..., None] | None = None
+        self._batch: Callable[..., Any] | None = None
+        self._macs: Callable[..., Dim] | None = None
+        self._view: Callable[..., View | None] | None = None
         self.flat = ""
 
     def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -259,6 +304,57 @@ class Operation:
         assert self._expansion is not None
         result = self._expansion(build, **arguments)
         return list(result) if isinstance(result, tuple | list) else [result]
+
+    def batch(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """The same for all steps of a loop at once: `rule(stacks, **arguments)` appends it to `stacks.build` (`Stacks`;
+        the operands are those of one step) and gives the results with the steps as their first axis, or `None` where
+        there is no way. Element by element, and `steps_along` an attribute with axes, go without a rule."""
+        self._batch = rule
+        return rule
+
+    def batched(self, stacks: Stacks, **arguments: Any) -> list[Value] | None:
+        """Append the same for all steps; `None` where there is no way."""
+        if self._batch is not None:
+            whole = self._batch(stacks, **arguments)
+            return list(whole) if isinstance(whole, list | tuple) else whole and [whole]
+        values = [v for p in self.parameters if p.kind == "operand" and (v := arguments[p.name]) is not None]
+        attributes = {p.name: arguments[p.name] for p in self.parameters if p.kind == "attribute"}
+        results: list[Value] | None = None
+        if self.elementwise:
+            rank = max(v.type.rank for v in values)
+            results = stacks.build.all(self.name, *(stacks.aligned(v, rank) for v in values), **attributes)
+        elif self.steps_along:
+            axes, rank = attributes[self.steps_along], values[0].type.rank
+            attributes[self.steps_along] = (
+                axes % rank + 1
+                if isinstance(axes, int)
+                else [a % rank + 1 for a in (range(rank) if axes is None else axes)]
+            )
+            results = stacks.build.all(self.name, stacks.stack(values[0]), **attributes)
+        return results
+
+    def macs(self, rule: Callable[..., Dim]) -> Callable[..., Dim]:
+        """How many numbers it multiplies and adds up: `rule(result, **arguments)`, of types. Without a rule none."""
+        self._macs = rule
+        return rule
+
+    def multiplications(self, result: TensorType, **arguments: Any) -> Dim:
+        """The number of its multiply-accumulate operations."""
+        return Dim.of(0) if self._macs is None else self._macs(result, **arguments)
+
+    def view(self, rule: Callable[..., View | None]) -> Callable[..., View | None]:
+        """The same done to a view: `rule(view, result, **attributes)`, for a `result` of constant sizes. It may raise
+        `ViewError`, where no view does it."""
+        self._view = rule
+        return rule
+
+    def moved(self, view: View, result: TensorType, **attributes: Any) -> View | None:
+        """The view that it makes of its operand's; `None` where it does anything else, or no view does it."""
+        try:
+            after = None if self._view is None else self._view(view, result, **attributes)
+        except ViewError:
+            return None
+        return after if after is not None and after.shape == result.sizes else None
 
     # -- rows that are computed in parts ---------------------------------------------------------------------------
 
@@ -389,9 +485,9 @@ Shape: TypeAlias = "Callable[..., Any]"  # a shape rule
 
 
 @overload
-def operation(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule, mixes: Mixes) -> Operation: ...
+def operation(infer: Shape, name: str = "", doc: str = "", **traits: Any) -> Operation: ...
 @overload
-def operation(*, half: HalfRule, mixes: Mixes, f32_operands: Sequence[str] = ()) -> Callable[[Shape], Operation]: ...
+def operation(*, half: HalfRule, mixes: Mixes, **traits: Any) -> Callable[[Shape], Operation]: ...
 def operation(
     infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
 ) -> Operation | Callable[[Shape], Operation]:
@@ -404,9 +500,9 @@ def operation(
 
 
 @overload
-def internal(infer: Shape, name: str = "", doc: str = "", *, half: HalfRule, mixes: Mixes) -> Operation: ...
+def internal(infer: Shape, name: str = "", doc: str = "", **traits: Any) -> Operation: ...
 @overload
-def internal(*, half: HalfRule, mixes: Mixes) -> Callable[[Shape], Operation]: ...
+def internal(*, half: HalfRule, mixes: Mixes, **traits: Any) -> Callable[[Shape], Operation]: ...
 def internal(
     infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
 ) -> Operation | Callable[[Shape], Operation]:

@@ -57,7 +57,7 @@ activation("softplus", floating, "Softplus", lambda np, x: np.logaddexp(x, 0), "
 activation("tanh", floating, "Tanh", lambda np, x: np.tanh(x), "The hyperbolic tangent. ONNX Tanh.",
            lambda g, dy, x, y: g.mul(dy, g.one_minus(g.mul(y, y))), half="f32")
 activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "`1 / (1 + exp(-x))`. ONNX Sigmoid.",
-           lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32")
+           lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32", gives="probabilities")
 activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
            lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
            "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
@@ -71,7 +71,7 @@ activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "H
 # fmt: on
 
 
-@operation(half="widest", mixes={})
+@operation(half="widest", mixes={}, elementwise=True)
 def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
     """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
 
@@ -96,7 +96,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients
     return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
 
 
-@operation(half="f32", mixes={})
+@operation(half="f32", mixes={}, elementwise=True)
 def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
 
@@ -124,7 +124,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
     return {"x": g.mul(dy, slope)}
 
 
-@operation(half="widest", mixes={})
+@operation(half="widest", mixes={}, elementwise=True)
 def gelu(x: TensorType, approximate: str = "none") -> TensorType:
     """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu.
 

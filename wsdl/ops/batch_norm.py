@@ -11,7 +11,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.norm import along_channels, for_each_channel
 
 
-@operation(half="f32 inside", mixes={})
+@operation(half="f32 inside", mixes={}, training="by batch")
 def batch_norm(
     x: TensorType,
     weight: TensorType,

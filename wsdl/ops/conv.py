@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Array, Emitter, Mixes, NumPy, Operation, OpError, Ref, operation
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
 from wsdl.ops._windows import PerAxis, Window
@@ -69,7 +69,7 @@ Windows start every `stride` elements, over `pad` zeros put on both sides; `dila
 Each may be a list, with a number for each axis.
 
     conv{axes}d(x: f32[n, 3{", 16" * axes}], w: f32[8, 3{", 3" * axes}], pad=1) -> f32[n, 8{", 16" * axes}]"""
-    return _declare(f"conv{axes}d", doc, infer, reference, lowering, gradient)
+    return _declare(f"conv{axes}d", doc, infer, reference, lowering, gradient, output_axis=0)
 
 
 def _transposed(axes: int) -> Operation:
@@ -158,13 +158,15 @@ result, and `output_pad` are added at its end. Each may be a list, with a number
 
     conv_transpose{axes}d(x: f32[n, 8{", 9" * axes}], w: f32[8, 3{", 2" * axes}], stride=2) -> f32[n, 3{", 18" * axes}]
 """
-    return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering, gradient)
+    return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering, gradient, output_axis=1)
 
 
-def _declare(name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any) -> Operation:
-    made = operation(
-        infer, name, doc, half="f16", mixes={"x": slice(1, None), "weight": slice(None), "bias": slice(None)}
-    )
+def _declare(
+    name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any, *, output_axis: int
+) -> Operation:
+    mixes: Mixes = {"x": slice(1, None), "weight": slice(None), "bias": slice(None)}
+    made = operation(infer, name, doc, half="f16", mixes=mixes, output_axis=output_axis)
+    made.macs(lambda y, x, weight, **_: (x if output_axis else y).elements * product(weight.shape[1:]))
     made.reference(reference)
     made.lowering(lowering)
     made.gradient(gradient)

@@ -12,7 +12,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.reduce import Gradients, reduced, without
 
 
-@operation(half="f32", mixes={"x": "axis"})
+@operation(half="f32", mixes={"x": "axis"}, steps_along="axis", gives="probabilities")
 def softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`exp(x) / sum(exp(x))` along an axis, without overflow. ONNX Softmax.
 
@@ -44,7 +44,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: int = -1) -> Gradients:
     return {"x": g.mul(g("sub", dy, mean), y)}
 
 
-@operation(half="f32", mixes={"x": "axis"})
+@operation(half="f32", mixes={"x": "axis"}, steps_along="axis", gives="log probabilities")
 def log_softmax(x: TensorType, axis: int = -1) -> TensorType:
     """`log(softmax(x))` along an axis, without loss of digits. ONNX LogSoftmax.
 

@@ -8,11 +8,12 @@ that give the same bits in every build of ONNX Runtime. `docs/decisions/0022-dro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, Stacks, internal, operation
 from wsdl.ops._lowering import cast_to, size_of, unsqueezed
 from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
@@ -25,7 +26,7 @@ MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
 UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
 
 
-@operation(half="expanded", mixes={})
+@operation(half="expanded", mixes={}, training="masked")
 def dropout(x: TensorType, p: float = 0.5) -> TensorType:
     """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
 
@@ -107,6 +108,14 @@ def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: flo
     return e.node("GreaterOrEqual", products, e.constant(_threshold(p), "i32"))
 
 
+@random_mask.batch
+def _(stacks: Stacks, seed: Value, step: Value, place: Value, shape: Sequence[Dim], p: float = 0.5) -> Any:
+    """The masks of all places."""
+    if stacks.stack(seed) is not None or stacks.stack(step) is not None:
+        return None
+    return stacks.build("random_mask", seed, step, stacks.stack(place), shape=shape, p=p)
+
+
 random_mask.no_gradient("it is random, and depends on no float")
 
 
@@ -119,6 +128,14 @@ def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
 def _threshold(p: float) -> int:
     """What an evenly distributed i32 is below with the probability `p`."""
     return min(round(p * 2**32), 2**32 - 1) - 2**31
+
+
+def _dropped(stacks: Stacks, name: str, x: Value, keep: Value, p: float) -> Value | None:
+    if stacks.stack(x) is None:
+        return None
+    rank = max(x.type.rank, keep.type.rank)
+    dropped: Value = stacks.build(name, stacks.aligned(x, rank), stacks.aligned(keep, rank), p=p)
+    return dropped
 
 
 def _factor(e: Emitter, unsigned: int) -> Ref:
@@ -151,6 +168,11 @@ def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
     return e.node("Mul", x, _factors(e, keep, p, x.type.dtype))
 
 
+@dropout_training.batch
+def _(stacks: Stacks, x: Value, keep: Value, p: float = 0.5) -> Any:
+    return _dropped(stacks, "dropout_training", x, keep, p)
+
+
 @dropout_training.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> dict[str, Value]:
     return {"x": g("dropout_gradient", dy, keep, p=p)}
@@ -174,6 +196,11 @@ def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
 @dropout_gradient.lowering
 def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
     return e.node("Mul", x, _factors(e, keep, p, x.type.dtype, e.constant(0, "u8")))
+
+
+@dropout_gradient.batch
+def _(stacks: Stacks, x: Value, keep: Value, p: float = 0.5) -> Any:
+    return _dropped(stacks, "dropout_gradient", x, keep, p)
 
 
 @dropout_gradient.gradient

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
@@ -67,6 +68,7 @@ def unary(
     family: str = __name__,
     *,
     half: HalfRule,
+    **traits: Any,
 ) -> Operation:
     """An operation on each element of `x`, of the family of a module.
 
@@ -79,7 +81,9 @@ def unary(
 
     infer.__module__ = family
     type = "bool[n, t]" if rule is boolean else "f32[n, t]"
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half, mixes={})
+    made = operation(
+        infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half, mixes={}, elementwise=True, **traits
+    )
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
     if isinstance(gradient, str):
@@ -114,7 +118,12 @@ def binary(
     given = "bool" if rule is boolean else "f32"
     result = "bool" if gradient is TRUTH else given
     made = operation(
-        infer, name, f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]", half=half, mixes={}
+        infer,
+        name,
+        f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]",
+        half=half,
+        mixes={},
+        elementwise=True,
     )
     made.reference(reference)
     made.lowering(_node(lower) if isinstance(lower, str) else lower)
@@ -251,7 +260,7 @@ def _(types: Types, numbers: Numbers) -> None:
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
-@operation(half="widest", mixes={})
+@operation(half="widest", mixes={}, elementwise=True)
 def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
     """`x` held between `min` and `max`; either may be left out. ONNX Clip.
 
@@ -312,7 +321,7 @@ def _(
 # -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
-@operation(half="moves", mixes={})
+@operation(half="moves", mixes={}, elementwise=True)
 def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
     """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where.
 
@@ -339,7 +348,7 @@ def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gr
     return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
 
 
-@operation(half="as is", mixes={})
+@operation(half="as is", mixes={}, elementwise=True)
 def cast(x: TensorType, dtype: DType) -> TensorType:
     """`x` in another dtype. ONNX Cast; of floats to integers also Clip, IsNaN and Where.
 
@@ -393,7 +402,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
     return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
 
 
-@operation(half="moves", mixes={})
+@operation(half="moves", mixes={}, elementwise=True, training="only")
 def stop_gradient(x: TensorType) -> TensorType:
     """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 
@@ -417,7 +426,7 @@ def _(e: Emitter, x: Ref) -> Ref:
 stop_gradient.no_gradient("it ends the gradient, which is what it is for")
 
 
-@internal(half="widest", mixes={})
+@internal(half="widest", mixes={}, elementwise=True)
 def straight_through(x: TensorType, share: TensorType) -> TensorType:
     """`x` itself, with the gradient of `share`.
 

@@ -259,7 +259,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, a
     return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
 
 
-@operation(half="moves", mixes={"x": "axis", "result": "axis"})
+@operation(half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis")
 def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 

@@ -11,7 +11,7 @@ from typing import Any
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._define import Array, Emitter, Expected, Merged, NumPy, OpError, Ref, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, cast_to, from_start, size_of, unsqueezed
 from wsdl.ops._rules import floating, integer, same_dtype
 from wsdl.ops.build import Build
@@ -65,7 +65,11 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     return scalar(scores)
 
 
-@operation(half="f32", mixes={"logits": [-1], "weight": [0]})
+@operation(
+    half="f32",
+    mixes={"logits": [-1], "weight": [0]},
+    expects=Expected("logits", "logits", "takes logits, and applies softmax itself"),
+)
 def cross_entropy(
     logits: TensorType,
     labels: TensorType,
@@ -239,7 +243,11 @@ def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tup
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
 
 
-@operation(half="expanded", mixes={})
+@operation(
+    half="expanded",
+    mixes={},
+    expects=Expected("log_probabilities", "log probabilities", "takes logarithms of probabilities"),
+)
 def nll(
     log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None, ignore_index: int = -100
 ) -> TensorType:
@@ -267,7 +275,11 @@ def _(
     return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
 
 
-@operation(half="expanded", mixes={})
+@operation(
+    half="expanded",
+    mixes={},
+    expects=Expected("logits", "logits", "takes logits, and applies sigmoid itself"),
+)
 def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
     """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
 

@@ -8,7 +8,7 @@ from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
-from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, internal, operation
+from wsdl.ops._define import Array, Emitter, Merged, NumPy, OpError, Ref, Stacks, internal, operation
 from wsdl.ops._lowering import squeezed, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, numeric, same_dtype
 from wsdl.ops.build import Build
@@ -85,6 +85,22 @@ def _gemm(e: Emitter, a: Ref, b: Ref, stored_a: Ref | None, stored_b: Ref | None
     return e.reshape(y.typed(a.type.with_shape((rows, *columns))), e.results[0].shape)
 
 
+@matmul.batch
+def _(stacks: Stacks, a: Value, b: Value) -> Value | None:
+    whole_a, whole_b = stacks.stack(a), stacks.stack(b)
+    if whole_a is None or a.type.rank < 2 or b.type.rank < 2:
+        return None
+    if b.type.rank != (2 if whole_b is None else a.type.rank):
+        return None
+    product: Value = stacks.build("matmul", whole_a, whole_b or b)
+    return product
+
+
+@matmul.macs
+def _(y: TensorType, a: TensorType, b: TensorType) -> Dim:
+    return y.elements * a.shape[-1]
+
+
 @matmul.gradient
 def _(g: Build, dy: Value, y: Value, a: Value, b: Value) -> dict[str, Value]:
     """Over one matrix `b` a single product of matrices each: a product for each element of the batch, to be added up,
@@ -152,6 +168,18 @@ def _(e: Emitter, a: Ref, b: Ref, trans_a: bool = False, trans_b: bool = False) 
     stored_a, stored_b = _behind_transpose(e, a), _behind_transpose(e, b)
     turn_a, turn_b = trans_a != (stored_a is not None), trans_b != (stored_b is not None)
     return e.node("Gemm", stored_a or a, stored_b or b, transA=int(turn_a), transB=int(turn_b))
+
+
+@gemm.batch
+def _(stacks: Stacks, a: Value, b: Value, trans_a: bool = False, trans_b: bool = False) -> Value | None:
+    """The rows of all steps make one matrix."""
+    whole, build = stacks.stack(a), stacks.build
+    if whole is None or stacks.stack(b) is not None or trans_a:
+        return None
+    rows = whole.type.with_shape((product(whole.type.shape[:2]), whole.type.shape[2]))
+    y = build("gemm", build.like(whole, rows), b, trans_b=trans_b)
+    steps: Value = build.like(y, y.type.with_shape((*whole.type.shape[:2], y.type.shape[1])))
+    return steps
 
 
 @gemm.gradient

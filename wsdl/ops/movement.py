@@ -9,7 +9,8 @@ from wsdl import limits
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ir.views import View
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, Stacks, operation, require_equal
 from wsdl.ops._lowering import axes_tensor, is_not_negative, not_negative, unsqueezed
 from wsdl.ops._rules import agreed, axes_of, axis_of, divided, per_axis, same_dtype
 from wsdl.ops.build import Build
@@ -45,6 +46,11 @@ def _(e: Emitter, x: Ref) -> Ref:
     return e.node("Transpose", x, perm=[1, 0])
 
 
+@transpose.view
+def _(view: View, y: TensorType) -> View:
+    return view.transposed
+
+
 @transpose.gradient
 def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
     return {"x": g.transposed(dy)}
@@ -69,6 +75,16 @@ def _(np: NumPy, x: Array, axes: Sequence[int]) -> Array:
 @permute.lowering
 def _(e: Emitter, x: Ref, axes: Sequence[int]) -> Ref:
     return e.node("Transpose", x, perm=[axis_of(a, x.type.rank) for a in axes])
+
+
+@permute.view
+def _(view: View, y: TensorType, axes: Sequence[int]) -> View:
+    return view.permute(axes)
+
+
+@permute.batch
+def _(stacks: Stacks, x: Value, axes: Sequence[int]) -> Any:
+    return stacks.build("permute", stacks.stack(x), axes=[0, *(axis_of(a, x.type.rank) + 1 for a in axes)])
 
 
 @permute.gradient
@@ -97,6 +113,11 @@ def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     axes = axes_of(axis, x.type.rank)
     backwards = [e.constant([number] * len(axes), "i64") for number in (-1, BEFORE_FIRST)]
     return e.node("Slice", x, *backwards, axes_tensor(e, axes), e.constant([-1] * len(axes), "i64"))
+
+
+@flip.view
+def _(view: View, y: TensorType, axis: int | Sequence[int]) -> View:
+    return view.flip([axis] if isinstance(axis, int) else axis)
 
 
 @flip.gradient
@@ -196,6 +217,37 @@ def _(
     )
 
 
+@slice_.view
+def _(
+    view: View,
+    y: TensorType,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> View | None:
+    bounds: list[tuple[int | None, int | None, int | None]] = [(None, None, None)] * len(view.shape)
+    for axis, start, stop, step in _cuts(len(view.shape), starts, stops, axes, steps):
+        low, high = (Dim.of(bound).constant for bound in (start, stop))
+        if low is None or high is None:
+            return None
+        bounds[axis] = (low, min(high, view.shape[axis]), step)
+    return view.slice(bounds)
+
+
+@slice_.batch
+def _(
+    stacks: Stacks,
+    x: Value,
+    starts: Sequence[Dim],
+    stops: Sequence[Dim],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Any:
+    on = [axis_of(a, x.type.rank) + 1 for a in (range(len(starts)) if axes is None else axes)]
+    return stacks.build("slice", stacks.stack(x), starts=starts, stops=stops, axes=on, steps=steps)
+
+
 @slice_.gradient
 def _(
     g: Build,
@@ -265,7 +317,7 @@ def _cut_axes(x: TensorType, **cuts: Any) -> list[int]:
     ]
 
 
-@operation(half="moves", mixes={"x": "axis"})
+@operation(half="moves", mixes={"x": "axis"}, steps_along="axis")
 def split(x: TensorType, parts: int | list[Dim], axis: int = 0) -> tuple[TensorType, ...]:
     """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split.
 
@@ -342,6 +394,14 @@ def _(np: NumPy, xs: Sequence[Array], axis: int) -> Array:
 @concat.lowering
 def _(e: Emitter, xs: Sequence[Ref], axis: int) -> Ref:
     return e.node("Concat", *xs, axis=axis)
+
+
+@concat.batch
+def _(stacks: Stacks, xs: Sequence[Value], axis: int) -> Any:
+    wholes = [stacks.stack(x) for x in xs]
+    if any(whole is None for whole in wholes):
+        return None
+    return stacks.build("concat", wholes, axis=axis_of(axis, xs[0].type.rank) + 1)
 
 
 @concat.gradient

@@ -56,7 +56,7 @@ def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="f32", mixes={})
+@operation(half="f32", mixes={}, steps_along="axis")
 def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
 
@@ -199,7 +199,7 @@ def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool
     return {"x": g.mul(quotient, matters, _kept(g, dy, x, axis, keepdims))}
 
 
-@operation(half="f32", mixes={})
+@operation(half="f32", mixes={}, steps_along="axis")
 def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
     """The mean along axes; of bools the share of those that are true, as f32. Of no elements it is NaN.
 

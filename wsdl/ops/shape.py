@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ir.views import View
+from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, Stacks, operation, require_equal
 from wsdl.ops._lowering import expanded, squeezed, unsqueezed
 from wsdl.ops._rules import axes_of, axis_of, divided, equally_many, is_one
 from wsdl.ops.build import Build
@@ -44,6 +46,18 @@ def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
 @reshape.lowering
 def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
     return e.reshape(x, e.results[0].shape)
+
+
+def _reshaped(view: View, y: TensorType, **_: Any) -> View:
+    return view.reshape(y.sizes or ())
+
+
+reshape.view(_reshaped)
+
+
+@reshape.batch
+def _(stacks: Stacks, x: Value, shape: Sequence[Dim]) -> Any:
+    return stacks.build("reshape", stacks.stack(x), shape=[stacks.steps, *reshape.infer(x.type, shape).shape])
 
 
 @reshape.gradient
@@ -93,12 +107,15 @@ def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
     return e.reshape(x, e.results[0].shape)
 
 
+flatten.view(_reshaped)
+
+
 @flatten.gradient
 def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
     return {"x": g.like(dy, x.type)}
 
 
-@operation(half="moves", mixes={})
+@operation(half="moves", mixes={}, steps_along="axis")
 def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
     """Without axes of size 1. ONNX Squeeze.
 
@@ -119,6 +136,9 @@ def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
 @squeeze.lowering
 def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     return squeezed(e, x, *axes_of(axis, x.type.rank))
+
+
+squeeze.view(_reshaped)
 
 
 @squeeze.gradient
@@ -145,6 +165,14 @@ def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
 @unsqueeze.lowering
 def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
     return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
+
+
+unsqueeze.view(_reshaped)
+
+
+@unsqueeze.batch
+def _(stacks: Stacks, x: Value, axis: int | Sequence[int]) -> Any:
+    return stacks.build("unsqueeze", stacks.stack(x), axis=[a + 1 for a in _new_axes(x.type.rank, axis)])
 
 
 @unsqueeze.gradient

@@ -34,12 +34,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Node, Operand, Program, Value
 from wsdl.ir.types import same_shape
 from wsdl.ops import OPERATIONS
-from wsdl.ops._rules import axes_of, axis_of
-from wsdl.ops.arguments import ScanParts
+from wsdl.ops.arguments import ScanParts, arguments
 from wsdl.ops.build import Build
 from wsdl.passes.prune import prune_graph
 
@@ -131,8 +130,10 @@ class Batch:
         if not any(self.stack(v) for v in node.inputs):  # the same in all steps
             self.build.graph.nodes.append(node)
             return True
-        rule = _RULES.get(node.op)
-        wholes = None if rule is None else rule(self, node)
+        operation = OPERATIONS.get(node.op)
+        if operation is None:
+            return False
+        wholes = operation.batched(self, **arguments(operation, node, lambda value: value))
         if wholes is None:
             return False
         for value, whole in zip(node.results, wholes, strict=True):
@@ -198,8 +199,10 @@ class ScalingBatch(Batch):
 
     def _chain(self, node: Node) -> tuple[Value, Value] | None:
         moving = [v for v in node.inputs if id(v) in self.changing]
+        if not moving or len(node.results) > 1:
+            return None
         shape = node.result.type.shape
-        if node.op not in ("mul", "neg", "add", "sub") or not all(same_shape(v.type.shape, shape) for v in moving):
+        if not all(same_shape(v.type.shape, shape) for v in moving):
             return None
         roots = [self._chains.get(id(v), (v, None)) for v in moving]
         (root, factor), (other, second) = roots[0], roots[-1]
@@ -219,114 +222,3 @@ class ScalingBatch(Batch):
         for node in inside.graph.nodes:
             assert self.takes(node)
         return result
-
-
-# -- the same for all steps --------------------------------------------------------------------------------------------
-
-Rule = Callable[[Batch, Node], "list[Value] | None"]
-
-
-def _elementwise(batch: Batch, node: Node) -> list[Value]:
-    rank = node.result.type.rank
-
-    def whole(operand: Operand) -> Any:
-        return batch.aligned(operand, rank) if isinstance(operand, Value) else operand
-
-    return batch.build.all(node.op, *map(whole, node.operands), **node.attributes)
-
-
-def _matmul(batch: Batch, node: Node) -> list[Value] | None:
-    a, b = node.inputs
-    whole_a, whole_b = batch.stack(a), batch.stack(b)
-    if whole_a is None or a.type.rank < 2 or b.type.rank < 2:
-        return None
-    if b.type.rank != (2 if whole_b is None else a.type.rank):
-        return None
-    return [batch.build("matmul", whole_a, whole_b or b)]
-
-
-def _gemm(batch: Batch, node: Node) -> list[Value] | None:
-    a, b = node.inputs
-    whole = batch.stack(a)
-    if whole is None or batch.stack(b) is not None or node.attributes["trans_a"]:
-        return None
-    rows = whole.type.with_shape((product(whole.type.shape[:2]), whole.type.shape[2]))
-    y = batch.build("gemm", batch.build.like(whole, rows), b, trans_b=node.attributes["trans_b"])
-    return [batch.build.like(y, y.type.with_shape((*whole.type.shape[:2], y.type.shape[1])))]
-
-
-def _along(name: str) -> Rule:
-    """An operation on one operand along axes that an attribute names."""
-
-    def rule(batch: Batch, node: Node) -> list[Value]:
-        (x,), given = node.inputs, node.attributes[name]
-        rank = node.result.type.rank if node.op == "unsqueeze" else x.type.rank
-        axes = [a + 1 for a in axes_of(given, rank)]  # type: ignore[arg-type]  # numbers
-        shifted: Any = axes[0] if isinstance(given, int) else axes
-        return batch.build.all(node.op, batch.stack(x), **{**node.attributes, name: shifted})
-
-    return rule
-
-
-def _slice(batch: Batch, node: Node) -> list[Value]:
-    (x,), given = node.inputs, node.attributes
-    axes: Any = given["axes"]
-    starts: Any = given["starts"]
-    shifted = [axis_of(a, x.type.rank) + 1 for a in (range(len(starts)) if axes is None else axes)]
-    return [batch.build("slice", batch.stack(x), **{**given, "axes": shifted})]
-
-
-def _concat(batch: Batch, node: Node) -> list[Value] | None:
-    wholes = [batch.stack(v) for v in node.inputs]
-    if any(whole is None for whole in wholes):
-        return None
-    axis = axis_of(node.attributes["axis"], node.result.type.rank) + 1  # type: ignore[arg-type]  # a number
-    return [batch.build("concat", [w for w in wholes if w], axis=axis)]
-
-
-def _reshape(batch: Batch, node: Node) -> list[Value]:
-    return [batch.build("reshape", batch.stack(node.inputs[0]), shape=[batch.steps, *node.result.type.shape])]
-
-
-def _permute(batch: Batch, node: Node) -> list[Value]:
-    (x,) = node.inputs
-    turned: Any = list(range(x.type.rank))[::-1] if node.op == "transpose" else node.attributes["axes"]
-    axes = [axis_of(a, x.type.rank) + 1 for a in turned]
-    return [batch.build("permute", batch.stack(x), axes=[0, *axes])]
-
-
-def _random_mask(batch: Batch, node: Node) -> list[Value] | None:
-    """The masks of all places."""
-    seed, step, place = node.inputs
-    if batch.stack(seed) is not None or batch.stack(step) is not None:
-        return None
-    return [batch.build("random_mask", seed, step, batch.stack(place), **node.attributes)]
-
-
-def _dropout(batch: Batch, node: Node) -> list[Value] | None:
-    return _elementwise(batch, node) if batch.stack(node.inputs[0]) is not None else None
-
-
-ELEMENTWISE = (
-    *("add", "sub", "mul", "div", "pow", "minimum", "maximum", "neg", "abs", "sign", "exp", "log", "sqrt", "rsqrt"),
-    *("sin", "cos", "erf", "tanh", "sigmoid", "relu", "silu", "softplus", "mish", "hardswish", "gelu", "elu", "selu"),
-    *("leaky_relu", "clip", "cast", "where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
-    *("logical_and", "logical_or", "logical_not", "stop_gradient"),
-)
-_RULES: dict[str, Rule] = {
-    **dict.fromkeys(ELEMENTWISE, _elementwise),
-    **{
-        name: _along("axis")
-        for name in ("split", "sum", "mean", "unsqueeze", "squeeze", "softmax", "log_softmax", "topk")
-    },
-    "matmul": _matmul,
-    "gemm": _gemm,
-    "slice": _slice,
-    "concat": _concat,
-    "reshape": _reshape,
-    "permute": _permute,
-    "random_mask": _random_mask,
-    "dropout_training": _dropout,
-    "dropout_gradient": _dropout,
-}
-assert all(name in OPERATIONS for name in _RULES)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.dims import Dim, product, same
-from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
+from wsdl.ir.dims import Dim, same
+from wsdl.ir.graph import Graph, Model, Node, Program, Stored
 from wsdl.ir.requests import LimitRequest
 from wsdl.ir.types import BYTES
+from wsdl.ops import OPERATIONS
+from wsdl.ops.arguments import arguments
 
 LISTED = 5  # of the largest parameters
 
@@ -96,17 +98,10 @@ def multiplications(graph: Graph) -> Dim:
     for node in graph.nodes:
         if node.body is not None:
             total += multiplications(node.body) * _repetitions(node)
-        elif node.op == "matmul":
-            total += node.result.type.elements * node.inputs[0].type.shape[-1]
-        elif node.op.startswith("conv_transpose"):
-            total += node.inputs[0].type.elements * _kernel(node.inputs[1])
-        elif node.op.startswith("conv"):
-            total += node.result.type.elements * _kernel(node.inputs[1])
+        elif operation := OPERATIONS.get(node.op):
+            given = arguments(operation, node, lambda value: value.type)
+            total += operation.multiplications(node.results[0].type, **given)
     return total
-
-
-def _kernel(weight: Value) -> Dim:
-    return product(weight.type.shape[1:])
 
 
 def _repetitions(node: Node) -> Dim:

@@ -43,10 +43,8 @@ from dataclasses import dataclass
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Node, Program, Stored
+from wsdl.ops import OPERATIONS
 from wsdl.passes.derived import Deriving, Statistics, read_whole, whole_reads
-
-CONVOLUTIONS = {"conv1d": 0, "conv2d": 0, "conv3d": 0}
-CONVOLUTIONS |= {"conv_transpose1d": 1, "conv_transpose2d": 1, "conv_transpose3d": 1}  # the axis of output channels
 
 
 @dataclass(frozen=True)
@@ -95,15 +93,21 @@ def _collect(graph: Graph, uses: dict[str, list[Node]], pairs: dict[str, list[_P
     for norm in graph.walk():
         statistics = Statistics.of(norm, names)
         convolution = makers.get(id(norm.inputs[0])) if statistics is not None else None
-        if statistics is None or convolution is None or convolution.op not in CONVOLUTIONS:
+        axis = _output_axis(convolution) if convolution is not None else None
+        if statistics is None or convolution is None or axis is None:
             continue
-        if convolution.attributes.get("groups", 1) != 1 and CONVOLUTIONS[convolution.op] == 1:
+        if convolution.attributes.get("groups", 1) != 1 and axis == 1:
             continue
         weight, *biases = (names.get(id(v)) for v in convolution.inputs[1:])
         alone = readers[id(convolution.result)] == [norm] and id(convolution.result) not in outputs
         if alone and weight and None not in biases:
             pair = _Pair(convolution, norm, weight, biases[0] if biases else None, statistics)
             pairs.setdefault(weight, []).append(pair)
+
+
+def _output_axis(node: Node) -> int | None:
+    """The axis of a convolution's weight that has its output channels; `None` for a node that is none."""
+    return OPERATIONS[node.op].output_axis if node.op in OPERATIONS else None
 
 
 def _fold(program: Program, pairs: list[_Pair]) -> None:
@@ -114,7 +118,7 @@ def _fold(program: Program, pairs: list[_Pair]) -> None:
 
 def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
     """The weight and the bias of the convolution with the normalisation in them."""
-    layer, axis = pair.weight.rpartition(".")[0], CONVOLUTIONS[pair.convolution.op]
+    layer, axis = pair.weight.rpartition(".")[0], _output_axis(pair.convolution)
     weights, biases = Deriving(program), Deriving(program)
     weight, factor = weights.read(pair.weight), weights.factor(pair.statistics)
     column = [factor.type.shape[0] if a == axis else Dim.of(1) for a in range(weight.type.rank)]

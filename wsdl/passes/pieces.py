@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
 from wsdl.ir.types import same_shape
-from wsdl.passes.batch_steps import ELEMENTWISE
+from wsdl.ops import OPERATIONS
 from wsdl.passes.dedupe import frozen_attributes
 from wsdl.passes.prune import prune_graph
 from wsdl.passes.update import NEXT, state_of
@@ -95,7 +95,12 @@ class _Work:
             found.append(node)
             if node.op == "parameter" and node.attributes["stored"] == stored.name:
                 continue
-            if node.op not in ELEMENTWISE or not same_shape(node.result.type.shape, stored.type.shape):
+            operation = OPERATIONS.get(node.op)
+            if (
+                operation is None
+                or not operation.elementwise
+                or not same_shape(node.result.type.shape, stored.type.shape)
+            ):
                 return None
             wanted |= {id(v) for v in node.inputs if v.type.rank}
         given = [v for v in self.graph.inputs if id(v) in wanted]

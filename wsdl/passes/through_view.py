@@ -39,4 +39,5 @@ def _attributes(step: Step) -> dict[str, Any]:
     if step.kind == "slice":
         starts, stops, steps = ([*column] for column in zip(*step.slices, strict=True))
         return {"starts": starts, "stops": stops, "steps": steps}
-    return {{"permute": "axes", "reshape": "shape", "flip": "axis"}[step.kind]: list(step.numbers)}
+    [name] = [p.name for p in OPERATIONS[step.kind].parameters if p.kind == "attribute"]
+    return {name: list(step.numbers)}

@@ -57,7 +57,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         return POISON
     if "shape" in attributes:  # a size that was left open (`-1`) is known now
         attributes["shape"] = list(result_types[0].shape)
-    check_logits(name, operands, bound, span, context)
+    check_logits(operation, operands, bound, span, context)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
     for assumption in assumptions:
         note_check(assumption.left, assumption.right, span, assumption.what, context)
@@ -68,25 +68,22 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
         sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
         checked = context.node("assume", [checked], sides, [checked.type], span)[0]
         values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
-    context.depends_on_training |= name in _OTHERS_WHILE_TRAINING and attributes.get("p") != 0
-    if context.training and name == "dropout":
+    context.depends_on_training |= operation.training != "same" and attributes.get("p") != 0
+    if context.training and operation.training == "masked":
         [x] = values
         assert isinstance(x, Value)
         results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
-    elif name == "stop_gradient" and not context.training:
+    elif operation.training == "only" and not context.training:
         results = [v for v in values if isinstance(v, Value)]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
-    elif context.training and name == "batch_norm":
+    elif context.training and operation.training == "by batch":
         results = normalise_by_batch(values, attributes, span, context)
     else:
         results = context.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
-
-
-_OTHERS_WHILE_TRAINING = ("dropout", "batch_norm", "stop_gradient")
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -6,40 +6,35 @@ from collections.abc import Mapping
 
 from wsdl.diagnostics import Label
 from wsdl.ir.graph import Operand
+from wsdl.ops import OPERATIONS, Operation
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.items import Given
 from wsdl.span import Span
 
-# Of each loss: its first operand, what must not have made it, and what it takes.
-TAKES = {
-    "cross_entropy": ("logits", ("softmax", "log_softmax", "sigmoid"), "takes logits, and applies softmax itself"),
-    "bce_with_logits": ("logits", ("sigmoid", "softmax"), "takes logits, and applies sigmoid itself"),
-    "nll": ("log_probabilities", ("softmax", "sigmoid"), "takes logarithms of probabilities"),
-}
-
 
 def check_logits(
-    loss: str, operands: Mapping[str, Operand], bound: Mapping[str, Given], span: Span, context: Context
+    loss: Operation, operands: Mapping[str, Operand], bound: Mapping[str, Given], span: Span, context: Context
 ) -> None:
     """W0401, where the value comes directly from such an operation: the loss is a number all the same, and training
     only slow."""
-    if loss not in TAKES or span.source.is_standard:
+    expects = loss.expects
+    if expects is None or span.source.is_standard:
         return
-    name, wrong, takes = TAKES[loss]
-    value = operands[name]
+    value = operands[expects.operand]
     made_by = next((n for n in reversed(context.graphs[-1].nodes) if any(r is value for r in n.results)), None)
-    if made_by is None or made_by.op not in wrong:
+    gives = OPERATIONS[made_by.op].gives if made_by is not None and made_by.op in OPERATIONS else None
+    if made_by is None or gives in (None, expects.meaning):
         return
-    place = bound[name].span
+    place = bound[expects.operand].span
     elsewhere = made_by.span is not None and made_by.span != place and not made_by.span.source.is_standard
     context.error(
         "W0401",
         place,
-        f"`{loss}` {takes}, but gets the result of `{made_by.op}`",
+        f"`{loss.name}` {expects.says}, but gets the result of `{made_by.op}`",
         f"a result of `{made_by.op}`",
         labels=[Label(made_by.span, f"`{made_by.op}` is applied here")] if elsewhere and made_by.span else (),
         help="write `log_softmax` in its place, or `cross_entropy` without either"
-        if loss == "nll"
+        if expects.meaning == "log probabilities"
         else f"give it what `{made_by.op}` is applied to",
         severity="warning",
     )
