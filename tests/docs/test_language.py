@@ -14,7 +14,7 @@ from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Option
 from wsdl.ir.types import DTYPES
 from wsdl.ops import FAMILIES, NAMED
-from wsdl.passes.elaborate.calls import signature
+from wsdl.passes.elaborate.operations import signature
 from wsdl.passes.elaborate.paths import LIMITS
 from wsdl.passes.names import BUILTINS, VIEWS
 from wsdl.span import Source

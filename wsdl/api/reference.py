@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsdl.ir.types import DTYPES
 from wsdl.ops import FAMILIES, NAMED, Operation
-from wsdl.passes.elaborate.calls import signature
+from wsdl.passes.elaborate.operations import signature
 from wsdl.passes.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
 from wsdl.passes.scopes import standard_block, standard_blocks
 from wsdl.syntax import tree

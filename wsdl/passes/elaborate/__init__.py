@@ -3,26 +3,31 @@
 Blocks are run where they are applied, with the types of what they are applied to, so that every node of the graph has
 its type, every parameter its shape. Whatever doesn't fit is reported; the walk goes on with a poisoned value, so that
 one mistake gives one message.
+
+    elaborate        the file: its layers and constants, its models, its trainings
+    models           the body of a model, from inputs to outputs
+    evaluate         expressions are evaluated, statements run: two functions that look up what a node means ...
+    meanings         ... in these tables, which name the file to open next
+    calls            a call: `operations` append nodes, `layers` makes a layer, `apply` runs its block's body
+    context          what all of them share, in parts
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 from wsdl.diagnostics import Problems
-from wsdl.ir.binding import size_sources
-from wsdl.ir.dims import Dim, TooLong
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
-from wsdl.ir.types import TensorType
-from wsdl.passes.elaborate.apply import apply, finish
-from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting, report_size
+from wsdl.ir.dims import TooLong
+from wsdl.ir.graph import Module, Program
+from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.declarations import declare_layer
-from wsdl.passes.elaborate.expressions import evaluate
-from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer
-from wsdl.passes.elaborate.signatures import Signature, dim_of, dtype_of, names_in
-from wsdl.passes.elaborate.statements import assign, run
-from wsdl.passes.elaborate.training import ModelRun, elaborate_trainings
+from wsdl.passes.elaborate.evaluate import evaluate, run
+from wsdl.passes.elaborate.items import Frame, Layer
+from wsdl.passes.elaborate.meanings import MEANINGS
+from wsdl.passes.elaborate.models import elaborate_model
+from wsdl.passes.elaborate.report import TooMuch
+from wsdl.passes.elaborate.training import elaborate_trainings
 from wsdl.passes.scopes import Definition, FileScope
 from wsdl.syntax import tree
 
@@ -32,19 +37,20 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
     `dims` gives run-time dimensions a value.
     """
-    context = Context(problems, Program(doubtful=scope.is_partial), dict(dims or {}), apply, _root(scope))
+    context = Context(Program(doubtful=scope.is_partial), MEANINGS, dims or {}, _root(scope), problems)
     try:
         _file(scope, context)
-        models = {definition.name: _model(definition, context) for definition in scope.models()}
-        elaborate_trainings(scope, models, _run_again, _read_inputs, context)
+        models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
+        elaborate_trainings(scope, models, context)
     except TooMuch:  # reported
         context.program.doubtful = True
     except TooLong as error:
+        uses = context.where.uses
         with suppress(TooMuch):
-            report_size(error, context.uses[-1].span if context.uses else context.root.made, context)
+            context.refuse_size(error, uses[-1].span if uses else context.root.made)
         context.program.doubtful = True
     except RecursionError:
-        report_nesting(context)
+        context.refuse_nesting()
         context.program.doubtful = True
     return context.program
 
@@ -57,7 +63,7 @@ def _root(scope: FileScope) -> Layer:
 
 
 def _file(scope: FileScope, context: Context) -> None:
-    frame = Frame(context.root, scope, {}, context.dtype)
+    frame = Frame(context.root, scope, {}, context.where.dtype)
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Layer):
             context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
@@ -68,130 +74,3 @@ def _file(scope: FileScope, context: Context) -> None:
     for name, child in context.root.module.children.items():
         for i, module in enumerate(child if isinstance(child, list) else [child]):
             context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module
-
-
-def _model(definition: Definition, context: Context) -> Layer:
-    """Add a model to the program; the layer that stands for it, and has its layers."""
-    node = definition.node
-    assert isinstance(node, tree.Model)
-    name = node.name.text
-    layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
-    graph, _, results = _run_body(layer, node, context)
-    made = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.naming)
-    context.program.models[name] = made
-    if results is not None:
-        graph.outputs = results
-        made.output_names = _output_names(node, len(results))
-    return layer
-
-
-def _run_again(layer: Layer, context: Context) -> ModelRun:
-    """Another graph of a model, over the same layers."""
-    node = layer.definition.node
-    assert isinstance(node, tree.Model)
-    context.done = 0
-    graph, frame, results = _run_body(layer, node, context)
-    inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
-    for value in graph.inputs:  # the body may have bound the name anew
-        inputs[value.name] = value
-    names = _output_names(node, len(results if results is not None else node.outputs or ()))
-    outputs: list[Item] = [POISON] * len(names) if results is None else [*results]
-    sizes = {name: frame.names[name] for name in context.origins}
-    return ModelRun(graph, inputs, dict(zip(names, outputs, strict=True)), sizes)
-
-
-def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, Frame, list[Value] | None]:
-    """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
-    frame = Frame(layer, layer.definition.scope, {}, context.dtype)
-    graph = Graph()
-    context.graphs, context.parameters, context.naming, context.origins = [graph], {}, {}, {}
-    context.made, context.producers, context.noted, context.updated = {}, {}, set(), {}
-    context.random, context.drops, context.numbers = [], {}, {}
-    _read_inputs(node.inputs, frame, graph, context)
-    context.uses.append(Use(layer, node.name.span))
-    run(node.body, frame, context)
-    results = finish(frame, Signature(frame, context), node.outputs, f"`{node.name.text}`", context)
-    context.uses.pop()
-    return graph, frame, results
-
-
-def _read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, context: Context) -> None:
-    """Add inputs to a graph and bind their names."""
-    _bind_sizes(inputs, frame, context)
-    added: list[tuple[tree.Input, Value]] = []
-    for declared in inputs:
-        type_ = _input_type(declared, frame, context)
-        value = Value(type_, declared.name.text) if type_ else None
-        assign((declared.name,), [value if value is not None else POISON], frame, context)
-        if value is not None:
-            graph.inputs.append(value)
-            frame.declared[declared.name.text] = value, declared.type
-            added.append((declared, value))
-            context.made[value] = (f"the input `{declared.name.text}`", declared.span)
-    _check_sizes(added, graph, context)
-
-
-def _output_names(node: tree.Model, count: int) -> list[str]:
-    """The names of a model's outputs as declared; `output`, `output_2` where they have none."""
-    declared = [o.name.text if o and o.name else None for o in node.outputs or [None] * count]
-    return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
-
-
-def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) -> None:
-    """Names in the types of a model's inputs that nothing else binds are run-time dimensions."""
-    for declared in inputs:
-        for name in (name for dim in declared.type.dims for name in names_in(dim)):
-            if name.text not in frame.names and name.text not in frame.scope.definitions:
-                size = context.dims.get(name.text)
-                frame.names[name.text] = Dim.symbol(name.text) if size is None else size
-                context.origins[name.text] = declared
-
-
-def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
-    """Does the shape of an input say what each run-time dimension is?"""
-    known = size_sources([value.type for value in graph.inputs])
-    for declared, value in inputs:
-        for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
-            if unknown := dim.names() - known.keys():
-                context.error(
-                    "E0419",
-                    written.span,
-                    f"no input says what `{min(unknown)}` is",
-                    f"`{written.span.text}` doesn't tell it",
-                    help=f"give `{min(unknown)}` an axis of its own, or a value with `--dim {min(unknown)}=…`",
-                )
-                return
-
-
-def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorType | None:
-    """The type of a model's input, which has no default: all inputs of a compiled file are wanted."""
-    node = declared.type
-    if declared.default is not None:
-        context.error(
-            "E0232",
-            declared.default.span,
-            f"the input `{declared.name.text}` of a model has no default",
-            help="an input that may be left out belongs to a block; write two models where both are wanted",
-        )
-    if node.dtype is None:
-        context.error(
-            "E0415",
-            node.span,
-            f"the input `{declared.name.text}` of a model needs a dtype",
-            "floats or integers?",
-            help=f"write `f32{node.span.text}` for floats, `i64{node.span.text}` for indices",
-        )
-        return None
-    dtype = dtype_of(node.dtype, context)
-    shape: list[Dim] = []
-    for dim in node.dims:
-        if isinstance(dim, tree.Ellipsis):
-            context.error(
-                "E0416", dim.span, "an input of a model has a fixed number of dimensions", "name each of them"
-            )
-            return None
-        item = dim_of(dim, frame, context)
-        if item is None:
-            return None
-        shape.append(item)
-    return TensorType(dtype, tuple(shape)) if dtype else None

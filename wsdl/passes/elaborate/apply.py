@@ -9,16 +9,18 @@ from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Application, Attribute, Value
+from wsdl.ir.graph import Application, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
-from wsdl.passes.elaborate.calls import note_check
-from wsdl.passes.elaborate.context import Context, TooMuch, Use, report_nesting
-from wsdl.passes.elaborate.expressions import evaluate
+from wsdl.passes.elaborate.builder import Origin
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate, run
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.layers import signature as configured
+from wsdl.passes.elaborate.operations import note_check
+from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.elaborate.results import warn_of_result
 from wsdl.passes.elaborate.signatures import Signature
-from wsdl.passes.elaborate.statements import run
+from wsdl.passes.elaborate.where import Use
 from wsdl.span import Span
 from wsdl.syntax import tree
 
@@ -26,7 +28,7 @@ from wsdl.syntax import tree
 def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
     layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
-    if not context.graphs:
+    if not context.builder.graphs:
         context.error(
             "E0238",
             span,
@@ -41,8 +43,8 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     if inputs is None or any(has_poison(given.item) for given in inputs.values()):
         layer.module.doubtful = True
         return POISON
-    if len(context.uses) >= limits.NESTING:
-        report_nesting(context)
+    if len(context.where.uses) >= limits.NESTING:
+        context.refuse_nesting()
         raise TooMuch
     dtype = _float_dtype(block, inputs) or "f32"
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
@@ -63,20 +65,20 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
             value = assumed(given.item, signature, given.span, context)
             frame.names[declared.name.text] = value
             frame.declared[declared.name.text] = value, declared.type
-    application = Application(layer.module.path, context.application, block.span.source.is_standard)
+    application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
     places = {name: given.span for name, given in inputs.items()}
-    context.uses.append(Use(layer, span, application, dtype, places))
-    if not context.again:
+    context.where.uses.append(Use(layer, span, application, dtype, places))
+    if not context.mode.again:
         layer.module.uses.append(span)
-        layer.module.ways.append(context.way())
+        layer.module.ways.append(context.where.way())
     run(block.body, frame, context)
     results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
-    context.uses.pop()
+    context.where.uses.pop()
     if results is None:
         return POISON
     if not span.source.is_standard:
         for result in results:
-            context.made.setdefault(result, (_called(layer), span))
+            context.builder.origins.setdefault(result, Origin(_called(layer), span))
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -91,8 +93,7 @@ def assumed(value: Value, signature: Signature, span: Span, context: Context) ->
     while signature.unchecked:
         left, right = signature.unchecked.pop()
         note_check(left, right, span, "", context)
-        sides: dict[str, Attribute] = {"left": left, "right": right}
-        value = context.node("assume", [value], sides, [value.type], span)[0]
+        value = context.builder.assume(value, left, right, span)
     return value
 
 
@@ -161,11 +162,11 @@ def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
     if isinstance(item, Value):
         return item
     if isinstance(item, bool):
-        return context.constant(item, TensorType.of("bool"), given.span)
+        return context.builder.constant(item, TensorType.of("bool"), given.span)
     if isinstance(item, Dim):
-        return context.size(item, "i64", given.span)
+        return context.builder.size(item, "i64", given.span)
     if isinstance(item, int | float):
-        return context.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), given.span)
+        return context.builder.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), given.span)
     return None
 
 
@@ -241,14 +242,14 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
             )
             return None
         if bound[name].item is not None:
-            bound[name].item = as_tensor(bound[name], context.dtype, context)
+            bound[name].item = as_tensor(bound[name], context.where.dtype, context)
     return bound
 
 
 def _default(declared: tree.Input, layer: Layer, context: Context) -> Given:
     """What an input is where none is given: `none`, or a number of the configuration."""
     assert declared.default is not None
-    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.dtype)
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.where.dtype)
     return Given(None, evaluate(declared.default, frame, context), declared.default.span)
 
 

@@ -1,416 +1,175 @@
-"""Calling an operation: its arguments are matched with its parameters, its shape rule asked, a node appended."""
+"""Calls and pipelines: an operation on arguments, a layer on inputs, a block that makes a layer."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
-from wsdl.diagnostics import Edit, Label
-from wsdl.diagnostics.suggest import nearest
+from wsdl.diagnostics import Edit
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Operand, Value
-from wsdl.ir.types import DTYPES, DType, TensorType, holds
-from wsdl.ops import OPERATIONS
-from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
-from wsdl.ops.build import Build
-from wsdl.passes.elaborate.context import Context, Rest
-from wsdl.passes.elaborate.dropout import drop
-from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
-from wsdl.passes.elaborate.logits import check_logits
-from wsdl.passes.elaborate.statistics import normalise_by_batch
-from wsdl.span import Span
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.ops._define import Operation
+from wsdl.passes.elaborate.apply import apply
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.layers import call_with_needed, inline_layer
+from wsdl.passes.elaborate.operations import call_operation
+from wsdl.passes.elaborate.parts import part, report_no_part
+from wsdl.passes.elsewhere import ELSEWHERE
+from wsdl.passes.names import VIEWS, unknown_conversion
+from wsdl.passes.scopes import Definition
+from wsdl.syntax import tree
+
+MOST_AXES = 16
 
 
-class Misfit(Exception):
-    """An argument that can't be what its parameter wants."""
-
-    def __init__(self, message: str = "", help: str | None = None) -> None:
-        super().__init__(message)
-        self.help = help
-
-
-def call_operation(name: str, arguments: list[Given], span: Span, context: Context, sign: str = "") -> Item:
-    """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
-    operator."""
-    operation = OPERATIONS[name]
-    bound = _bind(operation, arguments, span, context)
-    if bound is None or any(has_poison(given.item) for given in arguments):
+def call(node: tree.Call, frame: Frame, context: Context) -> Item:
+    if isinstance(node.function, tree.Field):
+        return _method(node, node.function, frame, context)
+    if (
+        isinstance(node.function, tree.Name)
+        and node.function.text in _BUILTINS
+        and node.function.text not in frame.names
+    ):
+        return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
+    if _is_conversion(node, frame):
+        if not context.report.is_reported(node.function.span):
+            unknown_conversion(node, context.report.problems, in_body=bool(context.builder.graphs))
         return POISON
-    if not context.graphs:
+    function = evaluate(node.function, frame, context)
+    if isinstance(function, Definition) and isinstance(function.node, tree.Block):
+        return inline_layer(function, node, frame, context)
+    return _applied(function, _arguments(node, frame, context), node, node.function, context)
+
+
+def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) -> Item:
+    """`x.reshape(2, 3)`, or a layer inside another one that is applied."""
+    item, name = evaluate(field.object, frame, context), field.name.text
+    if not isinstance(item, Value) or name in ("T", "dtype"):
+        return _applied(part(item, field, context), _arguments(node, frame, context), node, field, context)
+    if name not in VIEWS:
+        report_no_part(field, item, context, node)
+        return POISON
+    given = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
+    return call_operation(name, given, node.span, context)
+
+
+def _is_conversion(node: tree.Call, frame: Frame) -> bool:
+    """Is a dtype called, as in `float(x)`?"""
+    if not isinstance(node.function, tree.Name):
+        return False
+    name = node.function.text
+    bound = name in frame.names or frame.scope.find(name) is not None or frame.scope.may_have(name)
+    return not bound and ELSEWHERE.get(name, name) in DTYPES
+
+
+def _arguments(node: tree.Call, frame: Frame, context: Context) -> list[Given]:
+    return [Given(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
+
+
+def _applied(
+    function: Item, arguments: list[Given], node: tree.Expression, written: tree.Expression, context: Context
+) -> Item:
+    if has_poison(function):
+        return POISON
+    if isinstance(function, Operation):
+        return call_operation(function.name, arguments, node.span, context)
+    if isinstance(function, Layer):
+        return apply(function, arguments, node.span, context)
+    if isinstance(function, Definition):
+        _report_not_made(function, written, context)
+        return POISON
+    if isinstance(function, str) and function in DTYPES:
+        help = f"a dtype converts nothing by itself: write `|> cast({function})`"
+        fix = [Edit(written.span, f"cast({function})")] if written is node else []
+        context.error("E0226", written.span, f"the dtype `{function}` can't be applied", help=help, fix=fix)
+        return POISON
+    hidden = isinstance(written, tree.Name) and written.text in NAMED
+    array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)
+    context.error(
+        "E0226",
+        written.span,
+        f"{describe(function)} can't be applied",
+        f"not the operation `{written.span.text}`: the name is bound to something else" if hidden else "",
+        help="give the tensor another name than the operation"
+        if hidden
+        else f"apply one of them, `{written.span.text}[0]`, or all of them by a `for`"
+        if array
+        else "a layer or an operation stands here"
+        + ("; to multiply, write `*`" if isinstance(function, int | float) else ""),
+        applied=False,
+    )
+    return POISON
+
+
+def _report_not_made(function: Definition, written: tree.Expression, context: Context) -> None:
+    """A block or model is applied as if it were a layer."""
+    if isinstance(function.node, tree.Block):
+        needed = call_with_needed(function.node)
         context.error(
-            "E0238",
-            span,
-            f"`{sign or name}` computes a tensor, and there is no body around it",
-            "outside of blocks and models",
-            help="constants are made of numbers, lists and sizes; tensors inside a block or model",
+            "E0226",
+            written.span,
+            f"`{function.name}` is a block, not a layer",
+            "has no weights yet",
+            help=f"make a layer of it first: `{needed}`",
+            fix=[Edit(written.span.after(), "()")] if needed.endswith("()") else (),
+            applied=False,
         )
-        return POISON
-    operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
-    if attributes is None:
-        return POISON
-    types = {n: _types_of(o) for n, o in operands.items()}
-    try:
-        with collecting_assumptions() as assumptions:
-            result_types = operation.result_types(**types, **attributes)
-        operation.check_numbers(types, _known(operands, context), **attributes)
-    except OpError as error:
-        _report(operation, error, bound, span, sign, context)
-        return POISON
-    if "shape" in attributes:  # a size that was left open (`-1`) is known now
-        attributes["shape"] = list(result_types[0].shape)
-    check_logits(operation, operands, bound, span, context)
-    values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
-    for assumption in assumptions:
-        note_check(assumption.left, assumption.right, span, assumption.what, context)
-        first = next(i for i, v in enumerate(values) if v)
-        operand = values[first]
-        checked = operand[0] if isinstance(operand, list) else operand
-        assert isinstance(checked, Value)
-        sides: dict[str, Attribute] = {"left": assumption.left, "right": assumption.right}
-        checked = context.node("assume", [checked], sides, [checked.type], span)[0]
-        values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
-    context.depends_on_training |= operation.training != "same" and attributes.get("p") != 0
-    if context.training and operation.training == "masked":
-        [x] = values
-        assert isinstance(x, Value)
-        results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
-    elif operation.training == "only" and not context.training:
-        results = [v for v in values if isinstance(v, Value)]
-    elif operation.is_expanded:
-        names = [p.name for p in operation.parameters if p.kind != "attribute"]
-        build = Build(context.graphs[-1], context.path, context.place(span), tuple(context.steps))
-        results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
-    elif context.training and operation.training == "by batch":
-        results = normalise_by_batch(values, attributes, span, context)
-    else:
-        results = context.node(name, values, attributes, result_types, span)
-    return results[0] if len(results) == 1 else tuple(results)
-
-
-def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
-    """Say that the run compares two sizes, once for each pair."""
-    pair = (str(left), str(right))
-    if pair in context.noted:
         return
-    context.noted |= {pair, pair[::-1]}
-    what, help = _checked(*((left, right) if left.constant is None else (right, left)))
-    message = f"whether {what} is checked at run time"
-    context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
+    context.error(
+        "E0226",
+        written.span,
+        f"`{function.name}` is a model, and a model can't be applied",
+        "a file of its own when compiled",
+        help="put what both models need into a block, or into a layer at file level",
+        applied=False,
+    )
 
 
-def _checked(size: Dim, other: Dim) -> tuple[str, str]:
-    """What a run finds out about a size, and how to say it in the program."""
-    if other.constant is None:
-        return f"`{size}` and `{other}` are equal", "write one name for both where they are always equal"
-    if other.constant == 0 and (parts := size.remainder):
-        whole, divisor = parts
-        always = f"write `{divisor} * {whole}`" if whole.name else "let the sizes say so"
-        return f"{divisor} divides `{whole}`", f"where it always does, {always} in the signature"
-    return f"`{size}` is {other}", f"where it always is, write {other} in the signature"
+def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
+    first = Given(None, evaluate(node.value, frame, context), node.value.span)
+    stage = node.stage
+    if isinstance(stage, tree.Call):
+        function = evaluate(stage.function, frame, context)
+        if isinstance(function, Operation | Layer):
+            return _applied(function, [first, *_arguments(stage, frame, context)], stage, stage.function, context)
+    return _applied(evaluate(stage, frame, context), [first], stage, stage, context)
 
 
-def signature(operation: Operation) -> str:
-    """For messages: `max_pool(x, kernel, stride=none)`."""
-    parts = [p.name if p.required else f"{p.name}={_written(p)}" for p in operation.parameters]
-    return f"{operation.name}({', '.join(parts)})"
+def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+    item = arguments[0].item if len(arguments) == 1 else None
+    if has_poison(item):
+        return POISON
+    if isinstance(item, list):
+        return len(item)
+    message = f"`len` counts the elements of a list, not of {describe(item)}"
+    help = "the sizes of a tensor have the names that the signature gives them" if isinstance(item, Value) else None
+    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list", help=help)
+    return POISON
 
 
-def _written(parameter: Parameter) -> str:
-    """The default of a parameter as a program would write it."""
-    value = parameter.default
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return value if parameter.annotation == "DType" else f'"{value}"'
-    return str(value).replace("e-0", "e-")
-
-
-# -- matching arguments with parameters --------------------------------------------------------------------------------
-
-
-def _bind(operation: Operation, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
-    parameters = list(operation.parameters)
-    bound: dict[str, Given] = {}
-    positional = [given for given in arguments if given.name is None]
-    last, rest = parameters[-1], positional[len(parameters) - 1 :]
-    single = last.kind == "operands" and len(rest) == 1 and isinstance(rest[0].item, Value)
-    if "list[" in last.annotation and (len(rest) > 1 or single):  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
-        together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
-        positional = [*positional[: len(parameters) - 1], together]
-    if len(positional) > len(parameters):
-        context.error(
-            "E0222",
-            positional[len(parameters)].span,
-            f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, "
-            f"not {len(positional)}",
-            "one too many",
-            help=_as_one_list(operation, positional) or f"its signature is `{signature(operation)}`",
-            applied=False,
-        )
-        return None
-    for parameter, given in zip(parameters, positional, strict=False):
-        bound[parameter.name] = given
-    for given in arguments:
-        if given.name is None:
-            continue
-        name = given.name.text
-        if name not in {p.name for p in parameters}:
-            near = nearest(name, [p.name for p in parameters])
-            called = _ELSEWHERE.get(name, "")
-            near = called if called in {p.name for p in parameters} else near
-            context.error(
-                "E0221",
-                given.name.span,
-                f"`{operation.name}` has no argument `{name}`",
-                f"did you mean `{near}`?" if near else "",
-                help=f"its signature is `{signature(operation)}`",
-                fix=[Edit(given.name.span, near)] if near else (),
-                applied=False,
-            )
-            return None
-        if name in bound:
-            context.error(
-                "E0223",
-                given.name.span,
-                f"`{name}` is given twice",
-                "given again",
-                labels=[Label(bound[name].span, "given first")],
-                help=_as_one_list(operation, positional),
-                applied=False,
-            )
-            return None
-        bound[name] = given
-    missing = [p.name for p in parameters if p.required and p.name not in bound]
-    if missing:
-        context.error(
-            "E0224",
-            span,
-            f"`{operation.name}` needs {_listed(missing)}",
-            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not given",
-            help=f"its signature is `{signature(operation)}`",
-            applied=False,
-        )
-        return None
-    return bound
-
-
-# What PyTorch calls the arguments that have another name here.
-_ELSEWHERE = {
-    "dim": "axis",
-    "dims": "axis",
-    "keepdim": "keepdims",
-    "kernel_size": "kernel",
-    "padding": "pad",
-    "input": "x",
-}
-
-
-def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
-    """How to write several tensors, given one by one, for an operation that takes a list of them."""
-    tensors = [given.span.text for given in positional if isinstance(given.item, Value)]
-    if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
-        return None
-    return f"write the tensors as one list: `{operation.name}([{', '.join(tensors)}], …)`"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(f"`{n}`" for n in names)
-
-
-def _converted(
-    operation: Operation, bound: dict[str, Given], sign: str, context: Context
-) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
-    """Operands as values, attributes as what the annotations say."""
-    operands: dict[str, Operand] = {}
-    attributes: dict[str, Attribute] = {}
-    like = _common_dtype(operation, bound, context)
-    for parameter in operation.parameters:
-        given = bound.get(parameter.name)
-        if given is None:
-            if parameter.kind == "attribute":
-                made = parameter.annotation == "DType"
-                attributes[parameter.name] = context.dtype if made else parameter.default
-            else:
-                operands[parameter.name] = None
-            continue
-        try:
-            if parameter.kind == "attribute":
-                attributes[parameter.name] = _attribute(parameter, given.item)
-            elif parameter.kind == "operands":
-                if not isinstance(given.item, list | tuple) or not given.item:
-                    raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
-                operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]
-            elif given.item is None and not parameter.required:
-                operands[parameter.name] = None
-            else:
-                operands[parameter.name] = _tensor(given.item, like, given.span, context)
-        except Misfit as misfit:
-            what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
-            help = None if sign else f"its signature is `{signature(operation)}`"
-            help = _in_words_of_the_file(misfit.help, operation, bound, context) if misfit.help else help
-            context.error("E0225", given.span, f"{what} {misfit}", help=help)
-            return None
-    return operands, attributes
-
-
-def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
-    """The dtype that a bare number takes: that of the first tensor beside it which is no condition; where only numbers
-    stand, that of a float as soon as one of them is."""
-    fraction = False
-    for parameter in operation.parameters:
-        item = bound[parameter.name].item if parameter.name in bound and parameter.kind != "attribute" else None
-        for value in item if isinstance(item, list | tuple) else [item]:
-            if isinstance(value, Value) and value.type.dtype != "bool":
-                return value.type.dtype
-            fraction |= isinstance(value, float)
-    return context.dtype if fraction else None
-
-
-def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Value:
-    if isinstance(item, Value):
+def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+    """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
+    if has_poison([given.item for given in arguments]):
+        return POISON
+    if len(arguments) != 2:
+        context.error("E0224", node.span, "`per_axis` needs a number or a list, and the number of axes")
+        return POISON
+    item, count = [given.item for given in arguments]
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_AXES:
+        context.error("E0225", arguments[1].span, f"the number of axes is from 1 to {MOST_AXES}, not {describe(count)}")
+        return POISON
+    if isinstance(item, int | Dim) and not isinstance(item, bool):
+        return [item] * count
+    if isinstance(item, list) and len(item) == count:
         return item
-    if isinstance(item, Dim):
-        return context.size(item, like or "i64", span)
-    if isinstance(item, bool):
-        return context.constant(item, TensorType.of("bool"), span)
-    numbers, shape = _numbers(item)
-    if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
-        raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
-    dtype: DType = like or (context.dtype if any(isinstance(n, float) for n in numbers) else "i64")
-    beyond = next((n for n in numbers if not holds(dtype, n)), None)
-    if beyond is not None:
-        raise Misfit(f"is {'less' if beyond < 0 else 'more'} than {dtype} can hold")
-    assert isinstance(item, int | float | list)
-    return context.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
+    got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
+    at = arguments[0].span
+    message = f"`{at.text}` is one number, or one for each of {count} axes, not {got}"
+    context.error("E0225", at, message)
+    return POISON
 
 
-def _numbers(item: Item) -> tuple[list[int | float], list[int]]:
-    """The numbers of a (nested) list, and its shape."""
-    if isinstance(item, int | float) and not isinstance(item, bool):
-        return [item], []
-    if isinstance(item, list) and item:
-        parts = [_numbers(i) for i in item]
-        if all(shape == parts[0][1] for _, shape in parts):
-            return [n for numbers, _ in parts for n in numbers], [len(parts), *parts[0][1]]
-    raise Misfit(f"must be a tensor, not {describe(item)}")
-
-
-def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int | float]]:
-    """The elements of the operands that are constants."""
-    made_by = {n: context.producers.get(o) for n, o in operands.items() if isinstance(o, Value)}
-    constants = {
-        n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
-    }
-    return {n: _numbers(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
-
-
-def _attribute(parameter: Parameter, item: Item) -> Attribute:
-    alternatives = [a.strip() for a in parameter.annotation.split("|")]
-    for alternative in alternatives:
-        try:
-            return _as(alternative, item)
-        except Misfit:
-            continue
-    if isinstance(item, Dim):
-        raise Misfit(f"must be known when compiling, but {describe(item)} is not")
-    if isinstance(item, Value):
-        raise Misfit(f"must be known when compiling, but it is {describe(item)}")
-    wanted = " or ".join(_PLAIN.get(a, a) for a in alternatives if a != "None")
-    raise Misfit(f"must be {wanted}, not {describe(item)}")
-
-
-_PLAIN = {
-    "int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "Dim": "a size",
-    "DType": "a dtype", "list[int]": "a list of whole numbers", "list[Dim]": "a list of sizes",
-    "list[float]": "a list of numbers",
-}  # fmt: skip
-
-
-def _as(kind: str, item: Item) -> Attribute:
-    if kind == "None" and item is None:
-        return None
-    if kind == "bool" and isinstance(item, bool):
-        return item
-    if isinstance(item, Dim) and item.constant is not None and kind != "Dim":
-        item = item.constant
-    if kind in ("int", "float") and isinstance(item, int) and not isinstance(item, bool):
-        return item
-    if kind == "float" and isinstance(item, float):
-        return item
-    if kind == "Dim" and isinstance(item, int | Dim) and not isinstance(item, bool):
-        return Dim.of(item)
-    if kind == "str" and isinstance(item, str):
-        return item
-    if kind == "DType" and isinstance(item, str) and item in DTYPES:
-        return str(item)
-    if kind.startswith("list["):  # a number alone is a list of one: `x.reshape(12)`
-        return [_as(kind[5:-1], i) for i in (item if isinstance(item, list | tuple) else [item])]
-    raise Misfit
-
-
-def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
-    if isinstance(operand, list):
-        return [v.type for v in operand]
-    return None if operand is None else operand.type
-
-
-# -- what the shape rule refuses ---------------------------------------------------------------------------------------
-
-
-def _report(
-    operation: Operation, error: OpError, bound: dict[str, Given], span: Span, sign: str, context: Context
-) -> None:
-    at = bound.get(error.argument or "")
-    place = at.span if at else span
-    if error.part and place.text.startswith('"'):
-        start, end = error.part
-        place = place.source.span(place.start + 1 + start, place.start + 1 + end)
-    labels = [
-        Label(given.span, f"is {given.item.type}" if sign else f"`{name}` is {given.item.type}")
-        for name, given in bound.items()
-        if isinstance(given.item, Value) and given is not at and given.span != span
-    ]
-    label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
-    message = _in_words_of_the_file(error.message, operation, bound, context) if sign else error.message
-    message = message or error.message
-    help = _in_words_of_the_file(error.help, operation, bound, context) if error.help else None
-    fix: list[Edit] = []
-    if at is not None and help is not None and help.endswith("use `.T`"):
-        help, fix = _transposed(at.span)
-    if (rest := _rest_behind(place, context)) is not None:
-        story = f"`{rest.span.text}` is {rest.story}"
-        if place.source.is_standard:
-            place, label, labels = rest.divisor, story, []
-        else:
-            help = help or story
-    context.error(error.code, place, message, label, labels=labels, help=help, fix=fix)
-
-
-def _transposed(written: Span) -> tuple[str, list[Edit]]:
-    """How to turn the second matrix of a product around."""
-    if written.text.endswith(".T"):
-        sign = written.source.span(written.end - 2, written.end)
-        return f"the shapes match without `.T`: write `{written.text[:-2]}`", [Edit(sign, "")]
-    fix = [Edit(written.after(), ".T")] if re.fullmatch(r"[\w.]+", written.text) else []
-    return "the shapes match transposed: use `.T`", fix
-
-
-def _rest_behind(place: Span, context: Context) -> Rest | None:
-    """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
-    near = [r for r in context.rests if r.span.source is place.source and r.path == context.path]
-    inside = [r for r in near if place.start <= r.span.start and r.span.end <= place.end]
-    return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
-
-
-def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given], context: Context) -> str | None:
-    """What an operation says of its operands, which it knows by its own names, as the file has written them; `None`
-    where it names what only the library has."""
-    operands = {p.name for p in operation.parameters if p.kind == "operand" and p.name in bound}
-    written = {name: context.written(bound[name].span) for name in operands if len(bound[name].span.text) <= 24}
-    named = {name for code in re.findall(r"`([^`]*)`", text) for name in re.findall(r"\b[a-z]\w*\b", code)}
-    if any(written[name] is None for name in named & written.keys()):
-        return None
-
-    def renamed(code: re.Match[str]) -> str:
-        return re.sub(r"\b[a-z]\w*\b", lambda name: written.get(name[0]) or name[0], code[0])
-
-    return re.sub(r"`[^`]*`", renamed, text)
+_BUILTINS: dict[str, Callable[[tree.Call, list[Given], Context], Item]] = {"len": _length, "per_axis": _per_axis}

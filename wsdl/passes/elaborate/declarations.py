@@ -11,10 +11,11 @@ from wsdl.ir.graph import Initializer, Module, Slot, Value
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.types import TensorType, holds
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import Context, TooMuch
-from wsdl.passes.elaborate.expressions import as_int, evaluate
-from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, as_int, describe, has_poison
 from wsdl.passes.elaborate.layers import call_with_needed, make_layer
+from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.elaborate.signatures import type_of
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
@@ -85,7 +86,7 @@ def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame,
         function = evaluate(call.function, frame, context)
         if isinstance(function, Definition) and isinstance(function.node, tree.Block):
             path = frame.layer.below(name)
-            item = make_layer(function, call, path, node.name.span, frame, context, evaluate)
+            item = make_layer(function, call, path, node.name.span, frame, context)
             if isinstance(item, Layer):
                 _attach(frame.layer.module, name, item.module)
             else:
@@ -167,12 +168,12 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         _report_refit(slot, type_, frame, context)
         frame.names[name] = POISON
         return
-    frame.names[name] = context.parameter(slot)
+    frame.names[name] = context.builder.parameter(slot)
 
 
 def _made_by_user(context: Context) -> Span:
     """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
-    made = [use.layer.made for use in reversed(context.uses)]
+    made = [use.layer.made for use in reversed(context.where.uses)]
     return next((span for span in made if not span.source.is_standard), made[0])
 
 
@@ -185,7 +186,7 @@ def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> 
             number = as_int(value) if value is not None else None
             if number is not None:
                 source = frame.sources.get(dim.text)
-                values[dim.text] = f"{number}{context.origin(source, number, made) if source else ''}"
+                values[dim.text] = f"{number}{context.builder.origin(source, number, made) if source else ''}"
     written = f"`{node.name.text}` is [{', '.join(d.span.text for d in node.type.dims)}]"
     return f"{written}: {', '.join(f'{n} = {v}' for n, v in values.items())}" if values else written
 
@@ -194,8 +195,8 @@ def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Con
     unknown = sorted(set().union(*(d.names() for d in type_.shape)))
     brought: dict[Span, list[str]] = {}
     for name in unknown:
-        if name in context.origins:
-            brought.setdefault(context.origins[name].span, []).append(name)
+        if name in context.builder.sizes:
+            brought.setdefault(context.builder.sizes[name].span, []).append(name)
     context.error(
         "E0409",
         node.type.span,
@@ -204,7 +205,7 @@ def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Con
         labels=[Label(span, f"brings {_listed(names)}, known at run time only") for span, names in brought.items()],
         help=f"give {_listed(unknown)} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
         "or write a number in the signature",
-        applied_label=f"`{node.name.text}` of `{context.uses[-1].layer.name}` would be {type_}",
+        applied_label=f"`{node.name.text}` of `{context.where.uses[-1].layer.name}` would be {type_}",
     )
 
 
@@ -216,7 +217,7 @@ def _listed(names: Sequence[str]) -> str:
 def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context) -> None:
     """A layer is applied to inputs of two sizes: show where the two ways to it part."""
     name = slot.path.rpartition(".")[2]
-    now, first = context.way(), frame.layer.module.ways[0]
+    now, first = context.where.way(), frame.layer.module.ways[0]
     here, there = next(((a, b) for a, b in zip(now, first, strict=False) if a != b), (now[-1], first[-1]))
     inner = "" if frame.layer.module.path.count(".") < 2 else f" of `{frame.layer.module.path}`"
     context.error(

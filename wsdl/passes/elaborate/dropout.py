@@ -17,11 +17,11 @@ def drop(x: Value, p: float, span: Span, context: Context) -> Value:
     """`dropout(x, p)` as it is while training."""
     if p == 0:
         return x
-    seed, step = context.noise()
+    seed, step = context.builder.noise()
     place = _place(span, context)
     attributes: dict[str, Attribute] = {"shape": list(x.type.shape), "p": p}
-    [keep] = context.node("random_mask", [seed, step, place], attributes, [x.type.with_dtype("bool")], span)
-    return context.node("dropout_training", [x, keep], {"p": p}, [x.type], span)[0]
+    [keep] = context.builder.node("random_mask", [seed, step, place], attributes, [x.type.with_dtype("bool")], span)
+    return context.builder.node("dropout_training", [x, keep], {"p": p}, [x.type], span)[0]
 
 
 def _place(span: Span, context: Context) -> Value:
@@ -29,11 +29,13 @@ def _place(span: Span, context: Context) -> Value:
 
     So a layer that is added elsewhere moves no mask. Inside of scans each step makes a number of its own of it.
     """
-    path = context.path
-    count = context.drops[path] = context.drops.get(path, 0) + 1
+    path = context.where.path
+    count = context.builder.drops[path] = context.builder.drops.get(path, 0) + 1
     digest = sha256(f"{path}\0{count}".encode()).digest()
-    place = context.constant(int.from_bytes(digest[:8], "little", signed=True), NUMBER, span)
-    for body in context.graphs[1:]:
-        place = context.node("add", [place, context.step_of(body)], {}, [NUMBER], span)[0]
-        place = context.node("mul", [place, context.constant(FACTOR, NUMBER, span)], {}, [NUMBER], span)[0]
+    place = context.builder.constant(int.from_bytes(digest[:8], "little", signed=True), NUMBER, span)
+    for body in context.builder.graphs[1:]:
+        place = context.builder.node("add", [place, context.builder.step_of(body)], {}, [NUMBER], span)[0]
+        place = context.builder.node(
+            "mul", [place, context.builder.constant(FACTOR, NUMBER, span)], {}, [NUMBER], span
+        )[0]
     return place

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
-from wsdl.passes.elaborate.calls import call_operation
 from wsdl.passes.elaborate.context import Context
-from wsdl.passes.elaborate.items import POISON, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.evaluate import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.operations import call_operation
 from wsdl.syntax import tree
 
-Evaluate: TypeAlias = Callable[[tree.Expression], Item]
 
-
-def index(node: tree.Index, item: Item, evaluate: Evaluate, context: Context) -> Item:
-    """The value of `item[subscripts]`."""
+def index(node: tree.Index, frame: Frame, context: Context) -> Item:
+    """The value of `object[subscripts]`."""
+    item = evaluate(node.object, frame, context)
     if has_poison(item) and not isinstance(item, list):
         return POISON
     if isinstance(item, list | tuple):
-        return _of_list(node, list(item), evaluate, context)
+        return _of_list(node, list(item), frame, context)
     if isinstance(item, Value):
-        return _of_tensor(node, item, evaluate, context)
+        return _of_tensor(node, item, frame, context)
     help = (
         "to index what comes of it, put the pipeline in parentheses: `(x |> f)[0]`" if isinstance(item, Layer) else None
     )
@@ -30,16 +27,19 @@ def index(node: tree.Index, item: Item, evaluate: Evaluate, context: Context) ->
     return POISON
 
 
-def _of_list(node: tree.Index, items: list[Item], evaluate: Evaluate, context: Context) -> Item:
+def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context) -> Item:
     subscript = node.subscripts[0]
     if len(node.subscripts) == 1 and isinstance(subscript, tree.Slice):
-        bounds = [None if b is None else evaluate(b) for b in (subscript.start, subscript.stop, subscript.step)]
+        bounds = [
+            None if b is None else evaluate(b, frame, context)
+            for b in (subscript.start, subscript.stop, subscript.step)
+        ]
         if has_poison(bounds):
             return POISON
         if all(b is None or isinstance(b, int) for b in bounds) and bounds[2] != 0:
             return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, as was just checked
     elif len(node.subscripts) == 1 and not isinstance(subscript, tree.Star | tree.Ellipsis | tree.Slice):
-        at = evaluate(subscript)
+        at = evaluate(subscript, frame, context)
         if has_poison(at):
             return POISON
         if isinstance(at, int) and not isinstance(at, bool):
@@ -54,7 +54,7 @@ def _of_list(node: tree.Index, items: list[Item], evaluate: Evaluate, context: C
     return POISON
 
 
-def _of_tensor(node: tree.Index, value: Value, evaluate: Evaluate, context: Context) -> Item:
+def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -> Item:
     rank = value.type.rank
     given = [s for s in node.subscripts if not isinstance(s, tree.Ellipsis)]
     if len(given) > rank or len(node.subscripts) - len(given) > 1:
@@ -70,7 +70,7 @@ def _of_tensor(node: tree.Index, value: Value, evaluate: Evaluate, context: Cont
         if isinstance(subscript, tree.Ellipsis):
             axis += rank - len(given)
             continue
-        bounds = _bounds(subscript, evaluate, axis, node.object.span.text, context)
+        bounds = _bounds(subscript, frame, axis, node.object.span.text, context)
         if bounds is None or _leaves(subscript, bounds, axis, value, context):
             return POISON
         start, stop, step = bounds
@@ -110,16 +110,19 @@ def _leaves(
 
 
 def _bounds(
-    subscript: tree.Subscript, evaluate: Evaluate, axis: int, x: str, context: Context
+    subscript: tree.Subscript, frame: Frame, axis: int, x: str, context: Context
 ) -> tuple[Dim | None, Dim | None, int] | None:
     """Start, stop and step of one subscript, which is of an axis of `x`; a single index is a slice of length one."""
     if isinstance(subscript, tree.Slice):
-        items = [None if b is None else evaluate(b) for b in (subscript.start, subscript.stop, subscript.step)]
+        items = [
+            None if b is None else evaluate(b, frame, context)
+            for b in (subscript.start, subscript.stop, subscript.step)
+        ]
     elif isinstance(subscript, tree.Star):
         items = [None, None, None]
     else:
         assert not isinstance(subscript, tree.Ellipsis)
-        at = evaluate(subscript)
+        at = evaluate(subscript, frame, context)
         if has_poison(at):
             return None
         if isinstance(at, bool) or not isinstance(at, int | Dim):

@@ -31,7 +31,7 @@ class Layer:
     made: Span  # the call of its block
     given: dict[str, Span] = field(default_factory=dict)  # where its configuration is given
     declared: dict[str, Item] = field(default_factory=dict)
-    inline: dict[tuple[int, ...], Layer] = field(default_factory=dict)
+    inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
     counted: dict[str, int] = field(default_factory=dict)  # the last number behind a name that several wanted
 
@@ -89,6 +89,13 @@ def has_poison(item: Item) -> bool:
     if isinstance(item, list | tuple):
         return any(has_poison(i) for i in item)
     return isinstance(item, Poison)
+
+
+def as_int(item: Item) -> int | None:
+    """A whole number known when compiling, or `None`."""
+    if isinstance(item, Dim):
+        return item.constant
+    return item if isinstance(item, int) and not isinstance(item, bool) else None
 
 
 def describe(item: Item) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 from wsdl import limits
 from wsdl.diagnostics import Edit, Label
@@ -12,24 +11,24 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
-from wsdl.passes.elaborate.context import Context, TooMuch
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.passes.scopes import Definition
 from wsdl.span import Span
 from wsdl.syntax import tree
 
-Evaluate: TypeAlias = "Callable[[tree.Expression, Frame, Context], Item]"
 
-
-def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context, evaluate: Evaluate) -> Item:
+def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context) -> Item:
     """The layer of a block written inline: made when its place is first run, found again when it is run anew."""
     owner, wanted = frame.owner or (frame.layer, _snake(definition.name))
-    key = (id(call), *frame.path)
+    key = (call, frame.path)
     if key in owner.inline:
         return owner.inline[key]
     name = _free_name(owner, wanted)
-    layer = make_layer(definition, call, owner.below(name), call.span, frame, context, evaluate)
+    layer = make_layer(definition, call, owner.below(name), call.span, frame, context)
     if isinstance(layer, Layer):
         owner.inline[key] = layer
         _keep(owner, name, layer.module, layer)
@@ -38,7 +37,7 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
     return layer
 
 
-def layers_in_list(node: tree.List, frame: Frame, context: Context, evaluate: Evaluate) -> list[Item]:
+def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item]:
     """The elements of a list that configures a layer. Layers written in it are an array of that layer, in which those
     that are made elsewhere, and operations, keep their places empty."""
     assert frame.owner is not None
@@ -93,14 +92,13 @@ def make_layer(
     span: Span,
     frame: Frame,
     context: Context,
-    evaluate: Evaluate,
 ) -> Item:
     """An instance of a block, configured by the arguments of `call`."""
     block = definition.node
     assert isinstance(block, tree.Block)
-    context.count(call.span)
-    context.depth += 1
-    if context.depth > limits.NESTING:
+    context.budget.count(call.span)
+    context.budget.depth += 1
+    if context.budget.depth > limits.NESTING:
         context.error(
             "E0218",
             call.span,
@@ -109,8 +107,8 @@ def make_layer(
             help="a configuration can't be, by default, a layer of the same block",
         )
         raise TooMuch
-    layer = _made(definition, block, call, Module(path, block.name.text, span), frame, context, evaluate)
-    context.depth -= 1
+    layer = _made(definition, block, call, Module(path, block.name.text, span), frame, context)
+    context.budget.depth -= 1
     return layer
 
 
@@ -121,7 +119,6 @@ def _made(
     module: Module,
     frame: Frame,
     context: Context,
-    evaluate: Evaluate,
 ) -> Item:
     layer = Layer(definition, {}, module, call.span, taken=set(declared_names(block.body)))
     given: dict[str, Given] = {}
@@ -145,7 +142,7 @@ def _made(
             _report_tensor(parameter, tensors, item, block, call, context)
             return POISON
         broken |= not _fits(parameter, item, argument, block, context)
-    inner = Frame(layer, definition.scope, layer.configuration, context.dtype, owner=None)
+    inner = Frame(layer, definition.scope, layer.configuration, context.where.dtype, owner=None)
     for parameter in block.configuration:
         name = parameter.name.text
         if name in given:

@@ -21,7 +21,7 @@ def check_logits(
     if expects is None or span.source.is_standard:
         return
     value = operands[expects.operand]
-    made_by = next((n for n in reversed(context.graphs[-1].nodes) if any(r is value for r in n.results)), None)
+    made_by = next((n for n in reversed(context.builder.graphs[-1].nodes) if any(r is value for r in n.results)), None)
     gives = OPERATIONS[made_by.op].gives if made_by is not None and made_by.op in OPERATIONS else None
     if made_by is None or gives in (None, expects.meaning):
         return

@@ -10,9 +10,12 @@ from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
-from wsdl.passes.elaborate.calls import call_operation
-from wsdl.passes.elaborate.context import Context, Rest
-from wsdl.passes.elaborate.items import POISON, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.layers import layers_in_list
+from wsdl.passes.elaborate.operations import call_operation
+from wsdl.passes.elaborate.report import Remainder
 from wsdl.span import Span
 from wsdl.syntax import tree
 
@@ -29,8 +32,12 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
 LARGEST = 2**63
 
 
-def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
     """The value of `left operator right`."""
+    left = evaluate(node.left, frame, context)
+    if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
+        return left  # `mask != none and …`: the right side may make no sense then
+    right = evaluate(node.right, frame, context)
     if has_poison(left) or has_poison(right):
         return POISON
     sign = node.operator
@@ -58,8 +65,9 @@ def binary(node: tree.Binary, left: Item, right: Item, context: Context) -> Item
     return _on_numbers(node, left, right, context)
 
 
-def unary(node: tree.Unary, operand: Item, context: Context) -> Item:
+def unary(node: tree.Unary, frame: Frame, context: Context) -> Item:
     """The value of `-x` and `not x`."""
+    operand = evaluate(node.operand, frame, context)
     if has_poison(operand):
         return POISON
     if isinstance(operand, Value):
@@ -104,6 +112,13 @@ def _too_large(node: tree.Binary, context: Context) -> Item:
     return POISON
 
 
+def list_(node: tree.List, frame: Frame, context: Context) -> Item:
+    """The value of `[a, b]`."""
+    if frame.owner is not None:
+        return layers_in_list(node, frame, context)
+    return list_of([evaluate(i, frame, context) for i in node.items], node.span, context)
+
+
 def list_of(items: list[Item], span: Span, context: Context) -> Item:
     """A list, if it isn't too long. One inside the other, doubled, they would soon hold more than there is memory."""
     elements, depth = _extent(items)
@@ -116,7 +131,7 @@ def list_of(items: list[Item], span: Span, context: Context) -> Item:
             many if elements > limits.ELEMENTS else f"{depth} lists in each other",
         )
         return POISON
-    context.count(span, elements // 100)
+    context.budget.count(span, elements // 100)
     return items
 
 
@@ -129,7 +144,7 @@ def _extent(items: list[Item]) -> tuple[int, int]:
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
     """A division that doesn't come out even is often why a shape doesn't fit afterwards."""
     story = f"{left} // {right}, which leaves a rest of {left % right}"
-    context.rests.append(Rest(node.span, node.right.span, story, context.path))
+    context.report.remainders.append(Remainder(node.span, node.right.span, story, context.where.path))
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
@@ -142,7 +157,7 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
             arguments = [Given(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
             for given in arguments:  # a fraction of a run-time size is a number that only the run knows
                 if isinstance(given.item, Dim):
-                    given.item = context.size(given.item, context.dtype, given.span)
+                    given.item = context.builder.size(given.item, context.where.dtype, given.span)
             return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
         return _refuse(node, left, right, context)
     a, b = Dim.of(left), Dim.of(right)  # type: ignore[arg-type]  # both are int or Dim, as was just checked

@@ -10,8 +10,8 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Optimizer, Option, Schedule
 from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import Frame, Item, describe, has_poison
-from wsdl.passes.elaborate.layers import Evaluate
 from wsdl.syntax import tree
 
 _IN_RANGE = {
@@ -32,7 +32,7 @@ class _Wrong(Exception):
     """What was given is no such thing; it has been reported."""
 
 
-def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context, evaluate: Evaluate) -> Optimizer | None:
+def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimizer | None:
     """The optimizer that a line names, with all its options; `None` where that was reported as an error."""
     name = node.call.function
     assert isinstance(name, tree.Name)
@@ -49,7 +49,7 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context, evaluate:
         return None
     options = (*OPTIMIZERS[name.text], *COMMON)
     try:
-        given = _arguments(node.call, options, frame, context, evaluate)
+        given = _arguments(node.call, options, frame, context)
         if given.get("nesterov") and not given["momentum"]:
             place = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
             context.error("E0812", place.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
@@ -60,10 +60,10 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context, evaluate:
     return Optimizer(name.text, lr if isinstance(lr, Schedule) else _constant(lr), given, node.span)
 
 
-def rate_of(node: tree.Expression, frame: Frame, context: Context, evaluate: Evaluate) -> Schedule | float | None:
+def rate_of(node: tree.Expression, frame: Frame, context: Context) -> Schedule | float | None:
     """A learning rate: a schedule, or a number; `None` where that was reported as an error."""
     try:
-        rate: Schedule | float = _value(Option("lr", "rate"), node, "`lr`", frame, context, evaluate)
+        rate: Schedule | float = _value(Option("lr", "rate"), node, "`lr`", frame, context)
     except _Wrong:
         return None
     return rate
@@ -73,9 +73,7 @@ def _constant(lr: float) -> Schedule:
     return Schedule("constant", {"lr": lr})
 
 
-def _arguments(
-    call: tree.Call, options: Sequence[Option], frame: Frame, context: Context, evaluate: Evaluate
-) -> dict[str, Any]:
+def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
     """All options by name, as given or by default. Raises `_Wrong` after reporting."""
     what = call.function.span.text
     given: dict[str, Any] = {}
@@ -94,7 +92,7 @@ def _arguments(
         places[option.name] = argument
         try:
             owner = f"`{option.name}` of `{what}`"
-            given[option.name] = _value(option, argument.value, owner, frame, context, evaluate)
+            given[option.name] = _value(option, argument.value, owner, frame, context)
         except _Wrong:
             wrong = True
     missing = [o.name for o in options if o.required and o.name not in places]
@@ -149,10 +147,10 @@ def _option(
     return found
 
 
-def _value(option: Option, node: tree.Expression, what: str, frame: Frame, context: Context, evaluate: Evaluate) -> Any:
+def _value(option: Option, node: tree.Expression, what: str, frame: Frame, context: Context) -> Any:
     """The value of an option. Raises `_Wrong` after reporting."""
     if option.kind == "rate" and isinstance(node, tree.Call) and isinstance(node.function, tree.Name):
-        return _schedule(node, node.function, frame, context, evaluate)
+        return _schedule(node, node.function, frame, context)
     item = evaluate(node, frame, context)
     if has_poison(item):
         raise _Wrong
@@ -187,7 +185,7 @@ def _number(item: Item) -> float | None:
     return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
 
 
-def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context, evaluate: Evaluate) -> Schedule:
+def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context) -> Schedule:
     if name.text not in SCHEDULES:
         near = nearest(name.text, SCHEDULES)
         context.error(
@@ -199,4 +197,4 @@ def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context, 
             fix=[Edit(name.span, near)] if near else (),
         )
         raise _Wrong
-    return Schedule(name.text, _arguments(call, SCHEDULES[name.text], frame, context, evaluate))
+    return Schedule(name.text, _arguments(call, SCHEDULES[name.text], frame, context))

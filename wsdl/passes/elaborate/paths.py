@@ -21,8 +21,8 @@ from wsdl.ir.requests import (
     ViewCall,
 )
 from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import Frame, describe, has_poison
-from wsdl.passes.elaborate.layers import Evaluate
 from wsdl.passes.names import VIEWS, names_of
 from wsdl.syntax import tree
 
@@ -33,28 +33,28 @@ class _NoPath(Exception):
     """What stands there is no path; it has been reported."""
 
 
-def path_pattern(node: tree.Expression, frame: Frame, context: Context, evaluate: Evaluate) -> PathPattern:
+def path_pattern(node: tree.Expression, frame: Frame, context: Context) -> PathPattern:
     """A path such as `blocks[*].ffn.up.weight.T`."""
     steps: list[Part | Select | ViewCall] = []
-    _walk(node, steps, frame, context, evaluate)
+    _walk(node, steps, frame, context)
     return PathPattern(tuple(steps), node.span)
 
 
-def group_request(node: tree.Share, frame: Frame, context: Context, evaluate: Evaluate) -> GroupRequest | None:
+def group_request(node: tree.Share, frame: Frame, context: Context) -> GroupRequest | None:
     """One `share` group; `None` where a path in it is none."""
     try:
-        members = tuple(path_pattern(m, frame, context, evaluate) for m in node.members)
-        exceptions = tuple(path_pattern(e, frame, context, evaluate) for e in node.exceptions)
+        members = tuple(path_pattern(m, frame, context) for m in node.members)
+        exceptions = tuple(path_pattern(e, frame, context) for e in node.exceptions)
     except _NoPath:
         return None
     name = frame.layer.below(node.name.text) if node.name else ""
     return GroupRequest(name, members, exceptions, frame.layer.module.path, node.span)
 
 
-def freeze_request(node: tree.Freeze, frame: Frame, context: Context, evaluate: Evaluate) -> FreezeRequest | None:
+def freeze_request(node: tree.Freeze, frame: Frame, context: Context) -> FreezeRequest | None:
     """`freeze encoder, head.bias eval`."""
     try:
-        paths = tuple(path_pattern(p, frame, context, evaluate) for p in node.paths)
+        paths = tuple(path_pattern(p, frame, context) for p in node.paths)
     except _NoPath:
         return None
     mode: Mode | None = None
@@ -63,7 +63,7 @@ def freeze_request(node: tree.Freeze, frame: Frame, context: Context, evaluate: 
     return FreezeRequest(paths, frame.layer.module.path, mode)
 
 
-def limit_request(node: tree.Limit, frame: Frame, context: Context, evaluate: Evaluate) -> LimitRequest | None:
+def limit_request(node: tree.Limit, frame: Frame, context: Context) -> LimitRequest | None:
     """`limit params 100_000`."""
     value = evaluate(node.value, frame, context)
     if node.kind.text not in LIMITS:
@@ -84,20 +84,20 @@ def limit_request(node: tree.Limit, frame: Frame, context: Context, evaluate: Ev
     return None
 
 
-def load_request(node: tree.Load, frame: Frame, context: Context, evaluate: Evaluate) -> LoadRequest | None:
+def load_request(node: tree.Load, frame: Frame, context: Context) -> LoadRequest | None:
     """`load "x.safetensors" into encoder { … }`. The target is looked up later; the mappings stay templates."""
     try:
-        target = path_pattern(node.target, frame, context, evaluate)
+        target = path_pattern(node.target, frame, context)
     except _NoPath:
         return None
     mappings = []
     for mapping in node.mappings:
         with suppress(_NoPath):
-            mappings.append(_mapping(mapping, frame, context, evaluate))
+            mappings.append(_mapping(mapping, frame, context))
     return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, tuple(mappings), node.span)
 
 
-def _mapping(node: tree.Mapping, frame: Frame, context: Context, evaluate: Evaluate) -> LoadMapping:
+def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
     """A line of a table: the path of its target, and the views behind it, which are the same for all tensors."""
     path, views = node.target, list[Select | ViewCall]()
     while True:
@@ -106,13 +106,13 @@ def _mapping(node: tree.Mapping, frame: Frame, context: Context, evaluate: Evalu
             and isinstance(path.function, tree.Field)
             and path.function.name.text in VIEWS[1:]
         ):
-            views.insert(0, _view_call(path, path.function.name, frame, context, evaluate))
+            views.insert(0, _view_call(path, path.function.name, frame, context))
             path = path.function.object
         elif isinstance(path, tree.Field) and path.name.text == "T":
             views.insert(0, ViewCall("T", (), path.name.span))
             path = path.object
         elif isinstance(path, tree.Index) and not _is_number(path.subscripts):
-            views.insert(0, _select(path, frame, context, evaluate))
+            views.insert(0, _select(path, frame, context))
             path = path.object
         else:
             break
@@ -156,24 +156,22 @@ def _is_number(subscripts: tuple[tree.Subscript, ...]) -> bool:
     return len(subscripts) == 1 and not isinstance(subscripts[0], tree.Slice | tree.Star | tree.Ellipsis)
 
 
-def _walk(
-    node: tree.Expression, steps: list[Part | Select | ViewCall], frame: Frame, context: Context, evaluate: Evaluate
-) -> None:
+def _walk(node: tree.Expression, steps: list[Part | Select | ViewCall], frame: Frame, context: Context) -> None:
     if isinstance(node, tree.Name):
         steps.append(Part(node.text, node.span))
         return
     if isinstance(node, tree.Call) and isinstance(node.function, tree.Field) and node.function.name.text in VIEWS[1:]:
-        _walk(node.function.object, steps, frame, context, evaluate)
-        steps.append(_view_call(node, node.function.name, frame, context, evaluate))
+        _walk(node.function.object, steps, frame, context)
+        steps.append(_view_call(node, node.function.name, frame, context))
         return
     if isinstance(node, tree.Field):
-        _walk(node.object, steps, frame, context, evaluate)
+        _walk(node.object, steps, frame, context)
         name = node.name
         steps.append(ViewCall("T", (), name.span) if name.text == "T" else Part(name.text, name.span))
         return
     if isinstance(node, tree.Index):
-        _walk(node.object, steps, frame, context, evaluate)
-        steps.append(_select(node, frame, context, evaluate))
+        _walk(node.object, steps, frame, context)
+        steps.append(_select(node, frame, context))
         return
     context.error(
         "E0318",
@@ -185,7 +183,7 @@ def _walk(
     raise _NoPath
 
 
-def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context, evaluate: Evaluate) -> ViewCall:
+def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context) -> ViewCall:
     numbers: list[int] = []
     for argument in node.arguments:
         item = evaluate(argument.value, frame, context)
@@ -199,7 +197,7 @@ def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context,
     return ViewCall(name.text, tuple(numbers), name.span.to(node.span))
 
 
-def _select(node: tree.Index, frame: Frame, context: Context, evaluate: Evaluate) -> Select:
+def _select(node: tree.Index, frame: Frame, context: Context) -> Select:
     subscripts: list[int | slice] = []
     for subscript in node.subscripts:
         if isinstance(subscript, tree.Star):

@@ -18,9 +18,9 @@ def warn_of_result(declared: tree.Type, actual: TensorType, signature: Signature
     """W0402 for what matching a result with its declaration left to the run; then it needs no note."""
     context = signature.context
     pairs = [(str(a), str(b)) for a, b in signature.unchecked]
-    if all(pair in context.noted for pair in pairs):
+    if all(pair in context.builder.compared for pair in pairs):
         return
-    context.noted |= {*pairs, *(pair[::-1] for pair in pairs)}
+    context.builder.compared |= {*pairs, *(pair[::-1] for pair in pairs)}
     context.error(
         "W0402",
         span,

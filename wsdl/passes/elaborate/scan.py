@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
-
 from wsdl import limits
 from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import DType, TensorType, same_type
-from wsdl.passes.elaborate.context import Context, TooMuch
-from wsdl.passes.elaborate.expressions import evaluate
-from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, describe, has_poison
+from wsdl.passes.elaborate.bindings import assign
+from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate, run
+from wsdl.passes.elaborate.items import POISON, Frame, Given, describe, has_poison
+from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.names import bound_names
 from wsdl.syntax import tree
 
-Run: TypeAlias = "Callable[[Iterable[tree.Statement], Frame, Context], None]"
-Assign: TypeAlias = "Callable[[tuple[tree.Name, ...], list[Item], Frame, Context], None]"
 
-
-def scan(node: tree.Scan, frame: Frame, context: Context, run: Run, assign: Assign) -> None:
+def scan(node: tree.Scan, frame: Frame, context: Context) -> None:
     """Build a `scan` node; binds its targets to what is emitted and the carried names to their last values."""
-    results = _build(node, frame, context, run)
+    results = _build(node, frame, context)
     carried_names = tuple(b.name for b in node.carried)
     if results is None:
         assign((*carried_names, *node.targets), [POISON] * (len(carried_names) + len(node.targets)), frame, context)
@@ -44,7 +40,7 @@ def scan(node: tree.Scan, frame: Frame, context: Context, run: Run, assign: Assi
     assign(node.targets, list(emitted[: len(node.targets)]), frame, context)
 
 
-def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Value] | None:
+def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | None:
     sequences = [_tensor(b, frame, context, None) for b in node.steps]
     initial = [_tensor(b, frame, context, _dtype_of(sequences)) for b in node.carried]
     along = evaluate(node.along, frame, context)
@@ -60,7 +56,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         return None
     known = [a for a in axes if a is not None]
 
-    if len(context.graphs) > limits.SCANS:
+    if len(context.builder.graphs) > limits.SCANS:
         context.error(
             "E0602",
             node.along.span,
@@ -80,10 +76,10 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
         step = value.type.with_shape((*value.type.shape[:axis], *value.type.shape[axis + 1 :]))
         body.inputs.append(Value(step, binding.name.text))
         inner.names[binding.name.text] = body.inputs[-1]
-    context.graphs.append(body)
+    context.builder.graphs.append(body)
     run(node.body, inner, context)
     finals = [_carried(b, s, node, inner, context) for b, s in zip(node.carried, starts, strict=True)]
-    context.graphs.pop()
+    context.builder.graphs.pop()
     emitted = _emitted(node, inner, context)
     if inner.results is not None:  # a `return` in the body, which was reported
         context.doubt()
@@ -91,15 +87,15 @@ def _build(node: tree.Scan, frame: Frame, context: Context, run: Run) -> list[Va
     if emitted is None or any(f is None for f in finals):
         return None
     body.outputs = [*(f for f in finals if f is not None), *emitted]
-    if (number := context.numbers.get(id(body))) is not None:
+    if (number := context.builder.numbers.get(body)) is not None:
         body.inputs.append(number)
         size = TensorType.of("i64", [Dim.of(along)])
-        values += context.node("arange", [], {"start": Dim.of(along), "stop": None}, [size], node.along.span)
+        values += context.builder.node("arange", [], {"start": Dim.of(along), "stop": None}, [size], node.along.span)
         known.append(0)
     stacked = [_stacked(e.type, Dim.of(along), node, known) for e in emitted]
     axis_out = known[0]
     axes_out = [min(axis_out, e.type.rank) for e in emitted]
-    return context.node(
+    return context.builder.node(
         "scan",
         [starts, values],
         {"axes": list(known), "emit_axes": list(axes_out), "reverse": node.reverse},
@@ -114,7 +110,7 @@ def _tensor(binding: tree.Binding, frame: Frame, context: Context, dtype: DType 
     if isinstance(item, Value):
         return item
     if isinstance(item, int | float) and not isinstance(item, bool) and dtype is not None:
-        return context.constant(item, TensorType.of(dtype), binding.value.span)
+        return context.builder.constant(item, TensorType.of(dtype), binding.value.span)
     if not has_poison(item):
         message = f"`{binding.name.text}` must be a tensor, not {describe(item)}"
         context.error("E0418", binding.value.span, message, applied=False)

@@ -10,7 +10,7 @@ from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
 from wsdl.passes.elaborate.context import Context
-from wsdl.passes.elaborate.expressions import evaluate
+from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import Frame, Item, describe, has_poison
 from wsdl.passes.elaborate.operators import simplest
 from wsdl.passes.names import ANY, unknown_dtype
@@ -23,7 +23,7 @@ def dtype_of(name: tree.Name, context: Context) -> DType | None:
     for dtype in DTYPES:
         if dtype == name.text:
             return dtype
-    unknown_dtype(name, context.problems)
+    unknown_dtype(name, context.report.problems)
     return None
 
 

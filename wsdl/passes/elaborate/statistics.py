@@ -16,13 +16,13 @@ def normalise_by_batch(
     operands = [v for v in values if isinstance(v, Value)]
     x, statistics = operands[0], operands[3:]
     types = [x.type, *(s.type for s in statistics)]
-    y, *new = context.node("batch_norm_training", operands, dict(attributes), types, span)
-    paths = {id(value): path for path, value in context.parameters.items()}
+    y, *new = context.builder.node("batch_norm_training", operands, dict(attributes), types, span)
+    paths = {value: path for path, value in context.builder.parameters.items()}
     for old, latest in zip(statistics, new, strict=True):
-        path = paths.get(id(old))
+        path = paths.get(old)
         if path is None:
             continue
-        if len(context.graphs) > 1:
+        if len(context.builder.graphs) > 1:
             context.error(
                 "E0819",
                 span,
@@ -31,6 +31,6 @@ def normalise_by_batch(
                 help="normalise before or behind the scan, or use a norm without running statistics, such as LayerNorm",
             )
             continue
-        context.parameters[path] = latest
-        context.updated[path] = latest
+        context.builder.parameters[path] = latest
+        context.builder.updated[path] = latest
     return [y]

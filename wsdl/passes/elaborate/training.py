@@ -6,9 +6,7 @@ are the model's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
@@ -16,33 +14,19 @@ from wsdl.ir.dims import same
 from wsdl.ir.graph import Graph, Module, Value
 from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
 from wsdl.passes.elaborate.apply import as_tensor
-from wsdl.passes.elaborate.calls import call_operation
-from wsdl.passes.elaborate.context import Asked, Context, Use
+from wsdl.passes.elaborate.context import Context, Requests
+from wsdl.passes.elaborate.evaluate import run
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
-from wsdl.passes.elaborate.statements import run
+from wsdl.passes.elaborate.models import ModelRun, read_inputs, run_again
+from wsdl.passes.elaborate.operations import call_operation
+from wsdl.passes.elaborate.where import Use
 from wsdl.passes.names import bound_names
 from wsdl.passes.scopes import FileScope
 from wsdl.span import Span
 from wsdl.syntax import tree
 
 
-@dataclass
-class ModelRun:
-    """A run of a model's body: its graph so far, and what its outputs are, by name."""
-
-    graph: Graph
-    inputs: dict[str, Item]
-    outputs: dict[str, Item]
-    sizes: dict[str, Item]  # the run-time dimensions of its inputs
-
-
-RunModel: TypeAlias = "Callable[[Layer, Context], ModelRun]"
-ReadInputs: TypeAlias = "Callable[[Sequence[tree.Input], Frame, Graph, Context], None]"
-
-
-def elaborate_trainings(
-    scope: FileScope, models: Mapping[str, Layer], run_model: RunModel, read_inputs: ReadInputs, context: Context
-) -> None:
+def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
     """Fill `program.trainings` with what the `train` declarations of a file say."""
     seen: dict[str, Span] = {}
     for node in scope.file.declarations:
@@ -62,7 +46,7 @@ def elaborate_trainings(
             )
         else:
             seen[name] = node.name.span
-            training = _training(node, models[name], run_model, read_inputs, context)
+            training = _training(node, models[name], context)
             if training is not None:
                 context.program.trainings[name] = training
 
@@ -84,19 +68,17 @@ def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Lay
     )
 
 
-def _training(
-    node: tree.Train, layer: Layer, run_model: RunModel, read_inputs: ReadInputs, context: Context
-) -> Training | None:
-    context.again, context.training, context.depends_on_training = True, True, False
-    asked, objective = _objective(node, layer, run_model, read_inputs, context)
+def _training(node: tree.Train, layer: Layer, context: Context) -> Training | None:
+    context.mode.again, context.mode.training, context.mode.depends_on_training = True, True, False
+    asked, objective = _objective(node, layer, context)
     evaluation = None
     if objective is not None:
-        context.training = False
-        if context.depends_on_training:
-            _, evaluation = _objective(node, layer, run_model, read_inputs, context)
+        context.mode.training = False
+        if context.mode.depends_on_training:
+            _, evaluation = _objective(node, layer, context)
         else:
             evaluation = objective.copy()
-    context.again, context.training = False, False
+    context.mode.again, context.mode.training = False, False
     optimizer = _the_optimizer(node, asked, context)
     if not asked.losses:
         context.error(
@@ -118,7 +100,7 @@ def _schedule(rate: Schedule | float, common: Schedule) -> Schedule:
     return rate if isinstance(rate, Schedule) else common.with_peak(rate)
 
 
-def _the_optimizer(node: tree.Train, asked: Asked, context: Context) -> Optimizer | None:
+def _the_optimizer(node: tree.Train, asked: Requests, context: Context) -> Optimizer | None:
     if not asked.optimizers:
         context.error(
             "E0805",
@@ -141,20 +123,18 @@ def _the_optimizer(node: tree.Train, asked: Asked, context: Context) -> Optimize
     return optimizer
 
 
-def _objective(
-    node: tree.Train, layer: Layer, run_model: RunModel, read_inputs: ReadInputs, context: Context
-) -> tuple[Asked, Objective | None]:
+def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Requests, Objective | None]:
     """What the declaration asks for, and the graph of its losses and metrics; `None` where something is wrong."""
-    errors = len(context.problems.errors)
-    model = run_model(layer, context)
+    errors = len(context.report.problems.errors)
+    model = run_again(layer, context)
     own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
     own.taken |= layer.taken | layer.declared.keys()
     layers = {**layer.declared}
     frame = Frame(
-        own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.dtype
+        own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.where.dtype
     )
-    context.asked = asked = Asked()
-    context.uses.append(Use(own, node.name.span))
+    context.mode.requests = asked = Requests()
+    context.where.uses.append(Use(own, node.name.span))
     before = len(model.graph.inputs)
     read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
     frame.names.update({t.name.text: POISON for t in node.targets if t.name.text not in frame.names})
@@ -163,7 +143,7 @@ def _objective(
     _report_new_layers(own, context)
     losses = [_mean(given, "loss", model.graph, context) for given in asked.losses]
     metrics = {name: _mean(given, "metric", model.graph, context) for name, given in asked.metrics.items()}
-    broken = None in losses or None in metrics.values() or not losses or len(context.problems.errors) > errors
+    broken = None in losses or None in metrics.values() or not losses or len(context.report.problems.errors) > errors
     objective = None
     if not broken:
         values = [value for value in losses if value is not None]
@@ -171,10 +151,10 @@ def _objective(
         named = {name: value for name, value in metrics.items() if value is not None}
         model.graph.outputs = [loss, *named.values()]
         targets = model.graph.inputs[before:]
-        model.graph.inputs += context.random
-        objective = Objective(model.graph, targets, values, loss, named, dict(context.updated))
-    context.uses.pop()
-    context.asked = None
+        model.graph.inputs += context.builder.random
+        objective = Objective(model.graph, targets, values, loss, named, dict(context.builder.updated))
+    context.where.uses.pop()
+    context.mode.requests = None
     return asked, objective
 
 
@@ -273,7 +253,7 @@ def _mean(given: Given, kind: str, graph: Graph, context: Context) -> Value | No
     item = given.item
     if has_poison(item):
         return None
-    value = None if isinstance(item, bool) else as_tensor(given, context.dtype, context)
+    value = None if isinstance(item, bool) else as_tensor(given, context.where.dtype, context)
     averaged = value is not None and (kind == "metric" or value.type.is_float)
     if value is not None and averaged and value.type.rank == 1 and _is_batch(value, graph):
         if value.type.is_integer:

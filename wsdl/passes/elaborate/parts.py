@@ -1,19 +1,79 @@
-"""What is said of `x.name` on a tensor, most often a method of PyTorch's: how it is written here."""
+"""What follows a dot: parts of layers and tensors, and how a method of PyTorch is written here."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from wsdl.diagnostics import Edit
+from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.passes.elaborate.context import Context
+from wsdl.passes.elaborate.evaluate import evaluate
+from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.operations import call_operation
 from wsdl.passes.elsewhere import ELSEWHERE, WRITTEN
 from wsdl.passes.names import VIEWS
 from wsdl.syntax import tree
+
+
+def field(node: tree.Field, frame: Frame, context: Context) -> Item:
+    return part(evaluate(node.object, frame, context), node, context)
+
+
+def part(item: Item, node: tree.Field, context: Context) -> Item:
+    name = node.name.text
+    if has_poison(item):
+        return POISON
+    if isinstance(item, Value):
+        if name == "T":
+            return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
+        if name == "dtype":
+            return item.type.dtype
+        report_no_part(node, item, context)
+        return POISON
+    if isinstance(item, Layer):
+        return _part_of(item, node, context)
+    context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`", applied=False)
+    return POISON
+
+
+def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
+    name = node.name.text
+    if name in layer.module.slots:
+        return context.builder.parameter(layer.module.slots[name])
+    if name in layer.declared:
+        return layer.declared[name]
+    if not layer.module.uses:
+        if not layer.module.doubtful:
+            context.error(
+                "E0236",
+                node.name.span,
+                f"`{layer.module.path}` has no parts before it is applied",
+                "its shapes are not known yet",
+                labels=[Label(layer.module.span, "declared here")],
+                help="read its parameters after the first place that applies it",
+                applied=False,
+            )
+        return POISON
+    if layer.module.doubtful:
+        return POISON
+    offered = [*layer.module.slots, *layer.declared]
+    near = nearest(name, offered)
+    context.error(
+        "E0227",
+        node.name.span,
+        f"`{layer.name}` has no part `{name}`",
+        f"did you mean `{near}`?" if near else f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "",
+        fix=[Edit(node.name.span, near)] if near else (),
+        applied=False,
+    )
+    return POISON
+
+
+# -- methods of PyTorch ------------------------------------------------------------------------------------------------
 
 # Methods that have no code of their own in the place of which something else is said.
 _SAID = {
