@@ -18,8 +18,8 @@ from typing import Any
 import onnx
 
 from benchmarks.speed.ways import axes_of, ours, theirs
-from tests.compiling import module_weights, shake
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
+from references.weights import module_weights, shake
 from wsdl.onnx.proof import Proofs, Unloadable, Unproved, prove
 
 PACKAGES = ("torch", "onnxscript", "onnxslim", "onnxsim", "onnxruntime")

@@ -9,8 +9,8 @@ import numpy as np
 
 import wsdl
 from benchmarks.timing import quartiles
-from tests.compiling import module_weights, shake
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
+from references.weights import module_weights, shake
 
 LAYOUT = "| {:<18} | {:>9} | {:>9} | {:>9} | {:>9} |"
 SECONDS = 1.0  # for each example

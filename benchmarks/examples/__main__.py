@@ -8,7 +8,7 @@ import time
 
 from benchmarks.examples import pages
 from benchmarks.examples.rows import Row, measure
-from tests.training.catalogue import TRAININGS
+from references.training.catalogue import TRAININGS
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import torch
 import wsdl
 from benchmarks.examples import sides
 from benchmarks.timing import quartiles
-from tests.training.catalogue import Example, arrays
+from references.training.catalogue import Example, arrays
 from wsdl.runtime.batches import Batches
 
 SECONDS = 6  # for the times of a step

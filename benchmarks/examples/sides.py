@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 import wsdl
-from tests.training.catalogue import Example, arrays
-from tests.training.twins.loading import load_into
+from references.training.catalogue import Example, arrays
+from references.training.loading import load_into
 from wsdl.runtime.batches import Batches
 
 Array = NDArray[Any]

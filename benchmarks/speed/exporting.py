@@ -52,7 +52,7 @@ def times(network: Network) -> dict[str, Any]:
     import onnxruntime
     import torch
 
-    from tests.compiling import module_weights
+    from references.weights import module_weights
 
     torch.set_num_threads(1)
     twin, arrays = network.twin().eval(), network.draw()

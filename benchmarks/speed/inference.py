@@ -17,8 +17,8 @@ import wsdl
 from benchmarks.speed.originals import ORIGINALS, Contender
 from benchmarks.speed.ways import Arrays, Axes, theirs
 from benchmarks.timing import quartiles
-from tests.compiling import module_weights, shake
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
+from references.weights import module_weights, shake
 
 SLOWER = 1.02  # what is aimed at, against the faster of both files
 SECONDS = 4.0  # for each example

@@ -26,13 +26,13 @@ class Network:
 
 
 def _resnet18() -> Any:
-    from tests.examples.twins.images import ResNet18
+    from references.examples.images import ResNet18
 
     return ResNet18()
 
 
 def _albert() -> Any:
-    from tests.examples.twins.transformers import albert_all
+    from references.examples.transformers import albert_all
 
     return albert_all()
 
@@ -42,7 +42,7 @@ def _bert() -> Any:
     import torch
     from torch import nn
 
-    from tests.examples.twins.transformers import EncoderLayer
+    from references.examples.transformers import EncoderLayer
 
     class Bert(nn.Module):
         def __init__(self, d: int = 768, vocab: int = 30522) -> None:

@@ -50,7 +50,7 @@ def _of_logits(theirs: Any, *names: str) -> Any:
 
 
 def _t5() -> Contender:
-    from tests.examples.test_originals import VOCAB, t5
+    from references.originals import VOCAB, t5
 
     theirs, program = t5()
     rng = np.random.default_rng(0)
@@ -60,7 +60,7 @@ def _t5() -> Contender:
 
 
 def _gpt2() -> Contender:
-    from tests.examples.test_originals import VOCAB, gpt2, gpt2_text
+    from references.originals import VOCAB, gpt2, gpt2_text
 
     with tempfile.TemporaryDirectory() as folder:
         gpt2().save_pretrained(Path(folder, "data", "gpt2"))
@@ -74,7 +74,7 @@ def _vit() -> Contender:
     import torch
     from transformers import ViTConfig, ViTForImageClassification
 
-    from tests.examples.test_originals import vit_name
+    from references.originals import vit_name
 
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_labels": 1000}

@@ -13,7 +13,7 @@ import numpy as np
 
 import wsdl
 from benchmarks.timing import quartiles
-from tests.compiling import module_weights
+from references.weights import module_weights
 from wsdl.ir.graph import Program
 from wsdl.onnx.folder import filled
 from wsdl.runtime.session import Session

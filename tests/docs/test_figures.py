@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from references.examples.catalogue import EXAMPLES
 from tests.docs.page import ROOT
-from tests.examples.catalogue import EXAMPLES
 from tests.examples.test_readme import figures
 from tests.golden import Golden
 

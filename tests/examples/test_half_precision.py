@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import wsdl
-from tests.compiling import module_weights, shake
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
+from references.weights import module_weights, shake
 from wsdl.onnx.proof import prove
 
 TOLERANCE = {"f16": 5e-3, "bf16": 3e-2}  # of the largest number; a step of f16 is 0.001 of a number, of bf16 0.008

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import wsdl
-from tests.examples.catalogue import FOLDER, present
+from references.examples.catalogue import FOLDER, present
 from wsdl.onnx.proof import prove
 from wsdl.runtime.session import Session
 

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 import wsdl
-from tests.compiling import compiled, module_weights, shake
-from tests.examples.catalogue import FOLDER
-from tests.examples.twins.images import NormTower, distance
+from references.examples.catalogue import FOLDER
+from references.examples.images import NormTower, distance
+from references.weights import module_weights, shake
+from tests.compiling import compiled
 from wsdl.onnx.proof import prove
 
 # The tower of `siamese_bn.wsd`, used as `siamese.wsd` uses its own.

@@ -5,8 +5,6 @@ T5 and GPT-2 are made narrower for that; that they have the published size is as
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +13,12 @@ import pytest
 import torch
 
 import wsdl
-from tests.examples.catalogue import FOLDER, present
+from references.examples.catalogue import FOLDER, present
+from references.originals import VOCAB, gpt2, gpt2_text, t5, text, vit_name
 from wsdl.onnx.proof import prove
 from wsdl.span import Source
 
 Array = np.ndarray[Any, Any]
-VOCAB = 211
-
-
-def text(name: str, **sizes: int) -> str:
-    """An example with other numbers in its `let`s, and other ones for what it calls by number."""
-    found = (FOLDER / f"{name}.wsd").read_text("utf-8")
-    for what, size in sizes.items():
-        pattern = rf"(?<=let {what} = )\d+" if what.isalpha() else what.removeprefix("_")
-        found, count = re.subn(pattern, str(size), found)
-        assert count, f"{name} has no {what}"
-    return found
 
 
 def assert_near(ours: Array, theirs: torch.Tensor) -> None:
@@ -41,33 +29,6 @@ def assert_near(ours: Array, theirs: torch.Tensor) -> None:
 
 
 # -- T5 ----------------------------------------------------------------------------------------------------------------
-
-
-def t5_name(theirs: str) -> str:
-    """`encoder.block.0.layer.0.SelfAttention.q.weight` is `encoder.blocks.0.attn.query.weight`."""
-    places = {"SelfAttention": "attn", "EncDecAttention": "cross", "DenseReluDense": "ffn"}
-    maps = {"q": "query", "k": "key", "v": "value", "o": "out"}
-    if theirs.endswith("relative_attention_bias.weight"):
-        return f"{theirs.partition('.')[0]}.bias.weight"
-    name = re.sub(r"block\.(\d+)\.layer\.(\d+)\.layer_norm", lambda m: f"blocks.{m[1]}.norm{int(m[2]) + 1}", theirs)
-    name = re.sub(
-        r"block\.(\d+)\.layer\.\d+\.(\w+)\.(\w+)",
-        lambda m: f"blocks.{m[1]}.{places[m[2]]}.{maps.get(m[3], m[3])}",
-        name,
-    )
-    return name.replace("final_layer_norm", "norm").replace("shared.", "embed.").replace("lm_head.", "head.")
-
-
-@cache
-def t5() -> tuple[Any, wsdl.Program]:
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    torch.manual_seed(0)
-    config = T5Config(vocab_size=VOCAB, d_model=64, d_kv=8, num_heads=8, d_ff=256, num_layers=6)
-    config.decoder_start_token_id = 0
-    theirs = T5ForConditionalGeneration(config).eval()
-    weights = {t5_name(n): v.numpy() for n, v in theirs.state_dict().items() if "embed_tokens" not in n}
-    return theirs, wsdl.compile(text("t5", vocab=VOCAB, d=64), weights=weights)
 
 
 @pytest.mark.parametrize(("n", "s", "t"), [(1, 1, 1), (2, 7, 4), (3, 40, 33)])
@@ -108,19 +69,6 @@ def test_t5_is_that_of_the_paper_and_stored_once(tmp_path: Path) -> None:
 
 
 # -- GPT-2 -------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def gpt2() -> Any:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    ends = {"bos_token_id": 0, "eos_token_id": 0}
-    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCAB, n_embd=48, n_layer=12, n_head=12, **ends)).eval()
-
-
-def gpt2_text() -> str:
-    return text("gpt2", d=48, _50257=VOCAB)
 
 
 @pytest.fixture(scope="module")
@@ -164,17 +112,6 @@ def test_gpt2_is_that_of_the_paper_and_stored_once(folder: Path, tmp_path: Path)
 
 
 # -- ViT ---------------------------------------------------------------------------------------------------------------
-
-
-def vit_name(theirs: str) -> str:
-    name = theirs.removeprefix("vit.").removeprefix("embeddings.").replace("patch_embeddings.", "")
-    for part, ours in {
-        "layers.": "blocks.", "attention.q_proj": "attn.query", "attention.k_proj": "attn.key",
-        "attention.v_proj": "attn.value", "attention.o_proj": "attn.out", "mlp.fc1": "ffn.up", "mlp.fc2": "ffn.down",
-        "layernorm_before": "norm1", "layernorm_after": "norm2", "layernorm": "norm",
-    }.items():  # fmt: skip
-        name = name.replace(part, ours)
-    return name
 
 
 def test_vit(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import wsdl
-from tests.examples.catalogue import EXAMPLES, FOLDER, Example
+from references.examples.catalogue import EXAMPLES, FOLDER, Example
 from tests.golden import Golden
 
 README = FOLDER / "README.md"

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import wsdl
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
 from wsdl.onnx.proof import prove
 
 EACH = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.name)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.compiling import compiled, module_weights, shake
-from tests.examples.catalogue import EXAMPLES, Example
+from references.examples.catalogue import EXAMPLES, Example
+from references.weights import module_weights, shake
+from tests.compiling import compiled
 from wsdl.runtime.session import Session
 
 CASES = [pytest.param(e, size, id=f"{e.name}-{size[0]}x{size[1]}") for e in EXAMPLES for size in e.sizes]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests.compiling import shake
+from references.weights import shake
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
 

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 import wsdl
-from tests.compiling import compiled, module_weights
+from references.weights import module_weights
+from tests.compiling import compiled
 from tests.std.case import Case, Shapes, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.compiling import module_weights
+from references.weights import module_weights
 from tests.std.case import Case, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import wsdl
-from tests.training.catalogue import TRAININGS, Example, arrays
-from tests.training.twins.loading import load_into
+from references.training.catalogue import TRAININGS, Example, arrays
+from references.training.loading import load_into
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.trainer import Trainer
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import wsdl
-from tests.training.catalogue import EXAMPLES
+from references.training.catalogue import EXAMPLES
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Graph, Program

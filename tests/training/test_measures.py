@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.examples.measures import auc, mean_average_precision, overlaps
+from references.training.measures import auc, mean_average_precision, overlaps
 
 NOTHING = 2  # of two classes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import wsdl
-from tests.training.catalogue import TRAININGS, Example, arrays
+from references.training.catalogue import TRAININGS, Example, arrays
 from wsdl.runtime.fit import Plan, fit
 
 TESTED = 1000  # rows

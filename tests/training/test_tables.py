@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.examples import pages
 from benchmarks.examples.rows import sizes
-from tests.training.catalogue import TRAININGS, Example
+from references.training.catalogue import TRAININGS, Example
 
 
 def measured(example: Example) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.training.catalogue import arrays, file
+from references.training.catalogue import arrays, file
 
 Arrays = Mapping[str, NDArray[np.generic]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from tests.examples.twins import transformers
+from references.examples import transformers
 from tests.std import twins
 from tests.std.case import MASKED, SEQUENCE, TOKENS, Case, one
 from tests.std.names import decode, decoder, encoder, in_layer, layer_names, look_up_by_masks, look_up_the_past

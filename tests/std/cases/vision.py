@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from tests.examples.twins import images
+from references.examples import images
 from tests.std import twins
 from tests.std.case import IMAGE, Case, one
 from tests.std.names import inverted, inverted_once

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.examples.twins.transformers import EncoderLayer
+from references.examples.transformers import EncoderLayer
 
 MINILM = Path(__file__).parents[3] / "examples" / "data" / "minilm"
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.examples.twins.sequences import Trunk
+from references.examples.sequences import Trunk
 
 
 class Heads(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.examples.twins.transformers import Attention, FeedForward
+from references.examples.transformers import Attention, FeedForward
 
 VOCAB, D, DEPTH = 128, 128, 4
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from torch import nn
 
-from tests.examples.twins import autoencoders, images, mobile, sequences, transformers
+from references.examples import autoencoders, images, mobile, sequences, transformers
 
 FOLDER = Path(__file__).parents[2] / "examples"
 Size: TypeAlias = tuple[int, int]  # of a batch: how many, how long

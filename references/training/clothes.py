@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.examples.twins.images import distance
+from references.examples.images import distance
 
 
 class Fashion(nn.Module):

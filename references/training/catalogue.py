@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.examples import measures
 from examples.fetch.fashion_mnist import CLASSES
-from tests.training.twins import autoencoders, clothes, detector, reviews, shakespeare, vowels, words
-from tests.training.twins.recipe import Cosine
+from references.training import autoencoders, clothes, detector, measures, reviews, shakespeare, vowels, words
+from references.training.recipe import Cosine
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
