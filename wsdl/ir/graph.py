@@ -12,7 +12,7 @@ or one of four that hold the structure:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -79,19 +79,17 @@ class Node:
         """The values that it reads, with those that its body captures."""
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
-    def substitute(self, values: Mapping[Value, Value]) -> None:
-        """Read other values in place of some; its body is left as it is."""
-        self.operands = [substituted(operand, values) for operand in self.operands]
+    def operands_of(self, inputs: Iterable[Value]) -> list[Operand]:
+        """Operands as its own, with other values in the places of `inputs`."""
+        values = iter(inputs)
+        return [[next(values) for _ in o] if isinstance(o, list) else o and next(values) for o in self.operands]
+
+    def substituted(self, values: Mapping[Value, Value]) -> list[Operand]:
+        """Its operands, with other values in place of some."""
+        return self.operands_of(values.get(v, v) for v in self.inputs)
 
 
 Operand: TypeAlias = "Value | list[Value] | None"
-
-
-def substituted(operand: Operand, values: Mapping[Value, Value]) -> Operand:
-    """An operand with other values in place of some."""
-    if isinstance(operand, list):
-        return [values.get(v, v) for v in operand]
-    return None if operand is None else values.get(operand, operand)
 
 
 @dataclass(frozen=True)
@@ -132,6 +130,13 @@ class Graph:
             if node.body is not None:
                 yield from node.body.walk()
 
+    def graphs(self) -> Iterator[Graph]:
+        """Itself, and all bodies in it."""
+        yield self
+        for node in self.nodes:
+            if node.body is not None:
+                yield from node.body.graphs()
+
     def producers(self) -> dict[Value, Node]:
         """The node that each value is a result of, those of bodies too."""
         return {value: node for node in self.walk() for value in node.results}
@@ -141,7 +146,7 @@ class Graph:
         has stand in for those that are captured."""
         graph = Graph([_copied(v, copies) for v in self.inputs])
         for node in self.nodes:
-            operands = [substituted(operand, copies) for operand in node.operands]
+            operands = node.substituted(copies)
             body = None if node.body is None else node.body.copy(copies)
             results = [_copied(v, copies) for v in node.results]
             attributes = dict(node.attributes)

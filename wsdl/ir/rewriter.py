@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from wsdl.ir.graph import Graph, Node, Operand, Value, substituted
+from wsdl.ir.graph import Graph, Node, Value
 
 Reader: TypeAlias = "Node | Graph"
 """What reads a value: a node (one within a body too, where it captures the value), or a graph whose output it is."""
@@ -33,7 +33,7 @@ class Rewriter:
         self._readers: dict[Value, dict[Reader, None]] = {}
         self._graphs: dict[Node, Graph] = {}  # in which each node stands
         self._replaced: dict[Value, Value] = {}
-        self._before: dict[Node, list[Node]] = {}
+        self._before: dict[Reader, list[Node]] = {}
         self._moved: set[Node] = set()
         self._erased: set[Node] = set()
         self._edited: dict[Graph, None] = {}  # those whose nodes get new places
@@ -74,7 +74,7 @@ class Rewriter:
         self._replaced[value] = by
         for reader in self._readers.pop(value, {}):
             if isinstance(reader, Node):
-                reader.substitute({value: by})
+                reader.operands = reader.substituted({value: by})
             else:
                 while value in reader.outputs:
                     reader.outputs[reader.outputs.index(value)] = by
@@ -82,34 +82,40 @@ class Rewriter:
 
     def substitute(self, node: Node, values: Mapping[Value, Value]) -> None:
         """Let one node, but not its body, read other values in place of some."""
-        self.set_operands(node, [substituted(operand, values) for operand in node.operands])
+        self.set_inputs(node, [values.get(v, v) for v in node.inputs])
 
-    def set_operands(self, node: Node, operands: Sequence[Operand]) -> None:
-        """Give a node other operands."""
+    def set_inputs(self, node: Node, inputs: Sequence[Value]) -> None:
+        """Let one node, but not its body, read these values, in the places of its `inputs`."""
         for value in node.inputs:
             self._readers[value].pop(node, None)
-        node.operands = list(operands)
+        node.operands = node.operands_of(inputs)
         for value in node.inputs:
             self._readers.setdefault(value, {})[node] = None
 
-    def insert(self, nodes: Iterable[Node], before: Node) -> None:
-        """Put new nodes in front of one."""
-        graph, place = self._graphs[before], self._before.setdefault(before, [])
+    def set_outputs(self, graph: Graph, outputs: Sequence[Value]) -> None:
+        """Give a graph other outputs."""
+        for value in graph.outputs:
+            self._readers[value].pop(graph, None)
+        graph.outputs = list(outputs)
+        for value in graph.outputs:
+            self._readers.setdefault(value, {})[graph] = None
+
+    def insert(self, nodes: Iterable[Node], before: Reader) -> None:
+        """Put new nodes in front of one, or at the end of a graph, before its outputs are read."""
+        graph, place = self._place(before)
         for node in nodes:
             self._enter(node, graph)
             place.append(node)
-        self._edited[graph] = None
 
-    def move(self, nodes: Iterable[Node], before: Node) -> None:
+    def move(self, nodes: Iterable[Node], before: Reader) -> None:
         """Put nodes of the graph in front of another one, which may stand in a graph around theirs."""
-        graph, place = self._graphs[before], self._before.setdefault(before, [])
+        graph, place = self._place(before)
         for node in nodes:
             assert node not in self._moved, "a node moves once in a pass"
             self._moved.add(node)
             self._edited[self._graphs[node]] = None
             self._graphs[node] = graph
             place.append(node)
-        self._edited[graph] = None
 
     def erase(self, node: Node) -> None:
         """Take out a node whose results nothing reads (any more)."""
@@ -129,10 +135,16 @@ class Rewriter:
         """Bring all nodes to their places; done by the `with` statement."""
         for graph in self._edited:
             graph.nodes = [n for node in graph.nodes if node not in self._moved for n in self._placed(node)]
+            graph.nodes += [n for node in self._before.get(graph, ()) for n in self._placed(node)]
         self._edited, self._before = {}, {}
         self._moved, self._erased = set(), set()
 
     # -- the index -----------------------------------------------------------------------------------------------------
+
+    def _place(self, before: Reader) -> tuple[Graph, list[Node]]:
+        graph = self._graphs[before] if isinstance(before, Node) else before
+        self._edited[graph] = None
+        return graph, self._before.setdefault(before, [])
 
     def _placed(self, node: Node) -> Iterator[Node]:
         for other in self._before.get(node, ()):

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Attribute, Graph, Node, Operand, Repetition, Value
-from wsdl.ir.types import TensorType, same_shape
+from wsdl.ir.graph import Attribute, Graph, Node, Operand, Repetition, Stored, Value
+from wsdl.ir.types import DType, TensorType, same_shape
+from wsdl.ir.views import View
 from wsdl.ops._define import OPERATIONS, Parameter
 from wsdl.span import Span
 
@@ -59,6 +60,14 @@ class Build:
         results = [Value(t) for t in result_types]
         self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))
         return results
+
+    def parameter(self, stored: Stored, view: View | None = None, dtype: DType | None = None) -> Value:
+        """Read a stored tensor, through a view (by default as it is) and in another dtype than that of the file."""
+        view = view or View.identity(stored.sizes)
+        result = Value(TensorType.of(dtype or stored.type.dtype, view.shape))
+        attributes: dict[str, Attribute] = {"stored": stored.name}
+        self.nodes.append(Node("parameter", [], attributes, [result], self.path, self.span, self.steps, view=view))
+        return result
 
     def constant(self, value: float, type: TensorType) -> Value:
         """A number as a scalar of the dtype of `type`."""

@@ -45,52 +45,42 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wsdl.ir.graph import Graph, Node, Program, Stored
+from wsdl.ir.graph import Node, Program, Stored, Value
+from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
-from wsdl.passes.derived import Deriving, Statistics, read_whole, whole_reads
+from wsdl.passes.derived import Deriving, Statistics, whole_reads
 
 BLOCK = 16  # a whole number of so many channels fits the layout of every CPU
 
 
 def batch_norm_to_conv(program: Program) -> Program:
     """Every normalisation of images that is left behind a convolution with a shared weight, in whole blocks."""
-    made: dict[Statistics, tuple[Stored, Stored]] = {}
+    derived: dict[Statistics, tuple[Stored, Stored]] = {}
     for model in program.models.values():
         names = whole_reads(model.graph)
-        reads = Counter(names[id(v)] for node in model.graph.walk() for v in node.inputs if id(v) in names)
-        makers = {id(v): node for node in model.graph.walk() for v in node.results}
-        _rewrite(model.graph, program, names, reads, makers, made)
+        reads = Counter(names[v] for node in model.graph.walk() for v in node.inputs if v in names)
+        with Rewriter(model.graph) as rewriter:
+            for node in model.graph.walk():
+                statistics = Statistics.of(node, names)
+                source = rewriter.producer(node.inputs[0]) if statistics is not None else None
+                if statistics is None or source is None or not _is_kept_apart(source, names, reads):
+                    continue
+                if statistics not in derived:
+                    derived[statistics] = _derived(program, statistics)
+                weight, bias = derived[statistics]
+                build, dtype = Build.at(node), node.result.type.dtype
+                parameters = [build.parameter(stored, dtype=dtype) for stored in (weight, bias)]
+                y = build("conv2d", node.inputs[0], *parameters, groups=weight.sizes[0])
+                rewriter.replace_node(node, build.nodes, [y])
     return program
 
 
-def _rewrite(
-    graph: Graph,
-    program: Program,
-    names: dict[int, str],
-    reads: Counter[str],
-    makers: dict[int, Node],
-    made: dict[Statistics, tuple[Stored, Stored]],
-) -> None:
-    nodes, graph.nodes = graph.nodes, []
-    for node in nodes:
-        if node.body is not None:
-            _rewrite(node.body, program, names, reads, makers, made)
-        statistics = Statistics.of(node, names)
-        source = makers.get(id(node.inputs[0])) if statistics is not None else None
-        if statistics is None or source is None or not _is_kept_apart(source, names, reads):
-            graph.nodes.append(node)
-            continue
-        if statistics not in made:
-            made[statistics] = _derived(program, statistics)
-        graph.nodes += _convolution(node, *made[statistics])
-
-
-def _is_kept_apart(source: Node, names: dict[int, str], reads: Counter[str]) -> bool:
+def _is_kept_apart(source: Node, names: dict[Value, str], reads: Counter[str]) -> bool:
     """Is it a convolution of images whose weight others read too?"""
     if source.op != "conv2d":
         return False
     channels = source.result.type.shape[1].constant
-    weight = names.get(id(source.inputs[1]))
+    weight = names.get(source.inputs[1])
     return channels is not None and channels % BLOCK == 0 and weight is not None and reads[weight] > 1
 
 
@@ -106,13 +96,3 @@ def _derived(program: Program, statistics: Statistics) -> tuple[Stored, Stored]:
         weights.store(f"{layer}.weight.folded{number}", statistics.scale, weight),
         biases.store(f"{layer}.bias.folded{number}", statistics.shift, biases.shift(statistics)),
     )
-
-
-def _convolution(norm: Node, weight: Stored, bias: Stored) -> list[Node]:
-    """The nodes in place of a normalisation; the result stays."""
-    reads = [read_whole(s, norm) for s in (weight, bias)]
-    build = Build(Graph(), norm.path, norm.span, norm.steps)
-    build("conv2d", norm.inputs[0], *(read.result for read in reads), groups=weight.sizes[0])
-    [convolution] = build.graph.nodes
-    convolution.results = norm.results
-    return [*reads, convolution]

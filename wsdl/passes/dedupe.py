@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Graph, Node, Operand, Program, Value
+from wsdl.ir.rewriter import Rewriter
 
 Key: TypeAlias = "tuple[object, ...]"
 
@@ -30,28 +31,19 @@ Key: TypeAlias = "tuple[object, ...]"
 def dedupe(program: Program) -> Program:
     """Merge equal nodes of every graph; a body also finds what the graphs around it have computed."""
     for model in program.models.values():
-        _dedupe(model.graph, {}, {})
+        with Rewriter(model.graph) as rewriter:
+            _dedupe(model.graph, {}, rewriter)
     return program
 
 
-def _dedupe(graph: Graph, seen: dict[Key, Node], replaced: dict[int, Value]) -> None:
-    kept: list[Node] = []
+def _dedupe(graph: Graph, seen: dict[Key, Node], rewriter: Rewriter) -> None:
     for node in graph.nodes:
-        node.operands = [swapped(operand, replaced) for operand in node.operands]
         if node.body is not None:
-            _dedupe(node.body, dict(seen), replaced)
+            _dedupe(node.body, dict(seen), rewriter)
         key = key_of(node)
-        twin = seen.get(key) if key is not None else None
-        if twin is None:
-            kept.append(node)
-            if key is not None:
-                seen[key] = node
-            continue
-        for own, other in zip(node.results, twin.results, strict=True):
-            replaced[id(own)] = other
-            other.name = other.name or own.name
-    graph.nodes = kept
-    graph.outputs = [replaced.get(id(v), v) for v in graph.outputs]
+        twin = node if key is None else seen.setdefault(key, node)
+        if twin is not node:
+            rewriter.replace_node(node, [], twin.results)
 
 
 def swapped(operand: Operand, replaced: dict[int, Value]) -> Operand:
@@ -63,39 +55,36 @@ def swapped(operand: Operand, replaced: dict[int, Value]) -> Operand:
 
 def key_of(node: Node) -> Key | None:
     """Equal for two nodes exactly when they compute the same."""
-    if node.body is not None:
-        return None if node.op != "scan" else _scan_key(node)
-    operands = tuple(
-        tuple(id(v) for v in o) if isinstance(o, list) else (None if o is None else id(o)) for o in node.operands
-    )
-    return (node.op, operands, frozen_attributes(node), tuple(str(v.type) for v in node.results))
+    if node.body is None:
+        operands = tuple(tuple(o) if isinstance(o, list) else o for o in node.operands)
+        return (node.op, operands, frozen_attributes(node), tuple(str(v.type) for v in node.results))
+    return _scan_key(node) if node.op == "scan" else None
 
 
-def _scan_key(node: Node) -> Key:
+def _scan_key(node: Node) -> Key | None:
     """Two scans are the same if their bodies are, value by value in order."""
     assert node.body is not None
-    numbers: dict[int, int] = {}
+    numbers: dict[Value, int] = {}
 
-    def number(value: Value) -> object:
-        return numbers.get(id(value), ("outer", id(value)))
+    def number(operand: Operand) -> object:
+        """What a body reads: the number of a value of its own, else the value."""
+        if isinstance(operand, list):
+            return tuple(map(number, operand))
+        return operand and numbers.get(operand, operand)
 
     def bind(values: list[Value]) -> None:
         for value in values:
-            numbers[id(value)] = len(numbers)
+            numbers[value] = len(numbers)
 
     bind(node.body.inputs)
     parts: list[object] = []
     for inner in node.body.nodes:
         if inner.body is not None:
-            return ("unique", id(node))
-        operands = tuple(
-            tuple(number(v) for v in o) if isinstance(o, list) else (None if o is None else number(o))
-            for o in inner.operands
-        )
+            return None
+        operands = tuple(map(number, inner.operands))
         parts.append((inner.op, operands, frozen_attributes(inner), tuple(str(v.type) for v in inner.results)))
         bind(inner.results)
-    outputs = tuple(number(v) for v in node.body.outputs)
-    return ("scan", tuple(id(v) for v in node.inputs), _frozen(node.attributes), tuple(parts), outputs)
+    return ("scan", tuple(node.inputs), _frozen(node.attributes), tuple(parts), number(node.body.outputs))
 
 
 def frozen_attributes(node: Node) -> object:

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Initializer, Node, Program, Slot, Stored, Value
-from wsdl.ir.types import TensorType
-from wsdl.ir.views import View
 from wsdl.ops.build import Build
 
 
@@ -26,31 +24,23 @@ class Statistics:
     eps: float
 
     @staticmethod
-    def of(node: Node, names: Mapping[int, str]) -> Statistics | None:
+    def of(node: Node, names: Mapping[Value, str]) -> Statistics | None:
         """Those of a node, where it is a normalisation by stored tensors; `names` are `whole_reads` of its graph."""
-        if node.op != "batch_norm" or any(id(v) not in names for v in node.inputs[1:]):
+        if node.op != "batch_norm" or any(v not in names for v in node.inputs[1:]):
             return None
-        scale, shift, mean, variance = (names[id(v)] for v in node.inputs[1:])
+        scale, shift, mean, variance = (names[v] for v in node.inputs[1:])
         eps = node.attributes["eps"]
         assert isinstance(eps, float | int)
         return Statistics(scale, shift, mean, variance, eps)
 
 
-def whole_reads(graph: Graph) -> dict[int, str]:
-    """The values of a graph that are stored tensors, whole and unmoved: their names, by the ids of the values."""
+def whole_reads(graph: Graph) -> dict[Value, str]:
+    """The values of a graph that are stored tensors, whole and unmoved, and the names of these."""
     return {
-        id(node.result): str(node.attributes["stored"])
+        node.result: str(node.attributes["stored"])
         for node in graph.walk()
         if node.op == "parameter" and node.view is not None and node.view.is_identity
     }
-
-
-def read_whole(stored: Stored, at: Node) -> Node:
-    """The node that reads a stored tensor as it is, beside another node and in its dtype."""
-    type = stored.type.with_dtype(at.result.type.dtype)
-    node = Node("parameter", [], {"stored": stored.name}, [Value(type)], at.path, at.span, at.steps)
-    node.view = View.identity(stored.sizes)
-    return node
 
 
 @dataclass
@@ -67,10 +57,7 @@ class Deriving:
     def read(self, name: str) -> Value:
         """A stored tensor, whole."""
         stored = self.program.stored[name]
-        node = Node("parameter", [], {"stored": name}, [Value(_computed(stored.type))])
-        node.view = View.identity(stored.sizes)
-        self.graph.nodes.append(node)
-        return node.result
+        return Build(self.graph).parameter(stored, dtype="f32" if stored.type.dtype in ("f16", "bf16") else None)
 
     def factor(self, of: Statistics) -> Value:
         """What each channel is multiplied by: `scale / sqrt(variance + eps)`."""
@@ -94,7 +81,3 @@ class Deriving:
         stored = Stored(name, slot, origin.slots, origin.group, derived=self.graph)
         self.program.stored[name] = stored
         return stored
-
-
-def _computed(type: TensorType) -> TensorType:
-    return type.with_dtype("f32") if type.dtype in ("f16", "bf16") else type

@@ -33,6 +33,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ir.rewriter import Rewriter
+from wsdl.ops.build import Build
 from wsdl.passes.roll_loops import NotTheSame, match_steps
 
 
@@ -59,30 +61,20 @@ def even_steps(graph: Graph, lower: Callable[[Graph], object]) -> None:
     copies: dict[Value, Value] = {}
     lower(graph.copy(copies))
     casts: dict[tuple[Value, int], Value] = {}
-    for start in starts:
-        value, dtype = start.value, copies[start.next].type.dtype
-        if copies[value].type.dtype == dtype:
-            continue
-        outer = start.reader.steps[: start.depth]
-        key = (value, start.reader.steps[start.depth].loop)
-        if key not in casts:
-            casts[key] = Value(value.type.with_dtype(dtype))
-            cast = Node("cast", [value], {"dtype": dtype}, [casts[key]], start.reader.path, start.reader.span, outer)
-            loop = start.reader.steps[start.depth].loop
-            first = next(i for i, n in enumerate(graph.nodes) if any(s.loop == loop for s in n.steps))
-            graph.nodes.insert(first, cast)
-        _replace(start, casts[key])
-
-
-def _replace(start: Start, value: Value) -> None:
-    """Let the reader read another value at this place."""
-    place = count()
-    start.reader.operands = [
-        [value if next(place) == start.place else v for v in operand]
-        if isinstance(operand, list)
-        else (operand and (value if next(place) == start.place else operand))
-        for operand in start.reader.operands
-    ]
+    with Rewriter(graph) as rewriter:
+        for start in starts:
+            reader, value, dtype = start.reader, start.value, copies[start.next].type.dtype
+            if copies[value].type.dtype == dtype:
+                continue
+            loop = reader.steps[start.depth].loop
+            if (value, loop) not in casts:
+                build = Build(Graph(), reader.path, reader.span, reader.steps[: start.depth])
+                casts[value, loop] = build("cast", value, dtype=dtype)
+                first = next(n for n in graph.nodes if any(step.loop == loop for step in n.steps))
+                rewriter.insert(build.nodes, before=first)
+            inputs = list(reader.inputs)
+            inputs[start.place] = casts[value, loop]
+            rewriter.set_inputs(reader, inputs)
 
 
 def _starts(graph: Graph) -> Iterator[Start]:

@@ -39,12 +39,16 @@ by this normalisation, and by nothing else. Running statistics don't change at i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Node, Program, Stored
+from wsdl.ir.graph import Node, Program, Stored, Value
+from wsdl.ir.rewriter import Rewriter
 from wsdl.ops import OPERATIONS
-from wsdl.passes.derived import Deriving, Statistics, read_whole, whole_reads
+from wsdl.ops.build import Build
+from wsdl.passes.derived import Deriving, Statistics, whole_reads
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class _Pair:
     weight: str
     bias: str | None
     statistics: Statistics
+    rewriter: Rewriter
 
     @property
     def agreement(self) -> tuple[object, ...]:
@@ -64,45 +69,38 @@ class _Pair:
 
 def fold_batch_norm(program: Program) -> Program:
     """Fold every normalisation on which all uses of a convolution's weights agree."""
-    uses: dict[str, list[Node]] = {}
-    pairs: dict[str, list[_Pair]] = {}
-    for model in program.models.values():
-        _collect(model.graph, uses, pairs)
-    for weight, found in pairs.items():
-        agree = len({p.agreement for p in found}) == 1
-        bias = found[0].bias
-        everywhere = len(found) == len(uses[weight]) and (bias is None or len(uses[bias]) == len(found))
-        if agree and everywhere:
-            _fold(program, found)
+    reads: Counter[str] = Counter()  # how often each stored tensor is read
+    by_weight: dict[str, list[_Pair]] = {}
+    rewriters = [Rewriter(model.graph) for model in program.models.values()]
+    for rewriter in rewriters:
+        for node in rewriter.graph.walk():
+            if node.op == "parameter":
+                reads[str(node.attributes["stored"])] += len(rewriter.readers(node.result))
+        for pair in _pairs(rewriter):
+            by_weight.setdefault(pair.weight, []).append(pair)
+    for weight, pairs in by_weight.items():
+        agree, bias = len({pair.agreement for pair in pairs}) == 1, pairs[0].bias
+        if agree and all(reads[name] == len(pairs) for name in (weight, bias) if name is not None):
+            _fold(program, pairs)
+    for rewriter in rewriters:
+        rewriter.finish()
     return program
 
 
-def _collect(graph: Graph, uses: dict[str, list[Node]], pairs: dict[str, list[_Pair]]) -> None:
-    """Who reads each stored tensor, and which convolutions are only ever normalised."""
-    readers: dict[int, list[Node]] = {}
-    makers: dict[int, Node] = {}
-    reads = {id(node.result): str(node.attributes["stored"]) for node in graph.walk() if node.op == "parameter"}
-    for node in graph.walk():
-        for value in node.inputs:
-            readers.setdefault(id(value), []).append(node)
-            if id(value) in reads:
-                uses.setdefault(reads[id(value)], []).append(node)
-        makers.update({id(v): node for v in node.results})
-    outputs = {id(v) for g in [graph, *(n.body for n in graph.walk() if n.body)] for v in g.outputs}
-    names = whole_reads(graph)
-    for norm in graph.walk():
+def _pairs(rewriter: Rewriter) -> Iterator[_Pair]:
+    """The convolutions of a graph whose result nothing but a normalisation reads."""
+    names = whole_reads(rewriter.graph)
+    for norm in rewriter.graph.walk():
         statistics = Statistics.of(norm, names)
-        convolution = makers.get(id(norm.inputs[0])) if statistics is not None else None
+        convolution = rewriter.producer(norm.inputs[0]) if statistics is not None else None
         axis = _output_axis(convolution) if convolution is not None else None
         if statistics is None or convolution is None or axis is None:
             continue
         if convolution.attributes.get("groups", 1) != 1 and axis == 1:
             continue
-        weight, *biases = (names.get(id(v)) for v in convolution.inputs[1:])
-        alone = readers[id(convolution.result)] == [norm] and id(convolution.result) not in outputs
-        if alone and weight and None not in biases:
-            pair = _Pair(convolution, norm, weight, biases[0] if biases else None, statistics)
-            pairs.setdefault(weight, []).append(pair)
+        weight, *biases = (names.get(v) for v in convolution.inputs[1:])
+        if rewriter.readers(convolution.result) == [norm] and weight is not None and None not in biases:
+            yield _Pair(convolution, norm, weight, biases[0] if biases else None, statistics, rewriter)
 
 
 def _output_axis(node: Node) -> int | None:
@@ -111,9 +109,14 @@ def _output_axis(node: Node) -> int | None:
 
 
 def _fold(program: Program, pairs: list[_Pair]) -> None:
-    weight, bias = _derived(program, pairs[0])
-    for model in program.models.values():
-        _rewrite(model.graph, pairs, weight, bias)
+    stored = _derived(program, pairs[0])
+    for pair in pairs:
+        convolution, result = pair.convolution, Value(pair.norm.result.type)
+        build = Build.at(convolution)
+        operands = [convolution.operands[0], *(build.parameter(s, dtype=result.type.dtype) for s in stored)]
+        folded = replace(convolution, operands=operands, results=[result])
+        pair.rewriter.replace_node(pair.norm, [*build.nodes, folded], [result])
+        pair.rewriter.erase(convolution)
 
 
 def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
@@ -127,21 +130,3 @@ def _derived(program: Program, pair: _Pair) -> tuple[Stored, Stored]:
         weights.store(f"{layer}.weight.folded", pair.weight, scaled),
         biases.store(f"{layer}.bias.folded", pair.statistics.shift, biases.shift(pair.statistics, pair.bias)),
     )
-
-
-def _rewrite(graph: Graph, pairs: list[_Pair], weight: Stored, bias: Stored) -> None:
-    norms = {id(p.norm): p.convolution for p in pairs}
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        if node.body is not None:
-            _rewrite(node.body, pairs, weight, bias)
-        if id(node) in norms:
-            convolution = norms[id(node)]
-            reads = [read_whole(s, convolution) for s in (weight, bias)]
-            folded = Node(convolution.op, [], convolution.attributes, node.results, convolution.path, convolution.span)
-            folded.operands = [convolution.operands[0], *(read.result for read in reads)]
-            folded.steps = convolution.steps
-            nodes += [*reads, folded]
-        elif not any(node is p.convolution for p in pairs):
-            nodes.append(node)
-    graph.nodes = nodes

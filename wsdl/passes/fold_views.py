@@ -23,7 +23,7 @@ So a lowering sees `x @ weight.T` as one thing, and the runtime has nothing to f
 
 from __future__ import annotations
 
-from wsdl.ir.graph import Graph, Node, Program
+from wsdl.ir.graph import Node, Program, Value
 from wsdl.ir.views import View
 from wsdl.ops import OPERATIONS
 
@@ -31,25 +31,15 @@ from wsdl.ops import OPERATIONS
 def fold_views(program: Program) -> Program:
     """Every movement of a parameter becomes a part of its view, where a view can express it."""
     for model in program.models.values():
-        _fold(model.graph, {}, {})
+        parameters: dict[Value, Node] = {}
+        for node in model.graph.walk():
+            source = parameters.get(node.inputs[0]) if node.inputs else None
+            if source is not None and source.view is not None and (view := moved(source.view, node)) is not None:
+                node.op, node.operands, node.view = "parameter", [], view
+                node.attributes = {"stored": source.attributes["stored"]}
+            if node.op == "parameter":
+                parameters[node.result] = node
     return program
-
-
-def _fold(graph: Graph, views: dict[int, View], names: dict[int, str]) -> None:
-    for node in graph.nodes:
-        if node.body is not None:
-            _fold(node.body, views, names)
-        if node.op == "parameter":
-            assert node.view is not None
-            views[id(node.result)], names[id(node.result)] = node.view, str(node.attributes["stored"])
-            continue
-        source = node.inputs[0] if node.inputs else None
-        view = moved(views[id(source)], node) if id(source) in views else None
-        if view is None:
-            continue
-        views[id(node.result)], names[id(node.result)] = view, names[id(source)]
-        node.op, node.operands, node.view = "parameter", [], view
-        node.attributes = {"stored": names[id(source)]}
 
 
 def moved(view: View, node: Node) -> View | None:

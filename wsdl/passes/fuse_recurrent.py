@@ -51,19 +51,20 @@ docs/decisions/0027-recurrent-layers.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TypeAlias
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Node, Program, Stored, Value
-from wsdl.ir.types import DType, TensorType
-from wsdl.ir.views import View
+from wsdl.ir.rewriter import Rewriter
+from wsdl.ir.types import DType
 from wsdl.ops.arguments import ScanParts
 from wsdl.ops.build import Build
 from wsdl.ops.recurrent import GATES, OF_CELL
-from wsdl.passes.dedupe import frozen_attributes, swapped
+from wsdl.passes.dedupe import frozen_attributes
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_views import fold_views
 from wsdl.passes.resolve import resolve
@@ -71,34 +72,21 @@ from wsdl.passes.share import share
 from wsdl.span import Source
 
 DTYPE: DType = "f32"  # the one that ONNX Runtime's kernels have
+Producer: TypeAlias = "Callable[[Value], Node | None]"
 SLOW = {"RNNCell"}  # for more than one sequence at a time the kernel takes up to four times as long as the scan
 
 
 def fuse_recurrent(program: Program) -> Program:
     """Every `scan` over one sequence whose body is that of a standard cell becomes one operation."""
     for model in program.models.values():
-        _fuse(model.graph, program.stored, _producers(model.graph), {})
+        with Rewriter(model.graph) as rewriter:
+            for node in model.graph.walk():
+                cell = _cell_of(node, program.stored, rewriter.producer) if node.op == "scan" else None
+                if cell is not None:
+                    build = Build.at(node)
+                    results = _operation(build, node, cell, program.stored, rewriter.producer)
+                    rewriter.replace_node(node, build.nodes, results)
     return program
-
-
-def _fuse(graph: Graph, stored: dict[str, Stored], producers: dict[int, Node], replaced: dict[int, Value]) -> None:
-    nodes, graph.nodes = graph.nodes, []
-    for node in nodes:
-        node.operands = [swapped(operand, replaced) for operand in node.operands]
-        if node.body is not None:
-            _fuse(node.body, stored, producers, replaced)
-        cell = _cell_of(node, stored, producers) if node.op == "scan" else None
-        if cell is None:
-            graph.nodes.append(node)
-        else:
-            for old, new in _append(graph, node, cell, producers):
-                new.name = new.name or old.name
-                replaced[id(old)] = new
-    graph.outputs = [replaced.get(id(v), v) for v in graph.outputs]
-
-
-def _producers(graph: Graph) -> dict[int, Node]:
-    return {id(value): node for node in graph.walk() for value in node.results}
 
 
 # -- what a cell is ----------------------------------------------------------------------------------------------------
@@ -112,7 +100,7 @@ class _Cell:
     weights: dict[str, Node]  # weight_ih, weight_hh, bias_ih, bias_hh
 
 
-def _cell_of(node: Node, stored: dict[str, Stored], producers: dict[int, Node]) -> _Cell | None:
+def _cell_of(node: Node, stored: Mapping[str, Stored], producer: Producer) -> _Cell | None:
     """The cell that a scan steps; `None` where its body is anything else."""
     parts, body = ScanParts.of(node), node.body
     assert body is not None
@@ -136,13 +124,13 @@ def _cell_of(node: Node, stored: dict[str, Stored], producers: dict[int, Node]) 
             continue
         standard = _standard(kind, sizes[0], sizes[1])
         if len(standard.inputs) == len(body.inputs):
-            weights = standard.found_in(body, producers)
+            weights = standard.parameters_in(body, producer)
             if weights and all(_is_kept(weight, stored) for weight in weights.values()):
                 return _Cell(operation.name, weights)
     return None
 
 
-def _is_kept(weight: Node, stored: dict[str, Stored]) -> bool:
+def _is_kept(weight: Node, stored: Mapping[str, Stored]) -> bool:
     """Does it read a tensor that is stored in the dtype of the kernels?"""
     return weight.result.type.dtype == stored[str(weight.attributes["stored"])].type.dtype == DTYPE
 
@@ -158,7 +146,7 @@ def _standard(kind: str, d: int, units: int) -> _Standard:
     program = fold_views(share(elaborate(scope, problems), problems))
     assert not problems.errors
     graph = program.only.graph
-    return _Standard(graph.inputs, graph.outputs, _producers(graph))
+    return _Standard(graph.inputs, graph.outputs, graph.producers())
 
 
 @dataclass(frozen=True)
@@ -167,11 +155,11 @@ class _Standard:
 
     inputs: list[Value]
     outputs: list[Value]
-    producers: dict[int, Node]
+    producers: dict[Value, Node]
 
-    def found_in(self, body: Graph, producers: dict[int, Node]) -> dict[str, Node] | None:
+    def parameters_in(self, body: Graph, producer: Producer) -> dict[str, Node] | None:
         """What its parameters are in another graph that computes the same of its inputs; `None` if it doesn't."""
-        match = _Match(self.producers, producers, {id(o): i for o, i in zip(self.inputs, body.inputs, strict=True)})
+        match = _Match(self.producers, producer, dict(zip(self.inputs, body.inputs, strict=True)))
         pairs = zip(self.outputs, body.outputs, strict=False)  # what is emitted comes behind the states
         return match.parameters if all(match.same(own, other) for own, other in pairs) else None
 
@@ -180,19 +168,19 @@ class _Standard:
 class _Match:
     """One graph held against another, from the results up."""
 
-    of_standard: dict[int, Node]
-    of_other: dict[int, Node]
-    known: dict[int, Value]  # what stands for a value of the standard
+    of_standard: dict[Value, Node]
+    of_other: Producer
+    known: dict[Value, Value]  # what stands for a value of the standard
     parameters: dict[str, Node] = field(default_factory=dict)
 
     def same(self, own: Value, other: Value) -> bool:
-        if id(own) not in self.known:
-            self.known[id(own)] = other
+        if own not in self.known:
+            self.known[own] = other
             return self._made_the_same(own, other)
-        return self.known[id(own)] is other
+        return self.known[own] is other
 
     def _made_the_same(self, own: Value, other: Value) -> bool:
-        mine, theirs = self.of_standard[id(own)], self.of_other.get(id(other))
+        mine, theirs = self.of_standard[own], self.of_other(other)
         if theirs is None or mine.op != theirs.op or mine.results.index(own) != theirs.results.index(other):
             return False
         if mine.op == "parameter":
@@ -206,10 +194,10 @@ class _Match:
 # -- the operation in its place ----------------------------------------------------------------------------------------
 
 
-def _append(graph: Graph, node: Node, cell: _Cell, producers: dict[int, Node]) -> Iterator[tuple[Value, Value]]:
-    """Append the operation, between nodes that lead to its layouts and back; the results of the scan, and what replaces
-    them. Without a sequence in the batch ONNX Runtime 1.32 ends the process: there is one of zeros then."""
-    parts, build = ScanParts.of(node), Build(graph, node.path, node.span, node.steps)
+def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Stored], producer: Producer) -> list[Value]:
+    """Append the operation, between nodes that lead to its layouts and back; what the results of the scan are then.
+    Without a sequence in the batch ONNX Runtime 1.32 ends the process: there is one of zeros then."""
+    parts = ScanParts.of(node)
     *states, x = node.inputs
     batch = node.results[0].type.shape[0]
     more = Dim.of(0) if batch.constant else 1 // (batch + 1)
@@ -221,17 +209,17 @@ def _append(graph: Graph, node: Node, cell: _Cell, producers: dict[int, Node]) -
     def cut(value: Value, axis: int) -> Value:
         return value if more.constant == 0 else build("slice", value, starts=[0], stops=[batch], axes=[axis])
 
-    given = [None if _is_zeros(s, producers) else padded(build("unsqueeze", s, axis=0)) for s in states]
+    def start(state: Value) -> Value | None:
+        made_by = producer(state)
+        is_zeros = made_by is not None and made_by.op == "zeros"
+        return None if is_zeros else padded(build("unsqueeze", state, axis=0))
+
+    starts = [start(state) for state in states]
     steps_first = padded(_exchanged(build, x, parts.axes[0]))
-    emitted, *last = build.all(cell.op, steps_first, *_weights(build, cell), *given, reverse=parts.reverse)
-    for old, new in zip(node.results, last, strict=False):
-        yield old, cut(build("squeeze", new, axis=0), 0)
-    for old, axis in zip(node.results[parts.carried :], parts.emit_axes, strict=True):
-        yield old, _exchanged(build, cut(build("squeeze", emitted, axis=1), 1), axis)
-
-
-def _is_zeros(value: Value, producers: dict[int, Node]) -> bool:
-    return id(value) in producers and producers[id(value)].op == "zeros"
+    weights = _weights(build, cell, stored)
+    emitted, *last = build.all(cell.op, steps_first, *weights, *starts, reverse=parts.reverse)
+    results = [cut(build("squeeze", state, axis=0), 0) for state in last[: parts.carried]]
+    return results + [_exchanged(build, cut(build("squeeze", emitted, axis=1), 1), axis) for axis in parts.emit_axes]
 
 
 def _exchanged(build: Build, x: Value, steps: int) -> Value:
@@ -239,13 +227,14 @@ def _exchanged(build: Build, x: Value, steps: int) -> Value:
     return x if steps == 0 else build("permute", x, axes=[1, 0, 2])
 
 
-def _weights(build: Build, cell: _Cell) -> list[Value]:
+def _weights(build: Build, cell: _Cell, stored: Mapping[str, Stored]) -> list[Value]:
     """The weights as the operation wants them: gates in its order, and an axis for its direction in front."""
 
     def gates(name: str) -> list[Value]:
-        view, order = cell.weights[name].view, GATES[cell.op]
-        assert view is not None
-        weight = _read(build, cell.weights[name], view.transposed if name.startswith("weight") else view)
+        parameter, order = cell.weights[name], GATES[cell.op]
+        assert parameter.view is not None
+        view = parameter.view.transposed if name.startswith("weight") else parameter.view
+        weight = build.parameter(stored[str(parameter.attributes["stored"])], view)
         pieces = build.all("split", weight, parts=len(order)) if len(order) > 1 else [weight]
         return [pieces[gate] for gate in order]
 
@@ -254,11 +243,3 @@ def _weights(build: Build, cell: _Cell) -> list[Value]:
         build("unsqueeze", build("concat", pieces, axis=0) if len(pieces) > 1 else pieces[0], axis=0)
         for pieces in joined
     ]
-
-
-def _read(build: Build, weight: Node, view: View) -> Value:
-    type = TensorType.of(DTYPE, view.shape)
-    node = Node("parameter", [], {"stored": weight.attributes["stored"]}, [Value(type)], weight.path, weight.span)
-    node.view = view
-    build.graph.nodes.append(node)
-    return node.result

@@ -51,14 +51,14 @@ def hoist_graph(graph: Graph) -> None:
 
 
 def _taken_out(body: Graph) -> list[Node]:
-    changing = {id(v) for v in body.inputs}
+    changing = set(body.inputs)
     taken: list[Node] = []
     kept: list[Node] = []
     for node in body.nodes:
-        if any(id(v) in changing for v in node.reads()):
-            changing |= {id(v) for v in node.results}
-            kept.append(node)
-        else:
+        if changing.isdisjoint(node.reads()):
             taken.append(node)
+        else:
+            changing.update(node.results)
+            kept.append(node)
     body.nodes = kept
     return taken

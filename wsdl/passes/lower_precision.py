@@ -31,15 +31,17 @@ CPU, is a way to store only: a parameter is read as f32, and everything computes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from wsdl.ir.graph import Attribute, Graph, Node, Operand, Program, Value
+from wsdl.ir.graph import Attribute, Graph, Node, Program, Value
+from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import HalfRule
 from wsdl.ops.arguments import ScanParts, arguments
+from wsdl.ops.build import Build
 from wsdl.passes.even_steps import even_steps
 
 Half = Literal["f16", "bf16"]
@@ -50,7 +52,7 @@ NEAR_ONE = 2.0**-8, 2.0**8  # factors that leave most of the range of f16 to wha
 
 Beyond = Literal["too large", "too small"]
 INVERSE: dict[Beyond, Beyond] = {"too large": "too small", "too small": "too large"}
-Casts: TypeAlias = "dict[tuple[int, DType, object], Value]"
+Casts: TypeAlias = "dict[tuple[Value, DType, object], Value]"
 
 
 def lower_precision(program: Program, half: Half, keep_io: bool = True) -> Program:
@@ -68,15 +70,17 @@ def lower_precision(program: Program, half: Half, keep_io: bool = True) -> Progr
             if value.type.dtype == WIDE:
                 value.type = value.type.with_dtype(outside)
         even_steps(graph, lambda copy: lower_graph(copy, half))
-        lower_graph(graph, half).finish(graph, outputs)
+        lower_graph(graph, half, outputs)
     return program
 
 
-def lower_graph(graph: Graph, half: Half) -> _Lowering:
-    """Give all values of a graph the dtype that they are computed in, whatever its inputs and outputs are to have."""
-    lowering = _Lowering(half)
-    lowering.run(graph, {})
-    return lowering
+def lower_graph(graph: Graph, half: Half, outputs: Sequence[DType] = ()) -> None:
+    """Give all values of a graph the dtype that they are computed in, and its first outputs these dtypes; its inputs
+    have theirs."""
+    with Rewriter(graph) as rewriter:
+        lowering = _Lowering(half, rewriter)
+        lowering.run(graph, {})
+        lowering.finish(graph, outputs)
 
 
 def held_by_f16(number: float) -> bool:
@@ -97,37 +101,34 @@ def held_by_f16(number: float) -> bool:
 class _Lowering:
     """`computes` is the dtype of what is computed in 16 bits: `f16`, or f32 where nothing is.
 
-    `beyond` says of values by their ids that they hold numbers too large or too small for f16; `makers` has the node
-    that made a value.
+    `beyond` says of values that they hold numbers too large or too small for f16.
     """
 
     half: Half
-    beyond: dict[int, frozenset[Beyond]] = field(default_factory=dict)
-    makers: dict[int, Node] = field(default_factory=dict)
+    rewriter: Rewriter
+    beyond: dict[Value, frozenset[Beyond]] = field(default_factory=dict)
 
     @property
     def computes(self) -> DType:
         return "f16" if self.half == "f16" else WIDE
 
     def run(self, graph: Graph, casts: Casts) -> None:
-        nodes, graph.nodes = graph.nodes, []
-        for node in nodes:
+        for node in graph.nodes:
             if node.op == "parameter":
                 self._parameter(node)
             elif node.op == "scan":
-                self._scan(node, graph, casts)
+                self._scan(node, casts)
             else:
-                self._operation(node, graph, casts)
-            self.makers.update((id(v), node) for v in node.results)
-            graph.nodes.append(node)
+                self._operation(node, casts)
 
-    def finish(self, graph: Graph, dtypes: list[DType]) -> None:
+    def finish(self, graph: Graph, dtypes: Sequence[DType]) -> None:
         """The first outputs in these dtypes."""
         casts: Casts = {}
+        outputs = list(graph.outputs)
         for i, dtype in enumerate(dtypes):
-            value = graph.outputs[i]
-            if value.type.dtype != dtype:
-                graph.outputs[i] = self._cast(value, dtype, Node("cast", [], {}, []), graph, casts)
+            if outputs[i].type.dtype != dtype:
+                outputs[i] = self._cast(outputs[i], dtype, graph, casts)
+        self.rewriter.set_outputs(graph, outputs)
 
     def _is_ours(self, value: Value) -> bool:
         return value.type.dtype in (WIDE, self.half)
@@ -138,15 +139,15 @@ class _Lowering:
         if node.result.type.dtype == WIDE:
             node.result.type = node.result.type.with_dtype(self.computes)
 
-    def _operation(self, node: Node, graph: Graph, casts: Casts) -> None:
+    def _operation(self, node: Node, casts: Casts) -> None:
         rule = _rule(node)
         if rule == "makes" and node.attributes.get("dtype") == WIDE:
             node.attributes["dtype"] = self.computes if _holds_numbers(node) else WIDE
         floats = [v for v in node.inputs if self._is_ours(v)]
         if floats and rule != "as is":
-            self._all_as(node, self._computed_as(node, floats), graph, casts)
-        if found := self._beyond_of(node):
-            self.beyond.update((id(v), found) for v in node.results)
+            self._all_as(node, self._computed_as(node, floats), casts)
+        if beyond := self._beyond_of(node):
+            self.beyond.update(dict.fromkeys(node.results, beyond))
         if node.op == "assume":
             node.result.type = node.result.type.with_dtype(node.inputs[0].type.dtype)
             return
@@ -174,90 +175,90 @@ class _Lowering:
         if rule in ("makes", "moves"):
             return self._read(node) | {_side(n) for n in _numbers(node) if not held_by_f16(n)}
         if rule == "product" and node.op == "div":
-            above, below = (self.beyond.get(id(v), frozenset()) for v in node.inputs)
+            above, below = (self.beyond.get(v, frozenset()) for v in node.inputs)
             return above | {INVERSE[side] for side in below}
         if rule in ("product", None):
             return self._read(node)
         if rule in ("widest", "shift"):
             return self._read(node) & {"too large"}
         if node.op == "cast" and node.result.type.is_float:
-            [given] = node.inputs
-            maker = self.makers.get(id(given))
-            is_size = maker is not None and maker.op == "size"  # what a sum is divided by
-            whole = given.type.dtype in ("i16", "i32", "i64") and not is_size
+            [value] = node.inputs
+            producer = self.rewriter.producer(value)
+            is_size = producer is not None and producer.op == "size"  # what a sum is divided by
+            whole = value.type.dtype in ("i16", "i32", "i64") and not is_size
             return frozenset(["too large"]) if whole else self._read(node)
         return frozenset()
 
     def _read(self, node: Node) -> frozenset[Beyond]:
         """What its operands hold that f16 doesn't, but for those that it takes as f32 anyhow."""
         kept = OPERATIONS[node.op].f32_operands if node.op in OPERATIONS else ()
-        read = (o if isinstance(o, list) else [o] for name, o in _operands(node) if name not in kept)
-        return frozenset[Beyond]().union(*(self.beyond.get(id(v), ()) for operand in read for v in operand))
+        read = (value for name, values in _operands(node) if name not in kept for value in values)
+        return frozenset[Beyond]().union(*(self.beyond.get(value, ()) for value in read))
 
     def _known(self, value: Value) -> list[float]:
         """The numbers of a constant; none where it isn't one."""
-        maker = self.makers.get(id(value))
-        if maker is None or _rule(maker) != "makes":
+        producer = self.rewriter.producer(value)
+        if producer is None or _rule(producer) != "makes":
             return []
-        return [1.0] if maker.op == "ones" else list(_numbers(maker))
+        return [1.0] if producer.op == "ones" else list(_numbers(producer))
 
-    def _all_as(self, node: Node, dtype: DType, graph: Graph, casts: Casts) -> None:
+    def _all_as(self, node: Node, dtype: DType, casts: Casts) -> None:
         """Its operands in a dtype, but for those that it takes as f32 anyhow."""
-
-        def as_asked(value: Value, dtype: DType) -> Value:
-            fits = not self._is_ours(value) or value.type.dtype == dtype
-            return value if fits else self._cast(value, dtype, node, graph, casts)
-
         kept = OPERATIONS[node.op].f32_operands if node.op in OPERATIONS else ()
-        operands: list[Operand] = []
-        for parameter, operand in _operands(node):
+        inputs: list[Value] = []
+        for parameter, values in _operands(node):
             wanted = WIDE if parameter in kept else dtype
-            if isinstance(operand, list):
-                operands.append([as_asked(v, wanted) for v in operand])
-            else:
-                operands.append(operand and as_asked(operand, wanted))
-        node.operands = operands
+            for value in values:
+                fits = not self._is_ours(value) or value.type.dtype == wanted
+                inputs.append(value if fits else self._cast(value, wanted, node, casts))
+        self.rewriter.set_inputs(node, inputs)
 
-    def _cast(self, value: Value, dtype: DType, for_: Node, graph: Graph, casts: Casts) -> Value:
+    def _cast(self, value: Value, dtype: DType, reader: Node | Graph, casts: Casts) -> Value:
         """A value in another dtype, in the same step of a `for` as the node that reads it; once for each step.
 
         A parameter is read once more, and what is made is made once more: neither needs to be cast. (In bf16 nothing
         is made, for want of kernels.)
         """
-        key = (id(value), dtype, for_.steps)
+        build = Build.at(reader) if isinstance(reader, Node) else Build(Graph())
+        key = value, dtype, build.steps
         if key not in casts:
-            maker = self.makers.get(id(value))
-            result = Value(value.type.with_dtype(dtype))
-            if maker is not None and (maker.op == "parameter" or (_rule(maker) == "makes" and dtype != "bf16")):
-                node = replace(maker, attributes=dict(maker.attributes), results=[result], steps=for_.steps)
-                if node.op != "parameter":
-                    node.attributes["dtype"] = dtype
+            producer = self.rewriter.producer(value)
+            if producer is not None and producer.op == "parameter":
+                casts[key] = _again(build, producer, dtype)
+            elif producer is not None and _rule(producer) == "makes" and dtype != "bf16":
+                casts[key] = _again(build, producer, dtype, {"dtype": dtype})
             else:
-                node = Node("cast", [value], {"dtype": dtype}, [result], for_.path, for_.span, for_.steps)
-            graph.nodes.append(node)
-            self.makers[id(result)] = node
-            casts[key] = result
+                casts[key] = build("cast", value, dtype=dtype)
+            self.rewriter.insert(build.nodes, before=reader)
         return casts[key]
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
-    def _scan(self, node: Node, graph: Graph, casts: Casts) -> None:
+    def _scan(self, node: Node, casts: Casts) -> None:
         """What is carried is f32, as what a sum adds up: it may grow from step to step."""
         assert node.body is not None
         body, carried = node.body, ScanParts.of(node).carried
         inputs = list(node.inputs)
         for i, value in enumerate(inputs[:carried]):
             if self._is_ours(value) and value.type.dtype != WIDE:
-                inputs[i] = self._cast(value, WIDE, node, graph, casts)
-        node.operands = list(inputs)
+                inputs[i] = self._cast(value, WIDE, node, casts)
+        self.rewriter.set_inputs(node, inputs)
         for inner, value in zip(body.inputs, inputs, strict=True):
             inner.type = inner.type.with_dtype(value.type.dtype)
-            self.beyond[id(inner)] = self.beyond.get(id(value), frozenset())
+            self.beyond[inner] = self.beyond.get(value, frozenset())
         self.run(body, dict(casts))
         self.finish(body, [v.type.dtype for v in inputs[:carried]])
         for result, value in zip(node.results, body.outputs, strict=True):
             result.type = result.type.with_dtype(value.type.dtype)
-            self.beyond[id(result)] = self.beyond.get(id(value), frozenset())
+            self.beyond[result] = self.beyond.get(value, frozenset())
+
+
+def _again(build: Build, node: Node, dtype: DType, attributes: Mapping[str, Attribute] = {}) -> Value:
+    """The result of another node like this one, in another dtype."""
+    result = Value(node.result.type.with_dtype(dtype))
+    attributes = {**node.attributes, **attributes}
+    build.nodes.append(replace(node, attributes=attributes, results=[result], steps=build.steps))
+    return result
 
 
 def _rule(node: Node) -> HalfRule | None:
@@ -265,13 +266,12 @@ def _rule(node: Node) -> HalfRule | None:
     return OPERATIONS[node.op].half if node.op in OPERATIONS else None
 
 
-def _operands(node: Node) -> Iterator[tuple[str, Operand]]:
-    """Its operands by the names of the parameters that they are for."""
-    if node.op in OPERATIONS:
-        names = [p.name for p in OPERATIONS[node.op].parameters if p.kind != "attribute"]
-        yield from zip(names, node.operands, strict=False)
-    else:
-        yield from (("", operand) for operand in node.operands)
+def _operands(node: Node) -> Iterator[tuple[str, list[Value]]]:
+    """The values of its operands, by the names of the parameters that they are for."""
+    parameters = OPERATIONS[node.op].parameters if node.op in OPERATIONS else ()
+    names = [p.name for p in parameters if p.kind != "attribute"] or [""] * len(node.operands)
+    for name, operand in zip(names, node.operands, strict=False):
+        yield name, operand if isinstance(operand, list) else [operand] if operand else []
 
 
 def _factors(node: Node) -> list[Value]:

@@ -35,19 +35,19 @@ def prune_graph(graph: Graph) -> None:
 
 def needed_nodes(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[Node]:
     """The nodes without which some value isn't made; their bodies are pruned."""
-    needed = {id(v) for v in wanted}
+    needed = set(wanted)
     kept = []
     for node in reversed(nodes):
-        if not any(id(v) in needed for v in node.results):
+        if needed.isdisjoint(node.results):
             continue
         if node.body is not None:
             prune_graph(node.body)
-        needed |= {id(v) for v in node.reads()}
+        needed.update(node.reads())
         kept.append(node)
     return kept[::-1]
 
 
 def drop_unread(graph: Graph, *names: str) -> None:
     """Leave out inputs that nothing reads; with names only these."""
-    read = {id(v) for node in graph.nodes for v in node.reads()} | {id(v) for v in graph.outputs}
-    graph.inputs = [v for v in graph.inputs if (names and v.name not in names) or id(v) in read]
+    read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
+    graph.inputs = [v for v in graph.inputs if (names and v.name not in names) or v in read]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Model, Node, Program, Value, substituted
+from wsdl.ir.graph import Graph, Model, Node, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.passes.prune import drop_unread, needed_nodes, prune
 from wsdl.passes.separate import WHOLE, Merge
@@ -162,6 +162,6 @@ class _Rest:
         copies = {v: self.take(v) for v in node.reads()}
         results = [Value(v.type, v.name) for v in node.results]
         body = None if node.body is None else node.body.copy(copies)
-        operands = [substituted(operand, copies) for operand in node.operands]
+        operands = node.substituted(copies)
         self.graph.nodes.append(replace(node, operands=operands, results=results, body=body))
         self.taken.update({id(old): new for old, new in zip(node.results, results, strict=True)})

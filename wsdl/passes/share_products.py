@@ -27,14 +27,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsdl.ir.graph import Graph, Node, Program
+from wsdl.ir.graph import Graph, Node, Program, Value
+from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
 
 
 def share_products(program: Program) -> Program:
     """One product for all parts of a weight that a value is multiplied with, where one of them has all others in it."""
     for model in program.models.values():
-        _share(model.graph)
+        with Rewriter(model.graph) as rewriter:
+            for graph in model.graph.graphs():
+                _share(graph, rewriter)
     return program
 
 
@@ -50,10 +53,10 @@ class _Product:
     stride: int
 
     @staticmethod
-    def of(node: Node, parameters: dict[int, Node]) -> _Product | None:
-        if node.op != "matmul" or id(node.inputs[1]) not in parameters:
+    def of(node: Node, parameters: dict[Value, Node]) -> _Product | None:
+        if node.op != "matmul" or node.inputs[1] not in parameters:
             return None
-        parameter = parameters[id(node.inputs[1])]
+        parameter = parameters[node.inputs[1]]
         assert parameter.view is not None
         shape, offset, digits = parameter.view.layout
         if len(shape) != 2 or len(digits) != 2:
@@ -68,39 +71,32 @@ class _Product:
         return first if rest == 0 <= first and first + self.count <= other.count else None
 
 
-def _share(graph: Graph) -> None:
-    parameters = {id(node.result): node for node in graph.nodes if node.op == "parameter"}
+def _share(graph: Graph, rewriter: Rewriter) -> None:
+    parameters = {node.result: node for node in graph.nodes if node.op == "parameter"}
     groups: dict[object, list[_Product]] = {}
     for node in graph.nodes:
-        if node.body is not None:
-            _share(node.body)
         product = _Product.of(node, parameters)
         if product is not None:
             parameter = product.parameter
-            key = (id(node.inputs[0]), parameter.attributes["stored"], parameter.result.type.dtype, node.steps)
+            key = node.inputs[0], parameter.attributes["stored"], parameter.result.type.dtype, node.steps
             groups.setdefault(key, []).append(product)
     for products in groups.values():
         widest = max(products, key=lambda p: p.count)
-        parts = {id(p.node): at for p in products if (at := p.place_in(widest)) is not None and p.count < widest.count}
+        parts = {p.node: at for p in products if (at := p.place_in(widest)) is not None and p.count < widest.count}
         if parts:
-            _replace(graph, widest, parts)
+            _take_out(graph, widest, parts, rewriter)
 
 
-def _replace(graph: Graph, widest: _Product, parts: dict[int, int]) -> None:
+def _take_out(graph: Graph, widest: _Product, parts: dict[Node, int], rewriter: Rewriter) -> None:
     """The wide product where the first of all stood, slices of it in place of the others."""
-    nodes, graph.nodes = graph.nodes, []
-    wide = {id(node): node for node in (widest.parameter, widest.node)}  # what is still to be put in its place
-    done: set[int] = set()
-    for node in nodes:
-        if id(node) in parts:
-            graph.nodes += wide.values()
-            done |= wide.keys()
-            wide = {}
-            first, axis = parts[id(node)], node.result.type.rank - 1
+    wide = [widest.parameter, widest.node]
+    for node in graph.nodes:
+        if node in wide:
+            wide.remove(node)
+        elif node in parts:
+            rewriter.move(wide, before=node)
+            first, axis, build = parts[node], node.result.type.rank - 1, Build.at(node)
             stop = first + (node.result.type.shape[axis].constant or 0)
-            build = Build(graph, node.path, node.span, node.steps)
-            build("slice", widest.node.result, starts=[first], stops=[stop], axes=[axis])
-            graph.nodes[-1].results = node.results
-        elif id(node) not in done:
-            wide.pop(id(node), None)
-            graph.nodes.append(node)
+            part = build("slice", widest.node.result, starts=[first], stops=[stop], axes=[axis])
+            rewriter.replace_node(node, build.nodes, [part])
+            wide = []
