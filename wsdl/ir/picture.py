@@ -222,7 +222,7 @@ class _Drawing:
         self.top += inputs.values()
         made: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
         parameters = {node.result: node for _, node in self.nodes if node.op == "parameter"}
-        seen: set[tuple[int, int]] = set()
+        seen: set[tuple[Unit, Unit]] = set()
         for outer, node in self.nodes:
             if node.op in _SILENT:
                 continue
@@ -243,9 +243,9 @@ class _Drawing:
         self._join_operations()
         return self.top
 
-    def _flow(self, source: Unit, target: Unit, type: TensorType, seen: set[tuple[int, int]]) -> None:
-        if source is not target and (id(source), id(target)) not in seen:
-            seen.add((id(source), id(target)))
+    def _flow(self, source: Unit, target: Unit, type: TensorType, seen: set[tuple[Unit, Unit]]) -> None:
+        if source is not target and (source, target) not in seen:
+            seen.add((source, target))
             self.flows.append(Flow(source, target, type))
 
     def _sources(self, node: Node, made: Mapping[Value, Node]) -> Iterator[Value]:
@@ -340,8 +340,8 @@ def _inside(node: Node) -> Iterator[Node]:
 
 def _word(node: Node) -> str:
     """The operation, and the layers that its body applies: `scan (cell)`."""
-    outer = {id(application) for application in _chain(node)}
-    layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if id(a) not in outer]
+    outer = set(_chain(node))
+    layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if a not in outer]
     return f"{node.op} ({', '.join(dict.fromkeys(layers))})" if layers else node.op
 
 
@@ -358,7 +358,7 @@ def _around(application: Application) -> list[Application]:
 
 def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
     """Join neighbouring operations of one level and, in place, take those joined out of `units`."""
-    level = {id(unit): parts for parts in _levels(units) for unit in parts}
+    level = {unit: parts for parts in _levels(units) for unit in parts}
     for parts in list(_levels(units)):
         for unit in [u for u in parts if isinstance(u, Ops)]:
             after = [flow for flow in flows if flow.source is unit]
@@ -366,7 +366,7 @@ def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
                 continue
             target = after[0].target
             before = [flow for flow in flows if flow.target is target]
-            if isinstance(target, Ops) and len(before) == 1 and level.get(id(target)) is parts:
+            if isinstance(target, Ops) and len(before) == 1 and level.get(target) is parts:
                 target.names[:0] = unit.names
                 parts.remove(unit)
                 flows = [Flow(f.source, target, f.type) if f.target is unit else f for f in flows if f is not after[0]]
@@ -375,22 +375,22 @@ def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
 
 def _circular(units: list[Unit], flows: list[Flow]) -> Iterator[Box]:
     """The boxes for several layers on whose way data comes back to where it was."""
-    after: dict[int, list[Unit]] = {}
+    after: dict[Unit, list[Unit]] = {}
     for flow in flows:
-        after.setdefault(id(flow.source), []).append(flow.target)
+        after.setdefault(flow.source, []).append(flow.target)
     rows = [unit for unit in _walk(units) if isinstance(unit, Box) and unit.count > 1]
     for row in rows:
-        inside = {id(unit) for unit in _walk([row])}
-        outside = [u for unit in _walk([row]) for u in after.get(id(unit), ()) if id(u) not in inside]
-        seen = {id(unit) for unit in outside}
+        inside = set(_walk([row]))
+        outside = [u for unit in _walk([row]) for u in after.get(unit, ()) if u not in inside]
+        seen = set(outside)
         while outside:
-            for unit in after.get(id(outside.pop()), ()):
-                if id(unit) in inside:
+            for unit in after.get(outside.pop(), ()):
+                if unit in inside:
                     yield row
                     outside = []
                     break
-                if id(unit) not in seen:
-                    seen.add(id(unit))
+                if unit not in seen:
+                    seen.add(unit)
                     outside.append(unit)
 
 

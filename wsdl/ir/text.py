@@ -55,7 +55,7 @@ class _Printer:
     """Names each value once: by its own name where it is free, by a number otherwise."""
 
     def __init__(self) -> None:
-        self.names: dict[int, str] = {}
+        self.names: dict[Value, str] = {}
         self.taken: set[str] = set()
         self.numbers = count()
 
@@ -96,11 +96,11 @@ class _Printer:
         return "_" if operand is None else self.name(operand)
 
     def name(self, value: Value) -> str:
-        if id(value) not in self.names:
+        if value not in self.names:
             name = value.name if value.name and value.name not in self.taken else str(next(self.numbers))
             self.taken.add(name)
-            self.names[id(value)] = f"%{name}"
-        return self.names[id(value)]
+            self.names[value] = f"%{name}"
+        return self.names[value]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ class _Emission:
     def __init__(self, program: Program, opset: int, block: int) -> None:
         self.program = program
         self.builder = Builder(opset, block)
-        self.refs: dict[int, Ref] = {}
+        self.refs: dict[Value, Ref] = {}
 
     def model_graph(self, model: Model) -> GraphProto:
         e, graph = self.builder, model.graph
@@ -81,7 +81,7 @@ class _Emission:
         outputs = [e.unique(name) for name in model.output_names]
         e.sizes.bind(inputs)
         self._append(graph)
-        self._finish([self.refs[id(v)] for v in graph.outputs], outputs)
+        self._finish([self.refs[v] for v in graph.outputs], outputs)
         return helper.make_graph(
             e.nodes_of_model,
             model.name,
@@ -92,7 +92,7 @@ class _Emission:
         )
 
     def _bind(self, value: Value, name: str) -> Ref:
-        ref = self.refs[id(value)] = Ref(name, value.type)
+        ref = self.refs[value] = Ref(name, value.type)
         return ref
 
     def _initializer(self, name: str) -> TensorProto:
@@ -121,7 +121,7 @@ class _Emission:
             with self.builder.at(node):
                 refs = self.builder.name_results(self._lower(node), node.results, start)
             for value, ref in zip(node.results, refs, strict=True):
-                self.refs[id(value)] = ref
+                self.refs[value] = ref
 
     def _lower(self, node: Node) -> Sequence[Ref]:
         e = self.builder
@@ -132,7 +132,7 @@ class _Emission:
             return special[node.op](node)
         operation = OPERATIONS[node.op]
         e.results = [v.type for v in node.results]
-        return operation.lower(e, **arguments(operation, node, lambda value: self.refs[id(value)]))
+        return operation.lower(e, **arguments(operation, node, lambda value: self.refs[value]))
 
     def _parameter(self, node: Node) -> Sequence[Ref]:
         stored = self.program.stored[str(node.attributes["stored"])]
@@ -140,7 +140,7 @@ class _Emission:
 
     def _assume(self, node: Node) -> Sequence[Ref]:
         left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]
-        return [self.builder.checked(self.refs[id(node.inputs[0])], "equal", left, right)]
+        return [self.builder.checked(self.refs[node.inputs[0]], "equal", left, right)]
 
     # -- bodies --------------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class _Emission:
         ONNX Runtime 1.32 divide by zero, which ends the process.)"""
         e, parts = self.builder, ScanParts.of(node)
         assert node.body is not None
-        refs = [self.refs[id(v)] for v in node.inputs]
+        refs = [self.refs[v] for v in node.inputs]
         carried, sequences = refs[: parts.carried], refs[parts.carried :]
         steps = sequences[0].type.shape[parts.axes[0]]
         if steps.constant is None:
@@ -173,7 +173,7 @@ class _Emission:
         e = self.builder
         assert node.body is not None
         count = e.constant(node.attributes["count"], "i64")
-        carried = [self.refs[id(v)] for v in node.inputs]
+        carried = [self.refs[v] for v in node.inputs]
         return e.nodes("Loop", count, None, *carried, outputs=len(node.results), body=self._body(node.body, loop=True))
 
     def _body(self, graph: Graph, *, loop: bool = False) -> GraphProto:
@@ -184,7 +184,7 @@ class _Emission:
             inputs = [self._bind(value, e.name_here(value.name or "carried")) for value in graph.inputs]
             outputs = [e.name_here(f"{value.name or 'step'}.next") for value in graph.outputs]
             self._append(graph)
-            refs = [self.refs[id(v)] for v in graph.outputs]
+            refs = [self.refs[v] for v in graph.outputs]
             types = [v.type for v in graph.outputs]
             if loop:
                 inputs = [Ref(e.name_here("i"), step), Ref(e.name_here("condition"), go_on), *inputs]

@@ -73,7 +73,7 @@ def _product(
         columns = _columns(product, known)
         along = columns is not None and known.sizes.get(bias) == [columns]
         shaped = product is last or _last_size(last.input[1], producers, known) == columns
-        if along and shaped and all(reads[n.output[0]] == 1 for n in {id(n): n for n in (product, last)}.values()):
+        if along and shaped and all(reads[n.output[0]] == 1 for n in (product, last)):
             return product, last, bias
     return None
 

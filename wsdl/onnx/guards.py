@@ -150,7 +150,7 @@ def _folded_copies(inferred: _Inferred, facts: _Constants) -> list[Read]:
     for name, size in large.items():
         copies = [_share(name, result, large, inferred, facts) for result in made if name in facts.origins[result]]
         if copies and sum(copies) + size * (name in facts.kept) > size:
-            nodes = {id(node): node for node in facts.folded.values() if name in node.input}
+            nodes = {node.output[0]: node for node in facts.folded.values() if name in node.input}
             reads += [(node, i) for node in nodes.values() for i, read in enumerate(node.input) if read == name]
     return reads
 
@@ -167,11 +167,11 @@ def _large_maps(guarded: list[Read], inferred: _Inferred, facts: _Constants) -> 
     weights = {node.input[i] for node, i in guarded}
     of_weights = {name for name in facts.folded if facts.origins[name] & weights}
     reads: list[Read] = []
-    for node in {id(facts.folded[name]): facts.folded[name] for name in of_weights}.values():
+    for node in {facts.folded[name].output[0]: facts.folded[name] for name in of_weights}.values():
         for name in node.input:
             if name in facts.folded and name not in of_weights and inferred.bytes(name) >= LARGE:
                 reads += _where_it_grows(name, inferred, facts)
-    return list({(id(node), i): (node, i) for node, i in reads}.values())
+    return list({(node.output[0], i): (node, i) for node, i in reads}.values())
 
 
 def _where_it_grows(name: str, inferred: _Inferred, facts: _Constants) -> list[Read]:

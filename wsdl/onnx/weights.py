@@ -147,22 +147,22 @@ def _filled(
     values: dict[str, Array] = {}
     for name, group in by_stored.items():
         dtype = numpy_dtype(program.stored[name].type.dtype)
-        arrays = {
-            id(fill): as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
+        arrays = [
+            as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
             for fill in group
-        }
-        whole = next((fill for fill in group if fill.view.is_whole), None)
+        ]
+        whole = next((i for i, fill in enumerate(group) if fill.view.is_whole), None)
         if whole is None:
             values[name] = np.array(initial[name], dtype)
-            for fill in group:
-                fill.view.of(values[name])[...] = arrays[id(fill)]
+            for fill, array in zip(group, arrays, strict=True):
+                fill.view.of(values[name])[...] = array
             _require_whole(program, group)
         else:
-            back = whole.view.inverse()
+            back = group[whole].view.inverse()
             assert back is not None
-            values[name] = np.asarray(back.of(arrays[id(whole)]), order="C")
-        for fill in group:
-            _require_equal(fill, whole or group[0], fill.view.of(values[name]), arrays[id(fill)])
+            values[name] = np.asarray(back.of(arrays[whole]), order="C")
+        for fill, array in zip(group, arrays, strict=True):
+            _require_equal(fill, group[whole or 0], fill.view.of(values[name]), array)
     return values
 
 

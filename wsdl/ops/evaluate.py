@@ -42,18 +42,18 @@ class _Run:
 
     def __init__(self, np: Any, stored: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
         self.np, self.stored, self.sizes = np, stored, sizes
-        self.arrays: dict[int, Array] = {}
+        self.arrays: dict[Value, Array] = {}
 
     def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         for value, array in zip(graph.inputs, inputs, strict=True):
-            self.arrays[id(value)] = array
+            self.arrays[value] = array
         for node in graph.nodes:
             for value, array in zip(node.results, self._results(node), strict=True):
-                self.arrays[id(value)] = self.np.asarray(array)
+                self.arrays[value] = self.np.asarray(array)
         return [self._array(value) for value in graph.outputs]
 
     def _array(self, value: Value) -> Array:
-        return self.arrays[id(value)]
+        return self.arrays[value]
 
     def _results(self, node: Node) -> Sequence[Array]:
         if node.op == "parameter":

@@ -70,21 +70,21 @@ def _in_front(node: Node) -> list[Node]:
     assert body is not None
     slices, sequences = body.inputs[parts.carried :], node.inputs[parts.carried :]
     build = Build(Graph(), node.path, node.span, node.steps)
-    given = {id(v): (whole, axis) for v, whole, axis in zip(slices, sequences, parts.axes, strict=True)}
+    stacked = {v: (whole, axis) for v, whole, axis in zip(slices, sequences, parts.axes, strict=True)}
 
     def find(value: Value) -> Value | None:
-        return steps_first(build, *given[id(value)]) if id(value) in given else None
+        return steps_first(build, *stacked[value]) if value in stacked else None
 
     steps = sequences[0].type.shape[parts.axes[0]]
-    batch = Batch(build, steps, find, {id(v) for v in body.inputs[: parts.carried]})
+    batch = Batch(build, steps, find, set(body.inputs[: parts.carried]))
     before = len(body.nodes)
     body.nodes = batch.take(body.nodes)
     if len(body.nodes) == before:
         return []
     prune_graph(body)
-    read = {id(v) for v in body.outputs} | {id(v) for n in body.nodes for v in n.reads()}
-    kept = [(v, *given[id(v)]) for v in slices if id(v) in read]
-    kept += [(v, whole, 0) for v, whole in batch.made if id(v) in read]
+    read = {*body.outputs, *(v for n in body.nodes for v in n.reads())}
+    kept = [(v, *stacked[v]) for v in slices if v in read]
+    kept += [(v, whole, 0) for v, whole in batch.made if v in read]
     kept = kept or [(slices[0], sequences[0], parts.axes[0])]
     body.inputs = [*body.inputs[: parts.carried], *(v for v, _, _ in kept)]
     node.operands = [list(node.inputs[: parts.carried]), [whole for _, whole, _ in kept]]
@@ -104,28 +104,28 @@ def steps_first(build: Build, whole: Value, axis: int) -> Value:
 class Batch:
     """The nodes of a body as nodes in front of it, which `build` appends.
 
-    `find` gives the stack of a value that the body has for each step, steps first; `changing` are the ids of what only
-    the loop itself knows. What is neither is the same in all steps.
+    `find` gives the stack of a value that the body has for each step, steps first; `changing` is what only the loop
+    itself knows. What is neither is the same in all steps.
     """
 
-    def __init__(self, build: Build, steps: Dim, find: Find, changing: set[int]) -> None:
+    def __init__(self, build: Build, steps: Dim, find: Find, changing: set[Value]) -> None:
         self.build, self.steps, self.changing = build, steps, changing
         self.made: list[tuple[Value, Value]] = []  # values of the body, and their stacks
         self._find = find
-        self._stacks: dict[int, Value] = {}
+        self._stacks: dict[Value, Value] = {}
 
     def take(self, nodes: Sequence[Node]) -> list[Node]:
         """The nodes that have to stay."""
         kept = []
         for node in nodes:
             if not self.takes(node):
-                self.changing |= {id(v) for v in node.results}
+                self.changing.update(node.results)
                 kept.append(node)
         return kept
 
     def takes(self, node: Node) -> bool:
         """Append what computes it for all steps, if there is a way."""
-        if node.body is not None or any(id(v) in self.changing for v in node.inputs):
+        if node.body is not None or not self.changing.isdisjoint(node.inputs):
             return False
         if not any(self.stack(v) for v in node.inputs):  # the same in all steps
             self.build.graph.nodes.append(node)
@@ -138,18 +138,15 @@ class Batch:
             return False
         for value, whole in zip(node.results, wholes, strict=True):
             assert same_shape(whole.type.shape, (self.steps, *value.type.shape)), f"{node.op}: {whole.type}"
-            self._stacks[id(value)] = whole
+            self._stacks[value] = whole
             self.made.append((value, whole))
         return True
 
     def stack(self, value: Value) -> Value | None:
         """The stack of a value, where it has one."""
-        if id(value) not in self._stacks:
-            found = self._find(value)
-            if found is None:
-                return None
-            self._stacks[id(value)] = found
-        return self._stacks[id(value)]
+        if value not in self._stacks and (stack := self._find(value)) is not None:
+            self._stacks[value] = stack
+        return self._stacks.get(value)
 
     def aligned(self, value: Value, rank: int) -> Value:
         """The stack of a value (or itself), so that it broadcasts to one of values of this rank."""
@@ -161,53 +158,53 @@ class Batch:
 
 class ScalingBatch(Batch):
     """Besides, what is a changing value times factors that aren't becomes one product: factors are multiplied, and
-    their sums and signs taken, in front of the loop. `wanted` are the ids of the values that the body has to have.
+    their sums and signs taken, in front of the loop. `wanted` are the values that the body has to have.
 
     A gradient is such a chain from what comes in to what goes out. Only values of one shape are taken together.
     """
 
-    def __init__(self, *given: Any, wanted: set[int]) -> None:
-        super().__init__(*given)
+    def __init__(self, *of_batch: Any, wanted: set[Value]) -> None:
+        super().__init__(*of_batch)
         self._wanted = wanted
-        self._chains: dict[int, tuple[Value, Value]] = {}  # by the id of a value: what it is a multiple of, the factor
+        self._chains: dict[Value, tuple[Value, Value]] = {}  # what a value is a multiple of, and the factor
         self._kept: list[Node] = []
-        self._there: set[int] = set()  # those with a factor that the body computes
+        self._there: set[Value] = set()  # those with a factor that the body computes
 
     def take(self, nodes: Sequence[Node]) -> list[Node]:
         for node in nodes:
             if self.takes(node):
                 continue
-            self.changing |= {id(v) for v in node.results}
+            self.changing.update(node.results)
             chain = self._chain(node)
             if chain is not None:
-                self._chains[id(node.result)] = chain
+                self._chains[node.result] = chain
             else:
                 for value in node.reads():
                     self._have(value, node)
                 self._kept.append(node)
             for value in node.results:
-                if id(value) in self._wanted:
+                if value in self._wanted:
                     self._have(value, node)
         return self._kept
 
     def _have(self, value: Value, node: Node) -> None:
         """Compute a multiple in the body, where it is needed as it is."""
-        if id(value) in self._chains and id(value) not in self._there:
-            self._there.add(id(value))
-            operands: list[Operand] = [*self._chains[id(value)]]
+        if value in self._chains and value not in self._there:
+            self._there.add(value)
+            operands: list[Operand] = [*self._chains[value]]
             self._kept.append(Node("mul", operands, {}, [value], node.path, node.span, node.steps))
 
     def _chain(self, node: Node) -> tuple[Value, Value] | None:
-        moving = [v for v in node.inputs if id(v) in self.changing]
+        moving = [v for v in node.inputs if v in self.changing]
         if not moving or len(node.results) > 1:
             return None
         shape = node.result.type.shape
         if not all(same_shape(v.type.shape, shape) for v in moving):
             return None
-        roots = [self._chains.get(id(v), (v, None)) for v in moving]
+        roots = [self._chains.get(v, (v, None)) for v in moving]
         (root, factor), (other, second) = roots[0], roots[-1]
         if node.op == "mul" and len(moving) == 1:
-            (by,) = (v for v in node.inputs if id(v) not in self.changing)
+            (by,) = (v for v in node.inputs if v not in self.changing)
             return root, by if factor is None else self._factor("mul", factor, by)
         if node.op == "neg" and factor is not None:
             return root, self._factor("neg", factor)

@@ -162,8 +162,7 @@ class _Backward:
             self._keep(known)
             return steps_first(self.build, known.whole, known.axis)
 
-        changing, ids = {id(v) for v in incoming}, {id(v) for v in wanted}
-        batch = ScalingBatch(self.build, self.steps, find, changing, wanted=ids)
+        batch = ScalingBatch(self.build, self.steps, find, set(incoming), wanted=set(wanted))
         self.back.nodes = batch.take(self.back.nodes)
         self.read += [_Stack(value, whole, 0) for value, whole in batch.made]
 

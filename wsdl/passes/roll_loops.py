@@ -28,13 +28,15 @@ is a `scan` over the list of them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from wsdl.ir.graph import Attribute, Graph, LoopChoice, Node, Operand, Program, Repetition, Value
+from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.types import TensorType
-from wsdl.passes.dedupe import frozen_attributes, swapped
+from wsdl.passes.dedupe import frozen_attributes
 
 Loops = Literal["auto", "loop", "unroll"]
 ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough and unrolled nodes run a little faster
@@ -87,22 +89,15 @@ def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> Lo
 def _hoist_parameters(graph: Graph) -> None:
     """All reads of stored tensors first, each once: through one view, in one dtype."""
     reads: dict[object, Node] = {}
-    replaced: dict[int, Value] = {}
-    for node in graph.nodes:
-        if node.op == "parameter" and node.view is not None:
-            view = node.view.source, node.view.layout, node.result.type.dtype
-            first = reads.setdefault((node.attributes["stored"], *view), node)
-            replaced[id(node.result)] = first.result
-            node.steps = ()
-    _replace(graph, replaced)
-    graph.nodes = [*reads.values(), *(n for n in graph.nodes if n.op != "parameter")]
-
-
-def _replace(graph: Graph, replaced: dict[int, Value]) -> None:
-    for node in graph.walk():
-        node.operands = [swapped(o, replaced) for o in node.operands]
-    for inner in [graph, *(n.body for n in graph.walk() if n.body is not None)]:
-        inner.outputs = [replaced.get(id(v), v) for v in inner.outputs]
+    with Rewriter(graph) as rewriter:
+        for node in graph.nodes:
+            if node.op == "parameter" and node.view is not None:
+                view = node.view.source, node.view.layout, node.result.type.dtype
+                first = reads.setdefault((node.attributes["stored"], *view), node)
+                if first is not node:
+                    rewriter.replace_node(node, [], first.results)
+                node.steps = ()
+    graph.nodes.sort(key=lambda node: node.op != "parameter")
 
 
 # -- matching the steps ------------------------------------------------------------------------------------------------
@@ -117,19 +112,20 @@ class Match:
     each step.
     """
 
-    names: dict[int, str]  # of stored tensors, for messages
+    names: dict[Value, str]  # of stored tensors, for messages
     steps: list[list[Node]]
-    history: list[dict[int, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
+    history: list[dict[Value, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
     numbers: dict[int, list[Attribute]] = field(default_factory=dict)
     uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
 
-    def step(self, first: list[Node], nodes: list[Node], previous: dict[int, Value], index: int) -> dict[int, Value]:
+    def step(
+        self, first: list[Node], nodes: list[Node], previous: dict[Value, Value], index: int
+    ) -> dict[Value, Value]:
         """Hold one step against the first; for each value of step 0 the one of this step."""
         if len(first) != len(nodes):
             raise NotTheSame(f"step {index} computes something else than step 0")
-        own: dict[int, Value] = {}
-        before = {id(v): k for k, v in previous.items()}
-        originals = {id(v): v for n in first for v in n.results}
+        own: dict[Value, Value] = {}
+        before = {value: original for original, value in previous.items()}
         for at, (a, b) in enumerate(zip(first, nodes, strict=True)):
             if a.body is not None or b.body is not None:
                 raise NotTheSame("a step holds a scan or a loop of its own")
@@ -145,16 +141,16 @@ class Match:
             if len(left) != len(right):
                 raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
             for place, (x, y) in enumerate(zip(left, right, strict=True)):
-                if id(x) in own:
-                    if own[id(x)] is not y:
+                if x in own:
+                    if own[x] is not y:
                         raise NotTheSame(f"step {index} connects its parts in another way than step 0")
                     continue
-                source = None if x is y else originals.get(before.get(id(y), 0))
+                source = None if x is y else before.get(y)
                 if source is None and x is not y:
                     raise NotTheSame(self.difference(x, y, index))
                 if self.uses.setdefault((at, place), source) is not source:
                     raise NotTheSame(f"step {index} connects its parts in another way than step 1")
-            own.update({id(v): w for v, w in zip(a.results, b.results, strict=True)})
+            own.update(zip(a.results, b.results, strict=True))
         return own
 
     def moving_numbers(self) -> dict[int, list[Attribute]]:
@@ -162,10 +158,10 @@ class Match:
         return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
 
     def difference(self, x: Value, y: Value, index: int) -> str:
-        if id(x) in self.names and id(y) in self.names:
-            if self.names[id(x)] == self.names[id(y)]:
-                return f"step {index} reads another part or view of `{self.names[id(y)]}` than step 0"
-            return f"step {index} has weights of its own (`{self.names[id(y)]}`)"
+        if x in self.names and y in self.names:
+            if self.names[x] == self.names[y]:
+                return f"step {index} reads another part or view of `{self.names[y]}` than step 0"
+            return f"step {index} has weights of its own (`{self.names[y]}`)"
         return f"step {index} reads a value that is neither the same in each step nor made by the step before it"
 
 
@@ -179,8 +175,8 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
             steps[node.steps[depth].index].append(node)
-    match = Match({id(n.result): str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}, steps)
-    match.history.append({id(v): v for n in steps[0] for v in n.results})
+    match = Match({n.result: str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}, steps)
+    match.history.append({v: v for n in steps[0] for v in n.results})
     for index, nodes in enumerate(steps[1:], start=1):
         match.history.append(match.step(steps[0], nodes, match.history[-1], index))
     return match
@@ -189,11 +185,11 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
 def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
     """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
     match = match_steps(graph, repetition, depth)
-    steps, history = match.steps, match.history
-    first, last = steps[0], history[-1]
+    steps, last = match.steps, match.history[-1]
+    first = steps[0]
     hoisted = _invariant(first, match)
     carried = _carried(first, match, hoisted)
-    results = _results(graph, steps, history, carried)
+    results = _results(graph, match, carried)
     lists = [_list(first[at], numbers, depth) for at, numbers in match.moving_numbers().items()]
     body = _body(first, match, hoisted, carried, depth)
     starts: list[Operand] = [[v for v, _ in carried]]
@@ -204,86 +200,72 @@ def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
         loop = Node("loop", starts, {"count": repetition.count}, results)
     loop.path, loop.span, loop.steps, loop.body = _path(first), first[0].span, first[0].steps[:depth], body
 
-    gone = {id(n) for nodes in steps for n in nodes}
-    kept: list[Node] = []
-    for node in graph.nodes:
-        if node is first[0]:
-            kept += [n for n in first if id(n) in hoisted]
-            kept += [*lists, loop]
-        if id(node) not in gone:
-            kept.append(node)
-    for node in first:
-        if id(node) in hoisted:
-            node.steps = node.steps[:depth]
-    graph.nodes = kept
-    finals = {id(last[id(y)]): r for (_, y), r in zip(carried, results, strict=True)}
-    _replace(graph, finals)
+    at, inside = graph.nodes.index(first[0]), {node for nodes in steps for node in nodes}
+    for node in hoisted:
+        node.steps = node.steps[:depth]
+    after = [node for node in graph.nodes[at:] if node not in inside]
+    graph.nodes[at:] = [*hoisted, *lists, loop, *after]
+    rewriter = Rewriter(graph)
+    for (_, source), result in zip(carried, results, strict=True):
+        rewriter.replace(last[source], result)
 
 
-def _invariant(first: list[Node], match: Match) -> set[int]:
-    """The nodes of a step that compute the same in each: they read nothing that changes."""
-    hoisted: set[int] = set()
-    moving: set[int] = set()
+def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
+    """The nodes of a step that compute the same in each, in order: they read nothing that changes."""
+    hoisted: dict[Node, None] = {}
+    moving: set[Value] = set()
     numbers = match.moving_numbers()
     for at, node in enumerate(first):
         reads = enumerate(node.inputs)
-        if at in numbers or any(id(v) in moving or match.uses.get((at, place)) is not None for place, v in reads):
-            moving |= {id(v) for v in node.results}
+        if at in numbers or any(v in moving or match.uses.get((at, place)) is not None for place, v in reads):
+            moving.update(node.results)
         else:
-            hoisted.add(id(node))
+            hoisted[node] = None
     return hoisted
 
 
-def _carried(first: list[Node], match: Match, hoisted: set[int]) -> list[tuple[Value, Value]]:
-    """The carried values: what step 0 starts from, and the value of step 0 that the next step starts from."""
-    pairs: dict[tuple[int, int], tuple[Value, Value]] = {}
+Carried: TypeAlias = "list[tuple[Value, Value]]"
+"""What step 0 starts from, and the value of step 0 that the next step starts from."""
+
+
+def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carried:
+    """The carried values."""
+    pairs: dict[tuple[Value, Value], None] = {}
     for (at, place), source in match.uses.items():
         start = first[at].inputs[place]
-        if source is None or id(first[at]) in hoisted:
+        if source is None or first[at] in hoisted:
             continue
         if str(start.type) != str(source.type):
             raise NotTheSame(f"shapes change from step to step ({start.type} before step 0, {source.type} after it)")
-        pairs[id(start), id(source)] = (start, source)
+        pairs[start, source] = None
     if not pairs:
         raise NotTheSame("no step uses what the step before it computed")
-    return list(pairs.values())
+    return list(pairs)
 
 
-def _results(
-    graph: Graph, steps: list[list[Node]], history: list[dict[int, Value]], carried: list[tuple[Value, Value]]
-) -> list[Value]:
+def _results(graph: Graph, match: Match, carried: Carried) -> list[Value]:
     """New values for the results of the loop; what else of the steps is used behind it stands in the way."""
-    inside = {id(n) for nodes in steps for n in nodes}
-    outside = [n for n in graph.nodes if id(n) not in inside]
-    read = {id(v) for n in outside for v in [*n.inputs, *(n.body.captured() if n.body else ())]}
-    read |= {id(v) for v in graph.outputs}
-    finals = {id(history[-1][id(y)]) for _, y in carried}
-    for nodes in steps:
-        for value in (v for n in nodes for v in n.results):
-            if id(value) in read and id(value) not in finals:
-                raise NotTheSame("what a step computes is used after the loop, and not only the last step's result")
-    return [Value(y.type, y.name) for _, y in carried]
+    inside = {node for nodes in match.steps for node in nodes}
+    read = {value for node in graph.nodes if node not in inside for value in node.reads()} | {*graph.outputs}
+    finals = {match.history[-1][source] for _, source in carried}
+    if any(value in read and value not in finals for node in inside for value in node.results):
+        raise NotTheSame("what a step computes is used after the loop, and not only the last step's result")
+    return [Value(source.type, source.name) for _, source in carried]
 
 
-def _body(first: list[Node], match: Match, hoisted: set[int], carried: list[tuple[Value, Value]], depth: int) -> Graph:
+def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: Carried, depth: int) -> Graph:
     numbers = match.moving_numbers()
     body = Graph([Value(start.type, source.name) for start, source in carried])
-    inputs = {(id(start), id(source)): v for (start, source), v in zip(carried, body.inputs, strict=True)}
+    inputs = dict(zip(carried, body.inputs, strict=True))
     for at, node in enumerate(first):
-        if id(node) in hoisted:
+        if node in hoisted:
             continue
         if at in numbers:
             body.inputs.append(node.result)
             continue
-        place = count()
-
-        def read(value: Value, at: int = at, place: count[int] = place) -> Value:
-            source = match.uses.get((at, next(place)))
-            return value if source is None else inputs[id(value), id(source)]
-
-        node.operands = [
-            [read(v) for v in o] if isinstance(o, list) else (None if o is None else read(o)) for o in node.operands
-        ]
+        sources = [match.uses.get((at, place)) for place in range(len(node.inputs))]
+        reads = zip(node.inputs, sources, strict=True)
+        node.operands = node.operands_of(v if source is None else inputs[v, source] for v, source in reads)
         node.steps = node.steps[depth + 1 :]
         body.nodes.append(node)
     body.outputs = [source for _, source in carried]
