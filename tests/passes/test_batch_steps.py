@@ -12,9 +12,9 @@ from tests.ops.build import typed
 from tests.passes.test_differentiate import as_program
 from tests.passes.test_differentiate_scan import scan
 from wsdl.ir.graph import Graph, Value
-from wsdl.ir.verify import verify
 from wsdl.ops.build import Build
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.batch_steps import batch_graph
 
 T, N = 5, 3

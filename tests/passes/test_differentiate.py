@@ -13,10 +13,10 @@ from tests.ops.build import NOWHERE, Array, assert_close, typed
 from tests.passes.test_docstrings import examples
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.text import from_text, to_text
-from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
 from wsdl.ops.build import Build
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes import differentiate as module
 from wsdl.passes.differentiate import differentiate
 from wsdl.runtime.session import Session

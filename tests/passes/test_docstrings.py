@@ -9,7 +9,7 @@ import pytest
 
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
-from wsdl.ir.verify import verify
+from wsdl.ops.verify import verify
 from wsdl.passes import (
     batch_norm_to_conv,
     batch_steps,

@@ -18,12 +18,12 @@ from torch.nn import functional as F
 from wsdl.compiler import check, lower
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
-from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.runtime.session import Session

@@ -11,9 +11,9 @@ import wsdl
 from tests.passes.test_train_step import program
 from wsdl import compiler
 from wsdl.ir.graph import Program
-from wsdl.ir.verify import verify
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.split_step import SplitStep, split_step
 from wsdl.runtime.piecewise import PIECE

@@ -11,10 +11,10 @@ from wsdl.compiler import PASSES, Options, check, lower, read
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
-from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.fold_views import fold_views
 from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.roll_loops import roll_loops

@@ -13,10 +13,10 @@ import wsdl
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
-from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.split_step import split_step
 from wsdl.passes.train_step import train_step

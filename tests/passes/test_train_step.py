@@ -14,10 +14,10 @@ import wsdl
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
-from wsdl.ir.verify import verify
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.runtime.session import Session
 from wsdl.span import Source

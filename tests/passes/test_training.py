@@ -16,8 +16,8 @@ from wsdl.diagnostics.render import render
 from wsdl.ir.graph import Program, Value
 from wsdl.ir.text import to_text
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Training
-from wsdl.ir.verify import verify
 from wsdl.ops.evaluate import evaluate
+from wsdl.ops.verify import verify
 from wsdl.passes import optimizers
 from wsdl.passes.differentiate import differentiate
 from wsdl.span import Source

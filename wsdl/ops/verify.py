@@ -1,0 +1,127 @@
+"""What a well-formed program is; the tests ask after every pass.
+
+Values are read behind the node that has them as its results, stored tensors are read as their views say, and every
+result has the type that the shape rule of its operation gives for what the node reads, as far as that is known when
+compiling: two sizes contradict each other only where they differ for all run-time sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wsdl.ir.dims import compare
+from wsdl.ir.graph import Graph, Node, Program, Value
+from wsdl.ir.types import TensorType
+from wsdl.ops import OPERATIONS, OpError
+from wsdl.ops.arguments import ScanParts, arguments
+
+
+class InvalidProgram(Exception):
+    """A pass has left something that is no program: a bug of ours."""
+
+
+def verify(program: Program) -> None:
+    """Raises `InvalidProgram` where a value comes too late, comes twice, has no home or a wrong type."""
+    for model in program.models.values():
+        _verify(program, model.graph, set(), model.name)
+    for training in program.trainings.values():
+        for objective in (training.objective, training.evaluation):
+            _verify(program, objective.graph, set(), f"train {training.model}")
+    for stored in program.stored.values():
+        if stored.derived is not None:
+            _verify(program, stored.derived, set(), f"derived {stored.name}")
+            if stored.derived.outputs[0].type.sizes != stored.sizes:
+                raise InvalidProgram(f"derived {stored.name} {stored.type} is {stored.derived.outputs[0].type}")
+
+
+def _verify(program: Program, graph: Graph, around: set[Value], where: str) -> None:
+    known = around | {*graph.inputs}
+    for node in graph.nodes:
+        place = f"{where}: `{node.op}` in `{node.path}`"
+        for value in node.inputs:
+            if value not in known:
+                raise InvalidProgram(f"{place} reads `{value.name}` ({value.type}) before the node that it comes from")
+        if (node.body is not None) != (node.op in ("scan", "loop")):
+            raise InvalidProgram(f"{place} {'has' if node.body else 'lacks'} a body")
+        if node.op == "parameter":
+            _verify_parameter(program, node, place)
+        for what, type, wanted in _types(node, place):
+            if not fits(type, wanted):
+                raise InvalidProgram(f"{place}: {what} is {type}, and should be {wanted}")
+        if node.body is not None:
+            _verify(program, node.body, known, f"{where} > {node.op}")
+        for value in node.results:
+            if value in known:
+                raise InvalidProgram(f"{place} has a result that exists already")
+            known.add(value)
+    for value in graph.outputs:
+        if value not in known:
+            raise InvalidProgram(f"{where}: the output `{value.name}` ({value.type}) comes from no node")
+
+
+def _verify_parameter(program: Program, node: Node, place: str) -> None:
+    if not program.stored:  # before `share`
+        if "slot" not in node.attributes:
+            raise InvalidProgram(f"{place} names no slot")
+        return
+    stored = program.stored.get(str(node.attributes.get("stored")))
+    if stored is None or node.view is None:
+        raise InvalidProgram(f"{place} reads nothing that is stored: {node.attributes}")
+    is_cast = stored.type.is_float and node.result.type.is_float
+    same_dtype = is_cast or stored.type.dtype == node.result.type.dtype
+    if node.view.source != stored.sizes or node.view.shape != node.result.type.sizes or not same_dtype:
+        raise InvalidProgram(f"{place} reads {stored.name} {stored.type} through {node.view} as {node.result.type}")
+
+
+# -- types -------------------------------------------------------------------------------------------------------------
+
+
+def fits(type: TensorType, wanted: TensorType) -> bool:
+    """Can they be the same type, for some run-time sizes?"""
+    sizes = zip(type.shape, wanted.shape, strict=False)
+    return (type.dtype, type.rank) == (wanted.dtype, wanted.rank) and all(
+        compare(own, other) != "different" for own, other in sizes
+    )
+
+
+Types = Iterator[tuple[str, TensorType, TensorType]]
+"""What something in a node is, in words, with its type and the one that it should have."""
+
+
+def _types(node: Node, place: str) -> Types:
+    if node.op in OPERATIONS:
+        operation = OPERATIONS[node.op]
+        try:
+            wanted = operation.result_types(**arguments(operation, node, lambda value: value.type))
+        except OpError as error:
+            raise InvalidProgram(f"{place}: {error}") from error
+        yield from _pairs("result", node.results, wanted)
+    elif node.op == "assume":
+        yield from _pairs("result", node.results, [node.inputs[0].type])
+    elif node.op == "loop" and node.body is not None:
+        starts = [v.type for v in node.inputs]
+        yield from _pairs("carried value", node.body.inputs, starts)
+        yield from _pairs("next value", node.body.outputs, starts)
+        yield from _pairs("result", node.results, starts)
+    elif node.op == "scan" and node.body is not None:
+        yield from _types_of_scan(node, node.body)
+
+
+def _types_of_scan(node: Node, body: Graph) -> Types:
+    parts = ScanParts.of(node)
+    starts = [v.type for v in node.inputs[: parts.carried]]
+    sequences = [(v.type, axis) for v, axis in zip(node.inputs[parts.carried :], parts.axes, strict=True)]
+    slices = [t.with_shape([*t.shape[:axis], *t.shape[axis + 1 :]]) for t, axis in sequences]
+    steps = sequences[0][0].shape[sequences[0][1]]
+    emitted = [(v.type, axis) for v, axis in zip(body.outputs[parts.carried :], parts.emit_axes, strict=True)]
+    stacks = [t.with_shape([*t.shape[:axis], steps, *t.shape[axis:]]) for t, axis in emitted]
+    yield from _pairs("carried value or slice", body.inputs, [*starts, *slices])
+    yield from _pairs("next value", body.outputs[: parts.carried], starts)
+    yield from _pairs("result", node.results, [*starts, *stacks])
+
+
+def _pairs(what: str, values: Sequence[Value], wanted: Sequence[TensorType]) -> Types:
+    if len(values) != len(wanted):
+        raise InvalidProgram(f"{len(values)} times a {what}, and should be {len(wanted)} times")
+    for i, (value, type) in enumerate(zip(values, wanted, strict=True)):
+        yield f"{what} {i} (`{value.name}`)", value.type, type
