@@ -12,9 +12,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
 Precision = Literal["f32"] | Half
 PRECISIONS: tuple[Precision, ...] = ("f32", *get_args(Half))
 OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
-PASSES: tuple[Callable[[Program], Program], ...] = (fold_batch_norm, batch_norm_to_conv, dedupe, prune)
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,41 @@ def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
 # -- program to graph --------------------------------------------------------------------------------------------------
 
 
+Pass: TypeAlias = "Callable[[Program, Options], object]"
+"""Changes a program in place. Its file shows, executed, what a program becomes; more cases are in `tests/passes`."""
+
+
+def _for_all(run: Callable[[Program], object]) -> Pass:
+    """A pass that is the same for all options."""
+
+    @wraps(run)
+    def run_for(program: Program, _: Options) -> None:
+        run(program)
+
+    return run_for
+
+
+@wraps(roll_loops)
+def _roll_loops(program: Program, options: Options) -> None:
+    roll_loops(program, options.loops)
+
+
+INFERENCE: tuple[Pass, ...] = (
+    _for_all(fold_views),
+    _for_all(fuse_recurrent),
+    _for_all(share_products),
+    _roll_loops,
+    _for_all(fold_batch_norm),
+    _for_all(batch_norm_to_conv),
+    _for_all(dedupe),
+    _for_all(prune),
+)
+
+
 def lower(program: Program, options: Options = Options()) -> Program:
     """The program as it is emitted: views folded, recurrent layers fused, loops rolled, everything computed once."""
-    roll_loops(share_products(fuse_recurrent(fold_views(program))), options.loops)
-    for run in PASSES:
-        run(program)
+    for run in INFERENCE:
+        run(program, options)
     return program
 
 

@@ -1,13 +1,12 @@
 """Each pass on real programs: well-formed before and after, and the same numbers."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wsdl.compiler import PASSES, Options, check, lower, read
+from wsdl.compiler import INFERENCE, Options, check, lower, read
 from wsdl.diagnostics import Problems
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
@@ -15,10 +14,6 @@ from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.fold_views import fold_views
-from wsdl.passes.fuse_recurrent import fuse_recurrent
-from wsdl.passes.roll_loops import roll_loops
-from wsdl.passes.share_products import share_products
 from wsdl.span import Source
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -144,25 +139,16 @@ def drawn(of: Program) -> dict[str, Any]:
     return {name: rng.uniform(0.2, 1.0, a.shape).astype(a.dtype) for name, a in initial_values(of, 0).items()}
 
 
-STEPS: list[tuple[str, Callable[[Program], Program]]] = [
-    ("fold_views", fold_views),
-    ("fuse_recurrent", fuse_recurrent),
-    ("share_products", share_products),
-    ("roll_loops", lambda p: roll_loops(p, "loop")),
-    *((run.__name__, run) for run in PASSES),
-]
-
-
 @pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
 def test_no_pass_changes_the_numbers(text: str) -> None:
     p = program(text)
     stored = drawn(p)
     expected = numbers(p, stored)
-    for name, run in STEPS:
-        run(p)
+    for run in INFERENCE:
+        run(p, Options(loops="loop"))
         verify(p)
         for got, wanted in zip(numbers(p, stored), expected, strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=run.__name__)
 
 
 @pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
@@ -285,8 +271,9 @@ def test_examples_stay_well_formed(path: Path) -> None:
     problems = Problems()
     p = check(source, problems)
     assert not problems.errors
-    for _, run in STEPS:
-        verify(run(p))
+    for run in INFERENCE:
+        run(p, Options(loops="loop"))
+        verify(p)
 
 
 def test_a_rolled_loop_has_one_size() -> None:
@@ -294,8 +281,7 @@ def test_a_rolled_loop_has_one_size() -> None:
     sizes = set()
     for count in (12, 96):
         p = program(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"))
-        for _, run in STEPS:
-            run(p)
+        lower(p, Options(loops="loop"))
         values = WithDerived(p, initial_values(p, 0))
         sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
     assert len(sizes) == 1
