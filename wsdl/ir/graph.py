@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
+from wsdl.ir.references import References
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
@@ -346,6 +347,7 @@ class Program:
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
+    references: References = field(default_factory=References)
     sources: dict[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
     loops: list[LoopChoice] = field(default_factory=list)
     doubtful: bool = False  # models or layers of the file may be missing, for the same reason as in a `Module`

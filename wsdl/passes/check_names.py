@@ -31,12 +31,12 @@ CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none"
 
 def check_names(scope: FileScope, problems: Problems) -> None:
     """Report what is wrong with the names of a file, its imports known."""
-    known = set(scope.definitions)
+    known = {name: definition.node.name.span for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Let | tree.Layer):
-            _Body(scope, problems, set(known)).expression(declaration.value)
+            _Body(scope, problems, dict(known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
-            _Body(scope, problems, set(known)).declaration(declaration)
+            _Body(scope, problems, dict(known)).declaration(declaration)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class _Body:
 
     scope: FileScope
     problems: Problems
-    bound: set[str]
+    bound: dict[str, Span | None]  # with the last place that binds each, where it is known
     declared: dict[str, Span] = field(default_factory=dict)  # layers and parameters: these can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
@@ -71,7 +71,7 @@ class _Body:
             taken.setdefault(item.name.text, item.name.span)
             if item.default is not None:
                 self.expression(item.default)
-            self.bound.add(item.name.text)
+            self.bound[item.name.text] = item.name.span
         for parameter in configuration:
             check_capital(parameter.name, "constant", self.problems)
             for kind in parameter.types:
@@ -80,7 +80,10 @@ class _Body:
             check_capital(input_.name, "tensor", self.problems)
             self.dtype(input_.type, any=isinstance(node, tree.Block))
             for dim in input_.type.dims:
-                self.bound |= {n.text for n in names_of(dim)}
+                for name in names_of(dim):
+                    if name.text in self.bound:
+                        self.scope.references.add(name.span, self.bound[name.text])
+                    self.bound.setdefault(name.text, name.span)
         for output in node.outputs or ():
             self.dtype(output.type, any=isinstance(node, tree.Block))
         self.statements(node.body)
@@ -162,7 +165,7 @@ class _Body:
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
-        inside = _Body(self.scope, self.problems, set(self.bound), self.declared, self.later, self.body, in_scan=True)
+        inside = _Body(self.scope, self.problems, dict(self.bound), self.declared, self.later, self.body, in_scan=True)
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)
@@ -190,7 +193,7 @@ class _Body:
     def bind(self, name: tree.Name) -> None:
         if name.text in self.declared:
             self.declare(name)
-        self.bound.add(name.text)
+        self.bound[name.text] = name.span
 
     def declare(self, name: tree.Name) -> None:
         earlier = self.declared.get(name.text)
@@ -204,7 +207,7 @@ class _Body:
                 help="give one of them another name",
             )
         self.declared[name.text] = name.span
-        self.bound.add(name.text)
+        self.bound[name.text] = name.span
 
     def expression(self, node: tree.Subscript) -> None:
         if isinstance(node, tree.Name):
@@ -226,6 +229,7 @@ class _Body:
     def name(self, node: tree.Name) -> None:
         name = node.text
         if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
+            self.scope.references.add(node.span, self.bound[name] if name in self.bound else self.scope.place(name))
             return
         if name in self.later:
             self.problems.error(
@@ -238,5 +242,5 @@ class _Body:
             )
         elif not self.scope.may_have(name):
             unknown_name(node, self.bound, self.problems)
-        self.bound.add(name)  # once in a body is enough
+        self.bound[name] = None  # once in a body is enough
         self.scope.unknown.add((self.body, name))

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.references import References
 from wsdl.passes.check_names import check_names
 from wsdl.passes.names import check_capital
 from wsdl.passes.scopes import Definition, FileScope
@@ -30,6 +31,7 @@ class _Files:
     root: str
     scopes: dict[str, FileScope] = field(default_factory=dict)
     open: list[_Open] = field(default_factory=list)
+    references: References = field(default_factory=References)
 
 
 class _Open(NamedTuple):
@@ -54,7 +56,7 @@ def resolve(source: Source, problems: Problems, read: Reader, import_root: str |
 def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileScope:
     path = posixpath.abspath(source.path)
     before = len(files.problems.errors)
-    scope = FileScope(parse(source, files.problems))
+    scope = FileScope(parse(source, files.problems), references=files.references)
     scope.is_partial = len(files.problems.errors) > before
     files.scopes[path] = scope
     files.open.append(_Open(path, asked))
@@ -173,6 +175,7 @@ def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Probl
     for name in node.names:
         if name.text in offered:
             _define(name, offered[name.text], scope, problems)
+            scope.references.add(name.span, offered[name.text].node.name.span)
             continue
         scope.lost.add(name.text)
         if other.may_have(name.text):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
+from wsdl.ir.references import References
 from wsdl.span import Source, Span
 from wsdl.syntax import tree
 from wsdl.syntax.parser import Declarations
@@ -34,6 +35,7 @@ class FileScope:
     lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
     is_partial: bool = False  # declarations with syntax errors are missing
     unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported
+    references: References = field(default_factory=References)  # of all files of the program
 
     @property
     def source(self) -> Source:
@@ -45,6 +47,11 @@ class FileScope:
 
     def find(self, name: str) -> Definition | None:
         return self.definitions.get(name) or standard_block(name)
+
+    def place(self, name: str) -> Span | None:
+        """Where what a name of this file stands for is defined; `None` for operations."""
+        definition = self.find(name)
+        return None if definition is None else definition.node.name.span
 
     def models(self) -> list[Definition]:
         return [d for d in self.definitions.values() if isinstance(d.node, tree.Model) and d.scope is self]

@@ -37,7 +37,9 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
     `dims` gives run-time dimensions a value.
     """
-    context = Context(Program(doubtful=scope.is_partial), MEANINGS, dims or {}, _root(scope), problems)
+    context = Context(
+        Program(references=scope.references, doubtful=scope.is_partial), MEANINGS, dims or {}, _root(scope), problems
+    )
     try:
         _file(scope, context)
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}

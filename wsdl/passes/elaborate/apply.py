@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from wsdl import limits
-from wsdl.diagnostics import Edit, Label
-from wsdl.diagnostics.suggest import nearest
+from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Value
 from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.passes.elaborate.arguments import Callee, Wording, match
 from wsdl.passes.elaborate.builder import Origin
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.evaluate import evaluate, run
@@ -170,65 +170,38 @@ def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
     return None
 
 
-def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+def _callee(layer: Layer, arguments: list[Given]) -> Callee:
+    """A layer that is applied."""
     block = layer.block
-    bound: dict[str, Given] = {}
-    for position, given in enumerate(arguments):
-        if given.name is not None:
-            name = given.name.text
-            if name in {c.name.text for c in block.configuration}:
-                _report_configuration(given, layer, context)
-                return None
-            if name not in {i.name.text for i in block.inputs}:
-                near = nearest(name, [i.name.text for i in block.inputs])
-                context.error(
-                    "E0221",
-                    given.name.span,
-                    f"`{block.name.text}` has no input `{name}`",
-                    f"did you mean `{near}`?" if near else "",
-                    help=f"it is applied to `({_inputs(block)})`",
-                    fix=[Edit(given.name.span, near)] if near else (),
-                    applied=False,
-                )
-                return None
-        elif position < len(block.inputs):
-            name = block.inputs[position].name.text
-        else:
-            context.error(
-                "E0222",
-                given.span,
-                f"`{block.name.text}` is applied to {len(block.inputs)} input{'s' if len(block.inputs) != 1 else ''}, "
-                f"not {len(arguments)}",
-                "one too many",
-                help=f"it is applied to `({_inputs(block)})`"
-                + ("" if isinstance(given.item, Value) else f", and made as `{configured(block)}`"),
-                applied=False,
-            )
+
+    def wording() -> Wording:
+        applied = f"it is applied to `({_inputs(block)})`"
+        surplus = [given for given in arguments if given.name is None][len(block.inputs) :]
+        no_tensor = surplus and not isinstance(surplus[0].item, Value)
+        made = f"{applied}, and made as `{configured(block)}`" if no_tensor else None
+        return Wording(f"`{block.name.text}`", applied, noun="input", takes="is applied to", surplus=made)
+
+    required = [i.name.text for i in block.inputs if i.default is None]
+    return Callee([i.name.text for i in block.inputs], required, wording)
+
+
+def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+    """The value of each input, a tensor or `none`; `None` where that was reported."""
+    block = layer.block
+    configuration = {c.name.text for c in block.configuration}
+    for given in arguments:
+        if given.name is not None and given.name.text in configuration:
+            _report_configuration(given, layer, context)
             return None
-        if name in bound:
-            context.error(
-                "E0223",
-                given.span,
-                f"`{name}` is given twice",
-                "given again",
-                labels=[Label(bound[name].span, "given first")],
-                applied=False,
-            )
-            return None
-        bound[name] = given
+    matched = match(_callee(layer, arguments), arguments, span, context)
+    if not matched.complete:
+        return None
+    bound = matched.bound
     for declared in block.inputs:
         name = declared.name.text
+        if name in bound and (written := bound[name].name) is not None:
+            context.references.add(written.span, declared.name.span)
         if name not in bound:
-            if declared.default is None:
-                context.error(
-                    "E0224",
-                    span,
-                    f"`{block.name.text}` needs the input `{name}`",
-                    f"`{name}` is not given",
-                    help=f"it is applied to `({_inputs(block)})`",
-                    applied=False,
-                )
-                return None
             bound[name] = _default(declared, layer, context)
         if has_poison(bound[name].item):
             continue

@@ -69,6 +69,7 @@ class Context:
     meanings   what each kind of node of the tree means
     dims       run-time dimensions that were given a value
     root       the layer that stands for the file, and owns those declared there
+    references use and definition of the names that are known only when bodies run
     where      the way from the model to the statement that runs
     report     its findings; `error` reports one
     budget     how much of what a program may ask for was done
@@ -81,6 +82,7 @@ class Context:
         self, program: Program, meanings: Meanings, dims: Mapping[str, int], root: Layer, problems: Problems
     ) -> None:
         self.program, self.meanings, self.dims, self.root = program, meanings, dims, root
+        self.references = program.references
         self.where = Where()
         self.report = Report(problems, self.where)
         self.error = self.report.error

@@ -8,9 +8,10 @@ from wsdl import limits
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Initializer, Module, Slot, Value
-from wsdl.ir.initializers import INITIALIZERS
+from wsdl.ir.initializers import INITIALIZERS, InitializerKind
 from wsdl.ir.types import TensorType, holds
 from wsdl.ops._define import Operation
+from wsdl.passes.elaborate.arguments import Callee, Wording, match
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, as_int, describe, has_poison
@@ -252,7 +253,8 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
             applied=False,
         )
         return default
-    numbers = []
+    kind = INITIALIZERS[name.text]
+    values: dict[tree.Argument, float] = {}
     for argument in arguments:
         item = evaluate(argument.value, frame, context)
         if isinstance(item, bool) or not isinstance(item, int | float):
@@ -260,13 +262,15 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
                 message = f"an initializer takes numbers, not {describe(item)}"
                 context.error("E0225", argument.span, message, applied=False)
             return default
-        numbers.append(float(item))
-    kind = INITIALIZERS[name.text]
+        values[argument] = float(item)
+    numbers = list(values.values())
     if any(argument.name for argument in arguments):
-        named = _by_name(name.text, arguments, numbers, context)
-        if named is None:
+        matched = match(_callee(name.text, kind), arguments, written.span, context)
+        if not matched.complete:
             return default
-        numbers = named
+        complete = dict(zip(kind.forms[-1], kind.defaults, strict=False))
+        complete |= {name: values[argument] for name, argument in matched.bound.items()}
+        numbers = [complete[name] for name in kind.forms[-1] if name in complete]
     if not kind.accepts(len(numbers)):
         forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
         count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"
@@ -290,29 +294,10 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
     return Initializer(name.text, tuple(numbers), explicit=not node.span.source.is_standard)
 
 
-def _by_name(
-    initializer: str, arguments: Sequence[tree.Argument], numbers: Sequence[float], context: Context
-) -> list[float] | None:
-    """All numbers of an initializer in its order, of which some are given by name; `None` where that was reported."""
-    kind = INITIALIZERS[initializer]
+def _callee(name: str, kind: InitializerKind) -> Callee:
     names = kind.forms[-1]
-    given: dict[str, float] = {}
-    for place, (argument, number) in enumerate(zip(arguments, numbers, strict=True)):
-        name = argument.name.text if argument.name else names[place] if place < len(names) else ""
-        if name not in names or name in given:
-            near = nearest(name, names)
-            context.error(
-                "E0223" if name in given else "E0221",
-                argument.span,
-                f"`{name}` is given twice" if name in given else f"the initializer `{initializer}` has no `{name}`",
-                f"did you mean `{near}`?" if near and name not in given else "",
-                help=f"it takes {' and '.join(f'`{n}`' for n in names)}" if names else f"write `{initializer}`",
-                applied=False,
-            )
-            return None
-        given[name] = number
-    complete = {**dict(zip(names, kind.defaults, strict=False)), **given}
-    return [complete[name] for name in names if name in complete]
+    takes = f"it takes {' and '.join(f'`{n}`' for n in names)}" if names else f"write `{name}`"
+    return Callee(names, (), lambda: Wording(f"the initializer `{name}`", takes))
 
 
 def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[str, str | None] | None:

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable
 
 from wsdl import limits
-from wsdl.diagnostics import Edit, Label
-from wsdl.diagnostics.suggest import nearest
+from wsdl.diagnostics import Label
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
+from wsdl.passes.elaborate.arguments import Callee, Wording, match
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.evaluate import evaluate
-from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.passes.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.passes.scopes import Definition
@@ -121,47 +121,57 @@ def _made(
     context: Context,
 ) -> Item:
     layer = Layer(definition, {}, module, call.span, taken=set(declared_names(block.body)))
-    given: dict[str, Given] = {}
-    if _too_many(block, call, context):
-        return POISON
-    broken = False
-    for position, argument in enumerate(call.arguments):
-        parameter = _parameter(block, argument, position, given, context)
-        if parameter is None:
-            broken = True
-            continue
-        outer, frame.owner = frame.owner, (layer, parameter.name.text)
-        item = evaluate(argument.value, frame, context)
+    matched = match(_callee(block, call), call.arguments, call.span, context)
+    broken = not matched.complete
+    given: dict[str, Item] = {}
+    parameters = {parameter.name.text: parameter for parameter in block.configuration}
+    for name, argument in matched.bound.items():
+        parameter = parameters[name]
+        if argument.name is not None:
+            context.references.add(argument.name.span, parameter.name.span)
+        outer, frame.owner = frame.owner, (layer, name)
+        item = given[name] = evaluate(argument.value, frame, context)
         frame.owner = outer
-        given[parameter.name.text] = Given(argument.name, item, argument.value.span)
-        layer.given[parameter.name.text] = argument.span
-        broken |= has_poison(item)
+        layer.given[name] = argument.span
         if isinstance(item, Value):
             rest = [a for a in call.arguments if a is not argument]
             tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]
             _report_tensor(parameter, tensors, item, block, call, context)
             return POISON
-        broken |= not _fits(parameter, item, argument, block, context)
-    inner = Frame(layer, definition.scope, layer.configuration, context.where.dtype, owner=None)
-    for parameter in block.configuration:
-        name = parameter.name.text
+        broken |= has_poison(item) or not _fits(parameter, item, argument, block, context)
+    inner = Frame(layer, definition.scope, layer.configuration, context.where.dtype)
+    for name, parameter in parameters.items():
         if name in given:
-            layer.configuration[name] = given[name].item
+            layer.configuration[name] = given[name]
         elif parameter.default is not None:
             inner.owner = (layer, name)
             layer.configuration[name] = evaluate(parameter.default, inner, context)
-        elif not broken:
-            broken = True
-            context.error(
-                "E0224",
-                call.span,
-                f"`{block.name.text}` needs `{name}`",
-                f"`{name}` is not given",
-                labels=_declaration(parameter.name.span),
-                help=_is_made_as(block),
-                applied=False,
-            )
     return POISON if broken else layer
+
+
+def _callee(block: tree.Block, call: tree.Call) -> Callee:
+    """A block that is configured."""
+
+    def wording() -> Wording:
+        needed = call_with_needed(block)
+        written = {a.name.text: a.span.text for a in call.arguments if a.name is not None}
+        inputs = {i.name.text for i in block.inputs} & written.keys()
+        return Wording(
+            f"`{block.name.text}`",
+            _is_made_as(block),
+            takes="is made with",
+            labels=_declaration(block.name.span),
+            others=ARGUMENTS_ELSEWHERE,
+            surplus=_in_a_list(block, call)
+            or f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
+            unknown={
+                **NO_ARGUMENTS,
+                **{name: f"`{name}` is an input: `{needed}(…, {written[name]})`" for name in inputs},
+            },
+        )
+
+    required = [c.name.text for c in block.configuration if c.default is None]
+    return Callee([c.name.text for c in block.configuration], required, wording)
 
 
 def signature(block: tree.Block) -> str:
@@ -194,25 +204,6 @@ def declared_names(body: Iterable[tree.Statement]) -> Iterable[str]:
 def _snake(name: str) -> str:
     """`LayerNorm` is `layer_norm`, `Conv2d` is `conv2d`, `GRUCell` is `gru_cell`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def _too_many(block: tree.Block, call: tree.Call, context: Context) -> bool:
-    """Are more arguments given than there are? That was reported then."""
-    count = len(block.configuration)
-    positional = [argument for argument in call.arguments if argument.name is None]
-    if len(positional) <= count:
-        return False
-    context.error(
-        "E0222",
-        positional[count].span,
-        f"`{block.name.text}` is made with {count or 'no'} argument{'s' if count != 1 else ''}, not {len(positional)}",
-        "one too many",
-        labels=_declaration(block.name.span),
-        help=_in_a_list(block, call)
-        or f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
-        applied=False,
-    )
-    return True
 
 
 def _in_a_list(block: tree.Block, call: tree.Call) -> str | None:
@@ -253,45 +244,6 @@ def _report_tensor(
         help=help,
         applied=False,
     )
-
-
-def _parameter(
-    block: tree.Block, argument: tree.Argument, position: int, given: dict[str, Given], context: Context
-) -> tree.Configuration | None:
-    if argument.name is None:
-        return block.configuration[position]
-    name = argument.name.text
-    found = next((c for c in block.configuration if c.name.text == name), None)
-    if found is None:
-        here = [c.name.text for c in block.configuration]
-        called = ARGUMENTS_ELSEWHERE.get(name)
-        near = called if called in here else None if name in NO_ARGUMENTS else nearest(name, here)
-        is_input = name in {i.name.text for i in block.inputs}
-        near = None if is_input else near
-        help = NO_ARGUMENTS.get(name, _is_made_as(block))
-        if is_input:
-            help = f"`{name}` is an input: `{call_with_needed(block)}(…, {argument.span.text})`"
-        context.error(
-            "E0221",
-            argument.name.span,
-            f"`{block.name.text}` has no argument `{name}`",
-            f"did you mean `{near}`?" if near else "",
-            labels=_declaration(block.name.span),
-            help=help,
-            fix=[Edit(argument.name.span, near)] if near else (),
-            applied=False,
-        )
-    elif name in given:
-        context.error(
-            "E0223",
-            argument.name.span,
-            f"`{name}` is given twice",
-            "given again",
-            labels=[Label(given[name].span, "given first")],
-            applied=False,
-        )
-        return None
-    return found
 
 
 _CHECKS: dict[str, Callable[[Item], bool]] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from wsdl.diagnostics import Edit, Label
-from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
 from wsdl.ir.types import DTYPES, DType, TensorType, holds
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
 from wsdl.ops.build import Build
+from wsdl.passes.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.dropout import drop
 from wsdl.passes.elaborate.items import POISON, Given, Item, describe, has_poison
@@ -33,8 +33,11 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
     operator."""
     operation = OPERATIONS[name]
-    bound = _bind(operation, arguments, span, context)
-    if bound is None or any(has_poison(given.item) for given in arguments):
+    last = operation.parameters[-1]
+    into_list, single = "list[" in last.annotation, last.kind == "operands"
+    given = collected(arguments, len(operation.parameters), into_list, single)
+    matched = match(_callee(operation, given), given, span, context)
+    if not matched.complete or any(has_poison(argument.item) for argument in arguments):
         return POISON
     if not context.builder.graphs:
         context.error(
@@ -45,6 +48,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
             help="constants are made of numbers, lists and sizes; tensors inside a block or model",
         )
         return POISON
+    bound = matched.bound
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
@@ -129,70 +133,14 @@ def _written(parameter: Parameter) -> str:
 # -- matching arguments with parameters --------------------------------------------------------------------------------
 
 
-def _bind(operation: Operation, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
-    parameters = list(operation.parameters)
-    bound: dict[str, Given] = {}
-    positional = [given for given in arguments if given.name is None]
-    last, rest = parameters[-1], positional[len(parameters) - 1 :]
-    single = last.kind == "operands" and len(rest) == 1 and isinstance(rest[0].item, Value)
-    if "list[" in last.annotation and (len(rest) > 1 or single):  # `x.reshape(2, 3)` for `x.reshape([2, 3])`
-        together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
-        positional = [*positional[: len(parameters) - 1], together]
-    if len(positional) > len(parameters):
-        context.error(
-            "E0222",
-            positional[len(parameters)].span,
-            f"`{operation.name}` takes {len(parameters)} argument{'s' if len(parameters) != 1 else ''}, "
-            f"not {len(positional)}",
-            "one too many",
-            help=_as_one_list(operation, positional) or f"its signature is `{signature(operation)}`",
-            applied=False,
-        )
-        return None
-    for parameter, given in zip(parameters, positional, strict=False):
-        bound[parameter.name] = given
-    for given in arguments:
-        if given.name is None:
-            continue
-        name = given.name.text
-        if name not in {p.name for p in parameters}:
-            near = nearest(name, [p.name for p in parameters])
-            called = _ELSEWHERE.get(name, "")
-            near = called if called in {p.name for p in parameters} else near
-            context.error(
-                "E0221",
-                given.name.span,
-                f"`{operation.name}` has no argument `{name}`",
-                f"did you mean `{near}`?" if near else "",
-                help=f"its signature is `{signature(operation)}`",
-                fix=[Edit(given.name.span, near)] if near else (),
-                applied=False,
-            )
-            return None
-        if name in bound:
-            context.error(
-                "E0223",
-                given.name.span,
-                f"`{name}` is given twice",
-                "given again",
-                labels=[Label(bound[name].span, "given first")],
-                help=_as_one_list(operation, positional),
-                applied=False,
-            )
-            return None
-        bound[name] = given
-    missing = [p.name for p in parameters if p.required and p.name not in bound]
-    if missing:
-        context.error(
-            "E0224",
-            span,
-            f"`{operation.name}` needs {_listed(missing)}",
-            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not given",
-            help=f"its signature is `{signature(operation)}`",
-            applied=False,
-        )
-        return None
-    return bound
+def _callee(operation: Operation, arguments: list[Given]) -> Callee:
+    def wording() -> Wording:
+        as_one_list = _as_one_list(operation, [given for given in arguments if given.name is None])
+        its = f"its signature is `{signature(operation)}`"
+        return Wording(f"`{operation.name}`", its, others=_ELSEWHERE, surplus=as_one_list, twice=as_one_list)
+
+    parameters = operation.parameters
+    return Callee([p.name for p in parameters], [p.name for p in parameters if p.required], wording)
 
 
 # What PyTorch calls the arguments that have another name here.
@@ -212,10 +160,6 @@ def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
     if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
         return None
     return f"write the tensors as one list: `{operation.name}([{', '.join(tensors)}], …)`"
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(f"`{n}`" for n in names)
 
 
 def _converted(

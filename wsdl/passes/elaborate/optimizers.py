@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Optimizer, Option, Schedule
+from wsdl.passes.elaborate.arguments import Callee, Codes, Wording, match
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import Frame, Item, describe, has_poison
@@ -76,37 +77,32 @@ def _constant(lr: float) -> Schedule:
 def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
     """All options by name, as given or by default. Raises `_Wrong` after reporting."""
     what = call.function.span.text
-    given: dict[str, Any] = {}
-    places: dict[str, tree.Argument] = {}
-    wrong = False
-    for position, argument in enumerate(call.arguments):
-        option = _option(argument, position, call, options, context)
-        if option is None:
-            wrong = True
-            continue
-        if option.name in places:
-            first = Label(places[option.name].span, "given first")
-            context.error("E0223", argument.span, f"`{option.name}` is given twice", "given again", labels=[first])
-            wrong = True
-            continue
-        places[option.name] = argument
+    matched = match(_callee(call, options), call.arguments, call.span, context)
+    by_name = {option.name: option for option in options}
+    given = {option.name: option.default for option in options}
+    for name, argument in matched.bound.items():
         try:
-            owner = f"`{option.name}` of `{what}`"
-            given[option.name] = _value(option, argument.value, owner, frame, context)
+            given[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
         except _Wrong:
-            wrong = True
-    missing = [o.name for o in options if o.required and o.name not in places]
-    if missing:
-        context.error(
-            "E0811",
-            call.span,
-            f"`{what}` needs {' and '.join(f'`{name}`' for name in missing)}",
-            "not given",
-            help=f"for example `{_example(call, missing[0])}`",
-        )
-    if missing or wrong:
+            matched.complete = False
+    if not matched.complete:
         raise _Wrong
-    return {option.name: given.get(option.name, option.default) for option in options}
+    return given
+
+
+def _callee(call: tree.Call, options: Sequence[Option]) -> Callee:
+    required = [o.name for o in options if o.required]
+
+    def wording() -> Wording:
+        what = f"`{call.function.span.text}`"
+        return Wording(
+            what,
+            f"{what} takes {', '.join(f'`{o.name}`' for o in options)}",
+            codes=Codes(unknown="E0810", surplus="E0810", missing="E0811"),
+            missing={name: f"for example `{_example(call, name)}`" for name in required},
+        )
+
+    return Callee([o.name for o in options], required, wording)
 
 
 def _example(call: tree.Call, missing: str) -> str:
@@ -114,37 +110,6 @@ def _example(call: tree.Call, missing: str) -> str:
     arguments = [a.span.text for a in call.arguments]
     at = 0 if missing == "lr" and all(a.name is not None for a in call.arguments) else len(arguments)
     return f"{call.function.span.text}({', '.join([*arguments[:at], f'{missing}={value}', *arguments[at:]])})"
-
-
-def _option(
-    argument: tree.Argument, position: int, call: tree.Call, options: Sequence[Option], context: Context
-) -> Option | None:
-    what = call.function.span.text
-    named = f"`{what}` takes {', '.join(f'`{o.name}`' for o in options)}"
-    if argument.name is None:
-        if position < len(options):
-            return options[position]
-        context.error(
-            "E0810",
-            argument.span,
-            f"`{what}` takes at most {len(options)} argument{'s' if len(options) != 1 else ''}",
-            "one too many",
-            help=named,
-        )
-        return None
-    name = argument.name
-    found = next((o for o in options if o.name == name.text), None)
-    if found is None:
-        near = nearest(name.text, [o.name for o in options])
-        context.error(
-            "E0810",
-            name.span,
-            f"`{what}` has no argument `{name.text}`",
-            f"did you mean `{near}`?" if near else "",
-            help=named,
-            fix=[Edit(name.span, near)] if near else (),
-        )
-    return found
 
 
 def _value(option: Option, node: tree.Expression, what: str, frame: Frame, context: Context) -> Any:

@@ -15,7 +15,7 @@ from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
 from wsdl.passes.elaborate.operations import call_operation
 from wsdl.passes.elsewhere import ELSEWHERE, WRITTEN
-from wsdl.passes.names import VIEWS
+from wsdl.passes.names import VIEWS, bound_names
 from wsdl.syntax import tree
 
 
@@ -42,6 +42,8 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
 
 def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     name = node.name.text
+    if not node.span.source.is_standard:
+        context.references.add(node.name.span, bound_names(layer.block.body).get(name))
     if name in layer.module.slots:
         return context.builder.parameter(layer.module.slots[name])
     if name in layer.declared:

@@ -139,6 +139,7 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
     read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
     frame.names.update({t.name.text: POISON for t in node.targets if t.name.text not in frame.names})
     _name_what_is_hidden(node, layer, frame, context)
+    _keep_references(node, layer, context)
     run(node.body, frame, context)
     _report_new_layers(own, context)
     losses = [_mean(given, "loss", model.graph, context) for given in asked.losses]
@@ -207,6 +208,19 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
                 help=f"return it too: `-> (…, {name.text}: …)`",
             )
             frame.names[name.text] = POISON
+
+
+def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
+    """Where the names in the body of a `train` are defined: in it, as its targets, in the model, in the file."""
+    definition = layer.definition.node
+    assert isinstance(definition, tree.Model)
+    outputs = [output.name for output in definition.outputs or () if output.name is not None]
+    places = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
+    places |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
+    places |= bound_names(node.body)
+    context.references.add(node.name.span, definition.name.span)
+    for name in _names_in(node.body):
+        context.references.add(name.span, places.get(name.text) or layer.definition.scope.place(name.text))
 
 
 def _names_in(part: object) -> list[tree.Name]:
