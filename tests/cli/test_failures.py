@@ -14,7 +14,7 @@ import pytest
 import wsdl as package
 from tests.cli.conftest import TIED, Wsdl
 from wsdl import api
-from wsdl.cli import VERBS
+from wsdl.cli import COMMANDS
 from wsdl.diagnostics.explain import codes
 
 MAIN = [sys.executable, "-m", "wsdl"]
@@ -24,7 +24,7 @@ MAIN = [sys.executable, "-m", "wsdl"]
     ("arguments", "help"),
     [
         (["chek"], "did you mean `wsdl check`?"),
-        (["xyz"], "the verbs are new, check"),
+        (["xyz"], "the commands are new, check"),
         (["check", "--shap", "tied.wsd"], "did you mean `--shapes`?"),
         (["fmt", "--zzz", "tied.wsd"], "`wsdl fmt --help` lists what there is"),
         (["check"], "`wsdl check --help` lists what there is"),
@@ -45,9 +45,9 @@ def test_help_and_version(wsdl: Wsdl) -> None:
         rf"wsdl {package.__version__} \(Python 3\.\S+, onnx \d\S+, onnxruntime \d\S+, \w+ \w+\)\n",
         wsdl("--version").out,
     )
-    assert all(verb in wsdl("--help").out for verb in VERBS)
-    for verb in VERBS:
-        done = wsdl(verb, "-h")
+    assert all(command in wsdl("--help").out for command in COMMANDS)
+    for command in COMMANDS:
+        done = wsdl(command, "-h")
         assert done.code == 0
         assert "--json" in done.out
     done = wsdl()

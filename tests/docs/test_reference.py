@@ -12,6 +12,7 @@ import wsdl
 from tests.golden import Golden
 from wsdl.api import reference
 from wsdl.ops import NAMED
+from wsdl.passes.elaborate.operations import signature
 from wsdl.passes.scopes import standard_block, standard_blocks
 from wsdl.span import Source
 from wsdl.syntax import tree
@@ -25,35 +26,72 @@ OPERAND = re.compile(r"(\w+): (\w+\[[^\]]*\])")
 
 
 def written() -> dict[Path, str]:
-    """All pages of `docs/reference/`."""
-    pages, index = (
-        {},
-        ["# Operations and blocks", "", "Made from their own doc comments; `wsdl explain NAME` shows each.", ""],
-    )
-    index += ["## Operations", ""]
+    """All pages of operations and blocks in `docs/reference/`."""
+    pages = {}
+    index = "# Operations and blocks\n\nGenerated from their documentation; `wsdl explain NAME` prints a page.\n"
+    index += "Capitalised names own weights, other names don't.\n\n## Operations\n"
     for family, names in reference.operation_families():
         pages[FOLDER / "operations" / f"{family}.md"] = page_of(f"Operations: {family}", reference.about(family), names)
-        index += [f"- [{family}](operations/{family}.md): {', '.join(linked('operations', family, names))}"]
-    index += ["", "## Blocks", ""]
+        rows = [[linked(f"operations/{family}.md", signature(NAMED[name]), name), result(name)] for name in names]
+        index += f"\n### {family.replace('_', ' ').capitalize()}\n\n" + table(["operation", "result"], rows)
+    index += "\n## Blocks\n"
     for file, names in reference.block_files().items():
         pages[FOLDER / "blocks" / f"{file}.md"] = page_of(f"Blocks: {file}", f"`wsdl/std/{file}.wsd`", names)
-        index += [f"- [{file}](blocks/{file}.md): {', '.join(linked('blocks', file, names))}"]
-    return {FOLDER / "README.md": "\n".join(index) + "\n", **pages}
+        rows = [row_of_block(f"blocks/{file}.md", name) for name in names]
+        index += f"\n### {file.capitalize()} blocks\n\n" + table(
+            ["block", "input → output", "owns", "what it does"], rows
+        )
+    return {FOLDER / "README.md": index, **pages}
+
+
+def table(headers: list[str], rows: list[list[str]]) -> str:
+    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in [headers, *rows]]
+    return "".join([lines[0], "|---" * len(headers) + "|\n", *lines[1:]])
+
+
+def linked(page: str, shown: str, name: str) -> str:
+    return f"[`{shown}`]({page}#{name.lower()})"
+
+
+def result(name: str) -> str:
+    """The first line of the docstring, without the ONNX operator."""
+    return re.sub(r" (An )?ONNX [\w, .]+$", "", NAMED[name].doc.splitlines()[0])
+
+
+def row_of_block(page: str, name: str) -> list[str]:
+    definition = standard_block(name)
+    assert definition is not None
+    block = definition.node
+    assert isinstance(block, tree.Block)
+    arguments = [c.name.text + (f"={c.default.span.text}" if c.default else "") for c in block.configuration]
+    inputs = ", ".join(i.span.text for i in block.inputs) if block.inputs[1:] else block.inputs[0].type.span.text
+    outputs = f"`{', '.join(o.type.span.text for o in block.outputs)}`" if block.outputs else "inferred"
+    owned = ", ".join(dict.fromkeys(f"`{name}`" for name in owns(block.body)))
+    summary = re.split(r"(?<=\.)(?<!al\.) ", (block.doc or "").split("\n\n")[0].replace("\n", " "))[0]
+    return [linked(page, f"{name}({', '.join(arguments)})", name), f"`{inputs}` → {outputs}", owned, summary]
+
+
+def owns(body: tuple[tree.Statement, ...]) -> list[str]:
+    """The layers and parameters that a body declares."""
+    names: list[str] = []
+    for statement in body:
+        if isinstance(statement, tree.Layer | tree.Parameter):
+            names.append(statement.name.text)
+        elif isinstance(statement, tree.If):
+            names += owns((*statement.then, *statement.otherwise))
+    return names
 
 
 def page_of(title: str, about: str, names: list[str]) -> str:
     return "\n".join([f"# {title}", "", about, "", *(f"#{reference.page(name)}" for name in names)])
 
 
-def linked(folder: str, file: str, names: list[str]) -> list[str]:
-    return [f"[`{name}`]({folder}/{file}.md#{name.lower()})" for name in names]
-
-
 def test_pages(golden: Golden) -> None:
     pages = written()
     for path, text in pages.items():
         golden(path, text)
-    assert {*FOLDER.rglob("*.md")} == set(pages), "pages of what is no more"
+    written_pages = {*FOLDER.glob("README.md"), *FOLDER.glob("*/*.md")}
+    assert written_pages == set(pages), "pages of operations or blocks that no longer exist"
 
 
 def test_all_have_one() -> None:

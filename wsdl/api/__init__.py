@@ -1,14 +1,14 @@
-"""WSDL from Python: `compile` a file, run its models, look at and set what is stored.
+"""The Python API: `compile` a file, run and train its models, inspect what is stored.
 
-    program = wsdl.compile("lm.wsd")                    # checked; `CompileError` carries the findings
+    program = wsdl.compile("lm.wsd")                    # `CompileError` carries the diagnostics
     program.models["lm"].save("build/lm.onnx")
     lm = program.session("lm", weights="run/best.safetensors")
     logits = lm(ids=ids)["logits"]                      # NumPy in, NumPy out
 
     models = wsdl.load("build/")                        # every model of a compiled folder
 
-The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported by
-what needs them.
+The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported
+when they are needed.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from wsdl.span import Source
 def check(
     path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
 ) -> list[Diagnostic]:
-    """All findings of a file, or of the text of one, in the order of their places. Doesn't raise."""
+    """All errors, warnings and notes of a file, or of source text, in the order of their locations. Never raises
+    `CompileError`."""
     return list(examine(path_or_source, dims=dims)[0])
 
 
@@ -29,7 +30,7 @@ def examine(
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
 ) -> tuple[Problems, Checked | None]:
-    """All findings of a file, and the program as far as it was understood; `None` where it couldn't be read."""
+    """All diagnostics of a file, and the program as far as it could be checked; `None` if it couldn't be read."""
     problems = Problems()
     try:
         program = compiler.check(source_of(path_or_source), problems, Options(dims or {}, import_root=import_root))
@@ -42,7 +43,7 @@ def examine(
 
 
 def format(source: str | Source) -> str:
-    """The text of a program in its one layout. Raises `CompileError` where it doesn't parse."""
+    """Source text, formatted. Raises `CompileError` if it doesn't parse."""
     from wsdl.syntax.formatter import format_source
 
     problems = Problems()

@@ -74,16 +74,16 @@ def compile(
     dtype: Precision = "f32",
     keep_io: bool = True,
 ) -> Program:
-    """The compiled program of a file, or of the text of one.
+    """Compile a file, or source text.
 
-    `dims` gives run-time dimensions a value; `loops` says whether repeated layers become one body (`"loop"`) or nodes
-    for each step (`"unroll"`); `seed` is that of the initial values. `load` statements and then `weights` replace them:
-    a file, or a mapping from the name of a stored tensor or the path of any of its slots to an array. They have every
-    stored tensor, unless they may be `partial`.
+    - `dims` fixes dynamic dimensions: `{"t": 128}`.
+    - `loops`: repeated layers become an ONNX `Loop` (`"loop"`), or nodes for each step (`"unroll"`).
+    - `seed` is that of the initial values. `load` statements replace them, and then `weights`: a file, or a mapping
+      from the name of a stored tensor, or the path of any parameter that reads it, to an array. It must have every
+      stored tensor, unless `partial=True`.
+    - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
 
-    With `dtype="f16"` or `"bf16"` what is f32 is stored in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
-
-    Raises `CompileError`, whose `diagnostics` are all findings, if there are errors.
+    Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
     source = source_of(path_or_source)
     options = Options(dims or {}, loops, opset, seed, import_root, dtype, keep_io)
@@ -99,7 +99,8 @@ def compile(
 
 
 class Program:
-    """A checked program with the numbers of what it stores: `stored` by name, `drawn` the names of initial values."""
+    """A compiled program. `stored` has the value of each stored tensor by name, `drawn` the names of those with random
+    initial values, `diagnostics` the warnings and notes."""
 
     def __init__(
         self,
@@ -130,8 +131,8 @@ class Program:
     def session(
         self, name: str | None = None, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu"
     ) -> Session:
-        """A model ready to run: `session(ids=ids)["logits"]`. `name` may be left out where there is one model only;
-        `weights` replaces what is stored for this session, all of it or, if they may be `partial`, what they have."""
+        """A session that runs a model: `session(ids=ids)["logits"]`. `name` may be omitted if there is one model.
+        `weights` replaces the stored values in this session: all of them, or with `partial=True` those it has."""
         return self._model(name).session(weights=weights, partial=partial, device=device)
 
     @takes(
@@ -158,11 +159,11 @@ class Program:
         threads: int | None = None,
         on_nan: OnNaN = "stop",
     ) -> Trainer:
-        """A model ready to be trained as its `train` declaration says: `loss = trainer.step(batch)`. `name` may be left
-        out where one model only has such a declaration.
+        """A trainer for a model with a `train` declaration: `loss = trainer.step(batch)`. `name` may be omitted if only
+        one model has such a declaration.
 
-        A step takes `batch` rows, in `accumulate` parts; `seed` is for the order of the rows and for dropout. A loss
-        or a gradient that is not finite stops with a `RunError`, or with `on_nan="skip"` its batch is left out.
+        `batch` is the batch size, computed in `accumulate` parts; `seed` is for shuffling and dropout. A loss or a
+        gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch is skipped.
         """
         from wsdl.onnx.training import training_models
         from wsdl.onnx.weights import header
@@ -189,7 +190,7 @@ class Program:
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
     def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
-        """The loss and the metrics of a model's `train` declaration, ready to be computed."""
+        """An evaluator for the loss and the metrics of a model's `train` declaration."""
         from wsdl.onnx.training import evaluation_model
         from wsdl.runtime.evaluator import Evaluator
 
@@ -206,15 +207,15 @@ class Program:
         proof: bool = False,
         train: bool = False,
     ) -> dict[str, Any]:
-        """Write a compiled folder: `<model>.onnx` for each model (or one of them), one data file where they share their
-        weights or are large, and `manifest.json`, which is also what is given back.
+        """Write a compiled folder: `<model>.onnx` for each model (or only `model`), one data file if models share
+        weights or are larger than 1 GiB, and `manifest.json`. Returns the manifest.
 
-        All files appear at once. `proof` then has ONNX Runtime optimise each model and adds to the manifest how often
-        each stored tensor is there before and after; where one is stored twice, `diagnostics` has an error. `train`
-        also writes the step of training of each model that has a `train` declaration: `<model>.train.onnx`, and
-        `<model>.train.safetensors` with what the first step starts from.
+        All files appear at once. With `proof`, ONNX Runtime then optimizes each model, and the manifest gets the number
+        of copies of each stored tensor before and after; a tensor that is stored twice adds an error to `diagnostics`.
+        With `train`, the training step of each model with a `train` declaration is written too: `<model>.train.onnx`,
+        and its initial state, `<model>.train.safetensors`.
 
-        Raises `CompileError` where a model would be no valid ONNX, and with `proof` where ONNX Runtime refuses it.
+        Raises `CompileError` if a model would not be valid ONNX, or with `proof` if ONNX Runtime can't load it.
         """
         from wsdl.api.proving import load_steps, prove_models
         from wsdl.onnx.atomic import write_files
@@ -316,14 +317,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a program: one entry point, one ONNX file."""
+    """One model of a program, which compiles to one ONNX file."""
 
     name: str
     program: Program = field(repr=False)
 
     @takes(weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
     def session(self, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu") -> Session:
-        """The model ready to run; `weights` replaces what the program stores, all of it unless it may be `partial`."""
+        """A session that runs the model; `weights` and `partial` as in `Program.session`."""
         from wsdl.onnx.folder import loadable
         from wsdl.onnx.index_reads import index_reads
         from wsdl.runtime.session import Session

@@ -1,4 +1,4 @@
-"""Running what is compiled: one model, or those of a folder."""
+"""Sessions for one model, or for the models of a compiled folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_model(
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
 ) -> tuple[Session, list[Diagnostic]]:
-    """A `.wsd` or `.onnx` file ready to run, and the warnings about it. An ONNX file has its weights in itself."""
+    """A session for a `.wsd` or `.onnx` file, and the warnings about it. An ONNX file has its own weights."""
     require(path)
     if Path(path).suffix.lower() == ".onnx":
         from wsdl.onnx.onnx_source import check_onnx
@@ -53,21 +53,21 @@ def open_model(
 
 
 def untrained(program: Program) -> list[Diagnostic]:
-    """A warning where chance has drawn what should have been trained."""
+    """A warning if trainable weights still have random initial values."""
     drawn = [name for name in program.drawn if program.inventory.stored[name].trainable]
     if not drawn:
         return []
-    message = f"the weights are initial values: {len(drawn)} of {len(program.stored)} tensors have not been trained"
-    help = "`--weights run/best.safetensors` takes trained ones"
+    message = f"untrained weights: {len(drawn)} of {len(program.stored)} tensors have random initial values"
+    help = "`--weights run/best.safetensors` loads trained ones"
     return [Diagnostic("W0701", message, file=program.source.path, help=help, severity="warning")]
 
 
 @takes(folder=PATH, device=NAME)
 def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
-    """Every model of a compiled folder by name.
+    """A session for each model of a compiled folder, by name.
 
-    Models that point into one data file share its memory: the file is mapped, and the runtime is kept from making a
-    packed copy of the weights for each of them (matrix products on few rows are then slower, on others not).
+    Models with a common data file share its memory: the file is mapped, and prepacking is disabled, which would copy
+    the weights for each model (matrix products on few rows are slower without it).
     """
     from wsdl.onnx.folder import models_in
     from wsdl.runtime.session import Session

@@ -34,10 +34,10 @@ def fit(
     evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
     folder: Paths | None = None,
 ) -> dict[str, float]:
-    """Train on data for some epochs; the results of the last evaluation.
+    """Train for some epochs; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
 
-    `data` are arrays of many rows, which are shuffled anew in each epoch, or anything that gives the batches of an
-    epoch. `folder` gets the checkpoints that `wsdl train` writes, which can do more besides.
+    `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches.
+    `folder` gets the same checkpoints as `wsdl train` writes.
     """
     from wsdl.runtime.fit import fit
     from wsdl.runtime.folder_lock import alone_in
@@ -50,7 +50,7 @@ def fit(
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training: the trainer as it is at the end, how far it is, the findings about its program."""
+    """The result of a training: the trainer in its last state, the progress, the diagnostics of the program."""
 
     trainer: Trainer
     progress: Progress

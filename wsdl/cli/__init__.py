@@ -1,7 +1,7 @@
-"""The command `wsdl`: one file per verb, each loaded when it is asked for.
+"""The command `wsdl`: one file for each command, imported when it is used.
 
-What goes wrong anywhere below arrives here as an exception and leaves as a finding and an exit code: 0 clean,
-1 findings in a program, 2 a file, a flag or data (codes E07xx), 3 a bug of ours, 130 on Ctrl-C.
+Exceptions arrive here and leave as diagnostics and an exit code: 0 success, 1 errors in a program, 2 a wrong file,
+option or data (codes E07xx), 3 a bug in wsdl, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from wsdl.cli.terminal import flush_stdout, require_stdout
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
-GARBAGE = 100_000  # so many objects more, and Python looks for garbage
-VERBS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
+GARBAGE = 100_000  # new objects between two runs of the garbage collector
+COMMANDS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
 
 
-class Verbs(click.Group):
-    """The group of all verbs. Only the one that is asked for is imported."""
+class Commands(click.Group):
+    """All commands. Only the one that is used is imported."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"wsdl.cli.{cmd_name}"), cmd_name)
         return command
@@ -39,21 +39,21 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in VERBS and not args[0].startswith("-"):
-            close = nearest(args[0], VERBS)
-            help = f"did you mean `wsdl {close}`?" if close else f"the verbs are {', '.join(VERBS)}"
-            raise CompileError([Diagnostic("E0704", f"there is no verb `{args[0]}`", help=help)])
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = nearest(args[0], COMMANDS)
+            help = f"did you mean `wsdl {close}`?" if close else f"the commands are {', '.join(COMMANDS)}"
+            raise CompileError([Diagnostic("E0704", f"there is no command `{args[0]}`", help=help)])
         return super().resolve_command(ctx, args)
 
 
 @click.group(
-    cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}, epilog=
-    "Exit codes: 0 clean, 1 findings, 2 a wrong file or flag, 3 a bug of wsdl, 130 interrupted."
+    cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}, epilog=
+    "Exit codes: 0 success, 1 errors, 2 a wrong file or option, 3 a bug in wsdl, 130 interrupted."
 )  # fmt: skip
-@click.option("--version", is_flag=True, is_eager=True, help="Show the version of wsdl and of what it runs on.")
+@click.option("--version", is_flag=True, is_eager=True, help="Show the versions of wsdl and its runtime.")
 @click.pass_context
 def wsdl(ctx: click.Context, version: bool) -> int:
-    """Neural networks in which weight sharing is a first-class thing, compiled to ONNX."""
+    """A declarative language for neural networks with weight sharing, compiled to ONNX."""
     if version:
         from wsdl.cli.version import versions
 
@@ -66,19 +66,18 @@ def wsdl(ctx: click.Context, version: bool) -> int:
 
 
 def main() -> NoReturn:
-    """The command in this process, which it ends."""
+    """Run the command line of this process, and end it."""
     process.run(lambda: begin(sys.argv[1:]))
 
 
 def begin(arguments: Sequence[str]) -> int:
-    """`execute` for a process that does nothing else. What it makes it keeps to its end, so there is little garbage to
-    look for."""
+    """`execute` in a process that does nothing else: most objects live to its end, so garbage is collected rarely."""
     gc.set_threshold(GARBAGE)
     return execute(arguments)
 
 
 def execute(arguments: Sequence[str]) -> int:
-    """Run one command line; gives its exit code."""
+    """Run one command line; returns the exit code."""
     try:
         require_stdout()
         code: int = wsdl.main(list(arguments), prog_name="wsdl", standalone_mode=False) or CLEAN

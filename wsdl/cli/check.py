@@ -1,4 +1,4 @@
-"""`wsdl check`: all that is wrong with programs, and nothing else."""
+"""`wsdl check`: the errors and warnings of programs, without compiling them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any, get_args
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root
 from wsdl.cli.failures import exit_code
-from wsdl.cli.terminal import print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, verb
+from wsdl.cli.tables import count
+from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import Format, as_json
 from wsdl.ir.graph import Binding, Program
 from wsdl.ir.inventory import dim_as_json
 
 
-@verb
+@command
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--output-format", "form", type=click.Choice(get_args(Format)), default="full", show_default=True)
-@click.option("--shapes", is_flag=True, help="Also every name that is bound to a tensor, with its type.")
+@click.option("--output-format", "form", type=click.Choice(get_args(Format)), default="full", show_default=True,
+              help="Format of the diagnostics.")  # fmt: skip
+@click.option("--shapes", is_flag=True, help="Also print the type of every named tensor.")
 @dims
 @import_root
 def check(
     files: tuple[str, ...], form: Format, shapes: bool, dims: Mapping[str, int], import_root: str | None, as_json: bool
 ) -> int:
-    """All errors and warnings of the files; `-` is stdin."""
+    """Check programs: all errors and warnings, without compiling. `-` reads stdin."""
     once: dict[tuple[object, ...], Diagnostic] = {}  # what several files import is reported once
     bindings: list[Binding] = []
     for file in files:
@@ -41,6 +43,8 @@ def check(
     if shapes:
         print_lines(_shapes(bindings))
     write_findings(found, sys.stdout, form)
+    if not found and form == "full" and sys.stderr.isatty():
+        note(f"{count(len(files), 'file')} checked, no errors or warnings")
     return exit_code(found)
 
 

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias, get_args
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root, seed, weights
 from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.families import families
 from wsdl.cli.tables import count, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, seed, verb, weights
 from wsdl.compiler import OPSETS, PRECISIONS, Precision
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.inventory import Inventory
@@ -30,7 +30,7 @@ ONCE, TWICE = 1.01, 1.5  # copies: fewer than the first is one; what is padded f
 CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth a line
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", required=True, metavar="DIR", help="The output folder; existing files are replaced.")
 @click.option("--model", metavar="M", help="Only this model.")

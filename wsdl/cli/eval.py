@@ -9,20 +9,21 @@ from math import isfinite
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root, weights, whole
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, verb, weights, whole
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.options import COUNT
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
-@click.option("--model", metavar="M", help="Which model, where the file trains several.")
-@click.option("--batch", type=whole(COUNT), metavar="N", default=256, show_default=True, help="Rows at a time.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--threads", type=whole(COUNT), metavar="N", help="Cores to use; by default all.")
+@click.option("--model", metavar="M", help="The model, if the file trains several.")
+@click.option("--batch", type=whole(COUNT), metavar="N", default=256, show_default=True, help="Batch size.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Device to run on.")  # fmt: skip
+@click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
 @weights
 @dims
 @import_root
@@ -38,7 +39,7 @@ def eval(
     import_root: str | None,
     as_json: bool,
 ) -> None:
-    """The loss and the metrics of a program's `train` declaration on data, with trained weights."""
+    """Evaluate a model: the loss and the metrics of its `train` declaration on data."""
     results, found = api.evaluate(
         file,
         data,

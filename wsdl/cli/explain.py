@@ -1,4 +1,4 @@
-"""`wsdl explain`: the story of a code, the page of an operation or of a block."""
+"""`wsdl explain`: the page of an error code, an operation or a block."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import suppress
 
 import click
 
+from wsdl.cli.command import command
 from wsdl.cli.terminal import Terminal, print_json, print_lines
-from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics import explain as codes
 from wsdl.diagnostics.suggest import nearest
 
 
-@verb
+@command
 @click.argument("what", metavar="[CODE | NAME]", required=False)
 def explain(what: str | None, as_json: bool) -> None:
-    """What an error means, with an example; or what an operation (`relu`) or a block (`Dense`) does, also by the name
-    that PyTorch or Keras has for it (`Linear`). Alone, a list of all codes."""
+    """Explain an error code, an operation (`relu`) or a block (`Dense`, or PyTorch's `Linear`). Without an argument,
+    list all codes."""
     if what is None:
         _list(as_json)
         return

@@ -1,4 +1,4 @@
-"""`wsdl fmt`: the one layout of programs."""
+"""`wsdl fmt`: format source files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from difflib import unified_diff
 import click
 
 from wsdl import api
+from wsdl.cli.command import command
 from wsdl.cli.failures import CLEAN, FINDINGS, exit_code, writing
 from wsdl.cli.terminal import note, print_bytes, print_json, print_text, write_findings
-from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.onnx.atomic import holding, write_file
@@ -39,12 +39,12 @@ class Formatted:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-@verb
+@command
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--check", is_flag=True, help="Change nothing; exit with 1 where something would change.")
-@click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file would change.")
+@click.option("--diff", is_flag=True, help="Write nothing; print the changes.")
 def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> int:
-    """Lay programs out in the one way; `-` reads stdin and writes stdout."""
+    """Format source files; `-` reads stdin and writes stdout."""
     done: list[Formatted] = []
     found: list[Diagnostic] = []
     for file in files:

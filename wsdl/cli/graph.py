@@ -8,25 +8,27 @@ from pathlib import Path
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root, whole
 from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_text
-from wsdl.cli.verb import dims, import_root, verb, whole
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.options import COUNT
 
 STDOUT = "-"
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
-@click.option("-o", "--output", metavar="FILE", default=STDOUT, help="g.svg, g.dot, or - for DOT on stdout.")
-@click.option("--depth", type=whole(COUNT), metavar="N", help="Open layers down to this depth.")
+@click.option(
+    "-o", "--output", metavar="FILE", default=STDOUT, help="Output file, .svg or .dot; - writes DOT to stdout."
+)
+@click.option("--depth", type=whole(COUNT), metavar="N", help="Show layers down to this depth.")
 @dims
 @import_root
 def graph(
     file: str, output: str, depth: int | None, dims: Mapping[str, int], import_root: str | None, as_json: bool
 ) -> None:
-    """The picture of a program, in which a shared tensor is one node."""
+    """Draw a program as a graph, in which a shared tensor is one node."""
     if output != STDOUT and Path(output).suffix not in (".svg", ".dot"):
         help = "write `-o g.svg` for a picture, `-o g.dot` for the graph itself"
         raise CompileError([Diagnostic("E0704", f"a picture can't be written as `{output}`", help=help)])

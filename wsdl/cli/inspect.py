@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root
 from wsdl.cli.tables import count, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
-from wsdl.cli.verb import dims, import_root, verb
 from wsdl.ir.graph import file_path
 from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, runs
@@ -17,7 +17,7 @@ from wsdl.ir.sizes import size
 from wsdl.ir.types import shape_text
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
 @dims
 @import_root

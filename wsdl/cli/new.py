@@ -13,9 +13,9 @@ from typing import Any
 import click
 
 from wsdl import api
+from wsdl.cli.command import command
 from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_lines
-from wsdl.cli.verb import verb
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.types import TensorType
 from wsdl.onnx.atomic import holding, write_files
@@ -25,11 +25,13 @@ EXAMPLES = ("siamese", "lenet", "tied_autoencoder", "lm")
 ROWS = 8  # of the inputs made up for it
 
 
-@verb
+@command
 @click.argument("directory", metavar="DIR")
-@click.option("--example", type=click.Choice(EXAMPLES), default=EXAMPLES[0], show_default=True, help="Which model.")
+@click.option(
+    "--example", type=click.Choice(EXAMPLES), default=EXAMPLES[0], show_default=True, help="The model to start with."
+)
 def new(directory: str, example: str, as_json: bool) -> None:
-    """Make a folder with a first model, ready to run."""
+    """Create a folder with a first model, ready to run."""
     folder = Path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "the folder is not empty" if folder.is_dir() else "there is a file of this name"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root, seed, weights, whole
 from wsdl.cli.failures import writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, write_findings
-from wsdl.cli.verb import dims, import_root, seed, verb, weights, whole
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.types import shape_text
 from wsdl.options import COUNT
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from wsdl.runtime.results import Summary
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
-@click.option("--input", "data", required=True, metavar="X", help="A .npz, .npy, .csv or .parquet file, or a folder.")
-@click.option("-o", "--output", metavar="Y", help="A .npz file for the outputs; without it they are summarised.")
-@click.option("--model", metavar="M", help="Which model, where the file has several.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--batch", type=whole(COUNT), metavar="N", help="So many rows at a time, for large data.")
+@click.option(
+    "--input",
+    "data",
+    required=True,
+    metavar="X",
+    help="Inputs: a .npz, .npy, .csv or .parquet file, or a folder of .npy files.",
+)
+@click.option("-o", "--output", metavar="Y", help="Write the outputs to this .npz file instead of printing a summary.")
+@click.option("--model", metavar="M", help="The model, if the file has several.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Device to run on.")  # fmt: skip
+@click.option("--batch", type=whole(COUNT), metavar="N", help="Run N rows at a time, for large data.")
 @weights
 @seed
 @dims
@@ -47,7 +54,7 @@ def run(
     import_root: str | None,
     as_json: bool,
 ) -> None:
-    """Run a .wsd or .onnx model on arrays that are named like its inputs."""
+    """Run a .wsd or .onnx model on arrays named like its inputs."""
     from wsdl.runtime.data import open_data
     from wsdl.runtime.results import save_results, summary
 

@@ -12,17 +12,17 @@ from typing import Any, Literal
 import click
 
 from wsdl import api
+from wsdl.cli.command import command, dims, import_root, weights, whole
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reporting
 from wsdl.cli.tables import count, results_line
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
-from wsdl.cli.verb import dims, import_root, verb, weights, whole
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 
 
-@verb
+@command
 @click.argument("file", metavar="FILE")
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
 @click.option("--eval", "evaluation", metavar="E", help="Evaluation data, used after each epoch.")
@@ -46,7 +46,8 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("--dry-run", is_flag=True, help="Run one step and evaluate one batch; write nothing.")
 @click.option("--on-nan", type=click.Choice(ON_NAN.words), default="stop", show_default=True,
               help="What to do when a loss or a gradient is not finite.")  # fmt: skip
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Device to run on.")  # fmt: skip
 @click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
 @dims

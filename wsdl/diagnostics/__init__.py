@@ -1,4 +1,4 @@
-"""Errors as data: what is wrong, where, what else is concerned, and what to do.
+"""Errors as data: what is wrong, where, related locations, and what to do.
 
 Every phase collects `Diagnostic`s in `Problems` and goes on; `render` turns them into text, JSON, SARIF or GitHub
 annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl explain` shows and the tests run.
@@ -18,7 +18,7 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Label:
-    """Another place that belongs to the story, with what it has to do with it."""
+    """A related location, and how it is related."""
 
     span: Span
     message: str
@@ -34,10 +34,10 @@ class Edit:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding.
+    """An error, a warning or a note.
 
-    `message` stands alone, in lower case and without a full stop; `label` says what is seen at `span`, the place that a
-    person would change. `file` names the file where there is no place in a source (weights, data, flags).
+    `message` can be read alone, in lower case and without a full stop; `label` describes `span`, the location to
+    change. `file` names the file if there is no location in a source (weights, data, options).
     """
 
     code: str
@@ -132,7 +132,7 @@ def _with_others(first: Diagnostic, others: list[Diagnostic]) -> Diagnostic:
 
 
 class CompileError(Exception):
-    """A program that doesn't check; `diagnostics` are all its findings, in the order of their places."""
+    """An error in a program; `diagnostics` are all of them, in the order of their locations."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = list(diagnostics)

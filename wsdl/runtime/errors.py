@@ -1,4 +1,4 @@
-"""What goes wrong when a compiled model meets data and machines."""
+"""Errors of running and training: data, files and devices that don't fit a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from wsdl.diagnostics import CompileError, Diagnostic
 
 
 class RunError(CompileError):
-    """Data, a file or a device that doesn't fit a model; carries its diagnostics like any other finding."""
+    """An error of running or training: data, a file or a device that doesn't fit the model. Has `diagnostics`, as
+    `CompileError` has."""
 
 
 def fail(

@@ -29,11 +29,11 @@ Array = NDArray[Any]
 
 
 class Session:
-    """A model that is loaded and ready: `session(ids=ids)["logits"]`.
+    """A loaded model: `session(ids=ids)["logits"]` takes and returns NumPy arrays.
 
-    `inputs` and `outputs` are its signature. `prepack=False` leaves the weights as they lie in the file, so that models
-    (and processes) with one weights file share its memory; matrix products on few rows are then up to twice as slow.
-    `indices` says which inputs are indices, where the model is not a file in which that can be looked up.
+    `inputs` and `outputs` are the types by name. With `prepack=False` the weights stay as they are in the file, so that
+    models (and processes) with a common data file share its memory; matrix products on few rows are then up to twice as
+    slow. `indices` says which inputs are indices, if the model is not a file from which that can be read.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Session:
         return self.run(arrays)
 
     def run(self, arrays: Mapping[str, Any], *, batch: int | None = None) -> dict[str, Array]:
-        """The outputs by name. `batch` runs that many rows of the leading run-time dimension at a time, for data that
-        is larger than memory (a memory-mapped array is read piece by piece)."""
+        """The outputs by name. With `batch`, that many rows of the leading dynamic dimension run at a time, for data
+        that doesn't fit into memory (a memory-mapped array is read in parts)."""
         inputs = check_inputs(self.inputs, arrays)
         if batch is None:
             return self._outputs(inputs)

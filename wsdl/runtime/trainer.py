@@ -77,7 +77,7 @@ class Step:
 
 
 class Trainer:
-    """A model in training. `header` is what checkpoints say of its program, which `fit` compares when it goes on."""
+    """A model in training. `header` describes its program in checkpoints; a resumed training compares it."""
 
     def __init__(
         self,
@@ -105,11 +105,11 @@ class Trainer:
     # -- steps ---------------------------------------------------------------------------------------------------------
 
     def step(self, batch: Mapping[str, Any]) -> float:
-        """Train on one batch, arrays by the names of inputs and targets; its loss."""
+        """Train on one batch, arrays by the names of inputs and targets. Returns the loss."""
         return self.make_step(batch).loss
 
     def make_step(self, batch: Mapping[str, Any]) -> Step:
-        """The same; with the metrics, the learning rate, the number of rows."""
+        """As `step`; returns the metrics, the learning rate and the number of rows as well."""
         if self.wants_total and self.total_steps is None:
             message = "the learning rate follows a course over the whole run, whose length is not known"
             help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
@@ -161,7 +161,7 @@ class Trainer:
 
     @property
     def total_steps(self) -> int | None:
-        """The number of steps of the whole run, where it is known."""
+        """The number of steps of the whole run, which some learning rate schedules need; `None` if it is not known."""
         return self._total
 
     @total_steps.setter
@@ -172,11 +172,11 @@ class Trainer:
 
     @property
     def steps(self) -> int:
-        """The number of steps made so far."""
+        """The number of steps so far."""
         return self._session.steps
 
     def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
-        """Arrays of many rows as batches of this training; `RunError` where they don't fit the model."""
+        """Batches of arrays with many rows. Raises `RunError` if they don't fit the model."""
         batches = batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
         check_indices(self._indices, batches.arrays)
         return batches
@@ -184,8 +184,8 @@ class Trainer:
     # -- evaluation ----------------------------------------------------------------------------------------------------
 
     def evaluate(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, float]:
-        """Loss and metrics of a whole set of data, which don't depend on how it is cut into batches. Where averages of
-        the parameters are kept (`ema`), it is these that are evaluated."""
+        """The loss and the metrics of a data set; they don't depend on the batches that it is split into. With `ema`
+        the moving averages of the parameters are evaluated."""
         if isinstance(data, Mapping):
             data = self.batches(data, shuffle=False).epoch(0)
         if self._evaluator is None:
@@ -207,19 +207,19 @@ class Trainer:
 
     @property
     def state(self) -> Snapshot:
-        """All that is carried from step to step: parameters, running statistics, the optimizer's own, the step. These
-        are copies, which can't be written to; `write` changes what the training goes on with."""
+        """The training state: parameters, running statistics, optimizer state, number of steps. Read-only copies;
+        `write` changes the state."""
         return Snapshot(self._session.state())
 
     @property
     def weights(self) -> Snapshot:
-        """Every stored tensor by its name, as trained so far; averages in the place of what they are kept of."""
+        """Every stored tensor by name, as trained so far; with `ema` the moving averages."""
         state = self._session.state()
         return Snapshot({name: state.get(self._averaged(name), array) for name, array in self.models.values.items()})
 
     def write(self, arrays: Mapping[str, Any]) -> None:
-        """Go on with these arrays in the place of those of the same names: of `state`, and of weights that are frozen.
-        `RunError` where there is no such name, or an array doesn't fit."""
+        """Replace arrays of `state`, or of frozen weights, by name. Raises `RunError` if there is no such name, or if
+        an array doesn't fit."""
         known = {**self._frozen(), **self._start()}
         for name in arrays.keys() - known.keys():
             close = nearest(name, list(known))
@@ -234,7 +234,7 @@ class Trainer:
             self._session.write(name, checked[name])
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write `last.safetensors` into a folder: a checkpoint to go on from, and weights to run the model with."""
+        """Write the checkpoint `last.safetensors` to a folder, from which a training resumes and a model runs."""
         path = Path(folder, LAST)
         write_checkpoint(path, self.checkpoint())
         return path

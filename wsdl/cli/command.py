@@ -1,4 +1,4 @@
-"""What the verbs have in common: how a verb is declared, and the options that several of them take."""
+"""How a command is declared, and the options that several commands take."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from wsdl.options import SEED, SIZE, Whole
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def verb(function: Callable[..., int | None]) -> click.Command:
-    """A verb of the command line, with `--json`; gives its exit code, where that isn't 0."""
-    command = click.command(function.__name__, context_settings={"help_option_names": ["-h", "--help"]})(function)
-    json = click.Option(["--json", "as_json"], is_flag=True, help="Everything as JSON on stdout, errors too.")
-    command.params.append(json)
-    return command
+def command(function: Callable[..., int | None]) -> click.Command:
+    """A command with the option `--json`; `function` returns the exit code, `None` for 0."""
+    declared = click.command(function.__name__, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    json = click.Option(["--json", "as_json"], is_flag=True, help="Print results and diagnostics as JSON on stdout.")
+    declared.params.append(json)
+    return declared
 
 
 def whole(option: Whole) -> click.IntRange:
-    """The type of a flag that is a whole number."""
+    """The type of an option that is an integer."""
     return click.IntRange(option.lowest, option.highest)
 
 
-# -- options of several verbs ------------------------------------------------------------------------------------------
+# -- options of several commands ---------------------------------------------------------------------------------------
 
 
 def seed(function: Function) -> Function:
     return click.option(
-        "--seed", type=whole(SEED), metavar="S", default=0, show_default=True, help="For the initial values."
+        "--seed", type=whole(SEED), metavar="S", default=0, show_default=True, help="Seed of the initial values."
     )(function)
 
 
 def weights(function: Function) -> Function:
-    text = "Weights to use: a .safetensors, .onnx or .npz file."
+    text = "Trained weights: a .safetensors, .onnx or .npz file."
     return click.option("--weights", metavar="W", help=text)(function)
 
 
 def dims(function: Function) -> Function:
     return click.option(
-        "--dim", "dims", multiple=True, metavar="NAME=SIZE", callback=_dims, help="Give a run-time dimension a value."
+        "--dim", "dims", multiple=True, metavar="NAME=SIZE", callback=_dims, help="Fix a dynamic dimension."
     )(function)
 
 
 def import_root(function: Function) -> Function:
-    text = "The folder that imports may not leave; by default that of the file."
+    text = "Folder within which imports must stay.  [default: that of FILE]"
     return click.option("--import-root", metavar="DIR", help=text)(function)
 
 
