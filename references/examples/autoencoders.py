@@ -1,6 +1,7 @@
 """Autoencoders whose decoder is the encoder backwards."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,9 @@ class DeepAutoencoder(nn.Module):
         for layer in self.encoder:
             x = F.relu(layer(x))
         for i in range(3):
-            x = F.linear(x, self.encoder[2 - i].weight.T, self.decoder[i]["bias"])
+            encoder: Any = self.encoder[2 - i]
+            decoder: Any = self.decoder[i]
+            x = F.linear(x, encoder.weight.T, decoder["bias"])
             x = F.relu(x) if i < 2 else torch.sigmoid(x)
         return x
 

@@ -72,7 +72,7 @@ class Tagger(nn.Module):
     def forward(self, sentence: Tensor) -> Tensor:
         return self.last(self.lstm(self.embed(sentence))[0])
 
-    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Tensor]:
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
         """`lstm.weight_ih_l0_reverse` is `lstm.backward.0.cell.weight_ih` in the language."""
         weights = super().state_dict(*arguments, **options)
         return {

@@ -81,9 +81,10 @@ class Albert(nn.Module):
         d, embed = 128, 64
         self.tok, self.pos, self.norm = nn.Embedding(8000, embed), nn.Embedding(512, embed), nn.LayerNorm(embed)
         self.widen = nn.Linear(embed, d)
-        self.blocks = nn.ModuleList(EncoderLayer(d, 4, 4 * d) for _ in range(depth))
-        for block in self.blocks[1:]:
-            tie(self.blocks[0], block)
+        blocks = [EncoderLayer(d, 4, 4 * d) for _ in range(depth)]
+        self.blocks = nn.ModuleList(blocks)
+        for block in blocks[1:]:
+            tie(blocks[0], block)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         h = self.widen(self.norm(self.tok(ids) + self.pos(torch.arange(ids.shape[1]))))

@@ -47,9 +47,10 @@ class Encoder(nn.Module):
         self.segment = nn.Parameter(torch.empty(2, d))
         self.tok, self.pos = nn.Embedding(30522, d), nn.Embedding(512, d)
         self.norm = nn.LayerNorm(d, eps=1e-12)
-        self.blocks = nn.ModuleList(EncoderLayer(d, heads, 4 * d) for _ in range(depth))
-        for block in self.blocks:
+        blocks = [EncoderLayer(d, heads, 4 * d) for _ in range(depth)]
+        for block in blocks:
             block.norm1.eps = block.norm2.eps = 1e-12
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         h = self.norm(self.tok(ids) + self.pos(torch.arange(ids.shape[1])) + self.segment[0])

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.conftest import TIED, Wsdl
 from tests.golden import Golden
+from tests.npz import save_npz
 from wsdl import compile as compiled
 from wsdl.api import proving
 from wsdl.diagnostics import CompileError
@@ -232,11 +233,11 @@ def _compiled(wsdl: Wsdl, file: str) -> str:
 def test_weights(wsdl: Wsdl) -> None:
     values = {"m.decode.weight": np.ones((64, 16), np.float32), "m.encode.bias": np.zeros(16, np.float32),
               "m.decode.bias": np.zeros(64, np.float32)}  # fmt: skip
-    np.savez("w.npz", **values)
+    save_npz("w.npz", values)
     assert wsdl("compile", "tied.wsd", "-o", "build", "--weights", "w.npz").code == 0
     found = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load("build/m.onnx").graph.initializer}
     assert np.array_equal(found["m.encode.weight"], np.ones((16, 64), np.float32))
-    np.savez("few.npz", **{"m.encode.bias": values["m.encode.bias"]})
+    save_npz("few.npz", {"m.encode.bias": values["m.encode.bias"]})
     done = wsdl("compile", "tied.wsd", "-o", "build", "--weights", "few.npz", "--json")
     assert (done.code, done.codes) == (1, ["E0511"])
     assert wsdl("compile", "tied.wsd", "-o", "build", "--weights", "none.npz").code == 2

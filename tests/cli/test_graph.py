@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_shared_tensor_has_an_edge_to_each_reader() -> None:
 
 def test_equal_layers_are_drawn_once() -> None:
     found = drawn(STACK)
-    block = [("m.blocks[0].up", 1, []), ["relu"], ("m.blocks[0].down", 1, []), ["add"]]
+    block: list[Any] = [("m.blocks[0].up", 1, []), ["relu"], ("m.blocks[0].down", 1, []), ["add"]]
     assert told(found.models["m"]) == ["x", ("m.blocks[0:6]", 6, block), "y"]
     [shared] = found.shared
     assert (shared.name, shared.uses, len(shared.tensors)) == ("blocks[0:6].up", 6, 2)

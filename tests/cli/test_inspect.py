@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from tests.cli.conftest import Wsdl
 from tests.golden import Golden
+from tests.npz import save_npz
 from wsdl.ir.views import View, ViewError
 from wsdl.onnx.safetensors import save_safetensors
 
@@ -94,7 +95,7 @@ def test_the_model_of_another_tool(wsdl: Wsdl) -> None:
 def test_weights(wsdl: Wsdl, suffix: str) -> None:
     arrays = {"m.w": np.ones((4, 4), np.float32), "optimizer/m.w": np.ones((4, 4), np.float32)}
     if suffix == "npz":
-        np.savez("w.npz", **arrays)
+        save_npz("w.npz", arrays)
     else:
         save_safetensors("w.safetensors", arrays)
     answer = wsdl("inspect", f"w.{suffix}", "--json").json

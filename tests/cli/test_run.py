@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Wsdl
+from tests.npz import save_npz
 
 X = np.linspace(-1, 1, 5 * 64, dtype=np.float32).reshape(5, 64)
 
@@ -66,7 +67,7 @@ def test_not_finite_numbers_are_told(wsdl: Wsdl) -> None:
 def test_weights_and_models(wsdl: Wsdl) -> None:
     values = {"m.encode.weight": np.zeros((16, 64), np.float32), "m.encode.bias": np.zeros(16, np.float32),
               "m.decode.bias": np.full(64, 3, np.float32)}  # fmt: skip
-    np.savez("w.npz", **values)
+    save_npz("w.npz", values)
     done = wsdl("run", "tied.wsd", "--input", "x.npz", "--weights", "w.npz")
     assert done.err == ""
     assert done.out.splitlines()[-1].split()[3:6] == ["3", "3", "3"]

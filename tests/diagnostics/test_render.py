@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.golden import Golden
 from wsdl.diagnostics import Diagnostic, Edit, Label
-from wsdl.diagnostics.render import render, summary
+from wsdl.diagnostics.render import Format, render, summary
 from wsdl.diagnostics.suggest import nearest
 from wsdl.span import Source, Span
 
@@ -78,9 +79,9 @@ def test_the_example_of_the_design() -> None:
     )
 
 
-@pytest.mark.parametrize("format", ["full", "concise", "json", "github", "sarif"])
-def test_every_format(format: str, golden: Golden) -> None:
-    text = render(ALL, format, width=80)  # type: ignore[arg-type]
+@pytest.mark.parametrize("format", get_args(Format))
+def test_every_format(format: Format, golden: Golden) -> None:
+    text = render(ALL, format, width=80)
     golden(GOLDEN / f"{format}.txt", text)
     if format in ("json", "sarif"):
         json.loads(text)
@@ -108,7 +109,7 @@ def test_every_format_has_the_label_of_the_primary_place(format: str) -> None:
 
 def test_control_characters_never_reach_the_terminal() -> None:
     for format in ("full", "concise", "github"):
-        assert "\x1b" not in render(ALL, format, width=80)  # type: ignore[arg-type]
+        assert "\x1b" not in render(ALL, format, width=80)
 
 
 def test_lines_stay_within_the_width() -> None:

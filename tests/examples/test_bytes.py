@@ -19,6 +19,7 @@ from wsdl import compiler
 from wsdl.compiler import Options
 from wsdl.diagnostics import Problems
 from wsdl.onnx.training import emit_step, evaluation_model, training_models
+from wsdl.span import Source
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "examples"
@@ -51,7 +52,7 @@ def models(path: Path) -> Iterator[tuple[str, ModelProto]]:
         yield from training_models_of(source, model)
 
 
-def training_models_of(source: compiler.Source, model: str) -> Iterator[tuple[str, ModelProto]]:
+def training_models_of(source: Source, model: str) -> Iterator[tuple[str, ModelProto]]:
     """The training step of a model in one, and what a trainer runs for batches in one part and in several."""
     step = compiler.train_steps(compiler.check(source, Problems()))[model]
     yield f"{model} training step", emit_step(step)

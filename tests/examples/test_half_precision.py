@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def weights(example: Example) -> dict[str, np.ndarray]:
 
 @HALVES
 @EACH
-def test_half_precision(example: Example, half: str, tmp_path: Path) -> None:
+def test_half_precision(example: Example, half: Literal["f16", "bf16"], tmp_path: Path) -> None:
     whole = wsdl.compile(example.path, weights=weights(example))
     halved = wsdl.compile(example.path, weights=weights(example), dtype=half)
     assert halved.inventory.sizes().bytes * 2 == whole.inventory.sizes().bytes

@@ -118,7 +118,8 @@ def test_vit(tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(0)
-    config = ViTConfig(hidden_size=192, num_attention_heads=3, intermediate_size=768, num_labels=1000)
+    sizes: dict[str, Any] = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_labels": 1000}
+    config = ViTConfig(**sizes)
     theirs = ViTForImageClassification(config).eval()
     weights = {vit_name(name): value.numpy() for name, value in theirs.state_dict().items()}
     program = wsdl.compile(FOLDER / "vit.wsd", weights=weights)

@@ -218,5 +218,5 @@ model m(x: f32[n, 4, 8], mask: bool[n, 4]) -> (y: f32[n, 4, 8]) {
 def test_a_tensor_that_is_read_in_two_dtypes_is_stored_once(tmp_path: object) -> None:
     text = "model m(x: f32[n, 64]) -> (y: f32[n, 64]) {\n    param w: [64, 64]\n    return x @ w + sum(w, axis=0)\n}\n"
     for half in ("f16", "bf16"):
-        [path] = wsdl.compile(text, dtype=half).models["m"].save(f"{tmp_path}/{half}.onnx")  # type: ignore[arg-type]
+        [path] = wsdl.compile(text, dtype=half).models["m"].save(f"{tmp_path}/{half}.onnx")
         assert prove(path).holds

@@ -36,7 +36,7 @@ def test_names_by_themselves_come_first() -> None:
         ([[N * N]], [[9]], {}),
     ],
 )
-def test_solved_for(shapes: list[list[Dim]], sizes: list[list[int]], expected: dict[str, int]) -> None:
+def test_solved_for(shapes: list[list[Dim | int]], sizes: list[list[int]], expected: dict[str, int]) -> None:
     assert bind_sizes(types(*shapes), sizes) == expected
 
 
@@ -51,7 +51,7 @@ def test_solved_for(shapes: list[list[Dim]], sizes: list[list[int]], expected: d
         ([[N + 4]], [[3]], "axis 0 of `a` has size 3, which is not n + 4 for any n"),
     ],
 )
-def test_contradictions(shapes: list[list[Dim]], sizes: list[list[int]], message: str) -> None:
+def test_contradictions(shapes: list[list[Dim | int]], sizes: list[list[int]], message: str) -> None:
     with pytest.raises(SizeError) as error:
         bind_sizes(types(*shapes), sizes, "ab"[: len(shapes)])
     assert error.value.message == message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -35,7 +36,7 @@ def node(script: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_dtype_is_read_wherever_it_lies(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         "odd": np.array([1, 2, 3], np.uint8),  # what comes after it is not aligned
         "f32": np.array([[0.1, -2], [np.inf, 4]], np.float32),
         "f64": np.array([0.1], np.float64),

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 import wsdl
 from tests.node.serving import CHROMIUM, serving
+from tests.npz import save_npz
 from wsdl.cli import execute
 from wsdl.runtime.batches import Batches
 
@@ -96,7 +97,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
             for name, array in training(np.random.default_rng(0), STEPS * ROWS).items()
         }
-        np.savez(own / "data.npz", **arrays)
+        save_npz(own / "data.npz", arrays)
         batches = list(Batches(arrays, ROWS, seed=0).epoch(0))
         save_file({name: np.stack([batch[name] for batch in batches]) for name in arrays}, own / "batches.safetensors")
     return folder

@@ -109,7 +109,7 @@ def test_the_runtime_still_breaks_scales_in_a_row() -> None:
         helper.make_node("MatMul", ["x", "z"], ["y"]),
         helper.make_node("MatMul", ["scaled", "x"], ["y2"]),
     ]
-    numbers = [numpy_helper.from_array(np.float32(0.5), name) for name in "ab"]
+    numbers = [numpy_helper.from_array(np.array(0.5, np.float32), name) for name in "ab"]
     types = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4]) for name in ("x", "y", "y2")]
     graph = helper.make_graph(nodes, "scales", types[:1], types[1:], numbers)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)

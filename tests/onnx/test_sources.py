@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.npz import save_npz
 from tests.onnx.running import random
 from wsdl.onnx.open_source import open_source
 from wsdl.onnx.safetensors import save_safetensors
@@ -39,7 +40,7 @@ def write(folder: Path, suffix: str) -> Path:
     if suffix == ".safetensors":
         safetensors.numpy.save_file(ARRAYS, path)
     elif suffix == ".npz":
-        np.savez_compressed(path, **ARRAYS)
+        save_npz(path, ARRAYS, compressed=True)
     else:
         tensors = [numpy_helper.from_array(array, name) for name, array in ARRAYS.items()]
         onnx.save(helper.make_model(helper.make_graph([], "g", [], [], tensors)), path)

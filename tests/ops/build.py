@@ -68,17 +68,19 @@ class Built:
         self.operation: Operation = OPERATIONS[name]
         self.stored = stored or {}
         self.values: dict[str, Array] = {}
-        program, graph, tensors = Program(), Graph(), []
+        program, graph = Program(), Graph()
+        tensors: list[Value | list[Value] | None] = []
         for i, type in enumerate(operands):
             if i in self.stored:
                 assert isinstance(type, TensorType)
                 tensors.append(self._parameter(f"w{i}", *self.stored[i], graph))
             elif isinstance(type, list):
-                tensors.append([Value(t, f"x{i}_{j}") for j, t in enumerate(type)])
-                graph.inputs += tensors[-1]
+                listed = [Value(t, f"x{i}_{j}") for j, t in enumerate(type)]
+                tensors.append(listed)
+                graph.inputs += listed
             elif type is not None:
-                tensors.append(Value(type, f"x{i}"))
-                graph.inputs.append(tensors[-1])
+                graph.inputs.append(Value(type, f"x{i}"))
+                tensors.append(graph.inputs[-1])
             else:
                 tensors.append(None)
         graph.inputs += [Value(type, f"beside{i}") for i, type in enumerate(beside)]

@@ -122,7 +122,7 @@ LAST_OF_F32 = {"i32": 2**31 - 2**7, "i64": 2**63 - 2**39}  # beyond 24 bits f32 
 def test_casts_of_floats_end_at_the_ends(given: str) -> None:
     """NumPy leaves these to the machine."""
     numbers = [300.7, -300.7, -0.9, 255.9, 3e9, -3e9, 1e20, -1e20, np.inf, -np.inf, np.nan]
-    x = np.array(numbers, numpy_dtype(given))  # type: ignore[arg-type]
+    x: Array = np.array(numbers, numpy_dtype(given))  # type: ignore[arg-type]
     expected = {}
     for dtype in INTEGERS:
         info = np.iinfo(numpy_dtype(dtype))  # type: ignore[arg-type]
@@ -135,7 +135,8 @@ def test_casts_of_floats_end_at_the_ends(given: str) -> None:
 @pytest.mark.parametrize("dtype", ["f16", "f32", "f64"])
 def test_division_of_floats(dtype: str) -> None:
     numbers = [0.0, -0.0, 1, -1, 2.5, -5, 7.5, np.inf, -np.inf, np.nan, 1e-3]
-    a, b = (x.ravel() for x in np.meshgrid(*2 * [np.array(numbers, numpy_dtype(dtype))]))  # type: ignore[arg-type]
+    x: Array = np.array(numbers, numpy_dtype(dtype))  # type: ignore[arg-type]
+    a, b = (each.ravel() for each in np.meshgrid(x, x))
     expected = {"floordiv": a // b, "mod": a % b}
     assert_all_equal(run([a, b], lambda g, x, y: [g(op, x, y) for op in expected]), expected)
 

@@ -54,7 +54,7 @@ class Differentiated:
         results = build.all(case.op, *operands, **case.attributes)
         self.inputs = [a for x in self.arrays for a in (x if isinstance(x, list) else [x]) if a is not None]
         self.weights = [np.asarray(np.cos(np.arange(_count(r)) + 1)).reshape(r.type.sizes) for r in results]
-        parts = []
+        parts: list[Value] = []
         for result, weight in zip(results, self.weights, strict=True):
             factor = Value(result.type, f"weight{len(parts)}")
             graph.inputs.append(factor)

@@ -3,6 +3,7 @@ result."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ def node_of(row: Row) -> Node:
     attributes = {p.name: p.default for p in operation.parameters if p.kind == "attribute" and not p.required}
     attributes |= row.attributes
     results = operation.result_types(**dict(zip(names, row.types, strict=False)), **attributes)
-    operands = [[Value(t) for t in g] if isinstance(g, list) else g and Value(g) for g in row.types]
+    operands: list[Value | list[Value] | None] = [
+        [Value(t) for t in g] if isinstance(g, list) else Value(g) if g else None for g in row.types
+    ]
     return Node(row.op, operands, attributes, [Value(t) for t in results])
 
 
@@ -58,9 +61,11 @@ def test_what_does_not_mix_rows_can_be_cut(row: Row, name: str) -> None:
     whole = [random_array(t, f"{row.op} {i}", SIZES) for i, t in enumerate(types)]
     whole = [np.abs(a) % 4 if a.dtype.kind == "i" else a for a in whole]
 
-    def run(arrays: list[Any], sizes: dict[str, int]) -> list[Any]:
+    def run(arrays: list[Any], sizes: dict[str, int]) -> Sequence[Any]:
         rest = iter(arrays)
-        operands = [[next(rest) for _ in o] if isinstance(o, list) else o and next(rest) for o in node.operands]
+        operands = [
+            [next(rest) for _ in o] if isinstance(o, list) else next(rest) if o else None for o in node.operands
+        ]
         return evaluated(row.op, operands, row.attributes, sizes)
 
     wanted = run(whole, SIZES)

@@ -77,8 +77,10 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
 
 def test_the_wheel_made_from_the_sdist_is_the_same(wheel: Path, build: Build, tmp_path: Path) -> None:
     with tarfile.open(build(ROOT, "sdist")) as files:
-        for member in files.getmembers():
-            files.extract(member, tmp_path, **({"filter": "data"} if sys.version_info >= (3, 12) else {}))
+        if sys.version_info >= (3, 12):
+            files.extractall(tmp_path, filter="data")
+        else:
+            files.extractall(tmp_path)
     (unpacked,) = tmp_path.iterdir()
     assert (unpacked / "examples" / "siamese.wsd").is_file()
     assert not (unpacked / "examples" / "data").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ def graph_of(step: Any, reverse: bool) -> Graph:
     graph = Graph([Value(typed(text), f"x{i}") for i, text in enumerate(SHAPES)])
     xs, ys, w, b, start = graph.inputs
 
-    def body(s: Build, h: Value, x: Value, y: Value) -> tuple[Sequence[Value], Sequence[Value]]:
+    def body(s: Build, h: Value, x: Value, y: Value) -> tuple[list[Value], list[Value]]:
         made = step(s, x, y, w, b)
         return [s("add", s("mul", h, 0.5), made)], [made]
 

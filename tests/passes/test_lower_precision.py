@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 import wsdl
 from wsdl.diagnostics import CompileError
 from wsdl.onnx.proof import prove
+
+Half = Literal["f16", "bf16"]
 
 MIXED = """\
 model m(x: f32[n, 8], ids: i64[n], mask: bool[n]) -> (y: f32[n, 8], loud: f32[n], place: i64[n]) {
@@ -75,7 +78,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("half", ["f16", "bf16"])
-def test_sums_and_squares_are_wide(half: str) -> None:
+def test_sums_and_squares_are_wide(half: Half) -> None:
     """`(300 x) ** 2` is beyond f16; what masks is the largest number that there is, not an infinity."""
     expected, got = (wsdl.compile(MIXED, dtype=d).session()(**arrays()) for d in ("f32", half))
     np.testing.assert_allclose(got["y"], expected["y"], atol=2e-2)
@@ -86,7 +89,7 @@ def test_sums_and_squares_are_wide(half: str) -> None:
 
 @pytest.mark.parametrize("half", ["f16", "bf16"])
 @pytest.mark.parametrize(("text", "shape"), [(TIME, (2, 5, 4)), (LOOP, (2, 32))], ids=["scan", "loop"])
-def test_bodies(half: str, text: str, shape: tuple[int, ...]) -> None:
+def test_bodies(half: Half, text: str, shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     expected = wsdl.compile(text).session()(x=x)
     program = wsdl.compile(text, dtype=half, loops="loop")
@@ -98,7 +101,8 @@ def test_bodies(half: str, text: str, shape: tuple[int, ...]) -> None:
 def test_inputs_and_outputs_may_be_narrow_too() -> None:
     x = np.random.default_rng(0).standard_normal((2, 32)).astype(np.float32)
     expected = wsdl.compile(LOOP).session()(x=x)["y"]
-    for half, dtype in ("f16", np.float16), ("bf16", ml_dtypes.bfloat16):
+    halves: list[tuple[Half, Any]] = [("f16", np.float16), ("bf16", ml_dtypes.bfloat16)]
+    for half, dtype in halves:
         session = wsdl.compile(LOOP, dtype=half, keep_io=False).session()
         y = session(x=x.astype(dtype))["y"]
         assert y.dtype == dtype
@@ -108,12 +112,12 @@ def test_inputs_and_outputs_may_be_narrow_too() -> None:
 @pytest.mark.parametrize("half", ["f16", "bf16"])
 @pytest.mark.parametrize("step", ["tanh(f(x))", "relu(f(x))", "x + f(x) * sigmoid(f(x))", "x / (1.0 + abs(f(x)))"])
 @pytest.mark.parametrize("start", ["x", "f(x)", "exp(x)"])
-def test_steps_stay_one_body(start: str, step: str, half: str) -> None:
+def test_steps_stay_one_body(start: str, step: str, half: Half) -> None:
     """Whatever the dtype of what they start from."""
     text = LOOP.replace("    for i", f"    x = {start}\n    for i").replace("x = x + relu(step(x))", f"x = {step}")
     text = text.replace("step", "f")
     x = np.random.default_rng(0).standard_normal((2, 32)).astype(np.float32)
-    program = wsdl.compile(text, dtype=half)  # type: ignore[arg-type]
+    program = wsdl.compile(text, dtype=half)
     assert [n.op_type for n in program.protos["m"].graph.node].count("Loop") == 1
     expected = wsdl.compile(text).session()(x=x)["y"]
     np.testing.assert_allclose(program.session()(x=x)["y"], expected, atol=5e-2 * np.abs(expected).max())
@@ -207,7 +211,7 @@ model m(
 }
 """
     rng = np.random.default_rng(0)
-    given = {
+    given: dict[str, np.ndarray[Any, Any]] = {
         "ids": rng.integers(0, 10, (2, 5)).astype(np.int32),
         "image": rng.integers(0, 255, (2, 3, 8, 8)).astype(np.uint8),
         "mask": rng.random((2, 5)) < 0.5,
@@ -219,15 +223,17 @@ model m(
     program = wsdl.compile(text)
     got = program.session()(**given)
     table, kernel, bias = (program.stored[f"m.{n}"] for n in ("embedding.weight", "conv2d.weight", "conv2d.bias"))
-    conv = F.conv2d(*(torch.from_numpy(np.array(a)) for a in (given["image"] / np.float32(255), kernel, bias)))
+    image = torch.from_numpy(given["image"] / np.float32(255))
+    conv = F.conv2d(image, torch.from_numpy(np.array(kernel)), torch.from_numpy(np.array(bias)))
     expected = (table[given["ids"]] * given["mask"][..., None]).sum(1) + conv.mean((2, 3)).numpy()
     np.testing.assert_allclose(got["y"], expected, rtol=1e-5, atol=1e-6)
     assert got["sums"].tolist() == given["ids"].sum(1).tolist()
-    assert_same(got, {"a": [2, 3], "b": [6, -8], "d": [1 / 3, 2 / 3], "e": [0.5, 1.5]}.items())
+    doubled: dict[str, list[float]] = {"a": [2, 3], "b": [6, -8], "d": [1 / 3, 2 / 3], "e": [0.5, 1.5]}
+    assert_same(got, doubled.items())
     assert (got["c"] == ~given["mask"]).all()
 
 
-def assert_same(got: dict[str, np.ndarray], expected: Iterable[tuple[str, list[float]]]) -> None:
+def assert_same(got: dict[str, np.ndarray], expected: Iterable[tuple[str, Sequence[float]]]) -> None:
     for name, numbers in expected:
         assert got[name].tolist() == numbers, name
 

@@ -69,7 +69,7 @@ def test_a_models_inputs_have_no_default() -> None:
 def test_names_change_places() -> None:
     text = "model m(x: f32[n], y: f32[n]) -> (a: f32[n], b: f32[n]) {\n    x, y = y, x\n    return x, y\n}\n"
     session = wsdl.compile(text).session()
-    x, y = np.float32([1, 2]), np.float32([3, 4])
+    x, y = np.array([1, 2], np.float32), np.array([3, 4], np.float32)
     assert [a.tolist() for a in session(x=x, y=y).values()] == [[3, 4], [1, 2]]
 
 

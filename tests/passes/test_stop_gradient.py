@@ -157,7 +157,7 @@ def test_gradients_are_those_of_pytorch(
     x = np.random.default_rng(0).normal(size=(5, 6, 4)).astype("f4")
     tensors = {name: torch.tensor(array).requires_grad_() for name, array in values.items()}
     expected = loss(tensors, torch.tensor(x))
-    expected.backward()  # type: ignore[no-untyped-call]
+    expected.backward()
 
     feeds: dict[str, Any] = {"x": x, "step": np.int64(0), "total_steps": np.int64(9)}
     feeds |= {name: values[name] for name in step.model.fed}
@@ -215,7 +215,7 @@ def test_the_gradient_of_one_term_only() -> None:
 
 def test_it_cuts_a_scan_between_its_steps() -> None:
     trainer = wsdl.compile(THROUGH_TIME).trainer()
-    x = np.float32([[1, 2, 4]])
+    x = np.array([[1, 2, 4]], np.float32)
     trainer.step({"x": x})
     second = 2 + 0.5 * 1  # the state before the last step: all that the gradient sees
     assert trainer.weights["last.w"].tolist() == [0.5 - second]

@@ -56,7 +56,7 @@ def steps(step: TrainStep, values: dict[str, Any], run: Any) -> Iterator[dict[st
     carried = {s.name: values[s.name] for s in step.trained}
     carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
     carried |= {name: values[stored.name] for name, stored in step.averages.items()}
-    carried["step"] = np.int64(0)
+    carried["step"] = np.array(0)
     for image in batches():
         outputs = run({"image": image, "total_steps": np.int64(STEPS), **carried})
         yield outputs
@@ -136,7 +136,7 @@ def test_a_recurrent_layer_learns_as_in_pytorch() -> None:
     optimizer = torch.optim.SGD([*gru.parameters(), *head.parameters()], lr=0.1, momentum=0.9)
     carried = {s.name: values[s.name] for s in step.trained}
     carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
-    carried["step"] = np.int64(0)
+    carried["step"] = np.array(0)
     for i, frames in enumerate(batches().reshape(STEPS // 2, 4, 3, 20)):
         label = np.arange(i, i + 4) % 3
         outputs = run({"frames": frames, "label": label, **carried})
@@ -229,7 +229,7 @@ def test_statistics_follow_the_batches_as_in_pytorch() -> None:
     rng = np.random.default_rng(1)
     carried = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
     carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
-    carried["step"] = np.int64(0)
+    carried["step"] = np.array(0)
 
     conv, norm, head = torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(48, 4)
     for name, module in (("conv", conv), ("norm", norm), ("head", head)):

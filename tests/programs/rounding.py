@@ -61,11 +61,11 @@ MOVES = {
 }  # fmt: skip
 
 
-class Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # untyped in PyTorch
+class Rounding(TorchDispatchMode):
     """While it is entered, each number that is computed is what `rounded` makes of it."""
 
     def __init__(self, rounded: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        super().__init__()
         self._rounded = rounded
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

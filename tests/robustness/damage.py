@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,12 @@ class Damage:
     code: str | None
 
 
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+
+
 def _bytes(name: str, suffix: str, content: bytes, code: str) -> Damage:
-    return Damage(name, suffix, lambda path: path.write_bytes(content) and None, code)
+    return Damage(name, suffix, partial(_write, content), code)
 
 
 # -- safetensors -------------------------------------------------------------------------------------------------------

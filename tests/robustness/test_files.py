@@ -15,6 +15,7 @@ import safetensors.numpy
 from onnx import numpy_helper
 
 from tests.cli.conftest import Wsdl
+from tests.npz import save_npz
 from tests.robustness import damage
 from tests.robustness.damage import DATA, WEIGHTS, Damage
 
@@ -68,7 +69,7 @@ def test_data(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
 @named(MODEL_DAMAGE)
 def test_models(kind: Damage, wsdl: Wsdl, folder: Path) -> None:
     kind.make(folder / "m.onnx")
-    np.savez(folder / "d.npz", **DATA)
+    save_npz(folder / "d.npz", DATA)
     done = wsdl("run", "m.onnx", "--input", "d.npz")
     assert (done.code, codes(done.err)) == (2, [kind.code]), done.err
 
@@ -176,7 +177,7 @@ def test_names_from_files(suffix: str, wsdl: Wsdl, folder: Path) -> None:
 def test_weights_that_are_not_finite_are_said(dtype: str, wsdl: Wsdl, folder: Path) -> None:
     weight = np.ones((3, 4), dtype)
     weight[0, 0], weight[1], weight[2, 0] = np.nan, np.inf, -np.inf
-    np.savez(folder / "w.npz", **{**WEIGHTS, "m.dense.weight": weight})
+    save_npz(folder / "w.npz", {**WEIGHTS, "m.dense.weight": weight})
     done = wsdl("compile", "m.wsd", "--weights", "w.npz", "-o", "out", "--no-proof")
     assert (done.code, done.err) == (
         0,
@@ -212,7 +213,7 @@ def test_an_infinity_in_a_state_or_in_what_is_frozen_is_meant(
 
 def test_large_weights_are_finite(wsdl: Wsdl, folder: Path) -> None:
     """Their sum isn't."""
-    np.savez(folder / "w.npz", **{**WEIGHTS, "m.dense.weight": np.full((3, 4), 3e38, np.float32)})
+    save_npz(folder / "w.npz", {**WEIGHTS, "m.dense.weight": np.full((3, 4), 3e38, np.float32)})
     assert "W0703" not in wsdl("compile", "m.wsd", "--weights", "w.npz", "-o", "out", "--no-proof").err
 
 
@@ -269,7 +270,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize(("damaged", "code"), CHECKPOINTS.values(), ids=CHECKPOINTS)
 def test_checkpoints(damaged: Callable[[bytes], bytes], code: str, wsdl: Wsdl, folder: Path) -> None:
-    np.savez(folder / "d.npz", **DATA)
+    save_npz(folder / "d.npz", DATA)
     train = ["train", "m.wsd", "--data", "d.npz", "-o", "run", "--epochs", "2"]
     assert wsdl(*train, "--limit-steps", "1").code == 0
     last = folder / "run" / "last.safetensors"

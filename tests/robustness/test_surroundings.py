@@ -19,6 +19,7 @@ import pytest
 
 import wsdl as package
 from tests.cli.conftest import TIED, TWO, Wsdl
+from tests.npz import save_npz
 from tests.robustness.damage import DATA, PROGRAM
 from tests.robustness.test_files import codes
 
@@ -50,7 +51,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def folder(wsdl: Wsdl, tmp_path: Path) -> Path:
     (tmp_path / "m.wsd").write_text(LARGE, encoding="utf-8")
-    np.savez(tmp_path / "d.npz", **DATA)
+    save_npz(tmp_path / "d.npz", DATA)
     return tmp_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import exp, nan, sin
+from typing import Any
 
 from wsdl.runtime.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport, reporting
 
@@ -52,10 +53,10 @@ def reports(
             yield EvaluationReport(step, epoch, {"loss": loss * 1.1, "accuracy": 1 - loss / 3}, epoch != 3)
 
 
-def tell(reporter: Reporter, plan: RunPlan, clock: Clock | None = None, **how: object) -> None:
+def tell(reporter: Reporter, plan: RunPlan, clock: Clock | None = None, **how: Any) -> None:
     """Run a reporter through a training, from beginning to end."""
     with reporting(reporter, plan):
-        for report in reports(plan, **how):  # type: ignore[arg-type]
+        for report in reports(plan, **how):
             tell_one(reporter, report, clock)
 
 

@@ -51,6 +51,8 @@ def in_pytorch(parts: list[Any]) -> tuple[Any, Any]:
         norm = torch.nn.BatchNorm1d(3)
         if x.size > 3:
             norm(torch.tensor(x))
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         found += len(x) / total * torch.stack([norm.running_mean, norm.running_var]).numpy()
     return found[0], found[1]
 
@@ -102,6 +104,7 @@ def test_a_last_batch_of_one_value_is_left_out(
                 norm(torch.tensor(one["x"]))
     if ours.settings.accumulate == 1:
         for found, expected in zip(statistics(ours), (norm.running_mean, norm.running_var), strict=True):
+            assert expected is not None
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert np.isfinite(ours.evaluate(batch)["loss"])
 
@@ -110,7 +113,7 @@ def test_a_last_batch_of_one_value_is_left_out(
     ("options", "message"),
     [({"batch": 1}, "a batch of 1 row"), ({"batch": 4, "accumulate": 4}, "a batch of 4 rows, computed in 4 parts")],
 )
-def test_batches_of_one_value_are_refused(options: dict[str, int], message: str) -> None:
+def test_batches_of_one_value_are_refused(options: dict[str, Any], message: str) -> None:
     ours = trainer(**options)
     with pytest.raises(RunError) as caught:
         fit(ours, rows(12), Plan())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ def test_ids(number: int, tmp_path: Path) -> None:
     said = ("E0728", f"`ids` holds {number} in row 2, at [2, 1], where 0 to 8 can be looked up")
     compiled.models["m"].save(tmp_path / "m.onnx")
     for session in compiled.session(), Session(tmp_path / "m.onnx"):
-        assert message(lambda session=session: session(ids=wrong["ids"])) == said
-        assert message(lambda session=session: session.run({"ids": wrong["ids"]}, batch=2)) == said
+        assert message(partial(session, ids=wrong["ids"])) == said
+        assert message(partial(session.run, {"ids": wrong["ids"]}, batch=2)) == said
     assert message(lambda: compiled.trainer().step(wrong)) == said
 
 
@@ -126,7 +127,7 @@ def test_indices_of_operations(body: str, negative: bool) -> None:
     session = compile(f"model m(x: f32[3], i: i32[n]) {{\n    return {body}\n}}\n").session()
     x = np.array([1, 2, 3], np.float32)
     for number in -4, 3, *([] if negative else [-1]):
-        code, said = message(lambda number=number: session(x=x, i=np.array([0, number], np.int32)))
+        code, said = message(partial(session, x=x, i=np.array([0, number], np.int32)))
         assert (code, str(number) in said) == ("E0728", True) or body.startswith("take_along")
     if negative:
         np.testing.assert_array_equal(session(x=x, i=np.array([0, -1], np.int32))["output"], [1, 3])

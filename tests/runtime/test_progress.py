@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,13 @@ from wsdl.runtime.reporting.sparkline import sparkline
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def on_terminal(plan: RunPlan, *, width: int = 100, **how: object) -> Screen:
+def on_terminal(plan: RunPlan, *, width: int = 100, **how: Any) -> Screen:
     stream, clock = StringIO(), Clock()
     tell(Progress(stream, width=width, clock=clock), plan, clock, **how)
     return Screen(stream.getvalue())
 
 
-def in_pipe(plan: RunPlan, **how: object) -> str:
+def in_pipe(plan: RunPlan, **how: Any) -> str:
     stream, clock = StringIO(), Clock()
     tell(Lines(stream.write, clock=clock), plan, clock, **how)
     return stream.getvalue()
@@ -45,7 +46,7 @@ def in_pipe(plan: RunPlan, **how: object) -> str:
         ("without_end", plan(None), {"until": 25, "evaluate": False}),
     ],
 )
-def test_a_terminal(name: str, plan: RunPlan, how: dict[str, object], golden: Golden) -> None:
+def test_a_terminal(name: str, plan: RunPlan, how: dict[str, Any], golden: Golden) -> None:
     screen = on_terminal(plan, **how)
     assert screen.cursor
     golden(GOLDEN / f"progress_{name}.txt", str(screen))

@@ -80,7 +80,7 @@ def test_every_dtype_in_and_out(dtype: DType, shape: tuple[int, int]) -> None:
     outputs = same(x=x, s=np.ones((), x.dtype))
     assert outputs["y"].dtype == x.dtype
     np.testing.assert_array_equal(outputs["y"], x.T)
-    assert (outputs["z"].shape, outputs["z"]) == ((), 1)
+    assert (outputs["z"].shape, outputs["z"].item()) == ((), 1)
 
 
 # -- what does not -----------------------------------------------------------------------------------------------------

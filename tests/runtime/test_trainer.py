@@ -212,7 +212,7 @@ def test_a_finite_loss_whose_gradients_are_not(
     text: str, optimizer: str, spoiled: float, found: str, accumulate: int
 ) -> None:
     made = wsdl.compile(Source("m.wsd", text.replace("SGD(lr=0.1)", optimizer)))
-    options = {"batch": 8, "accumulate": accumulate}
+    options: dict[str, Any] = {"batch": 8, "accumulate": accumulate}
     stops, skips = made.trainer(**options), made.trainer(**options, on_nan="skip")
     rng = np.random.default_rng(0)
     sound = {name: rng.normal(size=(8, 4)).astype("f4") for name in "xy"} | {"wanted": np.ones(8, "f4")}

@@ -188,7 +188,7 @@ class Grouped(GroupedCross):
 
     def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
         assert mask is not None
-        return self.relative(q, k) + mask  # type: ignore[no-any-return]
+        return self.relative(q, k) + mask
 
 
 class Layer(nn.Module):

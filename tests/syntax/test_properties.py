@@ -61,7 +61,7 @@ def _survives(text: str) -> None:
         assert diagnostic.span is not None
         assert 0 <= diagnostic.span.start <= diagnostic.span.end <= len(text)
     for format in ("full", "concise", "json", "github", "sarif"):
-        render(problems, format, width=80)  # type: ignore[arg-type]
+        render(problems, format, width=80)
     assert time.process_time() - begun < 5
 
 

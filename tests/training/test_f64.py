@@ -44,12 +44,12 @@ def test_steps(optimizer: str, make: Callable[[Any], torch.optim.Optimizer], acc
     twin = make(list(w.values()))
     x, label = np.random.default_rng(0).normal(size=(6, 4)), np.arange(6) % 3
     for _ in range(4):
-        hidden = F.layer_norm(F.linear(torch.tensor(x), *first), [5], *norm)
+        hidden = F.layer_norm(F.linear(torch.tensor(x), *first), [5], norm[0], norm[1])
         y = F.linear(hidden.tanh(), *second)
         loss = F.cross_entropy(y, torch.tensor(label), label_smoothing=0.1) + 0.01 * (y**2).mean()
         assert trainer.step({"x": x, "label": label}) == pytest.approx(loss.item(), rel=1e-10)
         twin.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         twin.step()
     for name, array in trainer.weights.items():
         assert array.dtype == np.float64

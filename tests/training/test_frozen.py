@@ -101,8 +101,8 @@ def in_pytorch(values: dict[str, Any], x: Any, wanted: Any, modes: tuple[str, st
         for net, mode in zip((0, 1, 1), modes, strict=True):
             weight, bias, mean, var = (p[f"nets.{net}.norm.{n}"] for n in NORM)
             by_batch = mode == "train"
-            stored = (None, None) if by_batch else (mean, var)
-            h = torch.tanh(F.batch_norm(h, *stored, weight, bias, training=by_batch))
+            stored = None if by_batch else mean, None if by_batch else var
+            h = torch.tanh(F.batch_norm(h, stored[0], stored[1], weight, bias, training=by_batch))
         optimizer.zero_grad()
         F.mse_loss(F.linear(h, *learned[2:]), torch.tensor(wanted)).backward()
         optimizer.step()

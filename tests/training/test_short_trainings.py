@@ -6,7 +6,8 @@ import pytest
 
 import wsdl
 from references.training.catalogue import TRAININGS, Example, arrays
-from wsdl.runtime.fit import Plan, fit
+from wsdl.runtime.fit import fit
+from wsdl.runtime.plan import Plan
 
 TESTED = 1000  # rows
 

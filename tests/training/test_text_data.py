@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from references.training.catalogue import arrays, file
 
-Arrays = Mapping[str, NDArray[np.generic]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def both(data: str) -> tuple[Arrays, Arrays]:
@@ -21,7 +22,7 @@ def both(data: str) -> tuple[Arrays, Arrays]:
     return arrays(train), arrays(test)
 
 
-def spelled(letters: NDArray[np.generic]) -> list[str]:
+def spelled(letters: NDArray[Any]) -> list[str]:
     return ["".join(chr(96 + int(n)) for n in row if n) for row in letters]
 
 

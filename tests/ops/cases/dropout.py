@@ -38,7 +38,7 @@ def random_masks(places: list[int], shape: list[int]) -> Case:
     """One for each of several places."""
 
     def expected(seed: torch.Tensor, step: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        found = [mask([int(seed), int(step), at], *shape, 0.3) for at in places]
+        found = [mask([int(seed), int(step), at], shape[0], shape[1], 0.3) for at in places]
         return torch.tensor(found, dtype=torch.bool).reshape(len(places), *shape)
 
     given = (numbers(number, "int64") for number in (7, 3, places))

@@ -39,8 +39,8 @@ def window(op: str, x: str, weight: str, **attributes: Any) -> Case:
 
 def grouped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Heads that share keys and values, as PyTorch has them."""
-    repeated = [x.expand(*q.shape[:-2], *x.shape[-2:]) for x in (k, v)]
-    return F.scaled_dot_product_attention(q, *repeated)
+    keys, values = (x.expand(*q.shape[:-2], *x.shape[-2:]) for x in (k, v))
+    return F.scaled_dot_product_attention(q, keys, values)
 
 
 CASES = [

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -62,7 +64,7 @@ def trained(x, weight, bias, mean, var, momentum=0.1):  # type: ignore[no-untype
     others = (0, *range(2, x.ndim))
     moved = [(1 - momentum) * old + momentum * new for old, new in ((mean, x.mean(others)), (var, x.var(others)))]
     left = [t.detach().clone() for t in (mean, var)]
-    F.batch_norm(x.detach(), *left, weight.detach(), bias.detach(), training=True, momentum=momentum)
+    F.batch_norm(x.detach(), left[0], left[1], weight.detach(), bias.detach(), training=True, momentum=momentum)
     torch.testing.assert_close(left, [t.detach() for t in moved], rtol=1e-4, atol=1e-5)
     return F.batch_norm(x, None, None, weight, bias, training=True), *moved
 
@@ -75,7 +77,7 @@ CASES = [
     *(case("batch_norm_training", f"f32[{shape}]", *["f32[3]"] * 3, positive("f32[3]"), torch=trained, slack=3)
       for shape in ("4, 3", "2, 3, 4", "2, 3, 4, 5", "1, 3, 2, 3, 2")),
     case("batch_norm_training", "f32[4, 3, 2]", *["f32[3]"] * 3, positive("f32[3]"), momentum=0.3,
-         torch=lambda *a: trained(*a, momentum=0.3), slack=3),
+         torch=partial(trained, momentum=0.3), slack=3),
     *(case("layer_norm", f"{d}[2, 4, 3]", f"{d}[3]", f"{d}[3]", torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b)) for d in FLOATS),
     case("layer_norm", "f32[2, 4, 3]", "f32[4, 3]", torch=lambda x, w: F.layer_norm(x, w.shape, w)),
     case("layer_norm", "f32[2, 3]", *W, eps=0.1, torch=lambda x, w, b: F.layer_norm(x, w.shape, w, b, 0.1)),

@@ -89,6 +89,7 @@ def weight_gradient(x: str, upstream: str, kernel: list[int], **window: Any) -> 
     return case("conv_weight_gradient", x, upstream.format(*places), torch=expected, slack=3, kernel=kernel, **window)
 
 
+PLACEMENTS: tuple[dict[str, Any], ...] = ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
 CASES = [
     *(row("conv1d", "f32[2, 3, 9]", "f32[4, 3, 3]", "f32[4]", **w) for w in WINDOWS),
     *(row("conv2d", "f32[2, 3, 9, 8]", "f32[4, 3, 3, 2]", "f32[4]", **w) for w in WINDOWS),
@@ -126,7 +127,7 @@ CASES = [
         pooled(op, x, kernel=2, ceil=ceil, **attributes)
         for op in ("max_pool", "avg_pool")
         for x in ("f32[2, 3, 9]", "f32[2, 3, 7, 9]", "f32[2, 3, 5, 7, 5]")
-        for attributes in ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
+        for attributes in PLACEMENTS
         for ceil in (False, True)
     ),
     pooled("max_pool", "f32[2, 3, 9, 8]", kernel=[3, 2], stride=[2, 1], pad=[1, 0], dilation=[2, 3]),
@@ -143,7 +144,7 @@ CASES = [
     *(pooled("avg_pool", f"{d}[1, 2, 4, 4]", kernel=2, runs=d != "f64") for d in ("f16", "bf16", "f64")),
     *(pool_indices(x, kernel=2, ceil=ceil, **attributes)
       for x in ("f32[2, 3, 9]", "f32[2, 3, 7, 9]", "f32[2, 3, 5, 7, 5]")
-      for attributes in ({}, {"stride": 1}, {"stride": 3}, {"pad": 1})
+      for attributes in PLACEMENTS
       for ceil in (False, True)),
     pool_indices("f32[2, 3, 9, 8]", kernel=[3, 2], stride=[2, 1], pad=[1, 0], dilation=[2, 3]),
     pool_indices("f32[0, 3, 4, 4]", kernel=2),
