@@ -1,17 +1,19 @@
 """The whole way from text to a proven ONNX file, on one screen.
 
-    text -> tree -> program -> graph -> file
-         parse   elaborate  passes   emit
+    text -> tree -> Checked -> Storage -> Program -> ONNX
+        parse   check     store      lower      emit
 
-`check` goes as far as the program, and imports neither NumPy nor ONNX on its way; `numbers` draws or loads what is
-stored; `lower` runs the passes; `emit` writes ONNX. Each can be the last.
+`check` finds out what a file says, `store` which tensors are stored for it; these two import neither NumPy nor ONNX.
+`numbers` draws or loads what is stored, `lower` copies the graphs for a target and runs the passes on them, `emit`
+writes ONNX. A stage stays as it is when the next is made of it, so that one `Checked` serves many `Storage`s, and one
+`Storage` many targets.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from wsdl import limits
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.ir.graph import Program, Stored
+from wsdl.ir.stages import Checked, Storage
+from wsdl.ir.types import TensorType
 from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.passes.check_dims import check_dims
 from wsdl.passes.check_file_names import check_file_names
@@ -34,6 +38,7 @@ from wsdl.passes.fold_views import fold_views
 from wsdl.passes.fuse_recurrent import fuse_recurrent
 from wsdl.passes.lower_precision import Half, lower_precision
 from wsdl.passes.prune import prune
+from wsdl.passes.read_stored import read_stored
 from wsdl.passes.resolve import resolve
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.share import share
@@ -54,28 +59,35 @@ OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the command line and the Python API can choose.
-
-    `dims` gives run-time dimensions a value, `loops` says how repeated layers are compiled, `import_root` is the folder
-    that imports may not leave (by default that of the file). What is f32 is stored as `dtype`; inputs and outputs
-    are too unless `keep_io`.
-    """
+class SourceOptions:
+    """What can be chosen about a source: `dims` gives run-time dimensions a value, `import_root` is the folder that
+    imports may not leave (by default that of the file)."""
 
     dims: Mapping[str, int] = field(default_factory=dict)
+    import_root: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is compiled for: `loops` says how repeated layers are compiled, `opset` is the version of ONNX's operators.
+    What is f32 is stored as `dtype`; inputs and outputs are too unless `keep_io`."""
+
     loops: Loops = "auto"
     opset: int = 21
-    seed: int = 0
-    import_root: str | None = None
     dtype: Precision = "f32"
     keep_io: bool = True
 
+    def io(self, type: TensorType) -> TensorType:
+        """The type of an input or an output that is written as `type`."""
+        return type if self.keep_io or type.dtype != "f32" else type.with_dtype(self.dtype)
 
-# -- text to program ---------------------------------------------------------------------------------------------------
+
+# -- text to what is stored --------------------------------------------------------------------------------------------
 
 
-def check(source: Source, problems: Problems, options: Options = Options()) -> Program:
-    """The program of a source, and all that is wrong with it in `problems`."""
+def check(source: Source, problems: Problems, options: SourceOptions = SourceOptions()) -> Checked:
+    """What a source says, as far as it was understood, and all that is wrong with it in `problems`; `store` finds what
+    is wrong with the paths in it."""
     sources = {Path(source.path).name: source}
 
     def reading(path: str) -> Source | None:
@@ -87,26 +99,27 @@ def check(source: Source, problems: Problems, options: Options = Options()) -> P
     scope = resolve(source, problems, reading, options.import_root)
     if not problems.errors:
         check_dims(scope, options.dims, problems)
-    program = elaborate(scope, problems, options.dims)
+    program = replace(elaborate(scope, problems, options.dims), sources=sources)
     check_file_names(scope, program, problems)
-    if not problems.errors:
-        count_reads(program)
-    program = share(program, problems)
-    program.sources = sources
-    if not problems.errors:
-        check_training(program, problems)
-        if options.dtype != "f32":
-            lower_precision(program, options.dtype, options.keep_io)
-        check_limits(program, problems)
-    return program
+    return program if problems.errors else count_reads(program)
 
 
-def check_loads(program: Program, problems: Problems) -> None:
-    """Hold the `load`s of a checked program against the listings of their files, where these are here."""
-    if program.loads and not problems.errors:
+def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Storage | None:
+    """What is stored for a program, where there are no errors. Limits are held against the sizes in `dtype`."""
+    storage = share(program, problems)
+    if storage is None:
+        return None
+    storage = check_training(storage, problems)
+    check_limits(storage.as_dtype(dtype), problems)
+    return None if problems.errors else storage
+
+
+def check_loads(storage: Storage, problems: Problems) -> None:
+    """Hold the `load`s of a program against the listings of their files, where these are here."""
+    if storage.checked.loads:
         from wsdl.onnx.loads import open_loads
 
-        open_loads(program, problems, missing=True)
+        open_loads(storage, problems, missing=True)
 
 
 def read(path: str, imported: bool = False) -> Source | None:
@@ -144,18 +157,18 @@ def too_much_text(path: str) -> Diagnostic:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The number of each stored tensor of a checked program; `drawn` names those that nothing but chance has given."""
+    """The number of each stored tensor; `drawn` names those that nothing but chance has given."""
 
     values: dict[str, Any]
     drawn: frozenset[str]
 
 
 def numbers(
-    program: Program,
+    storage: Storage,
     problems: Problems,
     weights: Weights | None = None,
-    options: Options = Options(),
     *,
+    seed: int = 0,
     partial: bool = False,
 ) -> Numbers:
     """What is stored at first: `weights`, beneath them what the `load`s of the program fill, beneath it initial values.
@@ -166,29 +179,29 @@ def numbers(
     from wsdl.onnx.loads import open_loads
     from wsdl.onnx.weights import given_weights, loaded_weights, not_finite
 
-    stored = {s.name: s for s in program.stored.values() if s.derived is None}
+    stored = storage.stored
     given: dict[str, Any] = {}
     if weights is not None and not partial:
-        given = given_weights(program, weights)
+        given = given_weights(storage, weights)
     if not given.keys() >= stored.keys():
-        loads = open_loads(program, problems)
+        loads = open_loads(storage, problems)
         if problems.errors:
             return Numbers({}, frozenset())
         partly = {fill.stored for fill in loads.fills if not fill.view.is_whole}
         check_memory([stored[name] for name in partly])
-        beneath = {name: initial_value(stored[name], options.seed) for name in partly}
-        given = {**loaded_weights(program, loads, beneath), **given}
+        beneath = {name: initial_value(stored[name], seed) for name in partly}
+        given = {**loaded_weights(storage, loads, beneath), **given}
     if weights is not None and partial:
 
         def beneath_them(name: str) -> Any:
-            return given[name] if name in given else initial_value(stored[name], options.seed)
+            return given[name] if name in given else initial_value(stored[name], seed)
 
-        given = {**given, **given_weights(program, weights, beneath=beneath_them)}
+        given = {**given, **given_weights(storage, weights, beneath=beneath_them)}
     finite = {name for name, s in stored.items() if not _may_be_infinite(s)}
     if not isinstance(weights, Mapping) and (lines := not_finite(given, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))
     check_memory([s for s in stored.values() if s.name not in given])
-    values = {n: given[n] if n in given else initial_value(s, options.seed) for n, s in stored.items()}
+    values = {n: given[n] if n in given else initial_value(s, seed) for n, s in stored.items()}
     return Numbers(values, frozenset(stored.keys() - given.keys()))
 
 
@@ -205,29 +218,36 @@ def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
     return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))
 
 
-# -- program to graph --------------------------------------------------------------------------------------------------
+# -- what is stored to graphs ------------------------------------------------------------------------------------------
 
 
-Pass: TypeAlias = "Callable[[Program, Options], object]"
+Pass: TypeAlias = "Callable[[Program, Target], object]"
 """Changes a program in place. Its file shows, executed, what a program becomes; more cases are in `tests/passes`."""
 
 
 def _for_all(run: Callable[[Program], object]) -> Pass:
-    """A pass that is the same for all options."""
+    """A pass that is the same for all targets."""
 
     @wraps(run)
-    def run_for(program: Program, _: Options) -> None:
+    def run_for(program: Program, _: Target) -> None:
         run(program)
 
     return run_for
 
 
 @wraps(roll_loops)
-def _roll_loops(program: Program, options: Options) -> None:
-    roll_loops(program, options.loops)
+def _roll_loops(program: Program, target: Target) -> None:
+    roll_loops(program, target.loops)
+
+
+@wraps(lower_precision)
+def _lower_precision(program: Program, target: Target) -> None:
+    if target.dtype != "f32":
+        lower_precision(program, target.dtype, target.keep_io)
 
 
 INFERENCE: tuple[Pass, ...] = (
+    _lower_precision,
     _for_all(fold_views),
     _for_all(fuse_recurrent),
     _for_all(share_products),
@@ -239,48 +259,48 @@ INFERENCE: tuple[Pass, ...] = (
 )
 
 
-def lower(program: Program, options: Options = Options()) -> Program:
-    """The program as it is emitted: views folded, recurrent layers fused, loops rolled, everything computed once."""
+def lower(storage: Storage, target: Target = Target()) -> Program:
+    """The models for a target, as they are emitted: in its precision, views folded, recurrent layers fused, loops
+    rolled, everything computed once."""
+    program = read_stored(storage)
     for run in INFERENCE:
-        run(program, options)
+        run(program, target)
     return program
 
 
-def train_steps(program: Program, options: Options = Options()) -> dict[str, TrainStep]:
+def train_steps(storage: Storage, target: Target = Target()) -> dict[str, TrainStep]:
     """The step of training of each model that has a `train`, by the name of the model."""
     from wsdl.passes.train_step import train_step
 
-    return {name: train_step(program, training, options.loops) for name, training in program.trainings.items()}
+    return {name: train_step(storage, training, target.loops) for name, training in storage.trainings.items()}
 
 
 def split_step(
-    program: Program, model: str, options: Options = Options(), *, of_parts: bool = False, piecewise: bool = False
+    storage: Storage, model: str, target: Target = Target(), *, of_parts: bool = False, piecewise: bool = False
 ) -> SplitStep:
     """The step of training of one model in two halves, for batches in several parts or in one; `piecewise` with the
     update of large tensors by itself."""
     from wsdl.passes.split_step import split_step
 
-    return split_step(program, program.trainings[model], options.loops, of_parts=of_parts, piecewise=piecewise)
+    return split_step(storage, storage.trainings[model], target.loops, of_parts=of_parts, piecewise=piecewise)
 
 
-def evaluation(program: Program, model: str, options: Options = Options()) -> Evaluation:
+def evaluation(storage: Storage, model: str, target: Target = Target()) -> Evaluation:
     """The evaluation of one model that has a `train`."""
     from wsdl.passes.evaluation import evaluation
 
-    return evaluation(program, program.trainings[model], options.loops)
+    return evaluation(storage, storage.trainings[model], target.loops)
 
 
-# -- graph to file -----------------------------------------------------------------------------------------------------
+# -- graphs to files ---------------------------------------------------------------------------------------------------
 
 
-def emit(
-    program: Program, values: Mapping[str, Any], source: Source, options: Options = Options()
-) -> dict[str, ModelProto]:
+def emit(program: Program, source: Source, target: Target = Target()) -> dict[str, ModelProto]:
     """The ONNX model of each model of a lowered program, without the numbers of its stored tensors."""
     from wsdl.onnx.emit import structure
 
     digest = sha256(source.text.encode()).hexdigest()
     return {
-        name: structure(program, model, opset=options.opset, source_sha256=digest)
+        name: structure(program, model, opset=target.opset, source_sha256=digest)
         for name, model in program.models.items()
     }

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import TIED, TWO, Wsdl
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
 from wsdl.ir.picture import Box, Ops, Picture, Port, Unit, picture
-from wsdl.span import Source
 
 STACK = """\
 block Block()(x: [n, d]) -> [n, d] {
@@ -32,7 +30,7 @@ model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
 
 
 def drawn(text: str, depth: int | None = None) -> Picture:
-    return picture(check(Source("m.wsd", text), Problems()), depth)
+    return picture(storage_of(text), depth)
 
 
 def told(units: list[Unit]) -> list[object]:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Wsdl
+from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES as CASES_OF_BLOCKS
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
 from wsdl.ir.picture import picture
 from wsdl.span import Source
 
@@ -104,7 +103,7 @@ def test_all_figures_are_those_counted_by_hand(wsdl: Wsdl, name: str, loops: str
         assert told(file) == figures
         assert file["models"][model] == inspected["models"][model]
     shared = [figure for figure in together(models.values()).values() if figure[0] > 1]
-    drawn = picture(check(Source(name, program.read_text()), Problems())).shared
+    drawn = picture(storage_of(Source(name, program.read_text()))).shared
     assert sum(group.uses * len(group.tensors) for group in drawn) == sum(used for used, _, _ in shared)
     assert sum(group.saved for group in drawn) == sum(unshared - stored for _, stored, unshared in shared)
 
@@ -135,8 +134,9 @@ def test_the_step_of_training_tells_the_same(wsdl: Wsdl) -> None:
 
 @pytest.mark.parametrize("case", CASES_OF_BLOCKS, ids=lambda case: case.layer)
 def test_a_standard_block_reads_each_of_its_parameters_once(case: Case) -> None:
-    program = check(Source("m.wsd", program_of(case)), Problems())
-    assert {path: reads.times for path, reads in program.only.reads.items()} == {s.path: 1 for s in program.slots()}
+    program = storage_of(program_of(case)).checked
+    [model] = program.models.values()
+    assert {path: reads.times for path, reads in model.reads.items()} == {slot.path: 1 for slot in program.slots()}
 
 
 def test_half_of_the_bytes_in_half_precision(wsdl: Wsdl) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdl.compiler import check
+from tests.stages import examined
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.explain import codes, explain, title
 from wsdl.span import Source
@@ -27,7 +27,7 @@ def codes_of(text: str, code: str, folder: Path) -> list[str]:
         if name.endswith(".wsd"):
             (folder / name).write_text(other, encoding="utf-8")
     problems = Problems()
-    check(Source(str(folder / "example.wsd"), text), problems)
+    examined(Source(str(folder / "example.wsd"), text), problems)
     return [diagnostic.code for diagnostic in problems]
 
 

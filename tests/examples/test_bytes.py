@@ -7,7 +7,6 @@ trainer runs. Weights aren't part of it; their initial values have tests of thei
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,52 +14,53 @@ import pytest
 from onnx import ModelProto
 
 from tests.golden import Golden
+from tests.stages import storage_of
 from wsdl import compiler
-from wsdl.compiler import Options
-from wsdl.diagnostics import Problems
+from wsdl.compiler import Target
+from wsdl.ir.stages import Storage
 from wsdl.onnx.training import emit_step, evaluation_model, training_models
-from wsdl.span import Source
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "examples"
 EXAMPLES = sorted(path for part in (".", "training", "browser") for path in (FOLDER / part).glob("*.wsd"))
 TARGETS = {
-    "by default": Options(),
-    "unrolled, in f16, of opset 18": Options(loops="unroll", dtype="f16", opset=18),
+    "by default": Target(),
+    "unrolled, in f16, of opset 18": Target(loops="unroll", dtype="f16", opset=18),
 }
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.relative_to(FOLDER).as_posix())
-def test_the_bytes_of_every_compiled_model_are_as_before(path: Path, golden: Golden) -> None:
+def test_the_bytes_of_every_compiled_model_are_as_before(
+    path: Path, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)  # a compiled file names its source, as the command line does
     lines = [
         f"{sha256(proto.SerializeToString(deterministic=True)).hexdigest()[:16]}  {name}\n"
-        for name, proto in models(path)
+        for name, proto in models(path.name)
     ]
     golden(HERE / "bytes" / path.relative_to(FOLDER).with_suffix(".txt"), "".join(lines))
 
 
-def models(path: Path) -> Iterator[tuple[str, ModelProto]]:
+def models(path: str) -> Iterator[tuple[str, ModelProto]]:
     """Each model that is compiled from a source, with a name for it."""
-    source = compiler.read(str(path))
+    source = compiler.read(path)
     assert source is not None
-    source = replace(source, path=path.name)
-    for target, options in TARGETS.items():
-        program = compiler.check(source, Problems(), options)
-        for name, proto in compiler.emit(compiler.lower(program, options), {}, source, options).items():
-            yield f"{name} {target}", proto
-    for model in compiler.check(source, Problems()).trainings:
-        yield from training_models_of(source, model)
+    storage = storage_of(source)
+    for what, target in TARGETS.items():
+        for name, proto in compiler.emit(compiler.lower(storage, target), source, target).items():
+            yield f"{name} {what}", proto
+    for model in storage.trainings:
+        yield from training_models_of(storage, model)
 
 
-def training_models_of(source: Source, model: str) -> Iterator[tuple[str, ModelProto]]:
+def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, ModelProto]]:
     """The training step of a model in one, and what a trainer runs for batches in one part and in several."""
-    step = compiler.train_steps(compiler.check(source, Problems()))[model]
+    step = compiler.train_steps(storage)[model]
     yield f"{model} training step", emit_step(step)
     for parts in ("one part", "several parts"):
-        program = compiler.check(source, Problems())
         of_parts = parts == "several parts"
-        split = compiler.split_step(program, model, of_parts=of_parts, piecewise=not of_parts)
-        evaluation = compiler.evaluation(program, model)
+        split = compiler.split_step(storage, model, of_parts=of_parts, piecewise=not of_parts)
+        evaluation = compiler.evaluation(storage, model)
         trainer = training_models(split, evaluation, {}, (0, 0))
         yield f"{model} gradients of {parts}", trainer.first
         yield f"{model} update after {parts}", trainer.second

@@ -20,14 +20,15 @@ from tests.ops.test_cases import CASES as OPERATION_CASES
 from tests.std.case import Case as BlockCase
 from tests.std.case import draw, program_of
 from tests.std.cases import CASES as BLOCK_CASES
-from wsdl.compiler import Options, lower
+from wsdl import compiler
+from wsdl.compiler import INFERENCE
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Graph, Initializer, Model, Module, Node, Program, Slot, Stored, Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.emit import emit, fill
 from wsdl.ops.build import Build
-from wsdl.passes.lower_precision import Half, lower_precision
+from wsdl.passes.lower_precision import Half
 from wsdl.runtime.session import Session
 
 HALVES: tuple[Half, ...] = ("f16", "bf16")
@@ -77,8 +78,9 @@ class OperationTrial:
         inputs = [a for o in operands for a in (o if isinstance(o, list) else [o]) if a is not None]
         given = {v.name: inputs[int(v.name[1:])] for v in graph.inputs if v.name != "beside"}
         values = {"w": inputs[self.place].astype(narrow)} if self.kind == PARAMETER else {}
-        lower_precision(program, self.target.half, self.target.keep_io)
-        lower(program, Options(opset=self.target.opset))
+        target = compiler.Target(dtype=self.target.half, keep_io=self.target.keep_io)
+        for run in INFERENCE:
+            run(program, target)
         proto = emit(program, program.models["m"], values, opset=self.target.opset)
         return _failure(proto, [given], [expected], self.target)
 
@@ -105,7 +107,7 @@ class _Drawn:
         if not self.graph.inputs:
             self.graph.inputs.append(Value(TensorType.of("f32", [1]), "beside"))
         self.graph.outputs = [*self.build.all(self.trial.case.op, *values, **self.trial.case.attributes)]
-        self.program_.settle(self.stored)
+        self.program_.stored = {stored.name: stored for stored in self.stored}
         names = [f"y{i}" for i in range(len(self.graph.outputs))]
         self.program_.models["m"] = Model("m", self.graph, Module("m", "", NOWHERE), output_names=names)
         return self.program_
@@ -117,7 +119,7 @@ class _Drawn:
         self.count += 1
         if at == self.trial.place and self.trial.kind == PARAMETER:
             slot = Slot("w", type, "param", Initializer("zeros"), NOWHERE, NOWHERE)
-            self.stored = [Stored("w", slot, [(slot, View.identity(array.shape))])]
+            self.stored = [Stored("w", type, slot, ((slot, View.identity(array.shape)),), slot.initializer)]
             result = Value(type, "w")
             self.graph.nodes.append(Node("parameter", [], {"stored": "w"}, [result], view=View.identity(array.shape)))
             return result

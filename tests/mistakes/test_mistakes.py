@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import Golden
-from wsdl.compiler import check
+from tests.stages import examined
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.explain import title
 from wsdl.diagnostics.render import render
@@ -27,7 +27,7 @@ def said(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diagnostic]:
     """What is found in a program, with the paths as they are from its own folder."""
     monkeypatch.chdir(path.parent)
     problems = Problems()
-    check(Source(path.name, path.read_text("utf-8")), problems)
+    examined(Source(path.name, path.read_text("utf-8")), problems)
     return list(problems)
 
 

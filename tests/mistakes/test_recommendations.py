@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wsdl.compiler import check
+from tests.stages import examined
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.span import Source, Span
 
@@ -45,7 +45,7 @@ PARAMETERS = {"units": "4", "channels": "4", "inner": "relu"}  # what stands in 
 
 def said(path: Path, text: str) -> list[Diagnostic]:
     problems = Problems()
-    check(Source(path.name, text), problems)
+    examined(Source(path.name, text), problems)
     return list(problems)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import Golden
-from wsdl.compiler import check
+from tests.stages import examined
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
 from wsdl.span import Source
@@ -18,5 +18,5 @@ PROGRAMS = sorted(Path(__file__).parent.glob("*.wsd"))
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_what_is_said(path: Path, golden: Golden) -> None:
     problems = Problems()
-    check(Source(path.name, path.read_text(encoding="utf-8")), problems)
+    examined(Source(path.name, path.read_text(encoding="utf-8")), problems)
     golden(path.with_suffix(".txt"), render(problems))

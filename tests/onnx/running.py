@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from wsdl.compiler import Options, check, lower
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
+from wsdl.compiler import Target, lower
 from wsdl.ir.graph import Program
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import WithDerived, initial_values
@@ -19,15 +19,12 @@ from wsdl.runtime.session import Session
 from wsdl.span import Source
 
 Array = NDArray[Any]
-DEFAULT = Options()
+DEFAULT = Target()
 
 
-def compiled(text: str, options: Options = DEFAULT) -> Program:
+def compiled(text: str, target: Target = DEFAULT) -> Program:
     """A program that checks, lowered."""
-    problems = Problems()
-    program = check(Source("test.wsd", text), problems, options)
-    assert not problems.errors, [f"{d.span}: {d.message}" for d in problems.errors]
-    return lower(program, options)
+    return lower(storage_of(Source("test.wsd", text)), target)
 
 
 def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: str = "m") -> onnx.ModelProto:
@@ -37,9 +34,9 @@ def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: 
     return proto
 
 
-def agree(text: str, *inputs: Array, options: Options = DEFAULT) -> onnx.ModelProto:
+def agree(text: str, *inputs: Array, target: Target = DEFAULT) -> onnx.ModelProto:
     """Compile model `m`; the reference and the runtime must agree on these inputs."""
-    program = compiled(text, options)
+    program = compiled(text, target)
     values = WithDerived(program, initial_values(program))
     proto = onnx_of(program, values)
     same_results(program, values, proto, inputs)

@@ -11,7 +11,7 @@ import pytest
 
 import wsdl
 from tests.onnx.running import agree, compiled, initializers, onnx_of, random, same_results
-from wsdl.compiler import Options
+from wsdl.compiler import Target
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Module, Node, Program, Value
 from wsdl.ir.types import TensorType
@@ -97,13 +97,13 @@ model m(x: f32[n, 5]) -> (y: f32[n, 5]) {
 
 @pytest.mark.parametrize("loops", ["loop", "unroll"])
 def test_repeated_layer(loops: str) -> None:
-    proto = agree(LOOP, random(3, 5), options=Options(loops=loops))  # type: ignore[arg-type]
+    proto = agree(LOOP, random(3, 5), target=Target(loops=loops))  # type: ignore[arg-type]
     assert ("Loop" in {node.op_type for node in proto.graph.node}) == (loops == "loop")
     assert list(initializers(proto)).count("m.same.weight") == 1
 
 
 def test_bodies_capture_and_hold_no_tensors() -> None:
-    proto = agree(LOOP, random(3, 5), options=Options(loops="loop"))
+    proto = agree(LOOP, random(3, 5), target=Target(loops="loop"))
     [loop] = [node for node in proto.graph.node if node.op_type == "Loop"]
     [body] = [attribute.g for attribute in loop.attribute if attribute.name == "body"]
     assert not body.initializer

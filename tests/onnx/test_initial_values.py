@@ -22,7 +22,7 @@ def draw(
     dtype: DType = "f32",
 ) -> np.ndarray:  # fmt: skip
     slot = Slot(path, TensorType.of(dtype, shape), "param", Initializer(initializer, arguments), SPAN, SPAN)
-    return initial_value(Stored(path, slot, [(slot, View.identity(shape))]), seed)
+    return initial_value(Stored(path, slot.type, slot, ((slot, View.identity(shape)),), slot.initializer), seed)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.onnx.running import random
-from wsdl.compiler import check
+from tests.stages import storage_of
 from wsdl.diagnostics import Diagnostic, Problems
-from wsdl.ir.graph import Program
+from wsdl.ir.stages import Storage
 from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.loads import open_loads
 from wsdl.onnx.open_source import open_source
@@ -61,12 +61,9 @@ MAPPINGS = """{
 }"""
 
 
-def program_of(folder: Path, load: str = "", share: str = "", shape: str = "") -> Program:
+def program_of(folder: Path, load: str = "", share: str = "", shape: str = "") -> Storage:
     text = MODEL.replace("SHARE", share).replace("LOAD", load)
-    problems = Problems()
-    program = check(Source(str(folder / "m.wsd"), text), problems)
-    assert not problems.errors, problems.errors
-    return program
+    return storage_of(Source(str(folder / "m.wsd"), text))
 
 
 def loaded(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> dict[str, np.ndarray]:

@@ -92,7 +92,7 @@ class Built:
             self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
             graph.nodes.append(Node(name, tensors, dict(attributes), self.results))
         graph.outputs = self.results
-        program.settle([self._stored(n, a) for n, a in self.values.items()])
+        program.stored = {name: self._stored(name, array) for name, array in self.values.items()}
         output_names = [f"y{i}" for i in range(len(self.results))]
         model = Model("test", graph, Module("test", "", NOWHERE), output_names=output_names)
         self.proto = emit(program, model, self.values, opset=opset)
@@ -106,7 +106,7 @@ class Built:
 
     def _stored(self, name: str, array: Array) -> Stored:
         slot = Slot(name, array_type(array), "param", Initializer("zeros"), NOWHERE, NOWHERE)
-        return Stored(name, slot, [(slot, View.identity(array.shape))])
+        return Stored(name, slot.type, slot, ((slot, View.identity(array.shape)),), slot.initializer)
 
     def session(self) -> ort.InferenceSession:
         options = ort.SessionOptions()

@@ -15,19 +15,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from wsdl.compiler import check, lower
-from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Program
+from tests.stages import storage_of
+from wsdl.compiler import lower
+from wsdl.ir.stages import Storage
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
+from wsdl.passes.read_stored import objective_over_stored
 from wsdl.passes.roll_loops import Loops
 from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 NETWORK = """
 model m(x: f32[n, 8]) -> (y: f32[n, 3]) {
@@ -79,12 +79,8 @@ train m(label: i64[n]) {
 """
 
 
-def program(text: str) -> Program:
-    problems = Problems()
-    result = check(Source("m.wsd", text), problems)
-    assert not problems.errors, [d.message for d in problems]
-    verify(result)
-    return result
+def program(text: str) -> Storage:
+    return storage_of(text)
 
 
 def never(text: str) -> str:
@@ -92,11 +88,11 @@ def never(text: str) -> str:
     return re.sub(r"Dropout\([\d.]+\)", "Dropout(0.0)", text)
 
 
-def batch(p: Program, rows: int = 6) -> dict[str, Any]:
+def batch(p: Storage, rows: int = 6) -> dict[str, Any]:
     """Inputs and targets of the training of `m`; a time is 7 long."""
     rng = np.random.default_rng(0)
     arrays = {}
-    for value in p.trainings["m"].graph.inputs:
+    for value in p.trainings["m"].written.objective.graph.inputs:
         shape = [d.evaluate({"n": rows, "t": 7}) for d in value.type.shape]
         arrays[value.name] = rng.normal(size=shape).astype("f4") if value.type.is_float else rng.integers(0, 3, shape)
     return {name: array for name, array in arrays.items() if name not in ("seed", "step")}
@@ -105,7 +101,7 @@ def batch(p: Program, rows: int = 6) -> dict[str, Any]:
 def masks(text: str, seed: int = 0, step: int = 0) -> dict[str, Any]:
     """The masks of the training's graph, by the layer in which they stand, a further one there with `'` behind it."""
     p = program(text)
-    graph = p.trainings["m"].graph
+    graph = objective_over_stored(p, p.trainings["m"]).graph
     arrays = {**batch(p), "seed": np.array(seed), "step": np.array(step)}
     nodes = [node for node in graph.nodes if node.op == "random_mask"]
     graph.outputs = [node.result for node in nodes]
@@ -162,11 +158,12 @@ def losses(steps: Sequence[Mapping[str, Any]]) -> list[float]:
 def test_a_compiled_model_and_its_evaluation_have_no_trace_of_it(text: str) -> None:
     with_dropout, without = program(text), program(never(text))
     for p in with_dropout, without:
-        graphs = [lower(p).models["m"].graph, p.trainings["m"].evaluation.graph]
-        for graph in graphs if p is with_dropout else [*graphs, p.trainings["m"].objective.graph]:
+        written = p.trainings["m"].written
+        graphs = [lower(p).models["m"].graph, written.evaluation.graph]
+        for graph in graphs if p is with_dropout else [*graphs, written.objective.graph]:
             assert not {"random_mask", "dropout_training"} & {node.op for node in graph.walk()}
             assert not {"seed", "step"} & {value.name for value in graph.inputs}
-    ours, theirs = (emit(p, p.models["m"], initial_values(p)) for p in (with_dropout, without))
+    ours, theirs = (emit(p, p.only, initial_values(p)) for p in map(lower, (with_dropout, without)))
     assert [node.op_type for node in ours.graph.node] == [node.op_type for node in theirs.graph.node]
 
 

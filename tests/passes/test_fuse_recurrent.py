@@ -11,12 +11,12 @@ import pytest
 from onnx import GraphProto, ModelProto
 
 import wsdl
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
 from wsdl.onnx.guards import walk
 from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.proof import prove
 from wsdl.ops.evaluate import evaluate
+from wsdl.passes.read_stored import read_stored
 from wsdl.passes.roll_loops import Loops
 from wsdl.runtime.errors import RunError
 from wsdl.span import Source
@@ -81,11 +81,8 @@ def operators(proto: ModelProto | GraphProto) -> dict[str, int]:
 
 def expected(text: str, feeds: dict[str, Any]) -> list[Any]:
     """By the reference, from the program as it was written."""
-    problems = Problems()
-    program = check(Source("m.wsd", text), problems)
-    assert not problems.errors, [d.message for d in problems]
-    model = program.models["m"]
-    return evaluate(model.graph, [feeds[v.name] for v in model.graph.inputs], initial_values(program, 0))
+    program = read_stored(storage_of(text))
+    return evaluate(program.only.graph, [feeds[v.name] for v in program.only.graph.inputs], initial_values(program, 0))
 
 
 def inputs(program: wsdl.Program, n: int, t: int) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from wsdl.compiler import check
+from tests.stages import examined
 from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Program
+from wsdl.ir.stages import Storage
 from wsdl.span import Source
 
 
-def checked(body: str) -> tuple[Program, list[str]]:
+def checked(body: str) -> tuple[Storage | None, list[str]]:
     problems = Problems()
-    program = check(Source("m.wsd", f"model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{\n{body}}}\n"), problems)
+    program = examined(Source("m.wsd", f"model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{\n{body}}}\n"), problems)
     return program, [f"{d.code} {d.message}" for d in problems.found]
 
 
@@ -34,8 +34,8 @@ def checked(body: str) -> tuple[Program, list[str]]:
 def test_paths(layers: str, weights: list[str]) -> None:
     has_g = "    layer g = Dense(8, bias=false)\n" if "g" in layers.split(", ")[0] else ""
     program, found = checked(f"{has_g}    layer f = Sequential({layers})\n    return f(x)\n")
-    assert not found
-    assert sorted(slot.path for root in program.roots() for slot in root.all_slots()) == weights
+    assert program is not None, found
+    assert sorted(slot.path for slot in program.checked.slots()) == weights
 
 
 def test_they_are_shared_and_read_by_these_paths() -> None:
@@ -45,7 +45,7 @@ def test_they_are_shared_and_read_by_these_paths() -> None:
         "    y = f(x)\n"
         "    return y @ f.layers[2].weight\n"
     )
-    assert not found
+    assert program is not None, found
     assert list(program.stored) == ["m.f.layers.0.weight", "m.f.layers.0.bias"]
 
 

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsdl.compiler import INFERENCE, Options, check, lower, read
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
+from wsdl.compiler import INFERENCE, Target, lower, read
 from wsdl.ir.graph import Program
 from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import WithDerived, initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
-from wsdl.span import Source
+from wsdl.passes.read_stored import read_stored
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -117,19 +117,16 @@ PROGRAMS = {
 
 
 def program(text: str) -> Program:
-    problems = Problems()
-    result = check(Source("m.wsd", text), problems)
-    assert not problems.errors, [d.message for d in problems]
-    return result
+    return read_stored(storage_of(text))
 
 
-def numbers(of: Program, stored: dict[str, Any]) -> list[Any]:
+def numbers(of: Program, values: dict[str, Any]) -> list[Any]:
     results = []
     for model in of.models.values():
         sizes = {"n": 3, "t": 4, "h": 16, "w": 16}
         rng = np.random.default_rng(0)
         inputs = [rng.normal(size=[d.evaluate(sizes) for d in v.type.shape]).astype("f4") for v in model.graph.inputs]
-        results += evaluate(model.graph, inputs, WithDerived(of, stored))
+        results += evaluate(model.graph, inputs, WithDerived(of, values))
     return results
 
 
@@ -142,12 +139,12 @@ def drawn(of: Program) -> dict[str, Any]:
 @pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
 def test_no_pass_changes_the_numbers(text: str) -> None:
     p = program(text)
-    stored = drawn(p)
-    expected = numbers(p, stored)
+    values = drawn(p)
+    expected = numbers(p, values)
     for run in INFERENCE:
-        run(p, Options(loops="loop"))
+        run(p, Target(loops="loop"))
         verify(p)
-        for got, wanted in zip(numbers(p, stored), expected, strict=True):
+        for got, wanted in zip(numbers(p, values), expected, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=run.__name__)
 
 
@@ -162,7 +159,7 @@ def ops(of: Program) -> list[str]:
 
 
 def lowered(text: str, loops: Any = "auto") -> Program:
-    return lower(program(text), Options(loops=loops))
+    return lower(storage_of(text), Target(loops=loops))
 
 
 def test_shared_blocks_become_one_body() -> None:
@@ -268,11 +265,9 @@ def test_a_layer_applied_twice_to_one_value_runs_once() -> None:
 def test_examples_stay_well_formed(path: Path) -> None:
     source = read(str(path))
     assert source is not None
-    problems = Problems()
-    p = check(source, problems)
-    assert not problems.errors
+    p = read_stored(storage_of(source))
     for run in INFERENCE:
-        run(p, Options(loops="loop"))
+        run(p, Target(loops="loop"))
         verify(p)
 
 
@@ -280,8 +275,7 @@ def test_a_rolled_loop_has_one_size() -> None:
     """The graph of shared blocks doesn't grow with their number."""
     sizes = set()
     for count in (12, 96):
-        p = program(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"))
-        lower(p, Options(loops="loop"))
+        p = lowered(PROGRAMS["shared blocks"].replace("[9]", f"[{count}]"), "loop")
         values = WithDerived(p, initial_values(p, 0))
         sizes.add(len(emit(p, p.models["m"], values).SerializeToString()))
     assert len(sizes) == 1

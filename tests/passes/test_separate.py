@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
 from wsdl.ir.graph import Program
+from wsdl.ir.stages import Storage
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
 from wsdl.passes.evaluation import evaluation
 from wsdl.passes.split_step import split_step
 from wsdl.passes.train_step import train_step
-from wsdl.span import Source
 
 MODEL = """
 model m(x: f32[n, t, 6]) -> (logits: f32[n, t, 4], score: f32[n]) {
@@ -37,12 +36,9 @@ train m(label: i64[n, t], wanted: f32[n], weight: f32[4]) {
 """
 
 
-def program(losses: str, optimizer: str = "SGD(lr=0.1)") -> Program:
-    problems = Problems()
+def program(losses: str, optimizer: str = "SGD(lr=0.1)") -> Storage:
     text = MODEL.replace("LOSSES", losses).replace("OPTIMIZER", optimizer)
-    result = check(Source("m.wsd", text), problems)
-    assert not problems.errors, [d.message for d in problems.errors]
-    return result
+    return storage_of(text)
 
 
 def batch(rows: int = 7, seed: int = 0) -> dict[str, Any]:

@@ -84,4 +84,4 @@ def test_numbers_of_an_initializer_go_by_name_too() -> None:
     forms = ("normal(std=0.5)", "normal(std=0.5, mean=2)", "normal(mean=2)", "uniform(high=2)", "constant(value=3)")
     for form, expected in zip(forms, ("0, 0.5", "2, 0.5", "2, 1", "0, 2", "3"), strict=True):
         program = wsdl.compile(f"model m(x: f32[n, 2]) {{\n    param w: [2] = {form}\n    return x + w\n}}\n")
-        assert str(program._checked.stored["m.w"].root.initializer).replace(".0", "").endswith(f"({expected})")
+        assert str(program._storage.stored["m.w"].initializer).replace(".0", "").endswith(f"({expected})")

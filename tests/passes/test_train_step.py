@@ -11,9 +11,8 @@ import pytest
 import torch
 
 import wsdl
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Program
+from tests.stages import storage_of
+from wsdl.ir.stages import Storage
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
@@ -40,11 +39,8 @@ train ae() {
 """
 
 
-def program(text: str) -> Program:
-    problems = Problems()
-    result = check(Source("m.wsd", text), problems)
-    assert not problems.errors, [d.message for d in problems]
-    return result
+def program(text: str) -> Storage:
+    return storage_of(text)
 
 
 def batches() -> Any:

@@ -10,16 +10,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wsdl.compiler import check
+from tests.stages import examined, storage_of
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.ir.graph import Program, Value
+from wsdl.ir.graph import Value
+from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.text import to_text
-from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Training
+from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Objective
 from wsdl.ops.evaluate import evaluate
-from wsdl.ops.verify import verify
 from wsdl.passes import optimizers
 from wsdl.passes.differentiate import differentiate
+from wsdl.passes.read_stored import evaluation_over_stored, objective_over_stored, read_stored
 from wsdl.span import Source
 
 PROGRAMS = Path(__file__).parents[1] / "syntax" / "programs"
@@ -44,40 +45,36 @@ model m(x: f32[n, 4]) -> (y: f32[n]) {
 """
 
 
-def program_of(text: str) -> Program:
-    problems = Problems()
-    program = check(Source("test.wsd", text), problems)
-    assert not problems.errors, render(problems)
-    verify(program)
-    return program
-
-
-def trained(*lines: str, model: str = MODEL, targets: str = "wanted: f32[n]") -> Training:
+def program_of(*lines: str, model: str = MODEL, targets: str = "wanted: f32[n]") -> Storage:
     body = "\n".join(f"    {line}" for line in lines)
-    return program_of(f"{model}\ntrain m({targets}) {{\n{body}\n}}\n").trainings["m"]
+    return storage_of(f"{model}\ntrain m({targets}) {{\n{body}\n}}\n")
+
+
+def trained(*lines: str, model: str = MODEL, targets: str = "wanted: f32[n]") -> ResolvedTraining:
+    return program_of(*lines, model=model, targets=targets).trainings["m"]
 
 
 MSE, ADAM = "loss mse(y, wanted)", "optimizer Adam(lr=1e-3)"
 
 
-def parameters(training: Training) -> dict[str, Value]:
-    return {str(n.attributes["stored"]): n.result for n in training.graph.nodes if n.op == "parameter"}
+def parameters(objective: Objective) -> dict[str, Value]:
+    return {str(n.attributes["stored"]): n.result for n in objective.graph.nodes if n.op == "parameter"}
 
 
 @pytest.mark.parametrize("name", ["siamese", "training"])
 def test_the_programs_of_the_design_are_understood(name: str) -> None:
-    (training,) = program_of((PROGRAMS / f"{name}.wsd").read_text("utf-8")).trainings.values()
+    (training,) = storage_of((PROGRAMS / f"{name}.wsd").read_text("utf-8")).trainings.values()
     assert training.trained
 
 
 def test_the_model_itself_is_as_without_training() -> None:
-    with_training = program_of(f"{MODEL}\ntrain m(wanted: f32[n]) {{\n{MSE}\n{ADAM}\n}}\n")
-    assert to_text(with_training) == to_text(program_of(MODEL))
+    with_training = program_of(MSE, ADAM)
+    assert to_text(read_stored(with_training)) == to_text(read_stored(storage_of(MODEL)))
     assert [len(module.uses) for module in with_training.models["m"].module.modules()] == [0, 1, 1, 1]
 
 
 def test_the_loss_and_its_gradient_are_those_of_pytorch() -> None:
-    training = trained(
+    program = program_of(
         "error = (y - wanted) ** 2",
         "loss 0.5 * error",
         "for head in heads {",
@@ -87,10 +84,10 @@ def test_the_loss_and_its_gradient_are_those_of_pytorch() -> None:
         "metric same = x[:, 0] == x[:, 0]",
         ADAM,
     )
+    training = program.trainings["m"]
+    objective, evaluation = objective_over_stored(program, training), evaluation_over_stored(program, training)
     rng = np.random.default_rng(0)
-    values = {
-        name: rng.normal(size=value.type.sizes or ()).astype(np.float32) for name, value in parameters(training).items()
-    }
+    values = {name: rng.normal(size=v.type.sizes or ()).astype(np.float32) for name, v in parameters(objective).items()}
     x, wanted = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=5).astype(np.float32)
     tensors = {name: torch.from_numpy(array).requires_grad_() for name, array in values.items()}
     h = torch.tanh(F.linear(torch.from_numpy(x), tensors["m.encode.weight"], tensors["m.encode.bias"]))
@@ -100,14 +97,14 @@ def test_the_loss_and_its_gradient_are_those_of_pytorch() -> None:
     loss = 0.5 * F.mse_loss(y, torch.from_numpy(wanted)) + 1e-2 * penalty
     far = (abs(y - torch.from_numpy(wanted)) > 1).float().mean()
 
-    graph, wrt = training.graph, list(parameters(training).values())
+    graph, wrt = objective.graph, list(parameters(objective).values())
     got = evaluate(graph, [x, wanted], values)
     np.testing.assert_allclose(got[0], loss.item(), rtol=1e-5)
     np.testing.assert_allclose(got[1:], [far.item(), 1], rtol=1e-6)
-    np.testing.assert_allclose(evaluate(training.evaluation.graph, [x, wanted], values), got)
-    assert list(training.metrics) == ["far", "same"]
+    np.testing.assert_allclose(evaluate(evaluation.graph, [x, wanted], values), got)
+    assert list(objective.metrics) == ["far", "same"]
 
-    gradients = differentiate(graph, training.loss, wrt)
+    gradients = differentiate(graph, objective.loss, wrt)
     graph.outputs = [g for g in gradients if g is not None]
     expected = torch.autograd.grad(loss, list(tensors.values()))
     for actual, tensor in zip(evaluate(graph, [x, wanted], values), expected, strict=True):
@@ -121,9 +118,9 @@ def test_sizes_of_targets_are_those_of_the_model() -> None:
         model="let c = 3\nmodel m(x: f32[n, t, 4]) -> (y: f32[n, t, c]) {\n    return x |> Dense(c)\n}\n",
         targets="label: i64[n, t]",
     )
-    assert str(training.objective.targets[0].type) == "i64[n, t]"
-    assert [v.name for v in training.graph.inputs] == ["x", "label"]
-    assert not training.graph.outputs[0].type.shape
+    assert str(training.written.objective.targets[0].type) == "i64[n, t]"
+    assert [v.name for v in training.written.objective.graph.inputs] == ["x", "label"]
+    assert not training.written.objective.graph.outputs[0].type.shape
 
 
 def test_what_is_frozen_and_how_fast_the_rest_is() -> None:
@@ -134,7 +131,7 @@ def test_what_is_frozen_and_how_fast_the_rest_is() -> None:
         "optimizer SGD(lr=cosine(1e-2, warmup=10, end=1e-3), momentum=0.9)",
         "freeze heads[*].bias",
     )
-    assert training.trained == ["m.encode.weight", "m.encode.bias", "m.heads.0.weight", "m.heads.1.weight"]
+    assert training.trained == ("m.encode.weight", "m.encode.bias", "m.heads.0.weight", "m.heads.1.weight")
     assert training.frozen == {"m.heads.0.bias", "m.heads.1.bias"}
     assert {name: str(training.schedule_of(name)) for name in training.trained} == {
         "m.encode.weight": "cosine(0.0001, warmup=10, end=1e-05)",
@@ -146,7 +143,7 @@ def test_what_is_frozen_and_how_fast_the_rest_is() -> None:
 
 def test_groups_and_layers_of_the_file_have_paths_too() -> None:
     training = trained(MSE, ADAM, "freeze tied", "lr encode = 1e-2", model=GROUPS)
-    assert training.trained == ["encode.weight", "encode.bias"]
+    assert training.trained == ("encode.weight", "encode.bias")
     assert training.frozen == {"m.tied.weight", "m.tied.bias"}
     assert str(training.schedule_of("encode.bias")) == "constant(0.01)"
 
@@ -161,7 +158,7 @@ def test_parameters_of_the_model_have_paths() -> None:
 
 def test_a_freeze_of_the_file_holds_in_training() -> None:
     training = trained(MSE, ADAM, model=f"{GROUPS}\nfreeze encode\n")
-    assert training.trained == ["m.tied.weight", "m.tied.bias"]
+    assert training.trained == ("m.tied.weight", "m.tied.bias")
 
 
 def test_a_layer_with_a_named_group_inside_is_frozen_as_a_whole() -> None:
@@ -180,26 +177,26 @@ model m(x: f32[n, 4]) -> (y: f32[n, 4]) {
     inside = {"m.net.tied", "m.net.a.bias", "m.net.b.bias", "m.net.dense.weight", "m.net.dense.bias"}
     assert trained("loss mean(y ** 2)", ADAM, "freeze net", model=net, targets="").frozen == inside
     training = trained("loss mean(y ** 2)", ADAM, model=f"{net}\nfreeze m.net\n", targets="")
-    assert training.trained == ["m.dense.weight", "m.dense.bias"]
+    assert training.trained == ("m.dense.weight", "m.dense.bias")
 
 
 def test_optimizers_have_all_their_options() -> None:
     assert OPTIMIZERS.keys() == optimizers.OPTIMIZERS.keys()
     for name, table in OPTIMIZERS.items():
-        optimizer = trained(MSE, f"optimizer {name}(lr=0.1)").optimizer
+        optimizer = trained(MSE, f"optimizer {name}(lr=0.1)").written.optimizer
         assert optimizer.options.keys() == {o.name for o in (*table, *COMMON)} - {"lr"}
         assert str(optimizer.lr) == "constant(0.1)"
-    given = trained(MSE, "optimizer AdamW(linear(0.1, 500), [0, 0.5], ema=0.999, clip_norm=1)").optimizer
+    given = trained(MSE, "optimizer AdamW(linear(0.1, 500), [0, 0.5], ema=0.999, clip_norm=1)").written.optimizer
     assert given.options["betas"] == [0.0, 0.5]
     assert (given.options["ema"], given.options["clip_norm"], given.options["clip_value"]) == (0.999, 1.0, None)
     assert given.lr.options == {"lr": 0.1, "steps": 500, "warmup": 0, "end": 0.0}
-    assert trained(MSE, "optimizer Lion()").optimizer.lr.options["lr"] == 1e-4
+    assert trained(MSE, "optimizer Lion()").written.optimizer.lr.options["lr"] == 1e-4
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)
 def test_schedules_have_all_their_options(kind: str) -> None:
     every = ", every=10" if kind == "step" else ""
-    schedule = trained(MSE, f"optimizer Adam(lr={kind}(0.1{every}))").optimizer.lr
+    schedule = trained(MSE, f"optimizer Adam(lr={kind}(0.1{every}))").written.optimizer.lr
     assert schedule.kind == kind
     assert schedule.options.keys() == {o.name for o in SCHEDULES[kind]}
 
@@ -288,12 +285,12 @@ def test_a_path_means_the_same_everywhere(path: str, stored: str) -> None:
     wanted, _, count = stored.partition(" ")
     for way, text in found.items():
         problems = Problems()
-        program = check(Source("test.wsd", text), problems)
+        program = examined(Source("test.wsd", text), problems)
         errors = [d.code for d in problems.errors]
         if stored.startswith("E"):
             assert errors == [stored] if (way, stored) != ("lr", "E0325") else not errors, way
             continue
-        assert not errors, (way, render(problems))
+        assert program is not None, (way, render(problems))
         training = program.trainings["m"]
         params = {s.name for s in program.stored.values() if s.root.kind == "param"}
         frozen = {s.name for s in program.stored.values() if s.frozen or s.name in training.frozen} & params

@@ -27,7 +27,7 @@ from tests.programs.storage import Storage
 from tests.programs.tolerance import SAMPLES, WIDE, Wrong, compare, noise
 from tests.programs.twin import Machine, Twin
 from tests.programs.write import text_of
-from wsdl import compiler
+from tests.stages import examined
 from wsdl.compiler import OPSETS, Precision
 from wsdl.diagnostics import CompileError, Problems
 from wsdl.diagnostics.render import render
@@ -95,7 +95,7 @@ class Attempt:
     def check(self) -> None:
         """The text: checked, laid out, checked again."""
         problems = Problems()
-        compiler.check(self.source, problems)
+        examined(self.source, problems)
         if problems.errors:
             raise Wrong(f"refused by check:\n{render(problems)}")
         if not self.configuration.laid_out:
@@ -105,7 +105,7 @@ class Attempt:
             raise Wrong("the formatter isn't idempotent")
         self.counts["laid out"] += 1
         problems = Problems()
-        compiler.check(Source("m.wsd", laid_out), problems)
+        examined(Source("m.wsd", laid_out), problems)
         if problems.errors:
             raise Wrong(f"refused when laid out:\n{render(problems)}")
 

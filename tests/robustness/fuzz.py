@@ -79,15 +79,15 @@ def attempt(text: str) -> str:
     """What became of a program: `refused`, `clean`, `compiled`. Raises whatever should never be raised."""
     problems = Problems()
     source = Source("fuzz.wsd", text)
-    program = compiler.check(source, problems)
+    program = compiler.store(compiler.check(source, problems), problems)
     assert all(d.span is not None and not d.span.source.is_standard for d in problems), render(problems)
     render(problems)
     laid_out = format_source(source, Problems())
     if laid_out is not None:
         assert format_source(Source("again.wsd", laid_out), Problems()) == laid_out, "not laid out in one go"
-    if problems.errors:
+    if program is None:
         return "refused"
-    if not program.models or program.loads or sum(s.elements for s in program.stored.values()) > SMALL:
+    if not program.models or program.checked.loads or sum(s.elements for s in program.stored.values()) > SMALL:
         return "clean"
     try:
         compiled = api.compile(source)

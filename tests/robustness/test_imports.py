@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.stages import examined
 from wsdl import limits
-from wsdl.compiler import check
 from wsdl.diagnostics import Problems
 from wsdl.span import Source
 
@@ -53,7 +53,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 def found(path: Path) -> Problems:
     problems = Problems()
-    check(Source(str(path), path.read_text("utf-8")), problems)
+    examined(Source(str(path), path.read_text("utf-8")), problems)
     return problems
 
 

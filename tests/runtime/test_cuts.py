@@ -16,6 +16,7 @@ from tests.runtime.cuts import COUNTS, THROUGH_ALL, WRITTEN, batch, cut, nested,
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.render import render
 from wsdl.ops.evaluate import evaluate
+from wsdl.passes.read_stored import evaluation_over_stored
 from wsdl.runtime.errors import RunError
 from wsdl.span import Source
 
@@ -31,7 +32,7 @@ def chunks(expressions: list[str], size: int) -> list[list[str]]:
 
 def uncut(of: Any, data: dict[str, Any]) -> list[float]:
     """Loss and metrics by the reference."""
-    graph = of._checked.trainings["m"].evaluation.graph
+    graph = evaluation_over_stored(of._storage, of._storage.trainings["m"]).graph
     return [float(number) for number in evaluate(graph, [data[v.name] for v in graph.inputs], dict(of.stored))]
 
 

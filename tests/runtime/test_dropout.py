@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tests.runtime.training import CLASSIFY, data, program
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
+from tests.stages import storage_of
 from wsdl.diagnostics.render import render
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.onnx.initial_values import initial_values
@@ -18,7 +17,6 @@ from wsdl.passes.split_step import split_step
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.runtime.errors import RunError
-from wsdl.span import Source
 
 TEXT = CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.4)")
 
@@ -74,8 +72,7 @@ def test_where_a_loss_went_wrong_is_found_with_the_same_masks(accumulate: int) -
 
 def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
     """The same rows as the first and as the second part, in place of which the whole is but the first."""
-    problems = Problems()
-    p = check(Source("classify.wsd", TEXT), problems)
+    p = storage_of(TEXT)
     training, values = p.trainings["classify"], initial_values(p)
 
     def loss(of_parts: bool, part: int = 0) -> float:

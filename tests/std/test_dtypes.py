@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import wsdl
+from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
 from wsdl.span import Source
 
 OF_FLOATS = [case for case in CASES if "f32" in program_of(case)]
@@ -18,9 +17,7 @@ OF_FLOATS = [case for case in CASES if "f32" in program_of(case)]
 @pytest.mark.parametrize("case", OF_FLOATS, ids=lambda case: case.layer)
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "f64"])
 def test_types(case: Case, dtype: str) -> None:
-    problems = Problems()
-    program = check(Source("m.wsd", program_of(case).replace("f32", dtype)), problems)
-    assert not problems.errors, [d.message for d in problems]
+    program = storage_of(Source("m.wsd", program_of(case).replace("f32", dtype)))
     for model in program.models.values():
         assert {v.type.dtype for v in model.graph.outputs} == {dtype}
     assert {s.type.dtype for s in program.stored.values()} <= {dtype}

@@ -12,16 +12,14 @@ import torch
 from torch import nn
 
 from references.weights import module_weights
+from tests.stages import storage_of
 from tests.std.case import Case, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
 from wsdl.onnx.emit import emit
 from wsdl.passes.split_step import split_step
 from wsdl.passes.update import GRADIENT
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 SCALE = "scale"
 RUNS = [
@@ -42,15 +40,14 @@ def pair(case: Case) -> tuple[nn.Module, Session]:
         count = len(results_of(case, twin, [torch.from_numpy(a) for a in draw(case, case.runs[0])]))
     losses = "\n".join(f"    loss sum(sin(output{f'_{i + 1}' if i else ''}))" for i in range(count))
     text = program_of(case, scaled=SCALE) + f"\ntrain m() {{\n{losses}\n    optimizer SGD(lr=1.0)\n}}\n"
-    problems = Problems()
-    program = check(Source("m.wsd", text), problems)
-    assert not problems.errors, problems.found
+    program = storage_of(text)
     training = program.trainings["m"]
-    step = split_step(program, replace(training, objective=training.evaluation)).first
-    return twin, Session(emit(step, step.only, stored(case, twin)).SerializeToString())
+    as_compiled = replace(training.written, objective=training.written.evaluation)
+    step = split_step(program, replace(training, written=as_compiled, statistics=())).first
+    return twin, Session(emit(step, step.only, weights_of(case, twin)).SerializeToString())
 
 
-def stored(case: Case, twin: nn.Module) -> dict[str, Any]:
+def weights_of(case: Case, twin: nn.Module) -> dict[str, Any]:
     """The counterpart's weights by the names of what is stored."""
     weights = {case.rename(n): torch.from_numpy(a) for n, a in module_weights(twin).items()}
     return {f"m.f.{n}": a.contiguous().numpy() for n, a in separated(weights).items()}
@@ -77,7 +74,7 @@ def test_gradients(case: Case, shapes: Any) -> None:
     twin, session = pair(case)
     arrays = draw(case, shapes)
     expected = theirs(case, twin, [torch.from_numpy(a) for a in arrays])
-    feeds = {**stored(case, twin), f"m.{SCALE}": np.ones(1, np.float32)}
+    feeds = {**weights_of(case, twin), f"m.{SCALE}": np.ones(1, np.float32)}
     feeds |= {f"input{i}": a for i, a in enumerate(arrays)}
     found = session.run({name: feeds[name] for name in session.inputs})
     ours = {name.removeprefix(f"{GRADIENT}m."): a for name, a in found.items() if name.startswith(GRADIENT)}

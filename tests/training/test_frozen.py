@@ -10,9 +10,9 @@ import torch.nn.functional as F
 
 import wsdl
 from references.training.catalogue import EXAMPLES
-from wsdl.compiler import check
-from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Graph, Program
+from tests.stages import storage_of
+from wsdl.ir.graph import Graph
+from wsdl.ir.stages import Storage
 from wsdl.passes.evaluation import evaluation
 from wsdl.passes.train_step import TrainStep, train_step
 from wsdl.span import Source
@@ -20,14 +20,11 @@ from wsdl.span import Source
 REVIEWS = EXAMPLES / "training" / "reviews.wsd"
 
 
-def checked(text: str) -> Program:
-    problems = Problems()
-    program = check(Source(str(REVIEWS), text), problems)
-    assert not problems.errors, [d.message for d in problems]
-    return program
+def checked(text: str) -> Storage:
+    return storage_of(Source(str(REVIEWS), text))
 
 
-def step_of(program: Program) -> TrainStep:
+def step_of(program: Storage) -> TrainStep:
     return train_step(program, program.trainings["transfer"])
 
 

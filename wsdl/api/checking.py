@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
-from wsdl.compiler import Options
+from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
-from wsdl.ir.graph import Program as Checked
+from wsdl.ir.stages import Checked, Storage
 from wsdl.options import DIMS, PATH, Optional, takes
 from wsdl.span import Source
 
@@ -31,15 +31,24 @@ def examine(
     import_root: str | None = None,
 ) -> tuple[Problems, Checked | None]:
     """All diagnostics of a file, and the program as far as it could be checked; `None` if it couldn't be read."""
+    problems, program, _ = _examined(path_or_source, dims, import_root)
+    return problems, program
+
+
+def _examined(
+    path_or_source: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None
+) -> tuple[Problems, Checked | None, Storage | None]:
     problems = Problems()
     try:
-        program = compiler.check(source_of(path_or_source), problems, Options(dims or {}, import_root=import_root))
-        compiler.check_loads(program, problems)
-        return problems, program
+        program = compiler.check(source_of(path_or_source), problems, SourceOptions(dims or {}, import_root))
+        storage = compiler.store(program, problems)
+        if storage is not None:
+            compiler.check_loads(storage, problems)
+        return problems, program, storage
     except CompileError as error:
         for diagnostic in error.diagnostics:
             problems.add(diagnostic)
-        return problems, None
+        return problems, None, None
 
 
 def format(source: str | Source) -> str:
@@ -53,8 +62,9 @@ def format(source: str | Source) -> str:
     return text
 
 
-def checked(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Checked:
-    problems, checked = examine(path, dims=dims, import_root=import_root)
-    if checked is None or problems.errors:
+def stored(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Storage:
+    """What is stored for a program. Raises `CompileError` where there are errors in it."""
+    problems, _, storage = _examined(path, dims, import_root)
+    if storage is None or problems.errors:
         raise CompileError(problems)
-    return checked
+    return storage

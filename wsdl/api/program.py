@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
-from wsdl.compiler import Options, Precision
+from wsdl.compiler import Precision, SourceOptions, Target
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.graph import Program as Checked
+from wsdl.ir.graph import Program as Lowered
 from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import TensorType
 from wsdl.options import (
     COUNT,
@@ -86,16 +87,20 @@ def compile(
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
     source = source_of(path_or_source)
-    options = Options(dims or {}, loops, opset, seed, import_root, dtype, keep_io)
+    target = Target(loops, opset, dtype, keep_io)
     problems = Problems()
-    checked = compiler.check(source, problems, options)
-    if not checked.models and not problems.errors:
+    storage = compiler.store(compiler.check(source, problems, SourceOptions(dims or {}, import_root)), problems, dtype)
+    if storage is None:
+        raise CompileError(problems)
+    if not storage.models:
         help = "a `model` is what compiles to a file; blocks are for import"
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
-    numbers = None if problems.errors else compiler.numbers(checked, problems, weights, options, partial=partial)
-    if numbers is None or problems.errors:
         raise CompileError(problems)
-    return Program(source, options, checked, numbers, list(problems))
+    storage = storage.as_dtype(dtype)
+    numbers = compiler.numbers(storage, problems, weights, seed=seed, partial=partial)
+    if problems.errors:
+        raise CompileError(problems)
+    return Program(source, target, storage, numbers, seed, list(problems))
 
 
 class Program:
@@ -105,19 +110,20 @@ class Program:
     def __init__(
         self,
         source: Source,
-        options: Options,
-        checked: Checked,
+        target: Target,
+        storage: Storage,
         numbers: compiler.Numbers,
+        seed: int,
         diagnostics: list[Diagnostic],
     ) -> None:
         self.source = source
-        self.options = options
+        self.target = target
+        self.seed = seed
         self.diagnostics = diagnostics
-        self.inventory: Inventory = inventory(checked)
+        self.inventory: Inventory = inventory(storage, target.io)
         self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
         self.drawn = numbers.drawn
-        self._checked = checked
-        self._trainings: dict[str, TrainStep] | None = None  # made once: a step takes its training's graph
+        self._storage = storage
 
     def __repr__(self) -> str:
         return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
@@ -125,7 +131,7 @@ class Program:
     @cached_property
     def models(self) -> Mapping[str, Model]:
         """The models by name, in the order of the file."""
-        return {name: Model(name, self) for name in self._checked.models}
+        return {name: Model(name, self) for name in self._storage.models}
 
     @takes(name=Optional(NAME), weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
     def session(
@@ -174,18 +180,18 @@ class Program:
         model = self._trained(name)
         settings = Settings(batch, accumulate, seed)
         step = compiler.split_step(
-            self._checked, model, self.options, of_parts=accumulate > 1, piecewise=device == "cpu"
+            self._storage, model, self.target, of_parts=accumulate > 1, piecewise=device == "cpu"
         )
         sizes = self.inventory.sizes(model)
         models = training_models(
             step,
-            compiler.evaluation(self._checked, model, self.options),
+            compiler.evaluation(self._storage, model, self.target),
             self._values_with(weights, partial, model),
             (sizes.parameters, sizes.parameters_without_sharing),
-            opset=self.options.opset,
+            opset=self.target.opset,
             block=channel_block() if device == "cpu" else 0,
         )
-        said = {**header(self._checked), SOURCE: source_text(self._checked.sources)}
+        said = {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
         return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
@@ -194,8 +200,8 @@ class Program:
         from wsdl.onnx.training import evaluation_model
         from wsdl.runtime.evaluator import Evaluator
 
-        evaluation = compiler.evaluation(self._checked, self._trained(name), self.options)
-        model = evaluation_model(evaluation, self.stored, opset=self.options.opset)
+        evaluation = compiler.evaluation(self._storage, self._trained(name), self.target)
+        model = evaluation_model(evaluation, self.stored, opset=self.target.opset)
         return Evaluator(model, device=device, threads=threads)
 
     @takes(folder=PATH, model=Optional(NAME), proof=FLAG, train=FLAG)
@@ -229,17 +235,17 @@ class Program:
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
-        o = self.options
+        seed, opset = self.seed, self.target.opset
         steps = self._steps(names) if train else {}
         for step in steps.values():
-            files |= training_writers(step, folder, values, o.seed, opset=o.opset, source_sha256=self._digest)
+            files |= training_writers(step, folder, values, seed, opset=opset, source_sha256=self._digest)
         kept = self.inventory.of_models(names)
-        written = manifest(self.source, kept, [p.name for p in files], self._checked.loops, seed=o.seed, opset=o.opset)
+        written = manifest(self.source, kept, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if steps:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
-            proofs, findings = prove_models(self._checked, paths)
+            proofs, findings = prove_models(self._lowered, paths)
             findings += load_steps(place_of(f"{name}.train", folder) for name in steps)
             self.diagnostics += findings
             written = with_proof(written, proofs)
@@ -247,16 +253,23 @@ class Program:
         return written
 
     def _steps(self, names: list[str]) -> dict[str, TrainStep]:
-        if self._trainings is None:
-            self._trainings = compiler.train_steps(self._checked, self.options)
-        steps = {name: step for name, step in self._trainings.items() if name in names}
+        steps = {name: step for name, step in self._train_steps.items() if name in names}
         if not steps:
             raise self._untrained(names)
         return steps
 
+    @cached_property
+    def _train_steps(self) -> Mapping[str, TrainStep]:
+        return compiler.train_steps(self._storage, self.target) if self._trainings else {}
+
+    @property
+    def _trainings(self) -> Collection[str]:
+        """The models that can be trained; none in 16 bits."""
+        return self._storage.trainings if self.target.dtype == "f32" else ()
+
     def _untrained(self, names: Sequence[str]) -> CompileError:
-        if self.options.dtype != "f32":
-            message = f"a program in {self.options.dtype} can't be trained"
+        if self.target.dtype != "f32":
+            message = f"a program in {self.target.dtype} can't be trained"
             help = "train it in f32, and compile it with the weights that come of it"
             return CompileError([Diagnostic("E0822", message, file=self.source.path, help=help)])
         help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
@@ -265,7 +278,7 @@ class Program:
 
     def _trained(self, name: str | None) -> str:
         """The model that is meant, which must have a `train`; without a name the one that has."""
-        trained = list(self._checked.trainings)
+        trained = list(self._trainings)
         if name is None and len(trained) == 1:
             return trained[0]
         if name is None and len(trained) > 1:
@@ -291,8 +304,11 @@ class Program:
     @cached_property
     def protos(self) -> Mapping[str, ModelProto]:
         """The ONNX model of each model, without the numbers of its stored tensors."""
-        compiler.lower(self._checked, self.options)
-        return compiler.emit(self._checked, self.stored, self.source, self.options)
+        return compiler.emit(self._lowered, self.source, self.target)
+
+    @cached_property
+    def _lowered(self) -> Lowered:
+        return compiler.lower(self._storage, self.target)
 
     def values(
         self, weights: Weights | None = None, *, partial: bool = False, model: str | None = None
@@ -301,8 +317,7 @@ class Program:
         all that is stored, or all that `model` reads."""
         from wsdl.onnx.initial_values import WithDerived
 
-        assert self.protos  # lowering decides what is derived
-        return WithDerived(self._checked, self._values_with(weights, partial, model))
+        return WithDerived(self._lowered, self._values_with(weights, partial, model))
 
     def _values_with(self, weights: Weights | None, partial: bool, model: str | None) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""
@@ -312,7 +327,7 @@ class Program:
             return dict(self.stored)
         needed = None if model is None else self.inventory.models[model].reads
         beneath = self.stored.__getitem__ if partial else None
-        return {**self.stored, **given_weights(self._checked, weights, needed=needed, beneath=beneath)}
+        return {**self.stored, **given_weights(self._storage, weights, needed=needed, beneath=beneath)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsdl.api.checking import checked
+from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.ir.inventory import Inventory, inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
@@ -28,7 +28,7 @@ def inspect(
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)
-    return inventory(checked(program_in(path), dims, import_root))
+    return inventory(stored(program_in(path), dims, import_root))
 
 
 @takes(path=PATH, depth=Optional(COUNT), dims=Optional(DIMS), import_root=Optional(PATH))
@@ -43,7 +43,7 @@ def graph(
     from wsdl.ir.dot import dot
     from wsdl.ir.picture import picture
 
-    return dot(picture(checked(path, dims, import_root), depth))
+    return dot(picture(stored(path, dims, import_root), depth))
 
 
 @takes(dot=NAME, path=PATH)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsdl.api.checking import checked
+from wsdl.api.checking import stored
 from wsdl.api.program import compile
 from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
@@ -106,7 +106,7 @@ def train(
         given: dict[str, Any] = dict(settings or {})
         kept = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
         if kept is not None:
-            kept.require_same_program(checked(source, dims, import_root).sources)
+            kept.require_same_program(stored(source, dims, import_root).checked.sources)
             given = {**kept.settings, **given}
             weights = kept.path
         program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)

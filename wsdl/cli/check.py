@@ -15,8 +15,9 @@ from wsdl.cli.tables import count
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import Format, as_json
-from wsdl.ir.graph import Binding, Program
+from wsdl.ir.graph import Binding
 from wsdl.ir.inventory import dim_as_json
+from wsdl.ir.stages import Checked
 
 
 @command
@@ -50,7 +51,7 @@ def check(
 
 def _examined(
     file: str, dims: Mapping[str, int], import_root: str | None
-) -> tuple[Iterable[Diagnostic], Program | None]:
+) -> tuple[Iterable[Diagnostic], Checked | None]:
     try:
         return api.examine(api.read_source(file), dims=dims, import_root=import_root)
     except CompileError as error:

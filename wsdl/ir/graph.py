@@ -1,9 +1,8 @@
-"""The program as a graph: values, nodes, slots, stored tensors, modules.
+"""Graphs: values, nodes, slots, stored tensors, modules.
 
-A `Program` holds its models' graphs side by side with what they store. A node is an operation of `wsdl.ops` by name,
-or one of four that hold the structure:
+A node is an operation of `wsdl.ops` by name, or one of four that hold the structure:
 
-- `parameter` {slot}: reads a slot; after `share` {stored}: reads the tensor that is stored for it, through `view`;
+- `parameter` {slot}: reads a slot; in a lowered graph {stored}: reads a stored tensor, through `view`;
 - `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan); `rolled` where the steps are those of a
   `for`, and the sequences numbers that differ from one to the next;
 - `loop` {count}: a body a fixed number of times (ONNX Loop);
@@ -14,17 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.references import References
-from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
-from wsdl.span import Source, Span
-
-if TYPE_CHECKING:
-    from wsdl.ir.training import Training
+from wsdl.span import Span
 
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
@@ -189,7 +183,7 @@ class Initializer:
         return self.name + (f"({', '.join(map(str, self.arguments))})" if self.arguments else "")
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """A parameter or state as a layer owns it; its path is its identity. What it reads is decided by `share`."""
 
@@ -200,7 +194,6 @@ class Slot:
     span: Span  # of its declaration in the block
     layer_span: Span  # of the layer that it belongs to, where the user made it
     story: str = ""  # how its shape came about: "`weight` is [units, d]: units = 784, d = 64"
-    frozen: bool = False
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -218,23 +211,27 @@ def file_path(path: str) -> str:
     return path.replace("[", ".").replace("]", "")
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Stored:
-    """A tensor that exists once, and the slots that read it, each through a view; `name` is as written into files."""
+    """A tensor that exists once, and the slots that are views of it; `name` is as written into files.
+
+    Its dtype, its initializer and whether it is frozen need not be those of `root`, the slot that it is stored for.
+    """
 
     name: str
+    type: TensorType
     root: Slot
-    slots: list[tuple[Slot, View]]
+    slots: tuple[tuple[Slot, View], ...]
+    initializer: Initializer
+    frozen: bool = False
     group: str = ""  # the name of the share group, where it has one
     derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
 
     @property
-    def type(self) -> TensorType:
-        return self.root.type
-
-    @property
     def sizes(self) -> tuple[int, ...]:
-        return self.root.sizes
+        sizes = self.type.sizes
+        assert sizes is not None
+        return sizes
 
     @property
     def elements(self) -> int:
@@ -245,10 +242,6 @@ class Stored:
     @property
     def bytes(self) -> int:
         return self.elements * BYTES[self.type.dtype]
-
-    @property
-    def frozen(self) -> bool:
-        return self.root.frozen
 
     @property
     def trainable(self) -> bool:
@@ -267,7 +260,6 @@ class Module:
     uses: list[Span] = field(default_factory=list)  # the places where it is applied
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the places from the model down to it
     doubtful: bool = False  # parts may be missing, since something in it was reported as an error
-    missed: set[str] = field(default_factory=set)  # names of parts that were reported as not there
     tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages
 
     def modules(self) -> Iterator[Module]:
@@ -333,56 +325,14 @@ class LoopChoice:
 
 @dataclass(eq=False)
 class Program:
-    """All that a file says, after elaboration; the passes refine it in place.
-
-    Before `share` every slot is on its own and `stored` is empty; `groups` are the requests in the order of the file.
-    """
+    """Graphs of models over stored tensors: what passes rewrite, and what is written as ONNX."""
 
     models: dict[str, Model] = field(default_factory=dict)
-    trainings: dict[str, Training] = field(default_factory=dict)  # by the name of the model
-    layers: dict[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
     stored: dict[str, Stored] = field(default_factory=dict)
-    groups: list[GroupRequest] = field(default_factory=list)
-    freezes: list[FreezeRequest] = field(default_factory=list)
-    limits: list[LimitRequest] = field(default_factory=list)
-    loads: list[LoadRequest] = field(default_factory=list)
-    bindings: list[Binding] = field(default_factory=list)
-    references: References = field(default_factory=References)
-    sources: dict[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
     loops: list[LoopChoice] = field(default_factory=list)
-    doubtful: bool = False  # models or layers of the file may be missing, for the same reason as in a `Module`
-
-    _homes: dict[str, tuple[Stored, View]] = field(default_factory=dict)
 
     @property
     def only(self) -> Model:
         """The model of a program that has one."""
         [model] = self.models.values()
         return model
-
-    def graphs(self) -> Iterator[Graph]:
-        """Those of the models, and those that they are trained and evaluated with."""
-        for model in self.models.values():
-            yield model.graph
-        for training in self.trainings.values():
-            yield training.objective.graph
-            yield training.evaluation.graph
-
-    def roots(self) -> Iterator[Module]:
-        yield from self.layers.values()
-        for model in self.models.values():
-            yield model.module
-
-    def slots(self) -> Iterator[Slot]:
-        """Every slot of the program, in the order of declaration."""
-        for root in self.roots():
-            yield from root.all_slots()
-
-    def stored_of(self, slot_path: str) -> tuple[Stored, View]:
-        """The tensor that a slot reads, and how."""
-        return self._homes[slot_path]
-
-    def settle(self, stored: list[Stored]) -> None:
-        """Set what is stored; the views of each stored tensor's slots say how each slot reads it."""
-        self.stored = {s.name: s for s in stored}
-        self._homes = {slot.path: (s, view) for s in stored for slot, view in s.slots}

@@ -8,14 +8,15 @@ figures about sharing come from here: `used` is a number of reads (`wsdl.passes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Model, Program, Stored, file_path
+from wsdl.ir.graph import Model, Stored, file_path
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import BYTES, TensorType
 
 _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
@@ -190,11 +191,10 @@ def dim_as_json(dim: Dim) -> int | str:
 # -- of a program ------------------------------------------------------------------------------------------------------
 
 
-def inventory(program: Program) -> Inventory:
-    """What a checked program stores."""
-    models = {name: _model(model, program) for name, model in program.models.items()}
-    stored = {s.name: _stored(s) for s in program.stored.values() if s.derived is None}
-    return Inventory(models, stored)
+def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda type: type) -> Inventory:
+    """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
+    models = {name: _model(model, storage, io) for name, model in storage.models.items()}
+    return Inventory(models, {name: _stored(stored) for name, stored in storage.stored.items()})
 
 
 def _layers_around(path: str) -> Iterator[str]:
@@ -209,10 +209,10 @@ def _stored(stored: Stored) -> Tensor:
     return Tensor(stored.name, stored.type.dtype, stored.sizes, uses, stored.trainable, stored.group)
 
 
-def _model(model: Model, program: Program) -> Signature:
-    inputs = {value.name: value.type for value in model.graph.inputs}
-    outputs = {n: value.type for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
-    read = {stored.name: stored for stored, _ in map(program.stored_of, model.reads)}
+def _model(model: Model, storage: Storage, io: Callable[[TensorType], TensorType]) -> Signature:
+    inputs = {value.name: io(value.type) for value in model.graph.inputs}
+    outputs = {n: io(value.type) for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
+    read = {stored.name: stored for slot in model.reads for stored in storage.tensors_of(slot)}
     uses = {name: _uses(stored, model) for name, stored in read.items()}
     return Signature(inputs, outputs, uses, model.applied)
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from wsdl.ir.graph import Application, Model, Module, Node, Program, Stored, Value
+from wsdl.ir.graph import Application, Model, Module, Node, Stored, Value
 from wsdl.ir.inventory import inventory
 from wsdl.ir.ranges import compact
+from wsdl.ir.stages import Reading, Storage
 from wsdl.ir.types import TensorType
 
 MANY = 4  # equal layers in a row that are drawn as one
@@ -102,17 +103,17 @@ class Picture:
     shared: list[Shared] = field(default_factory=list)
 
 
-def picture(program: Program, depth: int | None = None) -> Picture:
+def picture(storage: Storage, depth: int | None = None) -> Picture:
     """The picture of a checked program. `depth` opens all layers down to it, closed ones of the standard library too;
     by default it is as deep as the user's own blocks go, but not so deep that nothing can be seen."""
-    partly = _partly_shared(program)
+    partly = _partly_shared(storage)
     if depth is not None:
-        return _picture(program, _Opened(depth, True, partly))
+        return _picture(storage, _Opened(depth, True, partly))
     for limit in (4, 3, 2):
-        drawn = _picture(program, _Opened(limit, False, partly))
+        drawn = _picture(storage, _Opened(limit, False, partly))
         if sum(1 for units in drawn.models.values() for _ in _walk(units)) <= MOST_UNITS:
             return drawn
-    return _picture(program, _Opened(1, False, partly))
+    return _picture(storage, _Opened(1, False, partly))
 
 
 def _walk(units: Iterable[Unit]) -> Iterator[Unit]:
@@ -136,28 +137,28 @@ class _Opened:
         return level < self.depth and chosen
 
 
-def _partly_shared(program: Program) -> frozenset[str]:
+def _partly_shared(storage: Storage) -> frozenset[str]:
     """The layers with parts that are shared and parts that are not."""
-    shared = {use.path for tensor in inventory(program).shared() for use in tensor.uses}
-    modules = (module for root in program.roots() for module in root.modules() if module.children)
+    shared = {use.path for tensor in inventory(storage).shared() for use in tensor.uses}
+    modules = (module for root in storage.checked.roots() for module in root.modules() if module.children)
     return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
 
 
-def _picture(program: Program, opened: _Opened, apart: frozenset[str] = frozenset()) -> Picture:
+def _picture(storage: Storage, opened: _Opened, apart: frozenset[str] = frozenset()) -> Picture:
     """`apart` are the paths of layers that aren't drawn as one with their equals."""
     drawn = Picture()
-    reads = _Reads()
-    modules = {m.path: m for root in program.roots() for m in root.modules()}
-    for name, model in program.models.items():
+    reads = _Reads(storage.readings)
+    modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
+    for name, model in storage.models.items():
         drawn.models[name] = _Drawing(model, modules, opened, apart, drawn.flows, reads).units()
     circular = {box.path for units in drawn.models.values() for box in _circular(units, drawn.flows)}
     if circular:  # data goes from one to the next through something else, so that as one they would feed themselves
-        return _picture(program, opened, apart | circular)
-    drawn.shared = reads.shared(program)
+        return _picture(storage, opened, apart | circular)
+    drawn.shared = reads.shared(storage)
     for box in (u for units in drawn.models.values() for u in _walk(units) if isinstance(u, Box)):
         shared = {stored.name for group in drawn.shared for stored in group.tensors}
         box.own_bytes = sum(
-            program.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
+            storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
         )  # of all the layers that the box stands for
     return drawn
 
@@ -169,20 +170,22 @@ def _picture(program: Program, opened: _Opened, apart: frozenset[str] = frozense
 class _Reads:
     """By stored tensor the units that read it with their views, by unit the tensors that it reads."""
 
+    readings: Mapping[str, Reading]  # by the path of the slot
     units: dict[str, dict[Unit, str]] = field(default_factory=dict)
     of_unit: dict[Unit, dict[str, None]] = field(default_factory=dict)
 
     def add(self, read: Node, unit: Unit) -> None:
-        name = str(read.attributes["stored"])
-        self.units.setdefault(name, {}).setdefault(unit, str(read.view) if read.view else "")
-        self.of_unit.setdefault(unit, {})[name] = None
+        reading = self.readings[str(read.attributes["slot"])]
+        for name in reading.tensors:
+            self.units.setdefault(name, {}).setdefault(unit, str(reading.view))
+            self.of_unit.setdefault(unit, {})[name] = None
 
-    def shared(self, program: Program) -> list[Shared]:
+    def shared(self, storage: Storage) -> list[Shared]:
         """The tensors that are read more than once, those with the same readers together."""
-        found = inventory(program)
+        found = inventory(storage)
         groups: dict[object, Shared] = {}
         for tensor in found.shared():
-            stored, readers, used = program.stored[tensor.name], self.units.get(tensor.name, {}), found.used(tensor)
+            stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), found.used(tensor)
             key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
             group = groups.setdefault(key, Shared([], readers, used, 0))
             group.tensors.append(stored)

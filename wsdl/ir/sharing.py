@@ -7,7 +7,7 @@ that nothing is tied with is its own root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Initializer, Slot, Stored
@@ -108,12 +108,15 @@ class Sharing:
             families.setdefault(root.path, (root, []))[1].append((slot, view))
         yield from families.values()
 
-    def stored(self) -> list[Stored]:
-        """What is stored, in the order of declaration."""
+    def stored(self, frozen: Collection[str] = ()) -> list[Stored]:
+        """What is stored, in the order of declaration; `frozen` are the paths of slots that are not to change."""
         result = []
         for root, slots in self.families():
-            name = self._names.get(root.path, "")
-            result.append(Stored(name or root.file_path, root, slots, group=name))
+            group = self._names.get(root.path, "")
+            initializer = explicit_initializer(slot for slot, _ in slots) or root.initializer
+            is_frozen = any(slot.path in frozen for slot, _ in slots)
+            name = group or root.file_path
+            result.append(Stored(name, root.type, root, tuple(slots), initializer, is_frozen, group))
         return result
 
 

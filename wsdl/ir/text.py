@@ -47,8 +47,13 @@ NOWHERE = Span(Source("<ir>", ""), 0, 0)
 def to_text(program: Program) -> str:
     """The text of a program, the same for the same program."""
     stored = "".join(f"{'derived' if s.derived else 'stored'} {s.name}: {s.type}\n" for s in program.stored.values())
-    models = [_Printer().model(model) for model in program.models.values()]
+    models = [model_to_text(model) for model in program.models.values()]
     return "\n".join(filter(None, [stored, *models]))
+
+
+def model_to_text(model: Model) -> str:
+    """The text of one model, whose graph may also be over slots."""
+    return _Printer().model(model)
 
 
 class _Printer:
@@ -125,14 +130,12 @@ def _attribute(value: Attribute) -> str:
 def from_text(text: str) -> Program:
     """The program that a text stands for; ValueError where it stands for none."""
     program = Program()
-    stored: list[Stored] = []
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     while lines:
         line = lines.pop(0)
         if match := re.fullmatch(r"stored ([\w.]+): (.+)", line):
-            stored.append(_stored(match[1], _type(match[2])))
+            program.stored[match[1]] = _stored(match[1], _type(match[2]))
         elif match := re.fullmatch(r"model (\w+)\((.*)\) -> \((.*)\) \{", line):
-            program.settle(stored)
             values: dict[str, Value] = {}
             inputs = _declared(match[2], values)
             graph = Graph(inputs, _nodes(lines, values, program))
@@ -147,7 +150,7 @@ def from_text(text: str) -> Program:
 
 def _stored(name: str, type: TensorType) -> Stored:
     slot = Slot(name, type, "param", Initializer("kaiming_uniform"), NOWHERE, NOWHERE)
-    return Stored(name, slot, [(slot, View.identity(slot.sizes))])
+    return Stored(name, type, slot, ((slot, View.identity(slot.sizes)),), slot.initializer)
 
 
 def _declared(text: str, values: dict[str, Value]) -> list[Value]:

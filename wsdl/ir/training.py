@@ -138,7 +138,7 @@ class RateRequest:
 # -- the objective -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Objective:
     """The model's body run anew, with targets behind its inputs, and what is computed from both.
 
@@ -156,26 +156,30 @@ class Objective:
     def copy(self) -> Objective:
         """The same of new nodes and values."""
         copies: dict[Value, Value] = {}
-        graph = self.graph.copy(copies)
+        return self.substituted(self.graph.copy(copies), copies)
+
+    def substituted(self, graph: Graph, values: Mapping[Value, Value]) -> Objective:
+        """The same in another graph, with other values in place of some."""
 
         def new(value: Value) -> Value:
-            return copies[value]
+            return values.get(value, value)
 
-        metrics = {name: new(value) for name, value in self.metrics.items()}
-        states = {path: new(value) for path, value in self.states.items()}
         return Objective(
-            graph, [new(v) for v in self.targets], [new(v) for v in self.losses], new(self.loss), metrics, states
+            graph,
+            [new(v) for v in self.targets],
+            [new(v) for v in self.losses],
+            new(self.loss),
+            {name: new(value) for name, value in self.metrics.items()},
+            {path: new(value) for path, value in self.states.items()},
         )
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Training:
-    """How one model is trained.
+    """How one model is trained, as it is written; `check_training` looks its paths up.
 
     `objective` is the model as it is while training, `evaluation` as it is compiled (the two may differ in
-    normalisation and dropout); both read the slots of the model itself. What is asked for by path is looked up after
-    `share`, by `check_training`: `trained` are the stored tensors that the loss changes, `schedules` the learning rates
-    of those that have their own.
+    normalisation and dropout); both read the slots of the model itself.
     """
 
     model: str
@@ -187,22 +191,3 @@ class Training:
     loss_spans: list[Span]
     span: Span
     doc: str = ""
-    trained: list[str] = field(default_factory=list)
-    frozen: set[str] = field(default_factory=set)
-    schedules: dict[str, Schedule] = field(default_factory=dict)
-
-    @property
-    def graph(self) -> Graph:
-        return self.objective.graph
-
-    @property
-    def loss(self) -> Value:
-        return self.objective.loss
-
-    @property
-    def metrics(self) -> dict[str, Value]:
-        return self.objective.metrics
-
-    def schedule_of(self, stored: str) -> Schedule:
-        """The learning rate of a stored tensor."""
-        return self.schedules.get(stored, self.optimizer.lr)

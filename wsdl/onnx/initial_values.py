@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Program, Stored
 from wsdl.ir.initializers import INITIALIZERS
+from wsdl.ir.stages import Storage
 from wsdl.onnx.narrow import as_stored
 from wsdl.ops.evaluate import evaluate
 
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 CHUNK = 1 << 20  # elements that are drawn at a time, in float64
 
 
-def initial_values(program: Program, seed: int = 0) -> dict[str, Array]:
+def initial_values(program: Program | Storage, seed: int = 0) -> dict[str, Array]:
     """A fresh value for each stored tensor that isn't derived from others."""
     return {s.name: initial_value(s, seed) for s in program.stored.values() if s.derived is None}
 
@@ -60,7 +61,7 @@ class WithDerived(Mapping[str, Array]):
 
 def initial_value(stored: Stored, seed: int) -> Array:
     """The initial value of one stored tensor."""
-    initializer, shape = stored.root.initializer, stored.sizes
+    initializer, shape = stored.initializer, stored.sizes
     arguments = INITIALIZERS[initializer.name].arguments(initializer.arguments)
     draw = _Draw(stored.root.path, seed, shape)
     array: Array = getattr(draw, initializer.name)(**arguments)

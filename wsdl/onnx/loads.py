@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Program
 from wsdl.ir.loading import Fill
+from wsdl.ir.stages import Storage
 from wsdl.onnx.open_source import open_source
 from wsdl.onnx.source import Source, WeightsError
 from wsdl.passes.match_weights import match_weights
@@ -23,14 +23,14 @@ class Loads:
     sources: dict[str, Source]
 
 
-def open_loads(program: Program, problems: Problems, *, missing: bool = False) -> Loads:
+def open_loads(storage: Storage, problems: Problems, *, missing: bool = False) -> Loads:
     """Open the files of all `load`s, which are named from the folder of the source that they stand in.
 
     A file that is `missing` may be: then that is said, and nothing else is asked of the `load`s.
     """
     sources: dict[str, Source] = {}
     opened = []
-    for request in program.loads:
+    for request in storage.checked.loads:
         path = str(Path(request.file_span.source.path).parent / request.file)
         if missing and not Path(path).exists():
             problems.error(
@@ -47,6 +47,6 @@ def open_loads(program: Program, problems: Problems, *, missing: bool = False) -
         except WeightsError as error:
             for d in error.diagnostics:
                 problems.error(d.code, request.file_span, f"{request.file}: {d.message}", help=d.help)
-    if len(opened) < len(program.loads):
+    if len(opened) < len(storage.checked.loads):
         return Loads([], sources)
-    return Loads(match_weights(program, opened, problems), sources)
+    return Loads(match_weights(storage, opened, problems), sources)

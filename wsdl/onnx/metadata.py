@@ -57,7 +57,7 @@ def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> 
         "shape": list(stored.sizes),
         "dtype": stored.type.dtype,
         "trainable": stored.trainable,
-        "initializer": str(stored.root.initializer),
+        "initializer": str(stored.initializer),
         "slots": [{"path": slot.path, "view": str(view), **_used(slot, reads)} for slot, view in stored.slots],
         **({"group": stored.group} if stored.group else {}),
     }

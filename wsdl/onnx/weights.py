@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
-from wsdl.ir.graph import Program, Stored, file_path
+from wsdl.ir.graph import Stored, file_path
 from wsdl.ir.loading import Fill, TensorInfo
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.onnx.loads import Loads
@@ -34,16 +35,16 @@ OPTIMIZER = "optimizer/"  # what a checkpoint keeps for the optimizer begins so
 MOST_LISTED = 20
 
 
-def loaded_weights(program: Program, loads: Loads, initial: Mapping[str, Array]) -> dict[str, Array]:
+def loaded_weights(storage: Storage, loads: Loads, initial: Mapping[str, Array]) -> dict[str, Array]:
     """The stored tensors that the `load`s of a program fill; `initial` is beneath what only parts of are filled."""
-    return _filled(program, loads.fills, loads.sources, initial)
+    return _filled(storage, loads.fills, loads.sources, initial)
 
 
 # -- files and mappings of weights -------------------------------------------------------------------------------------
 
 
 def given_weights(
-    program: Program,
+    storage: Storage,
     weights: Weights,
     *,
     needed: Container[str] | None = None,
@@ -54,7 +55,7 @@ def given_weights(
     other, or are missing: of those that are `needed`, by default all. With `beneath` none need be there; it gives the
     stored tensor of which only a part is."""
     source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
-    homes = _homes(program)
+    homes = _homes(storage)
     fills, found = [], []
     unknown = []
     for name in source.names:
@@ -68,7 +69,7 @@ def given_weights(
         found += [problem] if problem else []
         fills.append(Fill(stored.name, view, name, source.path, name))
     full = {fill.stored for fill in fills if fill.view.is_whole}
-    wanted = [s for s in program.stored.values() if s.derived is None and (needed is None or s.name in needed)]
+    wanted = [s for s in storage.stored.values() if s.derived is None and (needed is None or s.name in needed)]
     missing = [s for s in wanted if s.name not in full] if beneath is None else []
     found += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
     if missing:
@@ -81,7 +82,7 @@ def given_weights(
     partly = sorted({fill.stored for fill in fills} - full)
     initial = {} if beneath is None else {name: beneath(name) for name in partly}
     return _filled(
-        program, [fill for fill in fills if fill.stored in {*full, *initial}], {source.path: source}, initial
+        storage, [fill for fill in fills if fill.stored in {*full, *initial}], {source.path: source}, initial
     )
 
 
@@ -94,18 +95,18 @@ def _of_mapping(weights: Mapping[str, Any]) -> Source:
     return Source("<weights>", infos, reader=arrays.__getitem__)
 
 
-def _homes(program: Program) -> dict[str, tuple[Stored, View]]:
+def _homes(storage: Storage) -> dict[str, tuple[Stored, View]]:
     """Each name that weights may have: of a stored tensor or a slot; of a single model also without its name."""
     homes: dict[str, tuple[Stored, View]] = {}
-    for stored in program.stored.values():
+    for stored in storage.stored.values():
         if stored.derived is None:
             homes[stored.name] = (stored, View.identity(stored.sizes))
-    for stored in program.stored.values():
+    for stored in storage.stored.values():
         for slot, view in stored.slots if stored.derived is None else ():
             for name in (slot.file_path, slot.path):
                 homes.setdefault(name, (stored, view))
-    if len(program.models) == 1:
-        [model] = program.models
+    if len(storage.models) == 1:
+        [model] = storage.models
         for name, home in list(homes.items()):
             homes.setdefault(name.removeprefix(f"{file_path(model)}."), home)
     return homes
@@ -138,7 +139,7 @@ def _listed(lines: list[str]) -> list[str]:
 
 
 def _filled(
-    program: Program, fills: Iterable[Fill], sources: Mapping[str, Source], initial: Mapping[str, Array]
+    storage: Storage, fills: Iterable[Fill], sources: Mapping[str, Source], initial: Mapping[str, Array]
 ) -> dict[str, Array]:
     """The tensors that are filled. Two sources of one must agree; nothing is copied that needn't be."""
     by_stored: dict[str, list[Fill]] = {}
@@ -146,7 +147,7 @@ def _filled(
         by_stored.setdefault(fill.stored, []).append(fill)
     values: dict[str, Array] = {}
     for name, group in by_stored.items():
-        dtype = numpy_dtype(program.stored[name].type.dtype)
+        dtype = numpy_dtype(storage.stored[name].type.dtype)
         arrays = [
             as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
             for fill in group
@@ -156,7 +157,7 @@ def _filled(
             values[name] = np.array(initial[name], dtype)
             for fill, array in zip(group, arrays, strict=True):
                 fill.view.of(values[name])[...] = array
-            _require_whole(program, group)
+            _require_whole(storage, group)
         else:
             back = group[whole].view.inverse()
             assert back is not None
@@ -166,11 +167,11 @@ def _filled(
     return values
 
 
-def _require_whole(program: Program, fills: Iterable[Fill]) -> None:
+def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
     """Slots that parts fill must have no element that none of them does; parts may overlap."""
     parts = [fill for fill in fills if fill.part is not None]
     for slot in dict.fromkeys(fill.slot for fill in parts):
-        stored, view = program.stored_of(slot)
+        stored, view = storage.home(slot)
         filled = np.zeros(stored.sizes, bool)
         for fill in parts:
             fill.view.of(filled)[...] = True
@@ -217,7 +218,7 @@ def not_finite(values: Mapping[str, Array], finite: Collection[str]) -> list[str
 
 def save_weights(
     path: str | os.PathLike[str],
-    program: Program,
+    storage: Storage,
     values: Mapping[str, Array],
     *,
     extra: Mapping[str, Array] | None = None,
@@ -225,12 +226,12 @@ def save_weights(
 ) -> None:
     """Write the stored tensors of a program as safetensors, with the share groups in the header. `extra` are further
     tensors (`optimizer/…`). The file is whole or not there; the same values give the same bytes."""
-    arrays = {s.name: values[s.name] for s in program.stored.values() if s.derived is None}
-    save_safetensors(os.fspath(path), {**arrays, **(extra or {})}, {**header(program), **(metadata or {})})
+    arrays = {s.name: values[s.name] for s in storage.stored.values() if s.derived is None}
+    save_safetensors(os.fspath(path), {**arrays, **(extra or {})}, {**header(storage), **(metadata or {})})
 
 
-def header(program: Program) -> dict[str, str]:
+def header(storage: Storage) -> dict[str, str]:
     """What a file of weights says in its header: the share groups."""
-    shared = [s for s in program.stored.values() if s.derived is None and len(s.slots) > 1]
+    shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) > 1]
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
     return {"format": "wsdl", "wsdl.sharing": groups}

@@ -7,10 +7,11 @@ compiling: two sizes contradict each other only where they differ for all run-ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wsdl.ir.dims import compare
-from wsdl.ir.graph import Graph, Node, Program, Value
+from wsdl.ir.graph import Graph, Node, Program, Stored, Value
+from wsdl.ir.stages import Checked
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS, OpError
 from wsdl.ops.arguments import ScanParts, arguments
@@ -20,21 +21,22 @@ class InvalidProgram(Exception):
     """A pass has left something that is no program: a bug of ours."""
 
 
-def verify(program: Program) -> None:
+def verify(program: Program | Checked) -> None:
     """Raises `InvalidProgram` where a value comes too late, comes twice, has no home or a wrong type."""
+    if isinstance(program, Checked):
+        for graph in program.graphs():
+            _verify(None, graph, set(), "over slots")
+        return
     for model in program.models.values():
-        _verify(program, model.graph, set(), model.name)
-    for training in program.trainings.values():
-        for objective in (training.objective, training.evaluation):
-            _verify(program, objective.graph, set(), f"train {training.model}")
+        _verify(program.stored, model.graph, set(), model.name)
     for stored in program.stored.values():
         if stored.derived is not None:
-            _verify(program, stored.derived, set(), f"derived {stored.name}")
+            _verify(program.stored, stored.derived, set(), f"derived {stored.name}")
             if stored.derived.outputs[0].type.sizes != stored.sizes:
                 raise InvalidProgram(f"derived {stored.name} {stored.type} is {stored.derived.outputs[0].type}")
 
 
-def _verify(program: Program, graph: Graph, around: set[Value], where: str) -> None:
+def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value], where: str) -> None:
     known = around | {*graph.inputs}
     for node in graph.nodes:
         place = f"{where}: `{node.op}` in `{node.path}`"
@@ -44,12 +46,12 @@ def _verify(program: Program, graph: Graph, around: set[Value], where: str) -> N
         if (node.body is not None) != (node.op in ("scan", "loop")):
             raise InvalidProgram(f"{place} {'has' if node.body else 'lacks'} a body")
         if node.op == "parameter":
-            _verify_parameter(program, node, place)
+            _verify_parameter(stored, node, place)
         for what, type, wanted in _types(node, place):
             if not fits(type, wanted):
                 raise InvalidProgram(f"{place}: {what} is {type}, and should be {wanted}")
         if node.body is not None:
-            _verify(program, node.body, known, f"{where} > {node.op}")
+            _verify(stored, node.body, known, f"{where} > {node.op}")
         for value in node.results:
             if value in known:
                 raise InvalidProgram(f"{place} has a result that exists already")
@@ -59,12 +61,12 @@ def _verify(program: Program, graph: Graph, around: set[Value], where: str) -> N
             raise InvalidProgram(f"{where}: the output `{value.name}` ({value.type}) comes from no node")
 
 
-def _verify_parameter(program: Program, node: Node, place: str) -> None:
-    if not program.stored:  # before `share`
+def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, place: str) -> None:
+    if tensors is None:
         if "slot" not in node.attributes:
             raise InvalidProgram(f"{place} names no slot")
         return
-    stored = program.stored.get(str(node.attributes.get("stored")))
+    stored = tensors.get(str(node.attributes.get("stored")))
     if stored is None or node.view is None:
         raise InvalidProgram(f"{place} reads nothing that is stored: {node.attributes}")
     is_cast = stored.type.is_float and node.result.type.is_float

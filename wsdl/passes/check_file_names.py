@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Program
+from wsdl.ir.stages import Checked
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
 from wsdl.passes.names import flattened
 from wsdl.passes.scopes import FileScope
@@ -17,7 +17,7 @@ from wsdl.syntax import tree
 Named = tuple[str, str, Span]  # what it is, its name, and where that is written
 
 
-def check_file_names(scope: FileScope, program: Program, problems: Problems) -> None:
+def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> None:
     """E0513 and E0821 for the models and `train` declarations of a file, after their bodies were run."""
     declarations = scope.file.declarations
     groups = [("a share group", d.name.text, d.name.span) for d in declarations if isinstance(d, tree.Share) and d.name]
@@ -30,7 +30,7 @@ def check_file_names(scope: FileScope, program: Program, problems: Problems) -> 
             _of_step(train, models[train.name.text], groups, problems)
 
 
-def _outputs(model: tree.Model, program: Program) -> Iterator[Named]:
+def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:
     """The outputs of a model under the names that they get; none where its body has a mistake."""
     elaborated = program.models.get(model.name.text)
     for i, name in enumerate(elaborated.output_names if elaborated else ()):

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Module, Program, Slot
+from wsdl.ir.graph import Module, Slot
 from wsdl.ir.sharing import Sharing
+from wsdl.ir.stages import Checked
 from wsdl.span import Span
 
 LISTED = 4
 
 
-def check_layers(program: Program, sharing: Sharing, spans: Mapping[str, Span], problems: Problems) -> None:
+def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems) -> None:
     """W0301 and W0302. `spans` says where each slot was put into a group."""
     if not problems.errors:  # what seems to have no use may have it where something is wrong
         _warn_of_unused(program, problems)
@@ -23,7 +24,7 @@ def check_layers(program: Program, sharing: Sharing, spans: Mapping[str, Span], 
 # -- layers without a use ----------------------------------------------------------------------------------------------
 
 
-def _warn_of_unused(program: Program, problems: Problems) -> None:
+def _warn_of_unused(program: Checked, problems: Problems) -> None:
     """A layer that no model applies; one that a block declares and applies in some of its instances is fine."""
     used: set[tuple[Span, str]] = set()
     unused: dict[Span, list[Module]] = {}
@@ -72,7 +73,7 @@ class _Mixed:
 
 
 def _warn_of_mixed_statistics(
-    program: Program, sharing: Sharing, spans: Mapping[str, Span], problems: Problems
+    program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems
 ) -> None:
     found: dict[Span, _Mixed] = {}
     tied = {root.path: [slot for slot, _ in members] for root, members in sharing.families()}

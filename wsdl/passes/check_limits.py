@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.dims import Dim, same
-from wsdl.ir.graph import Graph, Model, Node, Program, Stored
+from wsdl.ir.graph import Graph, Model, Node, Stored
 from wsdl.ir.requests import LimitRequest
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import BYTES
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import arguments
@@ -13,31 +14,32 @@ from wsdl.ops.arguments import arguments
 LISTED = 5  # of the largest parameters
 
 
-def check_limits(program: Program, problems: Problems) -> None:
+def check_limits(storage: Storage, problems: Problems) -> None:
     """An error for each model that is larger than its file allows."""
-    for limit in program.limits:
-        model = program.models[limit.model]
+    for limit in storage.checked.limits:
+        model = storage.models[limit.model]
         if limit.kind == "macs":
             _check_macs(limit, model, problems)
         else:
-            _check_size(limit, model, program, problems)
+            _check_size(limit, model, storage, problems)
 
 
-def stored_by(model: Model, program: Program) -> list[Stored]:
+def stored_by(model: Model, storage: Storage) -> list[Stored]:
     """The stored tensors that a model reads, each once, in the order of declaration."""
-    names = {str(n.attributes["stored"]) for n in model.graph.walk() if n.op == "parameter"}
-    return [s for s in program.stored.values() if s.name in names]
+    slots = (str(node.attributes["slot"]) for node in model.graph.walk() if node.op == "parameter")
+    names = {name for slot in slots for name in storage.readings[slot].tensors}
+    return [s for s in storage.stored.values() if s.name in names]
 
 
-def slots_of(stored: list[Stored], model: Model, program: Program) -> int:
+def slots_of(stored: list[Stored], model: Model, storage: Storage) -> int:
     """How many elements the slots of a model have: what would be stored without sharing."""
     paths = {slot.path for slot in model.module.all_slots()}
-    paths |= {slot.path for root in program.layers.values() for slot in root.all_slots()}
+    paths |= {slot.path for root in storage.checked.layers.values() for slot in root.all_slots()}
     return sum(slot.type.elements.constant or 0 for s in stored for slot, _ in s.slots if slot.path in paths)
 
 
-def _check_size(limit: LimitRequest, model: Model, program: Program, problems: Problems) -> None:
-    stored = stored_by(model, program)
+def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: Problems) -> None:
+    stored = stored_by(model, storage)
     unit = 1 if limit.kind == "params" else None
     sizes = {s.name: s.elements * (unit or BYTES[s.type.dtype]) for s in stored}
     total = sum(sizes.values())
@@ -45,7 +47,7 @@ def _check_size(limit: LimitRequest, model: Model, program: Program, problems: P
         return
     what = "parameters" if limit.kind == "params" else "bytes"
     largest = sorted(stored, key=lambda s: -sizes[s.name])[:LISTED]
-    without = slots_of(stored, model, program)
+    without = slots_of(stored, model, storage)
     shared = sum(s.elements for s in stored)
     saved = f"sharing already saves {without - shared:,} of {without:,} parameters" if without > shared else ""
     problems.error(

@@ -9,23 +9,25 @@ from wsdl.ir.binding import dim_of_text
 from wsdl.ir.graph import Module
 from wsdl.ir.loading import unknown_format
 from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
-from wsdl.passes.paths import Found, NotFound, find, target_of
+from wsdl.passes.paths import NotFound, Paths, target_of
+from wsdl.passes.targets import Target
 
 MOST_PARTS = 3  # placeholders that take in dots: each multiplies the ways to read a name by its length
 
 
-def check_load(request: LoadRequest, found: list[Found], problems: Problems) -> None:
-    """Report what is wrong with a `load` whose target means `found`: its file's format, its target, its table."""
+def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Problems) -> None:
+    """Report what is wrong with a `load`: its file's format, what its target means, its table."""
     if unknown := unknown_format(request.file):
         problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
-    modules = [f.thing for f in found if isinstance(f.thing, Module)]
-    several = next((s for s in request.target.steps if isinstance(s, Select) and len(found) > 1), None)
-    if several is not None and modules:
+    modules = [f.thing for f in target.found if isinstance(f.thing, Module)]
+    several = any(isinstance(step, Select) for step in request.target.steps) and len(target.found) > 1
+    if several or len(target.groups) > 1:
+        what = "groups" if target.groups else "layers" if modules else "parameters"
         problems.error(
             "E0505",
             request.target.span,
-            f"a file is loaded into one layer or one array, and these are {len(found)} layers",
-            "several layers",
+            f"a file is loaded into one layer or one array, and these are {len(target.found or target.groups)} {what}",
+            f"several {what}",
             help="name the array itself, or the layer around it and each parameter in a table: "
             '`"layers.{i}.{p}" -> blocks[i].{p}`',
         )
@@ -41,12 +43,12 @@ def check_load(request: LoadRequest, found: list[Found], problems: Problems) -> 
         told = Problems()  # what is wrong is often so in each line of a table
         for mapping in request.mappings:
             with suppress(NotFound):
-                _check_mapping(mapping, module, told)
+                _check_mapping(mapping, module, paths, told)
         for problem in told_once(told):
             problems.add(problem)
 
 
-def _check_mapping(mapping: LoadMapping, target: Module, problems: Problems) -> None:
+def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems: Problems) -> None:
     given = set(PLACEHOLDER.findall(mapping.pattern))
     indices, parts = placeholders(mapping)
     for name in sorted((indices | parts) - given):
@@ -70,7 +72,7 @@ def _check_mapping(mapping: LoadMapping, target: Module, problems: Problems) -> 
         if (dim_of_text(index).constant or 0) < 0:
             problems.error("E0505", mapping.path_span, "an index in a table counts from 0", f"is {index}")
             return
-    found = find(target_of(mapping), target, problems, whole_arrays=True, many=next(iter(sorted(given)), "i"))
+    found = paths.find(target_of(mapping), target, problems, whole_arrays=True, many=min(given, default="i"))
     if "{" not in mapping.path and any(isinstance(f.thing, Module) for f in found):
         problems.error(
             "E0505",

@@ -41,7 +41,7 @@ def _require_drawable(stored: Stored) -> None:
     """Raises `CompileError` for an orthogonal matrix whose decomposition takes hours, and ten times its memory."""
     rows = stored.sizes[0] if stored.sizes else 1
     work = stored.elements * min(rows, stored.elements // max(rows, 1))
-    if stored.root.initializer.name != "orthogonal" or work <= limits.ORTHOGONAL:
+    if stored.initializer.name != "orthogonal" or work <= limits.ORTHOGONAL:
         return
     raise CompileError([
         Diagnostic(

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Graph, Node, Program, Stored, Value
+from wsdl.ir.graph import Graph, Node, Stored, Value
 from wsdl.ir.requests import PathPattern
-from wsdl.ir.training import RateRequest, Training
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.arguments import ScanParts
-from wsdl.passes.frozen import normalised, run_frozen
+from wsdl.passes.frozen import differs_at_inference, frozen_modes, is_frozen, normalised
 from wsdl.passes.paths import NotFound
 from wsdl.passes.targets import Target, Targets, refuse_part
 from wsdl.span import Span
 
 
-def check_training(program: Program, problems: Problems) -> Program:
-    """Settle what each training trains and how fast, after `share`; errors where that makes no sense."""
-    targets = Targets(program, lambda slot: program.stored_of(slot.path)[0].group)
-    for training in program.trainings.values():
-        _freeze(training, program, targets, problems)
-        if not problems.errors:
-            run_frozen(training, program, targets, problems)
-            _statistics(training, problems)
-            _rates(training, program, targets, problems)
-            _losses(training, program, problems)
-    return program
+def check_training(storage: Storage, problems: Problems) -> Storage:
+    """With what each training trains and how fast; errors where that makes no sense."""
+    targets = Targets(storage.checked, storage.group_of)
+    trainings = {
+        name: _resolved(training, storage, targets, problems) for name, training in storage.checked.trainings.items()
+    }
+    return replace(storage, trainings=trainings)
+
+
+def _resolved(training: Training, storage: Storage, targets: Targets, problems: Problems) -> ResolvedTraining:
+    frozen = _freeze(training, storage, targets, problems)
+    resolved = ResolvedTraining(training, frozen)
+    if problems.errors:
+        return resolved
+    modes = frozen_modes(storage, training, frozen, targets, problems)
+    at_inference = [n for n in differs_at_inference(training.objective.graph) if modes.of(n.path) == "eval"]
+    unchanged = {value for node in at_inference for value in node.results}
+    states = training.objective.states.items()
+    resolved = replace(
+        resolved,
+        as_at_inference=frozenset(node.path for node in at_inference),
+        statistics=tuple(p for p, v in states if v not in unchanged and not is_frozen(p, storage, frozen)),
+    )
+    _statistics(resolved, problems)
+    resolved = replace(resolved, schedules=_rates(resolved, storage, targets, problems))
+    return replace(resolved, trained=_losses(resolved, storage, problems))
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -42,14 +59,16 @@ def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problem
     return target
 
 
-def _freeze(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
+def _freeze(training: Training, storage: Storage, targets: Targets, problems: Problems) -> frozenset[str]:
+    """The stored tensors that the `freeze` lines of a training keep."""
+    frozen: set[str] = set()
     places: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
         for pattern in request.paths:
             target = _target(pattern, request.base, targets, problems, "be frozen")
             for slot in target.slots if target else ():
                 places.setdefault(slot.path, pattern.span)
-    for stored in program.stored.values():
+    for stored in storage.stored.values():
         cold = [slot for slot, _ in stored.slots if slot.path in places]
         warm = [slot for slot, _ in stored.slots if slot.path not in places]
         if cold and warm:
@@ -61,34 +80,40 @@ def _freeze(training: Training, program: Program, targets: Targets, problems: Pr
                 help=f"freeze `{warm[0].path}` too, or take it out of the group",
             )
         if cold:
-            training.frozen.add(stored.name)
+            frozen.add(stored.name)
+    return frozenset(frozen)
 
 
-def _statistics(training: Training, problems: Problems) -> None:
+def _statistics(training: ResolvedTraining, problems: Problems) -> None:
     """Report what normalises by batches with one value for a channel, where that is known already."""
-    for found in normalised(training.graph):
+    written = training.written
+    for found in normalised(written.objective.graph):
+        if found.layer in training.as_at_inference:
+            continue
         if found.count.constant is not None and found.count.constant < 2 and found.span is not None:
             problems.error(
                 "E0832",
                 found.span,
                 f"`{found.layer}` can't normalise by a batch that has {found.count} value for a channel",
                 "while training",
-                labels=[Label(training.span, f"`{training.model}` is trained here")],
+                labels=[Label(written.span, f"`{written.model}` is trained here")],
                 help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
                 "frozen can normalise by its running statistics: `freeze PATH eval`",
             )
 
 
-def _rates(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
+def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, problems: Problems) -> dict[str, Schedule]:
+    """The learning rates of the stored tensors that have their own."""
+    schedules: dict[str, Schedule] = {}
     asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
     places: dict[str, Span] = {}
-    for request in training.rates:
+    for request in training.written.rates:
         for pattern in request.paths:
             target = _target(pattern, request.base, targets, problems, "have a learning rate")
             slots = target.slots if target else []
-            homes = [program.stored_of(slot.path)[0] for slot in slots]
-            if slots and not any(_trains(training, stored) for stored in homes):
-                frozen = any(stored.root.kind == "param" for stored in homes)
+            read = [stored for slot in slots for stored in storage.tensors_of(slot.path)]
+            if slots and not any(map(training.trains, read)):
+                frozen = any(stored.root.kind == "param" for stored in read)
                 problems.error(
                     "E0817",
                     pattern.span,
@@ -98,7 +123,7 @@ def _rates(training: Training, program: Program, targets: Targets, problems: Pro
                 )
             asked.update({slot.path: request for slot in slots})
             places.update({slot.path: pattern.span for slot in slots})
-    for stored in program.stored.values():
+    for stored in storage.stored.values():
         rates = {slot.path: asked[slot.path] for slot, _ in stored.slots if slot.path in asked}
         different = {str(request.schedule): path for path, request in rates.items()}
         if len(different) > 1:
@@ -111,10 +136,11 @@ def _rates(training: Training, program: Program, targets: Targets, problems: Pro
                 labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
                 help="give both the same one",
             )
-        if rates and _trains(training, stored):
+        if rates and training.trains(stored):
             _note_others(stored, places, problems)
         if rates:
-            training.schedules[stored.name] = next(iter(rates.values())).schedule
+            schedules[stored.name] = next(iter(rates.values())).schedule
+    return schedules
 
 
 def _note_others(stored: Stored, places: Mapping[str, Span], problems: Problems) -> None:
@@ -138,31 +164,29 @@ def _note_others(stored: Stored, places: Mapping[str, Span], problems: Problems)
 # -- losses ------------------------------------------------------------------------------------------------------------
 
 
-def _trains(training: Training, stored: Stored) -> bool:
-    return stored.trainable and stored.name not in training.frozen
-
-
-def _losses(training: Training, program: Program, problems: Problems) -> None:
+def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) -> tuple[str, ...]:
+    """The stored tensors that the losses change."""
     reached: set[str] = set()
-    for loss, span in zip(training.objective.losses, training.loss_spans, strict=True):
-        search = _Search(training.graph)
-        search.run([loss])
-        trained = {name for name in search.stored if _trains(training, program.stored[name])}
+    objective = training.written.objective
+    search = _Search(objective.graph)
+    for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
+        slots, flat = search.behind([loss])
+        read = {name for slot in slots for name in storage.readings[slot].tensors}
+        trained = {name for name in read if training.trains(storage.stored[name])}
         reached |= trained
         if not trained:
-            _report(search, span, training, problems)
-    training.trained = [name for name in program.stored if name in reached]
+            _report(read, flat, span, training, problems)
+    return tuple(name for name in storage.stored if name in reached)
 
 
-def _report(search: _Search, span: Span, training: Training, problems: Problems) -> None:
+def _report(read: set[str], flat: list[Node], span: Span, training: ResolvedTraining, problems: Problems) -> None:
     labels: list[Label] = []
     label = "nothing in it can be trained"
-    if search.stored:
-        name = next(iter(sorted(search.stored)))
-        label = f"depends on `{name}` and the like, which are not trained"
+    if read:
+        label = f"depends on `{min(read)}` and the like, which are not trained"
         help = "what is frozen, and the running statistics of norms, no loss can change"
-    elif search.flat:
-        node = search.flat[0]
+    elif flat:
+        node = flat[0]
         label = f"`{node.op}` has no gradient"
         help = f"{OPERATIONS[node.op].flat}; to train, a loss changes smoothly with the parameters"
         if node.span is not None and node.span != span and not span.start <= node.span.start < span.end:
@@ -173,42 +197,43 @@ def _report(search: _Search, span: Span, training: Training, problems: Problems)
 
 
 class _Search:
-    """Goes back from values through everything that has a gradient: the tensors it comes to, and what stopped it."""
+    """Goes back from values through everything that has a gradient."""
 
     def __init__(self, graph: Graph) -> None:
-        self.producers = {id(v): node for node in graph.walk() for v in node.results}
-        self.behind: dict[int, list[Value]] = {}  # what a value that enters or leaves a body comes from
+        self.producers = graph.producers()
+        self.sources: dict[Value, list[Value]] = {}  # what a value that enters or leaves a body comes from
         for node in graph.walk():
             if node.body is not None:
                 self._into(node, node.body)
-        self.stored: set[str] = set()
-        self.flat: list[Node] = []
 
     def _into(self, node: Node, body: Graph) -> None:
         """What is carried comes from the start and from each step, a slice from its sequence; a result from the step,
         of which there is at least one."""
         carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
         for i, (outer, inner) in enumerate(zip(node.inputs, body.inputs, strict=True)):
-            self.behind[id(inner)] = [outer, body.outputs[i]] if i < carried else [outer]
+            self.sources[inner] = [outer, body.outputs[i]] if i < carried else [outer]
         for result, step in zip(node.results, body.outputs, strict=True):
-            self.behind[id(result)] = [step]
+            self.sources[result] = [step]
 
-    def run(self, values: Iterable[Value]) -> None:
-        rest, seen = list(values), set[int]()
+    def behind(self, values: Iterable[Value]) -> tuple[set[str], list[Node]]:
+        """The paths of the slots that it comes to, and the nodes without a gradient that stopped it."""
+        slots, flat = set[str](), list[Node]()
+        rest, seen = list(values), set[Value]()
         while rest:
             value = rest.pop()
-            if id(value) in seen:
+            if value in seen:
                 continue
-            seen.add(id(value))
-            node = self.producers.get(id(value))
-            if id(value) in self.behind:
-                rest += self.behind[id(value)] if value.type.is_float else []
+            seen.add(value)
+            node = self.producers.get(value)
+            if value in self.sources:
+                rest += self.sources[value] if value.type.is_float else []
             elif node is None:
                 continue
             elif node.op == "parameter":
-                self.stored.add(str(node.attributes["stored"]))
+                slots.add(str(node.attributes["slot"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
                 if node.inputs and node.op != "random_mask":  # which nobody has written
-                    self.flat.append(node)
+                    flat.append(node)
             elif value.type.is_float or node.op == "cast":
                 rest += node.inputs
+        return slots, flat

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
 
-from wsdl.ir.graph import Application, Graph, Model, Node, Program, Reads, Repetition, Value
+from wsdl.ir.graph import Application, Graph, Model, Node, Reads, Repetition, Value
+from wsdl.ir.stages import Checked
 from wsdl.ir.views import View
 from wsdl.passes.fold_views import moved
 
@@ -34,16 +35,18 @@ Steps: TypeAlias = tuple[Repetition, ...]
 Place: TypeAlias = "tuple[Application | None, Steps]"
 
 
-def count_reads(program: Program) -> Program:
-    """Fill in `reads` and `applied` of each model; for graphs over slots, as `elaborate` leaves them."""
-    for model in program.models.values():
-        model.reads = _Counting(model).reads()
-        applications: dict[Application, None] = {}  # in the order of the graph
-        for node in _needed(model.graph):
-            for inner in [node, *(node.body.walk() if node.body is not None else ())]:
-                applications.update(dict.fromkeys(_around(inner.application)))
-        model.applied = dict(Counter(application.path for application in applications))
-    return program
+def count_reads(program: Checked) -> Checked:
+    """With `reads` and `applied` of each model."""
+    return replace(program, models={name: _counted(model) for name, model in program.models.items()})
+
+
+def _counted(model: Model) -> Model:
+    applications: dict[Application, None] = {}  # in the order of the graph
+    for node in _needed(model.graph):
+        for inner in [node, *(node.body.walk() if node.body is not None else ())]:
+            applications.update(dict.fromkeys(_around(inner.application)))
+    applied = dict(Counter(application.path for application in applications))
+    return replace(model, reads=_Counting(model).reads(), applied=applied)
 
 
 @dataclass(eq=False)

@@ -76,8 +76,10 @@ class Deriving:
         """`result` as a stored tensor of the program; its origin and its dtype are those of the one called `like`."""
         origin = self.program.stored[like]
         root, type = origin.root, result.type.with_dtype(origin.type.dtype)
-        slot = Slot(name, type, root.kind, Initializer("zeros"), root.span, root.layer_span, frozen=root.frozen)
+        slot = Slot(name, type, root.kind, Initializer("zeros"), root.span, root.layer_span)
         self.graph.outputs = [result]
-        stored = Stored(name, slot, origin.slots, origin.group, derived=self.graph)
+        stored = Stored(
+            name, type, slot, origin.slots, slot.initializer, origin.frozen, origin.group, derived=self.graph
+        )
         self.program.stored[name] = stored
         return stored

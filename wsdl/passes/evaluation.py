@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsdl.ir.binding import rows_dimension
-from wsdl.ir.graph import Graph, Model, Node, Program, Value
-from wsdl.ir.training import LOSS, Training
+from wsdl.ir.graph import Graph, Model, Node, Program
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import LOSS
 from wsdl.ir.types import TensorType
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.read_stored import evaluation_over_stored
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.rounds import Round, moved, read_by, rest_of, round_of, rounds_before
 from wsdl.passes.separate import Merge, separate
@@ -38,20 +40,19 @@ class Evaluation:
         return list({name: None for r in self.rounds for name in r.fed})
 
 
-def evaluation(program: Program, training: Training, loops: Loops = "auto") -> Evaluation:
-    """The evaluation of a training that was checked, in graphs of its own. The trained tensors are its inputs."""
-    copies: dict[Value, Value] = {}
-    objective = training.evaluation
-    graph = objective.graph.copy(copies)
+def evaluation(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> Evaluation:
+    """The evaluation of a training, in graphs of its own. The trained tensors are its inputs."""
+    objective = evaluation_over_stored(storage, training)
+    graph = objective.graph
     batch = {v.name: v.type for v in graph.inputs}
     names = [LOSS, *objective.metrics]
     rows = rows_dimension(batch.values())
-    found = separate(graph, [copies[v] for v in (objective.loss, *objective.metrics.values())], rows)
+    found = separate(graph, [objective.loss, *objective.metrics.values()], rows)
     rest, same = rest_of(graph, found.values, found.merges)
-    model = Model(training.model, graph, program.models[training.model].module)
-    result = Program(models={model.name: model}, stored=dict(program.stored))
-    changing = {*training.trained, *(program.stored_of(path)[0].name for path in training.objective.states)}
-    model.fed = [name for name in program.stored if name in changing]
+    model = Model(training.model, graph, storage.models[training.model].module)
+    result = Program(models={model.name: model}, stored=dict(storage.stored))
+    changing = {*training.trained, *(storage.home(path)[0].name for path in training.statistics)}
+    model.fed = [name for name in storage.stored if name in changing]
     merges = [*found.merges, *same]
     graph.outputs = [part for merge in merges for part in merge.parts]
     roll_loops(fold_views(result), loops)

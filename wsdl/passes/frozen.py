@@ -3,38 +3,54 @@ they also normalise by these and leave dropout out, as the compiled model does. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.dims import Dim, product
-from wsdl.ir.graph import Graph, Operand, Program, Value
+from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.requests import Mode, PathPattern
+from wsdl.ir.stages import Storage
 from wsdl.ir.training import Training
 from wsdl.passes.paths import NotFound
 from wsdl.passes.targets import Target, Targets
 from wsdl.span import Span
 
 
-def run_frozen(training: Training, program: Program, targets: Targets, problems: Problems) -> None:
-    """Change the objective of a training, whose `frozen` tensors are settled, to what its `freeze` lines say."""
+def frozen_modes(
+    storage: Storage, training: Training, frozen: Collection[str], targets: Targets, problems: Problems
+) -> Modes:
+    """In which mode the layers run that the file, its models and a training freeze; `frozen` are the stored tensors
+    that the training does. Notes the layers with running statistics for which nothing says it."""
     modes, places = Modes(), dict[str, Span]()
-    for target, mode, pattern in _freezes(training, program, targets):
+    for target, mode, pattern in _freezes(storage, training, targets):
         places.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
         if mode is not None:
             modes.say(target, mode)
-    objective = training.objective
-    kept = [path for path in objective.states if _is_frozen(path, training, program)]
+    kept = [path for path in training.objective.states if is_frozen(path, storage, frozen)]
     undecided = {_owner(path): places[path] for path in reversed(kept) if path in places}  # once for each layer
     for layer, span in reversed(undecided.items()):
         if modes.of(layer) is None and not problems.has("N0801", span):
             _note_undecided(span, layer, problems)
-    values = _as_at_inference(objective.graph, modes)
-    objective.losses = [values.get(id(v), v) for v in objective.losses]
-    objective.loss = values.get(id(objective.loss), objective.loss)
-    objective.metrics = {name: values.get(id(v), v) for name, v in objective.metrics.items()}
-    objective.states = {p: v for p, v in objective.states.items() if p not in kept and id(v) not in values}
+    return modes
+
+
+def is_frozen(slot: str, storage: Storage, frozen: Collection[str]) -> bool:
+    """Is what a slot reads frozen, in the file or as one of the tensors `frozen`?"""
+    return any(stored.frozen or stored.name in frozen for stored in storage.tensors_of(slot))
+
+
+def differs_at_inference(graph: Graph) -> Iterator[Node]:
+    """The nodes that a layer in the mode `eval` computes otherwise."""
+    return (node for node in graph.walk() if node.op in ("batch_norm_training", "dropout_training"))
+
+
+def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
+    """Let layers compute as the compiled model does. What stands in for which value."""
+    values: dict[Value, Value] = {}
+    _rewrite(graph, layers, values)
+    return values
 
 
 @dataclass(frozen=True)
@@ -55,21 +71,15 @@ def normalised(graph: Graph) -> list[Normalised]:
 
 
 def _freezes(
-    training: Training, program: Program, targets: Targets
+    storage: Storage, training: Training, targets: Targets
 ) -> Iterator[tuple[Target, Mode | None, PathPattern]]:
     """What is frozen by the lines of the file and its models, then by those of the training. Mistakes in them were
     reported."""
-    for requests, from_file in (program.freezes, False), (training.freezes, True):
+    for requests, from_file in (storage.checked.freezes, False), (training.freezes, True):
         for request in requests:
             for pattern in request.paths:
                 with suppress(NotFound):
-                    target = targets.of(pattern, request.base, Problems(), from_file=from_file)
-                    yield target, request.mode, pattern
-
-
-def _is_frozen(path: str, training: Training, program: Program) -> bool:
-    stored, _ = program.stored_of(path)
-    return stored.frozen or stored.name in training.frozen
+                    yield targets.of(pattern, request.base, None, from_file=from_file), request.mode, pattern
 
 
 def _owner(slot: str) -> str:
@@ -110,31 +120,19 @@ class Modes:
         return max(found)[1] if found else None
 
 
-def _as_at_inference(graph: Graph, modes: Modes) -> dict[int, Value]:
-    """Run the layers whose mode is `eval` as the compiled model does. What stands in for which value, by its id."""
-    values: dict[int, Value] = {}
-    _rewrite(graph, modes, values)
-    return values
-
-
-def _rewrite(graph: Graph, modes: Modes, values: dict[int, Value]) -> None:
-    def latest(operand: Operand) -> Operand:
-        if isinstance(operand, list):
-            return [values.get(id(v), v) for v in operand]
-        return None if operand is None else values.get(id(operand), operand)
-
+def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) -> None:
     nodes, graph.nodes = graph.nodes, []
     for node in nodes:
-        node.operands = [latest(operand) for operand in node.operands]
-        is_eval = node.op in ("batch_norm_training", "dropout_training") and modes.of(node.path) == "eval"
+        node.operands = node.substituted(values)
+        is_eval = node.op in ("batch_norm_training", "dropout_training") and node.path in layers
         if is_eval and node.op == "dropout_training":
-            values[id(node.result)] = node.inputs[0]
+            values[node.result] = node.inputs[0]
             continue
         if is_eval:
             y, mean, var = node.results
-            values[id(mean)], values[id(var)] = node.inputs[3:]
+            values[mean], values[var] = node.inputs[3:]
             node = replace(node, op="batch_norm", results=[y])
         if node.body is not None:
-            _rewrite(node.body, modes, values)
+            _rewrite(node.body, layers, values)
         graph.nodes.append(node)
-    graph.outputs = [values.get(id(v), v) for v in graph.outputs]
+    graph.outputs = [values.get(v, v) for v in graph.outputs]

@@ -67,6 +67,7 @@ from wsdl.ops.recurrent import GATES, OF_CELL
 from wsdl.passes.dedupe import frozen_attributes
 from wsdl.passes.elaborate import elaborate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.read_stored import read_stored
 from wsdl.passes.resolve import resolve
 from wsdl.passes.share import share
 from wsdl.span import Source
@@ -143,8 +144,9 @@ def _standard(kind: str, d: int, units: int) -> _Standard:
     text = f"model step({inputs}) {{\n    return {kind}({units})(x, {', '.join(states)})\n}}\n"
     problems = Problems()
     scope = resolve(Source("step.wsd", text), problems, lambda path: None)
-    program = fold_views(share(elaborate(scope, problems), problems))
-    assert not problems.errors
+    storage = share(elaborate(scope, problems), problems)
+    assert storage is not None
+    program = fold_views(read_stored(storage))
     graph = program.only.graph
     return _Standard(graph.inputs, graph.outputs, graph.producers())
 

@@ -7,19 +7,22 @@ two graphs (`split_step`), and the gradients of several parts of a batch be adde
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wsdl.diagnostics import CompileError
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
-from wsdl.ir.training import LOSS, SEED, Training
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import LOSS, SEED, Objective
 from wsdl.ops.build import Build
 from wsdl.passes.batch_steps import batch_graph
 from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import dependents, differentiate
 from wsdl.passes.fold_views import fold_views
+from wsdl.passes.frozen import Normalised, normalised
 from wsdl.passes.hoist_invariants import hoist_graph
 from wsdl.passes.mixed_rows import refused
+from wsdl.passes.read_stored import objective_over_stored
 from wsdl.passes.roll_loops import Loops, roll_loops
 from wsdl.passes.rounds import moved, rest_of
 from wsdl.passes.separate import WHOLE, Entry, Merge, separate
@@ -47,40 +50,44 @@ class Gradients:
     merges: list[Merge] = field(default_factory=list)
     rest: Graph | None = None
     mixed: dict[str, Node] = field(default_factory=dict)  # the metrics that depend on the parts, and why
+    normalised: list[Normalised] = field(default_factory=list)
 
     @property
     def model(self) -> Model:
         return self.program.only
 
 
-def gradients(program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False) -> Gradients:
-    """The gradients of a training that was checked, in a graph of their own.
+def gradients(
+    storage: Storage, training: ResolvedTraining, loops: Loops = "auto", *, of_parts: bool = False
+) -> Gradients:
+    """The gradients of a training, in a graph of their own.
 
     `of_parts` makes the gradients those that one part of a batch adds to those of the whole, for which there are
     further inputs `whole/…`, of `merges`, and `part/number`, i64[], where something is random in it.
     """
-    copies: dict[Value, Value] = {}
-    graph = training.graph.copy(copies)
-    updates = {name: [copies[v] for v in values] for name, values in _updates(program, training).items()}
-    results = [copies[v] for v in (training.loss, *training.metrics.values())]
-    trained = program.models[training.model]
-    model = Model(training.model, graph, trained.module, training.doc, training.span, reads=trained.reads)
+    objective, written = objective_over_stored(storage, training), training.written
+    graph = objective.graph
+    updates = _updates(storage, objective)
+    results = [objective.loss, *objective.metrics.values()]
+    trained = storage.models[training.model]
+    model = Model(training.model, graph, trained.module, written.doc, written.span, reads=trained.reads)
     model.fed = [*training.trained, *updates]
-    step = Program(models={model.name: model}, stored=dict(program.stored))
+    step = Program(models={model.name: model}, stored=dict(storage.stored))
+    by_batch = normalised(graph)
     if of_parts:
-        return _of_parts(training, step, results, updates, loops)
-    model.output_names = [LOSS, *training.metrics]
+        return replace(_of_parts(training, step, results, updates, loops), normalised=by_batch)
+    model.output_names = [LOSS, *objective.metrics]
     graph.outputs = [*results, *(v for values in updates.values() for v in values)]
     roll_loops(fold_views(step), loops)
     dedupe(step)
     latest = graph.outputs[len(results) :]
     del graph.outputs[len(results) :]
     found, _ = _gradients(graph, training.trained, graph.outputs[0], [])
-    return _found(step, training, updates, latest, found)
+    return replace(_found(step, training, updates, latest, found), normalised=by_batch)
 
 
 def _of_parts(
-    training: Training, step: Program, results: list[Value], updates: Mapping[str, list[Value]], loops: Loops
+    training: ResolvedTraining, step: Program, results: list[Value], updates: Mapping[str, list[Value]], loops: Loops
 ) -> Gradients:
     graph = step.only.graph
     apart = separate(graph, results, rows_dimension(v.type for v in graph.inputs), of_gradients=True)
@@ -101,13 +108,17 @@ def _of_parts(
     found, adjoints = _gradients(graph, training.trained, loss, list(pairs.values()))
     result = _found(step, training, updates, list(outputs), found)
     result.merges, result.rest = [*moved(merges, parts), *adjoints], rest
-    names = [LOSS, *training.metrics]
+    names = [LOSS, *training.written.objective.metrics]
     result.mixed = {name: node for name, node in zip(names, apart.mixed, strict=True) if node is not None}
     return result
 
 
 def _found(
-    step: Program, training: Training, updates: Mapping[str, list[Value]], latest: list[Value], found: dict[str, Value]
+    step: Program,
+    training: ResolvedTraining,
+    updates: Mapping[str, list[Value]],
+    latest: list[Value],
+    found: dict[str, Value],
 ) -> Gradients:
     trained, statistics = ([step.stored[name] for name in names] for names in (training.trained, updates))
     return Gradients(step, trained, statistics, found, _means(Build(step.only.graph), latest, updates))
@@ -129,11 +140,11 @@ def _tell_parts_apart(graph: Graph) -> None:
     graph.nodes += rest
 
 
-def _updates(program: Program, training: Training) -> dict[str, list[Value]]:
+def _updates(storage: Storage, objective: Objective) -> dict[str, list[Value]]:
     """The new running statistics by the name of the stored tensor; where layers share one, each has its say."""
     updates: dict[str, list[Value]] = {}
-    for path, value in training.objective.states.items():
-        stored, _ = program.stored_of(path)
+    for path, value in objective.states.items():
+        stored, _ = storage.home(path)
         updates.setdefault(stored.name, []).append(value)
     return updates
 

@@ -37,6 +37,7 @@ from typing import Literal, TypeAlias
 
 from wsdl.ir.graph import Attribute, Graph, Node, Program, Value
 from wsdl.ir.rewriter import Rewriter
+from wsdl.ir.stages import narrowed
 from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import HalfRule
@@ -56,12 +57,8 @@ Casts: TypeAlias = "dict[tuple[Value, DType, object], Value]"
 
 
 def lower_precision(program: Program, half: Half, keep_io: bool = True) -> Program:
-    """All that is stored as f32 becomes `half`, and inputs and outputs too, unless these are to be kept.
-    (There is no training in 16 bits: `program` has none afterwards.)"""
-    program.trainings.clear()
-    for slot in [slot for stored in program.stored.values() for slot, _ in stored.slots]:
-        if slot.type.dtype == WIDE:
-            slot.type = slot.type.with_dtype(half)
+    """All that is stored as f32 becomes `half`, and inputs and outputs too, unless these are to be kept."""
+    program.stored = narrowed(program.stored, half)
     for model in program.models.values():
         graph = model.graph
         outside: DType = WIDE if keep_io else half

@@ -17,13 +17,15 @@ from math import prod
 from wsdl.diagnostics import Label, Problems, told_once
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import dim_of_text
-from wsdl.ir.graph import Module, Program, Slot, file_path
+from wsdl.ir.graph import Slot, file_path
 from wsdl.ir.loading import Fill, Listing
 from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.passes.check_loads import placeholders
-from wsdl.passes.paths import NotFound, find, root_of, viewed
+from wsdl.passes.paths import NotFound, viewed
+from wsdl.passes.targets import Target, Targets
 
 MOST_LISTED = 20
 _COUNTERS = "num_batches_tracked"  # PyTorch's, which nothing reads
@@ -42,69 +44,73 @@ class _Load:
     view: View | None = None
 
 
-def match_weights(program: Program, loads: Iterable[tuple[LoadRequest, Listing]], problems: Problems) -> list[Fill]:
-    """What fills what, for all `load`s of a program after `share`. All that doesn't fit goes to `problems`."""
+def match_weights(storage: Storage, loads: Iterable[tuple[LoadRequest, Listing]], problems: Problems) -> list[Fill]:
+    """What fills what, for all `load`s of a program. All that doesn't fit goes to `problems`."""
+    targets = Targets(storage.checked, storage.group_of)
     fills: list[Fill] = []
     opened: list[_Load] = []
     used: dict[str, set[str]] = {}  # by the path of the file
     for request, listing in loads:
         try:
-            load = _opened(program, request, listing, used.setdefault(listing.path, set()), problems)
+            target = targets.of(request.target, request.base, problems)
+            load = _opened(storage, request, target, listing, used.setdefault(listing.path, set()))
         except NotFound:
             continue
         opened.append(load)
         before = len(problems.errors)
         if request.mappings:
-            fills += _by_table(load, program, problems)
+            fills += _by_table(load, storage, problems)
         else:
-            fills += _by_name(load, program, problems)
+            fills += _by_name(load, storage, problems)
         if len(problems.errors) > before:
             return fills  # what is missing now is missing for these reasons
-    _report_unfilled(program, opened, fills, problems)
+    _report_unfilled(storage, opened, fills, problems)
     for path in used:
         _note_unused([load for load in opened if load.listing.path == path], problems)
     return fills
 
 
-def _opened(program: Program, request: LoadRequest, listing: Listing, used: set[str], problems: Problems) -> _Load:
+def _opened(storage: Storage, request: LoadRequest, target: Target, listing: Listing, used: set[str]) -> _Load:
     """The slots that a `load` is to fill, by their path in files, and the path of the target. `check_load` has seen it
     before."""
-    written = request.target.span.text
-    name = f"{request.base}.{written}" if request.base else written
-    if any(request.name == name for request in program.groups):
-        group = [s for s in program.stored.values() if f"{s.group}.".startswith(f"{file_path(name)}.")]
-        return _Load(request, listing, {file_path(s.group): s.root for s in group}, file_path(name), used)
-    found = find(request.target, root_of(program, request.base), problems, whole_arrays=True)
-    things = [f.thing for f in found]
-    if isinstance(things[0], Slot):
-        return _Load(request, listing, {things[0].file_path: things[0]}, things[0].file_path, used, found[0].view)
-    slots = {slot.file_path: slot for m in things if isinstance(m, Module) for slot in m.all_slots()}
-    prefix = things[0].path if len(things) == 1 else things[0].path.rpartition("[")[0]
-    return _Load(request, listing, slots, file_path(prefix), used)
+    slot, view = target.tensors[0]
+    if target.groups:
+        [name] = target.groups
+        if not view.is_identity:
+            return _Load(request, listing, {name: slot}, name, used, view)
+        group = [s for s in storage.stored.values() if f"{s.group}.".startswith(f"{name}.")]
+        return _Load(request, listing, {s.group: s.root for s in group}, name, used)
+    if not target.layers:
+        return _Load(request, listing, {slot.file_path: slot}, slot.file_path, used, view)
+    slots = {slot.file_path: slot for slot in target.slots}
+    first = target.layers[0].path
+    return _Load(
+        request, listing, slots, file_path(first if len(target.layers) == 1 else first.rpartition("[")[0]), used
+    )
 
 
 # -- by name -----------------------------------------------------------------------------------------------------------
 
 
-def _by_name(load: _Load, program: Program, problems: Problems) -> list[Fill]:
+def _by_name(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
     """Without mappings a tensor has the path of its parameter, from the target on or whole, or its stored tensor's."""
     fills = []
     paths = dict(load.slots)
     for path, slot in load.slots.items():
         paths.setdefault(path.removeprefix(f"{load.prefix}."), slot)
-        paths.setdefault(program.stored_of(slot.path)[0].name, slot)
+        paths.setdefault(storage.home(slot.path)[0].name, slot)
     only = len(load.slots) == len(load.listing.tensors) == 1
     for name in load.listing.names:
         found = next(iter(load.slots.values())) if only else paths.get(name)
         if found is not None:
-            fills += _fill(load, name, found, load.view or View.identity(found.sizes), None, program, problems)
+            fills += _fill(load, name, found, load.view or View.identity(found.sizes), None, storage, problems)
     return fills
 
 
 # -- by mappings -------------------------------------------------------------------------------------------------------
 
 
-def _by_table(load: _Load, program: Program, problems: Problems) -> list[Fill]:
+def _by_table(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
     """What the mappings of a table fill."""
     fills: list[Fill] = []
     unmatched: list[LoadMapping] = []
@@ -115,7 +121,7 @@ def _by_table(load: _Load, program: Program, problems: Problems) -> list[Fill]:
         matches = [(name, match) for name in load.listing.names if (match := pattern.fullmatch(name))]
         unmatched += [] if matches else [mapping]
         with suppress(NotFound):  # reported
-            fills += _mapped(mapping, matches, load, program, told)
+            fills += _mapped(mapping, matches, load, storage, told)
     for problem in told_once(told):
         problems.add(problem)
     if unmatched:
@@ -127,7 +133,7 @@ def _mapped(
     mapping: LoadMapping,
     matches: Sequence[tuple[str, re.Match[str]]],
     load: _Load,
-    program: Program,
+    storage: Storage,
     problems: Problems,
 ) -> list[Fill]:
     """What one mapping fills."""
@@ -141,7 +147,7 @@ def _mapped(
         if slot is None:
             astray = astray or path
         else:
-            fills += _fill(load, name, slot, viewed(slot, views, problems), mapping, program, problems)
+            fills += _fill(load, name, slot, viewed(slot, views, problems), mapping, storage, problems)
     if astray and not fills and len(problems.errors) == 0:
         near = nearest(file_path(astray), load.slots)
         problems.error(
@@ -207,7 +213,7 @@ def _alike(mapping: LoadMapping, names: Sequence[str]) -> str | None:
 
 
 def _fill(
-    load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, program: Program, problems: Problems
+    load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, storage: Storage, problems: Problems
 ) -> list[Fill]:
     """The one fill of a view of a slot, or none and a problem where shape or dtype don't fit."""
     load.used.add(load.listing.kept(name))
@@ -226,7 +232,7 @@ def _fill(
     if info.dtype != slot.type.dtype and not {info.dtype, slot.type.dtype} <= FLOATS:
         problems.error("E0510", span, f"`{name}` is {info}, but `{slot.path}` is {slot.type.dtype}")
         return []
-    stored, view = program.stored_of(slot.path)
+    stored, view = storage.home(slot.path)
     part = None if seen.is_whole else seen
     return [Fill(stored.name, view.then(seen), slot.path, load.listing.path, name, span, part)]
 
@@ -240,16 +246,16 @@ def _how_to_turn(seen: View) -> str:
 # -- what is left over -------------------------------------------------------------------------------------------------
 
 
-def _report_unfilled(program: Program, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
-    filled = {fill.stored for fill in fills if fill.view.is_whole} | _filled_slots(program, fills)
+def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
+    filled = {fill.stored for fill in fills if fill.view.is_whole} | _filled_slots(storage, fills)
     reported: set[str] = set()
     for load in loads:
         missing = [
             slot
             for slot in load.slots.values()
-            if not {slot.path, program.stored_of(slot.path)[0].name} & (filled | reported)
+            if not {slot.path, storage.home(slot.path)[0].name} & (filled | reported)
         ]
-        reported |= {program.stored_of(slot.path)[0].name for slot in missing}
+        reported |= {storage.home(slot.path)[0].name for slot in missing}
         if missing:
             what = f"{_count(missing, 'parameter')} of `{load.prefix}` {_are(missing)}"
             unused = [name for name in load.listing.tensors if name not in load.used]
@@ -262,13 +268,13 @@ def _report_unfilled(program: Program, loads: Sequence[_Load], fills: Sequence[F
             )
 
 
-def _filled_slots(program: Program, fills: Sequence[Fill]) -> set[str]:
+def _filled_slots(storage: Storage, fills: Sequence[Fill]) -> set[str]:
     """The slots of which a tensor fills the whole, or several fill parts of as many elements in all."""
     parts: dict[str, dict[object, int]] = {}
     for fill in fills:
         if fill.part is not None:
             parts.setdefault(fill.slot, {})[fill.part.layout] = prod(fill.part.shape)
-    sizes = {slot.path: prod(slot.sizes) for slot in program.slots()}
+    sizes = {slot.path: prod(slot.sizes) for slot in storage.checked.slots()}
     partly = {slot for slot, found in parts.items() if sum(found.values()) < sizes[slot]}
     return {fill.slot for fill in fills} - partly
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.graph import Node
-from wsdl.ir.training import Training
+from wsdl.ir.stages import ResolvedTraining
 
 
-def refused(training: Training, node: Node) -> Diagnostic:
+def refused(training: ResolvedTraining, node: Node) -> Diagnostic:
     """The error for a loss that is to be computed in parts."""
     return Diagnostic(
         "E0823",
         "this loss compares the rows of a batch with each other, so it can't be computed in parts",
-        node.span or training.span,
+        node.span or training.written.span,
         _seen(node),
         help="leave `accumulate` out; what needs less memory is a smaller batch, of which the loss then is",
     )

@@ -10,8 +10,9 @@ from typing import TypeAlias
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import dim_of_text
-from wsdl.ir.graph import Module, Program, Slot
+from wsdl.ir.graph import Module, Slot
 from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
+from wsdl.ir.stages import Checked
 from wsdl.ir.views import View, ViewError
 from wsdl.span import Span
 
@@ -28,6 +29,12 @@ class Found:
     def path(self) -> str:
         return self.thing.path
 
+    def tensors(self) -> list[tuple[Slot, View]]:
+        """The slot through its view; all slots of a layer as they are."""
+        if isinstance(self.thing, Slot):
+            return [(self.thing, self.view or View.identity(self.thing.sizes))]
+        return [(slot, View.identity(slot.sizes)) for slot in self.thing.all_slots()]
+
 
 class NotFound(Exception):
     """A path that leads nowhere; it has been reported."""
@@ -40,6 +47,7 @@ class _Search:
 
     pattern: PathPattern
     root: Module
+    paths: Paths
     problems: Problems
     groups: Sequence[str]
     many: str
@@ -50,64 +58,102 @@ _IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
 _Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
 
 
-def root_of(program: Program, base: str) -> Module:
-    """The layer at which paths start: the one with the path `base`, or one that holds all of the file's. Raises
-    `NotFound` for one that an error kept from being built."""
-    first = next(program.roots(), None)
-    if first is None:
-        raise NotFound
-    top = Module("", "the file", first.span)
-    top.doubtful = program.doubtful
-    top.children.update({root.path: root for root in program.roots() if "[" not in root.path})
-    for root in program.roots():
-        if "[" in root.path:
-            array = top.children.setdefault(root.path.partition("[")[0], [])
-            assert isinstance(array, list)
-            array.append(root)
-    found = next((m for m in top.modules() if m.path == base), None)
-    if found is None:
-        raise NotFound
-    return found
+class Paths:
+    """Looks paths up among the layers of a program, and remembers what it has reported as missing, so that one mistake
+    gives one message. Where errors were found before, what nothing applies may be so for these reasons."""
 
+    def __init__(self, program: Checked, doubtful: bool = False) -> None:
+        self._program, self._with_errors = program, doubtful
+        self._roots: dict[str, Module] = {}
+        self._never_applied: set[Module] = set()  # those that were reported
+        self._missing: set[tuple[Module, str]] = set()
 
-def find(
-    pattern: PathPattern,
-    root: Module,
-    problems: Problems,
-    *,
-    whole_arrays: bool = False,
-    groups: Sequence[str] = (),
-    many: str = "*",
-    tried: bool = False,
-) -> list[Found]:
-    """All that a path means, in order. Raises `NotFound` after reporting; `tried` remembers nothing as missing.
-
-    With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
-    have been meant as well.
-    """
-    search = _Search(pattern, root, problems, groups, many, tried)
-    at: list[_Thing] = [root]
-    for step in pattern.steps:
-        at = [found for thing in at for found in _step(thing, step, search)]
-    found: list[Found] = []
-    for thing in at:
-        if isinstance(thing, list) and whole_arrays:
-            found += [Found(module, None, pattern.span) for module in thing]
-        elif isinstance(thing, list):
-            problems.error(
-                "E0310",
-                pattern.span,
-                f"`{pattern.span.text}` is an array of {len(thing)} layers",
-                "which of them?",
-                help=f"write `{pattern.span.text}[*]` for all of them, `{pattern.span.text}[0:2]` for some",
-                fix=[Edit(pattern.span.after(), "[*]")],
-            )
+    def root(self, base: str) -> Module:
+        """The layer at which paths start: the one with the path `base`, or one that holds all of the file's. Raises
+        `NotFound` for one that an error kept from being built."""
+        if not self._roots:
+            self._roots = {module.path: module for module in reversed(list(self._file().modules()))}
+        if base not in self._roots:
             raise NotFound
-        elif isinstance(thing, Module):
-            found.append(Found(thing, None, pattern.span))
-        else:
-            found.append(Found(thing[0], thing[1], pattern.span))
-    return found
+        return self._roots[base]
+
+    def _file(self) -> Module:
+        first = next(self._program.roots(), None)
+        if first is None:
+            raise NotFound
+        top = Module("", "the file", first.span)
+        top.doubtful = self._program.doubtful
+        top.children.update({root.path: root for root in self._program.roots() if "[" not in root.path})
+        for root in self._program.roots():
+            if "[" in root.path:
+                array = top.children.setdefault(root.path.partition("[")[0], [])
+                assert isinstance(array, list)
+                array.append(root)
+        return top
+
+    def find(
+        self,
+        pattern: PathPattern,
+        root: Module,
+        problems: Problems | None,
+        *,
+        whole_arrays: bool = False,
+        groups: Sequence[str] = (),
+        many: str = "*",
+    ) -> list[Found]:
+        """All that a path means, in order. Raises `NotFound` after reporting; without `problems` it is only tried.
+
+        With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
+        have been meant as well.
+        """
+        tried = problems is None
+        search = _Search(pattern, root, self, Problems() if problems is None else problems, groups, many, tried)
+        at: list[_Thing] = [root]
+        for step in pattern.steps:
+            at = [thing for things in at for thing in _step(things, step, search)]
+        found: list[Found] = []
+        for thing in at:
+            if isinstance(thing, list) and whole_arrays:
+                found += [Found(module, None, pattern.span) for module in thing]
+            elif isinstance(thing, list):
+                search.problems.error(
+                    "E0310",
+                    pattern.span,
+                    f"`{pattern.span.text}` is an array of {len(thing)} layers",
+                    "which of them?",
+                    help=f"write `{pattern.span.text}[*]` for all of them, `{pattern.span.text}[0:2]` for some",
+                    fix=[Edit(pattern.span.after(), "[*]")],
+                )
+                raise NotFound
+            elif isinstance(thing, Module):
+                found.append(Found(thing, None, pattern.span))
+            else:
+                found.append(Found(thing[0], thing[1], pattern.span))
+        return found
+
+    def is_doubtful(self, module: Module) -> bool:
+        """May parts of a layer be missing for a reason that was reported?"""
+        unused = self._with_errors and not module.uses and module.kind not in ("model", "the file")
+        return module.doubtful or unused or module in self._never_applied
+
+    def is_news(self, module: Module, name: str) -> bool:
+        """Is it not yet reported that a layer has no part of this name?"""
+        is_news = (module, name) not in self._missing and not self.is_doubtful(module)
+        self._missing.add((module, name))
+        return is_news
+
+    def report_never_applied(self, module: Module, span: Span, root: Module, problems: Problems) -> None:
+        """Report a path into a layer that nothing applies, once; unless that is since a body could not be run."""
+        if not self.is_doubtful(module) and not self.is_doubtful(root):
+            problems.error(
+                "E0327",
+                span,
+                f"`{module.path}` is never applied, so its parameters have no shape",
+                "has no parameters",
+                labels=[Label(module.span, "declared here")] if not module.span.source.is_standard else [],
+                help="apply it to a tensor, or take it out of the group",
+            )
+        self._never_applied.add(module)
 
 
 def target_of(mapping: LoadMapping) -> PathPattern:
@@ -134,11 +180,11 @@ def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Ite
     elif isinstance(step, Part):
         yield from _part(thing, step, search)
     elif isinstance(step, Select) and isinstance(thing, list):
-        yield from _selected(thing, step, search.problems)
+        yield from _selected(thing, step, search)
     else:
         what = "a view" if isinstance(step, ViewCall) else "an index"
         kind = "an array of layers" if isinstance(thing, list) else "one layer"
-        if not isinstance(thing, list) and thing.doubtful:
+        if not isinstance(thing, list) and search.paths.is_doubtful(thing):
             raise NotFound
         search.problems.error(
             "E0319",
@@ -175,12 +221,11 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
 
 
 def _missing(module: Module, step: Part, search: _Search) -> None:
-    if search.tried or module.doubtful or step.name in module.missed:
+    if search.tried or not search.paths.is_news(module, step.name):
         return  # what is missing may be what a reported mistake took away
-    module.missed.add(step.name)
     offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]
     if not module.uses and module.path and module.kind != "model":
-        never_applied(module, step.span, search.root, search.problems)
+        search.paths.report_never_applied(module, step.span, search.root, search.problems)
         return
     if step.name in module.tensors:
         search.problems.error(
@@ -214,37 +259,23 @@ def _may_own(child: Module | list[Module]) -> bool:
     return any(not module.uses or any(module.all_slots()) for module in modules)
 
 
-def never_applied(module: Module, span: Span, root: Module, problems: Problems) -> None:
-    """Report a path into a layer that nothing applies; unless that is since a body could not be run."""
-    if not module.doubtful and not root.doubtful:
-        problems.error(
-            "E0327",
-            span,
-            f"`{module.path}` is never applied, so its parameters have no shape",
-            "has no parameters",
-            labels=[Label(module.span, "declared here")] if not module.span.source.is_standard else [],
-            help="apply it to a tensor, or take it out of the group",
-        )
-    module.doubtful = True  # once is enough
-
-
-def _selected(array: list[Module], step: Select, problems: Problems) -> Iterator[Module]:
+def _selected(array: list[Module], step: Select, search: _Search) -> Iterator[Module]:
     if len(step.subscripts) != 1:
         message, label = "an array of layers has one index", f"{len(step.subscripts)} are given"
-        problems.error("E0319", step.span, message, label, help="write `[2]`, `[0:6]` or `[*]`")
+        search.problems.error("E0319", step.span, message, label, help="write `[2]`, `[0:6]` or `[*]`")
         raise NotFound
     subscript = step.subscripts[0]
     if isinstance(subscript, int):
         if not -len(array) <= subscript < len(array):
             label = f"{_name_of(array)} has {len(array)}, counted from 0"
-            problems.error("E0316", step.span, f"there is no layer {subscript}", label)
+            search.problems.error("E0316", step.span, f"there is no layer {subscript}", label)
             raise NotFound
         yield array[subscript]
         return
     bounds = [b for b in (subscript.start, subscript.stop) if b is not None]
     chosen = array[subscript]
     if not chosen or any(abs(b) > len(array) for b in bounds):
-        problems.error(
+        search.problems.error(
             "E0316",
             step.span,
             "this slice goes beyond the array" if chosen else "this slice picks no layer",

@@ -8,33 +8,41 @@ from functools import cached_property
 
 from wsdl import limits
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Module, Program, Slot, file_path
+from wsdl.ir.graph import Module, Slot, file_path
 from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Member, Sharing
+from wsdl.ir.stages import Checked, Reading, Storage
 from wsdl.ir.views import View
 from wsdl.passes.check_layers import check_layers
 from wsdl.passes.check_loads import check_load
 from wsdl.passes.conflicts import report_conflict, report_initializers, report_missing
-from wsdl.passes.paths import Found, NotFound, find, never_applied, root_of
+from wsdl.passes.paths import Found, NotFound, Paths
 from wsdl.passes.targets import Target, Targets, refuse_part
 from wsdl.span import Span
 
 
 @dataclass
-class _Work:
-    """The sharing so far, and where each slot was put into a group."""
+class _Sharing:
+    """The sharing so far, and where each slot was put into a group. `frozen` are paths of slots."""
 
-    program: Program
+    program: Checked
     problems: Problems
     sharing: Sharing
+    paths: Paths
     spans: dict[str, Span] = field(default_factory=dict)
     ties: list[tuple[Member, Member]] = field(default_factory=list)
+    frozen: set[str] = field(default_factory=set)
     selected: int = 0  # of limits.SELECTED
+
+    @cached_property
+    def members(self) -> Targets:
+        """Looks up what the groups name."""
+        return Targets(self.program, paths=self.paths)
 
     @cached_property
     def targets(self) -> Targets:
         """Looks up what `freeze` and `load` name, once all groups are known."""
-        return Targets(self.program, self.sharing.named)
+        return Targets(self.program, self.sharing.named, self.paths)
 
     def count(self, more: int, span: Span) -> None:
         """So many layers or parameters are named at a place; `_TooMany`, which is reported, where they are too many."""
@@ -54,16 +62,12 @@ class _TooMany(Exception):
     """More is named than can be looked up in reasonable time."""
 
 
-def share(program: Program, problems: Problems) -> Program:
-    """`slot` becomes `stored` in every `parameter` node, and `program.stored` holds each tensor once.
+def share(program: Checked, problems: Problems) -> Storage | None:
+    """What is stored for a program, and how each slot reads it.
 
-    A program in which errors were found is looked through for more of them, and left as it is.
+    A program in which errors were found is looked through for more of them; there is no storage then.
     """
-    if problems.errors:  # what was not applied may be so since something is wrong
-        for root in program.roots():
-            for module in root.modules():
-                module.doubtful |= not module.uses and module.kind != "model"
-    work = _Work(program, problems, Sharing(list(program.slots())))
+    work = _Sharing(program, problems, Sharing(list(program.slots())), Paths(program, bool(problems.errors)))
     with suppress(_TooMany):
         for group in program.groups:
             _group(group, work)
@@ -73,20 +77,16 @@ def share(program: Program, problems: Problems) -> Program:
         _check_loads(work)
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
-        return program
-    program.settle(work.sharing.stored())
-    for graph in program.graphs():
-        for node in graph.walk():
-            if node.op == "parameter":
-                stored, node.view = program.stored_of(str(node.attributes.pop("slot")))
-                node.attributes["stored"] = stored.name
-    return program
+        return None
+    stored = work.sharing.stored(work.frozen)
+    readings = {slot.path: Reading(s.name, view) for s in stored for slot, view in s.slots}
+    return Storage(program, {s.name: s for s in stored}, readings)
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
 
 
-def _group(group: GroupRequest, work: _Work) -> None:
+def _group(group: GroupRequest, work: _Sharing) -> None:
     try:
         families = _families(group, _members(group, work), work)
     except NotFound:
@@ -106,16 +106,15 @@ def _group(group: GroupRequest, work: _Work) -> None:
             work.sharing.name(first.slot, f"{name}.{below}" if below else name)
 
 
-def _members(group: GroupRequest, work: _Work) -> list[Found]:
+def _members(group: GroupRequest, work: _Sharing) -> list[Found]:
     """What the paths of a group mean. Raises `NotFound` after all of them were looked up."""
-    root = root_of(work.program, group.base)
     members: list[Found] = []
     missing = False
     for pattern in group.members:
         try:
-            found = find(pattern, root, work.problems)
-            work.count(len(found), pattern.span)
-            members += found
+            target = work.members.of(pattern, group.base, work.problems, whole_arrays=False)
+            work.count(len(target.found), pattern.span)
+            members += target.found
         except NotFound:
             missing = True
     if missing:
@@ -123,7 +122,7 @@ def _members(group: GroupRequest, work: _Work) -> list[Found]:
     return members
 
 
-def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[str, list[Member]]:
+def _families(group: GroupRequest, members: list[Found], work: _Sharing) -> dict[str, list[Member]]:
     """The slots that become one tensor each: the parameters themselves, or those of layers, matched by their path below
     the layer (which is the key)."""
     distinct = {(m.thing.path, str(m.view)) for m in members}
@@ -163,14 +162,14 @@ def _families(group: GroupRequest, members: list[Found], work: _Work) -> dict[st
     return _matched(group, layers, work)
 
 
-def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str, list[Member]]:
+def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[str, list[Member]]:
     whole = [found.thing for found in layers if isinstance(found.thing, Module) and _is_whole(found, group, work)]
     for pattern in group.exceptions:  # what one of the layers doesn't have is left out of the others
-        if whole and not any(_left_out(pattern, module) for module in whole):
-            find(pattern, whole[0], work.problems, whole_arrays=True)
+        if whole and not any(_left_out(pattern, module, work) for module in whole):
+            work.paths.find(pattern, whole[0], work.problems, whole_arrays=True)
     if len(whole) < len(layers):
         raise NotFound
-    parts = [_parts(group, module) for module in whole]
+    parts = [_parts(group, module, work) for module in whole]
     first = parts[0]
     for found, other in zip(layers[1:], parts[1:], strict=True):
         if first.keys() != other.keys():
@@ -195,31 +194,31 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Work) -> dict[str,
     }
 
 
-def _is_whole(found: Found, group: GroupRequest, work: _Work) -> bool:
+def _is_whole(found: Found, group: GroupRequest, work: _Sharing) -> bool:
     """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
     assert isinstance(found.thing, Module)
-    if any(module.doubtful for module in found.thing.modules()):
+    if any(map(work.paths.is_doubtful, found.thing.modules())):
         return False
     if not found.thing.uses:
-        never_applied(found.thing, found.span, root_of(work.program, group.base), work.problems)
+        work.paths.report_never_applied(found.thing, found.span, work.paths.root(group.base), work.problems)
     return bool(found.thing.uses)
 
 
-def _parts(group: GroupRequest, layer: Module) -> dict[str, Slot]:
+def _parts(group: GroupRequest, layer: Module, work: _Sharing) -> dict[str, Slot]:
     """The slots below a layer by their path, without the exceptions."""
     out = {
         slot.path
         for pattern in group.exceptions
-        for left in _left_out(pattern, layer)
-        for slot in (left.thing.all_slots() if isinstance(left.thing, Module) else [left.thing])
+        for left in _left_out(pattern, layer, work)
+        for slot, _ in left.tensors()
     }
     return {slot.path[len(layer.path) + 1 :]: slot for slot in layer.all_slots() if slot.path not in out}
 
 
-def _left_out(pattern: PathPattern, layer: Module) -> list[Found]:
+def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Found]:
     """The parts of a layer that an exception means; none where it has no such part."""
     try:
-        return find(pattern, layer, Problems(), whole_arrays=True, tried=True)
+        return work.paths.find(pattern, layer, None, whole_arrays=True)
     except NotFound:
         return []
 
@@ -227,7 +226,7 @@ def _left_out(pattern: PathPattern, layer: Module) -> list[Found]:
 # -- names and initial values ------------------------------------------------------------------------------------------
 
 
-def _check_names(work: _Work) -> None:
+def _check_names(work: _Sharing) -> None:
     """Has a group the name of something else?"""
     paths = {slot.file_path: slot.layer_span for slot in work.sharing.slots}
     paths |= {file_path(m.path): m.span for root in work.program.roots() for m in root.modules()}
@@ -248,22 +247,19 @@ def _check_names(work: _Work) -> None:
             taken[name] = group
 
 
-def _check_initializers(work: _Work) -> None:
+def _check_initializers(work: _Sharing) -> None:
     for _, slots in work.sharing.families():
         explicit = [slot for slot, _ in slots if slot.initializer.explicit]
         for other in explicit[1:]:
             if str(other.initializer) != str(explicit[0].initializer):
                 report_initializers(explicit[0], other, work.spans, work.problems)
                 break
-        if explicit:
-            for slot, _ in slots:
-                slot.initializer = explicit[0].initializer
 
 
 # -- freezing and loading ----------------------------------------------------------------------------------------------
 
 
-def _freeze(work: _Work) -> None:
+def _freeze(work: _Sharing) -> None:
     frozen: dict[str, Span] = {}
     missing = False
     for request in work.program.freezes:
@@ -289,22 +285,17 @@ def _freeze(work: _Work) -> None:
                 labels=[Label(work.spans.get(warm[0].path, warm[0].span), f"ties `{warm[0].path}` with it")],
                 help=f"freeze `{warm[0].path}` too, or take it out of the group",
             )
-        for slot in cold:
-            slot.frozen = True
+    work.frozen.update(frozen)
 
 
-def _target(pattern: PathPattern, base: str, work: _Work) -> Target:
+def _target(pattern: PathPattern, base: str, work: _Sharing) -> Target:
     """What a path of `freeze` or `load` means."""
     target = work.targets.of(pattern, base, work.problems)
     work.count(len(target.tensors), pattern.span)
     return target
 
 
-def _check_loads(work: _Work) -> None:
+def _check_loads(work: _Sharing) -> None:
     for request in work.program.loads:
         with suppress(NotFound):  # reported
-            _target(request.target, request.base, work)
-            root, found = root_of(work.program, request.base), list[Found]()
-            with suppress(NotFound):  # the name of a group
-                found = find(request.target, root, Problems(), whole_arrays=True)
-            check_load(request, found, work.problems)
+            check_load(request, _target(request.target, request.base, work), work.paths, work.problems)

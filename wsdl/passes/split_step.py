@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
-from wsdl.ir.training import SEED, STEP, TOTAL, Training
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
-from wsdl.passes.frozen import Normalised, normalised
+from wsdl.passes.frozen import Normalised
 from wsdl.passes.gradient_norm import NORM, as_dtype, gradient_norm, norm_type
 from wsdl.passes.gradients import PART, SHARE, Gradients, gradients
 from wsdl.passes.pieces import Pieces, take_pieces
@@ -63,10 +64,15 @@ class SplitStep:
 
 
 def split_step(
-    program: Program, training: Training, loops: Loops = "auto", *, of_parts: bool = False, piecewise: bool = False
+    storage: Storage,
+    training: ResolvedTraining,
+    loops: Loops = "auto",
+    *,
+    of_parts: bool = False,
+    piecewise: bool = False,
 ) -> SplitStep:
-    """The step of a training that was checked, in graphs of its own; `piecewise` takes large tensors out of it."""
-    first = gradients(program, training, loops, of_parts=of_parts)
+    """The step of a training, in graphs of its own; `piecewise` takes large tensors out of it."""
+    first = gradients(storage, training, loops, of_parts=of_parts)
     _give_gradients(first, of_parts)
     rounds, last = _rounds(first) if of_parts else ([], [])
     second = Model(training.model, Graph(), first.model.module)
@@ -89,7 +95,7 @@ def split_step(
     pieces = take_pieces(second, first.trained) if piecewise else []
     return SplitStep(
         first.program, updating, first.trained, first.statistics, changes.states, changes.averages,
-        in_place, pieces, normalised(training.graph), first.merges, rounds, last, first.rest, first.mixed,
+        in_place, pieces, first.normalised, first.merges, rounds, last, first.rest, first.mixed,
     )  # fmt: skip
 
 

@@ -1,27 +1,34 @@
-"""What a path of `freeze`, `lr` and `load` means: layers, parameters and states; or a share group, by its name."""
+"""What a path means, for all that names layers and parameters: `share`, `freeze`, `lr` and `load`.
+
+It means layers, parameters and states, each through a view; or a share group, by its name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
 from wsdl.diagnostics import Problems
-from wsdl.ir.graph import Module, Program, Slot, file_path
+from wsdl.ir.graph import Module, Slot, file_path
 from wsdl.ir.requests import GroupRequest, Part, PathPattern, Select, ViewCall
+from wsdl.ir.stages import Checked
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
-from wsdl.passes.paths import NotFound, find, root_of, viewed
+from wsdl.passes.paths import Found, NotFound, Paths, viewed
 
 
 @dataclass(frozen=True)
 class Target:
-    """`tensors` are all that a path means, each with the view that it takes; `layers` those of them that it means
-    whole."""
+    """What a path means: `found` are the layers and the parameters that it names, in order, or `groups` the names of
+    share groups, as in files. `tensors` are all slots of these, each with the view that the path takes of it; `layers`
+    those layers that it means whole."""
 
     tensors: list[tuple[Slot, View]]
     layers: list[Module]
+    found: Sequence[Found] = ()
+    groups: Sequence[str] = ()
 
     @property
     def slots(self) -> list[Slot]:
@@ -29,43 +36,53 @@ class Target:
 
 
 class Targets:
-    """Looks paths up in a program; what it takes to do so is gathered once. `group_of` gives the name of what a slot is
-    stored as, where a group gives it one."""
+    """Looks paths up in a program; what it takes to do so is gathered once.
 
-    def __init__(self, program: Program, group_of: Callable[[Slot], str | None]) -> None:
+    `group_of` gives the name of what a slot is stored as, where a group gives it one. While `share` finds that out,
+    groups have no names yet.
+    """
+
+    def __init__(
+        self,
+        program: Checked,
+        group_of: Callable[[Slot], str | None] | None = None,
+        paths: Paths | None = None,
+    ) -> None:
         self._program, self._group_of = program, group_of
-        self._roots: dict[str, Module] = {}
+        self.paths = paths if paths is not None else Paths(program)
         self._names: dict[str, tuple[str, ...]] = {}  # by the path of a layer
         self._groups: dict[str, list[GroupRequest]] = {}
-        for group in program.groups:
+        for group in program.groups if group_of is not None else ():
             if group.name:
                 self._groups.setdefault(file_path(group.name), []).append(group)
 
-    def of(self, pattern: PathPattern, base: str, problems: Problems, *, from_file: bool = False) -> Target:
+    def of(
+        self,
+        pattern: PathPattern,
+        base: str,
+        problems: Problems | None,
+        *,
+        from_file: bool = False,
+        whole_arrays: bool = True,
+    ) -> Target:
         """What a path means below the layer `base`; `from_file` says that it may also begin at layers and groups of the
-        file, as in a `train`. An array stands for all of its layers. Raises `NotFound`, which was reported."""
+        file, as in a `train`. An array stands for all of its layers, unless `whole_arrays` is off. Raises `NotFound`
+        after reporting; without `problems` nothing is reported."""
         for start in dict.fromkeys([base, *([""] if from_file else [])]):
-            target = self._in_groups(pattern, start, problems)
+            target = self._in_groups(pattern, start, Problems() if problems is None else problems)
             if target is not None:
                 return target
-        root, first = self._root(base), pattern.steps[0]
+        root, first = self.paths.root(base), pattern.steps[0]
         if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
-            top = self._root("")
+            top = self.paths.root("")
             root = top if first.name in top.children and first.name not in self._program.models else root
-        tensors: list[tuple[Slot, View]] = []
-        layers: list[Module] = []
-        for found in find(pattern, root, problems, whole_arrays=True, groups=self._named_below(base)):
-            if isinstance(found.thing, Module):
-                layers.append(found.thing)
-                tensors += [(slot, View.identity(slot.sizes)) for slot in found.thing.all_slots()]
-            else:
-                tensors.append((found.thing, found.view or View.identity(found.thing.sizes)))
-        return Target(tensors, layers)
-
-    def _root(self, base: str) -> Module:
-        if base not in self._roots:
-            self._roots[base] = root_of(self._program, base)
-        return self._roots[base]
+        groups = self._named_below(base)
+        found = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
+        return Target(
+            [tensor for one in found for tensor in one.tensors()],
+            [one.thing for one in found if isinstance(one.thing, Module)],
+            found,
+        )
 
     # -- groups --------------------------------------------------------------------------------------------------------
 
@@ -77,14 +94,14 @@ class Targets:
             for start in range(end if self._groups else 0):
                 name = _name(pattern.steps[start:end])
                 above = self._layers(pattern.steps[:start], base) if name else []
-                found = [self._group(f"{file_path(path)}.{name}".lstrip(".")) for path in above]
-                if found and all(found):
-                    tensors = [tensor for target in found if target for tensor in target.tensors]
-                    layers = [layer for target in found if target for layer in target.layers]
+                names = [f"{file_path(path)}.{name}".lstrip(".") for path in above]
+                members = [self._slots_of(name) for name in names]
+                if members and all(members):
+                    tensors = [(slot, View.identity(slot.sizes)) for slots in members for slot in slots]
                     slot = tensors[0][0]
                     views = [step for step in pattern.steps[end:] if not isinstance(step, Part)]
                     tensors[0] = slot, viewed(slot, views, problems)
-                    return Target(tensors, layers)
+                    return Target(tensors, [layer for n in names for layer in self._whole_members(n)], groups=names)
         return None
 
     def _layers(self, steps: tuple[Part | Select | ViewCall, ...], base: str) -> list[str]:
@@ -92,24 +109,23 @@ class Targets:
         if not steps:
             return [base]
         with suppress(NotFound):
-            found = find(PathPattern(steps, steps[0].span.to(steps[-1].span)), self._root(base), Problems())
+            found = self.paths.find(PathPattern(steps, steps[0].span.to(steps[-1].span)), self.paths.root(base), None)
             return [f.path for f in found if isinstance(f.thing, Module)]
         return []
 
-    def _group(self, name: str) -> Target | None:
-        """The members of the group of this name, or those of a part of it; `None` where there is none."""
+    def _slots_of(self, name: str) -> list[Slot]:
+        """The members of the group of this name, or those of a part of it; none where there is no such group."""
         slots = self._members.get(name, [])
         if not slots and name in self._groups:
             raise NotFound  # a group with a mistake, which was reported
-        tensors = [(slot, View.identity(slot.sizes)) for slot in slots]
-        return Target(tensors, list(self._whole_members(name))) if slots else None
+        return slots
 
     @cached_property
     def _members(self) -> dict[str, list[Slot]]:
         """The slots of each group by its name, and those of the parts of a group of layers by theirs."""
         members: dict[str, list[Slot]] = {}
         for slot in self._program.slots():
-            parts = (self._group_of(slot) or "").split(".")
+            parts = ((self._group_of(slot) if self._group_of is not None else "") or "").split(".")
             names = [".".join(parts[: end + 1]) for end in range(len(parts))]
             first = next((i for i, name in enumerate(names) if name in self._groups), len(names))
             for name in names[first:]:
@@ -121,7 +137,7 @@ class Targets:
         for group in self._groups.get(name, ()):
             for pattern in () if group.exceptions else group.members:
                 with suppress(NotFound):
-                    found = find(pattern, self._root(group.base), Problems())
+                    found = self.paths.find(pattern, self.paths.root(group.base), None)
                     yield from (f.thing for f in found if isinstance(f.thing, Module))
 
     def _named_below(self, base: str) -> tuple[str, ...]:

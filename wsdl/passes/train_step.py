@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Model, Program, Stored
-from wsdl.ir.training import SEED, TOTAL, Training
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import SEED, TOTAL
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import dedupe
@@ -49,9 +50,9 @@ class TrainStep:
         return feeds(self.model)
 
 
-def train_step(program: Program, training: Training, loops: Loops = "auto") -> TrainStep:
-    """The step of a training that was checked, in a graph of its own."""
-    first = gradients(program, training, loops)
+def train_step(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> TrainStep:
+    """The step of a training, in a graph of its own."""
+    first = gradients(storage, training, loops)
     model = first.model
     norm = gradient_norm(Build(model.graph), first.gradients.values(), first.latest.values())
     model.graph.outputs.append(norm)

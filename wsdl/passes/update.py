@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
-from wsdl.ir.training import SEED, STEP, TOTAL, Schedule, Training
+from wsdl.ir.stages import ResolvedTraining
+from wsdl.ir.training import SEED, STEP, TOTAL, Schedule
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
@@ -36,11 +37,11 @@ class Update:
 
 
 def update(
-    model: Model, training: Training, trained: Sequence[Stored], gradients: Mapping[str, Value], norm: Value
+    model: Model, training: ResolvedTraining, trained: Sequence[Stored], gradients: Mapping[str, Value], norm: Value
 ) -> Update:
     """Append the update of the trained tensors to the graph of a model, and its outputs `next/…` to the model's.
     `norm` is that of the gradients (`gradient_norm`)."""
-    graph, optimizer = model.graph, training.optimizer
+    graph, optimizer = model.graph, training.written.optimizer
     build = Build(graph)
     clocks = {dtype: _Clock(build, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(trained)})}
     gradients = _clipped(build, gradients, norm, optimizer.options)

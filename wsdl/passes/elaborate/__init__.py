@@ -19,9 +19,11 @@ from contextlib import suppress
 
 from wsdl.diagnostics import Problems
 from wsdl.ir.dims import TooLong
-from wsdl.ir.graph import Module, Program
+from wsdl.ir.graph import Module
+from wsdl.ir.stages import Checked
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.declarations import declare_layer
+from wsdl.passes.elaborate.draft import Draft
 from wsdl.passes.elaborate.evaluate import evaluate, run
 from wsdl.passes.elaborate.items import Frame, Layer
 from wsdl.passes.elaborate.meanings import MEANINGS
@@ -32,14 +34,13 @@ from wsdl.passes.scopes import Definition, FileScope
 from wsdl.syntax import tree
 
 
-def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Program:
+def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Checked:
     """The program of a file: the graph of each model, the layers with their slots, and what is asked of them.
 
     `dims` gives run-time dimensions a value.
     """
-    context = Context(
-        Program(references=scope.references, doubtful=scope.is_partial), MEANINGS, dims or {}, _root(scope), problems
-    )
+    draft = Draft(references=scope.references, doubtful=scope.is_partial)
+    context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)
     try:
         _file(scope, context)
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
@@ -54,7 +55,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     except RecursionError:
         context.refuse_nesting()
         context.program.doubtful = True
-    return context.program
+    return context.program.checked()
 
 
 def _root(scope: FileScope) -> Layer:

@@ -1,0 +1,138 @@
+"""What a program is before its graphs read stored tensors: `Checked`, then `Storage`. Nothing changes either.
+
+    text -> Checked -> Storage -> Program -> ONNX
+
+`Checked` is all that a file says: the graphs of its models, in which `parameter` nodes read slots. `Storage` decides
+which tensors are stored, and how each slot reads them. Many can be made of one `Checked`, and of each of them programs
+for many targets (`wsdl.compiler`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
+from wsdl.ir.references import References
+from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.training import Schedule, Training
+from wsdl.ir.types import DType
+from wsdl.ir.views import View
+from wsdl.span import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """All that a file says. The requests are in the order of the file, their paths not yet looked up."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    trainings: Mapping[str, Training] = field(default_factory=dict)  # by the name of the model
+    layers: Mapping[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
+    groups: tuple[GroupRequest, ...] = ()
+    freezes: tuple[FreezeRequest, ...] = ()
+    limits: tuple[LimitRequest, ...] = ()
+    loads: tuple[LoadRequest, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    sources: Mapping[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
+    references: References = field(default_factory=References)
+    doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
+
+    def graphs(self) -> Iterator[Graph]:
+        """Those of the models, and those that they are trained and evaluated with."""
+        for model in self.models.values():
+            yield model.graph
+        for training in self.trainings.values():
+            yield training.objective.graph
+            yield training.evaluation.graph
+
+    def roots(self) -> Iterator[Module]:
+        """The layers of the file, then its models."""
+        yield from self.layers.values()
+        for model in self.models.values():
+            yield model.module
+
+    def slots(self) -> Iterator[Slot]:
+        """Every slot of the program, in the order of declaration."""
+        for root in self.roots():
+            yield from root.all_slots()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where the numbers of a slot come from: a stored tensor, by name, through a view."""
+
+    stored: str
+    view: View
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of all stored tensors that the slot changes with."""
+        return (self.stored,)
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedTraining:
+    """A training whose paths were looked up: what it changes in one `Storage`, and how fast.
+
+    `frozen` are the stored tensors that its own `freeze` lines keep, `trained` those that the loss changes. `schedules`
+    has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change.
+    Layers in `as_at_inference` normalise by their running statistics and leave dropout out.
+    """
+
+    written: Training
+    frozen: frozenset[str]
+    trained: tuple[str, ...] = ()
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    statistics: tuple[str, ...] = ()
+    as_at_inference: frozenset[str] = frozenset()
+
+    @property
+    def model(self) -> str:
+        return self.written.model
+
+    def schedule_of(self, stored: str) -> Schedule:
+        """The learning rate of a stored tensor."""
+        return self.schedules.get(stored, self.written.optimizer.lr)
+
+    def trains(self, stored: Stored) -> bool:
+        """May a loss change this tensor?"""
+        return stored.trainable and stored.name not in self.frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """What is stored for a program. `readings` says by the path of a slot which numbers it reads: there is no other way
+    from a slot to its numbers."""
+
+    checked: Checked
+    stored: Mapping[str, Stored]  # by name, in the order of declaration
+    readings: Mapping[str, Reading]
+    trainings: Mapping[str, ResolvedTraining] = field(default_factory=dict)  # by the name of the model
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        return self.checked.models
+
+    def tensors_of(self, slot: str) -> tuple[Stored, ...]:
+        """The stored tensors that a slot changes with."""
+        return tuple(self.stored[name] for name in self.readings[slot].tensors)
+
+    def group_of(self, slot: Slot) -> str:
+        """The name of the share group of what a slot is a view of; empty where it has none."""
+        return self.home(slot.path)[0].group
+
+    def home(self, slot: str) -> tuple[Stored, View]:
+        """The one tensor that a slot is a view of, for those who write through it."""
+        reading = self.readings[slot]
+        return self.stored[reading.stored], reading.view
+
+    def as_dtype(self, dtype: DType) -> Storage:
+        """The same with all that is f32 stored in another dtype."""
+        return self if dtype == "f32" else replace(self, stored=narrowed(self.stored, dtype))
+
+
+def narrowed(stored: Mapping[str, Stored], dtype: DType) -> dict[str, Stored]:
+    """Stored tensors of which those in f32 have another dtype."""
+    return {
+        name: replace(s, type=s.type.with_dtype(dtype)) if s.type.dtype == "f32" else s for name, s in stored.items()
+    }

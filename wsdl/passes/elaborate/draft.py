@@ -1,0 +1,42 @@
+"""The program while it is being elaborated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wsdl.ir.graph import Binding, Model, Module
+from wsdl.ir.references import References
+from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.stages import Checked
+from wsdl.ir.training import Training
+
+
+@dataclass
+class Draft:
+    """What `Checked` has, as far as it is known."""
+
+    models: dict[str, Model] = field(default_factory=dict)
+    trainings: dict[str, Training] = field(default_factory=dict)
+    layers: dict[str, Module] = field(default_factory=dict)
+    groups: list[GroupRequest] = field(default_factory=list)
+    freezes: list[FreezeRequest] = field(default_factory=list)
+    limits: list[LimitRequest] = field(default_factory=list)
+    loads: list[LoadRequest] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)
+    references: References = field(default_factory=References)
+    doubtful: bool = False
+
+    def checked(self) -> Checked:
+        """The program as it stays."""
+        return Checked(
+            models=self.models,
+            trainings=self.trainings,
+            layers=self.layers,
+            groups=tuple(self.groups),
+            freezes=tuple(self.freezes),
+            limits=tuple(self.limits),
+            loads=tuple(self.loads),
+            bindings=tuple(self.bindings),
+            references=self.references,
+            doubtful=self.doubtful,
+        )
