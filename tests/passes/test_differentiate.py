@@ -10,7 +10,7 @@ import torch
 
 import wsdl
 from tests.ops.build import NOWHERE, Array, assert_close, typed
-from tests.passes.test_docstrings import examples
+from tests.passes.test_fixtures import examples
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
