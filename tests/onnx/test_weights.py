@@ -186,6 +186,16 @@ def test_indices_may_be_computed(tmp_path: Path) -> None:
 def test_a_named_group(tmp_path: Path) -> None:
     values = loaded(tmp_path, {"anything": REST["wte"]}, 'load "w.safetensors" into m.embedding')
     np.testing.assert_array_equal(values["m.embedding"], REST["wte"])
+    turned = loaded(tmp_path, {"anything": REST["wte"]}, 'load "w.safetensors" into m.embedding.T')
+    np.testing.assert_array_equal(turned["m.embedding"], REST["wte"].T)
+
+
+def test_a_part_of_a_named_group_of_layers(tmp_path: Path) -> None:
+    share = "    share body { blocks[*] }\n"
+    values = loaded(
+        tmp_path, {"anything": LAYERS["h.0.mlp_in.bias"]}, 'load "w.safetensors" into m.body.up.bias', share
+    )
+    assert list(values) == ["m.body.up.bias"]
 
 
 def test_without_mappings_names_are_paths_below_the_target(tmp_path: Path) -> None:

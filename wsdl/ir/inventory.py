@@ -194,7 +194,7 @@ def dim_as_json(dim: Dim) -> int | str:
 def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda type: type) -> Inventory:
     """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
     models = {name: _model(model, storage, io) for name, model in storage.models.items()}
-    return Inventory(models, {name: _stored(stored) for name, stored in storage.stored.items()})
+    return Inventory(models, {name: _stored(stored, storage) for name, stored in storage.stored.items()})
 
 
 def _layers_around(path: str) -> Iterator[str]:
@@ -204,20 +204,20 @@ def _layers_around(path: str) -> Iterator[str]:
         yield path
 
 
-def _stored(stored: Stored) -> Tensor:
-    uses = tuple(Use(slot.path, str(view), prod(slot.sizes)) for slot, view in stored.slots)
+def _stored(stored: Stored, storage: Storage) -> Tensor:
+    slots = storage.readers[stored.name]
+    uses = tuple(Use(slot.path, str(storage.readings[slot.path]), prod(slot.sizes)) for slot in slots)
     return Tensor(stored.name, stored.type.dtype, stored.sizes, uses, stored.trainable, stored.group)
 
 
 def _model(model: Model, storage: Storage, io: Callable[[TensorType], TensorType]) -> Signature:
     inputs = {value.name: io(value.type) for value in model.graph.inputs}
     outputs = {n: io(value.type) for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
-    read = {stored.name: stored for slot in model.reads for stored in storage.tensors_of(slot)}
-    uses = {name: _uses(stored, model) for name, stored in read.items()}
-    return Signature(inputs, outputs, uses, model.applied)
+    read = dict.fromkeys(name for slot in model.reads for name in storage.readings[slot].tensors)
+    return Signature(inputs, outputs, {name: _uses(name, model, storage) for name in read}, model.applied)
 
 
-def _uses(stored: Stored, model: Model) -> tuple[Use, ...]:
+def _uses(stored: str, model: Model, storage: Storage) -> tuple[Use, ...]:
     """The slots of a tensor that a model reads."""
-    read = [(slot, view, model.reads[slot.path]) for slot, view in stored.slots if slot.path in model.reads]
-    return tuple(Use(slot.path, str(view), reads.elements, reads.times) for slot, view, reads in read)
+    read = [(slot.path, model.reads[slot.path]) for slot in storage.readers[stored] if slot.path in model.reads]
+    return tuple(Use(path, str(storage.readings[path]), reads.elements, reads.times) for path, reads in read)

@@ -177,7 +177,7 @@ class _Reads:
     def add(self, read: Node, unit: Unit) -> None:
         reading = self.readings[str(read.attributes["slot"])]
         for name in reading.tensors:
-            self.units.setdefault(name, {}).setdefault(unit, str(reading.view))
+            self.units.setdefault(name, {}).setdefault(unit, str(reading))
             self.of_unit.setdefault(unit, {})[name] = None
 
     def shared(self, storage: Storage) -> list[Shared]:

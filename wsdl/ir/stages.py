@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.references import References
@@ -69,6 +70,10 @@ class Reading:
         """The names of all stored tensors that the slot changes with."""
         return (self.stored,)
 
+    def __str__(self) -> str:
+        """Behind the name of the tensor: `.T`; nothing where it is read as it is."""
+        return str(self.view)
+
 
 @dataclass(frozen=True, eq=False)
 class ResolvedTraining:
@@ -116,6 +121,15 @@ class Storage:
     def tensors_of(self, slot: str) -> tuple[Stored, ...]:
         """The stored tensors that a slot changes with."""
         return tuple(self.stored[name] for name in self.readings[slot].tensors)
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Slot, ...]]:
+        """The slots that change with each stored tensor, by its name, in the order of declaration."""
+        readers: dict[str, list[Slot]] = {name: [] for name in self.stored}
+        for slot in self.checked.slots():
+            for name in self.readings[slot.path].tensors:
+                readers[name].append(slot)
+        return {name: tuple(slots) for name, slots in readers.items()}
 
     def group_of(self, slot: Slot) -> str:
         """The name of the share group of what a slot is a view of; empty where it has none."""

@@ -35,7 +35,9 @@ def slots_of(stored: list[Stored], model: Model, storage: Storage) -> int:
     """How many elements the slots of a model have: what would be stored without sharing."""
     paths = {slot.path for slot in model.module.all_slots()}
     paths |= {slot.path for root in storage.checked.layers.values() for slot in root.all_slots()}
-    return sum(slot.type.elements.constant or 0 for s in stored for slot, _ in s.slots if slot.path in paths)
+    return sum(
+        slot.type.elements.constant or 0 for s in stored for slot in storage.readers[s.name] if slot.path in paths
+    )
 
 
 def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: Problems) -> None:

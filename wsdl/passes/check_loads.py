@@ -28,7 +28,9 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
             request.target.span,
             f"a file is loaded into one layer or one array, and these are {len(target.found or target.groups)} {what}",
             f"several {what}",
-            help="name the array itself, or the layer around it and each parameter in a table: "
+            help="load into each of them by itself"
+            if target.groups
+            else "name the array itself, or the layer around it and each parameter in a table: "
             '`"layers.{i}.{p}" -> blocks[i].{p}`',
         )
     elif request.mappings and len(modules) != 1:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.graph import Graph, Node, Stored, Value
+from wsdl.ir.graph import Graph, Node, Slot, Value
 from wsdl.ir.requests import PathPattern
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.training import RateRequest, Schedule, Training
@@ -69,8 +69,8 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
             for slot in target.slots if target else ():
                 places.setdefault(slot.path, pattern.span)
     for stored in storage.stored.values():
-        cold = [slot for slot, _ in stored.slots if slot.path in places]
-        warm = [slot for slot, _ in stored.slots if slot.path not in places]
+        cold = [slot for slot in storage.readers[stored.name] if slot.path in places]
+        warm = [slot for slot in storage.readers[stored.name] if slot.path not in places]
         if cold and warm:
             problems.error(
                 "E0325",
@@ -124,7 +124,8 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
             asked.update({slot.path: request for slot in slots})
             places.update({slot.path: pattern.span for slot in slots})
     for stored in storage.stored.values():
-        rates = {slot.path: asked[slot.path] for slot, _ in stored.slots if slot.path in asked}
+        readers = storage.readers[stored.name]
+        rates = {slot.path: asked[slot.path] for slot in readers if slot.path in asked}
         different = {str(request.schedule): path for path, request in rates.items()}
         if len(different) > 1:
             first, second = list(different.values())[:2]
@@ -137,16 +138,16 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
                 help="give both the same one",
             )
         if rates and training.trains(stored):
-            _note_others(stored, places, problems)
+            _note_others(readers, places, problems)
         if rates:
             schedules[stored.name] = next(iter(rates.values())).schedule
     return schedules
 
 
-def _note_others(stored: Stored, places: Mapping[str, Span], problems: Problems) -> None:
+def _note_others(readers: Sequence[Slot], places: Mapping[str, Span], problems: Problems) -> None:
     """Say which other parameters a learning rate moves, since they are the same tensor or a part of it."""
-    named = [slot.path for slot, _ in stored.slots if slot.path in places]
-    others = [slot for slot, _ in stored.slots if slot.path not in places]
+    named = [slot.path for slot in readers if slot.path in places]
+    others = [slot for slot in readers if slot.path not in places]
     if not others or problems.has("N0802", places[named[0]]):
         return
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""

@@ -100,6 +100,8 @@ class Targets:
                     tensors = [(slot, View.identity(slot.sizes)) for slots in members for slot in slots]
                     slot = tensors[0][0]
                     views = [step for step in pattern.steps[end:] if not isinstance(step, Part)]
+                    if views and self._name_of(slot) != names[0]:
+                        _refuse_view(pattern, names[0], views[0], problems)
                     tensors[0] = slot, viewed(slot, views, problems)
                     return Target(tensors, [layer for n in names for layer in self._whole_members(n)], groups=names)
         return None
@@ -120,12 +122,15 @@ class Targets:
             raise NotFound  # a group with a mistake, which was reported
         return slots
 
+    def _name_of(self, slot: Slot) -> str:
+        return (self._group_of(slot) if self._group_of is not None else None) or ""
+
     @cached_property
     def _members(self) -> dict[str, list[Slot]]:
         """The slots of each group by its name, and those of the parts of a group of layers by theirs."""
         members: dict[str, list[Slot]] = {}
         for slot in self._program.slots():
-            parts = ((self._group_of(slot) if self._group_of is not None else "") or "").split(".")
+            parts = self._name_of(slot).split(".")
             names = [".".join(parts[: end + 1]) for end in range(len(parts))]
             first = next((i for i, name in enumerate(names) if name in self._groups), len(names))
             for name in names[first:]:
@@ -159,6 +164,18 @@ def _name(steps: tuple[Part | Select | ViewCall, ...]) -> str:
         else:
             return ""
     return ".".join(parts)
+
+
+def _refuse_view(pattern: PathPattern, group: str, view: Select | ViewCall, problems: Problems) -> None:
+    name = pattern.span.text[: view.span.start - pattern.span.start].rstrip(".")
+    problems.error(
+        "E0319",
+        view.span,
+        "a view doesn't go with a group of layers",
+        f"`{group}` is one",
+        help=f"name one parameter of the group, such as `{name}.weight`",
+    )
+    raise NotFound
 
 
 def refuse_part(pattern: PathPattern, target: Target, verb: str, problems: Problems) -> None:
