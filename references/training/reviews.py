@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from references.examples.transformers import EncoderLayer
 
-MINILM = Path(__file__).parents[3] / "examples" / "data" / "minilm"
+MINILM = Path(__file__).parents[2] / "examples" / "data" / "minilm"
 
 
 def mean_of_words(h: Tensor, mask: Tensor) -> Tensor:
