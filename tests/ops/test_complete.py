@@ -13,7 +13,7 @@ from tests.ops.symbolic import ROWS
 from tests.ops.test_cases import CASES
 from wsdl.ir.dims import Dim
 from wsdl.ops import OPERATIONS, Operation, OpError, collecting_assumptions
-from wsdl.ops._define import HalfRule
+from wsdl.ops._traits import HalfRule
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 KNOWN_ANNOTATIONS = {

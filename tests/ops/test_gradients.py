@@ -126,7 +126,7 @@ def test_lowering_of_the_rule(case: Case) -> None:
 
 
 def test_every_operation_has_a_rule_or_says_why_not() -> None:
-    without = [o.name for o in OPERATIONS.values() if not (o.flat or o.is_expanded) and o._gradient is None]
+    without = [o.name for o in OPERATIONS.values() if not (o.flat or o.is_expanded) and o.rules.gradient is None]
     assert not without
 
 

@@ -46,7 +46,7 @@ def elsewhere(name: str) -> tuple[str, str]:
 def operation_families() -> Iterator[tuple[str, list[str]]]:
     """The operations that a program can name, by family."""
     for family in FAMILIES:
-        own = [o.name for o in NAMED.values() if o.infer.__module__ == family.__name__]
+        own = [o.name for o in NAMED.values() if o.family == family.__name__]
         if own:
             yield family.__name__.rpartition(".")[2], own
 

@@ -22,7 +22,7 @@ from wsdl.ir.graph import Node, Stored, Value, file_path
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.sizes import RunTimeSizes, constant_shape
-from wsdl.ops._define import Ref, Wanted
+from wsdl.ops._interfaces import Ref, Wanted
 
 
 @dataclass(frozen=True)

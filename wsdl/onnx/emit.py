@@ -21,7 +21,8 @@ from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.metadata import describe
 from wsdl.onnx.part_transposes import part_transposes
-from wsdl.ops._define import OPERATIONS, Ref
+from wsdl.ops._define import OPERATIONS
+from wsdl.ops._interfaces import Ref
 from wsdl.ops.arguments import ScanParts, arguments
 from wsdl.ops.blocked import DOMAIN as BLOCKED
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wsdl.ir.binding import SizeSource, size_sources
 from wsdl.ir.dims import Atom, Dim, same
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Ref, Wanted
+from wsdl.ops._interfaces import Ref, Wanted
 
 if TYPE_CHECKING:
     from wsdl.onnx.builder import Builder, Place

@@ -25,7 +25,8 @@ from wsdl.ops import (
     resize,
     shape,
 )
-from wsdl.ops._define import NAMED, OPERATIONS, Operation, OpError, collecting_assumptions
+from wsdl.ops._define import NAMED, OPERATIONS, Operation
+from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, conv,

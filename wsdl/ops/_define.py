@@ -1,211 +1,162 @@
-"""How an operation is defined: signature, shape rule, NumPy reference and ONNX lowering, side by side.
+"""How an operation is defined: a class with its signature, its traits and all its rules.
 
-    @operation(half="widest", mixes={})
-    def relu(x: TensorType) -> TensorType:
-        "`max(x, 0)`, element by element. ONNX Relu."
-        return floating(x)
+    class LeakyRelu(Elementwise, name="leaky_relu", half="widest"):
+        \"\"\"`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
 
-    @relu.reference
-    def _(np: NumPy, x: Array) -> Array:
-        return np.maximum(x, 0)
+            leaky_relu(x: f32[n, t]) -> f32[n, t]
+        \"\"\"
 
-    @relu.lowering
-    def _(e: Emitter, x: Ref) -> Ref:
-        return e.node("Relu", x)
+        slope: float = 0.01
 
-The decorated function is the signature and the shape rule: parameters annotated `TensorType` are operands,
-`list[TensorType]` a list of operands, all others attributes that are known when compiling (`int`, `float`, `bool`,
-`str`, `Dim`, `DType`, lists of them, alternatives with `|`, `None` for "may be left out"). It returns the type of the
-result (a tuple for several) or raises `OpError`. `reference` and `lowering` get the same parameters behind `np` or the
-emitter. In a reference dimensions are numbers, 16-bit floats come as f32, and results are cast to the rule's types.
+        def infer(self, x: TensorType) -> TensorType:
+            return floating(x)
 
-The arguments of the decorator are traits: what passes ask of an operation. Each has to be given, as no answer that is
-taken for granted is right for every operation.
+        def reference(self, np: NumPy, x: Array) -> Array:
+            return np.where(x >= 0, x, self.slope * x)
+
+        def lower(self, e: Emitter, x: Ref) -> Ref:
+            return e.node("LeakyRelu", x, alpha=float(self.slope))
+
+        def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+            above = g.mask(g("greater", x, 0.0), x.type)
+            return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - self.slope), self.slope))}
+
+The fields of the class are attributes, known when compiling (`int`, `float`, `bool`, `str`, `Dim`, `DType`, lists of
+them, alternatives with `|`, `None` for "may be left out"). Operands are the parameters of `infer`, which are annotated
+`TensorType` or `list[TensorType]`, and every rule gets them: as types, arrays, tensors of the ONNX graph or values.
+In the signature those with a default come last, and operands before attributes. Traits (`_traits.py`) stand in the
+first line. A rule or a trait that is missing is named by `Operation.unanswered`, and so by a test.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias, overload
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Unpack
 
-from wsdl.ir.dims import Dim, compare
+from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Value
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import TensorType
 from wsdl.ir.views import View, ViewError
+from wsdl.ops._interfaces import Array, Emitter, Merged, Numbers, NumPy, Ref, Stacks, Types
+from wsdl.ops._traits import Axes, Expected, HalfRule, Meaning, Mixes, TrainingForm, Traits
 
-NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
-Array: TypeAlias = Any  # numpy.ndarray
-Wanted: TypeAlias = Literal["equal", "different", "at least"]  # of two sizes
-Types: TypeAlias = Mapping[str, Any]  # of operands by name: a `TensorType`, or a list of them
-Numbers: TypeAlias = "Mapping[str, list[int | float]]"  # the elements of operands that are constants
-Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
+KINDS = {"TensorType": "operand", "TensorType | None": "operand", "list[TensorType]": "operands"}
+REQUIRED = inspect.Parameter.empty
 
 
-HalfRule: TypeAlias = Literal[
-    "f16", "f32", "widest", "f32 inside", "shift", "product", "moves", "makes", "as is", "expanded"
-]
-"""How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
+class Rules:
+    """Base of all operations; an instance is an operation with the attributes of one use."""
 
-f16       in f16: it adds up in f32 inside, as products of matrices do
-f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
-widest    in the widest dtype of its operands: it gives numbers of about their size
-f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalisation
-shift     as `widest`, but with a constant other than 0 in f32: what it is added to may be far smaller
-product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
-moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
-makes     it makes floats from none, in f16 where that holds them
-as is     it takes its operands as they are, and gives the dtype that is asked for
-expanded  as its parts; it never becomes a node
-"""
+    name: ClassVar[str]
+    half: ClassVar[HalfRule]
+    mixes: ClassVar[Mixes]
+    steps_along: ClassVar[str | None]
+    reduces: ClassVar[Mixes] = {}
+    f32_operands: ClassVar[Sequence[str]] = ()
+    elementwise: ClassVar[bool] = False
+    no_gradient: ClassVar[str] = ""
+    training: ClassVar[TrainingForm] = "same"
+    gives: ClassVar[Meaning | None] = None
+    expects: ClassVar[Expected | None] = None
+    output_axis: ClassVar[int | None] = None
 
-
-Axes: TypeAlias = "Sequence[int] | slice | str | Callable[..., Sequence[int] | slice]"
-"""Axes of an operand: numbers, a range of them, an attribute with them (`None`: all), a rule from the arguments."""
-
-Mixes: TypeAlias = Mapping[str, Axes]
-"""Along which axes of its operands an element of the result depends on several elements, or on where they stand:
-`{"x": "axis"}` for `cumsum`. Cut along any other axis, the results of the parts are the parts of the result
-(`passes/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
-
-
-TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]
-"""What an operation is while training: the `same` as compiled; `only` then there, its operand otherwise; `masked` at
-random; or computed `by batch`, whose statistics it keeps."""
-
-Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of numbers for classes
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The operand of a loss whose meaning matters, and how a message says it."""
-
-    operand: str
-    meaning: Meaning
-    says: str
-
-
-class OpError(Exception):
-    """A use of an operation that doesn't fit. `argument` names the parameter at fault, `part` from where to where in it
-    if it is a string, `help` says what to do."""
-
-    def __init__(
-        self,
-        message: str,
+    def __init_subclass__(
+        cls,
         *,
-        argument: str | None = None,
-        part: tuple[int, int] | None = None,
-        help: str | None = None,
-        code: str = "E0401",
+        name: str = "",
+        internal: bool = False,
+        doc: str = "",
+        family: str = "",
+        order: Sequence[str] = (),
+        **traits: Unpack[Traits],
     ) -> None:
-        super().__init__(message)
-        self.message, self.argument, self.part, self.help, self.code = message, argument, part, help, code
+        """With a `name` it is an operation, otherwise the base of several. No program can name an `internal` one.
+
+        `doc` and `family` (its module) are those of the class if left out; `order` is that of the parameters.
+        """
+        super().__init_subclass__()
+        for trait, answer in traits.items():
+            assert trait in Traits.__annotations__, f"there is no trait `{trait}`"
+            setattr(cls, trait, answer)
+        if not name:
+            return
+        assert name not in OPERATIONS, f"two operations are called {name}"
+        cls.name = name
+        OPERATIONS[name] = Operation(name, cls, doc or inspect.cleandoc(cls.__doc__ or ""), family, order)
+        if not internal:
+            NAMED[name] = OPERATIONS[name]
+
+    infer: ClassVar[Callable[..., Any]]
+    """The shape rule: the type of the result from those of the operands (a tuple for several), or `OpError`."""
+
+    reference: ClassVar[Callable[..., Any] | None] = None
+    """`reference(np, *operands)`: the same on NumPy arrays, what tests compare with and what computes constants.
+    Dimensions are numbers, 16-bit floats come as f32, and results are cast to the types of the shape rule."""
+
+    lower: ClassVar[Callable[..., Any] | None] = None
+    """`lower(e, *operands)`: the same as ONNX nodes, appended to an `Emitter`."""
+
+    gradient: ClassVar[Callable[..., Mapping[str, Any]] | None] = None
+    """Reverse mode: `gradient(g, dy, y, *operands)` gives the gradient for each operand that has one, by name.
+
+    `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results, `None`
+    where a result is not used). A gradient may still have the shape to which its operand was broadcast.
+    """
+
+    expand: ClassVar[Callable[..., Any] | None] = None
+    """In place of these three: `expand(b, *operands)` appends to a `Build` what the operation is made of, and gives the
+    result. It never becomes a node itself."""
+
+    demand: ClassVar[Callable[..., None] | None] = None
+    """What it asks of operands that are constants: `demand(types, numbers)` raises `OpError`. Both have the operands by
+    name; `numbers` the elements of those that are known when compiling."""
+
+    macs: ClassVar[Callable[..., Dim] | None] = None
+    """How many numbers it multiplies and adds up: `macs(result, *operands)`, of types. Without a rule none."""
+
+    view: ClassVar[Callable[..., View | None] | None] = None
+    """The same done to a view: `view(view, result)`, for a `result` of constant sizes. It may raise `ViewError`."""
+
+    merge: ClassVar[Callable[..., Any] | None] = None
+    """The result of the whole, where rows are computed in parts: `merge(b, merged, y, *operands)`, where `y` is the
+    result of one part, and `merged` (a `Merged`) gives what values of one part are over all of them."""
+
+    share: ClassVar[Callable[..., Any] | None] = None
+    """What a part has in the result of the whole: `share(b, merged, y, *operands)` gives a value whose gradients, added
+    over all parts, are those of that result. Without a rule it is `y`."""
+
+    apart: ClassVar[Callable[..., Any] | None] = None
+    """The same made of operations that can be merged, where this one is cut along an axis that it mixes:
+    `apart(b, *operands)` gives its result, or `None` where there is no way."""
+
+    batch: ClassVar[Callable[..., Any]]
+    """The same for all steps of a loop at once: `batch(stacks, *operands)` appends it to `stacks.build` (`Stacks`; the
+    operands are those of one step) and gives the results with the steps as their first axis, or `None` where there is
+    no way. The rule here is for what `steps_along` says."""
+
+    def _along(self, stacks: Stacks, *operands: Value) -> list[Value] | None:
+        if self.steps_along is None:
+            return None
+        [x], axes = operands, getattr(self, self.steps_along)
+        rank = x.type.rank
+        each = range(rank) if axes is None else axes
+        moved = axes % rank + 1 if isinstance(axes, int) else [a % rank + 1 for a in each]
+        results: list[Value] = stacks.build.all(self.name, stacks.stack(x), **{**vars(self), self.steps_along: moved})
+        return results
+
+    batch = _along
 
 
-@dataclass(frozen=True)
-class Ref:
-    """A tensor of the ONNX graph under construction: its name, and its type where the IR knows it."""
+class Elementwise(Rules, elementwise=True, mixes={}):
+    """Base of what computes each element by itself. Operands broadcast."""
 
-    name: str
-    known_type: TensorType | None = None
-
-    @property
-    def type(self) -> TensorType:
-        assert self.known_type is not None, f"{self.name} is an intermediate tensor"
-        return self.known_type
-
-    def typed(self, type: TensorType) -> Ref:
-        """The same tensor, where a lowering knows the type of an intermediate one."""
-        return replace(self, known_type=type)
-
-
-class Emitter(Protocol):
-    """What a lowering may do. All tensors are `Ref`s; attributes are Python numbers, strings and lists of them."""
-
-    @property
-    def results(self) -> list[TensorType]:
-        """The types of the results of the operation being lowered."""
-
-    @property
-    def opset(self) -> int: ...
-
-    @property
-    def block(self) -> int:
-        """How many channels the blocked layout of this CPU has together; 0 where nothing may be lowered to it."""
-
-    def node(self, op_type: str, *inputs: Ref | None, domain: str = "", **attributes: Any) -> Ref:
-        """Append an ONNX node with one output."""
-
-    def nodes(self, op_type: str, *inputs: Ref | None, outputs: int, **attributes: Any) -> list[Ref]:
-        """Append an ONNX node with several outputs."""
-
-    def constant(self, value: Any, dtype: DType) -> Ref:
-        """A small constant: a number or nested lists of numbers; equal ones are one initializer."""
-
-    def dims(self, dims: Sequence[Dim]) -> Ref:
-        """A shape as an `i64[rank]` tensor, computed at run time where it must be."""
-
-    def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
-        """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
-
-    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
-        """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
-
-    def assume(self, what: str) -> None:
-        """The node appended last stops the run by itself unless `what` holds: its name shall say so."""
-
-    def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
-        """`x`, of a known type, after a check that stops the run where the bool `wrong` is true anywhere: the model
-        needs `what`."""
-
-    def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
-        """`carried`, after `step(i, carried)` for each i from 0 up to but without `count`, an i64 scalar. Types are
-        known, and stay."""
-
-    def numbers(self, x: Ref) -> list[int | float | bool] | None:
-        """The elements of a constant; `None` where only the run knows them."""
-
-    def parameter(self, x: Ref) -> tuple[Ref, View] | None:
-        """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute
-        (`Gemm.transB`). Using `x` itself materialises the view at run time."""
-
-
-How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "moments"]
-
-
-class Stacks(Protocol):
-    """What a rule of `batch` may ask for: the values of one step of a loop, for all steps at once."""
-
-    @property
-    def build(self) -> Any:
-        """A `Build` in front of the loop."""
-
-    @property
-    def steps(self) -> Dim:
-        """How many steps there are."""
-
-    def stack(self, value: Value) -> Value | None:
-        """The values of all steps, [steps, *shape]; `None` for one that is the same in all of them."""
-
-    def aligned(self, value: Value, rank: int) -> Value:
-        """The stack of a value (or itself), so that it broadcasts to one of values of this rank."""
-
-
-class Merged(Protocol):
-    """What a rule of `merge` or `share` may ask for: what values of one part of the rows are over all parts."""
-
-    def __call__(self, how: How, *parts: Value) -> Value:
-        """The `sum`, `prod`, `max`, `min` or `logsumexp` of a value; a `mean` of (mean, count); the variance of
-        `moments`, which are (variance, mean, count)."""
-
-    def all(self, how: How, *parts: Value) -> list[Value]:
-        """The same, of each of several values."""
-
-    def size(self, dim: Dim, type: TensorType) -> Value | float:
-        """A dimension of the whole as a number, a value or a constant, in the dtype of `type`."""
+    def batch(self, stacks: Stacks, *operands: Value) -> list[Value]:
+        rank = max(x.type.rank for x in operands)
+        results: list[Value] = stacks.build.all(self.name, *(stacks.aligned(x, rank) for x in operands), **vars(self))
+        return results
 
 
 @dataclass(frozen=True)
@@ -215,234 +166,161 @@ class Parameter:
     name: str
     kind: str
     annotation: str
-    default: Any = inspect.Parameter.empty
+    default: Any = REQUIRED
 
     @property
     def required(self) -> bool:
-        return self.default is inspect.Parameter.empty
+        return self.default is REQUIRED
 
 
 class Operation:
-    """One operation of the language; made by `@operation`, or by a table of a family (then with name and doc).
+    """One operation of the language: what the compiler asks of the rules, with all arguments by name.
 
     In its doc `examples` are lines of a call with the types of its operands, and the types of the results, such as
     `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
     """
 
-    def __init__(
-        self,
-        infer: Callable[..., Any],
-        name: str = "",
-        doc: str = "",
-        *,
-        half: HalfRule,
-        mixes: Mixes,
-        f32_operands: Sequence[str] = (),
-        elementwise: bool = False,
-        steps_along: str = "",
-        training: TrainingForm = "same",
-        gives: Meaning | None = None,
-        expects: Expected | None = None,
-        output_axis: int | None = None,
-    ) -> None:
-        self.name = name or infer.__name__.rstrip("_")
-        self.half, self.mixes, self.elementwise, self.steps_along = half, mixes, elementwise, steps_along
-        self.training, self.gives, self.expects = training, gives, expects
-        self.output_axis = output_axis  # of a convolution: that of its weight with the output channels
-        self.f32_operands = f32_operands  # may be f32 where the others have 16 bits
-        self.infer = infer
-        self.doc = doc or inspect.getdoc(infer) or ""
-        self.text, self.examples = _text_and_examples(self.name, self.doc)
-        signature = inspect.signature(infer)
-        self.parameters = tuple(_parameter(p) for p in signature.parameters.values())
-        self.has_several_results = str(signature.return_annotation).startswith("tuple")
-        self._reference: Callable[..., Any] | None = None
-        self._lowering: Callable[..., Any] | None = None
-        self._gradient: Callable[..., Any] | None = None
-        self._expansion: Callable[..., Any] | None = None
-        self._reduces: Mapping[str, Axes] = {}
-        self._merge: Callable[..., Any] | None = None
-        self._share: Callable[..., Any] | None = None
-        self._apart: Callable[..., Any] | None = None
-        self._demand: Callable[..., None] | None = None
-        self._batch: Callable[..., Any] | None = None
-        self._macs: Callable[..., Dim] | None = None
-        self._view: Callable[..., View | None] | None = None
-        self.flat = ""
+    def __init__(self, name: str, rules: type[Rules], doc: str, family: str, order: Sequence[str]) -> None:
+        self.name, self.rules, self.doc, self.family = name, rules, doc, family or rules.__module__
+        self.text, self.examples = _text_and_examples(name, doc)
+        self.parameters = tuple(_parameters(rules, order))
+        self._operands = [p for p in self.parameters if p.kind != "attribute"]
+        self._attributes = [p.name for p in self.parameters if p.kind == "attribute"]
+        self.has_several_results = str(inspect.signature(rules.infer).return_annotation).startswith("tuple")
+        self.half: HalfRule = getattr(rules, "half", "f32")
+        self.elementwise, self.f32_operands, self.flat = rules.elementwise, rules.f32_operands, rules.no_gradient
+        self.training, self.gives, self.expects = rules.training, rules.gives, rules.expects
+        self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
 
-    def reference(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same on NumPy arrays: what tests compare with, and what computes constants."""
-        self._reference = function
-        return function
+    def unanswered(self) -> list[str]:
+        """What it doesn't say but has to, each with where it is to be said."""
+        rules, missing = self.rules, []
+        first = inspect.cleandoc(self.doc).partition("\n")[0]
+        if not first.endswith(".") or "ONNX" not in self.doc:
+            missing.append("a docstring: what it computes in one sentence, and the ONNX operators that do it")
+        if self.name in NAMED and not self.examples:
+            missing.append(f"an example in its docstring: `{self.name}(x: f32[n, t]) -> f32[n, t]`")
+        if not hasattr(rules, "half"):
+            missing.append("`half=` in its first line: how it computes in 16 bits (`HalfRule`)")
+        if not hasattr(rules, "mixes"):
+            missing.append("`mixes=` in its first line: the axes along which elements depend on others (`Mixes`)")
+        if self.is_expanded:
+            return missing
+        if rules.batch is Rules.batch and not hasattr(rules, "steps_along"):
+            missing.append("`batch` (or the base `Elementwise`, or `steps_along=None`): all steps of a loop at once")
+        if rules.reference is None:
+            missing.append("`reference`: the same on NumPy arrays")
+        if rules.lower is None:
+            missing.append("`lower`: the same as ONNX nodes")
+        if rules.gradient is None and not rules.no_gradient:
+            missing.append("`gradient`, or why there is none: `no_gradient=` in its first line")
+        return missing
 
-    def lowering(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same as ONNX nodes."""
-        self._lowering = function
-        return function
+    def _use(self, arguments: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+        """The rules with the attributes of a use, and its operands in order."""
+        rules = object.__new__(self.rules)
+        vars(rules).update({name: arguments[name] for name in self._attributes if name in arguments})
+        return rules, [arguments.get(p.name) for p in self._operands]
 
-    def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Reverse mode: `rule(g, dy, y, **arguments)` gives the gradient for each operand that has one, by name.
+    # -- when compiling ------------------------------------------------------------------------------------------------
 
-        `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results,
-        `None` where a result is not used). A gradient may still have the shape to which its operand was broadcast.
-        """
-        self._gradient = rule
-        return rule
-
-    def expansion(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """In place of the others: `rule(b, **arguments)` appends to a `Build` what the operation is made of, and gives
-        the result. It never becomes a node itself; its reference, lowering and gradient are those of its parts."""
-        self._expansion = rule
-        return rule
-
-    @property
-    def is_expanded(self) -> bool:
-        return self._expansion is not None
-
-    def expand(self, build: Any, **arguments: Any) -> list[Any]:
-        """Append what it is made of; the results."""
-        assert self._expansion is not None
-        result = self._expansion(build, **arguments)
-        return list(result) if isinstance(result, tuple | list) else [result]
-
-    def batch(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """The same for all steps of a loop at once: `rule(stacks, **arguments)` appends it to `stacks.build` (`Stacks`;
-        the operands are those of one step) and gives the results with the steps as their first axis, or `None` where
-        there is no way. Element by element, and `steps_along` an attribute with axes, go without a rule."""
-        self._batch = rule
-        return rule
-
-    def batched(self, stacks: Stacks, **arguments: Any) -> list[Value] | None:
-        """Append the same for all steps; `None` where there is no way."""
-        if self._batch is not None:
-            whole = self._batch(stacks, **arguments)
-            return list(whole) if isinstance(whole, list | tuple) else whole and [whole]
-        values = [v for p in self.parameters if p.kind == "operand" and (v := arguments[p.name]) is not None]
-        attributes = {p.name: arguments[p.name] for p in self.parameters if p.kind == "attribute"}
-        results: list[Value] | None = None
-        if self.elementwise:
-            rank = max(v.type.rank for v in values)
-            results = stacks.build.all(self.name, *(stacks.aligned(v, rank) for v in values), **attributes)
-        elif self.steps_along:
-            axes, rank = attributes[self.steps_along], values[0].type.rank
-            attributes[self.steps_along] = (
-                axes % rank + 1
-                if isinstance(axes, int)
-                else [a % rank + 1 for a in (range(rank) if axes is None else axes)]
-            )
-            results = stacks.build.all(self.name, stacks.stack(values[0]), **attributes)
-        return results
-
-    def macs(self, rule: Callable[..., Dim]) -> Callable[..., Dim]:
-        """How many numbers it multiplies and adds up: `rule(result, **arguments)`, of types. Without a rule none."""
-        self._macs = rule
-        return rule
-
-    def multiplications(self, result: TensorType, **arguments: Any) -> Dim:
-        """The number of its multiply-accumulate operations."""
-        return Dim.of(0) if self._macs is None else self._macs(result, **arguments)
-
-    def view(self, rule: Callable[..., View | None]) -> Callable[..., View | None]:
-        """The same done to a view: `rule(view, result, **attributes)`, for a `result` of constant sizes. It may raise
-        `ViewError`, where no view does it."""
-        self._view = rule
-        return rule
-
-    def moved(self, view: View, result: TensorType, **attributes: Any) -> View | None:
-        """The view that it makes of its operand's; `None` where it does anything else, or no view does it."""
-        try:
-            after = None if self._view is None else self._view(view, result, **attributes)
-        except ViewError:
-            return None
-        return after if after is not None and after.shape == result.sizes else None
-
-    # -- rows that are computed in parts ---------------------------------------------------------------------------
-
-    def reduces(self, **axes: Axes) -> None:
-        """Along which axes, besides those it mixes, what comes of parts can be merged to what comes of all, by `merge`:
-        `sum.reduces(x="axis")`."""
-        self._reduces = axes
-
-    def merge(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """The result of the whole: `rule(b, merged, y, **arguments)` gives it, where `y` is the result of one part, and
-        `merged` (a `Merged`) gives what values of one part are over all of them."""
-        self._merge = rule
-        return rule
-
-    def share(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """What a part has in the result of the whole: `rule(b, merged, y, **arguments)` gives a value whose gradients,
-        added over all parts, are those of that result. Without a rule it is `y`."""
-        self._share = rule
-        return rule
-
-    def apart(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """The same made of operations that can be merged, where this one is cut along an axis that it mixes:
-        `rule(b, **arguments)` gives its result, or `None` where there is no way."""
-        self._apart = rule
-        return rule
-
-    def mixed_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        """By the name of each operand what `mixes` says, for arguments with types: axes of each tensor of it."""
-        return {name: self._axes(name, rule, arguments) for name, rule in self.mixes.items()}
-
-    def reduced_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        """What `reduces` says, likewise."""
-        return {name: self._axes(name, rule, arguments) for name, rule in self._reduces.items()}
-
-    def _axes(self, name: str, rule: Axes, arguments: Mapping[str, Any]) -> list[list[int]]:
-        given = self.result_types(**arguments) if name == "result" else arguments.get(name)
-        types = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
-        return [_axes_by(rule, type.rank, arguments) for type in types]
-
-    def merged(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
-        """Append the result of the whole."""
-        assert self._merge is not None
-        return self._merge(build, merged, y, **arguments)
-
-    def shared(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
-        """Append what a part has in it."""
-        return y if self._share is None else self._share(build, merged, y, **arguments)
-
-    def taken_apart(self, build: Any, **arguments: Any) -> Any:
-        """Append the same made of operations that can be merged; `None` where there is no way."""
-        return None if self._apart is None else self._apart(build, **arguments)
-
-    def demand(self, rule: Callable[..., None]) -> Callable[..., None]:
-        """What it asks of operands that are constants: `rule(types, numbers, **attributes)` raises `OpError`. Both have
-        the operands by name; `numbers` the elements of those that are known when compiling."""
-        self._demand = rule
-        return rule
+    def result_types(self, **arguments: Any) -> tuple[TensorType, ...]:
+        """The types of the results; `OpError` where the arguments don't fit."""
+        rules, operands = self._use(arguments)
+        result = rules.infer(*operands)
+        return result if isinstance(result, tuple) else (result,)
 
     def check_numbers(self, types: Types, numbers: Numbers, **attributes: Any) -> None:
         """`OpError` where an operand is a constant that is none for this operation."""
-        if self._demand is not None:
-            self._demand(types, numbers, **attributes)
+        if self.rules.demand is not None:
+            self._use(attributes)[0].demand(types, numbers)
 
-    def no_gradient(self, why: str) -> None:
-        """Its result doesn't change with its operands but in jumps, or is no float: `why`, in words for the user."""
-        self.flat = why
+    def expand(self, build: Any, **arguments: Any) -> list[Any]:
+        """Append what it is made of; the results."""
+        rules, operands = self._use(arguments)
+        result = rules.expand(build, *operands)
+        return list(result) if isinstance(result, tuple | list) else [result]
+
+    def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
+        """Append the ONNX nodes; the results."""
+        rules, operands = self._use(arguments)
+        result = rules.lower(emitter, *operands)
+        return tuple(result) if isinstance(result, tuple | list) else (result,)
 
     def differentiate(self, build: Any, dys: list[Any], ys: list[Any], **arguments: Any) -> dict[str, Any]:
         """Append what computes the gradients of the operands; an operand that is missing has none."""
         if self.flat:
             return {}
-        assert self._gradient is not None, f"{self.name} has no gradient rule"
+        rules, operands = self._use(arguments)
         dy, y = (dys, ys) if self.has_several_results else (dys[0], ys[0])
-        gradients: dict[str, Any] = self._gradient(build, dy, y, **arguments)
+        gradients: dict[str, Any] = rules.gradient(build, dy, y, *operands)
         return gradients
 
-    def result_types(self, **arguments: Any) -> tuple[TensorType, ...]:
-        """The types of the results; `OpError` where the arguments don't fit."""
-        result = self.infer(**arguments)
-        return result if isinstance(result, tuple) else (result,)
+    def batched(self, stacks: Stacks, **arguments: Any) -> list[Value] | None:
+        """Append the same for all steps of a loop; `None` where there is no way."""
+        rules, operands = self._use(arguments)
+        whole = rules.batch(stacks, *operands)
+        return list(whole) if isinstance(whole, list | tuple) else whole and [whole]
+
+    def multiplications(self, result: TensorType, **arguments: Any) -> Dim:
+        """The number of its multiply-accumulate operations."""
+        rules, operands = self._use(arguments)
+        return Dim.of(0) if rules.macs is None else rules.macs(result, *operands)
+
+    def moved(self, view: View, result: TensorType, **attributes: Any) -> View | None:
+        """The view that it makes of its operand's; `None` where it does anything else, or no view does it."""
+        rules, _ = self._use(attributes)
+        try:
+            after = None if rules.view is None else rules.view(view, result)
+        except ViewError:
+            return None
+        return after if after is not None and after.shape == result.sizes else None
+
+    # -- rows that are computed in parts -------------------------------------------------------------------------------
+
+    def mixed_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+        """By the name of each operand what `mixes` says, for arguments with types: axes of each tensor of it."""
+        return {name: self._axes(name, rule, arguments) for name, rule in self.rules.mixes.items()}
+
+    def reduced_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+        """What `reduces` says, likewise."""
+        return {name: self._axes(name, rule, arguments) for name, rule in self.rules.reduces.items()}
+
+    def _axes(self, name: str, rule: Axes, arguments: Mapping[str, Any]) -> list[list[int]]:
+        given = self.result_types(**arguments) if name == "result" else arguments.get(name)
+        types = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+        rules, operands = self._use(arguments)
+        if callable(rule):
+            rule = rule(rules, *operands)
+        if isinstance(rule, str):
+            axes = getattr(rules, rule)
+            rule = slice(None) if axes is None else [axes] if isinstance(axes, int) else axes
+        return [_axes_of(type.rank, rule) for type in types]
+
+    def merged(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
+        """Append the result of the whole."""
+        rules, operands = self._use(arguments)
+        return rules.merge(build, merged, y, *operands)
+
+    def shared(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
+        """Append what a part has in it."""
+        rules, operands = self._use(arguments)
+        return y if rules.share is None else rules.share(build, merged, y, *operands)
+
+    def taken_apart(self, build: Any, **arguments: Any) -> Any:
+        """Append the same made of operations that can be merged; `None` where there is no way."""
+        rules, operands = self._use(arguments)
+        return None if rules.apart is None else rules.apart(build, *operands)
+
+    # -- the reference -------------------------------------------------------------------------------------------------
 
     def evaluate(self, np: NumPy, sizes: Mapping[str, int] | None = None, /, **arguments: Any) -> tuple[Array, ...]:
         """The results on arrays, for given run-time sizes; `OpError` where the arguments don't fit."""
-        assert self._reference is not None
         arguments = {name: _sized(value, sizes or {}) for name, value in arguments.items()}
         types = self.result_types(**self._mapped(arguments, _type_of))
+        rules, operands = self._use(self._mapped(arguments, lambda a: _widened(np, a)))
         with np.errstate(all="ignore"):
-            result = self._reference(np, **self._mapped(arguments, lambda a: _widened(np, a)))
+            result = rules.reference(np, *operands)
         results = list(result) if isinstance(result, tuple | list) else [result]
         arrays = tuple(np.asarray(r).astype(numpy_dtype(t.dtype)) for r, t in zip(results, types, strict=True))
         for array, type in zip(arrays, types, strict=True):
@@ -452,67 +330,31 @@ class Operation:
     def _mapped(self, arguments: Mapping[str, Any], of_operand: Callable[[Any], Any]) -> dict[str, Any]:
         """The arguments, with each operand replaced."""
         mapped = dict(arguments)
-        for parameter in self.parameters:
+        for parameter in self._operands:
             value = arguments.get(parameter.name)
-            if parameter.kind == "operand" and value is not None:
-                mapped[parameter.name] = of_operand(value)
-            elif parameter.kind == "operands":
+            if parameter.kind == "operands":
                 mapped[parameter.name] = [of_operand(v) for v in value or ()]
+            elif value is not None:
+                mapped[parameter.name] = of_operand(value)
         return mapped
-
-    def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
-        """Append the ONNX nodes; the results."""
-        assert self._lowering is not None
-        result = self._lowering(emitter, **arguments)
-        return tuple(result) if isinstance(result, tuple | list) else (result,)
-
-
-def _axes_by(rule: Axes, rank: int, arguments: Mapping[str, Any]) -> list[int]:
-    if callable(rule):
-        rule = rule(**arguments)
-    if isinstance(rule, str):
-        given = arguments[rule]
-        rule = slice(None) if given is None else [given] if isinstance(given, int) else given
-    axes = range(rank)[rule] if isinstance(rule, slice) else rule
-    return [axis % rank for axis in axes if -rank <= axis < rank]
 
 
 OPERATIONS: dict[str, Operation] = {}
 NAMED: dict[str, Operation] = {}  # those that a program can name
 
 
-Shape: TypeAlias = "Callable[..., Any]"  # a shape rule
-
-
-@overload
-def operation(infer: Shape, name: str = "", doc: str = "", **traits: Any) -> Operation: ...
-@overload
-def operation(*, half: HalfRule, mixes: Mixes, **traits: Any) -> Callable[[Shape], Operation]: ...
-def operation(
-    infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
-) -> Operation | Callable[[Shape], Operation]:
-    """Declare an operation by its shape rule, and its traits."""
-    if infer is None:
-        return lambda infer: operation(infer, **traits)
-    made = internal(infer, name, doc, **traits)
-    NAMED[made.name] = made
-    return made
-
-
-@overload
-def internal(infer: Shape, name: str = "", doc: str = "", **traits: Any) -> Operation: ...
-@overload
-def internal(*, half: HalfRule, mixes: Mixes, **traits: Any) -> Callable[[Shape], Operation]: ...
-def internal(
-    infer: Shape | None = None, name: str = "", doc: str = "", **traits: Any
-) -> Operation | Callable[[Shape], Operation]:
-    """Declare one that only passes and gradient rules append: no program can name it."""
-    if infer is None:
-        return lambda infer: internal(infer, **traits)
-    made = Operation(infer, name, doc, **traits)
-    assert made.name not in OPERATIONS, f"two operations are called {made.name}"
-    OPERATIONS[made.name] = made
-    return made
+def _parameters(rules: type[Rules], order: Sequence[str]) -> list[Parameter]:
+    """Those with a default last, and operands before attributes; or in a given order."""
+    signature = [p for p in inspect.signature(rules.infer).parameters.values() if p.name != "self"]
+    parameters = [Parameter(p.name, KINDS[str(p.annotation)], str(p.annotation), p.default) for p in signature]
+    for base in reversed(rules.__mro__[: rules.__mro__.index(Rules)]):
+        for name, annotation in inspect.get_annotations(base).items():
+            if not str(annotation).startswith("ClassVar"):
+                assert not hasattr(Rules, name), f"`{name}` is a rule or a trait"
+                parameters.append(Parameter(name, "attribute", str(annotation), getattr(rules, name, REQUIRED)))
+    if order:
+        return sorted(parameters, key=lambda p: order.index(p.name))
+    return sorted(parameters, key=lambda p: (not p.required, p.kind == "attribute"))
 
 
 def _text_and_examples(name: str, doc: str) -> tuple[str, list[str]]:
@@ -521,13 +363,9 @@ def _text_and_examples(name: str, doc: str) -> tuple[str, list[str]]:
     return "\n".join(line for line in lines if line not in examples).strip(), examples
 
 
-def _parameter(p: inspect.Parameter) -> Parameter:
-    annotation = str(p.annotation)
-    kind = {"TensorType": "operand", "TensorType | None": "operand", "list[TensorType]": "operands"}.get(annotation)
-    return Parameter(p.name, kind or "attribute", annotation, p.default)
-
-
-# -- arrays ------------------------------------------------------------------------------------------------------------
+def _axes_of(rank: int, axes: Sequence[int] | slice) -> list[int]:
+    axes = range(rank)[axes] if isinstance(axes, slice) else axes
+    return [axis % rank for axis in axes if -rank <= axis < rank]
 
 
 def _type_of(array: Array) -> TensorType:
@@ -542,37 +380,3 @@ def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(value, list):
         return [_sized(v, sizes) for v in value]
     return value.evaluate(sizes) if isinstance(value, Dim) else value
-
-
-# -- what cannot be decided when compiling -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Assumption:
-    """Two dimensions that have to be equal, where only the run time can tell."""
-
-    left: Dim
-    right: Dim
-    what: str
-
-
-_assumptions: list[list[Assumption]] = []
-
-
-@contextmanager
-def collecting_assumptions() -> Iterator[list[Assumption]]:
-    """Gathers what the shape rules inside had to assume; the caller has it checked at run time."""
-    _assumptions.append([])
-    try:
-        yield _assumptions[-1]
-    finally:
-        _assumptions.pop()
-
-
-def require_equal(left: Dim, right: Dim, what: str, *, argument: str | None = None, help: str | None = None) -> None:
-    """Two dimensions must be equal: an `OpError` if they differ, an assumption if that is unknown."""
-    answer = compare(left, right)
-    if answer == "different":
-        raise OpError(f"{what}: {left} and {right}", argument=argument, help=help)
-    if answer == "unknown" and _assumptions:
-        _assumptions[-1].append(Assumption(left, right, what))

@@ -6,7 +6,7 @@ Of integers: `Div` rounds towards zero, and ends the process where the smallest 
 from __future__ import annotations
 
 from wsdl.ir.types import BYTES
-from wsdl.ops._define import Emitter, Ref
+from wsdl.ops._interfaces import Emitter, Ref
 from wsdl.ops._lowering import cast_to, chosen, float_node
 
 

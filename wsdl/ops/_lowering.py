@@ -7,7 +7,7 @@ from typing import Any
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import DType
-from wsdl.ops._define import Emitter, Ref
+from wsdl.ops._interfaces import Emitter, Ref
 
 WIDER: dict[DType, DType] = {"bool": "u8", "i16": "i32", "bf16": "f32"}
 NO_KERNEL: tuple[DType, ...] = ("bool", "i16")  # for many operators ONNX Runtime has none for these

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import OpError, require_equal
+from wsdl.ops._errors import OpError, require_equal
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
 

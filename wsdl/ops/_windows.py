@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, NumPy, OpError
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, NumPy
 from wsdl.ops._rules import per_axis
 
 PerAxis = int | Sequence[int]

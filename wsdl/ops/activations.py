@@ -7,7 +7,8 @@ from functools import partial
 
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Ref, operation
+from wsdl.ops._define import Elementwise
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import floating, one_of
 from wsdl.ops.build import Build
@@ -71,104 +72,95 @@ activation("hardswish", floating, lambda e, x: e.node("Mul", x, float_node(e, "H
 # fmt: on
 
 
-@operation(half="widest", mixes={}, elementwise=True)
-def leaky_relu(x: TensorType, slope: float = 0.01) -> TensorType:
+class LeakyRelu(Elementwise, name="leaky_relu", half="widest"):
     """`x` where it is positive, `slope * x` elsewhere. ONNX LeakyRelu.
 
     leaky_relu(x: f32[n, t]) -> f32[n, t]
     """
-    return floating(x)
+
+    slope: float = 0.01
+
+    def infer(self, x: TensorType) -> TensorType:
+        return floating(x)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.where(x >= 0, x, self.slope * x)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.node("LeakyRelu", x, alpha=float(self.slope))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        above = g.mask(g("greater", x, 0.0), x.type)
+        return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - self.slope), self.slope))}
 
 
-@leaky_relu.reference
-def _(np: NumPy, x: Array, slope: float = 0.01) -> Array:
-    return np.where(x >= 0, x, slope * x)
-
-
-@leaky_relu.lowering
-def _(e: Emitter, x: Ref, slope: float = 0.01) -> Ref:
-    return e.node("LeakyRelu", x, alpha=float(slope))
-
-
-@leaky_relu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, slope: float = 0.01) -> Gradients:
-    above = g.mask(g("greater", x, 0.0), x.type)
-    return {"x": g.mul(dy, g("add", g.mul(above, 1.0 - slope), slope))}
-
-
-@operation(half="f32", mixes={}, elementwise=True)
-def elu(x: TensorType, alpha: float = 1.0) -> TensorType:
+class Elu(Elementwise, name="elu", half="f32"):
     """`x` where it is positive, `alpha * (exp(x) - 1)` elsewhere. ONNX Elu.
 
     elu(x: f32[n, t]) -> f32[n, t]
     """
-    return floating(x)
+
+    alpha: float = 1.0
+
+    def infer(self, x: TensorType) -> TensorType:
+        return floating(x)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * np.expm1(x))
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return float_node(e, "Elu", x, alpha=float(self.alpha))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        slope = g("exp", g("clip", x, max=0.0))  # 1 where `x` is positive
+        if self.alpha != 1.0:
+            above = g.mask(g("greater", x, 0.0), x.type)
+            slope = g.mul(slope, g("add", g.mul(above, 1.0 - self.alpha), self.alpha))
+        return {"x": g.mul(dy, slope)}
 
 
-@elu.reference
-def _(np: NumPy, x: Array, alpha: float = 1.0) -> Array:
-    return np.where(x > 0, x, alpha * np.expm1(x))
-
-
-@elu.lowering
-def _(e: Emitter, x: Ref, alpha: float = 1.0) -> Ref:
-    return float_node(e, "Elu", x, alpha=float(alpha))
-
-
-@elu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, alpha: float = 1.0) -> Gradients:
-    slope = g("exp", g("clip", x, max=0.0))  # 1 where `x` is positive
-    if alpha != 1.0:
-        above = g.mask(g("greater", x, 0.0), x.type)
-        slope = g.mul(slope, g("add", g.mul(above, 1.0 - alpha), alpha))
-    return {"x": g.mul(dy, slope)}
-
-
-@operation(half="widest", mixes={}, elementwise=True)
-def gelu(x: TensorType, approximate: str = "none") -> TensorType:
+class Gelu(Elementwise, name="gelu", half="widest"):
     """`x * P(z < x)` for a standard normal `z`; `approximate="tanh"` is the faster formula. ONNX Gelu.
 
     gelu(x: f32[n, t]) -> f32[n, t]
     """
-    one_of(approximate, ("none", "tanh"), "approximate")
-    return floating(x)
 
+    approximate: str = "none"
 
-@gelu.reference
-def _(np: NumPy, x: Array, approximate: str = "none") -> Array:
-    if approximate == "tanh":
-        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1 + erf_of(np, x / math.sqrt(2)))
+    def infer(self, x: TensorType) -> TensorType:
+        one_of(self.approximate, ("none", "tanh"), "approximate")
+        return floating(x)
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        if self.approximate == "tanh":
+            return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+        return 0.5 * x * (1 + erf_of(np, x / math.sqrt(2)))
 
-@gelu.lowering
-def _(e: Emitter, x: Ref, approximate: str = "none") -> Ref:
-    if e.opset >= 20:
-        return e.node("Gelu", x, approximate=approximate)
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        if e.opset >= 20:
+            return e.node("Gelu", x, approximate=self.approximate)
 
-    def number(value: float) -> Ref:
-        return e.constant(value, x.type.dtype)
+        def number(value: float) -> Ref:
+            return e.constant(value, x.type.dtype)
 
-    if approximate == "tanh":
-        cubic = e.node("Mul", number(0.044715), e.node("Pow", x, number(3)))
-        bent = e.node("Tanh", e.node("Mul", number(math.sqrt(2 / math.pi)), e.node("Add", x, cubic)))
-    else:
-        bent = e.node("Erf", e.node("Div", x, number(math.sqrt(2))))
-    return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
+        if self.approximate == "tanh":
+            cubic = e.node("Mul", number(0.044715), e.node("Pow", x, number(3)))
+            bent = e.node("Tanh", e.node("Mul", number(math.sqrt(2 / math.pi)), e.node("Add", x, cubic)))
+        else:
+            bent = e.node("Erf", e.node("Div", x, number(math.sqrt(2))))
+        return e.node("Mul", e.node("Mul", x, e.node("Add", bent, number(1))), number(0.5))
 
-
-@gelu.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, approximate: str = "none") -> Gradients:
-    if approximate == "tanh":
-        squared = g.mul(x, x)
-        scale = math.sqrt(2 / math.pi)
-        bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
-        steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
-        slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
-    else:
-        scaled = g.mul(x, math.sqrt(0.5))
-        bent = g("erf", scaled)
-        slope = g(
-            "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
-        )  # a pass less than a product
-    return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        if self.approximate == "tanh":
+            squared = g.mul(x, x)
+            scale = math.sqrt(2 / math.pi)
+            bent = g("tanh", g.mul(x, g("add", g.mul(squared, 0.044715 * scale), scale)))
+            steep = g("add", g.mul(squared, 1.5 * 0.044715 * scale), 0.5 * scale)
+            slope = g.mul(x, g.one_minus(g.mul(bent, bent)), steep)
+        else:
+            scaled = g.mul(x, math.sqrt(0.5))
+            bent = g("erf", scaled)
+            slope = g(
+                "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
+            )  # a pass less than a product
+        return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import LOWEST, axes_tensor, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, is_one, same_dtype
 from wsdl.ops.build import Build
@@ -13,20 +17,19 @@ from wsdl.ops.build import Build
 FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
 
 
-def _of_queries(causal: bool = False, **_: object) -> list[int]:
+def _of_queries(op: Any, *_: Any) -> list[int]:
     """Each query by itself, unless its position counts."""
-    return [-2, -1] if causal else [-1]
+    return [-2, -1] if op.causal else [-1]
 
 
-@operation(half="f16", f32_operands=["mask"], mixes={"q": _of_queries, "k": [-2, -1], "v": [-2, -1], "mask": [-1]})
-def attention(
-    q: TensorType,
-    k: TensorType,
-    v: TensorType,
-    mask: TensorType | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> TensorType:
+class Attention(
+    Rules,
+    name="attention",
+    half="f16",
+    f32_operands=["mask"],
+    mixes={"q": _of_queries, "k": [-2, -1], "v": [-2, -1], "mask": [-1]},
+    steps_along=None,
+):
     """`softmax(q @ k.T * scale) @ v`: for each query the mean of the values whose keys match it. ONNX MatMul, Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
@@ -36,110 +39,76 @@ def attention(
 
         attention(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32], v: f32[n, 8, s, 32]) -> f32[n, 8, t, 32]
     """
-    scores = _scores(q, k)
-    same_dtype("v", q, floating(v, "v"))
-    if v.rank < 2:
-        raise OpError(f"`v` must be [..., keys, size], but is {v}", argument="v")
-    agreed(k.shape[-2], v.shape[-2], f"the numbers of keys in {k} and of values in {v} must be equal", "v")
-    if mask is not None:
-        _fits_scores(mask, scores)
-    return q.with_shape((*broadcast(scores.shape[:-2], v.shape[:-2], argument="v"), q.shape[-2], v.shape[-1]))
+
+    causal: bool = False
+    scale: float | None = None
+
+    def infer(self, q: TensorType, k: TensorType, v: TensorType, mask: TensorType | None = None) -> TensorType:
+        scores = _scores(q, k)
+        same_dtype("v", q, floating(v, "v"))
+        if v.rank < 2:
+            raise OpError(f"`v` must be [..., keys, size], but is {v}", argument="v")
+        agreed(k.shape[-2], v.shape[-2], f"the numbers of keys in {k} and of values in {v} must be equal", "v")
+        if mask is not None:
+            _fits_scores(mask, scores)
+        return q.with_shape((*broadcast(scores.shape[:-2], v.shape[:-2], argument="v"), q.shape[-2], v.shape[-1]))
+
+    def reference(self, np: NumPy, q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
+        return _numpy_weights(np, q, k, mask, self.causal, self.scale) @ v
+
+    def lower(self, e: Emitter, q: Ref, k: Ref, v: Ref, mask: Ref | None = None) -> Ref:
+        return e.node("MatMul", _onnx_weights(e, q, k, mask, self.causal, self.scale), v)
+
+    def gradient(
+        self, g: Build, dy: Value, y: Value, q: Value, k: Value, v: Value, mask: Value | None = None
+    ) -> dict[str, Value]:
+        """The weights are lowered node for node as forward, so that the runtime computes them once.
+
+        What softmax needs, the sum of `weights * d_weights` over the keys, is that of `dy * y` over `e`: far fewer
+        numbers.
+        """
+        weights = g("attention_weights", q, k, mask, causal=self.causal, scale=self.scale)
+        d_weights = g("matmul", dy, _turned(g, v))
+        shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
+        gradients = _through_weights(g, d_weights, shared, weights, q, k, mask, self.scale)
+        return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
 
 
-@attention.reference
-def _(
-    np: NumPy,
-    q: Array,
-    k: Array,
-    v: Array,
-    mask: Array | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> Array:
-    return _numpy_weights(np, q, k, mask, causal, scale) @ v
-
-
-@attention.lowering
-def _(
-    e: Emitter,
-    q: Ref,
-    k: Ref,
-    v: Ref,
-    mask: Ref | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> Ref:
-    return e.node("MatMul", _onnx_weights(e, q, k, mask, causal, scale), v)
-
-
-@attention.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    q: Value,
-    k: Value,
-    v: Value,
-    mask: Value | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> dict[str, Value]:
-    """The weights are lowered node for node as forward, so that the runtime computes them once.
-
-    What softmax needs, the sum of `weights * d_weights` over the keys, is that of `dy * y` over `e`: far fewer numbers.
-    """
-    weights = g("attention_weights", q, k, mask, causal=causal, scale=scale)
-    d_weights = g("matmul", dy, _turned(g, v))
-    shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
-    gradients = _through_weights(g, d_weights, shared, weights, q, k, mask, scale)
-    return {**gradients, "v": g("matmul", _turned(g, weights), dy)}
-
-
-@operation(half="f16", f32_operands=["mask"], mixes={"q": _of_queries, "k": [-2, -1], "mask": [-1]})
-def attention_weights(
-    q: TensorType,
-    k: TensorType,
-    mask: TensorType | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> TensorType:
+class AttentionWeights(
+    Rules,
+    name="attention_weights",
+    half="f16",
+    f32_operands=["mask"],
+    mixes={"q": _of_queries, "k": [-2, -1], "mask": [-1]},
+    steps_along=None,
+):
     """How much each query looks at each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], the result [..., t, s]; `mask`, `causal` and `scale` as for `attention`.
 
         attention_weights(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32]) -> f32[n, 8, t, s]
     """
-    scores = _scores(q, k)
-    if mask is not None:
-        _fits_scores(mask, scores)
-    return scores
 
+    causal: bool = False
+    scale: float | None = None
 
-@attention_weights.reference
-def _(
-    np: NumPy, q: Array, k: Array, mask: Array | None = None, causal: bool = False, scale: float | None = None
-) -> Array:
-    return _numpy_weights(np, q, k, mask, causal, scale)
+    def infer(self, q: TensorType, k: TensorType, mask: TensorType | None = None) -> TensorType:
+        scores = _scores(q, k)
+        if mask is not None:
+            _fits_scores(mask, scores)
+        return scores
 
+    def reference(self, np: NumPy, q: Array, k: Array, mask: Array | None = None) -> Array:
+        return _numpy_weights(np, q, k, mask, self.causal, self.scale)
 
-@attention_weights.lowering
-def _(e: Emitter, q: Ref, k: Ref, mask: Ref | None = None, causal: bool = False, scale: float | None = None) -> Ref:
-    return _onnx_weights(e, q, k, mask, causal, scale)
+    def lower(self, e: Emitter, q: Ref, k: Ref, mask: Ref | None = None) -> Ref:
+        return _onnx_weights(e, q, k, mask, self.causal, self.scale)
 
-
-@attention_weights.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    q: Value,
-    k: Value,
-    mask: Value | None = None,
-    causal: bool = False,
-    scale: float | None = None,
-) -> dict[str, Value]:
-    shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
-    return _through_weights(g, dy, shared, y, q, k, mask, scale)
+    def gradient(
+        self, g: Build, dy: Value, y: Value, q: Value, k: Value, mask: Value | None = None
+    ) -> dict[str, Value]:
+        shared = g("sum", g("mul", dy, y), axis=-1, keepdims=True)
+        return _through_weights(g, dy, shared, y, q, k, mask, self.scale)
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------

@@ -5,86 +5,62 @@ from __future__ import annotations
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, Ref, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, squeezed
 from wsdl.ops.build import Build
 from wsdl.ops.norm import along_channels, for_each_channel
 
 
-@operation(half="f32 inside", mixes={}, training="by batch")
-def batch_norm(
-    x: TensorType,
-    weight: TensorType,
-    bias: TensorType,
-    running_mean: TensorType,
-    running_var: TensorType,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> TensorType:
+class BatchNorm(Rules, name="batch_norm", half="f32 inside", mixes={}, training="by batch", steps_along=None):
     """Each channel by its running mean and variance, then scaled and shifted. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. `momentum` is the weight of new statistics when training.
 
         batch_norm(x: f32[n, 3, t], weight: f32[3], bias: f32[3], mean: f32[3], var: f32[3]) -> f32[n, 3, t]
     """
-    statistics = {"running_mean": running_mean, "running_var": running_var}
-    for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
-    return x
 
+    eps: float = 1e-5
+    momentum: float = 0.1
 
-@batch_norm.reference
-def _(
-    np: NumPy,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    running_mean: Array,
-    running_var: Array,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> Array:
-    scale, shift, mean, var = (along_channels(w, x) for w in (weight, bias, running_mean, running_var))
-    return (x - mean) / np.sqrt(var + eps) * scale + shift
+    def infer(
+        self, x: TensorType, weight: TensorType, bias: TensorType, running_mean: TensorType, running_var: TensorType
+    ) -> TensorType:
+        statistics = {"running_mean": running_mean, "running_var": running_var}
+        for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
+        return x
 
+    def reference(
+        self, np: NumPy, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array
+    ) -> Array:
+        scale, shift, mean, var = (along_channels(w, x) for w in (weight, bias, running_mean, running_var))
+        return (x - mean) / np.sqrt(var + self.eps) * scale + shift
 
-@batch_norm.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    weight: Ref,
-    bias: Ref,
-    running_mean: Ref,
-    running_var: Ref,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> Ref:
-    return e.node("BatchNormalization", x, weight, bias, running_mean, running_var, epsilon=float(eps))
+    def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref, running_mean: Ref, running_var: Ref) -> Ref:
+        return e.node("BatchNormalization", x, weight, bias, running_mean, running_var, epsilon=float(self.eps))
 
-
-@batch_norm.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    weight: Value,
-    bias: Value,
-    running_mean: Value,
-    running_var: Value,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> dict[str, Value]:
-    factors = g("rsqrt", g("add", running_var, eps))
-    scale, total = g("mul", weight, factors), g("sum", dy, axis=_others(x.type))
-    centred = g("sub", x, _beside(g, running_mean, x.type))
-    along = g("mul", g("sum", g("mul", dy, centred), axis=_others(x.type)), factors)
-    return {
-        "x": g("mul", dy, _beside(g, scale, x.type)),
-        "weight": along,
-        "bias": total,
-        "running_mean": g("neg", g("mul", total, scale)),
-        "running_var": g.mul(along, scale, factors, -0.5),
-    }
+    def gradient(
+        self,
+        g: Build,
+        dy: Value,
+        y: Value,
+        x: Value,
+        weight: Value,
+        bias: Value,
+        running_mean: Value,
+        running_var: Value,
+    ) -> dict[str, Value]:
+        factors = g("rsqrt", g("add", running_var, self.eps))
+        scale, total = g("mul", weight, factors), g("sum", dy, axis=_others(x.type))
+        centred = g("sub", x, _beside(g, running_mean, x.type))
+        along = g("mul", g("sum", g("mul", dy, centred), axis=_others(x.type)), factors)
+        return {
+            "x": g("mul", dy, _beside(g, scale, x.type)),
+            "weight": along,
+            "bias": total,
+            "running_mean": g("neg", g("mul", total, scale)),
+            "running_var": g.mul(along, scale, factors, -0.5),
+        }
 
 
 def _others(x: TensorType) -> list[int]:
@@ -100,80 +76,109 @@ def _beside(g: Build, weight: Value, x: TensorType) -> Value:
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-@internal(half="f32", mixes={})  # its statistics are those of a part: by definition, not by accident
-def batch_norm_training(
-    x: TensorType,
-    weight: TensorType,
-    bias: TensorType,
-    running_mean: TensorType,
-    running_var: TensorType,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> tuple[TensorType, TensorType, TensorType]:
+class BatchNormTraining(
+    Rules, name="batch_norm_training", internal=True, half="f32", mixes={}, steps_along=None
+):  # its statistics are those of a part: by definition, not by accident
     """Each channel by its mean and variance in the batch, and the new running statistics. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. The running statistics move by `momentum` towards those of the
     batch, whose variance is then the estimate from a sample. One value for each channel says nothing of a variance, so
     they stay as they are (where PyTorch raises an error).
     """
-    statistics = {"running_mean": running_mean, "running_var": running_var}
-    for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
-    return x, running_mean, running_var
 
+    eps: float = 1e-5
+    momentum: float = 0.1
 
-@batch_norm_training.reference
-def _(
-    np: NumPy,
-    x: Array,
-    weight: Array,
-    bias: Array,
-    running_mean: Array,
-    running_var: Array,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> tuple[Array, Array, Array]:
-    others = (0, *range(2, x.ndim))
-    mean, var, count = np.mean(x, axis=others), np.var(x, axis=others), x.size // x.shape[1]
-    scale, shift, middle, spread = (along_channels(w, x) for w in (weight, bias, mean, var))
-    y = (x - middle) / np.sqrt(spread + eps) * scale + shift
-    if count < 2:
-        return y, running_mean, running_var
-    batch = mean, var * (count / (count - 1))
-    return y, *(
-        (1 - momentum) * old + momentum * new for old, new in zip((running_mean, running_var), batch, strict=True)
-    )
+    def infer(
+        self, x: TensorType, weight: TensorType, bias: TensorType, running_mean: TensorType, running_var: TensorType
+    ) -> tuple[TensorType, TensorType, TensorType]:
+        statistics = {"running_mean": running_mean, "running_var": running_var}
+        for_each_channel(x, {"weight": weight, "bias": bias, **statistics})
+        return x, running_mean, running_var
 
+    def reference(
+        self, np: NumPy, x: Array, weight: Array, bias: Array, running_mean: Array, running_var: Array
+    ) -> tuple[Array, Array, Array]:
+        others = (0, *range(2, x.ndim))
+        mean, var, count = np.mean(x, axis=others), np.var(x, axis=others), x.size // x.shape[1]
+        scale, shift, middle, spread = (along_channels(w, x) for w in (weight, bias, mean, var))
+        y = (x - middle) / np.sqrt(spread + self.eps) * scale + shift
+        if count < 2:
+            return y, running_mean, running_var
+        batch = mean, var * (count / (count - 1))
+        return y, *(
+            (1 - self.momentum) * old + self.momentum * new
+            for old, new in zip((running_mean, running_var), batch, strict=True)
+        )
 
-@batch_norm_training.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    weight: Ref,
-    bias: Ref,
-    running_mean: Ref,
-    running_var: Ref,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> list[Ref]:
-    """The statistics are computed node for node as in the gradient, so that the runtime does it once."""
-    others, dtype = axes_tensor(e, _others(x.type)), x.type.dtype
-    mean = e.node("ReduceMean", x, others, keepdims=1)
-    centred = e.node("Sub", x, mean)
-    var = e.node("ReduceMean", e.node("Mul", centred, centred), others, keepdims=1)
-    mean, var = (squeezed(e, v, *_others(x.type)) for v in (mean, var))
-    y = e.node("BatchNormalization", x, weight, bias, mean, var, epsilon=float(eps))
-    left, step = (e.constant(number, dtype) for number in (1 - momentum, momentum))
-    count = product([x.type.shape[a] for a in _others(x.type)])
-    if count.constant is not None and count.constant < 2:
-        return [y, e.node("Identity", running_mean), e.node("Identity", running_var)]
-    sample = e.node("Mul", var, _sample_factor(e, count, x))
-    several = None if count.constant is not None else e.node("Greater", size_of(e, count), e.constant(1, "i64"))
+    def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref, running_mean: Ref, running_var: Ref) -> list[Ref]:
+        """The statistics are computed node for node as in the gradient, so that the runtime does it once."""
+        others, dtype = axes_tensor(e, _others(x.type)), x.type.dtype
+        mean = e.node("ReduceMean", x, others, keepdims=1)
+        centred = e.node("Sub", x, mean)
+        var = e.node("ReduceMean", e.node("Mul", centred, centred), others, keepdims=1)
+        mean, var = (squeezed(e, v, *_others(x.type)) for v in (mean, var))
+        y = e.node("BatchNormalization", x, weight, bias, mean, var, epsilon=float(self.eps))
+        left, step = (e.constant(number, dtype) for number in (1 - self.momentum, self.momentum))
+        count = product([x.type.shape[a] for a in _others(x.type)])
+        if count.constant is not None and count.constant < 2:
+            return [y, e.node("Identity", running_mean), e.node("Identity", running_var)]
+        sample = e.node("Mul", var, _sample_factor(e, count, x))
+        several = None if count.constant is not None else e.node("Greater", size_of(e, count), e.constant(1, "i64"))
 
-    def moved(old: Ref, new: Ref) -> Ref:
-        latest = e.node("Add", e.node("Mul", old, left), e.node("Mul", new, step))
-        return latest if several is None else e.node("Where", several, latest, old)
+        def moved(old: Ref, new: Ref) -> Ref:
+            latest = e.node("Add", e.node("Mul", old, left), e.node("Mul", new, step))
+            return latest if several is None else e.node("Where", several, latest, old)
 
-    return [y, moved(running_mean, mean), moved(running_var, sample)]
+        return [y, moved(running_mean, mean), moved(running_var, sample)]
+
+    def gradient(
+        self,
+        g: Build,
+        dys: list[Value | None],
+        ys: list[Value],
+        x: Value,
+        weight: Value,
+        bias: Value,
+        running_mean: Value,
+        running_var: Value,
+    ) -> dict[str, Value]:
+        """`dx` is `a * dy + b * (x - mean) + c`, with three numbers for each channel."""
+        dy, d_mean, d_var = dys
+        others = _others(x.type)
+        count = g.size(product([x.type.shape[a] for a in others]), x.type)
+        centred = g("sub", x, g("mean", x, axis=others, keepdims=True))
+        gradients: dict[str, Value] = {}
+        on_centred: list[Value] = []
+        level: list[Value] = []
+        if dy:
+            var = g("squeeze", g("mean", g("mul", centred, centred), axis=others, keepdims=True), axis=others)
+            factors = g("rsqrt", g("add", var, self.eps))
+            scale, total = g("mul", weight, factors), g("sum", dy, axis=others)
+            along = g("mul", g("sum", g("mul", dy, centred), axis=others), factors)
+            gradients = {"weight": along, "bias": total}
+            on_centred.append(g("neg", g("div", g.mul(along, scale, factors), count)))
+            level.append(g("neg", g("div", g("mul", total, scale), count)))
+        moved: float | Value = self.momentum  # by how much the running statistics do
+        if isinstance(count, Value):
+            fewer: float | Value = g("maximum", g("sub", count, 1.0), 1.0)
+            if d_mean or d_var:
+                moved = g("mul", g.mask(g("greater", count, 1.0), x.type), self.momentum)
+        else:
+            fewer, moved = max(count - 1, 1), self.momentum if count > 1 else 0.0
+        left = g.one_minus(moved) if isinstance(moved, Value) else 1 - moved
+        if d_mean:
+            gradients["running_mean"] = g("mul", d_mean, left)
+            level.append(g("div", g("mul", d_mean, moved), count))
+        if d_var:
+            gradients["running_var"] = g("mul", d_var, left)
+            on_centred.append(g("div", g("mul", g("mul", d_var, 2.0), moved), fewer))
+        parts = [g("mul", centred, _beside(g, g.add(on_centred), x.type))] if on_centred else []
+        if dy:
+            parts.append(_scaled(g, dy, scale, g.add(level)))
+        elif level:
+            parts.append(_beside(g, g.add(level), x.type))
+        return {"x": g.expand(g.add(parts), x.type), **gradients}
 
 
 def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
@@ -183,57 +188,6 @@ def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
         return e.constant(count.constant / (count.constant - 1), dtype)
     all, fewer = (cast_to(e, size_of(e, d), dtype) for d in (count, count - 1))
     return e.node("Div", all, e.node("Max", fewer, e.constant(1, dtype)))
-
-
-@batch_norm_training.gradient
-def _(
-    g: Build,
-    dys: list[Value | None],
-    ys: list[Value],
-    x: Value,
-    weight: Value,
-    bias: Value,
-    running_mean: Value,
-    running_var: Value,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-) -> dict[str, Value]:
-    """`dx` is `a * dy + b * (x - mean) + c`, with three numbers for each channel."""
-    dy, d_mean, d_var = dys
-    others = _others(x.type)
-    count = g.size(product([x.type.shape[a] for a in others]), x.type)
-    centred = g("sub", x, g("mean", x, axis=others, keepdims=True))
-    gradients: dict[str, Value] = {}
-    on_centred: list[Value] = []
-    level: list[Value] = []
-    if dy:
-        var = g("squeeze", g("mean", g("mul", centred, centred), axis=others, keepdims=True), axis=others)
-        factors = g("rsqrt", g("add", var, eps))
-        scale, total = g("mul", weight, factors), g("sum", dy, axis=others)
-        along = g("mul", g("sum", g("mul", dy, centred), axis=others), factors)
-        gradients = {"weight": along, "bias": total}
-        on_centred.append(g("neg", g("div", g.mul(along, scale, factors), count)))
-        level.append(g("neg", g("div", g("mul", total, scale), count)))
-    moved: float | Value = momentum  # by how much the running statistics do
-    if isinstance(count, Value):
-        fewer: float | Value = g("maximum", g("sub", count, 1.0), 1.0)
-        if d_mean or d_var:
-            moved = g("mul", g.mask(g("greater", count, 1.0), x.type), momentum)
-    else:
-        fewer, moved = max(count - 1, 1), momentum if count > 1 else 0.0
-    left = g.one_minus(moved) if isinstance(moved, Value) else 1 - moved
-    if d_mean:
-        gradients["running_mean"] = g("mul", d_mean, left)
-        level.append(g("div", g("mul", d_mean, moved), count))
-    if d_var:
-        gradients["running_var"] = g("mul", d_var, left)
-        on_centred.append(g("div", g("mul", g("mul", d_var, 2.0), moved), fewer))
-    parts = [g("mul", centred, _beside(g, g.add(on_centred), x.type))] if on_centred else []
-    if dy:
-        parts.append(_scaled(g, dy, scale, g.add(level)))
-    elif level:
-        parts.append(_beside(g, g.add(level), x.type))
-    return {"x": g.expand(g.add(parts), x.type), **gradients}
 
 
 def _scaled(g: Build, x: Value, scale: Value, shift: Value) -> Value:

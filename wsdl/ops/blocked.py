@@ -14,7 +14,7 @@ from math import prod
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Emitter, Ref
+from wsdl.ops._interfaces import Emitter, Ref
 from wsdl.ops._windows import Window
 
 DOMAIN = "com.microsoft.nchwc"

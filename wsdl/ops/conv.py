@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import new_class
+from typing import ClassVar
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, Mixes, NumPy, Operation, OpError, Ref, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, per_axis, same_dtype
-from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops._windows import Window
 from wsdl.ops.blocked import blocked_convolution, blocked_transpose
 from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import windows_added, windows_weighed
@@ -19,76 +22,65 @@ from wsdl.ops.conv_gradients import windows_added, windows_weighed
 SPATIAL = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
-def _convolution(axes: int) -> Operation:
-    def infer(
-        x: TensorType,
-        weight: TensorType,
-        bias: TensorType | None = None,
-        stride: int | list[int] = 1,
-        pad: int | list[int] = 0,
-        dilation: int | list[int] = 1,
-        groups: int = 1,
-    ) -> TensorType:
-        kernel = _kernel(x, weight, axes, groups)
-        _matching_channels(x, weight, weight.shape[1] * groups, groups)
-        _divisible(weight.shape[0], groups, weight)
+class _Convolved(Rules, half="f16", mixes={"x": slice(1, None), "weight": slice(None), "bias": slice(None)}):
+    """Base of convolutions of all numbers of axes, and of their transposes."""
+
+    stride: int | list[int] = 1
+    pad: int | list[int] = 0
+    dilation: int | list[int] = 1
+    groups: int = 1
+
+    axes: ClassVar[int]
+
+    def _window(self, x: TensorType, weight: TensorType) -> Window:
+        return Window.of(_kernel(x, weight, self.axes, self.groups), self.stride, self.pad, self.dilation)
+
+
+class _Convolution(_Convolved, output_axis=0, steps_along=None):
+    """Base of convolutions."""
+
+    def infer(self, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> TensorType:
+        window = self._window(x, weight)
+        _matching_channels(x, weight, weight.shape[1] * self.groups, self.groups)
+        _divisible(weight.shape[0], self.groups, weight)
         _matching_bias(bias, weight, weight.shape[0])
-        return x.with_shape((x.shape[0], weight.shape[0], *Window.of(kernel, stride, pad, dilation).places(x)))
+        return x.with_shape((x.shape[0], weight.shape[0], *window.places(x)))
 
-    def reference(
-        np: NumPy, x: Array, weight: Array, bias: Array | None = None, groups: int = 1, **window: PerAxis
-    ) -> Array:
-        return _convolved(np, x, weight, bias, groups, Window.of(weight.shape[2:], **window))
+    def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        window = Window.of(weight.shape[2:], self.stride, self.pad, self.dilation)
+        return _convolved(np, x, weight, bias, self.groups, window)
 
-    def lowering(e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None, groups: int = 1, **window: PerAxis) -> Ref:
-        seen = Window.of(_kernel(x.type, weight.type, axes, groups), **window)
-        blocked = blocked_convolution(e, x, weight, bias, seen, groups)
-        return blocked or float_node(e, "Conv", x, weight, bias, group=groups, **seen.attributes)
+    def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
+        window = self._window(x.type, weight.type)
+        blocked = blocked_convolution(e, x, weight, bias, window, self.groups)
+        return blocked or float_node(e, "Conv", x, weight, bias, group=self.groups, **window.attributes)
 
     def gradient(
-        g: Build,
-        dy: Value,
-        y: Value,
-        x: Value,
-        weight: Value,
-        bias: Value | None = None,
-        groups: int = 1,
-        **given: PerAxis,
+        self, g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None
     ) -> dict[str, Value]:
-        window = Window.of(_kernel(x.type, weight.type, axes, groups), **given)
+        window, groups = self._window(x.type, weight.type), self.groups
         gradients = {
             "x": windows_added(g, dy, weight, x.type, window, groups),
             "weight": g("conv_weight_gradient", x, dy, kernel=window.kernel, groups=groups, **window.arguments),
         }
         return gradients if bias is None else {**gradients, "bias": _summed(g, dy)}
 
-    doc = f"""Convolution over {SPATIAL[axes]}: a weighted sum of each window, for each output channel. ONNX Conv.
-
-`x` is [n, channels, {SPATIAL[axes]}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
-Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
-Each may be a list, with a number for each axis.
-
-    conv{axes}d(x: f32[n, 3{", 16" * axes}], w: f32[8, 3{", 3" * axes}], pad=1) -> f32[n, 8{", 16" * axes}]"""
-    return _declare(f"conv{axes}d", doc, infer, reference, lowering, gradient, output_axis=0)
+    def macs(self, y: TensorType, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> Dim:
+        return y.elements * product(weight.shape[1:])
 
 
-def _transposed(axes: int) -> Operation:
-    def infer(
-        x: TensorType,
-        weight: TensorType,
-        bias: TensorType | None = None,
-        stride: int | list[int] = 1,
-        pad: int | list[int] = 0,
-        output_pad: int | list[int] = 0,
-        dilation: int | list[int] = 1,
-        groups: int = 1,
-    ) -> TensorType:
-        window = Window.of(_kernel(x, weight, axes, groups), stride, pad, dilation)
-        _matching_channels(x, weight, weight.shape[0], groups)
-        _divisible(x.shape[1], groups, x)
-        _matching_bias(bias, weight, weight.shape[1] * groups)
+class _Transposed(_Convolved, output_axis=1, steps_along=None):
+    """Base of their transposes."""
+
+    output_pad: int | list[int] = 0
+
+    def infer(self, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> TensorType:
+        window = self._window(x, weight)
+        _matching_channels(x, weight, weight.shape[0], self.groups)
+        _divisible(x.shape[1], self.groups, x)
+        _matching_bias(bias, weight, weight.shape[1] * self.groups)
         sizes = []
-        for i, more in enumerate(per_axis(output_pad, axes, "output_pad")):
+        for i, more in enumerate(per_axis(self.output_pad, self.axes, "output_pad")):
             step, less, span = window.stride[i], window.pad[i], window.spans[i]
             if more >= max(step, window.dilation[i]):
                 raise OpError("`output_pad` must be smaller than the stride", argument="output_pad", code="E0414")
@@ -97,89 +89,74 @@ def _transposed(axes: int) -> Operation:
             if left is not None and left < 1:
                 what = f"nothing is left of axis {i + 2} of {x} when {less} elements are cut off on both sides"
                 raise OpError(what, argument="pad")
-        return x.with_shape((x.shape[0], weight.shape[1] * groups, *sizes))
+        return x.with_shape((x.shape[0], weight.shape[1] * self.groups, *sizes))
 
-    def reference(
-        np: NumPy,
-        x: Array,
-        weight: Array,
-        bias: Array | None = None,
-        groups: int = 1,
-        output_pad: PerAxis = 0,
-        **window: PerAxis,
-    ) -> Array:
-        w = Window.of(weight.shape[2:], **window)
+    def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        w, groups = Window.of(weight.shape[2:], self.stride, self.pad, self.dilation), self.groups
         apart = _spread(np, x, w.stride)
-        ends = zip(w.spans, per_axis(output_pad, axes, "output_pad"), strict=True)
+        ends = zip(w.spans, per_axis(self.output_pad, self.axes, "output_pad"), strict=True)
         around = np.pad(apart, [(0, 0), (0, 0), *((span - 1, span - 1 + more) for span, more in ends)])
         turned = [np.flip(part.swapaxes(0, 1), tuple(range(2, part.ndim))) for part in np.split(weight, groups)]
         y = _convolved(np, around, np.concatenate(turned), bias, groups, Window.of(w.kernel, dilation=w.dilation))
         left = [slice(p, d - p) for d, p in zip(y.shape[2:], w.pad, strict=True)]
         return y[tuple([slice(None)] * 2 + left)]
 
-    def lowering(
-        e: Emitter,
-        x: Ref,
-        weight: Ref,
-        bias: Ref | None = None,
-        groups: int = 1,
-        output_pad: PerAxis = 0,
-        **window: PerAxis,
-    ) -> Ref:
-        seen = Window.of(_kernel(x.type, weight.type, axes, groups), **window)
-        more = per_axis(output_pad, axes, "output_pad")
-        given = {"group": groups, "output_padding": more, **seen.attributes}
-        blocked = blocked_transpose(e, x, weight, bias, seen, more, groups)
+    def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
+        window, more = self._window(x.type, weight.type), per_axis(self.output_pad, self.axes, "output_pad")
+        given = {"group": self.groups, "output_padding": more, **window.attributes}
+        blocked = blocked_transpose(e, x, weight, bias, window, more, self.groups)
         return blocked or float_node(e, "ConvTranspose", x, weight, bias, **given)
 
     def gradient(
-        g: Build,
-        dy: Value,
-        y: Value,
-        x: Value,
-        weight: Value,
-        bias: Value | None = None,
-        groups: int = 1,
-        output_pad: PerAxis = 0,
-        **given: PerAxis,
+        self, g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None
     ) -> dict[str, Value]:
-        window = Window.of(_kernel(x.type, weight.type, axes, groups), **given)
+        window, groups = self._window(x.type, weight.type), self.groups
         gradients = {
             "x": windows_weighed(g, dy, weight, x.type, window, groups),
             "weight": g("conv_weight_gradient", dy, x, kernel=window.kernel, groups=groups, **window.arguments),
         }
         return gradients if bias is None else {**gradients, "bias": _summed(g, dy)}
 
-    doc = f"""The transpose of convolution over {SPATIAL[axes]}: each element adds a window. ONNX ConvTranspose.
+    def macs(self, y: TensorType, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> Dim:
+        return x.elements * product(weight.shape[1:])
 
-`x` is [n, channels, {SPATIAL[axes]}], `weight` is [channels, out // groups, *kernel], as for the convolution that
+
+CONVOLUTION = """Convolution over {over}: a weighted sum of each window, for each output channel. ONNX Conv.
+
+`x` is [n, channels, {over}], `weight` is [out, channels // groups, *kernel], `bias` is [out].
+Windows start every `stride` elements, over `pad` zeros put on both sides; `dilation` is the step within a window.
+Each may be a list, with a number for each axis.
+
+    conv{axes}d(x: f32[n, 3{sixteens}], w: f32[8, 3{threes}], pad=1) -> f32[n, 8{sixteens}]
+"""
+TRANSPOSED = """The transpose of convolution over {over}: each element adds a window. ONNX ConvTranspose.
+
+`x` is [n, channels, {over}], `weight` is [channels, out // groups, *kernel], as for the convolution that
 it undoes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
 result, and `output_pad` are added at its end. Each may be a list, with a number for each axis.
 
-    conv_transpose{axes}d(x: f32[n, 8{", 9" * axes}], w: f32[8, 3{", 2" * axes}], stride=2) -> f32[n, 3{", 18" * axes}]
+    conv_transpose{axes}d(x: f32[n, 8{nines}], w: f32[8, 3{twos}], stride=2) -> f32[n, 3{eighteens}]
 """
-    return _declare(f"conv_transpose{axes}d", doc, infer, reference, lowering, gradient, output_axis=1)
 
 
-def _declare(
-    name: str, doc: str, infer: Any, reference: Any, lowering: Any, gradient: Any, *, output_axis: int
-) -> Operation:
-    mixes: Mixes = {"x": slice(1, None), "weight": slice(None), "bias": slice(None)}
-    made = operation(infer, name, doc, half="f16", mixes=mixes, output_axis=output_axis)
-    made.macs(lambda y, x, weight, **_: (x if output_axis else y).elements * product(weight.shape[1:]))
-    made.reference(reference)
-    made.lowering(lowering)
-    made.gradient(gradient)
-    return made
+def _declare(base: type[_Convolved], name: str, doc: str, axes: int, order: Sequence[str] = ()) -> None:
+    """The operation over so many axes."""
+    sizes = {"twos": 2, "threes": 3, "nines": 9, "sixteens": 16, "eighteens": 18}
+    doc = doc.format(over=SPATIAL[axes], axes=axes, **{word: f", {size}" * axes for word, size in sizes.items()})
+    traits = {"name": name, "doc": doc, "family": __name__, "order": order}
+    new_class(name, (base,), traits, lambda body: body.update(axes=axes))
+
+
+for _axes in SPATIAL:
+    _declare(_Convolution, f"conv{_axes}d", CONVOLUTION, _axes)
+for _axes in SPATIAL:
+    _order = ("x", "weight", "bias", "stride", "pad", "output_pad", "dilation", "groups")
+    _declare(_Transposed, f"conv_transpose{_axes}d", TRANSPOSED, _axes, _order)
 
 
 def _summed(g: Build, dy: Value) -> Value:
     """The gradient of a bias."""
     return g("sum", dy, axis=[0, *range(2, dy.type.rank)])
-
-
-conv1d, conv2d, conv3d = (_convolution(axes) for axes in (1, 2, 3))
-conv_transpose1d, conv_transpose2d, conv_transpose3d = (_transposed(axes) for axes in (1, 2, 3))
 
 
 # -- shape rules -------------------------------------------------------------------------------------------------------

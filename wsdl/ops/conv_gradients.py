@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product as combinations
 from math import prod
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, same_shape
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, unsqueezed
 from wsdl.ops._rules import agreed, floating, image, same_dtype
-from wsdl.ops._windows import PerAxis, Window
+from wsdl.ops._windows import Window
 from wsdl.ops.blocked import blocked_weight_gradient
 from wsdl.ops.build import Build
 
@@ -61,79 +62,83 @@ def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | Non
 # -- the gradient of the weight ----------------------------------------------------------------------------------------
 
 
-@internal(half="f16", mixes={"x": slice(None), "upstream": slice(None)})
-def conv_weight_gradient(
-    x: TensorType,
-    upstream: TensorType,
-    kernel: list[int],
-    stride: int | list[int] = 1,
-    pad: int | list[int] = 0,
-    dilation: int | list[int] = 1,
-    groups: int = 1,
-) -> TensorType:
+class ConvWeightGradient(
+    Rules,
+    name="conv_weight_gradient",
+    internal=True,
+    half="f16",
+    mixes={"x": slice(None), "upstream": slice(None)},
+    steps_along=None,
+):
     """The gradient of a convolution's weight, from its `x` and the gradient of its result. ONNX Slice and MatMul.
 
     `x` is [n, channels, ...], `upstream` is [n, out, ...], the result [out, channels // groups, *kernel].
     """
-    axes = image(floating(x)).rank - 2
-    same_dtype("upstream", x, upstream)
-    if upstream.rank != x.rank or len(kernel) != axes:
-        raise OpError(f"{x}, {upstream} and a kernel of {len(kernel)} axes don't fit together", argument="upstream")
-    agreed(x.shape[0], upstream.shape[0], f"the samples in {x} and {upstream} must be equally many", "upstream")
-    places = Window.of(kernel, stride, pad, dilation).places(x)
-    for most, count in zip(places, upstream.shape[2:], strict=True):
-        if ((more := (count - most).constant) or 0) > 0:
-            raise OpError(f"{upstream} has {more} more places than windows of {x}", argument="upstream")
-    return x.with_shape((upstream.shape[1], x.shape[1] // groups, *kernel))
 
+    kernel: list[int]
+    stride: int | list[int] = 1
+    pad: int | list[int] = 0
+    dilation: int | list[int] = 1
+    groups: int = 1
 
-@conv_weight_gradient.reference
-def _(np: NumPy, x: Array, upstream: Array, kernel: Sequence[int], groups: int = 1, **window: PerAxis) -> Array:
-    axes = len(kernel)
-    seen = Window.of(kernel, **window).patches(np, x, 0)
-    seen = seen[tuple([slice(None)] * 2 + [slice(count) for count in upstream.shape[2:]])]
-    each = [0, *range(2, 2 + axes)]  # samples and places
-    parts = zip(np.split(upstream, groups, 1), np.split(seen, groups, 1), strict=True)
-    return np.concatenate([np.tensordot(dy, patches, (each, each)) for dy, patches in parts])
+    @property
+    def window(self) -> Window:
+        return Window.of(self.kernel, self.stride, self.pad, self.dilation)
 
+    def infer(self, x: TensorType, upstream: TensorType) -> TensorType:
+        axes = image(floating(x)).rank - 2
+        same_dtype("upstream", x, upstream)
+        if upstream.rank != x.rank or len(self.kernel) != axes:
+            raise OpError(
+                f"{x}, {upstream} and a kernel of {len(self.kernel)} axes don't fit together", argument="upstream"
+            )
+        agreed(x.shape[0], upstream.shape[0], f"the samples in {x} and {upstream} must be equally many", "upstream")
+        places = self.window.places(x)
+        for most, count in zip(places, upstream.shape[2:], strict=True):
+            if ((more := (count - most).constant) or 0) > 0:
+                raise OpError(f"{upstream} has {more} more places than windows of {x}", argument="upstream")
+        return x.with_shape((upstream.shape[1], x.shape[1] // self.groups, *self.kernel))
 
-@conv_weight_gradient.lowering
-def _(e: Emitter, x: Ref, upstream: Ref, kernel: Sequence[int], groups: int = 1, **window: PerAxis) -> Ref:
-    """One product for each element of the kernel, with the channels last; for few channels several at once.
+    def reference(self, np: NumPy, x: Array, upstream: Array) -> Array:
+        axes = len(self.kernel)
+        seen = self.window.patches(np, x, 0)
+        seen = seen[tuple([slice(None)] * 2 + [slice(count) for count in upstream.shape[2:]])]
+        each = [0, *range(2, 2 + axes)]  # samples and places
+        parts = zip(np.split(upstream, self.groups, 1), np.split(seen, self.groups, 1), strict=True)
+        return np.concatenate([np.tensordot(dy, patches, (each, each)) for dy, patches in parts])
 
-    Measured in docs/decisions/0020-convolution-gradients.md.
-    """
-    if groups == 1 and _sees_all(Window.of(kernel, **window), x.type):
-        return _product_of_all(e, x, upstream)
-    blocked = blocked_weight_gradient(e, x, upstream, Window.of(kernel, **window), groups)
-    if blocked is not None:
-        return blocked
-    made = _Products(e, Window.of(kernel, **window), x, upstream, groups)
-    channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
-    if channels == out == groups:
-        parts = made.by_channels()
-    elif 0 < channels // groups < FEW_CHANNELS:
-        parts = made.by_columns(channels // groups)
-    elif groups == 1 and (len(kernel) == 1 or 0 < (product(made.places).constant or 0) <= FEW_PLACES):
-        parts = made.by_all_samples()
-    else:
-        parts = made.by_elements()
-    whole = parts[0] if len(parts) == 1 else e.node("Concat", *parts, axis=3)
-    rows, per_group, *elements = e.results[0].shape
-    return e.reshape(
-        whole.typed(x.type.with_shape([groups, rows // groups, per_group, product(elements)])), e.results[0].shape
-    )
+    def lower(self, e: Emitter, x: Ref, upstream: Ref) -> Ref:
+        """One product for each element of the kernel, with the channels last; for few channels several at once.
 
+        Measured in docs/decisions/0020-convolution-gradients.md.
+        """
+        if self.groups == 1 and _sees_all(self.window, x.type):
+            return _product_of_all(e, x, upstream)
+        blocked = blocked_weight_gradient(e, x, upstream, self.window, self.groups)
+        if blocked is not None:
+            return blocked
+        made = _Products(e, self.window, x, upstream, self.groups)
+        channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
+        if channels == out == self.groups:
+            parts = made.by_channels()
+        elif 0 < channels // self.groups < FEW_CHANNELS:
+            parts = made.by_columns(channels // self.groups)
+        elif self.groups == 1 and (len(self.kernel) == 1 or 0 < (product(made.places).constant or 0) <= FEW_PLACES):
+            parts = made.by_all_samples()
+        else:
+            parts = made.by_elements()
+        whole = parts[0] if len(parts) == 1 else e.node("Concat", *parts, axis=3)
+        rows, per_group, *elements = e.results[0].shape
+        return e.reshape(
+            whole.typed(x.type.with_shape([self.groups, rows // self.groups, per_group, product(elements)])),
+            e.results[0].shape,
+        )
 
-@conv_weight_gradient.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, upstream: Value, kernel: list[int], groups: int = 1, **given: PerAxis
-) -> dict[str, Value]:
-    window = Window.of(kernel, **given)
-    return {
-        "x": windows_added(g, upstream, dy, x.type, window, groups),
-        "upstream": windows_weighed(g, x, dy, upstream.type, window, groups),
-    }
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, upstream: Value) -> dict[str, Value]:
+        return {
+            "x": windows_added(g, upstream, dy, x.type, self.window, self.groups),
+            "upstream": windows_weighed(g, x, dy, upstream.type, self.window, self.groups),
+        }
 
 
 def _sees_all(window: Window, x: TensorType) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, DType, TensorType, holds
-from wsdl.ops._define import Array, Emitter, Numbers, NumPy, Operation, OpError, Ref, Types, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, expanded, not_negative, size_of, squeezed, unsqueezed
 from wsdl.ops._rules import axis_of, integer
 from wsdl.ops.build import Build
@@ -15,30 +18,27 @@ from wsdl.ops.build import Build
 NO_OPERAND = "it depends on no tensor"
 
 
-@internal(half="makes", mixes={})
-def constant(value: float | bool | list[float] | list[list[float]], dtype: DType = "f32") -> TensorType:
+class Constant(Rules, name="constant", internal=True, half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
     """A number, or nested lists of numbers, as a tensor. An ONNX initializer."""
-    shape: list[int] = []
-    level: object = value
-    while isinstance(level, list):
-        shape.append(len(level))
-        level = level[0] if level else None
-    if not _is_regular(value, shape):
-        raise OpError("the lists of a constant must be equally long at each depth", argument="value")
-    return TensorType.of(dtype, shape)
 
+    value: float | bool | list[float] | list[list[float]]
+    dtype: DType = "f32"
 
-@constant.reference
-def _(np: NumPy, value: object, dtype: DType = "f32") -> Array:
-    return np.array(value)
+    def infer(self) -> TensorType:
+        shape: list[int] = []
+        level: object = self.value
+        while isinstance(level, list):
+            shape.append(len(level))
+            level = level[0] if level else None
+        if not _is_regular(self.value, shape):
+            raise OpError("the lists of a constant must be equally long at each depth", argument="value")
+        return TensorType.of(self.dtype, shape)
 
+    def reference(self, np: NumPy) -> Array:
+        return np.array(self.value)
 
-@constant.lowering
-def _(e: Emitter, value: object, dtype: DType = "f32") -> Ref:
-    return e.constant(value, dtype)
-
-
-constant.no_gradient(NO_OPERAND)
+    def lower(self, e: Emitter) -> Ref:
+        return e.constant(self.value, self.dtype)
 
 
 def _is_regular(value: object, shape: Sequence[int]) -> bool:
@@ -50,47 +50,68 @@ def _is_regular(value: object, shape: Sequence[int]) -> bool:
 # -- fillings ----------------------------------------------------------------------------------------------------------
 
 
-@operation(half="makes", mixes={})
-def full(shape: list[Dim], value: float | bool, dtype: DType = "f32") -> TensorType:
+class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
     """A tensor that holds one value everywhere. ONNX Expand.
 
     full([n, 2], 0.5) -> f32[n, 2]
     """
-    if dtype != "bool" and not isinstance(value, bool):
-        if dtype in INTEGERS and isinstance(value, float):
-            raise OpError(f"{value} is a fraction, and {dtype} holds integers", argument="value", code="E0403")
-        if not holds(dtype, value):
-            message = f"{value} is {'less' if value < 0 else 'more'} than {dtype} can hold"
-            raise OpError(message, argument="value", code="E0414")
-    return TensorType.of(dtype, _sizes(shape))
+
+    shape: list[Dim]
+    value: float | bool
+    dtype: DType = "f32"
+
+    def infer(self) -> TensorType:
+        if self.dtype != "bool" and not isinstance(self.value, bool):
+            if self.dtype in INTEGERS and isinstance(self.value, float):
+                raise OpError(
+                    f"{self.value} is a fraction, and {self.dtype} holds integers", argument="value", code="E0403"
+                )
+            if not holds(self.dtype, self.value):
+                message = f"{self.value} is {'less' if self.value < 0 else 'more'} than {self.dtype} can hold"
+                raise OpError(message, argument="value", code="E0414")
+        return TensorType.of(self.dtype, _sizes(self.shape))
+
+    def reference(self, np: NumPy) -> Array:
+        return np.full(self.shape, self.value)
+
+    def lower(self, e: Emitter) -> Ref:
+        return expanded(e, e.constant(self.value, self.dtype), [Dim.of(d) for d in self.shape])
 
 
-@full.reference
-def _(np: NumPy, shape: Sequence[int], value: float, dtype: DType = "f32") -> Array:
-    return np.full(shape, value)
+class _Filled(Rules):
+    """Base of tensors of one number."""
+
+    shape: list[Dim]
+    dtype: DType = "f32"
+
+    number: ClassVar[int]
+
+    def infer(self) -> TensorType:
+        return TensorType.of(self.dtype, _sizes(self.shape))
+
+    def reference(self, np: NumPy) -> Array:
+        return np.full(self.shape, self.number)
+
+    def lower(self, e: Emitter) -> Ref:
+        return expanded(e, e.constant(self.number, self.dtype), [Dim.of(d) for d in self.shape])
 
 
-@full.lowering
-def _(e: Emitter, shape: Sequence[Dim], value: float, dtype: DType = "f32") -> Ref:
-    return expanded(e, e.constant(value, dtype), [Dim.of(d) for d in shape])
+class Zeros(_Filled, name="zeros", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
+    """A tensor of zeros. ONNX Expand.
+
+    zeros([n, 4]) -> f32[n, 4]
+    """
+
+    number = 0
 
 
-full.no_gradient(NO_OPERAND)
+class Ones(_Filled, name="ones", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
+    """A tensor of ones. ONNX Expand.
 
+    ones([n, 4]) -> f32[n, 4]
+    """
 
-def _filling(name: str, value: int, doc: str) -> Operation:
-    def infer(shape: list[Dim], dtype: DType = "f32") -> TensorType:
-        return TensorType.of(dtype, _sizes(shape))
-
-    made = operation(infer, name, f"{doc}\n\n    {name}([n, 4]) -> f32[n, 4]", half="makes", mixes={})
-    made.reference(lambda np, shape, dtype="f32": np.full(shape, value))
-    made.lowering(lambda e, shape, dtype="f32": expanded(e, e.constant(value, dtype), [Dim.of(d) for d in shape]))
-    made.no_gradient(NO_OPERAND)
-    return made
-
-
-_filling("zeros", 0, "A tensor of zeros. ONNX Expand.")
-_filling("ones", 1, "A tensor of ones. ONNX Expand.")
+    number = 1
 
 
 def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
@@ -103,125 +124,129 @@ def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
 # -- numbers of positions ----------------------------------------------------------------------------------------------
 
 
-@operation(half="as is", mixes={"result": [0]})
-def arange(start: Dim, stop: Dim | None = None) -> TensorType:
+class Arange(Rules, name="arange", half="as is", mixes={"result": [0]}, steps_along=None, no_gradient=NO_OPERAND):
     """The integers from `start` up to but without `stop`; `arange(n)` starts at 0. ONNX Range.
 
     arange(t) -> i64[t]
     """
-    low, high = _ends(start, stop)
-    length = (high - low).constant
-    if length is not None and length < 0:
-        raise OpError(f"the range from {low} to {high} goes backwards", argument="start", help="`flip` reverses")
-    return TensorType.of("i64", [high - low])
 
+    start: Dim
+    stop: Dim | None = None
 
-@arange.reference
-def _(np: NumPy, start: int, stop: int | None = None) -> Array:
-    return np.arange(start) if stop is None else np.arange(start, stop)
+    def infer(self) -> TensorType:
+        low, high = _ends(self.start, self.stop)
+        length = (high - low).constant
+        if length is not None and length < 0:
+            raise OpError(f"the range from {low} to {high} goes backwards", argument="start", help="`flip` reverses")
+        return TensorType.of("i64", [high - low])
 
+    def reference(self, np: NumPy) -> Array:
+        return np.arange(self.start) if self.stop is None else np.arange(self.start, self.stop)
 
-@arange.lowering
-def _(e: Emitter, start: Dim, stop: Dim | None = None) -> Ref:
-    low, high = _ends(start, stop)
-    end = not_negative(e, size_of(e, high).typed(TensorType.of("i64")), high - low)
-    return e.node("Range", size_of(e, low), end, e.constant(1, "i64"))
-
-
-arange.no_gradient(NO_OPERAND)
+    def lower(self, e: Emitter) -> Ref:
+        low, high = _ends(self.start, self.stop)
+        end = not_negative(e, size_of(e, high).typed(TensorType.of("i64")), high - low)
+        return e.node("Range", size_of(e, low), end, e.constant(1, "i64"))
 
 
 def _ends(start: Dim | int, stop: Dim | int | None) -> tuple[Dim, Dim]:
     return (Dim.of(0), Dim.of(start)) if stop is None else (Dim.of(start), Dim.of(stop))
 
 
-@internal(half="as is", mixes={})
-def size(dim: Dim) -> TensorType:
+class Size(Rules, name="size", internal=True, half="as is", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
     """A dimension as a number, i64. ONNX Shape."""
-    return TensorType.of("i64")
+
+    dim: Dim
+
+    def infer(self) -> TensorType:
+        return TensorType.of("i64")
+
+    def reference(self, np: NumPy) -> Array:
+        return np.array(self.dim)
+
+    def lower(self, e: Emitter) -> Ref:
+        return size_of(e, Dim.of(self.dim))
 
 
-@size.reference
-def _(np: NumPy, dim: int) -> Array:
-    return np.array(dim)
-
-
-@size.lowering
-def _(e: Emitter, dim: Dim) -> Ref:
-    return size_of(e, Dim.of(dim))
-
-
-size.no_gradient(NO_OPERAND)
-
-
-@operation(half="makes", mixes={})
-def one_hot(indices: TensorType, depth: int, dtype: DType = "f32", axis: int = -1) -> TensorType:
+class OneHot(Rules, name="one_hot", half="makes", mixes={}, steps_along=None, no_gradient="an index is a whole number"):
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
     An index that is not from 0 to `depth - 1` stops the run, as in PyTorch.
 
         one_hot(indices: i64[n, t], depth=5, axis=1) -> f32[n, 5, t]
     """
-    at = axis_of(axis, integer(indices, "indices").rank + 1)
-    if depth < 1:
-        raise OpError(f"`depth` must be at least 1, but is {depth}", argument="depth", code="E0414")
-    return TensorType.of(dtype, (*indices.shape[:at], depth, *indices.shape[at:]))
 
+    depth: int
+    dtype: DType = "f32"
+    axis: int = -1
 
-@one_hot.demand
-def _(types: Types, numbers: Numbers, depth: int, dtype: DType = "f32", axis: int = -1) -> None:
-    beyond = next((n for n in numbers.get("indices", []) if not 0 <= n < depth), None)
-    if beyond is not None:
-        raise OpError(f"there is no place {beyond} among {depth}", argument="indices", code="E0237")
+    def infer(self, indices: TensorType) -> TensorType:
+        at = axis_of(self.axis, integer(indices, "indices").rank + 1)
+        if self.depth < 1:
+            raise OpError(f"`depth` must be at least 1, but is {self.depth}", argument="depth", code="E0414")
+        return TensorType.of(self.dtype, (*indices.shape[:at], self.depth, *indices.shape[at:]))
 
+    def demand(self, types: Types, numbers: Numbers) -> None:
+        beyond = next((n for n in numbers.get("indices", []) if not 0 <= n < self.depth), None)
+        if beyond is not None:
+            raise OpError(f"there is no place {beyond} among {self.depth}", argument="indices", code="E0237")
 
-@one_hot.reference
-def _(np: NumPy, indices: Array, depth: int, dtype: DType = "f32", axis: int = -1) -> Array:
-    if not ((indices >= 0) & (indices < depth)).all():
-        raise IndexError("an index is out of range")
-    places = np.arange(depth).reshape([-1, *[1] * (indices.ndim - axis % (indices.ndim + 1))])
-    return places == np.expand_dims(indices.astype(np.int64), axis)
+    def reference(self, np: NumPy, indices: Array) -> Array:
+        if not ((indices >= 0) & (indices < self.depth)).all():
+            raise IndexError("an index is out of range")
+        places = np.arange(self.depth).reshape([-1, *[1] * (indices.ndim - self.axis % (indices.ndim + 1))])
+        return places == np.expand_dims(indices.astype(np.int64), self.axis)
 
-
-@one_hot.lowering
-def _(e: Emitter, indices: Ref, depth: int, dtype: DType = "f32", axis: int = -1) -> Ref:
-    count, places = e.constant(depth, "i64"), cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
-    if e.numbers(indices) is None:
-        beyond = e.node("Not", e.node("Equal", places, e.node("Mod", places, count)))
-        places = e.stopped(places, beyond, f"indices from 0 to {depth - 1} for `one_hot`")
-    if indices.type.rank == 0:  # there is no operator for a single one
-        hot = squeezed(e, e.node("OneHot", unsqueezed(e, places, 0), count, e.constant([0, 1], "f32")), 0)
-    else:
-        hot = e.node("OneHot", places, count, e.constant([0, 1], "f32"), axis=axis)
-    return hot if dtype == "f32" else cast_to(e, hot, dtype)
-
-
-one_hot.no_gradient("an index is a whole number")
+    def lower(self, e: Emitter, indices: Ref) -> Ref:
+        count, places = e.constant(self.depth, "i64"), cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
+        if e.numbers(indices) is None:
+            beyond = e.node("Not", e.node("Equal", places, e.node("Mod", places, count)))
+            places = e.stopped(places, beyond, f"indices from 0 to {self.depth - 1} for `one_hot`")
+        if indices.type.rank == 0:  # there is no operator for a single one
+            hot = squeezed(e, e.node("OneHot", unsqueezed(e, places, 0), count, e.constant([0, 1], "f32")), 0)
+        else:
+            hot = e.node("OneHot", places, count, e.constant([0, 1], "f32"), axis=self.axis)
+        return hot if self.dtype == "f32" else cast_to(e, hot, self.dtype)
 
 
 # -- triangles ---------------------------------------------------------------------------------------------------------
 
 
-def _triangle(name: str, upper: bool, doc: str) -> Operation:
-    def infer(x: TensorType, diagonal: int = 0) -> TensorType:
+class _Triangle(Rules, mixes={"x": [-2, -1]}):
+    """Base of both triangles."""
+
+    diagonal: int = 0
+
+    upper: ClassVar[bool]
+
+    def infer(self, x: TensorType) -> TensorType:
         if x.rank < 2:
             raise OpError(f"a triangle needs two axes, and {x} has {x.rank}", argument="x")
         return x
 
-    def lowering(e: Emitter, x: Ref, diagonal: int = 0) -> Ref:
-        return e.node("Trilu", x, e.constant(diagonal, "i64"), upper=int(upper))
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return getattr(np, self.name)(x, self.diagonal)
 
-    def gradient(g: Build, dy: Value, y: Value, x: Value, diagonal: int = 0) -> dict[str, Value]:
-        return {"x": g(name, dy, diagonal=diagonal)}
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.node("Trilu", x, e.constant(self.diagonal, "i64"), upper=int(self.upper))
 
-    made = operation(
-        infer, name, f"{doc}\n\n    {name}(x: f32[n, t, t]) -> f32[n, t, t]", half="moves", mixes={"x": [-2, -1]}
-    )
-    made.reference(lambda np, x, diagonal=0: getattr(np, name)(x, diagonal))
-    made.lowering(lowering)
-    made.gradient(gradient)
-    return made
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        return {"x": g(self.name, dy, diagonal=self.diagonal)}
 
 
-_triangle("tril", False, "The lower triangle of matrices, with `diagonal` more above the main one. ONNX Trilu.")
-_triangle("triu", True, "The upper triangle of matrices, without `diagonal` more above the main one. ONNX Trilu.")
+class Tril(_Triangle, name="tril", half="moves", steps_along=None):
+    """The lower triangle of matrices, with `diagonal` more above the main one. ONNX Trilu.
+
+    tril(x: f32[n, t, t]) -> f32[n, t, t]
+    """
+
+    upper = False
+
+
+class Triu(_Triangle, name="triu", half="moves", steps_along=None):
+    """The upper triangle of matrices, without `diagonal` more above the main one. ONNX Trilu.
+
+    triu(x: f32[n, t, t]) -> f32[n, t, t]
+    """
+
+    upper = True

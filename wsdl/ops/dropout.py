@@ -8,12 +8,14 @@ that give the same bits in every build of ONNX Runtime. `docs/decisions/0022-dro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, Stacks, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import cast_to, size_of, unsqueezed
 from wsdl.ops._rules import boolean, broadcast, floating, integer
 from wsdl.ops.build import Build
@@ -26,22 +28,23 @@ MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
 UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
 
 
-@operation(half="expanded", mixes={}, training="masked")
-def dropout(x: TensorType, p: float = 0.5) -> TensorType:
+class Dropout(Rules, name="dropout", half="expanded", mixes={}, training="masked"):
     """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
 
     A compiled model has no ONNX node of it.
 
         dropout(x: f32[n, t], p=0.3) -> f32[n, t]
     """
-    _probability(p)
-    return floating(x)
 
+    p: float = 0.5
 
-@dropout.expansion
-def _(b: Build, x: Value, p: float = 0.5) -> Value:
-    """As compiled; training takes `random_mask` and `dropout_training`."""
-    return x
+    def infer(self, x: TensorType) -> TensorType:
+        _probability(self.p)
+        return floating(x)
+
+    def expand(self, b: Build, x: Value) -> Value:
+        """As compiled; training takes `random_mask` and `dropout_training`."""
+        return x
 
 
 def _probability(p: float) -> None:
@@ -53,70 +56,74 @@ def _probability(p: float) -> None:
 # -- the mask ----------------------------------------------------------------------------------------------------------
 
 
-@internal(half="as is", mixes={})  # each part has a mask of its own: by definition, not by accident
-def random_mask(seed: TensorType, step: TensorType, place: TensorType, shape: list[Dim], p: float = 0.5) -> TensorType:
+class RandomMask(
+    Rules,
+    name="random_mask",
+    internal=True,
+    half="as is",
+    mixes={},  # each part has a mask of its own: by definition, not by accident
+    no_gradient="it is random, and depends on no float",
+):
     """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
 
     Half of the axes are rows and the others columns; rows and columns have a random odd number each, and where the
     product of both, modulo 2**32, is large the mask is true. So only few numbers have to be hashed, and any two
     elements are independent. Where `place` has axes there is a mask for each of its numbers: [*place, *shape].
     """
-    for argument, number in ("seed", seed), ("step", step), ("place", place):
-        if integer(number, argument).dtype != "i64" or (number.rank and argument != "place"):
-            raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
-    _probability(p)
-    return TensorType.of("bool", [*place.shape, *shape])
 
+    shape: list[Dim]
+    p: float = 0.5
 
-@random_mask.reference
-def _(np: NumPy, seed: Array, step: Array, place: Array, shape: Sequence[int], p: float = 0.5) -> Array:
-    rows, columns = _halves([Dim.of(d) for d in shape])
-    count = product(rows).evaluate({})
-    positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
-    seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
-    bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
-    for shift, factor in MIXING:
-        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-    odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
-    products = odd[..., :count, None] * odd[..., None, count:]
-    return (products.astype(np.int32) >= _threshold(p)).reshape([*place.shape[:-1], *shape])
+    def infer(self, seed: TensorType, step: TensorType, place: TensorType) -> TensorType:
+        for argument, number in ("seed", seed), ("step", step), ("place", place):
+            if integer(number, argument).dtype != "i64" or (number.rank and argument != "place"):
+                raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
+        _probability(self.p)
+        return TensorType.of("bool", [*place.shape, *self.shape])
 
+    def reference(self, np: NumPy, seed: Array, step: Array, place: Array) -> Array:
+        rows, columns = _halves([Dim.of(d) for d in self.shape])
+        count = product(rows).evaluate({})
+        positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
+        seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
+        bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
+        for shift, factor in MIXING:
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+        odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
+        products = odd[..., :count, None] * odd[..., None, count:]
+        return (products.astype(np.int32) >= _threshold(self.p)).reshape([*place.shape[:-1], *self.shape])
 
-@random_mask.lowering
-def _(e: Emitter, seed: Ref, step: Ref, place: Ref, shape: Sequence[Dim], p: float = 0.5) -> Ref:
-    """Products as i64 and i32, which all runtimes have and let overflow; shifts as u64."""
-    rows, columns = _halves([Dim.of(d) for d in shape])
-    counts = [product(rows), product(columns)]
-    zero, one = e.constant(0, "i64"), e.constant(1, "i64")
-    positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
-    start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
-    places, outer = place.type.shape, place.type.rank
-    start = e.node("Add", start, unsqueezed(e, place, outer) if outer else place)
-    bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
-    for shift, factor in MIXING:
-        unsigned = e.node("Cast", bits, to=UINT64)
-        mixed = e.node("BitwiseXor", unsigned, _shifted(e, unsigned, shift))
-        bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
-    upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
-    odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
-    parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
-    left, right = (p.typed(TensorType.of("i32", [*places, count])) for p, count in zip(parts, counts, strict=True))
-    one_row, one_column = [Dim.of(1)] * len(rows), [Dim.of(1)] * len(columns)
-    products = e.node(
-        "Mul", e.reshape(left, [*places, *rows, *one_column]), e.reshape(right, [*places, *one_row, *columns])
-    )
-    return e.node("GreaterOrEqual", products, e.constant(_threshold(p), "i32"))
+    def lower(self, e: Emitter, seed: Ref, step: Ref, place: Ref) -> Ref:
+        """Products as i64 and i32, which all runtimes have and let overflow; shifts as u64."""
+        rows, columns = _halves([Dim.of(d) for d in self.shape])
+        counts = [product(rows), product(columns)]
+        zero, one = e.constant(0, "i64"), e.constant(1, "i64")
+        positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
+        start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
+        places, outer = place.type.shape, place.type.rank
+        start = e.node("Add", start, unsqueezed(e, place, outer) if outer else place)
+        bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
+        for shift, factor in MIXING:
+            unsigned = e.node("Cast", bits, to=UINT64)
+            mixed = e.node("BitwiseXor", unsigned, _shifted(e, unsigned, shift))
+            bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
+        upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
+        odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
+        parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
+        left, right = (
+            half.typed(TensorType.of("i32", [*places, count])) for half, count in zip(parts, counts, strict=True)
+        )
+        one_row, one_column = [Dim.of(1)] * len(rows), [Dim.of(1)] * len(columns)
+        products = e.node(
+            "Mul", e.reshape(left, [*places, *rows, *one_column]), e.reshape(right, [*places, *one_row, *columns])
+        )
+        return e.node("GreaterOrEqual", products, e.constant(_threshold(self.p), "i32"))
 
-
-@random_mask.batch
-def _(stacks: Stacks, seed: Value, step: Value, place: Value, shape: Sequence[Dim], p: float = 0.5) -> Any:
-    """The masks of all places."""
-    if stacks.stack(seed) is not None or stacks.stack(step) is not None:
-        return None
-    return stacks.build("random_mask", seed, step, stacks.stack(place), shape=shape, p=p)
-
-
-random_mask.no_gradient("it is random, and depends on no float")
+    def batch(self, stacks: Stacks, seed: Value, step: Value, place: Value) -> Any:
+        """The masks of all places."""
+        if stacks.stack(seed) is not None or stacks.stack(step) is not None:
+            return None
+        return stacks.build("random_mask", seed, step, stacks.stack(place), shape=self.shape, p=self.p)
 
 
 def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
@@ -128,14 +135,6 @@ def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
 def _threshold(p: float) -> int:
     """What an evenly distributed i32 is below with the probability `p`."""
     return min(round(p * 2**32), 2**32 - 1) - 2**31
-
-
-def _dropped(stacks: Stacks, name: str, x: Value, keep: Value, p: float) -> Value | None:
-    if stacks.stack(x) is None:
-        return None
-    rank = max(x.type.rank, keep.type.rank)
-    dropped: Value = stacks.build(name, stacks.aligned(x, rank), stacks.aligned(keep, rank), p=p)
-    return dropped
 
 
 def _factor(e: Emitter, unsigned: int) -> Ref:
@@ -150,62 +149,52 @@ def _shifted(e: Emitter, bits: Ref, by: int) -> Ref:
 # -- what it is applied to ---------------------------------------------------------------------------------------------
 
 
-@internal(half="f32", mixes={})
-def dropout_training(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
+class _Dropped(Rules):
+    """Base of `x / (1 - p)` where `keep` is true, 0 elsewhere."""
+
+    p: float = 0.5
+
+    opposite: ClassVar[str]  # that goes the other way, forward or backward
+
+    def infer(self, x: TensorType, keep: TensorType) -> TensorType:
+        _probability(self.p)
+        broadcast(floating(x).shape, boolean(keep, "keep").shape, argument="keep")
+        return x
+
+    def reference(self, np: NumPy, x: Array, keep: Array) -> Array:
+        return x * (keep / (1 - self.p)).astype(x.dtype)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, keep: Value) -> dict[str, Value]:
+        return {"x": g(self.opposite, dy, keep, p=self.p)}
+
+    def batch(self, stacks: Stacks, x: Value, keep: Value) -> Any:
+        """Where `x` has a stack: otherwise it would grow by the masks of all steps."""
+        if stacks.stack(x) is None:
+            return None
+        rank = max(x.type.rank, keep.type.rank)
+        return stacks.build(self.name, stacks.aligned(x, rank), stacks.aligned(keep, rank), p=self.p)
+
+
+class DropoutTraining(_Dropped, name="dropout_training", internal=True, half="f32", mixes={}):
     """`x / (1 - p)` where `keep` is true, 0 elsewhere: `dropout` while training. ONNX Mul, DequantizeLinear."""
-    _probability(p)
-    broadcast(floating(x).shape, boolean(keep, "keep").shape, argument="keep")
-    return x
+
+    opposite = "dropout_gradient"
+
+    def lower(self, e: Emitter, x: Ref, keep: Ref) -> Ref:
+        return e.node("Mul", x, _factors(e, keep, self.p, x.type.dtype))
 
 
-@dropout_training.reference
-def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
-    return x * (keep / (1 - p)).astype(x.dtype)
-
-
-@dropout_training.lowering
-def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
-    return e.node("Mul", x, _factors(e, keep, p, x.type.dtype))
-
-
-@dropout_training.batch
-def _(stacks: Stacks, x: Value, keep: Value, p: float = 0.5) -> Any:
-    return _dropped(stacks, "dropout_training", x, keep, p)
-
-
-@dropout_training.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> dict[str, Value]:
-    return {"x": g("dropout_gradient", dy, keep, p=p)}
-
-
-@internal(half="f32", mixes={})
-def dropout_gradient(x: TensorType, keep: TensorType, p: float = 0.5) -> TensorType:
+class DropoutGradient(_Dropped, name="dropout_gradient", internal=True, half="f32", mixes={}):
     """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
 
     The same numbers by other nodes, so that the runtime doesn't merge them with those of the forward direction: what is
     kept between both is a byte for each element, not a float.
     """
-    return dropout_training.infer(x, keep, p)  # type: ignore[no-any-return]
 
+    opposite = "dropout_training"
 
-@dropout_gradient.reference
-def _(np: NumPy, x: Array, keep: Array, p: float = 0.5) -> Array:
-    return x * (keep / (1 - p)).astype(x.dtype)
-
-
-@dropout_gradient.lowering
-def _(e: Emitter, x: Ref, keep: Ref, p: float = 0.5) -> Ref:
-    return e.node("Mul", x, _factors(e, keep, p, x.type.dtype, e.constant(0, "u8")))
-
-
-@dropout_gradient.batch
-def _(stacks: Stacks, x: Value, keep: Value, p: float = 0.5) -> Any:
-    return _dropped(stacks, "dropout_gradient", x, keep, p)
-
-
-@dropout_gradient.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, keep: Value, p: float = 0.5) -> dict[str, Value]:
-    return {"x": g("dropout_training", dy, keep, p=p)}
+    def lower(self, e: Emitter, x: Ref, keep: Ref) -> Ref:
+        return e.node("Mul", x, _factors(e, keep, self.p, x.type.dtype, e.constant(0, "u8")))
 
 
 def _factors(e: Emitter, keep: Ref, p: float, dtype: DType, zero: Ref | None = None) -> Ref:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from wsdl.ir.dims import Dim, compare, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import OpError, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
 from wsdl.ops._rules import agreed, common, is_one, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation(half="expanded", mixes={})
-def einsum(equation: str, xs: list[TensorType]) -> TensorType:
+class Einsum(Rules, name="einsum", half="expanded", mixes={}, order=("equation", "xs")):
     """The sum over all axes that the result doesn't name of the product of all operands, their axes named by letters.
 
     `einsum("bqhd,bkhd->bhqk", q, k)`; `...` stands for axes without letters, which broadcast, a letter that an operand
@@ -28,25 +28,27 @@ def einsum(equation: str, xs: list[TensorType]) -> TensorType:
 
         einsum("btd,dk->btk", x: f32[n, t, 4], w: f32[4, 8]) -> f32[n, t, 8]
     """
-    for x in xs:
-        if numeric(x, "xs").dtype in ("i8", "i16", "u8"):
-            help = "`cast(…, i32)` converts it"
-            raise OpError(f"`einsum` doesn't multiply {x.dtype}", argument="xs", help=help, code="E0403")
-    same_dtype("xs", *xs)
-    plan = _Plan.of(equation, xs)
-    return xs[0].with_shape(plan.sizes[axis] for axis in plan.result)
 
+    equation: str
 
-@einsum.expansion
-def _(b: Build, equation: str, xs: list[Value]) -> Value:
-    """From left to right; each axis is summed over as soon as nothing needs it any more."""
-    plan = _Plan.of(equation, [x.type for x in xs])
-    factors = [_prepared(b, x, axes, plan) for x, axes in zip(xs, plan.operands, strict=True)]
-    total = factors[0]
-    for i, factor in enumerate(factors[1:], 2):
-        needed = {*plan.result, *(axis for later in factors[i:] for axis in later.axes)}
-        total = _product(b, total, factor, needed, plan.result)
-    return _ordered(b, _summed(b, total, plan.result), plan.result).x
+    def infer(self, xs: list[TensorType]) -> TensorType:
+        for x in xs:
+            if numeric(x, "xs").dtype in ("i8", "i16", "u8"):
+                help = "`cast(…, i32)` converts it"
+                raise OpError(f"`einsum` doesn't multiply {x.dtype}", argument="xs", help=help, code="E0403")
+        same_dtype("xs", *xs)
+        plan = _Plan.of(self.equation, xs)
+        return xs[0].with_shape(plan.sizes[axis] for axis in plan.result)
+
+    def expand(self, b: Build, xs: list[Value]) -> Value:
+        """From left to right; each axis is summed over as soon as nothing needs it any more."""
+        plan = _Plan.of(self.equation, [x.type for x in xs])
+        factors = [_prepared(b, x, axes, plan) for x, axes in zip(xs, plan.operands, strict=True)]
+        total = factors[0]
+        for i, factor in enumerate(factors[1:], 2):
+            needed = {*plan.result, *(axis for later in factors[i:] for axis in later.axes)}
+            total = _product(b, total, factor, needed, plan.result)
+        return _ordered(b, _summed(b, total, plan.result), plan.result).x
 
 
 # -- the equation ------------------------------------------------------------------------------------------------------

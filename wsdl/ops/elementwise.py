@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import new_class
+from typing import Any, Unpack
 
 from wsdl.ir.dtypes import NUMPY, dtype_of
 from wsdl.ir.graph import Value
 from wsdl.ir.types import INTEGERS, RANGE, DType, TensorType, holds
 from wsdl.ops import _division
-from wsdl.ops._define import (
-    Array,
-    Emitter,
-    HalfRule,
-    Numbers,
-    NumPy,
-    Operation,
-    OpError,
-    Ref,
-    Types,
-    internal,
-    operation,
-)
+from wsdl.ops._define import Elementwise
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, chosen, float_node, widely
 from wsdl.ops._rules import boolean, broadcast, floating, numeric, same_dtype, signed
+from wsdl.ops._traits import Traits
 from wsdl.ops.build import Build
 
 Rule = Callable[..., TensorType]
@@ -50,26 +42,16 @@ def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
     return floating(x, argument)
 
 
-def _node(op_type: str) -> Lowering:
-    def lowering(e: Emitter, **operands: Ref) -> Ref:
-        append = partial(float_node, e) if op_type in FROM_22 else e.node
-        return append(op_type, *operands.values())
-
-    return lowering
-
-
 def unary(
     name: str,
     rule: Rule,
-    lower: str | Lowering,
-    reference: Reference,
-    doc: str,
-    gradient: str | Callable[..., Value],
+    lower: str | Lowering | None = None,
+    reference: Reference | None = None,
+    doc: str = "",
+    gradient: str | Callable[..., Value] | None = None,
     family: str = __name__,
-    *,
-    half: HalfRule,
-    **traits: Any,
-) -> Operation:
+    **traits: Unpack[Traits],
+) -> None:
     """An operation on each element of `x`, of the family of a module.
 
     `lower` is an ONNX operator or a function; `gradient` gives that of `x` from (g, dy, x, y), or says why there is
@@ -79,30 +61,26 @@ def unary(
     def infer(x: TensorType) -> TensorType:
         return rule(x)
 
-    infer.__module__ = family
-    type = "bool[n, t]" if rule is boolean else "f32[n, t]"
-    made = operation(
-        infer, name, f"{doc}\n\n    {name}(x: {type}) -> {type}", half=half, mixes={}, elementwise=True, **traits
-    )
-    made.reference(reference)
-    made.lowering(_node(lower) if isinstance(lower, str) else lower)
-    if isinstance(gradient, str):
-        made.no_gradient(gradient)
-    else:
-        made.gradient(lambda g, dy, y, x: {"x": gradient(g, dy, x, y)})
-    return made
+    def backward(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        assert callable(gradient)
+        return {"x": gradient(g, dy, x, y)}
+
+    dtype = "bool" if rule is boolean else "f32"
+    doc = f"{doc}\n\n    {name}(x: {dtype}[n, t]) -> {dtype}[n, t]"
+    rules = {"infer": infer, "reference": reference, "lower": _lowering(lower)}
+    _declare(name, doc, family, rules, gradient, backward, traits)
 
 
 def binary(
     name: str,
     rule: Rule,
-    lower: str | Lowering,
-    reference: Reference,
-    doc: str,
-    gradient: str | Callable[..., tuple[Value, Value]],
-    *,
-    half: HalfRule,
-) -> Operation:
+    lower: str | Lowering | None = None,
+    reference: Reference | None = None,
+    doc: str = "",
+    gradient: str | Callable[..., tuple[Value, Value]] | None = None,
+    demand: Callable[..., None] | None = None,
+    **traits: Unpack[Traits],
+) -> None:
     """An operation on pairs of elements.
 
     `lower` is an ONNX operator or a function; `gradient` gives those of `a` and `b` from (g, dy, a, b, y), or says why
@@ -115,23 +93,37 @@ def binary(
         same_dtype("b", a, b)
         return TensorType("bool" if gradient is TRUTH else a.dtype, broadcast(a.shape, b.shape))
 
-    given = "bool" if rule is boolean else "f32"
-    result = "bool" if gradient is TRUTH else given
-    made = operation(
-        infer,
-        name,
-        f"{doc}\n\n    {name}(a: {given}[n, t], b: {given}[t]) -> {result}[n, t]",
-        half=half,
-        mixes={},
-        elementwise=True,
-    )
-    made.reference(reference)
-    made.lowering(_node(lower) if isinstance(lower, str) else lower)
+    def backward(g: Build, dy: Value, y: Value, a: Value, b: Value) -> Gradients:
+        assert callable(gradient)
+        return dict(zip(("a", "b"), gradient(g, dy, a, b, y), strict=True))
+
+    dtype = "bool" if rule is boolean else "f32"
+    doc = f"{doc}\n\n    {name}(a: {dtype}[n, t], b: {dtype}[t]) -> {'bool' if gradient is TRUTH else dtype}[n, t]"
+    rules = {"infer": infer, "reference": reference, "lower": _lowering(lower), "demand": demand}
+    _declare(name, doc, __name__, rules, gradient, backward, traits)
+
+
+def _declare(
+    name: str, doc: str, family: str, rules: Mapping[str, Any], gradient: object, backward: Any, traits: Traits
+) -> None:
+    """An operation without attributes, whose rules are functions: `backward` too, unless `gradient` says why not."""
     if isinstance(gradient, str):
-        made.no_gradient(gradient)
-    else:
-        made.gradient(lambda g, dy, y, a, b: dict(zip(("a", "b"), gradient(g, dy, a, b, y), strict=True)))
-    return made
+        traits["no_gradient"] = gradient
+    elif gradient is not None:
+        rules = {**rules, "gradient": backward}
+    given = {rule: staticmethod(function) for rule, function in rules.items() if function is not None}
+    new_class(name, (Elementwise,), {"name": name, "doc": doc, "family": family, **traits}, lambda c: c.update(given))
+
+
+def _lowering(lower: str | Lowering | None) -> Lowering | None:
+    """An ONNX operator as a rule."""
+    if not isinstance(lower, str):
+        return lower
+
+    def append(e: Emitter, *operands: Ref) -> Ref:
+        return float_node(e, lower, *operands) if lower in FROM_22 else e.node(lower, *operands)
+
+    return append
 
 
 def _wide(op_type: str) -> Lowering:
@@ -169,6 +161,18 @@ def _chosen(worse: str, not_better: str) -> Callable[..., tuple[Value, Value]]:
     return lambda g, dy, a, b, y: (share(g, dy, a, b), share(g, dy, b, a))
 
 
+def _no_zero(types: Types, numbers: Numbers) -> None:
+    if types["a"].is_integer and 0 in numbers.get("b", []):
+        raise OpError("an integer divided by 0 has no result", argument="b", code="E0407")
+
+
+def _no_fraction(types: Types, numbers: Numbers) -> None:
+    exponent = min(numbers.get("b", [0]))
+    if types["a"].is_integer and exponent < 0:
+        help = "`cast(a, f32)` makes them floating-point numbers"
+        raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
+
+
 TRUTH = "it is true or false, with nothing in between"
 STEPS = "it stays the same except where it jumps"
 
@@ -184,12 +188,13 @@ binary("mul", numeric, "Mul", lambda np, a, b: a * b, "`a * b`. ONNX Mul.",
        lambda g, dy, a, b, y: (g.mul(dy, b), g.mul(dy, a)), half="product")
 binary("div", _not_divisible, "Div", lambda np, a, b: a / b, "`a / b`, of floating-point numbers. ONNX Div.",
        lambda g, dy, a, b, y: (g("div", dy, b), g("neg", g.mul(g("div", dy, b), y))), half="product")
-floordiv = binary("floordiv", numeric, _division.floordiv, lambda np, a, b: np.floor_divide(a, b),
-                  "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS, half="f32")
-mod = binary("mod", numeric, _division.mod, lambda np, a, b: np.mod(a, b),
-             "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, half="f32")
-pow_ = binary("pow", numeric, _division.power, lambda np, a, b: np.power(a, b),
-              "`a ** b`; of integers `b` is at least 0. ONNX Pow; of integers Mul and Loop.", _pow_gradient, half="f32")
+binary("floordiv", numeric, _division.floordiv, lambda np, a, b: np.floor_divide(a, b),
+       "`a // b`: the quotient rounded down, for negative numbers too. ONNX Div and Mod.", STEPS, _no_zero, half="f32")
+binary("mod", numeric, _division.mod, lambda np, a, b: np.mod(a, b),
+       "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, _no_zero, half="f32")
+binary("pow", numeric, _division.power, lambda np, a, b: np.power(a, b),
+       "`a ** b`; of integers `b` is at least 0. ONNX Pow; of integers Mul and Loop.", _pow_gradient, _no_fraction,
+       half="f32")
 binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
        "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"), half="widest")
 binary("maximum", numeric, _wide("Max"), lambda np, a, b: np.maximum(a, b),
@@ -239,64 +244,51 @@ unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
 # fmt: on
 
 
-# -- constants as operands ---------------------------------------------------------------------------------------------
-
-
-@floordiv.demand
-@mod.demand
-def _(types: Types, numbers: Numbers) -> None:
-    if types["a"].is_integer and 0 in numbers.get("b", []):
-        raise OpError("an integer divided by 0 has no result", argument="b", code="E0407")
-
-
-@pow_.demand
-def _(types: Types, numbers: Numbers) -> None:
-    exponent = min(numbers.get("b", [0]))
-    if types["a"].is_integer and exponent < 0:
-        help = "`cast(a, f32)` makes them floating-point numbers"
-        raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
-
-
 # -- with parameters ---------------------------------------------------------------------------------------------------
 
 
-@operation(half="widest", mixes={}, elementwise=True)
-def clip(x: TensorType, min: int | float | None = None, max: int | float | None = None) -> TensorType:
+class Clip(Elementwise, name="clip", half="widest"):
     """`x` held between `min` and `max`; either may be left out. ONNX Clip.
 
     clip(x: f32[n, t]) -> f32[n, t]
     """
-    for name, limit in ("min", min), ("max", max):
-        if isinstance(limit, float) and not numeric(x).is_float:
-            raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
-    if x.is_integer and min is not None and min > RANGE[x.dtype][1]:
-        raise OpError(f"`min` is {min}, which is more than {x.dtype} can hold", argument="min", code="E0414")
-    if x.is_integer and max is not None and max < RANGE[x.dtype][0]:
-        raise OpError(f"`max` is {max}, which is less than {x.dtype} can hold", argument="max", code="E0414")
-    if min is not None and max is not None and min > max:
-        raise OpError(f"`min` is {min}, which is above `max`, {max}", argument="min", code="E0414")
-    return numeric(x)
 
+    min: int | float | None = None
+    max: int | float | None = None
 
-@clip.reference
-def _(np: NumPy, x: Array, min: int | float | None = None, max: int | float | None = None) -> Array:
-    min, max = (_in_range(dtype_of(x), limit) for limit in (min, max))
-    low = x if min is None else np.maximum(x, min)
-    return low if max is None else np.minimum(low, max)
+    def infer(self, x: TensorType) -> TensorType:
+        for name, limit in ("min", self.min), ("max", self.max):
+            if isinstance(limit, float) and not numeric(x).is_float:
+                raise OpError(f"`{name}` must be an integer, because `x` is {x}", argument=name, code="E0403")
+        if x.is_integer and self.min is not None and self.min > RANGE[x.dtype][1]:
+            raise OpError(f"`min` is {self.min}, which is more than {x.dtype} can hold", argument="min", code="E0414")
+        if x.is_integer and self.max is not None and self.max < RANGE[x.dtype][0]:
+            raise OpError(f"`max` is {self.max}, which is less than {x.dtype} can hold", argument="max", code="E0414")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise OpError(f"`min` is {self.min}, which is above `max`, {self.max}", argument="min", code="E0414")
+        return numeric(x)
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        low, high = (_in_range(dtype_of(x), limit) for limit in (self.min, self.max))
+        x = x if low is None else np.maximum(x, low)
+        return x if high is None else np.minimum(x, high)
 
-@clip.lowering
-def _(e: Emitter, x: Ref, min: int | float | None = None, max: int | float | None = None) -> Ref:
-    if min is not None and max is not None and x.type.dtype in ("f16", "f32"):
-        return e.node("Clip", x, e.constant(min, x.type.dtype), e.constant(max, x.type.dtype))  # a part of convolutions
-    limits = {
-        "Max": _in_range(x.type.dtype, min),
-        "Min": _in_range(x.type.dtype, max),
-    }  # not Clip, which makes the largest number of an infinity without a limit
-    for op_type, limit in limits.items():
-        if limit is not None:
-            x = widely(e, partial(e.node, op_type), x, e.constant(limit, x.type.dtype)).typed(x.type)
-    return x
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        dtype = x.type.dtype
+        if self.min is not None and self.max is not None and dtype in ("f16", "f32"):  # a part of convolutions
+            return e.node("Clip", x, e.constant(self.min, dtype), e.constant(self.max, dtype))
+        # Not Clip, which makes the largest number of an infinity without a limit.
+        for op_type, limit in ("Max", _in_range(dtype, self.min)), ("Min", _in_range(dtype, self.max)):
+            if limit is not None:
+                x = widely(e, partial(e.node, op_type), x, e.constant(limit, dtype)).typed(x.type)
+        return x
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        """At the limits themselves it still passes."""
+        for test, limit in ("greater_equal", self.min), ("less_equal", self.max):
+            if limit is not None:
+                dy = g.mul(dy, g.mask(g(test, x, limit), x.type))
+        return {"x": dy}
 
 
 def _in_range(dtype: DType, limit: int | float | None) -> int | float | None:
@@ -307,49 +299,32 @@ def _in_range(dtype: DType, limit: int | float | None) -> int | float | None:
     return sorted((low, limit, high))[1]
 
 
-@clip.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, min: int | float | None = None, max: int | float | None = None
-) -> Gradients:
-    """At the limits themselves it still passes."""
-    for test, limit in ("greater_equal", min), ("less_equal", max):
-        if limit is not None:
-            dy = g.mul(dy, g.mask(g(test, x, limit), x.type))
-    return {"x": dy}
-
-
 # -- choice and conversion ---------------------------------------------------------------------------------------------
 
 
-@operation(half="moves", mixes={}, elementwise=True)
-def where(condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+class Where(Elementwise, name="where", half="moves"):
     """`a` where the condition is true, `b` elsewhere; all three broadcast. ONNX Where.
 
     where(condition: bool[n, 1], a: f32[n, t], b: f32[t]) -> f32[n, t]
     """
-    boolean(condition, "condition")
-    same_dtype("b", a, b)
-    return a.with_shape(broadcast(condition.shape, a.shape, b.shape))
+
+    def infer(self, condition: TensorType, a: TensorType, b: TensorType) -> TensorType:
+        boolean(condition, "condition")
+        same_dtype("b", a, b)
+        return a.with_shape(broadcast(condition.shape, a.shape, b.shape))
+
+    def reference(self, np: NumPy, condition: Array, a: Array, b: Array) -> Array:
+        return np.where(condition, a, b)
+
+    def lower(self, e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
+        return chosen(e, condition, a, b)
+
+    def gradient(self, g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gradients:
+        chosen = {"a": condition, "b": g("logical_not", condition)}
+        return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
 
 
-@where.reference
-def _(np: NumPy, condition: Array, a: Array, b: Array) -> Array:
-    return np.where(condition, a, b)
-
-
-@where.lowering
-def _(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
-    return chosen(e, condition, a, b)
-
-
-@where.gradient
-def _(g: Build, dy: Value, y: Value, condition: Value, a: Value, b: Value) -> Gradients:
-    chosen = {"a": condition, "b": g("logical_not", condition)}
-    return {name: g.mul(dy, g.mask(chooses, dy.type)) for name, chooses in chosen.items()}
-
-
-@operation(half="as is", mixes={}, elementwise=True)
-def cast(x: TensorType, dtype: DType) -> TensorType:
+class Cast(Elementwise, name="cast", half="as is"):
     """`x` in another dtype. ONNX Cast; of floats to integers also Clip, IsNaN and Where.
 
     As integers floats lose their fraction; those beyond the range become the last number in it that both dtypes have
@@ -357,35 +332,36 @@ def cast(x: TensorType, dtype: DType) -> TensorType:
 
         cast(x: f32[n, t], dtype=i64) -> i64[n, t]
     """
-    return x.with_dtype(dtype)
 
+    dtype: DType
 
-@cast.demand
-def _(types: Types, numbers: Numbers, dtype: DType) -> None:
-    beyond = next((n for n in numbers.get("x", []) if dtype in INTEGERS and not holds(dtype, int(n))), None)
-    if beyond is not None:
-        raise OpError(
-            f"{beyond} is {'less' if beyond < 0 else 'more'} than {dtype} can hold", argument="x", code="E0414"
-        )
+    def infer(self, x: TensorType) -> TensorType:
+        return x.with_dtype(self.dtype)
 
+    def demand(self, types: Types, numbers: Numbers) -> None:
+        whole = numbers.get("x", []) if self.dtype in INTEGERS else []
+        beyond = next((n for n in whole if not holds(self.dtype, int(n))), None)
+        if beyond is not None:
+            message = f"{beyond} is {'less' if beyond < 0 else 'more'} than {self.dtype} can hold"
+            raise OpError(message, argument="x", code="E0414")
 
-@cast.reference
-def _(np: NumPy, x: Array, dtype: DType) -> Array:
-    if x.dtype.kind != "f" or dtype not in INTEGERS:
-        return x  # every result is cast to its type
-    return np.where(np.isnan(x), 0, np.clip(x, *_whole_range(x.dtype.name, dtype)))
+    def reference(self, np: NumPy, x: Array) -> Array:
+        if x.dtype.kind != "f" or self.dtype not in INTEGERS:
+            return x  # every result is cast to its type
+        return np.where(np.isnan(x), 0, np.clip(x, *_whole_range(x.dtype.name, self.dtype)))
 
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        if not x.type.is_float or self.dtype not in INTEGERS:
+            return cast_to(e, x, self.dtype)
+        if x.type.dtype in ("f16", "bf16"):
+            x = cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))
+        given = x.type.dtype
+        low, high = (e.constant(limit, given) for limit in _whole_range(NUMPY[given], self.dtype))
+        number = e.node("Where", e.node("IsNaN", x), e.constant(0, given), e.node("Clip", x, low, high))
+        return cast_to(e, number, self.dtype)
 
-@cast.lowering
-def _(e: Emitter, x: Ref, dtype: DType) -> Ref:
-    if not x.type.is_float or dtype not in INTEGERS:
-        return cast_to(e, x, dtype)
-    if x.type.dtype in ("f16", "bf16"):
-        x = cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))
-    given = x.type.dtype
-    low, high = (e.constant(limit, given) for limit in _whole_range(NUMPY[given], dtype))
-    number = e.node("Where", e.node("IsNaN", x), e.constant(0, given), e.node("Clip", x, low, high))
-    return cast_to(e, number, dtype)
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
 
 
 def _whole_range(float_dtype: str, dtype: DType) -> tuple[float, float]:
@@ -397,58 +373,48 @@ def _whole_range(float_dtype: str, dtype: DType) -> tuple[float, float]:
     return float(low), float(int(high) >> excess << excess)
 
 
-@cast.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, dtype: DType) -> Gradients:
-    return {"x": g("cast", dy, dtype=x.type.dtype)} if y.type.is_float and x.type.is_float else {}
-
-
-@operation(half="moves", mixes={}, elementwise=True, training="only")
-def stop_gradient(x: TensorType) -> TensorType:
+class StopGradient(
+    Elementwise,
+    name="stop_gradient",
+    half="moves",
+    training="only",
+    no_gradient="it ends the gradient, which is what it is for",
+):
     """`x` itself, through which no gradient passes: as PyTorch's `detach`.
 
     A compiled model has no ONNX node of it.
 
         stop_gradient(x: f32[n, t]) -> f32[n, t]
     """
-    return x
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return x
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return x
 
 
-@stop_gradient.reference
-def _(np: NumPy, x: Array) -> Array:
-    return x
-
-
-@stop_gradient.lowering
-def _(e: Emitter, x: Ref) -> Ref:
-    return x
-
-
-stop_gradient.no_gradient("it ends the gradient, which is what it is for")
-
-
-@internal(half="widest", mixes={}, elementwise=True)
-def straight_through(x: TensorType, share: TensorType) -> TensorType:
+class StraightThrough(Elementwise, name="straight_through", internal=True, half="widest"):
     """`x` itself, with the gradient of `share`.
 
     So a part of the rows is computed with what is known of all of them. A compiled model has no ONNX node of it.
 
         straight_through(x: f32[n, t], share: f32[n, t]) -> f32[n, t]
     """
-    same_dtype("share", floating(x), share)
-    broadcast(x.shape, share.shape, argument="share")
-    return x
 
+    def infer(self, x: TensorType, share: TensorType) -> TensorType:
+        same_dtype("share", floating(x), share)
+        broadcast(x.shape, share.shape, argument="share")
+        return x
 
-@straight_through.reference
-def _(np: NumPy, x: Array, share: Array) -> Array:
-    return x
+    def reference(self, np: NumPy, x: Array, share: Array) -> Array:
+        return x
 
+    def lower(self, e: Emitter, x: Ref, share: Ref) -> Ref:
+        return x
 
-@straight_through.lowering
-def _(e: Emitter, x: Ref, share: Ref) -> Ref:
-    return x
-
-
-@straight_through.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, share: Value) -> Gradients:
-    return {"share": dy}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, share: Value) -> Gradients:
+        return {"share": dy}

@@ -14,7 +14,8 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Attribute, Graph, Node, Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import OPERATIONS, Array
+from wsdl.ops._define import OPERATIONS
+from wsdl.ops._interfaces import Array
 from wsdl.ops.arguments import ScanParts, arguments
 
 

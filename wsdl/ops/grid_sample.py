@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import float_node
 from wsdl.ops._rules import agreed, floating, one_of, same_dtype
 from wsdl.ops.build import Build
@@ -18,10 +20,7 @@ FAR = 1e4  # half images; places beyond, and NaN, count as so far: there ONNX Ru
 Gradients = dict[str, Value]
 
 
-@operation(half="f32", mixes={"x": slice(2, None), "grid": [-1]})
-def grid_sample(
-    x: TensorType, grid: TensorType, mode: str = "linear", padding: str = "zeros", align_corners: bool = False
-) -> TensorType:
+class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, None), "grid": [-1]}, steps_along=None):
     """`[n, channels, h, w]` read at the places `[n, p, q, 2]` of a grid, which gives `[n, channels, p, q]`.
 
     A place is (x, y): -1 is the left or upper end of the image, 1 the right or lower one, which is the edge of the last
@@ -31,41 +30,91 @@ def grid_sample(
 
         grid_sample(x: f32[n, 3, t, s], grid: f32[n, 4, t, 2]) -> f32[n, 3, 4, t]
     """
-    one_of(mode, MODES, "mode")
-    one_of(padding, PADDINGS, "padding")
-    same_dtype("grid", floating(x), floating(grid, "grid"))
-    if x.rank != 4:
-        raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
-    if grid.rank != 4 or not same(grid.shape[-1], 2):
-        what = f"`grid` must be [n, height, width, 2], the last axis for x and y, but is {grid}"
-        raise OpError(what, argument="grid")
-    n = agreed(x.shape[0], grid.shape[0], f"the first axes of {x} and {grid} must be equal", "grid")
-    return x.with_shape([n, x.shape[1], *grid.shape[1:3]])
 
+    mode: str = "linear"
+    padding: str = "zeros"
+    align_corners: bool = False
 
-@grid_sample.reference
-def _(
-    np: NumPy, x: Array, grid: Array, mode: str = "linear", padding: str = "zeros", align_corners: bool = False
-) -> Array:
-    sizes = (x.shape[3], x.shape[2])
-    at = [_place(np, grid[..., i], sizes[i], padding, align_corners) for i in (0, 1)]
-    batch = np.arange(x.shape[0])[:, None, None]
+    def infer(self, x: TensorType, grid: TensorType) -> TensorType:
+        one_of(self.mode, MODES, "mode")
+        one_of(self.padding, PADDINGS, "padding")
+        same_dtype("grid", floating(x), floating(grid, "grid"))
+        if x.rank != 4:
+            raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
+        if grid.rank != 4 or not same(grid.shape[-1], 2):
+            what = f"`grid` must be [n, height, width, 2], the last axis for x and y, but is {grid}"
+            raise OpError(what, argument="grid")
+        n = agreed(x.shape[0], grid.shape[0], f"the first axes of {x} and {grid} must be equal", "grid")
+        return x.with_shape([n, x.shape[1], *grid.shape[1:3]])
 
-    def pixel(column: Array, row: Array) -> Array:
-        inside = (column >= 0) & (column < sizes[0]) & (row >= 0) & (row < sizes[1])
-        row, column = (np.where(inside, i, 0).astype(np.int64) for i in (row, column))
-        return np.moveaxis(x[batch, :, row, column], -1, 1) * inside[:, None]
+    def reference(self, np: NumPy, x: Array, grid: Array) -> Array:
+        sizes = (x.shape[3], x.shape[2])
+        at = [_place(np, grid[..., i], sizes[i], self.padding, self.align_corners) for i in (0, 1)]
+        batch = np.arange(x.shape[0])[:, None, None]
 
-    if mode == "nearest":
-        return pixel(np.round(at[0]), np.round(at[1]))
-    low = [np.floor(a) for a in at]
-    high = [(a - f)[:, None] for a, f in zip(at, low, strict=True)]
-    total = np.zeros_like(pixel(*low))
-    for right in (0, 1):
-        for down in (0, 1):
-            weight = (high[0] if right else 1 - high[0]) * (high[1] if down else 1 - high[1])
-            total = total + weight * pixel(low[0] + right, low[1] + down)
-    return total
+        def pixel(column: Array, row: Array) -> Array:
+            inside = (column >= 0) & (column < sizes[0]) & (row >= 0) & (row < sizes[1])
+            row, column = (np.where(inside, i, 0).astype(np.int64) for i in (row, column))
+            return np.moveaxis(x[batch, :, row, column], -1, 1) * inside[:, None]
+
+        if self.mode == "nearest":
+            return pixel(np.round(at[0]), np.round(at[1]))
+        low = [np.floor(a) for a in at]
+        high = [(a - f)[:, None] for a, f in zip(at, low, strict=True)]
+        total = np.zeros_like(pixel(*low))
+        for right in (0, 1):
+            for down in (0, 1):
+                weight = (high[0] if right else 1 - high[0]) * (high[1] if down else 1 - high[1])
+                total = total + weight * pixel(low[0] + right, low[1] + down)
+        return total
+
+    def lower(self, e: Emitter, x: Ref, grid: Ref) -> Ref:
+        named = "bilinear" if e.opset < 20 and self.mode == "linear" else self.mode
+        far = [e.constant(sign * FAR, grid.type.dtype) for sign in (-1, 1)]
+        known = e.node("Where", e.node("IsNaN", grid), far[1], grid)
+        held = e.node("Min", e.node("Max", known, far[0]), far[1]).typed(grid.type)
+        return float_node(
+            e, "GridSample", x, held, mode=named, padding_mode=self.padding, align_corners=int(self.align_corners)
+        )
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, grid: Value) -> Gradients:
+        """Each of the four pixels around a place gets its share; a place moves by how much they differ."""
+        n, channels, height, width = x.type.shape
+        p, q = grid.type.shape[1:3]
+        image = g("reshape", x, shape=[n, channels, height * width])
+        upstream = g("reshape", dy, shape=[n, channels, p * q])
+        across, along = (
+            _Places.of(g, g("reshape", part, shape=[n, 1, p * q]), size, self.padding, self.align_corners)
+            for part, size in zip(g.all("split", grid, parts=2, axis=3), (width, height), strict=True)
+        )
+
+        def place(column: Value, row: Value) -> tuple[Value, Value]:
+            """The numbers of pixels in a row of all, and 1 where they are in the image."""
+            inside = g.mul(across.inside(g, column), along.inside(g, row))
+            line, offset = (g("cast", g.mul(at, inside), dtype="i64") for at in (row, column))
+            at = g("add", g.mul(line, g.size(width, line.type)), offset)  # floats have too few digits for large images
+            return g("expand", at, shape=[n, channels, p * q]), inside
+
+        by_x = g.zeros(image.type)
+        if self.mode == "nearest":
+            at, inside = place(g("round", across.at), g("round", along.at))
+            by_x = g("scatter_add_along", by_x, at, g.mul(upstream, inside), axis=2)
+            return {"x": g.like(by_x, x.type)}
+        columns, rows = across.neighbours(g), along.neighbours(g)
+        slopes: dict[_Places, list[Value]] = {across: [], along: []}
+        for i, column in enumerate(columns):
+            for j, row in enumerate(rows):
+                at, inside = place(column.at, row.at)
+                by_x = g(
+                    "scatter_add_along", by_x, at, g.mul(upstream, g.mul(column.weight, row.weight, inside)), axis=2
+                )
+                matters = g.mul(g("take_along", image, at, axis=2), upstream, inside)
+                seen = g("sum", matters, axis=1, keepdims=True)
+                slopes[across].append(g.mul(seen, row.weight, 1.0 if i else -1.0))
+                slopes[along].append(g.mul(seen, column.weight, 1.0 if j else -1.0))
+        by_grid = [g.mul(g.add(parts), places.slope) for places, parts in slopes.items()]
+        pairs = g("reshape", g("concat", by_grid, axis=1), shape=[n, 2, p, q])
+        return {"x": g.like(by_x, x.type), "grid": g("permute", pairs, axes=[0, 2, 3, 1])}
 
 
 def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -> Array:
@@ -79,63 +128,6 @@ def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -
         rest = away - times * span
         at = np.where(times % 2 == 0, rest, span - rest) + low if span else np.zeros_like(at)
     return at if padding == "zeros" else np.clip(at, 0, size - 1)
-
-
-@grid_sample.lowering
-def _(e: Emitter, x: Ref, grid: Ref, mode: str = "linear", padding: str = "zeros", align_corners: bool = False) -> Ref:
-    named = "bilinear" if e.opset < 20 and mode == "linear" else mode
-    far = [e.constant(sign * FAR, grid.type.dtype) for sign in (-1, 1)]
-    known = e.node("Where", e.node("IsNaN", grid), far[1], grid)
-    held = e.node("Min", e.node("Max", known, far[0]), far[1]).typed(grid.type)
-    return float_node(e, "GridSample", x, held, mode=named, padding_mode=padding, align_corners=int(align_corners))
-
-
-@grid_sample.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    grid: Value,
-    mode: str = "linear",
-    padding: str = "zeros",
-    align_corners: bool = False,
-) -> Gradients:
-    """Each of the four pixels around a place gets its share; a place moves by how much they differ."""
-    n, channels, height, width = x.type.shape
-    p, q = grid.type.shape[1:3]
-    image = g("reshape", x, shape=[n, channels, height * width])
-    upstream = g("reshape", dy, shape=[n, channels, p * q])
-    across, along = (
-        _Places.of(g, g("reshape", part, shape=[n, 1, p * q]), size, padding, align_corners)
-        for part, size in zip(g.all("split", grid, parts=2, axis=3), (width, height), strict=True)
-    )
-
-    def place(column: Value, row: Value) -> tuple[Value, Value]:
-        """The numbers of pixels in a row of all, and 1 where they are in the image."""
-        inside = g.mul(across.inside(g, column), along.inside(g, row))
-        line, offset = (g("cast", g.mul(at, inside), dtype="i64") for at in (row, column))
-        at = g("add", g.mul(line, g.size(width, line.type)), offset)  # floats have too few digits for large images
-        return g("expand", at, shape=[n, channels, p * q]), inside
-
-    by_x = g.zeros(image.type)
-    if mode == "nearest":
-        at, inside = place(g("round", across.at), g("round", along.at))
-        by_x = g("scatter_add_along", by_x, at, g.mul(upstream, inside), axis=2)
-        return {"x": g.like(by_x, x.type)}
-    columns, rows = across.neighbours(g), along.neighbours(g)
-    slopes: dict[_Places, list[Value]] = {across: [], along: []}
-    for i, column in enumerate(columns):
-        for j, row in enumerate(rows):
-            at, inside = place(column.at, row.at)
-            by_x = g("scatter_add_along", by_x, at, g.mul(upstream, g.mul(column.weight, row.weight, inside)), axis=2)
-            matters = g.mul(g("take_along", image, at, axis=2), upstream, inside)
-            seen = g("sum", matters, axis=1, keepdims=True)
-            slopes[across].append(g.mul(seen, row.weight, 1.0 if i else -1.0))
-            slopes[along].append(g.mul(seen, column.weight, 1.0 if j else -1.0))
-    by_grid = [g.mul(g.add(parts), places.slope) for places, parts in slopes.items()]
-    pairs = g("reshape", g("concat", by_grid, axis=1), shape=[n, 2, p, q])
-    return {"x": g.like(by_x, x.type), "grid": g("permute", pairs, axes=[0, 2, 3, 1])}
 
 
 @dataclass(frozen=True, eq=False)

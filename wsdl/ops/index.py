@@ -8,14 +8,15 @@ from typing import Any
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, Merged, Numbers, NumPy, OpError, Ref, Types, operation, require_equal
+from wsdl.ops._define import OPERATIONS, Rules
+from wsdl.ops._errors import OpError, require_equal
+from wsdl.ops._interfaces import Array, Emitter, Merged, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, from_start, size_of
 from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-@operation(half="moves", mixes={"x": "axis"})
-def gather(x: TensorType, indices: TensorType, axis: int = 0, from_end: bool = True) -> TensorType:
+class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_along=None):
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
     The axis is replaced by the axes of `indices`. A negative index counts from the end, as in NumPy, or with
@@ -23,33 +24,35 @@ def gather(x: TensorType, indices: TensorType, axis: int = 0, from_end: bool = T
 
         gather(x: f32[9, 4], indices: i64[n, t]) -> f32[n, t, 4]
     """
-    at = axis_of(axis, x.rank)
-    integer(indices, "indices")
-    return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
 
+    axis: int = 0
+    from_end: bool = True
 
-@gather.demand
-def _(types: Types, numbers: Numbers, axis: int = 0, from_end: bool = True) -> None:
-    x = types["x"]
-    _must_be_there(x, numbers.get("indices", []), axis_of(axis, x.rank), from_end)
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        at = axis_of(self.axis, x.rank)
+        integer(indices, "indices")
+        return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
 
+    def demand(self, types: Types, numbers: Numbers) -> None:
+        x = types["x"]
+        _must_be_there(x, numbers.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
 
-@gather.reference
-def _(np: NumPy, x: Array, indices: Array, axis: int = 0, from_end: bool = True) -> Array:
-    return np.take(x, _checked(np, indices, from_end), axis)
+    def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
+        return np.take(x, _checked(np, indices, self.from_end), self.axis)
 
+    def lower(self, e: Emitter, x: Ref, indices: Ref) -> Ref:
+        at, picks = axis_of(self.axis, x.type.rank), _as_indices(e, indices)
+        stored, order = _behind_permute(e, x)
+        parts = _picked(e, "Gather", stored, picks, x.type.shape[at], order[at], self.from_end)
+        if order == sorted(order):
+            return parts
+        new = indices.type.rank  # the stored order, with the picked axis replaced by the axes of the indices
+        places = {a: [a + (new - 1) * (a > order[at])] for a in order}
+        places[order[at]] = list(range(order[at], order[at] + new))
+        return e.node("Transpose", parts, perm=[place for a in order for place in places[a]])
 
-@gather.lowering
-def _(e: Emitter, x: Ref, indices: Ref, axis: int = 0, from_end: bool = True) -> Ref:
-    at, picks = axis_of(axis, x.type.rank), _as_indices(e, indices)
-    stored, order = _behind_permute(e, x)
-    parts = _picked(e, "Gather", stored, picks, x.type.shape[at], order[at], from_end)
-    if order == sorted(order):
-        return parts
-    new = indices.type.rank  # the stored order, with the picked axis replaced by the axes of the indices
-    places = {a: [a + (new - 1) * (a > order[at])] for a in order}
-    places[order[at]] = list(range(order[at], order[at] + new))
-    return e.node("Transpose", parts, perm=[place for a in order for place in places[a]])
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value) -> dict[str, Value]:
+        return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=self.axis)}
 
 
 def _behind_permute(e: Emitter, x: Ref) -> tuple[Ref, list[int]]:
@@ -91,81 +94,71 @@ def _checked(np: NumPy, indices: Array, from_end: bool) -> Array:
     return indices.astype(np.int64)
 
 
-@gather.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int = 0, from_end: bool = True
-) -> dict[str, Value]:
-    return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=axis)}
-
-
-@operation(half="f32", mixes={"x": "axis"})
-def scatter_add(x: TensorType, indices: TensorType, updates: TensorType, axis: int = 0) -> TensorType:
+class ScatterAdd(
+    Rules,
+    name="scatter_add",
+    half="f32",
+    mixes={"x": "axis"},
+    steps_along=None,
+    reduces={
+        "indices": slice(None),
+        "updates": lambda op, x, indices, _: range(op.axis % x.rank, op.axis % x.rank + indices.rank),
+    },
+):
     """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
 
     `updates` have the shape of `gather(x, indices, axis)`. Indices may repeat; a negative one counts from the end.
 
         scatter_add(x: f32[9, 4], indices: i64[n, t], updates: f32[n, t, 4]) -> f32[9, 4]
     """
-    picked = gather.infer(floating(x), indices, axis)
-    _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
-    return x
 
+    axis: int = 0
 
-scatter_add.reduces(
-    indices=slice(None),
-    updates=lambda x, indices, axis=0, **_: range(axis % x.rank, axis % x.rank + indices.rank),
-)
+    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        [picked] = OPERATIONS["gather"].result_types(x=floating(x), indices=indices, axis=self.axis)
+        _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
+        return x
 
+    def apart(self, b: Build, x: Value, indices: Value, updates: Value) -> Value | None:
+        """What is added, apart from what it is added to."""
+        if b.is_zeros(x):
+            return None
+        return b("add", x, b("scatter_add", b.zeros(x.type), indices, updates, axis=self.axis))
 
-@scatter_add.apart
-def _(b: Build, x: Value, indices: Value, updates: Value, axis: int = 0) -> Value | None:
-    """What is added, apart from what it is added to."""
-    if b.is_zeros(x):
-        return None
-    return b("add", x, b("scatter_add", b.zeros(x.type), indices, updates, axis=axis))
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged("sum", y)
 
+    def reference(self, np: NumPy, x: Array, indices: Array, updates: Array) -> Array:
+        at, result = self.axis % x.ndim, np.moveaxis(x, self.axis, 0).copy()
+        new = list(range(indices.ndim))
+        np.add.at(result, indices.astype(np.int64), np.moveaxis(updates, [at + a for a in new], new))
+        return np.moveaxis(result, 0, at)
 
-@scatter_add.merge
-def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
-    return merged("sum", y)
+    def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
+        """Element by element over everything in a row, with places `index * size + column`.
 
+        `ScatterND` would take whole rows. But ONNX Runtime 1.32 adds with several threads that don't wait for each
+        other: where an index repeats, additions get lost.
+        """
+        at, new = axis_of(self.axis, x.type.rank), indices.type.rank
+        rest = [d for a, d in enumerate(x.type.shape) if a != at]
+        order = [at, *(a for a in range(x.type.rank) if a != at)]
+        if at > 0:
+            picks_first = [at + a for a in range(new)]
+            others = [a for a in range(updates.type.rank) if a not in picks_first]
+            x = e.node("Transpose", x, perm=order).typed(x.type.with_shape(x.type.shape[a] for a in order))
+            updates = e.node("Transpose", updates, perm=picks_first + others)
+        flat, count = e.constant([-1], "i64"), product(rest)
+        rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
+        columns = e.node("Range", e.constant(0, "i64"), size_of(e, count), e.constant(1, "i64"))
+        places = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
+        flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
+        y = _adding(e, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
+        y = e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
+        return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
 
-@scatter_add.reference
-def _(np: NumPy, x: Array, indices: Array, updates: Array, axis: int = 0) -> Array:
-    at, result = axis % x.ndim, np.moveaxis(x, axis, 0).copy()
-    new = list(range(indices.ndim))
-    np.add.at(result, indices.astype(np.int64), np.moveaxis(updates, [at + a for a in new], new))
-    return np.moveaxis(result, 0, at)
-
-
-@scatter_add.lowering
-def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int = 0) -> Ref:
-    """Element by element over everything in a row, with places `index * size + column`.
-
-    `ScatterND` would take whole rows. But ONNX Runtime 1.32 adds with several threads that don't wait for each other:
-    where an index repeats, additions get lost.
-    """
-    at, new = axis_of(axis, x.type.rank), indices.type.rank
-    rest = [d for a, d in enumerate(x.type.shape) if a != at]
-    order = [at, *(a for a in range(x.type.rank) if a != at)]
-    if at > 0:
-        picks_first = [at + a for a in range(new)]
-        others = [a for a in range(updates.type.rank) if a not in picks_first]
-        x = e.node("Transpose", x, perm=order).typed(x.type.with_shape(x.type.shape[a] for a in order))
-        updates = e.node("Transpose", updates, perm=picks_first + others)
-    flat, count = e.constant([-1], "i64"), product(rest)
-    rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
-    columns = e.node("Range", e.constant(0, "i64"), size_of(e, count), e.constant(1, "i64"))
-    places = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
-    flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
-    y = _adding(e, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
-    y = e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
-    return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
-
-
-@scatter_add.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int = 0) -> dict[str, Value]:
-    return {"x": dy, "updates": g("gather", dy, indices, axis=axis)}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
+        return {"x": dy, "updates": g("gather", dy, indices, axis=self.axis)}
 
 
 def _adding(e: Emitter, x: Ref, places: Ref, updates: Ref, axis: int) -> Ref:
@@ -187,120 +180,123 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
         )
 
 
-@operation(half="moves", mixes={"x": "axis"})
-def take_along(x: TensorType, indices: TensorType, axis: int, from_end: bool = True) -> TensorType:
+class TakeAlong(Rules, name="take_along", half="moves", mixes={"x": "axis"}, steps_along=None):
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
 
     A negative index counts from the end, as in NumPy, or with `from_end=false` stops the run, as in PyTorch's `gather`.
 
         take_along(x: f32[n, 9], indices: i64[n, t], axis=1) -> f32[n, t]
     """
-    at = axis_of(axis, x.rank)
-    if integer(indices, "indices").rank != x.rank:
-        help = "`unsqueeze` adds an axis" if indices.rank < x.rank else None
-        raise OpError(f"{indices} must have as many axes as {x}", argument="indices", help=help)
-    for a, (size, picks) in enumerate(zip(x.shape, indices.shape, strict=True)):
-        if a != at:
-            what = f"the sizes along axis {a} of {x} and {indices} must be equal"
-            require_equal(size, picks, what, argument="indices")
-    return x.with_shape(indices.shape)
+
+    axis: int
+    from_end: bool = True
+
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        at = axis_of(self.axis, x.rank)
+        if integer(indices, "indices").rank != x.rank:
+            help = "`unsqueeze` adds an axis" if indices.rank < x.rank else None
+            raise OpError(f"{indices} must have as many axes as {x}", argument="indices", help=help)
+        for a, (size, picks) in enumerate(zip(x.shape, indices.shape, strict=True)):
+            if a != at:
+                what = f"the sizes along axis {a} of {x} and {indices} must be equal"
+                require_equal(size, picks, what, argument="indices")
+        return x.with_shape(indices.shape)
+
+    def demand(self, types: Types, numbers: Numbers) -> None:
+        x = types["x"]
+        _must_be_there(x, numbers.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
+
+    def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
+        return np.take_along_axis(x, _checked(np, indices, self.from_end), self.axis)
+
+    def lower(self, e: Emitter, x: Ref, indices: Ref) -> Ref:
+        at = axis_of(self.axis, x.type.rank)
+        return _picked(e, "GatherElements", x, _as_indices(e, indices), x.type.shape[at], self.axis, self.from_end)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value) -> dict[str, Value]:
+        return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=self.axis)}
 
 
-@take_along.demand
-def _(types: Types, numbers: Numbers, axis: int, from_end: bool = True) -> None:
-    x = types["x"]
-    _must_be_there(x, numbers.get("indices", []), axis_of(axis, x.rank), from_end)
-
-
-@take_along.reference
-def _(np: NumPy, x: Array, indices: Array, axis: int, from_end: bool = True) -> Array:
-    return np.take_along_axis(x, _checked(np, indices, from_end), axis)
-
-
-@take_along.lowering
-def _(e: Emitter, x: Ref, indices: Ref, axis: int, from_end: bool = True) -> Ref:
-    at = axis_of(axis, x.type.rank)
-    return _picked(e, "GatherElements", x, _as_indices(e, indices), x.type.shape[at], axis, from_end)
-
-
-@take_along.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, axis: int, from_end: bool = True) -> dict[str, Value]:
-    return {"x": g("scatter_add_along", g.zeros(x.type), indices, dy, axis=axis)}
-
-
-@operation(half="f32", mixes={"x": "axis", "indices": "axis", "updates": "axis"})
-def scatter_add_along(x: TensorType, indices: TensorType, updates: TensorType, axis: int) -> TensorType:
+class ScatterAddAlong(
+    Rules,
+    name="scatter_add_along",
+    half="f32",
+    mixes={"x": "axis", "indices": "axis", "updates": "axis"},
+    steps_along=None,
+):
     """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
 
     `updates` have the shape of `indices`, which may repeat; a negative one counts from the end.
 
         scatter_add_along(x: f32[n, 9], indices: i64[n, t], updates: f32[n, t], axis=1) -> f32[n, 9]
     """
-    _must_be_shaped(updates, take_along.infer(floating(x), indices, axis), f"the indices {indices}")
-    return x
+
+    axis: int
+
+    def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
+        [taken] = OPERATIONS["take_along"].result_types(x=floating(x), indices=indices, axis=self.axis)
+        _must_be_shaped(updates, taken, f"the indices {indices}")
+        return x
+
+    def reference(self, np: NumPy, x: Array, indices: Array, updates: Array) -> Array:
+        places = list(np.indices(indices.shape))
+        places[self.axis] = indices.astype(np.int64)
+        result = x.copy()
+        np.add.at(result, tuple(places), updates)
+        return result
+
+    def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
+        return _adding(e, x, _as_indices(e, indices), updates, self.axis)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value) -> dict[str, Value]:
+        return {"x": dy, "updates": g("take_along", dy, indices, axis=self.axis)}
 
 
-@scatter_add_along.reference
-def _(np: NumPy, x: Array, indices: Array, updates: Array, axis: int) -> Array:
-    places = list(np.indices(indices.shape))
-    places[axis] = indices.astype(np.int64)
-    result = x.copy()
-    np.add.at(result, tuple(places), updates)
-    return result
-
-
-@scatter_add_along.lowering
-def _(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
-    return _adding(e, x, _as_indices(e, indices), updates, axis)
-
-
-@scatter_add_along.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, updates: Value, axis: int) -> dict[str, Value]:
-    return {"x": dy, "updates": g("take_along", dy, indices, axis=axis)}
-
-
-@operation(half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis")
-def topk(x: TensorType, k: Dim, axis: int = -1, largest: bool = True) -> tuple[TensorType, TensorType]:
+class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis"):
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 
     Of equal elements the first comes first. `k` can be a run-time size; the run checks that there are so many.
 
         topk(x: f32[n, 5], k=2) -> f32[n, 2], i64[n, 2]
     """
-    at, count = axis_of(axis, numeric(x).rank), Dim.of(k)
-    missing = (count - x.shape[at]).constant
-    if count.constant is not None and count.constant < 0:
-        raise OpError(f"`k` can't be {count}", argument="k", code="E0414")
-    if missing is not None and missing > 0:
-        raise OpError(f"`k` is {count}, but axis {axis} of {x} has {x.shape[at]} elements", argument="k", code="E0414")
-    values = x.with_dim(at, count)
-    return values, values.with_dtype("i64")
 
+    k: Dim
+    axis: int = -1
+    largest: bool = True
 
-@topk.reference
-def _(np: NumPy, x: Array, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
-    if largest:  # the last of the smallest first, from behind
-        order = x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
-    else:
-        order = np.argsort(x, axis, kind="stable")
-    places = np.take(order, np.arange(k), axis)
-    return np.take_along_axis(x, places, axis), places
+    def infer(self, x: TensorType) -> tuple[TensorType, TensorType]:
+        at, count = axis_of(self.axis, numeric(x).rank), Dim.of(self.k)
+        missing = (count - x.shape[at]).constant
+        if count.constant is not None and count.constant < 0:
+            raise OpError(f"`k` can't be {count}", argument="k", code="E0414")
+        if missing is not None and missing > 0:
+            raise OpError(
+                f"`k` is {count}, but axis {self.axis} of {x} has {x.shape[at]} elements", argument="k", code="E0414"
+            )
+        values = x.with_dim(at, count)
+        return values, values.with_dtype("i64")
 
+    def reference(self, np: NumPy, x: Array) -> tuple[Array, Array]:
+        if self.largest:  # the last of the smallest first, from behind
+            order = (
+                x.shape[self.axis] - 1 - np.flip(np.argsort(np.flip(x, self.axis), self.axis, kind="stable"), self.axis)
+            )
+        else:
+            order = np.argsort(x, self.axis, kind="stable")
+        places = np.take(order, np.arange(self.k), self.axis)
+        return np.take_along_axis(x, places, self.axis), places
 
-@topk.lowering
-def _(e: Emitter, x: Ref, k: Dim, axis: int = -1, largest: bool = True) -> list[Ref]:
-    dtype = x.type.dtype
-    given = cast_to(e, x, "f32") if dtype == "bf16" else x
-    values, places = e.nodes("TopK", given, e.dims([Dim.of(k)]), outputs=2, axis=axis, largest=int(largest))
-    e.assume(f"{x.type.shape[axis_of(axis, x.type.rank)]} >= {k}")
-    return [cast_to(e, values, dtype) if dtype == "bf16" else values, places]
+    def lower(self, e: Emitter, x: Ref) -> list[Ref]:
+        dtype = x.type.dtype
+        given = cast_to(e, x, "f32") if dtype == "bf16" else x
+        values, places = e.nodes(
+            "TopK", given, e.dims([Dim.of(self.k)]), outputs=2, axis=self.axis, largest=int(self.largest)
+        )
+        e.assume(f"{x.type.shape[axis_of(self.axis, x.type.rank)]} >= {self.k}")
+        return [cast_to(e, values, dtype) if dtype == "bf16" else values, places]
 
-
-@topk.gradient
-def _(
-    g: Build, dy: list[Value | None], y: list[Value], x: Value, k: Dim, axis: int = -1, largest: bool = True
-) -> dict[str, Value]:
-    """To the places that were chosen."""
-    if dy[0] is None:
-        return {}
-    return {"x": g("scatter_add_along", g.zeros(x.type), y[1], dy[0], axis=axis)}
+    def gradient(self, g: Build, dy: list[Value | None], y: list[Value], x: Value) -> dict[str, Value]:
+        """To the places that were chosen."""
+        if dy[0] is None:
+            return {}
+        return {"x": g("scatter_add_along", g.zeros(x.type), y[1], dy[0], axis=self.axis)}

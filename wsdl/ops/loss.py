@@ -6,14 +6,15 @@ Only `cross_entropy` has rules of its own, which spare passes over the logits; t
 
 from __future__ import annotations
 
-from typing import Any
-
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
-from wsdl.ops._define import Array, Emitter, Expected, Merged, NumPy, OpError, Ref, operation, require_equal
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError, require_equal
+from wsdl.ops._interfaces import Array, Emitter, Merged, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, cast_to, from_start, size_of, unsqueezed
 from wsdl.ops._rules import floating, integer, same_dtype
+from wsdl.ops._traits import Expected
 from wsdl.ops.build import Build
 
 IGNORED = -100  # a label that counts as none, PyTorch's number for it
@@ -65,19 +66,15 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     return scalar(scores)
 
 
-@operation(
+class CrossEntropy(
+    Rules,
+    name="cross_entropy",
     half="f32",
     mixes={"logits": [-1], "weight": [0]},
     expects=Expected("logits", "logits", "takes logits, and applies softmax itself"),
-)
-def cross_entropy(
-    logits: TensorType,
-    labels: TensorType,
-    weight: TensorType | None = None,
-    total: TensorType | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = -100,
-) -> TensorType:
+    steps_along=None,
+    reduces={"logits": slice(0, -1), "labels": slice(None)},
+):
     """The mean of `-log(softmax(logits)[label])` over all rows. ONNX LogSoftmax, GatherElements and ReduceSum.
 
     `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
@@ -88,147 +85,144 @@ def cross_entropy(
 
         cross_entropy(logits: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
-    if not 0 <= label_smoothing <= 1:
-        raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
-    if total is not None:
-        same_dtype("total", logits, total)
-        if total.rank:
-            raise OpError(f"`total` must be a number, but is {total}", argument="total")
-    return _classes(logits, labels, weight, ("logits", "labels"))
 
+    label_smoothing: float = 0.0
+    ignore_index: int = -100
 
-cross_entropy.reduces(logits=slice(0, -1), labels=slice(None))
+    def infer(
+        self, logits: TensorType, labels: TensorType, weight: TensorType | None = None, total: TensorType | None = None
+    ) -> TensorType:
+        if not 0 <= self.label_smoothing <= 1:
+            raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
+        if total is not None:
+            same_dtype("total", logits, total)
+            if total.rank:
+                raise OpError(f"`total` must be a number, but is {total}", argument="total")
+        return _classes(logits, labels, weight, ("logits", "labels"))
 
+    def reference(
+        self, np: NumPy, logits: Array, labels: Array, weight: Array | None = None, total: Array | None = None
+    ) -> Array:
+        classes = logits.shape[-1]
+        x, labels = logits.reshape(-1, classes), labels.reshape(-1).astype(np.int64)
+        below = x - np.max(x, axis=1, keepdims=True)
+        log_p = below - np.log(np.sum(np.exp(below), axis=1, keepdims=True))
+        kept = labels != self.ignore_index
+        safe = np.where(kept, labels, 0)
+        if (safe < 0).any():
+            raise IndexError("a label is negative")
+        of_class = np.ones(classes, x.dtype) if weight is None else weight
+        rows = of_class[safe] * kept
+        picked = -np.sum(rows * log_p[np.arange(len(safe)), safe])
+        spread = -np.sum(kept * np.sum(log_p * of_class, axis=1)) / classes
+        return ((1 - self.label_smoothing) * picked + self.label_smoothing * spread) / (
+            np.sum(rows) if total is None else total
+        )
 
-@cross_entropy.reference
-def _(
-    np: NumPy,
-    logits: Array,
-    labels: Array,
-    weight: Array | None = None,
-    total: Array | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORED,
-) -> Array:
-    classes = logits.shape[-1]
-    x, labels = logits.reshape(-1, classes), labels.reshape(-1).astype(np.int64)
-    below = x - np.max(x, axis=1, keepdims=True)
-    log_p = below - np.log(np.sum(np.exp(below), axis=1, keepdims=True))
-    kept = labels != ignore_index
-    safe = np.where(kept, labels, 0)
-    if (safe < 0).any():
-        raise IndexError("a label is negative")
-    of_class = np.ones(classes, x.dtype) if weight is None else weight
-    rows = of_class[safe] * kept
-    picked = -np.sum(rows * log_p[np.arange(len(safe)), safe])
-    spread = -np.sum(kept * np.sum(log_p * of_class, axis=1)) / classes
-    return ((1 - label_smoothing) * picked + label_smoothing * spread) / (np.sum(rows) if total is None else total)
+    def lower(self, e: Emitter, logits: Ref, labels: Ref, weight: Ref | None = None, total: Ref | None = None) -> Ref:
+        """`Softmax`, or `LogSoftmax`, stands here as in the gradient, so that the runtime computes it once."""
+        dtype, classes = logits.type.dtype, logits.type.shape[-1]
+        rows = product(labels.type.shape)
+        x = e.reshape(logits, (rows, classes))
+        flat = e.reshape(labels, (rows,))
+        flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64").typed(labels.type.with_dtype("i64"))
+        kept = e.node("Not", e.node("Equal", flat, e.constant(self.ignore_index, "i64")))
+        inside = flat if labels.type.dtype == "u8" else from_start(e, flat, classes)
+        safe = e.node("Where", kept, inside, e.constant(0, "i64"))
+        counts = cast_to(e, kept, dtype)
+        scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
+        column = unsqueezed(e, safe, 1)
 
+        def picked(x: Ref) -> Ref:
+            picks = e.node("GatherElements", x, column, axis=1)
+            e.assume(f"labels from 0 to {classes - 1}, or {self.ignore_index}")
+            return picks
 
-@cross_entropy.lowering
-def _(
-    e: Emitter,
-    logits: Ref,
-    labels: Ref,
-    weight: Ref | None = None,
-    total: Ref | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORED,
-) -> Ref:
-    """`Softmax`, or `LogSoftmax`, stands here as in the gradient, so that the runtime computes it once."""
-    dtype, classes = logits.type.dtype, logits.type.shape[-1]
-    rows = product(labels.type.shape)
-    x = e.reshape(logits, (rows, classes))
-    flat = e.reshape(labels, (rows,))
-    flat = flat if labels.type.dtype == "i64" else cast_to(e, flat, "i64").typed(labels.type.with_dtype("i64"))
-    kept = e.node("Not", e.node("Equal", flat, e.constant(ignore_index, "i64")))
-    inside = flat if labels.type.dtype == "u8" else from_start(e, flat, classes)
-    safe = e.node("Where", kept, inside, e.constant(0, "i64"))
-    counts = cast_to(e, kept, dtype)
-    scale = counts if weight is None else e.node("Mul", counts, e.node("Gather", weight, safe))
-    column = unsqueezed(e, safe, 1)
+        if _needs_all(dtype, self.label_smoothing):
+            log_p = e.node("LogSoftmax", x, axis=-1)
+            picks = picked(log_p)
+        else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
+            on = axes_tensor(e, [1])
+            above = e.node("Sub", picked(x), e.node("ReduceMax", x, on, keepdims=1))
+            largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
+            picks = e.node("Add", above, e.node("Log", largest))
+        summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
+        if self.label_smoothing:
+            each = log_p if weight is None else e.node("Mul", log_p, weight)
+            spread = e.node("Mul", e.node("ReduceSum", each, axes_tensor(e, [1]), keepdims=0), counts)
+            spread = e.node("Div", e.node("ReduceSum", spread, keepdims=0), cast_to(e, size_of(e, classes), dtype))
+            parts = [(summed, 1 - self.label_smoothing), (spread, self.label_smoothing)]
+            summed = e.node("Add", *(e.node("Mul", part, e.constant(share, dtype)) for part, share in parts))
+        by = e.node("ReduceSum", scale, keepdims=0) if total is None else total
+        return e.node("Neg", e.node("Div", summed, by))
 
-    def picked(x: Ref) -> Ref:
-        picks = e.node("GatherElements", x, column, axis=1)
-        e.assume(f"labels from 0 to {classes - 1}, or {ignore_index}")
-        return picks
+    def gradient(
+        self,
+        g: Build,
+        dy: Value,
+        y: Value,
+        logits: Value,
+        labels: Value,
+        weight: Value | None = None,
+        total: Value | None = None,
+    ) -> dict[str, Value]:
+        """`softmax - 1 at the label`, scaled; smoothing and weights change the scales of the rows."""
+        rows, classes = product(labels.type.shape), logits.type.shape[-1]
+        x = g.like(logits, logits.type.with_shape((rows, classes)))
+        all_of_them = _needs_all(x.type.dtype, self.label_smoothing)
+        softmax = g("exp", g("log_softmax", x, axis=-1)) if all_of_them else g("softmax", x, axis=-1)
+        flat = g.like(labels, labels.type.with_shape((rows,)))
+        safe, kept = _safe_labels(g, flat, x.type, self.ignore_index)
+        scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
+        share = g("div", dy, g("sum", scale) if total is None else total)
+        at_label = g.mul(scale, g.mul(share, 1 - self.label_smoothing))
+        if not self.label_smoothing:  # scaled last, so that a product behind it can scale its rows instead
+            minus_one = g.expand(g.constant(-1.0, x.type), x.type.with_shape((rows, 1)))
+            dx = g("scatter_add_along", softmax, g("unsqueeze", safe, axis=1), minus_one, axis=1)
+            return {"logits": g.like(g.mul(dx, g("unsqueeze", at_label, axis=1)), logits.type)}
+        even = g.mul(kept, g("div", g.mul(share, self.label_smoothing), g.size(classes, x.type)))
+        all_classes = g.size(classes, x.type) if weight is None else g("sum", weight)
+        everywhere = g("add", at_label, g.mul(even, all_classes))
+        dx = g.mul(softmax, g("unsqueeze", everywhere, axis=1))
+        column = g("unsqueeze", even, axis=1)
+        dx = g("sub", dx, column if weight is None else g.mul(column, weight))
+        dx = g(
+            "scatter_add_along", dx, g("unsqueeze", safe, axis=1), g("neg", g("unsqueeze", at_label, axis=1)), axis=1
+        )
+        return {"logits": g.like(dx, logits.type)}
 
-    if _needs_all(dtype, label_smoothing):
-        log_p = e.node("LogSoftmax", x, axis=-1)
-        picks = picked(log_p)
-    else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
-        on = axes_tensor(e, [1])
-        above = e.node("Sub", picked(x), e.node("ReduceMax", x, on, keepdims=1))
-        largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
-        picks = e.node("Add", above, e.node("Log", largest))
-    summed = e.node("ReduceSum", e.node("Mul", e.node("Squeeze", picks, axes_tensor(e, [1])), scale), keepdims=0)
-    if label_smoothing:
-        each = log_p if weight is None else e.node("Mul", log_p, weight)
-        spread = e.node("Mul", e.node("ReduceSum", each, axes_tensor(e, [1]), keepdims=0), counts)
-        spread = e.node("Div", e.node("ReduceSum", spread, keepdims=0), cast_to(e, size_of(e, classes), dtype))
-        parts = [(summed, 1 - label_smoothing), (spread, label_smoothing)]
-        summed = e.node("Add", *(e.node("Mul", part, e.constant(share, dtype)) for part, share in parts))
-    by = e.node("ReduceSum", scale, keepdims=0) if total is None else total
-    return e.node("Neg", e.node("Div", summed, by))
+    def merge(
+        self,
+        b: Build,
+        merged: Merged,
+        y: Value,
+        logits: Value,
+        labels: Value,
+        weight: Value | None = None,
+        total: Value | None = None,
+    ) -> Value:
+        return merged("sum", y) if total is not None else merged("mean", y, self._count(b, logits, labels, weight))
 
+    def share(
+        self,
+        b: Build,
+        merged: Merged,
+        y: Value,
+        logits: Value,
+        labels: Value,
+        weight: Value | None = None,
+        total: Value | None = None,
+    ) -> Value:
+        if total is not None:
+            return y
+        total = merged("sum", self._count(b, logits, labels, weight))
+        return b(self.name, logits, labels, weight, total, **vars(self))
 
-@cross_entropy.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    logits: Value,
-    labels: Value,
-    weight: Value | None = None,
-    total: Value | None = None,
-    label_smoothing: float = 0.0,
-    ignore_index: int = IGNORED,
-) -> dict[str, Value]:
-    """`softmax - 1 at the label`, scaled; smoothing and weights change the scales of the rows."""
-    rows, classes = product(labels.type.shape), logits.type.shape[-1]
-    x = g.like(logits, logits.type.with_shape((rows, classes)))
-    all_of_them = _needs_all(x.type.dtype, label_smoothing)
-    softmax = g("exp", g("log_softmax", x, axis=-1)) if all_of_them else g("softmax", x, axis=-1)
-    flat = g.like(labels, labels.type.with_shape((rows,)))
-    safe, kept = _safe_labels(g, flat, x.type, ignore_index)
-    scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
-    share = g("div", dy, g("sum", scale) if total is None else total)
-    at_label = g.mul(scale, g.mul(share, 1 - label_smoothing))
-    if not label_smoothing:  # scaled last, so that a product behind it can scale its rows instead
-        minus_one = g.expand(g.constant(-1.0, x.type), x.type.with_shape((rows, 1)))
-        dx = g("scatter_add_along", softmax, g("unsqueeze", safe, axis=1), minus_one, axis=1)
-        return {"logits": g.like(g.mul(dx, g("unsqueeze", at_label, axis=1)), logits.type)}
-    even = g.mul(kept, g("div", g.mul(share, label_smoothing), g.size(classes, x.type)))
-    all_classes = g.size(classes, x.type) if weight is None else g("sum", weight)
-    everywhere = g("add", at_label, g.mul(even, all_classes))
-    dx = g.mul(softmax, g("unsqueeze", everywhere, axis=1))
-    column = g("unsqueeze", even, axis=1)
-    dx = g("sub", dx, column if weight is None else g.mul(column, weight))
-    dx = g("scatter_add_along", dx, g("unsqueeze", safe, axis=1), g("neg", g("unsqueeze", at_label, axis=1)), axis=1)
-    return {"logits": g.like(dx, logits.type)}
-
-
-@cross_entropy.merge
-def _(b: Build, merged: Merged, y: Value, total: Value | None = None, **given: Any) -> Value:
-    return merged("sum", y) if total is not None else merged("mean", y, _count(b, **given))
-
-
-@cross_entropy.share
-def _(b: Build, merged: Merged, y: Value, total: Value | None = None, **given: Any) -> Value:
-    if total is not None:
-        return y
-    total = merged("sum", _count(b, **given))
-    operands = [given.pop(name) for name in ("logits", "labels", "weight")]
-    return b("cross_entropy", *operands, total, **given)
-
-
-def _count(
-    b: Build, logits: Value, labels: Value, weight: Value | None = None, ignore_index: int = IGNORED, **_: Any
-) -> Value:
-    """The weights of the labels that count."""
-    flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
-    safe, kept = _safe_labels(b, flat, logits.type, ignore_index)
-    return b("sum", kept if weight is None else b.mul(b("gather", weight, safe), kept))
+    def _count(self, b: Build, logits: Value, labels: Value, weight: Value | None) -> Value:
+        """The weights of the labels that count."""
+        flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
+        safe, kept = _safe_labels(b, flat, logits.type, self.ignore_index)
+        return b("sum", kept if weight is None else b.mul(b("gather", weight, safe), kept))
 
 
 def _needs_all(dtype: str, label_smoothing: float) -> bool:
@@ -243,44 +237,44 @@ def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tup
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
 
 
-@operation(
+class Nll(
+    Rules,
+    name="nll",
     half="expanded",
     mixes={},
     expects=Expected("log_probabilities", "log probabilities", "takes logarithms of probabilities"),
-)
-def nll(
-    log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None, ignore_index: int = -100
-) -> TensorType:
+):
     """The mean of `-log_probabilities[label]` over all rows: `cross_entropy` after `log_softmax`. ONNX GatherElements.
 
     `log_probabilities` are [..., classes], `labels` [...]; the others as for `cross_entropy`. As PyTorch's `nll_loss`.
 
         nll(log_probabilities: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
-    return _classes(log_probabilities, labels, weight, ("log_probabilities", "labels"))
+
+    ignore_index: int = -100
+
+    def infer(self, log_probabilities: TensorType, labels: TensorType, weight: TensorType | None = None) -> TensorType:
+        return _classes(log_probabilities, labels, weight, ("log_probabilities", "labels"))
+
+    def expand(self, b: Build, log_probabilities: Value, labels: Value, weight: Value | None = None) -> Value:
+        x = log_probabilities
+        rows = product(labels.type.shape)
+        flat_x = b.like(x, x.type.with_shape((rows, x.type.shape[-1])))
+        flat = b.like(labels, labels.type.with_shape((rows,)))
+        safe, kept = _safe_labels(b, flat, x.type, self.ignore_index)
+        scale = kept if weight is None else b.mul(b("gather", weight, safe), kept)
+        picks = b("take_along", flat_x, b("unsqueeze", safe, axis=1), axis=1, from_end=False)
+        picks = b("squeeze", picks, axis=1)
+        return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
 
 
-@nll.expansion
-def _(
-    b: Build, log_probabilities: Value, labels: Value, weight: Value | None = None, ignore_index: int = IGNORED
-) -> Value:
-    x = log_probabilities
-    rows = product(labels.type.shape)
-    flat_x = b.like(x, x.type.with_shape((rows, x.type.shape[-1])))
-    flat = b.like(labels, labels.type.with_shape((rows,)))
-    safe, kept = _safe_labels(b, flat, x.type, ignore_index)
-    scale = kept if weight is None else b.mul(b("gather", weight, safe), kept)
-    picks = b("take_along", flat_x, b("unsqueeze", safe, axis=1), axis=1, from_end=False)
-    picks = b("squeeze", picks, axis=1)
-    return b("neg", b("div", b("sum", b.mul(picks, scale)), b("sum", scale)))
-
-
-@operation(
+class BceWithLogits(
+    Rules,
+    name="bce_with_logits",
     half="expanded",
     mixes={},
     expects=Expected("logits", "logits", "takes logits, and applies sigmoid itself"),
-)
-def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
+):
     """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
 
     `target` has the shape of `logits` and numbers from 0 to 1; `pos_weight`, which broadcasts, weighs positive ones. As
@@ -288,30 +282,29 @@ def bce_with_logits(logits: TensorType, target: TensorType, pos_weight: TensorTy
 
         bce_with_logits(logits: f32[n, t], target: f32[n, t]) -> f32[]
     """
-    same_dtype("target", floating(logits, "logits"), floating(target, "target"))
-    same_shapes(logits, target, ("logits", "target"))
-    if pos_weight is not None:
-        same_dtype("pos_weight", logits, pos_weight)
-        if pos_weight.rank > logits.rank:
-            raise OpError(f"`pos_weight` {pos_weight} doesn't broadcast to {logits}", argument="pos_weight")
-        for left, right in zip(logits.shape[::-1], pos_weight.shape[::-1], strict=False):
-            if right.constant != 1:
-                what = f"`pos_weight` {pos_weight} must broadcast to {logits}"
-                require_equal(left, right, what, argument="pos_weight")
-    return scalar(logits)
+
+    def infer(self, logits: TensorType, target: TensorType, pos_weight: TensorType | None = None) -> TensorType:
+        same_dtype("target", floating(logits, "logits"), floating(target, "target"))
+        same_shapes(logits, target, ("logits", "target"))
+        if pos_weight is not None:
+            same_dtype("pos_weight", logits, pos_weight)
+            if pos_weight.rank > logits.rank:
+                raise OpError(f"`pos_weight` {pos_weight} doesn't broadcast to {logits}", argument="pos_weight")
+            for left, right in zip(logits.shape[::-1], pos_weight.shape[::-1], strict=False):
+                if right.constant != 1:
+                    what = f"`pos_weight` {pos_weight} must broadcast to {logits}"
+                    require_equal(left, right, what, argument="pos_weight")
+        return scalar(logits)
+
+    def expand(self, b: Build, logits: Value, target: Value, pos_weight: Value | None = None) -> Value:
+        if pos_weight is None:
+            return b("mean", b("sub", b("softplus", logits), b.mul(logits, target)))
+        factor = b("add", b.mul(target, b("sub", pos_weight, 1.0)), 1.0)
+        wrong = b.mul(factor, b("softplus", b("neg", logits)))
+        return b("mean", b("add", b.mul(b.one_minus(target), logits), wrong))
 
 
-@bce_with_logits.expansion
-def _(b: Build, logits: Value, target: Value, pos_weight: Value | None = None) -> Value:
-    if pos_weight is None:
-        return b("mean", b("sub", b("softplus", logits), b.mul(logits, target)))
-    factor = b("add", b.mul(target, b("sub", pos_weight, 1.0)), 1.0)
-    wrong = b.mul(factor, b("softplus", b("neg", logits)))
-    return b("mean", b("add", b.mul(b.one_minus(target), logits), wrong))
-
-
-@operation(half="expanded", mixes={})
-def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
+class KlDiv(Rules, name="kl_div", half="expanded", mixes={}):
     """How far the probabilities `target` are from predicted ones, the mean over all rows. ONNX Log, Sub and ReduceMean.
 
     A row's is the sum over the last axis of `target * (log(target) - log_probabilities)`. As PyTorch's `kl_div` with
@@ -319,68 +312,67 @@ def kl_div(log_probabilities: TensorType, target: TensorType) -> TensorType:
 
         kl_div(log_probabilities: f32[n, t], target: f32[n, t]) -> f32[]
     """
-    same_dtype("target", floating(log_probabilities, "log_probabilities"), floating(target, "target"))
-    same_shapes(log_probabilities, target, ("log_probabilities", "target"))
-    if target.rank == 0:
-        raise OpError("the last axis holds the probabilities, and these are single numbers", argument="target")
-    return scalar(target)
 
+    def infer(self, log_probabilities: TensorType, target: TensorType) -> TensorType:
+        same_dtype("target", floating(log_probabilities, "log_probabilities"), floating(target, "target"))
+        same_shapes(log_probabilities, target, ("log_probabilities", "target"))
+        if target.rank == 0:
+            raise OpError("the last axis holds the probabilities, and these are single numbers", argument="target")
+        return scalar(target)
 
-@kl_div.expansion
-def _(b: Build, log_probabilities: Value, target: Value) -> Value:
-    log_target = b("log", b("maximum", target, SMALLEST[target.type.dtype]))
-    positive = b.mask(b("greater", target, 0), target.type)  # 0 adds nothing, and has no gradient
-    terms = b.mul(target, positive, b("sub", log_target, log_probabilities))
-    return b("mean", b("sum", terms, axis=-1))
+    def expand(self, b: Build, log_probabilities: Value, target: Value) -> Value:
+        log_target = b("log", b("maximum", target, SMALLEST[target.type.dtype]))
+        positive = b.mask(b("greater", target, 0), target.type)  # 0 adds nothing, and has no gradient
+        terms = b.mul(target, positive, b("sub", log_target, log_probabilities))
+        return b("mean", b("sum", terms, axis=-1))
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-@operation(half="expanded", mixes={})
-def mse(prediction: TensorType, target: TensorType) -> TensorType:
+class Mse(Rules, name="mse", half="expanded", mixes={}):
     """The mean of the squared errors. ONNX Sub, Mul and ReduceMean. As PyTorch's `mse_loss`.
 
     mse(prediction: f32[n, t], target: f32[n, t]) -> f32[]
     """
-    return _pair(prediction, target)
+
+    def infer(self, prediction: TensorType, target: TensorType) -> TensorType:
+        return _pair(prediction, target)
+
+    def expand(self, b: Build, prediction: Value, target: Value) -> Value:
+        error = b("sub", prediction, target)
+        return b("mean", b.mul(error, error))
 
 
-@mse.expansion
-def _(b: Build, prediction: Value, target: Value) -> Value:
-    error = b("sub", prediction, target)
-    return b("mean", b.mul(error, error))
-
-
-@operation(half="expanded", mixes={})
-def mae(prediction: TensorType, target: TensorType) -> TensorType:
+class Mae(Rules, name="mae", half="expanded", mixes={}):
     """The mean of the absolute errors. ONNX Sub, Abs and ReduceMean. As PyTorch's `l1_loss`.
 
     mae(prediction: f32[n, t], target: f32[n, t]) -> f32[]
     """
-    return _pair(prediction, target)
+
+    def infer(self, prediction: TensorType, target: TensorType) -> TensorType:
+        return _pair(prediction, target)
+
+    def expand(self, b: Build, prediction: Value, target: Value) -> Value:
+        return b("mean", b("abs", b("sub", prediction, target)))
 
 
-@mae.expansion
-def _(b: Build, prediction: Value, target: Value) -> Value:
-    return b("mean", b("abs", b("sub", prediction, target)))
-
-
-@operation(half="expanded", mixes={})
-def huber(prediction: TensorType, target: TensorType, delta: float = 1.0) -> TensorType:
+class Huber(Rules, name="huber", half="expanded", mixes={}):
     """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
 
     As PyTorch's `huber_loss`.
 
         huber(prediction: f32[n, t], target: f32[n, t]) -> f32[]
     """
-    if delta <= 0:
-        raise OpError("`delta` must be more than 0", argument="delta")
-    return _pair(prediction, target)
 
+    delta: float = 1.0
 
-@huber.expansion
-def _(b: Build, prediction: Value, target: Value, delta: float = 1.0) -> Value:
-    error = b("abs", b("sub", prediction, target))
-    clipped = b("minimum", error, delta)
-    return b("mean", b.mul(clipped, b("sub", error, b.mul(clipped, 0.5))))
+    def infer(self, prediction: TensorType, target: TensorType) -> TensorType:
+        if self.delta <= 0:
+            raise OpError("`delta` must be more than 0", argument="delta")
+        return _pair(prediction, target)
+
+    def expand(self, b: Build, prediction: Value, target: Value) -> Value:
+        error = b("abs", b("sub", prediction, target))
+        clipped = b("minimum", error, self.delta)
+        return b("mean", b.mul(clipped, b("sub", error, b.mul(clipped, 0.5))))

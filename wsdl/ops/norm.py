@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, cast_to, float_node, unsqueezed
 from wsdl.ops._rules import agreed, divided, floating, same_dtype
 from wsdl.ops.build import Build
@@ -54,89 +57,82 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
 # -- over the last axes ------------------------------------------------------------------------------------------------
 
 
-def _last_axes(x: TensorType, weight: TensorType | None = None, axes: int = 1, **_: object) -> range:
+def _last_axes(op: Any, x: TensorType, weight: TensorType | None = None, *_: Any) -> range:
     """Those that are normalised over."""
-    return range(x.rank - (axes if weight is None else weight.rank), x.rank)
+    return range(x.rank - (op.axes if weight is None else weight.rank), x.rank)
 
 
-@internal(half="f32", mixes={"x": _last_axes})
-def standardize(x: TensorType, axes: int = 1, eps: float = 1e-5) -> tuple[TensorType, TensorType]:
+class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"x": _last_axes}, steps_along=None):
     """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
 
     The factors, `1 / sqrt(variance + eps)`, have 1 for those axes. It is what gradients of normalisation are made from.
     """
-    if not 1 <= axes <= floating(x).rank:
-        raise OpError(f"`axes` must be 1 to {x.rank}, but is {axes}", argument="axes", code="E0403")
-    return x, x.with_shape([*x.shape[:-axes], *[1] * axes])
+
+    axes: int = 1
+    eps: float = 1e-5
+
+    def infer(self, x: TensorType) -> tuple[TensorType, TensorType]:
+        if not 1 <= self.axes <= floating(x).rank:
+            raise OpError(f"`axes` must be 1 to {x.rank}, but is {self.axes}", argument="axes", code="E0403")
+        return x, x.with_shape([*x.shape[: -self.axes], *[1] * self.axes])
+
+    def reference(self, np: NumPy, x: Array) -> tuple[Array, Array]:
+        last = range(x.ndim - self.axes, x.ndim)
+        return _standardised(np, x, last, self.eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + self.eps)
+
+    def lower(self, e: Emitter, x: Ref) -> list[Ref]:
+        dtype, last = x.type.dtype, axes_tensor(e, range(-self.axes, 0))
+        if dtype == "f64":  # the operator gives its factors as f32
+            centred = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
+            variance = e.node("ReduceMean", e.node("Mul", centred, centred), last, keepdims=1)
+            factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(self.eps, dtype))))
+            return [e.node("Mul", centred, factors), factors]
+        ones = e.node("Expand", e.constant(1, dtype), e.dims(x.type.shape[-self.axes :]))
+        y, _, factors = e.nodes("LayerNormalization", x, ones, outputs=3, axis=-self.axes, epsilon=float(self.eps))
+        return [y, factors if dtype == "f32" else cast_to(e, factors, dtype)]
+
+    def gradient(self, g: Build, dys: list[Value | None], ys: list[Value], x: Value) -> dict[str, Value]:
+        (dy, d_factors), (y, factors) = dys, ys
+        last = list(range(-self.axes, 0))
+        along = g("mul", factors, g("mean", g("mul", dy, y), axis=last, keepdims=True)) if dy else None
+        if d_factors:
+            from_factors = g.mul(d_factors, factors, factors)
+            from_factors = g("div", from_factors, g.size(product(x.type.shape[-self.axes :]), x.type))
+            along = g("add", along, from_factors) if along else from_factors
+        dx = g("neg", g("mul", y, along))
+        if not dy:
+            return {"x": dx}
+        level = g("sub", dy, g("mean", dy, axis=last, keepdims=True))
+        return {"x": g("add", g("mul", level, factors), dx)}
 
 
-@standardize.reference
-def _(np: NumPy, x: Array, axes: int = 1, eps: float = 1e-5) -> tuple[Array, Array]:
-    last = range(x.ndim - axes, x.ndim)
-    return _standardised(np, x, last, eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + eps)
-
-
-@standardize.lowering
-def _(e: Emitter, x: Ref, axes: int = 1, eps: float = 1e-5) -> list[Ref]:
-    dtype, last = x.type.dtype, axes_tensor(e, range(-axes, 0))
-    if dtype == "f64":  # the operator gives its factors as f32
-        centred = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
-        variance = e.node("ReduceMean", e.node("Mul", centred, centred), last, keepdims=1)
-        factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(eps, dtype))))
-        return [e.node("Mul", centred, factors), factors]
-    ones = e.node("Expand", e.constant(1, dtype), e.dims(x.type.shape[-axes:]))
-    y, _, factors = e.nodes("LayerNormalization", x, ones, outputs=3, axis=-axes, epsilon=float(eps))
-    return [y, factors if dtype == "f32" else cast_to(e, factors, dtype)]
-
-
-@standardize.gradient
-def _(
-    g: Build, dys: list[Value | None], ys: list[Value], x: Value, axes: int = 1, eps: float = 1e-5
-) -> dict[str, Value]:
-    (dy, d_factors), (y, factors) = dys, ys
-    last = list(range(-axes, 0))
-    along = g("mul", factors, g("mean", g("mul", dy, y), axis=last, keepdims=True)) if dy else None
-    if d_factors:
-        from_factors = g.mul(d_factors, factors, factors)
-        from_factors = g("div", from_factors, g.size(product(x.type.shape[-axes:]), x.type))
-        along = g("add", along, from_factors) if along else from_factors
-    dx = g("neg", g("mul", y, along))
-    if not dy:
-        return {"x": dx}
-    level = g("sub", dy, g("mean", dy, axis=last, keepdims=True))
-    return {"x": g("add", g("mul", level, factors), dx)}
-
-
-@operation(half="f32 inside", mixes={"x": _last_axes})
-def layer_norm(x: TensorType, weight: TensorType, bias: TensorType | None = None, eps: float = 1e-5) -> TensorType:
+class LayerNorm(Rules, name="layer_norm", half="f32 inside", mixes={"x": _last_axes}, steps_along=None):
     """Mean 0 and variance 1 over the last axes, those of `weight`, then scaled and shifted. ONNX LayerNormalization.
 
     `weight` and `bias` have the shape of those axes; `eps` is added to the variance.
 
         layer_norm(x: f32[n, t, 3], weight: f32[3], bias: f32[3]) -> f32[n, t, 3]
     """
-    _fits_last_axes(x, {"weight": weight, "bias": bias})
-    return x
 
+    eps: float = 1e-5
 
-@layer_norm.reference
-def _(np: NumPy, x: Array, weight: Array, bias: Array | None = None, eps: float = 1e-5) -> Array:
-    scaled = _standardised(np, x, range(x.ndim - weight.ndim, x.ndim), eps) * weight
-    return scaled if bias is None else scaled + bias
+    def infer(self, x: TensorType, weight: TensorType, bias: TensorType | None = None) -> TensorType:
+        _fits_last_axes(x, {"weight": weight, "bias": bias})
+        return x
 
+    def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        scaled = _standardised(np, x, range(x.ndim - weight.ndim, x.ndim), self.eps) * weight
+        return scaled if bias is None else scaled + bias
 
-@layer_norm.lowering
-def _(e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None, eps: float = 1e-5) -> Ref:
-    return e.node("LayerNormalization", x, weight, bias, axis=-weight.type.rank, epsilon=float(eps))
+    def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
+        return e.node("LayerNormalization", x, weight, bias, axis=-weight.type.rank, epsilon=float(self.eps))
 
-
-@layer_norm.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None, eps: float = 1e-5
-) -> dict[str, Value]:
-    normal, factors = g.all("standardize", x, axes=weight.type.rank, eps=eps)
-    gradients = _through_rows(g, dy, normal, factors, weight, centred=True)
-    return gradients if bias is None else {**gradients, "bias": _summed(g, _rows(g, dy, weight.type), bias.type)}
+    def gradient(
+        self, g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None
+    ) -> dict[str, Value]:
+        normal, factors = g.all("standardize", x, axes=weight.type.rank, eps=self.eps)
+        gradients = _through_rows(g, dy, normal, factors, weight, centred=True)
+        return gradients if bias is None else {**gradients, "bias": _summed(g, _rows(g, dy, weight.type), bias.type)}
 
 
 def _summed(g: Build, rows: Value, weight: TensorType) -> Value:
@@ -167,97 +163,81 @@ def _through_rows(
     return {"x": g.like(dx, normal.type), "weight": _summed(g, products, weight.type)}
 
 
-@operation(half="f32", mixes={"x": _last_axes})
-def rms_norm(x: TensorType, weight: TensorType, eps: float = 1e-6) -> TensorType:
+class RmsNorm(Rules, name="rms_norm", half="f32", mixes={"x": _last_axes}, steps_along=None):
     """Divided by the root of the mean square over the last axes, then scaled. ONNX ReduceMean, Sqrt and Div.
 
     `weight` has the shape of those axes; `eps` is added to the mean square.
 
         rms_norm(x: f32[n, t, 3], weight: f32[3]) -> f32[n, t, 3]
     """
-    _fits_last_axes(x, {"weight": weight})
-    return x
 
+    eps: float = 1e-6
 
-@rms_norm.reference
-def _(np: NumPy, x: Array, weight: Array, eps: float = 1e-6) -> Array:
-    squares = np.mean(x * x, axis=tuple(range(x.ndim - weight.ndim, x.ndim)), keepdims=True)
-    return x / np.sqrt(squares + eps) * weight
+    def infer(self, x: TensorType, weight: TensorType) -> TensorType:
+        _fits_last_axes(x, {"weight": weight})
+        return x
 
+    def reference(self, np: NumPy, x: Array, weight: Array) -> Array:
+        squares = np.mean(x * x, axis=tuple(range(x.ndim - weight.ndim, x.ndim)), keepdims=True)
+        return x / np.sqrt(squares + self.eps) * weight
 
-@rms_norm.lowering
-def _(e: Emitter, x: Ref, weight: Ref, eps: float = 1e-6) -> Ref:
-    axes, dtype = axes_tensor(e, range(-weight.type.rank, 0)), x.type.dtype
-    squares = e.node("ReduceMean", e.node("Pow", x, e.constant(2, dtype)), axes, keepdims=1)
-    return e.node("Mul", e.node("Div", x, e.node("Sqrt", e.node("Add", squares, e.constant(eps, dtype)))), weight)
+    def lower(self, e: Emitter, x: Ref, weight: Ref) -> Ref:
+        axes, dtype = axes_tensor(e, range(-weight.type.rank, 0)), x.type.dtype
+        squares = e.node("ReduceMean", e.node("Pow", x, e.constant(2, dtype)), axes, keepdims=1)
+        return e.node(
+            "Mul", e.node("Div", x, e.node("Sqrt", e.node("Add", squares, e.constant(self.eps, dtype)))), weight
+        )
 
-
-@rms_norm.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, weight: Value, eps: float = 1e-6) -> dict[str, Value]:
-    squares = g("mean", g("mul", x, x), axis=list(range(-weight.type.rank, 0)), keepdims=True)
-    factors = g("rsqrt", g("add", squares, eps))
-    return _through_rows(g, dy, g("mul", x, factors), factors, weight, centred=False)
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, weight: Value) -> dict[str, Value]:
+        squares = g("mean", g("mul", x, x), axis=list(range(-weight.type.rank, 0)), keepdims=True)
+        factors = g("rsqrt", g("add", squares, self.eps))
+        return _through_rows(g, dy, g("mul", x, factors), factors, weight, centred=False)
 
 
 # -- over channels -----------------------------------------------------------------------------------------------------
 
 
-@operation(half="f32", mixes={"x": slice(1, None)})
-def group_norm(
-    x: TensorType,
-    groups: int,
-    weight: TensorType | None = None,
-    bias: TensorType | None = None,
-    eps: float = 1e-5,
-) -> TensorType:
+class GroupNorm(Rules, name="group_norm", half="f32", mixes={"x": slice(1, None)}, steps_along=None):
     """Mean 0 and variance 1 over each group of channels, then scaled and shifted. ONNX InstanceNormalization.
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
 
         group_norm(x: f32[n, 6, t], 3, weight: f32[6], bias: f32[6]) -> f32[n, 6, t]
     """
-    for_each_channel(x, {"weight": weight, "bias": bias})
-    if groups < 1:
-        raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0414")
-    divided(x.shape[1], Dim.of(groups), f"the channels of {x} must fall into {groups} equal groups", "groups")
-    return x
 
+    groups: int
+    eps: float = 1e-5
 
-@group_norm.reference
-def _(
-    np: NumPy, x: Array, groups: int, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
-) -> Array:
-    grouped = x.reshape(x.shape[0], groups, int(np.prod(x.shape[1:])) // groups)
-    y = _standardised(np, grouped, [2], eps).reshape(x.shape)
-    y = y if weight is None else y * along_channels(weight, x)
-    return y if bias is None else y + along_channels(bias, x)
+    def infer(self, x: TensorType, weight: TensorType | None = None, bias: TensorType | None = None) -> TensorType:
+        for_each_channel(x, {"weight": weight, "bias": bias})
+        if self.groups < 1:
+            raise OpError(f"`groups` must be at least 1, but is {self.groups}", argument="groups", code="E0414")
+        divided(
+            x.shape[1], Dim.of(self.groups), f"the channels of {x} must fall into {self.groups} equal groups", "groups"
+        )
+        return x
 
+    def reference(self, np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
+        grouped = x.reshape(x.shape[0], self.groups, int(np.prod(x.shape[1:])) // self.groups)
+        y = _standardised(np, grouped, [2], self.eps).reshape(x.shape)
+        y = y if weight is None else y * along_channels(weight, x)
+        return y if bias is None else y + along_channels(bias, x)
 
-@group_norm.lowering
-def _(e: Emitter, x: Ref, groups: int, weight: Ref | None = None, bias: Ref | None = None, eps: float = 1e-5) -> Ref:
-    shape, dtype = x.type.shape, x.type.dtype
-    grouped = e.reshape(x, [shape[0], Dim.of(groups), product(shape[1:]) // groups])
-    ones, zeros = (e.constant([number] * groups, dtype) for number in (1, 0))
-    y = float_node(e, "InstanceNormalization", grouped, ones, zeros, epsilon=float(eps))
-    y = e.reshape(y.typed(grouped.type), shape)
-    for op_type, parameter in ("Mul", weight), ("Add", bias):
-        if parameter is not None:
-            y = e.node(op_type, y, unsqueezed(e, parameter, *range(1, x.type.rank - 1)))
-    return y
+    def lower(self, e: Emitter, x: Ref, weight: Ref | None = None, bias: Ref | None = None) -> Ref:
+        shape, dtype = x.type.shape, x.type.dtype
+        grouped = e.reshape(x, [shape[0], Dim.of(self.groups), product(shape[1:]) // self.groups])
+        ones, zeros = (e.constant([number] * self.groups, dtype) for number in (1, 0))
+        y = float_node(e, "InstanceNormalization", grouped, ones, zeros, epsilon=float(self.eps))
+        y = e.reshape(y.typed(grouped.type), shape)
+        for op_type, parameter in ("Mul", weight), ("Add", bias):
+            if parameter is not None:
+                y = e.node(op_type, y, unsqueezed(e, parameter, *range(1, x.type.rank - 1)))
+        return y
 
-
-@group_norm.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    groups: int,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    eps: float = 1e-5,
-) -> dict[str, Value]:
-    return _through_groups(g, dy, x, groups, weight, bias, eps)
+    def gradient(
+        self, g: Build, dy: Value, y: Value, x: Value, weight: Value | None = None, bias: Value | None = None
+    ) -> dict[str, Value]:
+        return _through_groups(g, dy, x, self.groups, weight, bias, self.eps)
 
 
 def _through_groups(
@@ -285,47 +265,36 @@ def _through_groups(
     return {"x": g.like(g("sub", scaled, g("reshape", away, shape=by_channel)), x.type), **gradients}
 
 
-@operation(half="f32", mixes={"x": slice(2, None)})
-def instance_norm(
-    x: TensorType, weight: TensorType | None = None, bias: TensorType | None = None, eps: float = 1e-5
-) -> TensorType:
+class InstanceNorm(Rules, name="instance_norm", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
     """Mean 0 and variance 1 over each channel of each sample, then scaled and shifted. ONNX InstanceNormalization.
 
     `x` is [n, channels, ...]; `weight` and `bias` are [channels].
 
         instance_norm(x: f32[n, 3, t], weight: f32[3], bias: f32[3]) -> f32[n, 3, t]
     """
-    for_each_channel(x, {"weight": weight, "bias": bias})
-    if x.rank < 3:
-        raise OpError(f"`x` must be [n, channels, ...], but is {x}", argument="x")
-    if x.shape[1].constant is None:
-        raise OpError(f"the channels of {x} must be known when compiling", argument="x")
-    return x
 
+    eps: float = 1e-5
 
-@instance_norm.reference
-def _(np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5) -> Array:
-    y = _standardised(np, x, range(2, x.ndim), eps)
-    y = y if weight is None else y * along_channels(weight, x)
-    return y if bias is None else y + along_channels(bias, x)
+    def infer(self, x: TensorType, weight: TensorType | None = None, bias: TensorType | None = None) -> TensorType:
+        for_each_channel(x, {"weight": weight, "bias": bias})
+        if x.rank < 3:
+            raise OpError(f"`x` must be [n, channels, ...], but is {x}", argument="x")
+        if x.shape[1].constant is None:
+            raise OpError(f"the channels of {x} must be known when compiling", argument="x")
+        return x
 
+    def reference(self, np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
+        y = _standardised(np, x, range(2, x.ndim), self.eps)
+        y = y if weight is None else y * along_channels(weight, x)
+        return y if bias is None else y + along_channels(bias, x)
 
-@instance_norm.lowering
-def _(e: Emitter, x: Ref, weight: Ref | None = None, bias: Ref | None = None, eps: float = 1e-5) -> Ref:
-    channels, dtype = x.type.shape[1].constant or 0, x.type.dtype
-    scale = weight or e.constant([1] * channels, dtype)
-    shift = bias or e.constant([0] * channels, dtype)
-    return float_node(e, "InstanceNormalization", x, scale, shift, epsilon=float(eps))
+    def lower(self, e: Emitter, x: Ref, weight: Ref | None = None, bias: Ref | None = None) -> Ref:
+        channels, dtype = x.type.shape[1].constant or 0, x.type.dtype
+        scale = weight or e.constant([1] * channels, dtype)
+        shift = bias or e.constant([0] * channels, dtype)
+        return float_node(e, "InstanceNormalization", x, scale, shift, epsilon=float(self.eps))
 
-
-@instance_norm.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    eps: float = 1e-5,
-) -> dict[str, Value]:
-    return _through_groups(g, dy, x, x.type.shape[1].constant or 1, weight, bias, eps)
+    def gradient(
+        self, g: Build, dy: Value, y: Value, x: Value, weight: Value | None = None, bias: Value | None = None
+    ) -> dict[str, Value]:
+        return _through_groups(g, dy, x, x.type.shape[1].constant or 1, weight, bias, self.eps)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, widely
 from wsdl.ops._rules import one_of
 from wsdl.ops.build import Build
@@ -16,8 +18,7 @@ NUMPY_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"
 Widths = Sequence[Sequence[Dim]]
 
 
-@operation(half="moves", mixes={"x": lambda widths, **_: _padded_axes(widths)})
-def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = "constant") -> TensorType:
+class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axes(op.widths)}, steps_along=None):
     """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
 
     They are `value`, or with another `mode` elements of `x`: `reflect` goes back from the end, which itself isn't
@@ -25,20 +26,54 @@ def pad(x: TensorType, widths: list[list[Dim]], value: float = 0.0, mode: str = 
     it has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX `replicate` is `edge`,
     `circular` is `wrap`.
 
-    pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
+        pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
     """
-    one_of(mode, NUMPY_MODES, "mode")
-    pairs = [[Dim.of(w) for w in pair] for pair in widths]
-    if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
-        raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
-    if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
-        raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
-    if mode != "constant":
-        if value:
-            raise OpError(f"`value` is for `constant`, but `mode` is `{mode}`", argument="value", code="E0414")
-        for axis, (size, pair) in enumerate(zip(x.shape, pairs, strict=True)):
-            _enough(x, axis, size, pair, mode)
-    return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+    widths: list[list[Dim]]
+    value: float = 0.0
+    mode: str = "constant"
+
+    def infer(self, x: TensorType) -> TensorType:
+        one_of(self.mode, NUMPY_MODES, "mode")
+        pairs = [[Dim.of(w) for w in pair] for pair in self.widths]
+        if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
+            raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
+        if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
+            raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
+        if self.mode != "constant":
+            if self.value:
+                raise OpError(f"`value` is for `constant`, but `mode` is `{self.mode}`", argument="value", code="E0414")
+            for axis, (size, pair) in enumerate(zip(x.shape, pairs, strict=True)):
+                _enough(x, axis, size, pair, self.mode)
+        return x.with_shape(before + size + behind for size, (before, behind) in zip(x.shape, pairs, strict=True))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        if self.mode == "constant":
+            return np.pad(x, self.widths, constant_values=self.value)
+        return np.pad(x, self.widths, mode=NUMPY_MODES[self.mode])
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        if self.mode == "circular":
+            return _joined(e, x, self.widths)
+        pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in self.widths])
+        if self.mode == "constant":
+            return widely(
+                e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(self.value, x.type.dtype), narrow=("i16",)
+            )
+        return widely(e, lambda x: e.node("Pad", x, pads, mode=NUMPY_MODES[self.mode]), x, narrow=("i16",))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        """Each element gets what came of it: of itself, and of those around that repeat it."""
+        if self.mode == "constant":
+            befores = [Dim.of(before) for before, _ in self.widths]
+            ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
+            return {"x": g("slice", dy, starts=befores, stops=ends)}
+        for axis, (size, (before, behind)) in enumerate(zip(x.type.shape, self.widths, strict=True)):
+            if Dim.of(before).constant == 0 and Dim.of(behind).constant == 0:
+                continue
+            onto = g.zeros(dy.type.with_dim(axis, size))
+            dy = g("scatter_add", onto, _origin(g, size, Dim.of(before), Dim.of(behind), self.mode), dy, axis=axis)
+        return {"x": dy}
 
 
 def _padded_axes(widths: Widths) -> list[int]:
@@ -57,23 +92,6 @@ def _enough(x: TensorType, axis: int, size: Dim, pair: Sequence[Dim], mode: str)
             raise OpError(f"`{mode}` can't add {width}: {has}", argument="widths", code="E0414")
 
 
-@pad.reference
-def _(np: NumPy, x: Array, widths: Sequence[Sequence[int]], value: float = 0.0, mode: str = "constant") -> Array:
-    if mode == "constant":
-        return np.pad(x, widths, constant_values=value)
-    return np.pad(x, widths, mode=NUMPY_MODES[mode])
-
-
-@pad.lowering
-def _(e: Emitter, x: Ref, widths: Widths, value: float = 0.0, mode: str = "constant") -> Ref:
-    if mode == "circular":
-        return _joined(e, x, widths)
-    pads = e.dims([Dim.of(pair[end]) for end in (0, 1) for pair in widths])
-    if mode == "constant":
-        return widely(e, lambda x, v: e.node("Pad", x, pads, v), x, e.constant(value, x.type.dtype), narrow=("i16",))
-    return widely(e, lambda x: e.node("Pad", x, pads, mode=NUMPY_MODES[mode]), x, narrow=("i16",))
-
-
 def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
     """The ends of each axis at its other ends. Opset 18 has no mode for it, and ONNX Runtime 1.32 none where `x` is
     empty."""
@@ -84,23 +102,6 @@ def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
         last, first = (e.node("Slice", result, e.dims([start]), e.dims([stop]), at) for start, stop in cuts)
         result = e.node("Concat", last, result, first, axis=axis)
     return result
-
-
-@pad.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, widths: Widths, value: float = 0.0, mode: str = "constant"
-) -> dict[str, Value]:
-    """Each element gets what came of it: of itself, and of those around that repeat it."""
-    if mode == "constant":
-        befores = [Dim.of(before) for before, _ in widths]
-        ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
-        return {"x": g("slice", dy, starts=befores, stops=ends)}
-    for axis, (size, (before, behind)) in enumerate(zip(x.type.shape, widths, strict=True)):
-        if Dim.of(before).constant == 0 and Dim.of(behind).constant == 0:
-            continue
-        onto = g.zeros(dy.type.with_dim(axis, size))
-        dy = g("scatter_add", onto, _origin(g, size, Dim.of(before), Dim.of(behind), mode), dy, axis=axis)
-    return {"x": dy}
 
 
 def _origin(g: Build, size: Dim, before: Dim, behind: Dim, mode: str) -> Value:

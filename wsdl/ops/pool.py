@@ -9,7 +9,9 @@ from typing import Any
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, same_shape
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import cast_to, float_node, squeezed
 from wsdl.ops._rules import floating, image, integer, per_axis
 from wsdl.ops._windows import PerAxis, Window
@@ -17,12 +19,37 @@ from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import cut, windows_added
 
 
-def _window(x: TensorType, kernel: PerAxis, stride: PerAxis | None, pad: PerAxis, dilation: PerAxis = 1) -> Window:
-    sizes = per_axis(kernel, image(x).rank - 2, "kernel", least=1)
-    window = Window.of(sizes, sizes if stride is None else stride, pad, dilation)
-    if any(2 * p > k for p, k in zip(window.pad, window.kernel, strict=True)):
-        raise OpError("`pad` can be at most half of the kernel", argument="pad", code="E0414")
-    return window
+class _Pool(Rules):
+    """Base of operations on windows: they lie side by side unless `stride` says how far apart."""
+
+    kernel: int | list[int]
+    stride: int | list[int] | None = None
+    pad: int | list[int] = 0
+
+    def window(self, x: TensorType, dilation: PerAxis = 1) -> Window:
+        kernel = per_axis(self.kernel, image(x).rank - 2, "kernel", least=1)
+        window = Window.of(kernel, kernel if self.stride is None else self.stride, self.pad, dilation)
+        if any(2 * p > k for p, k in zip(window.pad, window.kernel, strict=True)):
+            raise OpError("`pad` can be at most half of the kernel", argument="pad", code="E0414")
+        return window
+
+
+class _DilatedPool(_Pool):
+    """Base of those whose windows may have gaps."""
+
+    dilation: int | list[int] = 1
+    ceil: bool = False
+
+    def window(self, x: TensorType, dilation: PerAxis = 1) -> Window:
+        return super().window(x, self.dilation)
+
+    def attributes(self, x: TensorType) -> dict[str, Any]:
+        """Those of ONNX MaxPool."""
+        window = self.window(x)
+        beyond = window.beyond(x) if self.ceil else _none(window)
+        if beyond is None:
+            return {"ceil_mode": 1, **window.attributes}
+        return {**window.attributes, "pads": _with_ends(window, beyond)}
 
 
 def _pooled(x: TensorType, window: Window, ceil: bool) -> TensorType:
@@ -38,164 +65,107 @@ def _over_kernel(x: Array) -> tuple[int, ...]:
     return tuple(range(1 + x.ndim // 2, x.ndim))
 
 
-@operation(half="moves", mixes={"x": slice(2, None)})
-def max_pool(
-    x: TensorType,
-    kernel: int | list[int],
-    stride: int | list[int] | None = None,
-    pad: int | list[int] = 0,
-    dilation: int | list[int] = 1,
-    ceil: bool = False,
-) -> TensorType:
+class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, None)}, steps_along=None):
     """The largest element of each window; windows lie side by side unless `stride` says how far apart. ONNX MaxPool.
 
     With `ceil` the last window may reach over the end.
 
         max_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
-    return _pooled(floating(x), _window(x, kernel, stride, pad, dilation), ceil)
+
+    def infer(self, x: TensorType) -> TensorType:
+        return _pooled(floating(x), self.window(x), self.ceil)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        seen = self.window(_type_of(x)).patches(np, x, -np.inf, ceil=self.ceil, beyond=-np.inf)
+        return seen.max(_over_kernel(seen))
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return float_node(e, "MaxPool", x, **self.attributes(x.type))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        """All of it to the first of the largest elements, as in PyTorch.
+
+        Windows that lie side by side need no indices: comparing with what is spread over them again takes half the
+        time.
+        """
+        window = self.window(x.type)
+        if not _side_by_side(window, x.type, self.ceil):
+            given = {"kernel": window.kernel, "ceil": self.ceil, **window.arguments}
+            return {"x": g("max_unpool", dy, g("max_pool_indices", x, **given), shape=list(x.type.shape))}
+        count = prod(window.kernel)
+        falling = [float(count - i) for i in range(count)]  # the first counts most
+        order = g("constant", value=falling, dtype=x.type.dtype)
+        order = g("tile", g("reshape", order, shape=[1, 1, *window.kernel]), repeats=[1, 1, *y.type.shape[2:]])
+        spread_y = _spread(g, y, window)
+        largest = g("mul", g.mask(g("equal", cut(g, x, spread_y.type), spread_y), x.type), order)
+        first = g("equal", largest, _spread(g, g("max_pool", largest, kernel=window.kernel), window))
+        return {"x": _with_rest(g, g("mul", _spread(g, dy, window), g.mask(first, x.type)), x.type)}
 
 
-@max_pool.reference
-def _(
-    np: NumPy,
-    x: Array,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil: bool = False,
-) -> Array:
-    seen = _window(_type_of(x), kernel, stride, pad, dilation).patches(np, x, -np.inf, ceil=ceil, beyond=-np.inf)
-    return seen.max(_over_kernel(seen))
-
-
-@max_pool.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil: bool = False,
-) -> Ref:
-    return float_node(e, "MaxPool", x, **_max_pool(x.type, _window(x.type, kernel, stride, pad, dilation), ceil))
-
-
-@max_pool.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil: bool = False,
-) -> dict[str, Value]:
-    """All of it to the first of the largest elements, as in PyTorch.
-
-    Windows that lie side by side need no indices: comparing with what is spread over them again takes half the time.
-    """
-    window = _window(x.type, kernel, stride, pad, dilation)
-    if not _side_by_side(window, x.type, ceil):
-        given = {"kernel": window.kernel, "ceil": ceil, **window.arguments}
-        return {"x": g("max_unpool", dy, g("max_pool_indices", x, **given), shape=list(x.type.shape))}
-    count = prod(window.kernel)
-    order = g("constant", value=[float(count - i) for i in range(count)], dtype=x.type.dtype)  # the first counts most
-    order = g("tile", g("reshape", order, shape=[1, 1, *window.kernel]), repeats=[1, 1, *y.type.shape[2:]])
-    spread_y = _spread(g, y, window)
-    largest = g("mul", g.mask(g("equal", cut(g, x, spread_y.type), spread_y), x.type), order)
-    first = g("equal", largest, _spread(g, g("max_pool", largest, kernel=window.kernel), window))
-    return {"x": _with_rest(g, g("mul", _spread(g, dy, window), g.mask(first, x.type)), x.type)}
-
-
-def _max_pool(x: TensorType, window: Window, ceil: bool) -> dict[str, Any]:
-    """The attributes of ONNX MaxPool."""
-    beyond = window.beyond(x) if ceil else _none(window)
-    if beyond is None:
-        return {"ceil_mode": 1, **window.attributes}
-    return {**window.attributes, "pads": _with_ends(window, beyond)}
-
-
-@internal(half="moves", mixes={"x": slice(None)})  # which are counted through all of `x`
-def max_pool_indices(
-    x: TensorType,
-    kernel: int | list[int],
-    stride: int | list[int] | None = None,
-    pad: int | list[int] = 0,
-    dilation: int | list[int] = 1,
-    ceil: bool = False,
-) -> TensorType:
+class MaxPoolIndices(
+    _DilatedPool,
+    name="max_pool_indices",
+    internal=True,
+    half="moves",
+    mixes={"x": slice(None)},  # places are counted through all of `x`
+    steps_along=None,
+    no_gradient="it gives the places of elements",
+):
     """Where in `x`, as one row of elements, the largest of each window is; the first one if tied. ONNX MaxPool."""
-    return _pooled(floating(x), _window(x, kernel, stride, pad, dilation), ceil).with_dtype("i64")
+
+    def infer(self, x: TensorType) -> TensorType:
+        return _pooled(floating(x), self.window(x), self.ceil).with_dtype("i64")
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        window, places = self.window(_type_of(x)), np.arange(x.size).reshape(x.shape)
+        seen = window.patches(np, np.maximum(x, np.finfo(x.dtype).min), -np.inf, ceil=self.ceil, beyond=-np.inf)
+        flat = [*seen.shape[: x.ndim], prod(window.kernel)]
+        largest = seen.reshape(flat).argmax(-1)[..., None]
+        return np.take_along_axis(window.patches(np, places, 0, ceil=self.ceil).reshape(flat), largest, -1)[..., 0]
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        wide = cast_to(e, x, "f32") if x.type.dtype == "bf16" and e.opset < 22 else x
+        return e.nodes("MaxPool", wide, outputs=2, **self.attributes(x.type))[1]
 
 
-@max_pool_indices.reference
-def _(
-    np: NumPy,
-    x: Array,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil: bool = False,
-) -> Array:
-    window, places = _window(_type_of(x), kernel, stride, pad, dilation), np.arange(x.size).reshape(x.shape)
-    seen = window.patches(np, np.maximum(x, np.finfo(x.dtype).min), -np.inf, ceil=ceil, beyond=-np.inf)
-    flat = [*seen.shape[: x.ndim], prod(window.kernel)]
-    largest = seen.reshape(flat).argmax(-1)[..., None]
-    return np.take_along_axis(window.patches(np, places, 0, ceil=ceil).reshape(flat), largest, -1)[..., 0]
-
-
-@max_pool_indices.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil: bool = False,
-) -> Ref:
-    attributes = _max_pool(x.type, _window(x.type, kernel, stride, pad, dilation), ceil)
-    wide = cast_to(e, x, "f32") if x.type.dtype == "bf16" and e.opset < 22 else x
-    return e.nodes("MaxPool", wide, outputs=2, **attributes)[1]
-
-
-max_pool_indices.no_gradient("it gives the places of elements")
-
-
-@internal(half="moves", mixes={"x": slice(None), "indices": slice(None)})
-def max_unpool(x: TensorType, indices: TensorType, shape: list[Dim]) -> TensorType:
+class MaxUnpool(
+    Rules,
+    name="max_unpool",
+    internal=True,
+    half="moves",
+    mixes={"x": slice(None), "indices": slice(None)},
+    steps_along=None,
+):
     """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
 
     `indices` has the shape of `x`; those of `max_pool_indices` undo the pooling.
     """
-    if not same_shape(floating(x).shape, integer(indices, "indices").shape):
-        raise OpError(f"{x} needs an index for each element, but has {indices}", argument="indices")
-    return x.with_shape(shape)
 
+    shape: list[Dim]
 
-@max_unpool.reference
-def _(np: NumPy, x: Array, indices: Array, shape: Sequence[int]) -> Array:
-    y = np.zeros(shape, x.dtype)
-    np.add.at(y.reshape(-1), indices.reshape(-1), x.reshape(-1))
-    return y
+    def infer(self, x: TensorType, indices: TensorType) -> TensorType:
+        if not same_shape(floating(x).shape, integer(indices, "indices").shape):
+            raise OpError(f"{x} needs an index for each element, but has {indices}", argument="indices")
+        return x.with_shape(self.shape)
 
+    def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
+        y = np.zeros(self.shape, x.dtype)
+        np.add.at(y.reshape(-1), indices.reshape(-1), x.reshape(-1))
+        return y
 
-@max_unpool.lowering
-def _(e: Emitter, x: Ref, indices: Ref, shape: Sequence[Dim]) -> Ref:
-    count, places = e.results[0].elements, e.reshape(indices, [x.type.elements])
+    def lower(self, e: Emitter, x: Ref, indices: Ref) -> Ref:
+        count, places = e.results[0].elements, e.reshape(indices, [x.type.elements])
 
-    def compute(x: Ref) -> Ref:
-        zeros = e.node("Expand", e.constant(0, x.type.dtype), e.dims([count]))
-        return e.node("ScatterElements", zeros, places, e.reshape(x, [x.type.elements]), axis=0, reduction="add")
+        def compute(x: Ref) -> Ref:
+            zeros = e.node("Expand", e.constant(0, x.type.dtype), e.dims([count]))
+            return e.node("ScatterElements", zeros, places, e.reshape(x, [x.type.elements]), axis=0, reduction="add")
 
-    y = _in_f32(e, compute, x)
-    return e.reshape(y.typed(x.type.with_shape([count])), e.results[0].shape)
+        y = _in_f32(e, compute, x)
+        return e.reshape(y.typed(x.type.with_shape([count])), e.results[0].shape)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value) -> dict[str, Value]:
+        return {"x": g("gather", g("reshape", dy, shape=[dy.type.elements]), indices)}
 
 
 def _in_f32(e: Emitter, compute: Callable[[Ref], Ref], x: Ref) -> Ref:
@@ -205,93 +175,52 @@ def _in_f32(e: Emitter, compute: Callable[[Ref], Ref], x: Ref) -> Ref:
     return cast_to(e, compute(cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))), x.type.dtype)
 
 
-@max_unpool.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, indices: Value, shape: list[Dim]) -> dict[str, Value]:
-    return {"x": g("gather", g("reshape", dy, shape=[dy.type.elements]), indices)}
-
-
-@operation(half="f32", mixes={"x": slice(2, None)})
-def avg_pool(
-    x: TensorType,
-    kernel: int | list[int],
-    stride: int | list[int] | None = None,
-    pad: int | list[int] = 0,
-    ceil: bool = False,
-    count_include_pad: bool = True,
-) -> TensorType:
+class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
     """The mean of each window; windows lie side by side unless `stride` says how far apart. ONNX AveragePool.
 
     With `ceil` the last window may reach over the end. Without `count_include_pad` padding doesn't count.
 
         avg_pool(x: f32[n, 3, 32, 32], kernel=2) -> f32[n, 3, 16, 16]
     """
-    return _pooled(floating(x), _window(x, kernel, stride, pad), ceil)
 
+    ceil: bool = False
+    count_include_pad: bool = True
 
-@avg_pool.reference
-def _(
-    np: NumPy,
-    x: Array,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    ceil: bool = False,
-    count_include_pad: bool = True,
-) -> Array:
-    window, inside = _window(_type_of(x), kernel, stride, pad), np.ones((1, 1, *x.shape[2:]))
-    seen = window.patches(np, x, 0, ceil=ceil)
-    counts = window.patches(np, inside, float(count_include_pad), ceil=ceil)
-    return seen.sum(_over_kernel(seen)) / counts.sum(_over_kernel(seen))
+    def infer(self, x: TensorType) -> TensorType:
+        return _pooled(floating(x), self.window(x), self.ceil)
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        window, inside = self.window(_type_of(x)), np.ones((1, 1, *x.shape[2:]))
+        seen = window.patches(np, x, 0, ceil=self.ceil)
+        counts = window.patches(np, inside, float(self.count_include_pad), ceil=self.ceil)
+        return seen.sum(_over_kernel(seen)) / counts.sum(_over_kernel(seen))
 
-@avg_pool.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    ceil: bool = False,
-    count_include_pad: bool = True,
-) -> Ref:
-    window = _window(x.type, kernel, stride, pad)
-    beyond = window.beyond(x.type) if ceil else _none(window)
-    counted = int(count_include_pad)
-    if beyond is None:
-        return float_node(e, "AveragePool", x, ceil_mode=1, count_include_pad=counted, **window.attributes)
-    pads = _with_ends(window, beyond)
-    if count_include_pad and any(
-        beyond
-    ):  # the padding counts, but what lies behind it doesn't: they need two operators
-        around = [0, 0, *window.pad, 0, 0, *window.pad]
-        x = e.node("Pad", x, e.constant(around, "i64")).typed(x.type) if any(around) else x
-        pads, counted = [*_none(window), *beyond], 0
-    return float_node(e, "AveragePool", x, count_include_pad=counted, **{**window.attributes, "pads": pads})
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        window = self.window(x.type)
+        beyond = window.beyond(x.type) if self.ceil else _none(window)
+        counted = int(self.count_include_pad)
+        if beyond is None:
+            return float_node(e, "AveragePool", x, ceil_mode=1, count_include_pad=counted, **window.attributes)
+        pads = _with_ends(window, beyond)
+        # The padding counts, but what lies behind it doesn't: they need two operators.
+        if self.count_include_pad and any(beyond):
+            around = [0, 0, *window.pad, 0, 0, *window.pad]
+            x = e.node("Pad", x, e.constant(around, "i64")).typed(x.type) if any(around) else x
+            pads, counted = [*_none(window), *beyond], 0
+        return float_node(e, "AveragePool", x, count_include_pad=counted, **{**window.attributes, "pads": pads})
 
-
-@avg_pool.gradient
-def _(
-    g: Build,
-    dy: Value,
-    y: Value,
-    x: Value,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    pad: PerAxis = 0,
-    ceil: bool = False,
-    count_include_pad: bool = True,
-) -> dict[str, Value]:
-    window, dtype = _window(x.type, kernel, stride, pad), x.type.dtype
-    count = prod(window.kernel)
-    if _side_by_side(window, x.type, ceil):
-        return {"x": _with_rest(g, _spread(g, g("div", dy, count), window), x.type)}
-    if ceil or (any(window.pad) and not count_include_pad):
-        dy, count = g("div", dy, _counts(g, x.type, dy.type, window, ceil, count_include_pad)), 1
-    n, channels, *sizes = x.type.shape
-    weight = g("full", shape=[1, 1, *window.kernel], value=1 / count, dtype=dtype)
-    each = g("reshape", dy, shape=[n * channels, 1, *dy.type.shape[2:]])  # a channel at a time
-    added = windows_added(g, each, weight, x.type.with_shape([n * channels, 1, *sizes]), window)
-    return {"x": g("reshape", added, shape=list(x.type.shape))}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        window, dtype = self.window(x.type), x.type.dtype
+        count = prod(window.kernel)
+        if _side_by_side(window, x.type, self.ceil):
+            return {"x": _with_rest(g, _spread(g, g("div", dy, count), window), x.type)}
+        if self.ceil or (any(window.pad) and not self.count_include_pad):
+            dy, count = g("div", dy, _counts(g, x.type, dy.type, window, self.ceil, self.count_include_pad)), 1
+        n, channels, *sizes = x.type.shape
+        weight = g("full", shape=[1, 1, *window.kernel], value=1 / count, dtype=dtype)
+        each = g("reshape", dy, shape=[n * channels, 1, *dy.type.shape[2:]])  # a channel at a time
+        added = windows_added(g, each, weight, x.type.with_shape([n * channels, 1, *sizes]), window)
+        return {"x": g("reshape", added, shape=list(x.type.shape))}
 
 
 def _counts(g: Build, x: TensorType, y: TensorType, window: Window, ceil: bool, count_include_pad: bool) -> Value:
@@ -336,30 +265,27 @@ def _with_rest(g: Build, x: Value, type: TensorType) -> Value:
     return g("pad", x, widths=[[0, size - now] for size, now in zip(type.shape, x.type.shape, strict=True)])
 
 
-@operation(half="f32", mixes={"x": slice(2, None)})
-def global_avg_pool(x: TensorType, keepdims: bool = False) -> TensorType:
+class GlobalAvgPool(Rules, name="global_avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
     """The mean of each channel: `[n, channels]`, or with `keepdims` spatial axes of size 1. ONNX GlobalAveragePool.
 
     global_avg_pool(x: f32[n, 3, t, s]) -> f32[n, 3]
     """
-    ones = [1] * (image(floating(x)).rank - 2)
-    return x.with_shape([*x.shape[:2], *(ones if keepdims else [])])
 
+    keepdims: bool = False
 
-@global_avg_pool.reference
-def _(np: NumPy, x: Array, keepdims: bool = False) -> Array:
-    return np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=keepdims)
+    def infer(self, x: TensorType) -> TensorType:
+        ones = [1] * (image(floating(x)).rank - 2)
+        return x.with_shape([*x.shape[:2], *(ones if self.keepdims else [])])
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.mean(x, axis=tuple(range(2, x.ndim)), keepdims=self.keepdims)
 
-@global_avg_pool.lowering
-def _(e: Emitter, x: Ref, keepdims: bool = False) -> Ref:
-    means = float_node(e, "GlobalAveragePool", x)
-    return means if keepdims else squeezed(e, means, *range(2, x.type.rank))
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        means = float_node(e, "GlobalAveragePool", x)
+        return means if self.keepdims else squeezed(e, means, *range(2, x.type.rank))
 
-
-@global_avg_pool.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, keepdims: bool = False) -> dict[str, Value]:
-    return {"x": _spread_everywhere(g, dy, x.type)}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        return {"x": _spread_everywhere(g, dy, x.type)}
 
 
 def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
@@ -368,38 +294,35 @@ def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
     return g("expand", g.like(share, x.with_shape([*x.shape[:2], *[1] * (x.rank - 2)])), shape=list(x.shape))
 
 
-@operation(half="f32", mixes={"x": slice(2, None)})
-def adaptive_avg_pool(x: TensorType, size: int | list[int]) -> TensorType:
+class AdaptiveAvgPool(Rules, name="adaptive_avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
     """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool, GlobalAveragePool for 1.
 
     The sizes of `x` must be multiples of `size`.
 
         adaptive_avg_pool(x: f32[n, 3, t, s], size=1) -> f32[n, 3, 1, 1]
     """
-    return x.with_shape([*x.shape[:2], *_adapted(floating(x), size)[0]])
 
+    size: int | list[int]
 
-@adaptive_avg_pool.reference
-def _(np: NumPy, x: Array, size: PerAxis) -> Array:
-    _, kernel = _adapted(_type_of(x), size)
-    seen = Window.of(kernel, kernel).patches(np, x, 0)
-    return seen.mean(_over_kernel(seen))
+    def infer(self, x: TensorType) -> TensorType:
+        return x.with_shape([*x.shape[:2], *_adapted(floating(x), self.size)[0]])
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        _, kernel = _adapted(_type_of(x), self.size)
+        seen = Window.of(kernel, kernel).patches(np, x, 0)
+        return seen.mean(_over_kernel(seen))
 
-@adaptive_avg_pool.lowering
-def _(e: Emitter, x: Ref, size: PerAxis) -> Ref:
-    sizes, kernel = _adapted(x.type, size)
-    if max(sizes) == 1:
-        return float_node(e, "GlobalAveragePool", x)
-    return float_node(e, "AveragePool", x, kernel_shape=kernel, strides=kernel)
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        sizes, kernel = _adapted(x.type, self.size)
+        if max(sizes) == 1:
+            return float_node(e, "GlobalAveragePool", x)
+        return float_node(e, "AveragePool", x, kernel_shape=kernel, strides=kernel)
 
-
-@adaptive_avg_pool.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, size: PerAxis) -> dict[str, Value]:
-    sizes, kernel = _adapted(x.type, size)
-    if max(sizes) == 1:
-        return {"x": _spread_everywhere(g, dy, x.type)}
-    return {"x": _spread(g, g("div", dy, prod(kernel)), Window.of(kernel, kernel))}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        sizes, kernel = _adapted(x.type, self.size)
+        if max(sizes) == 1:
+            return {"x": _spread_everywhere(g, dy, x.type)}
+        return {"x": _spread(g, g("div", dy, prod(kernel)), Window.of(kernel, kernel))}
 
 
 def _adapted(x: TensorType, size: PerAxis) -> tuple[list[int], list[int]]:

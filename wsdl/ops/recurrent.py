@@ -9,12 +9,15 @@ states [1, n, u]. (The 1 is the number of directions.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Axes, Emitter, NumPy, Operation, Ref, internal
+from wsdl.ops._define import OPERATIONS, Rules
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
+from wsdl.ops._traits import Axes
 
 Step = Callable[[NumPy, Array, Array, list[Array]], list[Array]]
 GATES: dict[str, Sequence[int]] = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's, as places in PyTorch's
@@ -98,83 +101,78 @@ def _lowered(
 # -- the operations ----------------------------------------------------------------------------------------------------
 
 
-def _of_one_state(name: str, op_type: str, step: Step, doc: str, **how: int) -> Operation:
+class _OneState(Rules):
+    """Base of cells whose state is what they emit."""
+
+    reverse: bool = False
+
+    onnx: ClassVar[str]
+    step: ClassVar[Step]
+    how: ClassVar[Mapping[str, int]] = {}
+
     def infer(
+        self,
         x: TensorType,
         weight_ih: TensorType,
         weight_hh: TensorType,
         bias: TensorType,
         h: TensorType | None = None,
-        reverse: bool = False,
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 1)
 
-    made = internal(infer, name, doc, half="f32", mixes=MIXED)
-    made.reference(
-        lambda np, x, weight_ih, weight_hh, bias, h=None, reverse=False: _over_time(
-            np, step, x, weight_ih, weight_hh, bias, [h], reverse
-        )
-    )
-    made.lowering(
-        lambda e, x, weight_ih, weight_hh, bias, h=None, reverse=False: _lowered(
-            e, op_type, x, [weight_ih, weight_hh, bias], [h], reverse, **how
-        )
-    )
-    return made
+    def reference(
+        self, np: NumPy, x: Array, weight_ih: Array, weight_hh: Array, bias: Array, h: Array | None = None
+    ) -> tuple[Array, ...]:
+        return _over_time(np, type(self).step, x, weight_ih, weight_hh, bias, [h], self.reverse)
+
+    def lower(self, e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None) -> list[Ref]:
+        return _lowered(e, self.onnx, x, [weight_ih, weight_hh, bias], [h], self.reverse, **self.how)
 
 
-rnn = _of_one_state("rnn", "RNN", _rnn_step, "`h = tanh(W x + U h + b)` for each step. ONNX RNN.")
-gru = _of_one_state(
-    "gru",
-    "GRU",
-    _gru_step,
-    "A gated recurrent unit: gates update, reset, new; the reset applies to `U h + b`, as in PyTorch. ONNX GRU.",
-    linear_before_reset=1,
-)
+class Rnn(_OneState, name="rnn", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
+    """`h = tanh(W x + U h + b)` for each step. ONNX RNN."""
+
+    onnx, step = "RNN", _rnn_step
 
 
-@internal(half="f32", mixes=MIXED)
-def lstm(
-    x: TensorType,
-    weight_ih: TensorType,
-    weight_hh: TensorType,
-    bias: TensorType,
-    h: TensorType | None = None,
-    c: TensorType | None = None,
-    reverse: bool = False,
-) -> tuple[TensorType, ...]:
+class Gru(_OneState, name="gru", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
+    """A gated recurrent unit: gates update, reset, new; the reset applies to `U h + b`, as in PyTorch. ONNX GRU."""
+
+    onnx, step, how = "GRU", _gru_step, MappingProxyType({"linear_before_reset": 1})
+
+
+class Lstm(Rules, name="lstm", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
     """A long short-term memory with the gates input, output, forget, new. ONNX LSTM."""
-    return _types(x, weight_hh, 2)
+
+    reverse: bool = False
+
+    def infer(
+        self,
+        x: TensorType,
+        weight_ih: TensorType,
+        weight_hh: TensorType,
+        bias: TensorType,
+        h: TensorType | None = None,
+        c: TensorType | None = None,
+    ) -> tuple[TensorType, ...]:
+        return _types(x, weight_hh, 2)
+
+    def reference(
+        self,
+        np: NumPy,
+        x: Array,
+        weight_ih: Array,
+        weight_hh: Array,
+        bias: Array,
+        h: Array | None = None,
+        c: Array | None = None,
+    ) -> tuple[Array, ...]:
+        return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], self.reverse)
+
+    def lower(
+        self, e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, c: Ref | None = None
+    ) -> list[Ref]:
+        return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], self.reverse)
 
 
-@lstm.reference
-def _(
-    np: NumPy,
-    x: Array,
-    weight_ih: Array,
-    weight_hh: Array,
-    bias: Array,
-    h: Array | None = None,
-    c: Array | None = None,
-    reverse: bool = False,
-) -> tuple[Array, ...]:
-    return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], reverse)
-
-
-@lstm.lowering
-def _(
-    e: Emitter,
-    x: Ref,
-    weight_ih: Ref,
-    weight_hh: Ref,
-    bias: Ref,
-    h: Ref | None = None,
-    c: Ref | None = None,
-    reverse: bool = False,
-) -> list[Ref]:
-    return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], reverse)
-
-
-OF_CELL: dict[str, Operation] = {"RNNCell": rnn, "GRUCell": gru, "LSTMCell": lstm}
-for _operation in OF_CELL.values():
-    _operation.no_gradient(WHY)
+OF_CELL = {"RNNCell": OPERATIONS["rnn"], "GRUCell": OPERATIONS["gru"], "LSTMCell": OPERATIONS["lstm"]}

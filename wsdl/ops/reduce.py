@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
-from wsdl.ops._define import Array, Emitter, Merged, NumPy, Operation, OpError, Ref, internal, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, Merged, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
 from wsdl.ops._rules import axes_of, axis_of, floating, numeric
 from wsdl.ops.build import Build
 
 Axes = int | Sequence[int] | None
 Gradients = dict[str, Value]
+INDEX = "an index is a whole number"
 
 
 def without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
@@ -47,125 +50,126 @@ def _count(x: TensorType, axis: Axes) -> Dim:
     return product([x.shape[a] for a in axes_of(axis, x.rank)])
 
 
-def _kept(g: Build, reduced: Value, x: Value, axis: Axes, keepdims: bool = False) -> Value:
-    """A result with the axes that it has lost, so that it broadcasts against `x`."""
-    axes = axes_of(axis, x.type.rank)
-    return reduced if keepdims or reduced.type.rank == 0 else g("unsqueeze", reduced, axis=axes)
+class _Reduction(Rules, reduces={"x": "axis"}):
+    """Base of operations that make one element of those along axes."""
+
+    axis: int | list[int] | None = None
+    keepdims: bool = False
+
+    def _axes(self, x: TensorType) -> list[int]:
+        return axes_of(self.axis, x.rank)
+
+    def _count(self, x: TensorType) -> Dim:
+        return _count(x, self.axis)
+
+    def _kept(self, g: Build, reduced: Value, x: Value) -> Value:
+        """A result with the axes that it has lost, so that it broadcasts against `x`."""
+        return reduced if self.keepdims or reduced.type.rank == 0 else g("unsqueeze", reduced, axis=self._axes(x.type))
+
+    def _sum(self, g: Build, x: Value) -> Value:
+        """The sum along the same axes."""
+        return g("sum", x, axis=self._axes(x.type), keepdims=self.keepdims)
+
+    def _node(self, e: Emitter, op_type: str, x: Ref, keepdims: bool | None = None) -> Ref:
+        return reduced(e, op_type, x, self.axis, self.keepdims if keepdims is None else keepdims)
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
-@operation(half="f32", mixes={}, steps_along="axis")
-def sum_(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+class Sum(_Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
     """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
-    return TensorType(_summed_dtype(x), without(x, axis, keepdims))
+
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType(_summed_dtype(x), without(x, self.axis, self.keepdims))
+
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged("sum", y)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.sum(x, axis=tuple(axes_of(self.axis, x.ndim)), keepdims=self.keepdims)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        if x.type.dtype != "i64":
+            return self._node(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)))
+        # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves.
+        half = 2**32
+        low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
+        high = e.node("Div", e.node("Sub", x, low), e.constant(half, "i64")).typed(x.type)
+        sums = [self._node(e, "ReduceSum", part) for part in (low, high)]
+        return e.node("Add", sums[0], e.node("Mul", sums[1], e.constant(half, "i64")))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g.expand(self._kept(g, dy, x), x.type)}
 
 
-sum_.reduces(x="axis")
-
-
-@sum_.merge
-def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
-    return merged("sum", y)
-
-
-@sum_.reference
-def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-    return np.sum(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
-
-
-@sum_.lowering
-def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    if x.type.dtype != "i64":
-        return reduced(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)), axis, keepdims)
-    half = 2**32  # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves
-    low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
-    high = e.node("Div", e.node("Sub", x, low), e.constant(half, "i64")).typed(x.type)
-    sums = [reduced(e, "ReduceSum", part, axis, keepdims) for part in (low, high)]
-    return e.node("Add", sums[0], e.node("Mul", sums[1], e.constant(half, "i64")))
-
-
-@sum_.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
-    return {"x": g.expand(_kept(g, dy, x, axis, keepdims), x.type)}
-
-
-@internal(half="f32", mixes={})
-def sum_squares(x: TensorType) -> TensorType:
+class SumSquares(
+    Rules, name="sum_squares", internal=True, half="f32", mixes={}, steps_along=None, reduces={"x": slice(None)}
+):
     """`sum(x * x)` in one pass over `x`. ONNX ReduceSumSquare.
 
     sum_squares(x: f32[n, t]) -> f32[]
     """
-    return floating(x).with_shape(())
+
+    def infer(self, x: TensorType) -> TensorType:
+        return floating(x).with_shape(())
+
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged("sum", y)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.sum(x * x)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.node("ReduceSumSquare", x, keepdims=0)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g("mul", x, g("mul", dy, 2.0))}
 
 
-sum_squares.reduces(x=slice(None))
-
-
-@sum_squares.merge
-def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
-    return merged("sum", y)
-
-
-@sum_squares.reference
-def _(np: NumPy, x: Array) -> Array:
-    return np.sum(x * x)
-
-
-@sum_squares.lowering
-def _(e: Emitter, x: Ref) -> Ref:
-    return e.node("ReduceSumSquare", x, keepdims=0)
-
-
-@sum_squares.gradient
-def _(g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-    return {"x": g("mul", x, g("mul", dy, 2.0))}
-
-
-@operation(half="f32", mixes={})
-def prod(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+class Prod(_Reduction, name="prod", half="f32", mixes={}, steps_along=None):
     """The product along axes; of integers as i64. ONNX ReduceProd; of integers Loop and Mul.
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(_summed_dtype(numeric(x)), without(x, axis, keepdims))
 
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType(_summed_dtype(numeric(x)), without(x, self.axis, self.keepdims))
 
-prod.reduces(x="axis")
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged("prod", y)
 
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        """Each element times the product of all others, which is 0 where one of them is."""
+        axes = self._axes(x.type)
+        is_zero = b.mask(b("equal", x, 0.0), x.type)
+        others = b("add", x, is_zero)  # 1 in place of 0
+        product = merged("prod", b("prod", others, axis=axes, keepdims=True))
+        zeros = merged("sum", b("sum", is_zero, axis=axes, keepdims=True))
+        matters = b.mask(b("equal", is_zero, zeros), x.type)
+        factors = b("stop_gradient", b.mul(b("div", product, others), matters))
+        return self._sum(b, b("mul", x, factors))
 
-@prod.merge
-def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
-    return merged("prod", y)
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.prod(x, axis=tuple(axes_of(self.axis, x.ndim)), keepdims=self.keepdims)
 
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        if x.type.is_float:
+            return self._node(e, "ReduceProd", x)
+        return _product_of_integers(e, x, self.axis)
 
-@prod.share
-def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
-    """Each element times the product of all others, which is 0 where one of them is."""
-    axes = axes_of(axis, x.type.rank)
-    is_zero = b.mask(b("equal", x, 0.0), x.type)
-    others = b("add", x, is_zero)  # 1 in place of 0
-    product = merged("prod", b("prod", others, axis=axes, keepdims=True))
-    zeros = merged("sum", b("sum", is_zero, axis=axes, keepdims=True))
-    matters = b.mask(b("equal", is_zero, zeros), x.type)
-    factors = b("stop_gradient", b.mul(b("div", product, others), matters))
-    return b("sum", b("mul", x, factors), axis=axes, keepdims=keepdims)
-
-
-@prod.reference
-def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-    return np.prod(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
-
-
-@prod.lowering
-def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    if x.type.is_float:
-        return reduced(e, "ReduceProd", x, axis, keepdims)
-    return _product_of_integers(e, x, axis)
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        """The product of all others: where one is 0 only that one has a gradient, where several are none has."""
+        axes = self._axes(x.type)
+        is_zero = g.mask(g("equal", x, 0.0), x.type)
+        others = g("add", x, is_zero)  # 1 in place of 0
+        zeros = g("sum", is_zero, axis=axes, keepdims=True)
+        quotient = g("div", g("prod", others, axis=axes, keepdims=True), others)
+        matters = g.mask(g("equal", is_zero, zeros), x.type)
+        return {"x": g.mul(quotient, matters, self._kept(g, dy, x))}
 
 
 def _product_of_integers(e: Emitter, x: Ref, axis: Axes) -> Ref:
@@ -187,53 +191,35 @@ def _product_of_integers(e: Emitter, x: Ref, axis: Axes) -> Ref:
     return e.reshape(e.repeated(size_of(e, count), [one], step)[0], e.results[0].shape)
 
 
-@prod.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
-    """The product of all others: where one of them is 0 only that one has a gradient, where several are none has."""
-    axes = axes_of(axis, x.type.rank)
-    is_zero = g.mask(g("equal", x, 0.0), x.type)
-    others = g("add", x, is_zero)  # 1 in place of 0
-    zeros = g("sum", is_zero, axis=axes, keepdims=True)
-    quotient = g("div", g("prod", others, axis=axes, keepdims=True), others)
-    matters = g.mask(g("equal", is_zero, zeros), x.type)
-    return {"x": g.mul(quotient, matters, _kept(g, dy, x, axis, keepdims))}
-
-
-@operation(half="f32", mixes={}, steps_along="axis")
-def mean(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+class Mean(_Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
     """The mean along axes; of bools the share of those that are true, as f32. Of no elements it is NaN.
 
     ONNX ReduceMean; where there may be no elements, of which ONNX leaves it open, ReduceSum and Div.
 
         mean(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
-    dtype = "f32" if x.dtype == "bool" else floating(x).dtype
-    return TensorType(dtype, without(x, axis, keepdims))
 
+    def infer(self, x: TensorType) -> TensorType:
+        dtype = "f32" if x.dtype == "bool" else floating(x).dtype
+        return TensorType(dtype, without(x, self.axis, self.keepdims))
 
-mean.reduces(x="axis")
+    def merge(self, b: Build, merged: Merged, y: Value, x: Value, *_: Any) -> Value:
+        return merged("mean", y, b.number_of(self._count(x.type), y.type))
 
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        total = self._sum(b, x if x.type.is_float else b.mask(x, y.type))
+        return b("div", total, merged.size(self._count(x.type), y.type))
 
-@mean.merge
-def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, **_: Any) -> Value:
-    return merged("mean", y, b.number_of(_count(x.type, axis), y.type))
+    def reference(self, np: NumPy, x: Array) -> Array:
+        axes = tuple(axes_of(self.axis, x.ndim))
+        return np.sum(x, axis=axes, keepdims=self.keepdims) / np.prod([x.shape[a] for a in axes])
 
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return _mean(e, _widened(e, x, e.results[0].dtype), self.axis, self.keepdims)
 
-@mean.share
-def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
-    total = b("sum", x if x.type.is_float else b.mask(x, y.type), axis=axes_of(axis, x.type.rank), keepdims=keepdims)
-    return b("div", total, merged.size(_count(x.type, axis), y.type))
-
-
-@mean.reference
-def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-    axes = tuple(axes_of(axis, x.ndim))
-    return np.sum(x, axis=axes, keepdims=keepdims) / np.prod([x.shape[a] for a in axes])
-
-
-@mean.lowering
-def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return _mean(e, _widened(e, x, e.results[0].dtype), axis, keepdims)
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        share = g("div", dy, g.size(self._count(x.type), dy.type))
+        return {"x": g.expand(self._kept(g, share, x), x.type)}
 
 
 def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
@@ -247,14 +233,7 @@ def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
     return mean if wide is x else cast_to(e, mean, dtype)
 
 
-@mean.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
-    share = g("div", dy, g.size(_count(x.type, axis), dy.type))
-    return {"x": g.expand(_kept(g, share, x, axis, keepdims), x.type)}
-
-
-@operation(half="f32", mixes={})
-def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False, correction: int = 0) -> TensorType:
+class Var(_Reduction, name="var", half="f32", mixes={}, steps_along=None):
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
     `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
@@ -262,209 +241,204 @@ def var(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = Fal
 
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(floating(x).dtype, without(x, axis, keepdims))
+
+    correction: int = 0
+
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType(floating(x).dtype, without(x, self.axis, self.keepdims))
+
+    def merge(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        spread, _, count = self._moments(b, merged, y, x)
+        if self.correction == 0:
+            return spread
+        return b.mul(spread, b("div", count, b("sub", count, float(self.correction))))
+
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        """Squares of the distances from the mean of the whole, which itself adds nothing to the gradient."""
+        middle, count = self._moments(b, merged, y, x)[1:]
+        away = b("sub", x, self._kept(b, middle, x))
+        squares = self._sum(b, b.mul(away, away))
+        return b("div", squares, b("sub", count, float(self.correction)))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        axes = tuple(axes_of(self.axis, x.ndim))
+        count = np.prod([x.shape[a] for a in axes])
+        away = x - np.sum(x, axis=axes, keepdims=True) / count
+        return np.sum(away * away, axis=axes, keepdims=self.keepdims) / (count - self.correction)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        away = e.node("Sub", x, self._node(e, "ReduceMean", x, keepdims=True))
+        squares = e.node("Mul", away, away).typed(x.type)
+        if self.correction == 0:
+            return _mean(e, squares, self.axis, self.keepdims)
+        count = self._count(x.type) - self.correction
+        return e.node("Div", self._node(e, "ReduceSum", squares), cast_to(e, size_of(e, count), x.type.dtype))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        away = g("sub", x, g("mean", x, axis=self._axes(x.type), keepdims=True))
+        scale = g("div", g.mul(dy, 2.0), g.size(self._count(x.type) - self.correction, dy.type))
+        return {"x": g.mul(away, self._kept(g, scale, x))}
+
+    def _moments(self, b: Build, merged: Merged, y: Value, x: Value) -> list[Value]:
+        """The variance of the whole (without correction), its mean, its count."""
+        parts = [b(op, x, axis=self._axes(x.type), keepdims=self.keepdims) for op in ("var", "mean")]
+        return merged.all("moments", *parts, b.number_of(self._count(x.type), y.type))
 
 
-var.reduces(x="axis")
-
-
-@var.merge
-def _(
-    b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
-) -> Value:
-    spread, _, count = _moments(b, merged, y, x, axis, keepdims)
-    return spread if correction == 0 else b.mul(spread, b("div", count, b("sub", count, float(correction))))
-
-
-@var.share
-def _(
-    b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
-) -> Value:
-    """Squares of the distances from the mean of the whole, which itself adds nothing to the gradient."""
-    middle, count = _moments(b, merged, y, x, axis, keepdims)[1:]
-    away = b("sub", x, _kept(b, middle, x, axis, keepdims))
-    squares = b("sum", b.mul(away, away), axis=axes_of(axis, x.type.rank), keepdims=keepdims)
-    return b("div", squares, b("sub", count, float(correction)))
-
-
-def _moments(b: Build, merged: Merged, y: Value, x: Value, axis: Axes, keepdims: bool) -> list[Value]:
-    """The variance of the whole (without correction), its mean, its count."""
-    axes = axes_of(axis, x.type.rank)
-    parts = [b(op, x, axis=axes, keepdims=keepdims) for op in ("var", "mean")]
-    return merged.all("moments", *parts, b.number_of(_count(x.type, axis), y.type))
-
-
-@var.reference
-def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Array:
-    axes = tuple(axes_of(axis, x.ndim))
-    count = np.prod([x.shape[a] for a in axes])
-    away = x - np.sum(x, axis=axes, keepdims=True) / count
-    return np.sum(away * away, axis=axes, keepdims=keepdims) / (count - correction)
-
-
-@var.lowering
-def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Ref:
-    away = e.node("Sub", x, reduced(e, "ReduceMean", x, axis, keepdims=True))
-    squares = e.node("Mul", away, away).typed(x.type)
-    if correction == 0:
-        return _mean(e, squares, axis, keepdims)
-    count = product([x.type.shape[a] for a in axes_of(axis, x.type.rank)]) - correction
-    return e.node("Div", reduced(e, "ReduceSum", squares, axis, keepdims), cast_to(e, size_of(e, count), x.type.dtype))
-
-
-@var.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False, correction: int = 0
-) -> Gradients:
-    away = g("sub", x, g("mean", x, axis=axes_of(axis, x.type.rank), keepdims=True))
-    scale = g("div", g.mul(dy, 2.0), g.size(_count(x.type, axis) - correction, dy.type))
-    return {"x": g.mul(away, _kept(g, scale, x, axis, keepdims))}
-
-
-@operation(half="f32", mixes={})
-def logsumexp(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
+class Logsumexp(_Reduction, name="logsumexp", half="f32", mixes={}, steps_along=None):
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
 
     logsumexp(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
-    return TensorType(floating(x).dtype, without(x, axis, keepdims))
+
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType(floating(x).dtype, without(x, self.axis, self.keepdims))
+
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged("logsumexp", y)
+
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
+        powers = b("exp", b("sub", x, self._kept(b, merged("logsumexp", y), x)))
+        return self._sum(b, powers)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.logaddexp.reduce(x, axis=tuple(axes_of(self.axis, x.ndim)), keepdims=self.keepdims)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return self._node(e, "ReduceLogSumExp", x)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        shares = g("exp", g("sub", x, self._kept(g, y, x)))
+        return {"x": g.mul(shares, self._kept(g, dy, x))}
 
 
-logsumexp.reduces(x="axis")
-
-
-@logsumexp.merge
-def _(b: Build, merged: Merged, y: Value, **_: Any) -> Value:
-    return merged("logsumexp", y)
-
-
-@logsumexp.share
-def _(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
-    powers = b("exp", b("sub", x, _kept(b, merged("logsumexp", y), x, axis, keepdims)))
-    return b("sum", powers, axis=axes_of(axis, x.type.rank), keepdims=keepdims)
-
-
-@logsumexp.reference
-def _(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-    return np.logaddexp.reduce(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
-
-
-@logsumexp.lowering
-def _(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-    return reduced(e, "ReduceLogSumExp", x, axis, keepdims)
-
-
-@logsumexp.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
-    shares = g("exp", g("sub", x, _kept(g, y, x, axis, keepdims)))
-    return {"x": g.mul(shares, _kept(g, dy, x, axis, keepdims))}
-
-
-@operation(half="f32", mixes={"x": "axis"})
-def cumsum(x: TensorType, axis: int, reverse: bool = False, exclusive: bool = False) -> TensorType:
+class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=None):
     """The sum of all elements up to each one, along an axis. ONNX CumSum.
 
     `reverse` starts at the end; an `exclusive` sum leaves out the element itself, so that the first is 0.
 
-    cumsum(x: f32[n, t], axis=1) -> f32[n, t]
+        cumsum(x: f32[n, t], axis=1) -> f32[n, t]
     """
-    axis_of(axis, x.rank)
-    return numeric(x).with_dtype(_summed_dtype(x))
 
+    axis: int
+    reverse: bool = False
+    exclusive: bool = False
 
-@cumsum.reference
-def _(np: NumPy, x: Array, axis: int, reverse: bool = False, exclusive: bool = False) -> Array:
-    x = np.flip(x, axis) if reverse else x
-    total = np.cumsum(x, axis)
-    if exclusive:  # not the difference to `x`, which rounds
-        total = np.roll(total, 1, axis)
-        np.moveaxis(total, axis, 0)[:1] = 0
-    return np.flip(total, axis) if reverse else total
+    def infer(self, x: TensorType) -> TensorType:
+        axis_of(self.axis, x.rank)
+        return numeric(x).with_dtype(_summed_dtype(x))
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        x = np.flip(x, self.axis) if self.reverse else x
+        total = np.cumsum(x, self.axis)
+        if self.exclusive:  # not the difference to `x`, which rounds
+            total = np.roll(total, 1, self.axis)
+            np.moveaxis(total, self.axis, 0)[:1] = 0
+        return np.flip(total, self.axis) if self.reverse else total
 
-@cumsum.lowering
-def _(e: Emitter, x: Ref, axis: int, reverse: bool = False, exclusive: bool = False) -> Ref:
-    x = _widened(e, x, _summed_dtype(x.type))
-    at = e.constant(axis_of(axis, x.type.rank), "i64")
-    return e.node("CumSum", x, at, reverse=int(reverse), exclusive=int(exclusive))
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        x = _widened(e, x, _summed_dtype(x.type))
+        at = e.constant(axis_of(self.axis, x.type.rank), "i64")
+        return e.node("CumSum", x, at, reverse=int(self.reverse), exclusive=int(self.exclusive))
 
-
-@cumsum.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int, reverse: bool = False, exclusive: bool = False) -> Gradients:
-    return {"x": g("cumsum", dy, axis=axis, reverse=not reverse, exclusive=exclusive)}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g("cumsum", dy, axis=self.axis, reverse=not self.reverse, exclusive=self.exclusive)}
 
 
 # -- extremes ----------------------------------------------------------------------------------------------------------
 
 
-def _extreme(name: str, how: Literal["max", "min"], numpy_name: str, op_type: str, doc: str) -> Operation:
-    def infer(x: TensorType, axis: int | list[int] | None = None, keepdims: bool = False) -> TensorType:
-        _not_empty(x, axis)
-        return x.with_shape(without(x, axis, keepdims))
+class _Extreme(_Reduction):
+    """Base of the largest and the smallest element."""
 
-    def reference(np: NumPy, x: Array, axis: Axes = None, keepdims: bool = False) -> Array:
-        return getattr(np, numpy_name)(x, axis=tuple(axes_of(axis, x.ndim)), keepdims=keepdims)
+    how: ClassVar[Literal["max", "min"]]
+    onnx: ClassVar[str]
 
-    def lowering(e: Emitter, x: Ref, axis: Axes = None, keepdims: bool = False) -> Ref:
-        count = _count(x.type, axis)
+    def infer(self, x: TensorType) -> TensorType:
+        _not_empty(x, self.axis)
+        return x.with_shape(without(x, self.axis, self.keepdims))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return getattr(np, f"a{self.how}")(x, axis=tuple(axes_of(self.axis, x.ndim)), keepdims=self.keepdims)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        count = self._count(x.type)
         if count.constant is None:
             x = e.checked(x, "different", count, Dim.of(0))
-        return widely(e, lambda x: reduced(e, op_type, x, axis, keepdims), x)
+        return widely(e, lambda x: self._node(e, self.onnx, x), x)
 
-    def gradient(g: Build, dy: Value, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Gradients:
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
         """Equal shares for all that are tied."""
-        tied = g.mask(g("equal", x, _kept(g, y, x, axis, keepdims)), x.type)
-        count = g("sum", tied, axis=axes_of(axis, x.type.rank), keepdims=True)
-        return {"x": g.mul(tied, g("div", _kept(g, dy, x, axis, keepdims), count))}
+        tied = g.mask(g("equal", x, self._kept(g, y, x)), x.type)
+        count = g("sum", tied, axis=self._axes(x.type), keepdims=True)
+        return {"x": g.mul(tied, g("div", self._kept(g, dy, x), count))}
 
-    def share(b: Build, merged: Merged, y: Value, x: Value, axis: Axes = None, keepdims: bool = False) -> Value:
+    def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
+        return merged(self.how, y)
+
+    def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
         """Equal shares for all that are tied, wherever they are."""
-        tied = b.mask(b("equal", x, _kept(b, merged(how, y), x, axis, keepdims)), x.type)
-        axes = axes_of(axis, x.type.rank)
-        count = merged("sum", b("sum", tied, axis=axes, keepdims=keepdims))
-        return b("div", b("sum", b.mul(x, tied), axis=axes, keepdims=keepdims), count)
-
-    made = operation(infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> f32[n]", half="moves", mixes={})
-    made.reduces(x="axis")
-    made.merge(lambda b, merged, y, **_: merged(how, y))
-    made.share(share)
-    made.reference(reference)
-    made.lowering(lowering)
-    made.gradient(gradient)
-    return made
+        tied = b.mask(b("equal", x, self._kept(b, merged(self.how, y), x)), x.type)
+        count = merged("sum", self._sum(b, tied))
+        return b("div", self._sum(b, b.mul(x, tied)), count)
 
 
-def _position(name: str, op_type: str, doc: str) -> Operation:
-    def infer(x: TensorType, axis: int | None = None, keepdims: bool = False) -> TensorType:
-        _not_empty(numeric(x), axis)
-        return TensorType("i64", without(x, axis, keepdims))
+class Max(_Extreme, name="max", half="moves", mixes={}, steps_along=None):
+    """The largest element along axes; of bools, whether any is true. ONNX ReduceMax.
 
-    def reference(np: NumPy, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-        return getattr(np, name)(x, axis=axis, keepdims=keepdims)
+    max(x: f32[n, 8], axis=1) -> f32[n]
+    """
 
-    def lowering(e: Emitter, x: Ref, axis: int | None = None, keepdims: bool = False) -> Ref:
-        flat = x if axis is not None else e.reshape(x, [x.type.elements])
+    how, onnx = "max", "ReduceMax"
+
+
+class Min(_Extreme, name="min", half="moves", mixes={}, steps_along=None):
+    """The smallest element along axes; of bools, whether all are. ONNX ReduceMin.
+
+    min(x: f32[n, 8], axis=1) -> f32[n]
+    """
+
+    how, onnx = "min", "ReduceMin"
+
+
+class _Position(Rules):
+    """Base of the places of these."""
+
+    axis: int | None = None
+    keepdims: bool = False
+
+    onnx: ClassVar[str]
+
+    def infer(self, x: TensorType) -> TensorType:
+        _not_empty(numeric(x), self.axis)
+        return TensorType("i64", without(x, self.axis, self.keepdims))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return getattr(np, self.name)(x, axis=self.axis, keepdims=self.keepdims)
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        flat = x if self.axis is not None else e.reshape(x, [x.type.elements])
         if x.type.dtype == "i16":
             flat = cast_to(e, flat, "i32")
-        at = e.node(op_type, flat, axis=axis or 0, keepdims=int(keepdims and axis is not None))
-        if (count := _count(x.type, axis)).constant is None:
+        at = e.node(self.onnx, flat, axis=self.axis or 0, keepdims=int(self.keepdims and self.axis is not None))
+        if (count := _count(x.type, self.axis)).constant is None:
             e.assume(f"{count} != 0")
-        return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if axis is None else at
-
-    made = operation(
-        infer, name, f"{doc}\n\n    {name}(x: f32[n, 8], axis=1) -> i64[n]", half="widest", mixes={"x": "axis"}
-    )
-    made.reference(reference)
-    made.lowering(lowering)
-    made.no_gradient("an index is a whole number")
-    return made
+        return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if self.axis is None else at
 
 
-_extreme(
-    "max", "max", "amax", "ReduceMax", "The largest element along axes; of bools, whether any is true. ONNX ReduceMax."
-)
-_extreme(
-    "min", "min", "amin", "ReduceMin", "The smallest element along axes; of bools, whether all are. ONNX ReduceMin."
-)
-_position("argmax", "ArgMax", "The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.")
-_position("argmin", "ArgMin", "The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.")
+class Argmax(_Position, name="argmax", half="widest", mixes={"x": "axis"}, steps_along=None, no_gradient=INDEX):
+    """The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.
+
+    argmax(x: f32[n, 8], axis=1) -> i64[n]
+    """
+
+    onnx = "ArgMax"
+
+
+class Argmin(_Position, name="argmin", half="widest", mixes={"x": "axis"}, steps_along=None, no_gradient=INDEX):
+    """The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.
+
+    argmin(x: f32[n, 8], axis=1) -> i64[n]
+    """
+
+    onnx = "ArgMin"

@@ -10,7 +10,9 @@ from typing import Any
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, operation
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._rules import divided, floating, image, one_of
 from wsdl.ops.build import Build
 
@@ -18,73 +20,67 @@ Scale = int | float | Sequence[float] | None
 Size = Dim | int | Sequence[Dim | int] | None
 
 
-@operation(half="f32 inside", mixes={"x": slice(2, None), "result": slice(2, None)})
-def resize(
-    x: TensorType,
-    scale: float | list[float] | None = None,
-    size: Dim | list[Dim] | None = None,
-    mode: str = "nearest",
-) -> TensorType:
+class Resize(
+    Rules, name="resize", half="f32 inside", mixes={"x": slice(2, None), "result": slice(2, None)}, steps_along=None
+):
     """`[n, channels, ...]` with its spatial axes scaled, or brought to a size. ONNX Resize.
 
     `mode` is `nearest` or `linear`; both as PyTorch's `interpolate`, with the corners not aligned.
 
         resize(x: f32[n, 3, 16, 16], scale=2) -> f32[n, 3, 32, 32]
     """
-    one_of(mode, ("nearest", "linear"), "mode")
-    axes = image(floating(x)).rank - 2
-    if (scale is None) == (size is None):
-        raise OpError("either `scale` or `size` must be given", argument="size", code="E0414")
-    if size is not None:
-        return x.with_shape([*x.shape[:2], *_spatial(size, axes, "size")])
-    scales = _spatial(scale, axes, "scale")
-    return x.with_shape([*x.shape[:2], *(_scaled(d, s, x) for d, s in zip(x.shape[2:], scales, strict=True))])
 
+    scale: float | list[float] | None = None
+    size: Dim | list[Dim] | None = None
+    mode: str = "nearest"
 
-@resize.reference
-def _(np: NumPy, x: Array, scale: Scale = None, size: Size = None, mode: str = "nearest") -> Array:
-    scales = None if scale is None else _spatial(scale, x.ndim - 2, "scale")
-    for axis in range(2, x.ndim):
-        old = x.shape[axis]
-        new = int(old * scales[axis - 2]) if scales else _spatial(size, x.ndim - 2, "size")[axis - 2]
-        step = 1 / scales[axis - 2] if scales else old / new
-        if mode == "nearest":
-            x = x.take(np.minimum(np.floor(np.arange(new) * step), old - 1).astype(int), axis)
-            continue
-        places = np.maximum((np.arange(new) + 0.5) * step - 0.5, 0)
-        below = np.minimum(np.floor(places), old - 1).astype(int)
-        share = (places - below).reshape([-1, *[1] * (x.ndim - 1 - axis)])
-        x = x.take(below, axis) * (1 - share) + x.take(np.minimum(below + 1, old - 1), axis) * share
-    return x
+    def infer(self, x: TensorType) -> TensorType:
+        one_of(self.mode, ("nearest", "linear"), "mode")
+        axes = image(floating(x)).rank - 2
+        if (self.scale is None) == (self.size is None):
+            raise OpError("either `scale` or `size` must be given", argument="size", code="E0414")
+        if self.size is not None:
+            return x.with_shape([*x.shape[:2], *_spatial(self.size, axes, "size")])
+        scales = _spatial(self.scale, axes, "scale")
+        return x.with_shape([*x.shape[:2], *(_scaled(d, s, x) for d, s in zip(x.shape[2:], scales, strict=True))])
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        scales = None if self.scale is None else _spatial(self.scale, x.ndim - 2, "scale")
+        for axis in range(2, x.ndim):
+            old = x.shape[axis]
+            new = int(old * scales[axis - 2]) if scales else _spatial(self.size, x.ndim - 2, "size")[axis - 2]
+            step = 1 / scales[axis - 2] if scales else old / new
+            if self.mode == "nearest":
+                x = x.take(np.minimum(np.floor(np.arange(new) * step), old - 1).astype(int), axis)
+                continue
+            places = np.maximum((np.arange(new) + 0.5) * step - 0.5, 0)
+            below = np.minimum(np.floor(places), old - 1).astype(int)
+            share = (places - below).reshape([-1, *[1] * (x.ndim - 1 - axis)])
+            x = x.take(below, axis) * (1 - share) + x.take(np.minimum(below + 1, old - 1), axis) * share
+        return x
 
-@resize.lowering
-def _(e: Emitter, x: Ref, scale: Scale = None, size: Size = None, mode: str = "nearest") -> Ref:
-    axes = x.type.rank - 2
-    scales = None if scale is None else e.constant([1.0, 1.0, *_spatial(scale, axes, "scale")], "f32")
-    sizes = e.dims(e.results[0].shape) if scale is None else None
-    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    if mode == "linear":
-        how = {"coordinate_transformation_mode": "half_pixel"}
-    return e.node("Resize", x, None, scales, sizes, mode=mode, **how)
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        axes = x.type.rank - 2
+        scales = None if self.scale is None else e.constant([1.0, 1.0, *_spatial(self.scale, axes, "scale")], "f32")
+        sizes = e.dims(e.results[0].shape) if self.scale is None else None
+        how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if self.mode == "linear":
+            how = {"coordinate_transformation_mode": "half_pixel"}
+        return e.node("Resize", x, None, scales, sizes, mode=self.mode, **how)
 
-
-@resize.gradient
-def _(
-    g: Build, dy: Value, y: Value, x: Value, scale: Scale = None, size: Size = None, mode: str = "nearest"
-) -> dict[str, Value]:
-    """Sums over windows where sizes grow by whole factors; else a product with the weights along each axis."""
-    factors = _whole_factors(x.type, y.type, scale)
-    if factors is not None and mode == "nearest":
-        return {"x": g("mul", g("avg_pool", dy, kernel=factors), prod(factors))}
-    if factors is not None and max(factors) <= 3:
-        return {"x": _windows_of_edges(g, dy, x.type, factors)}
-    for axis in range(2, x.type.rank):
-        how: dict[str, Any] = {"size": [y.type.shape[axis]]}
-        if scale is not None:
-            how = {"scale": [float(_spatial(scale, x.type.rank - 2, "scale")[axis - 2])]}
-        dy = _along(g, dy, _weights(g, x.type, axis, mode, **how), axis)
-    return {"x": dy}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        """Sums over windows where sizes grow by whole factors; else a product with the weights along each axis."""
+        factors = _whole_factors(x.type, y.type, self.scale)
+        if factors is not None and self.mode == "nearest":
+            return {"x": g("mul", g("avg_pool", dy, kernel=factors), prod(factors))}
+        if factors is not None and max(factors) <= 3:
+            return {"x": _windows_of_edges(g, dy, x.type, factors)}
+        for axis in range(2, x.type.rank):
+            how: dict[str, Any] = {"size": [y.type.shape[axis]]}
+            if self.scale is not None:
+                how = {"scale": [float(_spatial(self.scale, x.type.rank - 2, "scale")[axis - 2])]}
+            dy = _along(g, dy, _weights(g, x.type, axis, self.mode, **how), axis)
+        return {"x": dy}
 
 
 def _whole_factors(x: TensorType, y: TensorType, scale: Scale) -> list[int] | None:
@@ -157,35 +153,36 @@ def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
     return size * ratio.numerator // ratio.denominator
 
 
-@operation(half="moves", mixes={"x": slice(1, None)})
-def pixel_shuffle(x: TensorType, factor: int) -> TensorType:
+class PixelShuffle(Rules, name="pixel_shuffle", half="moves", mixes={"x": slice(1, None)}, steps_along=None):
     """`[n, c * factor ** 2, h, w]` to `[n, c, h * factor, w * factor]`: channels become pixels. ONNX DepthToSpace.
 
     pixel_shuffle(x: f32[n, 12, 16, 16], factor=2) -> f32[n, 3, 32, 32]
     """
-    if floating(x).rank != 4:
-        raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
-    if factor < 1:
-        raise OpError(f"`factor` must be at least 1, but is {factor}", argument="factor", code="E0414")
-    n, channels, height, width = x.shape
-    what = f"the channels of {x} must be a multiple of {factor} ** 2"
-    return x.with_shape([n, divided(channels, Dim.of(factor**2), what, "x"), height * factor, width * factor])
 
+    factor: int
 
-@pixel_shuffle.reference
-def _(np: NumPy, x: Array, factor: int) -> Array:
-    n, channels, height, width = x.shape
-    apart = x.reshape(n, channels // factor**2, factor, factor, height, width)
-    return apart.transpose(0, 1, 4, 2, 5, 3).reshape(n, channels // factor**2, height * factor, width * factor)
+    def infer(self, x: TensorType) -> TensorType:
+        if floating(x).rank != 4:
+            raise OpError(f"`x` must be [n, channels, height, width], but is {x}", argument="x")
+        if self.factor < 1:
+            raise OpError(f"`factor` must be at least 1, but is {self.factor}", argument="factor", code="E0414")
+        n, channels, height, width = x.shape
+        what = f"the channels of {x} must be a multiple of {self.factor} ** 2"
+        return x.with_shape(
+            [n, divided(channels, Dim.of(self.factor**2), what, "x"), height * self.factor, width * self.factor]
+        )
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        n, channels, height, width = x.shape
+        apart = x.reshape(n, channels // self.factor**2, self.factor, self.factor, height, width)
+        return apart.transpose(0, 1, 4, 2, 5, 3).reshape(
+            n, channels // self.factor**2, height * self.factor, width * self.factor
+        )
 
-@pixel_shuffle.lowering
-def _(e: Emitter, x: Ref, factor: int) -> Ref:
-    return e.node("DepthToSpace", x, blocksize=factor, mode="CRD")
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.node("DepthToSpace", x, blocksize=self.factor, mode="CRD")
 
-
-@pixel_shuffle.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, factor: int) -> dict[str, Value]:
-    n, channels, height, width = x.type.shape
-    apart = g("reshape", dy, shape=[n, channels // factor**2, height, factor, width, factor])
-    return {"x": g("reshape", g("permute", apart, axes=[0, 1, 3, 5, 2, 4]), shape=list(x.type.shape))}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
+        n, channels, height, width = x.type.shape
+        apart = g("reshape", dy, shape=[n, channels // self.factor**2, height, self.factor, width, self.factor])
+        return {"x": g("reshape", g("permute", apart, axes=[0, 1, 3, 5, 2, 4]), shape=list(x.type.shape))}

@@ -9,7 +9,9 @@ from wsdl.ir.dims import Dim, product, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ir.views import View
-from wsdl.ops._define import Array, Emitter, NumPy, OpError, Ref, Stacks, operation, require_equal
+from wsdl.ops._define import Rules
+from wsdl.ops._errors import OpError, require_equal
+from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import expanded, squeezed, unsqueezed
 from wsdl.ops._rules import axes_of, axis_of, divided, equally_many, is_one
 from wsdl.ops.build import Build
@@ -17,56 +19,43 @@ from wsdl.ops.build import Build
 Gradients = dict[str, Value]
 
 
-@operation(half="moves", mixes={"x": lambda **how: _torn_by_reshape(**how)})
-def reshape(x: TensorType, shape: list[Dim]) -> TensorType:
+class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}):
     """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape.
 
     reshape(x: f32[n, t, 4], shape=[n * t, 4]) -> f32[n * t, 4]
     """
-    dims = [Dim.of(d) for d in shape]
-    what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
-    free = [i for i, d in enumerate(dims) if same(d, -1)]
-    if len(free) > 1:
-        raise OpError("only one size of a shape may be -1", argument="shape")
-    if free:
-        known = product([d for i, d in enumerate(dims) if i not in free])
-        if known.constant == 0:
-            raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
-        dims[free[0]] = divided(x.elements, known, what, "shape")
-    _not_negative(dims)
-    equally_many(x.elements, product(dims), what, "shape")
-    return x.with_shape(dims)
 
+    shape: list[Dim]
 
-@reshape.reference
-def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
-    return x.reshape(shape)
+    def infer(self, x: TensorType) -> TensorType:
+        dims = [Dim.of(d) for d in self.shape]
+        what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
+        free = [i for i, d in enumerate(dims) if same(d, -1)]
+        if len(free) > 1:
+            raise OpError("only one size of a shape may be -1", argument="shape")
+        if free:
+            known = product([d for i, d in enumerate(dims) if i not in free])
+            if known.constant == 0:
+                raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
+            dims[free[0]] = divided(x.elements, known, what, "shape")
+        _not_negative(dims)
+        equally_many(x.elements, product(dims), what, "shape")
+        return x.with_shape(dims)
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return x.reshape(self.shape)
 
-@reshape.lowering
-def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
-    return e.reshape(x, e.results[0].shape)
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.reshape(x, e.results[0].shape)
 
+    def batch(self, stacks: Stacks, x: Value) -> Any:
+        return stacks.build("reshape", stacks.stack(x), shape=[stacks.steps, *self.infer(x.type).shape])
 
-def _reshaped(view: View, y: TensorType, **_: Any) -> View:
-    return view.reshape(y.sizes or ())
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g.like(dy, x.type)}
 
-
-reshape.view(_reshaped)
-
-
-@reshape.batch
-def _(stacks: Stacks, x: Value, shape: Sequence[Dim]) -> Any:
-    return stacks.build("reshape", stacks.stack(x), shape=[stacks.steps, *reshape.infer(x.type, shape).shape])
-
-
-@reshape.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
-    return {"x": g.like(dy, x.type)}
-
-
-def _torn_by_reshape(x: TensorType, shape: list[Dim]) -> list[int]:
-    return _torn(x, reshape.infer(x, shape))
+    def view(self, view: View, y: TensorType) -> View:
+        return view.reshape(y.sizes or ())
 
 
 def _torn(x: TensorType, y: TensorType) -> list[int]:
@@ -82,133 +71,116 @@ def _torn(x: TensorType, y: TensorType) -> list[int]:
     ]
 
 
-@operation(half="moves", mixes={"x": lambda **how: _torn_by_flatten(**how)})
-def flatten(x: TensorType, start: int = 1) -> TensorType:
+class Flatten(Rules, name="flatten", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}, steps_along=None):
     """All axes from `start` on as one. ONNX Reshape.
 
     flatten(x: f32[n, t, 4]) -> f32[n, 4 * t]
     """
-    first = axis_of(start, x.rank, "start") if x.rank or start else 0
-    return x.with_shape((*x.shape[:first], product(x.shape[first:])))
+
+    start: int = 1
+
+    def infer(self, x: TensorType) -> TensorType:
+        first = axis_of(self.start, x.rank, "start") if x.rank or self.start else 0
+        return x.with_shape((*x.shape[:first], product(x.shape[first:])))
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        first = self.start % x.ndim if x.ndim else 0
+        return x.reshape(*x.shape[:first], int(np.prod(x.shape[first:])))
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return e.reshape(x, e.results[0].shape)
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g.like(dy, x.type)}
+
+    def view(self, view: View, y: TensorType) -> View:
+        return view.reshape(y.sizes or ())
 
 
-def _torn_by_flatten(x: TensorType, start: int = 1) -> list[int]:
-    return _torn(x, flatten.infer(x, start))
-
-
-@flatten.reference
-def _(np: NumPy, x: Array, start: int = 1) -> Array:
-    first = start % x.ndim if x.ndim else 0
-    return x.reshape(*x.shape[:first], int(np.prod(x.shape[first:])))
-
-
-@flatten.lowering
-def _(e: Emitter, x: Ref, start: int = 1) -> Ref:
-    return e.reshape(x, e.results[0].shape)
-
-
-flatten.view(_reshaped)
-
-
-@flatten.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, start: int = 1) -> Gradients:
-    return {"x": g.like(dy, x.type)}
-
-
-@operation(half="moves", mixes={}, steps_along="axis")
-def squeeze(x: TensorType, axis: int | list[int]) -> TensorType:
+class Squeeze(Rules, name="squeeze", half="moves", mixes={}, steps_along="axis"):
     """Without axes of size 1. ONNX Squeeze.
 
     squeeze(x: f32[n, 1, t], axis=1) -> f32[n, t]
     """
-    gone = axes_of(axis, x.rank)
-    for a in gone:
-        what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
-        require_equal(x.shape[a], Dim.of(1), what, argument="axis")
-    return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
+
+    axis: int | list[int]
+
+    def infer(self, x: TensorType) -> TensorType:
+        gone = axes_of(self.axis, x.rank)
+        for a in gone:
+            what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
+            require_equal(x.shape[a], Dim.of(1), what, argument="axis")
+        return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
+
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.squeeze(x, tuple(axes_of(self.axis, x.ndim)))
+
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return squeezed(e, x, *axes_of(self.axis, x.type.rank))
+
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g("unsqueeze", dy, axis=axes_of(self.axis, x.type.rank))}
+
+    def view(self, view: View, y: TensorType) -> View:
+        return view.reshape(y.sizes or ())
 
 
-@squeeze.reference
-def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
-    return np.squeeze(x, tuple(axes_of(axis, x.ndim)))
-
-
-@squeeze.lowering
-def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
-    return squeezed(e, x, *axes_of(axis, x.type.rank))
-
-
-squeeze.view(_reshaped)
-
-
-@squeeze.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
-    return {"x": g("unsqueeze", dy, axis=axes_of(axis, x.type.rank))}
-
-
-@operation(half="moves", mixes={})
-def unsqueeze(x: TensorType, axis: int | list[int]) -> TensorType:
+class Unsqueeze(Rules, name="unsqueeze", half="moves", mixes={}):
     """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze.
 
     unsqueeze(x: f32[n, t], axis=1) -> f32[n, 1, t]
     """
-    new = _new_axes(x.rank, axis)
-    old = iter(x.shape)
-    return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
 
+    axis: int | list[int]
 
-@unsqueeze.reference
-def _(np: NumPy, x: Array, axis: int | Sequence[int]) -> Array:
-    return np.expand_dims(x, tuple(_new_axes(x.ndim, axis)))
+    def infer(self, x: TensorType) -> TensorType:
+        new = _new_axes(x.rank, self.axis)
+        old = iter(x.shape)
+        return x.with_shape(1 if a in new else next(old) for a in range(x.rank + len(new)))
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        return np.expand_dims(x, tuple(_new_axes(x.ndim, self.axis)))
 
-@unsqueeze.lowering
-def _(e: Emitter, x: Ref, axis: int | Sequence[int]) -> Ref:
-    return unsqueezed(e, x, *_new_axes(x.type.rank, axis))
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        return unsqueezed(e, x, *_new_axes(x.type.rank, self.axis))
 
+    def batch(self, stacks: Stacks, x: Value) -> Any:
+        return stacks.build("unsqueeze", stacks.stack(x), axis=[a + 1 for a in _new_axes(x.type.rank, self.axis)])
 
-unsqueeze.view(_reshaped)
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": g("squeeze", dy, axis=_new_axes(x.type.rank, self.axis))}
 
-
-@unsqueeze.batch
-def _(stacks: Stacks, x: Value, axis: int | Sequence[int]) -> Any:
-    return stacks.build("unsqueeze", stacks.stack(x), axis=[a + 1 for a in _new_axes(x.type.rank, axis)])
-
-
-@unsqueeze.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, axis: int | list[int]) -> Gradients:
-    return {"x": g("squeeze", dy, axis=_new_axes(x.type.rank, axis))}
+    def view(self, view: View, y: TensorType) -> View:
+        return view.reshape(y.sizes or ())
 
 
 def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
     return axes_of(axis, rank + (1 if isinstance(axis, int) else len(axis)))
 
 
-@operation(half="moves", mixes={})
-def expand(x: TensorType, shape: list[Dim]) -> TensorType:
+class Expand(Rules, name="expand", half="moves", mixes={}, steps_along=None):
     """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand.
 
     expand(x: f32[n, 1], shape=[n, 4]) -> f32[n, 4]
     """
-    return x.with_shape(_expanded(x, shape))
 
+    shape: list[Dim]
 
-@expand.reference
-def _(np: NumPy, x: Array, shape: Sequence[int]) -> Array:
-    old = (1,) * (len(shape) - x.ndim) + x.shape
-    return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, shape, strict=True)])
+    def infer(self, x: TensorType) -> TensorType:
+        return x.with_shape(_expanded(x, self.shape))
 
+    def reference(self, np: NumPy, x: Array) -> Array:
+        old = (1,) * (len(self.shape) - x.ndim) + x.shape
+        return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, self.shape, strict=True)])
 
-@expand.lowering
-def _(e: Emitter, x: Ref, shape: Sequence[Dim]) -> Ref:
-    """(Of what is empty when compiling ONNX Runtime 1.32 leaves an Expand in f16 out: it is made of a number then.)"""
-    shape = e.results[0].shape
-    return expanded(e, e.constant(0, x.type.dtype) if product(shape).constant == 0 else x, shape)
+    def lower(self, e: Emitter, x: Ref) -> Ref:
+        """(Of what is empty when compiling ONNX Runtime 1.32 leaves an Expand in f16 out: a number then stands for
+        it.)"""
+        shape = e.results[0].shape
+        return expanded(e, e.constant(0, x.type.dtype) if product(shape).constant == 0 else x, shape)
 
-
-@expand.gradient
-def _(g: Build, dy: Value, y: Value, x: Value, shape: Sequence[Dim]) -> Gradients:
-    return {"x": dy}
+    def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
+        return {"x": dy}
 
 
 def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:

@@ -40,7 +40,7 @@ from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.stages import narrowed
 from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
-from wsdl.ops._define import HalfRule
+from wsdl.ops._traits import HalfRule
 from wsdl.ops.arguments import ScanParts, arguments
 from wsdl.ops.build import Build
 from wsdl.passes.even_steps import even_steps

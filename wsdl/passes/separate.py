@@ -37,7 +37,8 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS
-from wsdl.ops._define import How, Operation
+from wsdl.ops._define import Operation
+from wsdl.ops._interfaces import How
 from wsdl.ops.arguments import arguments
 from wsdl.ops.build import Build
 from wsdl.passes.dedupe import key_of, swapped

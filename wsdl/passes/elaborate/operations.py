@@ -9,7 +9,8 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
 from wsdl.ir.types import DTYPES, DType, TensorType, holds
 from wsdl.ops import OPERATIONS
-from wsdl.ops._define import Operation, OpError, Parameter, collecting_assumptions
+from wsdl.ops._define import Operation, Parameter
+from wsdl.ops._errors import OpError, collecting_assumptions
 from wsdl.ops.build import Build
 from wsdl.passes.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.passes.elaborate.context import Context

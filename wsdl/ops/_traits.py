@@ -1,0 +1,67 @@
+"""What passes ask of an operation without calling it: answers that stand in the first line of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypedDict
+
+HalfRule: TypeAlias = Literal[
+    "f16", "f32", "widest", "f32 inside", "shift", "product", "moves", "makes", "as is", "expanded"
+]
+"""How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
+
+f16       in f16: it adds up in f32 inside, as products of matrices do
+f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
+widest    in the widest dtype of its operands: it gives numbers of about their size
+f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalisation
+shift     as `widest`, but with a constant other than 0 in f32: what it is added to may be far smaller
+product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
+moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
+makes     it makes floats from none, in f16 where that holds them
+as is     it takes its operands as they are, and gives the dtype that is asked for
+expanded  as its parts; it never becomes a node
+"""
+
+
+Axes: TypeAlias = "Sequence[int] | slice | str | Callable[..., Sequence[int] | slice]"
+"""Axes of an operand: numbers, a range of them, an attribute with them (`None`: all), or a rule:
+`rule(operation, *operands)` has the attributes and the types of the operands."""
+
+Mixes: TypeAlias = Mapping[str, Axes]
+"""Along which axes of its operands an element of the result depends on several elements, or on where they stand:
+`{"x": "axis"}` for `cumsum`. Cut along any other axis, the results of the parts are the parts of the result
+(`passes/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
+
+
+TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]
+"""What an operation is while training: the `same` as compiled; `only` then there, its operand otherwise; `masked` at
+random; or computed `by batch`, whose statistics it keeps."""
+
+Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of numbers for classes
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The operand of a loss whose meaning matters, and how a message says it."""
+
+    operand: str
+    meaning: Meaning
+    says: str
+
+
+class Traits(TypedDict, total=False):
+    """All traits. Those without a default have to be given; the registry's test says which are missing."""
+
+    half: HalfRule
+    mixes: Mixes
+    reduces: Mixes  # along which other axes what comes of parts can be merged to what comes of all, by `merge`
+    f32_operands: Sequence[str]  # may be f32 where the others have 16 bits
+    elementwise: bool  # an element of the result depends on one of each operand
+    steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop
+    # at once where these axes are moved by one; `None` for one that stays in its loop
+    no_gradient: str  # its result changes in jumps only, or is no float: why, in words for the user
+    training: TrainingForm
+    gives: Meaning
+    expects: Expected
+    output_axis: int  # of a convolution: that of its weight with the output channels
