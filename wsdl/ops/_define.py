@@ -186,7 +186,7 @@ class Operation:
         self.parameters = tuple(_parameters(rules, order))
         self._operands = [p for p in self.parameters if p.kind != "attribute"]
         self._attributes = [p.name for p in self.parameters if p.kind == "attribute"]
-        self.has_several_results = str(inspect.signature(rules.infer).return_annotation).startswith("tuple")
+        self.has_several_results = rules.infer.__annotations__["return"].startswith("tuple")
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.f32_operands, self.flat = rules.elementwise, rules.f32_operands, rules.no_gradient
         self.training, self.gives, self.expects = rules.training, rules.gives, rules.expects
@@ -345,13 +345,14 @@ NAMED: dict[str, Operation] = {}  # those that a program can name
 
 def _parameters(rules: type[Rules], order: Sequence[str]) -> list[Parameter]:
     """Those with a default last, and operands before attributes; or in a given order."""
-    signature = [p for p in inspect.signature(rules.infer).parameters.values() if p.name != "self"]
-    parameters = [Parameter(p.name, KINDS[str(p.annotation)], str(p.annotation), p.default) for p in signature]
+    operands = {name: text for name, text in rules.infer.__annotations__.items() if name != "return"}
+    defaults = dict(zip(reversed(operands), reversed(rules.infer.__defaults__ or ()), strict=False))
+    parameters = [Parameter(n, KINDS[text], text, defaults.get(n, REQUIRED)) for n, text in operands.items()]
     for base in reversed(rules.__mro__[: rules.__mro__.index(Rules)]):
-        for name, annotation in inspect.get_annotations(base).items():
-            if not str(annotation).startswith("ClassVar"):
+        for name, annotation in base.__annotations__.items():
+            if not annotation.startswith("ClassVar"):
                 assert not hasattr(Rules, name), f"`{name}` is a rule or a trait"
-                parameters.append(Parameter(name, "attribute", str(annotation), getattr(rules, name, REQUIRED)))
+                parameters.append(Parameter(name, "attribute", annotation, getattr(rules, name, REQUIRED)))
     if order:
         return sorted(parameters, key=lambda p: order.index(p.name))
     return sorted(parameters, key=lambda p: (not p.required, p.kind == "attribute"))
