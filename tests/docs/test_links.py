@@ -41,6 +41,25 @@ def test_links(page: Path) -> None:
     assert broken == []
 
 
+def reachable(start: Path) -> set[Path]:
+    """The pages that a reader comes to from one; a link to a folder leads to its README, or to all of its pages."""
+    found, waiting = {start}, [start]
+    while waiting:
+        page = waiting.pop()
+        for target in links(page.read_text(encoding="utf-8")):
+            path = (page.parent / unquote(target).partition("#")[0]).resolve()
+            readme = path / "README.md"
+            pages = [path] if path.suffix == ".md" else [readme] if readme.exists() else path.glob("*.md")
+            new = {p for p in pages if p.is_file()} - found
+            found |= new
+            waiting += new
+    return found
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    assert {str(page.relative_to(ROOT)) for page in {*PAGES} - reachable(ROOT / "README.md")} == set()
+
+
 def test_which_links_are_followed() -> None:
     text = "[a](b.md) [`x` y](c.md#d) [out](https://example.com/x)\n```text\n[no](e.md)\n```\n"
     assert links(text) == ["b.md", "c.md#d"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.graph import Program, Stored, file_path
+from wsdl.ir.inventory import inventory
 from wsdl.ir.sizes import size
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
@@ -81,15 +82,20 @@ def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic
 
 
 def _copied_by_default(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
-    """One warning for all tensors that only the default optimization level copies, for the layouts of this CPU."""
-    copied = [proof for proof in proofs.tensors if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
+    """One warning for all shared tensors that only the default optimization level copies."""
+    shared = {tensor.name for tensor in inventory(program).shared()}
+    copied = [
+        proof
+        for proof in proofs.tensors
+        if proof.stored in shared and proof.holds and (proof.copies_at_full_level or 0) >= TWICE
+    ]
     if not copied:
         return
     first = program.stored.get(copied[0].stored)
-    several = "a tensor" if len(copied) == 1 else f"{len(copied)} tensors"
+    several = "a shared tensor" if len(copied) == 1 else f"{len(copied)} shared tensors"
     yield Diagnostic(
         "W0704",
-        f"at its default optimization level ONNX Runtime copies {several} of `{model}`",
+        f"ONNX Runtime's default optimization level copies {several} of `{model}`",
         first.root.layer_span if first else program.models[model].span,
         "this layer's" if first else "",
         help="the session option `graph_optimization_level = ORT_ENABLE_EXTENDED` keeps one copy",

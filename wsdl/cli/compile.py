@@ -131,7 +131,8 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
         return
     proofs, totals = manifest["proof"], manifest["proof_totals"]
     copied = {proof["stored"] for proof in proofs if _copies(proof) >= ONCE}
-    default = {proof["stored"] for proof in proofs if (proof["copies_at_full_level"] or 0) >= TWICE}
+    shared = {tensor.name for tensor in stored.shared()}
+    copied_by_default = {p["stored"] for p in proofs if (p["copies_at_full_level"] or 0) >= TWICE} & shared
     small = {proof["stored"] for proof in proofs if proof["copies_in_file"] is None}
     if copied:
         yield "verified", f"no: more than one copy of {count(len(copied), 'tensor')}"
@@ -139,8 +140,9 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
         yield "verified", "no: ONNX Runtime stores more than the weights"
     elif len(small) < len(stored.stored):
         yield "verified", "one copy per tensor, in the file and in ONNX Runtime (extended)"
-        several = f"more than one copy of {count(len(default), 'tensor')}"
-        yield "default level", several if default else "one copy per tensor"
+        several = f"more than one copy of {count(len(copied_by_default), 'shared tensor')}"
+        if shared - small:
+            yield "default level", several if copied_by_default else "one copy per shared tensor"
     if small:
         yield "not checked", f"{count(len(small), 'tensor')} below 1 KiB"
     constants = sum(total["constant_bytes"] for total in totals.values())
