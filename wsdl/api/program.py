@@ -245,7 +245,7 @@ class Program:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
-            proofs, findings = prove_models(self._lowered, paths)
+            proofs, findings = prove_models(self._lowered, paths, {t.name for t in kept.shared()})
             findings += load_steps(place_of(f"{name}.train", folder) for name in steps)
             self.diagnostics += findings
             written = with_proof(written, proofs)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.graph import Program, Stored, file_path
-from wsdl.ir.inventory import inventory
 from wsdl.ir.sizes import size
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
@@ -15,10 +14,12 @@ TWICE = 1.5  # copies; the layout for a CPU pads a tensor, and what is padded is
 REPORT = "please report it, with the program and these lines"
 
 
-def prove_models(program: Program, paths: Mapping[str, Path]) -> tuple[dict[str, Proofs], list[Diagnostic]]:
+def prove_models(
+    program: Program, paths: Mapping[str, Path], shared: Collection[str]
+) -> tuple[dict[str, Proofs], list[Diagnostic]]:
     """The proofs of the models that ONNX Runtime can load here, and the diagnostics about all of them: an error where a
-    tensor is stored twice; a warning where only the default optimization level copies one, and where a model can't be
-    loaded on this machine. Raises `CompileError` with E0521 for models that ONNX Runtime refuses."""
+    tensor is stored twice; a warning where only the default optimization level copies one of the `shared`, and where a
+    model can't be loaded on this machine. Raises `CompileError` with E0521 for models that ONNX Runtime refuses."""
     proofs: dict[str, Proofs] = {}
     findings: list[Diagnostic] = []
     refused: list[Diagnostic] = []
@@ -30,7 +31,8 @@ def prove_models(program: Program, paths: Mapping[str, Path]) -> tuple[dict[str,
         except Unloadable as reason:
             refused.append(_refused(name, path, str(reason)))
         else:
-            findings += [*_copied(program, name, proofs[name]), *_copied_by_default(program, name, proofs[name])]
+            findings += [*_copied(program, name, proofs[name])]
+            findings += [*_copied_by_default(program, name, [p for p in proofs[name].tensors if p.stored in shared])]
     if refused:
         raise CompileError([*findings, *refused])
     return proofs, findings
@@ -81,14 +83,9 @@ def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic
         yield _more_bytes(program, model, proofs)
 
 
-def _copied_by_default(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
+def _copied_by_default(program: Program, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
     """One warning for all shared tensors that only the default optimization level copies."""
-    shared = {tensor.name for tensor in inventory(program).shared()}
-    copied = [
-        proof
-        for proof in proofs.tensors
-        if proof.stored in shared and proof.holds and (proof.copies_at_full_level or 0) >= TWICE
-    ]
+    copied = [proof for proof in shared if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
     if not copied:
         return
     first = program.stored.get(copied[0].stored)
