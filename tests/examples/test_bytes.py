@@ -62,8 +62,8 @@ def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, Mode
         split = compiler.split_step(storage, model, of_parts=of_parts, piecewise=not of_parts)
         evaluation = compiler.evaluation(storage, model)
         trainer = training_models(split, evaluation, {}, (0, 0))
-        yield f"{model} gradients of {parts}", trainer.first
-        yield f"{model} update after {parts}", trainer.second
+        yield f"{model} gradients of {parts}", trainer.gradients
+        yield f"{model} update after {parts}", trainer.update
         for i, proto in enumerate(trainer.rounds):
             yield f"{model} round {i + 1} of {parts}", proto
         for i, proto in enumerate(trainer.pieces):

@@ -89,7 +89,7 @@ train m(label: i64[n]) {
 def test_only_the_trainer_has_it(tmp_path: Path) -> None:
     program = wsdl.compile(TEXT)
     trainer = program.trainer()
-    assert any(node.domain == DOMAIN for node in trainer.models.first.graph.node)
+    assert any(node.domain == DOMAIN for node in trainer.models.gradients.graph.node)
     program.save(tmp_path, train=True)
     for path in tmp_path.glob("*.onnx"):
         assert {node.domain for node in onnx.load(path).graph.node} == {""}, path
@@ -101,7 +101,7 @@ def test_it_trains_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = program.trainer()
     monkeypatch.setattr("wsdl.runtime.channel_block.channel_block", lambda: 0)
     other = program.trainer()
-    assert not any(node.domain == DOMAIN for node in other.models.first.graph.node)
+    assert not any(node.domain == DOMAIN for node in other.models.gradients.graph.node)
     rng = np.random.default_rng(0)
     for rows in (16, 7, 16, 1):
         batch = {"x": rng.normal(size=(rows, 16, 6, 6)).astype("f4"), "label": rng.integers(0, 3, rows)}

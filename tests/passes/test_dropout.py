@@ -140,7 +140,7 @@ def trained(
     values = initial_values(p)
     step = train_step(p, p.trainings["m"], loops)
     verify(step.program)
-    run, state, found = way(step, values), initial_state(step, values, seed), []
+    run, state, found = way(step, values), initial_state(step.variables, values, seed), []
     for _ in range(4):
         found.append(run({**batch(p), **state}))
         state = {name: found[-1][output] for output, name in step.feeds.items()}
@@ -183,13 +183,13 @@ def test_the_runtime_keeps_no_mask_as_floats(tmp_path: Any) -> None:
 def test_the_seed_is_a_part_of_the_state_where_something_is_random() -> None:
     p = program(NETWORK)
     step = train_step(p, p.trainings["m"])
-    state = initial_state(step, initial_values(p), 7)
+    state = initial_state(step.variables, initial_values(p), 7)
     assert state["seed"] == 7
     assert step.feeds["next/seed"] == "seed"
     assert [int(outputs["next/seed"]) for outputs in trained(NETWORK, seed=7)] == [7, 7, 7, 7]
     p = program(never(NETWORK))
     step = train_step(p, p.trainings["m"])
-    assert "seed" not in initial_state(step, initial_values(p), 7)
+    assert "seed" not in initial_state(step.variables, initial_values(p), 7)
     assert "seed" not in step.feeds.values()
 
 
@@ -269,7 +269,7 @@ def test_backward_has_the_masks_of_forward(text: str) -> None:
     p = program(text)
     values = initial_values(p)
     step = train_step(p, p.trainings["m"], "loop")
-    run, state = by_reference(step, values), initial_state(step, values, 4)
+    run, state = by_reference(step, values), initial_state(step.variables, values, 4)
     inputs, rng = batch(p), np.random.default_rng(1)
     outputs = run({**inputs, **state})
     for stored in step.trained:
@@ -332,7 +332,7 @@ def test_each_step_of_a_loop_has_its_own_mask(body: str, loops: Loops) -> None:
     """Half of what is left goes with each: of 10 independent masks, one in 1024 is left, and one in 128 of 7."""
     p = program(SURVIVORS.replace("BODY", BODIES[body]))
     step = train_step(p, p.trainings["m"], loops)
-    run, state = by_runtime(step, initial_values(p)), initial_state(step, initial_values(p))
+    run, state = by_runtime(step, initial_values(p)), initial_state(step.variables, initial_values(p))
     left = float(np.mean([run({**batch(p, 500), **state, "step": np.array(i)})["left"] for i in range(4)]))
     expected = 2.0 ** -(10 if body == "for" else 7)
     assert abs(left - expected) < 5 * (expected / (4 * 500 * 64)) ** 0.5

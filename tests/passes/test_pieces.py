@@ -10,11 +10,12 @@ import pytest
 import wsdl
 from tests.passes.test_train_step import program
 from wsdl import compiler
-from wsdl.ir.graph import Program
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import NORM, Gradient, Next, NextPiece, Piece, Variable
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.training import initial_state
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.gradient_norm import NORM
 from wsdl.passes.split_step import SplitStep, split_step
 from wsdl.runtime.piecewise import PIECE
 
@@ -42,19 +43,19 @@ OPTIMIZERS = [
 LARGE = ("m.up.weight", "m.down.weight")
 
 
-def run(whole: Program, arrays: dict[str, Any]) -> dict[str, Any]:
-    graph, model = whole.only.graph, whole.only
+def run(phase: Phase, arrays: dict[str, Any]) -> dict[str, Any]:
+    graph, model = phase.graph, phase.model
     stored = {name: array for name, array in arrays.items() if name in model.fed}
     return dict(zip(model.output_names, evaluate(graph, [arrays[v.name] for v in graph.inputs], stored), strict=True))
 
 
 def given(step: SplitStep, values: dict[str, Any]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    arrays = {s.name: values[s.name] for s in step.trained}
-    gradients = {f"gradient/{s.name}": rng.normal(size=s.sizes).astype("f4") for s in step.trained}
-    arrays |= {**gradients, NORM: np.sqrt(sum(np.sum(g**2) for g in gradients.values()))}
-    arrays |= {name: rng.uniform(size=type.sizes).astype("f4") for name, type in step.states.items()}
-    arrays |= {name: values[s.name] for name, s in step.averages.items()}
+    arrays = initial_state(step.variables, values)
+    states = [v for v in step.variables if v.role == "optimizer"]
+    gradients = {Gradient(v.of).name: rng.normal(size=v.type.sizes).astype("f4") for v in step.trained}
+    arrays |= {**gradients, NORM.name: np.sqrt(sum(np.sum(g**2) for g in gradients.values()))}
+    arrays |= {v.name: rng.uniform(size=v.type.sizes).astype("f4") for v in states}
     return {**arrays, "step": np.int64(3)}
 
 
@@ -62,21 +63,23 @@ def given(step: SplitStep, values: dict[str, Any]) -> dict[str, Any]:
 def test_pieces_together_are_the_whole(optimizer: str) -> None:
     p = program(TEXT.replace("OPTIMIZER", optimizer))
     whole, cut = (split_step(p, p.trainings["m"], piecewise=piecewise) for piecewise in (False, True))
-    verify(cut.second)
+    verify(cut.update.program)
     arrays = given(whole, initial_values(p, 0))
-    expected, rest = run(whole.second, arrays), run(cut.second, arrays)
+    expected, rest = run(whole.update, arrays), run(cut.update, arrays)
     assert not whole.pieces
-    assert sorted(names["value"] for pieces in cut.pieces for names in pieces.tensors) == sorted(LARGE)
-    assert not any(name.endswith(LARGE) for name in [*rest, *cut.second.only.fed])
+    assert sorted(ports[Piece("value")].of for pieces in cut.pieces for ports in pieces.tensors) == sorted(LARGE)
+    assert not any(name.endswith(LARGE) for name in [*rest, *cut.update.model.fed])
     for pieces in cut.pieces:
-        verify(pieces.program)
-        for names in pieces.tensors:
-            flat = {kind: arrays[name].ravel() for kind, name in names.items()}
+        verify(pieces.phase.program)
+        for ports in pieces.tensors:
+            flat = {piece.name: arrays[port.name].ravel() for piece, port in ports.items()}
             halves = [{kind: a[part] for kind, a in flat.items()} for part in (slice(7000), slice(7000, None))]
-            found = [run(pieces.program, {**half, **rest}) for half in halves]
-            for output in found[0]:
-                name = f"next/{names[output.removeprefix('next/')]}"
-                got = np.concatenate([f[output] for f in found])
+            found = [run(pieces.phase, {**half, **rest}) for half in halves]
+            for output in pieces.phase.values(NextPiece):
+                variable = ports[output.of]
+                assert isinstance(variable, Variable)
+                name = Next(variable).name
+                got = np.concatenate([f[output.name] for f in found])
                 np.testing.assert_array_equal(got, expected.pop(name).ravel(), err_msg=name)
     for name, array in expected.items():
         np.testing.assert_array_equal(rest[name], array, err_msg=name)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from tests.stages import storage_of
-from wsdl.ir.graph import Program
+from wsdl.ir.phase import Phase
 from wsdl.ir.stages import Storage
+from wsdl.ir.step import STEPS
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.training import initial_state
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
 from wsdl.passes.evaluation import evaluation
@@ -51,12 +53,12 @@ def batch(rows: int = 7, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def run(of: Program, values: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+def run(phase: Phase, values: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """By the reference."""
-    verify(of)
-    graph = of.only.graph
+    verify(phase.program)
+    graph = phase.graph
     outputs = evaluate(graph, [inputs[v.name] for v in graph.inputs], {**values, **inputs})
-    return dict(zip(of.only.output_names, outputs, strict=True))
+    return dict(zip(phase.model.output_names, outputs, strict=True))
 
 
 def test_means_in_parts_want_nothing_but_sizes() -> None:
@@ -64,15 +66,14 @@ def test_means_in_parts_want_nothing_but_sizes() -> None:
     p = program("loss mse(score, wanted)\n    loss 0.1 * mae(score, wanted) + sum(head.weight ** 2)")
     split = split_step(p, p.trainings["m"], of_parts=True)
     assert split.rounds == []
-    assert {
-        m.how for m in split.merges if any(v.name == w.name for v in split.first.only.graph.inputs for w in m.wholes)
-    } == {"size"}
+    read = split.gradients.inputs.values()
+    assert {m.how for m in split.merges if any(whole in read for whole in m.wholes)} == {"size"}
 
 
 def test_the_weights_of_labels_are_all_that_is_looked_at_before() -> None:
     p = program("loss cross_entropy(logits, label, weight=weight, ignore_index=2)")
     [first] = split_step(p, p.trainings["m"], of_parts=True).rounds
-    assert [v.name for v in first.program.only.graph.inputs] == ["label", "weight"]
+    assert [v.name for v in first.phase.graph.inputs] == ["label", "weight"]
     assert {merge.how for merge in first.merges} == {"sum"}
 
 
@@ -80,8 +81,8 @@ def test_an_evaluation_goes_through_the_data_as_often_as_it_has_to() -> None:
     p = program("loss mean((score - mean(score)) ** 2)")
     first, second = evaluation(p, p.trainings["m"]).rounds
     assert len(first.merges) > len(second.merges) == 1
-    verify(first.program)
-    verify(second.program)
+    verify(first.phase.program)
+    verify(second.phase.program)
 
 
 OPTIMIZERS = [
@@ -98,15 +99,14 @@ def test_two_halves_are_one_step(optimizer: str) -> None:
     p = program("loss cross_entropy(logits, label)", optimizer)
     joined, split = train_step(p, p.trainings["m"]), split_step(p, p.trainings["m"])
     values = initial_values(p, 0)
-    state = {s.name: values[s.name] for s in joined.trained}
-    state |= {name: np.full(type.sizes or (), 0.1, "f4") for name, type in joined.states.items()}
-    state |= {name: values[s.name] for name, s in joined.averages.items()}
+    state = initial_state(joined.variables, values)
+    state |= {v.name: np.full(v.type.sizes or (), 0.1, "f4") for v in joined.variables if v.role == "optimizer"}
     inputs = {**batch(), **state, "step": np.int64(4), "total_steps": np.int64(10)}
-    wanted = run(joined.program, values, inputs)
-    first = run(split.first, values, inputs)
-    second = run(split.second, values, {**inputs, **first})
-    assert first["loss"] == wanted["loss"]
-    assert joined.states == split.states
+    wanted = run(joined.phase, values, inputs)
+    gradients = run(split.gradients, values, inputs)
+    second = run(split.update, values, {**inputs, **gradients})
+    assert gradients["loss"] == wanted["loss"]
+    assert joined.variables == split.variables
     for name in joined.feeds:
         np.testing.assert_array_equal(second[name], wanted[name], err_msg=name)
 
@@ -116,8 +116,9 @@ def test_what_is_written_in_place_is_read_by_nothing_else(optimizer: str) -> Non
     """Every node that reads such an input comes before the output in any order that there may be."""
     p = program("loss cross_entropy(logits, label)", optimizer)
     split = split_step(p, p.trainings["m"])
-    assert {s.name for s in split.trained} <= split.in_place
-    assert ("step" in split.in_place) == ("Adam" not in optimizer)  # whose bias correction reads it, too
-    lion = {name for name in split.states if name.startswith("optimizer/first")} if "Lion" in optimizer else set()
+    assert set(split.trained) <= split.in_place
+    assert (STEPS in split.in_place) == ("Adam" not in optimizer)  # whose bias correction reads it, too
+    states = {v for v in split.variables if v.role == "optimizer"}
+    lion = states if "Lion" in optimizer else set()
     assert split.in_place.isdisjoint(lion)  # read twice, for the direction and for what is kept
-    assert set(split.states) - lion <= split.in_place
+    assert states - lion <= split.in_place

@@ -15,6 +15,7 @@ from tests.stages import storage_of
 from wsdl.ir.stages import Storage
 from wsdl.onnx.emit import emit
 from wsdl.onnx.initial_values import initial_values
+from wsdl.onnx.training import initial_state
 from wsdl.ops.evaluate import evaluate
 from wsdl.ops.verify import verify
 from wsdl.passes.train_step import TrainStep, train_step
@@ -49,10 +50,7 @@ def batches() -> Any:
 
 def steps(step: TrainStep, values: dict[str, Any], run: Any) -> Iterator[dict[str, Any]]:
     """The outputs of each step, the new values fed back in."""
-    carried = {s.name: values[s.name] for s in step.trained}
-    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
-    carried |= {name: values[stored.name] for name, stored in step.averages.items()}
-    carried["step"] = np.array(0)
+    carried = initial_state(step.variables, values)
     for image in batches():
         outputs = run({"image": image, "total_steps": np.int64(STEPS), **carried})
         yield outputs
@@ -130,9 +128,7 @@ def test_a_recurrent_layer_learns_as_in_pytorch() -> None:
     )
     head.load_state_dict({n: torch.tensor(values[f"voices.dense.{n}"]) for n in ("weight", "bias")})
     optimizer = torch.optim.SGD([*gru.parameters(), *head.parameters()], lr=0.1, momentum=0.9)
-    carried = {s.name: values[s.name] for s in step.trained}
-    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
-    carried["step"] = np.array(0)
+    carried = initial_state(step.variables, values)
     for i, frames in enumerate(batches().reshape(STEPS // 2, 4, 3, 20)):
         label = np.arange(i, i + 4) % 3
         outputs = run({"frames": frames, "label": label, **carried})
@@ -223,9 +219,7 @@ def test_statistics_follow_the_batches_as_in_pytorch() -> None:
     assert [s.name for s in step.statistics] == ["siamese.norm.running_mean", "siamese.norm.running_var"]
     run = by_runtime(step, values)
     rng = np.random.default_rng(1)
-    carried = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
-    carried |= {name: np.zeros(type.sizes or (), "f4") for name, type in step.states.items()}
-    carried["step"] = np.array(0)
+    carried = initial_state(step.variables, values)
 
     conv, norm, head = torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Linear(48, 4)
     for name, module in (("conv", conv), ("norm", norm), ("head", head)):

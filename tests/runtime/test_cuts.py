@@ -40,7 +40,7 @@ def uncut(of: Any, data: dict[str, Any]) -> list[float]:
 def test_no_metric_depends_on_the_cut(expressions: list[str]) -> None:
     of = with_metrics(expressions)
     evaluator, wanted = of.evaluator(), uncut(of, batch(40))
-    carried = {name: of.stored[name] for name in evaluator.model.carried}
+    carried = {v.name: of.stored[v.of] for v in evaluator.model.variables}
     assert evaluator.model.evaluation.mixed == {}
     for ends in ENDS:
         found = evaluator.run(cut(batch(40), ends), carried)
@@ -157,7 +157,7 @@ train m() {
 }
 """))  # fmt: skip
     evaluator = of.evaluator()
-    carried = {name: of.stored[name] for name in evaluator.model.carried}
+    carried = {v.name: of.stored[v.of] for v in evaluator.model.variables}
     x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype("f4")
     whole, halves = evaluator.run([{"x": x}], carried), evaluator.run([{"x": x[:2]}, {"x": x[2:]}], carried)
     assert halves == pytest.approx(whole, rel=1e-5)

@@ -11,6 +11,7 @@ from tests.runtime.training import CLASSIFY, data, program
 from tests.stages import storage_of
 from wsdl.diagnostics.render import render
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.step import Part, Result, Sum, Whole
 from wsdl.onnx.initial_values import initial_values
 from wsdl.ops.evaluate import evaluate
 from wsdl.passes.split_step import split_step
@@ -76,16 +77,14 @@ def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
     training, values = p.trainings["classify"], initial_values(p)
 
     def loss(of_parts: bool, part: int = 0) -> float:
-        model = split_step(p, training, of_parts=of_parts).first.only
+        phase = split_step(p, training, of_parts=of_parts).gradients
+        model, inputs = phase.model, phase.inputs.items()
         numbers = {"seed": np.array(3), "step": np.array(2), "part/number": np.array(part)}
-        numbers |= {
-            v.name: np.array(16, numpy_dtype(v.type.dtype)) for v in model.graph.inputs if v.name[:6] == "whole/"
-        }
-        given = {**{f"sum/{name}": np.zeros_like(array) for name, array in values.items()}, **data(16), **numbers}
+        numbers |= {n: np.array(16, numpy_dtype(p.type.dtype)) for n, p in inputs if isinstance(p, Whole)}
+        numbers |= {n: np.zeros_like(values[p.of.of]) for n, p in inputs if isinstance(p, Sum)}
+        given = {**data(16), **numbers}
         outputs = evaluate(model.graph, [np.asarray(given[v.name]) for v in model.graph.inputs], values)
-        return float(
-            next(o for n, o in zip(model.output_names, outputs, strict=True) if n == "loss" or n[:5] == "part/")
-        )
+        return float(next(o for p, o in zip(phase.outputs, outputs, strict=True) if isinstance(p, Result | Part)))
 
     assert loss(True, 0) == pytest.approx(loss(False), rel=1e-6)
     assert len({loss(True, part) for part in range(4)}) == 4

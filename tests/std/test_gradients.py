@@ -16,9 +16,9 @@ from tests.stages import storage_of
 from tests.std.case import Case, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated
+from wsdl.ir.step import Gradient
 from wsdl.onnx.emit import emit
 from wsdl.passes.split_step import split_step
-from wsdl.passes.update import GRADIENT
 from wsdl.runtime.session import Session
 
 SCALE = "scale"
@@ -43,8 +43,8 @@ def pair(case: Case) -> tuple[nn.Module, Session]:
     program = storage_of(text)
     training = program.trainings["m"]
     as_compiled = replace(training.written, objective=training.written.evaluation)
-    step = split_step(program, replace(training, written=as_compiled, statistics=())).first
-    return twin, Session(emit(step, step.only, weights_of(case, twin)).SerializeToString())
+    step = split_step(program, replace(training, written=as_compiled, statistics=())).gradients
+    return twin, Session(emit(step.program, step.model, weights_of(case, twin)).SerializeToString())
 
 
 def weights_of(case: Case, twin: nn.Module) -> dict[str, Any]:
@@ -77,7 +77,10 @@ def test_gradients(case: Case, shapes: Any) -> None:
     feeds = {**weights_of(case, twin), f"m.{SCALE}": np.ones(1, np.float32)}
     feeds |= {f"input{i}": a for i, a in enumerate(arrays)}
     found = session.run({name: feeds[name] for name in session.inputs})
-    ours = {name.removeprefix(f"{GRADIENT}m."): a for name, a in found.items() if name.startswith(GRADIENT)}
+    ours = {
+        name: found[Gradient(f"m.{name}").name]
+        for name in (n.removeprefix("m.") for n in feeds if Gradient(n).name in found)
+    }
     assert ours.keys() == expected.keys()
     for name, gradient in expected.items():
         top = max(1.0, gradient.abs().max().item())

@@ -35,7 +35,7 @@ def operations(graph: Graph) -> Counter[str]:
 
 def test_the_step_has_nothing_backward_in_the_encoder() -> None:
     program = checked(REVIEWS.read_text("utf-8"))
-    forward = operations(evaluation(program, program.trainings["transfer"]).rounds[0].program.only.graph)
+    forward = operations(evaluation(program, program.trainings["transfer"]).rounds[0].phase.graph)
     step = step_of(program)
     assert forward["layer_norm"] == 13
     assert operations(step.model.graph) == forward
@@ -47,7 +47,7 @@ def test_the_step_has_nothing_backward_in_the_encoder() -> None:
 def test_without_the_freeze_it_has() -> None:
     """So the test above can fail."""
     program = checked(REVIEWS.read_text("utf-8").replace("    freeze encoder\n", ""))
-    forward = operations(evaluation(program, program.trainings["transfer"]).rounds[0].program.only.graph)
+    forward = operations(evaluation(program, program.trainings["transfer"]).rounds[0].phase.graph)
     step = step_of(program)
     assert operations(step.model.graph).total() > 2 * forward.total()
     assert len(step.trained) == 2 + 5 + 6 * 16

@@ -169,6 +169,6 @@ def evaluate(
     types = evaluator.model.batch
     batches = batches_of(_rows_in(data, types), types, batch, shuffle=False)
     check_indices(evaluator.indices, batches.arrays)
-    carried = {name: program.stored[name] for name in evaluator.model.carried}
+    carried = {v.name: program.stored[v.of] for v in evaluator.model.variables}
     results = evaluator.run(batches.epoch(0), carried)
     return results, [*program.diagnostics, *evaluator.findings, *untrained(program)]

@@ -121,7 +121,10 @@ def training_writers(
     name = f"{step.model.name}.train"
     proto = emit_step(step, **options)
     files = writers({Path(folder, f"{name}.onnx"): proto}, values, Path(folder, f"{name}.data"))
-    return {**files, Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step, values, seed))}
+    return {
+        **files,
+        Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step.variables, values, seed)),
+    }
 
 
 def place_of(model: str, folder: str | os.PathLike[str]) -> Path:

@@ -7,7 +7,7 @@ and all that anew. `<model>.train.safetensors` has what the first step is fed wi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.training import SEED, STEP, TOTAL
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
 from wsdl.passes.evaluation import Evaluation
-from wsdl.passes.gradient_norm import NORM, norm_type
+from wsdl.passes.gradient_norm import norm_type
 from wsdl.passes.split_step import SplitStep
 from wsdl.passes.train_step import TrainStep
 
@@ -30,37 +31,47 @@ CONTRACT = "wsdl.training"
 
 def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> ModelProto:
     """The ONNX model of a step, without the numbers of what is frozen."""
-    proto = structure(step.program, step.model, opset=opset, source_sha256=source_sha256)
+    proto = _structure(step.phase, opset=opset, source_sha256=source_sha256)
     proto.metadata_props.add(key=CONTRACT, value=json.dumps(contract(step), ensure_ascii=False))
     return proto
 
 
+def _structure(phase: Phase, **options: Any) -> ModelProto:
+    return structure(phase.program, phase.model, **options)
+
+
 def contract(step: TrainStep) -> dict[str, Any]:
-    """What an app has to know: the inputs of a batch, the outputs to look at, which output is which input next."""
-    feeds = step.feeds
-    outputs = [name for name in step.model.output_names if name not in feeds and name != NORM]
-    state = set(feeds.values())
+    """What an app has to know, as JSON; all are names of inputs and outputs of the file.
+
+    `batch`: the inputs of the model and the targets. `total_steps`: the input that wants the number of steps of the
+    whole run, or null. `loss`, `metrics`, `gradient_norm`: outputs to look at. `feeds`: which output is which input of
+    the next step. `initial`: the file beside it with what the first step is fed with.
+    """
+    inputs, outputs = step.phase.inputs.values(), step.phase.outputs
+    results = [port for port in outputs if isinstance(port, Result)]
     return {
-        "batch": [v.name for v in step.model.graph.inputs if v.name not in state and v.name != TOTAL],
-        "total_steps": TOTAL if any(v.name == TOTAL for v in step.model.graph.inputs) else None,
-        "loss": outputs[0],
-        "metrics": outputs[1:],
-        "gradient_norm": NORM,
-        "feeds": feeds,
+        "batch": [port.name for port in inputs if isinstance(port, Batch)],
+        "total_steps": TOTAL_STEPS.name if TOTAL_STEPS in inputs else None,
+        "loss": next(port.name for port in results if port.is_loss),
+        "metrics": [port.name for port in results if not port.is_loss],
+        "gradient_norm": NORM.name,
+        "feeds": step.feeds,
         "initial": f"{step.model.name}.train.safetensors",
     }
 
 
-def initial_state(step: TrainStep | SplitStep, values: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
+def initial_state(variables: Sequence[Variable], values: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
     """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0, the seed of what
     is random in it."""
-    state = {s.name: values[s.name] for s in [*step.trained, *step.statistics]}
-    for name, type in step.states.items():
-        assert type.sizes is not None
-        state[name] = np.broadcast_to(np.zeros((), numpy_dtype(type.dtype)), type.sizes)  # which takes no memory
-    state |= {name: values[stored.name] for name, stored in step.averages.items()}
-    state |= {SEED: np.array(seed, np.int64)} if step.is_random else {}
-    return {**state, STEP: np.array(0, np.int64)}
+    return {variable.name: _initial(variable, values, seed) for variable in variables}
+
+
+def _initial(variable: Variable, values: Mapping[str, Array], seed: int) -> Array:
+    if variable.role in ("parameter", "statistic", "average"):
+        return values[variable.of]
+    assert variable.type.sizes is not None
+    number = np.array(seed if variable.role == "seed" else 0, numpy_dtype(variable.type.dtype))
+    return np.broadcast_to(number, variable.type.sizes)  # which takes no memory
 
 
 # -- for the trainer ---------------------------------------------------------------------------------------------------
@@ -86,14 +97,14 @@ class EvaluationModel:
         return self.evaluation.batch
 
     @property
-    def carried(self) -> list[str]:
-        """The stored tensors that are inputs too: those that training changes."""
-        return self.evaluation.fed
+    def variables(self) -> list[Variable]:
+        """What training changes and the evaluation reads."""
+        return self.evaluation.variables
 
 
 def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, opset: int = 21) -> EvaluationModel:
     """The model of an evaluation."""
-    protos = [structure(r.program, r.program.only, opset=opset) for r in evaluation.rounds]
+    protos = [_structure(r.phase, opset=opset) for r in evaluation.rounds]
     return EvaluationModel(evaluation.name, evaluation, protos, values)
 
 
@@ -109,25 +120,25 @@ class TrainingModels:
     step: SplitStep
     evaluation: EvaluationModel
     values: Mapping[str, Array]
-    first: ModelProto
-    second: ModelProto
+    gradients: ModelProto
+    update: ModelProto
     rounds: list[ModelProto]
     pieces: list[ModelProto]
 
     @property
     def results(self) -> dict[str, TensorType]:
         """The loss and the metrics of a batch."""
-        outputs = (self.step.rest or self.step.first.only.graph).outputs
+        outputs = (self.step.rest or self.step.gradients.graph).outputs
         return {name: v.type for name, v in zip(self.evaluation.names, outputs, strict=False)}
 
     @property
     def norm(self) -> TensorType:
         """The type of the norm of the gradients."""
-        return norm_type(s.type for s in self.step.trained)
+        return norm_type(v.type for v in self.step.variables if v.role == "parameter")
 
-    def initial_state(self) -> dict[str, Array]:
+    def initial_state(self, seed: int = 0) -> dict[str, Array]:
         """What the first step is fed with."""
-        return initial_state(self.step, self.values)
+        return initial_state(self.step.variables, self.values, seed)
 
 
 def training_models(
@@ -140,9 +151,14 @@ def training_models(
     block: int = 0,
 ) -> TrainingModels:
     """The models of a training; with `block` for this machine alone (`structure`)."""
-    first = structure(step.first, step.first.only, opset=opset, block=block)
-    second = structure(step.second, step.second.only, opset=opset)
-    rounds = [structure(r.program, r.program.only, opset=opset) for r in step.rounds]
-    evaluating = evaluation_model(evaluation, values, opset=opset)
-    pieces = [structure(p.program, p.program.only, opset=opset) for p in step.pieces]
-    return TrainingModels(step.first.only.name, parameters, step, evaluating, values, first, second, rounds, pieces)
+    return TrainingModels(
+        step.gradients.model.name,
+        parameters,
+        step,
+        evaluation_model(evaluation, values, opset=opset),
+        values,
+        _structure(step.gradients, opset=opset, block=block),
+        _structure(step.update, opset=opset),
+        [_structure(r.phase, opset=opset) for r in step.rounds],
+        [_structure(p.phase, opset=opset) for p in step.pieces],
+    )

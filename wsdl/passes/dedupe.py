@@ -46,13 +46,6 @@ def _dedupe(graph: Graph, seen: dict[Key, Node], rewriter: Rewriter) -> None:
             rewriter.replace_node(node, [], twin.results)
 
 
-def swapped(operand: Operand, replaced: dict[int, Value]) -> Operand:
-    """An operand with some values replaced."""
-    if isinstance(operand, list):
-        return [replaced.get(id(v), v) for v in operand]
-    return None if operand is None else replaced.get(id(operand), operand)
-
-
 def key_of(node: Node) -> Key | None:
     """Equal for two nodes exactly when they compute the same."""
     if node.body is None:

@@ -38,7 +38,7 @@ def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Va
     hoist_graph(graph)
     forward = list(graph.nodes)
     one = Build(graph).constant(1.0, loss.type)
-    gradients = pull_back(graph, forward, {id(loss): one}, wanted).gradients(wanted)
+    gradients = pull_back(graph, forward, {loss: one}, wanted).gradients(wanted)
     made_before = [v for node in forward for v in node.results]
     graph.nodes = needed_nodes(graph.nodes, [*made_before, *(g for g in gradients if g is not None)])
     return gradients
@@ -47,46 +47,46 @@ def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Va
 def pull_back(
     graph: Graph,
     nodes: Sequence[Node],
-    seeds: Mapping[int, Value],
+    seeds: Mapping[Value, Value],
     wanted: Iterable[Value],
     around: Build | None = None,
 ) -> Cotangents:
-    """Append to `graph` what carries the gradients of `seeds` (by the id of the value that they are of) backward
+    """Append to `graph` what carries the gradients of `seeds` (by the value that each is of) backward
     through `nodes`, as far as the wanted values depend on them."""
-    active = dependents(nodes, {id(v) for v in wanted})
+    active = dependents(nodes, set(wanted))
     work = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
-        reached = any(id(v) in work.parts and id(v) in active for v in node.results)
+        reached = any(v in work.parts and v in active for v in node.results)
         if reached and node.op != "parameter":  # what is stored is where gradients end
             work.node(node)
     return work
 
 
-def dependents(nodes: Sequence[Node], sources: set[int]) -> set[int]:
-    """The float values that depend on some values by way of gradients, these among them; all by their ids."""
-    found = set(sources)
+def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
+    """The float values that depend on some values by way of gradients, these among them."""
+    dependent = set(sources)
     for node in nodes:
         is_flat = node.op in OPERATIONS and bool(OPERATIONS[node.op].flat)
-        if not is_flat and any(id(v) in found for v in node.reads()):
-            found |= {id(v) for v in node.results if v.type.is_float}
-    return found
+        if not is_flat and not dependent.isdisjoint(node.reads()):
+            dependent |= {v for v in node.results if v.type.is_float}
+    return dependent
 
 
 @dataclass
 class Cotangents:
-    """The contributions to the gradient of each value so far, by its id."""
+    """The contributions to the gradient of each value so far."""
 
     graph: Graph
-    active: set[int]
+    active: set[Value]
     around: Build | None
-    parts: dict[int, list[Value]] = field(default_factory=dict)
+    parts: dict[Value, list[Value]] = field(default_factory=dict)
 
     def gradients(self, values: Iterable[Value]) -> list[Value | None]:
         return [self.gradient(v) for v in values]
 
     def gradient(self, value: Value) -> Value | None:
         """The sum of all contributions; made once."""
-        parts = self.parts.get(id(value))
+        parts = self.parts.get(value)
         if not parts:
             return None
         if len(parts) > 1:
@@ -94,11 +94,11 @@ class Cotangents:
         return parts[0]
 
     def contribute(self, value: Value, gradient: Value | None, build: Build) -> None:
-        if gradient is None or id(value) not in self.active:
+        if gradient is None or value not in self.active:
             return
         gradient = build.sum_to(gradient, value.type)
         assert gradient.type.rank == value.type.rank, f"{gradient.type} is no gradient of {value.type}"
-        self.parts.setdefault(id(value), []).append(gradient)
+        self.parts.setdefault(value, []).append(gradient)
 
     def node(self, node: Node) -> None:
         """Hand the gradients of its results on to what it reads."""

@@ -30,7 +30,7 @@ from wsdl.passes.prune import prune_graph
 Gradients = list[tuple[Value, "Value | None"]]
 
 
-def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[int], build: Build) -> Gradients:
+def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Value], build: Build) -> Gradients:
     """Append the backward scan of `node`, whose results have the gradients `dys`; what it reads, with its gradient."""
     is_rolled = node.op == "loop" or bool(node.attributes.get("rolled"))
     if node.op == "loop":
@@ -72,18 +72,18 @@ class _Backward:
 
         self.back = Graph()
         self.inside = Build(self.back, node.path, node.span, (), build)
-        self.copies = {id(v): Value(v.type, v.name) for v in self.body.inputs}
-        self.back.nodes = _copied(self.body.nodes, self.copies)
+        self.copies: dict[Value, Value] = {}
+        self.back.nodes = self.body.copy(self.copies).nodes
         made = [v for inner in self.body.nodes for v in inner.results]
-        self.made_forward = {id(self.copies[id(v)]): v for v in made}
-        self.dropped: dict[int, Value] = {}  # those that are not computed again, but emitted by the forward scan
+        self.made_forward = {self.copies[v]: v for v in made}
+        self.dropped: dict[Value, Value] = {}  # those that are not computed again, but emitted by the forward scan
         carried, slices = self.body.inputs[: parts.carried], self.body.inputs[parts.carried :]
         self.kept = [_Stack(self._copy(v), self._kept_whole(v), 0) for v in carried]
         given = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
         self.read = [_Stack(self._copy(v), whole, axis) for v, whole, axis in given]
         self.emitted: list[_Stack] = []
 
-    def run(self, dys: Sequence[Value | None], active: set[int]) -> Gradients:
+    def run(self, dys: Sequence[Value | None], active: set[Value]) -> Gradients:
         captured = self.body.captured()
         sources, moving = self._sources(captured, active)
         sequences = self.read[:]
@@ -94,10 +94,10 @@ class _Backward:
         if self.batched:
             self._batch(
                 incoming,
-                [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(id(v), ()))],
+                [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(v, ()))],
             )
         of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
-        sums = [_Sum(self, v, work.parts[id(v)]) for v in captured if id(v) in work.parts]
+        sums = [_Sum(self, v, work.parts[v]) for v in captured if v in work.parts]
 
         starts = [dys[k] or self.build.zeros(self.kept[k].step.type) for k in moving]
         in_loop = [s for s in sums if s.rest]
@@ -108,40 +108,40 @@ class _Backward:
             [*outgoing, *(self.inside.add([s.so_far, *s.rest]) for s in in_loop)],
             results,
         )
-        totals = dict(zip(map(id, in_loop), results[len(moving) :], strict=True))
+        totals = dict(zip(in_loop, results[len(moving) :], strict=True))
         of_starts: Gradients = [(self.node.inputs[k], g) for k, g in zip(moving, results, strict=False)]
-        return [*of_starts, *of_sequences, *((s.value, s.finished(totals.get(id(s)))) for s in sums)]
+        return [*of_starts, *of_sequences, *((s.value, s.finished(totals.get(s))) for s in sums)]
 
     def _copy(self, value: Value) -> Value:
-        return self.copies.get(id(value), value)
+        return self.copies.get(value, value)
 
-    def _sources(self, captured: Sequence[Value], active: set[int]) -> tuple[set[int], list[int]]:
+    def _sources(self, captured: Sequence[Value], active: set[Value]) -> tuple[set[Value], list[int]]:
         """What the body reads that has a gradient, and which of the carried values are among it."""
         pairs = zip(self.node.inputs, self.body.inputs, strict=True)
-        sources = {id(inner) for outer, inner in pairs if id(outer) in active} | ({id(v) for v in captured} & active)
+        sources = {inner for outer, inner in pairs if outer in active} | active.intersection(captured)
         before, after = self.body.inputs[: self.parts.carried], self.body.outputs[: self.parts.carried]
         while True:
             reached = dependents(self.body.nodes, sources)
-            more = {id(b) for b, a in zip(before, after, strict=True) if id(a) in reached} - sources
+            more = {b for b, a in zip(before, after, strict=True) if a in reached} - sources
             if not more:
-                return sources, [k for k, value in enumerate(before) if id(value) in sources]
+                return sources, [k for k, value in enumerate(before) if value in sources]
             sources |= more
 
     def _pull_back(
-        self, dys: Sequence[Value | None], incoming: dict[int, Value], sources: set[int], captured: Sequence[Value]
+        self, dys: Sequence[Value | None], incoming: dict[int, Value], sources: set[Value], captured: Sequence[Value]
     ) -> Cotangents:
         """Backward through the step, from the gradients of what it hands on and of what it emits."""
-        parts: dict[int, list[Value]] = {}
+        parts: dict[Value, list[Value]] = {}
         for k, gradient in incoming.items():
-            parts.setdefault(id(self._copy(self.body.outputs[k])), []).append(gradient)
+            parts.setdefault(self._copy(self.body.outputs[k]), []).append(gradient)
         first, forward = self.parts.carried, list(self.back.nodes)
         emitted = zip(self.body.outputs[first:], dys[first:], self.parts.emit_axes, strict=True)
         for value, dy, axis in emitted:
             if dy is not None:
                 self.read.append(_Stack(Value(value.type), dy, axis))
-                parts.setdefault(id(self._copy(value)), []).append(self.read[-1].step)
+                parts.setdefault(self._copy(value), []).append(self.read[-1].step)
         seeds = {key: self.inside.add(values) for key, values in parts.items()}
-        wanted = [self._copy(v) for v in [*self.body.inputs, *captured] if id(v) in sources]
+        wanted = [self._copy(v) for v in [*self.body.inputs, *captured] if v in sources]
         return pull_back(self.back, forward, seeds, wanted, self.build)
 
     def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
@@ -151,11 +151,11 @@ class _Backward:
         prune_graph(self.back)
         if not any(node.body for node in self.body.nodes):
             self.dropped = self.made_forward
-            self.back.nodes = [n for n in self.back.nodes if id(n.results[0]) not in self.dropped]
+            self.back.nodes = [n for n in self.back.nodes if n.result not in self.dropped]
 
         def find(value: Value) -> Value | None:
             known = next((s for s in [*self.kept, *self.read] if s.step is value), None)
-            if known is None and id(value) in self.dropped:
+            if known is None and value in self.dropped:
                 known = self._emit_forward(value)
             if known is None:
                 return None
@@ -186,7 +186,7 @@ class _Backward:
         """The values of all steps; emitted where they aren't there already."""
         known = next((s for s in [*self.kept, *self.read, *self.emitted] if s.step is step), None)
         if known is None:
-            return self._emit_forward(step) if id(step) in self.dropped else self._emit(step, 0)
+            return self._emit_forward(step) if step in self.dropped else self._emit(step, 0)
         self._keep(known)
         return known
 
@@ -197,7 +197,7 @@ class _Backward:
 
     def _emit_forward(self, copy: Value) -> _Stack:
         """What a value of the forward step was in each step."""
-        original, first, emit_axes = self.dropped[id(copy)], self.parts.carried, ScanParts.of(self.node).emit_axes
+        original, first, emit_axes = self.dropped[copy], self.parts.carried, ScanParts.of(self.node).emit_axes
         emitted = zip(self.body.outputs[first:], self.node.results[first:], emit_axes, strict=True)
         found = next((_Stack(copy, whole, axis) for step, whole, axis in emitted if step is original), None)
         if found is None:
@@ -217,10 +217,10 @@ class _Backward:
         prune_graph(self.back)
         captured = self.back.captured()
         for value in captured:
-            if id(value) in self.dropped:
+            if value in self.dropped:
                 self.stack(value)
-        read = {id(v) for v in captured}
-        sequences = [s for s in [*self.kept, *self.read] if id(s.step) in read] or self.read[:1]
+        read = set(captured)
+        sequences = [s for s in [*self.kept, *self.read] if s.step in read] or self.read[:1]
         for stack in sequences:
             self._keep(stack)
         self.back.inputs = [*inputs, *(s.step for s in sequences)]
@@ -245,7 +245,7 @@ class _Sum:
     def __init__(self, scan: _Backward, value: Value, parts: Sequence[Value]) -> None:
         self.scan, self.value, self.build = scan, value, scan.build
         self.so_far = Value(value.type)
-        self.made_by = {id(v): node for node in scan.back.nodes for v in node.results}
+        self.made_by = {v: node for node in scan.back.nodes for v in node.results}
         behind = [(part, self._behind(part)) for part in parts]
         self.rest = [part for part, compute in behind if compute is None]
         self._computed = [compute for _, compute in behind if compute is not None]
@@ -257,7 +257,7 @@ class _Sum:
 
     def _behind(self, part: Value) -> Callable[[], Value] | None:
         """How the sum of `part` over all steps is computed behind the loop, if it can be."""
-        node, build = self.made_by.get(id(part)), self.build
+        node, build = self.made_by.get(part), self.build
         if node is None:
             stack = self.scan.stack(part)
             return lambda: build("sum", stack.whole, axis=stack.axis)
@@ -282,29 +282,3 @@ class _Sum:
             whole = self.build("permute", whole, axes=order)
         rows = product(whole.type.shape[:2])
         return self.build.like(whole, whole.type.with_shape((rows, whole.type.shape[2])))
-
-
-def _copied(nodes: Sequence[Node], copies: dict[int, Value]) -> list[Node]:
-    """Nodes that do the same to copies; `copies` has those of what they read, and gets those of what they make."""
-
-    def copy(operand: Operand) -> Operand:
-        if isinstance(operand, list):
-            return [copies.get(id(v), v) for v in operand]
-        return None if operand is None else copies.get(id(operand), operand)
-
-    def new(values: Sequence[Value]) -> list[Value]:
-        made = [Value(v.type, v.name) for v in values]
-        copies.update(zip(map(id, values), made, strict=True))
-        return made
-
-    result: list[Node] = []
-    for node in nodes:
-        body = None
-        if node.body is not None:
-            body = Graph(new(node.body.inputs), _copied(node.body.nodes, copies))
-            body.outputs = [copies.get(id(v), v) for v in node.body.outputs]
-        operands = [copy(o) for o in node.operands]
-        twin = Node(node.op, operands, dict(node.attributes), new(node.results), node.path, node.span, node.steps, body)
-        twin.view = node.view
-        result.append(twin)
-    return result

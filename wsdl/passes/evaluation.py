@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsdl.ir.binding import rows_dimension
-from wsdl.ir.graph import Graph, Model, Node, Program
+from wsdl.ir.graph import Graph, Model, Node
+from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.step import Merge, Result, Variable
 from wsdl.ir.training import LOSS
 from wsdl.ir.types import TensorType
-from wsdl.passes.dedupe import dedupe
-from wsdl.passes.fold_views import fold_views
+from wsdl.passes.draft import Draft, Round, changed_by_batches
+from wsdl.passes.pipelines import EVALUATION, run
 from wsdl.passes.read_stored import evaluation_over_stored
-from wsdl.passes.roll_loops import Loops, roll_loops
-from wsdl.passes.rounds import Round, moved, read_by, rest_of, round_of, rounds_before
-from wsdl.passes.separate import Merge, separate
+from wsdl.passes.roll_loops import Loops
 
 
 @dataclass(eq=False)
@@ -35,31 +35,30 @@ class Evaluation:
     mixed: dict[str, Node]
 
     @property
-    def fed(self) -> list[str]:
-        """The stored tensors that are inputs of any round."""
-        return list({name: None for r in self.rounds for name in r.fed})
+    def variables(self) -> list[Variable]:
+        """Those that any round reads."""
+        ports = (port for r in self.rounds for port in r.phase.inputs.values())
+        return list({port: None for port in ports if isinstance(port, Variable)})
 
 
 def evaluation(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> Evaluation:
-    """The evaluation of a training, in graphs of its own. The trained tensors are its inputs."""
+    """The evaluation of a training, in graphs of its own. What training changes are its inputs."""
+    draft = run(EVALUATION, results_of(storage, training, loops))
+    assert draft.rest is not None
+    objective = training.written.evaluation
+    batch = {v.name: v.type for v in objective.graph.inputs}
+    names, rows = [LOSS, *objective.metrics], rows_dimension(batch.values())
+    return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, draft.mixed)
+
+
+def results_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+    """Loss and metrics, in a graph of their own."""
     objective = evaluation_over_stored(storage, training)
-    graph = objective.graph
-    batch = {v.name: v.type for v in graph.inputs}
-    names = [LOSS, *objective.metrics]
-    rows = rows_dimension(batch.values())
-    found = separate(graph, [objective.loss, *objective.metrics.values()], rows)
-    rest, same = rest_of(graph, found.values, found.merges)
-    model = Model(training.model, graph, storage.models[training.model].module)
-    result = Program(models={model.name: model}, stored=dict(storage.stored))
-    changing = {*training.trained, *(storage.home(path)[0].name for path in training.statistics)}
-    model.fed = [name for name in storage.stored if name in changing]
-    merges = [*found.merges, *same]
-    graph.outputs = [part for merge in merges for part in merge.parts]
-    roll_loops(fold_views(result), loops)
-    dedupe(result)
-    merges = moved(merges, graph.outputs)
-    rounds = rounds_before(graph, merges, (), read_by(rest, merges))
-    mixed = {name: node for name, node in zip(names, found.mixed, strict=True) if node is not None}
-    return Evaluation(
-        training.model, batch, names, [round_of(model, result, r) for r in rounds], rest, merges, rows, mixed
-    )
+    model = Model(training.model, objective.graph, storage.models[training.model].module)
+    phase = Phase.of(model, storage.stored)
+    trained, statistics = changed_by_batches(storage, training)
+    changing = {variable.of: variable for variable in (*trained, *statistics)}
+    phase.feed(*(changing[name] for name in storage.stored if name in changing))
+    for name, value in {LOSS: objective.loss, **objective.metrics}.items():
+        phase.write(Result(name), value)
+    return Draft(training, loops, phase, trained, statistics)

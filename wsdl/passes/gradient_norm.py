@@ -12,8 +12,6 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 
-NORM = "norm/gradients"  # the output of a step, and the input of an update that clips by it
-
 
 def norm_type(gradients: Iterable[TensorType]) -> TensorType:
     """f64[] where a gradient is f64, otherwise f32[]."""

@@ -1,211 +1,212 @@
-"""The first half of a step of training: the gradient of the loss for each tensor that is trained.
+"""From the objective of a training to the gradient of the loss for each tensor that is trained.
 
-The second is `update`. What both have to say to each other is nothing but these gradients, so that they can also be
-two graphs (`split_step`), and the gradients of several parts of a batch be added in between.
+The update has to be told nothing else, so that it can be a phase of its own, and the gradients of several parts of a
+batch be added in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from wsdl.diagnostics import CompileError
-from wsdl.ir.binding import rows_dimension
-from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
+from wsdl.ir.graph import Graph, Model, Node, Value
+from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.training import LOSS, SEED, Objective
+from wsdl.ir.step import (
+    COUNT,
+    NORM,
+    PART_NUMBER,
+    PART_SHARE,
+    RANDOM_SEED,
+    STEPS,
+    Gradient,
+    Merge,
+    Next,
+    Result,
+    Sum,
+    Whole,
+)
+from wsdl.ir.training import LOSS, SEED
+from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
-from wsdl.passes.batch_steps import batch_graph
-from wsdl.passes.dedupe import dedupe
 from wsdl.passes.differentiate import dependents, differentiate
-from wsdl.passes.fold_views import fold_views
-from wsdl.passes.frozen import Normalised, normalised
-from wsdl.passes.hoist_invariants import hoist_graph
+from wsdl.passes.draft import Draft, Latest, changed_by_batches
+from wsdl.passes.frozen import normalised
+from wsdl.passes.gradient_norm import as_dtype, gradient_norm
+from wsdl.passes.merged_results import separate_results
 from wsdl.passes.mixed_rows import refused
 from wsdl.passes.read_stored import objective_over_stored
-from wsdl.passes.roll_loops import Loops, roll_loops
-from wsdl.passes.rounds import moved, rest_of
-from wsdl.passes.separate import WHOLE, Entry, Merge, separate
+from wsdl.passes.roll_loops import Loops
+from wsdl.passes.separate import Entry
 from wsdl.passes.through_view import through_view
 
-PART = "part/number"  # an input, i64: which part of a batch this is
-SHARE = "part/share"  # an input, f32: how many of the rows of a batch this part has, from 0 to 1
 APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 
-@dataclass(eq=False)
-class Gradients:
-    """A program of one model, whose outputs are the loss and the metrics; its graph also has all that the others are.
+@dataclass(frozen=True)
+class Crossing:
+    """An output on the way: one side of the `Entry` of this number."""
 
-    `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `gradients` and
-    `latest` what belongs to them, by their names. Of parts, `rest` gives loss and metrics in their place, from what
-    comes of `merges`.
-    """
-
-    program: Program
-    trained: list[Stored]
-    statistics: list[Stored]
-    gradients: dict[str, Value] = field(default_factory=dict)
-    latest: dict[str, Value] = field(default_factory=dict)
-    merges: list[Merge] = field(default_factory=list)
-    rest: Graph | None = None
-    mixed: dict[str, Node] = field(default_factory=dict)  # the metrics that depend on the parts, and why
-    normalised: list[Normalised] = field(default_factory=list)
+    number: int
+    side: Literal["value", "number"]
 
     @property
-    def model(self) -> Model:
-        return self.program.only
+    def name(self) -> str:
+        return f"entry/{self.number}/{self.side}"
 
 
-def gradients(
-    storage: Storage, training: ResolvedTraining, loops: Loops = "auto", *, of_parts: bool = False
-) -> Gradients:
-    """The gradients of a training, in a graph of their own.
-
-    `of_parts` makes the gradients those that one part of a batch adds to those of the whole, for which there are
-    further inputs `whole/…`, of `merges`, and `part/number`, i64[], where something is random in it.
-    """
+def objective_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+    """Loss, metrics and what running statistics become, in a graph of their own."""
     objective, written = objective_over_stored(storage, training), training.written
-    graph = objective.graph
-    updates = _updates(storage, objective)
-    results = [objective.loss, *objective.metrics.values()]
-    trained = storage.models[training.model]
-    model = Model(training.model, graph, trained.module, written.doc, written.span, reads=trained.reads)
-    model.fed = [*training.trained, *updates]
-    step = Program(models={model.name: model}, stored=dict(storage.stored))
-    by_batch = normalised(graph)
-    if of_parts:
-        return replace(_of_parts(training, step, results, updates, loops), normalised=by_batch)
-    model.output_names = [LOSS, *objective.metrics]
-    graph.outputs = [*results, *(v for values in updates.values() for v in values)]
-    roll_loops(fold_views(step), loops)
-    dedupe(step)
-    latest = graph.outputs[len(results) :]
-    del graph.outputs[len(results) :]
-    found, _ = _gradients(graph, training.trained, graph.outputs[0], [])
-    return replace(_found(step, training, updates, latest, found), normalised=by_batch)
+    own = storage.models[training.model]
+    model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
+    phase = Phase.of(model, storage.stored)
+    trained, statistics = changed_by_batches(storage, training)
+    phase.label(STEPS, RANDOM_SEED)
+    phase.feed(*trained, *statistics)
+    for name, value in {LOSS: objective.loss, **objective.metrics}.items():
+        phase.write(Result(name), value)
+    latest = [(storage.home(path)[0].name, value) for path, value in objective.states.items()]
+    for variable in statistics:
+        uses = [value for name, value in latest if name == variable.of]
+        for number, value in enumerate(uses):
+            phase.write(Latest(variable, number), value)
+    return Draft(training, loops, phase, trained, statistics, normalised=normalised(objective.graph))
 
 
-def _of_parts(
-    training: ResolvedTraining, step: Program, results: list[Value], updates: Mapping[str, list[Value]], loops: Loops
-) -> Gradients:
-    graph = step.only.graph
-    apart = separate(graph, results, rows_dimension(v.type for v in graph.inputs), of_gradients=True)
-    if apart.mixed[0] is not None:
-        raise CompileError([refused(training, apart.mixed[0])])
-    rest, same = rest_of(graph, apart.values, apart.merges)
-    _tell_parts_apart(graph)
-    merges = [*apart.merges, *same]
-    parts = [part for merge in merges for part in merge.parts]
-    entries = [value for entry in apart.entries for value in (entry.value, entry.number)]
-    graph.outputs = [apart.values[0], *parts, *entries, *(v for values in updates.values() for v in values)]
-    roll_loops(fold_views(step), loops)
-    dedupe(step)
-    outputs = iter(graph.outputs)
-    loss, parts, entries = next(outputs), [next(outputs) for _ in parts], [next(outputs) for _ in entries]
-    graph.outputs = []
-    pairs = {id(number): Entry(value, number) for value, number in zip(entries[::2], entries[1::2], strict=True)}
-    found, adjoints = _gradients(graph, training.trained, loss, list(pairs.values()))
-    result = _found(step, training, updates, list(outputs), found)
-    result.merges, result.rest = [*moved(merges, parts), *adjoints], rest
-    names = [LOSS, *training.written.objective.metrics]
-    result.mixed = {name: node for name, node in zip(names, apart.mixed, strict=True) if node is not None}
-    return result
+# -- for one part of a batch -------------------------------------------------------------------------------------------
 
 
-def _found(
-    step: Program,
-    training: ResolvedTraining,
-    updates: Mapping[str, list[Value]],
-    latest: list[Value],
-    found: dict[str, Value],
-) -> Gradients:
-    trained, statistics = ([step.stored[name] for name in names] for names in (training.trained, updates))
-    return Gradients(step, trained, statistics, found, _means(Build(step.only.graph), latest, updates))
+def separate_rows(draft: Draft) -> None:
+    """Make the loss the share that a part of the rows has in it, and give all that loss and metrics are merged from.
+    `CompileError` where the loss depends on how rows are cut."""
+    phase = draft.phase
+    entries = separate_results(draft, of_gradients=True)
+    if LOSS in draft.mixed:
+        raise CompileError([refused(draft.training, draft.mixed[LOSS])])
+    for number, entry in enumerate(entries):
+        phase.write(Crossing(number, "value"), entry.value)
+        phase.write(Crossing(number, "number"), entry.number)
 
 
-def _tell_parts_apart(graph: Graph) -> None:
+def tell_parts_apart(draft: Draft) -> None:
     """Let what is random be so in each part: its seed follows from that of the step and the part."""
+    graph = draft.phase.graph
     seed = next((v for v in graph.inputs if v.name == SEED), None)
     if seed is None:
         return
-    given, part = Value(seed.type, SEED), Value(seed.type, PART)
-    graph.inputs[graph.inputs.index(seed)] = given
-    graph.inputs.append(part)
+    given = Value(seed.type, SEED)
+    graph.inputs[graph.inputs.index(seed)], seed.name = given, ""
+    part = draft.phase.read(PART_NUMBER, seed.type)
     rest, graph.nodes = graph.nodes, []
     build = Build(graph)
     far = build("mul", part, build("constant", value=APART, dtype="i64"))
     graph.nodes.append(Node("add", [given, far], {}, [seed]))
-    seed.name = ""
     graph.nodes += rest
 
 
-def _updates(storage: Storage, objective: Objective) -> dict[str, list[Value]]:
-    """The new running statistics by the name of the stored tensor; where layers share one, each has its say."""
-    updates: dict[str, list[Value]] = {}
-    for path, value in objective.states.items():
-        stored, _ = storage.home(path)
-        updates.setdefault(stored.name, []).append(value)
-    return updates
+def add_up_parts(draft: Draft) -> None:
+    """Add the gradients, and what the running statistics become by this part's share of the rows, to those of the parts
+    before."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    phase.take(Result)
+    for gradient, value in phase.take(Gradient).items():
+        phase.write(gradient, build("add", phase.read(Sum(gradient), value.type), value))
+    share = phase.read(PART_SHARE, TensorType.of("f32"))
+    latest = phase.take(Latest)
+    shares = {port: build("mul", value, as_dtype(build, share, value.type)) for port, value in latest.items()}
+    for port, value in shares.items():
+        phase.write(port, build("add", phase.read(Sum(port.of), value.type), value))
 
 
-def _means(build: Build, values: list[Value], updates: Mapping[str, list[Value]]) -> dict[str, Value]:
-    means: dict[str, Value] = {}
-    rest = iter(values)
-    for name, several in updates.items():
-        own = [next(rest) for _ in several]
-        means[name] = own[0] if len(own) == 1 else build("div", build.add(own), float(len(own)))
-    return means
+# -- for any batch -----------------------------------------------------------------------------------------------------
 
 
-def _gradients(
-    graph: Graph, trained: Sequence[str], loss: Value, entries: Sequence[Entry]
-) -> tuple[dict[str, Value], list[Merge]]:
-    """The gradient of each trained tensor: the sum over its uses, each through its view.
+def differentiate_loss(draft: Draft) -> None:
+    """Give the gradient of each trained tensor: the sum over its uses, each through its view.
 
-    And for each entry of something of the whole into the rows, through which the loss changes with what is trained, the
-    sum over the rows of its gradient, which comes in as `whole/…`, too.
+    For each entry of something of the whole into the rows, through which the loss changes with what is trained, the sum
+    over the rows of its gradient is merged, and comes in as `Whole`, too.
     """
-    hoist_graph(graph)  # inside a scan a view is read in the body
-    batch_graph(graph)
+    phase, graph = draft.phase, draft.phase.graph
+    loss = phase.values(Result)[Result(LOSS)]
+    trained = {variable.of for variable in draft.trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in trained]
     build = Build(graph)
-    gradients = [(entry, _input(graph, entry)) for entry in _active(graph, reads, loss, entries)]
-    for entry, gradient in gradients:
+    adjoints = {entry: _adjoint(draft, entry) for entry in _active(graph, reads, loss, _entries(phase))}
+    for entry, (_, gradient) in adjoints.items():
         product = build.mul(gradient, entry.value)
         added = build("sum", product) if product.type.rank else product
-        loss = build(
-            "add", loss, added if added.type.dtype == loss.type.dtype else build("cast", added, dtype=loss.type.dtype)
-        )
-    wanted = [*(node.result for node in reads), *(entry.number for entry, _ in gradients)]
-    found = differentiate(graph, loss, wanted)
-    parts: dict[str, list[Value]] = {}
-    for node, own in zip(reads, found, strict=False):
+        loss = build("add", loss, as_dtype(build, added, loss.type))
+    wanted = [*(node.result for node in reads), *(entry.number for entry in adjoints)]
+    gradients = differentiate(graph, loss, wanted)
+    uses: dict[str, list[Value]] = {}
+    for node, own in zip(reads, gradients, strict=False):
         if own is not None:
             assert node.view is not None
-            parts.setdefault(str(node.attributes["stored"]), []).append(through_view(build, own, node.view))
-    merges = [
-        Merge("sum", [own if own is not None else build.expand(build.zeros(gradient.type), gradient.type)], [gradient])
-        for (_, gradient), own in zip(gradients, found[len(reads) :], strict=True)
-    ]
-    return {name: build.add(values) for name, values in parts.items()}, merges
+            uses.setdefault(str(node.attributes["stored"]), []).append(through_view(build, own, node.view))
+    for (whole, gradient), own in zip(adjoints.values(), gradients[len(reads) :], strict=True):
+        draft.merges.append(Merge("sum", (whole,)))
+        phase.write(whole.part, own if own is not None else build.expand(build.zeros(gradient.type), gradient.type))
+    for name, values in uses.items():
+        phase.write(Gradient(name), build.add(values))
+
+
+def average_statistics(draft: Draft) -> None:
+    """Where layers share a running statistic, each has its say: the mean of what they make of it."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    uses = phase.take(Latest)
+    for variable in draft.statistics:
+        own = [value for port, value in uses.items() if port.of == variable]
+        mean = own[0] if len(own) == 1 else build("div", build.add(own), float(len(own)))
+        phase.write(Latest(variable), mean)
+
+
+def measure_gradients(draft: Draft) -> None:
+    """Give the norm of all gradients."""
+    phase = draft.phase
+    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(Latest).values())
+    phase.write(NORM, norm)
+
+
+def hand_on_statistics(draft: Draft) -> None:
+    """Give the running statistics to the next step."""
+    for port, value in draft.phase.take(Latest).items():
+        draft.phase.write(Next(port.of), value)
+
+
+def hand_on_seed(draft: Draft) -> None:
+    """Give the seed to the next step as it is, where something reads it."""
+    if RANDOM_SEED in draft.phase.inputs.values():
+        draft.phase.write(Next(RANDOM_SEED), draft.phase.read(RANDOM_SEED, COUNT))
+
+
+def _entries(phase: Phase) -> list[Entry]:
+    """Those that are still apart."""
+    sides = phase.take(Crossing)
+    numbers = {p.number: v for p, v in sides.items() if p.side == "number"}
+    values = {numbers[p.number]: v for p, v in sides.items() if p.side == "value"}
+    return [Entry(value, number) for number, value in values.items()]
 
 
 def _active(graph: Graph, reads: Sequence[Node], loss: Value, entries: Sequence[Entry]) -> list[Entry]:
     """The entries through which the loss changes with what is trained, the last ones first."""
-    changing = dependents(graph.nodes, {id(node.result) for node in reads})
+    changing = dependents(graph.nodes, {node.result for node in reads})
     for entry in entries:
-        if id(entry.value) in changing:  # and so is what the rows compute with it, up to the next entry
-            changing |= dependents(graph.nodes, {id(entry.number)})
-    aims, active = {id(loss)}, list[Entry]()
+        if entry.value in changing:  # and so is what the rows compute with it, up to the next entry
+            changing |= dependents(graph.nodes, {entry.number})
+    aims, active = {loss}, list[Entry]()
     for entry in reversed(entries):
-        if id(entry.value) in changing and aims & dependents(graph.nodes, {id(entry.number)}):
-            aims.add(id(entry.value))
+        if entry.value in changing and aims & dependents(graph.nodes, {entry.number}):
+            aims.add(entry.value)
             active.append(entry)
     return active
 
 
-def _input(graph: Graph, entry: Entry) -> Value:
-    number = sum(v.name.startswith(WHOLE) for v in graph.inputs)
-    graph.inputs.append(Value(entry.value.type, f"{WHOLE}gradient/{number}"))
-    return graph.inputs[-1]
+def _adjoint(draft: Draft, entry: Entry) -> tuple[Whole, Value]:
+    """The gradient of an entry over all rows, an input."""
+    number = sum(isinstance(port, Whole) for port in draft.phase.inputs.values())
+    whole = Whole(f"gradient/{number}", entry.value.type)
+    return whole, draft.phase.read(whole, whole.type)

@@ -1,162 +1,163 @@
 """Takes out of an update what it does to large tensors, so that it can be done to one piece after the other.
 
 An optimizer passes a dozen times over each tensor, and a large one has to come from the main memory each time. A piece
-that fits into the cache comes once. What all pieces are given besides, the numbers of a step (learning rate, bias
-corrections), stays in the update, which gives it as outputs `scalar/…`.
+that fits into the cache comes once. Where the update of a large tensor is element by element, its nodes leave the whole
+and become a phase over `[elements]`; tensors that are treated alike have one phase in common. What all pieces are given
+besides, the scalars of a step (learning rate, bias corrections), stays in the update, which gives it as `Shared`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Model, Node, Program, Stored, Value
+from wsdl.ir.graph import Graph, Model, Node, Value
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import Gradient, Next, NextPiece, Shared, Variable, piece_of
 from wsdl.ir.types import same_shape
 from wsdl.ops import OPERATIONS
 from wsdl.passes.dedupe import frozen_attributes
+from wsdl.passes.draft import Draft, Pieces
 from wsdl.passes.prune import prune_graph
-from wsdl.passes.update import NEXT, state_of
 
 LARGE = 1 << 14  # elements; below, a call for each tensor costs more than it saves
-SCALAR_OUTPUT = "scalar/"
 
 
-@dataclass(eq=False)
-class Pieces:
-    """What is done to each piece of some tensors: a program of one model over `[elements]`.
-
-    `tensors` has for each tensor the name of the update's input for every input of the model that is no scalar; those
-    of the inputs `scalar/…` are outputs of the update. An output `next/INPUT` is the new value of an input.
-    """
-
-    program: Program
-    tensors: list[dict[str, str]] = field(default_factory=list)
-
-
-def take_pieces(model: Model, trained: Sequence[Stored]) -> list[Pieces]:
-    """Take the update of large tensors out of an update; one result for all that are treated alike."""
-    work = _Work(model)
-    for stored in trained:
-        if stored.elements >= LARGE:
-            work.take(stored)
-    prune_graph(model.graph)
-    read = {id(v) for node in model.graph.nodes for v in node.reads()} | {id(v) for v in model.graph.outputs}
-    taken = {name for pieces in work.found.values() for names in pieces.tensors for name in names.values()}
-    model.graph.inputs = [v for v in model.graph.inputs if id(v) in read or v.name not in taken]
-    stored_reads = {str(n.attributes["stored"]) for n in model.graph.nodes if n.op == "parameter"}
-    model.fed = [name for name in model.fed if name in stored_reads]
-    return list(work.found.values())
+def take_pieces(draft: Draft) -> None:
+    """Take the update of large tensors out of an update."""
+    split = _Split(draft.phase)
+    for variable in draft.trained:
+        elements = variable.type.elements.constant
+        if elements is not None and elements >= LARGE:
+            split.take(variable)
+    draft.pieces = list(split.pieces.values())
+    _drop_unread(draft)
 
 
-class _Work:
-    def __init__(self, model: Model) -> None:
-        self.model, self.graph = model, model.graph
-        self.made_by = {id(v): node for node in self.graph.nodes for v in node.results}
-        self.found: dict[object, Pieces] = {}
-        self.scalars: dict[int, str] = {}
+def _drop_unread(draft: Draft) -> None:
+    """Leave out what only the pieces read."""
+    phase, graph = draft.phase, draft.phase.graph
+    prune_graph(graph)
+    read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
+    taken = {port.name for pieces in draft.pieces for tensor in pieces.tensors for port in tensor.values()}
+    graph.inputs = [v for v in graph.inputs if v in read or v.name not in taken]
+    stored = {str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}
+    phase.model.fed = [name for name in phase.model.fed if name in stored]
 
-    def take(self, stored: Stored) -> None:
-        """Take the update of one tensor, if it is element by element."""
-        outputs = {
-            name.removeprefix(NEXT): value
-            for name, value in zip(self.model.output_names, self.graph.outputs, strict=True)
-            if name.startswith(NEXT) and state_of(name.removeprefix(NEXT))[1] == stored.name
-        }
-        nodes = self._nodes(stored, list(outputs.values()))
-        if nodes is None:
+
+Tensor: TypeAlias = "Variable | Gradient"
+
+
+@dataclass(frozen=True)
+class _OneUpdate:
+    """What computes the next value of one parameter and of all that belongs to it: nodes, the ports of what they read,
+    the outputs."""
+
+    nodes: list[Node]
+    inputs: dict[Value, Tensor]
+    outputs: dict[Variable, Value]
+
+
+class _Split:
+    """The update that is taken apart, and what was taken out of it so far, by what is done to a piece."""
+
+    def __init__(self, phase: Phase) -> None:
+        self.phase, self.graph = phase, phase.graph
+        self.producers = self.graph.producers()
+        self.pieces: dict[object, Pieces] = {}
+        self.shared: dict[Value, Shared] = {}
+
+    def take(self, parameter: Variable) -> None:
+        """Take the update of one parameter, if it is element by element."""
+        update = self._update_of(parameter)
+        if update is None:
             return
-        own = {id(v): v.name for v in self.graph.inputs}
-        own |= {id(n.result): stored.name for n in nodes if n.op == "parameter"}
-        nodes = [n for n in nodes if n.op != "parameter"]
-        key = self._key(nodes, own, outputs)
-        if key not in self.found:
-            self.found[key] = self._program(nodes, own, outputs, stored)
-        used = {own[id(v)] for node in nodes for v in node.inputs if id(v) in own and v.type.rank}
-        self.found[key].tensors.append({state_of(name)[0]: name for name in sorted(used)})
-        kept = [
-            (name, value)
-            for name, value in zip(self.model.output_names, self.graph.outputs, strict=True)
-            if name.removeprefix(NEXT) not in outputs
-        ]
-        self.model.output_names, self.graph.outputs = [name for name, _ in kept], [value for _, value in kept]
-        for value in (v for node in nodes for v in node.inputs if self._is_scalar(v)):
-            name = self._scalar(value)
-            if name not in self.model.output_names:
-                self.model.output_names.append(name)
-                self.graph.outputs.append(value)
+        key = self._key(update)
+        if key not in self.pieces:
+            self.pieces[key] = Pieces(self._phase(update, parameter))
+        read = {update.inputs[v] for node in update.nodes for v in node.inputs if v in update.inputs}
+        tensors = {piece_of(port): port for port in sorted(read, key=lambda port: port.name)}
+        self.pieces[key].tensors.append(tensors)
+        self.phase.drop(*(Next(variable) for variable in update.outputs))
+        for value in (v for node in update.nodes for v in node.inputs if self._is_shared(v)):
+            port = self._shared(value)
+            if port not in self.phase.outputs:
+                self.phase.write(port, value)
 
-    def _nodes(self, stored: Stored, outputs: Sequence[Value]) -> list[Node] | None:
-        """Those that compute outputs from the tensor, in order; `None` if one isn't element by element."""
-        wanted, found = {id(v) for v in outputs}, list[Node]()
+    def _update_of(self, parameter: Variable) -> _OneUpdate | None:
+        """The nodes that compute the outputs of a parameter, in order; `None` if one isn't element by element."""
+        outputs = {port.of: v for port, v in self.phase.values(Next).items() if port.of.of == parameter.of}
+        own: dict[Value, Tensor] = {}
+        wanted, nodes = set(outputs.values()), list[Node]()
         for node in reversed(self.graph.nodes):
-            if not any(id(v) in wanted for v in node.results):
+            if wanted.isdisjoint(node.results):
                 continue
-            found.append(node)
-            if node.op == "parameter" and node.attributes["stored"] == stored.name:
+            if node.op == "parameter" and node.attributes["stored"] == parameter.of:
+                own[node.result] = parameter
                 continue
             operation = OPERATIONS.get(node.op)
-            if (
-                operation is None
-                or not operation.elementwise
-                or not same_shape(node.result.type.shape, stored.type.shape)
-            ):
+            is_elementwise = operation is not None and operation.elementwise
+            if not is_elementwise or not same_shape(node.result.type.shape, parameter.type.shape):
                 return None
-            wanted |= {id(v) for v in node.inputs if v.type.rank}
-        given = [v for v in self.graph.inputs if id(v) in wanted]
-        return found[::-1] if all(state_of(v.name)[1] == stored.name for v in given) else None
+            nodes.append(node)
+            wanted.update(v for v in node.inputs if v.type.rank)
+        for value in self.graph.inputs:
+            port = self.phase.inputs[value.name]
+            if value in wanted:
+                if not isinstance(port, Variable | Gradient) or port.of != parameter.of:
+                    return None
+                own[value] = port
+        return _OneUpdate(nodes[::-1], own, outputs)
 
     def _is_constant(self, value: Value) -> bool:
-        made = self.made_by.get(id(value))
-        return made is not None and made.op == "constant"
+        node = self.producers.get(value)
+        return node is not None and node.op == "constant"
 
-    def _is_scalar(self, value: Value) -> bool:
+    def _is_shared(self, value: Value) -> bool:
         return value.type.rank == 0 and not self._is_constant(value)
 
-    def _scalar(self, value: Value) -> str:
-        return self.scalars.setdefault(id(value), f"{SCALAR_OUTPUT}{len(self.scalars)}")
+    def _shared(self, value: Value) -> Shared:
+        return self.shared.setdefault(value, Shared(len(self.shared)))
 
-    def _key(self, nodes: Sequence[Node], own: dict[int, str], outputs: dict[str, Value]) -> object:
+    def _key(self, update: _OneUpdate) -> object:
         """Equal where the same is done to two tensors with the same scalars."""
-        numbers: dict[int, object] = {}
-        for node in nodes:
+        known: dict[Value, object] = {}
+        for node in update.nodes:
             for value in node.inputs:
                 if self._is_constant(value):
-                    numbers[id(value)] = frozen_attributes(self.made_by[id(value)])
+                    known[value] = frozen_attributes(self.producers[value])
                 elif value.type.rank == 0:
-                    numbers[id(value)] = self._scalar(value)
-                else:
-                    numbers.setdefault(id(value), state_of(own.get(id(value), ""))[0])
-            numbers[id(node.result)] = len(numbers)
-        steps = tuple((n.op, tuple(numbers[id(v)] for v in n.inputs), frozen_attributes(n)) for n in nodes)
-        given = tuple((state_of(name)[0], numbers[id(value)]) for name, value in outputs.items())
-        return steps, given, nodes[0].result.type.dtype
+                    known[value] = self._shared(value)
+                elif value in update.inputs:
+                    known[value] = piece_of(update.inputs[value])
+            known[node.result] = len(known)
+        steps = tuple((n.op, tuple(known[v] for v in n.inputs), frozen_attributes(n)) for n in update.nodes)
+        outputs = tuple((piece_of(variable), known[value]) for variable, value in update.outputs.items())
+        return steps, outputs, update.nodes[0].result.type.dtype
 
-    def _program(self, nodes: Sequence[Node], own: dict[int, str], outputs: dict[str, Value], stored: Stored) -> Pieces:
+    def _phase(self, update: _OneUpdate, parameter: Variable) -> Phase:
         """The nodes over a piece of any size."""
-        graph, copies = Graph(), dict[int, Value]()
-        piece = stored.type.with_shape([Dim.symbol("elements")])
+        piece = parameter.type.with_shape([Dim.symbol("elements")])
+        phase = Phase.of(Model("piece", Graph(), self.phase.model.module), {})
+        copies: dict[Value, Value] = {}
 
         def copy(value: Value) -> Value:
-            if id(value) in copies:
-                return copies[id(value)]
-            if self._is_constant(value):
-                made = self.made_by[id(value)]
-                copies[id(value)] = Value(value.type)
-                graph.nodes.append(Node("constant", [], dict(made.attributes), [copies[id(value)]]))
-            elif value.type.rank == 0:
-                copies[id(value)] = Value(value.type, self._scalar(value))
-                graph.inputs.append(copies[id(value)])
-            else:
-                copies[id(value)] = Value(piece, state_of(own[id(value)])[0])
-                graph.inputs.append(copies[id(value)])
-            return copies[id(value)]
+            if value not in copies:
+                if self._is_constant(value):
+                    copies[value] = Value(value.type)
+                    constant = Node("constant", [], dict(self.producers[value].attributes), [copies[value]])
+                    phase.graph.nodes.append(constant)
+                elif value.type.rank == 0:
+                    copies[value] = phase.read(self._shared(value), value.type)
+                else:
+                    copies[value] = phase.read(piece_of(update.inputs[value]), piece)
+            return copies[value]
 
-        for node in nodes:
+        for node in update.nodes:
             operands = [copy(v) for v in node.inputs]
-            copies[id(node.result)] = Value(piece.with_dtype(node.result.type.dtype))
-            graph.nodes.append(Node(node.op, [*operands], dict(node.attributes), [copies[id(node.result)]]))
-        graph.outputs = [copies[id(value)] for value in outputs.values()]
-        model = Model("piece", graph, self.model.module)
-        model.output_names = [NEXT + state_of(name)[0] for name in outputs]
-        return Pieces(Program(models={model.name: model}))
+            copies[node.result] = Value(piece.with_dtype(node.result.type.dtype))
+            phase.graph.nodes.append(Node(node.op, [*operands], dict(node.attributes), [copies[node.result]]))
+        for variable, value in update.outputs.items():
+            phase.write(NextPiece(piece_of(variable)), copies[value])
+        return phase

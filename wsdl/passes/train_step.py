@@ -7,67 +7,50 @@ is nothing in it but operations of the language, so the compiled step is an ordi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from wsdl.ir.graph import Model, Program, Stored
+from wsdl.ir.graph import Model, Program
+from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.training import SEED, TOTAL
-from wsdl.ir.types import TensorType
-from wsdl.ops.build import Build
-from wsdl.passes.dedupe import dedupe
-from wsdl.passes.gradient_norm import NORM, gradient_norm
-from wsdl.passes.gradients import gradients
-from wsdl.passes.prune import drop_unread, prune
+from wsdl.ir.step import Next, Variable
+from wsdl.passes.draft import variables_of
+from wsdl.passes.gradients import objective_of
+from wsdl.passes.pipelines import STEP, run
 from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import NEXT, give, input_of, is_random, update
 
 
 @dataclass(eq=False)
 class TrainStep:
-    """A step of training as a program of one model, and what connects one step with the next.
+    """A step of training: its one phase, and the `variables` that it hands on to the next step."""
 
-    `trained` are the stored tensors that the optimizer changes, `statistics` those that the batches do; `states` are
-    the optimizer's own inputs, all 0 at first, and `averages` those that follow a trained tensor and start as it does.
-    """
+    phase: Phase
+    variables: tuple[Variable, ...]
 
-    program: Program
-    trained: list[Stored]
-    statistics: list[Stored]
-    states: dict[str, TensorType] = field(default_factory=dict)
-    averages: dict[str, Stored] = field(default_factory=dict)
+    @property
+    def trained(self) -> list[Variable]:
+        """The parameters that the optimizer changes."""
+        return [variable for variable in self.variables if variable.role == "parameter"]
+
+    @property
+    def statistics(self) -> list[Variable]:
+        """The running statistics that the batches change."""
+        return [variable for variable in self.variables if variable.role == "statistic"]
+
+    @property
+    def program(self) -> Program:
+        return self.phase.program
 
     @property
     def model(self) -> Model:
-        return self.program.only
-
-    @property
-    def is_random(self) -> bool:
-        return is_random(self.model)
+        return self.phase.model
 
     @property
     def feeds(self) -> dict[str, str]:
-        """Which output is which input of the next step."""
-        return feeds(self.model)
+        """Which output is which input of the next step, by their names in the file."""
+        return {port.name: port.of.name for port in self.phase.outputs if isinstance(port, Next)}
 
 
 def train_step(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> TrainStep:
     """The step of a training, in a graph of its own."""
-    first = gradients(storage, training, loops)
-    model = first.model
-    norm = gradient_norm(Build(model.graph), first.gradients.values(), first.latest.values())
-    model.graph.outputs.append(norm)
-    model.output_names.append(NORM)
-    second = update(model, training, first.trained, first.gradients, norm)
-    for name, value in first.latest.items():
-        give(model, value, name)
-    dedupe(first.program)
-    prune(first.program)
-    drop_unread(model.graph, TOTAL, SEED)
-    if is_random(model):
-        give(model, input_of(model.graph, SEED), SEED)  # handed on as it is
-    return TrainStep(first.program, first.trained, first.statistics, second.states, second.averages)
-
-
-def feeds(model: Model) -> dict[str, str]:
-    """Which outputs of a model are which inputs of the next step."""
-    return {name: name.removeprefix(NEXT) for name in model.output_names if name.startswith(NEXT)}
+    draft = run(STEP, objective_of(storage, training, loops))
+    return TrainStep(draft.phase, variables_of(draft, draft.phase))

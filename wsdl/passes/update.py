@@ -1,4 +1,4 @@
-"""The second half of a step of training: gradients in, new values and a new state of the optimizer out.
+"""From gradients to new values of what is trained, and a new state of the optimizer.
 
 All of it is element by element, but for the common length of the gradients where they are clipped by it.
 """
@@ -6,69 +6,84 @@ All of it is element by element, but for the common length of the gradients wher
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from wsdl.ir.graph import Graph, Model, Node, Stored, Value
-from wsdl.ir.stages import ResolvedTraining
-from wsdl.ir.training import SEED, STEP, TOTAL, Schedule
-from wsdl.ir.types import TensorType
+from wsdl.ir.graph import Graph, Model, Node, Value
+from wsdl.ir.phase import Phase
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable
+from wsdl.ir.training import Schedule
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
-from wsdl.passes.gradient_norm import as_dtype, gradient_norm
+from wsdl.passes.draft import Draft, changed_by_batches
+from wsdl.passes.gradient_norm import as_dtype, gradient_norm, norm_type
 from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
-
-COUNT = TensorType.of("i64")
-GRADIENT = "gradient/"  # before the name of a stored tensor
-NEXT = "next/"  # before the name of an input: the output that feeds it in the next step
+from wsdl.passes.roll_loops import Loops
 
 
-@dataclass(eq=False)
-class Update:
-    """What is carried from step to step besides the tensors themselves.
+def update_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+    """The update of a training, as a phase that has nothing yet but the gradients as inputs."""
+    trained, statistics = changed_by_batches(storage, training)
+    model = Model(training.model, Graph(), storage.models[training.model].module)
+    phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained})
+    for variable in trained:
+        phase.read(Gradient(variable.of), variable.type)
+    phase.read(NORM, norm_type(v.type for v in trained))
+    phase.feed(*trained)
+    return Draft(training, loops, phase, trained, statistics)
 
-    `states` are the optimizer's own inputs, all 0 at first, and `averages` those that follow a trained tensor and start
-    as it does. `rate` is the learning rate of the step, f32[].
-    """
 
-    rate: Value
-    states: dict[str, TensorType] = field(default_factory=dict)
-    averages: dict[str, Stored] = field(default_factory=dict)
-
-
-def update(
-    model: Model, training: ResolvedTraining, trained: Sequence[Stored], gradients: Mapping[str, Value], norm: Value
-) -> Update:
-    """Append the update of the trained tensors to the graph of a model, and its outputs `next/…` to the model's.
-    `norm` is that of the gradients (`gradient_norm`)."""
-    graph, optimizer = model.graph, training.written.optimizer
-    build = Build(graph)
-    clocks = {dtype: _Clock(build, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(trained)})}
-    gradients = _clipped(build, gradients, norm, optimizer.options)
-    result = Update(clocks["f32"].rate(optimizer.lr))
-    for stored in trained:
-        clock = clocks[stored.type.dtype]
-        rate, scalars = clock.rate(training.schedule_of(stored.name)), clock.scalars
-        options = _options_for(stored, optimizer.options)
-        states = {name: _state(graph, result, name, stored) for name in OPTIMIZERS[optimizer.name].states(options)}
-        old = _read(graph, stored)
-        scalars.options = options
-        new, kept = OPTIMIZERS[optimizer.name].step(build, old, gradients[stored.name], states, rate, scalars)
-        give(model, new, stored.name)
+def update_parameters(draft: Draft) -> None:
+    """Give what each parameter, state of the optimizer and average is next, from the gradients that the same phase has
+    computed or is given."""
+    phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
+    build = Build(phase.graph)
+    clocks = {dtype: _Clock(phase, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(draft.trained)})}
+    gradients = _clipped(build, _gradients(draft), _norm(draft), optimizer.options)
+    draft.rate = clocks["f32"].rate(optimizer.lr)
+    for parameter in draft.trained:
+        clock = clocks[parameter.type.dtype]
+        rate, scalars = clock.rate(training.schedule_of(parameter.of)), clock.scalars
+        options = scalars.options = _options_for(parameter, optimizer.options)
+        names = OPTIMIZERS[optimizer.name].states(options)
+        variables = {name: parameter.optimizer(name) for name in names}
+        states = {name: phase.read(variable, variable.type) for name, variable in variables.items()}
+        old = _read(phase.graph, parameter)
+        new, kept = OPTIMIZERS[optimizer.name].step(build, old, gradients[parameter.of], states, rate, scalars)
+        phase.write(Next(parameter), new)
         for name, value in kept.items():
-            give(model, value, _state_name(name, stored))
+            phase.write(Next(variables[name]), value)
+        draft.changed += variables.values()
         if (decay := optimizer.options.get("ema")) is not None:
-            name = _state_name("average", stored)
-            result.averages[name] = stored
-            average = build("mul", input_of(graph, name, stored.type), decay)
-            give(model, build("add", average, build("mul", new, 1 - decay)), name)
-    give(model, build("add", input_of(graph, STEP), build("constant", value=1, dtype="i64")), STEP)
-    return result
+            variable = parameter.average
+            average = build("mul", phase.read(variable, variable.type), decay)
+            phase.write(Next(variable), build("add", average, build("mul", new, 1 - decay)))
+            draft.changed.append(variable)
+    phase.write(Next(STEPS), build("add", phase.read(STEPS, COUNT), build("constant", value=1, dtype="i64")))
 
 
-def _options_for(stored: Stored, options: Mapping[str, object]) -> Mapping[str, object]:
+def write_rate(draft: Draft) -> None:
+    """Give the learning rate of the step."""
+    assert draft.rate is not None
+    draft.phase.write(RATE, draft.rate)
+
+
+def _gradients(draft: Draft) -> dict[str, Value]:
+    """By parameter: what the phase has computed, which then is no output any more, or its inputs."""
+    own = draft.phase.take(Gradient)
+    if own:
+        return {gradient.of: value for gradient, value in own.items()}
+    return {v.of: draft.phase.read(Gradient(v.of), v.type) for v in draft.trained}
+
+
+def _norm(draft: Draft) -> Value:
+    own = draft.phase.values(Number).get(NORM)
+    return own if own is not None else draft.phase.read(NORM, norm_type(v.type for v in draft.trained))
+
+
+def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[str, object]:
     """Where biases and the scales of norms are left out of the decay, vectors have none."""
-    if options.get("decay_norms_and_biases", True) or stored.type.rank > 1:
+    if options.get("decay_norms_and_biases", True) or parameter.type.rank > 1:
         return options
     return {**options, "weight_decay": 0.0}
 
@@ -87,75 +102,34 @@ def _clipped(
     return gradients
 
 
-def _dtypes(trained: Sequence[Stored]) -> set[str]:
-    return {stored.type.dtype for stored in trained}
+def _dtypes(trained: Sequence[Variable]) -> set[str]:
+    return {parameter.type.dtype for parameter in trained}
 
 
 class _Clock:
-    """What follows from the number of the step, in the dtype of the tensors that it is for; each made once."""
+    """What follows from the number of the step, in the dtype of the tensors that it is for; each rate computed once."""
 
-    def __init__(self, build: Build, dtype: str, options: Mapping[str, Any]) -> None:
-        self._build, self._made = build, dict[str, Value]()
-        self._done, self._total = _number(build, STEP, dtype), _number(build, TOTAL, dtype)
-        self.scalars = Scalars(build, build("add", self._done, 1.0), options)
+    def __init__(self, phase: Phase, dtype: str, options: Mapping[str, Any]) -> None:
+        self._build, self._rates = Build(phase.graph), dict[str, Value]()
+
+        def number(port: Port) -> Value:
+            return self._build("cast", phase.read(port, COUNT), dtype=dtype)
+
+        self._done, self._total = number(STEPS), number(TOTAL_STEPS)
+        self.scalars = Scalars(self._build, self._build("add", self._done, 1.0), options)
 
     def rate(self, schedule: Schedule) -> Value:
         """The learning rate of this step."""
         key = str(schedule)
-        if key not in self._made:
+        if key not in self._rates:
             kind, options = schedule.kind, schedule.options
-            self._made[key] = learning_rate(self._build, kind, options, self._done, self._total)
-        return self._made[key]
+            self._rates[key] = learning_rate(self._build, kind, options, self._done, self._total)
+        return self._rates[key]
 
 
-# -- inputs and outputs ------------------------------------------------------------------------------------------------
-
-
-def input_of(graph: Graph, name: str, type: TensorType = COUNT) -> Value:
-    """An input of the step; made when it is first asked for."""
-    found = next((v for v in graph.inputs if v.name == name), None)
-    if found is None:
-        found = Value(type, name)
-        graph.inputs.append(found)
-    return found
-
-
-def is_random(model: Model) -> bool:
-    """Is something in it random, so that it reads a seed?"""
-    return any(v.name == SEED for v in model.graph.inputs)
-
-
-def give(model: Model, value: Value, name: str) -> None:
-    """Make a value the output `next/name`, which feeds the input `name`."""
-    model.graph.outputs.append(value)
-    model.output_names.append(NEXT + name)
-
-
-def _number(build: Build, name: str, dtype: str) -> Value:
-    return build("cast", input_of(build.graph, name), dtype=dtype)
-
-
-def _state_name(state: str, stored: Stored) -> str:
-    return f"optimizer/{state}/{stored.name}"
-
-
-def state_of(name: str) -> tuple[str, str]:
-    """What an input of the update is, and of which stored tensor: `value`, `gradient`, or a state of the optimizer."""
-    if name.startswith(GRADIENT):
-        return "gradient", name.removeprefix(GRADIENT)
-    if name.startswith("optimizer/"):
-        _, state, stored = name.split("/", 2)
-        return state, stored
-    return "value", name
-
-
-def _state(graph: Graph, update: Update, state: str, stored: Stored) -> Value:
-    name = _state_name(state, stored)
-    update.states[name] = stored.type
-    return input_of(graph, name, stored.type)
-
-
-def _read(graph: Graph, stored: Stored) -> Value:
-    node = Node("parameter", [], {"stored": stored.name}, [Value(stored.type)], view=View.identity(stored.sizes))
+def _read(graph: Graph, parameter: Variable) -> Value:
+    assert parameter.type.sizes is not None
+    view = View.identity(parameter.type.sizes)
+    node = Node("parameter", [], {"stored": parameter.of}, [Value(parameter.type)], view=view)
     graph.nodes.append(node)
     return node.result

@@ -85,17 +85,16 @@ class Evaluator:
             raise fail("E0718", "there is nothing to evaluate with: the data have no rows")
         return sizes.wholes(self._sizes)
 
-    def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[Any]:
         wanted = {value.name for value in session.get_inputs()}
         own = {name: value for name, value in feeds.items() if name in wanted}
         own |= {name: self._value(array) for name, array in arrays.items() if name in wanted}
-        names = [value.name for value in session.get_outputs()]
         try:
-            outputs = session.run_with_ort_values(names, own)
+            outputs = session.run_with_ort_values(None, own)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
             check_indices(self.indices, arrays)
             raise run_failure(error, self.model.name, arrays) from error
-        return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
+        return [value.numpy() for value in outputs]
 
     def _value(self, value: Any) -> Any:
         from onnxruntime import OrtValue

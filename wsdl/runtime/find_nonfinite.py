@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.ir.training import STEP
+from wsdl.ir.step import NORM, PART_NUMBER, PART_SHARE, STEPS, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.gradient_norm import NORM
-from wsdl.passes.gradients import PART, SHARE
-from wsdl.passes.split_step import SUM
-from wsdl.passes.update import GRADIENT
 from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.loading import load
 
@@ -41,7 +37,7 @@ def nonfinite_step(
 
     `state` is what the step started from, `parts` the batch, `wholes` what was merged over the whole batch.
     """
-    step = int(state[STEP]) + 1
+    step = int(state[STEPS.name]) + 1
     lines = [*_in_the_batch(parts), *_in_the_state(state)]
     if not lines:
         lines = _in_the_step(models, state, parts, wholes)
@@ -63,7 +59,7 @@ def _in_the_state(state: Mapping[str, Array]) -> Iterator[str]:
     for name, array in state.items():
         bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
         if bad:
-            origin = "the step before has made them so" if int(state[STEP]) else "it was so at the start"
+            origin = "the step before has made them so" if int(state[STEPS.name]) else "it was so at the start"
             yield f"`{name}` has {bad} elements that are not finite: {origin}"
 
 
@@ -74,27 +70,29 @@ def _in_the_step(
     wholes: Mapping[str, Array],
 ) -> list[str]:
     """The first tensor that is not finite and that a result which isn't was computed from, and its own operands."""
-    proto, nodes = exposed(models.first)
+    proto, nodes = exposed(models.gradients)
     with loadable(proto, models.values) as model:
         session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
-    added = [*models.step.trained, *models.step.statistics]
-    zeros = {f"{SUM}{s.name}": np.zeros(s.sizes, state[s.name].dtype) for s in added}
+    phase = models.step.gradients
+    sums = [port for port in phase.inputs.values() if isinstance(port, Sum)]
+    zeros = {port.name: np.zeros_like(state[port.of.of]) for port in sums}
     wanted = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
-    results = [output.name for output in models.first.graph.output]
+    results = [port.name for port in phase.outputs]
+    gradients = [port.name for port in phase.outputs if isinstance(port, Gradient)]
     largest = ("", 0.0)
     for number, part in enumerate(parts):
-        of_part = {PART: np.array(number), SHARE: np.array(1, np.float32)}
+        of_part = {PART_NUMBER.name: np.array(number), PART_SHARE.name: np.array(1, np.float32)}
         feeds: dict[str, Any] = {**zeros, **state, **wholes, **part, **of_part}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]
-        for node in _leading_to([name for name in bad_results if name != NORM], nodes):
+        for node in _leading_to([name for name in bad_results if name != NORM.name], nodes):
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
             if bad:
                 place = f" ({node.source})" if node.source else ""
                 lines = [f"the first tensor that is not finite is `{bad[0]}`{place}, made by {node.operator}"]
                 return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
-        lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in results if name.startswith(GRADIENT)]
+        lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in gradients]
         largest = max([largest, *lengths], key=lambda entry: entry[1])
     return [f"each is finite, but their sum of squares is not: `{largest[0]}` reaches {largest[1]:.4g}"]
 

@@ -13,23 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.passes.update import NEXT
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import NextPiece, Piece, Shared
 
 Array = NDArray[Any]
 PIECE = 1 << 15  # elements; half a dozen such tensors take 0.8 MB
 
 
 class Piecewise:
-    """A session of one of the updates, and its pieces. `tensors` has for each tensor its arrays before and after the
-    step, by the name of the session's input; `scalars` what all pieces are given besides."""
+    """A session of one of the updates, `phase`, and its pieces. `tensors` has for each parameter the arrays before and
+    after the step; `shared` what all pieces are given besides."""
 
     def __init__(
-        self, session: Any, tensors: Sequence[Mapping[str, tuple[Array, Array]]], scalars: Mapping[str, Any]
+        self,
+        session: Any,
+        phase: Phase,
+        tensors: Sequence[Mapping[Piece, tuple[Array, Array]]],
+        shared: Mapping[Shared, Any],
     ) -> None:
-        self._session = session
-        self._inputs = [value.name for value in session.get_inputs()]
-        self._outputs = [value.name for value in session.get_outputs()]
-        self._scalars = scalars
+        self._session, self._phase, self._shared = session, phase, shared
         self._bindings = [binding for arrays in tensors for binding in self._bound(arrays)]
 
     def run(self, pool: ThreadPoolExecutor | None, threads: int) -> None:
@@ -44,21 +46,23 @@ class Piecewise:
         for binding in bindings:
             self._session.run_with_iobinding(binding)
 
-    def _bound(self, arrays: Mapping[str, tuple[Array, Array]]) -> list[Any]:
+    def _bound(self, arrays: Mapping[Piece, tuple[Array, Array]]) -> list[Any]:
         from onnxruntime import OrtValue
 
         count = -(-next(iter(arrays.values()))[0].size // PIECE)
-        old, new = ({name: np.array_split(pair[i].reshape(-1), count) for name, pair in arrays.items()} for i in (0, 1))
+        old, new = ({p: np.array_split(pair[i].reshape(-1), count) for p, pair in arrays.items()} for i in (0, 1))
         bindings = []
         for k in range(count):
             binding = self._session.io_binding()
-            before = {name: OrtValue.ortvalue_from_numpy(pieces[k]) for name, pieces in old.items()}
-            for name in self._inputs:
-                binding.bind_ortvalue_input(name, self._scalars.get(name) or before[name])
-            for output in self._outputs:
-                name = output.removeprefix(NEXT)
-                is_in_place = arrays[name][0] is arrays[name][1]
-                after = before[name] if is_in_place else OrtValue.ortvalue_from_numpy(new[name][k])
-                binding.bind_ortvalue_output(output, after)
+            before = {piece: OrtValue.ortvalue_from_numpy(parts[k]) for piece, parts in old.items()}
+            for name, port in self._phase.inputs.items():
+                if isinstance(port, Piece):
+                    binding.bind_ortvalue_input(name, before[port])
+                elif isinstance(port, Shared):
+                    binding.bind_ortvalue_input(name, self._shared[port])
+            for output in self._phase.values(NextPiece):
+                is_in_place = arrays[output.of][0] is arrays[output.of][1]
+                after = before[output.of] if is_in_place else OrtValue.ortvalue_from_numpy(new[output.of][k])
+                binding.bind_ortvalue_output(output.name, after)
             bindings.append(binding)
         return bindings

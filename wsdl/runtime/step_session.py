@@ -14,17 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.training import STEP, TOTAL
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import (
+    NORM,
+    PART_NUMBER,
+    PART_SHARE,
+    RATE,
+    STEPS,
+    TOTAL_STEPS,
+    Batch,
+    Gradient,
+    Next,
+    Part,
+    Port,
+    Result,
+    Shared,
+    Sum,
+    Variable,
+    Whole,
+)
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.gradient_norm import NORM
-from wsdl.passes.gradients import PART, SHARE
-from wsdl.passes.pieces import SCALAR_OUTPUT as SCALAR
-from wsdl.passes.rounds import Round
-from wsdl.passes.separate import WHOLE
-from wsdl.passes.split_step import RATE, SUM
-from wsdl.passes.update import GRADIENT, NEXT
+from wsdl.passes.draft import Pieces, Round
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
 from wsdl.runtime.tally import Shapes, Sizes, Tally, results
@@ -33,7 +45,7 @@ Array = NDArray[Any]
 
 
 class StepSession:
-    """The two halves of a step, loaded, with the state of the training in them.
+    """The phases of a step, loaded, with the state of the training in them.
 
     `compute` gives loss and metrics of a batch that comes in one or several parts, and keeps the gradients; `commit`
     then makes the step. `state` is all that is carried from step to step, by name.
@@ -46,37 +58,39 @@ class StepSession:
             with loadable(proto, models.values) as model:
                 return load(model, proto.graph.name, device, threads, reuse_plan=False)
 
-        self.device, self._name = device, models.first.graph.name
+        self.device, self._name = device, models.gradients.graph.name
+        self._step = step = models.step
         self._memory: dict[int, Array] = {}  # by the id of what the runtime sees of it
-        self._first, self._second = loaded(models.first), loaded(models.second)
+        self._gradient_session, self._update_session = loaded(models.gradients), loaded(models.update)
         self._rounds = [loaded(proto) for proto in models.rounds]
         self._turn = 0
-        self._step = step = models.step
         self._batch_types, self._rows = models.evaluation.batch, models.evaluation.evaluation.rows
-        self._cells = {name: self._cell(array, name in step.in_place) for name, array in state.items()}
-        self._gradients = {s.name: self._buffer(s.type) for s in step.trained}
-        self._statistics = [s.name for s in step.statistics]
+        in_place = {variable.name for variable in step.in_place}
+        self._cells = {name: self._cell(array, name in in_place) for name, array in state.items()}
+        self._gradients = {v.of: self._buffer(v.type) for v in step.variables if v.role == "parameter"}
+        self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
+        self._rate, self._total_steps = np.zeros((), np.float32), np.zeros((), np.int64)
+        self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
+        self._shared = {
+            port: self.value(np.zeros((), numpy_dtype(value.type.dtype)))
+            for port, value in step.update.values(Shared).items()
+        }
+        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part in its batch
         self._wholes: dict[str, Array] = {}
         self._sizes: dict[Shapes, dict[str, int]] = {}
-        self._total_steps = np.zeros((), np.int64)
-        self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
-        self._rate = np.zeros((), np.float32)
-        self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
-        inputs = _inputs(self._first)
-        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part in its batch
-        of_part = {PART: self._part, SHARE: self._share}
-        self._of_part = {name: array for name, array in of_part.items() if name in inputs}
-        self._of_whole = [name for name in inputs if name.startswith(WHOLE)]
-        self._of_batch = [name for name in inputs if name in self._batch_types]
-        outputs = zip(step.second.only.output_names, step.second.only.graph.outputs, strict=True)
-        self._scalars = {
-            n: self.value(np.zeros((), numpy_dtype(v.type.dtype))) for n, v in outputs if n.startswith(SCALAR)
-        }
-        self._first_bindings = [self._bind_first(turn) for turn in (0, 1)]
-        self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
+        ports = step.gradients.inputs.values()
+        of_part = {PART_NUMBER: self._part, PART_SHARE: self._share}
+        self._of_part = {port.name: array for port, array in of_part.items() if port in ports}
+        self._of_whole = [port.name for port in ports if isinstance(port, Whole)]
+        self._of_batch = [port.name for port in ports if isinstance(port, Batch)]
+        self._last = [i for i, port in enumerate(step.gradients.outputs) if isinstance(port, Part)]
+        sums = [port.of for port in ports if isinstance(port, Sum)]
+        self._summed: list[Port] = [Next(of) if isinstance(of, Variable) else of for of in sums]
+        self._gradient_bindings = [self._bind(self._gradient_session, step.gradients, turn) for turn in (0, 1)]
+        self._update_bindings = [self._bind(self._update_session, step.update, turn) for turn in (0, 1)]
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads - 1) if step.pieces and self._threads > 1 else None
-        updates = [(loaded(proto, 1), p.tensors) for proto, p in zip(models.pieces, step.pieces, strict=True)]
+        updates = list(zip([loaded(proto, 1) for proto in models.pieces], step.pieces, strict=True))
         self._pieces = [[self._piecewise(*update, turn) for update in updates] for turn in (0, 1)]
 
     # -- a step --------------------------------------------------------------------------------------------------------
@@ -86,7 +100,7 @@ class StepSession:
         the rows each has, from 0 to 1."""
         if self._step.rest is None:
             [part] = parts
-            self._run_first(part)
+            self._compute_gradients(part)
             return {name: float(array) for name, array in self._results.items()}
         sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
         for part in parts:
@@ -94,32 +108,35 @@ class StepSession:
         self._wholes = sizes.wholes(self._step.merges)
         for session, own in zip(self._rounds, self._step.rounds, strict=True):
             self._wholes |= self._gone_through(session, own, parts)
-        for value in [*self._gradients.values(), *map(self._next, self._statistics)]:
-            self._clear(value)
+        for port in self._summed:
+            self._clear(self._target(port, self._turn))
         for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
             self._part[...], self._share[...] = number, share
-            outputs = self._run_first(part)
-            tally.add({name: outputs[name].numpy() for name in tally.names})
+            outputs = self._compute_gradients(part)
+            tally.add(outputs[i].numpy() for i in self._last)
         return results(list(self._results), self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
 
-    def _run_first(self, part: Mapping[str, Array]) -> dict[str, Any]:
+    def _compute_gradients(self, part: Mapping[str, Array]) -> list[Any]:
         """Compute gradients, which stay where they are bound to; all outputs."""
-        binding = self._first_bindings[self._turn]
+        binding = self._gradient_bindings[self._turn]
         self._bind_batch(binding, part)
-        self._run(self._first, binding, part)
-        return dict(zip(_outputs(self._first), binding.get_outputs(), strict=True))
+        self._run(self._gradient_session, binding, part)
+        return list(binding.get_outputs())
 
     def _gone_through(self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
         """What comes of a round."""
-        tally, names, wanted = Tally(own.merges), _outputs(session), _inputs(session)
+        tally, ports = Tally(own.merges), own.phase.inputs
         for number, part in enumerate(parts):
-            given = {**self._wholes, **part, PART: np.array(number)}
-            feeds = {n: self._current(n) if n in self._cells else self.value(given[n]) for n in wanted}
+            arrays = {**self._wholes, **part, PART_NUMBER.name: np.array(number)}
+            feeds = {
+                name: self._current(name) if isinstance(port, Variable) else self.value(arrays[name])
+                for name, port in ports.items()
+            }
             try:
-                outputs = session.run_with_ort_values(names, feeds)
+                outputs = session.run_with_ort_values(None, feeds)
             except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
                 raise run_failure(error, self._name, part) from error
-            tally.add({name: value.numpy() for name, value in zip(names, outputs, strict=True)})
+            tally.add(value.numpy() for value in outputs)
         return tally.wholes()
 
     @property
@@ -129,7 +146,7 @@ class StepSession:
 
     def commit(self) -> float:
         """Make the step that was computed; its learning rate."""
-        self._run(self._second, self._second_bindings[self._turn], {})
+        self._run(self._update_session, self._update_bindings[self._turn], {})
         for pieces in self._pieces[self._turn]:
             pieces.run(self._pool, self._threads)
         self._turn = 1 - self._turn
@@ -155,7 +172,7 @@ class StepSession:
     @property
     def steps(self) -> int:
         """The number of steps that were committed."""
-        return int(self._current(STEP).numpy())
+        return int(self._current(STEPS.name).numpy())
 
     def feeds(self, names: Sequence[str]) -> list[Any]:
         """What is carried as it lies on the device, for another session."""
@@ -165,14 +182,10 @@ class StepSession:
         """Say how many steps the whole run has, for schedules that want to know."""
         self._total_steps[...] = steps
         if self.device != "cpu":
-            self._second_bindings = [self._bind_second(turn) for turn in (0, 1)]
+            self._update_bindings = [self._bind(self._update_session, self._step.update, turn) for turn in (0, 1)]
 
     def _current(self, name: str) -> Any:
         return self._cells[name][self._turn]
-
-    def _next(self, name: str) -> Any:
-        """Where the next step will find what is carried, if this one is committed."""
-        return self._cells[name][1 - self._turn]
 
     @property
     def wholes(self) -> dict[str, Array]:
@@ -205,27 +218,39 @@ class StepSession:
 
     # -- bindings ------------------------------------------------------------------------------------------------------
 
-    def _bind_first(self, turn: int) -> Any:
-        binding = self._first.io_binding()
-        for name in _inputs(self._first):
-            if name in self._cells:
-                binding.bind_ortvalue_input(name, self._cells[name][turn])
-            elif name.startswith(SUM):
-                stored = name.removeprefix(SUM)
-                binding.bind_ortvalue_input(name, self._gradients.get(stored) or self._cells[stored][1 - turn])
-        for output in self._first.get_outputs():
-            name = output.name
-            if name.startswith(GRADIENT):
-                binding.bind_ortvalue_output(name, self._gradients[name.removeprefix(GRADIENT)])
-            elif name.startswith(NEXT):
-                binding.bind_ortvalue_output(name, self._cells[name.removeprefix(NEXT)][1 - turn])
-            elif name == NORM:
-                binding.bind_ortvalue_output(name, self._norm)
-            elif name in self._results:
-                binding.bind_ortvalue_output(name, _on_host(self._results[name]))
+    def _bind(self, session: Any, phase: Phase, turn: int) -> Any:
+        """Bind all inputs and outputs of a phase that stay where they are from step to step."""
+        binding = session.io_binding()
+        for name, port in phase.inputs.items():
+            if not isinstance(port, Batch | Whole) and port not in (PART_NUMBER, PART_SHARE):
+                binding.bind_ortvalue_input(name, self._source(port, turn))
+        for port in phase.outputs:
+            if isinstance(port, Part):
+                binding.bind_output(port.name, "cpu")
             else:
-                binding.bind_output(name, "cpu")
+                binding.bind_ortvalue_output(port.name, self._target(port, turn))
         return binding
+
+    def _source(self, port: Port, turn: int) -> Any:
+        """Where an input lies."""
+        if isinstance(port, Variable):
+            return self._cells[port.name][turn]
+        if isinstance(port, Sum):
+            return self._target(Next(port.of) if isinstance(port.of, Variable) else port.of, turn)
+        return self.value(self._total_steps) if port == TOTAL_STEPS else self._target(port, turn)
+
+    def _target(self, port: Port, turn: int) -> Any:
+        """Where an output goes, for another phase or for the caller."""
+        if isinstance(port, Next):
+            return self._cells[port.of.name][1 - turn]
+        if isinstance(port, Gradient):
+            return self._gradients[port.of]
+        if isinstance(port, Result):
+            return _on_host(self._results[port.name])
+        if isinstance(port, Shared):
+            return self._shared[port]
+        assert port in (NORM, RATE)
+        return self._norm if port == NORM else _on_host(self._rate)
 
     def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
         for name in self._of_batch:
@@ -236,44 +261,16 @@ class StepSession:
         for name, array in {**self._of_part, **{n: self._wholes[n] for n in self._of_whole}}.items():
             binding.bind_cpu_input(name, array)
 
-    def _bind_second(self, turn: int) -> Any:
-        binding = self._second.io_binding()
-        for name in _inputs(self._second):
-            if name == TOTAL:
-                binding.bind_ortvalue_input(name, self.value(self._total_steps))
-            elif name == NORM:
-                binding.bind_ortvalue_input(name, self._norm)
-            elif name.startswith(GRADIENT):
-                binding.bind_ortvalue_input(name, self._gradients[name.removeprefix(GRADIENT)])
-            else:
-                binding.bind_ortvalue_input(name, self._cells[name][turn])
-        for output in self._second.get_outputs():
-            if output.name == RATE:
-                binding.bind_ortvalue_output(RATE, _on_host(self._rate))
-            elif output.name in self._scalars:
-                binding.bind_ortvalue_output(output.name, self._scalars[output.name])
-            else:
-                binding.bind_ortvalue_output(output.name, self._cells[output.name.removeprefix(NEXT)][1 - turn])
-        return binding
-
-    def _piecewise(self, session: Any, tensors: Sequence[Mapping[str, str]], turn: int) -> Piecewise:
-        def arrays(name: str) -> tuple[Array, Array]:
-            if name.startswith(GRADIENT):
-                gradient = self._memory[id(self._gradients[name.removeprefix(GRADIENT)])]
+    def _piecewise(self, session: Any, pieces: Pieces, turn: int) -> Piecewise:
+        def arrays(port: Variable | Gradient) -> tuple[Array, Array]:
+            if isinstance(port, Gradient):
+                gradient = self._memory[id(self._gradients[port.of])]
                 return gradient, gradient
-            old, new = (self._memory[id(self._cells[name][t])] for t in (turn, 1 - turn))
+            old, new = (self._memory[id(self._cells[port.name][t])] for t in (turn, 1 - turn))
             return old, new
 
-        pieces = [{kind: arrays(name) for kind, name in names.items()} for names in tensors]
-        return Piecewise(session, pieces, self._scalars)
-
-
-def _outputs(session: Any) -> list[str]:
-    return [value.name for value in session.get_outputs()]
-
-
-def _inputs(session: Any) -> list[str]:
-    return [value.name for value in session.get_inputs()]
+        tensors = [{piece: arrays(port) for piece, port in ports.items()} for ports in pieces.tensors]
+        return Piecewise(session, pieces.phase, tensors, self._shared)
 
 
 def _on_host(array: Array) -> Any:

@@ -15,10 +15,9 @@ from wsdl.ir.binding import bind_sizes
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Graph
+from wsdl.ir.step import Merge
 from wsdl.ir.types import TensorType
 from wsdl.ops.evaluate import evaluate
-from wsdl.passes.rounds import part_name
-from wsdl.passes.separate import Merge
 from wsdl.runtime.errors import fail
 
 Array = NDArray[Any]
@@ -69,27 +68,23 @@ class Tally:
 
     def __init__(self, merges: Iterable[Merge]) -> None:
         self.merges = [merge for merge in merges if merge.how != "size"]
-        self._found: list[Parts | None] = [None] * len(self.merges)
+        self._merged: list[Parts | None] = [None] * len(self.merges)
 
-    @property
-    def names(self) -> list[str]:
-        """Those of the outputs that each part gives."""
-        return [part_name(whole) for merge in self.merges for whole in merge.wholes]
-
-    def add(self, outputs: Mapping[str, Array]) -> None:
-        """Take in the outputs of one part."""
+    def add(self, parts: Iterable[Array]) -> None:
+        """Take in what one part of the rows gives for all wholes of all merges, in order."""
+        rest = iter(parts)
         with np.errstate(all="ignore"):
             for i, merge in enumerate(self.merges):
-                own = tuple(_wide(outputs[part_name(whole)]) for whole in merge.wholes)
-                before = self._found[i]
-                self._found[i] = own if before is None else MERGING[merge.how](before, _alike(before, own))
+                own = tuple(_wide(next(rest)) for _ in merge.wholes)
+                before = self._merged[i]
+                self._merged[i] = own if before is None else MERGING[merge.how](before, _alike(before, own))
 
     def wholes(self) -> dict[str, Array]:
         """The inputs that come of them, by name."""
         return {
             whole.name: np.asarray(array).astype(numpy_dtype(whole.type.dtype))
-            for merge, found in zip(self.merges, self._found, strict=True)
-            for whole, array in zip(merge.wholes, found or (), strict=True)
+            for merge, merged in zip(self.merges, self._merged, strict=True)
+            for whole, array in zip(merge.wholes, merged or (), strict=True)
         }
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from wsdl import options
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.training import SEED, TOTAL
+from wsdl.ir.step import TOTAL_STEPS
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
 from wsdl.passes.mixed_rows import warned
@@ -40,7 +40,6 @@ from wsdl.runtime.step_session import StepSession
 
 Array = NDArray[Any]
 OnNaN = Literal["stop", "skip"]
-AVERAGE = "optimizer/average/"
 LAST = "last.safetensors"
 
 
@@ -93,14 +92,15 @@ class Trainer:
         self.device, self.threads, self.on_nan = device, threads, on_nan
         self.batch_types = models.evaluation.batch
         self.rows = rows_of(self.batch_types)
-        self._indices = index_reads(models.first)
+        variables = models.step.variables
+        self._averages = {v.of: v.name for v in variables if v.role == "average"}  # by the parameter that it is of
+        self._indices = index_reads(models.gradients)
         self._total: int | None = None
         self._session = StepSession(models, self._start(), device=device, threads=threads)
         self._evaluator: Evaluator | None = None
 
     def _start(self) -> dict[str, Array]:
-        state = self.models.initial_state()
-        return {**state, SEED: np.array(self.settings.seed, np.int64)} if SEED in state else state
+        return self.models.initial_state(self.settings.seed)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Trainer:
     @property
     def wants_total(self) -> bool:
         """Does a schedule want to know how many steps the whole run has?"""
-        return any(v.name == TOTAL for v in self.models.step.second.only.graph.inputs)
+        return TOTAL_STEPS in self.models.step.update.inputs.values()
 
     @property
     def total_steps(self) -> int | None:
@@ -190,18 +190,15 @@ class Trainer:
             data = self.batches(data, shuffle=False).epoch(0)
         if self._evaluator is None:
             self._evaluator = Evaluator(self.models.evaluation, device=self.device, threads=self.threads)
-        carried = self._session.feeds([self._averaged(name) for name in self.models.evaluation.carried])
-        return self._evaluator.run(data, dict(zip(self.models.evaluation.carried, carried, strict=True)))
+        variables = self.models.evaluation.variables
+        carried = self._session.feeds([self._averages.get(v.of, v.name) for v in variables])
+        return self._evaluator.run(data, dict(zip((v.name for v in variables), carried, strict=True)))
 
     @property
     def findings(self) -> list[Diagnostic]:
         """What there is to say of the metrics so far: which of them depend on how rows were cut."""
         of_steps = warned(self.models.step.mixed)
         return of_steps or (self._evaluator.findings if self._evaluator is not None else [])
-
-    def _averaged(self, name: str) -> str:
-        """The input that has the average of a tensor, or the tensor where none is kept."""
-        return AVERAGE + name if AVERAGE + name in self.models.step.averages else name
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 
@@ -215,7 +212,8 @@ class Trainer:
     def weights(self) -> Snapshot:
         """Every stored tensor by name, as trained so far; with `ema` the moving averages."""
         state = self._session.state()
-        return Snapshot({name: state.get(self._averaged(name), array) for name, array in self.models.values.items()})
+        names = {name: self._averages.get(name, name) for name in self.models.values}
+        return Snapshot({name: state.get(names[name], array) for name, array in self.models.values.items()})
 
     def write(self, arrays: Mapping[str, Any]) -> None:
         """Replace arrays of `state`, or of frozen weights, by name. Raises `RunError` if there is no such name, or if
@@ -258,5 +256,5 @@ class Trainer:
 
     def _frozen(self) -> dict[str, Array]:
         """The stored tensors that no step changes."""
-        changing = set(self.models.step.first.only.fed)
+        changing = {variable.name for variable in self.models.step.variables}
         return {name: array for name, array in self.models.values.items() if name not in changing}

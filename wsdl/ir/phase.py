@@ -1,0 +1,94 @@
+"""A graph of a training step with its contract: the port of each input and output (`wsdl.ir.step`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from wsdl.ir.graph import Graph, Model, Program, Stored, Value
+from wsdl.ir.step import Batch, Port, Variable
+from wsdl.ir.types import TensorType
+
+P = TypeVar("P", bound=Port)
+
+
+@dataclass(eq=False)
+class Phase:
+    """A program of one model. The passes that make it add inputs and outputs here, and so say what these are.
+
+    Outputs also hold what a later pass needs: whatever a pass rewrites, the output of a port is the value that it was.
+    """
+
+    program: Program
+    outputs: list[Port] = field(default_factory=list)
+    _inputs: dict[str, Port] = field(default_factory=dict)
+
+    @staticmethod
+    def of(model: Model, stored: Mapping[str, Stored]) -> Phase:
+        """With the inputs that the graph of a model has, all of the batch, and no outputs."""
+        phase = Phase(Program(models={model.name: model}, stored=dict(stored)))
+        model.output_names, model.graph.outputs = [], []
+        phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
+        return phase
+
+    def twin(self, program: Program, outputs: list[Port]) -> Phase:
+        """Another graph with inputs of the same ports."""
+        return Phase(program, outputs, dict(self._inputs))
+
+    @property
+    def model(self) -> Model:
+        return self.program.only
+
+    @property
+    def graph(self) -> Graph:
+        return self.model.graph
+
+    @property
+    def inputs(self) -> dict[str, Port]:
+        """The port of each input, by its name in the file and in its order."""
+        return {name: self._inputs[name] for name in [*(v.name for v in self.graph.inputs), *self.model.fed]}
+
+    # -- inputs --------------------------------------------------------------------------------------------------------
+
+    def read(self, port: Port, type: TensorType) -> Value:
+        """The input of a port, made when it is first asked for."""
+        value = next((v for v in self.graph.inputs if self._inputs[v.name] == port), None)
+        if value is None:
+            value = Value(type, port.name)
+            self.graph.inputs.append(value)
+            self._inputs[port.name] = port
+        return value
+
+    def feed(self, *variables: Variable) -> None:
+        """Make inputs of stored tensors, which the graph reads as such."""
+        self.model.fed += [variable.of for variable in variables]
+        self._inputs |= {variable.of: variable for variable in variables}
+
+    def label(self, *ports: Port) -> None:
+        """Say what inputs of these names are, which the graph has or will have."""
+        self._inputs |= {port.name: port for port in ports}
+
+    # -- outputs -------------------------------------------------------------------------------------------------------
+
+    def write(self, port: Port, value: Value) -> None:
+        """Append an output."""
+        self.outputs.append(port)
+        self.model.output_names.append(port.name)
+        self.graph.outputs.append(value)
+
+    def values(self, kind: type[P]) -> dict[P, Value]:
+        """The outputs whose ports are of a class."""
+        return {p: v for p, v in zip(self.outputs, self.graph.outputs, strict=True) if isinstance(p, kind)}
+
+    def take(self, kind: type[P]) -> dict[P, Value]:
+        """The same, which are outputs no more."""
+        taken = self.values(kind)
+        self.drop(*taken)
+        return taken
+
+    def drop(self, *ports: Port) -> None:
+        """Leave out outputs."""
+        kept = [(p, v) for p, v in zip(self.outputs, self.graph.outputs, strict=True) if p not in ports]
+        self.outputs, self.graph.outputs = [p for p, _ in kept], [v for _, v in kept]
+        self.model.output_names = [p.name for p in self.outputs]
