@@ -14,9 +14,9 @@ def main() -> NoReturn:
 
 
 def _command() -> int:
-    from wsdl.cli import begin
+    from wsdl.cli import execute
 
-    return begin(sys.argv[1:])
+    return execute(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Nothing here imports more than Python has loaded anyway, so that it holds before
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TextIO, cast
 
 INTERRUPTED = 130
+GARBAGE = 100_000  # new objects between two runs of the garbage collector: most live to the end of the process
 _received = 0  # the first signal that asked the process to end
 
 
@@ -21,6 +23,7 @@ def run(command: Callable[[], int]) -> NoReturn:
     A signal becomes an exception, so that nothing half-written is left; a second one ends the process at once. What
     can't be written to stderr is left out: the work and the exit code don't depend on it.
     """
+    gc.set_threshold(GARBAGE)
     _open_missing()
     for number in _signals():
         signal.signal(number, _receive)

@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 
 import wsdl
-from wsdl.cli import GARBAGE
+from wsdl.process import GARBAGE
 from wsdl.span import Source
 
 DEPTHS = (12, 96, 960)

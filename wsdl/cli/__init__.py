@@ -6,7 +6,6 @@ option or data (codes E07xx), 3 a bug in wsdl, 130 on Ctrl-C.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -20,7 +19,6 @@ from wsdl.cli.terminal import flush_stdout, require_stdout
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.suggest import nearest
 
-GARBAGE = 100_000  # new objects between two runs of the garbage collector
 COMMANDS = ("new", "check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain")
 
 
@@ -67,13 +65,7 @@ def wsdl(ctx: click.Context, version: bool) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process, and end it."""
-    process.run(lambda: begin(sys.argv[1:]))
-
-
-def begin(arguments: Sequence[str]) -> int:
-    """`execute` in a process that does nothing else: most objects live to its end, so garbage is collected rarely."""
-    gc.set_threshold(GARBAGE)
-    return execute(arguments)
+    process.run(lambda: execute(sys.argv[1:]))
 
 
 def execute(arguments: Sequence[str]) -> int:

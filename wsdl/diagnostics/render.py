@@ -10,7 +10,6 @@ from typing import Any, Literal
 from wsdl import limits
 from wsdl.diagnostics import Diagnostic, Edit
 from wsdl.diagnostics.printable import escaped, printable
-from wsdl.diagnostics.sarif import sarif
 from wsdl.diagnostics.snippet import Style, draw
 from wsdl.span import Source, Span
 
@@ -35,6 +34,8 @@ def render(
     if format == "json":
         return escaped(json.dumps(as_json(found), ensure_ascii=False)) + "\n"
     if format == "sarif":
+        from wsdl.diagnostics.sarif import sarif
+
         return escaped(json.dumps(sarif(found), ensure_ascii=False, indent=2)) + "\n"
     if format == "github":
         return "".join(_github(d) + "\n" for d in found)

@@ -7,7 +7,7 @@ not defined: `compare` says `equal`, `different` or `unknown`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Literal, NoReturn, TypeAlias
@@ -250,7 +250,7 @@ def _number(value: int) -> Dim:
 def compare(a: Dim | int, b: Dim | int) -> Answer:
     """Are two dimensions the same number, for all run-time sizes, for none, or does it depend?"""
     a, b = Dim.of(a), Dim.of(b)
-    if a.terms == b.terms:
+    if a is b or a.terms == b.terms:
         return "equal"
     if a.constant is not None and b.constant is not None:
         return "different"
@@ -273,6 +273,13 @@ def _compared(a: Terms, b: Terms) -> Answer:
     return "unknown"
 
 
-def product(dims: Iterator[Dim] | tuple[Dim, ...] | list[Dim]) -> Dim:
+def product(dims: Iterable[Dim]) -> Dim:
     """The number of elements of a shape."""
-    return reduce(lambda a, b: a * b, dims, Dim.of(1))
+    number, sizes = 1, list[Dim]()
+    for dim in dims:
+        constant = dim.constant
+        if constant is None:
+            sizes.append(dim)
+        else:
+            number *= constant
+    return reduce(lambda a, b: a * b, sizes, Dim.of(number))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 
-from wsdl.ir.dims import Dim, same
+from wsdl.ir.dims import Dim
 from wsdl.ir.types import TensorType, shape_text
 from wsdl.ops._errors import OpError, require_equal
 
@@ -130,7 +130,7 @@ def axes_of(axis: int | Sequence[int] | None, rank: int, argument: str = "axis")
 
 def is_one(dim: Dim) -> bool:
     """Is it certainly 1, so that it broadcasts?"""
-    return same(dim, 1)
+    return dim.constant == 1
 
 
 def broadcast(*shapes: Sequence[Dim], argument: str = "b") -> tuple[Dim, ...]:
@@ -139,9 +139,12 @@ def broadcast(*shapes: Sequence[Dim], argument: str = "b") -> tuple[Dim, ...]:
     for shape in shapes[1:]:
         rank = max(len(result), len(shape))
         padded = [(Dim.of(1),) * (rank - len(s)) + tuple(s) for s in (result, shape)]
-        what = f"the sizes along axis {{}} of {shape_text(result)} and {shape_text(shape)} must be equal"
-        pairs = zip(*padded, strict=True)
-        result = tuple(common(a, b, what.format(i - rank), argument) for i, (a, b) in enumerate(pairs))
+
+        def what(axis: int, left: Sequence[Dim] = result, right: Sequence[Dim] = shape) -> str:
+            return f"the sizes along axis {axis} of {shape_text(left)} and {shape_text(right)} must be equal"
+
+        pairs = zip(range(-rank, 0), *padded, strict=True)
+        result = tuple(a if a is b else common(a, b, what(axis), argument) for axis, a, b in pairs)
     return result
 
 

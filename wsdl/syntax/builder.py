@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -306,7 +305,7 @@ class Builder:
 
     def parenthesised(self, parts: Parts) -> tree.Expression:
         """The node inside; its span takes the parentheses in, which is how the formatter knows of them."""
-        return replace(parts[1], span=self._span(parts))  # type: ignore[no-any-return]
+        return parts[1].replaced(span=self._span(parts))  # type: ignore[no-any-return]
 
     def list(self, parts: Parts) -> tree.List:
         return tree.List(self._span(parts), parts[1] or ())

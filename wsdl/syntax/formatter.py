@@ -11,7 +11,6 @@ import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -62,7 +61,7 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, tree.Node):
         if type(one) is not type(other):
             return False
-        names = [f.name for f in fields(one) if f.name not in ("span", "operator_span", "source", "comments")]
+        names = [name for name in one.fields if name not in ("span", "operator_span", "source", "comments")]
         return all(same(getattr(one, name), getattr(other, name)) for name in names)
     return type(one) is type(other) and one == other
 
@@ -139,7 +138,7 @@ class _Formatter:
         if [row.comment for row in rows if row.comment is not None] != inside:
             self.write.comments = []
             rows = lay_out([before, *write()], indent, indent)
-            plain = [replace(c, text="#" + c.text.lstrip("#")) for c in inside]
+            plain = [c.replaced(text="#" + c.text.lstrip("#")) for c in inside]
             self.rows += [Row(" " * indent, comment) for comment in plain]
         rows[0].text = " " * indent + rows[0].text
         self.rows += rows

@@ -1,31 +1,47 @@
 """The syntax tree: what the file says, nothing about what it means.
 
 Every node has the span of its whole text. Names that stand in a declaration are `Name`s of their own, so that a message
-can point at them. Nothing changes a node that was made. (That they are frozen isn't said to Python: making so many
-frozen classes takes it 15 ms, each time that it starts.)
+can point at them. Nothing changes a node that was made.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias, dataclass_transform
 
 from wsdl.span import Source, Span
 
 # -- expressions -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
-class Node:
+@dataclass_transform(eq_default=False)
+class _Record:
+    """As in a dataclass, annotations are fields; but making so many dataclasses would take 15 ms at each start."""
+
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = (*cls.fields, *cls.__annotations__)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        self.__dict__.update(zip(self.fields, values, strict=False), **named)
+
+    def replaced(self, **changes: Any) -> Self:
+        """The same with other values in some fields."""
+        return type(self)(**{**self.__dict__, **changes})
+
+
+class Node(_Record):
+    """A part of a text."""
+
     span: Span
 
 
-@dataclass(eq=False)
 class Name(Node):
+    """`hidden`; also a name in a declaration, a dtype, a word in a place of its own."""
+
     text: str
 
 
-@dataclass(eq=False)
 class Number(Node):
     """`text` is as written (`100_000`, `1e-3`)."""
 
@@ -33,24 +49,22 @@ class Number(Node):
     value: int | float
 
 
-@dataclass(eq=False)
 class String(Node):
     value: str
 
 
-@dataclass(eq=False)
 class Constant(Node):
     """`true`, `false`, `none`."""
 
     value: bool | None
 
 
-@dataclass(eq=False)
 class List(Node):
+    """`[a, b]`"""
+
     items: tuple[Expression, ...]
 
 
-@dataclass(eq=False)
 class Unary(Node):
     """`-x`, `not x`."""
 
@@ -58,7 +72,6 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(eq=False)
 class Binary(Node):
     """`+ - * / // % ** @`, `== != < <= > >=`, `and or`; `operator_span` is the sign itself."""
 
@@ -68,7 +81,6 @@ class Binary(Node):
     right: Expression
 
 
-@dataclass(eq=False)
 class Pipe(Node):
     """`value |> stage`."""
 
@@ -76,7 +88,6 @@ class Pipe(Node):
     stage: Expression
 
 
-@dataclass(eq=False)
 class Argument(Node):
     """One argument of a call, with its name where it has one."""
 
@@ -84,13 +95,13 @@ class Argument(Node):
     value: Expression
 
 
-@dataclass(eq=False)
 class Call(Node):
+    """`function(arguments)`"""
+
     function: Expression
     arguments: tuple[Argument, ...]
 
 
-@dataclass(eq=False)
 class Field(Node):
     """`object.name`; in the paths of `load` the name may be a placeholder, `{p}`, braces included."""
 
@@ -98,7 +109,6 @@ class Field(Node):
     name: Name
 
 
-@dataclass(eq=False)
 class Slice(Node):
     """`a:b:c` inside brackets."""
 
@@ -107,23 +117,21 @@ class Slice(Node):
     step: Expression | None
 
 
-@dataclass(eq=False)
 class Star(Node):
     """`*` inside brackets: every layer of an array."""
 
 
-@dataclass(eq=False)
 class Ellipsis(Node):
     """`...` in a type or inside brackets."""
 
 
-@dataclass(eq=False)
 class Index(Node):
+    """`object[subscripts]`"""
+
     object: Expression
     subscripts: tuple[Subscript, ...]
 
 
-@dataclass(eq=False)
 class Range(Node):
     """`start..stop` of a `for`, the stop not included."""
 
@@ -135,7 +143,6 @@ Expression: TypeAlias = "Name | Number | String | Constant | List | Unary | Bina
 Subscript: TypeAlias = "Expression | Slice | Star | Ellipsis"
 
 
-@dataclass(eq=False)
 class Type(Node):
     """`f32[n, t, 2 * d]`; without brackets a scalar, without a dtype any float dtype."""
 
@@ -146,14 +153,14 @@ class Type(Node):
 # -- statements --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
 class Let(Node):
+    """`let width = 64`"""
+
     name: Name
     value: Expression
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Assign(Node):
     """`a = x`, `a, b = f(x)`, `a, b = x, y`."""
 
@@ -161,7 +168,6 @@ class Assign(Node):
     values: tuple[Expression, ...]
 
 
-@dataclass(eq=False)
 class Layer(Node):
     """`layer f = Dense(64)`, `layer blocks[12] = Block()`."""
 
@@ -171,7 +177,6 @@ class Layer(Node):
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Parameter(Node):
     """`param weight: [units, d] = kaiming_uniform`, `state running_mean: [c] = zeros`."""
 
@@ -182,7 +187,6 @@ class Parameter(Node):
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Clause(Node):
     """`i in 0..3`: the head of a `for`."""
 
@@ -190,7 +194,6 @@ class Clause(Node):
     values: Expression | Range
 
 
-@dataclass(eq=False)
 class Share(Node):
     """`share name { members except exceptions } for i in 0..3`."""
 
@@ -200,7 +203,6 @@ class Share(Node):
     clause: Clause | None
 
 
-@dataclass(eq=False)
 class Freeze(Node):
     """`freeze encoder, head.bias eval`; the mode is `eval`, `train` or left out."""
 
@@ -208,7 +210,6 @@ class Freeze(Node):
     mode: Name | None = None
 
 
-@dataclass(eq=False)
 class Limit(Node):
     """`limit params 100_000`."""
 
@@ -216,7 +217,6 @@ class Limit(Node):
     value: Expression
 
 
-@dataclass(eq=False)
 class Mapping(Node):
     """`"embeddings.{i}.weight" -> blocks[i].weight` of a `load`."""
 
@@ -224,7 +224,6 @@ class Mapping(Node):
     target: Expression
 
 
-@dataclass(eq=False)
 class Load(Node):
     """`load "x.safetensors" into encoder { … }`."""
 
@@ -233,13 +232,13 @@ class Load(Node):
     mappings: tuple[Mapping, ...]
 
 
-@dataclass(eq=False)
 class For(Node):
+    """`for i in 0..3 { … }`"""
+
     clause: Clause
     body: tuple[Statement, ...]
 
 
-@dataclass(eq=False)
 class If(Node):
     """`else if` is an `If` alone in `otherwise`."""
 
@@ -248,7 +247,6 @@ class If(Node):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(eq=False)
 class Binding(Node):
     """`xt in x` and `h = zeros([n, units])` of a `scan`."""
 
@@ -256,7 +254,6 @@ class Binding(Node):
     value: Expression
 
 
-@dataclass(eq=False)
 class Scan(Node):
     """`states = scan xt in x along t with h = h0 { … }`; `targets` are empty where only the carried values are used."""
 
@@ -268,24 +265,24 @@ class Scan(Node):
     body: tuple[Statement, ...]
 
 
-@dataclass(eq=False)
 class Emit(Node):
+    """`emit h, c`"""
+
     values: tuple[Expression, ...]
 
 
-@dataclass(eq=False)
 class Return(Node):
+    """`return h, c`"""
+
     values: tuple[Expression, ...]
 
 
-@dataclass(eq=False)
 class Loss(Node):
     """`loss contrastive(distance, same, margin=1.0)`, in a `train`."""
 
     value: Expression
 
 
-@dataclass(eq=False)
 class Metric(Node):
     """`metric accuracy = mean(right)`, in a `train`."""
 
@@ -293,14 +290,12 @@ class Metric(Node):
     value: Expression
 
 
-@dataclass(eq=False)
 class Optimizer(Node):
     """`optimizer AdamW(lr=1e-3)`, in a `train`; the function of `call` is a name."""
 
     call: Call
 
 
-@dataclass(eq=False)
 class LearningRate(Node):
     """`lr encoder, head.bias = 1e-4`, in a `train`."""
 
@@ -316,7 +311,6 @@ Statement: TypeAlias = (
 # -- declarations ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
 class Configuration(Node):
     """`units: int = 64`; several types are alternatives: `int | list`."""
 
@@ -325,7 +319,6 @@ class Configuration(Node):
     default: Expression | None
 
 
-@dataclass(eq=False)
 class Input(Node):
     """`x: f32[n, d]`; one with a default (`mask: bool[n, t] = none`) may be left out."""
 
@@ -334,7 +327,6 @@ class Input(Node):
     default: Expression | None = None
 
 
-@dataclass(eq=False)
 class Output(Node):
     """A result: `[n, d]` or `(logits: f32[n, d])`."""
 
@@ -342,7 +334,6 @@ class Output(Node):
     type: Type
 
 
-@dataclass(eq=False)
 class Block(Node):
     """`outputs` is `None` where the types of the results are left out."""
 
@@ -354,8 +345,9 @@ class Block(Node):
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Model(Node):
+    """`model m(x: f32[n, d]) -> (y: f32[n, k]) { … }`"""
+
     name: Name
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...] | None
@@ -363,7 +355,6 @@ class Model(Node):
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Train(Node):
     """`train siamese(same: f32[n]) { … }`: how the model `name` is trained, with targets beside its inputs."""
 
@@ -373,7 +364,6 @@ class Train(Node):
     doc: str = ""
 
 
-@dataclass(eq=False)
 class Import(Node):
     """`from "./encoder.wsd" import Encoder, Decoder`."""
 
@@ -384,15 +374,15 @@ class Import(Node):
 Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Share | Freeze | Load"
 
 
-@dataclass(eq=False)
 class Comment(Node):
     """`# text`, sign included; doc comments (`##`) are the `doc` of their declaration and stand here as well."""
 
     text: str
 
 
-@dataclass(eq=False)
 class File(Node):
+    """All that stands in one file."""
+
     source: Source
     declarations: tuple[Declaration, ...]
     comments: tuple[Comment, ...]

@@ -193,10 +193,9 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
         if given.name is not None and given.name.text in configuration:
             _report_configuration(given, layer, context)
             return None
-    matched = match(_callee(layer, arguments), arguments, span, context)
-    if not matched.complete:
+    bound, complete = match(_callee(layer, arguments), arguments, span, context)
+    if not complete:
         return None
-    bound = matched.bound
     for declared in block.inputs:
         name = declared.name.text
         if name in bound and (written := bound[name].name) is not None:

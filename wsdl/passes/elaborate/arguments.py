@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.suggest import nearest
@@ -32,28 +32,20 @@ class Argument(Protocol):
 A = TypeVar("A", bound=Argument)
 
 
-@dataclass(frozen=True)
-class Codes:
-    """Of an argument that there is not, of one too many, of one that is missing."""
-
-    unknown: str = "E0221"
-    surplus: str = "E0222"
-    missing: str = "E0224"
-
-
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Wording:
     """How messages speak of what takes arguments: "`Dense` is made with 2 arguments, not 3".
 
     `signature` is the help of every message where there is no better advice: `surplus`, `twice`, and by
-    the name `unknown`, `missing`. `others` is what a parameter is called elsewhere.
+    the name `unknown`, `missing`. `others` is what a parameter is called elsewhere;
+    `codes` are those of an argument that there is not, of one too many, of one that is missing.
     """
 
     name: str
     signature: str
     noun: str = "argument"
     takes: str = "takes"
-    codes: Codes = Codes()
+    codes: tuple[str, str, str] = ("E0221", "E0222", "E0224")
     labels: Sequence[Label] = ()
     others: Mapping[str, str] = field(default_factory=dict)
     surplus: str | None = None
@@ -62,8 +54,7 @@ class Wording:
     missing: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Callee:
+class Callee(NamedTuple):
     """What takes arguments: its parameters in order, those that have no default, and the words for messages, which are
     made where there is one."""
 
@@ -72,36 +63,28 @@ class Callee:
     wording: Callable[[], Wording]
 
 
-@dataclass
-class Match(Generic[A]):
-    """The argument of each parameter that has one; not `complete` where an error was reported."""
-
-    bound: dict[str, A] = field(default_factory=dict)
-    complete: bool = True
-
-
-def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) -> Match[A]:
-    """Which parameter each argument of a call at `span` is for."""
+def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) -> tuple[dict[str, A], bool]:
+    """The argument of each parameter that has one in a call at `span`; and whether no error was reported."""
     places = [argument for argument in arguments if argument.name is None]
     if len(places) > len(callee.parameters):
         _report_surplus(callee, places, context)
-        return Match(complete=False)
-    found = Match[A]()
+        return {}, False
+    bound: dict[str, A] = {}
+    complete = True
     in_order = iter(callee.parameters)
     for argument in arguments:
         name = next(in_order) if argument.name is None else _named(callee, argument.name, context)
-        if name is None:
-            found.complete = False
-        elif name in found.bound:
-            found.complete = False
-            _report_twice(callee, name, argument, found.bound[name], context)
-        else:
-            found.bound[name] = argument
-    missing = [name for name in callee.required if name not in found.bound]
-    if missing and found.complete:
-        found.complete = False
+        if name is not None and name in bound:
+            _report_twice(callee, name, argument, bound[name], context)
+        elif name is not None:
+            bound[name] = argument
+            continue
+        complete = False
+    missing = [name for name in callee.required if name not in bound]
+    if missing and complete:
+        complete = False
         _report_missing(callee, missing, span, context)
-    return found
+    return bound, complete
 
 
 def collected(arguments: list[Given], count: int, into_list: bool, single: bool) -> list[Given]:
@@ -124,7 +107,7 @@ def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
     advice, other = wording.unknown.get(name.text), wording.others.get(name.text)
     near = other if other in callee.parameters else nearest(name.text, callee.parameters) if advice is None else None
     context.error(
-        wording.codes.unknown,
+        wording.codes[0],
         name.span,
         f"{wording.name} has no {wording.noun} `{name.text}`",
         f"did you mean `{near}`?" if near else "",
@@ -139,7 +122,7 @@ def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
 def _report_surplus(callee: Callee, places: Sequence[Argument], context: Context) -> None:
     count, wording = len(callee.parameters), callee.wording()
     context.error(
-        wording.codes.surplus,
+        wording.codes[1],
         places[count].span,
         f"{wording.name} {wording.takes} {count or 'no'} {wording.noun}{'s' if count != 1 else ''}, not {len(places)}",
         "one too many",
@@ -166,7 +149,7 @@ def _report_missing(callee: Callee, missing: Sequence[str], span: Span, context:
     names = " and ".join(f"`{name}`" for name in missing)
     what = "" if wording.noun == "argument" else f"the {wording.noun}{'s' if len(missing) > 1 else ''} "
     context.error(
-        wording.codes.missing,
+        wording.codes[2],
         span,
         f"{wording.name} needs {what}{names}",
         f"{names} {'is' if len(missing) == 1 else 'are'} not given",

@@ -16,7 +16,7 @@ from wsdl.span import Span
 from wsdl.syntax import tree
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Origin:
     """Where a value came from, as messages tell it: an input or a layer that was applied, and its place."""
 

@@ -21,7 +21,7 @@ from wsdl.syntax import tree
 Request: TypeAlias = GroupRequest | FreezeRequest | LimitRequest | LoadRequest
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Meanings:
     """What each kind of node of the tree means: the function that evaluates an expression, or runs a statement."""
 
@@ -29,7 +29,7 @@ class Meanings:
     statements: Mapping[type[tree.Node], Callable[[Any, Frame, Context], None]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Constants:
     """The `let`s of the files: those that are worked out, and those being worked out, outermost first."""
 
@@ -37,7 +37,7 @@ class Constants:
     open: list[tree.Let] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Requests:
     """What the body of a `train` has asked for so far."""
 
@@ -49,7 +49,7 @@ class Requests:
     rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Mode:
     """How bodies run: as they are while training or as compiled, for the first time or once more.
 

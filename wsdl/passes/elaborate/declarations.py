@@ -265,12 +265,12 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
         values[argument] = float(item)
     numbers = list(values.values())
     if any(argument.name for argument in arguments):
-        matched = match(_callee(name.text, kind), arguments, written.span, context)
-        if not matched.complete:
+        bound, complete = match(_callee(name.text, kind), arguments, written.span, context)
+        if not complete:
             return default
-        complete = dict(zip(kind.forms[-1], kind.defaults, strict=False))
-        complete |= {name: values[argument] for name, argument in matched.bound.items()}
-        numbers = [complete[name] for name in kind.forms[-1] if name in complete]
+        numbers_by_name = dict(zip(kind.forms[-1], kind.defaults, strict=False))
+        numbers_by_name |= {name: values[argument] for name, argument in bound.items()}
+        numbers = [numbers_by_name[name] for name in kind.forms[-1] if name in numbers_by_name]
     if not kind.accepts(len(numbers)):
         forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
         count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"

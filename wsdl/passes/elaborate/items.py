@@ -86,9 +86,9 @@ class Frame:
 
 
 def has_poison(item: Item) -> bool:
-    if isinstance(item, list | tuple):
-        return any(has_poison(i) for i in item)
-    return isinstance(item, Poison)
+    if isinstance(item, (list, tuple)):
+        return any(map(has_poison, item))
+    return item is POISON
 
 
 def as_int(item: Item) -> int | None:

@@ -121,11 +121,11 @@ def _made(
     context: Context,
 ) -> Item:
     layer = Layer(definition, {}, module, call.span, taken=set(declared_names(block.body)))
-    matched = match(_callee(block, call), call.arguments, call.span, context)
-    broken = not matched.complete
+    bound, complete = match(_callee(block, call), call.arguments, call.span, context)
+    broken = not complete
     given: dict[str, Item] = {}
     parameters = {parameter.name.text: parameter for parameter in block.configuration}
-    for name, argument in matched.bound.items():
+    for name, argument in bound.items():
         parameter = parameters[name]
         if argument.name is not None:
             context.references.add(argument.name.span, parameter.name.span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.ir.dims import Dim
@@ -37,8 +38,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     last = operation.parameters[-1]
     into_list, single = "list[" in last.annotation, last.kind == "operands"
     given = collected(arguments, len(operation.parameters), into_list, single)
-    matched = match(_callee(operation, given), given, span, context)
-    if not matched.complete or any(has_poison(argument.item) for argument in arguments):
+    bound, complete = match(_callee(operation, given), given, span, context)
+    if not complete or any(has_poison(argument.item) for argument in arguments):
         return POISON
     if not context.builder.graphs:
         context.error(
@@ -49,7 +50,6 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
             help="constants are made of numbers, lists and sizes; tensors inside a block or model",
         )
         return POISON
-    bound = matched.bound
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
@@ -140,8 +140,13 @@ def _callee(operation: Operation, arguments: list[Given]) -> Callee:
         its = f"its signature is `{signature(operation)}`"
         return Wording(f"`{operation.name}`", its, others=_ELSEWHERE, surplus=as_one_list, twice=as_one_list)
 
-    parameters = operation.parameters
-    return Callee([p.name for p in parameters], [p.name for p in parameters if p.required], wording)
+    return Callee(*_names(operation), wording)
+
+
+@cache
+def _names(operation: Operation) -> tuple[list[str], list[str]]:
+    """Those of all parameters, and of those without a default."""
+    return [p.name for p in operation.parameters], [p.name for p in operation.parameters if p.required]
 
 
 # What PyTorch calls the arguments that have another name here.

@@ -9,7 +9,7 @@ from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dims import Dim
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Optimizer, Option, Schedule
-from wsdl.passes.elaborate.arguments import Callee, Codes, Wording, match
+from wsdl.passes.elaborate.arguments import Callee, Wording, match
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.evaluate import evaluate
 from wsdl.passes.elaborate.items import Frame, Item, describe, has_poison
@@ -77,15 +77,15 @@ def _constant(lr: float) -> Schedule:
 def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
     """All options by name, as given or by default. Raises `_Wrong` after reporting."""
     what = call.function.span.text
-    matched = match(_callee(call, options), call.arguments, call.span, context)
+    bound, complete = match(_callee(call, options), call.arguments, call.span, context)
     by_name = {option.name: option for option in options}
     given = {option.name: option.default for option in options}
-    for name, argument in matched.bound.items():
+    for name, argument in bound.items():
         try:
             given[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
         except _Wrong:
-            matched.complete = False
-    if not matched.complete:
+            complete = False
+    if not complete:
         raise _Wrong
     return given
 
@@ -98,7 +98,7 @@ def _callee(call: tree.Call, options: Sequence[Option]) -> Callee:
         return Wording(
             what,
             f"{what} takes {', '.join(f'`{o.name}`' for o in options)}",
-            codes=Codes(unknown="E0810", surplus="E0810", missing="E0811"),
+            codes=("E0810", "E0810", "E0811"),
             missing={name: f"for example `{_example(call, name)}`" for name in required},
         )
 

@@ -15,7 +15,7 @@ class TooMuch(Exception):
     """The program asks for more than any device could hold; reported, and then nothing more is built."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Remainder:
     """A division that didn't come out even, such as `d // heads`, in the layer `path`: often why shapes don't fit."""
 

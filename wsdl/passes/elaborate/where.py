@@ -11,7 +11,7 @@ from wsdl.passes.elaborate.items import Layer
 from wsdl.span import Span
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Use:
     """A layer applied at a place: one step of the way from a model into a block's body.
 
