@@ -17,6 +17,8 @@ from wsdl.passes.paths import NotFound
 from wsdl.passes.targets import Target, Targets
 from wsdl.span import Span
 
+_OF_TRAINING = ("batch_norm_training", "dropout_training")
+
 
 def frozen_modes(
     storage: Storage, training: Training, frozen: Collection[str], targets: Targets, problems: Problems
@@ -43,7 +45,7 @@ def is_frozen(slot: str, storage: Storage, frozen: Collection[str]) -> bool:
 
 def differs_at_inference(graph: Graph) -> Iterator[Node]:
     """The nodes that a layer in the mode `eval` computes otherwise."""
-    return (node for node in graph.walk() if node.op in ("batch_norm_training", "dropout_training"))
+    return (node for node in graph.walk() if node.op in _OF_TRAINING)
 
 
 def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
@@ -124,7 +126,7 @@ def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) 
     nodes, graph.nodes = graph.nodes, []
     for node in nodes:
         node.operands = node.substituted(values)
-        is_eval = node.op in ("batch_norm_training", "dropout_training") and node.path in layers
+        is_eval = node.op in _OF_TRAINING and node.path in layers
         if is_eval and node.op == "dropout_training":
             values[node.result] = node.inputs[0]
             continue

@@ -23,11 +23,11 @@ from wsdl.ir.graph import Module
 from wsdl.ir.stages import Checked
 from wsdl.passes.elaborate.context import Context
 from wsdl.passes.elaborate.declarations import declare_layer
-from wsdl.passes.elaborate.draft import Draft
 from wsdl.passes.elaborate.evaluate import evaluate, run
 from wsdl.passes.elaborate.items import Frame, Layer
 from wsdl.passes.elaborate.meanings import MEANINGS
 from wsdl.passes.elaborate.models import elaborate_model
+from wsdl.passes.elaborate.program_builder import ProgramBuilder
 from wsdl.passes.elaborate.report import TooMuch
 from wsdl.passes.elaborate.training import elaborate_trainings
 from wsdl.passes.scopes import Definition, FileScope
@@ -39,7 +39,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
     `dims` gives run-time dimensions a value.
     """
-    draft = Draft(references=scope.references, doubtful=scope.is_partial)
+    draft = ProgramBuilder(references=scope.references, doubtful=scope.is_partial)
     context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)
     try:
         _file(scope, context)

@@ -11,8 +11,8 @@ from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Optimizer, Schedule
 from wsdl.passes.elaborate.builder import GraphBuilder
-from wsdl.passes.elaborate.draft import Draft
 from wsdl.passes.elaborate.items import Frame, Given, Item, Layer
+from wsdl.passes.elaborate.program_builder import ProgramBuilder
 from wsdl.passes.elaborate.report import Budget, Report, TooMuch
 from wsdl.passes.elaborate.where import Where
 from wsdl.span import Span
@@ -79,7 +79,7 @@ class Context:
     """
 
     def __init__(
-        self, program: Draft, meanings: Meanings, dims: Mapping[str, int], root: Layer, problems: Problems
+        self, program: ProgramBuilder, meanings: Meanings, dims: Mapping[str, int], root: Layer, problems: Problems
     ) -> None:
         self.program, self.meanings, self.dims, self.root = program, meanings, dims, root
         self.references = program.references

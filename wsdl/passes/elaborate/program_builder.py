@@ -12,7 +12,7 @@ from wsdl.ir.training import Training
 
 
 @dataclass
-class Draft:
+class ProgramBuilder:
     """What `Checked` has, as far as it is known."""
 
     models: dict[str, Model] = field(default_factory=dict)
