@@ -1,4 +1,4 @@
-"""What of a training is shown while it runs, by what the reader's side can show."""
+"""The reporters of `wsdl train`: what is shown while it runs, and what is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsdl.runtime.reporting.json_lines import LOG, JsonLines
 from wsdl.runtime.reporting.lines import Lines
 from wsdl.runtime.reporting.plot import is_installed
 from wsdl.runtime.reporting.progress import Progress
-from wsdl.runtime.reporting.reports import Quiet, Reporter, Several
+from wsdl.runtime.reporting.reports import Quiet, Reporter, RunPlan, Several
 
 CURVE = "curve.svg"
 
@@ -30,12 +30,12 @@ def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = F
 
 
 class NoCurve(Quiet):
-    """Says at the end why there is no picture."""
+    """Says at the start that there will be no curve."""
 
     def __init__(self, shown: Reporter) -> None:
         self._shown = shown
 
-    def end(self) -> None:
+    def begin(self, plan: RunPlan) -> None:
         self._shown.note(f"no {CURVE}, as matplotlib is not installed: pip install 'wsdl[plot]'")
 
 
