@@ -60,6 +60,11 @@ class Mistake:
 
 
 NAME = r"[^\W\d]\w*"
+KEYWORDS = "let|param|share|for|if|else|return|emit|scan|and|or|not|true|false|none"
+VALUE = ("NUMBER",)  # what the grammar takes where a value stands
+# Programs around the examples of mistakes in statements.
+IN_MODEL = "model m(x: f32[n]) {\n    %s\n    return x\n}"
+IN_BLOCK = "block A(units: int)(x: [n, d]) -> [n, units] {\n    %s\n    return x\n}"
 
 # -- seen before the grammar -------------------------------------------------------------------------------------------
 
