@@ -39,8 +39,8 @@ def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Va
     forward = list(graph.nodes)
     one = Build(graph).constant(1.0, loss.type)
     gradients = pull_back(graph, forward, {loss: one}, wanted).gradients(wanted)
-    made_before = [v for node in forward for v in node.results]
-    graph.nodes = needed_nodes(graph.nodes, [*made_before, *(g for g in gradients if g is not None)])
+    computed_before = [v for node in forward for v in node.results]
+    graph.nodes = needed_nodes(graph.nodes, [*computed_before, *(g for g in gradients if g is not None)])
     return gradients
 
 
@@ -54,12 +54,12 @@ def pull_back(
     """Append to `graph` what carries the gradients of `seeds` (by the value that each is of) backward
     through `nodes`, as far as the wanted values depend on them."""
     active = dependents(nodes, set(wanted))
-    work = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
+    cotangents = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
-        reached = any(v in work.parts and v in active for v in node.results)
+        reached = any(v in cotangents.parts and v in active for v in node.results)
         if reached and node.op != "parameter":  # what is stored is where gradients end
-            work.node(node)
-    return work
+            cotangents.node(node)
+    return cotangents
 
 
 def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
@@ -85,7 +85,7 @@ class Cotangents:
         return [self.gradient(v) for v in values]
 
     def gradient(self, value: Value) -> Value | None:
-        """The sum of all contributions; made once."""
+        """The sum of all contributions; computed once."""
         parts = self.parts.get(value)
         if not parts:
             return None

@@ -1,12 +1,16 @@
 """The gradient of a scan: a second scan, in the other direction.
 
-The forward scan also keeps what was carried into each step. From that each step of the backward scan computes its own
-forward step again and goes backward through it; it carries the gradients of what was carried. So its size doesn't
-depend on the number of steps.
+The forward scan also emits what was carried into each step. From that each step of the backward scan computes its own
+forward step again and goes backward through it; it carries the gradients of what was carried. So the size of the graph
+doesn't depend on the number of steps:
 
-What the steps add to the gradient of a value from outside, as of a weight, is computed behind the loop where it can be:
-products of matrices as one product over all steps, sums as one sum; the backward scan then only emits their factors.
-The rest is added up in the loop.
+    forward:   h, x[i]                    -> next h, y[i], h
+    backward:  dh, x[i], h[i], dy[i]      -> dh before, dx[i], factors of the gradients of weights
+
+What the steps add to the gradient of a value from outside, as of a weight, is computed behind the scan where it can be
+(`_Sum`): products of matrices as one product over all steps, sums as one sum; the backward scan then only emits their
+factors. The rest is added up in the scan. Unless the steps are those of a `for`, what doesn't depend on the gradients
+that come in is computed for all of them at once, in front of the scan (`_batch`).
 
 A loop is a scan over the numbers of its steps.
 """
@@ -35,7 +39,7 @@ def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Valu
     is_rolled = node.op == "loop" or bool(node.attributes.get("rolled"))
     if node.op == "loop":
         _make_scan(node, build)
-    return _Backward(node, build, batched=not is_rolled).run(dys, active)
+    return _BackwardScan(node, build, batched=not is_rolled).run(dys, active)
 
 
 def _make_scan(node: Node, build: Build) -> None:
@@ -59,8 +63,12 @@ class _Stack:
     axis: int
 
 
-class _Backward:
-    """One backward scan on its way. `back` is its body, which begins with a copy of the forward step."""
+class _BackwardScan:
+    """The backward scan of `node`. `back` is its body, which begins with a copy of the forward step, `copies`.
+
+    A value that has a slice for each step is a `_Stack`: `kept` are those of what was carried into each step, `read`
+    those of other sequences that the body may read, `emitted` what it gives.
+    """
 
     def __init__(self, node: Node, build: Build, *, batched: bool) -> None:
         assert node.body is not None
@@ -74,13 +82,13 @@ class _Backward:
         self.inside = Build(self.back, node.path, node.span, (), build)
         self.copies: dict[Value, Value] = {}
         self.back.nodes = self.body.copy(self.copies).nodes
-        made = [v for inner in self.body.nodes for v in inner.results]
-        self.made_forward = {self.copies[v]: v for v in made}
+        computed = [v for inner in self.body.nodes for v in inner.results]
+        self.originals = {self.copies[v]: v for v in computed}
         self.dropped: dict[Value, Value] = {}  # those that are not computed again, but emitted by the forward scan
         carried, slices = self.body.inputs[: parts.carried], self.body.inputs[parts.carried :]
         self.kept = [_Stack(self._copy(v), self._kept_whole(v), 0) for v in carried]
-        given = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
-        self.read = [_Stack(self._copy(v), whole, axis) for v, whole, axis in given]
+        sequences = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
+        self.read = [_Stack(self._copy(v), whole, axis) for v, whole, axis in sequences]
         self.emitted: list[_Stack] = []
 
     def run(self, dys: Sequence[Value | None], active: set[Value]) -> Gradients:
@@ -88,16 +96,14 @@ class _Backward:
         sources, moving = self._sources(captured, active)
         sequences = self.read[:]
         incoming = [Value(self.kept[k].step.type) for k in moving]
-        work = self._pull_back(dys, dict(zip(moving, incoming, strict=True)), sources, captured)
-        outgoing = [work.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
-        of_slices = [(s, work.gradient(s.step)) for s in sequences]
+        cotangents = self._pull_back(dys, dict(zip(moving, incoming, strict=True)), sources, captured)
+        outgoing = [cotangents.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
+        of_slices = [(s, cotangents.gradient(s.step)) for s in sequences]
         if self.batched:
-            self._batch(
-                incoming,
-                [*outgoing, *(g for _, g in of_slices if g), *(p for v in captured for p in work.parts.get(v, ()))],
-            )
+            of_captured = (part for v in captured for part in cotangents.parts.get(v, ()))
+            self._batch(incoming, [*outgoing, *(g for _, g in of_slices if g), *of_captured])
         of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
-        sums = [_Sum(self, v, work.parts[v]) for v in captured if v in work.parts]
+        sums = [_Sum(self, v, cotangents.parts[v]) for v in captured if v in cotangents.parts]
 
         starts = [dys[k] or self.build.zeros(self.kept[k].step.type) for k in moving]
         in_loop = [s for s in sums if s.rest]
@@ -150,7 +156,7 @@ class _Backward:
         self.back.outputs = wanted
         prune_graph(self.back)
         if not any(node.body for node in self.body.nodes):
-            self.dropped = self.made_forward
+            self.dropped = self.originals
             self.back.nodes = [n for n in self.back.nodes if n.result not in self.dropped]
 
         def find(value: Value) -> Value | None:
@@ -172,8 +178,8 @@ class _Backward:
         """What is carried into each step, stacked: a result that the forward scan has, or one that it may get."""
         first = self.parts.carried
         emitted = zip(self.body.outputs[first:], self.node.results[first:], self.parts.emit_axes, strict=True)
-        found = next((whole for step, whole, axis in emitted if step is carried and axis == 0), None)
-        return found or self._whole(carried, 0)
+        whole = next((whole for step, whole, axis in emitted if step is carried and axis == 0), None)
+        return whole or self._whole(carried, 0)
 
     def _whole(self, step: Value, axis: int) -> Value:
         return Value(step.type.with_shape((*step.type.shape[:axis], self.steps, *step.type.shape[axis:])))
@@ -199,12 +205,12 @@ class _Backward:
         """What a value of the forward step was in each step."""
         original, first, emit_axes = self.dropped[copy], self.parts.carried, ScanParts.of(self.node).emit_axes
         emitted = zip(self.body.outputs[first:], self.node.results[first:], emit_axes, strict=True)
-        found = next((_Stack(copy, whole, axis) for step, whole, axis in emitted if step is original), None)
-        if found is None:
-            found = _Stack(copy, self._whole(original, 0), 0)
-            self._add_emission(original, found.whole)
-        self.read.append(found)
-        return found
+        stack = next((_Stack(copy, whole, axis) for step, whole, axis in emitted if step is original), None)
+        if stack is None:
+            stack = _Stack(copy, self._whole(original, 0), 0)
+            self._add_emission(original, stack.whole)
+        self.read.append(stack)
+        return stack
 
     def _add_emission(self, step: Value, whole: Value) -> None:
         self.node.attributes["emit_axes"] = [*ScanParts.of(self.node).emit_axes, 0]
@@ -242,10 +248,10 @@ class _Backward:
 class _Sum:
     """The gradient of a value from outside: what all steps contribute, behind the loop or (`rest`) inside it."""
 
-    def __init__(self, scan: _Backward, value: Value, parts: Sequence[Value]) -> None:
+    def __init__(self, scan: _BackwardScan, value: Value, parts: Sequence[Value]) -> None:
         self.scan, self.value, self.build = scan, value, scan.build
         self.so_far = Value(value.type)
-        self.made_by = {v: node for node in scan.back.nodes for v in node.results}
+        self.producers = {v: node for node in scan.back.nodes for v in node.results}
         behind = [(part, self._behind(part)) for part in parts]
         self.rest = [part for part, compute in behind if compute is None]
         self._computed = [compute for _, compute in behind if compute is not None]
@@ -257,7 +263,7 @@ class _Sum:
 
     def _behind(self, part: Value) -> Callable[[], Value] | None:
         """How the sum of `part` over all steps is computed behind the loop, if it can be."""
-        node, build = self.made_by.get(part), self.build
+        node, build = self.producers.get(part), self.build
         if node is None:
             stack = self.scan.stack(part)
             return lambda: build("sum", stack.whole, axis=stack.axis)
@@ -266,8 +272,8 @@ class _Sum:
             return inner and (lambda: build.like(inner(), part.type))
         if node.op == "sum":
             summed = self.scan.stack(node.inputs[0])
-            given: Any = node.attributes["axis"]
-            axes = [a + (a >= summed.axis) for a in axes_of(given, node.inputs[0].type.rank)]
+            axis: Any = node.attributes["axis"]
+            axes = [a + (a >= summed.axis) for a in axes_of(axis, node.inputs[0].type.rank)]
             return lambda: build.like(build("sum", summed.whole, axis=sorted([*axes, summed.axis])), part.type)
         if node.op == "gemm" and node.attributes["trans_a"] and not node.attributes["trans_b"]:
             factors = [self.scan.stack(v) for v in node.inputs]

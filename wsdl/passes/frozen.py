@@ -115,11 +115,11 @@ class Modes:
         self._own.update(dict.fromkeys((_owner(slot.path) for slot in target.slots), said))
 
     def of(self, layer: str) -> Mode | None:
-        found = [self._own[layer]] if layer in self._own else []
+        lines = [self._own[layer]] if layer in self._own else []
         while layer:
-            found += [self._whole[layer]] if layer in self._whole else []
+            lines += [self._whole[layer]] if layer in self._whole else []
             layer = _owner(layer)
-        return max(found)[1] if found else None
+        return max(lines)[1] if lines else None
 
 
 def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) -> None:

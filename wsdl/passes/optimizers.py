@@ -118,20 +118,21 @@ OPTIMIZERS: dict[str, Optimizer] = {
 # -- learning rates ----------------------------------------------------------------------------------------------------
 
 
-def learning_rate(b: Build, kind: str, given: Options, step: Value, total: Value) -> Value:
+def learning_rate(b: Build, kind: str, options: Options, step: Value, total: Value) -> Value:
     """The learning rate of a step. `step` counts from 0, `total` is the number of steps of the whole run, both f32."""
-    peak = b.constant(float(given["lr"]), step.type)
+    peak = b.constant(float(options["lr"]), step.type)
     if kind == "constant":
         return peak
-    warmup = float(given["warmup"])
-    steps = b.constant(float(given["steps"]), step.type) if given.get("steps") is not None else total
+    warmup = float(options["warmup"])
+    steps = b.constant(float(options["steps"]), step.type) if options.get("steps") is not None else total
     if kind == "step":
-        rate = b("mul", peak, _power(b, given["factor"], b("floor", b("div", _past(b, step, warmup), given["every"]))))
+        drops = b("floor", b("div", _past(b, step, warmup), options["every"]))
+        rate = b("mul", peak, _power(b, options["factor"], drops))
     else:
         length = b("maximum", b("sub", steps, warmup), 1.0)
         progress = b("minimum", b("div", _past(b, step, warmup), length), 1.0)
         left = _falling(b, kind, progress)
-        end = float(given["end"])
+        end = float(options["end"])
         rate = b("add", b("mul", b("sub", peak, end), left), end)
     if not warmup:
         return rate

@@ -112,7 +112,7 @@ class Sizes:
         self.signature, self.rows = signature, rows
         self._known = {} if known is None else known
         self.parts = 0
-        self.found: dict[str, int] = {}
+        self.sizes: dict[str, int] = {}
         self._differ: dict[str, tuple[int, int]] = {}
 
     def add(self, arrays: Mapping[str, Array]) -> None:
@@ -122,24 +122,24 @@ class Sizes:
         if shapes not in self._known:
             self._known[shapes] = bind_sizes(list(self.signature.values()), shapes, list(self.signature))
         for name, size in self._known[shapes].items():
-            before = self.found.get(name)
+            before = self.sizes.get(name)
             if name == self.rows:
-                self.found[name] = (before or 0) + size
+                self.sizes[name] = (before or 0) + size
             elif before is not None and before != size:
                 self._differ[name] = before, size
             else:
-                self.found[name] = size
+                self.sizes[name] = size
 
     def wholes(self, merges: Iterable[Merge]) -> dict[str, Array]:
         """The inputs that are sizes of the whole, by name; `RunError` where one differs from part to part."""
         sizes = {merge.wholes[0].name: merge.dim for merge in merges if merge.dim is not None}
         self._require_equal(sizes.values())
-        return {name: np.array(dim.evaluate(self.found), np.int64) for name, dim in sizes.items()}
+        return {name: np.array(dim.evaluate(self.sizes), np.int64) for name, dim in sizes.items()}
 
     def of(self, graph: Graph) -> dict[str, int]:
         """The sizes for a graph; `RunError` where it asks for one that differs from part to part."""
         self._require_equal(dim for node in graph.walk() for dim in _dims(node.attributes))
-        return self.found
+        return self.sizes
 
     def _require_equal(self, dims: Iterable[Dim]) -> None:
         names = {name for dim in dims for name in dim.names()} if self._differ else set()
