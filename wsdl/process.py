@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
+from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 INTERRUPTED = 130
@@ -62,14 +64,35 @@ def _signals() -> list[signal.Signals]:
     return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
 
-def _receive(number: int, _: object) -> NoReturn:
+def _receive(number: int, frame: FrameType | None) -> None:
     global _received
     if _received:
         os._exit(128 + number)
+    if _loads_an_extension(frame):
+        _again_later(number)
+        return
     _received = number
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
+
+
+def _loads_an_extension(frame: FrameType | None) -> bool:
+    """Is a module in C++ being initialised? Some call Python there (for an `enum`) and abort on an exception."""
+    while frame is not None:
+        is_loading = frame.f_code.co_name in ("create_module", "exec_module")
+        if is_loading and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _again_later(number: int) -> None:
+    from threading import Timer
+
+    timer = Timer(0.01, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def _shown(kind: type[BaseException], error: BaseException, trace: Any) -> None:
