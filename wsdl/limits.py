@@ -4,7 +4,8 @@ The time and memory of a check are bounded by the size of the source and of the 
 these limits it refuses, and says which line asks for how much.
 """
 
-SOURCE_BYTES = 10_000_000  # of one file
+SOURCE_BYTES = 2_000_000  # of one file
+TOKENS = 250_000  # words, signs and line breaks of one file: some 10,000 lines, 5 to 10 s of parsing
 IMPORTS = 100  # files that import each other, one inside the other
 DEPTH = 100  # levels of brackets and operators; what comes after the parser recurses
 DIGITS = 100  # of a number; more are too large for any dtype
@@ -12,7 +13,7 @@ PROBLEMS = 100  # shown of one file; who has more has another problem
 MISTAKES = 20  # in one declaration; what comes after so many helps nobody
 
 REPETITIONS = 10_000  # of one `for`, and layers of one array
-STEPS = 100_000  # operations, layers and repetitions together
+STEPS = 100_000  # operations, layers, parameters (three each) and repetitions together: 10 s of checking
 NESTING = 64  # blocks or constants inside each other
 SCANS = 16  # inside each other; what reads an ONNX file recurses, and Protocol Buffers do so for 32
 ELEMENTS = 100_000  # of a list, those of the lists in it included
@@ -24,7 +25,7 @@ COEFFICIENT = 2**1024  # of a size
 DIMENSION = 2**62  # what no dimension of a tensor reaches; ONNX counts in 64 bits
 AXES = 64  # of a tensor in a file, as many as NumPy's have
 PARAMETER = 2**40  # elements of one parameter
-ORTHOGONAL = 2**38  # elements of an orthogonal initial value, times its smaller side: a minute's work on one core
+ORTHOGONAL = 2**35  # elements of an orthogonal initial value, times its smaller side: 5 s and 0.5 GB on one core
 
 HEADER = 25_000_000  # bytes of what a file of weights lists
 SLOTS = 500_000  # that the metadata of an ONNX file name

@@ -88,12 +88,12 @@ def scans_in_a_row(count: int) -> str:
 LOOP = "for l in a { x = l(x) }"
 INLINE = "x = x |> Dense(8)"
 TRAINED = "\ntrain m(t: f32[n, 8]) {\n    loss mse(y, t)\n    optimizer SGD(lr=0.1)\n}\n"
-# What the limits allow, near their edges: all but the last are sound.
+# What the limits allow, near their edges: all but those with a code are sound.
 EDGES = [
     Attack("some_statistics", model("layer a[2_000] = BatchNorm()", LOOP), None),
-    Attack("statistics", model("layer a[9_000] = BatchNorm()", LOOP), None),
-    Attack("layers_in_place", model(*[INLINE] * 12_000), None),
-    Attack("layers", model("layer a[9_900] = Dense(8)", LOOP), None),
+    Attack("statistics", model("layer a[6_600] = BatchNorm()", LOOP), None),
+    Attack("layers_in_place", model(*[INLINE] * 9_900), None),
+    Attack("layers", model("layer a[9_000] = Dense(8)", LOOP), None),
     Attack("layers_of_two", model("layer a[5_000] = Residual(Dense(8))", LOOP), None),
     Attack("layers_of_many", block("B", "return x + (x |> LayerNorm() |> Dense(d) |> relu)") + model("layer a[3_000] = B()", LOOP), None),
     Attack("one_layer", model("layer a = Dense(8)", "for i in 0..9_990 { x = a(x) }"), None),
@@ -106,12 +106,24 @@ EDGES = [
     Attack("models", "layer a = BatchNorm()\n" + "".join(model("x = a(x)").replace(" m(", f" m{i}(") for i in range(3_000)), None),
     Attack("bindings", model(*[f"y{i} = relu(x)" for i in range(30_000)]), None),
     Attack("parameters", model(*[f"param p{i}: f32[8]" for i in range(10_000)], "x = x + p0"), None),
-    Attack("blocks", "".join(f"block B{i}()(x: [..., d]) -> [..., d] {{\n    return x\n}}\n" for i in range(10_000)) + model("x = x"), None),
+    Attack("blocks", "".join(f"block B{i}()(x: [..., d]) -> [..., d] {{\n    return x\n}}\n" for i in range(9_000)) + model("x = x"), None),
     Attack("nesting", "".join(block(f"B{i}", f"return x |> B{i + 1}()" if i < 60 else "return relu(x)") for i in range(61)) + model("for i in 0..1_000 { x = x |> B0() }"), None),
     Attack("a_list", model(f"let a = [{', '.join(['1'] * 99_000)}]", "x = x * a[0]"), None),
     Attack("a_scan", model("y = scan s in x along n {", *["    s = relu(s)"] * 20_000, "    emit s", "}", result="y"), None),
     Attack("trained", model("layer a[3_000] = BatchNorm()", LOOP).replace(") {", ") -> (y: f32[n, 8]) {", 1) + TRAINED, None),
-    Attack("orthogonal", "block O()(x: [..., d]) -> [..., d] {\n    param w: [20_000, 20_000] = orthogonal\n    return x + sum(w)\n}\n" + model("x = O()(x)"), "E0602", when_compiling=True),
+    Attack("orthogonal", "block O()(x: [..., d]) -> [..., d] {\n    param w: [3_250, 3_250] = orthogonal\n    return x + sum(w)\n}\n" + model("x = O()(x)"), None, when_compiling=True),
+    Attack("beyond_orthogonal", "block O()(x: [..., d]) -> [..., d] {\n    param w: [3_251, 3_251] = orthogonal\n    return x + sum(w)\n}\n" + model("x = O()(x)"), "E0602", when_compiling=True),
+    Attack("dense_lets", "".join(f"let a{i}=1\n" for i in range(49_000)) + model("x = x"), None),
+    Attack("dense_blocks", "".join(f"block B{i}()(x:[d]){{return x}}\n" for i in range(15_000)) + model("x = x"), None),
+    Attack("dense_models", "".join(f"model m{i}(x:f32[n]){{return x}}\n" for i in range(15_000)), None),
+    Attack("dense_names", model(*["y=x"] * 62_000), None),
+    Attack("dense_numbers", model(*[f"let a=1{'+1' * 30}"] * 3_800), None),
+    Attack("dense_sums", "block B()(x:[d]) {\n" + f"y=x{'+x' * 40}\n" * 2_900 + "return x\n}\n" + model("x = x"), None),
+    Attack("dense_arguments", model(f"y=relu({'x,' * 124_000}x)"), "E0222"),
+    Attack("dense_parentheses", model(*[f"y={'(' * 50}x{')' * 50}"] * 2_300), None),
+    Attack("dense_branches", model(*["if true{x=x}"] * 30_000), None),
+    Attack("branches_of_layers", model(*[f"layer a{i}=Dense(8)" for i in range(9_000)], *["if true{x=x}"] * 15_000), None),
+    Attack("beyond_words", "let a=1\n" * 60_000, "E0602"),
 ]  # fmt: skip
 TOP = 2**62
 THROUGH_ALL = model("for l in a {", "x = l(x)", "}")
@@ -159,9 +171,9 @@ ATTACKS = [
     Attack("a_long_number", model(f"y = {'9' * 1_000_000}"), "E0107"),
     Attack("a_long_fraction", model(f"y = x * 0.{'9' * 1_000_000}"), None),
     Attack("a_large_exponent", model("y = x * 1e999999999"), "E0107"),
-    Attack("a_long_comment", "#" * 5_000_000, None),
-    Attack("blank_lines", "\n" * 2_000_000, None),
-    Attack("spaces", " " * 5_000_000, None),
+    Attack("a_long_comment", "#" * 1_900_000, None),
+    Attack("blank_lines", "\n" * 240_000, None),
+    Attack("spaces", " " * 1_900_000, None),
     Attack("quotes", '"' * 200_000, "E0117"),
     Attack("single_quotes", "'" * 200_000, "E0105"),
     Attack("backslashes", '"' + "\\" * 200_000, "E0104"),
@@ -169,7 +181,7 @@ ATTACKS = [
     Attack("semicolons", ";" * 200_000, "E0115"),
     Attack("commas", model(f"y = f({',' * 200_000})"), "E0132"),
     Attack("dots", "." * 200_000, "E0101"),
-    Attack("a_long_list", model(f"y = [{'1, ' * 200_000}]"), "E0417"),
+    Attack("a_long_list", model(f"y = [{'1, ' * 110_000}]"), "E0417"),
     Attack("many_arguments", model(f"y = relu({', '.join(['x'] * 20_000)})"), "E0222"),
     Attack("many_inputs", f"model m({', '.join(f'x{i}: f32[n]' for i in range(20_000))}) {{\n    return x0\n}}\n", None),
     Attack("many_axes", f"model m(x: f32[{', '.join(f'n{i}' for i in range(5_000))}]) {{\n    return relu(x)\n}}\n", None),
@@ -192,7 +204,7 @@ ATTACKS = [
     Attack("freeze_many", model("layer a[5_000] = Dense(8)", *["freeze a[*].weight"] * 2_000, "for l in a { x = l(x) }"), "E0602"),
     Attack("load_over_many", 'layer a[9_000] = Dense(8)\nload "no.safetensors" into a {\n'
            + "".join('    "{i}.{p}{q}" -> a[i].{p}\n' for _ in range(50)) + "}\n" + THROUGH_ALL, "E0505"),
-    Attack("load_with_many_holes", 'layer a[900] = Dense(8)\nload "no.safetensors" into a {\n    "' + "{i}" * 2_000 + '" -> a[i].weight\n}\n' + THROUGH_ALL, "E0317"),
+    Attack("load_with_many_holes", 'layer a[900] = Dense(8)\nload "no.safetensors" into a {\n    "' + "{i}" * 2_000 + '" -> a[i].weight\n}\n' + THROUGH_ALL, "E0505"),
     # Blocks of blocks.
     Attack("a_block_of_itself", block("A", "layer a = A()", "return a(x)") + model("x = A()(x)"), "E0218"),
     Attack("a_block_of_itself_inline", block("A", "return A()(x)") + model("x = A()(x)"), "E0218"),

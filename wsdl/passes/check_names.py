@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -31,12 +32,12 @@ CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none"
 
 def check_names(scope: FileScope, problems: Problems) -> None:
     """Report what is wrong with the names of a file, its imports known."""
-    known = {name: definition.node.name.span for name, definition in scope.definitions.items()}
+    known: dict[str, Span | None] = {name: definition.node.name.span for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Let | tree.Layer):
-            _Body(scope, problems, dict(known)).expression(declaration.value)
+            _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
-            _Body(scope, problems, dict(known)).declaration(declaration)
+            _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
 
 
 @dataclass
@@ -46,8 +47,8 @@ class _Body:
 
     scope: FileScope
     problems: Problems
-    bound: dict[str, Span | None]  # with the last place that binds each, where it is known
-    declared: dict[str, Span] = field(default_factory=dict)  # layers and parameters: these can't be bound twice
+    bound: ChainMap[str, Span | None]  # with the last place that binds each, where it is known
+    declared: ChainMap[str, Span] = field(default_factory=ChainMap)  # layers and parameters: can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
     in_scan: bool = False
@@ -150,11 +151,14 @@ class _Body:
             self.statements(node.body)
         elif isinstance(node, tree.If):
             self.expression(node.condition)
-            declared = dict(self.declared)
-            self.statements(node.then)
-            self.declared, after = declared, self.declared  # each branch may declare the same layer
-            self.statements(node.otherwise)
-            self.declared = {**after, **self.declared}
+            before, branches = self.declared, []
+            for branch in (node.then, node.otherwise):  # each may declare the same layer
+                self.declared = before.new_child()
+                self.statements(branch)
+                branches.append(self.declared.maps[0])
+            self.declared = before
+            for declared in branches:
+                before.update(declared)
         elif isinstance(node, tree.Scan):
             self.scan(node)
         elif isinstance(node, tree.Return | tree.Emit):
@@ -165,7 +169,9 @@ class _Body:
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
-        inside = _Body(self.scope, self.problems, dict(self.bound), self.declared, self.later, self.body, in_scan=True)
+        inside = _Body(
+            self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body, in_scan=True
+        )
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)

@@ -123,10 +123,13 @@ class _Reader:
     def run(self) -> None:
         if self.text.startswith("\ufeff"):
             self._blank(0, 1)
-        for match in _TOKEN.finditer(self.text):
+        for count, match in enumerate(_TOKEN.finditer(self.text)):
             if len(self.problems) >= limits.PROBLEMS:
                 return
             kind, start, end = match.lastgroup, match.start(), match.end()
+            if count == limits.TOKENS:
+                self._too_long(start, end)
+                return
             if kind == "newline":
                 self.newlines.append(start)
                 self.line_start = end
@@ -145,6 +148,16 @@ class _Reader:
                 self._token(kind or "", match[0], start, end)
         self._settle_newlines("", len(self.text))
         self._end_of_text()
+
+    def _too_long(self, start: int, end: int) -> None:
+        self.problems.error(
+            "E0602",
+            self._span(start, end),
+            f"the file has more than {limits.TOKENS:,} words and signs, which no program has",
+            "the one too many",
+            help="repeat layers with arrays and `for`; weights belong into a .safetensors file, which `load` names",
+        )
+        self.chunks.clear()
 
     def layout(self) -> Layout:
         pieces, done = [], 0

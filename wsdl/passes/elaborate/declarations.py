@@ -160,6 +160,7 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         frame.names[name] = POISON
         return
     if name not in slots:
+        context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
         initializer = _initializer(node, type_, frame, context)
         made = _made_by_user(context)
         story = _story(node, made, frame, context)
