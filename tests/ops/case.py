@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
-from tests.ops.build import Array, Operand, random_array, typed
+from tests.ops.build import Array, Operand, evaluated, random_array, typed
+from wsdl.ops import Operation
 
 Made = Callable[[str], Array]
 Given = str | Made | list["Given"] | None
@@ -44,6 +47,47 @@ def case(
     op: str, *given: Given, torch: Callable[..., Any], runs: bool = True, slack: float = 1, **attributes: Any
 ) -> Case:
     return Case(op, given, torch, attributes, runs, slack)
+
+
+# -- elementwise operations without a row ------------------------------------------------------------------------------
+
+SIZES = {"n": 2, "t": 3}
+STEP = 1e-5  # of differences, in f64
+
+
+def from_example(operation: Operation) -> list[Case]:
+    """The example of an elementwise operation's docstring on arrays, in f32 and f16. In the place of PyTorch stands the
+    reference, with gradients by differences."""
+    _, types, _ = example(operation)
+    given = [re.sub(r"[nt]", lambda size: str(SIZES[size[0]]), text) for text in types]
+    halves = [text.replace("f32", "f16") for text in given]
+    rows = [given] if halves == given else [given, halves]
+    return [Case(operation.name, row, lambda *x: Differences.apply(operation.name, *x)) for row in rows]
+
+
+def example(operation: Operation) -> tuple[str, list[str], str]:
+    """Of `f(x: f32[n, t]) -> f32[n, t]` the name, the types of the operands, and that of the result."""
+    call, _, result = operation.examples[0].partition(" -> ")
+    return operation.name, re.findall(r": (\w+\[[^\]]*\])", call), result
+
+
+class Differences(torch.autograd.Function):
+    """An elementwise operation by its reference, with gradients by differences."""
+
+    @staticmethod
+    def forward(ctx: Any, op: str, *operands: torch.Tensor) -> torch.Tensor:
+        ctx.op = op
+        ctx.save_for_backward(*operands)
+        return torch.from_numpy(evaluated(op, [x.detach().numpy() for x in operands], {})[0])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        operands, slopes = ctx.saved_tensors, []
+        for i, x in enumerate(operands):
+            moved = ([*operands[:i], x + by, *operands[i + 1 :]] for by in (STEP, -STEP))
+            high, low = (Differences.apply(ctx.op, *values) for values in moved)
+            slopes.append((gradients[0] * (high - low) / (2 * STEP)).sum_to_size(x.shape))
+        return None, *slopes
 
 
 def _made(given: Given, key: str) -> Any:

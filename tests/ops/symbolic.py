@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.ops.build import dim, typed
+from tests.ops.case import example
 from wsdl.ir.types import TensorType
+from wsdl.ops import NAMED
 
 USUAL = ({"n": 3, "t": 4}, {"n": 0, "t": 4}, {"n": 1, "t": 1}, {"n": 2, "t": 0})
 NO_T_0 = USUAL[:3]
@@ -215,3 +217,9 @@ ROWS = [
     row("attention", "f32[n, t, 4]", "f32[n, t, 4]", "f32[n, t, 4]", "bool[n, 1, t]", causal=True, gives="f32[n, t, 4]"),
     row("attention", "f32[n, t, d]", "f32[n, 3, d]", "f32[n, 3, 2]", gives="f32[n, t, 2]", sizes=[{"n": 2, "t": 4, "d": 3}]),
 ]  # fmt: skip
+
+ROWS += [
+    row(op, *types, gives=result)
+    for op, types, result in map(example, (o for o in NAMED.values() if o.elementwise and o.examples))
+    if op not in {row.op for row in ROWS}
+]

@@ -9,16 +9,23 @@ import pytest
 import torch
 
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
-from tests.ops.case import Case
+from tests.ops.case import Case, from_example
 from tests.ops.cases import dropout, edges, elementwise, loss, matmul, movement, norm, recurrent, reduce, spatial
 from wsdl.ir.graph import Graph, Model, Module, Program, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
+from wsdl.ops import NAMED
 from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
 FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, recurrent, edges)
 CASES = [case for family in FAMILIES for case in family.CASES]
+CASES += [
+    case
+    for operation in NAMED.values()
+    if operation.elementwise and operation.examples and operation.name not in {case.op for case in CASES}
+    for case in from_example(operation)
+]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 

@@ -59,6 +59,7 @@ class Rules:
     elementwise: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
     training: ClassVar[TrainingForm] = "same"
+    at_inference: ClassVar[str | None] = None
     gives: ClassVar[Meaning | None] = None
     expects: ClassVar[Expected | None] = None
     output_axis: ClassVar[int | None] = None
@@ -189,7 +190,8 @@ class Operation:
         self.has_several_results = rules.infer.__annotations__["return"].startswith("tuple")
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.f32_operands, self.flat = rules.elementwise, rules.f32_operands, rules.no_gradient
-        self.training, self.gives, self.expects = rules.training, rules.gives, rules.expects
+        self.training, self.at_inference = rules.training, rules.at_inference
+        self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
 
     def unanswered(self) -> list[str]:

@@ -62,6 +62,8 @@ class Traits(TypedDict, total=False):
     # at once where these axes are moved by one; `None` for one that stays in its loop
     no_gradient: str  # its result changes in jumps only, or is no float: why, in words for the user
     training: TrainingForm
+    at_inference: str  # of one that stands in training steps alone: the operation in its place in a compiled model, or
+    # "its operand"; its states, last among results and operands, then stay as they are
     gives: Meaning
     expects: Expected
     output_axis: int  # of a convolution: that of its weight with the output channels

@@ -77,8 +77,14 @@ def _beside(g: Build, weight: Value, x: TensorType) -> Value:
 
 
 class BatchNormTraining(
-    Rules, name="batch_norm_training", internal=True, half="f32", mixes={}, steps_along=None
-):  # its statistics are those of a part: by definition, not by accident
+    Rules,
+    name="batch_norm_training",
+    internal=True,
+    half="f32",
+    mixes={},  # its statistics are those of a part: by definition, not by accident
+    steps_along=None,
+    at_inference="batch_norm",
+):
     """Each channel by its mean and variance in the batch, and the new running statistics. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. The running statistics move by `momentum` towards those of the

@@ -175,7 +175,9 @@ class _Dropped(Rules):
         return stacks.build(self.name, stacks.aligned(x, rank), stacks.aligned(keep, rank), p=self.p)
 
 
-class DropoutTraining(_Dropped, name="dropout_training", internal=True, half="f32", mixes={}):
+class DropoutTraining(
+    _Dropped, name="dropout_training", internal=True, half="f32", mixes={}, at_inference="its operand"
+):
     """`x / (1 - p)` where `keep` is true, 0 elsewhere: `dropout` while training. ONNX Mul, DequantizeLinear."""
 
     opposite = "dropout_gradient"

@@ -13,11 +13,10 @@ from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.requests import Mode, PathPattern
 from wsdl.ir.stages import Storage
 from wsdl.ir.training import Training
+from wsdl.ops import OPERATIONS
 from wsdl.passes.paths import NotFound
 from wsdl.passes.targets import Target, Targets
 from wsdl.span import Span
-
-_OF_TRAINING = ("batch_norm_training", "dropout_training")
 
 
 def frozen_modes(
@@ -45,7 +44,7 @@ def is_frozen(slot: str, storage: Storage, frozen: Collection[str]) -> bool:
 
 def differs_at_inference(graph: Graph) -> Iterator[Node]:
     """The nodes that a layer in the mode `eval` computes otherwise."""
-    return (node for node in graph.walk() if node.op in _OF_TRAINING)
+    return (node for node in graph.walk() if _at_inference(node) is not None)
 
 
 def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
@@ -122,18 +121,23 @@ class Modes:
         return max(lines)[1] if lines else None
 
 
+def _at_inference(node: Node) -> str | None:
+    """What the compiled model has in its place, if that is something else."""
+    return OPERATIONS[node.op].at_inference if node.op in OPERATIONS else None
+
+
 def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) -> None:
     nodes, graph.nodes = graph.nodes, []
     for node in nodes:
         node.operands = node.substituted(values)
-        is_eval = node.op in _OF_TRAINING and node.path in layers
-        if is_eval and node.op == "dropout_training":
+        becomes = _at_inference(node) if node.path in layers else None
+        if becomes == "its operand":
             values[node.result] = node.inputs[0]
             continue
-        if is_eval:
-            y, mean, var = node.results
-            values[mean], values[var] = node.inputs[3:]
-            node = replace(node, op="batch_norm", results=[y])
+        if becomes is not None:
+            y, *states = node.results  # which stay as they came in
+            values.update(zip(states, node.inputs[-len(states) :], strict=True))
+            node = replace(node, op=becomes, results=[y])
         if node.body is not None:
             _rewrite(node.body, layers, values)
         graph.nodes.append(node)
