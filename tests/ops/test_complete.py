@@ -50,6 +50,7 @@ def defined_at(operation: Operation) -> str:
 TABLES = {
     "wsdl/ir/picture.py": "below the operations: nodes that are not drawn",
     "wsdl/ir/views.py": "below the operations: the steps that a view is made of, whose names are those of operations",
+    "wsdl/ir/step.py": "ways to merge numbers of parts of a batch, which are called as reductions are",
     "wsdl/ir/text.py": "the text of the steps of a view",
     "wsdl/ir/initializers.py": "initializers that have the names of operations",
     "wsdl/passes/elaborate/declarations.py": "these initializers",
