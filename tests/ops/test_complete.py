@@ -65,8 +65,11 @@ def test_no_table_of_names_of_operations_outside_of_them() -> None:
     found = {}
     for path in [*ROOT.glob("wsdl/passes/**/*.py"), *ROOT.glob("wsdl/ir/*.py"), *ROOT.glob("wsdl/onnx/*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
-            names = {part.value for part in parts if isinstance(part, ast.Constant)} & OPERATIONS.keys()
+            if not isinstance(node, ast.Dict | ast.Set | ast.List | ast.Tuple):
+                continue
+            parts = node.keys if isinstance(node, ast.Dict) else node.elts
+            strings = {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+            names = strings & OPERATIONS.keys()
             if len(names) > 1:
                 found[path.relative_to(ROOT).as_posix()] = f"line {node.lineno}: {sorted(names)}"
     assert {path: names for path, names in found.items() if path not in TABLES} == {}
