@@ -139,18 +139,29 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, bytes]]:
+    """What is written with each of two seeds."""
+    folder = tmp_path_factory.mktemp("versions")
+    (folder / "m.wsd").write_text(SHARED, encoding="utf-8")
+    versions = []
+    for seed in ("1", "2"):
+        with start("compile", "m.wsd", "-o", seed, "--no-proof", "--seed", seed, cwd=folder) as process:
+            process.communicate(timeout=30)
+        assert process.returncode == 0
+        versions.append(files_in(folder / seed))
+    return versions
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_signal_while_files_are_written(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_while_files_are_written(
+    number: signal.Signals, tmp_path: Path, versions: list[dict[str, bytes]]
+) -> None:
     """The files are those of before, or the new ones. Only SIGKILL may leave parts, under names of their own, and new
     files beside old ones, each of them whole."""
     (tmp_path / "m.wsd").write_text(SHARED, encoding="utf-8")
-    versions = []
-    for seed in (1, 2):
-        with start("compile", "m.wsd", "-o", "out", "--no-proof", "--seed", str(seed), cwd=tmp_path) as process:
-            process.communicate(timeout=30)
-        assert process.returncode == 0
-        versions.append(files_in(tmp_path / "out"))
     moments = random.Random(0)
+    restore(tmp_path / "out", versions[1])
     for _ in range(5):
         with start("compile", "m.wsd", "-o", "out", "--no-proof", "--seed", "1", cwd=tmp_path) as process:
             wait_for_part(tmp_path / "out", process)
@@ -167,9 +178,13 @@ def test_a_signal_while_files_are_written(number: signal.Signals, tmp_path: Path
             assert whole == now
             assert whole in versions
         shutil.rmtree(tmp_path / "out")
-        (tmp_path / "out").mkdir()
-        for name, content in versions[1].items():
-            (tmp_path / "out" / name).write_bytes(content)
+        restore(tmp_path / "out", versions[1])
+
+
+def restore(place: Path, files: dict[str, bytes]) -> None:
+    place.mkdir()
+    for name, content in files.items():
+        (place / name).write_bytes(content)
 
 
 def wait_for_part(place: Path, process: subprocess.Popen[bytes]) -> None:
