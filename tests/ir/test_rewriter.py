@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from pathlib import Path
 from time import process_time
 
 import pytest
@@ -134,3 +136,20 @@ def test_time_is_proportional_to_the_graph() -> None:
 
     small, large = min(seconds(500) for _ in range(3)), min(seconds(2000) for _ in range(3))
     assert large < 10 * small + 0.05
+
+
+def test_nothing_is_known_by_its_id() -> None:
+    """Values, nodes and other objects that are equal only to themselves are keys as they are."""
+    for path in (Path(__file__).parents[2] / "wsdl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_id = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "id"
+            assert not is_id, f"{path}:{getattr(node, 'lineno', 0)}"
+
+
+def test_the_products_of_a_long_sum() -> None:
+    """A matrix that thousands of steps share: its gradient is a sum of as many products."""
+    graph = Graph([Value(TensorType.of("f32", [4, 4]), "x")])
+    build, x = Build(graph), graph.inputs[0]
+    total = build.add([build("gemm", x, x) for _ in range(2000)])
+    build.transposed(total)
+    assert [node.op for node in graph.nodes[-2000:]].count("add") == 1999

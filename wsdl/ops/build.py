@@ -10,7 +10,7 @@ What gradient rules are written with, and every pass that computes something new
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wsdl.ir.dims import Dim
@@ -30,11 +30,16 @@ class Build:
     span: Span | None = None
     steps: tuple[Repetition, ...] = ()
     around: Build | None = None
+    _producers: _Producers = field(default_factory=lambda: _Producers(), repr=False)
 
     @staticmethod
     def at(node: Node) -> Build:
         """What builds nodes that stand where another one does, in a graph of their own: to be put in front of it."""
         return Build(Graph(), node.path, node.span, node.steps)
+
+    def beside(self, node: Node) -> Build:
+        """What appends to the same graph, nodes that stand where another one does."""
+        return replace(self, path=node.path, span=node.span, steps=node.steps)
 
     @property
     def nodes(self) -> list[Node]:
@@ -78,15 +83,15 @@ class Build:
 
     def number(self, value: Value) -> float | None:
         """The number that a value is, where it is a constant."""
-        made_by = next((n for n in self.graph.nodes if n.op == "constant" and n.result is value), None)
-        if made_by is None:
+        node = self._producer(value)
+        if node is None:
             return self.around.number(value) if self.around is not None else None
-        given = made_by.attributes["value"]
-        return given if isinstance(given, int | float) else None
+        number = node.attributes["value"] if node.op == "constant" else None
+        return number if isinstance(number, int | float) else None
 
     def is_zeros(self, value: Value) -> bool:
         """Is a value one that `zeros` made?"""
-        node = self._made_by(value)
+        node = self._producer(value)
         return node.op == "zeros" if node is not None else self.around is not None and self.around.is_zeros(value)
 
     def size(self, dim: Dim, type: TensorType) -> Value | float:
@@ -114,15 +119,15 @@ class Build:
 
     def add(self, values: Sequence[Value]) -> Value:
         """The sum of one or more tensors of one type; what was scattered onto zeros is scattered onto the rest."""
-        one_shape = all(same_shape(v.type.shape, values[0].type.shape) for v in values)
-        made_by = [self._made_by(v) if one_shape and len(values) > 1 else None for v in values]
-        places = [i for i, n in enumerate(made_by) if n is not None and self._scatters_onto_zeros(n)]
+        one_shape = len(values) > 1 and _one_shape(*values)
+        producers = [self._producer(v) if one_shape else None for v in values]
+        places = [i for i, n in enumerate(producers) if n is not None and self._scatters_onto_zeros(n)]
         if len(places) == len(values):
             places = places[1:]
         total, *rest = [v for i, v in enumerate(values) if i not in places]
         for value in rest:
             total = self("add", total, value)
-        for node in [made_by[i] for i in places]:
+        for node in [producers[i] for i in places]:
             assert node is not None
             total = self(node.op, total, *node.inputs[1:], axis=node.attributes["axis"])
         return total
@@ -139,9 +144,9 @@ class Build:
 
     def scaled_rows(self, x: Value, rows: Dim, columns: Dim) -> tuple[Value, Value] | None:
         """A matrix of this shape and the column that scales its rows, where `x` is that, reshaped or not."""
-        node = self._made_by(x)
+        node = self._producer(x)
         while node is not None and node.op == "reshape":
-            node = self._made_by(node.inputs[0])
+            node = self._producer(node.inputs[0])
         if node is None or node.op != "mul":
             return None
         matrix, column = node.inputs
@@ -166,28 +171,55 @@ class Build:
         """`x` in the shape of `type`, which has as many elements."""
         return x if same_shape(x.type.shape, type.shape) else self("reshape", x, shape=list(type.shape))
 
-    def _made_by(self, value: Value) -> Node | None:
-        return next((n for n in reversed(self.graph.nodes) if any(v is value for v in n.results)), None)
+    def _producer(self, value: Value) -> Node | None:
+        return self._producers(self.graph.nodes).get(value)
 
     def _scatters_onto_zeros(self, node: Node) -> bool:
         return node.op in ("scatter_add", "scatter_add_along") and self.is_zeros(node.inputs[0])
 
     def _products(self, x: Value) -> list[tuple[Value, Value, bool, bool]]:
         """The factors of the matrix products that `x` is the sum of, and which are transposed; none if it isn't."""
-        node = self._made_by(x)
-        if node is not None and node.op == "gemm":
-            (a, b), turned = node.inputs, node.attributes
-            return [(a, b, bool(turned["trans_a"]), bool(turned["trans_b"]))]
-        if node is not None and node.op == "add" and all(same_shape(v.type.shape, x.type.shape) for v in node.inputs):
-            parts = [self._products(v) for v in node.inputs]
-            return [p for part in parts for p in part] if all(parts) else []
-        return []
+        products: list[tuple[Value, Value, bool, bool]] = []
+        rest = [x]  # from right to left
+        while rest:
+            node = self._producer(rest.pop())
+            if node is not None and node.op == "gemm":
+                (a, b), turned = node.inputs, node.attributes
+                products.append((a, b, bool(turned["trans_a"]), bool(turned["trans_b"])))
+            elif node is not None and node.op == "add" and _one_shape(*node.inputs, node.result):
+                rest += reversed(node.inputs)
+            else:
+                return []
+        return products
 
     def _operand(self, operand: Value | Sequence[Value] | float | None, like: Value | None) -> Operand:
         if isinstance(operand, int | float):
             assert like is not None
             return self.constant(operand, like.type)
         return list(operand) if isinstance(operand, Sequence) else operand
+
+
+@dataclass
+class _Producers:
+    """The producers of a graph's values. While nodes are only appended to the graph, each is looked at once."""
+
+    nodes: list[Node] = field(default_factory=list)
+    count: int = 0
+    last: Node | None = None
+    of: dict[Value, Node] = field(default_factory=dict)
+
+    def __call__(self, nodes: list[Node]) -> dict[Value, Node]:
+        is_longer = nodes is self.nodes and len(nodes) >= self.count
+        if not is_longer or (self.count and nodes[self.count - 1] is not self.last):
+            self.nodes, self.count, self.of = nodes, 0, {}
+        for at in range(self.count, len(nodes)):
+            self.of.update(dict.fromkeys(nodes[at].results, nodes[at]))
+        self.count, self.last = len(nodes), nodes[-1] if nodes else None
+        return self.of
+
+
+def _one_shape(*values: Value) -> bool:
+    return all(same_shape(v.type.shape, values[0].type.shape) for v in values)
 
 
 def _attribute(parameter: Parameter, given: dict[str, Any]) -> Attribute:

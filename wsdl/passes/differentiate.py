@@ -23,7 +23,7 @@ shared tensor is the sum over its uses. A scan goes backward in a scan of its ow
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wsdl.ir.graph import Graph, Node, Operand, Value
 from wsdl.ops import OPERATIONS
@@ -54,7 +54,7 @@ def pull_back(
     """Append to `graph` what carries the gradients of `seeds` (by the value that each is of) backward
     through `nodes`, as far as the wanted values depend on them."""
     active = dependents(nodes, set(wanted))
-    cotangents = Cotangents(graph, active, around, {key: [value] for key, value in seeds.items()})
+    cotangents = Cotangents(Build(graph), active, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
         reached = any(v in cotangents.parts and v in active for v in node.results)
         if reached and node.op != "parameter":  # what is stored is where gradients end
@@ -76,7 +76,7 @@ def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
 class Cotangents:
     """The contributions to the gradient of each value so far."""
 
-    graph: Graph
+    build: Build
     active: set[Value]
     around: Build | None
     parts: dict[Value, list[Value]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Cotangents:
         if not parts:
             return None
         if len(parts) > 1:
-            parts[:] = [Build(self.graph).add(parts)]
+            parts[:] = [self.build.add(parts)]
         return parts[0]
 
     def contribute(self, value: Value, gradient: Value | None, build: Build) -> None:
@@ -102,7 +102,7 @@ class Cotangents:
 
     def node(self, node: Node) -> None:
         """Hand the gradients of its results on to what it reads."""
-        build = Build(self.graph, node.path, node.span, node.steps, self.around)
+        build = replace(self.build.beside(node), around=self.around)
         dys = self.gradients(node.results)
         if node.body is not None:
             from wsdl.passes.differentiate_scan import differentiate_scan

@@ -60,7 +60,7 @@ class StepSession:
 
         self.device, self._name = device, models.gradients.graph.name
         self._step = step = models.step
-        self._memory: dict[int, Array] = {}  # by the id of what the runtime sees of it
+        self._memory: dict[Any, Array] = {}  # what lies behind a value of the runtime
         self._gradient_session, self._update_session = loaded(models.gradients), loaded(models.update)
         self._rounds = [loaded(proto) for proto in models.rounds]
         self._turn = 0
@@ -204,7 +204,7 @@ class StepSession:
 
     def _held(self, array: Array) -> Any:
         value = self.value(array)
-        self._memory[id(value)] = array
+        self._memory[value] = array
         return value
 
     def value(self, array: Array) -> Any:
@@ -264,9 +264,9 @@ class StepSession:
     def _piecewise(self, session: Any, pieces: Pieces, turn: int) -> Piecewise:
         def arrays(port: Variable | Gradient) -> tuple[Array, Array]:
             if isinstance(port, Gradient):
-                gradient = self._memory[id(self._gradients[port.of])]
+                gradient = self._memory[self._gradients[port.of]]
                 return gradient, gradient
-            old, new = (self._memory[id(self._cells[port.name][t])] for t in (turn, 1 - turn))
+            old, new = (self._memory[self._cells[port.name][t]] for t in (turn, 1 - turn))
             return old, new
 
         tensors = [{piece: arrays(port) for piece, port in ports.items()} for ports in pieces.tensors]
