@@ -1,6 +1,6 @@
-"""WSDL: neural networks in which weight sharing is a first-class thing, compiled to ONNX.
+"""WSDL: a declarative language for neural networks with weight sharing, compiled to ONNX.
 
-What can be done with it from Python is in `wsdl.api`; it is imported at first use.
+The Python API is in `wsdl.api`, which is imported at first use.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def test_a_signal_saves_first(wsdl: Wsdl, number: signal.Signals) -> None:
     assert (process.returncode, out) == (130, "")
     line = err.splitlines()[-1]
     steps = len(logged("run"))
-    assert line == f"stopped after step {steps}, which is saved in run/last.safetensors; --resume goes on"
+    assert line == f"stopped after step {steps}, which is saved in run/last.safetensors; --resume continues it"
     assert load_file("run/last.safetensors")["optimizer/step"] == steps
     done = wsdl(
         "train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", str(steps + 40)
@@ -253,8 +253,8 @@ def test_a_changed_program(wsdl: Wsdl) -> None:
         "   │ classify.wsd: + layer norm = LayerNorm()\n"
         "   │ classify.wsd: - optimizer AdamW(lr=cosine(1e-2, warmup=5), weight_decay=0.01)\n"
         "   │ classify.wsd: + optimizer AdamW(lr=cosine(2e-2, warmup=5), weight_decay=0.01)\n"
-        "   = help: go on with the program as it was, "
-        "or start anew from these weights: `--weights` and another folder\n"
+        "   = help: resume with the program as it was, "
+        "or start a new run with `--weights` in another folder\n"
         "   = see: wsdl explain E0721\n\n1 error\n"
     )
     assert Path("run/last.safetensors").read_bytes() == before
@@ -269,7 +269,7 @@ def test_other_settings_and_other_data(wsdl: Wsdl) -> None:
         "   ╭─ run/last.safetensors\n"
         "   │ batch: 16 then, 8 now\n"
         "   │ seed: 0 then, 4 now\n"
-        "   = help: a run goes on bit for bit only as it was begun; options that are left out are taken from it\n"
+        "   = help: a run resumes only with its own settings; options that are left out are taken from it\n"
         "   = see: wsdl explain E0723\n\n1 error\n"
     )
     done = wsdl(*resume, "--data", "test.npz")
@@ -286,7 +286,7 @@ def test_other_data_of_as_many_rows(wsdl: Wsdl) -> None:
     assert refused(wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")) == (
         "error[E0723]: this training was begun with other data: there are as many rows, which hold something else\n"
         "   ╭─ run/last.safetensors\n"
-        "   = help: a run goes on bit for bit only with the same data, in the same order\n"
+        "   = help: a run resumes only with the same data, in the same order\n"
         "   = see: wsdl explain E0723\n\n1 error\n"
     )
 
@@ -339,7 +339,7 @@ def test_a_folder_that_holds_a_training(wsdl: Wsdl) -> None:
     assert refused(wsdl(*TRAIN, "-o", "run")) == (
         "error[E0724]: this folder holds a training already\n"
         "   ╭─ run\n"
-        "   = help: `--resume` goes on with it, `--replace` begins anew in its place\n"
+        "   = help: `--resume` continues it, `--replace` starts over in its place\n"
         "   = see: wsdl explain E0724\n\n1 error\n"
     )
     assert wsdl(*TRAIN, "-o", "run", "--replace").code == 0

@@ -69,7 +69,7 @@ class Checkpoint:
         if changes:
             more = len(changes) - MOST_LINES
             shown = [*changes[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
-            help = "go on with the program as it was, or start anew from these weights: `--weights` and another folder"
+            help = "resume with the program as it was, or start a new run with `--weights` in another folder"
             message = "the program has changed since this checkpoint was written"
             raise fail("E0721", message, file=self.path, help=help, details=shown)
 
@@ -78,7 +78,7 @@ class Checkpoint:
         different = [name for name, value in settings.items() if self.settings.get(name, value) != value]
         if different:
             lines = [f"{name}: {self.settings[name]} then, {settings[name]} now" for name in different]
-            help = "a run goes on bit for bit only as it was begun; options that are left out are taken from it"
+            help = "a run resumes only with its own settings; options that are left out are taken from it"
             message = "this training was begun with other settings"
             raise fail("E0723", message, file=self.path, help=help, details=lines)
 
@@ -114,7 +114,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _require_whole(path: str, arrays: Mapping[str, Array], header: Mapping[str, str]) -> None:
     """Raises `RunError` where a file isn't as it was written, by a single bit."""
-    weights = "`--weights` and another folder start anew from its weights"
+    weights = "`--weights` and another folder start a new run from its weights"
     if CHECKSUM not in header:
         message = "this checkpoint has no checksum: an earlier version of wsdl has written it, or it was changed since"
         raise fail("E0722", message, file=path, help=f"finish the training with that version, or {weights}")

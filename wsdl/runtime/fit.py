@@ -23,7 +23,7 @@ from wsdl.runtime.trainer import LAST, Step, Trainer
 
 BEST = "best.safetensors"
 SKIPPED = 20  # batches left out in a row, after which going on is no use
-SAME_DATA = "a run goes on bit for bit only with the same data, in the same order"
+SAME_DATA = "a run resumes only with the same data, in the same order"
 Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
@@ -55,7 +55,7 @@ def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkp
         return None
     if resume:
         return read_checkpoint(folder / LAST)
-    help = "`--resume` goes on with it, `--replace` begins anew in its place"
+    help = "`--resume` continues it, `--replace` starts over in its place"
     raise fail("E0724", "this folder holds a training already", file=str(folder), help=help)
 
 
@@ -248,7 +248,9 @@ class _Run:
         steps = self.trainer.steps
         if self.plan.folder is None:
             raise Interrupted(f"stopped after step {steps}")
-        raise Interrupted(f"stopped after step {steps}, which is saved in {self.plan.folder / LAST}; --resume goes on")
+        raise Interrupted(
+            f"stopped after step {steps}, which is saved in {self.plan.folder / LAST}; --resume continues it"
+        )
 
 
 class _Given:
