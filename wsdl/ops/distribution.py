@@ -8,9 +8,11 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
+from wsdl.ops._reduction import reduced, without
 from wsdl.ops._rules import agreed, axes_of, axis_of, broadcast, floating, same_dtype
 from wsdl.ops.build import Build
-from wsdl.ops.reduce import Gradients, reduced, without
+
+Gradients = dict[str, Value]
 
 
 class Softmax(Rules, name="softmax", half="f32", mixes={"x": "axis"}, steps_along="axis", gives="probabilities"):

@@ -2,89 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
-from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, Merged, NumPy, Ref
-from wsdl.ops._lowering import axes_tensor, cast_to, size_of, widely
+from wsdl.ops._lowering import cast_to, size_of, widely
+from wsdl.ops._reduction import (
+    Axes,
+    Reduction,
+    count_of,
+    not_empty,
+    product_of_integers,
+    reduced,
+    summed_dtype,
+    widened,
+    without,
+)
 from wsdl.ops._rules import axes_of, axis_of, floating, numeric
 from wsdl.ops.build import Build
 
-Axes = int | Sequence[int] | None
 Gradients = dict[str, Value]
 INDEX = "an index is a whole number"
-
-
-def without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
-    """The shape after reducing axes: left out, or kept as 1."""
-    axes = axes_of(axis, x.rank)
-    kept = (Dim.of(1) if i in axes else d for i, d in enumerate(x.shape) if keepdims or i not in axes)
-    return tuple(kept)
-
-
-def _not_empty(x: TensorType, axis: Axes) -> None:
-    if product([x.shape[a] for a in axes_of(axis, x.rank)]).constant == 0:
-        raise OpError(f"there is nothing to choose from along the reduced axes of {x}", argument="x")
-
-
-def _summed_dtype(x: TensorType) -> DType:
-    return x.dtype if x.is_float else "i64"
-
-
-def reduced(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
-    """The result of one of ONNX's operators of reduction."""
-    axes = axes_of(axis, x.type.rank)
-    return e.node(op_type, x, axes_tensor(e, axes), keepdims=int(keepdims))
-
-
-def _widened(e: Emitter, x: Ref, dtype: DType) -> Ref:
-    return x if x.type.dtype == dtype else cast_to(e, x, dtype).typed(x.type.with_dtype(dtype))
-
-
-def _count(x: TensorType, axis: Axes) -> Dim:
-    return product([x.shape[a] for a in axes_of(axis, x.rank)])
-
-
-class _Reduction(Rules, reduces={"x": "axis"}):
-    """Base of operations that make one element of those along axes."""
-
-    axis: int | list[int] | None = None
-    keepdims: bool = False
-
-    def _axes(self, x: TensorType) -> list[int]:
-        return axes_of(self.axis, x.rank)
-
-    def _count(self, x: TensorType) -> Dim:
-        return _count(x, self.axis)
-
-    def _kept(self, g: Build, reduced: Value, x: Value) -> Value:
-        """A result with the axes that it has lost, so that it broadcasts against `x`."""
-        return reduced if self.keepdims or reduced.type.rank == 0 else g("unsqueeze", reduced, axis=self._axes(x.type))
-
-    def _sum(self, g: Build, x: Value) -> Value:
-        """The sum along the same axes."""
-        return g("sum", x, axis=self._axes(x.type), keepdims=self.keepdims)
-
-    def _node(self, e: Emitter, op_type: str, x: Ref, keepdims: bool | None = None) -> Ref:
-        return reduced(e, op_type, x, self.axis, self.keepdims if keepdims is None else keepdims)
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
-class Sum(_Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
+class Sum(Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
     """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
 
     def infer(self, x: TensorType) -> TensorType:
-        return TensorType(_summed_dtype(x), without(x, self.axis, self.keepdims))
+        return TensorType(summed_dtype(x), without(x, self.axis, self.keepdims))
 
     def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
         return merged("sum", y)
@@ -94,7 +48,7 @@ class Sum(_Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         if x.type.dtype != "i64":
-            return self._node(e, "ReduceSum", _widened(e, x, _summed_dtype(x.type)))
+            return self._node(e, "ReduceSum", widened(e, x, summed_dtype(x.type)))
         # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves.
         half = 2**32
         low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
@@ -130,14 +84,14 @@ class SumSquares(
         return {"x": g("mul", x, g("mul", dy, 2.0))}
 
 
-class Prod(_Reduction, name="prod", half="f32", mixes={}, steps_along=None):
+class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
     """The product along axes; of integers as i64. ONNX ReduceProd; of integers Loop and Mul.
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
 
     def infer(self, x: TensorType) -> TensorType:
-        return TensorType(_summed_dtype(numeric(x)), without(x, self.axis, self.keepdims))
+        return TensorType(summed_dtype(numeric(x)), without(x, self.axis, self.keepdims))
 
     def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
         return merged("prod", y)
@@ -159,7 +113,7 @@ class Prod(_Reduction, name="prod", half="f32", mixes={}, steps_along=None):
     def lower(self, e: Emitter, x: Ref) -> Ref:
         if x.type.is_float:
             return self._node(e, "ReduceProd", x)
-        return _product_of_integers(e, x, self.axis)
+        return product_of_integers(e, x, self.axis)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
         """The product of all others: where one is 0 only that one has a gradient, where several are none has."""
@@ -172,26 +126,7 @@ class Prod(_Reduction, name="prod", half="f32", mixes={}, steps_along=None):
         return {"x": g.mul(quotient, matters, self._kept(g, dy, x))}
 
 
-def _product_of_integers(e: Emitter, x: Ref, axis: Axes) -> Ref:
-    """One factor after the other: `ReduceProd` goes by way of f64, which rounds."""
-    axes = axes_of(axis, x.type.rank)
-    kept = [a for a in range(x.type.rank) if a not in axes]
-    shape, count = [x.type.shape[a] for a in kept], product([x.type.shape[a] for a in axes])
-    order = [*axes, *kept]
-    type = TensorType("i64", tuple(x.type.shape[a] for a in order))
-    factors = (
-        _widened(e, x, "i64") if order == sorted(order) else e.node("Transpose", _widened(e, x, "i64"), perm=order)
-    )
-    factors = e.reshape(factors.typed(type), [count, *shape])
-    one = e.node("Expand", e.constant(1, "i64"), e.dims(shape)).typed(TensorType("i64", tuple(shape)))
-
-    def step(i: Ref, carried: list[Ref]) -> list[Ref]:
-        return [e.node("Mul", carried[0], e.node("Gather", factors, i))]
-
-    return e.reshape(e.repeated(size_of(e, count), [one], step)[0], e.results[0].shape)
-
-
-class Mean(_Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
+class Mean(Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
     """The mean along axes; of bools the share of those that are true, as f32. Of no elements it is NaN.
 
     ONNX ReduceMean; where there may be no elements, of which ONNX leaves it open, ReduceSum and Div.
@@ -215,7 +150,7 @@ class Mean(_Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
         return np.sum(x, axis=axes, keepdims=self.keepdims) / np.prod([x.shape[a] for a in axes])
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
-        return _mean(e, _widened(e, x, e.results[0].dtype), self.axis, self.keepdims)
+        return _mean(e, widened(e, x, e.results[0].dtype), self.axis, self.keepdims)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
         share = g("div", dy, g.size(self._count(x.type), dy.type))
@@ -224,16 +159,16 @@ class Mean(_Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
 
 def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
     """NaN where there is nothing: ONNX Runtime's ReduceMean gives 0 there. `x` has a known type."""
-    count, dtype = _count(x.type, axis), x.type.dtype
+    count, dtype = count_of(x.type, axis), x.type.dtype
     if count.constant:
         return reduced(e, "ReduceMean", x, axis, keepdims)
-    wide = x if dtype in ("f32", "f64") else _widened(e, x, "f32")  # the sum may be beyond 16 bits
+    wide = x if dtype in ("f32", "f64") else widened(e, x, "f32")  # the sum may be beyond 16 bits
     total = reduced(e, "ReduceSum", wide, axis, keepdims)
     mean = e.node("Div", total, cast_to(e, size_of(e, count), wide.type.dtype))
     return mean if wide is x else cast_to(e, mean, dtype)
 
 
-class Var(_Reduction, name="var", half="f32", mixes={}, steps_along=None):
+class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
     `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
@@ -285,7 +220,7 @@ class Var(_Reduction, name="var", half="f32", mixes={}, steps_along=None):
         return merged.all("moments", *parts, b.number_of(self._count(x.type), y.type))
 
 
-class Logsumexp(_Reduction, name="logsumexp", half="f32", mixes={}, steps_along=None):
+class Logsumexp(Reduction, name="logsumexp", half="f32", mixes={}, steps_along=None):
     """`log(sum(exp(x)))` along axes, without overflow. ONNX ReduceLogSumExp.
 
     logsumexp(x: f32[n, t, 3], axis=-1) -> f32[n, t]
@@ -326,7 +261,7 @@ class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=
 
     def infer(self, x: TensorType) -> TensorType:
         axis_of(self.axis, x.rank)
-        return numeric(x).with_dtype(_summed_dtype(x))
+        return numeric(x).with_dtype(summed_dtype(x))
 
     def reference(self, np: NumPy, x: Array) -> Array:
         x = np.flip(x, self.axis) if self.reverse else x
@@ -337,7 +272,7 @@ class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=
         return np.flip(total, self.axis) if self.reverse else total
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
-        x = _widened(e, x, _summed_dtype(x.type))
+        x = widened(e, x, summed_dtype(x.type))
         at = e.constant(axis_of(self.axis, x.type.rank), "i64")
         return e.node("CumSum", x, at, reverse=int(self.reverse), exclusive=int(self.exclusive))
 
@@ -348,14 +283,14 @@ class Cumsum(Rules, name="cumsum", half="f32", mixes={"x": "axis"}, steps_along=
 # -- extremes ----------------------------------------------------------------------------------------------------------
 
 
-class _Extreme(_Reduction):
+class _Extreme(Reduction):
     """Base of the largest and the smallest element."""
 
     how: ClassVar[Literal["max", "min"]]
     onnx: ClassVar[str]
 
     def infer(self, x: TensorType) -> TensorType:
-        _not_empty(x, self.axis)
+        not_empty(x, self.axis)
         return x.with_shape(without(x, self.axis, self.keepdims))
 
     def reference(self, np: NumPy, x: Array) -> Array:
@@ -410,7 +345,7 @@ class _Position(Rules):
     onnx: ClassVar[str]
 
     def infer(self, x: TensorType) -> TensorType:
-        _not_empty(numeric(x), self.axis)
+        not_empty(numeric(x), self.axis)
         return TensorType("i64", without(x, self.axis, self.keepdims))
 
     def reference(self, np: NumPy, x: Array) -> Array:
@@ -421,7 +356,7 @@ class _Position(Rules):
         if x.type.dtype == "i16":
             flat = cast_to(e, flat, "i32")
         at = e.node(self.onnx, flat, axis=self.axis or 0, keepdims=int(self.keepdims and self.axis is not None))
-        if (count := _count(x.type, self.axis)).constant is None:
+        if (count := count_of(x.type, self.axis)).constant is None:
             e.assume(f"{count} != 0")
         return e.reshape(at.typed(TensorType.of("i64")), e.results[0].shape) if self.axis is None else at
 
