@@ -57,7 +57,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     try:
         with collecting_assumptions() as assumptions:
             result_types = operation.result_types(**types, **attributes)
-        operation.check_numbers(types, _known(operands, context), **attributes)
+        if operation.rules.demand is not None:
+            operation.check_numbers(types, _known(operands, context), **attributes)
     except OpError as error:
         _report(operation, error, bound, span, sign, context)
         return POISON
