@@ -8,8 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 import wsdl
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import file_path
-from wsdl.span import Source
 
 Array = NDArray[Any]
 

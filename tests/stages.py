@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wsdl import compiler
 from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
 from wsdl.ops.verify import verify
-from wsdl.span import Source
 
 
 def storage_of(source: str | Source) -> Storage:

@@ -12,7 +12,7 @@ from wsdl._version import __version__
 if TYPE_CHECKING:
     from wsdl.api import Model, Program, check, compile, fit, format, load
     from wsdl.diagnostics import CompileError, Diagnostic
-    from wsdl.runtime.errors import RunError
+    from wsdl.diagnostics.run_error import RunError
 
 __all__ = [
     "CompileError",
@@ -28,7 +28,11 @@ __all__ = [
     "load",
 ]
 
-_HOMES = {"CompileError": "wsdl.diagnostics", "Diagnostic": "wsdl.diagnostics", "RunError": "wsdl.runtime.errors"}
+_HOMES = {
+    "CompileError": "wsdl.diagnostics",
+    "Diagnostic": "wsdl.diagnostics",
+    "RunError": "wsdl.diagnostics.run_error",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -18,8 +18,7 @@ from functools import wraps
 from operator import index
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from wsdl import limits
-from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic, limits
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime
 
 import wsdl
+from wsdl.diagnostics.span import Source
 from wsdl.process import GARBAGE
-from wsdl.span import Source
 
 DEPTHS = (12, 96, 960)
 ROUNDS = 3

@@ -14,10 +14,10 @@ import numpy as np
 import wsdl
 from benchmarks.timing import quartiles
 from references.weights import module_weights
-from wsdl.ir.graph import Program
+from wsdl.diagnostics.span import Source
+from wsdl.ir.graph import Lowered
 from wsdl.onnx.folder import filled
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 SIZES = ((32, 1), (32, 32), (128, 1), (128, 32))  # steps, rows
 SECONDS = 3.0
@@ -54,7 +54,7 @@ def _row(kind: str, steps: int, rows: int) -> str:
     return LAYOUT.format(kind, steps, rows, f"{took['fused'] * 1e3:.3f}", *ratios, f"{error:.0e}")
 
 
-def _unchanged(program: Program) -> Program:
+def _unchanged(program: Lowered) -> Lowered:
     return program
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import wsdl
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 Array = NDArray[Any]
 MODELS = Path(__file__).parent / "models"

@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 import wsdl
 from benchmarks.training.cases import MODELS
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 BERT = MODELS / "bert.wsd"
 

@@ -14,7 +14,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from wsdl.onnx.safetensors import save_safetensors
+from wsdl.weights.safetensors import save_safetensors
 
 MEMBER = "sklearn/datasets/data/digits.csv.gz"  # 64 numbers from 0 to 16 and the digit, in each line
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.stages import storage_of
 from wsdl import compiler
-from wsdl.compiler import Target
 from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Graph, Model, Module
 from wsdl.ir.stages import Checked, Storage
+from wsdl.ir.target import Target
 from wsdl.ir.text import model_to_text
 from wsdl.onnx.training import emit_step
-from wsdl.span import Source
 
 SHARED = "share { m.blocks[*] }\nfreeze m.norm\n"
 TEXT = """

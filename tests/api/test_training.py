@@ -13,7 +13,7 @@ import pytest
 
 import wsdl
 from wsdl.diagnostics import CompileError
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 CLASSIFY = """
 model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {

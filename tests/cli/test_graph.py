@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import TIED, TWO, Wsdl
 from tests.stages import storage_of
-from wsdl.ir.picture import Box, Ops, Picture, Port, Unit, picture
+from wsdl.pictures.picture import Box, Ops, Picture, Port, Unit, picture
 
 STACK = """\
 block Block()(x: [n, d]) -> [n, d] {

@@ -13,7 +13,7 @@ from tests.cli.conftest import Wsdl
 from tests.golden import Golden
 from tests.npz import save_npz
 from wsdl.ir.views import View, ViewError
-from wsdl.onnx.safetensors import save_safetensors
+from wsdl.weights.safetensors import save_safetensors
 
 HERE = Path(__file__).parent / "golden"
 DEEP = """\

@@ -13,8 +13,8 @@ from tests.cli.conftest import Wsdl
 from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES as CASES_OF_BLOCKS
-from wsdl.ir.picture import picture
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
+from wsdl.pictures.picture import picture
 
 HERE = Path(__file__).parent / "figures"
 Figures = Mapping[str, tuple[int, int, int]]

@@ -21,8 +21,8 @@ import wsdl as wsdl_api
 from tests.cli.conftest import Done, Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl.diagnostics import CompileError
+from wsdl.diagnostics.run_error import RunError
 from wsdl.runtime.checkpoint import read_checkpoint
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.folder_lock import alone_in
 
 TRAIN = ("train", "classify.wsd", "--data", "train.npz", "--batch", "16", "--epochs", "3")

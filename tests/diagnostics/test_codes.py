@@ -10,7 +10,7 @@ import pytest
 from tests.stages import examined
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.explain import codes, explain, title
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax import mistakes
 from wsdl.syntax.formatter import format_source
 from wsdl.syntax.stuck import STUCK

@@ -11,8 +11,8 @@ import pytest
 from tests.golden import Golden
 from wsdl.diagnostics import Diagnostic, Edit, Label
 from wsdl.diagnostics.render import Format, render, summary
+from wsdl.diagnostics.span import Source, Span
 from wsdl.diagnostics.suggest import nearest
-from wsdl.span import Source, Span
 
 GOLDEN = Path(__file__).parent / "golden"
 AUTOENCODER = Source(

@@ -8,11 +8,11 @@ import pytest
 
 from tests.docs.page import ROOT
 from tests.golden import Golden
+from wsdl.elaborate.bound_names import BUILTINS, VIEWS
+from wsdl.elaborate.path_patterns import LIMITS
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Option
 from wsdl.ir.types import DTYPES
-from wsdl.passes.elaborate.paths import LIMITS
-from wsdl.passes.names import BUILTINS, VIEWS
 from wsdl.syntax.grammar import grammar_path
 
 PAGE = ROOT / "docs" / "language.md"

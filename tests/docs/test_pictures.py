@@ -12,7 +12,7 @@ import pytest
 from tests.docs.page import ROOT
 from tests.golden import Golden
 from wsdl import api
-from wsdl.runtime.picture import svg_from_dot
+from wsdl.pictures.graphviz import svg_from_dot
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/pictures/*.svg")), ids=lambda path: path.stem)

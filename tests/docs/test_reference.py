@@ -11,10 +11,10 @@ import pytest
 import wsdl
 from tests.golden import Golden
 from wsdl.api import reference
+from wsdl.diagnostics.span import Source
+from wsdl.elaborate.operations import signature
+from wsdl.elaborate.scopes import standard_block, standard_blocks
 from wsdl.ops import NAMED
-from wsdl.passes.elaborate.operations import signature
-from wsdl.passes.scopes import standard_block, standard_blocks
-from wsdl.span import Source
 from wsdl.syntax import tree
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"

@@ -16,9 +16,10 @@ from onnx import ModelProto
 from tests.golden import Golden
 from tests.stages import storage_of
 from wsdl import compiler
-from wsdl.compiler import Target
 from wsdl.ir.stages import Storage
+from wsdl.ir.target import Target
 from wsdl.onnx.training import emit_step, evaluation_model, training_models
+from wsdl.syntax.read import read
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "examples"
@@ -43,7 +44,7 @@ def test_the_bytes_of_every_compiled_model_are_as_before(
 
 def models(path: str) -> Iterator[tuple[str, ModelProto]]:
     """Each model that is compiled from a source, with a name for it."""
-    source = compiler.read(path)
+    source = read(path)
     assert source is not None
     storage = storage_of(source)
     for what, target in TARGETS.items():

@@ -15,8 +15,8 @@ import torch
 import wsdl
 from references.examples.catalogue import FOLDER, present
 from references.originals import VOCAB, gpt2, gpt2_text, t5, text, vit_name
+from wsdl.diagnostics.span import Source
 from wsdl.onnx.proof import prove
-from wsdl.span import Source
 
 Array = np.ndarray[Any, Any]
 

@@ -20,15 +20,14 @@ from tests.ops.test_cases import CASES as OPERATION_CASES
 from tests.std.case import Case as BlockCase
 from tests.std.case import draw, program_of
 from tests.std.cases import CASES as BLOCK_CASES
-from wsdl import compiler
-from wsdl.compiler import INFERENCE
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.graph import Graph, Initializer, Model, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.graph import Graph, Initializer, Lowered, Model, Module, Node, Slot, Stored, Value
+from wsdl.ir.target import Half, Target
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.emit import emit, fill
 from wsdl.ops.build import Build
-from wsdl.passes.lower_precision import Half
+from wsdl.pipelines import INFERENCE
 from wsdl.runtime.session import Session
 
 HALVES: tuple[Half, ...] = ("f16", "bf16")
@@ -38,7 +37,7 @@ ANY, PARAMETER, CONSTANT = "activations", "parameter", "constant"
 
 
 @dataclass(frozen=True)
-class Target:
+class Setting:
     half: Half
     keep_io: bool
     opset: int = 21
@@ -48,8 +47,8 @@ class Target:
         return f"{self.half}, {'keep' if self.keep_io else 'no keep'}, opset {self.opset}"
 
 
-TARGETS = [Target(half, keep_io) for half in HALVES for keep_io in (True, False)]
-ALL_TARGETS = [Target(t.half, t.keep_io, opset) for t in TARGETS for opset in OPSETS]
+TARGETS = [Setting(half, keep_io) for half in HALVES for keep_io in (True, False)]
+ALL_TARGETS = [Setting(t.half, t.keep_io, opset) for t in TARGETS for opset in OPSETS]
 
 
 # -- operations --------------------------------------------------------------------------------------------------------
@@ -63,7 +62,7 @@ class OperationTrial:
     case: OperationCase
     kind: str
     place: int
-    target: Target
+    target: Setting
 
     @property
     def name(self) -> str:
@@ -78,7 +77,7 @@ class OperationTrial:
         inputs = [a for o in operands for a in (o if isinstance(o, list) else [o]) if a is not None]
         given = {v.name: inputs[int(v.name[1:])] for v in graph.inputs if v.name != "beside"}
         values = {"w": inputs[self.place].astype(narrow)} if self.kind == PARAMETER else {}
-        target = compiler.Target(dtype=self.target.half, keep_io=self.target.keep_io)
+        target = Target(dtype=self.target.half, keep_io=self.target.keep_io)
         for run in INFERENCE:
             run(program, target)
         proto = emit(program, program.models["m"], values, opset=self.target.opset)
@@ -99,10 +98,10 @@ class _Drawn:
     """The program of a trial, still in f32."""
 
     def __init__(self, trial: OperationTrial) -> None:
-        self.trial, self.program_, self.graph = trial, Program(), Graph()
+        self.trial, self.program_, self.graph = trial, Lowered(), Graph()
         self.build, self.stored, self.count = Build(self.graph), list[Stored](), 0
 
-    def program(self, operands: Sequence[Operand]) -> Program:
+    def program(self, operands: Sequence[Operand]) -> Lowered:
         values = [[self._value(a) for a in o] if isinstance(o, list) else self._value(o) for o in operands]
         if not self.graph.inputs:
             self.graph.inputs.append(Value(TensorType.of("f32", [1]), "beside"))
@@ -135,7 +134,7 @@ class _Drawn:
         return self.build("reshape", product, shape=list(array.shape))
 
 
-def of_operations(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -> Iterator[OperationTrial]:
+def of_operations(targets: Sequence[Setting] = TARGETS, all_cases: bool = True) -> Iterator[OperationTrial]:
     """Trials of every case in f32, or of the first one of each operation."""
     seen: set[str] = set()
     for case in OPERATION_CASES:
@@ -161,7 +160,7 @@ def of_operations(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -
 @dataclass(frozen=True)
 class BlockTrial:
     case: BlockCase
-    target: Target
+    target: Setting
 
     @property
     def name(self) -> str:
@@ -182,7 +181,7 @@ class BlockTrial:
         return _failure(proto, runs, expected, self.target)
 
 
-def of_blocks(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -> Iterator[BlockTrial]:
+def of_blocks(targets: Sequence[Setting] = TARGETS, all_cases: bool = True) -> Iterator[BlockTrial]:
     """Trials of every case of every block, or of the first one of each block."""
     seen: set[str] = set()
     for case in BLOCK_CASES:
@@ -195,7 +194,7 @@ def of_blocks(targets: Sequence[Target] = TARGETS, all_cases: bool = True) -> It
 
 
 def _failure(
-    proto: onnx.ModelProto, runs: Sequence[dict[str, Array]], expected: Sequence[Sequence[Array]], target: Target
+    proto: onnx.ModelProto, runs: Sequence[dict[str, Array]], expected: Sequence[Sequence[Array]], target: Setting
 ) -> str | None:
     """What is wrong with a model that should give these results in these runs."""
     try:
@@ -217,7 +216,7 @@ def _given(array: Array, outside: Any) -> Array:
     return array.astype(outside) if array.dtype == np.float32 else array
 
 
-def _difference(ours: Array, theirs: Array, target: Target) -> str | None:
+def _difference(ours: Array, theirs: Array, target: Setting) -> str | None:
     if theirs.dtype == np.float32 and not target.keep_io:
         if ours.dtype != numpy_dtype(target.half):
             return f"the result is {ours.dtype}"

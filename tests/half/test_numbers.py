@@ -9,7 +9,7 @@ import pytest
 import wsdl
 from wsdl.onnx.emit import fill
 from wsdl.onnx.proof import prove
-from wsdl.passes.lower_precision import held_by_f16
+from wsdl.rewrite.lower_precision import held_by_f16
 
 Arrays = dict[str, np.ndarray]
 

@@ -16,7 +16,7 @@ from tests.stages import examined
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.explain import title
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path for path in HERE.rglob("*.wsd") if path.parent.name != "parts")

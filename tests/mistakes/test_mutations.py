@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.stages import examined
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 EXAMPLES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "examples").glob("*.wsd"))}
 TOKEN = re.compile(r"\w+|\"[^\"\n]*\"|#[^\n]*|\|>|->|\.\.\.|\.\.|==|!=|//|\*\*|[^\w\s]|\n\s*|[ \t]+")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.stages import examined
 from wsdl.diagnostics import Diagnostic, Problems
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted(

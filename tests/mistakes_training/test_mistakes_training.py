@@ -10,7 +10,7 @@ from tests.golden import Golden
 from tests.stages import examined
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 PROGRAMS = sorted(Path(__file__).parent.glob("*.wsd"))
 

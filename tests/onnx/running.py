@@ -10,24 +10,25 @@ import onnx
 from numpy.typing import NDArray
 
 from tests.stages import storage_of
-from wsdl.compiler import Target, lower
-from wsdl.ir.graph import Program
+from wsdl.compiler import lower
+from wsdl.diagnostics.span import Source
+from wsdl.ir.graph import Lowered
+from wsdl.ir.target import Target
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import WithDerived, initial_values
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
-from wsdl.span import Source
+from wsdl.weights.initial_values import WithDerived, initial_values
 
 Array = NDArray[Any]
 DEFAULT = Target()
 
 
-def compiled(text: str, target: Target = DEFAULT) -> Program:
+def compiled(text: str, target: Target = DEFAULT) -> Lowered:
     """A program that checks, lowered."""
     return lower(storage_of(Source("test.wsd", text)), target)
 
 
-def onnx_of(program: Program, values: Mapping[str, Array] | None = None, model: str = "m") -> onnx.ModelProto:
+def onnx_of(program: Lowered, values: Mapping[str, Array] | None = None, model: str = "m") -> onnx.ModelProto:
     """The checked ONNX model with initial values."""
     proto = emit(program, program.models[model], values or WithDerived(program, initial_values(program)))
     onnx.checker.check_model(proto, full_check=True)
@@ -44,7 +45,7 @@ def agree(text: str, *inputs: Array, target: Target = DEFAULT) -> onnx.ModelProt
 
 
 def same_results(
-    program: Program, values: Mapping[str, Array], proto: onnx.ModelProto, inputs: Sequence[Array]
+    program: Lowered, values: Mapping[str, Array], proto: onnx.ModelProto, inputs: Sequence[Array]
 ) -> None:
     model = program.models["m"]
     session = Session(proto.SerializeToString(), threads=1)

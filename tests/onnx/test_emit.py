@@ -11,14 +11,14 @@ import pytest
 
 import wsdl
 from tests.onnx.running import agree, compiled, initializers, onnx_of, random, same_results
-from wsdl.compiler import Target
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Model, Module, Node, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Node, Value
+from wsdl.ir.target import Target
 from wsdl.ir.types import TensorType
-from wsdl.ops.evaluate import evaluate
-from wsdl.runtime.errors import RunError
+from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 DENSE = """
 block Dense(units: int)(x: [..., d]) -> [..., units] {
@@ -169,7 +169,7 @@ def test_arithmetic_over_sizes(n: int, t: int, s: int) -> None:
     assert evaluate(model.graph, inputs, {})[0].shape == tuple(d.evaluate({"n": n, "t": t, "s": s}) for d in dims)
 
 
-def filled_with_zeros(types: list[TensorType], shape: list[Dim]) -> tuple[Program, Model]:
+def filled_with_zeros(types: list[TensorType], shape: list[Dim]) -> tuple[Lowered, Model]:
     """A program whose model `m` gives zeros of this shape."""
     graph = Graph([Value(type, f"x{i}") for i, type in enumerate(types)])
     result = Value(TensorType.of("f32", shape))
@@ -177,7 +177,7 @@ def filled_with_zeros(types: list[TensorType], shape: list[Dim]) -> tuple[Progra
     graph.outputs.append(result)
     span = Source("test.wsd", "").span(0, 0)
     model = Model("m", graph, Module("m", "model", span), output_names=["y"])
-    return Program(models={"m": model}), model
+    return Lowered(models={"m": model}), model
 
 
 def test_what_was_assumed_is_checked_at_run_time() -> None:

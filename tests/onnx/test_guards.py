@@ -13,9 +13,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 import wsdl
 from tests.onnx import models
 from tests.onnx.running import random
+from wsdl.diagnostics.run_error import RunError
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.proof import prove
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.session import Session
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch.nn import init
 
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Initializer, Slot, Stored
 from wsdl.ir.initializers import INITIALIZERS
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
-from wsdl.onnx.initial_values import initial_value
-from wsdl.span import Source
+from wsdl.weights.initial_values import initial_value
 
 SPAN = Source("test.wsd", "").span(0, 0)
 

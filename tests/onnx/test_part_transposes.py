@@ -18,7 +18,7 @@ PROGRAMS = {
 CHILD = """
 import json, sys
 import numpy as np, wsdl
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 x = np.random.default_rng(0).normal(size=(3, 2, 4))
 for case, body in json.loads(sys.argv[1]).items():

@@ -21,9 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.npz import save_npz
 from tests.onnx.running import random
-from wsdl.onnx.open_source import open_source
-from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.source import Source, WeightsError
+from wsdl.weights.open_source import open_source
+from wsdl.weights.safetensors import save_safetensors
+from wsdl.weights.source import Source, WeightsError
 
 ARRAYS = {
     "a.weight": random(3, 4),

@@ -10,14 +10,14 @@ import pytest
 from tests.onnx.running import random
 from tests.stages import storage_of
 from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
-from wsdl.onnx.initial_values import initial_values
-from wsdl.onnx.loads import open_loads
-from wsdl.onnx.open_source import open_source
-from wsdl.onnx.safetensors import save_safetensors
-from wsdl.onnx.source import WeightsError
-from wsdl.onnx.weights import given_weights, loaded_weights, save_weights
-from wsdl.span import Source
+from wsdl.weights.initial_values import initial_values
+from wsdl.weights.loads import open_loads
+from wsdl.weights.open_source import open_source
+from wsdl.weights.safetensors import save_safetensors
+from wsdl.weights.source import WeightsError
+from wsdl.weights.weights import given_weights, loaded_weights, save_weights
 
 MODEL = """
 block Linear(units: int)(x: [..., d]) -> [..., units] {

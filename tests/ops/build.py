@@ -10,16 +10,16 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from wsdl.diagnostics.span import Source
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.graph import Graph, Initializer, Model, Module, Node, Program, Slot, Stored, Value
+from wsdl.ir.graph import Graph, Initializer, Lowered, Model, Module, Node, Slot, Stored, Value
 from wsdl.ir.types import DTYPES, TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS, Operation
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.span import Source
+from wsdl.ops.interpreter import evaluate
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Operand: TypeAlias = "Array | list[Array] | None"
@@ -68,7 +68,7 @@ class Built:
         self.operation: Operation = OPERATIONS[name]
         self.stored = stored or {}
         self.values: dict[str, Array] = {}
-        program, graph = Program(), Graph()
+        program, graph = Lowered(), Graph()
         tensors: list[Value | list[Value] | None] = []
         for i, type in enumerate(operands):
             if i in self.stored:

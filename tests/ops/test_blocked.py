@@ -12,7 +12,7 @@ import pytest
 
 import wsdl
 from tests.ops.build import assert_close, evaluated, typed
-from wsdl.ir.graph import Graph, Model, Module, Node, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Node, Value
 from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS
 from wsdl.ops.blocked import DOMAIN
@@ -45,7 +45,7 @@ def model(op: str, types: list[str], attributes: dict[str, Any], block: int) -> 
     results = OPERATIONS[op].result_types(**{n: v.type for n, v in zip(names, operands, strict=False)}, **attributes)
     node = Node(op, [*operands], dict(attributes), [Value(results[0], "y")])
     one = Model("m", Graph(operands, [node], [node.result]), Module("m", "", None), output_names=["y"])  # type: ignore[arg-type]
-    return emit(Program(models={"m": one}), one, {}, block=block)
+    return emit(Lowered(models={"m": one}), one, {}, block=block)
 
 
 @needs_layout

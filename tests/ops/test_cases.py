@@ -11,7 +11,7 @@ import torch
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
 from tests.ops.case import Case, from_example
 from tests.ops.cases import dropout, edges, elementwise, loss, matmul, movement, norm, recurrent, reduce, spatial
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
 from wsdl.ops import NAMED
@@ -76,6 +76,6 @@ def test_a_transposed_matrix_times_a_vector(shape: list[int]) -> None:
     axes = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
     graph.outputs = [build("matmul", build("permute", graph.inputs[0], axes=axes), graph.inputs[1])]
     model = Model("m", graph, Module("m", "", NOWHERE), output_names=["y"])
-    session = Session(emit(Program(models={"m": model}), model, {}).SerializeToString())
+    session = Session(emit(Lowered(models={"m": model}), model, {}).SerializeToString())
     a, v = random_array(graph.inputs[0].type, "a"), random_array(graph.inputs[1].type, "v")
     assert_close(session.run({"a": a, "v": v})["y"], np.swapaxes(a, -1, -2) @ v)

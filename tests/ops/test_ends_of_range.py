@@ -11,11 +11,11 @@ import pytest
 
 from tests.ops.build import NOWHERE, Array, array_type
 from wsdl import CompileError, compile
+from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.onnx.emit import emit
 from wsdl.ops.build import Build
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.session import Session
 
 INTEGERS = ("i8", "i16", "i32", "i64", "u8")
@@ -45,7 +45,7 @@ def run(inputs: Sequence[Array], build: Callable[..., list[Value]]) -> list[Arra
     graph.outputs = build(Build(graph), *graph.inputs)
     names = [f"y{i}" for i in range(len(graph.outputs))]
     model = Model("m", graph, Module("m", "", NOWHERE), output_names=names)
-    session = Session(emit(Program(models={"m": model}), model, {}).SerializeToString())
+    session = Session(emit(Lowered(models={"m": model}), model, {}).SerializeToString())
     return list(session.run({f"x{i}": a for i, a in enumerate(inputs)}).values())
 
 

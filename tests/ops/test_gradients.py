@@ -14,13 +14,13 @@ from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, typ
 from tests.ops.case import FLOATS, Case
 from tests.ops.test_cases import CASES, to_torch
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.differentiate import differentiate
+from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
+from wsdl.training.differentiate import differentiate
 
 
 def is_float(array: Any) -> bool:
@@ -117,7 +117,7 @@ def test_lowering_of_the_rule(case: Case) -> None:
     made = Differentiated(case, "float32")
     names = [f"gradient{i}" for i in range(len(made.wanted))]
     model = Model("test", made.graph, Module("test", "", NOWHERE), output_names=names)
-    program = Program(models={"test": model})
+    program = Lowered(models={"test": model})
     session = Session(emit(program, model, {}).SerializeToString())
     feeds = {v.name: a for v, a in zip(made.graph.inputs, made.inputs, strict=True)}
     results = session.run({name: a for name, a in feeds.items() if name in session.inputs})

@@ -11,14 +11,14 @@ import pytest
 from tests.ops.build import NOWHERE, Array, assert_close, random_array, typed
 from tests.ops.symbolic import ROWS, Row
 from tests.ops.test_run_time_sizes import _array
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.differentiate import differentiate
+from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
+from wsdl.training.differentiate import differentiate
 
 
 def has_gradient(row: Row) -> bool:
@@ -66,7 +66,7 @@ def _known(attribute: Any, sizes: Mapping[str, int]) -> Any:
 def test_one_graph_for_all_sizes(row: Row) -> None:
     graph = differentiated(row)
     model = Model("test", graph, Module("test", "", NOWHERE), output_names=[f"g{i}" for i in range(len(graph.outputs))])
-    session = Session(emit(Program(models={"test": model}), model, {}).SerializeToString())
+    session = Session(emit(Lowered(models={"test": model}), model, {}).SerializeToString())
     for given in row.sizes:
         sizes = {**given, "m": given.get("n", 0), "s": given.get("t", 0)}
         arrays = _arrays(row, graph, sizes)

@@ -14,7 +14,7 @@ from tests.ops.symbolic import ROWS, Row
 from wsdl.ir.graph import Node, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS, collecting_assumptions
-from wsdl.passes.rows import Rows
+from wsdl.training.rows import Rows
 
 # Where each part has statistics or masks of its own; and the size itself, which is known of the whole.
 BY_DEFINITION = ("batch_norm_training", "random_mask", "size")

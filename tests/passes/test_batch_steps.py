@@ -12,9 +12,9 @@ from tests.passes.test_differentiate import as_program
 from tests.passes.test_differentiate_scan import scan
 from wsdl.ir.graph import Graph, Value
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.batch_steps import batch_graph
+from wsdl.rewrite.batch_steps import batch_graph
 
 T, N = 5, 3
 SHAPES = {"f32[n, t, 4]": (N, T, 4), "f32[t, n]": (T, N), "f32[4, 6]": (4, 6), "f32[4]": (4,), "f32[n, 6]": (N, 6)}

@@ -11,16 +11,16 @@ import torch
 import wsdl
 from tests.ops.build import NOWHERE, Array, assert_close, typed
 from tests.passes.test_fixtures import examples
-from wsdl.ir.graph import Graph, Model, Module, Program, Value
+from wsdl.diagnostics.span import Source
+from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes import differentiate as module
-from wsdl.passes.differentiate import differentiate
 from wsdl.runtime.session import Session
-from wsdl.span import Source
+from wsdl.training import differentiate as module
+from wsdl.training.differentiate import differentiate
 
 Compute = Callable[..., Value]
 
@@ -40,9 +40,9 @@ def gradients_of(compute: Compute, *types: str) -> Graph:
     return graph
 
 
-def as_program(graph: Graph) -> Program:
+def as_program(graph: Graph) -> Lowered:
     names = [f"y{i}" for i in range(len(graph.outputs))]
-    program = Program(models={"test": Model("test", graph, Module("test", "", NOWHERE), output_names=names)})
+    program = Lowered(models={"test": Model("test", graph, Module("test", "", NOWHERE), output_names=names)})
     verify(program)
     return program
 

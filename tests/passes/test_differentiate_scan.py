@@ -14,8 +14,8 @@ from tests.ops.build import Array, assert_close, typed
 from tests.passes.test_differentiate import as_program, run, session_of
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.differentiate import differentiate
+from wsdl.ops.interpreter import evaluate
+from wsdl.training.differentiate import differentiate
 
 Step = Callable[..., tuple[list[Any], list[Any]]]
 

@@ -18,16 +18,17 @@ from torch.nn import functional as F
 from tests.stages import storage_of
 from wsdl.compiler import lower
 from wsdl.ir.stages import Storage
+from wsdl.ir.target import Loops
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.read_stored import objective_over_stored
-from wsdl.passes.roll_loops import Loops
-from wsdl.passes.train_step import TrainStep, train_step
+from wsdl.pipelines import train_step
 from wsdl.runtime.session import Session
+from wsdl.sharing.read_stored import objective_over_stored
+from wsdl.training.train_step import TrainStep
+from wsdl.weights.initial_values import initial_values
 
 NETWORK = """
 model m(x: f32[n, 8]) -> (y: f32[n, 3]) {

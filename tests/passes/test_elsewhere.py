@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 import wsdl
+from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
+from wsdl.elaborate.scopes import standard_blocks
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
-from wsdl.passes.elsewhere import ELSEWHERE, WRITTEN
-from wsdl.passes.scopes import standard_blocks
 
 ORACLES = {
     **{name: getattr(torch, name) for name in (

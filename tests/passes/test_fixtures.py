@@ -13,7 +13,7 @@ compute the same numbers.
 
 from __future__ import annotations
 
-import importlib
+import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,29 +24,31 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wsdl
 from tests.golden import Golden
 from tests.stages import storage_of
-from wsdl.compiler import INFERENCE, Target
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.graph import Program
+from wsdl.ir.graph import Lowered
+from wsdl.ir.target import Target
 from wsdl.ir.text import from_text, to_text
-from wsdl.onnx.initial_values import WithDerived, initial_values
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.batch_norm_to_conv import batch_norm_to_conv
-from wsdl.passes.batch_steps import batch_steps
-from wsdl.passes.dedupe import dedupe
-from wsdl.passes.even_steps import even_steps
-from wsdl.passes.fold_batch_norm import fold_batch_norm
-from wsdl.passes.fold_views import fold_views
-from wsdl.passes.fuse_recurrent import fuse_recurrent
-from wsdl.passes.hoist_invariants import hoist_invariants
-from wsdl.passes.lower_precision import lower_graph, lower_precision
-from wsdl.passes.prune import prune
-from wsdl.passes.read_stored import read_stored
-from wsdl.passes.roll_loops import roll_loops
-from wsdl.passes.separate import separate
-from wsdl.passes.share_products import share_products
+from wsdl.pipelines import INFERENCE
+from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
+from wsdl.rewrite.batch_steps import batch_steps
+from wsdl.rewrite.dedupe import dedupe
+from wsdl.rewrite.even_steps import even_steps
+from wsdl.rewrite.fold_batch_norm import fold_batch_norm
+from wsdl.rewrite.fuse_recurrent import fuse_recurrent
+from wsdl.rewrite.hoist_invariants import hoist_invariants
+from wsdl.rewrite.lower_precision import lower_graph, lower_precision
+from wsdl.rewrite.prune import prune
+from wsdl.rewrite.roll_loops import roll_loops
+from wsdl.rewrite.share_products import share_products
+from wsdl.sharing.fold_views import fold_views
+from wsdl.sharing.read_stored import read_stored
+from wsdl.training.separate import separate
+from wsdl.weights.initial_values import WithDerived, initial_values
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SIZES = {"n": 3, "t": 4, "h": 16, "w": 16}
@@ -57,22 +59,22 @@ class Tried:
     """How a pass is run here: `prunes` where what nothing reads any more would hide what it does; `keeps` the numbers
     of a program unless it computes in fewer bits."""
 
-    run: Callable[[Program], object]
+    run: Callable[[Lowered], object]
     prunes: bool = False
     keeps: bool = True
 
-    def __call__(self, program: Program) -> None:
+    def __call__(self, program: Lowered) -> None:
         self.run(program)
         if self.prunes:
             prune(program)
 
 
-def separate_rows(program: Program) -> None:
+def separate_rows(program: Lowered) -> None:
     graph = program.only.graph
     graph.outputs = separate(graph, graph.outputs, "n").values
 
 
-def even_for_f16(program: Program) -> None:
+def even_for_f16(program: Lowered) -> None:
     even_steps(program.only.graph, lambda graph: lower_graph(graph, "f16"))
 
 
@@ -98,7 +100,7 @@ class Case:
     title: str
     before: str
 
-    def program(self, name: str) -> Program:
+    def program(self, name: str) -> Lowered:
         """The program as the pass of this name gets it."""
         if self.before.startswith(("stored ", "model m(%")):
             program = from_text(self.before)
@@ -135,7 +137,7 @@ def cases(text: str) -> Iterator[Case]:
         yield Case(head.removeprefix("// ").strip(), "".join(body[: next(ends, len(body))]))
 
 
-def computed(program: Program) -> list[Any]:
+def computed(program: Lowered) -> list[Any]:
     """The outputs of all models for drawn inputs and stored tensors; none that a pass could take for another."""
     stored = {
         name: np.random.default_rng(len(name)).uniform(0.2, 1.0, a.shape).astype(a.dtype)
@@ -162,8 +164,8 @@ def test_cases(name: str, golden: Golden) -> None:
 @pytest.mark.parametrize("name", PASSES)
 def test_docstring(name: str) -> None:
     """It shows, executed, a program before and after."""
-    doc = importlib.import_module(f"wsdl.passes.{name}").__doc__ or ""
-    before, after = examples(doc)
+    [path] = Path(wsdl.__file__).parent.rglob(f"{name}.py")
+    before, after = examples(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
     program = from_text(before)
     verify(program)
     assert to_text(program) == before

@@ -13,14 +13,14 @@ from onnx import GraphProto, ModelProto
 
 import wsdl
 from tests.stages import storage_of
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
+from wsdl.ir.target import Loops
 from wsdl.onnx.guards import walk
-from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.proof import prove
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.read_stored import read_stored
-from wsdl.passes.roll_loops import Loops
-from wsdl.runtime.errors import RunError
-from wsdl.span import Source
+from wsdl.ops.interpreter import evaluate
+from wsdl.sharing.read_stored import read_stored
+from wsdl.weights.initial_values import initial_values
 
 RECURRENT = ("RNN", "GRU", "LSTM", "Scan")
 

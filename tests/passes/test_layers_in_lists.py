@@ -6,8 +6,8 @@ import pytest
 
 from tests.stages import examined
 from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
-from wsdl.span import Source
 
 
 def checked(body: str) -> tuple[Storage | None, list[str]]:

@@ -11,8 +11,8 @@ import torch
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.optimizers import OPTIMIZERS, Scalars, learning_rate
+from wsdl.ops.interpreter import evaluate
+from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 SCALAR = TensorType.of("f32")
 SHAPE = (3, 4)

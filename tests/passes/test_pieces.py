@@ -12,12 +12,13 @@ from tests.passes.test_train_step import program
 from wsdl import compiler
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, NextPiece, Piece, Variable
-from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.split_step import SplitStep, split_step
+from wsdl.pipelines import split_step
 from wsdl.runtime.piecewise import PIECE
+from wsdl.training.split_step import SplitStep
+from wsdl.weights.initial_values import initial_values
 
 # `up` and `down` are large, of different shapes; the biases are not.
 TEXT = """

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 
 from tests.stages import storage_of
-from wsdl.compiler import INFERENCE, Target, lower, read
-from wsdl.ir.graph import Program
+from wsdl.compiler import lower
+from wsdl.ir.graph import Lowered
+from wsdl.ir.target import Target
 from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import WithDerived, initial_values
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.read_stored import read_stored
+from wsdl.pipelines import INFERENCE
+from wsdl.sharing.read_stored import read_stored
+from wsdl.syntax.read import read
+from wsdl.weights.initial_values import WithDerived, initial_values
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -116,11 +119,11 @@ PROGRAMS = {
 }
 
 
-def program(text: str) -> Program:
+def program(text: str) -> Lowered:
     return read_stored(storage_of(text))
 
 
-def numbers(of: Program, values: dict[str, Any]) -> list[Any]:
+def numbers(of: Lowered, values: dict[str, Any]) -> list[Any]:
     results = []
     for model in of.models.values():
         sizes = {"n": 3, "t": 4, "h": 16, "w": 16}
@@ -130,7 +133,7 @@ def numbers(of: Program, values: dict[str, Any]) -> list[Any]:
     return results
 
 
-def drawn(of: Program) -> dict[str, Any]:
+def drawn(of: Lowered) -> dict[str, Any]:
     """Values for all that is stored, statistics too: none that a pass could mistake for another."""
     rng = np.random.default_rng(1)
     return {name: rng.uniform(0.2, 1.0, a.shape).astype(a.dtype) for name, a in initial_values(of, 0).items()}

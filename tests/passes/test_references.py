@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdl.compiler import check
 from wsdl.diagnostics import Problems
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 
 PROGRAM = """\
 let width = 8

@@ -7,7 +7,7 @@ import pytest
 
 import wsdl
 from wsdl.diagnostics import CompileError
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 BLOCK = """
 block Sum()(x: [{dims}]) {{

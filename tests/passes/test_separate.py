@@ -11,13 +11,11 @@ from tests.stages import storage_of
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import Storage
 from wsdl.ir.step import STEPS
-from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.evaluation import evaluation
-from wsdl.passes.split_step import split_step
-from wsdl.passes.train_step import train_step
+from wsdl.pipelines import evaluation, split_step, train_step
+from wsdl.weights.initial_values import initial_values
 
 MODEL = """
 model m(x: f32[n, t, 6]) -> (logits: f32[n, t, 4], score: f32[n]) {

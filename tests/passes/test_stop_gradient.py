@@ -12,16 +12,15 @@ import torch
 import wsdl
 from tests.stages import examined, storage_of
 from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
+from wsdl.ir.target import Loops
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.roll_loops import Loops
-from wsdl.passes.split_step import split_step
-from wsdl.passes.train_step import train_step
+from wsdl.pipelines import split_step, train_step
 from wsdl.runtime.session import Session
-from wsdl.span import Source
+from wsdl.weights.initial_values import initial_values
 
 Tensors = Mapping[str, torch.Tensor]
 

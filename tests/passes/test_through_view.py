@@ -12,10 +12,10 @@ from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.differentiate import differentiate
-from wsdl.passes.prune import prune_graph
-from wsdl.passes.through_view import through_view
+from wsdl.ops.interpreter import evaluate
+from wsdl.rewrite.prune import prune_graph
+from wsdl.sharing.through_view import through_view
+from wsdl.training.differentiate import differentiate
 
 
 @given(views())

@@ -12,15 +12,16 @@ import torch
 
 import wsdl
 from tests.stages import storage_of
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
 from wsdl.onnx.emit import emit
-from wsdl.onnx.initial_values import initial_values
 from wsdl.onnx.training import initial_state
-from wsdl.ops.evaluate import evaluate
+from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.passes.train_step import TrainStep, train_step
+from wsdl.pipelines import train_step
 from wsdl.runtime.session import Session
-from wsdl.span import Source
+from wsdl.training.train_step import TrainStep
+from wsdl.weights.initial_values import initial_values
 
 STEPS = 50
 

@@ -7,15 +7,15 @@ from typing import get_args
 import pytest
 
 from tests.stages import storage_of
+from wsdl import pipelines
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, Number, Part, Port, Shared, Variable, Whole
+from wsdl.ir.target import Loops
 from wsdl.ops.verify import verify
-from wsdl.passes import pipelines
-from wsdl.passes.draft import Draft, Latest
-from wsdl.passes.evaluation import results_of
-from wsdl.passes.gradients import Crossing, objective_of
-from wsdl.passes.roll_loops import Loops
-from wsdl.passes.update import update_of
+from wsdl.training.draft import Draft, Latest
+from wsdl.training.evaluation import results_of
+from wsdl.training.gradients import Crossing, objective_of
+from wsdl.training.update import update_of
 
 STORAGE = storage_of("""
 model m(x: f32[n, 5, 8]) -> (y: f32[n, 160]) {

@@ -28,13 +28,12 @@ from tests.programs.tolerance import SAMPLES, WIDE, Wrong, compare, noise
 from tests.programs.twin import Machine, Twin
 from tests.programs.write import text_of
 from tests.stages import examined
-from wsdl.compiler import OPSETS, Precision
 from wsdl.diagnostics import CompileError, Problems
 from wsdl.diagnostics.render import render
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import file_path
-from wsdl.passes.roll_loops import Loops
-from wsdl.runtime.errors import RunError
-from wsdl.span import Source
+from wsdl.ir.target import OPSETS, Loops, Precision
 from wsdl.syntax.formatter import format_source
 
 Array = NDArray[Any]

@@ -26,7 +26,7 @@ from tests.programs.storage import Storage
 from tests.programs.tolerance import SAMPLES, SLACK, UNIT, WIDE, Wrong, compare, noise
 from tests.programs.twin import Machine
 from wsdl.diagnostics import CompileError
-from wsdl.runtime.errors import RunError
+from wsdl.diagnostics.run_error import RunError
 from wsdl.runtime.trainer import Trainer
 
 Array = NDArray[Any]

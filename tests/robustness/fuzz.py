@@ -20,7 +20,7 @@ from tests.mistakes.test_mutations import CHANGES, TOKEN
 from wsdl import api, compiler
 from wsdl.diagnostics import CompileError, Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax.formatter import format_source
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.stages import examined
-from wsdl import limits
-from wsdl.diagnostics import Problems
-from wsdl.span import Source
+from wsdl.diagnostics import Problems, limits
+from wsdl.diagnostics.span import Source
 
 BLOCK = "block A()(x: [..., d]) -> [..., d] { return x }\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import wsdl
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 TEXT = """
 model m(x: f32[n, 6]) -> (y: f32[n, 4]) {

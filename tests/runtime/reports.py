@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import exp, nan, sin
 from typing import Any
 
-from wsdl.runtime.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport, reporting
+from wsdl.reporting.reports import EvaluationReport, Reporter, RunPlan, StepReport, reporting
 
 BATCH = 64
 

@@ -10,11 +10,11 @@ import torch
 
 import wsdl
 from wsdl.diagnostics.render import render
-from wsdl.runtime.errors import RunError
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
+from wsdl.reporting.reports import Quiet
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
-from wsdl.runtime.reporting.reports import Quiet
-from wsdl.span import Source
 
 NORMED = """\
 model m(x: f32[n, 3]) -> (y: f32[n, 3]) {

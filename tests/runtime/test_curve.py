@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 
 from tests.runtime.reports import Clock, plan, reports, tell, tell_one
 from wsdl.cli.reporting import reporting as reporting_of
-from wsdl.runtime.reporting.curve import Curve
-from wsdl.runtime.reporting.json_lines import JsonLines
-from wsdl.runtime.reporting.numbers import digits, short
-from wsdl.runtime.reporting.plot import figure, value_range, with_room
-from wsdl.runtime.reporting.reports import RunPlan, Several, StepReport, reporting
-from wsdl.runtime.reporting.series import Series
+from wsdl.reporting.curve import Curve
+from wsdl.reporting.json_lines import JsonLines
+from wsdl.reporting.numbers import digits, short
+from wsdl.reporting.plot import figure, value_range, with_room
+from wsdl.reporting.reports import RunPlan, Several, StepReport, reporting
+from wsdl.reporting.series import Series
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 

@@ -15,10 +15,10 @@ from tests.golden import Golden
 from tests.runtime.cuts import COUNTS, THROUGH_ALL, WRITTEN, batch, cut, nested, program, with_metrics
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.render import render
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.read_stored import evaluation_over_stored
-from wsdl.runtime.errors import RunError
-from wsdl.span import Source
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
+from wsdl.ops.interpreter import evaluate
+from wsdl.sharing.read_stored import evaluation_over_stored
 
 ALL = os.environ.get("WSDL_CUTS") == "all"
 NESTED = list(nested(1 if ALL else 17))

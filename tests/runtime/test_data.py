@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.onnx.running import random
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.types import TensorType
 from wsdl.runtime import parquet
 from wsdl.runtime.data import open_data
-from wsdl.runtime.errors import RunError
 
 WANTED = {"x": TensorType.of("f32", [3, 4]), "label": TensorType.of("i64", [3])}
 X, LABEL = random(3, 4), np.array([1, 0, 2])

@@ -10,14 +10,14 @@ import pytest
 from tests.runtime.training import CLASSIFY, data, program
 from tests.stages import storage_of
 from wsdl.diagnostics.render import render
+from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.step import Part, Result, Sum, Whole
-from wsdl.onnx.initial_values import initial_values
-from wsdl.ops.evaluate import evaluate
-from wsdl.passes.split_step import split_step
+from wsdl.ops.interpreter import evaluate
+from wsdl.pipelines import split_step
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import read_checkpoint
-from wsdl.runtime.errors import RunError
+from wsdl.weights.initial_values import initial_values
 
 TEXT = CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.4)")
 

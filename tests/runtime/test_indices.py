@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wsdl import Program, api, compile
-from wsdl.runtime.errors import RunError
+from wsdl.diagnostics.run_error import RunError
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.session import Session
 

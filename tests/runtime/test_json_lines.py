@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.runtime.reports import Clock, plan, reports, tell, tell_one
-from wsdl.runtime.reporting.json_lines import JsonLines, read_log
-from wsdl.runtime.reporting.reports import EvaluationReport, StepReport, reporting
+from wsdl.reporting.json_lines import JsonLines, read_log
+from wsdl.reporting.reports import EvaluationReport, StepReport, reporting
 
 STEP = StepReport(step=1, epoch=1, loss=2.5, metrics={"accuracy": 0.5}, lr=1e-3, examples=64, seconds=0.123456)
 
@@ -111,7 +111,7 @@ def test_a_killed_process_leaves_whole_lines(tmp_path: Path) -> None:
     program = f"""
 import os, signal, time
 from tests.runtime.reports import plan, reports
-from wsdl.runtime.reporting.json_lines import JsonLines
+from wsdl.reporting.json_lines import JsonLines
 log = JsonLines({os.fspath(tmp_path / "log.jsonl")!r})
 log.begin(plan(10_000))
 for report in reports(plan(10_000), until=5_000, evaluate=False):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from wsdl.runtime import picture
-from wsdl.runtime.errors import RunError
+from wsdl.diagnostics.run_error import RunError
+from wsdl.pictures import graphviz as picture
 
 DOT = 'digraph { a [shape=cylinder label="embedding ×2"]; a -> b [style=dashed] }'
 

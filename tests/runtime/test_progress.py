@@ -15,11 +15,11 @@ from tests.golden import Golden
 from tests.runtime.reports import Clock, plan, reports, tell, tell_one
 from tests.runtime.screen import Screen
 from wsdl.cli.reporting import shown
-from wsdl.runtime.reporting.lines import Lines
-from wsdl.runtime.reporting.meter import Meter, duration
-from wsdl.runtime.reporting.progress import Progress
-from wsdl.runtime.reporting.reports import Reporter, RunPlan, Several, StepReport, reporting
-from wsdl.runtime.reporting.sparkline import sparkline
+from wsdl.reporting.lines import Lines
+from wsdl.reporting.meter import Meter, duration
+from wsdl.reporting.progress import Progress
+from wsdl.reporting.reports import Reporter, RunPlan, Several, StepReport, reporting
+from wsdl.reporting.sparkline import sparkline
 
 GOLDEN = Path(__file__).parent / "golden"
 

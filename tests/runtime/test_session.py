@@ -12,9 +12,9 @@ import pytest
 from tests.onnx.running import compiled, onnx_of, random
 from wsdl import compile
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.types import DType
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.session import Session
 
 MODEL = """

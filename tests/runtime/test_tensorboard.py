@@ -13,8 +13,8 @@ import pytest
 
 from tests.runtime.reports import Clock, plan, tell
 from wsdl.diagnostics.render import render
-from wsdl.runtime.errors import RunError
-from wsdl.runtime.reporting.tensorboard import TensorBoard
+from wsdl.diagnostics.run_error import RunError
+from wsdl.reporting.tensorboard import TensorBoard
 
 Scalar = tuple[str, int, float]
 

@@ -12,12 +12,12 @@ import pytest
 import wsdl
 from tests.runtime.training import CLASSIFY, Classify, data, program
 from wsdl.diagnostics.render import render
+from wsdl.diagnostics.run_error import RunError
+from wsdl.diagnostics.span import Source
 from wsdl.runtime.batches import Batches
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.fit import checkpoint_in, fit
 from wsdl.runtime.plan import Better, Plan
 from wsdl.runtime.trainer import Trainer
-from wsdl.span import Source
 
 
 def trainer(text: str = CLASSIFY, **options: Any) -> Any:

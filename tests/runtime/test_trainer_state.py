@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 import wsdl
 from tests.runtime.training import CLASSIFY, data, program
 from wsdl.diagnostics import CompileError
+from wsdl.diagnostics.run_error import RunError
 from wsdl.runtime.checkpoint import read_checkpoint
-from wsdl.runtime.errors import RunError
 
 SCALE = """\
 model m(x: f32[n, 4]) -> (y: f32[n, 4]) {

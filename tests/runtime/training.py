@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 import wsdl
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 CLASSIFY = """\
 model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {

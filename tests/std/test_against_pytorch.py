@@ -18,10 +18,10 @@ from tests.std.case import Case, Shapes, draw, program_of, results_of, twin_of
 from tests.std.cases import CASES
 from tests.std.names import separated
 from wsdl.diagnostics import Problems
-from wsdl.passes.resolve import resolve
-from wsdl.passes.scopes import standard_blocks
+from wsdl.diagnostics.span import Source
+from wsdl.elaborate.resolve import resolve
+from wsdl.elaborate.scopes import standard_blocks
 from wsdl.runtime.session import Session
-from wsdl.span import Source
 
 RUNS = [
     pytest.param(case, run, id=f"{case.layer} on {', '.join('x'.join(map(str, shape)) for shape in run)}")

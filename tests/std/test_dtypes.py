@@ -9,7 +9,7 @@ import wsdl
 from tests.stages import storage_of
 from tests.std.case import Case, program_of
 from tests.std.cases import CASES
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 OF_FLOATS = [case for case in CASES if "f32" in program_of(case)]
 

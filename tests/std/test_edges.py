@@ -10,7 +10,7 @@ import pytest
 
 from tests.std.case import Case
 from tests.std.cases import CASES
-from wsdl.passes.scopes import standard_block, standard_blocks
+from wsdl.elaborate.scopes import standard_block, standard_blocks
 from wsdl.syntax import tree
 
 IN_A_WORD = {"true": True, "false": False, "none": None}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsdl.diagnostics import Problems
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax.formatter import format_source
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.wsd"))

@@ -9,7 +9,7 @@ import pytest
 from tests.golden import Golden
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax import mistakes
 from wsdl.syntax.mistakes import Mistake
 from wsdl.syntax.parser import parse

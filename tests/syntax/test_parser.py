@@ -12,7 +12,7 @@ import pytest
 
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax import tree
 from wsdl.syntax.grammar import grammar_path
 from wsdl.syntax.parser import parse
@@ -212,7 +212,8 @@ def test_huge_and_deep_texts() -> None:
 
 def _run(home: Path) -> subprocess.CompletedProcess[str]:
     code = (
-        "from wsdl.syntax.parser import parse; from wsdl.span import Source; from wsdl.diagnostics import Problems;"
+        "from wsdl.syntax.parser import parse; from wsdl.diagnostics import Problems;"
+        "from wsdl.diagnostics.span import Source;"
         "print(len(parse(Source('t', 'let a = 1'), Problems()).declarations))"
     )
     environment = os.environ | {"XDG_CACHE_HOME": str(home), "LOCALAPPDATA": str(home)}

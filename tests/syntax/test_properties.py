@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.strategies import programs
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 from wsdl.syntax import tree
 from wsdl.syntax.formatter import format_source, same
 from wsdl.syntax.parser import parse

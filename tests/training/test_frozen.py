@@ -11,11 +11,11 @@ import torch.nn.functional as F
 import wsdl
 from references.training.catalogue import EXAMPLES
 from tests.stages import storage_of
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Graph
 from wsdl.ir.stages import Storage
-from wsdl.passes.evaluation import evaluation
-from wsdl.passes.train_step import TrainStep, train_step
-from wsdl.span import Source
+from wsdl.pipelines import evaluation, train_step
+from wsdl.training.train_step import TrainStep
 
 REVIEWS = EXAMPLES / "training" / "reviews.wsd"
 

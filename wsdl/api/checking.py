@@ -9,9 +9,9 @@ from wsdl import compiler
 from wsdl.api.sources import source_of
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Checked, Storage
 from wsdl.options import DIMS, PATH, Optional, takes
-from wsdl.span import Source
 
 
 @takes(dims=Optional(DIMS))

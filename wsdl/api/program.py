@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from wsdl import compiler
 from wsdl.api.sources import source_of
-from wsdl.compiler import Precision, SourceOptions, Target
+from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.graph import Program as Lowered
-from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import Storage
+from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision, Target
 from wsdl.ir.types import TensorType
 from wsdl.options import (
     COUNT,
@@ -35,18 +36,18 @@ from wsdl.options import (
     Whole,
     takes,
 )
-from wsdl.passes.roll_loops import Loops
-from wsdl.span import Source
+from wsdl.sharing.inventory import Inventory, inventory
+from wsdl.weights.values import Values, stored_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from wsdl.onnx.weights import Weights
-    from wsdl.passes.train_step import TrainStep
     from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.session import Session
     from wsdl.runtime.trainer import OnNaN, Trainer
+    from wsdl.training.train_step import TrainStep
+    from wsdl.weights.weights import Weights
 
     Array = NDArray[Any]
 
@@ -54,12 +55,12 @@ if TYPE_CHECKING:
 @takes(
     dims=Optional(DIMS),
     loops=OneOf(get_args(Loops)),
-    opset=Whole(compiler.OPSETS[0], compiler.OPSETS[-1]),
+    opset=Whole(OPSETS[0], OPSETS[-1]),
     seed=SEED,
     weights=Optional(WEIGHTS),
     partial=FLAG,
     import_root=Optional(PATH),
-    dtype=OneOf(compiler.PRECISIONS),
+    dtype=OneOf(PRECISIONS),
     keep_io=FLAG,
 )
 def compile(
@@ -97,7 +98,7 @@ def compile(
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
         raise CompileError(problems)
     storage = storage.as_dtype(dtype)
-    numbers = compiler.numbers(storage, problems, weights, seed=seed, partial=partial)
+    numbers = stored_values(storage, problems, weights, seed=seed, partial=partial)
     if problems.errors:
         raise CompileError(problems)
     return Program(source, target, storage, numbers, seed, list(problems))
@@ -112,7 +113,7 @@ class Program:
         source: Source,
         target: Target,
         storage: Storage,
-        numbers: compiler.Numbers,
+        numbers: Values,
         seed: int,
         diagnostics: list[Diagnostic],
     ) -> None:
@@ -172,10 +173,10 @@ class Program:
         gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch is skipped.
         """
         from wsdl.onnx.training import training_models
-        from wsdl.onnx.weights import header
         from wsdl.runtime.channel_block import channel_block
         from wsdl.runtime.checkpoint import SOURCE, source_text
         from wsdl.runtime.trainer import Settings, Trainer
+        from wsdl.weights.weights import header
 
         model = self._trained(name)
         settings = Settings(batch, accumulate, seed)
@@ -224,7 +225,7 @@ class Program:
         Raises `CompileError` if a model would not be valid ONNX, or with `proof` if ONNX Runtime can't load it.
         """
         from wsdl.api.proving import load_steps, prove_models
-        from wsdl.onnx.atomic import write_files
+        from wsdl.atomic import write_files
         from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.training import contract
@@ -315,13 +316,13 @@ class Program:
     ) -> Mapping[str, Array]:
         """The number of every initializer: what is stored, and what is computed from it when compiling. `weights` have
         all that is stored, or all that `model` reads."""
-        from wsdl.onnx.initial_values import WithDerived
+        from wsdl.weights.initial_values import WithDerived
 
         return WithDerived(self._lowered, self._values_with(weights, partial, model))
 
     def _values_with(self, weights: Weights | None, partial: bool, model: str | None) -> dict[str, Array]:
         """What is stored, with `weights` in its place."""
-        from wsdl.onnx.weights import given_weights
+        from wsdl.weights.weights import given_weights
 
         if weights is None:
             return dict(self.stored)
@@ -351,7 +352,7 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
         """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
         written. Files that were there are replaced, all at once."""
-        from wsdl.onnx.atomic import write_files
+        from wsdl.atomic import write_files
         from wsdl.onnx.folder import writers
 
         target = Path(path)

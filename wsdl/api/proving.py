@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.ir.graph import Program, Stored, file_path
-from wsdl.ir.sizes import size
+from wsdl.ir.byte_sizes import size
+from wsdl.ir.graph import Lowered, Stored, file_path
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
 TWICE = 1.5  # copies; the layout for a CPU pads a tensor, and what is padded isn't two
@@ -15,7 +15,7 @@ REPORT = "please report it, with the program and these lines"
 
 
 def prove_models(
-    program: Program, paths: Mapping[str, Path], shared: Collection[str]
+    program: Lowered, paths: Mapping[str, Path], shared: Collection[str]
 ) -> tuple[dict[str, Proofs], list[Diagnostic]]:
     """The proofs of the models that ONNX Runtime can load here, and the diagnostics about all of them: an error where a
     tensor is stored twice; a warning where only the default optimization level copies one of the `shared`, and where a
@@ -66,7 +66,7 @@ def _refused(name: str, path: Path, reason: str) -> Diagnostic:
 # -- what is stored twice ----------------------------------------------------------------------------------------------
 
 
-def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
+def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
     help = "the file is right, and holds it once; `--no-proof` leaves out the proof, and its exit code"
     copied = [proof for proof in proofs.tensors if not proof.holds]
     for proof in copied:
@@ -83,7 +83,7 @@ def _copied(program: Program, model: str, proofs: Proofs) -> Iterator[Diagnostic
         yield _more_bytes(program, model, proofs)
 
 
-def _copied_by_default(program: Program, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
+def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
     """One warning for all shared tensors that only the default optimization level copies."""
     copied = [proof for proof in shared if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
     if not copied:
@@ -113,7 +113,7 @@ def _readers(stored: Stored) -> Iterator[str]:
         yield "it is read as " + ", ".join(f"`{file_path(slot.path)}{view}`" for slot, view in stored.slots[:6])
 
 
-def _more_bytes(program: Program, model: str, proofs: Proofs) -> Diagnostic:
+def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
     """Something is made of stored tensors that is a copy of none of them."""
     made = sorted(proofs.made, key=lambda tensor: -tensor.bytes)
     origins = [program.stored[name] for tensor in made for name in tensor.origins if name in program.stored]

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from wsdl.elaborate.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
+from wsdl.elaborate.operations import signature
+from wsdl.elaborate.scopes import standard_block, standard_blocks
 from wsdl.ir.types import DTYPES
 from wsdl.ops import FAMILIES, NAMED, Operation
-from wsdl.passes.elaborate.operations import signature
-from wsdl.passes.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
-from wsdl.passes.scopes import standard_block, standard_blocks
 from wsdl.syntax import tree
 
 

@@ -13,8 +13,8 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.options import DIMS, NAME, PATH, SEED, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
-    from wsdl.onnx.weights import Weights
     from wsdl.runtime.session import Session
+    from wsdl.weights.weights import Weights
 
 
 @takes(
@@ -39,8 +39,8 @@ def open_model(
     """A session for a `.wsd` or `.onnx` file, and the warnings about it. An ONNX file has its own weights."""
     require(path)
     if Path(path).suffix.lower() == ".onnx":
-        from wsdl.onnx.onnx_source import check_onnx
         from wsdl.runtime.session import Session
+        from wsdl.weights.onnx_source import check_onnx
 
         require_file(path)
         if weights is not None or dims or model is not None:

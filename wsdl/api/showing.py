@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file
-from wsdl.ir.inventory import Inventory, inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
+from wsdl.sharing.inventory import Inventory, inventory
 
 
 @takes(path=PATH, dims=Optional(DIMS), import_root=Optional(PATH))
@@ -40,8 +40,8 @@ def graph(
     import_root: str | None = None,
 ) -> str:
     """The picture of a program as DOT text; `depth` opens layers down to it."""
-    from wsdl.ir.dot import dot
-    from wsdl.ir.picture import picture
+    from wsdl.pictures.dot import dot
+    from wsdl.pictures.picture import picture
 
     return dot(picture(stored(path, dims, import_root), depth))
 
@@ -49,8 +49,8 @@ def graph(
 @takes(dot=NAME, path=PATH)
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
     """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
-    from wsdl.onnx.atomic import holding, write_file
-    from wsdl.runtime.picture import svg_from_dot
+    from wsdl.atomic import holding, write_file
+    from wsdl.pictures.graphviz import svg_from_dot
 
     text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
     write_file(os.fspath(path), holding(text.encode()))

@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from wsdl import compiler, limits
-from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic, limits
+from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
-from wsdl.span import Source
+from wsdl.syntax.read import read, too_much_text
 
 STDIN = "-"
 
@@ -20,7 +20,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     if name == STDIN:
         return _stdin()
     require(name)
-    source = compiler.read(name)
+    source = read(name)
     assert source is not None
     return source
 
@@ -58,7 +58,7 @@ def _stdin() -> Source:
         raise CompileError([Diagnostic("E0701", "stdin is closed", file="<stdin>")])
     data = sys.stdin.buffer.read(limits.SOURCE_BYTES + 1)
     if len(data) > limits.SOURCE_BYTES:
-        raise CompileError([compiler.too_much_text("<stdin>")])
+        raise CompileError([too_much_text("<stdin>")])
     try:
         return Source("<stdin>", data.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -17,10 +17,10 @@ from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optiona
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
-    from wsdl.onnx.weights import Weights
+    from wsdl.reporting.reports import Reporter
     from wsdl.runtime.plan import Plan, Progress
-    from wsdl.runtime.reporting.reports import Reporter
     from wsdl.runtime.trainer import OnNaN, Trainer
+    from wsdl.weights.weights import Weights
 
     Paths = str | os.PathLike[str]
 
@@ -97,9 +97,9 @@ def train(
     checkpoint. A folder that holds a training is gone on with (`resume`), or its files replaced (`replace`), or it is
     an error. `only_try` makes one step and evaluates one batch, and writes nothing.
     """
+    from wsdl.reporting.reports import Quiet
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
-    from wsdl.runtime.reporting.reports import Quiet
 
     source = program_in(path)
     with alone_in(None if only_try else plan.folder):
@@ -121,10 +121,10 @@ def train(
 
 def _rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     """The arrays of a file or folder; `RunError`, which names it, where there are no rows."""
+    from wsdl.diagnostics.run_error import fail
     from wsdl.runtime.arrays import rows_of
     from wsdl.runtime.batches import has_rows
     from wsdl.runtime.data import open_data
-    from wsdl.runtime.errors import fail
 
     arrays, rows = open_data(data).select(types), rows_of(types)
     if any(array.shape[:1] == (0,) for name, array in arrays.items() if has_rows(types[name], rows)):

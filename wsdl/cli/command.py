@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from wsdl import limits
-from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic, limits
 from wsdl.options import SEED, SIZE, Whole
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -15,11 +15,10 @@ from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.families import families
 from wsdl.cli.tables import count, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
-from wsdl.compiler import OPSETS, PRECISIONS, Precision
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.ir.inventory import Inventory
-from wsdl.ir.sizes import size
-from wsdl.passes.roll_loops import Loops
+from wsdl.ir.byte_sizes import size
+from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
+from wsdl.sharing.inventory import Inventory
 
 Fact: TypeAlias = tuple[str, str]  # a line below the table: what it is about, and what there is to say
 

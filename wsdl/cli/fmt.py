@@ -10,12 +10,12 @@ from difflib import unified_diff
 import click
 
 from wsdl import api
+from wsdl.atomic import holding, write_file
 from wsdl.cli.command import command
 from wsdl.cli.failures import CLEAN, FINDINGS, exit_code, writing
 from wsdl.cli.terminal import note, print_bytes, print_json, print_text, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.onnx.atomic import holding, write_file
 
 STDIN = "-"
 

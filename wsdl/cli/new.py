@@ -13,13 +13,13 @@ from typing import Any
 import click
 
 from wsdl import api
+from wsdl.atomic import holding, write_files
 from wsdl.cli.command import command
 from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_lines
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.span import Source
 from wsdl.ir.types import TensorType
-from wsdl.onnx.atomic import holding, write_files
-from wsdl.span import Source
 
 EXAMPLES = ("siamese", "lenet", "tied_autoencoder", "lm")
 ROWS = 8  # of the inputs made up for it

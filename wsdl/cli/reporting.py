@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from wsdl.cli.terminal import Terminal
-from wsdl.runtime.reporting.curve import Curve
-from wsdl.runtime.reporting.json_lines import LOG, JsonLines
-from wsdl.runtime.reporting.lines import Lines
-from wsdl.runtime.reporting.plot import is_installed
-from wsdl.runtime.reporting.progress import Progress
-from wsdl.runtime.reporting.reports import Quiet, Reporter, RunPlan, Several
+from wsdl.reporting.curve import Curve
+from wsdl.reporting.json_lines import LOG, JsonLines
+from wsdl.reporting.lines import Lines
+from wsdl.reporting.plot import is_installed
+from wsdl.reporting.progress import Progress
+from wsdl.reporting.reports import Quiet, Reporter, RunPlan, Several
 
 CURVE = "curve.svg"
 
@@ -23,7 +23,7 @@ def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = F
     if folder is not None:
         reporters += [JsonLines(folder / LOG), Curve(folder / CURVE) if is_installed() else NoCurve(reporters[0])]
     if folder is not None and tensorboard:
-        from wsdl.runtime.reporting.tensorboard import TensorBoard
+        from wsdl.reporting.tensorboard import TensorBoard
 
         reporters.append(TensorBoard(folder / "tensorboard"))
     return Several(reporters)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wsdl.diagnostics.printable import short
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 
 Severity = Literal["error", "warning", "note"]
 

@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from wsdl import limits
-from wsdl.diagnostics import Diagnostic, Edit
+from wsdl.diagnostics import Diagnostic, Edit, limits
 from wsdl.diagnostics.printable import escaped, printable
 from wsdl.diagnostics.snippet import Style, draw
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 
 Format = Literal["full", "concise", "json", "github", "sarif"]
 FORMAT_VERSION = 1

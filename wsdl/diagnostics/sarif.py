@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from wsdl.diagnostics import Diagnostic, Edit
 from wsdl.diagnostics.explain import title
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

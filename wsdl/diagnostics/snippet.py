@@ -13,7 +13,7 @@ from itertools import groupby
 
 from wsdl.diagnostics import Diagnostic, Label
 from wsdl.diagnostics.printable import placeholder, printable
-from wsdl.span import Source
+from wsdl.diagnostics.span import Source
 
 TAB = 4
 LINE = 400  # cells of a line of a program that are shown at most

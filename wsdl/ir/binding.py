@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wsdl import limits
+from wsdl.diagnostics import limits
 from wsdl.ir.dims import Atom, Dim, TooLong
 from wsdl.ir.types import TensorType
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Literal, NoReturn, TypeAlias
 
-from wsdl import limits
-from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic, limits
 
 Answer = Literal["equal", "different", "unknown"]
 Monomial: TypeAlias = "tuple[Atom, ...]"

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
+from wsdl.diagnostics.span import Span
 from wsdl.ir.dims import Dim
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
-from wsdl.span import Span
 
 Attribute: TypeAlias = "bool | int | float | str | Dim | list[Attribute] | None"
 
@@ -324,7 +324,7 @@ class LoopChoice:
 
 
 @dataclass(eq=False)
-class Program:
+class Lowered:
     """Graphs of models over stored tensors: what passes rewrite, and what is written as ONNX."""
 
     models: dict[str, Model] = field(default_factory=dict)

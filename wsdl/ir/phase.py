@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from wsdl.ir.graph import Graph, Model, Program, Stored, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Stored, Value
 from wsdl.ir.step import Batch, Port, Variable
 from wsdl.ir.types import TensorType
 
@@ -20,19 +20,19 @@ class Phase:
     Outputs also hold what a later pass needs: whatever a pass rewrites, the output of a port is the value that it was.
     """
 
-    program: Program
+    program: Lowered
     outputs: list[Port] = field(default_factory=list)
     _inputs: dict[str, Port] = field(default_factory=dict)
 
     @staticmethod
     def of(model: Model, stored: Mapping[str, Stored]) -> Phase:
         """With the inputs that the graph of a model has, all of the batch, and no outputs."""
-        phase = Phase(Program(models={model.name: model}, stored=dict(stored)))
+        phase = Phase(Lowered(models={model.name: model}, stored=dict(stored)))
         model.output_names, model.graph.outputs = [], []
         phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
         return phase
 
-    def twin(self, program: Program, outputs: list[Port]) -> Phase:
+    def twin(self, program: Lowered, outputs: list[Port]) -> Phase:
         """Another graph with inputs of the same ports."""
         return Phase(program, outputs, dict(self._inputs))
 

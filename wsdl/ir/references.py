@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 
 Mode: TypeAlias = Literal["eval", "train"]
 PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in both sides of a `load` table

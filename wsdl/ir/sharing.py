@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Initializer, Slot, Stored
 from wsdl.ir.views import View, ViewError
-from wsdl.span import Span
 
 # -- the union-find ----------------------------------------------------------------------------------------------------
 

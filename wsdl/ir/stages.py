@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.references import References
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
 from wsdl.ir.views import View
-from wsdl.span import Source
 
 
 @dataclass(frozen=True, eq=False)

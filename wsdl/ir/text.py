@@ -19,16 +19,17 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import (
     Attribute,
     Graph,
     Initializer,
+    Lowered,
     Model,
     Module,
     Node,
     Operand,
-    Program,
     Repetition,
     Slot,
     Stored,
@@ -36,7 +37,6 @@ from wsdl.ir.graph import (
 )
 from wsdl.ir.types import DTYPES, TensorType
 from wsdl.ir.views import View
-from wsdl.span import Source, Span
 
 NOWHERE = Span(Source("<ir>", ""), 0, 0)
 
@@ -44,7 +44,7 @@ NOWHERE = Span(Source("<ir>", ""), 0, 0)
 # -- printing ----------------------------------------------------------------------------------------------------------
 
 
-def to_text(program: Program) -> str:
+def to_text(program: Lowered) -> str:
     """The text of a program, the same for the same program."""
     stored = "".join(f"{'derived' if s.derived else 'stored'} {s.name}: {s.type}\n" for s in program.stored.values())
     models = [model_to_text(model) for model in program.models.values()]
@@ -127,9 +127,9 @@ def _attribute(value: Attribute) -> str:
 # -- parsing -----------------------------------------------------------------------------------------------------------
 
 
-def from_text(text: str) -> Program:
+def from_text(text: str) -> Lowered:
     """The program that a text stands for; ValueError where it stands for none."""
-    program = Program()
+    program = Lowered()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     while lines:
         line = lines.pop(0)
@@ -168,7 +168,7 @@ _NODE = re.compile(
 )
 
 
-def _nodes(lines: list[str], values: dict[str, Value], program: Program) -> list[Node]:
+def _nodes(lines: list[str], values: dict[str, Value], program: Lowered) -> list[Node]:
     """The nodes up to the line that closes the block, which is taken too."""
     nodes: list[Node] = []
     while lines and lines[0] != "}" and not lines[0].startswith("yield"):
@@ -196,7 +196,7 @@ def _nodes(lines: list[str], values: dict[str, Value], program: Program) -> list
     return nodes
 
 
-def _body(inputs: str, lines: list[str], values: dict[str, Value], program: Program) -> Graph:
+def _body(inputs: str, lines: list[str], values: dict[str, Value], program: Lowered) -> Graph:
     inner = dict(values)
     graph = Graph(_declared(inputs, inner))
     graph.nodes = _nodes(lines, inner, program)

@@ -1,6 +1,6 @@
 """What a `train` declaration says: the objective as graphs, the optimizer, how fast what is trained.
 
-The tables name every optimizer and schedule with its arguments; what they compute is in `wsdl/passes/optimizers.py`.
+The tables name every optimizer and schedule with its arguments; what they compute is in `wsdl/training/optimizers.py`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.requests import FreezeRequest, PathPattern
-from wsdl.span import Span
 
 # -- optimizers and schedules ------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal, TypeAlias
 
-from wsdl import limits
+from wsdl.diagnostics import limits
 
 _STEP = re.compile(r"\.(?P<name>T\b|permute|reshape|flip)(?:\((?P<numbers>[\d, -]*)\))?|\[(?P<slices>[\d:, -]*)\]")
 

@@ -14,20 +14,20 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import ONNX, dtype_of
-from wsdl.ir.graph import Graph, Model, Node, Program, Value
+from wsdl.ir.graph import Graph, Lowered, Model, Node, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.builder import Builder, rename, value_info
 from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
-from wsdl.onnx.metadata import describe
 from wsdl.onnx.part_transposes import part_transposes
 from wsdl.ops._define import OPERATIONS
 from wsdl.ops._interfaces import Ref
-from wsdl.ops.arguments import ScanParts, arguments
 from wsdl.ops.blocked import DOMAIN as BLOCKED
+from wsdl.ops.node_arguments import ScanParts, arguments
+from wsdl.weights.metadata import describe
 
 
-def emit(program: Program, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
+def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
     """An ONNX model with its numbers inside. `options` are those of `structure`."""
     proto = structure(program, model, **options)
     fill(proto, values)
@@ -35,7 +35,7 @@ def emit(program: Program, model: Model, values: Mapping[str, NDArray[Any]], **o
 
 
 def structure(
-    program: Program, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = "", block: int = 0
+    program: Lowered, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = "", block: int = 0
 ) -> ModelProto:
     """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata.
 
@@ -69,7 +69,7 @@ def little_endian(array: NDArray[Any], tensor: TensorProto) -> NDArray[Any]:
 class _Emission:
     """One model on its way to ONNX: the builder, and the `Ref` of each value."""
 
-    def __init__(self, program: Program, opset: int, block: int) -> None:
+    def __init__(self, program: Lowered, opset: int, block: int) -> None:
         self.program = program
         self.builder = Builder(opset, block)
         self.refs: dict[Value, Ref] = {}

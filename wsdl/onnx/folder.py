@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
+from wsdl.atomic import Writer, holding, write_files
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.atomic import Writer, holding, write_files
 from wsdl.onnx.emit import fill, little_endian
 from wsdl.onnx.guards import tensor_bytes
-from wsdl.onnx.safetensors import safetensors_writer
 from wsdl.onnx.streaming import model_writer
 from wsdl.onnx.structure import point_into, require_valid
 from wsdl.onnx.training import emit_step, initial_state
-from wsdl.passes.train_step import TrainStep
+from wsdl.training.train_step import TrainStep
+from wsdl.weights.safetensors import safetensors_writer
 
 Array = NDArray[Any]
 INLINE = 1 << 30  # bytes of weights; more go into a data file (a file of protobuf ends at 2 GiB)

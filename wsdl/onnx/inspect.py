@@ -12,13 +12,13 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
-from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.onnx.guards import bodies
-from wsdl.onnx.metadata import described
-from wsdl.onnx.onnx_source import dtype_name, initializers, read_proto
-from wsdl.onnx.open_source import open_source
-from wsdl.onnx.source import broken
+from wsdl.sharing.inventory import Inventory, Signature, Tensor, Use
+from wsdl.weights.metadata import described
+from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
+from wsdl.weights.open_source import open_source
+from wsdl.weights.source import broken
 
 OPTIMIZER = "optimizer/"  # begins the names of a checkpoint's tensors that are no parameters
 

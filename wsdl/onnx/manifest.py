@@ -14,10 +14,10 @@ from typing import Any
 
 from wsdl._version import __version__
 from wsdl.diagnostics.render import FORMAT_VERSION
+from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import LoopChoice
-from wsdl.ir.inventory import Inventory
 from wsdl.onnx.proof import Proofs
-from wsdl.span import Source
+from wsdl.sharing.inventory import Inventory
 
 Manifest = dict[str, Any]
 

@@ -28,8 +28,8 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.guards import bodies, folded_origins
 from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
-from wsdl.onnx.onnx_source import read_tensor
 from wsdl.onnx.structure import structure_of
+from wsdl.weights.onnx_source import read_tensor
 
 Array = NDArray[Any]
 Level = Literal["extended", "all"]

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto
 
-from wsdl.onnx.atomic import Writer
+from wsdl.atomic import Writer
 from wsdl.onnx.emit import little_endian
 from wsdl.onnx.guards import tensor_bytes
-from wsdl.onnx.safetensors import little_endian_bytes
+from wsdl.weights.safetensors import little_endian_bytes
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.graph, GraphProto.initializer, ….raw_data
 

@@ -20,10 +20,10 @@ from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
-from wsdl.passes.evaluation import Evaluation
-from wsdl.passes.gradient_norm import norm_type
-from wsdl.passes.split_step import SplitStep
-from wsdl.passes.train_step import TrainStep
+from wsdl.training.evaluation import Evaluation
+from wsdl.training.gradient_norm import norm_type
+from wsdl.training.split_step import SplitStep
+from wsdl.training.train_step import TrainStep
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"

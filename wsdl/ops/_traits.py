@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, TypedDict
 HalfRule: TypeAlias = Literal[
     "f16", "f32", "widest", "f32 inside", "shift", "product", "moves", "makes", "as is", "expanded"
 ]
-"""How an operation computes where `--dtype f16` asks for 16 bits (`passes/lower_precision.py`).
+"""How an operation computes where `--dtype f16` asks for 16 bits (`rewrite/lower_precision.py`).
 
 f16       in f16: it adds up in f32 inside, as products of matrices do
 f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
@@ -31,7 +31,7 @@ Axes: TypeAlias = "Sequence[int] | slice | str | Callable[..., Sequence[int] | s
 Mixes: TypeAlias = Mapping[str, Axes]
 """Along which axes of its operands an element of the result depends on several elements, or on where they stand:
 `{"x": "axis"}` for `cumsum`. Cut along any other axis, the results of the parts are the parts of the result
-(`passes/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
+(`training/separate.py`). `result` stands for an operation without operands whose result depends on the position."""
 
 
 TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wsdl.diagnostics.span import Span
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Graph, Node, Operand, Repetition, Stored, Value
 from wsdl.ir.types import DType, TensorType, same_shape
 from wsdl.ir.views import View
 from wsdl.ops._define import OPERATIONS, Parameter
-from wsdl.span import Span
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wsdl import limits
+from wsdl.diagnostics import limits
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType, shape_text

@@ -1,5 +1,5 @@
 """Recurrent networks as one operation each, in ONNX's layout: what a `scan` over a standard cell becomes
-(`passes/fuse_recurrent`). No program names them.
+(`rewrite/fuse_recurrent`). No program names them.
 
 All have the same operands: `x` [t, n, d] with the steps in front, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
 and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, and the states before the

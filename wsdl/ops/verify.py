@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from wsdl.ir.dims import compare
-from wsdl.ir.graph import Graph, Node, Program, Stored, Value
+from wsdl.ir.graph import Graph, Lowered, Node, Stored, Value
 from wsdl.ir.stages import Checked
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS, OpError
-from wsdl.ops.arguments import ScanParts, arguments
+from wsdl.ops.node_arguments import ScanParts, arguments
 
 
 class InvalidProgram(Exception):
     """A pass has left something that is no program: a bug of ours."""
 
 
-def verify(program: Program | Checked) -> None:
+def verify(program: Lowered | Checked) -> None:
     """Raises `InvalidProgram` where a value comes too late, comes twice, has no home or a wrong type."""
     if isinstance(program, Checked):
         for graph in program.graphs():

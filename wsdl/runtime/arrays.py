@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import SizeError, bind_sizes, rows_dimension
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import NUMPY, OF_NUMPY, numpy_dtype
 from wsdl.ir.types import DType, TensorType
-from wsdl.runtime.errors import RunError
 
 Array = NDArray[Any]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.types import TensorType
 from wsdl.runtime.arrays import check_inputs, rows_of
-from wsdl.runtime.errors import fail
 from wsdl.runtime.fingerprint import fingerprint
 
 Array = NDArray[Any]

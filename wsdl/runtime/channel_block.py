@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from wsdl.diagnostics.run_error import RunError
 from wsdl.onnx.probes import FEW, reordering
-from wsdl.runtime.errors import RunError
 from wsdl.runtime.loading import load
 
 

@@ -18,15 +18,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl import limits
+from wsdl.diagnostics import limits
+from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
-from wsdl.ir.loading import TensorInfo
 from wsdl.ir.types import TensorType
-from wsdl.onnx.npz import open_npz, read_npy_header, size_of_npy
-from wsdl.onnx.source import WeightsError, reason_of
-from wsdl.runtime.errors import RunError, fail
+from wsdl.ir.weight_files import TensorInfo
 from wsdl.runtime.parquet import read_parquet
+from wsdl.weights.npz import open_npz, read_npy_header, size_of_npy
+from wsdl.weights.source import WeightsError, reason_of
 
 Array = NDArray[Any]
 NUMBERS = "biuf"  # kinds of NumPy dtypes that hold numbers

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.run_error import fail
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import EvaluationModel
-from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.batches import has_rows
-from wsdl.runtime.errors import fail
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 from wsdl.runtime.tally import Sizes, Tally, results
+from wsdl.training.mixed_rows import warned
 
 
 class Evaluator:

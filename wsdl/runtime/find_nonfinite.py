@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.ir.step import NORM, PART_NUMBER, PART_SHARE, STEPS, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
-from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.loading import load
 
 Array = NDArray[Any]

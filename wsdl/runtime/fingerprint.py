@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.onnx.safetensors import little_endian_bytes
+from wsdl.weights.safetensors import little_endian_bytes
 
 Array = NDArray[Any]
 DIGEST = 16  # bytes

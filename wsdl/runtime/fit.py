@@ -10,16 +10,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from wsdl.onnx.safetensors import save_safetensors
+from wsdl.diagnostics.run_error import fail
+from wsdl.reporting.json_lines import LOG, seconds_until
+from wsdl.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from wsdl.runtime.errors import fail
 from wsdl.runtime.plan import Plan, Progress
-from wsdl.runtime.reporting.json_lines import LOG, seconds_until
-from wsdl.runtime.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
 from wsdl.runtime.single_values import check_batches
 from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.trainer import LAST, Step, Trainer
+from wsdl.weights.safetensors import save_safetensors
 
 BEST = "best.safetensors"
 SKIPPED = 20  # batches left out in a row, after which going on is no use

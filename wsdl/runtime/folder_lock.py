@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wsdl.runtime.errors import RunError, fail
+from wsdl.diagnostics.run_error import RunError, fail
 
 LOCK = ".lock"
 _UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # file systems without locks: there is none, then

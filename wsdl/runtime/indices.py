@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.onnx.index_reads import IndexRead
-from wsdl.runtime.errors import RunError, fail
 
 Array = NDArray[Any]
 AT_ONCE = 1 << 20  # elements of an array that are looked at together, since it may be larger than memory

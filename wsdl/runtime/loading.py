@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wsdl.runtime.errors import RunError, fail
+from wsdl.diagnostics.run_error import RunError, fail
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 OPTIONS = {"cuda": {"use_tf32": "0"}}  # products with all bits of f32, as they are in PyTorch

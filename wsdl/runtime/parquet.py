@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsdl.runtime.errors import fail
+from wsdl.diagnostics.run_error import fail
 
 BROKEN = 1  # exit code of the child
 CHILD = f"""\

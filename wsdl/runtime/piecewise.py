@@ -1,4 +1,4 @@
-"""The update of large tensors, one piece after the other, each small enough for the cache (`wsdl.passes.pieces`).
+"""The update of large tensors, one piece after the other, each small enough for the cache (`wsdl.training.pieces`).
 
 Every piece is bound once, where it lies. With several threads each takes its share of the pieces: they are independent,
 which is better than to share out each of a dozen short operations.

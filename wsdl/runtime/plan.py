@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.options import COUNT, NONE_OR_MORE, PATH, Optional, settle
-from wsdl.runtime.errors import fail
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.atomic import write_file
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.dtypes import OF_NUMPY
-from wsdl.onnx.atomic import write_file
-from wsdl.runtime.errors import fail
 
 Array = NDArray[Any]
 FIRST = 5  # elements that a summary shows

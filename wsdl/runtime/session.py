@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import OF_RUNTIME
@@ -21,7 +22,6 @@ from wsdl.onnx.index_reads import IndexRead, reads_in_file
 from wsdl.options import COUNT, FLAG, NAME, Optional, checked
 from wsdl.runtime import bfloat16
 from wsdl.runtime.arrays import check_inputs, rows_of
-from wsdl.runtime.errors import fail
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 

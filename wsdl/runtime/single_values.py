@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.binding import bind_sizes
 from wsdl.ir.types import TensorType
-from wsdl.passes.frozen import Normalised
 from wsdl.runtime.arrays import rows_of
 from wsdl.runtime.batches import Batches
-from wsdl.runtime.errors import fail
+from wsdl.sharing.frozen import Normalised
 
 
 def check_batches(

@@ -36,10 +36,10 @@ from wsdl.ir.step import (
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.draft import Pieces, Round
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
 from wsdl.runtime.tally import Shapes, Sizes, Tally, results
+from wsdl.training.draft import Pieces, Round
 
 Array = NDArray[Any]
 

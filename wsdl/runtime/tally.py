@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.binding import bind_sizes
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Graph
 from wsdl.ir.step import Merge
 from wsdl.ir.types import TensorType
-from wsdl.ops.evaluate import evaluate
-from wsdl.runtime.errors import fail
+from wsdl.ops.interpreter import evaluate
 
 Array = NDArray[Any]
 Parts = tuple[Array, ...]

@@ -23,20 +23,20 @@ from numpy.typing import NDArray
 
 from wsdl import options
 from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.step import TOTAL_STEPS
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
-from wsdl.passes.mixed_rows import warned
 from wsdl.runtime.arrays import check_inputs, rows_of, type_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
 from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
-from wsdl.runtime.errors import RunError, fail
 from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_step
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.snapshot import Snapshot
 from wsdl.runtime.step_session import StepSession
+from wsdl.training.mixed_rows import warned
 
 Array = NDArray[Any]
 OnNaN = Literal["stop", "skip"]

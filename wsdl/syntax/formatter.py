@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from wsdl.diagnostics import Problems
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import tree
 from wsdl.syntax.boxes import INDENT, Box, Group, Item, Row, lay_out
 from wsdl.syntax.layout import read

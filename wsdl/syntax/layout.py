@@ -12,9 +12,8 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
-from wsdl import limits
-from wsdl.diagnostics import Edit, Label, Problems
-from wsdl.span import Source, Span
+from wsdl.diagnostics import Edit, Label, Problems, limits
+from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes
 from wsdl.syntax.tree import Comment
 

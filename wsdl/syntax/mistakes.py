@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics import Edit, Label, Problems
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 
 
 @dataclass(frozen=True)

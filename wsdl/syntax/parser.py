@@ -12,14 +12,13 @@ from typing import Any
 
 from lark import Lark, UnexpectedInput, UnexpectedToken
 
-from wsdl import limits
-from wsdl.diagnostics import Diagnostic, Problems, told_once
-from wsdl.span import Source, Span
+from wsdl.diagnostics import Diagnostic, Problems, limits, told_once
+from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes, tree
-from wsdl.syntax.builder import Builder
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
 from wsdl.syntax.recognise import Place, report
+from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wsdl.diagnostics import Edit, Problems
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax.mistakes import NAME, Mistake
 from wsdl.syntax.stuck import STUCK
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self, TypeAlias, dataclass_transform
 
-from wsdl.span import Source, Span
+from wsdl.diagnostics.span import Source, Span
 
 # -- expressions -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from wsdl.span import Span
+from wsdl.diagnostics.span import Span
 from wsdl.syntax import tree
 from wsdl.syntax.boxes import Box, Group, Item
 

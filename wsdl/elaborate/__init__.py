@@ -1,0 +1,79 @@
+"""Runs the bodies of a resolved file: syntax tree in, typed graph out.
+
+Blocks are run where they are applied, with the types of what they are applied to, so that every node of the graph has
+its type, every parameter its shape. Whatever doesn't fit is reported; the walk goes on with a poisoned value, so that
+one mistake gives one message.
+
+    elaborate        the file: its layers and constants, its models, its trainings
+    models           the body of a model, from inputs to outputs
+    evaluate         expressions are evaluated, statements run: two functions that look up what a node means ...
+    meanings         ... in these tables, which name the file to open next
+    calls            a call: `operations` append nodes, `layers` makes a layer, `apply` runs its block's body
+    context          what all of them share, in parts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from wsdl.diagnostics import Problems
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.declarations import declare_layer
+from wsdl.elaborate.evaluate import evaluate, run
+from wsdl.elaborate.items import Frame, Layer
+from wsdl.elaborate.meanings import MEANINGS
+from wsdl.elaborate.models import elaborate_model
+from wsdl.elaborate.program_builder import ProgramBuilder
+from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.scopes import Definition, FileScope
+from wsdl.elaborate.training import elaborate_trainings
+from wsdl.ir.dims import TooLong
+from wsdl.ir.graph import Module
+from wsdl.ir.stages import Checked
+from wsdl.syntax import tree
+
+
+def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Checked:
+    """The program of a file: the graph of each model, the layers with their slots, and what is asked of them.
+
+    `dims` gives run-time dimensions a value.
+    """
+    draft = ProgramBuilder(references=scope.references, doubtful=scope.is_partial)
+    context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)
+    try:
+        _file(scope, context)
+        models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
+        elaborate_trainings(scope, models, context)
+    except TooMuch:  # reported
+        context.program.doubtful = True
+    except TooLong as error:
+        uses = context.where.uses
+        with suppress(TooMuch):
+            context.refuse_size(error, uses[-1].span if uses else context.root.made)
+        context.program.doubtful = True
+    except RecursionError:
+        context.refuse_nesting()
+        context.program.doubtful = True
+    return context.program.checked()
+
+
+def _root(scope: FileScope) -> Layer:
+    """A layer that stands for the file itself; its path is empty."""
+    span = scope.source.span(0, 0)
+    node = tree.Model(span, tree.Name(span, ""), (), None, ())
+    return Layer(Definition(node, scope), {}, Module("", "", span), span)
+
+
+def _file(scope: FileScope, context: Context) -> None:
+    frame = Frame(context.root, scope, {}, context.where.dtype)
+    for declaration in scope.file.declarations:
+        if isinstance(declaration, tree.Layer):
+            context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
+        elif isinstance(declaration, tree.Let):
+            evaluate(declaration.name, frame, context)  # also one that nothing uses
+        elif isinstance(declaration, tree.Share | tree.Freeze | tree.Load):
+            run([declaration], frame, context)
+    for name, child in context.root.module.children.items():
+        for i, module in enumerate(child if isinstance(child, list) else [child]):
+            context.program.layers[f"{name}[{i}]" if isinstance(child, list) else name] = module

@@ -1,0 +1,268 @@
+"""Applying a layer: its inputs are matched with the block's signature, its body is run, its results are checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Label, limits
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate, run
+from wsdl.elaborate.graph_builder import Origin
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.layers import signature as configured
+from wsdl.elaborate.operations import note_check
+from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.result_shapes import warn_of_result
+from wsdl.elaborate.signatures import Signature
+from wsdl.elaborate.where import Use
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Application, Value
+from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.syntax import tree
+
+
+def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
+    """The results of a layer on inputs: a tensor, or a tuple of several."""
+    layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
+    if not context.builder.graphs:
+        context.error(
+            "E0238",
+            span,
+            f"`{layer.name}` computes a tensor, and there is no body around it",
+            "outside of blocks and models",
+            help="apply layers inside a block or model; constants are made of numbers, lists and sizes",
+        )
+        layer.module.doubtful = True
+        return POISON
+    block = layer.block
+    inputs = _bind(layer, arguments, span, context)
+    if inputs is None or any(has_poison(given.item) for given in inputs.values()):
+        layer.module.doubtful = True
+        return POISON
+    if len(context.where.uses) >= limits.NESTING:
+        context.refuse_nesting()
+        raise TooMuch
+    dtype = _float_dtype(block, inputs) or "f32"
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
+    signature = Signature(frame, context)
+    for declared in block.inputs:
+        given = inputs[declared.name.text]
+        what = f"`{declared.name.text}` of `{block.name.text}`"
+        known = set(signature.places)
+        if isinstance(given.item, Value) and not signature.match(declared.type, given.item.type, given.span, what):
+            layer.module.doubtful = True
+            return POISON
+        frame.names[declared.name.text] = given.item
+        if isinstance(given.item, Value):
+            frame.sources.update(dict.fromkeys(signature.places.keys() - known, given.item))
+    for declared in block.inputs:
+        given = inputs[declared.name.text]
+        if isinstance(given.item, Value):
+            value = assumed(given.item, signature, given.span, context)
+            frame.names[declared.name.text] = value
+            frame.declared[declared.name.text] = value, declared.type
+    application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
+    places = {name: given.span for name, given in inputs.items()}
+    context.where.uses.append(Use(layer, span, application, dtype, places))
+    if not context.mode.again:
+        layer.module.uses.append(span)
+        layer.module.ways.append(context.where.way())
+    run(block.body, frame, context)
+    results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
+    context.where.uses.pop()
+    if results is None:
+        return POISON
+    if not span.source.is_standard:
+        for result in results:
+            context.builder.origins.setdefault(result, Origin(_called(layer), span))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _called(layer: Layer) -> str:
+    """For messages: a layer by its name, one written inline by what is written."""
+    name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.made else layer.made.text
+    return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
+
+
+def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
+    """The value, after a check at run time of what the signature could not decide."""
+    while signature.unchecked:
+        left, right = signature.unchecked.pop()
+        note_check(left, right, span, "", context)
+        value = context.builder.assume(value, left, right, span)
+    return value
+
+
+def finish(
+    frame: Frame, signature: Signature, outputs: Sequence[tree.Output] | None, what: str, context: Context
+) -> list[Value] | None:
+    """The results of a body as tensors, matched with the declared outputs; `None` where that was reported."""
+    if frame.results is None:
+        _report_no_results(frame, context)
+        return None
+    if any(has_poison(given.item) for given in frame.results):
+        return None
+    values: list[Value] = []
+    for given in frame.results:
+        value = as_tensor(given, frame.dtype, context)
+        if value is None:
+            applied = f"apply it to a tensor: `{given.span.text}(x)`" if isinstance(given.item, Layer) else None
+            context.error(
+                "E0233",
+                given.span,
+                f"a result is a tensor, not {describe(given.item)}",
+                f"what {what} is to return",
+                help=applied,
+                applied=False,
+            )
+            return None
+        values.append(value)
+    if outputs is None:
+        return values
+    if len(values) != len(outputs):
+        context.error(
+            "E0230",
+            frame.results[0].span.to(frame.results[-1].span),
+            f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, and this returns {len(values)}",
+            f"{len(values)} result{'s' if len(values) != 1 else ''}",
+            labels=[Label(outputs[0].span.to(outputs[-1].span), f"{len(outputs)} declared")],
+            applied=False,
+        )
+        return None
+    for i, (value, output, given) in enumerate(zip(values, outputs, frame.results, strict=True)):
+        name = f"`{output.name.text}`" if output.name else "the result"
+        if not signature.match(output.type, value.type, given.span, f"{name} of {what}"):
+            return None
+        if not output.type.span.source.is_standard:
+            warn_of_result(output.type, value.type, signature, given.span, f"{name} of {what}")
+        values[i] = assumed(value, signature, given.span, context)
+    return values
+
+
+def _report_no_results(frame: Frame, context: Context) -> None:
+    """No `return` was reached; no news where a reported mistake is the reason."""
+    node = frame.layer.definition.node
+    if not frame.layer.module.doubtful:
+        context.error(
+            "E0211",
+            node.name.span,
+            f"`{node.name.text}` returns nothing",
+            "no `return` was reached",
+            help="the `return` stands in an `if` whose condition is false, or in a `for` without steps",
+        )
+
+
+def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
+    """A tensor, or a number as a scalar tensor."""
+    item = given.item
+    if isinstance(item, Value):
+        return item
+    if isinstance(item, bool):
+        return context.builder.constant(item, TensorType.of("bool"), given.span)
+    if isinstance(item, Dim):
+        return context.builder.size(item, "i64", given.span)
+    if isinstance(item, int | float):
+        return context.builder.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), given.span)
+    return None
+
+
+def _callee(layer: Layer, arguments: list[Given]) -> Callee:
+    """A layer that is applied."""
+    block = layer.block
+
+    def wording() -> Wording:
+        applied = f"it is applied to `({_inputs(block)})`"
+        surplus = [given for given in arguments if given.name is None][len(block.inputs) :]
+        no_tensor = surplus and not isinstance(surplus[0].item, Value)
+        made = f"{applied}, and made as `{configured(block)}`" if no_tensor else None
+        return Wording(f"`{block.name.text}`", applied, noun="input", takes="is applied to", surplus=made)
+
+    required = [i.name.text for i in block.inputs if i.default is None]
+    return Callee([i.name.text for i in block.inputs], required, wording)
+
+
+def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+    """The value of each input, a tensor or `none`; `None` where that was reported."""
+    block = layer.block
+    configuration = {c.name.text for c in block.configuration}
+    for given in arguments:
+        if given.name is not None and given.name.text in configuration:
+            _report_configuration(given, layer, context)
+            return None
+    bound, complete = match(_callee(layer, arguments), arguments, span, context)
+    if not complete:
+        return None
+    for declared in block.inputs:
+        name = declared.name.text
+        if name in bound and (written := bound[name].name) is not None:
+            context.references.add(written.span, declared.name.span)
+        if name not in bound:
+            bound[name] = _default(declared, layer, context)
+        if has_poison(bound[name].item):
+            continue
+        item, optional = bound[name].item, declared.default is not None
+        if (item is None and not optional) or not _is_input(item, declared, optional):
+            context.error(
+                "E0225",
+                bound[name].span,
+                f"`{name}` of `{block.name.text}` must be a tensor, not {describe(item)}",
+                help=_to_be_made_with(item, layer),
+            )
+            return None
+        if bound[name].item is not None:
+            bound[name].item = as_tensor(bound[name], context.where.dtype, context)
+    return bound
+
+
+def _default(declared: tree.Input, layer: Layer, context: Context) -> Given:
+    """What an input is where none is given: `none`, or a number of the configuration."""
+    assert declared.default is not None
+    frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.where.dtype)
+    return Given(None, evaluate(declared.default, frame, context), declared.default.span)
+
+
+def _is_input(item: Item, declared: tree.Input, optional: bool) -> bool:
+    """A tensor, or a number where a scalar is wanted or numbers are the default."""
+    number = isinstance(item, int | float | Dim) and (optional or not declared.type.dims)
+    return item is None or isinstance(item, Value) or number
+
+
+def _to_be_made_with(item: Item, layer: Layer) -> str | None:
+    if isinstance(item, Layer):
+        return "apply the layer to a tensor first"
+    return f"it is made as `{configured(layer.block)}`, then applied to `({_inputs(layer.block)})`"
+
+
+def _report_configuration(given: Given, layer: Layer, context: Context) -> None:
+    """An argument of the block where its layer is applied: it belongs where that is made."""
+    assert given.name is not None
+    made, argument = layer.made.text, f"{given.name.text}={given.span.text}"
+    where = f"`{layer.name}({argument})`"
+    if re.fullmatch(r"\w+\(.*\)", made) and "\n" not in made and given.name.text not in layer.given:
+        where = f"`{made[:-1]}{'' if made.endswith('()') else ', '}{argument})`"
+    own = not layer.made.source.is_standard and layer.made != given.span
+    context.error(
+        "E0221",
+        given.name.span,
+        f"`{given.name.text}` of `{layer.name}` is set where the layer is made, not where it is applied",
+        "no input",
+        labels=[Label(layer.made, "made here")] if own else (),
+        help=f"write {where} where it is made; it is applied to `({_inputs(layer.block)})`",
+        applied=False,
+    )
+
+
+def _inputs(block: tree.Block) -> str:
+    return ", ".join(i.span.text for i in block.inputs)
+
+
+def _float_dtype(block: tree.Block, inputs: dict[str, Given]) -> DType | None:
+    """The dtype of a block's own numbers: that of its first input that is written without one."""
+    for declared in block.inputs:
+        item = inputs[declared.name.text].item
+        if declared.type.dtype is None and isinstance(item, Value) and item.type.dtype in FLOATS:
+            return item.type.dtype
+    return None

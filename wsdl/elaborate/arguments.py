@@ -1,0 +1,159 @@
+"""Matching arguments with parameters: of operations, blocks, layers, optimizers, schedules, initializers.
+
+An argument goes by its place, counted among those without a name, or by its name. Each that fits nowhere is reported;
+where all fit, so is what is missing. With one too many nothing is certain, so that alone is reported then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.items import Given
+from wsdl.ir.graph import Value
+from wsdl.syntax import tree
+
+
+class Argument(Protocol):
+    """`tree.Argument` as written, or `Given` with its value."""
+
+    @property
+    def name(self) -> tree.Name | None: ...
+
+    @property
+    def span(self) -> Span: ...
+
+
+A = TypeVar("A", bound=Argument)
+
+
+@dataclass(eq=False)
+class Wording:
+    """How messages speak of what takes arguments: "`Dense` is made with 2 arguments, not 3".
+
+    `signature` is the help of every message where there is no better advice: `surplus`, `twice`, and by
+    the name `unknown`, `missing`. `others` is what a parameter is called elsewhere;
+    `codes` are those of an argument that there is not, of one too many, of one that is missing.
+    """
+
+    name: str
+    signature: str
+    noun: str = "argument"
+    takes: str = "takes"
+    codes: tuple[str, str, str] = ("E0221", "E0222", "E0224")
+    labels: Sequence[Label] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+    surplus: str | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    twice: str | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+class Callee(NamedTuple):
+    """What takes arguments: its parameters in order, those that have no default, and the words for messages, which are
+    made where there is one."""
+
+    parameters: Sequence[str]
+    required: Collection[str]
+    wording: Callable[[], Wording]
+
+
+def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) -> tuple[dict[str, A], bool]:
+    """The argument of each parameter that has one in a call at `span`; and whether no error was reported."""
+    places = [argument for argument in arguments if argument.name is None]
+    if len(places) > len(callee.parameters):
+        _report_surplus(callee, places, context)
+        return {}, False
+    bound: dict[str, A] = {}
+    complete = True
+    in_order = iter(callee.parameters)
+    for argument in arguments:
+        name = next(in_order) if argument.name is None else _named(callee, argument.name, context)
+        if name is not None and name in bound:
+            _report_twice(callee, name, argument, bound[name], context)
+        elif name is not None:
+            bound[name] = argument
+            continue
+        complete = False
+    missing = [name for name in callee.required if name not in bound]
+    if missing and complete:
+        complete = False
+        _report_missing(callee, missing, span, context)
+    return bound, complete
+
+
+def collected(arguments: list[Given], count: int, into_list: bool, single: bool) -> list[Given]:
+    """Arguments by place in which those from the last of `count` parameters on are one list: `x.reshape(2, 3)` for
+    `x.reshape([2, 3])`. With `single` a tensor alone is a list of one."""
+    places = [given for given in arguments if given.name is None]
+    rest = places[count - 1 :]
+    alone = single and len(rest) == 1 and isinstance(rest[0].item, Value)
+    if not into_list or not (len(rest) > 1 or alone):
+        return arguments
+    together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
+    return [*places[: count - 1], together, *(given for given in arguments if given.name is not None)]
+
+
+def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
+    """The parameter of a name; `None` where there is none, which is reported."""
+    if name.text in callee.parameters:
+        return name.text
+    wording = callee.wording()
+    advice, other = wording.unknown.get(name.text), wording.others.get(name.text)
+    near = other if other in callee.parameters else nearest(name.text, callee.parameters) if advice is None else None
+    context.error(
+        wording.codes[0],
+        name.span,
+        f"{wording.name} has no {wording.noun} `{name.text}`",
+        f"did you mean `{near}`?" if near else "",
+        labels=wording.labels,
+        help=advice or wording.signature,
+        fix=[Edit(name.span, near)] if near else (),
+        applied=False,
+    )
+    return None
+
+
+def _report_surplus(callee: Callee, places: Sequence[Argument], context: Context) -> None:
+    count, wording = len(callee.parameters), callee.wording()
+    context.error(
+        wording.codes[1],
+        places[count].span,
+        f"{wording.name} {wording.takes} {count or 'no'} {wording.noun}{'s' if count != 1 else ''}, not {len(places)}",
+        "one too many",
+        labels=wording.labels,
+        help=wording.surplus or wording.signature,
+        applied=False,
+    )
+
+
+def _report_twice(callee: Callee, name: str, argument: Argument, first: Argument, context: Context) -> None:
+    context.error(
+        "E0223",
+        argument.name.span if argument.name is not None else argument.span,
+        f"`{name}` is given twice",
+        "given again",
+        labels=[Label(first.span, "given first")],
+        help=callee.wording().twice,
+        applied=False,
+    )
+
+
+def _report_missing(callee: Callee, missing: Sequence[str], span: Span, context: Context) -> None:
+    wording = callee.wording()
+    names = " and ".join(f"`{name}`" for name in missing)
+    what = "" if wording.noun == "argument" else f"the {wording.noun}{'s' if len(missing) > 1 else ''} "
+    context.error(
+        wording.codes[2],
+        span,
+        f"{wording.name} needs {what}{names}",
+        f"{names} {'is' if len(missing) == 1 else 'are'} not given",
+        labels=wording.labels,
+        help=wording.missing.get(missing[0], wording.signature),
+        applied=False,
+    )

@@ -1,0 +1,90 @@
+"""Binding names: `a, b = f(x)` and `let`."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import Label
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Item, describe, has_poison
+from wsdl.elaborate.names import constant_of
+from wsdl.ir.graph import Binding, Value
+from wsdl.syntax import tree
+
+
+def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, context: Context) -> None:
+    """Bind names; a tensor's name is kept for `check --shapes`."""
+    for target, item in zip(targets, items, strict=True):
+        frame.names[target.text] = item
+        if isinstance(item, Value):
+            item.name = item.name or target.text
+            if not target.span.source.is_standard and not context.mode.again:
+                path = frame.layer.module.path
+                frame.layer.module.tensors.setdefault(target.text, target.span)
+                context.program.bindings.append(Binding(path, target.text, item.type, target.span))
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def let(node: tree.Let, frame: Frame, context: Context) -> None:
+    frame.names[node.name.text] = constant_of(node, evaluate(node.value, frame, context), context)
+
+
+def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
+    """All values are found before any name is bound, so that `a, b = b, a` changes them over."""
+    count = len(node.targets)
+    if len(node.values) > 1 or count == 1:
+        items = [_single(value, node, frame, context) for value in node.values]
+    else:
+        item = evaluate(node.values[0], frame, context)
+        items = list(item) if isinstance(item, tuple | list) else [item]
+    if len(items) != count:
+        if not has_poison(items):
+            context.error(
+                "E0230",
+                node.values[0].span.to(node.values[-1].span),
+                f"{_names(count)} on the left, and this gives {_results(items)}",
+                f"{len(items)} result{'s' if len(items) != 1 else ''}",
+                labels=[
+                    Label(node.targets[0].span.to(node.targets[-1].span), f"{count} name{'s' if count > 1 else ''}")
+                ],
+                help=_of_recurrent(items, context),
+                applied=False,
+            )
+        items = [POISON] * count
+    assign(node.targets, items, frame, context)
+
+
+def _of_recurrent(items: list[Item], context: Context) -> str | None:
+    """What to write for the last state that PyTorch's recurrent layers also give."""
+    made_by = context.builder.producers.get(items[0]) if len(items) == 1 and isinstance(items[0], Value) else None
+    if made_by is None or made_by.op != "scan":
+        return None
+    return "it gives the state after each step; `states[:, -1]` is the last, and a `scan` over a cell has them all"
+
+
+def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:
+    """What one value is, for one name."""
+    item = evaluate(value, frame, context)
+    if not isinstance(item, tuple):
+        return item
+    names = f"`{', '.join([node.targets[0].text, *'abcdefgh'][: len(item)])} = …`"
+    context.error(
+        "E0230",
+        value.span,
+        f"this gives {len(item)} results, and one name stands on the left"
+        if len(node.values) == 1
+        else f"this gives {len(item)} results, and stands for one",
+        f"{len(item)} results",
+        help=f"bind each: {names}" if len(node.values) == 1 else "bind them in a line of their own",
+        applied=False,
+    )
+    return POISON
+
+
+def _names(count: int) -> str:
+    return "one name stands" if count == 1 else f"{count} names stand"
+
+
+def _results(items: list[Item]) -> str:
+    return f"{len(items)} results" if len(items) != 1 else f"one result, {describe(items[0])}"

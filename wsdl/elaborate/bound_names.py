@@ -1,0 +1,163 @@
+"""Names in programs: which are bound where, and what was probably meant by one that stands for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wsdl.diagnostics import Edit, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.elsewhere import ELSEWHERE, NO_NAMES, WRITTEN
+from wsdl.elaborate.scopes import standard_blocks
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.syntax import tree
+
+VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
+BUILTINS = ("len", "per_axis")  # computed when compiling
+MOST_SUGGESTIONS = 50  # nobody reads more, and each takes a while to find
+
+
+def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
+    """Report a name that stands for nothing, with the nearest one that does."""
+    capital = node.text[:1].isupper()
+    called = ELSEWHERE.get(node.text)
+    help = NO_NAMES.get(node.text)
+    if node.text in WRITTEN:
+        help = f"write it, for example, as `{WRITTEN[node.text]}`"
+    near = _meant(node.text, list(bound)) if help is None and len(problems) < MOST_SUGGESTIONS else None
+    problems.error(
+        "E0201",
+        node.span,
+        f"there is no block named `{node.text}`" if capital else f"there is no `{node.text}` here",
+        f"is called `{called}` here"
+        if called
+        else f"did you mean `{near}`?"
+        if near
+        else "not bound before this place",
+        help=help,
+        fix=[Edit(node.span, called or near or "")] if called or near else (),
+    )
+
+
+def unknown_conversion(call: tree.Call, problems: Problems, in_body: bool = True) -> None:
+    """Report a dtype that is called, as `int(x)` and `float(x)` are elsewhere."""
+    dtype = ELSEWHERE.get(call.function.span.text, call.function.span.text)
+    value = call.arguments[0].value if len(call.arguments) == 1 and call.arguments[0].name is None else None
+    instead = f"cast({value.span.text if value else 'x'}, {dtype})"
+    help = f"to convert a tensor write `{instead}`"
+    if isinstance(value, tree.Number):
+        instead = str(float(value.value) if dtype.startswith(("f", "bf")) else int(value.value))
+        help = f"write the number as it is to be: `{instead}`"
+    elif not in_body:
+        help = "constants are not converted: whole numbers are divided by `//`, and stand beside fractions as they are"
+    problems.error(
+        "E0201",
+        call.function.span,
+        f"there is no function `{call.function.span.text}`",
+        f"`{dtype}` is a dtype",
+        help=help,
+        fix=[Edit(call.span, instead)] if value and (in_body or isinstance(value, tree.Number)) else (),
+    )
+
+
+def _meant(name: str, bound: list[str]) -> str | None:
+    """The name that was probably meant: one of the file's own, or one of the language's."""
+    capital = name[:1].isupper()
+    own = [n for n in bound if n[:1].isupper() == capital]
+    everything = [*bound, *standard_blocks(), *NAMED, *BUILTINS]
+    alike = [n for n in everything if n.lower() == name.lower() or n[:1].isupper() == capital]
+    return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
+
+
+ANY = "any"  # in the place of a dtype, in the signature of a block: whatever it is applied to
+
+
+def unknown_dtype(node: tree.Name, problems: Problems) -> None:
+    """Report what is written as a dtype and is none."""
+    if node.text == ANY:
+        message, label = "a dtype is needed here", "stands for any one, in the signature of a block only"
+        problems.error("E0404", node.span, message, label, help=f"the dtypes are {', '.join(DTYPES)}")
+        return
+    near = ELSEWHERE.get(node.text) or nearest(node.text, DTYPES)
+    near = near if near in DTYPES else None
+    problems.error(
+        "E0404",
+        node.span,
+        f"there is no dtype `{node.text}`",
+        f"did you mean `{near}`?" if near else "",
+        help=f"the dtypes are {', '.join(DTYPES)}",
+        fix=[Edit(node.span, near)] if near else (),
+    )
+
+
+def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
+    """Blocks begin with a capital letter, and nothing else does."""
+    capital = kind == "block"
+    if capital == name.text[:1].isupper() or (capital and not name.text[:1].islower()):
+        return
+    better = name.text[:1].upper() + name.text[1:] if capital else name.text[:1].lower() + name.text[1:]
+    problems.error(
+        "E0203",
+        name.span,
+        f"the name of a {kind} starts with a {'capital' if capital else 'small'} letter",
+        f"write `{better}`",
+        help="capitalised names are blocks, which own weights; all other names start small",
+    )
+
+
+# -- names in the tree -------------------------------------------------------------------------------------------------
+
+
+def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
+    """The names that a body binds, with the first place of each."""
+    found: dict[str, Span] = {}
+    for statement in flattened(body):
+        names: tuple[tree.Name, ...]
+        if isinstance(statement, tree.Assign):
+            names = statement.targets
+        elif isinstance(statement, tree.Scan):
+            names = (*(binding.name for binding in statement.carried), *statement.targets)
+        elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
+            names = (statement.name,)
+        else:
+            continue
+        for name in names:
+            found.setdefault(name.text, name.span)
+    return found
+
+
+def children(node: tree.Subscript) -> list[tree.Subscript]:
+    """The expressions that an expression is made of."""
+    if isinstance(node, tree.List):
+        return list(node.items)
+    if isinstance(node, tree.Unary):
+        return [node.operand]
+    if isinstance(node, tree.Binary):
+        return [node.left, node.right]
+    if isinstance(node, tree.Pipe):
+        return [node.value, node.stage]
+    if isinstance(node, tree.Call):
+        return [node.function, *(a.value for a in node.arguments)]
+    if isinstance(node, tree.Field):
+        return [node.object]
+    if isinstance(node, tree.Index):
+        return [node.object, *node.subscripts]
+    if isinstance(node, tree.Slice):
+        return [part for part in (node.start, node.stop, node.step) if part is not None]
+    return []
+
+
+def names_of(node: tree.Subscript) -> list[tree.Name]:
+    """All names in an expression."""
+    return [node] if isinstance(node, tree.Name) else [n for child in children(node) for n in names_of(child)]
+
+
+def flattened(body: Iterable[tree.Statement], into_scans: bool = False) -> Iterable[tree.Statement]:
+    """The statements of a body with those in its branches and loops, in order."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, tree.If):
+            yield from flattened((*statement.then, *statement.otherwise), into_scans)
+        elif isinstance(statement, tree.For) or (into_scans and isinstance(statement, tree.Scan)):
+            yield from flattened(statement.body, into_scans)

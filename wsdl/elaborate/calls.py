@@ -1,0 +1,175 @@
+"""Calls and pipelines: an operation on arguments, a layer on inputs, a block that makes a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsdl.diagnostics import Edit
+from wsdl.elaborate.apply import apply
+from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.elsewhere import ELSEWHERE
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.layers import call_with_needed, inline_layer
+from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.parts import part, report_no_part
+from wsdl.elaborate.scopes import Definition
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.ops._define import Operation
+from wsdl.syntax import tree
+
+MOST_AXES = 16
+
+
+def call(node: tree.Call, frame: Frame, context: Context) -> Item:
+    if isinstance(node.function, tree.Field):
+        return _method(node, node.function, frame, context)
+    if (
+        isinstance(node.function, tree.Name)
+        and node.function.text in _BUILTINS
+        and node.function.text not in frame.names
+    ):
+        return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
+    if _is_conversion(node, frame):
+        if not context.report.is_reported(node.function.span):
+            unknown_conversion(node, context.report.problems, in_body=bool(context.builder.graphs))
+        return POISON
+    function = evaluate(node.function, frame, context)
+    if isinstance(function, Definition) and isinstance(function.node, tree.Block):
+        return inline_layer(function, node, frame, context)
+    return _applied(function, _arguments(node, frame, context), node, node.function, context)
+
+
+def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) -> Item:
+    """`x.reshape(2, 3)`, or a layer inside another one that is applied."""
+    item, name = evaluate(field.object, frame, context), field.name.text
+    if not isinstance(item, Value) or name in ("T", "dtype"):
+        return _applied(part(item, field, context), _arguments(node, frame, context), node, field, context)
+    if name not in VIEWS:
+        report_no_part(field, item, context, node)
+        return POISON
+    given = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
+    return call_operation(name, given, node.span, context)
+
+
+def _is_conversion(node: tree.Call, frame: Frame) -> bool:
+    """Is a dtype called, as in `float(x)`?"""
+    if not isinstance(node.function, tree.Name):
+        return False
+    name = node.function.text
+    bound = name in frame.names or frame.scope.find(name) is not None or frame.scope.may_have(name)
+    return not bound and ELSEWHERE.get(name, name) in DTYPES
+
+
+def _arguments(node: tree.Call, frame: Frame, context: Context) -> list[Given]:
+    return [Given(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
+
+
+def _applied(
+    function: Item, arguments: list[Given], node: tree.Expression, written: tree.Expression, context: Context
+) -> Item:
+    if has_poison(function):
+        return POISON
+    if isinstance(function, Operation):
+        return call_operation(function.name, arguments, node.span, context)
+    if isinstance(function, Layer):
+        return apply(function, arguments, node.span, context)
+    if isinstance(function, Definition):
+        _report_not_made(function, written, context)
+        return POISON
+    if isinstance(function, str) and function in DTYPES:
+        help = f"a dtype converts nothing by itself: write `|> cast({function})`"
+        fix = [Edit(written.span, f"cast({function})")] if written is node else []
+        context.error("E0226", written.span, f"the dtype `{function}` can't be applied", help=help, fix=fix)
+        return POISON
+    hidden = isinstance(written, tree.Name) and written.text in NAMED
+    array = isinstance(function, list) and bool(function) and isinstance(function[0], Layer)
+    context.error(
+        "E0226",
+        written.span,
+        f"{describe(function)} can't be applied",
+        f"not the operation `{written.span.text}`: the name is bound to something else" if hidden else "",
+        help="give the tensor another name than the operation"
+        if hidden
+        else f"apply one of them, `{written.span.text}[0]`, or all of them by a `for`"
+        if array
+        else "a layer or an operation stands here"
+        + ("; to multiply, write `*`" if isinstance(function, int | float) else ""),
+        applied=False,
+    )
+    return POISON
+
+
+def _report_not_made(function: Definition, written: tree.Expression, context: Context) -> None:
+    """A block or model is applied as if it were a layer."""
+    if isinstance(function.node, tree.Block):
+        needed = call_with_needed(function.node)
+        context.error(
+            "E0226",
+            written.span,
+            f"`{function.name}` is a block, not a layer",
+            "has no weights yet",
+            help=f"make a layer of it first: `{needed}`",
+            fix=[Edit(written.span.after(), "()")] if needed.endswith("()") else (),
+            applied=False,
+        )
+        return
+    context.error(
+        "E0226",
+        written.span,
+        f"`{function.name}` is a model, and a model can't be applied",
+        "a file of its own when compiled",
+        help="put what both models need into a block, or into a layer at file level",
+        applied=False,
+    )
+
+
+def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
+    first = Given(None, evaluate(node.value, frame, context), node.value.span)
+    stage = node.stage
+    if isinstance(stage, tree.Call):
+        function = evaluate(stage.function, frame, context)
+        if isinstance(function, Operation | Layer):
+            return _applied(function, [first, *_arguments(stage, frame, context)], stage, stage.function, context)
+    return _applied(evaluate(stage, frame, context), [first], stage, stage, context)
+
+
+def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+    item = arguments[0].item if len(arguments) == 1 else None
+    if has_poison(item):
+        return POISON
+    if isinstance(item, list):
+        return len(item)
+    message = f"`len` counts the elements of a list, not of {describe(item)}"
+    help = "the sizes of a tensor have the names that the signature gives them" if isinstance(item, Value) else None
+    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list", help=help)
+    return POISON
+
+
+def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+    """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
+    if has_poison([given.item for given in arguments]):
+        return POISON
+    if len(arguments) != 2:
+        context.error("E0224", node.span, "`per_axis` needs a number or a list, and the number of axes")
+        return POISON
+    item, count = [given.item for given in arguments]
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_AXES:
+        context.error("E0225", arguments[1].span, f"the number of axes is from 1 to {MOST_AXES}, not {describe(count)}")
+        return POISON
+    if isinstance(item, int | Dim) and not isinstance(item, bool):
+        return [item] * count
+    if isinstance(item, list) and len(item) == count:
+        return item
+    got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
+    at = arguments[0].span
+    message = f"`{at.text}` is one number, or one for each of {count} axes, not {got}"
+    context.error("E0225", at, message)
+    return POISON
+
+
+_BUILTINS: dict[str, Callable[[tree.Call, list[Given], Context], Item]] = {"len": _length, "per_axis": _per_axis}

@@ -1,0 +1,37 @@
+"""Are these names of run-time dimensions? What `--dim n=8` names must stand in a model's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wsdl.diagnostics import Diagnostic, Problems
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.scopes import FileScope
+from wsdl.elaborate.signatures import names_in
+from wsdl.syntax import tree
+
+
+def check_dims(scope: FileScope, dims: Iterable[str], problems: Problems) -> None:
+    """An error for each name that is no run-time dimension of any model."""
+    known = run_time_dims(scope)
+    for name in dims:
+        if name not in known:
+            close = nearest(name, known)
+            listed = ", ".join(f"`{n}`" for n in known) or "none"
+            help = f"did you mean `{close}`?" if close else f"the run-time dimensions are {listed}"
+            message = f"`{name}` is no run-time dimension of a model"
+            problems.add(Diagnostic("E0706", message, file=scope.source.path, help=help))
+
+
+def run_time_dims(scope: FileScope) -> list[str]:
+    """The names in the models' signatures that nothing binds, in the order in which they are written."""
+    dims = [
+        name.text
+        for definition in scope.models()
+        if isinstance(definition.node, tree.Model)
+        for declared in definition.node.inputs
+        for dim in declared.type.dims
+        for name in names_in(dim)
+        if name.text not in scope.definitions
+    ]
+    return list(dict.fromkeys(dims))

@@ -1,0 +1,252 @@
+"""Checks the names in every body of a file, whether it is applied or not; shapes come later."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.bound_names import (
+    ANY,
+    BUILTINS,
+    bound_names,
+    check_capital,
+    children,
+    flattened,
+    names_of,
+    unknown_conversion,
+    unknown_dtype,
+    unknown_name,
+)
+from wsdl.elaborate.elsewhere import ELSEWHERE
+from wsdl.elaborate.scopes import FileScope, standard_block
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.syntax import tree
+
+CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none")
+
+
+def check_names(scope: FileScope, problems: Problems) -> None:
+    """Report what is wrong with the names of a file, its imports known."""
+    known: dict[str, Span | None] = {name: definition.node.name.span for name, definition in scope.definitions.items()}
+    for declaration in scope.file.declarations:
+        if isinstance(declaration, tree.Let | tree.Layer):
+            _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
+        elif isinstance(declaration, tree.Block | tree.Model):
+            _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
+
+
+@dataclass
+class _Body:
+    """Walks a body in the order in which it runs; `bound` are the names known so far, `later` those that it binds
+    somewhere."""
+
+    scope: FileScope
+    problems: Problems
+    bound: ChainMap[str, Span | None]  # with the last place that binds each, where it is known
+    declared: ChainMap[str, Span] = field(default_factory=ChainMap)  # layers and parameters: can't be bound twice
+    later: dict[str, Span] = field(default_factory=dict)
+    body: Span | None = None  # the name of the block or model
+    in_scan: bool = False
+
+    def declaration(self, node: tree.Block | tree.Model) -> None:
+        taken: dict[str, Span] = {}
+        configuration = node.configuration if isinstance(node, tree.Block) else ()
+        self.later = bound_names(node.body)
+        self.body = node.name.span
+        items: list[tree.Configuration | tree.Input] = [*configuration, *node.inputs]
+        for item in items:
+            if item.name.text in taken:
+                self.problems.error(
+                    "E0202",
+                    item.name.span,
+                    f"`{item.name.text}` is declared twice",
+                    "declared again",
+                    labels=[Label(taken[item.name.text], "declared first")],
+                    help="give one of them another name",
+                )
+            taken.setdefault(item.name.text, item.name.span)
+            if item.default is not None:
+                self.expression(item.default)
+            self.bound[item.name.text] = item.name.span
+        for parameter in configuration:
+            check_capital(parameter.name, "constant", self.problems)
+            for kind in parameter.types:
+                self.configuration_type(kind)
+        for input_ in node.inputs:
+            check_capital(input_.name, "tensor", self.problems)
+            self.dtype(input_.type, any=isinstance(node, tree.Block))
+            for dim in input_.type.dims:
+                for name in names_of(dim):
+                    if name.text in self.bound:
+                        self.scope.references.add(name.span, self.bound[name.text])
+                    self.bound.setdefault(name.text, name.span)
+        for output in node.outputs or ():
+            self.dtype(output.type, any=isinstance(node, tree.Block))
+        self.statements(node.body)
+        if not any(isinstance(s, tree.Return) for s in flattened(node.body, into_scans=True)):
+            what = "block" if isinstance(node, tree.Block) else "model"
+            self.problems.error(
+                "E0211",
+                node.name.span,
+                f"the {what} `{node.name.text}` returns nothing",
+                "no `return` in its body",
+                help="end the body with `return` and the result",
+            )
+
+    def configuration_type(self, kind: tree.Name) -> None:
+        if kind.text in CONFIGURATION_TYPES:
+            return
+        near = {"str": "string", "number": "float", "boolean": "bool", "integer": "int"}.get(kind.text)
+        near = near or nearest(kind.text, CONFIGURATION_TYPES)
+        self.problems.error(
+            "E0229",
+            kind.span,
+            f"there is no type `{kind.text}` for a configuration",
+            f"did you mean `{near}`?" if near else "",
+            help=f"the types are {', '.join(CONFIGURATION_TYPES)}",
+            fix=[Edit(kind.span, near)] if near else (),
+        )
+
+    def dtype(self, type: tree.Type, any: bool = False) -> None:
+        if type.dtype is not None and type.dtype.text not in (*DTYPES, *([ANY] if any else ())):
+            unknown_dtype(type.dtype, self.problems)
+
+    def statements(self, body: Iterable[tree.Statement]) -> None:
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, node: tree.Statement) -> None:
+        if isinstance(node, tree.Let):
+            self.expression(node.value)
+            check_capital(node.name, "constant", self.problems)
+            self.bind(node.name)
+        elif isinstance(node, tree.Assign):
+            for value in node.values:
+                self.expression(value)
+            for target in node.targets:
+                check_capital(target, "tensor", self.problems)
+                self.bind(target)
+        elif isinstance(node, tree.Layer):
+            self.expression(node.value)
+            if node.count is not None:
+                self.expression(node.count)
+            check_capital(node.name, "layer", self.problems)
+            self.declare(node.name)
+        elif isinstance(node, tree.Parameter):
+            self.dtype(node.type)
+            for dim in node.type.dims:
+                self.expression(dim)
+            check_capital(node.name, "parameter" if node.kind == "param" else "state", self.problems)
+            self.declare(node.name)
+        elif isinstance(node, tree.For):
+            values = node.clause.values
+            for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
+                self.expression(part)
+            self.bind(node.clause.name)
+            self.statements(node.body)
+        elif isinstance(node, tree.If):
+            self.expression(node.condition)
+            before, branches = self.declared, []
+            for branch in (node.then, node.otherwise):  # each may declare the same layer
+                self.declared = before.new_child()
+                self.statements(branch)
+                branches.append(self.declared.maps[0])
+            self.declared = before
+            for declared in branches:
+                before.update(declared)
+        elif isinstance(node, tree.Scan):
+            self.scan(node)
+        elif isinstance(node, tree.Return | tree.Emit):
+            self.placed(node)
+            for value in node.values:
+                self.expression(value)
+
+    def scan(self, node: tree.Scan) -> None:
+        for binding in (*node.steps, *node.carried):
+            self.expression(binding.value)
+        inside = _Body(
+            self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body, in_scan=True
+        )
+        for binding in (*node.steps, *node.carried):
+            inside.bind(binding.name)
+        inside.statements(node.body)
+        for name in (*(b.name for b in node.carried), *node.targets):
+            self.bind(name)
+
+    def placed(self, node: tree.Return | tree.Emit) -> None:
+        if isinstance(node, tree.Emit) and not self.in_scan:
+            self.problems.error(
+                "E0212",
+                node.span,
+                "`emit` stands outside of a `scan`",
+                "no `scan` around it",
+                help="use `return` for the result of a body",
+            )
+        if isinstance(node, tree.Return) and self.in_scan:
+            self.problems.error(
+                "E0213",
+                node.span,
+                "`return` stands inside a `scan`",
+                "the body of a `scan` runs to its end",
+                help="use `emit` for a value of each step; what is carried is known under its name afterwards",
+            )
+
+    def bind(self, name: tree.Name) -> None:
+        if name.text in self.declared:
+            self.declare(name)
+        self.bound[name.text] = name.span
+
+    def declare(self, name: tree.Name) -> None:
+        earlier = self.declared.get(name.text)
+        if earlier is not None and earlier != name.span:
+            self.problems.error(
+                "E0202",
+                name.span,
+                f"`{name.text}` is the name of a layer or parameter already",
+                "bound again",
+                labels=[Label(earlier, "declared first")],
+                help="give one of them another name",
+            )
+        self.declared[name.text] = name.span
+        self.bound[name.text] = name.span
+
+    def expression(self, node: tree.Subscript) -> None:
+        if isinstance(node, tree.Name):
+            self.name(node)
+            return
+        for child in children(node):
+            if isinstance(node, tree.Call) and child is node.function and self.is_dtype(child):
+                self.scope.unknown.add((self.body, node.function.span.text))
+                unknown_conversion(node, self.problems, in_body=self.body is not None)
+            else:
+                self.expression(child)
+
+    def is_dtype(self, node: tree.Subscript) -> bool:
+        """Does it name a dtype, here or elsewhere, and nothing of the file?"""
+        if not isinstance(node, tree.Name) or node.text in self.bound or node.text in self.later:
+            return False
+        return ELSEWHERE.get(node.text, node.text) in DTYPES and not self.scope.may_have(node.text)
+
+    def name(self, node: tree.Name) -> None:
+        name = node.text
+        if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
+            self.scope.references.add(node.span, self.bound[name] if name in self.bound else self.scope.place(name))
+            return
+        if name in self.later:
+            self.problems.error(
+                "E0205",
+                node.span,
+                f"`{name}` is used before it is bound",
+                "not bound yet",
+                labels=[Label(self.later[name], "bound here")],
+                help="a body runs from top to bottom",
+            )
+        elif not self.scope.may_have(name):
+            unknown_name(node, self.bound, self.problems)
+        self.bound[name] = None  # once in a body is enough
+        self.scope.unknown.add((self.body, name))

@@ -1,0 +1,123 @@
+"""What all of an elaboration shares, in parts that each say what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeAlias
+
+from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.graph_builder import GraphBuilder
+from wsdl.elaborate.items import Frame, Given, Item, Layer
+from wsdl.elaborate.program_builder import ProgramBuilder
+from wsdl.elaborate.report import Budget, Report, TooMuch
+from wsdl.elaborate.where import Where
+from wsdl.ir.dims import TooLong
+from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.training import Optimizer, Schedule
+from wsdl.syntax import tree
+
+Request: TypeAlias = GroupRequest | FreezeRequest | LimitRequest | LoadRequest
+
+
+@dataclass(eq=False)
+class Meanings:
+    """What each kind of node of the tree means: the function that evaluates an expression, or runs a statement."""
+
+    expressions: Mapping[type[tree.Node], Callable[[Any, Frame, Context], Item]]
+    statements: Mapping[type[tree.Node], Callable[[Any, Frame, Context], None]]
+
+
+@dataclass(eq=False)
+class Constants:
+    """The `let`s of the files: those that are worked out, and those being worked out, outermost first."""
+
+    values: dict[tree.Let, Item] = field(default_factory=dict)
+    open: list[tree.Let] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Requests:
+    """What the body of a `train` has asked for so far."""
+
+    losses: list[Given] = field(default_factory=list)
+    metrics: dict[str, Given] = field(default_factory=dict)
+    metric_places: dict[str, Span] = field(default_factory=dict)
+    optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` where one is wrong
+    freezes: list[FreezeRequest] = field(default_factory=list)
+    rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Mode:
+    """How bodies run: as they are while training or as compiled, for the first time or once more.
+
+    What a body says of its layers is known when it runs `again`. `requests` is there while that of a `train` runs.
+    """
+
+    training: bool = False
+    again: bool = False
+    depends_on_training: bool = False  # was something made that is another one at inference?
+    requests: Requests | None = None
+
+
+class Context:
+    """One elaboration.
+
+    program    what it makes: models, layers, requests
+    meanings   what each kind of node of the tree means
+    dims       run-time dimensions that were given a value
+    root       the layer that stands for the file, and owns those declared there
+    references use and definition of the names that are known only when bodies run
+    where      the way from the model to the statement that runs
+    report     its findings; `error` reports one
+    budget     how much of what a program may ask for was done
+    constants  the `let`s of the files
+    mode       as while training, or as compiled
+    builder    the graph of the model whose body runs
+    """
+
+    def __init__(
+        self, program: ProgramBuilder, meanings: Meanings, dims: Mapping[str, int], root: Layer, problems: Problems
+    ) -> None:
+        self.program, self.meanings, self.dims, self.root = program, meanings, dims, root
+        self.references = program.references
+        self.where = Where()
+        self.report = Report(problems, self.where)
+        self.error = self.report.error
+        self.budget = Budget(self.report)
+        self.constants = Constants()
+        self.mode = Mode()
+        self.builder = GraphBuilder(self.where, self.report, self.budget)
+
+    def request(self, request: Request | None) -> None:
+        """Keep what a body asks of its parameters, for the passes that look up the paths in it."""
+        if self.mode.again:
+            if self.mode.requests is not None and isinstance(request, FreezeRequest):
+                self.mode.requests.freezes.append(request)
+        elif isinstance(request, GroupRequest):
+            self.program.groups.append(request)
+        elif isinstance(request, FreezeRequest):
+            self.program.freezes.append(request)
+        elif isinstance(request, LimitRequest):
+            self.program.limits.append(request)
+        elif request is not None:
+            self.program.loads.append(request)
+
+    def doubt(self) -> None:
+        """Remember that parts of the layers around may be missing, so that no paths to them are missed."""
+        for use in self.where.uses:
+            use.layer.module.doubtful = True
+        self.program.doubtful |= not self.where.uses
+
+    def refuse_size(self, error: TooLong, span: Span) -> NoReturn:
+        """Say that a size is too long to be worked with, and stop: what comes after would be longer still."""
+        [said] = error.diagnostics
+        self.error("E0602", span, said.message, "in here", help=said.help)
+        raise TooMuch
+
+    def refuse_nesting(self) -> None:
+        """Say that blocks or constants are nested more deeply than can be followed."""
+        lets, self.constants.open = self.constants.open, []
+        self.report.nesting(lets[0].span if lets else self.root.made)

@@ -1,0 +1,120 @@
+"""`for` and `if`, which are decided when compiling; `return` and `emit`."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import limits
+from wsdl.elaborate.bound_names import bound_names
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
+from wsdl.elaborate.items import POISON, Frame, Item, as_int, describe, has_poison
+from wsdl.elaborate.report import TooMuch
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Repetition, Value
+from wsdl.syntax import tree
+
+
+def for_(node: tree.For, frame: Frame, context: Context) -> None:
+    items = clause_values(node.clause, frame, context)
+    if items is None:
+        frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the steps would bind is unknown now
+        return
+    loop = context.where.loops
+    context.where.loops += 1
+    outer = frame.path
+    for i, item in enumerate(items):
+        if frame.results is not None:
+            break
+        frame.names[node.clause.name.text] = item
+        frame.path = (*outer, loop_key(node, i))
+        context.budget.count(node.clause.span)
+        context.where.steps.append(Repetition(loop, i, len(items), node.clause.span))
+        run(node.body, frame, context)
+        context.where.steps.pop()
+    frame.path = outer
+
+
+def loop_key(node: tree.For, step: int) -> int:
+    """Tells the steps of the `for`s of one body apart, in the same way each time the body runs."""
+    return hash((node.span.start, step))
+
+
+def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[Item] | None:
+    """The values that the name of a `for` goes through; `None` where that was reported as an error."""
+    values = clause.values
+    if not isinstance(values, tree.Range):
+        item = evaluate(values, frame, context)
+        if isinstance(item, list):
+            return item
+        context.doubt()
+        if not has_poison(item):
+            context.error(
+                "E0231",
+                values.span,
+                f"a `for` goes through a range, a list or an array of layers, not {describe(item)}",
+                help="write `0..n` for the numbers from 0 up to n - 1",
+            )
+        return None
+    bounds = []
+    for part in (values.start, values.stop):
+        item = evaluate(part, frame, context)
+        number = as_int(item)
+        if number is None:
+            context.doubt()
+            if not has_poison(item):
+                context.error(
+                    "E0231",
+                    part.span,
+                    "the range of a `for` is known when compiling",
+                    f"is {describe(item)}",
+                    help="to repeat for each step of a run-time length, use `scan`" if isinstance(item, Dim) else None,
+                )
+            return None
+        bounds.append(number)
+    if bounds[1] - bounds[0] > limits.REPETITIONS:
+        count = bounds[1] - bounds[0]
+        context.error(
+            "E0602",
+            values.span,
+            f"a `for` of {count:,} steps is too long",
+            f"at most {limits.REPETITIONS:,} are allowed",
+            help="a `for` is written out when compiling; `scan` runs along an axis of any length",
+        )
+        raise TooMuch
+    return list(range(*bounds))
+
+
+def if_(node: tree.If, frame: Frame, context: Context) -> None:
+    condition = evaluate(node.condition, frame, context)
+    if isinstance(condition, bool):
+        run(node.then if condition else node.otherwise, frame, context)
+        return
+    context.doubt()
+    if not has_poison(condition):
+        context.error(
+            "E0411",
+            node.condition.span,
+            "the condition of an `if` is `true` or `false` when compiling",
+            f"is {describe(condition)}",
+            help="to choose between values at run time, use `where(condition, a, b)`"
+            if isinstance(condition, Value)
+            else None,
+        )
+    frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the branches would bind is unknown now
+
+
+# -- results and requests ----------------------------------------------------------------------------------------------
+
+
+def return_(node: tree.Return, frame: Frame, context: Context) -> None:
+    frame.results = evaluate_all(node.values, frame, context)
+    if len(frame.results) == 1 and isinstance(
+        frame.results[0].item, tuple
+    ):  # `return f(x)` hands on all of f's results
+        span = frame.results[0].span
+        frame.results = [type(frame.results[0])(None, item, span) for item in frame.results[0].item]
+
+
+def emit(node: tree.Emit, frame: Frame, context: Context) -> None:
+    given = evaluate_all(node.values, frame, context)
+    if frame.emitted is not None:  # outside of a scan, which resolve has reported
+        frame.emitted.append(given)

@@ -1,0 +1,318 @@
+"""`layer`, `param` and `state`: what a body declares, made when it first runs and found again when it runs anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Edit, Label, limits
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, as_int, describe, has_poison
+from wsdl.elaborate.layers import call_with_needed, make_layer
+from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.scopes import Definition
+from wsdl.elaborate.signatures import type_of
+from wsdl.ir.graph import Initializer, Module, Slot, Value
+from wsdl.ir.initializers import INITIALIZERS, InitializerKind
+from wsdl.ir.types import TensorType, holds
+from wsdl.ops._define import Operation
+from wsdl.syntax import tree
+
+
+def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
+    name = node.name.text
+    if name not in frame.layer.declared:  # a body that runs again finds the layers that it made the first time
+        frame.layer.declared[name] = declare_layer(node, frame, context)
+    frame.names[name] = frame.layer.declared[name]
+
+
+def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
+    """The layer, or the array of layers, that a declaration makes."""
+    name = node.name.text
+    if node.count is None and isinstance(node.value, tree.List):  # `layer encode = [Dense(256), Dense(64)]`
+        frame.layer.module.children[name] = []
+        return [_one_layer(part, f"{name}[{i}]", node, frame, context) for i, part in enumerate(node.value.items)]
+    if node.count is None:
+        return _one_layer(node.value, name, node, frame, context)
+    if isinstance(node.value, tree.List):
+        bracket = node.span.source.span(node.name.span.end, _after_bracket(node))
+        context.error(
+            "E0234",
+            node.count.span,
+            "the number of an array stands beside one layer, and these are listed",
+            f"{len(node.value.items)} are listed",
+            help=f"leave it out: `layer {node.name.text} = [ … ]`",
+            fix=[Edit(bracket, "")],
+            applied=False,
+        )
+        _attach_doubtful(node.name, frame, context)
+        return POISON
+    item = evaluate(node.count, frame, context)
+    count = as_int(item)
+    if count is None or count < 1:
+        if not has_poison(item):
+            context.error(
+                "E0234",
+                node.count.span,
+                "the size of an array of layers is a whole number of at least 1, known when compiling",
+                f"is {describe(item)}",
+            )
+        _attach_doubtful(node.name, frame, context)
+        return POISON
+    if count > limits.REPETITIONS:
+        context.error(
+            "E0602",
+            node.count.span,
+            f"an array of {count:,} layers is too long",
+            f"at most {limits.REPETITIONS:,} are allowed",
+            help="weights that are all the same need one layer, which is applied as often as you like",
+        )
+        raise TooMuch
+    frame.layer.module.children[name] = []
+    return [_one_layer(node.value, f"{name}[{i}]", node, frame, context) for i in range(count)]
+
+
+def _after_bracket(node: tree.Layer) -> int:
+    """Where the `]` behind the number of an array ends."""
+    assert node.count is not None
+    return node.span.source.text.index("]", node.count.span.end) + 1
+
+
+def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame, context: Context) -> Item:
+    if isinstance(call, tree.Call):
+        function = evaluate(call.function, frame, context)
+        if isinstance(function, Definition) and isinstance(function.node, tree.Block):
+            path = frame.layer.below(name)
+            item = make_layer(function, call, path, node.name.span, frame, context)
+            if isinstance(item, Layer):
+                _attach(frame.layer.module, name, item.module)
+            else:
+                _attach_doubtful(node.name, frame, context, name)
+            return item
+    item = evaluate(call, frame, context)
+    if isinstance(item, Layer):
+        return item
+    _attach_doubtful(node.name, frame, context, name)
+    if not has_poison(item):
+        _report_no_block(item, call, node, context)
+    return POISON
+
+
+def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, context: Context) -> None:
+    """What is to be a layer isn't made from a block."""
+    message, help, fix = f"a layer is made from a block, not from {describe(item)}", None, []
+    if isinstance(item, Definition) and isinstance(item.node, tree.Block):
+        message = f"`{item.name}` is a block; a layer is made by calling it"
+        needed = call_with_needed(item.node)
+        help = f"write `{needed}`"
+        fix = [Edit(call.span.after(), "()")] if needed.endswith("()") else []
+    elif isinstance(item, Value):
+        help = f"the result of an operation has no weights; bind it: `{node.name.text} = {call.span.text}`"
+    elif isinstance(item, Operation):
+        help = f"an operation has no weights and needs no layer: use `{item.name}` itself"
+    context.error("E0226", call.span, message, help=help, fix=fix, applied=False)
+
+
+def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, place: str = "") -> None:
+    """Keep the place of a layer that could not be made, so that paths to it are not reported as wrong, too."""
+    place = place or name.text
+    _attach(frame.layer.module, place, Module(frame.layer.below(place), "", name.span, doubtful=True))
+
+
+def _attach(parent: Module, name: str, child: Module) -> None:
+    array, bracket, _ = name.partition("[")
+    if bracket:
+        siblings = parent.children[array]
+        assert isinstance(siblings, list)
+        siblings.append(child)
+    else:
+        parent.children[name] = child
+
+
+def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
+    name = node.name.text
+    type_ = type_of(node.type, frame, context)
+    if type_ is None:
+        frame.layer.module.doubtful = True
+        frame.names[name] = POISON
+        return
+    slots = frame.layer.module.slots
+    if type_.sizes is None:
+        frame.layer.module.doubtful = True
+        _report_run_time_shape(node, type_, context)
+        frame.names[name] = POISON
+        return
+    elements = type_.elements.constant
+    if elements is not None and elements > limits.PARAMETER:
+        frame.layer.module.doubtful = True
+        context.error(
+            "E0602",
+            node.type.span,
+            f"a parameter of {elements:,} elements",
+            f"`{name}` would be {type_}",
+            help=f"at most {limits.PARAMETER:,} are allowed",
+            applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
+        )
+        frame.names[name] = POISON
+        return
+    if name not in slots:
+        context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
+        initializer = _initializer(node, type_, frame, context)
+        made = _made_by_user(context)
+        story = _story(node, made, frame, context)
+        slots[name] = Slot(frame.layer.below(name), type_, node.kind, initializer, node.span, made, story)
+    slot = slots[name]
+    if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
+        _report_refit(slot, type_, frame, context)
+        frame.names[name] = POISON
+        return
+    frame.names[name] = context.builder.parameter(slot)
+
+
+def _made_by_user(context: Context) -> Span:
+    """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
+    made = [use.layer.made for use in reversed(context.where.uses)]
+    return next((span for span in made if not span.source.is_standard), made[0])
+
+
+def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> str:
+    """How a shape came about: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
+    values: dict[str, str] = {}
+    for dim in node.type.dims:
+        if isinstance(dim, tree.Name):
+            value = frame.names.get(dim.text)
+            number = as_int(value) if value is not None else None
+            if number is not None:
+                source = frame.sources.get(dim.text)
+                values[dim.text] = f"{number}{context.builder.origin(source, number, made) if source else ''}"
+    written = f"`{node.name.text}` is [{', '.join(d.span.text for d in node.type.dims)}]"
+    return f"{written}: {', '.join(f'{n} = {v}' for n, v in values.items())}" if values else written
+
+
+def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Context) -> None:
+    unknown = sorted(set().union(*(d.names() for d in type_.shape)))
+    brought: dict[Span, list[str]] = {}
+    for name in unknown:
+        if name in context.builder.sizes:
+            brought.setdefault(context.builder.sizes[name].span, []).append(name)
+    context.error(
+        "E0409",
+        node.type.span,
+        f"the shape of `{node.name.text}` is not known when compiling",
+        f"`{node.name.text}` would be {type_}",
+        labels=[Label(span, f"brings {_listed(names)}, known at run time only") for span, names in brought.items()],
+        help=f"give {_listed(unknown)} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
+        "or write a number in the signature",
+        applied_label=f"`{node.name.text}` of `{context.where.uses[-1].layer.name}` would be {type_}",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = [f"`{name}`" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context) -> None:
+    """A layer is applied to inputs of two sizes: show where the two ways to it part."""
+    name = slot.path.rpartition(".")[2]
+    now, first = context.where.way(), frame.layer.module.ways[0]
+    here, there = next(((a, b) for a, b in zip(now, first, strict=False) if a != b), (now[-1], first[-1]))
+    inner = "" if frame.layer.module.path.count(".") < 2 else f" of `{frame.layer.module.path}`"
+    context.error(
+        "E0410",
+        here,
+        f"`{frame.layer.module.path}` has one set of weights, but they don't fit here",
+        f"`{name}` would be {type_} here",
+        labels=[Label(there, f"`{name}`{inner} became {slot.type} here")] if there != here else (),
+        help="apply it to inputs of one size, or make a second layer",
+        applied=False,
+    )
+
+
+def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> Initializer:
+    written, rank = node.initializer, type_.rank
+    default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" and type_.is_float else "zeros")
+    if written is None:
+        return default
+    name: tree.Expression = written
+    arguments: tuple[tree.Argument, ...] = ()
+    if isinstance(written, tree.Call):
+        name, arguments = written.function, written.arguments
+    if not isinstance(name, tree.Name) or name.text not in INITIALIZERS:
+        near = nearest(name.span.text, INITIALIZERS)
+        context.error(
+            "E0216",
+            name.span,
+            f"there is no initializer `{name.span.text}`",
+            f"did you mean `{near}`?" if near else "",
+            help=None if near else f"the initializers are {', '.join(INITIALIZERS)}",
+            fix=[Edit(name.span, near)] if near else (),
+            applied=False,
+        )
+        return default
+    kind = INITIALIZERS[name.text]
+    values: dict[tree.Argument, float] = {}
+    for argument in arguments:
+        item = evaluate(argument.value, frame, context)
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            if not has_poison(item):
+                message = f"an initializer takes numbers, not {describe(item)}"
+                context.error("E0225", argument.span, message, applied=False)
+            return default
+        values[argument] = float(item)
+    numbers = list(values.values())
+    if any(argument.name for argument in arguments):
+        bound, complete = match(_callee(name.text, kind), arguments, written.span, context)
+        if not complete:
+            return default
+        numbers_by_name = dict(zip(kind.forms[-1], kind.defaults, strict=False))
+        numbers_by_name |= {name: values[argument] for name, argument in bound.items()}
+        numbers = [numbers_by_name[name] for name in kind.forms[-1] if name in numbers_by_name]
+    if not kind.accepts(len(numbers)):
+        forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
+        count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"
+        message = f"the initializer `{name.text}` can't be given {count}"
+        context.error("E0222", written.span, message, help=f"write {' or '.join(forms)}", applied=False)
+        return default
+    if kind.rank > rank:
+        context.error(
+            "E0235",
+            written.span,
+            f"`{name.text}` fills tensors of at least {kind.rank} axes",
+            f"`{node.name.text}` has {rank}",
+            help="`normal(0.02)`, `zeros` and `ones` fill any tensor",
+            applied=False,
+        )
+        return default
+    if (problem := _misfit(name.text, kind.arguments(tuple(numbers)), type_)) is not None:
+        message, help = problem
+        context.error("E0225", written.span, message, f"`{node.name.text}` is {type_}", help=help, applied=False)
+        return default
+    return Initializer(name.text, tuple(numbers), explicit=not node.span.source.is_standard)
+
+
+def _callee(name: str, kind: InitializerKind) -> Callee:
+    names = kind.forms[-1]
+    takes = f"it takes {' and '.join(f'`{n}`' for n in names)}" if names else f"write `{name}`"
+    return Callee(names, (), lambda: Wording(f"the initializer `{name}`", takes))
+
+
+def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[str, str | None] | None:
+    """Why an initializer can't fill a tensor of a type with these numbers, and what to do; `None` where it can."""
+    dtype = type_.dtype
+    if not type_.is_float and name not in ("zeros", "ones", "constant"):
+        return f"`{name}` draws fractions, and {dtype} can't hold them", "`zeros`, `ones` and `constant(3)` fill it"
+    drawn = "f32" if dtype == "f64" and name != "constant" else dtype
+    if (beyond := next((n for n in arguments.values() if not holds(drawn, n)), None)) is not None:
+        return f"{beyond:g} is beyond what {drawn} can hold", None
+    value = arguments.get("value", 0.0)
+    if not type_.is_float and (value != int(value) or (dtype == "bool" and value not in (0, 1))):
+        return f"{value:g} is no number of {dtype}", "write a whole number" if dtype != "bool" else "write 0 or 1"
+    if arguments.get("std", 0.0) < 0:
+        return "a standard deviation is not negative", None
+    if arguments.get("low", 0.0) > arguments.get("high", 0.0):
+        return "the first number is above the second", "write the lower end first"
+    return None

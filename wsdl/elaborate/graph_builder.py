@@ -1,0 +1,128 @@
+"""The graph of a model while its body runs: nodes, parameters, and what is known of each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics import limits
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.report import Budget, Report, TooMuch
+from wsdl.elaborate.where import Where
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Value
+from wsdl.ir.training import SEED, STEP
+from wsdl.ir.types import DType, TensorType
+from wsdl.syntax import tree
+
+
+@dataclass(eq=False)
+class Origin:
+    """Where a value came from, as messages tell it: an input or a layer that was applied, and its place."""
+
+    name: str
+    span: Span
+
+
+@dataclass(eq=False)
+class GraphBuilder:
+    """One for each run of a model's body. `graphs` has the graph, and behind it the bodies of the scans that are open;
+    at file level there is none."""
+
+    where: Where
+    report: Report
+    budget: Budget
+    graphs: list[Graph] = field(default_factory=list)
+    parameters: dict[str, Value] = field(default_factory=dict)  # by the path of the slot
+    naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
+    sizes: dict[str, tree.Input] = field(default_factory=dict)  # run-time dimension -> the input that brought it
+    compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
+    # What is known of values: who computes them, and the input or layer that they are the results of.
+    producers: dict[Value, Node] = field(default_factory=dict)
+    origins: dict[Value, Origin] = field(default_factory=dict)
+    # What only training has: new values of states by the path of the slot, inputs for seed and step where something is
+    # random, how often each layer has dropped out, the number of the step in each scan.
+    updated: dict[str, Value] = field(default_factory=dict)
+    random: list[Value] = field(default_factory=list)
+    drops: dict[str, int] = field(default_factory=dict)
+    numbers: dict[Graph, Value] = field(default_factory=dict)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------------
+
+    def node(
+        self,
+        op: str,
+        operands: Sequence[Operand],
+        attributes: dict[str, Attribute],
+        types: Iterable[TensorType],
+        span: Span,
+        body: Graph | None = None,
+    ) -> list[Value]:
+        """Append a node to the graph being built; its results."""
+        self.budget.count(span)
+        results = [Value(t) for t in types]
+        self._refuse_beyond(results, attributes.get("dim"), span)
+        where = self.where
+        node = Node(op, list(operands), attributes, results, where.path, where.place(span), tuple(where.steps), body)
+        node.application = where.application
+        self.graphs[-1].nodes.append(node)
+        self.producers.update(dict.fromkeys(results, node))
+        return results
+
+    def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
+        """`TooMuch` where a size has a number in it that the file can't hold: added up, padded or multiplied."""
+        sizes = [d for value in results for d in value.type.shape] + ([size] if isinstance(size, Dim) else [])
+        for dim in sizes:
+            if any(abs(number) >= limits.DIMENSION for _, number in dim.terms):
+                self.report.error("E0405", span, f"a dimension can't be {dim}", "more than any tensor has")
+                raise TooMuch
+
+    def constant(self, value: Attribute, type: TensorType, span: Span) -> Value:
+        return self.node("constant", [], {"value": value, "dtype": type.dtype}, [type], span)[0]
+
+    def size(self, dim: Dim, dtype: DType, span: Span) -> Value:
+        """A run-time size as a scalar tensor."""
+        value = self.node("size", [], {"dim": dim}, [TensorType.of("i64")], span)[0]
+        if dtype == "i64":
+            return value
+        return self.node("cast", [value], {"dtype": dtype}, [TensorType.of(dtype)], span)[0]
+
+    def assume(self, value: Value, left: Dim, right: Dim, span: Span) -> Value:
+        """The value, after a check at run time that two sizes are equal."""
+        sides: dict[str, Attribute] = {"left": left, "right": right}
+        return self.node("assume", [value], sides, [value.type], span)[0]
+
+    def parameter(self, slot: Slot) -> Value:
+        """The value that a slot reads; one node for each slot of a model, ahead of all bodies."""
+        if slot.path not in self.parameters:
+            value = Value(slot.type, slot.path.rsplit(".", 1)[-1])
+            node = Node("parameter", [], {"slot": slot.path}, [value], slot.path.rpartition(".")[0], slot.span)
+            self.graphs[0].nodes.append(node)
+            self.parameters[slot.path] = value
+        self.naming.setdefault(slot.path, set()).add(self.where.application)
+        return self.parameters[slot.path]
+
+    def noise(self) -> list[Value]:
+        """The seed and the number of the step: inputs of the graph, once something in it is random."""
+        if not self.random:
+            self.random = [Value(TensorType.of("i64"), name) for name in (SEED, STEP)]
+        return self.random
+
+    def step_of(self, body: Graph) -> Value:
+        """The number of the step in the body of a scan."""
+        return self.numbers.setdefault(body, Value(TensorType.of("i64"), "number"))
+
+    # -- values --------------------------------------------------------------------------------------------------------
+
+    def origin(self, value: Value, size: int, near: Span) -> str:
+        """Where a dimension of a tensor came from, for messages: ` from `encode` (line 5)`, or nothing."""
+        found: Value | None = value
+        while found is not None and found not in self.origins:
+            node = self.producers.get(found)
+            inputs = node.inputs if node else []
+            found = next((v for v in inputs if any(d.constant == size for d in v.type.shape)), None)
+        if found is None:
+            return ""
+        origin = self.origins[found]
+        line = f"line {origin.span.line}" if origin.span.source is near.source else str(origin.span)
+        return f" from {origin.name} ({line})"

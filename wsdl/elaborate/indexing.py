@@ -1,0 +1,162 @@
+"""`x[:, -1]` on tensors, `blocks[3]` and `blocks[0:6]` on arrays of layers and lists."""
+
+from __future__ import annotations
+
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.operations import call_operation
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
+from wsdl.syntax import tree
+
+
+def index(node: tree.Index, frame: Frame, context: Context) -> Item:
+    """The value of `object[subscripts]`."""
+    item = evaluate(node.object, frame, context)
+    if has_poison(item) and not isinstance(item, list):
+        return POISON
+    if isinstance(item, list | tuple):
+        return _of_list(node, list(item), frame, context)
+    if isinstance(item, Value):
+        return _of_tensor(node, item, frame, context)
+    help = (
+        "to index what comes of it, put the pipeline in parentheses: `(x |> f)[0]`" if isinstance(item, Layer) else None
+    )
+    context.error("E0228", node.span, f"{describe(item)} can't be indexed", help=help, applied=False)
+    return POISON
+
+
+def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context) -> Item:
+    subscript = node.subscripts[0]
+    if len(node.subscripts) == 1 and isinstance(subscript, tree.Slice):
+        bounds = [
+            None if b is None else evaluate(b, frame, context)
+            for b in (subscript.start, subscript.stop, subscript.step)
+        ]
+        if has_poison(bounds):
+            return POISON
+        if all(b is None or isinstance(b, int) for b in bounds) and bounds[2] != 0:
+            return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, as was just checked
+    elif len(node.subscripts) == 1 and not isinstance(subscript, tree.Star | tree.Ellipsis | tree.Slice):
+        at = evaluate(subscript, frame, context)
+        if has_poison(at):
+            return POISON
+        if isinstance(at, int) and not isinstance(at, bool):
+            if -len(items) <= at < len(items):
+                return items[at]
+            message, label = f"there is no element {at}", f"`{node.object.span.text}` has {len(items)}, counted from 0"
+            context.error("E0237", subscript.span, message, label)
+            return POISON
+        context.error("E0228", subscript.span, f"an index is a whole number, not {describe(at)}")
+        return POISON
+    context.error("E0228", node.span, "an array of layers or a list is indexed by one whole number or slice")
+    return POISON
+
+
+def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -> Item:
+    rank = value.type.rank
+    given = [s for s in node.subscripts if not isinstance(s, tree.Ellipsis)]
+    if len(given) > rank or len(node.subscripts) - len(given) > 1:
+        context.error("E0228", node.span, f"too many subscripts for {value.type}", f"it has {rank} axes")
+        return POISON
+    starts: list[Item] = []
+    stops: list[Item] = []
+    steps: list[Item] = []
+    axes: list[Item] = []
+    dropped: list[Item] = []
+    axis = 0
+    for subscript in node.subscripts:
+        if isinstance(subscript, tree.Ellipsis):
+            axis += rank - len(given)
+            continue
+        bounds = _bounds(subscript, frame, axis, node.object.span.text, context)
+        if bounds is None or _leaves(subscript, bounds, axis, value, context):
+            return POISON
+        start, stop, step = bounds
+        if not isinstance(subscript, tree.Slice):
+            dropped.append(axis)
+        if start is not None or stop is not None or step != 1:
+            starts.append(Dim.of(0) if start is None else start)
+            stops.append(value.type.shape[axis] if stop is None else stop)
+            steps.append(step)
+            axes.append(axis)
+        axis += 1
+    result: Item = value
+    if axes:
+        parts: list[Item] = [result, starts, stops, axes, steps]
+        arguments = [Given(None, part, node.span) for part in parts]
+        result = call_operation("slice", arguments, node.span, context)
+    if dropped and not has_poison(result):
+        result = call_operation("squeeze", [Given(None, i, node.span) for i in (result, dropped)], node.span, context)
+    return result
+
+
+def _leaves(
+    subscript: tree.Subscript, bounds: tuple[Dim | None, Dim | None, int], axis: int, value: Value, context: Context
+) -> bool:
+    """Does a subscript go beyond its axis? That was reported then."""
+    size = value.type.shape[axis].constant
+    single = not isinstance(subscript, tree.Slice | tree.Star)
+    for bound in bounds[:1] if single else bounds[:2]:
+        number = None if bound is None else bound.constant
+        if size is None or number is None or -size <= number <= size - single:
+            continue
+        what = f"there is no element {number}" if single else f"the slice goes to {number}"
+        label = f"axis {axis} of {value.type} has {size} elements" + (", counted from 0" if single else "")
+        context.error("E0237", subscript.span, what, label)
+        return True
+    return False
+
+
+def _bounds(
+    subscript: tree.Subscript, frame: Frame, axis: int, x: str, context: Context
+) -> tuple[Dim | None, Dim | None, int] | None:
+    """Start, stop and step of one subscript, which is of an axis of `x`; a single index is a slice of length one."""
+    if isinstance(subscript, tree.Slice):
+        items = [
+            None if b is None else evaluate(b, frame, context)
+            for b in (subscript.start, subscript.stop, subscript.step)
+        ]
+    elif isinstance(subscript, tree.Star):
+        items = [None, None, None]
+    else:
+        assert not isinstance(subscript, tree.Ellipsis)
+        at = evaluate(subscript, frame, context)
+        if has_poison(at):
+            return None
+        if isinstance(at, bool) or not isinstance(at, int | Dim):
+            context.error(
+                "E0228",
+                subscript.span,
+                f"a subscript is a whole number or a slice, not {describe(at)}",
+                help=_picking(at, subscript, axis, x),
+            )
+            return None
+        first = Dim.of(at)
+        return first, (None if first.constant == -1 else first + 1), 1
+    if any(has_poison(i) for i in items):
+        return None
+    start, stop, step = items
+    if not all(i is None or (isinstance(i, int | Dim) and not isinstance(i, bool)) for i in (start, stop)):
+        context.error("E0228", subscript.span, "the bounds of a slice are whole numbers")
+        return None
+    if step is not None and not (isinstance(step, int) and step > 0):
+        context.error(
+            "E0228",
+            subscript.span,
+            "the step of a slice is a positive whole number",
+            help=f"to reverse, use `.flip({axis})`",
+        )
+        return None
+    low = None if start is None else Dim.of(start)  # type: ignore[arg-type]  # int or Dim, as was just checked
+    high = None if stop is None else Dim.of(stop)  # type: ignore[arg-type]
+    return low, high, step or 1
+
+
+def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:
+    """What to write for `x[indices]` and `x[mask]`."""
+    if isinstance(at, Value) and at.type.dtype == "bool":
+        return f"how many a mask picks is not known; `where({subscript.span.text}, a, b)` chooses and keeps the shape"
+    indices = subscript.span.text if isinstance(at, Value) else "indices"
+    return f"to pick by a tensor of indices, use `gather({x if len(x) <= 30 else 'x'}, {indices}, axis={axis})`"

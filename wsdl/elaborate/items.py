@@ -1,0 +1,134 @@
+"""What an expression can stand for while a body is run: constants, dimensions, tensors, layers, operations, blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.scopes import Definition, FileScope
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Module, Value
+from wsdl.ir.types import DType
+from wsdl.ops._define import Operation
+from wsdl.syntax import tree
+
+
+class Poison:
+    """Stands for what could not be worked out; whatever it touches becomes poison too, without a second message."""
+
+
+POISON = Poison()
+
+
+@dataclass(eq=False)
+class Layer:
+    """An instance of a block: its configuration, its place in the tree of layers, and the layers made inside it."""
+
+    definition: Definition
+    configuration: dict[str, Item]
+    module: Module
+    made: Span  # the call of its block
+    given: dict[str, Span] = field(default_factory=dict)  # where its configuration is given
+    declared: dict[str, Item] = field(default_factory=dict)
+    inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
+    counted: dict[str, int] = field(default_factory=dict)  # the last number behind a name that several wanted
+
+    @property
+    def name(self) -> str:
+        """The name of its block."""
+        return self.definition.name
+
+    @property
+    def block(self) -> tree.Block:
+        assert isinstance(self.definition.node, tree.Block)
+        return self.definition.node
+
+    def below(self, name: str) -> str:
+        """The path of something inside it."""
+        return f"{self.module.path}.{name}" if self.module.path else name
+
+
+Item: TypeAlias = (
+    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Operation | Definition | Poison"
+    "| None"
+)  # fmt: skip
+
+
+@dataclass
+class Given:
+    """An argument as it was given: its name if it has one, what it stands for, and where."""
+
+    name: tree.Name | None
+    item: Item
+    span: Span
+
+
+@dataclass(eq=False)
+class Frame:
+    """One run of a body.
+
+    `owner` is set while the configuration of a layer is evaluated: a layer written inline there belongs to it, under
+    that name. `path` numbers the repetitions of the `for`s of this body.
+    """
+
+    layer: Layer
+    scope: FileScope
+    names: dict[str, Item]
+    dtype: DType
+    owner: tuple[Layer, str] | None = None
+    path: tuple[int, ...] = ()
+    sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
+    declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their types as written
+    results: list[Given] | None = None
+    emitted: list[list[Given]] | None = None
+
+
+def has_poison(item: Item) -> bool:
+    if isinstance(item, (list, tuple)):
+        return any(map(has_poison, item))
+    return item is POISON
+
+
+def as_int(item: Item) -> int | None:
+    """A whole number known when compiling, or `None`."""
+    if isinstance(item, Dim):
+        return item.constant
+    return item if isinstance(item, int) and not isinstance(item, bool) else None
+
+
+def describe(item: Item) -> str:
+    """For messages: `a tensor f32[n, 3]`, `the number 3`."""
+    if item is None:
+        return "`none`"
+    if isinstance(item, bool):
+        return f"`{str(item).lower()}`"
+    if isinstance(item, int | float):
+        return f"the number {item}"
+    if isinstance(item, Dim):
+        return f"the number {item}" if item.constant is not None else f"the run-time size `{item}`"
+    if isinstance(item, str):
+        return f'the string "{item}"'
+    if isinstance(item, list):
+        if item and all(isinstance(i, Layer) for i in item):
+            return f"an array of {len(item)} layers"
+        plain = all(isinstance(i, int | float | str | Dim) for i in item) and len(item) <= 4
+        return f"the list [{', '.join(map(_plain, item))}]" if plain else "a list"
+    if isinstance(item, tuple):
+        return f"{len(item)} results"
+    if isinstance(item, Value):
+        return f"a tensor {item.type}"
+    if isinstance(item, Layer):
+        return f"a layer ({item.name})"
+    if isinstance(item, Operation):
+        return f"the operation `{item.name}`"
+    if isinstance(item, Definition):
+        return f"the {'block' if isinstance(item.node, tree.Block) else 'model'} `{item.name}`"
+    return "something broken"
+
+
+def _plain(item: Item) -> str:
+    if isinstance(item, bool):
+        return str(item).lower()
+    return f'"{item}"' if isinstance(item, str) else str(item)

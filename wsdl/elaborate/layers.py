@@ -1,0 +1,310 @@
+"""Making layers: an instance of a block, its configuration checked, at its place in the tree of layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from wsdl.diagnostics import Label, limits
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.scopes import Definition
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Module, Value
+from wsdl.ops._define import Operation
+from wsdl.syntax import tree
+
+
+def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context) -> Item:
+    """The layer of a block written inline: made when its place is first run, found again when it is run anew."""
+    owner, wanted = frame.owner or (frame.layer, _snake(definition.name))
+    key = (call, frame.path)
+    if key in owner.inline:
+        return owner.inline[key]
+    name = _free_name(owner, wanted)
+    layer = make_layer(definition, call, owner.below(name), call.span, frame, context)
+    if isinstance(layer, Layer):
+        owner.inline[key] = layer
+        _keep(owner, name, layer.module, layer)
+    else:
+        _keep(owner, name, Module(owner.below(name), "", call.span, doubtful=True))
+    return layer
+
+
+def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item]:
+    """The elements of a list that configures a layer. Layers written in it are an array of that layer, in which those
+    that are made elsewhere, and operations, keep their places empty."""
+    assert frame.owner is not None
+    outer = owner, name = frame.owner
+    frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # lists in lists are counted on
+    items: list[Item] = []
+    for part in node.items:
+        item = evaluate(part, frame, context)
+        items.append(item)
+        is_made_here = isinstance(item, Layer) and item.made is part.span
+        if isinstance(item, Layer | Operation) and not is_made_here:
+            place = _free_name(owner, frame.owner[1])
+            _keep(owner, place, Module(owner.below(place), item.name, part.span, uses=[part.span]), item)
+    frame.owner = outer
+    return items
+
+
+def _free_name(owner: Layer, wanted: str) -> str:
+    """The name of a layer written inline: counted where it is taken, numbered in an array (`layers[]`)."""
+    array, bracket, _ = wanted.partition("[")
+    if bracket:
+        siblings = owner.module.children.get(array)
+        return f"{array}[{len(siblings) if isinstance(siblings, list) else 0}]"
+    name, count = wanted, owner.counted.get(wanted, 1)
+    while name in owner.taken:
+        count += 1
+        name = f"{wanted}_{count}"
+    owner.taken.add(name)
+    owner.counted[wanted] = count
+    return name
+
+
+def _keep(owner: Layer, name: str, module: Module, item: Item = None) -> None:
+    """Put a layer in its place below its owner, and `item` where the owner's parts are looked up by name."""
+    array, bracket, _ = name.partition("[")
+    if not bracket:
+        owner.module.children[name] = module
+        if item is not None:
+            owner.declared.setdefault(name, item)
+        return
+    siblings, declared = owner.module.children.setdefault(array, []), owner.declared.setdefault(array, [])
+    assert isinstance(siblings, list)
+    assert isinstance(declared, list)
+    siblings.append(module)
+    declared.append(item if item is not None else POISON)
+
+
+def make_layer(
+    definition: Definition,
+    call: tree.Call,
+    path: str,
+    span: Span,
+    frame: Frame,
+    context: Context,
+) -> Item:
+    """An instance of a block, configured by the arguments of `call`."""
+    block = definition.node
+    assert isinstance(block, tree.Block)
+    context.budget.count(call.span)
+    context.budget.depth += 1
+    if context.budget.depth > limits.NESTING:
+        context.error(
+            "E0218",
+            call.span,
+            f"`{block.name.text}` is made of itself without end",
+            "makes another one",
+            help="a configuration can't be, by default, a layer of the same block",
+        )
+        raise TooMuch
+    layer = _made(definition, block, call, Module(path, block.name.text, span), frame, context)
+    context.budget.depth -= 1
+    return layer
+
+
+def _made(
+    definition: Definition,
+    block: tree.Block,
+    call: tree.Call,
+    module: Module,
+    frame: Frame,
+    context: Context,
+) -> Item:
+    layer = Layer(definition, {}, module, call.span, taken=set(declared_names(block.body)))
+    bound, complete = match(_callee(block, call), call.arguments, call.span, context)
+    broken = not complete
+    given: dict[str, Item] = {}
+    parameters = {parameter.name.text: parameter for parameter in block.configuration}
+    for name, argument in bound.items():
+        parameter = parameters[name]
+        if argument.name is not None:
+            context.references.add(argument.name.span, parameter.name.span)
+        outer, frame.owner = frame.owner, (layer, name)
+        item = given[name] = evaluate(argument.value, frame, context)
+        frame.owner = outer
+        layer.given[name] = argument.span
+        if isinstance(item, Value):
+            rest = [a for a in call.arguments if a is not argument]
+            tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]
+            _report_tensor(parameter, tensors, item, block, call, context)
+            return POISON
+        broken |= has_poison(item) or not _fits(parameter, item, argument, block, context)
+    inner = Frame(layer, definition.scope, layer.configuration, context.where.dtype)
+    for name, parameter in parameters.items():
+        if name in given:
+            layer.configuration[name] = given[name]
+        elif parameter.default is not None:
+            inner.owner = (layer, name)
+            layer.configuration[name] = evaluate(parameter.default, inner, context)
+    return POISON if broken else layer
+
+
+def _callee(block: tree.Block, call: tree.Call) -> Callee:
+    """A block that is configured."""
+
+    def wording() -> Wording:
+        needed = call_with_needed(block)
+        written = {a.name.text: a.span.text for a in call.arguments if a.name is not None}
+        inputs = {i.name.text for i in block.inputs} & written.keys()
+        return Wording(
+            f"`{block.name.text}`",
+            _is_made_as(block),
+            takes="is made with",
+            labels=_declaration(block.name.span),
+            others=ARGUMENTS_ELSEWHERE,
+            surplus=_in_a_list(block, call)
+            or f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
+            unknown={
+                **NO_ARGUMENTS,
+                **{name: f"`{name}` is an input: `{needed}(…, {written[name]})`" for name in inputs},
+            },
+        )
+
+    required = [c.name.text for c in block.configuration if c.default is None]
+    return Callee([c.name.text for c in block.configuration], required, wording)
+
+
+def signature(block: tree.Block) -> str:
+    """For messages: `Dense(units: int, bias: bool = true)`; without types where it would be long."""
+    whole = f"{block.name.text}({', '.join(c.span.text for c in block.configuration)})"
+    short = f"{block.name.text}({', '.join(c.name.text for c in block.configuration)})"
+    return whole if len(whole) <= 70 and "\n" not in whole else short
+
+
+def call_with_needed(block: tree.Block) -> str:
+    """For messages, how a layer is made at least: `Dense(units)`."""
+    return f"{block.name.text}({', '.join(c.name.text for c in block.configuration if c.default is None)})"
+
+
+def _is_made_as(block: tree.Block) -> str:
+    return f"it is made as `{signature(block)}`"
+
+
+def declared_names(body: Iterable[tree.Statement]) -> Iterable[str]:
+    """The names of all layers and parameters that a body declares."""
+    for statement in body:
+        if isinstance(statement, tree.Layer | tree.Parameter):
+            yield statement.name.text
+        elif isinstance(statement, tree.For | tree.Scan):
+            yield from declared_names(statement.body)
+        elif isinstance(statement, tree.If):
+            yield from declared_names((*statement.then, *statement.otherwise))
+
+
+def _snake(name: str) -> str:
+    """`LayerNorm` is `layer_norm`, `Conv2d` is `conv2d`, `GRUCell` is `gru_cell`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _in_a_list(block: tree.Block, call: tree.Call) -> str | None:
+    """How to write several arguments of a block that takes one list."""
+    [only] = block.configuration if len(block.configuration) == 1 else [None]
+    takes_list = only is not None and [kind.text for kind in only.types] == ["list"]
+    written = ", ".join(argument.span.text for argument in call.arguments)
+    if not takes_list or "\n" in written or any(argument.name for argument in call.arguments):
+        return None
+    return f"write them as one list: `{block.name.text}([{written}])`"
+
+
+def _report_tensor(
+    parameter: tree.Configuration,
+    tensors: list[tree.Argument],
+    item: Value,
+    block: tree.Block,
+    call: tree.Call,
+    context: Context,
+) -> None:
+    """A tensor where a layer is made: it, and others after it, were to be inputs of the layer; or what was to be handed
+    over was applied before."""
+    first = tensors[0].value
+    others = ", ".join(a.span.text for a in call.arguments if a not in tensors)
+    made = f"{block.name.text}({others})" if others else call_with_needed(block)
+    help = f"a block is configured first, then applied: `{first.span.text} |> {made}`"
+    if len(tensors) > 1:
+        inputs = sorted((t.span for t in tensors), key=lambda span: span.start)
+        help = f"a block is configured first, then applied: `{made}({', '.join(span.text for span in inputs)})`"
+    if "layer" in [kind.text for kind in parameter.types] and isinstance(first, tree.Call | tree.Pipe):
+        layer = first.stage if isinstance(first, tree.Pipe) else first.function
+        help = f"hand it over without applying it: `{layer.span.text}`"
+    context.error(
+        "E0225",
+        first.span,
+        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
+        "a tensor",
+        help=help,
+        applied=False,
+    )
+
+
+_CHECKS: dict[str, Callable[[Item], bool]] = {
+    "int": lambda i: isinstance(i, int | Dim) and not isinstance(i, bool),
+    "float": lambda i: isinstance(i, int | float) and not isinstance(i, bool),
+    "bool": lambda i: isinstance(i, bool),
+    "string": lambda i: isinstance(i, str),
+    "list": lambda i: isinstance(i, list),
+    "layer": lambda i: isinstance(i, Layer | Operation),
+    "none": lambda i: i is None,
+}
+
+
+_PLAIN = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "`true` or `false`",
+    "string": "a string",
+    "list": "a list",
+    "layer": "a layer or an operation",
+    "none": "`none`",
+}
+
+
+def _kinds(parameter: tree.Configuration) -> str:
+    return " or ".join(_PLAIN[t.text] for t in parameter.types)
+
+
+def _fits(
+    parameter: tree.Configuration, item: Item, argument: tree.Argument, block: tree.Block, context: Context
+) -> bool:
+    kinds = [t.text for t in parameter.types]
+    if any(kind not in _CHECKS for kind in kinds):
+        return False  # resolve has reported it
+    if isinstance(item, list) and block.span.source.is_standard and isinstance(argument.value, tree.List):
+        for part, element in zip(argument.value.items, item, strict=False):
+            if isinstance(element, Definition) and isinstance(element.node, tree.Block):
+                context.error(
+                    "E0225",
+                    part.span,
+                    f"`{parameter.name.text}` of `{block.name.text}` is made of layers, not of {describe(element)}",
+                    help=f"make a layer of it: `{call_with_needed(element.node)}`",
+                    applied=False,
+                )
+                return False
+    if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
+        return True
+    is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
+    context.error(
+        "E0225",
+        argument.value.span,
+        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
+        labels=_declaration(parameter.span),
+        help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type]
+        if is_block and "layer" in kinds
+        else f"{_is_made_as(block)}: the size of what goes in isn't written"
+        if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int)
+        else None,
+        applied=False,
+    )
+    return False
+
+
+def _declaration(span: Span) -> list[Label]:
+    return [] if span.source.is_standard else [Label(span, "declared here")]

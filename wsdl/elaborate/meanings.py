@@ -1,0 +1,48 @@
+"""What each kind of node of the tree means: the map of this folder."""
+
+from __future__ import annotations
+
+from wsdl.elaborate import bindings, calls, control, declarations, indexing, names, operators, parts, requests, scan
+from wsdl.elaborate.context import Context, Meanings
+from wsdl.elaborate.items import Frame, Item
+from wsdl.syntax import tree
+
+
+def _literal(node: tree.Number | tree.String | tree.Constant, frame: Frame, context: Context) -> Item:
+    return node.value
+
+
+MEANINGS = Meanings(
+    expressions={
+        tree.Name: names.name,
+        tree.Number: _literal,
+        tree.String: _literal,
+        tree.Constant: _literal,
+        tree.List: operators.list_,
+        tree.Binary: operators.binary,
+        tree.Unary: operators.unary,
+        tree.Call: calls.call,
+        tree.Pipe: calls.pipe,
+        tree.Field: parts.field,
+        tree.Index: indexing.index,
+    },
+    statements={
+        tree.Let: bindings.let,
+        tree.Assign: bindings.run_assignment,
+        tree.Layer: declarations.run_layer,
+        tree.Parameter: declarations.run_parameter,
+        tree.For: control.for_,
+        tree.If: control.if_,
+        tree.Scan: scan.scan,
+        tree.Return: control.return_,
+        tree.Emit: control.emit,
+        tree.Share: requests.share,
+        tree.Freeze: requests.freeze,
+        tree.Limit: requests.limit,
+        tree.Load: requests.load,
+        tree.Loss: requests.loss,
+        tree.Metric: requests.metric,
+        tree.Optimizer: requests.optimizer,
+        tree.LearningRate: requests.learning_rate,
+    },
+)

@@ -1,0 +1,156 @@
+"""Running the body of a model: its inputs, its graph, its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wsdl.elaborate.apply import finish
+from wsdl.elaborate.bindings import assign
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import run
+from wsdl.elaborate.graph_builder import GraphBuilder, Origin
+from wsdl.elaborate.items import POISON, Frame, Item, Layer
+from wsdl.elaborate.scopes import Definition
+from wsdl.elaborate.signatures import Signature, dim_of, dtype_of, names_in
+from wsdl.elaborate.where import Use
+from wsdl.ir.binding import size_sources
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Graph, Model, Module, Value
+from wsdl.ir.types import TensorType
+from wsdl.syntax import tree
+
+
+@dataclass
+class ModelRun:
+    """A run of a model's body: its graph so far, and what its outputs are, by name."""
+
+    graph: Graph
+    inputs: dict[str, Item]
+    outputs: dict[str, Item]
+    sizes: dict[str, Item]  # the run-time dimensions of its inputs
+
+
+def elaborate_model(definition: Definition, context: Context) -> Layer:
+    """Add a model to the program; the layer that stands for it, and has its layers."""
+    node = definition.node
+    assert isinstance(node, tree.Model)
+    name = node.name.text
+    layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
+    graph, _, results = _run_body(layer, node, context)
+    made = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.builder.naming)
+    context.program.models[name] = made
+    if results is not None:
+        graph.outputs = results
+        made.output_names = _output_names(node, len(results))
+    return layer
+
+
+def run_again(layer: Layer, context: Context) -> ModelRun:
+    """Another graph of a model, over the same layers."""
+    node = layer.definition.node
+    assert isinstance(node, tree.Model)
+    context.budget.done = 0
+    graph, frame, results = _run_body(layer, node, context)
+    inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
+    for value in graph.inputs:  # the body may have bound the name anew
+        inputs[value.name] = value
+    names = _output_names(node, len(results if results is not None else node.outputs or ()))
+    outputs: list[Item] = [POISON] * len(names) if results is None else [*results]
+    sizes = {name: frame.names[name] for name in context.builder.sizes}
+    return ModelRun(graph, inputs, dict(zip(names, outputs, strict=True)), sizes)
+
+
+def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, Frame, list[Value] | None]:
+    """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
+    frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
+    graph = Graph()
+    context.builder = GraphBuilder(context.where, context.report, context.budget, [graph])
+    read_inputs(node.inputs, frame, graph, context)
+    context.where.uses.append(Use(layer, node.name.span))
+    run(node.body, frame, context)
+    results = finish(frame, Signature(frame, context), node.outputs, f"`{node.name.text}`", context)
+    context.where.uses.pop()
+    return graph, frame, results
+
+
+def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, context: Context) -> None:
+    """Add inputs to a graph and bind their names."""
+    _bind_sizes(inputs, frame, context)
+    added: list[tuple[tree.Input, Value]] = []
+    for declared in inputs:
+        type_ = _input_type(declared, frame, context)
+        value = Value(type_, declared.name.text) if type_ else None
+        assign((declared.name,), [value if value is not None else POISON], frame, context)
+        if value is not None:
+            graph.inputs.append(value)
+            frame.declared[declared.name.text] = value, declared.type
+            added.append((declared, value))
+            context.builder.origins[value] = Origin(f"the input `{declared.name.text}`", declared.span)
+    _check_sizes(added, graph, context)
+
+
+def _output_names(node: tree.Model, count: int) -> list[str]:
+    """The names of a model's outputs as declared; `output`, `output_2` where they have none."""
+    declared = [o.name.text if o and o.name else None for o in node.outputs or [None] * count]
+    return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
+
+
+def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) -> None:
+    """Names in the types of a model's inputs that nothing else binds are run-time dimensions."""
+    for declared in inputs:
+        for name in (name for dim in declared.type.dims for name in names_in(dim)):
+            if name.text not in frame.names and name.text not in frame.scope.definitions:
+                size = context.dims.get(name.text)
+                frame.names[name.text] = Dim.symbol(name.text) if size is None else size
+                context.builder.sizes[name.text] = declared
+
+
+def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
+    """Does the shape of an input say what each run-time dimension is?"""
+    known = size_sources([value.type for value in graph.inputs])
+    for declared, value in inputs:
+        for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
+            if unknown := dim.names() - known.keys():
+                context.error(
+                    "E0419",
+                    written.span,
+                    f"no input says what `{min(unknown)}` is",
+                    f"`{written.span.text}` doesn't tell it",
+                    help=f"give `{min(unknown)}` an axis of its own, or a value with `--dim {min(unknown)}=…`",
+                )
+                return
+
+
+def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorType | None:
+    """The type of a model's input, which has no default: all inputs of a compiled file are wanted."""
+    node = declared.type
+    if declared.default is not None:
+        context.error(
+            "E0232",
+            declared.default.span,
+            f"the input `{declared.name.text}` of a model has no default",
+            help="an input that may be left out belongs to a block; write two models where both are wanted",
+        )
+    if node.dtype is None:
+        context.error(
+            "E0415",
+            node.span,
+            f"the input `{declared.name.text}` of a model needs a dtype",
+            "floats or integers?",
+            help=f"write `f32{node.span.text}` for floats, `i64{node.span.text}` for indices",
+        )
+        return None
+    dtype = dtype_of(node.dtype, context)
+    shape: list[Dim] = []
+    for dim in node.dims:
+        if isinstance(dim, tree.Ellipsis):
+            context.error(
+                "E0416", dim.span, "an input of a model has a fixed number of dimensions", "name each of them"
+            )
+            return None
+        item = dim_of(dim, frame, context)
+        if item is None:
+            return None
+        shape.append(item)
+    return TensorType(dtype, tuple(shape)) if dtype else None

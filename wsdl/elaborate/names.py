@@ -1,0 +1,124 @@
+"""What names stand for: values of the body, constants and layers of the file, blocks, operations."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import Edit, Label
+from wsdl.elaborate.bound_names import bound_names, unknown_name
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe
+from wsdl.elaborate.scopes import Definition
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.ops._define import Operation
+from wsdl.syntax import tree
+
+
+def name(node: tree.Name, frame: Frame, context: Context) -> Item:
+    if node.text in frame.names:
+        return frame.names[node.text]
+    definition = frame.scope.find(node.text)
+    if definition is not None:
+        return definition_item(definition, node, context)
+    if node.text in NAMED:
+        return NAMED[node.text]
+    if node.text in DTYPES:
+        return node.text
+    said = (
+        context.report.is_reported(node.span)
+        or (frame.layer.definition.node.name.span, node.text) in frame.scope.unknown
+    )
+    if not said and not frame.scope.may_have(node.text):
+        _report_unbound(node, frame, context)
+    return POISON
+
+
+def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
+    """A name that `resolve` has let pass, since some part of the body binds it; or one in a path."""
+    definition = frame.layer.definition.node
+    bound = bound_names(definition.body) if isinstance(definition, tree.Block | tree.Model) else {}
+    if node.text not in bound:
+        unknown_name(node, [*frame.names, *frame.scope.definitions], context.report.problems)
+        return
+    context.error(
+        "E0204",
+        node.span,
+        f"`{node.text}` is not bound when this runs",
+        "nothing has bound it here",
+        labels=[Label(bound[node.text], "bound here, where this run didn't come by")],
+        help="bind it in both branches of the `if`, or before",
+    )
+
+
+def definition_item(definition: Definition, node: tree.Name, context: Context) -> Item:
+    """What a name of a file stands for in its bodies: a constant's value, a layer of the file, a block itself."""
+    if isinstance(definition.node, tree.Let):
+        return _constant(definition, definition.node, context)
+    if isinstance(definition.node, tree.Layer):
+        if definition.name not in context.root.declared and not context.report.is_reported(node.span):
+            context.error(
+                "E0205",
+                node.span,
+                f"`{definition.name}` is used before it is declared",
+                "not declared yet",
+                labels=[Label(definition.node.name.span, "declared here")],
+                help="layers of a file are made from top to bottom",
+            )
+        return context.root.declared.get(definition.name, POISON)
+    return definition
+
+
+def _constant(definition: Definition, node: tree.Let, context: Context) -> Item:
+    values, being_evaluated = context.constants.values, context.constants.open
+    if node in values:
+        return values[node]
+    if node in being_evaluated:
+        _report_circle(node, context)
+        return POISON
+    being_evaluated.append(node)
+    frame = Frame(context.root, definition.scope, {}, context.where.dtype)
+    values[node] = constant_of(node, evaluate(node.value, frame, context), context)
+    being_evaluated.pop()
+    return values[node]
+
+
+def _report_circle(node: tree.Let, context: Context) -> None:
+    """Constants that need each other, from the one where the circle was entered."""
+    lets = context.constants.open
+    circle = lets[lets.index(node) :]
+    first, *others = sorted(circle, key=lambda let: let.span.start)
+    *names, last = [f"`{let.name.text}`" for let in (first, *others)]
+    each_other = f"the constants {', '.join(names)} and {last} need each other"
+    context.error(
+        "E0214",
+        first.value.span,
+        each_other if others else f"the constant {last} needs itself",
+        f"needs {_needs(first, circle)}",
+        labels=[Label(let.value.span, f"needs {_needs(let, circle)}") for let in others],
+        help="give one of them a value of its own" if others else "give it a value of its own",
+    )
+    for let in circle:
+        context.constants.values[let] = POISON
+
+
+def _needs(let: tree.Let, circle: list[tree.Let]) -> str:
+    return f"`{circle[(circle.index(let) + 1) % len(circle)].name.text}`"
+
+
+def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
+    """What a `let` names, which is no tensor and no layer."""
+    if isinstance(item, Value | Layer | Operation | Definition):
+        name = node.name.text
+        keyword = node.span.source.span(node.span.start, node.span.start + len("let"))
+        layer = isinstance(item, Layer)
+        context.error(
+            "E0215",
+            node.value.span,
+            f"`let` names a constant, but this is {describe(item)}",
+            help=f"write `layer {name} = {node.value.span.text}`" if layer else "a tensor is bound without `let`",
+            fix=[Edit(keyword, "layer")] if layer and keyword.text == "let" else (),
+            applied=False,
+        )
+        return POISON
+    return item

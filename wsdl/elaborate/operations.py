@@ -1,0 +1,369 @@
+"""Calling an operation: its arguments are matched with its parameters, its shape rule asked, a node appended."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.arguments import Callee, Wording, collected, match
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.dropout import drop
+from wsdl.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.elaborate.logits import check_logits
+from wsdl.elaborate.report import Remainder
+from wsdl.elaborate.statistics import normalise_by_batch
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Attribute, Operand, Value
+from wsdl.ir.types import DTYPES, DType, TensorType, holds
+from wsdl.ops import OPERATIONS
+from wsdl.ops._define import Operation, Parameter
+from wsdl.ops._errors import OpError, collecting_assumptions
+from wsdl.ops.build import Build
+
+
+class Misfit(Exception):
+    """An argument that can't be what its parameter wants."""
+
+    def __init__(self, message: str = "", help: str | None = None) -> None:
+        super().__init__(message)
+        self.help = help
+
+
+def call_operation(name: str, arguments: list[Given], span: Span, context: Context, sign: str = "") -> Item:
+    """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
+    operator."""
+    operation = OPERATIONS[name]
+    last = operation.parameters[-1]
+    into_list, single = "list[" in last.annotation, last.kind == "operands"
+    given = collected(arguments, len(operation.parameters), into_list, single)
+    bound, complete = match(_callee(operation, given), given, span, context)
+    if not complete or any(has_poison(argument.item) for argument in arguments):
+        return POISON
+    if not context.builder.graphs:
+        context.error(
+            "E0238",
+            span,
+            f"`{sign or name}` computes a tensor, and there is no body around it",
+            "outside of blocks and models",
+            help="constants are made of numbers, lists and sizes; tensors inside a block or model",
+        )
+        return POISON
+    operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
+    if attributes is None:
+        return POISON
+    types = {n: _types_of(o) for n, o in operands.items()}
+    try:
+        with collecting_assumptions() as assumptions:
+            result_types = operation.result_types(**types, **attributes)
+        if operation.rules.demand is not None:
+            operation.check_numbers(types, _known(operands, context), **attributes)
+    except OpError as error:
+        _report(operation, error, bound, span, sign, context)
+        return POISON
+    if "shape" in attributes:  # a size that was left open (`-1`) is known now
+        attributes["shape"] = list(result_types[0].shape)
+    check_logits(operation, operands, bound, span, context)
+    values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
+    for assumption in assumptions:
+        note_check(assumption.left, assumption.right, span, assumption.what, context)
+        first = next(i for i, v in enumerate(values) if v)
+        operand = values[first]
+        checked = operand[0] if isinstance(operand, list) else operand
+        assert isinstance(checked, Value)
+        checked = context.builder.assume(checked, assumption.left, assumption.right, span)
+        values[first] = [checked, *operand[1:]] if isinstance(operand, list) else checked
+    context.mode.depends_on_training |= operation.training != "same" and attributes.get("p") != 0
+    if context.mode.training and operation.training == "masked":
+        [x] = values
+        assert isinstance(x, Value)
+        results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
+    elif operation.training == "only" and not context.mode.training:
+        results = [v for v in values if isinstance(v, Value)]
+    elif operation.is_expanded:
+        names = [p.name for p in operation.parameters if p.kind != "attribute"]
+        build = Build(
+            context.builder.graphs[-1], context.where.path, context.where.place(span), tuple(context.where.steps)
+        )
+        results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
+    elif context.mode.training and operation.training == "by batch":
+        results = normalise_by_batch(values, attributes, span, context)
+    else:
+        results = context.builder.node(name, values, attributes, result_types, span)
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
+    """Say that the run compares two sizes, once for each pair."""
+    pair = (str(left), str(right))
+    if pair in context.builder.compared:
+        return
+    context.builder.compared |= {pair, pair[::-1]}
+    what, help = _checked(*((left, right) if left.constant is None else (right, left)))
+    message = f"whether {what} is checked at run time"
+    context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
+
+
+def _checked(size: Dim, other: Dim) -> tuple[str, str]:
+    """What a run finds out about a size, and how to say it in the program."""
+    if other.constant is None:
+        return f"`{size}` and `{other}` are equal", "write one name for both where they are always equal"
+    if other.constant == 0 and (parts := size.remainder):
+        whole, divisor = parts
+        always = f"write `{divisor} * {whole}`" if whole.name else "let the sizes say so"
+        return f"{divisor} divides `{whole}`", f"where it always does, {always} in the signature"
+    return f"`{size}` is {other}", f"where it always is, write {other} in the signature"
+
+
+def signature(operation: Operation) -> str:
+    """For messages: `max_pool(x, kernel, stride=none)`."""
+    parts = [p.name if p.required else f"{p.name}={_written(p)}" for p in operation.parameters]
+    return f"{operation.name}({', '.join(parts)})"
+
+
+def _written(parameter: Parameter) -> str:
+    """The default of a parameter as a program would write it."""
+    value = parameter.default
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return value if parameter.annotation == "DType" else f'"{value}"'
+    return str(value).replace("e-0", "e-")
+
+
+# -- matching arguments with parameters --------------------------------------------------------------------------------
+
+
+def _callee(operation: Operation, arguments: list[Given]) -> Callee:
+    def wording() -> Wording:
+        as_one_list = _as_one_list(operation, [given for given in arguments if given.name is None])
+        its = f"its signature is `{signature(operation)}`"
+        return Wording(f"`{operation.name}`", its, others=_ELSEWHERE, surplus=as_one_list, twice=as_one_list)
+
+    return Callee(*_names(operation), wording)
+
+
+@cache
+def _names(operation: Operation) -> tuple[list[str], list[str]]:
+    """Those of all parameters, and of those without a default."""
+    return [p.name for p in operation.parameters], [p.name for p in operation.parameters if p.required]
+
+
+# What PyTorch calls the arguments that have another name here.
+_ELSEWHERE = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "kernel_size": "kernel",
+    "padding": "pad",
+    "input": "x",
+}
+
+
+def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
+    """How to write several tensors, given one by one, for an operation that takes a list of them."""
+    tensors = [given.span.text for given in positional if isinstance(given.item, Value)]
+    if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
+        return None
+    return f"write the tensors as one list: `{operation.name}([{', '.join(tensors)}], …)`"
+
+
+def _converted(
+    operation: Operation, bound: dict[str, Given], sign: str, context: Context
+) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
+    """Operands as values, attributes as what the annotations say."""
+    operands: dict[str, Operand] = {}
+    attributes: dict[str, Attribute] = {}
+    like = _common_dtype(operation, bound, context)
+    for parameter in operation.parameters:
+        given = bound.get(parameter.name)
+        if given is None:
+            if parameter.kind == "attribute":
+                made = parameter.annotation == "DType"
+                attributes[parameter.name] = context.where.dtype if made else parameter.default
+            else:
+                operands[parameter.name] = None
+            continue
+        try:
+            if parameter.kind == "attribute":
+                attributes[parameter.name] = _attribute(parameter, given.item)
+            elif parameter.kind == "operands":
+                if not isinstance(given.item, list | tuple) or not given.item:
+                    raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
+                operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]
+            elif given.item is None and not parameter.required:
+                operands[parameter.name] = None
+            else:
+                operands[parameter.name] = _tensor(given.item, like, given.span, context)
+        except Misfit as misfit:
+            what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
+            help = None if sign else f"its signature is `{signature(operation)}`"
+            help = _in_words_of_the_file(misfit.help, operation, bound, context) if misfit.help else help
+            context.error("E0225", given.span, f"{what} {misfit}", help=help)
+            return None
+    return operands, attributes
+
+
+def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
+    """The dtype that a bare number takes: that of the first tensor beside it which is no condition; where only numbers
+    stand, that of a float as soon as one of them is."""
+    fraction = False
+    for parameter in operation.parameters:
+        item = bound[parameter.name].item if parameter.name in bound and parameter.kind != "attribute" else None
+        for value in item if isinstance(item, list | tuple) else [item]:
+            if isinstance(value, Value) and value.type.dtype != "bool":
+                return value.type.dtype
+            fraction |= isinstance(value, float)
+    return context.where.dtype if fraction else None
+
+
+def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Value:
+    if isinstance(item, Value):
+        return item
+    if isinstance(item, Dim):
+        return context.builder.size(item, like or "i64", span)
+    if isinstance(item, bool):
+        return context.builder.constant(item, TensorType.of("bool"), span)
+    numbers, shape = _numbers(item)
+    if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
+        raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
+    dtype: DType = like or (context.where.dtype if any(isinstance(n, float) for n in numbers) else "i64")
+    beyond = next((n for n in numbers if not holds(dtype, n)), None)
+    if beyond is not None:
+        raise Misfit(f"is {'less' if beyond < 0 else 'more'} than {dtype} can hold")
+    assert isinstance(item, int | float | list)
+    return context.builder.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
+
+
+def _numbers(item: Item) -> tuple[list[int | float], list[int]]:
+    """The numbers of a (nested) list, and its shape."""
+    if isinstance(item, int | float) and not isinstance(item, bool):
+        return [item], []
+    if isinstance(item, list) and item:
+        parts = [_numbers(i) for i in item]
+        if all(shape == parts[0][1] for _, shape in parts):
+            return [n for numbers, _ in parts for n in numbers], [len(parts), *parts[0][1]]
+    raise Misfit(f"must be a tensor, not {describe(item)}")
+
+
+def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int | float]]:
+    """The elements of the operands that are constants."""
+    made_by = {n: context.builder.producers.get(o) for n, o in operands.items() if isinstance(o, Value)}
+    constants = {
+        n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
+    }
+    return {n: _numbers(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
+
+
+def _attribute(parameter: Parameter, item: Item) -> Attribute:
+    alternatives = [a.strip() for a in parameter.annotation.split("|")]
+    for alternative in alternatives:
+        try:
+            return _as(alternative, item)
+        except Misfit:
+            continue
+    if isinstance(item, Dim):
+        raise Misfit(f"must be known when compiling, but {describe(item)} is not")
+    if isinstance(item, Value):
+        raise Misfit(f"must be known when compiling, but it is {describe(item)}")
+    wanted = " or ".join(_PLAIN.get(a, a) for a in alternatives if a != "None")
+    raise Misfit(f"must be {wanted}, not {describe(item)}")
+
+
+_PLAIN = {
+    "int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "Dim": "a size",
+    "DType": "a dtype", "list[int]": "a list of whole numbers", "list[Dim]": "a list of sizes",
+    "list[float]": "a list of numbers",
+}  # fmt: skip
+
+
+def _as(kind: str, item: Item) -> Attribute:
+    if kind == "None" and item is None:
+        return None
+    if kind == "bool" and isinstance(item, bool):
+        return item
+    if isinstance(item, Dim) and item.constant is not None and kind != "Dim":
+        item = item.constant
+    if kind in ("int", "float") and isinstance(item, int) and not isinstance(item, bool):
+        return item
+    if kind == "float" and isinstance(item, float):
+        return item
+    if kind == "Dim" and isinstance(item, int | Dim) and not isinstance(item, bool):
+        return Dim.of(item)
+    if kind == "str" and isinstance(item, str):
+        return item
+    if kind == "DType" and isinstance(item, str) and item in DTYPES:
+        return str(item)
+    if kind.startswith("list["):  # a number alone is a list of one: `x.reshape(12)`
+        return [_as(kind[5:-1], i) for i in (item if isinstance(item, list | tuple) else [item])]
+    raise Misfit
+
+
+def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
+    if isinstance(operand, list):
+        return [v.type for v in operand]
+    return None if operand is None else operand.type
+
+
+# -- what the shape rule refuses ---------------------------------------------------------------------------------------
+
+
+def _report(
+    operation: Operation, error: OpError, bound: dict[str, Given], span: Span, sign: str, context: Context
+) -> None:
+    at = bound.get(error.argument or "")
+    place = at.span if at else span
+    if error.part and place.text.startswith('"'):
+        start, end = error.part
+        place = place.source.span(place.start + 1 + start, place.start + 1 + end)
+    labels = [
+        Label(given.span, f"is {given.item.type}" if sign else f"`{name}` is {given.item.type}")
+        for name, given in bound.items()
+        if isinstance(given.item, Value) and given is not at and given.span != span
+    ]
+    label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
+    message = _in_words_of_the_file(error.message, operation, bound, context) if sign else error.message
+    message = message or error.message
+    help = _in_words_of_the_file(error.help, operation, bound, context) if error.help else None
+    fix: list[Edit] = []
+    if at is not None and help is not None and help.endswith("use `.T`"):
+        help, fix = _transposed(at.span)
+    if (rest := _rest_behind(place, context)) is not None:
+        story = f"`{rest.span.text}` is {rest.story}"
+        if place.source.is_standard:
+            place, label, labels = rest.divisor, story, []
+        else:
+            help = help or story
+    context.error(error.code, place, message, label, labels=labels, help=help, fix=fix)
+
+
+def _transposed(written: Span) -> tuple[str, list[Edit]]:
+    """How to turn the second matrix of a product around."""
+    if written.text.endswith(".T"):
+        sign = written.source.span(written.end - 2, written.end)
+        return f"the shapes match without `.T`: write `{written.text[:-2]}`", [Edit(sign, "")]
+    fix = [Edit(written.after(), ".T")] if re.fullmatch(r"[\w.]+", written.text) else []
+    return "the shapes match transposed: use `.T`", fix
+
+
+def _rest_behind(place: Span, context: Context) -> Remainder | None:
+    """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
+    near = [r for r in context.report.remainders if r.span.source is place.source and r.path == context.where.path]
+    inside = [r for r in near if place.start <= r.span.start and r.span.end <= place.end]
+    return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
+
+
+def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given], context: Context) -> str | None:
+    """What an operation says of its operands, which it knows by its own names, as the file has written them; `None`
+    where it names what only the library has."""
+    operands = {p.name for p in operation.parameters if p.kind == "operand" and p.name in bound}
+    written = {name: context.where.written(bound[name].span) for name in operands if len(bound[name].span.text) <= 24}
+    named = {name for code in re.findall(r"`([^`]*)`", text) for name in re.findall(r"\b[a-z]\w*\b", code)}
+    if any(written[name] is None for name in named & written.keys()):
+        return None
+
+    def renamed(code: re.Match[str]) -> str:
+        return re.sub(r"\b[a-z]\w*\b", lambda name: written.get(name[0]) or name[0], code[0])
+
+    return re.sub(r"`[^`]*`", renamed, text)

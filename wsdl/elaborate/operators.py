@@ -1,0 +1,216 @@
+"""`+ - * / // % ** @`, comparisons and logic: on constants and sizes when compiling, on tensors as operations."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from wsdl.diagnostics import Label, limits
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.layers import layers_in_list
+from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.report import Remainder
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.graph import Value
+from wsdl.syntax import tree
+
+OPERATIONS_OF_SIGNS = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod", "**": "pow", "@": "matmul",
+    "==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
+    "and": "logical_and", "or": "logical_or",
+}  # fmt: skip
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv,
+    "%": operator.mod, "**": operator.pow, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+LARGEST = 2**63
+
+
+def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
+    """The value of `left operator right`."""
+    left = evaluate(node.left, frame, context)
+    if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
+        return left  # `mask != none and …`: the right side may make no sense then
+    right = evaluate(node.right, frame, context)
+    if has_poison(left) or has_poison(right):
+        return POISON
+    sign = node.operator
+    if isinstance(left, Value) or isinstance(right, Value):
+        if sign in ("==", "!=") and (left is None or right is None):
+            return sign == "!="  # an input that was given is not `none`
+        if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
+            return _refuse(node, left, right, context)
+        arguments = [Given(None, left, node.left.span), Given(None, right, node.right.span)]
+        return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
+    if sign in ("and", "or"):
+        if isinstance(left, bool) and isinstance(right, bool):
+            return (left and right) if sign == "and" else (left or right)
+        return _refuse(node, left, right, context)
+    if isinstance(left, Dim) or isinstance(right, Dim):
+        return _on_sizes(node, left, right, context)
+    if sign in ("==", "!="):
+        if isinstance(left, list | tuple) or isinstance(right, list | tuple):
+            return _refuse(node, left, right, context)  # their sizes may be known at run time only
+        return (left == right) == (sign == "==")
+    if sign == "+" and isinstance(left, list) and isinstance(right, list):
+        return list_of(left + right, node.span, context)
+    if sign == "@" or not (_is_number(left) and _is_number(right)):
+        return _refuse(node, left, right, context)
+    return _on_numbers(node, left, right, context)
+
+
+def unary(node: tree.Unary, frame: Frame, context: Context) -> Item:
+    """The value of `-x` and `not x`."""
+    operand = evaluate(node.operand, frame, context)
+    if has_poison(operand):
+        return POISON
+    if isinstance(operand, Value):
+        name = "neg" if node.operator == "-" else "logical_not"
+        return call_operation(name, [Given(None, operand, node.operand.span)], node.span, context, node.operator)
+    if node.operator == "not" and isinstance(operand, bool):
+        return not operand
+    if node.operator == "-" and isinstance(operand, int | float | Dim) and not isinstance(operand, bool):
+        return -operand
+    message = f"`{node.operator}` doesn't go with {describe(operand)}"
+    context.error("E0406", node.span, message, labels=[Label(node.operand.span, describe(operand))])
+    return POISON
+
+
+def _is_number(item: Item) -> bool:
+    return isinstance(item, int | float) and not isinstance(item, bool)
+
+
+def _on_numbers(node: tree.Binary, left: Any, right: Any, context: Context) -> Item:
+    if node.operator == "**" and abs(left) > 1 and abs(right) > 64:
+        return _too_large(node, context)
+    try:
+        result = _ARITHMETIC[node.operator](left, right)
+    except ZeroDivisionError:
+        return _by_zero(node, left, right, context)
+    except OverflowError:
+        return _too_large(node, context)
+    if node.operator == "//" and isinstance(result, int) and left % right:
+        _remember_rest(node, left, right, context)
+    if isinstance(result, int) and abs(result) >= LARGEST:
+        return _too_large(node, context)
+    return result if not isinstance(result, complex) else _refuse(node, left, right, context)
+
+
+def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    context.error("E0407", node.operator_span, "division by zero", f"{left} {node.operator} {right}")
+    return POISON
+
+
+def _too_large(node: tree.Binary, context: Context) -> Item:
+    context.error("E0417", node.span, "this number is too large", "beyond 64 bits")
+    return POISON
+
+
+def list_(node: tree.List, frame: Frame, context: Context) -> Item:
+    """The value of `[a, b]`."""
+    if frame.owner is not None:
+        return layers_in_list(node, frame, context)
+    return list_of([evaluate(i, frame, context) for i in node.items], node.span, context)
+
+
+def list_of(items: list[Item], span: Span, context: Context) -> Item:
+    """A list, if it isn't too long. One inside the other, doubled, they would soon hold more than there is memory."""
+    elements, depth = _extent(items)
+    if elements > limits.ELEMENTS or depth > limits.LIST_DEPTH:
+        many = f"more than {limits.ELEMENTS:,} elements"
+        context.error(
+            "E0417",
+            span,
+            "this list is too large",
+            many if elements > limits.ELEMENTS else f"{depth} lists in each other",
+        )
+        return POISON
+    context.budget.count(span, elements // 100)
+    return items
+
+
+def _extent(items: list[Item]) -> tuple[int, int]:
+    """How many elements a list has, with those of the lists in it, and how many lists are inside each other."""
+    inner = [_extent(item) for item in items if isinstance(item, list)]
+    return len(items) + sum(elements for elements, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+
+
+def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
+    """A division that doesn't come out even is often why a shape doesn't fit afterwards."""
+    story = f"{left} // {right}, which leaves a rest of {left % right}"
+    context.report.remainders.append(Remainder(node.span, node.right.span, story, context.where.path))
+
+
+def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    """Arithmetic and comparison where a run-time size takes part."""
+    sign = node.operator
+    if left is None or right is None:
+        return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
+    if not all(isinstance(i, int | Dim) and not isinstance(i, bool) for i in (left, right)):
+        if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
+            arguments = [Given(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
+            for given in arguments:  # a fraction of a run-time size is a number that only the run knows
+                if isinstance(given.item, Dim):
+                    given.item = context.builder.size(given.item, context.where.dtype, given.span)
+            return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
+        return _refuse(node, left, right, context)
+    a, b = Dim.of(left), Dim.of(right)  # type: ignore[arg-type]  # both are int or Dim, as was just checked
+    if sign in ("+", "-", "*", "//", "%"):
+        try:
+            return simplest(_ARITHMETIC[sign](a, b))
+        except ZeroDivisionError:
+            return _by_zero(node, left, right, context)
+    if sign == "/":
+        return simplest(a // b) if b.constant != 0 and (a % b).constant == 0 else _refuse(node, left, right, context)
+    if sign == "**" and b.constant is not None and 0 <= b.constant <= 8:
+        power = Dim.of(1)
+        for _ in range(b.constant):
+            power = power * a
+        return simplest(power)
+    return _compared(node, a, b, context)
+
+
+def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
+    sign, answer = node.operator, compare(a, b)
+    if sign in ("==", "!=") and answer != "unknown":
+        return (answer == "equal") == (sign == "==")
+    difference = (a - b).constant
+    if difference is not None and sign in _ARITHMETIC:
+        return bool(_ARITHMETIC[sign](difference, 0))
+    if sign in ("<=", ">=", "<", ">"):
+        low = a - b if sign in (">=", "<") else b - a  # at least 0 when every term of it is
+        if all(c >= 0 for _, c in low.terms):
+            return sign in ("<=", ">=")
+    names = ", ".join(f"`{n}`" for n in sorted(a.names() | b.names()))
+    context.error(
+        "E0408",
+        node.span,
+        "this comparison is not known when compiling",
+        f"{names} {'are' if ',' in names else 'is'} known at run time only",
+        labels=[Label(n.span, f"is {d}") for n, d in ((node.left, a), (node.right, b)) if n.span.text != str(d)],
+        help=f"give {names} a value, {', '.join(f'`--dim {n}=…`' for n in sorted(a.names() | b.names()))}, "
+        "or choose between values with `where`",
+    )
+    return POISON
+
+
+def simplest(dim: Dim) -> int | Dim:
+    """A number where it is one."""
+    return dim if dim.constant is None else dim.constant
+
+
+def _refuse(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
+    layer = next((n for n, item in ((node.left, left), (node.right, right)) if isinstance(item, Layer)), None)
+    context.error(
+        "E0406",
+        node.operator_span,
+        f"`{node.operator}` doesn't go with {describe(left)} and {describe(right)}",
+        labels=[Label(node.left.span, describe(left)), Label(node.right.span, describe(right))],
+        help=f"a layer is applied to a tensor first: `{layer.span.text}(x)`" if layer is not None else None,
+    )
+    return POISON

@@ -1,0 +1,165 @@
+"""`optimizer AdamW(lr=cosine(1e-3, warmup=100))`: names and arguments against the tables of `wsdl/ir/training.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wsdl.diagnostics import Edit
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import Frame, Item, describe, has_poison
+from wsdl.ir.dims import Dim
+from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Optimizer, Option, Schedule
+from wsdl.syntax import tree
+
+_IN_RANGE = {
+    "more than 0": lambda x: x > 0,
+    "at least 0": lambda x: x >= 0,
+    "from 0 up to, but not including, 1": lambda x: 0 <= x < 1,
+}
+_KINDS = {
+    "rate": "a number or a schedule",
+    "number": "a number",
+    "count": "a whole number",
+    "pair": "a list of two numbers",
+    "switch": "`true` or `false`",
+}
+
+
+class _Wrong(Exception):
+    """What was given is no such thing; it has been reported."""
+
+
+def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimizer | None:
+    """The optimizer that a line names, with all its options; `None` where that was reported as an error."""
+    name = node.call.function
+    assert isinstance(name, tree.Name)
+    if name.text not in OPTIMIZERS:
+        near = nearest(name.text, OPTIMIZERS)
+        context.error(
+            "E0809",
+            name.span,
+            f"there is no optimizer `{name.text}`",
+            f"did you mean `{near}`?" if near else "",
+            help=f"the optimizers are {', '.join(OPTIMIZERS)}",
+            fix=[Edit(name.span, near)] if near else (),
+        )
+        return None
+    options = (*OPTIMIZERS[name.text], *COMMON)
+    try:
+        given = _arguments(node.call, options, frame, context)
+        if given.get("nesterov") and not given["momentum"]:
+            place = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
+            context.error("E0812", place.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
+            return None
+    except _Wrong:
+        return None
+    lr = given.pop("lr")
+    return Optimizer(name.text, lr if isinstance(lr, Schedule) else _constant(lr), given, node.span)
+
+
+def rate_of(node: tree.Expression, frame: Frame, context: Context) -> Schedule | float | None:
+    """A learning rate: a schedule, or a number; `None` where that was reported as an error."""
+    try:
+        rate: Schedule | float = _value(Option("lr", "rate"), node, "`lr`", frame, context)
+    except _Wrong:
+        return None
+    return rate
+
+
+def _constant(lr: float) -> Schedule:
+    return Schedule("constant", {"lr": lr})
+
+
+def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
+    """All options by name, as given or by default. Raises `_Wrong` after reporting."""
+    what = call.function.span.text
+    bound, complete = match(_callee(call, options), call.arguments, call.span, context)
+    by_name = {option.name: option for option in options}
+    given = {option.name: option.default for option in options}
+    for name, argument in bound.items():
+        try:
+            given[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
+        except _Wrong:
+            complete = False
+    if not complete:
+        raise _Wrong
+    return given
+
+
+def _callee(call: tree.Call, options: Sequence[Option]) -> Callee:
+    required = [o.name for o in options if o.required]
+
+    def wording() -> Wording:
+        what = f"`{call.function.span.text}`"
+        return Wording(
+            what,
+            f"{what} takes {', '.join(f'`{o.name}`' for o in options)}",
+            codes=("E0810", "E0810", "E0811"),
+            missing={name: f"for example `{_example(call, name)}`" for name in required},
+        )
+
+    return Callee([o.name for o in options], required, wording)
+
+
+def _example(call: tree.Call, missing: str) -> str:
+    value = {"lr": "1e-3", "every": "1_000"}[missing]
+    arguments = [a.span.text for a in call.arguments]
+    at = 0 if missing == "lr" and all(a.name is not None for a in call.arguments) else len(arguments)
+    return f"{call.function.span.text}({', '.join([*arguments[:at], f'{missing}={value}', *arguments[at:]])})"
+
+
+def _value(option: Option, node: tree.Expression, what: str, frame: Frame, context: Context) -> Any:
+    """The value of an option. Raises `_Wrong` after reporting."""
+    if option.kind == "rate" and isinstance(node, tree.Call) and isinstance(node.function, tree.Name):
+        return _schedule(node, node.function, frame, context)
+    item = evaluate(node, frame, context)
+    if has_poison(item):
+        raise _Wrong
+    value = _plain(option, item)
+    numbers = value if isinstance(value, list) else [value]
+    if value is None and not (item is None and option.default is None):
+        wanted = _KINDS[option.kind] + (" or `none`" if option.default is None else "")
+        context.error("E0812", node.span, f"{what} is {wanted}, not {describe(item)}")
+        raise _Wrong
+    if value is not None and option.kind != "switch" and not all(map(_IN_RANGE[option.range], numbers)):
+        context.error("E0812", node.span, f"{what} is {option.range}", f"is {node.span.text}")
+        raise _Wrong
+    return value
+
+
+def _plain(option: Option, item: Item) -> Any:
+    """What was given as a plain number, list of numbers or bool; `None` where it is something else."""
+    if option.kind == "switch":
+        return item if isinstance(item, bool) else None
+    if option.kind == "pair":
+        numbers = [_number(i) for i in item] if isinstance(item, list) else []
+        return numbers if len(numbers) == 2 and None not in numbers else None
+    if option.kind == "count":
+        count = item.constant if isinstance(item, Dim) else item
+        return count if isinstance(count, int) and not isinstance(count, bool) else None
+    return _number(item)
+
+
+def _number(item: Item) -> float | None:
+    if isinstance(item, Dim):
+        item = item.constant
+    return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
+
+
+def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context) -> Schedule:
+    if name.text not in SCHEDULES:
+        near = nearest(name.text, SCHEDULES)
+        context.error(
+            "E0813",
+            name.span,
+            f"there is no schedule `{name.text}`",
+            f"did you mean `{near}`?" if near else "",
+            help=f"a learning rate is a number or one of {', '.join(SCHEDULES)}: `cosine(1e-3, warmup=100)`",
+            fix=[Edit(name.span, near)] if near else (),
+        )
+        raise _Wrong
+    return Schedule(name.text, _arguments(call, SCHEDULES[name.text], frame, context))

@@ -1,0 +1,142 @@
+"""What follows a dot: parts of layers and tensors, and how a method of PyTorch is written here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.bound_names import VIEWS, bound_names
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.operations import call_operation
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES
+from wsdl.ops import NAMED
+from wsdl.syntax import tree
+
+
+def field(node: tree.Field, frame: Frame, context: Context) -> Item:
+    return part(evaluate(node.object, frame, context), node, context)
+
+
+def part(item: Item, node: tree.Field, context: Context) -> Item:
+    name = node.name.text
+    if has_poison(item):
+        return POISON
+    if isinstance(item, Value):
+        if name == "T":
+            return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
+        if name == "dtype":
+            return item.type.dtype
+        report_no_part(node, item, context)
+        return POISON
+    if isinstance(item, Layer):
+        return _part_of(item, node, context)
+    context.error("E0227", node.name.span, f"{describe(item)} has no part `{name}`", applied=False)
+    return POISON
+
+
+def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
+    name = node.name.text
+    if not node.span.source.is_standard:
+        context.references.add(node.name.span, bound_names(layer.block.body).get(name))
+    if name in layer.module.slots:
+        return context.builder.parameter(layer.module.slots[name])
+    if name in layer.declared:
+        return layer.declared[name]
+    if not layer.module.uses:
+        if not layer.module.doubtful:
+            context.error(
+                "E0236",
+                node.name.span,
+                f"`{layer.module.path}` has no parts before it is applied",
+                "its shapes are not known yet",
+                labels=[Label(layer.module.span, "declared here")],
+                help="read its parameters after the first place that applies it",
+                applied=False,
+            )
+        return POISON
+    if layer.module.doubtful:
+        return POISON
+    offered = [*layer.module.slots, *layer.declared]
+    near = nearest(name, offered)
+    context.error(
+        "E0227",
+        node.name.span,
+        f"`{layer.name}` has no part `{name}`",
+        f"did you mean `{near}`?" if near else f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "",
+        fix=[Edit(node.name.span, near)] if near else (),
+        applied=False,
+    )
+    return POISON
+
+
+# -- methods of PyTorch ------------------------------------------------------------------------------------------------
+
+# Methods that have no code of their own in the place of which something else is said.
+_SAID = {
+    **dict.fromkeys(
+        ("contiguous", "clone"), "leave it out: how a tensor lies in memory is not said in a program"
+    ),
+    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said later, `--device cuda`"),
+    **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "a tensor never changes: bind the result to a name"),
+    **dict.fromkeys(
+        ("shape", "size", "ndim"), "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
+    ),
+    "masked_fill": "write `where(mask, value, x)`",
+    "item": "a program has tensors only; what is known when compiling is a `let`",
+}  # fmt: skip
+_SHORT = 40  # letters of an expression that a help repeats
+
+
+def report_no_part(field: tree.Field, value: Value, context: Context, call: tree.Call | None = None) -> None:
+    """E0227 for a name behind a tensor, in a call or without one."""
+    name, x = field.name.text, field.object.span.text
+    near = (
+        nearest(name, [*VIEWS, *NAMED]) if name not in _SAID and name not in ELSEWHERE and name not in WRITTEN else None
+    )
+    label = f"did you mean `{near}`?" if near and name not in NAMED else ""
+    help = _SAID.get(name, "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`")
+    code = _code(name, x if len(x) <= _SHORT and "\n" not in x else "x", value, call)
+    if code:
+        label, help = "", f"write `{code}`"
+    fix = [Edit((call or field).span, code)] if code and len(x) <= _SHORT and name not in WRITTEN else []
+    context.error("E0227", field.name.span, f"a tensor has no part `{name}`", label, help=help, fix=fix, applied=False)
+
+
+def _code(name: str, x: str, value: Value, call: tree.Call | None) -> str | None:
+    """How the method is written here, where that is known."""
+    arguments = [a.span.text for a in call.arguments] if call else []
+    if any("\n" in argument for argument in arguments):
+        return None
+    if name in ("transpose", "swapaxes") and len(arguments) == 2:
+        return _transposed(x, value.type.rank, arguments)
+    called = ELSEWHERE.get(name, name)
+    if called in DTYPES:
+        return f"cast({x}, {called})"
+    if name in ("to", "type", "astype"):
+        [dtype] = arguments if len(arguments) == 1 else [""]
+        dtype = ELSEWHERE.get(dtype.rpartition(".")[2].strip('"'), dtype.rpartition(".")[2].strip('"'))
+        return f"cast({x}, {dtype})" if dtype in DTYPES else None
+    if name == "data":
+        return f"stop_gradient({x})"
+    if called in VIEWS:
+        return f"{x}.{called}({', '.join(arguments)})" if call else None
+    if called in NAMED:
+        return f"{called}({', '.join([x, *arguments])})"
+    return re.sub(r"\bx\b", x, WRITTEN[name]) if name in WRITTEN and x.isidentifier() and not arguments else None
+
+
+def _transposed(x: str, rank: int, arguments: Sequence[str]) -> str | None:
+    """`x.transpose(1, 2)`, which exchanges two axes, as a `permute`."""
+    try:
+        first, second = (range(rank)[int(argument)] for argument in arguments)
+    except (ValueError, IndexError):
+        return None
+    axes = list(range(rank))
+    axes[first], axes[second] = second, first
+    return f"{x}.permute({', '.join(map(str, axes))})"

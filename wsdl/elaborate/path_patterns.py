@@ -1,0 +1,229 @@
+"""The paths in `share`, `freeze` and `load`: read as written, with their indices worked out, not yet looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from wsdl.diagnostics import Edit
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.bound_names import VIEWS, names_of
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import Frame, describe, has_poison
+from wsdl.ir.requests import (
+    PLACEHOLDER,
+    FreezeRequest,
+    GroupRequest,
+    LimitRequest,
+    LoadMapping,
+    LoadRequest,
+    Mode,
+    Part,
+    PathPattern,
+    Select,
+    ViewCall,
+)
+from wsdl.syntax import tree
+
+LIMITS = ("params", "bytes", "macs")
+
+
+class _NoPath(Exception):
+    """What stands there is no path; it has been reported."""
+
+
+def path_pattern(node: tree.Expression, frame: Frame, context: Context) -> PathPattern:
+    """A path such as `blocks[*].ffn.up.weight.T`."""
+    steps: list[Part | Select | ViewCall] = []
+    _walk(node, steps, frame, context)
+    return PathPattern(tuple(steps), node.span)
+
+
+def group_request(node: tree.Share, frame: Frame, context: Context) -> GroupRequest | None:
+    """One `share` group; `None` where a path in it is none."""
+    try:
+        members = tuple(path_pattern(m, frame, context) for m in node.members)
+        exceptions = tuple(path_pattern(e, frame, context) for e in node.exceptions)
+    except _NoPath:
+        return None
+    name = frame.layer.below(node.name.text) if node.name else ""
+    return GroupRequest(name, members, exceptions, frame.layer.module.path, node.span)
+
+
+def freeze_request(node: tree.Freeze, frame: Frame, context: Context) -> FreezeRequest | None:
+    """`freeze encoder, head.bias eval`."""
+    try:
+        paths = tuple(path_pattern(p, frame, context) for p in node.paths)
+    except _NoPath:
+        return None
+    mode: Mode | None = None
+    if node.mode is not None:
+        mode = "eval" if node.mode.text == "eval" else "train"
+    return FreezeRequest(paths, frame.layer.module.path, mode)
+
+
+def limit_request(node: tree.Limit, frame: Frame, context: Context) -> LimitRequest | None:
+    """`limit params 100_000`."""
+    value = evaluate(node.value, frame, context)
+    if node.kind.text not in LIMITS:
+        near = {"parameters": "params", "weights": "params", "size": "bytes", "flops": "macs"}.get(node.kind.text)
+        near = near or nearest(node.kind.text, LIMITS)
+        context.error(
+            "E0217",
+            node.kind.span,
+            f"there is no limit on `{node.kind.text}`",
+            f"did you mean `{near}`?" if near else "",
+            help=f"what can be limited: {', '.join(LIMITS)}",
+            fix=[Edit(node.kind.span, near)] if near else (),
+        )
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return LimitRequest(node.kind.text, value, frame.layer.module.path, node.span)
+    elif not has_poison(value):
+        context.error("E0225", node.value.span, f"a limit is a whole number, not {describe(value)}")
+    return None
+
+
+def load_request(node: tree.Load, frame: Frame, context: Context) -> LoadRequest | None:
+    """`load "x.safetensors" into encoder { … }`. The target is looked up later; the mappings stay templates."""
+    try:
+        target = path_pattern(node.target, frame, context)
+    except _NoPath:
+        return None
+    mappings = []
+    for mapping in node.mappings:
+        with suppress(_NoPath):
+            mappings.append(_mapping(mapping, frame, context))
+    return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, tuple(mappings), node.span)
+
+
+def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
+    """A line of a table: the path of its target, and the views behind it, which are the same for all tensors."""
+    path, views = node.target, list[Select | ViewCall]()
+    while True:
+        if (
+            isinstance(path, tree.Call)
+            and isinstance(path.function, tree.Field)
+            and path.function.name.text in VIEWS[1:]
+        ):
+            views.insert(0, _view_call(path, path.function.name, frame, context))
+            path = path.function.object
+        elif isinstance(path, tree.Field) and path.name.text == "T":
+            views.insert(0, ViewCall("T", (), path.name.span))
+            path = path.object
+        elif isinstance(path, tree.Index) and not _is_number(path.subscripts):
+            views.insert(0, _select(path, frame, context))
+            path = path.object
+        else:
+            break
+    placeholders = set(PLACEHOLDER.findall(node.pattern.value))
+
+    def number_of(name: tree.Name) -> int | None:
+        """A constant of the program in an index."""
+        if name.text in placeholders or not (name.text in frame.names or frame.scope.find(name.text)):
+            return None
+        item = evaluate(name, frame, context)
+        return item if isinstance(item, int) else None
+
+    template = _template(path, number_of, context)
+    return LoadMapping(node.pattern.value, template, tuple(views), node.span, path.span)
+
+
+def _template(node: tree.Expression, number_of: Callable[[tree.Name], int | None], context: Context) -> str:
+    """The path of a target as a text, in which constants in indices have become numbers."""
+    if isinstance(node, tree.Field):
+        return f"{_template(node.object, number_of, context)}.{node.name.text}"
+    if not isinstance(node, tree.Index):
+        return node.span.text
+    if not _is_number(node.subscripts):
+        context.error(
+            "E0505",
+            node.span,
+            "a tensor of the file fills one parameter, and this names several",
+            "several layers",
+            help="write `[i]`, and `{i}` where the number stands in the names of the file",
+        )
+        raise _NoPath
+    [subscript] = node.subscripts
+    text, start = subscript.span.text, subscript.span.start
+    for name in reversed(names_of(subscript)):
+        if (number := number_of(name)) is not None:
+            text = text[: name.span.start - start] + str(number) + text[name.span.end - start :]
+    return f"{_template(node.object, number_of, context)}[{text}]"
+
+
+def _is_number(subscripts: tuple[tree.Subscript, ...]) -> bool:
+    return len(subscripts) == 1 and not isinstance(subscripts[0], tree.Slice | tree.Star | tree.Ellipsis)
+
+
+def _walk(node: tree.Expression, steps: list[Part | Select | ViewCall], frame: Frame, context: Context) -> None:
+    if isinstance(node, tree.Name):
+        steps.append(Part(node.text, node.span))
+        return
+    if isinstance(node, tree.Call) and isinstance(node.function, tree.Field) and node.function.name.text in VIEWS[1:]:
+        _walk(node.function.object, steps, frame, context)
+        steps.append(_view_call(node, node.function.name, frame, context))
+        return
+    if isinstance(node, tree.Field):
+        _walk(node.object, steps, frame, context)
+        name = node.name
+        steps.append(ViewCall("T", (), name.span) if name.text == "T" else Part(name.text, name.span))
+        return
+    if isinstance(node, tree.Index):
+        _walk(node.object, steps, frame, context)
+        steps.append(_select(node, frame, context))
+        return
+    context.error(
+        "E0318",
+        node.span,
+        "what stands here is no path of a layer or parameter",
+        "not a path",
+        help="write, for example, `blocks[*].ffn.up.weight` or `decode.weight.T`",
+    )
+    raise _NoPath
+
+
+def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context) -> ViewCall:
+    numbers: list[int] = []
+    for argument in node.arguments:
+        item = evaluate(argument.value, frame, context)
+        for number in item if isinstance(item, list) else [item]:
+            if isinstance(number, bool) or not isinstance(number, int):
+                if not has_poison(number):
+                    message = f"`.{name.text}` takes whole numbers, not {describe(number)}"
+                    context.error("E0330", argument.span, message, "known when compiling")
+                raise _NoPath
+            numbers.append(number)
+    return ViewCall(name.text, tuple(numbers), name.span.to(node.span))
+
+
+def _select(node: tree.Index, frame: Frame, context: Context) -> Select:
+    subscripts: list[int | slice] = []
+    for subscript in node.subscripts:
+        if isinstance(subscript, tree.Star):
+            subscripts.append(slice(None))
+            continue
+        if isinstance(subscript, tree.Slice):
+            bounds = [
+                None if b is None else evaluate(b, frame, context)
+                for b in (subscript.start, subscript.stop, subscript.step)
+            ]
+            if has_poison(bounds):
+                raise _NoPath
+            if all(b is None or isinstance(b, int) for b in bounds):
+                if bounds[2] == 0:
+                    context.error("E0330", subscript.span, "the step of a slice can't be 0")
+                    raise _NoPath
+                subscripts.append(slice(*bounds))
+                continue
+        elif not isinstance(subscript, tree.Ellipsis):
+            at = evaluate(subscript, frame, context)
+            if isinstance(at, int) and not isinstance(at, bool):
+                subscripts.append(at)
+                continue
+            if has_poison(at):
+                raise _NoPath
+        message = "the index in a path is a whole number, a slice or `*`, known when compiling"
+        context.error("E0330", subscript.span, message)
+        raise _NoPath
+    return Select(tuple(subscripts), node.span)

@@ -1,0 +1,195 @@
+"""Reads a file and those that it imports, and finds out what every name in them stands for."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from wsdl.diagnostics import CompileError, Edit, Label, Problems, limits
+from wsdl.diagnostics.span import Source, Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.bound_names import check_capital
+from wsdl.elaborate.check_names import check_names
+from wsdl.elaborate.scopes import Definition, FileScope
+from wsdl.ir.references import References
+from wsdl.syntax import tree
+from wsdl.syntax.parser import parse
+
+Reader: TypeAlias = Callable[[str], "Source | None"]
+
+
+@dataclass
+class _Files:
+    """The files of a program while their imports are followed."""
+
+    problems: Problems
+    read: Reader
+    root: str
+    scopes: dict[str, FileScope] = field(default_factory=dict)
+    open: list[_Open] = field(default_factory=list)
+    references: References = field(default_factory=References)
+
+
+class _Open(NamedTuple):
+    """A file that is being read, and the import that asked for it."""
+
+    path: str
+    asked: Span | None
+
+
+def resolve(source: Source, problems: Problems, read: Reader, import_root: str | None = None) -> FileScope:
+    """Parse a file and those that it imports, and check their names.
+
+    `read` gives the source of a path, or `None`. Imports stay inside `import_root`, by default the folder of the file.
+    """
+    root = posixpath.abspath(import_root if import_root is not None else posixpath.dirname(source.path))
+    return _scope_of(source, _Files(problems, read, root))
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileScope:
+    path = posixpath.abspath(source.path)
+    before = len(files.problems.errors)
+    scope = FileScope(parse(source, files.problems), references=files.references)
+    scope.is_partial = len(files.problems.errors) > before
+    files.scopes[path] = scope
+    files.open.append(_Open(path, asked))
+    for declaration in scope.file.declarations:
+        if isinstance(declaration, tree.Import):
+            _import(declaration, scope, files)
+        elif isinstance(declaration, tree.Let | tree.Block | tree.Model | tree.Layer):
+            check_capital(declaration.name, _KINDS[type(declaration)], files.problems)
+            _define(declaration.name, Definition(declaration, scope), scope, files.problems)
+    files.open.pop()
+    check_names(scope, files.problems)
+    return scope
+
+
+_KINDS: dict[type, str] = {tree.Let: "constant", tree.Block: "block", tree.Model: "model", tree.Layer: "layer"}
+
+
+def _define(name: tree.Name, definition: Definition, scope: FileScope, problems: Problems) -> None:
+    if name.text in scope.definitions:
+        problems.error(
+            "E0202",
+            name.span,
+            f"`{name.text}` is declared twice in this file",
+            "declared again",
+            labels=[Label(scope.places[name.text], "declared first")],
+            help="give one of them another name",
+        )
+        return
+    scope.definitions[name.text] = definition
+    scope.places[name.text] = name.span
+
+
+def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
+    other = _imported(node, scope, files)
+    if other is None:
+        scope.lost |= {name.text for name in node.names}
+    else:
+        _take(node, other, scope, files.problems)
+
+
+def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope | None:
+    """The file that an import names; `None` where that was reported."""
+    written = node.file.value
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.abspath(scope.source.path)), written))
+    if not (written.startswith(("./", "../")) and written.endswith(".wsd")) or "\0" in written:
+        better = "./" + written.lstrip("/") if not written.startswith(("./", "../")) else written
+        files.problems.error(
+            "E0206",
+            node.file.span,
+            "an import names a `.wsd` file by a relative path",
+            "starts with `./` or `../` and ends with `.wsd`",
+            help=f'write `"{better.removesuffix(".wsd")}.wsd"`; the standard library needs no import',
+        )
+    elif not _is_inside(path, files.root):
+        files.problems.error(
+            "E0207",
+            node.file.span,
+            "this import leaves the project's folder",
+            "outside of the folder of the file that is compiled",
+            help="move the file into the folder, or allow a wider one with `--import-root`",
+        )
+    elif any(path == opened.path for opened in files.open):
+        _report_circle(node, path, files)
+    elif len(files.open) >= limits.IMPORTS:
+        files.problems.error(
+            "E0602",
+            node.file.span,
+            f"more than {limits.IMPORTS} files import each other, one inside the other",
+            "the one too many",
+            help="import from fewer, larger files",
+        )
+    elif path in files.scopes:
+        return files.scopes[path]
+    else:
+        shown = posixpath.normpath(posixpath.join(posixpath.dirname(scope.source.path), written))
+        try:
+            source = files.read(shown)
+        except CompileError as error:
+            for said in error.diagnostics:
+                message = f"`{written}` can't be imported: {said.message}"
+                files.problems.error(said.code, node.file.span, message, help=said.help)
+            return None
+        if source is not None:
+            return _scope_of(source, files, node.file.span)
+        files.problems.error(
+            "E0209",
+            node.file.span,
+            f"there is no file `{written}`",
+            f"looked for as `{shown}`",
+            help="the path starts at the folder of the file that imports",
+        )
+    return None
+
+
+def _is_inside(path: str, root: str) -> bool:
+    """Whether a path is below a folder: as it is written, and where links lead."""
+    real = os.path.realpath(root)
+    return posixpath.commonpath([root, path]) == root and os.path.commonpath([real, os.path.realpath(path)]) == real
+
+
+def _report_circle(node: tree.Import, path: str, files: _Files) -> None:
+    first = next(i for i, opened in enumerate(files.open) if opened.path == path)
+    way = [opened.asked for opened in files.open[first + 1 :] if opened.asked is not None]
+    files.problems.error(
+        "E0208",
+        node.file.span,
+        "these files import each other in a circle" if way else "this file imports itself",
+        "leads back to a file that is still being read" if way else "",
+        labels=[Label(span, "the circle comes by here") for span in way],
+        help="move what both need into a third file" if way else "remove the import: a file sees its own names",
+    )
+
+
+def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Problems) -> None:
+    offered = {n: d for n, d in other.definitions.items() if isinstance(d.node, tree.Block | tree.Let)}
+    for name in node.names:
+        if name.text in offered:
+            _define(name, offered[name.text], scope, problems)
+            scope.references.add(name.span, offered[name.text].node.name.span)
+            continue
+        scope.lost.add(name.text)
+        if other.may_have(name.text):
+            continue
+        near = nearest(name.text, offered)
+        has = other.definitions.get(name.text)
+        problems.error(
+            "E0210",
+            name.span,
+            f"`{node.file.value}` has no block or constant named `{name.text}`",
+            f"did you mean `{near}`?" if near else f"it has {_listed(offered)}",
+            labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")] if has else (),
+            fix=[Edit(name.span, near)] if near else (),
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"

@@ -1,0 +1,65 @@
+"""Results whose shape may not be the declared one: what was computed, and how to say or compute the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Label
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.items import Frame
+from wsdl.elaborate.signatures import Signature
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.types import TensorType, shape_text
+from wsdl.syntax import tree
+
+
+def warn_of_result(declared: tree.Type, actual: TensorType, signature: Signature, span: Span, what: str) -> None:
+    """W0402 for what matching a result with its declaration left to the run; then it needs no note."""
+    context = signature.context
+    pairs = [(str(a), str(b)) for a, b in signature.unchecked]
+    if all(pair in context.builder.compared for pair in pairs):
+        return
+    context.builder.compared |= {*pairs, *(pair[::-1] for pair in pairs)}
+    context.error(
+        "W0402",
+        span,
+        f"{what} may not have the declared shape",
+        f"is {actual}",
+        labels=[Label(declared.span, f"declared {declared.span.text}")],
+        help=_help(declared, actual, signature.frame, span),
+        severity="warning",
+    )
+
+
+def _help(declared: tree.Type, actual: TensorType, frame: Frame, span: Span) -> str:
+    wanted = [_dim(node, frame) for node in declared.dims]
+    if (order := _order(wanted, actual.shape)) is not None:
+        view = ".T" if order == [1, 0] else f".permute({', '.join(map(str, order))})"
+        turned = f"return `{span.text}{view}`" if re.fullmatch(r"\w+", span.text) else f"put `{view}` behind it"
+        return f"its axes stand in another order: {turned}, or declare {shape_text(actual.shape)}"
+    new = "put a new name in its place, which stands for what is computed"
+    if isinstance(frame.layer.definition.node, tree.Model):
+        return f"if the computation is right, declare {shape_text(actual.shape)}, or {new}"
+    return f"if the computation is right, {new}"
+
+
+def _dim(node: tree.Expression | tree.Ellipsis, frame: Frame) -> Dim | None:
+    """A declared dimension that is a name or a number."""
+    if isinstance(node, tree.Number) and isinstance(node.value, int):
+        return Dim.of(node.value)
+    item = frame.names.get(node.text) if isinstance(node, tree.Name) else None
+    return Dim.of(item) if isinstance(item, int | Dim) else None
+
+
+def _order(wanted: Sequence[Dim | None], actual: Sequence[Dim]) -> list[int] | None:
+    """The axes of `actual` in the order in which they are `wanted`, where that is all that differs."""
+    left = dict(enumerate(actual))
+    order: list[int] = []
+    for dim in wanted:
+        axis = next((i for i, d in left.items() if dim is not None and compare(d, dim) == "equal"), None)
+        if axis is None:
+            return None
+        del left[axis]
+        order.append(axis)
+    return order if not left else None

@@ -1,0 +1,97 @@
+"""What names stand for: the declarations of a file, what it imports, and behind them the standard library."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+from wsdl.diagnostics.span import Source, Span
+from wsdl.ir.references import References
+from wsdl.syntax import tree
+from wsdl.syntax.parser import Declarations
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """A declaration and the file whose names its body sees."""
+
+    node: tree.Let | tree.Block | tree.Model | tree.Layer
+    scope: FileScope
+
+    @property
+    def name(self) -> str:
+        return self.node.name.text
+
+
+@dataclass(eq=False)
+class FileScope:
+    """The names that a file's bodies see, its own and imported ones; the standard library and operations lie behind."""
+
+    file: tree.File
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
+    lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
+    is_partial: bool = False  # declarations with syntax errors are missing
+    unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported
+    references: References = field(default_factory=References)  # of all files of the program
+
+    @property
+    def source(self) -> Source:
+        return self.file.source
+
+    def may_have(self, name: str) -> bool:
+        """Is a name that is not found perhaps one that a reported mistake took away?"""
+        return self.is_partial or name in self.lost
+
+    def find(self, name: str) -> Definition | None:
+        return self.definitions.get(name) or standard_block(name)
+
+    def place(self, name: str) -> Span | None:
+        """Where what a name of this file stands for is defined; `None` for operations."""
+        definition = self.find(name)
+        return None if definition is None else definition.node.name.span
+
+    def models(self) -> list[Definition]:
+        return [d for d in self.definitions.values() if isinstance(d.node, tree.Model) and d.scope is self]
+
+
+# -- the standard library ----------------------------------------------------------------------------------------------
+
+
+@cache
+def _standard_index() -> dict[str, str]:
+    """The blocks of the standard library: name -> file."""
+    index: dict[str, str] = {}
+    for entry in sorted((resources.files("wsdl") / "std").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".wsd"):
+            for name in re.findall(r"^block (\w+)", entry.read_text("utf-8"), re.MULTILINE):
+                index[name] = entry.name
+    return index
+
+
+@cache
+def _standard_file(file: str) -> tuple[FileScope, Declarations]:
+    """A file of the library: nothing but blocks, without imports and, as the tests see to, without mistakes."""
+    text = (resources.files("wsdl") / "std" / file).read_text("utf-8")
+    source = Source(f"std/{file}", text, is_standard=True)
+    return FileScope(tree.File(source.span(0, len(text)), source, (), ())), Declarations(source)
+
+
+@cache
+def standard_block(name: str) -> Definition | None:
+    """A block of the standard library, parsed when it is first asked for."""
+    file = _standard_index().get(name)
+    if file is None:
+        return None
+    scope, declarations = _standard_file(file)
+    block = declarations[f"block {name}"]
+    assert isinstance(block, tree.Block)
+    scope.definitions[name] = Definition(block, scope)
+    return scope.definitions[name]
+
+
+def standard_blocks() -> list[str]:
+    """The names of all blocks of the standard library."""
+    return list(_standard_index())

@@ -1,0 +1,254 @@
+"""Types as written, and matching them with what a block is applied to."""
+
+from __future__ import annotations
+
+import re
+
+from wsdl.diagnostics import Label, limits
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.bound_names import ANY, unknown_dtype
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import Frame, Item, describe, has_poison
+from wsdl.elaborate.operators import simplest
+from wsdl.ir.dims import Dim, compare
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES, FLOATS, DType, TensorType, shape_text
+from wsdl.syntax import tree
+
+
+def dtype_of(name: tree.Name, context: Context) -> DType | None:
+    """A dtype by its name."""
+    for dtype in DTYPES:
+        if dtype == name.text:
+            return dtype
+    unknown_dtype(name, context.report.problems)
+    return None
+
+
+def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | None:
+    """A type whose names are all known; without a dtype that of the block."""
+    dtype = frame.dtype if node.dtype is None else dtype_of(node.dtype, context)
+    shape = [dim_of(d, frame, context) for d in node.dims]
+    if dtype is None or any(d is None for d in shape):
+        return None
+    return TensorType(dtype, tuple(d for d in shape if d is not None))
+
+
+def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context) -> Dim | None:
+    """One dimension of a type whose names are all known; `None` where that was reported."""
+    if isinstance(node, tree.Ellipsis):
+        message = "`...` stands for leading dimensions in the signature of a block only"
+        context.error("E0416", node.span, message, "which ones?", applied=False)
+        return None
+    item = evaluate(node, frame, context)
+    if isinstance(item, int | Dim) and not isinstance(item, bool):
+        dim = Dim.of(item)
+        if dim.constant is None or 0 <= dim.constant < limits.DIMENSION:
+            return dim
+        label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
+        context.error("E0405", node.span, f"a dimension can't be {dim}", label)
+    elif not has_poison(item):
+        _report_no_number(node, item, context)
+    return None
+
+
+def _report_no_number(node: tree.Expression, item: Item, context: Context) -> None:
+    message, help = f"a dimension is a whole number, not {describe(item)}", None
+    if isinstance(item, Value) and isinstance(node, tree.Name):
+        message = f"`{node.text}` is the name of a tensor here, so it can't be a dimension"
+        help = "give the tensor or the dimension another name"
+    context.error("E0405", node.span, message, help=help)
+
+
+class Signature:
+    """The dimensions of one application: names bound so far, and what `...` stands for."""
+
+    def __init__(self, frame: Frame, context: Context) -> None:
+        self.frame, self.context = frame, context
+        self.leading: tuple[Dim, ...] | None = None
+        self.places: dict[str, tuple[Span, str]] = {}  # where a name was bound, and by what
+        self.unchecked: list[tuple[Dim, Dim]] = []  # equal or not: only the run knows
+
+    def match(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        """Bind the free names of a written type by an actual one; `False` where they don't fit, which was reported."""
+        return self._dtype(node, actual, span, what) and self._shape(node, actual, span, what)
+
+    def _dtype(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        if node.dtype is not None and node.dtype.text == ANY:
+            return True
+        if node.dtype is None:
+            if actual.dtype in FLOATS:
+                return True
+            wanted = "a float dtype"
+        else:
+            dtype = dtype_of(node.dtype, self.context)
+            if dtype is None or actual.dtype == dtype:
+                return dtype is not None
+            wanted = f"{dtype}"
+        written = span.text if len(span.text) <= 24 and "\n" not in span.text else "…"
+        self.context.error(
+            "E0403",
+            span,
+            f"{what} must be {wanted}, not {actual.dtype}",
+            f"is {actual}",
+            labels=_user(node.span, f"declared {node.span.text}"),
+            help=_how_to_convert(written, actual.dtype, wanted if node.dtype else "f32"),
+        )
+        return False
+
+    def _shape(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        dims = list(node.dims)
+        at = next((i for i, d in enumerate(dims) if isinstance(d, tree.Ellipsis)), None)
+        fixed = len(dims) - (at is not None)
+        if actual.rank < fixed or (at is None and actual.rank != fixed):
+            self.context.error(
+                "E0402",
+                span,
+                f"{what} has {actual.rank} dimension{'s' if actual.rank != 1 else ''}, not "
+                f"{'at least ' if at is not None else ''}{fixed}",
+                f"is {actual}",
+                labels=_user(node.span, f"declared {node.span.text}"),
+                help=_declared(node, what),
+            )
+            return False
+        axes = list(range(actual.rank))
+        if at is not None:
+            count = actual.rank - fixed
+            if not self._leading(actual.shape[at : at + count], node, actual, span, what):
+                return False
+            del axes[at : at + count]
+            dims.pop(at)
+        return all(self._bind(d, axis, node, actual, span, what) for d, axis in zip(dims, axes, strict=True))
+
+    def _leading(self, leading: tuple[Dim, ...], node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
+        if self.leading is None:
+            self.leading = leading
+            return True
+        answers = {compare(a, b) for a, b in zip(self.leading, leading, strict=False)}
+        if len(leading) != len(self.leading) or "different" in answers:
+            self.context.error(
+                "E0402",
+                span,
+                f"the leading dimensions of {what} are {shape_text(leading)}, but `...` is {shape_text(self.leading)}",
+                f"is {actual}",
+                labels=_user(node.span, f"declared {node.span.text}"),
+                help=_declared(node, what),
+            )
+            return False
+        self.unchecked += [(a, b) for a, b in zip(self.leading, leading, strict=True) if compare(a, b) == "unknown"]
+        return True
+
+    def _bind(
+        self,
+        node: tree.Expression | tree.Ellipsis,
+        axis: int,
+        type_: tree.Type,
+        whole: TensorType,
+        span: Span,
+        what: str,
+    ) -> bool:
+        actual = whole.shape[axis]
+        assert not isinstance(node, tree.Ellipsis)
+        names = self.frame.names
+        if isinstance(node, tree.Name) and not self._known(node):
+            names[node.text] = simplest(actual)
+            self.places[node.text] = (span, what)
+            return True
+        if (solved := self._solve(node, actual)) is not None:
+            name, value = solved
+            names[name.text] = value
+            self.places[name.text] = (span, what)
+            return True
+        expected = evaluate(node, self.frame, self.context)
+        if has_poison(expected):
+            return False
+        if not isinstance(expected, int | Dim) or isinstance(expected, bool):
+            _report_no_number(node, expected, self.context)
+            return False
+        answer = compare(Dim.of(expected), actual)
+        if answer == "different":
+            self._mismatch(node, Dim.of(expected), axis, type_, whole, span, what)
+            return False
+        if answer == "unknown":
+            self.unchecked.append((Dim.of(expected), actual))
+        return True
+
+    def _mismatch(
+        self,
+        node: tree.Expression,
+        expected: Dim,
+        axis: int,
+        type_: tree.Type,
+        whole: TensorType,
+        span: Span,
+        what: str,
+    ) -> None:
+        labels = _user(type_.span, f"declared {type_.span.text}")
+        wanted = f"not {expected}"
+        if not isinstance(node, tree.Number):
+            wanted = f"but `{node.span.text}` is {expected}" if node.span.text != str(expected) else f"not `{expected}`"
+        if isinstance(node, tree.Name):
+            if node.text in self.places and self.places[node.text][0] != span:
+                place, by = self.places[node.text]
+                labels.insert(0, Label(place, f"{by} makes `{node.text}` {expected}"))
+            elif (definition := self.frame.scope.definitions.get(node.text)) and isinstance(definition.node, tree.Let):
+                labels.insert(0, Label(definition.node.span, f"`{node.text}` is {expected}"))
+        self.context.error(
+            "E0402",
+            span,
+            f"axis {axis} of {what} is {whole.shape[axis]}, {wanted}",
+            f"is {whole}",
+            labels=labels,
+            help=_declared(type_, what),
+        )
+
+    def _known(self, node: tree.Name) -> bool:
+        return node.text in self.frame.names or node.text in self.frame.scope.definitions
+
+    def _solve(self, node: tree.Expression, actual: Dim) -> tuple[tree.Name, int | Dim] | None:
+        """`2 * h` against 28 gives h = 14: one free name, in sums and products with what is known."""
+        free = [n for n in names_in(node) if not self._known(n)]
+        if len({n.text for n in free}) != 1 or isinstance(node, tree.Name):
+            return None
+        name = free[0]
+        self.frame.names[name.text] = Dim.symbol(f"?{name.text}")
+        item = evaluate(node, self.frame, self.context)
+        del self.frame.names[name.text]
+        if not isinstance(item, Dim):
+            return None
+        unknown = Dim.symbol(f"?{name.text}")
+        rest = item.substitute({f"?{name.text}": Dim.of(0)})
+        factor = item.substitute({f"?{name.text}": Dim.of(1)}) - rest
+        if compare(factor * unknown + rest, item) != "equal" or factor.constant == 0:
+            return None
+        quotient, remainder = (actual - rest) // factor, (actual - rest) % factor
+        return (name, simplest(quotient)) if remainder.constant == 0 else None
+
+
+def names_in(node: tree.Expression | tree.Ellipsis) -> list[tree.Name]:
+    """The names in a dimension."""
+    if isinstance(node, tree.Name):
+        return [node]
+    if isinstance(node, tree.Binary):
+        return [*names_in(node.left), *names_in(node.right)]
+    if isinstance(node, tree.Unary):
+        return names_in(node.operand)
+    return []
+
+
+def _how_to_convert(written: str, actual: DType, wanted: str) -> str:
+    if wanted == "bool" and actual in FLOATS:  # all but 0 would be true, also in a bias of an attention
+        return f"say what is true by a comparison, such as `{written} > 0.5`; numbers that are added are no mask"
+    if wanted in FLOATS and re.fullmatch(r"-?\d[\d_]*", written):
+        return f"write `{written}.0`"
+    return f"convert it with `cast({written}, {wanted})`"
+
+
+def _user(span: Span, message: str) -> list[Label]:
+    return [] if span.source.is_standard else [Label(span, message)]
+
+
+def _declared(node: tree.Type, what: str) -> str | None:
+    """What a block of the library says, whose text isn't shown."""
+    return f"{what} is declared `{node.span.text}`" if node.span.source.is_standard else None

@@ -1,0 +1,36 @@
+"""Batch normalisation while training: by the statistics of the batch, and the running statistics take them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.context import Context
+from wsdl.ir.graph import Attribute, Operand, Value
+
+
+def normalise_by_batch(
+    values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
+) -> list[Value]:
+    """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch."""
+    operands = [v for v in values if isinstance(v, Value)]
+    x, statistics = operands[0], operands[3:]
+    types = [x.type, *(s.type for s in statistics)]
+    y, *new = context.builder.node("batch_norm_training", operands, dict(attributes), types, span)
+    paths = {value: path for path, value in context.builder.parameters.items()}
+    for old, latest in zip(statistics, new, strict=True):
+        path = paths.get(old)
+        if path is None:
+            continue
+        if len(context.builder.graphs) > 1:
+            context.error(
+                "E0819",
+                span,
+                "running statistics can't be kept from inside a `scan`",
+                f"`{path}` would change at each step",
+                help="normalise before or behind the scan, or use a norm without running statistics, such as LayerNorm",
+            )
+            continue
+        context.builder.parameters[path] = latest
+        context.builder.updated[path] = latest
+    return [y]

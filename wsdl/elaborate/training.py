@@ -1,0 +1,309 @@
+"""`train` declarations: the model's body is run anew, then the declaration's own with the names of the model.
+
+It is run twice: as while training for the loss, and as compiled for the evaluation. The layers, and so their slots,
+are the model's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.apply import as_tensor
+from wsdl.elaborate.bound_names import bound_names
+from wsdl.elaborate.context import Context, Requests
+from wsdl.elaborate.evaluate import run
+from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.models import ModelRun, read_inputs, run_again
+from wsdl.elaborate.operations import call_operation
+from wsdl.elaborate.scopes import FileScope
+from wsdl.elaborate.where import Use
+from wsdl.ir.dims import same
+from wsdl.ir.graph import Graph, Module, Value
+from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
+from wsdl.syntax import tree
+
+
+def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
+    """Fill `program.trainings` with what the `train` declarations of a file say."""
+    seen: dict[str, Span] = {}
+    for node in scope.file.declarations:
+        if not isinstance(node, tree.Train):
+            continue
+        name = node.name.text
+        if name not in models:
+            _report_unknown(node, scope, models, context)
+        elif name in seen:
+            context.error(
+                "E0802",
+                node.name.span,
+                f"the model `{name}` is trained twice",
+                "trained again",
+                labels=[Label(seen[name], "trained first")],
+                help="several `loss` lines of one `train` add up",
+            )
+        else:
+            seen[name] = node.name.span
+            training = _training(node, models[name], context)
+            if training is not None:
+                context.program.trainings[name] = training
+
+
+def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
+    name = node.name
+    if scope.is_partial and name.text not in scope.definitions:
+        return  # it may be the one with the syntax error
+    near = nearest(name.text, models)
+    other = scope.definitions.get(name.text)
+    context.error(
+        "E0801",
+        name.span,
+        f"there is no model `{name.text}` to train",
+        f"did you mean `{near}`?" if near else "",
+        labels=[Label(other.node.name.span, "this is no model")] if other is not None and other.scope is scope else (),
+        help=f"the models of this file are {', '.join(f'`{m}`' for m in models)}" if models else "declare it first",
+        fix=[Edit(name.span, near)] if near else (),
+    )
+
+
+def _training(node: tree.Train, layer: Layer, context: Context) -> Training | None:
+    context.mode.again, context.mode.training, context.mode.depends_on_training = True, True, False
+    asked, objective = _objective(node, layer, context)
+    evaluation = None
+    if objective is not None:
+        context.mode.training = False
+        if context.mode.depends_on_training:
+            _, evaluation = _objective(node, layer, context)
+        else:
+            evaluation = objective.copy()
+    context.mode.again, context.mode.training = False, False
+    optimizer = _the_optimizer(node, asked, context)
+    if not asked.losses:
+        context.error(
+            "E0804",
+            node.name.span,
+            f"nothing says what training `{node.name.text}` is to minimise",
+            "no `loss` was reached",
+            help="add a line such as `loss mse(output, target)`",
+        )
+    if objective is None or evaluation is None or optimizer is None:
+        return None
+    rates = [RateRequest(r.paths, r.base, _schedule(rate, optimizer.lr), span) for r, rate, span in asked.rates]
+    places = [given.span for given in asked.losses]
+    return Training(node.name.text, objective, evaluation, optimizer, asked.freezes, rates, places, node.span, node.doc)
+
+
+def _schedule(rate: Schedule | float, common: Schedule) -> Schedule:
+    """A number follows the course of the optimizer's learning rate, at its own height."""
+    return rate if isinstance(rate, Schedule) else common.with_peak(rate)
+
+
+def _the_optimizer(node: tree.Train, asked: Requests, context: Context) -> Optimizer | None:
+    if not asked.optimizers:
+        context.error(
+            "E0805",
+            node.name.span,
+            f"nothing says how `{node.name.text}` is trained",
+            "no `optimizer` was reached",
+            help="add a line such as `optimizer AdamW(lr=cosine(1e-3, warmup=100))`",
+        )
+        return None
+    (optimizer, first), *others = asked.optimizers
+    for _, span in others:
+        context.error(
+            "E0808",
+            span,
+            "a model is trained by one optimizer",
+            "one too many",
+            labels=[Label(first, "the first one")] if first != span else (),
+            help="to train parts at other speeds, write `lr PATH = …`",
+        )
+    return optimizer
+
+
+def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Requests, Objective | None]:
+    """What the declaration asks for, and the graph of its losses and metrics; `None` where something is wrong."""
+    errors = len(context.report.problems.errors)
+    model = run_again(layer, context)
+    own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
+    own.taken |= layer.taken | layer.declared.keys()
+    layers = {**layer.declared}
+    frame = Frame(
+        own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.where.dtype
+    )
+    context.mode.requests = asked = Requests()
+    context.where.uses.append(Use(own, node.name.span))
+    before = len(model.graph.inputs)
+    read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
+    frame.names.update({t.name.text: POISON for t in node.targets if t.name.text not in frame.names})
+    _name_what_is_hidden(node, layer, frame, context)
+    _keep_references(node, layer, context)
+    run(node.body, frame, context)
+    _report_new_layers(own, context)
+    losses = [_mean(given, "loss", model.graph, context) for given in asked.losses]
+    metrics = {name: _mean(given, "metric", model.graph, context) for name, given in asked.metrics.items()}
+    broken = None in losses or None in metrics.values() or not losses or len(context.report.problems.errors) > errors
+    objective = None
+    if not broken:
+        values = [value for value in losses if value is not None]
+        loss = _sum(values, asked.losses, context)
+        named = {name: value for name, value in metrics.items() if value is not None}
+        model.graph.outputs = [loss, *named.values()]
+        targets = model.graph.inputs[before:]
+        model.graph.inputs += context.builder.random
+        objective = Objective(model.graph, targets, values, loss, named, dict(context.builder.updated))
+    context.where.uses.pop()
+    context.mode.requests = None
+    return asked, objective
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def _targets_with_names_of_their_own(
+    node: tree.Train, layer: Layer, model: ModelRun, context: Context
+) -> list[tree.Input]:
+    definition = layer.definition.node
+    assert isinstance(definition, tree.Model)
+    places = {o.name.text: o.name.span for o in definition.outputs or () if o.name is not None}
+    places.update({i.name.text: i.name.span for i in definition.inputs})
+    kinds = {**dict.fromkeys(layer.declared, "a layer"), **dict.fromkeys(model.outputs, "an output")}
+    kinds.update(dict.fromkeys(model.inputs, "an input"))
+    free: list[tree.Input] = []
+    for target in node.targets:
+        name = target.name.text
+        if name not in kinds:
+            free.append(target)
+        else:
+            theirs = kinds[name] in ("an input", "an output")
+            context.error(
+                "E0803",
+                target.name.span,
+                f"the target `{name}` has the name of {kinds[name]} of `{node.name.text}`",
+                "named again",
+                labels=[Label(places[name], f"{kinds[name]} of the model")] if name in places else (),
+                help="the model's inputs and outputs are there without being targets"
+                if theirs
+                else "give it another name",
+            )
+        kinds[name], places[name] = "another target", target.name.span
+    return free
+
+
+def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: Context) -> None:
+    """Names of values inside the model's body can't be used; what says so is better than "there is no such name"."""
+    definition = layer.definition.node
+    assert isinstance(definition, tree.Model)
+    inside = bound_names(definition.body).keys() - frame.names.keys() - bound_names(node.body).keys()
+    for name in _names_in(node.body):
+        if name.text in inside and name.text not in frame.names:
+            context.error(
+                "E0814",
+                name.span,
+                f"`{name.text}` is a name inside of `{node.name.text}`",
+                "not known outside of its body",
+                labels=[Label(bound_names(definition.body)[name.text], "bound here")],
+                help=f"return it too: `-> (…, {name.text}: …)`",
+            )
+            frame.names[name.text] = POISON
+
+
+def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
+    """Where the names in the body of a `train` are defined: in it, as its targets, in the model, in the file."""
+    definition = layer.definition.node
+    assert isinstance(definition, tree.Model)
+    outputs = [output.name for output in definition.outputs or () if output.name is not None]
+    places = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
+    places |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
+    places |= bound_names(node.body)
+    context.references.add(node.name.span, definition.name.span)
+    for name in _names_in(node.body):
+        context.references.add(name.span, places.get(name.text) or layer.definition.scope.place(name.text))
+
+
+def _names_in(part: object) -> list[tree.Name]:
+    """The names that the expressions of a body read. Those in the paths of `freeze` and `lr` are parts of the model."""
+    if isinstance(part, tree.Name):
+        return [part]
+    if isinstance(part, tree.Freeze | tree.LearningRate):
+        return _names_in(part.value) if isinstance(part, tree.LearningRate) else []
+    if isinstance(part, tree.Field):
+        return _names_in(part.object)
+    if isinstance(part, tree.Argument):
+        return _names_in(part.value)
+    if isinstance(part, tree.Freeze):
+        return []  # whose paths lead to layers and parameters
+    if isinstance(part, tree.LearningRate):
+        return _names_in(part.value)
+    if isinstance(part, tuple):
+        return [name for item in part for name in _names_in(item)]
+    if isinstance(part, tree.Node):
+        parts = [value for key, value in vars(part).items() if key not in ("name", "targets")]
+        return [name for value in parts for name in _names_in(value)]
+    return []
+
+
+def _report_new_layers(own: Layer, context: Context) -> None:
+    """A block without weights is as good as an operation, so it may be applied; one with weights can't be new here."""
+    for made in own.inline.values():
+        if not made.module.doubtful and not any(made.module.all_slots()):
+            continue
+        context.error(
+            "E0815",
+            made.module.span,
+            f"a training adds no weights, and `{made.name}` has some",
+            "a new layer",
+            help="make it a layer of the model, and apply that",
+        )
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def _mean(given: Given, kind: str, graph: Graph, context: Context) -> Value | None:
+    """A loss or metric as a scalar: one that has a number for each row of the batch is averaged."""
+    item = given.item
+    if has_poison(item):
+        return None
+    value = None if isinstance(item, bool) else as_tensor(given, context.where.dtype, context)
+    averaged = value is not None and (kind == "metric" or value.type.is_float)
+    if value is not None and averaged and value.type.rank == 1 and _is_batch(value, graph):
+        if value.type.is_integer:
+            value = _operation("cast", context, given.span, value, "f32")
+        value = _operation("mean", context, given.span, value)
+    fits = value is not None and value.type.rank == 0 and value.type.dtype != "bool"
+    if value is None or not fits or (kind == "loss" and not (value.type.is_float or isinstance(item, int))):
+        text = given.span.text
+        helps = value is not None and value.type.rank > 0 and (value.type.is_float or kind == "metric")
+        context.error(
+            "E0806",
+            given.span,
+            f"a {kind} is a number, not {describe(item)}",
+            f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
+            help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
+            fix=[Edit(given.span, f"mean({text})")] if helps else (),
+        )
+        return None
+    return value if value.type.dtype in ("f32", "f64") else _operation("cast", context, given.span, value, "f32")
+
+
+def _is_batch(value: Value, graph: Graph) -> bool:
+    """Does a vector have a number for each row of the inputs?"""
+    return any(v.type.rank > 0 and same(v.type.shape[0], value.type.shape[0]) for v in graph.inputs)
+
+
+def _sum(values: Sequence[Value], given: Sequence[Given], context: Context) -> Value:
+    total = values[0]
+    for value, part in zip(values[1:], given[1:], strict=True):
+        if value.type.dtype != total.type.dtype:
+            value = _operation("cast", context, part.span, value, total.type.dtype)
+        total = _operation("add", context, part.span, total, value)
+    return total
+
+
+def _operation(name: str, context: Context, span: Span, *arguments: Item) -> Value:
+    result = call_operation(name, [Given(None, a, span) for a in arguments], span, context)
+    assert isinstance(result, Value)
+    return result

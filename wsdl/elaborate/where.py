@@ -1,0 +1,84 @@
+"""Where elaboration is: the way from a model into the body that runs, the repetitions around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.items import Layer
+from wsdl.ir.graph import Application, Repetition
+from wsdl.ir.types import DType
+
+
+@dataclass(eq=False)
+class Use:
+    """A layer applied at a place: one step of the way from a model into a block's body.
+
+    `dtype` is that of what the body makes without saying one; `inputs` has the place where each input is given.
+    """
+
+    layer: Layer
+    span: Span
+    application: Application | None = None
+    dtype: DType = "f32"
+    inputs: Mapping[str, Span] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Where:
+    """`uses` is the stack of applications, outermost (the model) first; `steps` that of the repetitions of `for`s."""
+
+    uses: list[Use] = field(default_factory=list)
+    steps: list[Repetition] = field(default_factory=list)
+    loops: int = 0  # runs of `for`s so far, which numbers them
+
+    @property
+    def path(self) -> str:
+        """The path of the layer whose body runs; empty at file level."""
+        return self.uses[-1].layer.module.path if self.uses else ""
+
+    @property
+    def dtype(self) -> DType:
+        """Of what is made without a dtype: that of the block, or f32."""
+        return self.uses[-1].dtype if self.uses else "f32"
+
+    @property
+    def application(self) -> Application | None:
+        return self.uses[-1].application if self.uses else None
+
+    def place(self, span: Span) -> Span:
+        """The innermost place in the user's own files that led here."""
+        if not span.source.is_standard:
+            return span
+        return next((use.span for use in reversed(self.uses) if not use.span.source.is_standard), span)
+
+    def way(self) -> tuple[Span, ...]:
+        """The places in the user's own files that led here, from the model on."""
+        return tuple(use.span for use in self.uses if not use.span.source.is_standard)
+
+    def written(self, span: Span) -> str | None:
+        """An expression as a user has written it: for an input of a standard block the argument that was given for it;
+        `None` for another expression inside the standard library."""
+        for use in reversed(self.uses):
+            if not span.source.is_standard:
+                break
+            if span.text not in use.inputs:
+                return None
+            span = use.inputs[span.text]
+        return None if span.source.is_standard else span.text
+
+    def to_blame(self, span: Span) -> tuple[Span, str]:
+        """The place in the user's files that a message about `span` points at, and the standard block that is applied
+        there (empty where it is an argument that the library handed on)."""
+        if not span.source.is_standard:
+            return span, ""
+        name = span.text
+        for use in reversed(self.uses):
+            argument = use.layer.given.get(name)
+            if argument is not None and not argument.source.is_standard:
+                return argument, ""
+            name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`
+            if not use.span.source.is_standard:
+                return use.span, use.layer.name
+        return span, ""

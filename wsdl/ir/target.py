@@ -1,0 +1,33 @@
+"""What is compiled for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from wsdl.ir.types import TensorType
+
+Loops: TypeAlias = Literal["auto", "loop", "unroll"]
+Half: TypeAlias = Literal["f16", "bf16"]
+Precision: TypeAlias = Literal["f32"] | Half
+
+PRECISIONS: tuple[Precision, ...] = ("f32", *get_args(Half))
+OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
+
+
+@dataclass(frozen=True)
+class Target:
+    """`loops` says how repeated layers are compiled, `opset` is the version of ONNX's operators. What is f32 is stored
+    as `dtype`; inputs and outputs are too unless `keep_io`."""
+
+    loops: Loops = "auto"
+    opset: int = 21
+    dtype: Precision = "f32"
+    keep_io: bool = True
+
+    def io(self, type: TensorType) -> TensorType:
+        """The type of an input or an output that is written as `type`."""
+        return type if self.keep_io or type.dtype != "f32" else type.with_dtype(self.dtype)
+
+
+DEFAULT = Target()

@@ -1,0 +1,133 @@
+"""A picture as DOT text, for Graphviz: layers as boxes, each shared tensor as one coloured cylinder.
+
+The same program gives the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wsdl.diagnostics.printable import printable, short
+from wsdl.ir.byte_sizes import size
+from wsdl.ir.types import TensorType
+from wsdl.pictures.picture import Box, Ops, Picture, Port, Shared, Unit
+
+COLORS = (  # fill and line; those of Paul Tol's schemes that colour-blind readers can tell apart
+    ("#cce0f5", "#2a6fb0"), ("#fbdcc4", "#c8611b"), ("#cfe8d0", "#2f7d3b"), ("#f3d1e2", "#a8386f"),
+    ("#f4e8b8", "#97761b"), ("#dcd3ef", "#6a4aa5"), ("#cfeaea", "#1f7f83"), ("#e4d8cf", "#795238"),
+)  # fmt: skip
+LID = " "  # of a cylinder, which Graphviz doesn't count as a line
+LONGEST = 10  # characters of a size
+GREY, INK = "#6b6b6b", "#222222"
+HEAD = f"""\
+digraph {{
+  graph [rankdir=TB, fontname="Helvetica", fontsize=12, labeljust=l, nodesep=0.35, ranksep=0.45, bgcolor="white"]
+  node [fontname="Helvetica", fontsize=11, color="{GREY}", fontcolor="{INK}", margin="0.14,0.07"]
+  edge [fontname="Helvetica", fontsize=9, color="{GREY}", fontcolor="{GREY}", arrowsize=0.7]
+"""
+
+
+def dot(picture: Picture) -> str:
+    """The DOT text of a picture."""
+    return _Writer(picture).text()
+
+
+class _Writer:
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.names: dict[Unit, str] = {}
+        self.tints: dict[Unit, list[str]] = {}
+        for shared, (fill, _) in zip(picture.shared, _colors(len(picture.shared)), strict=True):
+            for unit in shared.readers:
+                self.tints.setdefault(unit, []).append(fill)
+
+    def text(self) -> str:
+        lines: list[str] = []
+        for number, (name, units) in enumerate(self.picture.models.items()):
+            if len(self.picture.models) == 1:
+                lines += self._units(units, "  ")
+            else:
+                lines.append(f'  subgraph cluster_model{number} {{ label="{name}"; color="{GREY}"; style=rounded')
+                lines += [*self._units(units, "    "), "  }"]
+        lines += [self._cylinder(n, s, c) for n, (s, c) in enumerate(self._colored())]
+        lines += self._flows()
+        lines += [line for n, (s, c) in enumerate(self._colored()) for line in self._reads(n, s, c)]
+        return HEAD + "".join(f"{line}\n" for line in lines) + "}\n"
+
+    def _colored(self) -> Iterator[tuple[Shared, tuple[str, str]]]:
+        yield from zip(self.picture.shared, _colors(len(self.picture.shared)), strict=True)
+
+    # -- nodes ---------------------------------------------------------------------------------------------------------
+
+    def _units(self, units: Sequence[Unit], indent: str) -> Iterator[str]:
+        for unit in units:
+            name = self.names[unit] = f"n{len(self.names)}"
+            if isinstance(unit, Box) and unit.parts:
+                yield f"{indent}subgraph cluster_{name} {{"
+                yield f'{indent}  label={_label(_title(unit), _about(unit))}; style=rounded; color="#b5b5b5"; margin=12'
+                yield from self._units(unit.parts, indent + "  ")
+                yield f"{indent}}}"
+            elif isinstance(unit, Box):
+                fill = self.tints[unit][0] if len(self.tints.get(unit, ())) == 1 else "#f4f4f4"
+                label = _label(_title(unit), _about(unit))
+                yield f'{indent}{name} [shape=box, style="rounded,filled", fillcolor="{fill}", label={label}]'
+            elif isinstance(unit, Port):
+                yield f"{indent}{name} [shape=plain, label={_label(unit.name, str(unit.type))}]"
+            else:
+                yield f'{indent}{name} [shape=plain, fontcolor="{GREY}", label="{_words(unit)}"]'
+
+    def _cylinder(self, number: int, shared: Shared, color: tuple[str, str]) -> str:
+        fill, line = color
+        what = str(shared.tensors[0].type) if len(shared.tensors) == 1 else f"{len(shared.tensors)} tensors"
+        lines = [f"{what} · {size(shared.bytes)}", f"used {shared.uses}× · saves {size(shared.saved)}"]
+        style = f'shape=cylinder, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4'
+        return f"  s{number} [{style}, label={_label(LID, shared.name, *lines)}]"
+
+    # -- edges ---------------------------------------------------------------------------------------------------------
+
+    def _flows(self) -> Iterator[str]:
+        for flow in self.picture.flows:
+            label = "" if isinstance(flow.source, Port) else f' [label=" {_shape(flow.type)} "]'
+            if isinstance(flow.target, Port):
+                label = ""
+            yield f"  {self.names[flow.source]} -> {self.names[flow.target]}{label}"
+
+    def _reads(self, number: int, shared: Shared, color: tuple[str, str]) -> Iterator[str]:
+        _, line = color
+        for unit, view in shared.readers.items():
+            label = f', label=" {view} ", fontcolor="{line}"' if view else ""
+            style = f'color="{line}", penwidth=1.6, style=dashed, arrowhead=none'
+            yield f"  s{number} -> {self.names[unit]} [{style}{label}]"
+
+
+def _shape(type: TensorType) -> str:
+    """The shape; arithmetic that is long to read is left out."""
+    return f"[{', '.join(text if len(text) <= LONGEST else '…' for text in map(str, type.shape))}]"
+
+
+def _colors(count: int) -> Iterator[tuple[str, str]]:
+    for number in range(count):
+        yield COLORS[number % len(COLORS)]
+
+
+def _title(box: Box) -> str:
+    return box.path.rsplit(".", 1)[-1]
+
+
+def _about(box: Box) -> str:
+    """`12 × Block`, `Dense · 3.2 MB`, `LayerNorm · 12 × 2.0 kB`: the bytes are those that nobody shares."""
+    kind = f"{box.count} × {box.kind}" if box.count > 1 else box.kind
+    times = f"{box.copies} × " if box.copies > 1 else ""
+    return f"{kind} · {times}{size(box.own_bytes // box.copies)}" if box.own_bytes else kind
+
+
+def _words(ops: Ops) -> str:
+    """A few operations by name; of many the first and the last."""
+    names = ops.names if len(ops.names) <= 5 else [*ops.names[:3], "…", ops.names[-1]]
+    return " → ".join(names)
+
+
+def _label(*lines: str) -> str:
+    """Plain lines, since not every Graphviz can do more; `svg_from_dot` makes the first bold and the others small."""
+    shown = (printable(short(line)).replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
+    return '"' + "\\n".join(shown) + '"'

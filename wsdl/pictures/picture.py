@@ -1,0 +1,404 @@
+"""A program as a picture sees it: boxes for layers, the data that flows between them, and what is stored.
+
+Each application of a layer is a box, so that a tower that is applied twice is two boxes over one set of weights. Layers
+of the user's own blocks are open and show what is inside, down to a depth; those of the standard library are closed.
+Arrays of equal layers are drawn once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wsdl.ir.graph import Application, Model, Module, Node, Stored, Value
+from wsdl.ir.ranges import compact
+from wsdl.ir.stages import Reading, Storage
+from wsdl.ir.types import TensorType
+from wsdl.sharing.inventory import inventory
+
+MANY = 4  # equal layers in a row that are drawn as one
+MOST_UNITS = 60  # a picture with more is drawn less deep
+_SILENT = {"parameter", "constant", "size", "assume"}  # nodes that are not drawn
+
+Unit: TypeAlias = "Box | Ops | Port"
+
+
+@dataclass(eq=False)
+class Box:
+    """A layer in one of its applications, or `count` equal ones; open if it has `parts`.
+
+    It stands for `copies` layers, as those around it may stand for several too, and `own_bytes` are stored for all of
+    them and for nothing else.
+    """
+
+    path: str
+    kind: str
+    count: int = 1
+    copies: int = 1
+    parts: list[Unit] = field(default_factory=list)
+    own_bytes: int = 0
+
+
+@dataclass(eq=False)
+class Ops:
+    """Operations that stand outside of closed boxes, one behind the other."""
+
+    names: list[str]
+
+
+@dataclass(eq=False)
+class Port:
+    """An input or output of a model."""
+
+    name: str
+    type: TensorType
+    is_input: bool
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Data that goes from one unit to another."""
+
+    source: Unit
+    target: Unit
+    type: TensorType
+
+
+@dataclass
+class Shared:
+    """Stored tensors that the same units read more than once."""
+
+    tensors: list[Stored]
+    readers: dict[Unit, str]  # with the view, where there is one
+    uses: int
+    saved: int  # bytes
+
+    @property
+    def bytes(self) -> int:
+        return sum(stored.bytes for stored in self.tensors)
+
+    @property
+    def name(self) -> str:
+        """The group's name, or what the paths of its slots have in common, without the model."""
+        if self.tensors[0].group:
+            return self.tensors[0].group.rsplit(".", 1)[-1]
+        paths = [path for stored in self.tensors for path in _pattern(stored)]
+        parts = [path.split(".") for path in paths]
+        common = [part for part, *others in zip(*parts, strict=False) if all(part == other for other in others)]
+        return ".".join(common[1:] or common)
+
+
+def _pattern(stored: Stored) -> list[str]:
+    """The path of its slots with a range for the index in which they differ, else the path of the stored one."""
+    paths = compact(slot.path for slot, _ in stored.slots)
+    return paths if len(paths) == 1 else [stored.root.path]
+
+
+@dataclass
+class Picture:
+    models: dict[str, list[Unit]] = field(default_factory=dict)
+    flows: list[Flow] = field(default_factory=list)
+    shared: list[Shared] = field(default_factory=list)
+
+
+def picture(storage: Storage, depth: int | None = None) -> Picture:
+    """The picture of a checked program. `depth` opens all layers down to it, closed ones of the standard library too;
+    by default it is as deep as the user's own blocks go, but not so deep that nothing can be seen."""
+    partly = _partly_shared(storage)
+    if depth is not None:
+        return _picture(storage, _Opened(depth, True, partly))
+    for limit in (4, 3, 2):
+        drawn = _picture(storage, _Opened(limit, False, partly))
+        if sum(1 for units in drawn.models.values() for _ in _walk(units)) <= MOST_UNITS:
+            return drawn
+    return _picture(storage, _Opened(1, False, partly))
+
+
+def _walk(units: Iterable[Unit]) -> Iterator[Unit]:
+    for unit in units:
+        yield unit
+        if isinstance(unit, Box):
+            yield from _walk(unit.parts)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Which boxes are open: those above a depth, the models being at 0; of the standard library all, or those of which
+    only a part is shared."""
+
+    depth: int
+    also_standard: bool
+    partly: frozenset[str]
+
+    def __call__(self, application: Application, level: int) -> bool:
+        chosen = self.also_standard or not application.is_standard or application.path in self.partly
+        return level < self.depth and chosen
+
+
+def _partly_shared(storage: Storage) -> frozenset[str]:
+    """The layers with parts that are shared and parts that are not."""
+    shared = {use.path for tensor in inventory(storage).shared() for use in tensor.uses}
+    modules = (module for root in storage.checked.roots() for module in root.modules() if module.children)
+    return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
+
+
+def _picture(storage: Storage, opened: _Opened, apart: frozenset[str] = frozenset()) -> Picture:
+    """`apart` are the paths of layers that aren't drawn as one with their equals."""
+    drawn = Picture()
+    reads = _Reads(storage.readings)
+    modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
+    for name, model in storage.models.items():
+        drawn.models[name] = _Drawing(model, modules, opened, apart, drawn.flows, reads).units()
+    circular = {box.path for units in drawn.models.values() for box in _circular(units, drawn.flows)}
+    if circular:  # data goes from one to the next through something else, so that as one they would feed themselves
+        return _picture(storage, opened, apart | circular)
+    drawn.shared = reads.shared(storage)
+    for box in (u for units in drawn.models.values() for u in _walk(units) if isinstance(u, Box)):
+        shared = {stored.name for group in drawn.shared for stored in group.tensors}
+        box.own_bytes = sum(
+            storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
+        )  # of all the layers that the box stands for
+    return drawn
+
+
+# -- who reads what ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Reads:
+    """By stored tensor the units that read it with their views, by unit the tensors that it reads."""
+
+    readings: Mapping[str, Reading]  # by the path of the slot
+    units: dict[str, dict[Unit, str]] = field(default_factory=dict)
+    of_unit: dict[Unit, dict[str, None]] = field(default_factory=dict)
+
+    def add(self, read: Node, unit: Unit) -> None:
+        reading = self.readings[str(read.attributes["slot"])]
+        for name in reading.tensors:
+            self.units.setdefault(name, {}).setdefault(unit, str(reading))
+            self.of_unit.setdefault(unit, {})[name] = None
+
+    def shared(self, storage: Storage) -> list[Shared]:
+        """The tensors that are read more than once, those with the same readers together."""
+        found = inventory(storage)
+        groups: dict[object, Shared] = {}
+        for tensor in found.shared():
+            stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), found.used(tensor)
+            key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
+            group = groups.setdefault(key, Shared([], readers, used, 0))
+            group.tensors.append(stored)
+            group.saved += max(0, found.saved(tensor))
+        return list(groups.values())
+
+
+# -- one model ---------------------------------------------------------------------------------------------------------
+
+
+class _Drawing:
+    """The units of one model. `twin` leads from a node of an equal layer to that of the layer which is drawn for it."""
+
+    def __init__(
+        self,
+        model: Model,
+        modules: Mapping[str, Module],
+        opened: _Opened,
+        apart: frozenset[str],
+        flows: list[Flow],
+        reads: _Reads,
+    ) -> None:
+        self.model, self.modules, self.opened, self.apart = model, modules, opened, apart
+        self.flows, self.reads = flows, reads
+        self.nodes = [(outer, node) for outer in model.graph.nodes for node in [outer, *_inside(outer)]]
+        self.twin: dict[Node, Node] = {}
+        self.rows: dict[Application, list[Application]] = {}
+        self.row_of: dict[Application, Application] = {}
+        self._find_rows()
+        self.boxes: dict[Application, Box] = {}
+        self.ops: dict[Node, Ops] = {}
+        self.top: list[Unit] = []
+
+    def units(self) -> list[Unit]:
+        """Everything that stands at the level of the model; flows and reads are added on the way."""
+        inputs: dict[Value, Unit] = {v: Port(v.name, v.type, True) for v in self.model.graph.inputs}
+        self.top += inputs.values()
+        made: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
+        parameters = {node.result: node for _, node in self.nodes if node.op == "parameter"}
+        seen: set[tuple[Unit, Unit]] = set()
+        for outer, node in self.nodes:
+            if node.op in _SILENT:
+                continue
+            unit = self._unit(outer)
+            for value in self._sources(node, made):
+                if value in parameters:
+                    self.reads.add(parameters[value], unit)
+                elif value in inputs:
+                    self._flow(inputs[value], unit, value.type, seen)
+                elif value in made and not self._from_the_row(made[value], outer):
+                    self._flow(self._unit(made[value]), unit, value.type, seen)
+        for name, value in zip(self.model.output_names, self.model.graph.outputs, strict=True):
+            port = Port(name, value.type, False)
+            self.top.append(port)
+            for source in self._through(value, made):
+                unit_of = inputs.get(source) or self._unit(made[source])
+                self._flow(unit_of, port, value.type, seen)
+        self._join_operations()
+        return self.top
+
+    def _flow(self, source: Unit, target: Unit, type: TensorType, seen: set[tuple[Unit, Unit]]) -> None:
+        if source is not target and (source, target) not in seen:
+            seen.add((source, target))
+            self.flows.append(Flow(source, target, type))
+
+    def _sources(self, node: Node, made: Mapping[Value, Node]) -> Iterator[Value]:
+        for value in node.inputs:
+            yield from self._through(value, made)
+
+    def _through(self, value: Value, made: Mapping[Value, Node]) -> Iterator[Value]:
+        """The value, or what a check that isn't drawn lets through; nothing for a constant."""
+        node = made.get(value)
+        if node is None or node.op not in _SILENT or node.op == "parameter":
+            yield value
+        elif node.op == "assume":
+            yield from self._sources(node, made)
+
+    # -- units ---------------------------------------------------------------------------------------------------------
+
+    def _unit(self, node: Node) -> Unit:
+        """The closed box in which a node stands, else the operations that it is one of."""
+        while node in self.twin:
+            node = self.twin[node]
+        parts = self.top
+        for level, application in enumerate(_chain(node), 1):
+            box = self._box(application, parts)
+            if not self.opened(application, level):
+                return box
+            parts = box.parts
+        if node not in self.ops:
+            self.ops[node] = Ops([_word(node)])
+            parts.append(self.ops[node])
+        return self.ops[node]
+
+    def _box(self, application: Application, parts: list[Unit]) -> Box:
+        if application not in self.boxes:
+            module = self.modules.get(application.path)
+            row = self.rows.get(application, [application])
+            path, count = self._path(row), len(row)
+            outer = self.boxes.get(application.inside) if application.inside else None
+            copies = count * (outer.copies if outer else 1)
+            self.boxes[application] = Box(path, module.kind if module else "", count, copies)
+            parts.append(self.boxes[application])
+        return self.boxes[application]
+
+    # -- rows of equal layers ------------------------------------------------------------------------------------------
+
+    def _find_rows(self) -> None:
+        """Applications of one array, or of one layer, that do the same: the first stands for all."""
+        inside: dict[Application, list[Node]] = {}
+        for _, node in self.nodes:
+            for application in _chain(node):
+                inside.setdefault(application, []).append(node)
+        rows: dict[object, list[Application]] = {}
+        for application, nodes in inside.items():
+            name = re.sub(r"\[\d+\]$", "[]", application.path)
+            what = tuple((node.op, len(_chain(node))) for node in nodes)
+            module = self.modules.get(application.path)
+            sizes = tuple(slot.sizes for slot in module.all_slots()) if module else ()
+            rows.setdefault((application.inside, name, what, sizes), []).append(application)
+        hidden: set[Application] = set()
+        for first, *others in sorted(rows.values(), key=lambda row: len(_around(row[0]))):
+            few = len(others) + 1 < MANY or self._path([first, *others]) in self.apart
+            if few or hidden.intersection(_around(first)):
+                continue
+            hidden.update(others)
+            self.rows[first] = [first, *others]
+            for application in [first, *others]:
+                self.row_of[application] = first
+            for other in others:
+                self.twin.update(zip(inside[other], inside[first], strict=True))
+
+    @staticmethod
+    def _path(row: list[Application]) -> str:
+        """`lm.blocks[0:12]`; the path itself of a layer that is applied several times."""
+        return " ".join(compact(dict.fromkeys(application.path for application in row)))
+
+    def _from_the_row(self, source: Node, target: Node) -> bool:
+        """Does the data go from one member of a row to another, which is drawn as one?"""
+        rows = {self.row_of[a]: a for a in _chain(source) if a in self.row_of}
+        return any(rows.get(self.row_of[a], a) is not a for a in _chain(target) if a in self.row_of)
+
+    # -- operations ----------------------------------------------------------------------------------------------------
+
+    def _join_operations(self) -> None:
+        """Operations that follow each other with nothing between them become one unit."""
+        self.flows[:] = _joined(self.flows, self.top)
+
+
+def _inside(node: Node) -> Iterator[Node]:
+    """The nodes of its body, which are drawn with it."""
+    if node.body is not None:
+        yield from node.body.walk()
+
+
+def _word(node: Node) -> str:
+    """The operation, and the layers that its body applies: `scan (cell)`."""
+    outer = set(_chain(node))
+    layers = [a.path.rsplit(".", 1)[-1] for n in _inside(node) for a in _chain(n) if a not in outer]
+    return f"{node.op} ({', '.join(dict.fromkeys(layers))})" if layers else node.op
+
+
+def _chain(node: Node) -> list[Application]:
+    """The applications in which a node stands, outermost first."""
+    return [] if node.application is None else _around(node.application)
+
+
+def _around(application: Application) -> list[Application]:
+    """The application itself and those in whose bodies it stands, outermost first."""
+    outer = [] if application.inside is None else _around(application.inside)
+    return [*outer, application]
+
+
+def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
+    """Join neighbouring operations of one level and, in place, take those joined out of `units`."""
+    level = {unit: parts for parts in _levels(units) for unit in parts}
+    for parts in list(_levels(units)):
+        for unit in [u for u in parts if isinstance(u, Ops)]:
+            after = [flow for flow in flows if flow.source is unit]
+            if len(after) != 1:
+                continue
+            target = after[0].target
+            before = [flow for flow in flows if flow.target is target]
+            if isinstance(target, Ops) and len(before) == 1 and level.get(target) is parts:
+                target.names[:0] = unit.names
+                parts.remove(unit)
+                flows = [Flow(f.source, target, f.type) if f.target is unit else f for f in flows if f is not after[0]]
+    return flows
+
+
+def _circular(units: list[Unit], flows: list[Flow]) -> Iterator[Box]:
+    """The boxes for several layers on whose way data comes back to where it was."""
+    after: dict[Unit, list[Unit]] = {}
+    for flow in flows:
+        after.setdefault(flow.source, []).append(flow.target)
+    rows = [unit for unit in _walk(units) if isinstance(unit, Box) and unit.count > 1]
+    for row in rows:
+        inside = set(_walk([row]))
+        outside = [u for unit in _walk([row]) for u in after.get(unit, ()) if u not in inside]
+        seen = set(outside)
+        while outside:
+            for unit in after.get(outside.pop(), ()):
+                if unit in inside:
+                    yield row
+                    outside = []
+                    break
+                if unit not in seen:
+                    seen.add(unit)
+                    outside.append(unit)
+
+
+def _levels(units: list[Unit]) -> Iterator[list[Unit]]:
+    yield units
+    for unit in units:
+        if isinstance(unit, Box):
+            yield from _levels(unit.parts)

@@ -1,0 +1,219 @@
+"""Every order in which passes run, at once: for inference and for training.
+
+A pass of inference takes a program and what it is compiled for; one of training takes the `Draft` of a phase. Both
+change what they take in place. A step of training is one phase (`STEP`, which is what `<model>.train.onnx` holds) or
+two: the gradients of a whole `BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut
+(`PIECEWISE_UPDATE`). Workers on other machines would stand between the two. `EVALUATION` is a pipeline of its own.
+
+The file of a pass shows, executed, what becomes of a program; more cases are in `tests/passes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TypeAlias
+
+from wsdl.ir.binding import rows_dimension
+from wsdl.ir.graph import Lowered
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.target import Loops, Target
+from wsdl.ir.training import LOSS
+from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
+from wsdl.rewrite.batch_steps import batch_steps
+from wsdl.rewrite.dedupe import dedupe
+from wsdl.rewrite.fold_batch_norm import fold_batch_norm
+from wsdl.rewrite.fuse_recurrent import fuse_recurrent
+from wsdl.rewrite.hoist_invariants import hoist_invariants
+from wsdl.rewrite.lower_precision import lower_precision
+from wsdl.rewrite.prune import prune
+from wsdl.rewrite.roll_loops import roll_loops
+from wsdl.rewrite.share_products import share_products
+from wsdl.sharing.fold_views import fold_views
+from wsdl.sharing.read_stored import read_stored
+from wsdl.training.draft import Draft, variables_of
+from wsdl.training.evaluation import Evaluation, results_of
+from wsdl.training.gradients import (
+    add_up_parts,
+    average_statistics,
+    differentiate_loss,
+    hand_on_seed,
+    hand_on_statistics,
+    measure_gradients,
+    objective_of,
+    separate_rows,
+    tell_parts_apart,
+)
+from wsdl.training.in_place import find_in_place
+from wsdl.training.merged_results import separate_results
+from wsdl.training.pieces import take_pieces
+from wsdl.training.rounds import plan_rounds, plan_rounds_before
+from wsdl.training.split_step import SplitStep
+from wsdl.training.train_step import TrainStep
+from wsdl.training.unread_inputs import drop_unread_inputs
+from wsdl.training.update import update_of, update_parameters, write_rate
+
+Pass: TypeAlias = "Callable[[Lowered, Target], object]"
+TrainingPass: TypeAlias = "Callable[[Draft], object]"
+
+
+# -- inference ---------------------------------------------------------------------------------------------------------
+
+
+def _for_all(run: Callable[[Lowered], object]) -> Pass:
+    """A pass that is the same for all targets."""
+
+    @wraps(run)
+    def run_for(program: Lowered, _: Target) -> None:
+        run(program)
+
+    return run_for
+
+
+@wraps(roll_loops)
+def _roll_loops(program: Lowered, target: Target) -> None:
+    roll_loops(program, target.loops)
+
+
+@wraps(lower_precision)
+def _lower_precision(program: Lowered, target: Target) -> None:
+    if target.dtype != "f32":
+        lower_precision(program, target.dtype, target.keep_io)
+
+
+INFERENCE: tuple[Pass, ...] = (
+    _lower_precision,
+    _for_all(fold_views),
+    _for_all(fuse_recurrent),
+    _for_all(share_products),
+    _roll_loops,
+    _for_all(fold_batch_norm),
+    _for_all(batch_norm_to_conv),
+    _for_all(dedupe),
+    _for_all(prune),
+)
+
+
+def lower(storage: Storage, target: Target) -> Lowered:
+    """The models for a target, as they are emitted: in its precision, views folded, recurrent layers fused, loops
+    rolled, everything computed once."""
+    program = read_stored(storage)
+    for run_for in INFERENCE:
+        run_for(program, target)
+    return program
+
+
+# -- training ----------------------------------------------------------------------------------------------------------
+
+
+def _on_phase(run: Callable[[Lowered], object]) -> TrainingPass:
+    """A pass over programs, run on that of a phase."""
+
+    @wraps(run)
+    def run_on(draft: Draft) -> None:
+        run(draft.phase.program)
+
+    return run_on
+
+
+@wraps(roll_loops)
+def _roll_loops_of_phase(draft: Draft) -> None:
+    roll_loops(draft.phase.program, draft.loops)
+
+
+LOWERING: tuple[TrainingPass, ...] = (_on_phase(fold_views), _roll_loops_of_phase, _on_phase(dedupe))
+CLEANING: tuple[TrainingPass, ...] = (_on_phase(dedupe), _on_phase(prune), drop_unread_inputs)
+
+GRADIENT: tuple[TrainingPass, ...] = (
+    *LOWERING,
+    _on_phase(hoist_invariants),  # inside a scan a view is read in the body
+    _on_phase(batch_steps),
+    differentiate_loss,
+    average_statistics,
+)
+STEP: tuple[TrainingPass, ...] = (
+    *GRADIENT,
+    measure_gradients,
+    update_parameters,
+    hand_on_statistics,
+    *CLEANING,
+    hand_on_seed,
+)
+BATCH: tuple[TrainingPass, ...] = (
+    *GRADIENT,
+    measure_gradients,
+    hand_on_statistics,
+    *CLEANING,
+)
+PART: tuple[TrainingPass, ...] = (
+    separate_rows,
+    tell_parts_apart,
+    *GRADIENT,
+    add_up_parts,
+    measure_gradients,
+    hand_on_statistics,
+    plan_rounds_before,
+    *CLEANING,
+)
+UPDATE: tuple[TrainingPass, ...] = (
+    update_parameters,
+    write_rate,
+    *CLEANING,
+    find_in_place,
+)
+PIECEWISE_UPDATE: tuple[TrainingPass, ...] = (*UPDATE, take_pieces)
+EVALUATION: tuple[TrainingPass, ...] = (
+    separate_results,
+    *LOWERING,
+    plan_rounds,
+)
+
+
+def run(pipeline: Sequence[TrainingPass], draft: Draft) -> Draft:
+    """Run all passes of a pipeline, in order."""
+    for each in pipeline:
+        each(draft)
+    return draft
+
+
+def train_step(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> TrainStep:
+    """The step of a training, in a graph of its own."""
+    draft = run(STEP, objective_of(storage, training, loops))
+    return TrainStep(draft.phase, variables_of(draft, draft.phase))
+
+
+def split_step(
+    storage: Storage,
+    training: ResolvedTraining,
+    loops: Loops = "auto",
+    *,
+    of_parts: bool = False,
+    piecewise: bool = False,
+) -> SplitStep:
+    """The step of a training, in graphs of its own; `piecewise` takes large tensors out of the update.
+    `CompileError` where the loss can't be computed of parts."""
+    gradients = run(PART if of_parts else BATCH, objective_of(storage, training, loops))
+    update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, loops))
+    return SplitStep(
+        gradients.phase,
+        update.phase,
+        variables_of(update, gradients.phase),
+        update.in_place,
+        update.pieces,
+        gradients.normalised,
+        gradients.merges,
+        gradients.rounds,
+        gradients.last,
+        gradients.rest,
+        gradients.mixed,
+    )
+
+
+def evaluation(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> Evaluation:
+    """The evaluation of a training, in graphs of its own. What training changes are its inputs."""
+    draft = run(EVALUATION, results_of(storage, training, loops))
+    assert draft.rest is not None
+    objective = training.written.evaluation
+    batch = {v.name: v.type for v in objective.graph.inputs}
+    names, rows = [LOSS, *objective.metrics], rows_dimension(batch.values())
+    return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, draft.mixed)

@@ -1,0 +1,101 @@
+"""`curve.svg`: how the loss went down, what the evaluations said, and the learning rate."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from math import inf, isfinite
+from pathlib import Path
+
+from wsdl.atomic import holding, write_file
+from wsdl.reporting.json_lines import LOG, read_log
+from wsdl.reporting.numbers import counted
+from wsdl.reporting.plot import Curves, as_svg, figure
+from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.series import Point, Series
+
+DRAWING = 50  # a picture is drawn again after so many times the time that drawing it took
+
+
+class Curve(Quiet):
+    """Draws at evaluations, at most every `seconds` and never for more than a small part of the time, and at the end.
+    A resumed run reads what came before in the log, which lies beside the picture unless it is said where. Needs
+    matplotlib."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        log: str | os.PathLike[str] | None = None,
+        *,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = Path(path)
+        self.log = Path(log) if log else self.path.with_name(LOG)
+        self._seconds = self._pause = seconds
+        self._clock = clock
+        self._drawn = clock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._loss, self._lr = Series(), Series()
+        self._results: dict[str, Series] = {}
+        self._lowest: Point | None = None  # of the losses of evaluations
+        self._plan: RunPlan | None = None
+        self._epoch = 0
+
+    def begin(self, plan: RunPlan) -> None:
+        self._clear()
+        self._plan = plan
+        for line in read_log(self.log, plan.first_step) if plan.first_step else ():
+            if line.results is None:
+                self._add(line.step, line.loss, line.lr)
+            else:
+                self._evaluated(line.step, line.results)
+
+    def step(self, r: StepReport) -> None:
+        self._epoch = r.epoch
+        self._add(r.step, r.loss, r.lr)
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        self._epoch = r.epoch
+        self._evaluated(r.step, r.results)
+        if self._clock() - self._drawn >= self._pause:
+            self._draw()
+
+    def end(self) -> None:
+        self._draw()
+
+    def _add(self, step: int, loss: float, lr: float) -> None:
+        self._loss.add(step, loss)
+        self._lr.add(step, lr)
+
+    def _evaluated(self, step: int, results: Mapping[str, float]) -> None:
+        for name, value in results.items():
+            series = self._results.setdefault(name, Series())
+            if not series or series.last[0] != step:  # else it is in the log, and done again by a resumed run
+                series.add(step, value)
+        loss = results.get("loss", inf)
+        if isfinite(loss) and (self._lowest is None or loss < self._lowest[1]):
+            self._lowest = (step, loss)
+
+    # -- the picture ---------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if self._plan and (self._loss or self._results):
+            began = self._clock()
+            write_file(self.path, holding(as_svg(figure(self.curves(self._plan)))))
+            self._pause = max(self._seconds, DRAWING * (self._clock() - began))
+        self._drawn = self._clock()
+
+    def curves(self, plan: RunPlan) -> Curves:
+        """What was told so far."""
+        last = max(series.last[0] for series in (self._loss, *self._results.values()))
+        words = [counted(int(last), "step")]
+        if self._epoch:
+            words.append(counted(self._epoch, "epoch"))
+        words += [f"batch {plan.batch:,}", counted(plan.parameters, "parameter")]
+        if plan.parameters_without_sharing != plan.parameters:
+            words[-1] += f" ({plan.parameters_without_sharing:,} without sharing)"
+        return Curves(plan.model, ", ".join(words), self._loss, self._lr, self._results, self._lowest)

@@ -1,0 +1,137 @@
+"""`log.jsonl`: one JSON object a line, for scripts.
+
+    {"step": 1, "epoch": 1, "loss": 2.31, "lr": 0.001, "seconds": 0.004}
+    {"step": 938, "epoch": 1, "eval": {"loss": 0.41, "accuracy": 0.85}}
+
+Losses that are not finite are `null`: JSON has no NaN, and readers take `null` for a missing number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from wsdl.atomic import holding, write_file
+from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+
+LOG = "log.jsonl"
+FLUSH_SECONDS = 1.0  # what a killed process may lose
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line that was read: of a step with `loss` and `lr`, or of an evaluation with `results`."""
+
+    text: str
+    step: int
+    loss: float = nan
+    lr: float = nan
+    seconds: float = 0.0
+    results: Mapping[str, float] | None = None
+
+
+class JsonLines(Quiet):
+    """Writes the log. A fresh run replaces the file, a resumed one goes on after the step it resumes from."""
+
+    def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        self._file: TextIO | None = None
+        self._lines: list[str] = []
+        self._flushed = 0.0
+        self._evaluated = -1  # the step of the last evaluation
+
+    def begin(self, plan: RunPlan) -> None:
+        """Lines behind the step that a run resumes from belong to steps that will be done again: they go, and so does
+        a line that was broken off."""
+        self._evaluated = -1
+
+        def write(file: BinaryIO) -> None:
+            for line in read_log(self.path, plan.first_step):
+                file.write(f"{line.text}\n".encode())
+                if line.results is not None:
+                    self._evaluated = line.step
+
+        write_file(self.path, write if plan.first_step else holding(b""))
+        self._file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115 - open until the end
+        self._flushed = self._clock()
+
+    def step(self, r: StepReport) -> None:
+        # Written out, since `json.dumps` takes three times as long. `float` as NumPy's numbers print with their type.
+        loss = repr(float(r.loss)) if isfinite(r.loss) else "null"
+        lr = repr(float(r.lr)) if isfinite(r.lr) else "null"
+        self._add(
+            f'{{"step": {r.step}, "epoch": {r.epoch}, "loss": {loss}, "lr": {lr}, "seconds": {round(r.seconds, 4)}}}\n'
+        )
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        if r.step == self._evaluated:
+            return  # the run resumes from a checkpoint that was written before this evaluation, which is in the log
+        self._evaluated = r.step
+        results = {name: value if isfinite(value) else None for name, value in r.results.items()}
+        line = {"step": r.step, "epoch": r.epoch, "eval": results}
+        self._add(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def _add(self, line: str) -> None:
+        self._lines.append(line)
+        if self._clock() - self._flushed >= FLUSH_SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if self._file and self._lines:
+            lines, self._lines = self._lines, []
+            self._file.write("".join(lines))
+            self._file.flush()
+        self._flushed = self._clock()
+
+    def flush(self) -> None:
+        self._write()
+        if self._file:
+            os.fsync(self._file.fileno())
+
+    def end(self) -> None:
+        if self._file:
+            try:
+                self._write()
+            finally:
+                self._file.close()
+                self._file = None
+
+
+def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iterator[Logged]:
+    """The lines of a log up to a step; none if there is no file. What is not such a line is left out."""
+    if not os.path.isfile(path):
+        return
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for text in file:
+            line = _logged(text)
+            if line and (last_step is None or line.step <= last_step):
+                yield line
+
+
+def seconds_until(path: str | os.PathLike[str], step: int) -> float:
+    """The time that a training had taken until a step, as its log says; 0 where that is unknown."""
+    return max((line.seconds for line in read_log(path, step)), default=0.0)
+
+
+def _logged(text: str) -> Logged | None:
+    if not text.endswith("\n"):
+        return None  # broken off, even if what is there can be read: `1` of `12`
+    try:
+        found = json.loads(text)
+        step = int(found["step"])
+        if "eval" in found:
+            return Logged(text[:-1], step, results={name: _number(v) for name, v in found["eval"].items()})
+        return Logged(text[:-1], step, _number(found["loss"]), _number(found["lr"]), float(found["seconds"]))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def _number(value: float | None) -> float:
+    return nan if value is None else float(value)

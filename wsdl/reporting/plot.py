@@ -1,0 +1,189 @@
+"""The picture of a training, drawn by matplotlib (the extra `plot`): a large panel for the loss, a small one for each
+metric and for the learning rate.
+
+`figure` gives matplotlib's own `Figure`, `as_svg` the bytes of a file. The same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import inf, isfinite, nan
+from typing import TYPE_CHECKING, Any
+
+from wsdl.reporting.numbers import LOG_FROM, counted, digits, short
+from wsdl.reporting.series import Point, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, LARGE, SMALL, HEAD = 7.6, 3.2, 1.4, 0.7  # inches: of the picture, and the heights of its parts
+MOST_DOTS = 60  # evaluations, up to which each has a dot
+BLUE, ORANGE, VIOLET, RED = "#2a6fb0", "#c8611b", "#6a4aa5", "#c62f3b"
+STYLE: dict[Any, Any] = {
+    "axes.edgecolor": "#a9afba",
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "font.family": "sans-serif",
+    "font.size": 8,
+    "grid.color": "#e7e9ed",
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "wsdl",  # ids that are the same at each run
+    "xtick.color": "#5c6370",
+    "ytick.color": "#5c6370",
+}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn: each series over the steps of training. `results` are those of evaluations, `lowest` the step and
+    the value of the lowest evaluated loss."""
+
+    title: str
+    about: str
+    loss: Series
+    rate: Series
+    results: dict[str, Series]
+    lowest: Point | None = None
+
+
+def is_installed() -> bool:
+    """Is matplotlib here?"""
+    return find_spec("matplotlib") is not None
+
+
+def figure(curves: Curves) -> Figure:
+    """The picture as matplotlib's figure. Needs matplotlib."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache on stderr
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    metrics = [name for name in curves.results if name != "loss"]
+    has_rate = len({bucket.mean for bucket in curves.rate.finite()}) > 1
+    count = len(metrics) + has_rate
+    with matplotlib.rc_context(STYLE):
+        drawn = Figure(figsize=(WIDTH, HEAD + LARGE + count * SMALL), layout="constrained")
+        drawn.suptitle(f"{curves.title}  {curves.about}", x=0.01, ha="left", fontsize=9, parse_math=False)
+        panels = drawn.subplots(1 + count, 1, sharex=True, squeeze=False, height_ratios=[LARGE, *[SMALL] * count])
+        large, *small = (row[0] for row in panels)
+        _loss(large, curves)
+        for name, panel in zip(metrics, small, strict=False):
+            series = curves.results[name]
+            _evaluated(panel, series)
+            _finish(panel, f"{name} {digits(series.last[1])}", value_range(_finite(series.means())))
+        if has_rate:
+            rate = curves.rate.means()
+            small[-1].plot(*_columns(rate), color=VIOLET, linewidth=1.4)
+            _finish(small[-1], f"learning rate {short(curves.rate.last[1])}", value_range([0.0, *_finite(rate)]))
+        lowest_panel = [large, *small][-1]
+        lowest_panel.set_xlim(left=0)
+        lowest_panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        lowest_panel.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+        lowest_panel.set_xlabel("step")
+    return drawn
+
+
+def as_svg(drawn: Figure) -> bytes:
+    """The text of an SVG file, the same for the same figure."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+# -- panels ------------------------------------------------------------------------------------------------------------
+
+
+def _loss(axes: Axes, curves: Curves) -> None:
+    series, evaluated = curves.loss, curves.results.get("loss")
+    means = _finite(evaluated.means()) if evaluated else []
+    raw, smooth = series.raw(), series.smooth()
+    title = ["loss"]
+    if series:
+        label = f"training {digits(smooth[-1][1]) if smooth else 'nan'}"
+        axes.plot(*_columns(raw), color=BLUE, linewidth=0.8, alpha=0.35)
+        axes.plot(*_columns(_broken(smooth, series)), color=BLUE, linewidth=1.6, label=label)
+    if evaluated:
+        _evaluated(axes, evaluated, f"evaluation {digits(evaluated.last[1])}")
+    if curves.lowest:
+        step, value = curves.lowest
+        label = f"lowest {digits(value)} at step {int(step):,}"
+        axes.plot(step, value, "o", color="white", markeredgecolor=ORANGE, zorder=3, label=label)
+    if series.not_finite:
+        title.append(f"{counted(series.not_finite, 'step')} not finite")
+        steps = [bucket.middle for bucket in series.buckets if bucket.not_finite]
+        axes.plot(steps, [0.02] * len(steps), "|", color=RED, transform=axes.get_xaxis_transform())
+    low, high = value_range(means, outliers=_finite(raw))
+    if is_wide(low, high, [*means, *_finite(raw)]):
+        title.append("log scale")
+        axes.set_yscale("log")
+    _finish(axes, ", ".join(title), (low, high))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper right")
+
+
+def _evaluated(axes: Axes, series: Series, label: str | None = None) -> None:
+    points = series.means()
+    marker = "." if len(points) <= MOST_DOTS else ""
+    axes.plot(*_columns(points), color=ORANGE, linewidth=1.4, marker=marker, label=label)
+
+
+def _finish(axes: Axes, title: str, limits: tuple[float, float]) -> None:
+    axes.set_title(title)
+    if axes.get_yscale() == "log":
+        room = (limits[1] / limits[0]) ** 0.04
+        axes.set_ylim(limits[0] / room, limits[1] * room)
+    else:
+        axes.set_ylim(*with_room(*limits))
+
+
+# -- ranges ------------------------------------------------------------------------------------------------------------
+
+
+def value_range(values: Sequence[float], *, outliers: Sequence[float] = ()) -> tuple[float, float]:
+    """The lowest and the highest of the values, and of those that may lie outside the middle 98 %."""
+    ordered = sorted(outliers)
+    cut = len(ordered) // 100
+    shown = [*values, *ordered[cut : len(ordered) - cut]]
+    return (min(shown), max(shown)) if shown else (0.0, 1.0)
+
+
+def is_wide(low: float, high: float, values: Iterable[float]) -> bool:
+    """Do positive values span so much that a logarithmic axis shows them better?"""
+    return min(values, default=0.0) > 0 and high / low > LOG_FROM
+
+
+def with_room(low: float, high: float) -> tuple[float, float]:
+    """A linear axis that shows a range: with zero where that is near, and no tiny difference blown up."""
+    span = max(high - low, 0.02 * abs(high)) or 1.0
+    room = 0.55 * span - (high - low) / 2
+    is_near_zero = 0 <= low < 0.35 * span  # so near that the eye expects it
+    return 0.0 if is_near_zero else low - room, high + room
+
+
+def _finite(points: Sequence[Point]) -> list[float]:
+    return [value for _, value in points if isfinite(value)]
+
+
+def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    """Steps and values; infinities are gaps."""
+    return [step for step, _ in points], [value if abs(value) < inf else nan for _, value in points]
+
+
+def _broken(smooth: list[Point], series: Series) -> list[Point]:
+    """The smoothed line with gaps where the series has no finite number."""
+    gaps = [(bucket.middle, nan) for bucket in series.buckets if not bucket.count]
+    return sorted([*smooth, *gaps], key=lambda point: point[0])

@@ -1,0 +1,174 @@
+"""A training on a terminal: a progress bar and the current values at the bottom, redrawn a few times a second, above
+them a table with a row for each epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
+from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+from wsdl.reporting.series import Series
+from wsdl.reporting.sparkline import sparkline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+DRAW_SECONDS = 0.1  # between two drawings
+DRAW_SHARE = 0.03  # of the time may go into drawing; where it is slow it is done more seldom
+BAR, SPARK = 40, 30  # columns at most
+EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
+NOT_FINITE = ("nan", "inf", "-inf")
+
+
+class Progress(Quiet):
+    """A live view on a terminal that can show box drawing. When it ends, by whatever way, the cursor is back and the
+    last view stays."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        color: bool = True,
+        width: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream, self._color, self._width = stream, color, width
+        self._clock = clock
+        self._meter: Meter | None = None
+        self._losses = Series(SPARK)
+        self._live: Live | None = None
+        self._next = 0.0
+        self._columns: list[str] = []  # of the table, once it has a header
+        self._epoch = 0  # the last that has a row
+
+    def begin(self, plan: RunPlan) -> None:
+        from rich.live import Live
+
+        self._meter = Meter(plan, self._clock)
+        self._losses, self._columns, self._epoch = Series(SPARK), [], 0
+        self._next = self._clock()
+        console = self._console()
+        for line in plan_text(plan):
+            console.print(line, style="dim")
+        # We refresh ourselves: a thread would draw while a step computes. What others write to stderr goes above.
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop")
+        self._live.start()
+
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(
+            file=self._stream,
+            force_terminal=True,
+            color_system="standard" if self._color else None,
+            no_color=not self._color,
+            width=self._width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+    def step(self, r: StepReport) -> None:
+        if self._meter is None:
+            return
+        if self._meter.last is not None and self._meter.last.epoch != r.epoch:
+            self._add_row(self._meter)
+        self._meter.step(r)
+        self._losses.add(r.step, r.loss)
+        now = self._clock()
+        if now >= self._next:
+            self._draw()
+            drawn = self._clock()
+            self._next = drawn + max(DRAW_SECONDS, (drawn - now) / DRAW_SHARE)
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        if self._meter is not None:
+            self._add_row(self._meter, r)
+
+    def _add_row(self, meter: Meter, r: EvaluationReport | None = None) -> None:
+        """A row of the table for the last epoch; training and evaluation side by side, where there are both."""
+        last = meter.last
+        if last is None or last.epoch == self._epoch:
+            return
+        self._epoch = last.epoch
+        cells = values_text(meter.epoch.values)
+        if r is not None:
+            cells |= {f"eval {name}": value for name, value in values_text(r.results).items()}
+        if not cells.keys() <= set(self._columns):
+            self._columns = list(cells)
+            self._print(self._row(["epoch", *cells, "time", ""], "bold"), cut=True)
+        values = [cells.get(name, "") for name in self._columns]
+        is_best = r is not None and r.is_best
+        row = [f"{last.epoch:,}", *values, duration(last.seconds), "best" if is_best else ""]
+        self._print(self._row(row, "green" if is_best else ""), cut=True)
+
+    def _row(self, cells: Sequence[str], style: str) -> Text:
+        """Values right-aligned below the names of their columns."""
+        from rich.text import Text
+
+        widths = [EPOCH, *(max(COLUMN, len(name)) for name in self._columns), COLUMN, 0]
+        row = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return Text(row.rstrip(), style)
+
+    def note(self, text: str) -> None:
+        from rich.text import Text
+
+        self._print(Text(text))
+
+    def _print(self, text: Text, *, cut: bool = False) -> None:
+        """Above the view; what is longer than a line is cut or folded."""
+        if self._live is not None:
+            self._live.console.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
+
+    def end(self) -> None:
+        if self._live is not None:
+            try:
+                if self._meter is not None:
+                    self._add_row(self._meter)
+                self._draw()
+            finally:
+                self._live.stop()
+                self._live = None
+
+    # -- the live view -------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if self._live is not None and self._meter is not None and self._meter.last is not None:
+            self._live.update(self._view(self._meter, self._live.console.width), refresh=True)
+
+    def _view(self, meter: Meter, width: int) -> Text:
+        """Two lines: how far it is, and how good. The bar and the sparkline take what room is left."""
+        from rich.text import Text
+
+        last = meter.last
+        assert last is not None
+        place = Text(epoch_text(meter.plan, last.epoch), "bold")
+        pace = list(meter.pace())
+        rest = Text("  ".join([step_text(meter.plan, last.step), *pace]))
+        room = min(width - 1 - len(place) - len(rest) - 4, BAR)
+        if meter.plan.steps and room >= 5:
+            bar = self._bar(last.step / meter.plan.steps, room)
+            first = Text("  ").join([place, bar, rest])
+        else:
+            first = Text("  ").join([place, rest])
+        second = Text()
+        for name, value in meter.shown():
+            style = "bold" if name == "loss" else ""
+            second.append(f"{name} ", "dim").append(value, "bold red" if value in NOT_FINITE else style).append("  ")
+        room = min(width - 1 - len(second), SPARK)
+        if room >= 5 and len(self._losses.buckets) > 1:
+            second.append(sparkline([bucket.mean for bucket in self._losses.buckets], room), "blue")
+        for line in (first, second):
+            line.rstrip()
+            line.truncate(width - 1)
+        return Text("\n", no_wrap=True).join([first, second])
+
+    def _bar(self, done: float, width: int) -> Text:
+        from rich.text import Text
+
+        full = round(min(max(done, 0.0), 1.0) * width)
+        return Text("━" * full, "blue").append("─" * (width - full), "dim")

@@ -1,0 +1,67 @@
+"""Event files for TensorBoard, written by the package tensorboardX (the extra `tensorboard`)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wsdl.diagnostics.run_error import fail
+from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+ALL = 1000  # so many first steps are written, each
+REST_SECONDS = 0.1  # and then one in this time: an event costs 0.1 ms, and TensorBoard shows a sample of 1,000
+
+
+class TensorBoard(Quiet):
+    """Loss and metrics as `loss/training`, `loss/evaluation` and so on, and the learning rate as `lr`."""
+
+    def __init__(self, folder: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        try:
+            import tensorboardX  # noqa: F401 - so that its lack is said before anything else is done
+        except ImportError as error:
+            raise fail(
+                "E0781",
+                "writing for TensorBoard needs the package tensorboardX, and it is not installed",
+                help="`pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same numbers",
+            ) from error
+        self._folder = os.fspath(folder)
+        self._clock = clock
+        self._writer: SummaryWriter | None = None
+        self._all_until = 0
+        self._next = 0.0
+
+    def begin(self, plan: RunPlan) -> None:
+        """What earlier runs wrote in this folder behind the first step is hidden from view."""
+        from tensorboardX import SummaryWriter
+
+        logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of each NaN, which we show ourselves
+        self._writer = SummaryWriter(self._folder, purge_step=plan.first_step + 1, flush_secs=10)
+        self._all_until = plan.first_step + ALL
+
+    def step(self, r: StepReport) -> None:
+        if self._writer is None or (r.step > self._all_until and self._clock() < self._next):
+            return
+        self._next = self._clock() + REST_SECONDS
+        for name, value in {"loss": r.loss, **r.metrics}.items():
+            self._writer.add_scalar(f"{name}/training", value, r.step)
+        self._writer.add_scalar("lr", r.lr, r.step)
+
+    def evaluation(self, r: EvaluationReport) -> None:
+        if self._writer is not None:
+            for name, value in r.results.items():
+                self._writer.add_scalar(f"{name}/evaluation", value, r.step)
+
+    def flush(self) -> None:
+        if self._writer is not None:
+            self._writer.flush()
+
+    def end(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,121 @@
+"""Holds each model against its budgets: `limit params`, `limit bytes`, `limit macs`."""
+
+from __future__ import annotations
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.ir.dims import Dim, same
+from wsdl.ir.graph import Graph, Model, Node, Stored
+from wsdl.ir.requests import LimitRequest
+from wsdl.ir.stages import Storage
+from wsdl.ir.types import BYTES
+from wsdl.ops import OPERATIONS
+from wsdl.ops.node_arguments import arguments
+
+LISTED = 5  # of the largest parameters
+
+
+def check_limits(storage: Storage, problems: Problems) -> None:
+    """An error for each model that is larger than its file allows."""
+    for limit in storage.checked.limits:
+        model = storage.models[limit.model]
+        if limit.kind == "macs":
+            _check_macs(limit, model, problems)
+        else:
+            _check_size(limit, model, storage, problems)
+
+
+def stored_by(model: Model, storage: Storage) -> list[Stored]:
+    """The stored tensors that a model reads, each once, in the order of declaration."""
+    slots = (str(node.attributes["slot"]) for node in model.graph.walk() if node.op == "parameter")
+    names = {name for slot in slots for name in storage.readings[slot].tensors}
+    return [s for s in storage.stored.values() if s.name in names]
+
+
+def slots_of(stored: list[Stored], model: Model, storage: Storage) -> int:
+    """How many elements the slots of a model have: what would be stored without sharing."""
+    paths = {slot.path for slot in model.module.all_slots()}
+    paths |= {slot.path for root in storage.checked.layers.values() for slot in root.all_slots()}
+    return sum(
+        slot.type.elements.constant or 0 for s in stored for slot in storage.readers[s.name] if slot.path in paths
+    )
+
+
+def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: Problems) -> None:
+    stored = stored_by(model, storage)
+    unit = 1 if limit.kind == "params" else None
+    sizes = {s.name: s.elements * (unit or BYTES[s.type.dtype]) for s in stored}
+    total = sum(sizes.values())
+    if total <= limit.value:
+        return
+    what = "parameters" if limit.kind == "params" else "bytes"
+    largest = sorted(stored, key=lambda s: -sizes[s.name])[:LISTED]
+    without = slots_of(stored, model, storage)
+    shared = sum(s.elements for s in stored)
+    saved = f"sharing already saves {without - shared:,} of {without:,} parameters" if without > shared else ""
+    problems.error(
+        "E0601",
+        limit.span,
+        f"the model `{model.name}` has {total:,} {what}, which is {total - limit.value:,} over its limit",
+        f"at most {limit.value:,}",
+        labels=[Label(s.root.layer_span, f"`{s.name}`: {sizes[s.name]:,}") for s in largest[:2]],
+        details=["the largest:", *(f"  {sizes[s.name]:>14,}  {s.name} {s.type}" for s in largest)],
+        help="; ".join(filter(None, [saved, "make a layer smaller, or share more"])),
+    )
+
+
+def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
+    macs, each = _for_one(multiplications(model.graph), model)
+    if macs.constant is None:
+        names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names()))
+        problems.error(
+            "W0601",
+            limit.span,
+            f"how many multiplications the model `{model.name}` takes{each} depends on the run",
+            f"{macs}",
+            help=f"give the dimensions a value: {names}",
+            severity="warning",
+        )
+    elif macs.constant > limit.value:
+        problems.error(
+            "E0601",
+            limit.span,
+            f"the model `{model.name}` takes {macs.constant:,} multiplications{each}, which is "
+            f"{macs.constant - limit.value:,} over its limit",
+            f"at most {limit.value:,}",
+            help="make a layer smaller or its input coarser; sharing saves storage, not work",
+        )
+
+
+def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
+    """The work for one row of the batch, where the first dimension of all inputs is the batch, and how to say so."""
+    leading = {value.type.shape[0].name if value.type.rank else None for value in model.graph.inputs}
+    [batch] = leading if len(leading) == 1 else [None]
+    if batch is None:
+        return macs, ""
+    one = macs.substitute({batch: Dim.of(1)})
+    return (one, f" for each `{batch}`") if same(one * Dim.symbol(batch), macs) else (macs, "")
+
+
+def multiplications(graph: Graph) -> Dim:
+    """Multiply-accumulate operations of the products and convolutions of a graph."""
+    total = Dim.of(0)
+    for node in graph.nodes:
+        if node.body is not None:
+            total += multiplications(node.body) * _repetitions(node)
+        elif operation := OPERATIONS.get(node.op):
+            given = arguments(operation, node, lambda value: value.type)
+            total += operation.multiplications(node.results[0].type, **given)
+    return total
+
+
+def _repetitions(node: Node) -> Dim:
+    if node.op == "loop":
+        count = node.attributes["count"]
+        assert isinstance(count, int)
+        return Dim.of(count)
+    axes = node.attributes["axes"]
+    assert isinstance(axes, list)
+    sequence = node.inputs[len(node.inputs) - len(axes)]
+    axis = axes[0]
+    assert isinstance(axis, int)
+    return sequence.type.shape[axis]

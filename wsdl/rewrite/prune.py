@@ -1,0 +1,53 @@
+"""Leaves out what no output needs.
+
+    model m(%x: f32[n]) -> (y: %b) {
+        %a = relu(%x): f32[n]
+        %b = tanh(%x): f32[n]
+    }
+
+becomes
+
+    model m(%x: f32[n]) -> (y: %b) {
+        %b = tanh(%x): f32[n]
+    }
+
+A stored tensor that nothing reads any more stays in `program.stored`: it belongs to the weights, not to the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wsdl.ir.graph import Graph, Lowered, Node, Value
+
+
+def prune(program: Lowered) -> Lowered:
+    """Drop nodes whose results are never read."""
+    for model in program.models.values():
+        prune_graph(model.graph)
+    return program
+
+
+def prune_graph(graph: Graph) -> None:
+    """Drop nodes of one graph, and of its bodies."""
+    graph.nodes = needed_nodes(graph.nodes, graph.outputs)
+
+
+def needed_nodes(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[Node]:
+    """The nodes without which some value isn't made; their bodies are pruned."""
+    needed = set(wanted)
+    kept = []
+    for node in reversed(nodes):
+        if needed.isdisjoint(node.results):
+            continue
+        if node.body is not None:
+            prune_graph(node.body)
+        needed.update(node.reads())
+        kept.append(node)
+    return kept[::-1]
+
+
+def drop_unread(graph: Graph, *names: str) -> None:
+    """Leave out inputs that nothing reads; with names only these."""
+    read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
+    graph.inputs = [v for v in graph.inputs if (names and v.name not in names) or v in read]

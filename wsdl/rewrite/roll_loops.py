@@ -1,0 +1,289 @@
+"""Turns the unrolled steps of a `for` back into one body, where all steps do the same with the same weights.
+
+    stored m.w: f32[4, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %c) {
+        %w = parameter {stored="m.w"}: f32[4, 4]
+        %a = matmul(%x, %w) {at=["0:0/3"]}: f32[n, 4]
+        %b = matmul(%a, %w) {at=["0:1/3"]}: f32[n, 4]
+        %c = matmul(%b, %w) {at=["0:2/3"]}: f32[n, 4]
+    }
+
+becomes, with `loop`,
+
+    stored m.w: f32[4, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %1) {
+        %w = parameter {stored="m.w"}: f32[4, 4]
+        %1 = loop([%x]) {count=3}: f32[n, 4] do (%a: f32[n, 4]) {
+            %0 = matmul(%a, %w): f32[n, 4]
+            yield %0
+        }
+    }
+
+The size of the file and the start of a session then no longer depend on the number of steps. What doesn't change from
+step to step is computed once, before the loop. Where a step has numbers of its own, as the place of a dropout, the loop
+is a `scan` over the list of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeAlias
+
+from wsdl.ir.graph import Attribute, Graph, LoopChoice, Lowered, Node, Operand, Repetition, Value
+from wsdl.ir.rewriter import Rewriter
+from wsdl.ir.target import Loops
+from wsdl.ir.types import TensorType
+from wsdl.rewrite.dedupe import frozen_attributes
+
+ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough and unrolled nodes run a little faster
+
+
+class NotTheSame(Exception):
+    """Why two steps can't be one body, in words for the user."""
+
+
+def roll_loops(program: Lowered, mode: Loops = "auto") -> Lowered:
+    """Roll the `for`s of every model as `mode` says; `program.loops` tells what became of each."""
+    for model in program.models.values():
+        _hoist_parameters(model.graph)
+        _roll_all(model.graph, program, mode)
+    return program
+
+
+def _roll_all(graph: Graph, program: Lowered, mode: Loops) -> None:
+    """Outermost `for`s first; what can't be rolled is searched for those inside it."""
+    for depth in count():
+        loops = {n.steps[depth].loop: n.steps[depth] for n in graph.nodes if len(n.steps) > depth}
+        if not loops:
+            break
+        for repetition in loops.values():
+            if repetition.count > 1 and any(_of(n, repetition.loop) for n in graph.nodes):
+                program.loops.append(_choose(graph, repetition, depth, mode))
+    for node in graph.nodes:
+        if node.body is not None:
+            _roll_all(node.body, program, mode)
+
+
+def _of(node: Node, loop: int) -> bool:
+    return any(step.loop == loop for step in node.steps)
+
+
+def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> LoopChoice:
+    steps, span = repetition.count, repetition.span
+    if mode == "unroll":
+        return LoopChoice(span, steps, False, "asked for with --loops unroll")
+    if mode == "auto" and steps < ENOUGH:
+        return LoopChoice(span, steps, False, f"fewer than {ENOUGH} steps")
+    try:
+        _roll(graph, repetition, depth)
+    except NotTheSame as reason:
+        return LoopChoice(span, steps, False, str(reason))
+    why = "asked for with --loops loop" if mode == "loop" else "all steps use the same weights"
+    return LoopChoice(span, steps, True, why)
+
+
+def _hoist_parameters(graph: Graph) -> None:
+    """All reads of stored tensors first, each once: through one view, in one dtype."""
+    reads: dict[object, Node] = {}
+    with Rewriter(graph) as rewriter:
+        for node in graph.nodes:
+            if node.op == "parameter" and node.view is not None:
+                view = node.view.source, node.view.layout, node.result.type.dtype
+                first = reads.setdefault((node.attributes["stored"], *view), node)
+                if first is not node:
+                    rewriter.replace_node(node, [], first.results)
+                node.steps = ()
+    graph.nodes.sort(key=lambda node: node.op != "parameter")
+
+
+# -- matching the steps ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Match:
+    """The steps of a loop held against its first one. Values are named by those of step 0.
+
+    `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`),
+    or what the step before computed (a value of step 0). `numbers` are those of the scalar constants at a place, one of
+    each step.
+    """
+
+    names: dict[Value, str]  # of stored tensors, for messages
+    steps: list[list[Node]]
+    history: list[dict[Value, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
+    numbers: dict[int, list[Attribute]] = field(default_factory=dict)
+    uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
+
+    def step(
+        self, first: list[Node], nodes: list[Node], previous: dict[Value, Value], index: int
+    ) -> dict[Value, Value]:
+        """Hold one step against the first; for each value of step 0 the one of this step."""
+        if len(first) != len(nodes):
+            raise NotTheSame(f"step {index} computes something else than step 0")
+        own: dict[Value, Value] = {}
+        before = {value: original for original, value in previous.items()}
+        for at, (a, b) in enumerate(zip(first, nodes, strict=True)):
+            if a.body is not None or b.body is not None:
+                raise NotTheSame("a step holds a scan or a loop of its own")
+            if _is_number(a) and _is_number(b):
+                self.numbers.setdefault(at, [a.attributes["value"]]).append(b.attributes["value"])
+            elif a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
+                raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+            if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
+                raise NotTheSame(
+                    f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})"
+                )
+            left, right = a.inputs, b.inputs
+            if len(left) != len(right):
+                raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+            for place, (x, y) in enumerate(zip(left, right, strict=True)):
+                if x in own:
+                    if own[x] is not y:
+                        raise NotTheSame(f"step {index} connects its parts in another way than step 0")
+                    continue
+                source = None if x is y else before.get(y)
+                if source is None and x is not y:
+                    raise NotTheSame(self.difference(x, y, index))
+                if self.uses.setdefault((at, place), source) is not source:
+                    raise NotTheSame(f"step {index} connects its parts in another way than step 1")
+            own.update(zip(a.results, b.results, strict=True))
+        return own
+
+    def moving_numbers(self) -> dict[int, list[Attribute]]:
+        """Those that are not the same in each step."""
+        return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
+
+    def difference(self, x: Value, y: Value, index: int) -> str:
+        if x in self.names and y in self.names:
+            if self.names[x] == self.names[y]:
+                return f"step {index} reads another part or view of `{self.names[y]}` than step 0"
+            return f"step {index} has weights of its own (`{self.names[y]}`)"
+        return f"step {index} reads a value that is neither the same in each step nor made by the step before it"
+
+
+def _is_number(node: Node) -> bool:
+    return node.op == "constant" and node.result.type.rank == 0
+
+
+def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
+    """All steps of a `for` held against its first one; `NotTheSame` where they do something else."""
+    steps: list[list[Node]] = [[] for _ in range(repetition.count)]
+    for node in graph.nodes:
+        if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
+            steps[node.steps[depth].index].append(node)
+    match = Match({n.result: str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}, steps)
+    match.history.append({v: v for n in steps[0] for v in n.results})
+    for index, nodes in enumerate(steps[1:], start=1):
+        match.history.append(match.step(steps[0], nodes, match.history[-1], index))
+    return match
+
+
+def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
+    """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
+    match = match_steps(graph, repetition, depth)
+    steps, last = match.steps, match.history[-1]
+    first = steps[0]
+    hoisted = _invariant(first, match)
+    carried = _carried(first, match, hoisted)
+    results = _results(graph, match, carried)
+    lists = [_list(first[at], numbers, depth) for at, numbers in match.moving_numbers().items()]
+    body = _body(first, match, hoisted, carried, depth)
+    starts: list[Operand] = [[v for v, _ in carried]]
+    if lists:
+        attributes: dict[str, Attribute] = {"axes": [0] * len(lists), "emit_axes": [], "reverse": False, "rolled": True}
+        loop = Node("scan", [*starts, [n.result for n in lists]], attributes, results)
+    else:
+        loop = Node("loop", starts, {"count": repetition.count}, results)
+    loop.path, loop.span, loop.steps, loop.body = _path(first), first[0].span, first[0].steps[:depth], body
+
+    at, inside = graph.nodes.index(first[0]), {node for nodes in steps for node in nodes}
+    for node in hoisted:
+        node.steps = node.steps[:depth]
+    after = [node for node in graph.nodes[at:] if node not in inside]
+    graph.nodes[at:] = [*hoisted, *lists, loop, *after]
+    rewriter = Rewriter(graph)
+    for (_, source), result in zip(carried, results, strict=True):
+        rewriter.replace(last[source], result)
+
+
+def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
+    """The nodes of a step that compute the same in each, in order: they read nothing that changes."""
+    hoisted: dict[Node, None] = {}
+    moving: set[Value] = set()
+    numbers = match.moving_numbers()
+    for at, node in enumerate(first):
+        reads = enumerate(node.inputs)
+        if at in numbers or any(v in moving or match.uses.get((at, place)) is not None for place, v in reads):
+            moving.update(node.results)
+        else:
+            hoisted[node] = None
+    return hoisted
+
+
+Carried: TypeAlias = "list[tuple[Value, Value]]"
+"""What step 0 starts from, and the value of step 0 that the next step starts from."""
+
+
+def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carried:
+    """The carried values."""
+    pairs: dict[tuple[Value, Value], None] = {}
+    for (at, place), source in match.uses.items():
+        start = first[at].inputs[place]
+        if source is None or first[at] in hoisted:
+            continue
+        if str(start.type) != str(source.type):
+            raise NotTheSame(f"shapes change from step to step ({start.type} before step 0, {source.type} after it)")
+        pairs[start, source] = None
+    if not pairs:
+        raise NotTheSame("no step uses what the step before it computed")
+    return list(pairs)
+
+
+def _results(graph: Graph, match: Match, carried: Carried) -> list[Value]:
+    """New values for the results of the loop; what else of the steps is used behind it stands in the way."""
+    inside = {node for nodes in match.steps for node in nodes}
+    read = {value for node in graph.nodes if node not in inside for value in node.reads()} | {*graph.outputs}
+    finals = {match.history[-1][source] for _, source in carried}
+    if any(value in read and value not in finals for node in inside for value in node.results):
+        raise NotTheSame("what a step computes is used after the loop, and not only the last step's result")
+    return [Value(source.type, source.name) for _, source in carried]
+
+
+def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: Carried, depth: int) -> Graph:
+    numbers = match.moving_numbers()
+    body = Graph([Value(start.type, source.name) for start, source in carried])
+    inputs = dict(zip(carried, body.inputs, strict=True))
+    for at, node in enumerate(first):
+        if node in hoisted:
+            continue
+        if at in numbers:
+            body.inputs.append(node.result)
+            continue
+        sources = [match.uses.get((at, place)) for place in range(len(node.inputs))]
+        reads = zip(node.inputs, sources, strict=True)
+        node.operands = node.operands_of(v if source is None else inputs[v, source] for v, source in reads)
+        node.steps = node.steps[depth + 1 :]
+        body.nodes.append(node)
+    body.outputs = [source for _, source in carried]
+    return body
+
+
+def _list(first: Node, numbers: list[Attribute], depth: int) -> Node:
+    """The numbers that the constant `first` has in each step, as one constant."""
+    type = TensorType.of(first.result.type.dtype, [len(numbers)])
+    attributes: dict[str, Attribute] = {"value": numbers, "dtype": type.dtype}
+    return Node("constant", [], attributes, [Value(type)], first.path, first.span, first.steps[:depth])
+
+
+def _path(nodes: list[Node]) -> str:
+    """The layer in which the loop stands: what the paths of its nodes have in common."""
+    common = nodes[0].path.split(".")
+    for node in nodes:
+        parts = node.path.split(".")
+        while common != parts[: len(common)]:
+            common.pop()
+    return ".".join(common)

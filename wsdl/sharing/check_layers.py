@@ -1,0 +1,160 @@
+"""Warns of layers that are never applied, or mix the statistics of several places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Module, Slot
+from wsdl.ir.sharing import Sharing
+from wsdl.ir.stages import Checked
+
+LISTED = 4
+
+
+def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems) -> None:
+    """W0301 and W0302. `spans` says where each slot was put into a group."""
+    if not problems.errors:  # what seems to have no use may have it where something is wrong
+        _warn_of_unused(program, problems)
+    _warn_of_mixed_statistics(program, sharing, spans, problems)
+
+
+# -- layers without a use ----------------------------------------------------------------------------------------------
+
+
+def _warn_of_unused(program: Checked, problems: Problems) -> None:
+    """A layer that no model applies; one that a block declares and applies in some of its instances is fine."""
+    used: set[tuple[Span, str]] = set()
+    unused: dict[Span, list[Module]] = {}
+    for root in program.roots():
+        for module in root.modules():
+            if module.uses:
+                used.add(_declaration(module))
+        for module in _unused(root):
+            unused.setdefault(module.span, []).append(module)
+    for span, modules in unused.items():
+        never = [module for module in modules if _declaration(module) not in used]
+        if never and not span.source.is_standard:
+            problems.error(
+                "W0302",
+                span,
+                f"{_listed([module.path for module in never])} {'is' if len(never) == 1 else 'are'} never applied",
+                "has no weights" if len(never) == 1 else "have no weights",
+                help="apply it to a tensor, or remove it" if len(never) == 1 else "apply them, or make fewer",
+                severity="warning",
+            )
+
+
+def _declaration(module: Module) -> tuple[Span, str]:
+    return module.span, module.path.rpartition(".")[2]
+
+
+def _unused(module: Module) -> list[Module]:
+    """The outermost layers at and below one that nothing applies."""
+    if not module.uses and module.kind != "model":
+        return [module]
+    children = [c for child in module.children.values() for c in (child if isinstance(child, list) else [child])]
+    return [found for child in children for found in _unused(child)]
+
+
+# -- statistics of several places --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Mixed:
+    """The layers whose statistics are mixed at one place, their states as an `except` would name them."""
+
+    labels: list[Label]
+    label: str
+    layers: list[str] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+
+
+def _warn_of_mixed_statistics(
+    program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems
+) -> None:
+    found: dict[Span, _Mixed] = {}
+    tied = {root.path: [slot for slot, _ in members] for root, members in sharing.families()}
+    for root in program.roots():
+        outermost: dict[Span, str] = {}  # the shortest path of the layers that are applied at a place
+        for module in root.modules():
+            for place in module.uses:
+                outermost[place] = min(outermost.get(place, module.path), module.path, key=len)
+        for module in root.modules():
+            states = [slot for slot in module.slots.values() if slot.kind == "state"]
+            if not states:
+                continue
+            _applied_again(module, states, outermost, found)
+            _shared(module, [tied[sharing.home(slot)[0].path] for slot in states], states, spans, found)
+    for place, mixed in found.items():
+        several = len(mixed.layers) > 1
+        problems.error(
+            "W0301",
+            place,
+            f"{_listed(mixed.layers)} {'keep' if several else 'keeps'} running statistics, "
+            f"and {'mix' if several else 'mixes'} those of several places",
+            mixed.label,
+            labels=mixed.labels,
+            help="right where all places see the same kind of data; to keep them apart, make a layer for each place "
+            f"and share them `except {', '.join(mixed.states[:LISTED])}{', …' if len(mixed.states) > LISTED else ''}`",
+            severity="warning",
+        )
+
+
+def _applied_again(
+    module: Module, states: Sequence[Slot], outermost: Mapping[Span, str], found: dict[Span, _Mixed]
+) -> None:
+    """One model applies the layer, or one around it, more than once."""
+    by_model: dict[Span, list[tuple[Span, ...]]] = {}
+    for way in module.ways:
+        by_model.setdefault(way[0], []).append(way)
+    for ways in by_model.values():
+        if len(ways) < 2:
+            continue
+        first, again = next(((a, b) for a, b in zip(ways[0], ways[1], strict=False) if a != b), (ways[0][-1],) * 2)
+        labels = [Label(first, "applied here first")] if first != again else []
+        label = "applied here again" if first != again else f"applied here {len(ways)} times"
+        mixed = found.setdefault(again, _Mixed(labels, label))
+        outer = outermost.get(again, module.path)
+        mixed.layers.append(module.path)
+        mixed.states += [slot.path[len(outer) + 1 :] for slot in states]
+
+
+def _shared(
+    module: Module,
+    tied: Sequence[Sequence[Slot]],
+    states: Sequence[Slot],
+    spans: Mapping[str, Span],
+    found: dict[Span, _Mixed],
+) -> None:
+    """A group ties the statistics of layers that are applied at different places; `tied` are the slots that read what
+    each of the states reads, in the order of declaration."""
+    twins = tied[0]
+    if len(twins) < 2 or twins[0] is not states[0]:
+        return
+    place = spans.get(twins[1].path, module.span)
+    mixed = found.setdefault(place, _Mixed([], "makes their statistics one"))
+    mixed.layers += [slot.path.rpartition(".")[0] for slot in twins]
+    for others in tied:
+        below = _common_end([s.path for s in others])
+        if below not in mixed.states:
+            mixed.states.append(below)
+
+
+def _common_end(paths: Sequence[str]) -> str:
+    """The parts with which all paths end."""
+    common: list[str] = []
+    for names in zip(*(reversed(path.split(".")) for path in paths), strict=False):
+        if len(set(names)) > 1:
+            break
+        common.insert(0, names[0])
+    return ".".join(common) or paths[0].rpartition(".")[2]
+
+
+def _listed(paths: Sequence[str]) -> str:
+    names = [f"`{path}`" for path in paths]
+    if len(names) <= 2:
+        return " and ".join(names)
+    return f"{names[0]} and {len(names) - 1} other layers"

@@ -1,0 +1,91 @@
+"""Do the `load`s of a program make sense, whatever is in their files?"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from wsdl.diagnostics import Problems, told_once
+from wsdl.ir.binding import dim_of_text
+from wsdl.ir.graph import Module
+from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
+from wsdl.ir.weight_files import unknown_format
+from wsdl.sharing.paths import NotFound, Paths, target_of
+from wsdl.sharing.targets import Target
+
+MOST_PARTS = 3  # placeholders that take in dots: each multiplies the ways to read a name by its length
+
+
+def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Problems) -> None:
+    """Report what is wrong with a `load`: its file's format, what its target means, its table."""
+    if unknown := unknown_format(request.file):
+        problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
+    modules = [f.thing for f in target.found if isinstance(f.thing, Module)]
+    several = any(isinstance(step, Select) for step in request.target.steps) and len(target.found) > 1
+    if several or len(target.groups) > 1:
+        what = "groups" if target.groups else "layers" if modules else "parameters"
+        problems.error(
+            "E0505",
+            request.target.span,
+            f"a file is loaded into one layer or one array, and these are {len(target.found or target.groups)} {what}",
+            f"several {what}",
+            help="load into each of them by itself"
+            if target.groups
+            else "name the array itself, or the layer around it and each parameter in a table: "
+            '`"layers.{i}.{p}" -> blocks[i].{p}`',
+        )
+    elif request.mappings and len(modules) != 1:
+        problems.error(
+            "E0505",
+            request.target.span,
+            "the paths of a table start at one layer",
+            "an array of layers" if modules else "a parameter",
+            help="name the layer around it, and start the paths of the table there",
+        )
+    for module in modules[:1]:
+        told = Problems()  # what is wrong is often so in each line of a table
+        for mapping in request.mappings:
+            with suppress(NotFound):
+                _check_mapping(mapping, module, paths, told)
+        for problem in told_once(told):
+            problems.add(problem)
+
+
+def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems: Problems) -> None:
+    given = set(PLACEHOLDER.findall(mapping.pattern))
+    indices, parts = placeholders(mapping)
+    for name in sorted((indices | parts) - given):
+        problems.error(
+            "E0505",
+            mapping.path_span,
+            f"the target uses `{name}`, which the pattern doesn't have",
+            help=f"write `{{{name}}}` where it stands in the names of the file",
+        )
+        return
+    if "}{" in mapping.pattern or len(parts) > MOST_PARTS:
+        problems.error(
+            "E0505",
+            mapping.span,
+            "there are too many ways to read this pattern",
+            "two placeholders touch" if "}{" in mapping.pattern else f"{len(parts)} placeholders for several names",
+            help=f"write what stands between them; at most {MOST_PARTS} may stand for several names with dots",
+        )
+        return
+    for index in INDEX.findall(mapping.path):
+        if (dim_of_text(index).constant or 0) < 0:
+            problems.error("E0505", mapping.path_span, "an index in a table counts from 0", f"is {index}")
+            return
+    found = paths.find(target_of(mapping), target, problems, whole_arrays=True, many=min(given, default="i"))
+    if "{" not in mapping.path and any(isinstance(f.thing, Module) for f in found):
+        problems.error(
+            "E0505",
+            mapping.path_span,
+            "a tensor of the file fills one parameter, and this is a layer",
+            "not a parameter",
+            help=f"write `{mapping.path}.{{p}}`, and `{{p}}` where its parameter stands in the names of the file",
+        )
+
+
+def placeholders(mapping: LoadMapping) -> tuple[set[str], set[str]]:
+    """The placeholders of a target that stand for indices, and those that stand for parts of its path."""
+    indices = {name for index in INDEX.findall(mapping.path) for name in dim_of_text(index).names()}
+    return indices, set(PLACEHOLDER.findall(INDEX.sub("", mapping.path)))

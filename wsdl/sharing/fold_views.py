@@ -1,0 +1,50 @@
+"""Moves transposes, permutations, reshapes, flips and slices of a parameter into the view that it is read through.
+
+    stored m.weight: f32[8, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %y) {
+        %weight = parameter {stored="m.weight"}: f32[8, 4]
+        %t = transpose(%weight): f32[4, 8]
+        %y = matmul(%x, %t): f32[n, 8]
+    }
+
+becomes
+
+    stored m.weight: f32[8, 4]
+
+    model m(%x: f32[n, 4]) -> (y: %y) {
+        %weight = parameter {stored="m.weight"}: f32[8, 4]
+        %t = parameter {stored="m.weight", view=".T"}: f32[4, 8]
+        %y = matmul(%x, %t): f32[n, 8]
+    }
+
+So a lowering sees `x @ weight.T` as one thing, and the runtime has nothing to fold into a second copy.
+"""
+
+from __future__ import annotations
+
+from wsdl.ir.graph import Lowered, Node, Value
+from wsdl.ir.views import View
+from wsdl.ops import OPERATIONS
+
+
+def fold_views(program: Lowered) -> Lowered:
+    """Every movement of a parameter becomes a part of its view, where a view can express it."""
+    for model in program.models.values():
+        parameters: dict[Value, Node] = {}
+        for node in model.graph.walk():
+            source = parameters.get(node.inputs[0]) if node.inputs else None
+            if source is not None and source.view is not None and (view := moved(source.view, node)) is not None:
+                node.op, node.operands, node.view = "parameter", [], view
+                node.attributes = {"stored": source.attributes["stored"]}
+            if node.op == "parameter":
+                parameters[node.result] = node
+    return program
+
+
+def moved(view: View, node: Node) -> View | None:
+    """The view that a node makes of a view which it reads; `None` where it does anything else, or no view can do it."""
+    operation = OPERATIONS.get(node.op)
+    if operation is None or len(node.results) > 1:
+        return None
+    return operation.moved(view, node.result.type, **node.attributes)

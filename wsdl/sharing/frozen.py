@@ -1,0 +1,144 @@
+"""How layers that are frozen run while the rest is trained: their running statistics stay as they are, and with `eval`
+they also normalise by these and leave dropout out, as the compiled model does. The others normalise by the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from wsdl.diagnostics import Problems
+from wsdl.diagnostics.span import Span
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ir.requests import Mode, PathPattern
+from wsdl.ir.stages import Storage
+from wsdl.ir.training import Training
+from wsdl.ops import OPERATIONS
+from wsdl.sharing.paths import NotFound
+from wsdl.sharing.targets import Target, Targets
+
+
+def frozen_modes(
+    storage: Storage, training: Training, frozen: Collection[str], targets: Targets, problems: Problems
+) -> Modes:
+    """In which mode the layers run that the file, its models and a training freeze; `frozen` are the stored tensors
+    that the training does. Notes the layers with running statistics for which nothing says it."""
+    modes, places = Modes(), dict[str, Span]()
+    for target, mode, pattern in _freezes(storage, training, targets):
+        places.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
+        if mode is not None:
+            modes.say(target, mode)
+    kept = [path for path in training.objective.states if is_frozen(path, storage, frozen)]
+    undecided = {_owner(path): places[path] for path in reversed(kept) if path in places}  # once for each layer
+    for layer, span in reversed(undecided.items()):
+        if modes.of(layer) is None and not problems.has("N0801", span):
+            _note_undecided(span, layer, problems)
+    return modes
+
+
+def is_frozen(slot: str, storage: Storage, frozen: Collection[str]) -> bool:
+    """Is what a slot reads frozen, in the file or as one of the tensors `frozen`?"""
+    return any(stored.frozen or stored.name in frozen for stored in storage.tensors_of(slot))
+
+
+def differs_at_inference(graph: Graph) -> Iterator[Node]:
+    """The nodes that a layer in the mode `eval` computes otherwise."""
+    return (node for node in graph.walk() if _at_inference(node) is not None)
+
+
+def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
+    """Let layers compute as the compiled model does. What stands in for which value."""
+    values: dict[Value, Value] = {}
+    _rewrite(graph, layers, values)
+    return values
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A layer that normalises by the batch: over how many values of each channel, and where it is applied."""
+
+    layer: str
+    count: Dim
+    span: Span | None
+
+
+def normalised(graph: Graph) -> list[Normalised]:
+    """All of them, in the order of use."""
+    nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
+    shapes = [node.inputs[0].type.shape for node in nodes]
+    counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
+    return [Normalised(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
+
+
+def _freezes(
+    storage: Storage, training: Training, targets: Targets
+) -> Iterator[tuple[Target, Mode | None, PathPattern]]:
+    """What is frozen by the lines of the file and its models, then by those of the training. Mistakes in them were
+    reported."""
+    for requests, from_file in (storage.checked.freezes, False), (training.freezes, True):
+        for request in requests:
+            for pattern in request.paths:
+                with suppress(NotFound):
+                    yield targets.of(pattern, request.base, None, from_file=from_file), request.mode, pattern
+
+
+def _owner(slot: str) -> str:
+    return slot.rpartition(".")[0]
+
+
+def _note_undecided(span: Span, layer: str, problems: Problems) -> None:
+    problems.error(
+        "N0801",
+        span,
+        f"`{layer}` keeps its running statistics, and normalises by those of each batch",
+        "frozen, without a word about how it normalises",
+        help=f"`freeze {span.text} eval` normalises by the running statistics, as at inference; "
+        f"`freeze {span.text} train` by the batch, without this note",
+        severity="note",
+    )
+
+
+@dataclass
+class Modes:
+    """In which mode layers run: as the last line says that names the layer, one around it, or a tensor of it."""
+
+    _whole: dict[str, tuple[int, Mode]] = field(default_factory=dict)  # layers with all that is below: line and mode
+    _own: dict[str, tuple[int, Mode]] = field(default_factory=dict)  # layers alone
+    _lines: int = 0
+
+    def say(self, target: Target, mode: Mode) -> None:
+        said = self._lines, mode
+        self._lines += 1
+        self._whole.update(dict.fromkeys((layer.path for layer in target.layers), said))
+        self._own.update(dict.fromkeys((_owner(slot.path) for slot in target.slots), said))
+
+    def of(self, layer: str) -> Mode | None:
+        lines = [self._own[layer]] if layer in self._own else []
+        while layer:
+            lines += [self._whole[layer]] if layer in self._whole else []
+            layer = _owner(layer)
+        return max(lines)[1] if lines else None
+
+
+def _at_inference(node: Node) -> str | None:
+    """What the compiled model has in its place, if that is something else."""
+    return OPERATIONS[node.op].at_inference if node.op in OPERATIONS else None
+
+
+def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) -> None:
+    nodes, graph.nodes = graph.nodes, []
+    for node in nodes:
+        node.operands = node.substituted(values)
+        becomes = _at_inference(node) if node.path in layers else None
+        if becomes == "its operand":
+            values[node.result] = node.inputs[0]
+            continue
+        if becomes is not None:
+            y, *states = node.results  # which stay as they came in
+            values.update(zip(states, node.inputs[-len(states) :], strict=True))
+            node = replace(node, op=becomes, results=[y])
+        if node.body is not None:
+            _rewrite(node.body, layers, values)
+        graph.nodes.append(node)
+    graph.outputs = [values.get(v, v) for v in graph.outputs]

@@ -1,0 +1,223 @@
+"""What is stored: each stored tensor with the slots that read it, and how often each model reads it.
+
+The same inventory is made of a program, of an ONNX file and of a checkpoint, and written as a table or as JSON. All
+figures about sharing come from here: `used` is a number of reads (`wsdl.sharing.count_reads` says what one is), and
+"without sharing" is what the same network would store if each read had a tensor of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Model, Stored, file_path
+from wsdl.ir.stages import Storage
+from wsdl.ir.types import BYTES, TensorType
+
+_WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
+    "uint16": 2, "uint32": 4, "uint64": 8, "complex64": 8, "complex128": 16, "U16": 2, "U32": 4, "U64": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Use:
+    """A slot of a stored tensor: its path, the view through which it reads (`""` for as it is), how often it is read,
+    and how many elements in all."""
+
+    path: str
+    view: str
+    elements: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One stored tensor with its slots; its dtype may be one that only other tools know."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    uses: tuple[Use, ...]
+    trainable: bool = True
+    group: str = ""
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def width(self) -> int:
+        """The bytes of one element; 1 where that isn't known."""
+        return _WIDTHS.get(self.dtype, 1)
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * self.width
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One model: its inputs and outputs, the names of the tensors that it reads, with the slots that it reads, and how
+    often each layer is applied, by its path."""
+
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+    reads: Mapping[str, tuple[Use, ...]]
+    applied: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is stored, and the models that read it, if it is known."""
+
+    models: Mapping[str, Signature] = field(default_factory=dict)
+    stored: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def of_models(self, names: Iterable[str]) -> Inventory:
+        """Of some of the models only."""
+        models = {name: self.models[name] for name in names}
+        read = {tensor for model in models.values() for tensor in model.reads}
+        return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read})
+
+    def uses(self, tensor: Tensor) -> tuple[Use, ...]:
+        """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
+        models."""
+        return self._read.get(tensor.name, ()) if self.models else tensor.uses
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[Use, ...]]:
+        """By tensor, what all models together read of it."""
+        read: dict[str, dict[tuple[str, str], Use]] = {}
+        for name, use in (
+            (name, use) for model in self.models.values() for name, u in model.reads.items() for use in u
+        ):
+            uses = read.setdefault(name, {})
+            other = uses.get((use.path, use.view))
+            elements, times = (other.elements, other.times) if other else (0, 0)
+            uses[use.path, use.view] = replace(use, elements=use.elements + elements, times=use.times + times)
+        return {name: tuple(uses.values()) for name, uses in read.items()}
+
+    def used(self, tensor: Tensor) -> int:
+        """How often a tensor is read."""
+        return sum(use.times for use in self.uses(tensor))
+
+    def shared(self) -> list[Tensor]:
+        """The tensors that are read more than once, within a model or by several."""
+        return [tensor for tensor in self.stored.values() if self.used(tensor) > 1]
+
+    def repeats(self) -> dict[str, int]:
+        """How often the outermost layers with weights are applied that are applied more than once."""
+        applied: Counter[str] = Counter()
+        for model in self.models.values():
+            applied.update(model.applied)
+        owners = {layer for uses in self._read.values() for use in uses for layer in _layers_around(use.path)}
+        repeated = [path for path, times in applied.items() if times > 1 and path in owners]
+        outermost = [path for path in repeated if not any(applied[layer] > 1 for layer in _layers_around(path))]
+        return {path: applied[path] for path in outermost}
+
+    def sizes(self, *models: str) -> Sizes:
+        """Of what these models read, by default of all that is stored."""
+        chosen = self.of_models(models) if models else self
+        tensors = [(tensor, chosen.elements_without_sharing(tensor)) for tensor in chosen.stored.values()]
+        return Sizes(
+            sum(tensor.elements for tensor, _ in tensors),
+            sum(unshared for _, unshared in tensors),
+            sum(tensor.bytes for tensor, _ in tensors),
+            sum(unshared * tensor.width for tensor, unshared in tensors),
+        )
+
+    def elements_without_sharing(self, tensor: Tensor) -> int:
+        """What would be stored if each read had a tensor of its own; what nothing reads is stored all the same."""
+        uses = self.uses(tensor)
+        return sum(use.elements for use in uses) if uses else tensor.elements
+
+    def saved(self, tensor: Tensor) -> int:
+        """The bytes that sharing one tensor saves; less than 0 where parts of it are stored that nothing reads."""
+        return self.elements_without_sharing(tensor) * tensor.width - tensor.bytes
+
+    def as_json(self) -> dict[str, Any]:
+        """`models` and `stored` as scripts rely on them."""
+        return {
+            "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
+            "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
+        }
+
+    def _tensor_as_json(self, tensor: Tensor) -> dict[str, Any]:
+        times = {(use.path, use.view): use.times for use in self.uses(tensor)}
+        return {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "dtype": tensor.dtype,
+            "trainable": tensor.trainable,
+            "used": self.used(tensor),
+            "bytes": tensor.bytes,
+            "bytes_without_sharing": self.elements_without_sharing(tensor) * tensor.width,
+            "slots": [
+                {"path": file_path(use.path), "view": use.view, "used": times.get((use.path, use.view), 0)}
+                for use in tensor.uses
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Elements and bytes: of each stored tensor once, and of each read by itself."""
+
+    parameters: int
+    parameters_without_sharing: int
+    bytes: int
+    bytes_without_sharing: int
+
+
+def _signature(model: Signature) -> dict[str, Any]:
+    return {"inputs": [_io(*item) for item in model.inputs.items()],
+            "outputs": [_io(*item) for item in model.outputs.items()]}  # fmt: skip
+
+
+def _io(name: str, type: TensorType) -> dict[str, Any]:
+    return {"name": name, "dtype": type.dtype, "shape": [dim_as_json(dim) for dim in type.shape]}
+
+
+def dim_as_json(dim: Dim) -> int | str:
+    """A number, or a run-time dimension as it is written."""
+    return str(dim) if dim.constant is None else dim.constant
+
+
+# -- of a program ------------------------------------------------------------------------------------------------------
+
+
+def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda type: type) -> Inventory:
+    """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
+    models = {name: _model(model, storage, io) for name, model in storage.models.items()}
+    return Inventory(models, {name: _stored(stored, storage) for name, stored in storage.stored.items()})
+
+
+def _layers_around(path: str) -> Iterator[str]:
+    """The paths of the layers in which a layer or a parameter is, itself left out."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _stored(stored: Stored, storage: Storage) -> Tensor:
+    slots = storage.readers[stored.name]
+    uses = tuple(Use(slot.path, str(storage.readings[slot.path]), prod(slot.sizes)) for slot in slots)
+    return Tensor(stored.name, stored.type.dtype, stored.sizes, uses, stored.trainable, stored.group)
+
+
+def _model(model: Model, storage: Storage, io: Callable[[TensorType], TensorType]) -> Signature:
+    inputs = {value.name: io(value.type) for value in model.graph.inputs}
+    outputs = {n: io(value.type) for n, value in zip(model.output_names, model.graph.outputs, strict=True)}
+    read = dict.fromkeys(name for slot in model.reads for name in storage.readings[slot].tensors)
+    return Signature(inputs, outputs, {name: _uses(name, model, storage) for name in read}, model.applied)
+
+
+def _uses(stored: str, model: Model, storage: Storage) -> tuple[Use, ...]:
+    """The slots of a tensor that a model reads."""
+    read = [(slot.path, model.reads[slot.path]) for slot in storage.readers[stored] if slot.path in model.reads]
+    return tuple(Use(path, str(storage.readings[path]), reads.elements, reads.times) for path, reads in read)

@@ -1,0 +1,322 @@
+"""Looking paths up: from a pattern such as `blocks[*].ffn.up.weight.T` to layers and slots of the program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.binding import dim_of_text
+from wsdl.ir.graph import Module, Slot
+from wsdl.ir.requests import LoadMapping, Part, PathPattern, Select, ViewCall
+from wsdl.ir.stages import Checked
+from wsdl.ir.views import View, ViewError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A layer, or a slot through a view, and where the file names it."""
+
+    thing: Module | Slot
+    view: View | None
+    span: Span
+
+    @property
+    def path(self) -> str:
+        return self.thing.path
+
+    def tensors(self) -> list[tuple[Slot, View]]:
+        """The slot through its view; all slots of a layer as they are."""
+        if isinstance(self.thing, Slot):
+            return [(self.thing, self.view or View.identity(self.thing.sizes))]
+        return [(slot, View.identity(slot.sizes)) for slot in self.thing.all_slots()]
+
+
+class NotFound(Exception):
+    """A path that leads nowhere; it has been reported."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The path that is looked up, from where, and names of groups that may have been meant. `many` is the index that
+    stands for all layers of an array, as messages recommend it. One that is `tried` need not lead anywhere."""
+
+    pattern: PathPattern
+    root: Module
+    paths: Paths
+    problems: Problems
+    groups: Sequence[str]
+    many: str
+    tried: bool
+
+
+_IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
+_Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
+
+
+class Paths:
+    """Looks paths up among the layers of a program, and remembers what it has reported as missing, so that one mistake
+    gives one message. Where errors were found before, what nothing applies may be so for these reasons."""
+
+    def __init__(self, program: Checked, doubtful: bool = False) -> None:
+        self._program, self._with_errors = program, doubtful
+        self._roots: dict[str, Module] = {}
+        self._never_applied: set[Module] = set()  # those that were reported
+        self._missing: set[tuple[Module, str]] = set()
+
+    def root(self, base: str) -> Module:
+        """The layer at which paths start: the one with the path `base`, or one that holds all of the file's. Raises
+        `NotFound` for one that an error kept from being built."""
+        if not self._roots:
+            self._roots = {module.path: module for module in reversed(list(self._file().modules()))}
+        if base not in self._roots:
+            raise NotFound
+        return self._roots[base]
+
+    def _file(self) -> Module:
+        first = next(self._program.roots(), None)
+        if first is None:
+            raise NotFound
+        top = Module("", "the file", first.span)
+        top.doubtful = self._program.doubtful
+        top.children.update({root.path: root for root in self._program.roots() if "[" not in root.path})
+        for root in self._program.roots():
+            if "[" in root.path:
+                array = top.children.setdefault(root.path.partition("[")[0], [])
+                assert isinstance(array, list)
+                array.append(root)
+        return top
+
+    def find(
+        self,
+        pattern: PathPattern,
+        root: Module,
+        problems: Problems | None,
+        *,
+        whole_arrays: bool = False,
+        groups: Sequence[str] = (),
+        many: str = "*",
+    ) -> list[Found]:
+        """All that a path means, in order. Raises `NotFound` after reporting; without `problems` it is only tried.
+
+        With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
+        have been meant as well.
+        """
+        tried = problems is None
+        search = _Search(pattern, root, self, Problems() if problems is None else problems, groups, many, tried)
+        at: list[_Thing] = [root]
+        for step in pattern.steps:
+            at = [thing for things in at for thing in _step(things, step, search)]
+        found: list[Found] = []
+        for thing in at:
+            if isinstance(thing, list) and whole_arrays:
+                found += [Found(module, None, pattern.span) for module in thing]
+            elif isinstance(thing, list):
+                search.problems.error(
+                    "E0310",
+                    pattern.span,
+                    f"`{pattern.span.text}` is an array of {len(thing)} layers",
+                    "which of them?",
+                    help=f"write `{pattern.span.text}[*]` for all of them, `{pattern.span.text}[0:2]` for some",
+                    fix=[Edit(pattern.span.after(), "[*]")],
+                )
+                raise NotFound
+            elif isinstance(thing, Module):
+                found.append(Found(thing, None, pattern.span))
+            else:
+                found.append(Found(thing[0], thing[1], pattern.span))
+        return found
+
+    def is_doubtful(self, module: Module) -> bool:
+        """May parts of a layer be missing for a reason that was reported?"""
+        unused = self._with_errors and not module.uses and module.kind not in ("model", "the file")
+        return module.doubtful or unused or module in self._never_applied
+
+    def is_news(self, module: Module, name: str) -> bool:
+        """Is it not yet reported that a layer has no part of this name?"""
+        is_news = (module, name) not in self._missing and not self.is_doubtful(module)
+        self._missing.add((module, name))
+        return is_news
+
+    def report_never_applied(self, module: Module, span: Span, root: Module, problems: Problems) -> None:
+        """Report a path into a layer that nothing applies, once; unless that is since a body could not be run."""
+        if not self.is_doubtful(module) and not self.is_doubtful(root):
+            problems.error(
+                "E0327",
+                span,
+                f"`{module.path}` is never applied, so its parameters have no shape",
+                "has no parameters",
+                labels=[Label(module.span, "declared here")] if not module.span.source.is_standard else [],
+                help="apply it to a tensor, or take it out of the group",
+            )
+        self._never_applied.add(module)
+
+
+def target_of(mapping: LoadMapping) -> PathPattern:
+    """What the target of a mapping means whatever its placeholders stand for: all layers of an array for `[i]`, the
+    layer for `{p}` behind it, then without the views."""
+    source, start = mapping.path_span.source, mapping.path_span.start
+    steps: list[Part | Select | ViewCall] = []
+    written, template = _IN_TEMPLATE.finditer(mapping.path_span.text), _IN_TEMPLATE.finditer(mapping.path)
+    for place, part in zip(written, template, strict=True):
+        span = source.span(start + place.start(), start + place.end())
+        if part["name"] is not None:
+            steps.append(Part(part["name"].strip(), span))
+        elif part["index"] is not None:
+            number = dim_of_text(part["index"]).constant
+            steps.append(Select((slice(None) if number is None else number,), span))
+        else:
+            return PathPattern(tuple(steps), mapping.path_span)
+    return PathPattern((*steps, *mapping.views), source.span(start, mapping.span.end))
+
+
+def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[_Thing]:
+    if isinstance(thing, tuple):
+        yield thing[0], _viewed(thing[0], thing[1], step, search.problems)
+    elif isinstance(step, Part):
+        yield from _part(thing, step, search)
+    elif isinstance(step, Select) and isinstance(thing, list):
+        yield from _selected(thing, step, search)
+    else:
+        what = "a view" if isinstance(step, ViewCall) else "an index"
+        kind = "an array of layers" if isinstance(thing, list) else "one layer"
+        if not isinstance(thing, list) and search.paths.is_doubtful(thing):
+            raise NotFound
+        search.problems.error(
+            "E0319",
+            step.span,
+            f"{what} doesn't go with {kind}",
+            f"`{thing.path}` is a {thing.kind}" if isinstance(thing, Module) else "",
+            help="views belong to parameters, such as `decode.weight.T`; indices to arrays of layers and to parameters",
+        )
+        raise NotFound
+
+
+def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator[_Thing]:
+    if isinstance(thing, list):
+        if not thing:
+            raise NotFound  # none could be made, which was reported
+        name = thing[0].path.rpartition(".")[2].partition("[")[0]
+        all_of_them = "all of them" if search.many == "*" else f"each `{{{search.many}}}` in the names of the file"
+        search.problems.error(
+            "E0310",
+            step.span,
+            f"`{name}` is an array of {len(thing)} layers",
+            f"which of them has `{step.name}`?",
+            help=f"write `{name}[{search.many}].{step.name}` for {all_of_them}, `{name}[0].{step.name}` for one",
+        )
+        raise NotFound
+    if step.name in thing.slots:
+        slot = thing.slots[step.name]
+        yield slot, View.identity(slot.sizes)
+    elif step.name in thing.children:
+        yield thing.children[step.name]
+    else:
+        _missing(thing, step, search)
+        raise NotFound
+
+
+def _missing(module: Module, step: Part, search: _Search) -> None:
+    if search.tried or not search.paths.is_news(module, step.name):
+        return  # what is missing may be what a reported mistake took away
+    offered = [*module.slots, *(name for name, child in module.children.items() if _may_own(child))]
+    if not module.uses and module.path and module.kind != "model":
+        search.paths.report_never_applied(module, step.span, search.root, search.problems)
+        return
+    if step.name in module.tensors:
+        search.problems.error(
+            "E0317",
+            step.span,
+            f"`{step.name}` is a tensor, not a parameter or layer",
+            "computed when the model runs, not stored",
+            labels=[Label(module.tensors[step.name], f"`{step.name}` is bound here")],
+            help=f"name the layer that owns the weights, or declare them: `param {step.name}: […]`",
+        )
+        return
+    near = nearest(step.name, [*offered, *(search.groups if module is search.root else ())])
+    model = f"the model `{module.path}`"
+    kind = model if module.kind == "model" else f"`{module.path}` ({module.kind})" if module.path else "the file"
+    has = f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "it has none"
+    is_shown = module.path and module.kind != "model" and not module.span.source.is_standard
+    search.problems.error(
+        "E0317",
+        step.span,
+        f"{kind} has no parameter or layer `{step.name}`",
+        f"did you mean `{near}`?" if near else "not there",
+        labels=[Label(module.span, f"`{module.path}` is declared here")] if is_shown else [],
+        help=None if near and len(offered) == 1 else has,
+        fix=[Edit(step.span, near)] if near else (),
+    )
+
+
+def _may_own(child: Module | list[Module]) -> bool:
+    """Has it parameters, or may it have some once it is applied? A dropout has none."""
+    modules = child if isinstance(child, list) else [child]
+    return any(not module.uses or any(module.all_slots()) for module in modules)
+
+
+def _selected(array: list[Module], step: Select, search: _Search) -> Iterator[Module]:
+    if len(step.subscripts) != 1:
+        message, label = "an array of layers has one index", f"{len(step.subscripts)} are given"
+        search.problems.error("E0319", step.span, message, label, help="write `[2]`, `[0:6]` or `[*]`")
+        raise NotFound
+    subscript = step.subscripts[0]
+    if isinstance(subscript, int):
+        if not -len(array) <= subscript < len(array):
+            label = f"{_name_of(array)} has {len(array)}, counted from 0"
+            search.problems.error("E0316", step.span, f"there is no layer {subscript}", label)
+            raise NotFound
+        yield array[subscript]
+        return
+    bounds = [b for b in (subscript.start, subscript.stop) if b is not None]
+    chosen = array[subscript]
+    if not chosen or any(abs(b) > len(array) for b in bounds):
+        search.problems.error(
+            "E0316",
+            step.span,
+            "this slice goes beyond the array" if chosen else "this slice picks no layer",
+            f"{_name_of(array)} has {len(array)}, counted from 0",
+        )
+        raise NotFound
+    yield from chosen
+
+
+def _name_of(array: list[Module]) -> str:
+    return f"`{array[0].path.rpartition('[')[0]}`" if array else "the array"
+
+
+def viewed(slot: Slot, steps: Iterable[Select | ViewCall], problems: Problems) -> View:
+    """A slot through views as they are written. Raises `NotFound` after reporting."""
+    view = View.identity(slot.sizes)
+    for step in steps:
+        view = _viewed(slot, view, step, problems)
+    return view
+
+
+def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Problems) -> View:
+    try:
+        if isinstance(step, Select):
+            bounds = [slice(s, s + 1 or None) if isinstance(s, int) else s for s in step.subscripts]
+            return view.slice([(b.start, b.stop, b.step) for b in bounds])
+        if isinstance(step, ViewCall):
+            if step.name == "T":
+                return view.transposed
+            if step.name == "reshape":
+                return view.reshape(step.arguments)
+            return view.permute(step.arguments) if step.name == "permute" else view.flip(step.arguments)
+    except ViewError as error:
+        story = [Label(slot.layer_span, slot.story)] if slot.story else []
+        problems.error("E0315", step.span, str(error), f"of `{slot.path}`, {slot.type}", labels=story)
+        raise NotFound from None
+    problems.error(
+        "E0317",
+        step.span,
+        f"`{slot.path}` is a parameter and has no parts",
+        "not there",
+        help="behind a parameter stand views: `.T`, `.permute(…)`, `.reshape(…)`, `.flip(…)`, `[a:b, c:d]`",
+    )
+    raise NotFound

@@ -1,0 +1,300 @@
+"""Decides what is stored: looks the `share` groups up, unites their members, settles every slot on a stored tensor."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from wsdl.diagnostics import Label, Problems, limits
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Module, Slot, file_path
+from wsdl.ir.requests import GroupRequest, PathPattern
+from wsdl.ir.sharing import Member, Sharing
+from wsdl.ir.stages import Checked, Reading, Storage
+from wsdl.ir.views import View
+from wsdl.sharing.check_layers import check_layers
+from wsdl.sharing.check_loads import check_load
+from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing
+from wsdl.sharing.paths import Found, NotFound, Paths
+from wsdl.sharing.targets import Target, Targets, refuse_part
+
+
+@dataclass
+class _Sharing:
+    """The sharing so far, and where each slot was put into a group. `frozen` are paths of slots."""
+
+    program: Checked
+    problems: Problems
+    sharing: Sharing
+    paths: Paths
+    spans: dict[str, Span] = field(default_factory=dict)
+    ties: list[tuple[Member, Member]] = field(default_factory=list)
+    frozen: set[str] = field(default_factory=set)
+    selected: int = 0  # of limits.SELECTED
+
+    @cached_property
+    def members(self) -> Targets:
+        """Looks up what the groups name."""
+        return Targets(self.program, paths=self.paths)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """Looks up what `freeze` and `load` name, once all groups are known."""
+        return Targets(self.program, self.sharing.named, self.paths)
+
+    def count(self, more: int, span: Span) -> None:
+        """So many layers or parameters are named at a place; `_TooMany`, which is reported, where they are too many."""
+        self.selected += more
+        if self.selected > limits.SELECTED:
+            self.problems.error(
+                "E0602",
+                span,
+                f"`share`, `freeze` and `load` name more than {limits.SELECTED:,} layers and parameters",
+                f"{more:,} more",
+                help="name each once; a layer stands for all of its parameters",
+            )
+            raise _TooMany
+
+
+class _TooMany(Exception):
+    """More is named than can be looked up in reasonable time."""
+
+
+def share(program: Checked, problems: Problems) -> Storage | None:
+    """What is stored for a program, and how each slot reads it.
+
+    A program in which errors were found is looked through for more of them; there is no storage then.
+    """
+    work = _Sharing(program, problems, Sharing(list(program.slots())), Paths(program, bool(problems.errors)))
+    with suppress(_TooMany):
+        for group in program.groups:
+            _group(group, work)
+        _check_names(work)
+        _check_initializers(work)
+        _freeze(work)
+        _check_loads(work)
+    check_layers(program, work.sharing, work.spans, problems)
+    if problems.errors:
+        return None
+    stored = work.sharing.stored(work.frozen)
+    readings = {slot.path: Reading(s.name, view) for s in stored for slot, view in s.slots}
+    return Storage(program, {s.name: s for s in stored}, readings)
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+def _group(group: GroupRequest, work: _Sharing) -> None:
+    try:
+        families = _families(group, _members(group, work), work)
+    except NotFound:
+        return
+    for below, family in families.items():
+        first = family[0]
+        for member in family:
+            work.spans.setdefault(member.slot.path, member.span)
+        for other in family[1:]:
+            conflict = work.sharing.unite(first, other)
+            if conflict is not None:
+                report_conflict(conflict, work.sharing, work.ties, work.problems)
+                break
+            work.ties.append((first, other))
+        if group.name:
+            name = file_path(group.name)
+            work.sharing.name(first.slot, f"{name}.{below}" if below else name)
+
+
+def _members(group: GroupRequest, work: _Sharing) -> list[Found]:
+    """What the paths of a group mean. Raises `NotFound` after all of them were looked up."""
+    members: list[Found] = []
+    missing = False
+    for pattern in group.members:
+        try:
+            target = work.members.of(pattern, group.base, work.problems, whole_arrays=False)
+            work.count(len(target.found), pattern.span)
+            members += target.found
+        except NotFound:
+            missing = True
+    if missing:
+        raise NotFound
+    return members
+
+
+def _families(group: GroupRequest, members: list[Found], work: _Sharing) -> dict[str, list[Member]]:
+    """The slots that become one tensor each: the parameters themselves, or those of layers, matched by their path below
+    the layer (which is the key)."""
+    distinct = {(m.thing.path, str(m.view)) for m in members}
+    if len(distinct) < 2:
+        work.problems.error(
+            "E0311",
+            group.span,
+            "a group of one shares nothing",
+            f"only `{members[0].path}`" + (", named twice" if len(members) > 1 else ""),
+            help="name the other members, or remove the group",
+        )
+        raise NotFound
+    layers = [m for m in members if isinstance(m.thing, Module)]
+    if not layers:
+        if group.exceptions:
+            work.problems.error(
+                "E0314",
+                group.exceptions[0].span,
+                "`except` leaves out parts of layers, and these are parameters",
+                "nothing to leave out",
+                labels=[Label(members[0].span, "a parameter")],
+                help="name the layers, or leave this out",
+            )
+            raise NotFound
+        return {"": [Member(m.thing, m.view, m.span) for m in members if isinstance(m.thing, Slot) and m.view]}
+    if len(layers) < len(members):
+        other = next(m for m in members if isinstance(m.thing, Slot))
+        work.problems.error(
+            "E0326",
+            other.span,
+            "the members of a group are either layers or parameters",
+            "a parameter",
+            labels=[Label(layers[0].span, "a layer")],
+            help="name the parameters of the layers one by one, or make two groups",
+        )
+        raise NotFound
+    return _matched(group, layers, work)
+
+
+def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[str, list[Member]]:
+    whole = [found.thing for found in layers if isinstance(found.thing, Module) and _is_whole(found, group, work)]
+    for pattern in group.exceptions:  # what one of the layers doesn't have is left out of the others
+        if whole and not any(_left_out(pattern, module, work) for module in whole):
+            work.paths.find(pattern, whole[0], work.problems, whole_arrays=True)
+    if len(whole) < len(layers):
+        raise NotFound
+    parts = [_parts(group, module, work) for module in whole]
+    first = parts[0]
+    for found, other in zip(layers[1:], parts[1:], strict=True):
+        if first.keys() != other.keys():
+            report_missing(layers[0], list(first), found, list(other), work.problems)
+            raise NotFound
+    if not first:
+        place = group.exceptions[0].span.to(group.exceptions[-1].span) if group.exceptions else layers[0].span
+        work.problems.error(
+            "E0329",
+            place,
+            "nothing is left to share",
+            "leaves out all that they have" if group.exceptions else f"`{layers[0].path}` has no parameters",
+            help="remove the group, or leave out less" if group.exceptions else "remove the group",
+        )
+        raise NotFound
+    return {
+        file_path(path): [
+            Member(part[path], View.identity(part[path].sizes), found.span)
+            for found, part in zip(layers, parts, strict=True)
+        ]
+        for path in first
+    }
+
+
+def _is_whole(found: Found, group: GroupRequest, work: _Sharing) -> bool:
+    """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
+    assert isinstance(found.thing, Module)
+    if any(map(work.paths.is_doubtful, found.thing.modules())):
+        return False
+    if not found.thing.uses:
+        work.paths.report_never_applied(found.thing, found.span, work.paths.root(group.base), work.problems)
+    return bool(found.thing.uses)
+
+
+def _parts(group: GroupRequest, layer: Module, work: _Sharing) -> dict[str, Slot]:
+    """The slots below a layer by their path, without the exceptions."""
+    out = {
+        slot.path
+        for pattern in group.exceptions
+        for left in _left_out(pattern, layer, work)
+        for slot, _ in left.tensors()
+    }
+    return {slot.path[len(layer.path) + 1 :]: slot for slot in layer.all_slots() if slot.path not in out}
+
+
+def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Found]:
+    """The parts of a layer that an exception means; none where it has no such part."""
+    try:
+        return work.paths.find(pattern, layer, None, whole_arrays=True)
+    except NotFound:
+        return []
+
+
+# -- names and initial values ------------------------------------------------------------------------------------------
+
+
+def _check_names(work: _Sharing) -> None:
+    """Has a group the name of something else?"""
+    paths = {slot.file_path: slot.layer_span for slot in work.sharing.slots}
+    paths |= {file_path(m.path): m.span for root in work.program.roots() for m in root.modules()}
+    taken: dict[str, GroupRequest] = {}
+    for group in work.program.groups:
+        name = file_path(group.name)
+        earlier = paths.get(name) or (taken[name].span if name in taken and taken[name].span != group.span else None)
+        if name and earlier is not None:
+            work.problems.error(
+                "E0331",
+                group.span,
+                f"`{name}` is the name of something else already",
+                "a group of this name",
+                labels=[Label(earlier, f"`{name}`")],
+                help="give the group another name: its name is a path, as those of layers and parameters are",
+            )
+        elif name:
+            taken[name] = group
+
+
+def _check_initializers(work: _Sharing) -> None:
+    for _, slots in work.sharing.families():
+        explicit = [slot for slot, _ in slots if slot.initializer.explicit]
+        for other in explicit[1:]:
+            if str(other.initializer) != str(explicit[0].initializer):
+                report_initializers(explicit[0], other, work.spans, work.problems)
+                break
+
+
+# -- freezing and loading ----------------------------------------------------------------------------------------------
+
+
+def _freeze(work: _Sharing) -> None:
+    frozen: dict[str, Span] = {}
+    missing = False
+    for request in work.program.freezes:
+        for pattern in request.paths:
+            try:
+                target = _target(pattern, request.base, work)
+                refuse_part(pattern, target, "be frozen", work.problems)
+                frozen.update({slot.path: pattern.span for slot in target.slots})
+            except NotFound:
+                missing = True
+    if missing:
+        return  # what else is frozen is not known
+    for _, slots in work.sharing.families():
+        both = [slot for slot, _ in slots]
+        cold = [slot for slot in both if slot.path in frozen]
+        warm = [slot for slot in both if slot.path not in frozen]
+        if cold and warm:
+            work.problems.error(
+                "E0325",
+                frozen[cold[0].path],
+                f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
+                f"freezes `{cold[0].path}`",
+                labels=[Label(work.spans.get(warm[0].path, warm[0].span), f"ties `{warm[0].path}` with it")],
+                help=f"freeze `{warm[0].path}` too, or take it out of the group",
+            )
+    work.frozen.update(frozen)
+
+
+def _target(pattern: PathPattern, base: str, work: _Sharing) -> Target:
+    """What a path of `freeze` or `load` means."""
+    target = work.targets.of(pattern, base, work.problems)
+    work.count(len(target.tensors), pattern.span)
+    return target
+
+
+def _check_loads(work: _Sharing) -> None:
+    for request in work.program.loads:
+        with suppress(NotFound):  # reported
+            check_load(request, _target(request.target, request.base, work), work.paths, work.problems)

@@ -1,0 +1,192 @@
+"""What a path means, for all that names layers and parameters: `share`, `freeze`, `lr` and `load`.
+
+It means layers, parameters and states, each through a view; or a share group, by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+from wsdl.diagnostics import Problems
+from wsdl.ir.graph import Module, Slot, file_path
+from wsdl.ir.requests import GroupRequest, Part, PathPattern, Select, ViewCall
+from wsdl.ir.stages import Checked
+from wsdl.ir.types import shape_text
+from wsdl.ir.views import View
+from wsdl.sharing.paths import Found, NotFound, Paths, viewed
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a path means: `found` are the layers and the parameters that it names, in order, or `groups` the names of
+    share groups, as in files. `tensors` are all slots of these, each with the view that the path takes of it; `layers`
+    those layers that it means whole."""
+
+    tensors: list[tuple[Slot, View]]
+    layers: list[Module]
+    found: Sequence[Found] = ()
+    groups: Sequence[str] = ()
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [slot for slot, _ in self.tensors]
+
+
+class Targets:
+    """Looks paths up in a program; what it takes to do so is gathered once.
+
+    `group_of` gives the name of what a slot is stored as, where a group gives it one. While `share` finds that out,
+    groups have no names yet.
+    """
+
+    def __init__(
+        self,
+        program: Checked,
+        group_of: Callable[[Slot], str | None] | None = None,
+        paths: Paths | None = None,
+    ) -> None:
+        self._program, self._group_of = program, group_of
+        self.paths = paths if paths is not None else Paths(program)
+        self._names: dict[str, tuple[str, ...]] = {}  # by the path of a layer
+        self._groups: dict[str, list[GroupRequest]] = {}
+        for group in program.groups if group_of is not None else ():
+            if group.name:
+                self._groups.setdefault(file_path(group.name), []).append(group)
+
+    def of(
+        self,
+        pattern: PathPattern,
+        base: str,
+        problems: Problems | None,
+        *,
+        from_file: bool = False,
+        whole_arrays: bool = True,
+    ) -> Target:
+        """What a path means below the layer `base`; `from_file` says that it may also begin at layers and groups of the
+        file, as in a `train`. An array stands for all of its layers, unless `whole_arrays` is off. Raises `NotFound`
+        after reporting; without `problems` nothing is reported."""
+        for start in dict.fromkeys([base, *([""] if from_file else [])]):
+            target = self._in_groups(pattern, start, Problems() if problems is None else problems)
+            if target is not None:
+                return target
+        root, first = self.paths.root(base), pattern.steps[0]
+        if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
+            top = self.paths.root("")
+            root = top if first.name in top.children and first.name not in self._program.models else root
+        groups = self._named_below(base)
+        found = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
+        return Target(
+            [tensor for one in found for tensor in one.tensors()],
+            [one.thing for one in found if isinstance(one.thing, Module)],
+            found,
+        )
+
+    # -- groups --------------------------------------------------------------------------------------------------------
+
+    def _in_groups(self, pattern: PathPattern, base: str, problems: Problems) -> Target | None:
+        """The group that a path means by its name, or a part of it; `None` where it means none. In front of the name
+        there may be layers, also several (`blocks[*].tied`), and behind it views."""
+        last = max(i for i, step in enumerate(pattern.steps) if isinstance(step, Part)) + 1
+        for end in dict.fromkeys([len(pattern.steps), last]):
+            for start in range(end if self._groups else 0):
+                name = _name(pattern.steps[start:end])
+                above = self._layers(pattern.steps[:start], base) if name else []
+                names = [f"{file_path(path)}.{name}".lstrip(".") for path in above]
+                members = [self._slots_of(name) for name in names]
+                if members and all(members):
+                    tensors = [(slot, View.identity(slot.sizes)) for slots in members for slot in slots]
+                    slot = tensors[0][0]
+                    views = [step for step in pattern.steps[end:] if not isinstance(step, Part)]
+                    if views and self._name_of(slot) != names[0]:
+                        _refuse_view(pattern, names[0], views[0], problems)
+                    tensors[0] = slot, viewed(slot, views, problems)
+                    return Target(tensors, [layer for n in names for layer in self._whole_members(n)], groups=names)
+        return None
+
+    def _layers(self, steps: tuple[Part | Select | ViewCall, ...], base: str) -> list[str]:
+        """The paths of the layers that the beginning of a path means; none where it means something else."""
+        if not steps:
+            return [base]
+        with suppress(NotFound):
+            found = self.paths.find(PathPattern(steps, steps[0].span.to(steps[-1].span)), self.paths.root(base), None)
+            return [f.path for f in found if isinstance(f.thing, Module)]
+        return []
+
+    def _slots_of(self, name: str) -> list[Slot]:
+        """The members of the group of this name, or those of a part of it; none where there is no such group."""
+        slots = self._members.get(name, [])
+        if not slots and name in self._groups:
+            raise NotFound  # a group with a mistake, which was reported
+        return slots
+
+    def _name_of(self, slot: Slot) -> str:
+        return (self._group_of(slot) if self._group_of is not None else None) or ""
+
+    @cached_property
+    def _members(self) -> dict[str, list[Slot]]:
+        """The slots of each group by its name, and those of the parts of a group of layers by theirs."""
+        members: dict[str, list[Slot]] = {}
+        for slot in self._program.slots():
+            parts = self._name_of(slot).split(".")
+            names = [".".join(parts[: end + 1]) for end in range(len(parts))]
+            first = next((i for i, name in enumerate(names) if name in self._groups), len(names))
+            for name in names[first:]:
+                members.setdefault(name, []).append(slot)
+        return members
+
+    def _whole_members(self, name: str) -> Iterator[Module]:
+        """The layers that a group ties as a whole."""
+        for group in self._groups.get(name, ()):
+            for pattern in () if group.exceptions else group.members:
+                with suppress(NotFound):
+                    found = self.paths.find(pattern, self.paths.root(group.base), None)
+                    yield from (f.thing for f in found if isinstance(f.thing, Module))
+
+    def _named_below(self, base: str) -> tuple[str, ...]:
+        """The names of the groups that a layer declares."""
+        if base not in self._names:
+            found = (g for groups in self._groups.values() for g in groups if g.base == base)
+            self._names[base] = tuple(group.name.rpartition(".")[2] for group in found)
+        return self._names[base]
+
+
+def _name(steps: tuple[Part | Select | ViewCall, ...]) -> str:
+    """A path as names are written into files, `blocks.3.up`; empty for one that picks several or takes a view."""
+    parts: list[str] = []
+    for step in steps:
+        if isinstance(step, Part):
+            parts.append(step.name)
+        elif parts and isinstance(step, Select) and len(step.subscripts) == 1 and isinstance(step.subscripts[0], int):
+            parts.append(str(step.subscripts[0]))
+        else:
+            return ""
+    return ".".join(parts)
+
+
+def _refuse_view(pattern: PathPattern, group: str, view: Select | ViewCall, problems: Problems) -> None:
+    name = pattern.span.text[: view.span.start - pattern.span.start].rstrip(".")
+    problems.error(
+        "E0319",
+        view.span,
+        "a view doesn't go with a group of layers",
+        f"`{group}` is one",
+        help=f"name one parameter of the group, such as `{name}.weight`",
+    )
+    raise NotFound
+
+
+def refuse_part(pattern: PathPattern, target: Target, verb: str, problems: Problems) -> None:
+    """Report a path that takes a part of a tensor, which can't be treated otherwise than the rest."""
+    for slot, view in target.tensors:
+        if not view.is_whole:
+            problems.error(
+                "E0332",
+                pattern.span,
+                f"`{pattern.span.text}` is a part of `{slot.path}`, which can't {verb} by itself",
+                f"{shape_text(view.shape)} of {slot.type}",
+                help=f"name all of `{slot.path}`, or make the part a parameter of its own and put both together",
+            )
+            raise NotFound

@@ -1,0 +1,240 @@
+"""What a training changes: looks up its `freeze` and `lr` paths, and whether each loss depends on something trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Graph, Node, Slot, Value
+from wsdl.ir.requests import PathPattern
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.training import RateRequest, Schedule, Training
+from wsdl.ops import OPERATIONS
+from wsdl.ops.node_arguments import ScanParts
+from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, normalised
+from wsdl.sharing.paths import NotFound
+from wsdl.sharing.targets import Target, Targets, refuse_part
+
+
+def check_training(storage: Storage, problems: Problems) -> Storage:
+    """With what each training trains and how fast; errors where that makes no sense."""
+    targets = Targets(storage.checked, storage.group_of)
+    trainings = {
+        name: _resolved(training, storage, targets, problems) for name, training in storage.checked.trainings.items()
+    }
+    return replace(storage, trainings=trainings)
+
+
+def _resolved(training: Training, storage: Storage, targets: Targets, problems: Problems) -> ResolvedTraining:
+    frozen = _freeze(training, storage, targets, problems)
+    resolved = ResolvedTraining(training, frozen)
+    if problems.errors:
+        return resolved
+    modes = frozen_modes(storage, training, frozen, targets, problems)
+    at_inference = [n for n in differs_at_inference(training.objective.graph) if modes.of(n.path) == "eval"]
+    unchanged = {value for node in at_inference for value in node.results}
+    states = training.objective.states.items()
+    resolved = replace(
+        resolved,
+        as_at_inference=frozenset(node.path for node in at_inference),
+        statistics=tuple(p for p, v in states if v not in unchanged and not is_frozen(p, storage, frozen)),
+    )
+    _statistics(resolved, problems)
+    resolved = replace(resolved, schedules=_rates(resolved, storage, targets, problems))
+    return replace(resolved, trained=_losses(resolved, storage, problems))
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problems, verb: str) -> Target | None:
+    """What a path means, below the model or among the layers of the file; `None` where that was reported."""
+    try:
+        target = targets.of(pattern, base, problems, from_file=True)
+        refuse_part(pattern, target, verb, problems)
+    except NotFound:
+        return None
+    return target
+
+
+def _freeze(training: Training, storage: Storage, targets: Targets, problems: Problems) -> frozenset[str]:
+    """The stored tensors that the `freeze` lines of a training keep."""
+    frozen: set[str] = set()
+    places: dict[str, Span] = {}  # by the path of the slot
+    for request in training.freezes:
+        for pattern in request.paths:
+            target = _target(pattern, request.base, targets, problems, "be frozen")
+            for slot in target.slots if target else ():
+                places.setdefault(slot.path, pattern.span)
+    for stored in storage.stored.values():
+        cold = [slot for slot in storage.readers[stored.name] if slot.path in places]
+        warm = [slot for slot in storage.readers[stored.name] if slot.path not in places]
+        if cold and warm:
+            problems.error(
+                "E0325",
+                places[cold[0].path],
+                f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
+                labels=[Label(warm[0].layer_span, f"`{warm[0].path}`")],
+                help=f"freeze `{warm[0].path}` too, or take it out of the group",
+            )
+        if cold:
+            frozen.add(stored.name)
+    return frozenset(frozen)
+
+
+def _statistics(training: ResolvedTraining, problems: Problems) -> None:
+    """Report what normalises by batches with one value for a channel, where that is known already."""
+    written = training.written
+    for found in normalised(written.objective.graph):
+        if found.layer in training.as_at_inference:
+            continue
+        if found.count.constant is not None and found.count.constant < 2 and found.span is not None:
+            problems.error(
+                "E0832",
+                found.span,
+                f"`{found.layer}` can't normalise by a batch that has {found.count} value for a channel",
+                "while training",
+                labels=[Label(written.span, f"`{written.model}` is trained here")],
+                help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
+                "frozen can normalise by its running statistics: `freeze PATH eval`",
+            )
+
+
+def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, problems: Problems) -> dict[str, Schedule]:
+    """The learning rates of the stored tensors that have their own."""
+    schedules: dict[str, Schedule] = {}
+    asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
+    places: dict[str, Span] = {}
+    for request in training.written.rates:
+        for pattern in request.paths:
+            target = _target(pattern, request.base, targets, problems, "have a learning rate")
+            slots = target.slots if target else []
+            read = [stored for slot in slots for stored in storage.tensors_of(slot.path)]
+            if slots and not any(map(training.trains, read)):
+                frozen = any(stored.root.kind == "param" for stored in read)
+                problems.error(
+                    "E0817",
+                    pattern.span,
+                    f"`{pattern.span.text}` has a learning rate, but is not trained",
+                    "is frozen" if frozen else "has no parameters",
+                    help="leave the `lr` out, or the `freeze`" if frozen else None,
+                )
+            asked.update({slot.path: request for slot in slots})
+            places.update({slot.path: pattern.span for slot in slots})
+    for stored in storage.stored.values():
+        readers = storage.readers[stored.name]
+        rates = {slot.path: asked[slot.path] for slot in readers if slot.path in asked}
+        different = {str(request.schedule): path for path, request in rates.items()}
+        if len(different) > 1:
+            first, second = list(different.values())[:2]
+            problems.error(
+                "E0818",
+                rates[second].span,
+                f"`{second}` and `{first}` are one tensor, but have two learning rates",
+                f"`{rates[second].schedule}`",
+                labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
+                help="give both the same one",
+            )
+        if rates and training.trains(stored):
+            _note_others(readers, places, problems)
+        if rates:
+            schedules[stored.name] = next(iter(rates.values())).schedule
+    return schedules
+
+
+def _note_others(readers: Sequence[Slot], places: Mapping[str, Span], problems: Problems) -> None:
+    """Say which other parameters a learning rate moves, since they are the same tensor or a part of it."""
+    named = [slot.path for slot in readers if slot.path in places]
+    others = [slot for slot in readers if slot.path not in places]
+    if not others or problems.has("N0802", places[named[0]]):
+        return
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    problems.error(
+        "N0802",
+        places[named[0]],
+        f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate moves all of it",
+        f"also moves `{others[0].path}`",
+        labels=[Label(others[0].layer_span, f"`{others[0].path}`")],
+        help=f"name `{others[0].path}` too, and this note goes",
+        severity="note",
+    )
+
+
+# -- losses ------------------------------------------------------------------------------------------------------------
+
+
+def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) -> tuple[str, ...]:
+    """The stored tensors that the losses change."""
+    reached: set[str] = set()
+    objective = training.written.objective
+    search = _Search(objective.graph)
+    for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
+        slots, flat = search.behind([loss])
+        read = {name for slot in slots for name in storage.readings[slot].tensors}
+        trained = {name for name in read if training.trains(storage.stored[name])}
+        reached |= trained
+        if not trained:
+            _report(read, flat, span, training, problems)
+    return tuple(name for name in storage.stored if name in reached)
+
+
+def _report(read: set[str], flat: list[Node], span: Span, training: ResolvedTraining, problems: Problems) -> None:
+    labels: list[Label] = []
+    label = "nothing in it can be trained"
+    if read:
+        label = f"depends on `{min(read)}` and the like, which are not trained"
+        help = "what is frozen, and the running statistics of norms, no loss can change"
+    elif flat:
+        node = flat[0]
+        label = f"`{node.op}` has no gradient"
+        help = f"{OPERATIONS[node.op].flat}; to train, a loss changes smoothly with the parameters"
+        if node.span is not None and node.span != span and not span.start <= node.span.start < span.end:
+            labels = [Label(node.span, "here")]
+    else:
+        help = f"compare an output of `{training.model}` with a target, or punish large parameters"
+    problems.error("E0816", span, "this loss depends on no trained parameter", label, labels=labels, help=help)
+
+
+class _Search:
+    """Goes back from values through everything that has a gradient."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.producers = graph.producers()
+        self.sources: dict[Value, list[Value]] = {}  # what a value that enters or leaves a body comes from
+        for node in graph.walk():
+            if node.body is not None:
+                self._into(node, node.body)
+
+    def _into(self, node: Node, body: Graph) -> None:
+        """What is carried comes from the start and from each step, a slice from its sequence; a result from the step,
+        of which there is at least one."""
+        carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
+        for i, (outer, inner) in enumerate(zip(node.inputs, body.inputs, strict=True)):
+            self.sources[inner] = [outer, body.outputs[i]] if i < carried else [outer]
+        for result, step in zip(node.results, body.outputs, strict=True):
+            self.sources[result] = [step]
+
+    def behind(self, values: Iterable[Value]) -> tuple[set[str], list[Node]]:
+        """The paths of the slots that it comes to, and the nodes without a gradient that stopped it."""
+        slots, flat = set[str](), list[Node]()
+        rest, seen = list(values), set[Value]()
+        while rest:
+            value = rest.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            node = self.producers.get(value)
+            if value in self.sources:
+                rest += self.sources[value] if value.type.is_float else []
+            elif node is None:
+                continue
+            elif node.op == "parameter":
+                slots.add(str(node.attributes["slot"]))
+            elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
+                if node.inputs and node.op != "random_mask":  # which nobody has written
+                    flat.append(node)
+            elif value.type.is_float or node.op == "cast":
+                rest += node.inputs
+        return slots, flat

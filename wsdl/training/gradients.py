@@ -1,0 +1,212 @@
+"""From the objective of a training to the gradient of the loss for each tensor that is trained.
+
+The update has to be told nothing else, so that it can be a phase of its own, and the gradients of several parts of a
+batch be added in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from wsdl.diagnostics import CompileError
+from wsdl.ir.graph import Graph, Model, Node, Value
+from wsdl.ir.phase import Phase
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.step import (
+    COUNT,
+    NORM,
+    PART_NUMBER,
+    PART_SHARE,
+    RANDOM_SEED,
+    STEPS,
+    Gradient,
+    Merge,
+    Next,
+    Result,
+    Sum,
+    Whole,
+)
+from wsdl.ir.target import Loops
+from wsdl.ir.training import LOSS, SEED
+from wsdl.ir.types import TensorType
+from wsdl.ops.build import Build
+from wsdl.sharing.frozen import normalised
+from wsdl.sharing.read_stored import objective_over_stored
+from wsdl.sharing.through_view import through_view
+from wsdl.training.differentiate import dependents, differentiate
+from wsdl.training.draft import Draft, Latest, changed_by_batches
+from wsdl.training.gradient_norm import as_dtype, gradient_norm
+from wsdl.training.merged_results import separate_results
+from wsdl.training.mixed_rows import refused
+from wsdl.training.separate import Entry
+
+APART = 0x2545F4914F6CDD1D  # an odd number with random bits
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """An output on the way: one side of the `Entry` of this number."""
+
+    number: int
+    side: Literal["value", "number"]
+
+    @property
+    def name(self) -> str:
+        return f"entry/{self.number}/{self.side}"
+
+
+def objective_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+    """Loss, metrics and what running statistics become, in a graph of their own."""
+    objective, written = objective_over_stored(storage, training), training.written
+    own = storage.models[training.model]
+    model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
+    phase = Phase.of(model, storage.stored)
+    trained, statistics = changed_by_batches(storage, training)
+    phase.label(STEPS, RANDOM_SEED)
+    phase.feed(*trained, *statistics)
+    for name, value in {LOSS: objective.loss, **objective.metrics}.items():
+        phase.write(Result(name), value)
+    latest = [(storage.home(path)[0].name, value) for path, value in objective.states.items()]
+    for variable in statistics:
+        uses = [value for name, value in latest if name == variable.of]
+        for number, value in enumerate(uses):
+            phase.write(Latest(variable, number), value)
+    return Draft(training, loops, phase, trained, statistics, normalised=normalised(objective.graph))
+
+
+# -- for one part of a batch -------------------------------------------------------------------------------------------
+
+
+def separate_rows(draft: Draft) -> None:
+    """Make the loss the share that a part of the rows has in it, and give all that loss and metrics are merged from.
+    `CompileError` where the loss depends on how rows are cut."""
+    phase = draft.phase
+    entries = separate_results(draft, of_gradients=True)
+    if LOSS in draft.mixed:
+        raise CompileError([refused(draft.training, draft.mixed[LOSS])])
+    for number, entry in enumerate(entries):
+        phase.write(Crossing(number, "value"), entry.value)
+        phase.write(Crossing(number, "number"), entry.number)
+
+
+def tell_parts_apart(draft: Draft) -> None:
+    """Let what is random be so in each part: its seed follows from that of the step and the part."""
+    graph = draft.phase.graph
+    seed = next((v for v in graph.inputs if v.name == SEED), None)
+    if seed is None:
+        return
+    given = Value(seed.type, SEED)
+    graph.inputs[graph.inputs.index(seed)], seed.name = given, ""
+    part = draft.phase.read(PART_NUMBER, seed.type)
+    rest, graph.nodes = graph.nodes, []
+    build = Build(graph)
+    far = build("mul", part, build("constant", value=APART, dtype="i64"))
+    graph.nodes.append(Node("add", [given, far], {}, [seed]))
+    graph.nodes += rest
+
+
+def add_up_parts(draft: Draft) -> None:
+    """Add the gradients, and what the running statistics become by this part's share of the rows, to those of the parts
+    before."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    phase.take(Result)
+    for gradient, value in phase.take(Gradient).items():
+        phase.write(gradient, build("add", phase.read(Sum(gradient), value.type), value))
+    share = phase.read(PART_SHARE, TensorType.of("f32"))
+    latest = phase.take(Latest)
+    shares = {port: build("mul", value, as_dtype(build, share, value.type)) for port, value in latest.items()}
+    for port, value in shares.items():
+        phase.write(port, build("add", phase.read(Sum(port.of), value.type), value))
+
+
+# -- for any batch -----------------------------------------------------------------------------------------------------
+
+
+def differentiate_loss(draft: Draft) -> None:
+    """Give the gradient of each trained tensor: the sum over its uses, each through its view.
+
+    For each entry of something of the whole into the rows, through which the loss changes with what is trained, the sum
+    over the rows of its gradient is merged, and comes in as `Whole`, too.
+    """
+    phase, graph = draft.phase, draft.phase.graph
+    loss = phase.values(Result)[Result(LOSS)]
+    trained = {variable.of for variable in draft.trained}
+    reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in trained]
+    build = Build(graph)
+    adjoints = {entry: _adjoint(draft, entry) for entry in _active(graph, reads, loss, _entries(phase))}
+    for entry, (_, gradient) in adjoints.items():
+        product = build.mul(gradient, entry.value)
+        added = build("sum", product) if product.type.rank else product
+        loss = build("add", loss, as_dtype(build, added, loss.type))
+    wanted = [*(node.result for node in reads), *(entry.number for entry in adjoints)]
+    gradients = differentiate(graph, loss, wanted)
+    uses: dict[str, list[Value]] = {}
+    for node, own in zip(reads, gradients, strict=False):
+        if own is not None:
+            assert node.view is not None
+            uses.setdefault(str(node.attributes["stored"]), []).append(through_view(build, own, node.view))
+    for (whole, gradient), own in zip(adjoints.values(), gradients[len(reads) :], strict=True):
+        draft.merges.append(Merge("sum", (whole,)))
+        phase.write(whole.part, own if own is not None else build.expand(build.zeros(gradient.type), gradient.type))
+    for name, values in uses.items():
+        phase.write(Gradient(name), build.add(values))
+
+
+def average_statistics(draft: Draft) -> None:
+    """Where layers share a running statistic, each has its say: the mean of what they make of it."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    uses = phase.take(Latest)
+    for variable in draft.statistics:
+        own = [value for port, value in uses.items() if port.of == variable]
+        mean = own[0] if len(own) == 1 else build("div", build.add(own), float(len(own)))
+        phase.write(Latest(variable), mean)
+
+
+def measure_gradients(draft: Draft) -> None:
+    """Give the norm of all gradients."""
+    phase = draft.phase
+    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(Latest).values())
+    phase.write(NORM, norm)
+
+
+def hand_on_statistics(draft: Draft) -> None:
+    """Give the running statistics to the next step."""
+    for port, value in draft.phase.take(Latest).items():
+        draft.phase.write(Next(port.of), value)
+
+
+def hand_on_seed(draft: Draft) -> None:
+    """Give the seed to the next step as it is, where something reads it."""
+    if RANDOM_SEED in draft.phase.inputs.values():
+        draft.phase.write(Next(RANDOM_SEED), draft.phase.read(RANDOM_SEED, COUNT))
+
+
+def _entries(phase: Phase) -> list[Entry]:
+    """Those that are still apart."""
+    sides = phase.take(Crossing)
+    numbers = {p.number: v for p, v in sides.items() if p.side == "number"}
+    values = {numbers[p.number]: v for p, v in sides.items() if p.side == "value"}
+    return [Entry(value, number) for number, value in values.items()]
+
+
+def _active(graph: Graph, reads: Sequence[Node], loss: Value, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries through which the loss changes with what is trained, the last ones first."""
+    changing = dependents(graph.nodes, {node.result for node in reads})
+    for entry in entries:
+        if entry.value in changing:  # and so is what the rows compute with it, up to the next entry
+            changing |= dependents(graph.nodes, {entry.number})
+    aims, active = {loss}, list[Entry]()
+    for entry in reversed(entries):
+        if entry.value in changing and aims & dependents(graph.nodes, {entry.number}):
+            aims.add(entry.value)
+            active.append(entry)
+    return active
+
+
+def _adjoint(draft: Draft, entry: Entry) -> tuple[Whole, Value]:
+    """The gradient of an entry over all rows, an input."""
+    number = sum(isinstance(port, Whole) for port in draft.phase.inputs.values())
+    whole = Whole(f"gradient/{number}", entry.value.type)
+    return whole, draft.phase.read(whole, whole.type)

@@ -1,0 +1,35 @@
+"""Which variables an update may write over: none that anything else would still read."""
+
+from __future__ import annotations
+
+from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ir.step import Next
+from wsdl.training.draft import Draft
+
+
+def find_in_place(draft: Draft) -> None:
+    """Find the variables that may share their memory with what they are next: those that are read by nothing but what
+    this is computed from, so that no order of the nodes reads them too late."""
+    phase, graph = draft.phase, draft.phase.graph
+    reads: dict[str, set[Value]] = {v.name: {v} for v in graph.inputs}
+    for node in graph.nodes:
+        if node.op == "parameter":
+            reads.setdefault(str(node.attributes["stored"]), set()).add(node.result)
+    for port, output in phase.values(Next).items():
+        if _is_last(graph, reads[port.of.name], output):
+            draft.in_place.add(port.of)
+
+
+def _is_last(graph: Graph, values: set[Value], output: Value) -> bool:
+    """Is every node that reads one of the values needed for the output, and none of them something else's?"""
+    needed = _ancestors(graph, output)
+    return all(node in needed for node in graph.nodes if not values.isdisjoint(node.inputs))
+
+
+def _ancestors(graph: Graph, output: Value) -> set[Node]:
+    wanted, nodes = {output}, set[Node]()
+    for node in reversed(graph.nodes):
+        if not wanted.isdisjoint(node.results):
+            wanted.update(node.inputs)
+            nodes.add(node)
+    return nodes

@@ -1,0 +1,124 @@
+"""How often all parts of the rows have to be gone through, and what is computed each time.
+
+A variance that is written out, `mean((x - mean(x)) ** 2)`, takes two rounds: the inner mean has to be known before the
+outer one can be begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from wsdl.ir.binding import size_sources
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Graph, Lowered, Model, Value
+from wsdl.ir.phase import Phase
+from wsdl.ir.step import Merge, Part
+from wsdl.rewrite.prune import drop_unread, needed_nodes, prune
+from wsdl.training.draft import Draft, Round
+
+
+def plan_rounds(draft: Draft) -> None:
+    """Let rounds compute all that the results are merged from."""
+    parts = draft.phase.take(Part)
+    plan = _Plan(draft, parts)
+    rounds = plan.rounds_before((), plan.of_results())
+    draft.rounds = [_round_of(draft.phase, merges, parts) for merges in rounds]
+
+
+def plan_rounds_before(draft: Draft) -> None:
+    """Let rounds compute what has to be merged before this phase can be run on a part, which itself gives what then is
+    left of what the results are merged from."""
+    phase = draft.phase
+    parts = phase.take(Part)
+    plan, outputs = _Plan(draft, parts), list(phase.graph.outputs)
+    rounds = plan.rounds_before(outputs)
+    while True:
+        known = {merge for merges in rounds for merge in merges}
+        last = [merge for merge in plan.of_results() if merge not in known and merge.how != "size"]
+        own = [parts[whole.part] for merge in last for whole in merge.wholes]
+        rounds, before = plan.rounds_before([*outputs, *own]), rounds
+        if sum(map(len, before)) == sum(map(len, rounds)):
+            break
+    draft.rounds, draft.last = [_round_of(phase, merges, parts) for merges in rounds], last
+    for merge in last:
+        for whole in merge.wholes:
+            phase.write(whole.part, parts[whole.part])
+
+
+class _Plan:
+    """Which merges have to be known before which values can be computed."""
+
+    def __init__(self, draft: Draft, parts: Mapping[Part, Value]) -> None:
+        self.graph, self.merges, self.rest, self.parts = draft.phase.graph, draft.merges, draft.rest, parts
+
+    def of_results(self) -> list[Merge]:
+        """Those that loss and metrics are computed from."""
+        return self._merges_of(self.rest.inputs if self.rest is not None else ())
+
+    def rounds_before(self, wanted: Sequence[Value], results: Sequence[Merge] = ()) -> list[list[Merge]]:
+        """What has to be merged before some values can be computed, and some `results` besides, in rounds."""
+        numbers: dict[Merge, int] = {}
+        rounds: list[list[Merge]] = []
+
+        def number_of(merge: Merge) -> int:
+            """The round that it takes; -1 for a size, which takes none."""
+            if merge.how == "size":
+                return -1
+            if merge not in numbers:
+                before = self._before(self.parts[whole.part] for whole in merge.wholes)
+                numbers[merge] = own = 1 + max(map(number_of, before), default=-1)
+                rounds.extend([] for _ in range(len(rounds), own + 1))
+                rounds[own].append(merge)
+            return numbers[merge]
+
+        for merge in [*self._before(wanted), *results]:
+            number_of(merge)
+        return rounds
+
+    def _before(self, values: Iterable[Value]) -> list[Merge]:
+        """What is read on the way to some values."""
+        wanted = list(values)
+        nodes = needed_nodes(self.graph.nodes, wanted)
+        read = {*wanted, *(v for node in nodes for v in node.reads())}
+        return self._merges_of(v for v in self.graph.inputs if v in read)
+
+    def _merges_of(self, inputs: Iterable[Value]) -> list[Merge]:
+        names = {v.name for v in inputs}
+        return [merge for merge in self.merges if any(whole.name in names for whole in merge.wholes)]
+
+
+def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) -> Round:
+    """The phase that computes the parts of some merges: a part of the graph of another one."""
+    outputs = {whole.part: parts[whole.part] for merge in merges for whole in merge.wholes}
+    whole_graph = phase.graph
+    graph = Graph(whole_graph.inputs, whole_graph.nodes, list(outputs.values())).copy({})
+    names = [port.name for port in outputs]
+    model = Model(phase.model.name, graph, phase.model.module, output_names=names)
+    program = Lowered(models={model.name: model}, stored=dict(phase.program.stored))
+    prune(program)
+    inputs = list(graph.inputs)
+    drop_unread(graph)
+    graph.inputs = _with_sizes(graph, inputs)
+    read = {str(n.attributes["stored"]) for n in graph.walk() if n.op == "parameter"}
+    model.fed = [name for name in phase.model.fed if name in read]
+    return Round(phase.twin(program, list(outputs)), merges)
+
+
+def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    """The inputs of a graph, and of all those that there were the ones that say how large a run-time dimension is which
+    a size in the graph is computed from."""
+    wanted = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
+    wanted |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}
+    kept = set(graph.inputs)
+    for value in inputs:
+        known = size_sources([v.type for v in inputs if v in kept]).keys()
+        if any(name in wanted - known for dim in value.type.shape for name in dim.names()):
+            kept.add(value)
+    return [v for v in inputs if v in kept]
+
+
+def _dims(attribute: object) -> Iterator[Dim]:
+    if isinstance(attribute, Dim):
+        yield attribute
+    for item in attribute if isinstance(attribute, list | tuple) else ():
+        yield from _dims(item)

@@ -1,0 +1,89 @@
+"""Where do rows meet? They are the slices along one run-time dimension, which types show by having it in their shape.
+
+What an operation does to each row by itself can be computed of some rows alone. Where several come together in one
+element, or the position of a row counts, that is for the operation to say (`Operation.mixes`, `Operation.reduces`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Node
+from wsdl.ir.types import TensorType
+from wsdl.ops import OPERATIONS
+from wsdl.ops.node_arguments import ScanParts, arguments
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows along the run-time dimension `name`; with `None` nothing has rows."""
+
+    name: str | None
+
+    def are_in(self, *types: TensorType) -> bool:
+        """Does any of these have rows?"""
+        return any(self.name in dim.names() for type in types for dim in type.shape)
+
+    def axes(self, type: TensorType) -> list[int]:
+        """The axes that have rows: seldom more than one."""
+        return [axis for axis, dim in enumerate(type.shape) if self.name in dim.names()]
+
+    def meet(self, node: Node) -> Literal["reduced", "mixed"] | None:
+        """How rows come together in what a node computes: in a way that can be merged, or not; `None` if not at all."""
+        if not self.are_in(*(v.type for v in [*node.reads(), *node.results])):
+            return "mixed" if self.name in _names(node.attributes) else None
+        if node.body is not None:
+            return "mixed" if self._meet_in_body(node) else None
+        if node.op not in OPERATIONS:
+            return None  # `assume`
+        operation = OPERATIONS[node.op]
+        given = arguments(operation, node, lambda value: value.type)
+        types = {p.name: _listed(given.get(p.name)) for p in operation.parameters if p.kind != "attribute"}
+        types["result"] = [v.type for v in node.results]
+        if self._lie_along(operation.mixed_axes(given), types) or not all(map(self._are_counted, types["result"])):
+            return "mixed"
+        if not self._lie_along(operation.reduced_axes(given), types):
+            return None
+        return "mixed" if self.are_in(*types["result"]) else "reduced"
+
+    def _lie_along(self, axes: Mapping[str, list[list[int]]], types: Mapping[str, list[TensorType]]) -> bool:
+        return any(
+            axis in self.axes(type)
+            for name, of_each in axes.items()
+            for type, own in zip(types.get(name, ()), of_each, strict=True)
+            for axis in own
+        )
+
+    def _are_counted(self, type: TensorType) -> bool:
+        """Does each row have as many slices of its own? `2 * n` has, but not `n - 1` nor `n // 2`."""
+        for axis in self.axes(type):
+            for monomial, _ in type.shape[axis].terms:
+                others = tuple(atom for atom in monomial if atom.text != self.name)
+                if len(others) != len(monomial) - 1 or self.name in Dim({others: 1}).names():
+                    return False
+        return True
+
+    def _meet_in_body(self, node: Node) -> bool:
+        """Along the steps of a scan, or in a step of it or of a loop."""
+        assert node.body is not None
+        if node.op == "scan":
+            parts = ScanParts.of(node)
+            sequences = node.inputs[parts.carried :]
+            if any(axis in self.axes(v.type) for v, axis in zip(sequences, parts.axes, strict=True)):
+                return True
+        return any(self.meet(inner) is not None for inner in node.body.nodes)
+
+
+def _names(attribute: object) -> set[str]:
+    """The run-time dimensions that attributes speak of."""
+    if isinstance(attribute, Dim):
+        return set(attribute.names())
+    parts = attribute.values() if isinstance(attribute, dict) else attribute if isinstance(attribute, list) else ()
+    return {name for part in parts for name in _names(part)}
+
+
+def _listed(operand: Any) -> list[Any]:
+    return operand if isinstance(operand, list) else [] if operand is None else [operand]

@@ -1,0 +1,135 @@
+"""From gradients to new values of what is trained, and a new state of the optimizer.
+
+All of it is element by element, but for the common length of the gradients where they are clipped by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wsdl.ir.graph import Graph, Model, Node, Value
+from wsdl.ir.phase import Phase
+from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable
+from wsdl.ir.target import Loops
+from wsdl.ir.training import Schedule
+from wsdl.ir.views import View
+from wsdl.ops.build import Build
+from wsdl.training.draft import Draft, changed_by_batches
+from wsdl.training.gradient_norm import as_dtype, gradient_norm, norm_type
+from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
+
+
+def update_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+    """The update of a training, as a phase that has nothing yet but the gradients as inputs."""
+    trained, statistics = changed_by_batches(storage, training)
+    model = Model(training.model, Graph(), storage.models[training.model].module)
+    phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained})
+    for variable in trained:
+        phase.read(Gradient(variable.of), variable.type)
+    phase.read(NORM, norm_type(v.type for v in trained))
+    phase.feed(*trained)
+    return Draft(training, loops, phase, trained, statistics)
+
+
+def update_parameters(draft: Draft) -> None:
+    """Give what each parameter, state of the optimizer and average is next, from the gradients that the same phase has
+    computed or is given."""
+    phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
+    build = Build(phase.graph)
+    clocks = {dtype: _Clock(phase, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(draft.trained)})}
+    gradients = _clipped(build, _gradients(draft), _norm(draft), optimizer.options)
+    draft.rate = clocks["f32"].rate(optimizer.lr)
+    for parameter in draft.trained:
+        clock = clocks[parameter.type.dtype]
+        rate, scalars = clock.rate(training.schedule_of(parameter.of)), clock.scalars
+        options = scalars.options = _options_for(parameter, optimizer.options)
+        names = OPTIMIZERS[optimizer.name].states(options)
+        variables = {name: parameter.optimizer(name) for name in names}
+        states = {name: phase.read(variable, variable.type) for name, variable in variables.items()}
+        old = _read(phase.graph, parameter)
+        new, kept = OPTIMIZERS[optimizer.name].step(build, old, gradients[parameter.of], states, rate, scalars)
+        phase.write(Next(parameter), new)
+        for name, value in kept.items():
+            phase.write(Next(variables[name]), value)
+        draft.changed += variables.values()
+        if (decay := optimizer.options.get("ema")) is not None:
+            variable = parameter.average
+            average = build("mul", phase.read(variable, variable.type), decay)
+            phase.write(Next(variable), build("add", average, build("mul", new, 1 - decay)))
+            draft.changed.append(variable)
+    phase.write(Next(STEPS), build("add", phase.read(STEPS, COUNT), build("constant", value=1, dtype="i64")))
+
+
+def write_rate(draft: Draft) -> None:
+    """Give the learning rate of the step."""
+    assert draft.rate is not None
+    draft.phase.write(RATE, draft.rate)
+
+
+def _gradients(draft: Draft) -> dict[str, Value]:
+    """By parameter: what the phase has computed, which then is no output any more, or its inputs."""
+    own = draft.phase.take(Gradient)
+    if own:
+        return {gradient.of: value for gradient, value in own.items()}
+    return {v.of: draft.phase.read(Gradient(v.of), v.type) for v in draft.trained}
+
+
+def _norm(draft: Draft) -> Value:
+    own = draft.phase.values(Number).get(NORM)
+    return own if own is not None else draft.phase.read(NORM, norm_type(v.type for v in draft.trained))
+
+
+def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[str, object]:
+    """Where biases and the scales of norms are left out of the decay, vectors have none."""
+    if options.get("decay_norms_and_biases", True) or parameter.type.rank > 1:
+        return options
+    return {**options, "weight_decay": 0.0}
+
+
+def _clipped(
+    build: Build, gradients: Mapping[str, Value], norm: Value, options: Mapping[str, Any]
+) -> Mapping[str, Value]:
+    """Clipped one by one, then by their common length (Pascanu et al. 2013)."""
+    value, longest = options.get("clip_value"), options.get("clip_norm")
+    if value is not None:
+        gradients = {name: build("clip", g, min=-value, max=value) for name, g in gradients.items()}
+        norm = gradient_norm(build, gradients.values()) if longest is not None else norm
+    if longest is not None:
+        factor = build("minimum", build("div", build.constant(longest, norm.type), build("add", norm, 1e-6)), 1.0)
+        gradients = {name: build("mul", g, as_dtype(build, factor, g.type)) for name, g in gradients.items()}
+    return gradients
+
+
+def _dtypes(trained: Sequence[Variable]) -> set[str]:
+    return {parameter.type.dtype for parameter in trained}
+
+
+class _Clock:
+    """What follows from the number of the step, in the dtype of the tensors that it is for; each rate computed once."""
+
+    def __init__(self, phase: Phase, dtype: str, options: Mapping[str, Any]) -> None:
+        self._build, self._rates = Build(phase.graph), dict[str, Value]()
+
+        def number(port: Port) -> Value:
+            return self._build("cast", phase.read(port, COUNT), dtype=dtype)
+
+        self._done, self._total = number(STEPS), number(TOTAL_STEPS)
+        self.scalars = Scalars(self._build, self._build("add", self._done, 1.0), options)
+
+    def rate(self, schedule: Schedule) -> Value:
+        """The learning rate of this step."""
+        key = str(schedule)
+        if key not in self._rates:
+            kind, options = schedule.kind, schedule.options
+            self._rates[key] = learning_rate(self._build, kind, options, self._done, self._total)
+        return self._rates[key]
+
+
+def _read(graph: Graph, parameter: Variable) -> Value:
+    assert parameter.type.sizes is not None
+    view = View.identity(parameter.type.sizes)
+    node = Node("parameter", [], {"stored": parameter.of}, [Value(parameter.type)], view=view)
+    graph.nodes.append(node)
+    return node.result

@@ -1,0 +1,65 @@
+"""Refuses numbers that no memory of this machine holds, before any of it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from wsdl.diagnostics import CompileError, Diagnostic, limits
+from wsdl.ir.byte_sizes import size
+from wsdl.ir.graph import Stored
+from wsdl.ir.types import BYTES
+
+LISTED = 5  # of the largest parameters
+
+
+def check_memory(drawn: Sequence[Stored], memory: int | None = None) -> None:
+    """Raises `CompileError` where the stored tensors that are drawn take more bytes than there are in this machine."""
+    for stored in drawn:
+        _require_drawable(stored)
+    room = memory_of_machine() if memory is None else memory
+    sizes = {s.name: s.elements * BYTES[s.type.dtype] for s in drawn}
+    total = sum(sizes.values())
+    if total <= room:
+        return
+    largest = sorted(drawn, key=lambda s: -sizes[s.name])[:LISTED]
+    raise CompileError([
+        Diagnostic(
+            "E0709",
+            f"the initial values take {size(total)}, and this machine has {size(room)} of memory",
+            largest[0].root.layer_span,
+            f"`{largest[0].name}`: {size(sizes[largest[0].name])}",
+            details=("the largest:", *(f"  {size(sizes[s.name]):>9}  {s.name} {s.type}" for s in largest)),
+            help="make a layer smaller, share more, or give the weights as a file: `load`, `--weights`",
+        )
+    ])  # fmt: skip
+
+
+def _require_drawable(stored: Stored) -> None:
+    """Raises `CompileError` for an orthogonal matrix whose decomposition takes hours, and ten times its memory."""
+    rows = stored.sizes[0] if stored.sizes else 1
+    work = stored.elements * min(rows, stored.elements // max(rows, 1))
+    if stored.initializer.name != "orthogonal" or work <= limits.ORTHOGONAL:
+        return
+    raise CompileError([
+        Diagnostic(
+            "E0602",
+            f"the initial value of `{stored.root.path}` is orthogonal, and {stored.type} is too large to be made so",
+            stored.root.span,
+            f"needs a decomposition of {stored.elements:,} numbers",
+            help="give it another initializer, such as `normal(std=0.02)`, or give the weights as a file",
+        )
+    ])  # fmt: skip
+
+
+def memory_of_machine() -> int:
+    """Bytes that a process can have; where the system doesn't say, as many as there can be."""
+    try:
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return sys.maxsize
+    import resource
+
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return physical if allowed == resource.RLIM_INFINITY else min(physical, allowed)

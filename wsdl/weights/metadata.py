@@ -1,0 +1,127 @@
+"""What a compiled file says about itself: the share groups with their views, the source, the compiler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any
+
+from onnx import GraphProto, ModelProto
+
+from wsdl._version import __version__
+from wsdl.diagnostics import limits
+from wsdl.ir.graph import Reads, Slot, Stored
+from wsdl.ir.ranges import compact, count, expand
+from wsdl.ir.types import BYTES
+from wsdl.ir.views import View, ViewError
+from wsdl.ir.weight_files import are_sizes
+from wsdl.sharing.inventory import Tensor, Use
+
+
+def describe(
+    proto: ModelProto,
+    stored: Iterable[Stored],
+    reads: Mapping[str, Reads],
+    *,
+    doc: str = "",
+    source_sha256: str = "",
+) -> None:
+    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.sharing`).
+
+    `reads` says how often the model reads each slot.
+    """
+    stored = list(stored)
+    proto.producer_name, proto.producer_version = "wsdl", __version__
+    proto.doc_string = doc
+    properties = {
+        "wsdl.version": __version__,
+        "wsdl.source_sha256": source_sha256,
+        "wsdl.sharing": _json([_compact(sharing_record(s, reads)) for s in stored]),
+    }
+    for key, value in properties.items():
+        if value:
+            proto.metadata_props.add(key=key, value=value)
+    _label_groups(proto.graph, {s.name: s.group or s.name for s in stored if s.group or len(s.slots) > 1})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> dict[str, Any]:
+    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is), with
+    `reads` also how often it does (`used`, where that isn't once)."""
+    return {
+        "name": stored.name,
+        "shape": list(stored.sizes),
+        "dtype": stored.type.dtype,
+        "trainable": stored.trainable,
+        "initializer": str(stored.initializer),
+        "slots": [{"path": slot.path, "view": str(view), **_used(slot, reads)} for slot, view in stored.slots],
+        **({"group": stored.group} if stored.group else {}),
+    }
+
+
+def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
+    """`used`, and `elements` where it doesn't read all of the slot each time."""
+    if not reads:
+        return {}
+    found = reads.get(slot.path, Reads(0, 0))
+    part = found.elements != found.times * prod(slot.sizes)
+    return ({"used": found.times} if found.times != 1 else {}) | ({"elements": found.elements} if part else {})
+
+
+def _compact(record: dict[str, Any]) -> dict[str, Any]:
+    """With ranges in the paths of the slots, so that a file doesn't grow with the number of layers that share."""
+    alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for slot in record["slots"]:
+        alike.setdefault((slot["view"], slot.get("used"), slot.get("elements")), []).append(slot)
+    slots = [{**group[0], "path": path} for group in alike.values() for path in compact(slot["path"] for slot in group)]
+    return {**record, "slots": slots}
+
+
+def described(metadata: str) -> dict[str, Tensor]:
+    """The tensors that `wsdl.sharing` of a file describes, by name, each slot by itself. Anybody may have written it:
+    raises `ValueError` where it says something else than a `sharing_record` each, or names slots without end."""
+    try:
+        records = json.loads(metadata)
+        slots = [slot for record in records for slot in record["slots"]]
+        if max((len(slot["path"]) for slot in slots), default=0) > limits.PATH:
+            raise ValueError("the path of a slot has no end")
+        if sum(count(slot["path"]) for slot in slots) > limits.SLOTS:
+            raise ValueError(f"more than {limits.SLOTS:,} slots")
+        tensors = {record["name"]: _described(record) for record in records}
+    except (KeyError, TypeError, AttributeError, RecursionError, ViewError) as error:
+        raise ValueError(str(error)) from error
+    if len(tensors) < len(records):
+        raise ValueError("a name occurs twice")
+    return tensors
+
+
+def _described(record: Mapping[str, Any]) -> Tensor:
+    name, shape, dtype, group = (record.get(key, "") for key in ("name", "shape", "dtype", "group"))
+    texts = [name, dtype, group, *(slot[key] for slot in record["slots"] for key in ("path", "view"))]
+    if not all(isinstance(text, str) for text in texts) or type(record["trainable"]) is not bool:
+        raise TypeError("what should be a text is none")
+    if not are_sizes(shape) or dtype not in BYTES:
+        raise ValueError("a type of nobody")
+    uses = []
+    for slot in record["slots"]:
+        times = slot.get("used", 1)
+        elements = slot.get("elements", times * prod(View.parse(slot["view"], shape).shape))
+        if not are_sizes([times]) or not are_sizes([elements]):
+            raise ValueError("a count of nobody")
+        uses += [Use(path, slot["view"], elements, times) for path in expand(slot["path"])]
+    return Tensor(name, dtype, tuple(shape), tuple(uses), record["trainable"], group)
+
+
+def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:
+    """`wsdl.group` on every node that reads a shared tensor itself."""
+    for node in graph.node:
+        read = dict.fromkeys(groups[name] for name in node.input if name in groups)
+        if read:
+            node.metadata_props.add(key="wsdl.group", value=", ".join(read))
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _label_groups(attribute.g, groups)

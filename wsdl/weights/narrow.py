@@ -1,0 +1,31 @@
+"""Arrays in the dtype that they are stored in: a number that is too large for it is an error, never an infinity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics.span import Span
+from wsdl.ir.dtypes import dtype_of
+from wsdl.weights.source import WeightsError
+
+
+def as_stored(
+    array: NDArray[Any], dtype: Any, subject: str, span: Span | None = None, file: str | None = None
+) -> NDArray[Any]:
+    """`array` as `dtype`; `WeightsError` (E0514) where a finite number would become infinite. `subject` names the
+    tensor in the message, `span` or `file` says where it comes from."""
+    with np.errstate(over="ignore"):
+        stored = array.astype(dtype, copy=False)
+    if stored.dtype != array.dtype and stored.dtype.itemsize < array.dtype.itemsize and stored.dtype.kind in "fV":
+        lost = np.isinf(stored) & np.isfinite(array)
+        if lost.any():
+            many, largest = int(lost.sum()), float(np.abs(array[lost]).max())
+            numbers = f"{many} numbers" if many > 1 else "a number"
+            message = f"{subject} has {numbers} too large for {dtype_of(stored)}, up to {largest:.4g}"
+            help = "`--dtype bf16` reaches as far as f32" if dtype_of(stored) == "f16" else None
+            raise WeightsError([Diagnostic("E0514", message, span, file=file, help=help)])
+    return stored

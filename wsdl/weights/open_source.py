@@ -1,0 +1,35 @@
+"""Opening a file with weights by its name.
+
+The listing is read only, and nothing in it is trusted: sizes, offsets and lengths are checked against the file before
+anything is allocated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wsdl.ir.weight_files import unknown_format
+from wsdl.weights.npz import open_npz
+from wsdl.weights.safetensors import open_safetensors
+from wsdl.weights.source import Source, broken, reason_of
+
+
+def open_source(path: str | Path) -> Source:
+    """Open a `.safetensors`, `.npz` or `.onnx` file."""
+    suffix = Path(path).suffix.lower()
+    if Path(path).exists() and not Path(path).is_file():
+        raise broken(path, "this is not a file")  # of a pipe or a device nobody would see the end
+    try:
+        if suffix == ".safetensors":
+            return open_safetensors(path)
+        if suffix == ".npz":
+            return open_npz(path)
+        if suffix == ".onnx":
+            from wsdl.weights.onnx_source import open_onnx
+
+            return open_onnx(path)
+    except OSError as error:
+        raise broken(path, f"the file can't be read: {reason_of(error)}") from error
+    reason = unknown_format(str(path))
+    assert reason is not None, "each format has its reader"
+    raise broken(path, *reason)

@@ -1,0 +1,146 @@
+"""The safetensors format: a length, a JSON header, the tensors' bytes.
+
+Why this is not the package `safetensors`: `docs/decisions/0042-safetensors-without-the-package.md`. The tests hold it
+against that package, file by damaged file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from wsdl.atomic import Writer, write_file
+from wsdl.diagnostics import limits
+from wsdl.ir.dtypes import OF_SAFETENSORS, SAFETENSORS, dtype_of, numpy_dtype
+from wsdl.ir.types import BYTES
+from wsdl.ir.weight_files import TensorInfo, are_sizes
+from wsdl.weights.source import Source, broken
+
+_FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # dtypes of others, for their sizes
+
+
+def open_safetensors(path: str | Path) -> Source:
+    """The listing of a file, checked against its size."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little") if size >= 8 else -1
+        if not 2 <= length <= min(limits.HEADER, size - 8):
+            raise broken(path, "this is no safetensors file, or its end is missing: its header doesn't fit into it")
+        header = _parsed(path, file.read(length))
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise broken(path, "the metadata in the header are not texts")
+    start, places, tensors = 8 + length, {}, {}
+    for name, entry in header.items():
+        tensors[name], places[name] = _checked(path, name, entry, size - start)
+    _check_places(path, places, size - start)
+
+    def read(name: str) -> Any:
+        return _mapped(path, start + places[name][0], tensors[name])
+
+    kept = {name: other for name, other in metadata.items() if other in tensors and name not in tensors}
+    return Source(str(path), tensors, kept, reader=read, metadata=metadata)
+
+
+def _parsed(path: str | Path, header: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            raise ValueError("a name occurs twice")
+        return entries
+
+    try:
+        parsed = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise broken(path, "the header is not the JSON text that a safetensors file begins with") from error
+    if not isinstance(parsed, dict):
+        raise broken(path, "the header is not the JSON object that a safetensors file begins with")
+    return parsed
+
+
+def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[TensorInfo, tuple[int, int]]:
+    """Type and place of a tensor, if the entry says that of bytes that are there."""
+    entry = entry if isinstance(entry, dict) else {}
+    dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not (isinstance(dtype, str) and are_sizes(shape) and _are_offsets(offsets)):
+        raise broken(path, f"the header has no dtype, shape and offsets of the tensor `{name}`")
+    known = OF_SAFETENSORS.get(dtype)
+    width = BYTES[known] if known else _FOREIGN.get(dtype)
+    first, last = offsets
+    if not first <= last <= size:
+        raise broken(path, f"the tensor `{name}` is said to end behind the end of the file; is the file complete?")
+    if width is not None and last - first != prod(shape) * width:
+        raise broken(path, f"the tensor `{name}` is said to be {dtype}{shape}, which {last - first} bytes don't fit")
+    return TensorInfo(known or dtype, tuple(shape)), (first, last)
+
+
+def _are_offsets(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 0 for n in value)
+
+
+def _check_places(path: str | Path, places: Mapping[str, tuple[int, int]], size: int) -> None:
+    """The tensors fill the rest of the file: each begins where the one before it ends."""
+    end, before = 0, ""
+    for name, (first, last) in sorted(places.items(), key=lambda item: item[1]):
+        if first < end:
+            raise broken(path, f"the tensors `{before}` and `{name}` are said to lie in the same place")
+        if first > end:
+            raise broken(path, f"{first - end} bytes before the tensor `{name}` belong to no tensor")
+        end, before = last, name
+    if end < size:
+        raise broken(path, f"the last {size - end} bytes belong to no tensor")
+
+
+def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
+    import numpy as np
+
+    if info.dtype not in BYTES:
+        raise broken(path, f"the language has no dtype {info.dtype}")
+    dtype = numpy_dtype(info.dtype)
+    if prod(info.shape) == 0:
+        return np.zeros(info.shape, dtype)
+    return np.memmap(path, dtype, "r", offset, info.shape)
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def save_safetensors(path: str | Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
+    """Write arrays by name, in their order; whole or not at all. The same arrays give the same bytes."""
+    write_file(path, safetensors_writer(arrays, metadata))
+
+
+def safetensors_writer(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Writer:
+    """The same, for files that are written together."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name, array in arrays.items():
+        offsets = [end, end := end + array.nbytes]
+        header[name] = {"dtype": SAFETENSORS[dtype_of(array)], "shape": list(array.shape), "data_offsets": offsets}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+
+    def write(file: BinaryIO) -> None:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays.values():
+            if array.size and not any(array.strides) and not array.any():  # one 0 for all: a hole in the file
+                file.seek(array.nbytes, os.SEEK_CUR)
+            else:
+                file.write(little_endian_bytes(array))
+        file.truncate()
+
+    return write
+
+
+def little_endian_bytes(array: Any) -> memoryview:
+    """The elements in row-major order, as files hold them."""
+    import numpy as np
+
+    array = np.ascontiguousarray(array)
+    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and not np.little_endian):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return memoryview(array.reshape(-1).view(np.uint8))
