@@ -9,7 +9,7 @@ LAYOUT = "{:<20} {:>10} {:>10} {:>6} {:>10} {:>6} {:>8}"
 
 
 def main() -> None:
-    print("What sharing saves; sizes in kB, copies after the runtime's optimiser, seconds to compile and prove\n")
+    print("What sharing saves; sizes in kB, copies after the runtime's optimizer, seconds to compile and prove\n")
     print(LAYOUT.format(*HEADINGS))
     for row in sharing.measure():
         saved = 1 - row.stored / row.without_sharing if row.without_sharing else 0.0

@@ -19,7 +19,7 @@ EXAMPLES = ROOT / "examples"
 
 @dataclass(frozen=True)
 class Row:
-    """One example; sizes in bytes, copies as the worst of its stored tensors after the runtime's optimiser."""
+    """One example; sizes in bytes, copies as the worst of its stored tensors after the runtime's optimizer."""
 
     name: str
     stored: int

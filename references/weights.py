@@ -21,7 +21,7 @@ def module_weights(module: nn.Module) -> dict[str, Array]:
 
 
 def shake(module: nn.Module, seed: int = 0) -> None:
-    """Give what starts as zeros and ones (biases, normalisations, statistics) numbers that make a difference."""
+    """Give what starts as zeros and ones (biases, normalizations, statistics) numbers that make a difference."""
     rng = np.random.default_rng(seed)
     for name, value in module.state_dict().items():
         if value.ndim == 1 and value.is_floating_point():

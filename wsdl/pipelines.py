@@ -200,7 +200,7 @@ def split_step(
         variables_of(update, gradients.phase),
         update.in_place,
         update.pieces,
-        gradients.normalised,
+        gradients.normalized,
         gradients.merges,
         gradients.rounds,
         gradients.last,

@@ -78,7 +78,7 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _loads_an_extension(frame: FrameType | None) -> bool:
-    """Is a module in C++ being initialised? Some call Python there (for an `enum`) and abort on an exception."""
+    """Is a module in C++ being initialized? Some call Python there (for an `enum`) and abort on an exception."""
     while frame is not None:
         is_loading = frame.f_code.co_name in ("create_module", "exec_module")
         if is_loading and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):

@@ -70,7 +70,7 @@ class Bag(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Normalised before each part; causal."""
+    """Normalized before each part; causal."""
 
     def __init__(self, d: int, heads: int = 4) -> None:
         super().__init__()

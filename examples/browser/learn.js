@@ -14,7 +14,7 @@ import { withWeights } from "./weights.js";
 const ROWS = 32;             // pairs in a batch
 const FRAME = 24;            // milliseconds of learning between two pictures of the page
 const REFRESH = 300;         // milliseconds between two looks at all pictures
-const LOOKED_AT = 20;        // the last examples of a kind, whose middle is its centre
+const LOOKED_AT = 20;        // the last examples of a kind, whose middle is its center
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL(".", import.meta.resolve("onnxruntime-web")).href;
@@ -37,7 +37,7 @@ const [known, heldOut] = divided(readSafetensors(await read("digits.safetensors"
 const model = await read("place/place.onnx");
 let training = await begin();
 let placer = null;           // a session of `place` with what has been learned so far
-let centres = new Map();     // by kind, [x, y]
+let centers = new Map();     // by kind, [x, y]
 
 let learning = false, restart = false, stale = true;
 let drawn = null;            // the picture on the pad
@@ -70,23 +70,23 @@ async function place(examples) {
   return examples.map((_, i) => [data[2 * i], data[2 * i + 1]]);
 }
 
-/** Place all pictures anew with what has been learned, and count how many are nearest to the centre of their kind. */
+/** Place all pictures anew with what has been learned, and count how many are nearest to the center of their kind. */
 async function refresh() {
   await placer?.release();
   placer = await ort.InferenceSession.create(withWeights(model, training.weights));
-  centres = new Map();
-  for (const [kind, examples] of byKind(known)) centres.set(kind, middle(await place(examples.slice(-LOOKED_AT))));
+  centers = new Map();
+  for (const [kind, examples] of byKind(known)) centers.set(kind, middle(await place(examples.slice(-LOOKED_AT))));
   const shown = [...heldOut, ...known.filter(({ own }) => own)];
   const points = await place(shown);
-  map.update(shown, points, centres);
+  map.update(shown, points, centers);
   const right = heldOut.filter(({ kind }, i) => nearness(points[i])[0].kind === kind).length;
   report((100 * right) / heldOut.length);
   if (drawn) drawn.fresh = true;
 }
 
-/** The kinds by how near their centres are to a point, the nearest first. */
+/** The kinds by how near their centers are to a point, the nearest first. */
 function nearness([x, y]) {
-  return [...centres]
+  return [...centers]
     .map(([kind, [a, b]]) => ({ kind, distance: Math.hypot(a - x, b - y) }))
     .sort((one, other) => one.distance - other.distance);
 }
@@ -139,7 +139,7 @@ NAMES.forEach((name, kind) => {
   const button = $("kinds").appendChild(document.createElement("button"));
   button.textContent = name;
   button.title = `This is ${name}`;
-  button.style.setProperty("--colour", COLOURS[kind]);
+  button.style.setProperty("--color", COLOURS[kind]);
   button.addEventListener("click", () => teach(kind));
 });
 $("learn").addEventListener("click", () => learn(!learning));

@@ -12,7 +12,7 @@ export class PictureMap {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d");
     this.pictures = [];
-    this.centres = new Map();
+    this.centers = new Map();
     this.drawing = null;
     this.view = null;
     this.busy = 0;
@@ -23,12 +23,12 @@ export class PictureMap {
     this.busy = performance.now() + REST;
   }
 
-  /** Pictures with the places where they now belong, `[x, y]` each, and the centre of each kind. */
-  update(pictures, points, centres) {
+  /** Pictures with the places where they now belong, `[x, y]` each, and the center of each kind. */
+  update(pictures, points, centers) {
     const now = performance.now();
     const before = new Map(this.pictures.map((picture) => [picture.of, this.at(picture, now)]));
     this.pictures = pictures.map((of, i) => ({ of, from: before.get(of) ?? points[i], to: points[i], since: now }));
-    this.centres = centres;
+    this.centers = centers;
     this.aim = framed(points);
     this.view ??= { ...this.aim };
     this.wake();
@@ -61,7 +61,7 @@ export class PictureMap {
       pen.drawImage(sprite(picture.of), x - size / 2, y - size / 2, size, size);
     }
     pen.globalAlpha = 1;
-    for (const [kind, centre] of this.centres) this.name(kind, place(centre));
+    for (const [kind, center] of this.centers) this.name(kind, place(center));
     if (this.drawing) this.ring(place(this.drawing.point), this.drawing.kind);
   }
 
@@ -105,7 +105,7 @@ function framed(points) {
 
 const sprites = new WeakMap();
 
-/** The picture in the colour of its kind, see-through where it is empty. */
+/** The picture in the color of its kind, see-through where it is empty. */
 export function sprite(example) {
   if (!sprites.has(example)) {
     const canvas = new OffscreenCanvas(SIDE, SIDE), pen = canvas.getContext("2d");

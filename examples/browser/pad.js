@@ -56,7 +56,7 @@ export class Pad {
     const picture = new Float32Array(PIXELS);
     for (let i = 0; i < FINE * FINE; i++) {
       const x = Math.floor((i % FINE) / 4), y = Math.floor(i / FINE / 4);
-      picture[y * SIDE + x] += data[4 * i + 3] / 255 / 16;    // the fourth of its colours is how opaque it is
+      picture[y * SIDE + x] += data[4 * i + 3] / 255 / 16;    // the fourth of its colors is how opaque it is
     }
     return picture;
   }

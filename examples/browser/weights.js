@@ -7,7 +7,7 @@ const GRAPH = 7, INITIALIZER = 5, NAME = 8, RAW_DATA = 9;    // of ModelProto, G
  * A copy of the model `bytes`, with the numbers of `weights` (tensors by name) in place of its own.
  *
  * Every one of them has to be in the model, at its size. A tensor that the compiler has computed something else from,
- * such as a normalisation that went into its convolution, is not, and that is an error.
+ * such as a normalization that went into its convolution, is not, and that is an error.
  */
 export function withWeights(bytes, weights) {
   const model = new Uint8Array(bytes);

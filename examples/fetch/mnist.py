@@ -8,7 +8,7 @@ of three levels gives it, whose 336 places are the cells of three grids, 16 x 16
 - `label` i64 [rows, 336]: the digit at each place, or 10 where there is none,
 - `box` f32 [rows, 336, 4]: left, top, right and bottom of that digit in pixels, or zeros.
 
-A digit belongs to the level that fits its height, and there to the cell of its centre and those well inside it.
+A digit belongs to the level that fits its height, and there to the cell of its center and those well inside it.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def resized(digit: Floats, height: int) -> Floats:
 
 def interpolation(before: int, after: int) -> Floats:
     """[after, before]: linear, and where it shrinks over as many pixels as become one."""
-    centres = (np.arange(after) + 0.5) * before / after - 0.5
-    distance = np.abs(np.arange(before) - centres[:, None]) / max(1, before / after)
+    centers = (np.arange(after) + 0.5) * before / after - 0.5
+    distance = np.abs(np.arange(before) - centers[:, None]) / max(1, before / after)
     weights = np.maximum(0, 1 - distance)
     parts: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     return parts
@@ -126,15 +126,15 @@ def paste(canvas: Floats, taken: NDArray[np.bool_], digit: Floats, rng: Generato
 
 
 def cells(box: Floats, height: int) -> NDArray[np.intp]:
-    """The places that answer for a box: the cell of its centre, and those whose own centre is well inside."""
+    """The places that answer for a box: the cell of its center, and those whose own center is well inside."""
     level = int(np.searchsorted(HEIGHTS, height, "right")) - 1
     stride, side = STRIDES[level], SIDE // STRIDES[level]
     first = sum((SIDE // s) ** 2 for s in STRIDES[:level])
-    centres = (np.arange(side) + 0.5) * stride
+    centers = (np.arange(side) + 0.5) * stride
     inside = []
     for low, high in (box[[0, 2]], box[[1, 3]]):
         middle = (low + high) / 2
-        inside.append((np.abs(centres - middle) < (high - low) / 4) | (np.arange(side) == middle // stride))
+        inside.append((np.abs(centers - middle) < (high - low) / 4) | (np.arange(side) == middle // stride))
     across, down = inside
     return first + np.flatnonzero(np.outer(down, across))
 

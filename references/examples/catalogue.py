@@ -58,7 +58,7 @@ def present(rng: Generator, size: Size) -> np.ndarray:
 
 
 def pictures(rng: Generator, size: Size) -> np.ndarray:
-    """Colour images whose sides are the length, and a little more."""
+    """Color images whose sides are the length, and a little more."""
     return rng.standard_normal((size[0], 3, size[1], size[1] + 10)).astype(np.float32)
 
 

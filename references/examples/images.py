@@ -164,7 +164,7 @@ class Pyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Convolutions from `like`, where it is given, and a normalisation of its own."""
+    """Convolutions from `like`, where it is given, and a normalization of its own."""
 
     def __init__(self, outputs: int, like: "Head | None" = None) -> None:
         super().__init__()

@@ -125,7 +125,7 @@ class Exchange(nn.Module):
 
 
 class Head(nn.Module):
-    """Convolutions from `like`, where it is given, and normalisations of its own."""
+    """Convolutions from `like`, where it is given, and normalizations of its own."""
 
     def __init__(self, outputs: int, like: "Head | None" = None) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Normalised before each part, as in GPT-2."""
+    """Normalized before each part, as in GPT-2."""
 
     def __init__(self, d: int, ffn: FeedForward) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class LM(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Normalised after each part, as in BERT."""
+    """Normalized after each part, as in BERT."""
 
     def __init__(self, d: int, heads: int, width: int) -> None:
         super().__init__()

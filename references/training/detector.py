@@ -34,7 +34,7 @@ class Pyramid(nn.Module):
 
 
 class Head(nn.Module):
-    """Convolutions from `like`, where it is given, and a normalisation of its own."""
+    """Convolutions from `like`, where it is given, and a normalization of its own."""
 
     def __init__(self, stride: int, like: "Head | None" = None) -> None:
         super().__init__()
@@ -51,8 +51,8 @@ class Head(nn.Module):
             x = F.silu(norm(conv(x)))
         height, width = x.shape[2:]
         down, across = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-        centre = torch.stack([across, down, across, down])
-        box = centre + F.softplus(self.locate(x)) * torch.tensor([-1.0, -1, 1, 1]).view(4, 1, 1)
+        center = torch.stack([across, down, across, down])
+        box = center + F.softplus(self.locate(x)) * torch.tensor([-1.0, -1, 1, 1]).view(4, 1, 1)
         return self.classify(x).flatten(2).transpose(1, 2), self.stride * box.flatten(2).transpose(1, 2)
 
 

@@ -10,7 +10,7 @@ VOCAB, D, DEPTH = 128, 128, 4
 
 
 class Layer(nn.Module):
-    """Normalised before each part, each place seeing only what is before it."""
+    """Normalized before each part, each place seeing only what is before it."""
 
     def __init__(self) -> None:
         super().__init__()

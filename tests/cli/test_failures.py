@@ -127,7 +127,7 @@ def process(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
     return subprocess.run(command, cwd=cwd, env={**kept, **environment}, capture_output=True, check=False)
 
 
-def test_colours(tmp_path: Path) -> None:
+def test_colors(tmp_path: Path) -> None:
     (tmp_path / "m.wsd").write_text(TIED.replace("relu", "rellu"))
     check = ("check", "m.wsd")
     assert b"\x1b[" not in process(*check, cwd=tmp_path).stdout

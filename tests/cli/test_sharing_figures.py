@@ -40,7 +40,7 @@ BY_HAND: Mapping[str, Mapping[str, Figures]] = {
     },
     "steps": {"m": {"m.w": (3, 256, 768), "m.scale": (3, 32, 96), "m.time": (1, 96, 96)}},
     "named": {"m": {"m.embed.weight": (2, 512, 1024), "m.w": (1, 256, 256)}},
-    "normalised": {
+    "normalized": {
         "m": {
             "m.towers.0.dense.weight": (2, 256, 512),
             "m.towers.0.dense.bias": (2, 32, 64),

@@ -87,11 +87,11 @@ def test_every_format(format: Format, golden: Golden) -> None:
         json.loads(text)
 
 
-def test_ascii_and_colour(golden: Golden) -> None:
+def test_ascii_and_color(golden: Golden) -> None:
     text = render(ALL, width=80, unicode=False)
     assert text.isascii()
     golden(GOLDEN / "ascii.txt", text)
-    golden(GOLDEN / "colour.txt", render([SHAPES], color=True).replace("\x1b", "ESC"))
+    golden(GOLDEN / "color.txt", render([SHAPES], color=True).replace("\x1b", "ESC"))
 
 
 def test_json_is_what_the_manual_says() -> None:

@@ -42,7 +42,7 @@ CODES = """\
 | 130 | interrupted by Ctrl-C or SIGTERM |
 
 Results go to stdout, messages and progress to stderr. With `--json` stdout has one JSON document, diagnostics included.
-`NO_COLOR` and `FORCE_COLOR` are honoured.
+`NO_COLOR` and `FORCE_COLOR` are honored.
 """
 
 

@@ -29,7 +29,7 @@ def written() -> dict[Path, str]:
     """All pages of operations and blocks in `docs/reference/`."""
     pages = {}
     index = "# Operations and blocks\n\nGenerated from their documentation; `wsdl explain NAME` prints a page.\n"
-    index += "Capitalised names own weights, other names don't.\n\n## Operations\n"
+    index += "Capitalized names own weights, other names don't.\n\n## Operations\n"
     for family, names in reference.operation_families():
         pages[FOLDER / "operations" / f"{family}.md"] = page_of(f"Operations: {family}", reference.about(family), names)
         rows = [[linked(f"operations/{family}.md", signature(NAMED[name]), name), result(name)] for name in names]

@@ -1,4 +1,4 @@
-"""One tower with a normalisation, applied twice: the runtime would fold it into a kernel for each use."""
+"""One tower with a normalization, applied twice: the runtime would fold it into a kernel for each use."""
 
 from pathlib import Path
 

@@ -122,7 +122,7 @@ def test_what_f16_holds(number: float, held: bool) -> None:
 # -- a parameter that is read in two dtypes ----------------------------------------------------------------------------
 
 TWICE = {
-    "normalised": "x |> Dense(8) |> RMSNorm()",
+    "normalized": "x |> Dense(8) |> RMSNorm()",
     "scaled": "x * s",
     "exponential": "x * exp(w[0])",
     "product and sum": "x @ w + sum(w, axis=0)",

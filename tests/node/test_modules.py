@@ -105,7 +105,7 @@ def test_a_model_takes_other_weights(tmp_path: Path) -> None:
             MODEL.replace("|> relu", "|> BatchNorm() |> relu"),
             "",
             "the model has no tensor m.batch_norm.",
-            id="a normalisation that went into its convolution",
+            id="a normalization that went into its convolution",
         ),
         pytest.param(
             MODEL,

@@ -46,13 +46,13 @@ def test_a_visit(tmp_path: Path) -> None:
 
 
 def share_right(model: Path) -> float:
-    """Of the held-out digits, how many are placed nearest to the centre of their kind."""
+    """Of the held-out digits, how many are placed nearest to the center of their kind."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     digits = load_file(DIGITS)
     image = digits["image"].reshape(-1, 1, 8, 8).astype(np.float32) / 16
     (points,) = session.run(["point"], {"image": image})
     held_out = np.arange(len(image)) % 4 == 3
     label = digits["label"]
-    centres = np.stack([points[~held_out & (label == kind)].mean(axis=0) for kind in range(10)])
-    distances = np.linalg.norm(points[held_out, None] - centres, axis=2)
+    centers = np.stack([points[~held_out & (label == kind)].mean(axis=0) for kind in range(10)])
+    distances = np.linalg.norm(points[held_out, None] - centers, axis=2)
     return float(np.mean(distances.argmin(axis=1) == label[held_out]))

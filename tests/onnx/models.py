@@ -1,4 +1,4 @@
-"""ONNX models that ONNX Runtime's optimiser makes copies of weights for, written by hand."""
+"""ONNX models that ONNX Runtime's optimizer makes copies of weights for, written by hand."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def scaled(layers: int = 6) -> ModelProto:
     return model(nodes, tensors, ["n", WIDTH])
 
 
-def normalised(uses: int = 3) -> ModelProto:
-    """One convolution at three places, each with a batch normalisation of its own: a copy for each."""
+def normalized(uses: int = 3) -> ModelProto:
+    """One convolution at three places, each with a batch normalization of its own: a copy for each."""
     nodes, at = [], "x"
     tensors = {"W": random(16, 16, 3, 3), "b": random(16)}
     for i in range(uses):

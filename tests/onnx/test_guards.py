@@ -1,4 +1,4 @@
-"""A guarded model gives the same results, and the runtime's optimiser finds nothing to copy in it."""
+"""A guarded model gives the same results, and the runtime's optimizer finds nothing to copy in it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def guards(proto: ModelProto) -> int:
 
 @pytest.mark.parametrize(
     "make",
-    [models.transposed, models.reshaped, models.scaled, models.normalised, models.sliced],
+    [models.transposed, models.reshaped, models.scaled, models.normalized, models.sliced],
     ids=lambda make: make.__name__,
 )
 def test_no_copies_and_the_same_results(make: type[ModelProto]) -> None:
     plain, changed = make(), guarded(make())
     assert not prove(plain).holds
     assert prove(changed).holds
-    shape = (2, 16, 6, 6) if make is models.normalised else (2, models.WIDTH)
+    shape = (2, 16, 6, 6) if make is models.normalized else (2, models.WIDTH)
     expected, got = (Session(m.SerializeToString(), threads=1)(x=random(*shape))["y"] for m in (plain, changed))
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
@@ -50,8 +50,8 @@ def test_where_all_shapes_are_known_when_compiling() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [models.once, lambda: models.scaled(layers=1), lambda: models.normalised(uses=1)],
-    ids=["nothing to fold", "folded once", "normalised once"],
+    [models.once, lambda: models.scaled(layers=1), lambda: models.normalized(uses=1)],
+    ids=["nothing to fold", "folded once", "normalized once"],
 )
 def test_nothing_is_guarded_without_need(make: type[ModelProto]) -> None:
     assert guards(guarded(make())) == 0

@@ -25,11 +25,11 @@ def proof_of(proto: ModelProto, name: str = "W") -> Proof:
     [
         (models.transposed(), 2.0),
         (models.scaled(), 6.0),
-        (models.normalised(), 3.0),
+        (models.normalized(), 3.0),
         (models.sliced(), 1.5),
         (models.once(), 1.0),
     ],
-    ids=["transposed", "scaled", "normalised", "sliced", "once"],
+    ids=["transposed", "scaled", "normalized", "sliced", "once"],
 )
 def test_copies_after_optimisation(proto: ModelProto, copies: float) -> None:
     result = prove(proto)

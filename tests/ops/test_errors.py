@@ -108,7 +108,7 @@ ERRORS = [
     error("resize", IMAGE, message="either `scale` or `size` must be given"),
     error("resize", IMAGE, scale=2, mode="linaer", message="`mode` can't be `linaer`", help="did you mean `linear`?"),
     error("pixel_shuffle", "f32[n, 6, 4, 4]", factor=2, message="the channels of f32[n, 6, 4, 4] must be a multiple of 2 ** 2"),
-    # normalisation and attention
+    # normalization and attention
     error("layer_norm", "f32[n, 4]", "f32[5]", message="`weight` must have the shape of the last axes of f32[n, 4]: 4 and 5"),
     error("layer_norm", "f32[n, 4]", "f32[4]", "f32[1, 4]", message="`weight` is f32[4] and `bias` is f32[1, 4]"),
     error("group_norm", "f32[n, 6, 4]", groups=4, message="the channels of f32[n, 6, 4] must fall into 4 equal groups"),

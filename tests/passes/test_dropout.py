@@ -169,15 +169,15 @@ def test_a_compiled_model_and_its_evaluation_have_no_trace_of_it(text: str) -> N
 
 
 def test_the_runtime_keeps_no_mask_as_floats(tmp_path: Any) -> None:
-    """What makes floats of the bytes is not merged with what does so forward, by its own optimiser."""
+    """What makes floats of the bytes is not merged with what does so forward, by its own optimizer."""
     p = program(NETWORK)
     step = train_step(p, p.trainings["m"])
     options = ort.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     proto = emit(step.program, step.model, initial_values(p))
     ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    ops = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    ops = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert ops.count("DequantizeLinear") == 5  # three forward, two backward: the input has no gradient
 
 

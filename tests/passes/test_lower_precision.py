@@ -153,7 +153,7 @@ def test_what_is_too_large_is_said() -> None:
 
 
 def test_what_is_made_when_compiling_is_not_too_large_in_silence() -> None:
-    """An initial value, and what a batch normalisation makes of the weight of a convolution."""
+    """An initial value, and what a batch normalization makes of the weight of a convolution."""
     scaled = "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    param s: [8] = constant(1e6)\n    return x * s\n}\n"
     initial = "the initial value of `m.s` has 8 numbers too large for f16, up to 1e+06"
     with pytest.raises(CompileError, match=re.escape(initial)):
@@ -161,7 +161,7 @@ def test_what_is_made_when_compiling_is_not_too_large_in_silence() -> None:
     text = "model m(x: f32[n, 3, 8, 8]) -> (y: f32[n, 2, 6, 6]) {\n    return x |> Conv2d(2) |> BatchNorm()\n}\n"
     numbers = {"m.batch_norm.weight": 6e4, "m.batch_norm.running_var": 1e-6}
     weights = {name: np.full(2, number, np.float32) for name, number in numbers.items()}
-    folded = "`m.conv2d.weight.folded`, into which a batch normalisation is folded, has"
+    folded = "`m.conv2d.weight.folded`, into which a batch normalization is folded, has"
     with pytest.raises(CompileError, match=re.escape(folded)):
         wsdl.compile(text, weights=weights, partial=True, dtype="f16").session()
 

@@ -1,4 +1,4 @@
-"""A random training of a model: what is minimised and measured, by which optimizer, and what stays as it is."""
+"""A random training of a model: what is minimized and measured, by which optimizer, and what stays as it is."""
 
 from __future__ import annotations
 

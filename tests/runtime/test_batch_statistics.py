@@ -119,9 +119,9 @@ def test_batches_of_one_value_are_refused(options: dict[str, Any], message: str)
         fit(ours, rows(12), Plan())
     fewer = "fewer parts" if "parts" in message else "larger batches"
     assert render(caught.value.diagnostics, "full") == (
-        f"error[E0832]: `m.norm` can't normalise by {message}: it has one value for a channel\n"
+        f"error[E0832]: `m.norm` can't normalize by {message}: it has one value for a channel\n"
         f"   = help: take {fewer}, or a norm that looks at one row only, such as LayerNorm; a layer that is frozen can "
-        "normalise by its running statistics: `freeze PATH eval`\n"
+        "normalize by its running statistics: `freeze PATH eval`\n"
         "   = see: wsdl explain E0832\n\n1 error\n"
     )
     assert ours.steps == 0

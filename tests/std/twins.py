@@ -43,7 +43,7 @@ class Waves(nn.Module):
 
 
 class Alone(nn.Module):
-    """A normalisation over one number, which is its own mean."""
+    """A normalization over one number, which is its own mean."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class Grouped(GroupedCross):
 
 
 class Layer(nn.Module):
-    """A layer of a transformer around any attention, its normalisation behind each part."""
+    """A layer of a transformer around any attention, its normalization behind each part."""
 
     def __init__(self, d: int, width: int, attn: nn.Module, cross: nn.Module | None = None, bias: bool = True) -> None:
         super().__init__()

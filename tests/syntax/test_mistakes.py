@@ -1,4 +1,4 @@
-"""Every mistake is recognised in the programs that stand beside it, and nothing else is said about them."""
+"""Every mistake is recognized in the programs that stand beside it, and nothing else is said about them."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def in_pytorch(values: dict[str, Any], x: Any, wanted: Any, modes: tuple[str, str, str]) -> Any:
-    """The weights of the first layer after eight steps in which each application is normalised in its mode."""
+    """The weights of the first layer after eight steps in which each application is normalized in its mode."""
     p = {name.removeprefix("m."): torch.tensor(array) for name, array in values.items()}
     learned = [p[f"{layer}.{n}"].requires_grad_() for layer in ("before", "after") for n in ("weight", "bias")]
     optimizer = torch.optim.SGD(learned, lr=0.5)

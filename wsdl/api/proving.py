@@ -105,7 +105,7 @@ def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) ->
 
 def _when(proof: Proof) -> str:
     after = (proof.copies_after_optimisation or 0) >= (proof.copies_in_file or 0)
-    return "after ONNX Runtime's optimisation" if after else "already"
+    return "after ONNX Runtime's optimization" if after else "already"
 
 
 def _readers(stored: Stored) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
     origins = [program.stored[name] for tensor in made for name in tensor.origins if name in program.stored]
     return Diagnostic(
         "E0522",
-        f"ONNX Runtime's optimisation stores {size(proofs.added_bytes)} besides the weights of `{model}`",
+        f"ONNX Runtime's optimization stores {size(proofs.added_bytes)} besides the weights of `{model}`",
         origins[0].root.layer_span if origins else program.models[model].span,
         "made of these weights, among others" if origins else "",
         help="the file is right, and holds all weights once; `--no-proof` leaves out the proof, and its exit code",

@@ -1,6 +1,6 @@
-"""What is written, and what the reader's side can show: colours, box drawing, how many columns.
+"""What is written, and what the reader's side can show: colors, box drawing, how many columns.
 
-Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honoured; a stream that can't hold
+Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honored; a stream that can't hold
 box drawing gets ASCII; what goes into a pipe is as wide as it needs to be. Lines for people may hold names from files,
 so they are made `printable`; JSON is `escaped`, and exact.
 """

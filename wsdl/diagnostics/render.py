@@ -26,7 +26,7 @@ def render(
 ) -> str:
     """All findings in one of the formats, each line ended; nothing at all for people where nothing was found.
 
-    `color` asks for ANSI colours, `unicode=False` keeps to ASCII, and lines of programs longer than `width` (0: any)
+    `color` asks for ANSI colors, `unicode=False` keeps to ASCII, and lines of programs longer than `width` (0: any)
     are cut around the place that is meant.
     """
     found = list(diagnostics)

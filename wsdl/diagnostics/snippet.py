@@ -23,7 +23,7 @@ _COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36", "gutter": "34", "
 
 @dataclass(frozen=True)
 class Style:
-    """How it is drawn: with ANSI colours or not, with box drawing or in ASCII; `width` in cells, 0 for no limit."""
+    """How it is drawn: with ANSI colors or not, with box drawing or in ASCII; `width` in cells, 0 for no limit."""
 
     color: bool = False
     unicode: bool = True
@@ -225,8 +225,8 @@ def _window(starts: Sequence[int], mark: _Mark, room: int) -> tuple[int, int]:
     if room <= 0 or starts[-1] <= room:
         return 0, count
     room = max(room - 6, 20)  # for the dots on both sides
-    centre = _cell(starts, min(mark.start, count))
-    first = next((i for i in range(count) if starts[i] >= centre - room // 3), count)
+    center = _cell(starts, min(mark.start, count))
+    first = next((i for i in range(count) if starts[i] >= center - room // 3), count)
     if starts[-1] - starts[first] < room:
         first = next(i for i in range(count) if starts[i] >= starts[-1] - room)
     last = next((i for i in range(count, first, -1) if starts[i] - starts[first] <= room), count)

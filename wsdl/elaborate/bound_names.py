@@ -102,7 +102,7 @@ def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
         name.span,
         f"the name of a {kind} starts with a {'capital' if capital else 'small'} letter",
         f"write `{better}`",
-        help="capitalised names are blocks, which own weights; all other names start small",
+        help="capitalized names are blocks, which own weights; all other names start small",
     )
 
 

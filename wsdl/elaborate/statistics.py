@@ -1,4 +1,4 @@
-"""Batch normalisation while training: by the statistics of the batch, and the running statistics take them in."""
+"""Batch normalization while training: by the statistics of the batch, and the running statistics take them in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def normalise_by_batch(
                 span,
                 "running statistics can't be kept from inside a `scan`",
                 f"`{path}` would change at each step",
-                help="normalise before or behind the scan, or use a norm without running statistics, such as LayerNorm",
+                help="normalize before or behind the scan, or use a norm without running statistics, such as LayerNorm",
             )
             continue
         context.builder.parameters[path] = latest

@@ -84,7 +84,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         context.error(
             "E0804",
             node.name.span,
-            f"nothing says what training `{node.name.text}` is to minimise",
+            f"nothing says what training `{node.name.text}` is to minimize",
             "no `loss` was reached",
             help="add a line such as `loss mse(output, target)`",
         )

@@ -60,7 +60,7 @@ class GroupRequest:
 
 @dataclass(frozen=True, eq=False)
 class FreezeRequest:
-    """`freeze encoder eval`. Layers with running statistics normalise by these (`eval`) or by the batch (`train`)."""
+    """`freeze encoder eval`. Layers with running statistics normalize by these (`eval`) or by the batch (`train`)."""
 
     paths: tuple[PathPattern, ...]
     base: str

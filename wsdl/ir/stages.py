@@ -81,7 +81,7 @@ class ResolvedTraining:
 
     `frozen` are the stored tensors that its own `freeze` lines keep, `trained` those that the loss changes. `schedules`
     has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change.
-    Layers in `as_at_inference` normalise by their running statistics and leave dropout out.
+    Layers in `as_at_inference` normalize by their running statistics and leave dropout out.
     """
 
     written: Training

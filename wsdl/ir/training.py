@@ -179,7 +179,7 @@ class Training:
     """How one model is trained, as it is written; `check_training` looks its paths up.
 
     `objective` is the model as it is while training, `evaluation` as it is compiled (the two may differ in
-    normalisation and dropout); both read the slots of the model itself.
+    normalization and dropout); both read the slots of the model itself.
     """
 
     model: str

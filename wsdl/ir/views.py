@@ -2,7 +2,7 @@
 
 A view is a chain of `permute`, `reshape`, `flip` and slices of a stored tensor of known shape. Two chains may mean the
 same; what decides is the *layout*: where in the stored tensor each element lies, as an offset and a row-major list of
-*digits* (size, stride), neighbours merged. So equality of views is exact, and needs no arrays.
+*digits* (size, stride), neighbors merged. So equality of views is exact, and needs no arrays.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ class View:
         return view
 
     def _simplified(self) -> View:
-        """The same view in fewer steps: neighbours of a kind joined, steps that do nothing left out."""
+        """The same view in fewer steps: neighbors of a kind joined, steps that do nothing left out."""
         steps: list[Step] = []
         shape = self.source
         for step in self.steps:

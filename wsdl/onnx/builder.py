@@ -27,7 +27,7 @@ from wsdl.ops._interfaces import Ref, Wanted
 
 @dataclass(frozen=True)
 class Place:
-    """What nodes that are appended now are named and labelled after."""
+    """What nodes that are appended now are named and labeled after."""
 
     path: str = ""
     source: str = ""
@@ -48,7 +48,7 @@ class Builder:
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}  # the last number that was put behind a name
         self._views: dict[str, tuple[Ref, View]] = {}
-        self._materialised: dict[tuple[str, object], Ref] = {}
+        self._materialized: dict[tuple[str, object], Ref] = {}
         self._converted: dict[tuple[str, DType], Ref] = {}
         self.captured: set[str] = set()  # results in the model's graph that are remembered by name
         self.sizes = RunTimeSizes(self, Place("sizes"))
@@ -216,10 +216,10 @@ class Builder:
         key = (tensor.name, view.layout)
         if view.is_identity:
             return tensor
-        if key not in self._materialised:
+        if key not in self._materialized:
             with self.in_model_graph(Place(tensor.name)):
-                self._materialised[key] = self._computed(tensor, view)
-        return self._materialised[key]
+                self._materialized[key] = self._computed(tensor, view)
+        return self._materialized[key]
 
     def _computed(self, tensor: Ref, view: View) -> Ref:
         ref, shape = tensor, view.source

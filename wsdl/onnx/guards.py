@@ -1,7 +1,7 @@
-"""Keeps ONNX Runtime's own optimiser from storing a shared tensor a second time.
+"""Keeps ONNX Runtime's own optimizer from storing a shared tensor a second time.
 
 Two of its rewritings copy weights: constant folding (`W.T`, a slice, `W * s` become tensors of their own beside `W`),
-and folding a batch normalisation or a scale into the convolution or the product before it (a copy for each use).
+and folding a batch normalization or a scale into the convolution or the product before it (a copy for each use).
 Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
 to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input; what
 is a `Reshape` anyhow gets its shape in that way. That copies nothing and takes next to no time; measured in

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 SMALL = 1024  # bytes; tensors below this aren't looked for
-DISTINCT = 16  # so many different numbers make a tensor recognisable
+DISTINCT = 16  # so many different numbers make a tensor recognizable
 BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 
@@ -54,7 +54,7 @@ def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) 
     return found
 
 
-def is_recognisable(array: Array) -> bool:
+def is_recognizable(array: Array) -> bool:
     """Has it enough different numbers to be told from others?"""
     flat = array.ravel()
     spread = flat[:: max(1, flat.size // 4096)]

@@ -1,4 +1,4 @@
-"""The proof of sharing: is each stored tensor still one tensor after ONNX Runtime has optimised the graph?
+"""The proof of sharing: is each stored tensor still one tensor after ONNX Runtime has optimized the graph?
 
 The runtime is asked to write down what it makes of the model, at the extended level (all rewriting of the graph) and at
 the full level (also the CPU's own layouts). The weights stay in their file, and what it has not touched points there
@@ -27,7 +27,7 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.guards import bodies, folded_origins
-from wsdl.onnx.likeness import SMALL, Found, is_recognisable, look_for
+from wsdl.onnx.likeness import SMALL, Found, is_recognizable, look_for
 from wsdl.onnx.structure import structure_of
 from wsdl.weights.onnx_source import read_tensor
 
@@ -35,7 +35,7 @@ Array = NDArray[Any]
 Level = Literal["extended", "all"]
 ONCE = 1.01  # copies; a tensor with fewer is stored once
 RANDOM = 64 << 20  # bytes of random numbers that may take the place of weights which can't be told apart
-DATA = "optimised.wsdl.data"  # no name that a model's own data would have
+DATA = "optimized.wsdl.data"  # no name that a model's own data would have
 _NOT_HERE = re.compile(  # reasons that are this machine's or this runtime's, not the model's
     r"NOT_IMPLEMENTED|max supported IR version|Current official support for domain|bad_alloc|allocate memory", re.I
 )
@@ -51,7 +51,7 @@ class Unloadable(Exception):
 
 @dataclass(frozen=True)
 class Proof:
-    """How often one stored tensor is there: in the file, and after the runtime's optimisation at two levels; `None` for
+    """How often one stored tensor is there: in the file, and after the runtime's optimization at two levels; `None` for
     a tensor below 1 KiB, which is not looked for."""
 
     stored: str
@@ -84,7 +84,7 @@ class Made:
 class Proofs:
     """The proof of each tensor, and bytes in all: of the stored tensors, and of all initializers at each stage.
 
-    `constant_bytes` are those of them, after optimisation, that the runtime computes from constants alone; `made` is
+    `constant_bytes` are those of them, after optimization, that the runtime computes from constants alone; `made` is
     what else it makes that is no copy of one tensor.
     """
 
@@ -115,8 +115,8 @@ def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = 
     with TemporaryDirectory(prefix="wsdl-proof-") as place:
         subject = _Subject(_as_file(model, Path(place)), names)
         in_file = subject.found(subject.proto, subject.path)
-        extended = subject.optimised("extended")
-        full = subject.optimised("all")
+        extended = subject.optimized("extended")
+        full = subject.optimized("all")
         found = (in_file, extended, full)
         proofs = [
             Proof(name, a.nbytes, *(round(f.copies[name], 4) if a.nbytes >= SMALL else None for f in found))
@@ -157,7 +157,7 @@ class _Subject:
         self.path = path
         self.proto = structure_of(path)
         self.stored = self._stored(names)
-        self._make_recognisable()
+        self._make_recognizable()
         self.places = {
             place: tensor.name
             for tensor in self.proto.graph.initializer
@@ -172,9 +172,9 @@ class _Subject:
         arrays = {t.name: read_tensor(self.path, t) for t in tensors}
         return {name: a for name, a in arrays.items() if names is not None or a.nbytes >= SMALL}
 
-    def _make_recognisable(self) -> None:
+    def _make_recognizable(self) -> None:
         """Give tensors that can't be told from others (zeros, ones, equal ones) random numbers: which copies the
-        optimiser makes doesn't depend on them. (Large ones are known by their place only.)"""
+        optimizer makes doesn't depend on them. (Large ones are known by their place only.)"""
         seen: set[bytes] = set()
         generator = np.random.default_rng(0)
         left = RANDOM
@@ -183,7 +183,7 @@ class _Subject:
             if array is None or array.nbytes < SMALL or array.dtype.kind not in "fV":
                 continue
             sample = array.ravel()[:1024].tobytes()
-            if (sample in seen or not is_recognisable(array)) and array.nbytes <= left:
+            if (sample in seen or not is_recognizable(array)) and array.nbytes <= left:
                 left -= array.nbytes
                 self.stored[tensor.name] = generator.normal(size=array.shape).astype(array.dtype)
                 tensor.CopyFrom(numpy_helper.from_array(self.stored[tensor.name], tensor.name))
@@ -228,10 +228,10 @@ class _Subject:
             for body in bodies(node):
                 yield from self._tensors(body, path)
 
-    def optimised(self, level: Level) -> Found:
+    def optimized(self, level: Level) -> Found:
         """What the runtime makes of the model."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
-            outcome = Path(folder, "optimised.onnx")
+            outcome = Path(folder, "optimized.onnx")
             options = _options(level, outcome, self.path.parent)
             options.add_session_config_entry("session.disable_prepacking", "1")
             try:
@@ -239,14 +239,14 @@ class _Subject:
             except Unloadable:  # what it makes may be more than fits into one message: then all goes into another file
                 options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
                 _load(self.proto.SerializeToString(), options)
-            optimised = onnx.load(outcome, load_external_data=False)
-            return self.found(optimised, outcome)
+            optimized = onnx.load(outcome, load_external_data=False)
+            return self.found(optimized, outcome)
 
     def packed_bytes(self) -> int:
         """The bytes of the matrices that the runtime packs, which it says when it saves them. Only the lengths matter,
         so the numbers go nowhere, where the system has such a place."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
-            outcome = Path(folder, "optimised.onnx")
+            outcome = Path(folder, "optimized.onnx")
             with suppress(OSError, NotImplementedError):
                 Path(folder, DATA).symlink_to(os.devnull)
             options = _options("all", outcome, self.path.parent)

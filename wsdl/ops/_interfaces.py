@@ -83,7 +83,7 @@ class Emitter(Protocol):
 
     def parameter(self, x: Ref) -> tuple[Ref, View] | None:
         """The stored tensor that `x` is a view of, where `x` is one: lets a lowering use an operator's own attribute
-        (`Gemm.transB`). Using `x` itself materialises the view at run time."""
+        (`Gemm.transB`). Using `x` itself materializes the view at run time."""
 
 
 How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "moments"]

@@ -14,7 +14,7 @@ HalfRule: TypeAlias = Literal[
 f16       in f16: it adds up in f32 inside, as products of matrices do
 f32       in f32: it leaves the range of f16, or loses digits in it, where its operands don't
 widest    in the widest dtype of its operands: it gives numbers of about their size
-f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalisation
+f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's operators of normalization
 shift     as `widest`, but with a constant other than 0 in f32: what it is added to may be far smaller
 product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
 moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result

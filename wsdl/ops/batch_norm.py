@@ -1,4 +1,4 @@
-"""Batch normalisation: by running statistics, and, when training, by those of the batch."""
+"""Batch normalization: by running statistics, and, when training, by those of the batch."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class BatchNorm(Rules, name="batch_norm", half="f32 inside", mixes={}, training=
     ) -> dict[str, Value]:
         factors = g("rsqrt", g("add", running_var, self.eps))
         scale, total = g("mul", weight, factors), g("sum", dy, axis=_others(x.type))
-        centred = g("sub", x, _beside(g, running_mean, x.type))
-        along = g("mul", g("sum", g("mul", dy, centred), axis=_others(x.type)), factors)
+        centered = g("sub", x, _beside(g, running_mean, x.type))
+        along = g("mul", g("sum", g("mul", dy, centered), axis=_others(x.type)), factors)
         return {
             "x": g("mul", dy, _beside(g, scale, x.type)),
             "weight": along,
@@ -121,8 +121,8 @@ class BatchNormTraining(
         """The statistics are computed node for node as in the gradient, so that the runtime does it once."""
         others, dtype = axes_tensor(e, _others(x.type)), x.type.dtype
         mean = e.node("ReduceMean", x, others, keepdims=1)
-        centred = e.node("Sub", x, mean)
-        var = e.node("ReduceMean", e.node("Mul", centred, centred), others, keepdims=1)
+        centered = e.node("Sub", x, mean)
+        var = e.node("ReduceMean", e.node("Mul", centered, centered), others, keepdims=1)
         mean, var = (squeezed(e, v, *_others(x.type)) for v in (mean, var))
         y = e.node("BatchNormalization", x, weight, bias, mean, var, epsilon=float(self.eps))
         left, step = (e.constant(number, dtype) for number in (1 - self.momentum, self.momentum))
@@ -153,17 +153,17 @@ class BatchNormTraining(
         dy, d_mean, d_var = dys
         others = _others(x.type)
         count = g.size(product([x.type.shape[a] for a in others]), x.type)
-        centred = g("sub", x, g("mean", x, axis=others, keepdims=True))
+        centered = g("sub", x, g("mean", x, axis=others, keepdims=True))
         gradients: dict[str, Value] = {}
-        on_centred: list[Value] = []
+        on_centered: list[Value] = []
         level: list[Value] = []
         if dy:
-            var = g("squeeze", g("mean", g("mul", centred, centred), axis=others, keepdims=True), axis=others)
+            var = g("squeeze", g("mean", g("mul", centered, centered), axis=others, keepdims=True), axis=others)
             factors = g("rsqrt", g("add", var, self.eps))
             scale, total = g("mul", weight, factors), g("sum", dy, axis=others)
-            along = g("mul", g("sum", g("mul", dy, centred), axis=others), factors)
+            along = g("mul", g("sum", g("mul", dy, centered), axis=others), factors)
             gradients = {"weight": along, "bias": total}
-            on_centred.append(g("neg", g("div", g.mul(along, scale, factors), count)))
+            on_centered.append(g("neg", g("div", g.mul(along, scale, factors), count)))
             level.append(g("neg", g("div", g("mul", total, scale), count)))
         moved: float | Value = self.momentum  # by how much the running statistics do
         if isinstance(count, Value):
@@ -178,8 +178,8 @@ class BatchNormTraining(
             level.append(g("div", g("mul", d_mean, moved), count))
         if d_var:
             gradients["running_var"] = g("mul", d_var, left)
-            on_centred.append(g("div", g("mul", g("mul", d_var, 2.0), moved), fewer))
-        parts = [g("mul", centred, _beside(g, g.add(on_centred), x.type))] if on_centred else []
+            on_centered.append(g("div", g("mul", g("mul", d_var, 2.0), moved), fewer))
+        parts = [g("mul", centered, _beside(g, g.add(on_centered), x.type))] if on_centered else []
         if dy:
             parts.append(_scaled(g, dy, scale, g.add(level)))
         elif level:

@@ -100,7 +100,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
             at, inside = place(g("round", across.at), g("round", along.at))
             by_x = g("scatter_add_along", by_x, at, g.mul(upstream, inside), axis=2)
             return {"x": g.like(by_x, x.type)}
-        columns, rows = across.neighbours(g), along.neighbours(g)
+        columns, rows = across.neighbors(g), along.neighbors(g)
         slopes: dict[_Places, list[Value]] = {across: [], along: []}
         for i, column in enumerate(columns):
             for j, row in enumerate(rows):
@@ -131,7 +131,7 @@ def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -
 
 
 @dataclass(frozen=True, eq=False)
-class _Neighbour:
+class _Neighbor:
     at: Value
     weight: Value
 
@@ -160,10 +160,10 @@ class _Places:
             at = g("minimum", g("maximum", at, 0.0), last)
         return _Places(at, slope, size)
 
-    def neighbours(self, g: Build) -> tuple[_Neighbour, _Neighbour]:
+    def neighbors(self, g: Build) -> tuple[_Neighbor, _Neighbor]:
         low = g("floor", self.at)
         far = g("sub", self.at, low)
-        return _Neighbour(low, g.one_minus(far)), _Neighbour(g("add", low, 1.0), far)
+        return _Neighbor(low, g.one_minus(far)), _Neighbor(g("add", low, 1.0), far)
 
     def inside(self, g: Build, at: Value) -> Value:
         below = g("less", at, g.size(self.size, at.type))

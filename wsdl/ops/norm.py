@@ -1,4 +1,4 @@
-"""Normalisation: to mean 0 and variance 1 over some axes, then scaled and shifted by weights."""
+"""Normalization: to mean 0 and variance 1 over some axes, then scaled and shifted by weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsdl.ops._rules import agreed, divided, floating, same_dtype
 from wsdl.ops.build import Build
 
 
-def _standardised(np: NumPy, x: Array, axes: Sequence[int], eps: float) -> Array:
+def _standardized(np: NumPy, x: Array, axes: Sequence[int], eps: float) -> Array:
     """With mean 0 and variance 1 over axes."""
     mean, variance = (f(x, axis=tuple(axes), keepdims=True) for f in (np.mean, np.var))
     return (x - mean) / np.sqrt(variance + eps)
@@ -58,14 +58,14 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
 
 
 def _last_axes(op: Any, x: TensorType, weight: TensorType | None = None, *_: Any) -> range:
-    """Those that are normalised over."""
+    """Those that are normalized over."""
     return range(x.rank - (op.axes if weight is None else weight.rank), x.rank)
 
 
 class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"x": _last_axes}, steps_along=None):
     """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
 
-    The factors, `1 / sqrt(variance + eps)`, have 1 for those axes. It is what gradients of normalisation are made from.
+    The factors, `1 / sqrt(variance + eps)`, have 1 for those axes. It is what gradients of normalization are made from.
     """
 
     axes: int = 1
@@ -78,15 +78,15 @@ class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"
 
     def reference(self, np: NumPy, x: Array) -> tuple[Array, Array]:
         last = range(x.ndim - self.axes, x.ndim)
-        return _standardised(np, x, last, self.eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + self.eps)
+        return _standardized(np, x, last, self.eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + self.eps)
 
     def lower(self, e: Emitter, x: Ref) -> list[Ref]:
         dtype, last = x.type.dtype, axes_tensor(e, range(-self.axes, 0))
         if dtype == "f64":  # the operator gives its factors as f32
-            centred = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
-            variance = e.node("ReduceMean", e.node("Mul", centred, centred), last, keepdims=1)
+            centered = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
+            variance = e.node("ReduceMean", e.node("Mul", centered, centered), last, keepdims=1)
             factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(self.eps, dtype))))
-            return [e.node("Mul", centred, factors), factors]
+            return [e.node("Mul", centered, factors), factors]
         ones = e.node("Expand", e.constant(1, dtype), e.dims(x.type.shape[-self.axes :]))
         y, _, factors = e.nodes("LayerNormalization", x, ones, outputs=3, axis=-self.axes, epsilon=float(self.eps))
         return [y, factors if dtype == "f32" else cast_to(e, factors, dtype)]
@@ -121,7 +121,7 @@ class LayerNorm(Rules, name="layer_norm", half="f32 inside", mixes={"x": _last_a
         return x
 
     def reference(self, np: NumPy, x: Array, weight: Array, bias: Array | None = None) -> Array:
-        scaled = _standardised(np, x, range(x.ndim - weight.ndim, x.ndim), self.eps) * weight
+        scaled = _standardized(np, x, range(x.ndim - weight.ndim, x.ndim), self.eps) * weight
         return scaled if bias is None else scaled + bias
 
     def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
@@ -131,7 +131,7 @@ class LayerNorm(Rules, name="layer_norm", half="f32 inside", mixes={"x": _last_a
         self, g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None
     ) -> dict[str, Value]:
         normal, factors = g.all("standardize", x, axes=weight.type.rank, eps=self.eps)
-        gradients = _through_rows(g, dy, normal, factors, weight, centred=True)
+        gradients = _through_rows(g, dy, normal, factors, weight, centered=True)
         return gradients if bias is None else {**gradients, "bias": _summed(g, _rows(g, dy, weight.type), bias.type)}
 
 
@@ -146,7 +146,7 @@ def _rows(g: Build, x: Value, weight: TensorType) -> Value:
 
 
 def _through_rows(
-    g: Build, dy: Value, normal: Value, factors: Value, weight: Value, *, centred: bool
+    g: Build, dy: Value, normal: Value, factors: Value, weight: Value, *, centered: bool
 ) -> dict[str, Value]:
     """Back through `normal * weight`, where `normal` is `x * factors`, or `x` less its mean.
 
@@ -156,7 +156,7 @@ def _through_rows(
     products, count = g("mul", down, up), g.size(weight.type.elements, weight.type)
     column = g("reshape", weight, shape=[weight.type.elements, 1])
     away = g("mul", up, g("div", g("matmul", products, column), count))
-    if centred:
+    if centered:
         away = g("add", away, g("div", g("matmul", down, column), count))
     level = g("sub", g("mul", down, g("reshape", weight, shape=[weight.type.elements])), away)
     dx = g("mul", level, g("reshape", factors, shape=[down.type.shape[0], 1]))
@@ -191,7 +191,7 @@ class RmsNorm(Rules, name="rms_norm", half="f32", mixes={"x": _last_axes}, steps
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, weight: Value) -> dict[str, Value]:
         squares = g("mean", g("mul", x, x), axis=list(range(-weight.type.rank, 0)), keepdims=True)
         factors = g("rsqrt", g("add", squares, self.eps))
-        return _through_rows(g, dy, g("mul", x, factors), factors, weight, centred=False)
+        return _through_rows(g, dy, g("mul", x, factors), factors, weight, centered=False)
 
 
 # -- over channels -----------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class GroupNorm(Rules, name="group_norm", half="f32", mixes={"x": slice(1, None)
 
     def reference(self, np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
         grouped = x.reshape(x.shape[0], self.groups, int(np.prod(x.shape[1:])) // self.groups)
-        y = _standardised(np, grouped, [2], self.eps).reshape(x.shape)
+        y = _standardized(np, grouped, [2], self.eps).reshape(x.shape)
         y = y if weight is None else y * along_channels(weight, x)
         return y if bias is None else y + along_channels(bias, x)
 
@@ -284,7 +284,7 @@ class InstanceNorm(Rules, name="instance_norm", half="f32", mixes={"x": slice(2,
         return x
 
     def reference(self, np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
-        y = _standardised(np, x, range(2, x.ndim), self.eps)
+        y = _standardized(np, x, range(2, x.ndim), self.eps)
         y = y if weight is None else y * along_channels(weight, x)
         return y if bias is None else y + along_channels(bias, x)
 

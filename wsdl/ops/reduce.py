@@ -171,7 +171,7 @@ def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
 class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
-    `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalisation uses.
+    `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalization uses.
     Of no elements it is NaN. ONNX ReduceMean, or ReduceSum and Div.
 
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]

@@ -1,4 +1,4 @@
-"""A picture as DOT text, for Graphviz: layers as boxes, each shared tensor as one coloured cylinder.
+"""A picture as DOT text, for Graphviz: layers as boxes, each shared tensor as one colored cylinder.
 
 The same program gives the same text.
 """
@@ -12,18 +12,18 @@ from wsdl.ir.byte_sizes import size
 from wsdl.ir.types import TensorType
 from wsdl.pictures.picture import Box, Ops, Picture, Port, Shared, Unit
 
-COLORS = (  # fill and line; those of Paul Tol's schemes that colour-blind readers can tell apart
+COLORS = (  # fill and line; those of Paul Tol's schemes that color-blind readers can tell apart
     ("#cce0f5", "#2a6fb0"), ("#fbdcc4", "#c8611b"), ("#cfe8d0", "#2f7d3b"), ("#f3d1e2", "#a8386f"),
     ("#f4e8b8", "#97761b"), ("#dcd3ef", "#6a4aa5"), ("#cfeaea", "#1f7f83"), ("#e4d8cf", "#795238"),
 )  # fmt: skip
 LID = " "  # of a cylinder, which Graphviz doesn't count as a line
 LONGEST = 10  # characters of a size
-GREY, INK = "#6b6b6b", "#222222"
+GRAY, INK = "#6b6b6b", "#222222"
 HEAD = f"""\
 digraph {{
   graph [rankdir=TB, fontname="Helvetica", fontsize=12, labeljust=l, nodesep=0.35, ranksep=0.45, bgcolor="white"]
-  node [fontname="Helvetica", fontsize=11, color="{GREY}", fontcolor="{INK}", margin="0.14,0.07"]
-  edge [fontname="Helvetica", fontsize=9, color="{GREY}", fontcolor="{GREY}", arrowsize=0.7]
+  node [fontname="Helvetica", fontsize=11, color="{GRAY}", fontcolor="{INK}", margin="0.14,0.07"]
+  edge [fontname="Helvetica", fontsize=9, color="{GRAY}", fontcolor="{GRAY}", arrowsize=0.7]
 """
 
 
@@ -47,7 +47,7 @@ class _Writer:
             if len(self.picture.models) == 1:
                 lines += self._units(units, "  ")
             else:
-                lines.append(f'  subgraph cluster_model{number} {{ label="{name}"; color="{GREY}"; style=rounded')
+                lines.append(f'  subgraph cluster_model{number} {{ label="{name}"; color="{GRAY}"; style=rounded')
                 lines += [*self._units(units, "    "), "  }"]
         lines += [self._cylinder(n, s, c) for n, (s, c) in enumerate(self._colored())]
         lines += self._flows()
@@ -74,7 +74,7 @@ class _Writer:
             elif isinstance(unit, Port):
                 yield f"{indent}{name} [shape=plain, label={_label(unit.name, str(unit.type))}]"
             else:
-                yield f'{indent}{name} [shape=plain, fontcolor="{GREY}", label="{_words(unit)}"]'
+                yield f'{indent}{name} [shape=plain, fontcolor="{GRAY}", label="{_words(unit)}"]'
 
     def _cylinder(self, number: int, shared: Shared, color: tuple[str, str]) -> str:
         fill, line = color

@@ -12,7 +12,7 @@ import subprocess
 
 from wsdl.diagnostics.run_error import fail
 
-_LABELLED = re.compile(r'<g id="[^"]*" class="(?:node|cluster)">.*?</g>', re.DOTALL)
+_LABELED = re.compile(r'<g id="[^"]*" class="(?:node|cluster)">.*?</g>', re.DOTALL)
 _TEXT = re.compile(r"<text [^>]*>[^<]*</text>\n?")
 _STYLE = re.compile(r' font-size="[^"]*"(?: fill="[^"]*")?')
 _SMALL = ' font-size="9.50" fill="#6b6b6b"'
@@ -28,7 +28,7 @@ def svg_from_dot(dot: str) -> str:
         svg = render(dot)
         if svg is not None:
             plain = _VERSION_COMMENT.sub("", svg.replace("\r\n", "\n"))
-            return _LABELLED.sub(lambda found: _with_title(found[0]), plain)
+            return _LABELED.sub(lambda found: _with_title(found[0]), plain)
     raise fail(
         "E0780",
         "drawing a picture needs Graphviz, and there is none",

@@ -360,7 +360,7 @@ def _around(application: Application) -> list[Application]:
 
 
 def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
-    """Join neighbouring operations of one level and, in place, take those joined out of `units`."""
+    """Join neighboring operations of one level and, in place, take those joined out of `units`."""
     level = {unit: parts for parts in _levels(units) for unit in parts}
     for parts in list(_levels(units)):
         for unit in [u for u in parts if isinstance(u, Ops)]:

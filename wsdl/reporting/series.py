@@ -14,7 +14,7 @@ MOST = 300  # buckets; each gives up to two points of a drawn line
 
 @dataclass
 class Bucket:
-    """So many neighbouring numbers in one."""
+    """So many neighboring numbers in one."""
 
     first: int  # step
     last: int
@@ -58,7 +58,7 @@ class Bucket:
 
 
 class Series:
-    """Numbers that come one by one, in at most `2 * most` buckets: when these are full, neighbours are joined."""
+    """Numbers that come one by one, in at most `2 * most` buckets: when these are full, neighbors are joined."""
 
     def __init__(self, most: int = MOST) -> None:
         self.buckets: list[Bucket] = []

@@ -12,7 +12,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """At most `width` bars from the lowest to the highest value, each the mean of as many neighbours; a space where
+    """At most `width` bars from the lowest to the highest value, each the mean of as many neighbors; a space where
     nothing is finite. What spans decades is shown by its logarithm, as `curve.svg` does."""
     if not values or width <= 0:
         return ""

@@ -1,4 +1,4 @@
-"""Makes a convolution of each channel by itself of a batch normalisation that can't be folded.
+"""Makes a convolution of each channel by itself of a batch normalization that can't be folded.
 
     stored m.conv.weight: f32[16, 1, 1, 1]
     stored m.left.weight: f32[16]
@@ -36,7 +36,7 @@ becomes (without what nothing reads any more)
         %v = conv2d(%z, %w, _): f32[n, 16, h, w]
     }
 
-Behind a convolution whose weight others read too, the runtime must not fold a normalisation into the weight: that would
+Behind a convolution whose weight others read too, the runtime must not fold a normalization into the weight: that would
 be a copy for each of them. Left as it is, it would be computed outside of the CPU's blocked layout, and all numbers be
 brought from one layout into the other before and behind it. A convolution stays inside, and takes up what follows it.
 """
@@ -54,7 +54,7 @@ BLOCK = 16  # a whole number of so many channels fits the layout of every CPU
 
 
 def batch_norm_to_conv(program: Lowered) -> Lowered:
-    """Every normalisation of images that is left behind a convolution with a shared weight, in whole blocks."""
+    """Every normalization of images that is left behind a convolution with a shared weight, in whole blocks."""
     derived: dict[Statistics, tuple[Stored, Stored]] = {}
     for model in program.models.values():
         names = whole_reads(model.graph)

@@ -1,4 +1,4 @@
-"""Stored tensors that are computed from others when compiling: what a batch normalisation does to each channel.
+"""Stored tensors that are computed from others when compiling: what a batch normalization does to each channel.
 
 Its statistics don't change at inference, so it is `x * factor + shift`, with two vectors of the channels. These are
 kept as graphs over the stored tensors, whatever numbers those will have: initial values, or loaded ones.
@@ -15,7 +15,7 @@ from wsdl.ops.build import Build
 
 @dataclass(frozen=True)
 class Statistics:
-    """The names of the stored tensors that a batch normalisation reads, and its `eps`."""
+    """The names of the stored tensors that a batch normalization reads, and its `eps`."""
 
     scale: str
     shift: str
@@ -25,7 +25,7 @@ class Statistics:
 
     @staticmethod
     def of(node: Node, names: Mapping[Value, str]) -> Statistics | None:
-        """Those of a node, where it is a normalisation by stored tensors; `names` are `whole_reads` of its graph."""
+        """Those of a node, where it is a normalization by stored tensors; `names` are `whole_reads` of its graph."""
         if node.op != "batch_norm" or any(v not in names for v in node.inputs[1:]):
             return None
         scale, shift, mean, variance = (names[v] for v in node.inputs[1:])
@@ -67,10 +67,10 @@ class Deriving:
 
     def shift(self, of: Statistics, bias: str | None = None) -> Value:
         """What is then added to each channel, where `bias` had been added before."""
-        centre = self("neg", self.read(of.mean))
+        center = self("neg", self.read(of.mean))
         if bias is not None:
-            centre = self("add", centre, self.read(bias))
-        return self("add", self("mul", centre, self.factor(of)), self.read(of.shift))
+            center = self("add", center, self.read(bias))
+        return self("add", self("mul", center, self.factor(of)), self.read(of.shift))
 
     def store(self, name: str, like: str, result: Value) -> Stored:
         """`result` as a stored tensor of the program; its origin and its dtype are those of the one called `like`."""

@@ -1,4 +1,4 @@
-"""Multiplies a batch normalisation into the convolution before it, once for all uses of the weights.
+"""Multiplies a batch normalization into the convolution before it, once for all uses of the weights.
 
     stored m.conv.weight: f32[2, 1, 1, 1]
     stored m.scale: f32[2]
@@ -34,7 +34,7 @@ becomes (without what nothing reads any more)
 
 The runtime does the same for each use by itself, and so makes a copy of shared weights for each. Here the folded
 weights are stored *instead of* the others, where every use in the program agrees: the convolution is always followed
-by this normalisation, and by nothing else. Running statistics don't change at inference, so nothing is lost.
+by this normalization, and by nothing else. Running statistics don't change at inference, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from wsdl.rewrite.derived import Deriving, Statistics, whole_reads
 
 @dataclass(frozen=True)
 class _Pair:
-    """A convolution, the normalisation of its result, and the names of the stored tensors that both read."""
+    """A convolution, the normalization of its result, and the names of the stored tensors that both read."""
 
     convolution: Node
     norm: Node
@@ -68,7 +68,7 @@ class _Pair:
 
 
 def fold_batch_norm(program: Lowered) -> Lowered:
-    """Fold every normalisation on which all uses of a convolution's weights agree."""
+    """Fold every normalization on which all uses of a convolution's weights agree."""
     reads: Counter[str] = Counter()  # how often each stored tensor is read
     by_weight: dict[str, list[_Pair]] = {}
     rewriters = [Rewriter(model.graph) for model in program.models.values()]
@@ -88,7 +88,7 @@ def fold_batch_norm(program: Lowered) -> Lowered:
 
 
 def _pairs(rewriter: Rewriter) -> Iterator[_Pair]:
-    """The convolutions of a graph whose result nothing but a normalisation reads."""
+    """The convolutions of a graph whose result nothing but a normalization reads."""
     names = whole_reads(rewriter.graph)
     for norm in rewriter.graph.walk():
         statistics = Statistics.of(norm, names)
@@ -120,7 +120,7 @@ def _fold(program: Lowered, pairs: list[_Pair]) -> None:
 
 
 def _derived(program: Lowered, pair: _Pair) -> tuple[Stored, Stored]:
-    """The weight and the bias of the convolution with the normalisation in them."""
+    """The weight and the bias of the convolution with the normalization in them."""
     layer, axis = pair.weight.rpartition(".")[0], _output_axis(pair.convolution)
     weights, biases = Deriving(program), Deriving(program)
     weight, factor = weights.read(pair.weight), weights.factor(pair.statistics)

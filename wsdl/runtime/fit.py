@@ -144,7 +144,7 @@ class _Run:
         trainer = self.trainer
         if not isinstance(self.batches, Batches):
             return None  # of what comes from outside nobody knows the sizes
-        layers, accumulate = trainer.models.step.normalised, trainer.settings.accumulate
+        layers, accumulate = trainer.models.step.normalized, trainer.settings.accumulate
         return check_batches(layers, trainer.batch_types, self.batches, accumulate)
 
     # -- what is told --------------------------------------------------------------------------------------------------

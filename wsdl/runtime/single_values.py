@@ -1,6 +1,6 @@
-"""Layers that normalise by the batch need more than one value for each channel: is that so in all batches of a run?
+"""Layers that normalize by the batch need more than one value for each channel: is that so in all batches of a run?
 
-The mean of one value is the value itself: what is normalised is 0, whatever it was, and there is no variance. PyTorch
+The mean of one value is the value itself: what is normalized is 0, whatever it was, and there is no variance. PyTorch
 stops at such a batch. Here a run in which all batches are such is refused before it begins; where only the last batch
 of an epoch is, that is said, and its statistics are left out.
 """
@@ -14,11 +14,11 @@ from wsdl.ir.binding import bind_sizes
 from wsdl.ir.types import TensorType
 from wsdl.runtime.arrays import rows_of
 from wsdl.runtime.batches import Batches
-from wsdl.sharing.frozen import Normalised
+from wsdl.sharing.frozen import Normalized
 
 
 def check_batches(
-    layers: Sequence[Normalised], signature: Mapping[str, TensorType], batches: Batches, accumulate: int
+    layers: Sequence[Normalized], signature: Mapping[str, TensorType], batches: Batches, accumulate: int
 ) -> str | None:
     """What to say of the last batch, if anything. Raises `RunError` where a part of each batch has one value for a
     channel."""
@@ -35,9 +35,9 @@ def check_batches(
         parts = f", computed in {min(accumulate, full)} parts" if accumulate > 1 else ""
         raise fail(
             "E0832",
-            f"`{found[0]}` can't normalise by a batch of {_rows(full)}{parts}: it has one value for a channel",
+            f"`{found[0]}` can't normalize by a batch of {_rows(full)}{parts}: it has one value for a channel",
             help=f"take {'fewer parts' if parts else 'larger batches'}, or a norm that looks at one row only, such as "
-            "LayerNorm; a layer that is frozen can normalise by its running statistics: `freeze PATH eval`",
+            "LayerNorm; a layer that is frozen can normalize by its running statistics: `freeze PATH eval`",
         )
     if rest and (found := single(rest)):
         parts = f", computed in {min(accumulate, rest)} parts" if min(accumulate, rest) > 1 else ""

@@ -1,5 +1,5 @@
 """How layers that are frozen run while the rest is trained: their running statistics stay as they are, and with `eval`
-they also normalise by these and leave dropout out, as the compiled model does. The others normalise by the batch."""
+they also normalize by these and leave dropout out, as the compiled model does. The others normalize by the batch."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
 
 
 @dataclass(frozen=True)
-class Normalised:
-    """A layer that normalises by the batch: over how many values of each channel, and where it is applied."""
+class Normalized:
+    """A layer that normalizes by the batch: over how many values of each channel, and where it is applied."""
 
     layer: str
     count: Dim
     span: Span | None
 
 
-def normalised(graph: Graph) -> list[Normalised]:
+def normalized(graph: Graph) -> list[Normalized]:
     """All of them, in the order of use."""
     nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
     shapes = [node.inputs[0].type.shape for node in nodes]
     counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
-    return [Normalised(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
+    return [Normalized(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
 
 
 def _freezes(
@@ -91,9 +91,9 @@ def _note_undecided(span: Span, layer: str, problems: Problems) -> None:
     problems.error(
         "N0801",
         span,
-        f"`{layer}` keeps its running statistics, and normalises by those of each batch",
-        "frozen, without a word about how it normalises",
-        help=f"`freeze {span.text} eval` normalises by the running statistics, as at inference; "
+        f"`{layer}` keeps its running statistics, and normalizes by those of each batch",
+        "frozen, without a word about how it normalizes",
+        help=f"`freeze {span.text} eval` normalizes by the running statistics, as at inference; "
         f"`freeze {span.text} train` by the batch, without this note",
         severity="note",
     )

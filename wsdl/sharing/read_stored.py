@@ -23,7 +23,7 @@ def read_stored(storage: Storage) -> Lowered:
 
 
 def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:
-    """What a training minimises, with frozen layers as it says how they run; the states are those that it changes."""
+    """What a training minimizes, with frozen layers as it says how they run; the states are those that it changes."""
     written = training.written.objective
     copies: dict[Value, Value] = {}
     objective = written.substituted(over_stored(written.graph, storage, copies), copies)

@@ -1,6 +1,6 @@
 """What people write that isn't WSDL, and what to tell them.
 
-Each mistake stands here with its code, its words, how it is recognised and the programs that make it; a test runs all
+Each mistake stands here with its code, its words, how it is recognized and the programs that make it; a test runs all
 of them. Those with no pattern are seen before the grammar (`layout.py`) or after it (`builder.py`); the others are in
 `stuck.py`. The page of a code is `wsdl/diagnostics/codes/<CODE>.md`.
 """

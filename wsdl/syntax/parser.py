@@ -17,7 +17,7 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
-from wsdl.syntax.recognise import Place, report
+from wsdl.syntax.recognize import Place, report
 from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things

@@ -1,4 +1,4 @@
-"""From what the grammar recognised to the syntax tree.
+"""From what the grammar recognized to the syntax tree.
 
 The parser calls one method for each rule of `grammar/wsdl.lark`, innermost first, with everything the rule is made of:
 nodes, tokens, and `None` for an optional part that is not there. No intermediate tree is built, and nothing recurses.
@@ -302,7 +302,7 @@ class Builder:
         start, stop, step = [*bounds, None][:3]
         return tree.Slice(self._span(parts), start, stop, step)
 
-    def parenthesised(self, parts: Parts) -> tree.Expression:
+    def parenthesized(self, parts: Parts) -> tree.Expression:
         """The node inside; its span takes the parentheses in, which is how the formatter knows of them."""
         return parts[1].replaced(span=self._span(parts))  # type: ignore[no-any-return]
 

@@ -30,7 +30,7 @@ class Unparser:
     def expression(self, node: Any, place: int = PIPE) -> list[str | Group]:
         """A value at a place that asks for at least so much binding."""
         level = _level(node)
-        chosen = place > PIPE and level < POSTFIX and self._parenthesised(node)
+        chosen = place > PIPE and level < POSTFIX and self._parenthesized(node)
         if level < place or chosen:
             return [self.group("parentheses", "(", [self.item(node, self._bare(node))], ")", node.span)]
         return self._bare(node)
@@ -194,7 +194,7 @@ class Unparser:
         else:
             group.below.append(comment)
 
-    def _parenthesised(self, node: tree.Node) -> bool:
+    def _parenthesized(self, node: tree.Node) -> bool:
         """Whether the author put parentheses around a node: its span then begins before its first part."""
         parts = [value for name, value in vars(node).items() if isinstance(value, tree.Node)]
         first = min((part.span.start for part in parts), default=node.span.start)

@@ -13,7 +13,7 @@ from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
-from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, normalised
+from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, normalized
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets, refuse_part
 
@@ -85,20 +85,20 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
 
 
 def _statistics(training: ResolvedTraining, problems: Problems) -> None:
-    """Report what normalises by batches with one value for a channel, where that is known already."""
+    """Report what normalizes by batches with one value for a channel, where that is known already."""
     written = training.written
-    for found in normalised(written.objective.graph):
+    for found in normalized(written.objective.graph):
         if found.layer in training.as_at_inference:
             continue
         if found.count.constant is not None and found.count.constant < 2 and found.span is not None:
             problems.error(
                 "E0832",
                 found.span,
-                f"`{found.layer}` can't normalise by a batch that has {found.count} value for a channel",
+                f"`{found.layer}` can't normalize by a batch that has {found.count} value for a channel",
                 "while training",
                 labels=[Label(written.span, f"`{written.model}` is trained here")],
                 help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
-                "frozen can normalise by its running statistics: `freeze PATH eval`",
+                "frozen can normalize by its running statistics: `freeze PATH eval`",
             )
 
 

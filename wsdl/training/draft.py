@@ -9,7 +9,7 @@ from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import RANDOM_SEED, STEPS, Gradient, Merge, Piece, Variable
 from wsdl.ir.target import Loops
-from wsdl.sharing.frozen import Normalised
+from wsdl.sharing.frozen import Normalized
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Pieces:
 
 @dataclass(eq=False)
 class Draft:
-    """A phase with what is known of it so far. `normalised` has its layers that normalise by the batch.
+    """A phase with what is known of it so far. `normalized` has its layers that normalize by the batch.
 
     Where the rows are separated, `merges` has what is merged over all parts of them: before the phase itself in
     `rounds`, and from what it gives for each part in `last`. `rest` computes loss and metrics from that, and `mixed`
@@ -65,7 +65,7 @@ class Draft:
     mixed: dict[str, Node] = field(default_factory=dict)
     in_place: set[Variable] = field(default_factory=set)
     pieces: list[Pieces] = field(default_factory=list)
-    normalised: list[Normalised] = field(default_factory=list)
+    normalized: list[Normalized] = field(default_factory=list)
 
 
 def changed_by_batches(storage: Storage, training: ResolvedTraining) -> tuple[list[Variable], list[Variable]]:

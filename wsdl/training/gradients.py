@@ -32,7 +32,7 @@ from wsdl.ir.target import Loops
 from wsdl.ir.training import LOSS, SEED
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
-from wsdl.sharing.frozen import normalised
+from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
 from wsdl.training.differentiate import dependents, differentiate
@@ -73,7 +73,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> 
         uses = [value for name, value in latest if name == variable.of]
         for number, value in enumerate(uses):
             phase.write(Latest(variable, number), value)
-    return Draft(training, loops, phase, trained, statistics, normalised=normalised(objective.graph))
+    return Draft(training, loops, phase, trained, statistics, normalized=normalized(objective.graph))
 
 
 # -- for one part of a batch -------------------------------------------------------------------------------------------

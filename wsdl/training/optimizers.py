@@ -92,7 +92,7 @@ def _lion(b: Build, p: Value, g: Value, state: State, lr: Value, scalars: Scalar
 
 
 def _decayed(b: Build, g: Value, p: Value, o: Options) -> Value:
-    """L2 regularisation: the decay is a part of the gradient."""
+    """L2 regularization: the decay is a part of the gradient."""
     return b("add", g, b("mul", p, o["weight_decay"])) if o["weight_decay"] else g
 
 

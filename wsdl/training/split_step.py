@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wsdl.ir.graph import Graph, Node
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import Merge, Variable
-from wsdl.sharing.frozen import Normalised
+from wsdl.sharing.frozen import Normalized
 from wsdl.training.draft import Pieces, Round
 
 
@@ -27,7 +27,7 @@ class SplitStep:
     `update` gives what the optimizer changes, and its learning rate; it may write a variable that is `in_place` over
     itself. What `pieces` do was taken out of it.
 
-    `normalised` says which layers normalise by the batch, and over how many values of each channel.
+    `normalized` says which layers normalize by the batch, and over how many values of each channel.
     """
 
     gradients: Phase
@@ -35,7 +35,7 @@ class SplitStep:
     variables: tuple[Variable, ...]
     in_place: set[Variable] = field(default_factory=set)
     pieces: list[Pieces] = field(default_factory=list)
-    normalised: list[Normalised] = field(default_factory=list)
+    normalized: list[Normalized] = field(default_factory=list)
     merges: list[Merge] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     last: list[Merge] = field(default_factory=list)

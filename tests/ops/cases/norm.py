@@ -1,4 +1,4 @@
-"""Normalisation and attention."""
+"""Normalization and attention."""
 
 # ruff: noqa: E501  (a table has one row in a line)
 
