@@ -14,7 +14,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,8 +135,7 @@ def emit(program: Lowered, source: Source, target: Target = DEFAULT) -> dict[str
     """The ONNX model of each model of a lowered program, without the numbers of its stored tensors."""
     from wsdl.onnx.emit import structure
 
-    digest = sha256(source.text.encode()).hexdigest()
     return {
-        name: structure(program, model, opset=target.opset, source_sha256=digest)
+        name: structure(program, model, opset=target.opset, source_sha256=source.sha256)
         for name, model in program.models.items()
     }

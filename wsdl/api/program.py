@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
@@ -239,7 +238,7 @@ class Program:
         seed, opset = self.seed, self.target.opset
         steps = self._steps(names) if train else {}
         for step in steps.values():
-            files |= training_writers(step, folder, values, seed, opset=opset, source_sha256=self._digest)
+            files |= training_writers(step, folder, values, seed, opset=opset, source_sha256=self.source.sha256)
         kept = self.inventory.of_models(names)
         written = manifest(self.source, kept, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if steps:
@@ -288,10 +287,6 @@ class Program:
         if wanted not in trained:
             raise self._untrained([wanted])
         return wanted
-
-    @property
-    def _digest(self) -> str:
-        return sha256(self.source.text.encode()).hexdigest()
 
     def _model(self, name: str | None) -> Model:
         if name is None and len(self.models) == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,11 @@ class Source:
     path: str
     text: str
     is_standard: bool = False  # a file of the standard library, not the user's own
+
+    @property
+    def sha256(self) -> str:
+        """Of the text, in hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.references import References
 from wsdl.syntax import tree
 from wsdl.syntax.parser import Declarations
+
+STANDARD = Path(__file__).parents[1] / "std"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +66,16 @@ class FileScope:
 def _standard_index() -> dict[str, str]:
     """The blocks of the standard library: name -> file."""
     index: dict[str, str] = {}
-    for entry in sorted((resources.files("wsdl") / "std").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".wsd"):
-            for name in re.findall(r"^block (\w+)", entry.read_text("utf-8"), re.MULTILINE):
-                index[name] = entry.name
+    for file in sorted(STANDARD.glob("*.wsd")):
+        for name in re.findall(r"^block (\w+)", file.read_text("utf-8"), re.MULTILINE):
+            index[name] = file.name
     return index
 
 
 @cache
 def _standard_file(file: str) -> tuple[FileScope, Declarations]:
     """A file of the library: nothing but blocks, without imports and, as the tests see to, without mistakes."""
-    text = (resources.files("wsdl") / "std" / file).read_text("utf-8")
+    text = (STANDARD / file).read_text("utf-8")
     source = Source(f"std/{file}", text, is_standard=True)
     return FileScope(tree.File(source.span(0, len(text)), source, (), ())), Declarations(source)
 

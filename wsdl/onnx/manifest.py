@@ -9,7 +9,6 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from typing import Any
 
 from wsdl._version import __version__
@@ -29,7 +28,7 @@ def manifest(
     return {
         "format_version": FORMAT_VERSION,
         "wsdl": __version__,
-        "source": {"file": os.path.basename(source.path), "sha256": sha256(source.text.encode()).hexdigest()},
+        "source": {"file": os.path.basename(source.path), "sha256": source.sha256},
         "seed": seed,
         "opset": opset,
         "files": list(files),

@@ -78,6 +78,9 @@ def _keep(parser: lark.Lark, cache: Path) -> None:
                 os.unlink(temporary)
 
 
-def _integer_keys(table: dict[str, Any]) -> dict[int | str, Any]:
-    """JSON turns the numbers of states and symbols into strings; turn them back."""
-    return {int(key) if key.isdigit() else key: value for key, value in table.items()}
+def _integer_keys(table: dict[str, Any]) -> Any:
+    """JSON turns the numbers of states and symbols into strings; turn them back. All keys of a table are numbers, or
+    none is."""
+    if next(iter(table), "").isdigit():
+        return {int(key): value for key, value in table.items()}
+    return table
