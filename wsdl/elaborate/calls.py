@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from wsdl.diagnostics import Edit
+from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import apply
+from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
 from wsdl.elaborate.layers import call_with_needed, inline_layer
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.parts import part, report_no_part
 from wsdl.elaborate.scopes import Definition
-from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.ops._define import Operation
 from wsdl.syntax import tree
-
-MOST_AXES = 16
 
 
 def call(node: tree.Call, frame: Frame, context: Context) -> Item:
@@ -30,10 +31,10 @@ def call(node: tree.Call, frame: Frame, context: Context) -> Item:
         return _method(node, node.function, frame, context)
     if (
         isinstance(node.function, tree.Name)
-        and node.function.text in _BUILTINS
+        and node.function.text in _BUILT_IN
         and node.function.text not in frame.names
     ):
-        return _BUILTINS[node.function.text](node, _arguments(node, frame, context), context)
+        return _built_in(node.function.text, _arguments(node, frame, context), node.span, context)
     if _is_conversion(node, frame):
         if not context.report.is_reported(node.function.span):
             unknown_conversion(node, context.report.problems, in_body=bool(context.builder.graphs))
@@ -138,38 +139,53 @@ def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
     return _applied(evaluate(stage, frame, context), [first], stage, stage, context)
 
 
-def _length(node: tree.Call, arguments: list[Given], context: Context) -> Item:
-    item = arguments[0].item if len(arguments) == 1 else None
-    if has_poison(item):
-        return POISON
-    if isinstance(item, list):
-        return len(item)
-    message = f"`len` counts the elements of a list, not of {describe(item)}"
-    help = "the sizes of a tensor have the names that the signature gives them" if isinstance(item, Value) else None
-    context.error("E0225", node.span, message if len(arguments) == 1 else "`len` takes one list", help=help)
-    return POISON
+# -- built-in functions ------------------------------------------------------------------------------------------------
 
 
-def _per_axis(node: tree.Call, arguments: list[Given], context: Context) -> Item:
+@dataclass(frozen=True)
+class _BuiltIn:
+    """A function that is computed when compiling; `kinds` are those of its parameters by name. What it can't be
+    computed of is a `Misfit` of its first argument."""
+
+    compute: Callable[..., Item]
+    kinds: Mapping[str, Kind]
+
+
+def _per_axis(numbers: Item, axes: int) -> Item:
     """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
-    if has_poison([given.item for given in arguments]):
-        return POISON
-    if len(arguments) != 2:
-        context.error("E0224", node.span, "`per_axis` needs a number or a list, and the number of axes")
-        return POISON
-    item, count = [given.item for given in arguments]
-    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_AXES:
-        context.error("E0225", arguments[1].span, f"the number of axes is from 1 to {MOST_AXES}, not {describe(count)}")
-        return POISON
-    if isinstance(item, int | Dim) and not isinstance(item, bool):
-        return [item] * count
-    if isinstance(item, list) and len(item) == count:
-        return item
-    got = f"{len(item)} numbers" if isinstance(item, list) else describe(item)
-    at = arguments[0].span
-    message = f"`{at.text}` is one number, or one for each of {count} axes, not {got}"
-    context.error("E0225", at, message)
-    return POISON
+    if not isinstance(numbers, list):
+        return [numbers] * axes
+    if len(numbers) == axes:
+        return numbers
+    raise Misfit(f"is one number, or one for each of {axes} axes, not {len(numbers)} numbers")
 
 
-_BUILTINS: dict[str, Callable[[tree.Call, list[Given], Context], Item]] = {"len": _length, "per_axis": _per_axis}
+_BUILT_IN = {
+    "len": _BuiltIn(len, {"list": LIST}),
+    "per_axis": _BuiltIn(_per_axis, {"numbers": either(CONFIGURATION["int"], LIST), "axes": AXES}),
+}
+
+
+def _built_in(name: str, arguments: list[Given], span: Span, context: Context) -> Item:
+    function = _BUILT_IN[name]
+    parameters = list(function.kinds)
+    wording = Wording(f"`{name}`", f"its signature is `{name}({', '.join(parameters)})`")
+    bound, complete = match(Callee(parameters, parameters, lambda: wording), arguments, span, context)
+    if not complete or any(has_poison(argument.item) for argument in arguments):
+        return POISON
+    values: list[Item] = []
+    for parameter, kind in function.kinds.items():
+        given = bound[parameter]
+        try:
+            values.append(kind.fit(given.item))
+        except Misfit as misfit:
+            sizes = "the sizes of a tensor have the names that the signature gives them"
+            help = sizes if isinstance(given.item, Value) else wording.signature
+            context.error("E0225", given.span, f"`{parameter}` of `{name}` {misfit}", help=help)
+            return POISON
+    try:
+        return function.compute(*values)
+    except Misfit as misfit:
+        at = arguments[0].span
+        context.error("E0225", at, f"`{at.text}` {misfit}")
+        return POISON

@@ -22,12 +22,11 @@ from wsdl.elaborate.bound_names import (
     unknown_name,
 )
 from wsdl.elaborate.elsewhere import ELSEWHERE
+from wsdl.elaborate.kinds import CONFIGURATION
 from wsdl.elaborate.scopes import FileScope, standard_block
 from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
-
-CONFIGURATION_TYPES = ("int", "float", "bool", "string", "list", "layer", "none")
 
 
 def check_names(scope: FileScope, problems: Problems) -> None:
@@ -99,16 +98,16 @@ class _Body:
             )
 
     def configuration_type(self, kind: tree.Name) -> None:
-        if kind.text in CONFIGURATION_TYPES:
+        if kind.text in CONFIGURATION:
             return
         near = {"str": "string", "number": "float", "boolean": "bool", "integer": "int"}.get(kind.text)
-        near = near or nearest(kind.text, CONFIGURATION_TYPES)
+        near = near or nearest(kind.text, CONFIGURATION)
         self.problems.error(
             "E0229",
             kind.span,
             f"there is no type `{kind.text}` for a configuration",
             f"did you mean `{near}`?" if near else "",
-            help=f"the types are {', '.join(CONFIGURATION_TYPES)}",
+            help=f"the types are {', '.join(CONFIGURATION)}",
             fix=[Edit(kind.span, near)] if near else (),
         )
 

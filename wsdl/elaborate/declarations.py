@@ -11,6 +11,7 @@ from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, as_int, describe, has_poison
+from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.layers import call_with_needed, make_layer
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -257,12 +258,12 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
     values: dict[tree.Argument, float] = {}
     for argument in arguments:
         item = evaluate(argument.value, frame, context)
-        if isinstance(item, bool) or not isinstance(item, int | float):
+        try:
+            values[argument] = FLOAT.fit(item)
+        except Misfit as misfit:
             if not has_poison(item):
-                message = f"an initializer takes numbers, not {describe(item)}"
-                context.error("E0225", argument.span, message, applied=False)
+                context.error("E0225", argument.span, f"an argument of `{name.text}` {misfit}", applied=False)
             return default
-        values[argument] = float(item)
     numbers = list(values.values())
     if any(argument.name for argument in arguments):
         bound, complete = match(_callee(name.text, kind), arguments, written.span, context)

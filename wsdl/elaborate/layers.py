@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
@@ -12,9 +12,9 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
-from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Module, Value
 from wsdl.ops._define import Operation
 from wsdl.syntax import tree
@@ -238,45 +238,23 @@ def _report_tensor(
     context.error(
         "E0225",
         first.span,
-        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
+        f"`{parameter.name.text}` of `{block.name.text}` must be {_kind(parameter).words}, not {describe(item)}",
         "a tensor",
         help=help,
         applied=False,
     )
 
 
-_CHECKS: dict[str, Callable[[Item], bool]] = {
-    "int": lambda i: isinstance(i, int | Dim) and not isinstance(i, bool),
-    "float": lambda i: isinstance(i, int | float) and not isinstance(i, bool),
-    "bool": lambda i: isinstance(i, bool),
-    "string": lambda i: isinstance(i, str),
-    "list": lambda i: isinstance(i, list),
-    "layer": lambda i: isinstance(i, Layer | Operation),
-    "none": lambda i: i is None,
-}
-
-
-_PLAIN = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "`true` or `false`",
-    "string": "a string",
-    "list": "a list",
-    "layer": "a layer or an operation",
-    "none": "`none`",
-}
-
-
-def _kinds(parameter: tree.Configuration) -> str:
-    return " or ".join(_PLAIN[t.text] for t in parameter.types)
+def _kind(parameter: tree.Configuration) -> Kind:
+    return either(*(CONFIGURATION[t.text] for t in parameter.types))
 
 
 def _fits(
     parameter: tree.Configuration, item: Item, argument: tree.Argument, block: tree.Block, context: Context
 ) -> bool:
     kinds = [t.text for t in parameter.types]
-    if any(kind not in _CHECKS for kind in kinds):
-        return False  # resolve has reported it
+    if any(kind not in CONFIGURATION for kind in kinds):
+        return False  # reported by `check_names`
     if isinstance(item, list) and block.span.source.is_standard and isinstance(argument.value, tree.List):
         for part, element in zip(argument.value.items, item, strict=False):
             if isinstance(element, Definition) and isinstance(element.node, tree.Block):
@@ -288,13 +266,18 @@ def _fits(
                     applied=False,
                 )
                 return False
-    if has_poison(item) or any(_CHECKS[k](item) for k in kinds):
+    if has_poison(item):
         return True
+    try:
+        _kind(parameter).fit(item)
+        return True
+    except Misfit as error:
+        misfit = error
     is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
     context.error(
         "E0225",
         argument.value.span,
-        f"`{parameter.name.text}` of `{block.name.text}` must be {_kinds(parameter)}, not {describe(item)}",
+        f"`{parameter.name.text}` of `{block.name.text}` {misfit}",
         labels=_declaration(parameter.span),
         help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type]
         if is_block and "layer" in kinds

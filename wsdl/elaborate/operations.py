@@ -11,24 +11,17 @@ from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.dropout import drop
 from wsdl.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
 from wsdl.elaborate.report import Remainder
 from wsdl.elaborate.statistics import normalise_by_batch
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
-from wsdl.ir.types import DTYPES, DType, TensorType, holds
+from wsdl.ir.types import DType, TensorType, holds
 from wsdl.ops import OPERATIONS
 from wsdl.ops._define import Operation, Parameter
 from wsdl.ops._errors import OpError, collecting_assumptions
 from wsdl.ops.build import Build
-
-
-class Misfit(Exception):
-    """An argument that can't be what its parameter wants."""
-
-    def __init__(self, message: str = "", help: str | None = None) -> None:
-        super().__init__(message)
-        self.help = help
 
 
 def call_operation(name: str, arguments: list[Given], span: Span, context: Context, sign: str = "") -> Item:
@@ -38,7 +31,7 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     last = operation.parameters[-1]
     into_list, single = "list[" in last.annotation, last.kind == "operands"
     given = collected(arguments, len(operation.parameters), into_list, single)
-    bound, complete = match(_callee(operation, given), given, span, context)
+    bound, complete = match(callee(operation, given), given, span, context)
     if not complete or any(has_poison(argument.item) for argument in arguments):
         return POISON
     if not context.builder.graphs:
@@ -135,7 +128,9 @@ def _written(parameter: Parameter) -> str:
 # -- matching arguments with parameters --------------------------------------------------------------------------------
 
 
-def _callee(operation: Operation, arguments: list[Given]) -> Callee:
+def callee(operation: Operation, arguments: list[Given]) -> Callee:
+    """An operation that is called, or a view in a path."""
+
     def wording() -> Wording:
         as_one_list = _as_one_list(operation, [given for given in arguments if given.name is None])
         its = f"its signature is `{signature(operation)}`"
@@ -187,7 +182,7 @@ def _converted(
             continue
         try:
             if parameter.kind == "attribute":
-                attributes[parameter.name] = _attribute(parameter, given.item)
+                attributes[parameter.name] = attribute(parameter.annotation).fit(given.item)
             elif parameter.kind == "operands":
                 if not isinstance(given.item, list | tuple) or not given.item:
                     raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
@@ -254,50 +249,6 @@ def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int
         n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
     }
     return {n: _numbers(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
-
-
-def _attribute(parameter: Parameter, item: Item) -> Attribute:
-    alternatives = [a.strip() for a in parameter.annotation.split("|")]
-    for alternative in alternatives:
-        try:
-            return _as(alternative, item)
-        except Misfit:
-            continue
-    if isinstance(item, Dim):
-        raise Misfit(f"must be known when compiling, but {describe(item)} is not")
-    if isinstance(item, Value):
-        raise Misfit(f"must be known when compiling, but it is {describe(item)}")
-    wanted = " or ".join(_PLAIN.get(a, a) for a in alternatives if a != "None")
-    raise Misfit(f"must be {wanted}, not {describe(item)}")
-
-
-_PLAIN = {
-    "int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a string", "Dim": "a size",
-    "DType": "a dtype", "list[int]": "a list of whole numbers", "list[Dim]": "a list of sizes",
-    "list[float]": "a list of numbers",
-}  # fmt: skip
-
-
-def _as(kind: str, item: Item) -> Attribute:
-    if kind == "None" and item is None:
-        return None
-    if kind == "bool" and isinstance(item, bool):
-        return item
-    if isinstance(item, Dim) and item.constant is not None and kind != "Dim":
-        item = item.constant
-    if kind in ("int", "float") and isinstance(item, int) and not isinstance(item, bool):
-        return item
-    if kind == "float" and isinstance(item, float):
-        return item
-    if kind == "Dim" and isinstance(item, int | Dim) and not isinstance(item, bool):
-        return Dim.of(item)
-    if kind == "str" and isinstance(item, str):
-        return item
-    if kind == "DType" and isinstance(item, str) and item in DTYPES:
-        return str(item)
-    if kind.startswith("list["):  # a number alone is a list of one: `x.reshape(12)`
-        return [_as(kind[5:-1], i) for i in (item if isinstance(item, list | tuple) else [item])]
-    raise Misfit
 
 
 def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:

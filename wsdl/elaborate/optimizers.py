@@ -10,8 +10,8 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import Frame, Item, describe, has_poison
-from wsdl.ir.dims import Dim
+from wsdl.elaborate.items import Frame, has_poison
+from wsdl.elaborate.kinds import NONE, OPTIONS, Misfit, either
 from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Optimizer, Option, Schedule
 from wsdl.syntax import tree
 
@@ -19,13 +19,6 @@ _IN_RANGE = {
     "more than 0": lambda x: x > 0,
     "at least 0": lambda x: x >= 0,
     "from 0 up to, but not including, 1": lambda x: 0 <= x < 1,
-}
-_KINDS = {
-    "rate": "a number or a schedule",
-    "number": "a number",
-    "count": "a whole number",
-    "pair": "a list of two numbers",
-    "switch": "`true` or `false`",
 }
 
 
@@ -119,35 +112,17 @@ def _value(option: Option, node: tree.Expression, what: str, frame: Frame, conte
     item = evaluate(node, frame, context)
     if has_poison(item):
         raise _Wrong
-    value = _plain(option, item)
+    kind = OPTIONS[option.kind]
+    try:
+        value = (either(kind, NONE) if option.default is None else kind).fit(item)
+    except Misfit as misfit:
+        context.error("E0812", node.span, f"{what} {misfit}")
+        raise _Wrong from None
     numbers = value if isinstance(value, list) else [value]
-    if value is None and not (item is None and option.default is None):
-        wanted = _KINDS[option.kind] + (" or `none`" if option.default is None else "")
-        context.error("E0812", node.span, f"{what} is {wanted}, not {describe(item)}")
-        raise _Wrong
     if value is not None and option.kind != "switch" and not all(map(_IN_RANGE[option.range], numbers)):
         context.error("E0812", node.span, f"{what} is {option.range}", f"is {node.span.text}")
         raise _Wrong
     return value
-
-
-def _plain(option: Option, item: Item) -> Any:
-    """What was given as a plain number, list of numbers or bool; `None` where it is something else."""
-    if option.kind == "switch":
-        return item if isinstance(item, bool) else None
-    if option.kind == "pair":
-        numbers = [_number(i) for i in item] if isinstance(item, list) else []
-        return numbers if len(numbers) == 2 and None not in numbers else None
-    if option.kind == "count":
-        count = item.constant if isinstance(item, Dim) else item
-        return count if isinstance(count, int) and not isinstance(count, bool) else None
-    return _number(item)
-
-
-def _number(item: Item) -> float | None:
-    if isinstance(item, Dim):
-        item = item.constant
-    return float(item) if isinstance(item, int | float) and not isinstance(item, bool) else None
 
 
 def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context) -> Schedule:

@@ -7,10 +7,13 @@ from contextlib import suppress
 
 from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
+from wsdl.elaborate.arguments import collected, match
 from wsdl.elaborate.bound_names import VIEWS, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import Frame, describe, has_poison
+from wsdl.elaborate.items import Frame, Given, has_poison
+from wsdl.elaborate.kinds import INTS, LIMIT, Misfit
+from wsdl.elaborate.operations import callee
 from wsdl.ir.requests import (
     PLACEHOLDER,
     FreezeRequest,
@@ -24,6 +27,7 @@ from wsdl.ir.requests import (
     Select,
     ViewCall,
 )
+from wsdl.ops import OPERATIONS
 from wsdl.syntax import tree
 
 LIMITS = ("params", "bytes", "macs")
@@ -77,10 +81,11 @@ def limit_request(node: tree.Limit, frame: Frame, context: Context) -> LimitRequ
             help=f"what can be limited: {', '.join(LIMITS)}",
             fix=[Edit(node.kind.span, near)] if near else (),
         )
-    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return LimitRequest(node.kind.text, value, frame.layer.module.path, node.span)
     elif not has_poison(value):
-        context.error("E0225", node.value.span, f"a limit is a whole number, not {describe(value)}")
+        try:
+            return LimitRequest(node.kind.text, LIMIT.fit(value), frame.layer.module.path, node.span)
+        except Misfit as misfit:
+            context.error("E0225", node.value.span, f"`limit {node.kind.text}` {misfit}")
     return None
 
 
@@ -184,17 +189,21 @@ def _walk(node: tree.Expression, steps: list[Part | Select | ViewCall], frame: F
 
 
 def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context) -> ViewCall:
-    numbers: list[int] = []
-    for argument in node.arguments:
-        item = evaluate(argument.value, frame, context)
-        for number in item if isinstance(item, list) else [item]:
-            if isinstance(number, bool) or not isinstance(number, int):
-                if not has_poison(number):
-                    message = f"`.{name.text}` takes whole numbers, not {describe(number)}"
-                    context.error("E0330", argument.span, message, "known when compiling")
-                raise _NoPath
-            numbers.append(number)
-    return ViewCall(name.text, tuple(numbers), name.span.to(node.span))
+    operation = OPERATIONS[name.text]
+    given = [Given(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
+    given = collected([Given(None, None, node.function.span), *given], 2, into_list=True, single=False)
+    bound, complete = match(callee(operation, given), given, node.span, context)
+    if not complete:
+        raise _NoPath
+    parameter = operation.parameters[1].name
+    numbers = bound[parameter]
+    if has_poison(numbers.item):
+        raise _NoPath
+    try:
+        return ViewCall(name.text, tuple(INTS.fit(numbers.item)), name.span.to(node.span))
+    except Misfit as misfit:
+        context.error("E0330", numbers.span, f"`{parameter}` of `{name.text}` {misfit}")
+        raise _NoPath from None
 
 
 def _select(node: tree.Index, frame: Frame, context: Context) -> Select:

@@ -1,0 +1,174 @@
+"""Kinds of arguments: what a parameter accepts, what is kept of it, and the words of messages.
+
+Operations, blocks, optimizers, schedules, initializers and built-in functions write kinds in their own way; all are
+looked up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from math import inf
+from typing import Any
+
+from wsdl.elaborate.items import Item, Layer, describe
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Value
+from wsdl.ir.types import DTYPES
+from wsdl.ops._define import Operation
+
+MOST_AXES = 16
+
+
+class Misfit(Exception):
+    """An argument that its parameter doesn't accept; the message stands behind the name of the parameter."""
+
+    def __init__(self, message: str = "", help: str | None = None) -> None:
+        super().__init__(message)
+        self.help = help
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`words` name it in messages; `convert` gives what is kept of an item, and raises `Misfit` for one of another
+    kind."""
+
+    words: str
+    convert: Callable[[Item], Any]
+
+    def fit(self, item: Item) -> Any:
+        """What is kept of an argument. Raises `Misfit` with a message."""
+        try:
+            return self.convert(item)
+        except Misfit:
+            known = " known when compiling" if isinstance(item, Dim | Value) else ""
+            raise Misfit(f"must be {self.words}{known}, not {describe(item)}") from None
+
+
+def _one_of(*types: type) -> Callable[[Item], Item]:
+    """Keeps items of these types as they are; `true` is no number."""
+
+    def convert(item: Item) -> Item:
+        if isinstance(item, Dim) and item.constant is not None and Dim not in types:
+            item = item.constant
+        if isinstance(item, types) and (bool in types or not isinstance(item, bool)):
+            return item
+        raise Misfit
+
+    return convert
+
+
+def _size(item: Item) -> Dim:
+    size = _one_of(int, Dim)(item)
+    assert isinstance(size, int | Dim)
+    return Dim.of(size)
+
+
+def _whole(low: int, high: float = inf) -> Callable[[Item], int]:
+    """A whole number in a range."""
+
+    def convert(item: Item) -> int:
+        number: int = INT.convert(item)
+        if low <= number <= high:
+            return number
+        raise Misfit
+
+    return convert
+
+
+def _dtype(item: Item) -> str:
+    if isinstance(item, str) and item in DTYPES:
+        return item
+    raise Misfit
+
+
+def _float(item: Item) -> float:
+    return float(NUMBER.convert(item))
+
+
+def _pair(item: Item) -> list[float]:
+    if isinstance(item, list) and len(item) == 2:
+        return [_float(i) for i in item]
+    raise Misfit
+
+
+def _list_of(kind: Kind) -> Kind:
+    """A list; a single item is a list of one: `x.reshape(12)`."""
+    noun = kind.words.removeprefix("a ")
+    return Kind(
+        f"a list of {noun.replace('list', 'lists', 1) if noun.startswith('list') else f'{noun}s'}",
+        lambda item: [kind.convert(i) for i in (item if isinstance(item, list | tuple) else [item])],
+    )
+
+
+@cache
+def either(*kinds: Kind) -> Kind:
+    """What the first of several kinds that accepts an item keeps of it."""
+    if len(kinds) == 1:
+        return kinds[0]
+
+    def convert(item: Item) -> Any:
+        for kind in kinds:
+            try:
+                return kind.convert(item)
+            except Misfit:
+                continue
+        raise Misfit
+
+    return Kind(" or ".join(kind.words for kind in kinds), convert)
+
+
+INT = Kind("a whole number", _one_of(int))
+NUMBER = Kind("a number", _one_of(int, float))
+FLOAT = Kind("a number", _float)
+BOOL = Kind("`true` or `false`", _one_of(bool))
+STRING = Kind("a string", _one_of(str))
+NONE = Kind("`none`", _one_of(type(None)))
+LIST = Kind("a list", _one_of(list))
+INTS = replace(_list_of(INT), words="a whole number or a list of them")
+LIMIT = Kind("a whole number of at least 0", _whole(0))
+AXES = Kind(f"a whole number from 1 to {MOST_AXES}", _whole(1, MOST_AXES))
+
+# The types of a block's configuration; its whole numbers may be sizes that only the run knows.
+CONFIGURATION = {
+    "int": Kind("a whole number", _one_of(int, Dim)),
+    "float": NUMBER,
+    "bool": BOOL,
+    "string": STRING,
+    "list": LIST,
+    "layer": Kind("a layer or an operation", _one_of(Layer, Operation)),
+    "none": NONE,
+}
+
+# The annotations of an operation's attributes.
+_ATTRIBUTES = {
+    "int": INT,
+    "float": NUMBER,
+    "bool": BOOL,
+    "str": STRING,
+    "Dim": Kind("a size", _size),
+    "DType": Kind("a dtype", _dtype),
+    "None": NONE,
+}
+
+# The options of optimizers and schedules. A schedule is no item: it is read before.
+OPTIONS = {
+    "rate": Kind("a number or a schedule", _float),
+    "number": FLOAT,
+    "count": INT,
+    "pair": Kind("a list of two numbers", _pair),
+    "switch": BOOL,
+}
+
+
+@cache
+def attribute(annotation: str) -> Kind:
+    """The kind of an operation's attribute: `int | list[int] | None`."""
+    return either(*map(_annotated, annotation.replace(" ", "").split("|")))
+
+
+def _annotated(annotation: str) -> Kind:
+    if annotation.startswith("list["):
+        return _list_of(_annotated(annotation[5:-1]))
+    return _ATTRIBUTES[annotation]
