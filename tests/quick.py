@@ -4,10 +4,11 @@ Changed is what differs from the branch `main`, or from another commit (`make qu
 linted, tests run in this order, and after `SECONDS` none is begun:
 
 1. tests that have changed themselves, or that have the name of a changed module or import it;
-2. of the tables of operations and blocks, the rows of those whose names stand in changed lines: reference, gradient,
-   batching, half precision, documentation;
+2. of the tables of operations and blocks, the rows of those that changed lines define: reference, gradient, batching,
+   half precision, documentation;
 3. `ALWAYS`: the registries, their pages, a few messages;
-4. the tests of the rooms in which something has changed (`ROOMS`).
+4. the rows of other operations and blocks whose names stand in changed lines, or in the heads of what holds them;
+5. the tests of the rooms in which something has changed (`ROOMS`).
 
 It says what it did not come to. `make test` runs everything.
 """
@@ -60,14 +61,16 @@ ROOMS = {
     "pyproject.toml": ("tests/packaging",),
 }  # beside the folder of tests that has a room's own name
 NAME = re.compile(r"[A-Za-z_]\w*")
+DEFINITION = re.compile(r"""^[+-].*?(?:\bname=|\b(?:unary|binary|activation)\(|\bblock )"?(\w+)""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Change:
-    """Paths from the root, and all names in lines of `DEFINED` that were added or taken out, or in the heads of the
-    functions and blocks that hold them."""
+    """Paths from the root, and the names in lines of `DEFINED` that were added or taken out: those that are defined
+    there, and all, with those in the heads of the functions and blocks that hold these lines."""
 
     paths: list[str]
+    defined: set[str]
     names: set[str]
 
 
@@ -77,8 +80,11 @@ def changed(since: str | None) -> Change:
     new = _git("ls-files", "--others", "--exclude-standard").splitlines()
     paths = {*_git("diff", "--name-only", base).splitlines(), *new}
     lines = [line for line in _git("diff", "-U0", base, "--", *DEFINED).splitlines() if line[:1] in "+-@"]
-    texts = [(ROOT / path).read_text("utf-8", "replace") for path in new if path.startswith(DEFINED)]
-    return Change(sorted(paths), set(NAME.findall("\n".join([*lines, *texts]))))
+    for path in new:
+        if path.startswith(DEFINED):
+            lines += [f"+{line}" for line in (ROOT / path).read_text("utf-8", "replace").splitlines()]
+    text = "\n".join(lines)
+    return Change(sorted(paths), set(DEFINITION.findall(text)), set(NAME.findall(text)))
 
 
 def _git(*arguments: str) -> str:
@@ -94,27 +100,31 @@ class Selection:
     """A plugin for pytest: the tests of a change, the nearest first, until the time is over."""
 
     nearest: list[str]
-    names: list[str]  # of the operations and blocks whose rows are wanted
+    defined: list[str]  # operations and blocks whose rows are wanted first
+    names: list[str]  # those whose rows are wanted then
     rooms: list[str]
     began: float = 0.0
     left: int = 0
 
     def paths(self) -> list[str]:
         """What pytest has to collect, nothing twice."""
-        tables = TABLES if self.names else ()
+        tables = TABLES if self.defined or self.names else ()
         wanted = dict.fromkeys([*self.nearest, *tables, *ALWAYS, *self.rooms])
         return [path for path in wanted if not any(_below(path, other) for other in wanted if other != path)]
 
     def rank(self, test: str) -> int | None:
-        """1 to 4, as above; `None` for a test that isn't wanted."""
+        """1 to 5, as above; `None` for a test that isn't wanted."""
         file, _, name = test.partition("::")
         if any(_below(test, path) for path in self.nearest):
             return 1
-        if any(_below(file, table) for table in TABLES) and set(NAME.findall(name)) & set(self.names):
+        named = set(NAME.findall(name)) if any(_below(file, table) for table in TABLES) else set()
+        if named & set(self.defined):
             return 2
         if any(_below(test, path) for path in ALWAYS):
             return 3
-        return 4 if any(_below(test, path) for path in self.rooms) else None
+        if named & set(self.names):
+            return 4
+        return 5 if any(_below(test, path) for path in self.rooms) else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -150,8 +160,9 @@ def selection(change: Change) -> Selection:
         imports = re.compile(rf"^ *(from {dotted} |import {dotted}\b)", re.MULTILINE)
         nearest += [test for test, text in tests.items() if module.stem in Path(test).stem or imports.search(text)]
     rooms = [test for path in change.paths for test in _tests_of_the_room(path)]
-    names = [name for name in reference.names() if name in change.names]
-    return Selection(list(dict.fromkeys(nearest)), names, list(dict.fromkeys(rooms)))
+    defined = [name for name in reference.names() if name in change.defined]
+    names = [name for name in reference.names() if name in change.names - change.defined]
+    return Selection(list(dict.fromkeys(nearest)), defined, names, list(dict.fromkeys(rooms)))
 
 
 def _is_test(path: str) -> bool:
@@ -202,7 +213,7 @@ def main(since: str | None = None) -> int:
     """Lint and test what has changed; 0 where all is well."""
     change = changed(since)
     chosen = selection(change)
-    print(f"{len(change.paths)} changed files{''.join(f', {name}' for name in chosen.names)}", flush=True)
+    print(f"{len(change.paths)} changed files{''.join(f', {name}' for name in chosen.defined)}", flush=True)
     linting = lint(change.paths)
     failed = pytest.main(["--quiet", "-p", "no:cacheprovider", *chosen.paths()], plugins=[chosen])
     for process in linting:

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
+from onnx.reference import ReferenceEvaluator
 
 import wsdl
 from tests.ops.build import NOWHERE, Array, Operand, array_type, evaluated
 from tests.ops.case import Case as OperationCase
+from tests.ops.case import numbers
 from tests.ops.test_cases import CASES as OPERATION_CASES
 from tests.std.case import Case as BlockCase
 from tests.std.case import draw, program_of
@@ -26,6 +28,7 @@ from wsdl.ir.target import Half, Target
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.emit import emit, fill
+from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
 from wsdl.pipelines import INFERENCE
 from wsdl.runtime.session import Session
@@ -63,6 +66,7 @@ class OperationTrial:
     kind: str
     place: int
     target: Setting
+    each_node_rounds: bool = False  # by the reference of ONNX, as ONNX Runtime computes in f32 on a CPU where it may
 
     @property
     def name(self) -> str:
@@ -81,7 +85,7 @@ class OperationTrial:
         for run in INFERENCE:
             run(program, target)
         proto = emit(program, program.models["m"], values, opset=self.target.opset)
-        return _failure(proto, [given], [expected], self.target)
+        return _failure(proto, [given], [expected], self.target, Rounding if self.each_node_rounds else Session)
 
 
 def _rounded(operand: Operand, narrow: Any) -> Any:
@@ -92,6 +96,10 @@ def _rounded(operand: Operand, narrow: Any) -> Any:
         return operand
     with np.errstate(over="ignore"):
         return operand.astype(narrow).astype(np.float32) + np.float32(0)
+
+
+def _is_f32(operand: Operand) -> bool:
+    return isinstance(operand, np.ndarray) and operand.dtype == np.float32
 
 
 class _Drawn:
@@ -154,6 +162,20 @@ def of_operations(targets: Sequence[Setting] = TARGETS, all_cases: bool = True) 
                     yield OperationTrial(case, CONSTANT, place, target)
 
 
+RANGE = [sign * 2.0**power * 1.5 for sign in (1, -1) for power in (-13, -8, -3, 0, 2, 6, 9, 12, 14)]  # of f16
+
+
+def over_the_range() -> Iterator[OperationTrial]:
+    """Each elementwise operation on floats once, with numbers from all of the range of f16, each with each."""
+    target = Setting("f16", keep_io=False)
+    for trial in of_operations([target], all_cases=False):
+        arrays = trial.case.arrays()
+        if trial.kind == ANY and OPERATIONS[trial.case.op].elementwise and all(_is_f32(a) for a in arrays):
+            grid = np.meshgrid(*[RANGE] * len(arrays))
+            given = [numbers(axis.ravel().tolist()) for axis in grid]
+            yield replace(trial, case=replace(trial.case, given=given), each_node_rounds=True)
+
+
 # -- blocks ------------------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +216,11 @@ def of_blocks(targets: Sequence[Setting] = TARGETS, all_cases: bool = True) -> I
 
 
 def _failure(
-    proto: onnx.ModelProto, runs: Sequence[dict[str, Array]], expected: Sequence[Sequence[Array]], target: Setting
+    proto: onnx.ModelProto,
+    runs: Sequence[dict[str, Array]],
+    expected: Sequence[Sequence[Array]],
+    target: Setting,
+    backend: Callable[[bytes], Session | Rounding] = Session,
 ) -> str | None:
     """What is wrong with a model that should give these results in these runs."""
     try:
@@ -204,12 +230,23 @@ def _failure(
     outside = np.dtype(np.float32) if target.keep_io else numpy_dtype(target.half)
     beside = {v.name: np.ones([1], outside) for v in proto.graph.input if v.name == "beside"}
     try:
-        session = Session(proto.SerializeToString())
+        session = backend(proto.SerializeToString())
         got = [session.run({**beside, **{n: _given(a, outside) for n, a in given.items()}}) for given in runs]
     except Exception as error:
         return f"it doesn't run: {type(error).__name__} {error}"
     pairs = [p for g, e in zip(got, expected, strict=True) for p in zip(g.values(), e, strict=True)]
     return next((wrong for ours, theirs in pairs if (wrong := _difference(ours, theirs, target))), None)
+
+
+class Rounding:
+    """A session in the reference of ONNX: the result of each node is rounded to its dtype."""
+
+    def __init__(self, model: bytes) -> None:
+        self.evaluator = ReferenceEvaluator(onnx.load_from_string(model))
+
+    def run(self, given: dict[str, Array]) -> dict[str, Array]:
+        with np.errstate(all="ignore"):
+            return dict(zip(self.evaluator.output_names, self.evaluator.run(None, given), strict=True))
 
 
 def _given(array: Array, outside: Any) -> Array:

@@ -8,6 +8,7 @@ from operator import attrgetter
 
 import pytest
 
+from tests.half import sweep
 from tests.half.sweep import ALL_TARGETS, OPSETS, TARGETS, BlockTrial, OperationTrial, of_blocks, of_operations
 from wsdl.ops import OPERATIONS
 
@@ -40,6 +41,18 @@ BY_OPERATION = {
 def test_operation(operation: str) -> None:
     failures = {trial.name: failure for trial in BY_OPERATION[operation] if (failure := trial.failure())}
     assert not failures
+
+
+RANGE = {trial.case.op: trial for trial in sweep.over_the_range()}
+
+
+@pytest.mark.parametrize("operation", RANGE)
+def test_range(operation: str) -> None:
+    """Where the result fits in f16, so does all that it is computed of."""
+    if failure := RANGE[operation].failure():
+        pytest.fail(
+            f"`{operation}` in f16 is {failure}\n`half=` in its first line says what computes in f32", pytrace=False
+        )
 
 
 @pytest.mark.parametrize("trial", block_trials(), ids=attrgetter("name"))
