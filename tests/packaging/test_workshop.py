@@ -35,13 +35,24 @@ def test_nothing_but_tests_imports_tests() -> None:
     assert wrong == []
 
 
+def test_what_changed_lines_define() -> None:
+    lines = (
+        '+class Gelu(Elementwise, name="gelu"):',
+        '-activation("relu", floating)',
+        "+block Dense(size: int)",
+        "+    erf(x)",
+    )
+    assert quick.DEFINITION.findall("\n".join(lines)) == ["gelu", "relu", "Dense"]
+
+
 def test_what_is_nearest_to_a_change() -> None:
     """An operation: its file's tests, its rows, the tables; a page: itself."""
-    change = quick.Change(["wsdl/ops/activations.py", "docs/sharing.md"], {"gelu", "infer", "x"})
+    change = quick.Change(["wsdl/ops/activations.py", "docs/sharing.md"], {"gelu"}, {"erf", "gelu", "x"})
     chosen = quick.selection(change)
-    assert chosen.names == ["gelu"]
+    assert (chosen.defined, chosen.names) == (["gelu"], ["erf"])
     assert chosen.rank("tests/docs/test_pages.py::test_page[docs/sharing.md]") == 1
     assert chosen.rank("tests/half/test_sweep.py::test_operation[gelu]") == 2
     assert chosen.rank("tests/ops/test_complete.py::test_is_documented[relu]") == 3
-    assert chosen.rank("tests/ops/test_errors.py::test_any") == 4
+    assert chosen.rank("tests/half/test_sweep.py::test_operation[erf]") == 4
+    assert chosen.rank("tests/ops/test_errors.py::test_any") == 5
     assert chosen.rank("tests/runtime/test_trainer.py::test_any") is None
