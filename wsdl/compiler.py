@@ -1,12 +1,12 @@
-"""The whole way from text to a proven ONNX file, on one screen.
+"""The whole way from text to an ONNX file, on one screen.
 
     text -> tree -> Checked -> Storage -> Lowered -> ONNX
         parse   check     store      lower      emit
 
-`check` finds out what a file says, `store` which tensors are stored for it; these two import neither NumPy nor ONNX.
-`numbers` draws or loads what is stored, `lower` copies the graphs for a target and runs the passes on them, `emit`
-writes ONNX. A stage stays as it is when the next is made of it, so that one `Checked` serves many `Storage`s, and one
-`Storage` many targets.
+`check` resolves names, types and shapes, `store` decides which tensors are stored; these two import neither NumPy nor
+ONNX. `lower` copies the graphs for a target and runs the passes on them, `emit` writes ONNX. A stage is not changed by
+the next one, so that one `Checked` serves many `Storage`s, and one `Storage` many targets. The values of the stored
+tensors, drawn or loaded, are in `wsdl.weights`.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What can be chosen about a source: `dims` gives run-time dimensions a value, `import_root` is the folder that
-    imports may not leave (by default that of the file)."""
+    """Options of a source: `dims` are values of dynamic dimensions, `import_root` is the folder that imports may not
+    leave (by default that of the file)."""
 
     dims: Mapping[str, int] = field(default_factory=dict)
     import_root: str | None = None
 
 
-# -- text to what is stored --------------------------------------------------------------------------------------------
+# -- text to stored tensors --------------------------------------------------------------------------------------------
 
 
 def check(
@@ -58,15 +58,15 @@ def check(
     options: SourceOptions = SourceOptions(),
     read: Callable[[str], Source | None] = read_import,
 ) -> Checked:
-    """What a source says, as far as it was understood, and all that is wrong with it in `problems`; `store` finds what
-    is wrong with the paths in it. `read` gives the source of a file that is imported, `None` where there is none."""
+    """The checked program of a source, as far as it has no errors; diagnostics go to `problems`. Paths are resolved by
+    `store`. `read` returns the source of an imported file, or `None` where there is none."""
     sources = {Path(source.path).name: source}
 
     def reading(path: str) -> Source | None:
-        found = read(path)
-        if found is not None:
-            sources[posixpath.relpath(path, posixpath.dirname(source.path) or ".")] = found
-        return found
+        imported = read(path)
+        if imported is not None:
+            sources[posixpath.relpath(path, posixpath.dirname(source.path) or ".")] = imported
+        return imported
 
     scope = resolve(source, problems, reading, options.import_root)
     if not problems.errors:
@@ -77,7 +77,8 @@ def check(
 
 
 def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Storage | None:
-    """What is stored for a program, where there are no errors. Limits are held against the sizes in `dtype`."""
+    """The stored tensors of a program and who reads them; `None` if there are errors. Limits are checked against the
+    sizes in `dtype`."""
     storage = share(program, problems)
     if storage is None:
         return None
@@ -87,25 +88,25 @@ def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Sto
 
 
 def check_loads(storage: Storage, problems: Problems) -> None:
-    """Hold the `load`s of a program against the listings of their files, where these are here."""
+    """Check the `load`s of a program against the listings of their files, where these exist."""
     if storage.checked.loads:
         from wsdl.weights.loads import open_loads
 
         open_loads(storage, problems, missing=True)
 
 
-# -- what is stored to graphs ------------------------------------------------------------------------------------------
+# -- stored tensors to graphs ------------------------------------------------------------------------------------------
 
 
 def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
-    """The models for a target, as they are emitted."""
+    """The models for a target, ready to be emitted."""
     from wsdl.pipelines import lower
 
     return lower(storage, target)
 
 
 def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainStep]:
-    """The step of training of each model that has a `train`, by the name of the model."""
+    """The training step of each model that has a `train`, by the name of the model."""
     from wsdl.pipelines import train_step
 
     return {name: train_step(storage, training, target.loops) for name, training in storage.trainings.items()}
@@ -114,8 +115,8 @@ def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainSt
 def split_step(
     storage: Storage, model: str, target: Target = DEFAULT, *, of_parts: bool = False, piecewise: bool = False
 ) -> SplitStep:
-    """The step of training of one model in two halves, for batches in several parts or in one; `piecewise` with the
-    update of large tensors by itself."""
+    """The training step of one model in two phases, gradients and update. `of_parts`: a batch comes in several parts;
+    `piecewise`: large tensors are updated piece by piece."""
     from wsdl.pipelines import split_step
 
     return split_step(storage, storage.trainings[model], target.loops, of_parts=of_parts, piecewise=piecewise)
@@ -132,7 +133,7 @@ def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evalua
 
 
 def emit(program: Lowered, source: Source, target: Target = DEFAULT) -> dict[str, ModelProto]:
-    """The ONNX model of each model of a lowered program, without the numbers of its stored tensors."""
+    """The ONNX model of each model of a lowered program, without the values of its stored tensors."""
     from wsdl.onnx.emit import structure
 
     return {

@@ -84,7 +84,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Run-time dimensions by name."""
+    """Dynamic dimensions by name."""
 
     def of(self, value: Any) -> dict[str, int]:
         if not isinstance(value, Mapping) or not all(isinstance(n, str) and n.isidentifier() for n in value):

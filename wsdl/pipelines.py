@@ -1,11 +1,11 @@
-"""Every order in which passes run, at once: for inference and for training.
+"""Every pipeline of passes, for inference and for training.
 
-A pass of inference takes a program and what it is compiled for; one of training takes the `Draft` of a phase. Both
-change what they take in place. A step of training is one phase (`STEP`, which is what `<model>.train.onnx` holds) or
+A pass of inference takes a program and its target; one of training takes the `Draft` of a phase. Both change it in
+place. A training step is one phase (`STEP`, which is what `<model>.train.onnx` holds) or
 two: the gradients of a whole `BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut
 (`PIECEWISE_UPDATE`). Workers on other machines would stand between the two. `EVALUATION` is a pipeline of its own.
 
-The file of a pass shows, executed, what becomes of a program; more cases are in `tests/passes`.
+The docstring of a pass shows a program before and after, as a doctest; more cases are in `tests/passes`.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ INFERENCE: tuple[Pass, ...] = (
 
 
 def lower(storage: Storage, target: Target) -> Lowered:
-    """The models for a target, as they are emitted: in its precision, views folded, recurrent layers fused, loops
-    rolled, everything computed once."""
+    """The models for a target, ready to be emitted: in its precision, views folded, recurrent layers fused, loops
+    rolled, common subexpressions eliminated."""
     program = read_stored(storage)
     for run_for in INFERENCE:
         run_for(program, target)
@@ -126,7 +126,7 @@ CLEANING: tuple[TrainingPass, ...] = (_on_phase(dedupe), _on_phase(prune), drop_
 
 GRADIENT: tuple[TrainingPass, ...] = (
     *LOWERING,
-    _on_phase(hoist_invariants),  # inside a scan a view is read in the body
+    _on_phase(hoist_invariants),  # views read inside a scan move out of its body
     _on_phase(batch_steps),
     differentiate_loss,
     average_statistics,
@@ -177,7 +177,7 @@ def run(pipeline: Sequence[TrainingPass], draft: Draft) -> Draft:
 
 
 def train_step(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> TrainStep:
-    """The step of a training, in a graph of its own."""
+    """The training step as one graph."""
     draft = run(STEP, objective_of(storage, training, loops))
     return TrainStep(draft.phase, variables_of(draft, draft.phase))
 
@@ -190,8 +190,8 @@ def split_step(
     of_parts: bool = False,
     piecewise: bool = False,
 ) -> SplitStep:
-    """The step of a training, in graphs of its own; `piecewise` takes large tensors out of the update.
-    `CompileError` where the loss can't be computed of parts."""
+    """The training step as two graphs, gradients and update; `piecewise` updates large tensors by graphs of their own.
+    `CompileError` where the loss can't be computed from parts of a batch."""
     gradients = run(PART if of_parts else BATCH, objective_of(storage, training, loops))
     update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, loops))
     return SplitStep(
@@ -210,7 +210,7 @@ def split_step(
 
 
 def evaluation(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> Evaluation:
-    """The evaluation of a training, in graphs of its own. What training changes are its inputs."""
+    """The evaluation of a training as graphs of its own. The state of the training is an input."""
     draft = run(EVALUATION, results_of(storage, training, loops))
     assert draft.rest is not None
     objective = training.written.evaluation

@@ -79,7 +79,7 @@ def row(name: str, what: Contender) -> str:
 
 
 def _exported(twin: Any, arrays: Arrays, axes: Axes, folder: Path, dynamo: bool) -> tuple[Run, bool] | None:
-    """The file, and whether its sizes are fixed: with run-time dimensions, else without; `None` where neither goes."""
+    """The file, and whether its sizes are fixed: with dynamic dimensions, else without; `None` where neither goes."""
     folder.mkdir()
     for dimensions in (axes, {}):
         try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import wsdl
 
 Arrays = dict[str, NDArray[Any]]
-Axes = dict[str, dict[int, str]]  # run-time dimensions by input and place
+Axes = dict[str, dict[int, str]]  # dynamic dimensions by input and place
 Way = Callable[[Path], Path]  # writes into a folder; the file
 
 
@@ -51,7 +51,7 @@ def theirs(twin: Any, arrays: Arrays, axes: Axes, *, dynamo: bool) -> Way:
 
 
 def axes_of(path: Path, model: str) -> Axes:
-    """The run-time dimensions of a program's inputs."""
+    """The dynamic dimensions of a program's inputs."""
     inputs = wsdl.compile(path).models[model].inputs
     return {
         name: {i: str(dim) for i, dim in enumerate(type.shape) if dim.constant is None} for name, type in inputs.items()

@@ -36,7 +36,7 @@ BEYOND = {
     "joined": "concat([h, full([n, 8], 1e6)], axis=-1)[:, 4:12]",
     "padded": "pad(h, [[0, 0], [0, 8]], value=-1e30)[:, 4:12]",
     "factor of a matrix": "((h * 1e6) @ ones([8, 8])) * 1e-6",
-    "run-time size": "h + sum(h, axis=0) / n",
+    "dynamic dimension": "h + sum(h, axis=0) / n",
     "sum": "cumsum(h * 100.0, axis=-1)",
     "almost 0": "log(sigmoid(h - 300.0))",
     "one less": "log(1.0 - tanh(h / 50.0))",

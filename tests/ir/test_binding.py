@@ -1,4 +1,4 @@
-"""Run-time sizes from the shapes of inputs, and what is said where they contradict each other."""
+"""Dynamic dimensions from the shapes of inputs, and what is said where they contradict each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations on run-time sizes: the type of the result, as text. At least one row for each operation."""
+"""Operations on dynamic dimensions: the type of the result, as text. At least one row for each operation."""
 
 # ruff: noqa: E501  (a table has one row in a line)
 

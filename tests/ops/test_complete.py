@@ -31,7 +31,7 @@ def test_answers_every_question(operation: Operation) -> None:
     """An elementwise operation needs no more: rows of the tables are made of the example in its docstring."""
     missing = operation.unanswered()
     rows = (("tests/ops/cases/", CASES, "against PyTorch and ONNX Runtime"),
-            ("tests/ops/symbolic.py", ROWS, "with run-time sizes"))  # fmt: skip
+            ("tests/ops/symbolic.py", ROWS, "with dynamic dimensions"))  # fmt: skip
     if not operation.elementwise:
         without = [(file, what) for file, table, what in rows if operation.name not in {row.op for row in table}]
         missing += [f"a row {what} in {file}" for file, what in without]

@@ -1,4 +1,4 @@
-"""Gradients on run-time sizes: differentiated and emitted once, run at many sizes, also at 0 and 1."""
+"""Gradients on dynamic dimensions: differentiated and emitted once, run at many sizes, also at 0 and 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape rules on run-time sizes, and one model that runs at many of them, also at 0 and 1."""
+"""Shape rules on dynamic dimensions, and one model that runs at many of them, also at 0 and 1."""
 
 from __future__ import annotations
 

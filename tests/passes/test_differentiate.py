@@ -1,4 +1,4 @@
-"""The walk backward: sums over uses, what isn't reached, second derivatives, run-time sizes."""
+"""The walk backward: sums over uses, what isn't reached, second derivatives, dynamic dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs: run-time dimensions inside arithmetic, and what stands where an input is left out."""
+"""Inputs: dynamic dimensions inside arithmetic, and what stands where an input is left out."""
 
 from __future__ import annotations
 

@@ -264,7 +264,7 @@ class Train:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A program, and the values of the run-time dimensions with which it is run."""
+    """A program, and the values of the dynamic dimensions with which it is run."""
 
     blocks: tuple[Block, ...]
     layers: tuple[Layer, ...]  # those of the file

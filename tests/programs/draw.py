@@ -42,7 +42,7 @@ def draw(seed: int, off: frozenset[str] = frozenset()) -> Description:
 
 
 def _sizes(random: Random) -> tuple[Mapping[str, int], ...]:
-    """What the run-time dimensions are: usual sizes first, then edges."""
+    """What the dynamic dimensions are: usual sizes first, then edges."""
     n, t = random.choice([3, 4, 5]), random.choice([3, 4, 6])
     return ({"n": n, "t": t}, random.choice([{"n": 1, "t": t}, {"n": n, "t": 1}, {"n": 0, "t": t}, {"n": n, "t": 0}]))
 

@@ -299,7 +299,7 @@ class Program:
 
     @cached_property
     def protos(self) -> Mapping[str, ModelProto]:
-        """The ONNX model of each model, without the numbers of its stored tensors."""
+        """The ONNX model of each model, without the values of its stored tensors."""
         return compiler.emit(self._lowered, self.source, self.target)
 
     @cached_property

@@ -39,7 +39,7 @@ def prove_models(
 
 
 def load_steps(paths: Iterable[Path]) -> list[Diagnostic]:
-    """Have ONNX Runtime load the steps of training; findings and errors as those of `prove_models`."""
+    """Have ONNX Runtime load the training steps; results and errors as those of `prove_models`."""
     findings: list[Diagnostic] = []
     for path in paths:
         try:

@@ -67,7 +67,7 @@ def _contents(example: str) -> dict[str, bytes]:
 
 
 def _inputs(types: Mapping[str, TensorType]) -> bytes:
-    """Arrays that fit the model's inputs and targets: numbers from 0 to 1, or small indices."""
+    """Arrays that fit the model's inputs and targets: values from 0 to 1, or small indices."""
     import numpy as np
 
     generator = np.random.default_rng(0)

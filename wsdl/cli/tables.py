@@ -1,4 +1,4 @@
-"""Tables and numbers for people."""
+"""Tables and figures in the terminal."""
 
 from __future__ import annotations
 

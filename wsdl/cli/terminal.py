@@ -116,7 +116,7 @@ def abandon_stdout() -> None:
 def _writing() -> Iterator[None]:
     try:
         yield
-    except BrokenPipeError:  # the reader has seen enough: the work goes on
+    except BrokenPipeError:  # the reader has closed the pipe: continue without output
         abandon_stdout()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

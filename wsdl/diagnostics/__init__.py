@@ -1,6 +1,6 @@
 """Errors as data: what is wrong, where, related locations, and what to do.
 
-Every phase collects `Diagnostic`s in `Problems` and goes on; `render` turns them into text, JSON, SARIF or GitHub
+Every phase collects `Diagnostic`s in `Problems` and continues; `render` turns them into text, JSON, SARIF or GitHub
 annotations. A code (`E0312`) has a page of its own in `codes/`, which `wsdl explain` shows and the tests run.
 """
 

@@ -11,7 +11,7 @@ LONGEST = 100  # letters; comparing takes the product of two lengths
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that a name is probably a slip of, or `None`.
 
-    Case counts least (`lstm` for `LSTM`); then a name that goes on where the other one ends (`kernel_size` for
+    Case counts least (`lstm` for `LSTM`); then a name of which the other one is a prefix (`kernel_size` for
     `kernel`); then the share of letters in common. Names of one letter are near only to themselves.
     """
     others = sorted(set(candidates) - {name})

@@ -1,8 +1,8 @@
 """Runs the bodies of a resolved file: syntax tree in, typed graph out.
 
 Blocks are run where they are applied, with the types of what they are applied to, so that every node of the graph has
-its type, every parameter its shape. Whatever doesn't fit is reported; the walk goes on with a poisoned value, so that
-one mistake gives one message.
+its type, every parameter its shape. Whatever doesn't fit is reported; elaboration continues with a poisoned value, so
+that one mistake gives one message.
 
     elaborate        the file: its layers and constants, its models, its trainings
     models           the body of a model, from inputs to outputs
@@ -37,7 +37,7 @@ from wsdl.syntax import tree
 def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Checked:
     """The program of a file: the graph of each model, the layers with their slots, and what is asked of them.
 
-    `dims` gives run-time dimensions a value.
+    `dims` gives dynamic dimensions a value.
     """
     draft = ProgramBuilder(references=scope.references, doubtful=scope.is_partial)
     context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)

@@ -88,7 +88,7 @@ def _called(layer: Layer) -> str:
 
 
 def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
-    """The value, after a check at run time of what the signature could not decide."""
+    """The value, after a run-time check of what the signature could not decide."""
     while signature.unchecked:
         left, right = signature.unchecked.pop()
         note_check(left, right, span, "", context)

@@ -1,4 +1,4 @@
-"""Are these names of run-time dimensions? What `--dim n=8` names must stand in a model's signature."""
+"""Are these names of dynamic dimensions? What `--dim n=8` names must stand in a model's signature."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wsdl.syntax import tree
 
 
 def check_dims(scope: FileScope, dims: Iterable[str], problems: Problems) -> None:
-    """An error for each name that is no run-time dimension of any model."""
+    """An error for each name that is no dynamic dimension of any model."""
     known = run_time_dims(scope)
     for name in dims:
         if name not in known:
             close = nearest(name, known)
             listed = ", ".join(f"`{n}`" for n in known) or "none"
-            help = f"did you mean `{close}`?" if close else f"the run-time dimensions are {listed}"
-            message = f"`{name}` is no run-time dimension of a model"
+            help = f"did you mean `{close}`?" if close else f"the dynamic dimensions are {listed}"
+            message = f"`{name}` is no dynamic dimension of a model"
             problems.add(Diagnostic("E0706", message, file=scope.source.path, help=help))
 
 

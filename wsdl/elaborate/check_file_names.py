@@ -1,5 +1,5 @@
 """Are the names distinct that a compiled file has? In a file the inputs, the outputs and the stored tensors of a model
-share one space of names, and so do those of its step of training, which takes the targets and gives the metrics too.
+share one space of names, and so do those of its training step, which takes the targets and gives the metrics too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _of_step(train: tree.Train, model: tree.Model, groups: list[Named], problems
                 "E0821",
                 span,
                 f"`{name}` can't be {kind} of a model that is trained",
-                f"the step of training has an {'output' if name == LOSS else 'input'} of this name",
+                f"the training step has an {'output' if name == LOSS else 'input'} of this name",
                 labels=[Label(train.name.span, f"`{train.name.text}` is trained here")],
                 help="give it another name",
             )

@@ -67,7 +67,7 @@ class Context:
 
     program    what it makes: models, layers, requests
     meanings   what each kind of node of the tree means
-    dims       run-time dimensions that were given a value
+    dims       dynamic dimensions that were given a value
     root       the layer that stands for the file, and owns those declared there
     references use and definition of the names that are known only when bodies run
     where      the way from the model to the statement that runs

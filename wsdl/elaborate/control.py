@@ -66,7 +66,7 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
                     part.span,
                     "the range of a `for` is known when compiling",
                     f"is {describe(item)}",
-                    help="to repeat for each step of a run-time length, use `scan`" if isinstance(item, Dim) else None,
+                    help="to repeat for each step of a dynamic length, use `scan`" if isinstance(item, Dim) else None,
                 )
             return None
         bounds.append(number)

@@ -1,4 +1,4 @@
-"""`layer`, `param` and `state`: what a body declares, made when it first runs and found again when it runs anew."""
+"""`layer`, `param` and `state`: what a body declares, created when it first runs and looked up when it runs again."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class GraphBuilder:
     graphs: list[Graph] = field(default_factory=list)
     parameters: dict[str, Value] = field(default_factory=dict)  # by the path of the slot
     naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
-    sizes: dict[str, tree.Input] = field(default_factory=dict)  # run-time dimension -> the input that brought it
+    sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that brought it
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
     # What is known of values: who computes them, and the input or layer that they are the results of.
     producers: dict[Value, Node] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class GraphBuilder:
         return self.node("constant", [], {"value": value, "dtype": type.dtype}, [type], span)[0]
 
     def size(self, dim: Dim, dtype: DType, span: Span) -> Value:
-        """A run-time size as a scalar tensor."""
+        """A dynamic dimension as a scalar tensor."""
         value = self.node("size", [], {"dim": dim}, [TensorType.of("i64")], span)[0]
         if dtype == "i64":
             return value

@@ -107,7 +107,7 @@ def describe(item: Item) -> str:
     if isinstance(item, int | float):
         return f"the number {item}"
     if isinstance(item, Dim):
-        return f"the number {item}" if item.constant is not None else f"the run-time size `{item}`"
+        return f"the number {item}" if item.constant is not None else f"the dynamic dimension `{item}`"
     if isinstance(item, str):
         return f'the string "{item}"'
     if isinstance(item, list):

@@ -21,7 +21,7 @@ from wsdl.syntax import tree
 
 
 def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context) -> Item:
-    """The layer of a block written inline: made when its place is first run, found again when it is run anew."""
+    """The layer of a block written inline: created when it first runs, looked up when it runs again."""
     owner, wanted = frame.owner or (frame.layer, _snake(definition.name))
     key = (call, frame.path)
     if key in owner.inline:

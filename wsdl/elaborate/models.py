@@ -28,7 +28,7 @@ class ModelRun:
     graph: Graph
     inputs: dict[str, Item]
     outputs: dict[str, Item]
-    sizes: dict[str, Item]  # the run-time dimensions of its inputs
+    sizes: dict[str, Item]  # the dynamic dimensions of its inputs
 
 
 def elaborate_model(definition: Definition, context: Context) -> Layer:
@@ -53,7 +53,7 @@ def run_again(layer: Layer, context: Context) -> ModelRun:
     context.budget.done = 0
     graph, frame, results = _run_body(layer, node, context)
     inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
-    for value in graph.inputs:  # the body may have bound the name anew
+    for value in graph.inputs:  # the body may have rebound the name
         inputs[value.name] = value
     names = _output_names(node, len(results if results is not None else node.outputs or ()))
     outputs: list[Item] = [POISON] * len(names) if results is None else [*results]
@@ -97,7 +97,7 @@ def _output_names(node: tree.Model, count: int) -> list[str]:
 
 
 def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) -> None:
-    """Names in the types of a model's inputs that nothing else binds are run-time dimensions."""
+    """Names in the types of a model's inputs that nothing else binds are dynamic dimensions."""
     for declared in inputs:
         for name in (name for dim in declared.type.dims for name in names_in(dim)):
             if name.text not in frame.names and name.text not in frame.scope.definitions:
@@ -107,7 +107,7 @@ def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) ->
 
 
 def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
-    """Does the shape of an input say what each run-time dimension is?"""
+    """Does the shape of an input say what each dynamic dimension is?"""
     known = size_sources([value.type for value in graph.inputs])
     for declared, value in inputs:
         for dim, written in zip(value.type.shape, declared.type.dims, strict=False):

@@ -147,14 +147,14 @@ def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
-    """Arithmetic and comparison where a run-time size takes part."""
+    """Arithmetic and comparison where a dynamic dimension takes part."""
     sign = node.operator
     if left is None or right is None:
         return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
     if not all(isinstance(i, int | Dim) and not isinstance(i, bool) for i in (left, right)):
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
             arguments = [Given(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
-            for given in arguments:  # a fraction of a run-time size is a number that only the run knows
+            for given in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
                 if isinstance(given.item, Dim):
                     given.item = context.builder.size(given.item, context.where.dtype, given.span)
             return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)

@@ -151,7 +151,7 @@ def _declared_axes(sequence: tree.Expression, value: Value, along: tree.Expressi
     if not isinstance(sequence, tree.Name) or not isinstance(along, tree.Name):
         return []
     declared, type_ = frame.declared.get(sequence.text, (None, None))
-    if type_ is None or declared is not value:  # the name was bound anew
+    if type_ is None or declared is not value:  # the name was rebound
         return []
     axes = [i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Name) and dim.text == along.text]
     leading = next((i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Ellipsis)), len(type_.dims))

@@ -1,4 +1,4 @@
-"""`train` declarations: the model's body is run anew, then the declaration's own with the names of the model.
+"""`train` declarations: the model's body is run again, then the declaration's own with the names of the model.
 
 It is run twice: as while training for the loss, and as compiled for the evaluation. The layers, and so their slots,
 are the model's own.

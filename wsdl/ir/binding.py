@@ -1,4 +1,4 @@
-"""Run-time sizes: which axis of which input says what `n` is, and whether all axes agree.
+"""Dynamic dimensions: which axis of which input says what `n` is, and whether all axes agree.
 
 A name is taken from the first axis that is exactly that name. One that stands only inside arithmetic (`2 * t`, `t + 1`)
 is solved for where it occurs linearly and the other names are known.
@@ -32,7 +32,7 @@ class SizeSource:
 
 
 def rows_dimension(types: Iterable[TensorType]) -> str | None:
-    """The run-time dimension that counts the rows of a batch: that in front of the first input which has one there."""
+    """The dynamic dimension that counts the rows of a batch: that in front of the first input which has one there."""
     return next((type.shape[0].name for type in types if type.shape and type.shape[0].name), None)
 
 

@@ -1,9 +1,8 @@
 """Dimensions: sums of products of names, in one normal form, compared with three answers.
 
-A dimension is a polynomial with integer coefficients over *atoms*: names of run-time sizes (`n`, `t`), and quotients
-and remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0. `==` on dimensions is
-not defined: `compare` says `equal`, `different` or `unknown`.
-"""
+A dimension is a polynomial with integer coefficients over *atoms*: names of dynamic dimensions (`n`, `t`), and
+quotients and remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0. `==` on
+dimensions is not defined: `compare` says `equal`, `different` or `unknown`."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ class TooLong(CompileError):
 
     def __init__(self) -> None:
         message = f"a size with more than {limits.FACTORS:,} terms and factors in its normal form"
-        help = "let an input have an axis of that size, or give run-time sizes a value with `--dim`"
+        help = "let an input have an axis of that size, or give dynamic dimensions a value with `--dim`"
         super().__init__([Diagnostic("E0602", message, help=help)])
 
 
@@ -88,7 +87,7 @@ class Dim:
 
     @property
     def constant(self) -> int | None:
-        """The number that it is, or `None` where it depends on a run-time size."""
+        """The number that it is, or `None` where it depends on a dynamic dimension."""
         if not self.terms:
             return 0
         return self.terms[0][1] if self.terms[0][0] == () else None
@@ -102,7 +101,7 @@ class Dim:
         return None
 
     def names(self) -> set[str]:
-        """The run-time sizes that it depends on."""
+        """The dynamic dimensions that it depends on."""
         found: set[str] = set()
         for monomial, _ in self.terms:
             for atom in monomial:
@@ -195,7 +194,7 @@ class Dim:
         return total
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
-        """The number for given run-time sizes; KeyError for a name without one."""
+        """The number for given dynamic dimensions; KeyError for a name without one."""
         value = self.fold(lambda name: Dim.of(sizes[name])).constant
         assert value is not None
         return value
@@ -247,7 +246,7 @@ def _number(value: int) -> Dim:
 
 
 def compare(a: Dim | int, b: Dim | int) -> Answer:
-    """Are two dimensions the same number, for all run-time sizes, for none, or does it depend?"""
+    """Are two dimensions the same number, for all dynamic dimensions, for none, or does it depend?"""
     a, b = Dim.of(a), Dim.of(b)
     if a is b or a.terms == b.terms:
         return "equal"

@@ -198,7 +198,7 @@ class Slot:
     @property
     def sizes(self) -> tuple[int, ...]:
         sizes = self.type.sizes
-        assert sizes is not None, f"{self.path} has a run-time shape"
+        assert sizes is not None, f"{self.path} has a dynamic shape"
         return sizes
 
     @property

@@ -60,7 +60,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Reading:
-    """Where the numbers of a slot come from: a stored tensor, by name, through a view."""
+    """Where the values of a slot come from: a stored tensor, by name, through a view."""
 
     stored: str
     view: View
@@ -106,8 +106,8 @@ class ResolvedTraining:
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """What is stored for a program. `readings` says by the path of a slot which numbers it reads: there is no other way
-    from a slot to its numbers."""
+    """What is stored for a program. `readings` says by the path of a slot what it reads: there is no other way
+    from a slot to its values."""
 
     checked: Checked
     stored: Mapping[str, Stored]  # by name, in the order of declaration

@@ -219,10 +219,10 @@ How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "mome
 
 @dataclass(frozen=True)
 class Merge:
-    """How numbers of all rows come of those of parts of them: of each of `wholes` from its part.
+    """How the results of a whole batch follow from those of its parts: each of `wholes` from its part.
 
     `how` is one of the ways of `wsdl.ops.Merged`; or `same`, for what must not differ from part to part; or `size`, the
-    run-time size `dim` of the whole, which has no parts.
+    dynamic dimension `dim` of the whole, which has no parts.
     """
 
     how: How

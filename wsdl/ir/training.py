@@ -140,7 +140,7 @@ class RateRequest:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The model's body run anew, with targets behind its inputs, and what is computed from both.
+    """The model's body run again, with targets after its inputs, and what is computed from both.
 
     The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
     the metrics. All are scalars, each the mean over a batch.

@@ -55,7 +55,7 @@ class TensorType:
 
     @property
     def sizes(self) -> tuple[int, ...] | None:
-        """The shape as numbers, or `None` where a dimension is known at run time only."""
+        """The shape as integers, or `None` where a dimension is known at run time only."""
         sizes = tuple(d.constant for d in self.shape)
         return tuple(s for s in sizes if s is not None) if None not in sizes else None
 

@@ -1,6 +1,6 @@
 """The ONNX graph under construction: names, scopes, constants, and the stored tensors that it reads.
 
-Implements the `Emitter` that the lowerings of `wsdl.ops` write to. Constants, run-time sizes and views of stored
+Implements the `Emitter` that the lowerings of `wsdl.ops` write to. Constants, dynamic dimensions and views of stored
 tensors are made once, in the model's own graph, and bodies of `Scan` and `Loop` capture them.
 """
 
@@ -256,7 +256,7 @@ class Builder:
 
 
 def value_info(name: str, type: TensorType) -> ValueInfoProto:
-    """A tensor with its shape; a run-time dimension is named by its text."""
+    """A tensor with its shape; a dynamic dimension is named by its text."""
     shape = [str(dim) if dim.constant is None else dim.constant for dim in type.shape]
     return helper.make_tensor_value_info(name, ONNX[type.dtype], shape)
 

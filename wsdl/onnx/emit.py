@@ -28,7 +28,7 @@ from wsdl.weights.metadata import describe
 
 
 def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
-    """An ONNX model with its numbers inside. `options` are those of `structure`."""
+    """An ONNX model with its weights inside. `options` are those of `structure`."""
     proto = structure(program, model, **options)
     fill(proto, values)
     return proto
@@ -37,7 +37,7 @@ def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **o
 def structure(
     program: Lowered, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = "", block: int = 0
 ) -> ModelProto:
-    """An ONNX model whose stored tensors have no numbers yet; `source_sha256` goes into its metadata.
+    """An ONNX model whose stored tensors have no values yet; `source_sha256` goes into its metadata.
 
     With `block` it is for this machine only: convolutions may be in the CPU's own layout (`wsdl.ops.blocked`).
     """
@@ -53,7 +53,7 @@ def structure(
 
 
 def fill(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> None:
-    """Put the numbers of the stored tensors into the file itself."""
+    """Put the values of the stored tensors into the file itself."""
     for tensor in proto.graph.initializer:
         if tensor.name in values and not tensor.HasField("raw_data"):
             tensor.raw_data = little_endian(values[tensor.name], tensor).tobytes()

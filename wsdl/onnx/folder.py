@@ -38,7 +38,7 @@ def stored_bytes(proto: ModelProto, values: Mapping[str, Array]) -> int:
 def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data: Path) -> dict[Path, Writer]:
     """What has to be written for models to be complete, for `write_files`; what points at a file comes before it.
 
-    The numbers of a single model of up to 1 GiB go into its own file; else those of all models go, each once, into the
+    The weights of a single model of up to 1 GiB go into its own file; else those of all models go, each once, into the
     file `data`, which lies in the same folder. Raises `CompileError` with E0520 for a model that is no valid ONNX.
     """
     for proto in protos.values():
@@ -65,7 +65,7 @@ def loadable(proto: ModelProto, values: Mapping[str, Array]) -> Iterator[bytes |
 
 
 def filled(proto: ModelProto, values: Mapping[str, Array]) -> ModelProto:
-    """A copy of a model with its numbers inside."""
+    """A copy of a model with its weights inside."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     fill(copy, values)

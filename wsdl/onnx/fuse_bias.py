@@ -24,7 +24,7 @@ def fuse_bias(proto: ModelProto) -> None:
 
 
 class _Known:
-    """What is known of tensors: the sizes of those that are stored or fed, and the numbers of the former."""
+    """What is known of tensors: the sizes of those that are stored or fed, and the values of the former."""
 
     def __init__(self, graph: GraphProto) -> None:
         self.tensors = {t.name: t for t in graph.initializer}

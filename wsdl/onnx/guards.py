@@ -163,7 +163,7 @@ def _share(name: str, result: str, large: dict[str, int], inferred: _Inferred, f
 
 def _large_maps(guarded: list[Read], inferred: _Inferred, facts: _Constants) -> list[Read]:
     """Reads of small constants that become large ones for guarded weights: `arange(d).reshape(d, 1) - arange(d)`, by
-    which a circulant matrix gathers its `d` weights, would be stored with all its d * d numbers."""
+    which a circulant matrix gathers its `d` weights, would be stored with all its d * d elements."""
     weights = {node.input[i] for node, i in guarded}
     of_weights = {name for name in facts.folded if facts.origins[name] & weights}
     reads: list[Read] = []
@@ -221,7 +221,7 @@ def _scales_in_a_row(facts: _Constants) -> list[Read]:
 
 
 def tensor_bytes(tensor: TensorProto) -> int:
-    """The bytes of an initializer, whether its numbers are there or not."""
+    """The bytes of an initializer, whether its values are there or not."""
     return int(prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
 
 

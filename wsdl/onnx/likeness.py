@@ -1,6 +1,6 @@
 """Is this tensor made of that one? Finds stored tensors again after a rewriting, by their content.
 
-A tensor counts as a copy of a stored one if it holds the same numbers, in whatever order and shape (transposed, in the
+A tensor counts as a copy of a stored one if it holds the same values, in whatever order and shape (transposed, in the
 CPU's blocked layout), also padded with zeros, multiplied by one factor for each channel, cut out, or joined with
 others. Sums and products with other weights can't be told this way; the totals of bytes show them.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 SMALL = 1024  # bytes; tensors below this aren't looked for
-DISTINCT = 16  # so many different numbers make a tensor recognizable
+DISTINCT = 16  # so many different values make a tensor recognizable
 BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 
@@ -55,14 +55,14 @@ def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) 
 
 
 def is_recognizable(array: Array) -> bool:
-    """Has it enough different numbers to be told from others?"""
+    """Has it enough different values to be told from others?"""
     flat = array.ravel()
     spread = flat[:: max(1, flat.size // 4096)]
     return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], spread) if part.size)
 
 
 class _Known:
-    """A stored tensor, with what is known about it whatever the order of its numbers."""
+    """A stored tensor, with what is known about it whatever the order of its elements."""
 
     def __init__(self, name: str, array: Array) -> None:
         self.name, self.array = name, array
@@ -103,7 +103,7 @@ def _by_size(found: Found, known: Iterable[_Known], strangers: list[tuple[str, A
     found.strangers = {name: array.nbytes for name, array in strangers}
 
 
-# -- comparing numbers -------------------------------------------------------------------------------------------------
+# -- comparing values --------------------------------------------------------------------------------------------------
 
 
 def _bits(array: Array) -> Array:
@@ -116,7 +116,7 @@ def _equal(a: Array, b: Array) -> bool:
 
 
 def _fingerprint(bits: Array) -> tuple[int, int, int]:
-    """Equal for the same numbers in any order; zeros don't count, because blocked layouts are padded with them."""
+    """Equal for the same values in any order; zeros don't count, because blocked layouts are padded with them."""
     return int(np.count_nonzero(bits)), int(bits.sum(dtype=np.uint64)), int(np.bitwise_xor.reduce(bits))
 
 

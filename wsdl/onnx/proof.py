@@ -2,7 +2,7 @@
 
 The runtime is asked to write down what it makes of the model, at the extended level (all rewriting of the graph) and at
 the full level (also the CPU's own layouts). The weights stay in their file, and what it has not touched points there
-afterwards too; what it has made anew is compared with the stored tensors by content. The bytes are added up as well.
+afterwards too; what it has created is compared with the stored tensors by content. The bytes are added up as well.
 Matrices that the CPU packs for its products are no initializers; they are reported as bytes of their own, which the
 session option `session.disable_prepacking` avoids.
 """
@@ -34,7 +34,7 @@ from wsdl.weights.onnx_source import read_tensor
 Array = NDArray[Any]
 Level = Literal["extended", "all"]
 ONCE = 1.01  # copies; a tensor with fewer is stored once
-RANDOM = 64 << 20  # bytes of random numbers that may take the place of weights which can't be told apart
+RANDOM = 64 << 20  # bytes of random values that may replace weights which can't be told apart
 DATA = "optimized.wsdl.data"  # no name that a model's own data would have
 _NOT_HERE = re.compile(  # reasons that are this machine's or this runtime's, not the model's
     r"NOT_IMPLEMENTED|max supported IR version|Current official support for domain|bad_alloc|allocate memory", re.I
@@ -244,7 +244,7 @@ class _Subject:
 
     def packed_bytes(self) -> int:
         """The bytes of the matrices that the runtime packs, which it says when it saves them. Only the lengths matter,
-        so the numbers go nowhere, where the system has such a place."""
+        so the output goes to the null device, where the system has one."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
             outcome = Path(folder, "optimized.onnx")
             with suppress(OSError, NotImplementedError):

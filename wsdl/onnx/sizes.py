@@ -1,4 +1,4 @@
-"""Run-time sizes in the ONNX graph: `Shape` of an input, and arithmetic over that; each computed once."""
+"""Dynamic dimensions in the ONNX graph: `Shape` of an input, and arithmetic over that; each computed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing a model with its numbers without ever holding it in one piece.
+"""Writing a model with its weights without ever holding it in one piece.
 
 Protobuf would copy the weights three times on their way into a file: into the message, into its bytes, and out of them.
 The bytes of a message are those of its fields one behind the other, in the order of their numbers; so those before and
@@ -22,7 +22,7 @@ GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.g
 
 
 def model_writer(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Writer:
-    """The writer of a model's file with the numbers of its stored tensors inside."""
+    """The writer of a model's file with the values of its stored tensors inside."""
 
     def write(file: BinaryIO) -> None:
         for piece in _model(proto, values):
@@ -59,7 +59,7 @@ def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes
 
 
 def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, int]:
-    """An initializer as far as its numbers, and the bytes of these; 0 where they are in it already."""
+    """An initializer up to its values, and the size of these in bytes; 0 where they are in it already."""
     head = tensor.SerializeToString(deterministic=True)
     if tensor.name not in values or tensor.HasField("raw_data"):
         return _length(INITIALIZER, len(head)) + head, 0

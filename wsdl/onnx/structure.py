@@ -28,7 +28,7 @@ Content: TypeAlias = "mmap.mmap | bytes"
 
 
 def structure_of(path: Path) -> ModelProto:
-    """A model without the numbers of its large initializers: these point into its own file, or into another one as they
+    """A model without the values of its large initializers: these point into its own file, or into another one as they
     do there. Raises `ValueError` where this is no ONNX file."""
     with open(path, "rb") as file:
         if os.path.getsize(path) == 0:
@@ -64,7 +64,7 @@ def _initializer(content: Content, place: Range, name: str) -> TensorProto:
 
 
 def point_into(tensor: TensorProto, file: str, offset: int, length: int) -> None:
-    """Say that the numbers of a tensor lie in a file."""
+    """Say that the values of a tensor are in a file."""
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", file), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))

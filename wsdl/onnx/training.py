@@ -1,4 +1,4 @@
-"""The step of training as a file: its contract in the metadata, what it starts from beside it.
+"""The training step as a file: its contract in the metadata, what it starts from beside it.
 
 `<model>.train.onnx` takes a batch, the number of the step and all that training changes; it gives the loss, the metrics
 and all that anew. `<model>.train.safetensors` has what the first step is fed with.
@@ -30,7 +30,7 @@ CONTRACT = "wsdl.training"
 
 
 def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> ModelProto:
-    """The ONNX model of a step, without the numbers of what is frozen."""
+    """The ONNX model of a step, without the values of frozen tensors."""
     proto = _structure(step.phase, opset=opset, source_sha256=source_sha256)
     proto.metadata_props.add(key=CONTRACT, value=json.dumps(contract(step), ensure_ascii=False))
     return proto
@@ -110,13 +110,13 @@ def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, ops
 
 @dataclass(frozen=True, eq=False)
 class TrainingModels:
-    """All that a training runs, as ONNX models without the numbers of what they store; `values` has these.
+    """All that a training runs, as ONNX models without the values of their stored tensors, which are in `values`.
 
     What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
     """
 
     name: str
-    parameters: tuple[int, int]  # the numbers that the model stores, and would store without sharing
+    parameters: tuple[int, int]  # parameters of the model, with and without sharing
     step: SplitStep
     evaluation: EvaluationModel
     values: Mapping[str, Array]

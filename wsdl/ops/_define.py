@@ -116,7 +116,7 @@ class Rules:
     name; `numbers` the elements of those that are known when compiling."""
 
     macs: ClassVar[Callable[..., Dim] | None] = None
-    """How many numbers it multiplies and adds up: `macs(result, *operands)`, of types. Without a rule none."""
+    """Its number of multiply-adds: `macs(result, *operands)`, of types. Without a rule none."""
 
     view: ClassVar[Callable[..., View | None] | None] = None
     """The same done to a view: `view(view, result)`, for a `result` of constant sizes. It may raise `ViewError`."""
@@ -317,7 +317,7 @@ class Operation:
     # -- the reference -------------------------------------------------------------------------------------------------
 
     def evaluate(self, np: NumPy, sizes: Mapping[str, int] | None = None, /, **arguments: Any) -> tuple[Array, ...]:
-        """The results on arrays, for given run-time sizes; `OpError` where the arguments don't fit."""
+        """The results on arrays, for given dynamic dimensions; `OpError` where the arguments don't fit."""
         arguments = {name: _sized(value, sizes or {}) for name, value in arguments.items()}
         types = self.result_types(**self._mapped(arguments, _type_of))
         rules, operands = self._use(self._mapped(arguments, lambda a: _widened(np, a)))

@@ -38,7 +38,7 @@ TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]
 """What an operation is while training: the `same` as compiled; `only` then there, its operand otherwise; `masked` at
 random; or computed `by batch`, whose statistics it keeps."""
 
-Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of numbers for classes
+Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of values for classes
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Attention(
         same_dtype("v", q, floating(v, "v"))
         if v.rank < 2:
             raise OpError(f"`v` must be [..., keys, size], but is {v}", argument="v")
-        agreed(k.shape[-2], v.shape[-2], f"the numbers of keys in {k} and of values in {v} must be equal", "v")
+        agreed(k.shape[-2], v.shape[-2], f"the number of keys in {k} and that of values in {v} must be equal", "v")
         if mask is not None:
             _fits_scores(mask, scores)
         return q.with_shape((*broadcast(scores.shape[:-2], v.shape[:-2], argument="v"), q.shape[-2], v.shape[-1]))

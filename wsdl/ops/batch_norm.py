@@ -149,7 +149,7 @@ class BatchNormTraining(
         running_mean: Value,
         running_var: Value,
     ) -> dict[str, Value]:
-        """`dx` is `a * dy + b * (x - mean) + c`, with three numbers for each channel."""
+        """`dx` is `a * dy + b * (x - mean) + c`, with three coefficients for each channel."""
         dy, d_mean, d_var = dys
         others = _others(x.type)
         count = g.size(product([x.type.shape[a] for a in others]), x.type)

@@ -23,7 +23,7 @@ SPATIAL = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
 class _Convolved(Rules, half="f16", mixes={"x": slice(1, None), "weight": slice(None), "bias": slice(None)}):
-    """Base of convolutions of all numbers of axes, and of their transposes."""
+    """Base of convolutions over any number of axes, and of their transposes."""
 
     stride: int | list[int] = 1
     pad: int | list[int] = 0

@@ -255,7 +255,7 @@ class ScatterAddAlong(
 class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis"):
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 
-    Of equal elements the first comes first. `k` can be a run-time size; the run checks that there are so many.
+    Of equal elements the first comes first. `k` can be a dynamic dimension; the run checks that there are so many.
 
         topk(x: f32[n, 5], k=2) -> f32[n, 2], i64[n, 2]
     """

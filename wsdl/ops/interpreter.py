@@ -28,7 +28,7 @@ def evaluate(
 ) -> list[Array]:
     """The outputs of a graph.
 
-    `stored` holds the stored tensors by name. Run-time sizes come from the shapes of the inputs; `sizes` adds what
+    `stored` holds the stored tensors by name. Dynamic dimensions come from the shapes of the inputs; `sizes` adds what
     these don't say. Raises `SizeError` for inputs that don't fit and `AssumptionError` where an `assume` doesn't hold.
     """
     import numpy as np

@@ -36,7 +36,7 @@ def for_each_channel(x: TensorType, weights: dict[str, TensorType | None]) -> No
         same_dtype(name, x, weight)
         if weight.rank != 1:
             raise OpError(f"`{name}` must be [{x.shape[1]}], but is {weight}", argument=name)
-        what = f"`{name}` must have a number for each channel of {x}"
+        what = f"`{name}` must have a value for each channel of {x}"
         agreed(x.shape[1], weight.shape[0], what, name)
 
 

@@ -22,7 +22,7 @@ class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axe
     """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
 
     They are `value`, or with another `mode` elements of `x`: `reflect` goes back from the end, which itself isn't
-    repeated; `replicate` repeats the end; `circular` goes on at the other end. Of an axis `reflect` can add less than
+    repeated; `replicate` repeats the end; `circular` continues at the other end. Of an axis `reflect` can add less than
     it has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX `replicate` is `edge`,
     `circular` is `wrap`.
 

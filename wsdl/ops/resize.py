@@ -148,7 +148,7 @@ def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
     ratio = Fraction(scale).limit_denominator(1000)
     if abs(float(ratio) - scale) > 1e-9:
         raise OpError(
-            f"a run-time size of {x} can't be scaled by {scale}", argument="scale", help="use a simple fraction"
+            f"a dynamic dimension of {x} can't be scaled by {scale}", argument="scale", help="use a simple fraction"
         )
     return size * ratio.numerator // ratio.denominator
 

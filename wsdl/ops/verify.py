@@ -2,7 +2,7 @@
 
 Values are read behind the node that has them as its results, stored tensors are read as their views say, and every
 result has the type that the shape rule of its operation gives for what the node reads, as far as that is known when
-compiling: two sizes contradict each other only where they differ for all run-time sizes.
+compiling: two sizes contradict each other only where they differ for all dynamic dimensions.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, place: s
 
 
 def fits(type: TensorType, wanted: TensorType) -> bool:
-    """Can they be the same type, for some run-time sizes?"""
+    """Can they be the same type, for some dynamic dimensions?"""
     sizes = zip(type.shape, wanted.shape, strict=False)
     return (type.dtype, type.rank) == (wanted.dtype, wanted.rank) and all(
         compare(own, other) != "different" for own, other in sizes

@@ -37,7 +37,7 @@ class Logged:
 
 
 class JsonLines(Quiet):
-    """Writes the log. A fresh run replaces the file, a resumed one goes on after the step it resumes from."""
+    """Writes the log. A fresh run replaces the file, a resumed one appends after the step it resumes from."""
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = Path(path)

@@ -46,7 +46,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curves:
-    """What is drawn: each series over the steps of training. `results` are those of evaluations, `lowest` the step and
+    """What is drawn: each series over the training steps. `results` are those of evaluations, `lowest` the step and
     the value of the lowest evaluated loss."""
 
     title: str

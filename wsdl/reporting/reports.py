@@ -24,7 +24,7 @@ class RunPlan:
     steps_per_epoch: int | None
     batch: int  # rows of a full batch
     first_step: int  # steps done by earlier runs; 0 for a fresh one
-    parameters: int  # stored numbers of the model
+    parameters: int  # of the model, as stored
     parameters_without_sharing: int
 
 
@@ -65,7 +65,7 @@ class Reporter(Protocol):
 
     def flush(self) -> None:
         """What was told so far must outlive this process; called before a checkpoint is written, so that a run that
-        goes on from there finds every line up to it."""
+        resumes from there finds every line up to it."""
 
     def end(self) -> None:
         """The training is over, or was broken off."""

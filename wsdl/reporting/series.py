@@ -14,12 +14,12 @@ MOST = 300  # buckets; each gives up to two points of a drawn line
 
 @dataclass
 class Bucket:
-    """So many neighboring numbers in one."""
+    """So many consecutive values in one."""
 
     first: int  # step
     last: int
     total: float = 0.0
-    count: int = 0  # of finite numbers
+    count: int = 0  # of finite values
     low: float = inf
     high: float = -inf
     low_first: bool = True  # the lowest came before the highest
@@ -93,7 +93,7 @@ class Series:
         return (bucket for bucket in self.buckets if bucket.count)
 
     def raw(self) -> list[Point]:
-        """A line that shows how much the numbers vary: through the lowest and the highest of each bucket."""
+        """A line that shows how much the values vary: through the lowest and the highest of each bucket."""
         points: list[Point] = []
         for bucket in self.buckets:
             if bucket.not_finite:
@@ -109,7 +109,7 @@ class Series:
         return [(bucket.middle, bucket.mean) for bucket in self.buckets]
 
     def smooth(self, width: float = 0.02) -> list[Point]:
-        """The means of the numbers around each bucket, near ones counting more: a Gaussian whose standard deviation
+        """The means of the values around each bucket, near ones counting more: a Gaussian whose standard deviation
         is this part of all steps. Unlike an exponential mean it doesn't lag behind."""
         found = list(self.finite())
         if not found:

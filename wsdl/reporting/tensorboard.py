@@ -28,7 +28,7 @@ class TensorBoard(Quiet):
             raise fail(
                 "E0781",
                 "writing for TensorBoard needs the package tensorboardX, and it is not installed",
-                help="`pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same numbers",
+                help="`pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same values",
             ) from error
         self._folder = os.fspath(folder)
         self._clock = clock

@@ -183,7 +183,7 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
 
 
 def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
-    """Replace the nodes of all steps by one `loop` node, or one `scan` over the numbers of the steps."""
+    """Replace the nodes of all steps by one `loop` node, or one `scan` over the constants that differ between them."""
     match = match_steps(graph, repetition, depth)
     steps, last = match.steps, match.history[-1]
     first = steps[0]
@@ -273,7 +273,7 @@ def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: C
 
 
 def _list(first: Node, numbers: list[Attribute], depth: int) -> Node:
-    """The numbers that the constant `first` has in each step, as one constant."""
+    """The values that the constant `first` has in each step, as one constant."""
     type = TensorType.of(first.result.type.dtype, [len(numbers)])
     attributes: dict[str, Attribute] = {"value": numbers, "dtype": type.dtype}
     return Node("constant", [], attributes, [Value(type)], first.path, first.span, first.steps[:depth])

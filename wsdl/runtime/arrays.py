@@ -1,4 +1,4 @@
-"""Do these arrays fit this signature? Names, dtypes, shapes, and one size for each run-time dimension."""
+"""Do these arrays fit this signature? Names, dtypes, shapes, and one size for each dynamic dimension."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def check_inputs(signature: Mapping[str, TensorType], given: Mapping[str, Any]) 
 
 
 def rows_of(signature: Mapping[str, TensorType]) -> str:
-    """The run-time dimension that counts the rows of a batch; `RunError` where there is none."""
+    """The dynamic dimension that counts the rows of a batch; `RunError` where there is none."""
     rows = rows_dimension(signature.values())
     if rows is None:
-        message = "no input has a run-time dimension in front, so there are no batches to run"
+        message = "no input has a dynamic dimension in front, so there are no batches to run"
         raise RunError([Diagnostic("E0713", message)])
     return rows
 

@@ -52,7 +52,7 @@ class Batches:
         return Epoch(self, number, start)
 
     def batch(self, rows: Array) -> dict[str, Array]:
-        """Some rows, by their numbers."""
+        """Some rows, by their indices."""
         return {name: a if name in self.whole else self._rows(a, rows) for name, a in self.arrays.items()}
 
     def order(self, number: int) -> Array:

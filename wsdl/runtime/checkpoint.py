@@ -1,4 +1,4 @@
-"""Checkpoints: a safetensors file with all that a training needs to go on bit for bit, and to run what it has learnt.
+"""Checkpoints: a safetensors file with all that a training needs to resume bit for bit, and to run the trained model.
 
 Parameters and running statistics have their own names, so that the file is one of weights as well; what belongs to the
 optimizer begins with `optimizer/`. The header has the source of the program, the settings, how far the run is, and a
@@ -120,7 +120,7 @@ def _require_whole(path: str, arrays: Mapping[str, Array], header: Mapping[str, 
         raise fail("E0722", message, file=path, help=f"finish the training with that version, or {weights}")
     if header[CHECKSUM] != _checksum(arrays, header):
         message = "this checkpoint is not as it was written: its checksum is another one"
-        help = f"it is damaged, or was edited; go on from an earlier one or a copy; {weights}"
+        help = f"it is damaged, or was edited; resume from an earlier one or a copy; {weights}"
         raise fail("E0722", message, file=path, help=help)
 
 

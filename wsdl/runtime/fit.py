@@ -36,16 +36,16 @@ def fit(
     reporter: Reporter | None = None,
     resume: Checkpoint | None = None,
 ) -> Progress:
-    """Train on `data`; `resume` is a checkpoint to go on from, bit for bit.
+    """Train on `data`; `resume` is a checkpoint to resume from, bit for bit.
 
-    `data` are arrays of many rows by name, which are shuffled anew in each epoch, or something that gives the batches
+    `data` are arrays of many rows by name, which are reshuffled in each epoch, or something that gives the batches
     of an epoch each time it is gone through. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
     """
     return _Run(trainer, data, plan or Plan(), evaluation, reporter or Quiet()).run(resume)
 
 
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
-    """The checkpoint to go on from, if that is wanted and there is one. A folder with a training that is neither to be
+    """The checkpoint to resume from, if that is wanted and there is one. A folder with a training that is neither to be
     gone on with nor to be replaced is an error."""
     if folder is None:
         return None
@@ -174,7 +174,7 @@ class _Run:
             self.reporter.note(text)
             if self.bad_in_a_row >= SKIPPED:
                 message = f"the losses or gradients of {SKIPPED} batches in a row are not finite"
-                raise fail("E0830", message, help="the weights themselves may be; go on from an earlier checkpoint")
+                raise fail("E0830", message, help="the weights themselves may be; resume from an earlier checkpoint")
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}
         report = StepReport(
@@ -241,7 +241,7 @@ class _Run:
             raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
         if self.trainer.wants_total and epochs != self.epochs:
             message = f"this training was begun for {epochs} epochs, on which its learning rates depend"
-            raise fail("E0723", message, file=checkpoint.path, help=f"go on with `--epochs {epochs}`")
+            raise fail("E0723", message, file=checkpoint.path, help=f"continue with `--epochs {epochs}`")
 
     def _interrupt(self) -> None:
         self._save()

@@ -1,4 +1,4 @@
-"""How long a training goes on, what is kept of it, and how far it is."""
+"""How long a training runs, which checkpoints it keeps, and how far it is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Better:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a training goes on and what is kept of it.
+    """How long a training runs and which checkpoints it keeps.
 
     `folder` gets `last.safetensors` after each epoch and each `save_every` steps, `best.safetensors` with the weights
     that were evaluated best, and the last `keep` checkpoints by their steps. It ends after `epochs`, after

@@ -1,4 +1,4 @@
-"""What a model gave: written into files of NumPy's, or told in a few numbers."""
+"""The outputs of a model: written to NumPy's files, or summarized."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST = 5  # elements that a summary shows
 
 @dataclass(frozen=True)
 class Summary:
-    """One output in short; the numbers are of its finite elements, `None` where there are none."""
+    """Summary of one output; minimum, mean and maximum are of its finite elements, `None` where there are none."""
 
     name: str
     dtype: str

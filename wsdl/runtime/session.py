@@ -93,7 +93,7 @@ class Session:
         return results
 
     def _row_dimension(self) -> str:
-        """The name that leads the first input with a run-time size in front, and every output."""
+        """The name that leads the first input with a dynamic dimension in front, and every output."""
         rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])

@@ -26,7 +26,7 @@ class Snapshot(Mapping[str, Array]):
         return len(self._arrays)
 
     def __setitem__(self, name: str, array: Any) -> NoReturn:
-        raise TypeError(f"this is a copy: `trainer.write({{{name!r}: array}})` changes what the training goes on with")
+        raise TypeError(f"this is a copy: `trainer.write({{{name!r}: array}})` changes the state of the training")
 
     def __repr__(self) -> str:
         return f"<Snapshot of {len(self)} arrays: {', '.join(self)}>"

@@ -1,4 +1,4 @@
-"""A step of training in ONNX Runtime: all that changes stays where it is, on the device, from step to step.
+"""The training step in ONNX Runtime: all state stays on the device from step to step.
 
 Everything is bound once. What the update may write in place has one buffer, all else has two that take turns, so that a
 step that goes wrong has changed nothing until it is committed.
@@ -165,7 +165,7 @@ class StepSession:
         return {name: np.array(self._current(name).numpy()) for name in self._cells}
 
     def write(self, name: str, array: Array) -> None:
-        """Put other numbers in the place of what is carried under a name."""
+        """Replace the values of a carried tensor."""
         for value in self._cells[name]:
             value.update_inplace(np.array(array, value.numpy().dtype, order="C"))
 

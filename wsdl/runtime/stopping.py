@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to go on."""
+    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to resume."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -95,13 +95,13 @@ def _wide(array: Array) -> Array:
 def _alike(before: Parts, own: Parts) -> Parts:
     for a, b in zip(before, own, strict=True):
         if a.shape != b.shape:
-            message = f"a loss or metric takes numbers of all batches together that are {list(a.shape)} in one batch"
+            message = f"a loss or metric takes values of all batches together that are {list(a.shape)} in one batch"
             raise fail("E0713", f"{message} and {list(b.shape)} in another", help="pad them to one size")
     return own
 
 
 class Sizes:
-    """The run-time sizes of all rows: `rows` counts those of all parts, every other one has to be the same in all.
+    """The dynamic dimensions of all rows: `rows` counts those of all parts, every other one has to be the same in all.
 
     `known` keeps the sizes that arrays of some shapes have.
     """

@@ -246,7 +246,7 @@ class Trainer:
         self._begin(checkpoint.state_for(self._start()), checkpoint.state_for(self._frozen()))
 
     def _begin(self, state: Mapping[str, Array], frozen: Mapping[str, Array]) -> None:
-        """Go on with another state, and with other numbers for some of what is frozen."""
+        """Continue from another state, and with other values for some frozen tensors."""
         values = {**self.models.values, **frozen}
         self.models = replace(self.models, values=values, evaluation=replace(self.models.evaluation, values=values))
         self._evaluator = None

@@ -184,7 +184,7 @@ def _io(name: str, type: TensorType) -> dict[str, Any]:
 
 
 def dim_as_json(dim: Dim) -> int | str:
-    """A number, or a run-time dimension as it is written."""
+    """A number, or a dynamic dimension as it is written."""
     return str(dim) if dim.constant is None else dim.constant
 
 

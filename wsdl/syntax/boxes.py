@@ -90,7 +90,7 @@ def _joined(items: Sequence[Item]) -> str:
 def lay_out(box: Box, indent: int, column: int, suffix: int = 0) -> list[Row]:
     """The rows of a box that begins at a column of a line indented by `indent`, with `suffix` characters to follow.
 
-    The first row goes on where the line is; the others bring their own indentation. Broken are the groups that have to
+    The first row continues the current line; the others bring their own indentation. Broken are the groups that have to
     be; if that isn't enough, one more, from the right; then all of them.
     """
     line = flat(box)

@@ -41,7 +41,7 @@ def make_parser(builder: object) -> lark.Lark:
                 tables["data"], tables["memo"], transformer=builder
             )
             return loaded
-        except Exception:  # absent, cut short, or written by something else: compute the tables anew
+        except Exception:  # absent, cut short, or written by something else: compute the tables again
             pass
     parser = lark.Lark(grammar, parser="lalr", start=STARTS, keep_all_tokens=True, transformer=builder)
     if cache is not None:

@@ -307,7 +307,7 @@ class _Reader:
                 chunk.hopeless = True
 
     def _unclosed(self, start: int) -> None:
-        """Report the ( and [ that are open where a statement or a brace begins; go on as if they were closed."""
+        """Report the ( and [ that are open where a statement or a brace begins; continue as if they were closed."""
         assert self.chunk is not None
         innermost = self.stack[-1]
         while self.stack and self.stack[-1].closes_lines:

@@ -114,7 +114,7 @@ SEMICOLON = Mistake(
 )
 LINE_GOES_ON = Mistake(
     "E0136",
-    "a line doesn't go on after `{sign}`",
+    "a line doesn't continue after `{sign}`",
     "the line ends here",
     "put the value in parentheses, or begin the next line with `|>`",
     examples=(
@@ -185,7 +185,7 @@ STAGE = Mistake(
     "E0135",
     "a value can't flow into this",
     "not a block, a layer or an operation",
-    "to go on computing with the result, put the pipeline in parentheses: `(x |> f) + 1`",
+    "to continue computing with the result, put the pipeline in parentheses: `(x |> f) + 1`",
     examples=("let a = x |> f + 1", "let a = x |> 3", "let a = x |> [f]", "let a = x |> -f"),
 )
 PLACEHOLDER = Mistake(

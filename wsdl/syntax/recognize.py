@@ -76,7 +76,7 @@ _LOOKALIKES = {
     **dict.fromkeys("²³", "a power is written `** 2`"),
     **dict.fromkeys("\u00a0\u202f\u2007\u3000\u200b\u2060\ufeff", "an invisible character; replace it by a space"),
     "…": "dots are written `...`",
-    "\\": "a line goes on inside ( ) and [ ], and before a line that begins with `|>`",
+    "\\": "a line continues inside ( ) and [ ], and before a line that begins with `|>`",
     "$": "not a sign of the language",
 }
 

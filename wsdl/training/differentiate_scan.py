@@ -12,7 +12,7 @@ What the steps add to the gradient of a value from outside, as of a weight, is c
 factors. The rest is added up in the scan. Unless the steps are those of a `for`, what doesn't depend on the gradients
 that come in is computed for all of them at once, in front of the scan (`_batch`).
 
-A loop is a scan over the numbers of its steps.
+A loop is a scan over the indices of its steps.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) ->
 
 
 def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
-    """The inputs of a graph, and of all those that there were the ones that say how large a run-time dimension is which
+    """The inputs of a graph, and of all the former inputs those that say how large a dynamic dimension is which
     a size in the graph is computed from."""
     wanted = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
     wanted |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}

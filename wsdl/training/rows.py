@@ -1,4 +1,5 @@
-"""Where do rows meet? They are the slices along one run-time dimension, which types show by having it in their shape.
+"""Where do rows of a batch mix? Rows are the slices along one dynamic dimension, which types show by having it in their
+shape.
 
 What an operation does to each row by itself can be computed of some rows alone. Where several come together in one
 element, or the position of a row counts, that is for the operation to say (`Operation.mixes`, `Operation.reduces`).
@@ -19,7 +20,7 @@ from wsdl.ops.node_arguments import ScanParts, arguments
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows along the run-time dimension `name`; with `None` nothing has rows."""
+    """The rows along the dynamic dimension `name`; with `None` nothing has rows."""
 
     name: str | None
 
@@ -78,7 +79,7 @@ class Rows:
 
 
 def _names(attribute: object) -> set[str]:
-    """The run-time dimensions that attributes speak of."""
+    """The dynamic dimensions that attributes speak of."""
     if isinstance(attribute, Dim):
         return set(attribute.names())
     parts = attribute.values() if isinstance(attribute, dict) else attribute if isinstance(attribute, list) else ()

@@ -16,7 +16,7 @@ becomes
 
 with two `Merge`s: `whole/0` is the sum of the `%a` of all parts, `whole/1` that of the `%b`.
 
-The nodes are taken in order, and each value is one of four: the *same* for all rows; of *rows*, if the run-time
+The nodes are taken in order, and each value is one of four: the *same* for all rows; of *rows*, if the dynamic
 dimension that is cut is in its shape; of the *whole*, behind a reduction over the rows; or *mixed*, where rows have met
 in a way that can't be merged, so that it is that of one part. Where two rows meet is for the operations to say
 (`Operation.mixes`), and how a reduction is merged (`Operation.merge`).
@@ -69,7 +69,7 @@ class Separated:
 
 
 def separate(graph: Graph, values: Sequence[Value], rows: str | None, *, of_gradients: bool = False) -> Separated:
-    """Take scalars of a graph apart, in place; `rows` is the name of the run-time dimension that is cut."""
+    """Take scalars of a graph apart, in place; `rows` is the name of the dynamic dimension that is cut."""
     separation = _Separation(graph, rows, of_gradients)
     separation.run()
     return separation.result(values)
@@ -105,7 +105,7 @@ class _Merges:
         return Build(self.graph)("cast", self.size_of_whole(dim), dtype=type.dtype)
 
     def size_of_whole(self, dim: Dim) -> Value:
-        """A run-time size, i64[]."""
+        """A dynamic dimension, i64[]."""
         key = str(dim)
         if key not in self._wholes:
             self._wholes[key] = self._merge("size", [NUMBER], (), dim)

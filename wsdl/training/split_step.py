@@ -1,4 +1,4 @@
-"""One step of training as two phases with the gradients in between.
+"""One training step as two phases with the gradients in between.
 
 Several parts of a batch can so add up to one step, and the update may write every new value over the old one: there is
 nothing left that would still read it.

@@ -1,4 +1,4 @@
-"""One step of training as one graph: forward, backward, update.
+"""One training step as one graph: forward, backward, update.
 
 What it reads are the model's inputs, the targets, the number of the step, the trained tensors, running statistics and
 the optimizer's state; what it gives are the loss, the metrics, the norm of the gradients, and all of that anew. There
@@ -16,7 +16,7 @@ from wsdl.ir.step import Next, Variable
 
 @dataclass(eq=False)
 class TrainStep:
-    """A step of training: its one phase, and the `variables` that it hands on to the next step."""
+    """A training step: its one phase, and the `variables` that it passes on to the next step."""
 
     phase: Phase
     variables: tuple[Variable, ...]

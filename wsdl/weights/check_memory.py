@@ -1,4 +1,4 @@
-"""Refuses numbers that no memory of this machine holds, before any of it is asked for."""
+"""Refuses initial values that don't fit into the memory of this machine, before any of it is allocated."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _require_drawable(stored: Stored) -> None:
             "E0602",
             f"the initial value of `{stored.root.path}` is orthogonal, and {stored.type} is too large to be made so",
             stored.root.span,
-            f"needs a decomposition of {stored.elements:,} numbers",
+            f"needs a decomposition of {stored.elements:,} values",
             help="give it another initializer, such as `normal(std=0.02)`, or give the weights as a file",
         )
     ])  # fmt: skip

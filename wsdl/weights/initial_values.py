@@ -86,7 +86,7 @@ class _Draw:
         self._shape, self._size = shape, prod(shape)
         self._fan_in, self._fan_out = fans(shape)
 
-    # -- raw numbers ---------------------------------------------------------------------------------------------------
+    # -- random values -------------------------------------------------------------------------------------------------
 
     def _unit(self, out: Array) -> Array:
         """Evenly in [0, 1): the upper 53 of the next 64 bits."""

@@ -76,12 +76,12 @@ def read_npy_header(path: str | Path, name: str, file: BinaryIO) -> tuple[Tensor
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise broken(path, f"the header of `{name}` can't be read") from error
     if not isinstance(descr, str) or not isinstance(shape, tuple) or not are_sizes(shape):
-        raise broken(path, f"`{name}` is no array of plain numbers")
+        raise broken(path, f"`{name}` is no numeric array")
     if "O" in descr:
         raise broken(
             path,
             f"`{name}` holds Python objects, which are never read",
-            "save it as an array of numbers, with all rows of one length",
+            "save it as a numeric array, with all rows of one length",
         )
     kind = descr.lstrip("<>|=")
     item = int(kind[1:]) if _WIDTH.fullmatch(kind[1:]) else 0

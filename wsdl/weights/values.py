@@ -31,7 +31,7 @@ def stored_values(
     seed: int = 0,
     partial: bool = False,
 ) -> Values:
-    """What is stored at first: `weights`, beneath them what the `load`s of the program fill, beneath it initial values.
+    """The values that a program starts with: `weights`, else what its `load`s fill, else initial values.
 
     Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`.
     """
@@ -71,8 +71,8 @@ def _may_be_infinite(stored: Stored) -> bool:
 
 
 def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
-    message = "a tensor of the weights has numbers that are not finite"
+    message = "a weight tensor has values that are not finite"
     if len(lines) > 1:
-        message = "tensors of the weights have numbers that are not finite"
+        message = "weight tensors have values that are not finite"
     help = "was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a mask"
     return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))
