@@ -12,6 +12,7 @@ import pytest
 
 from wsdl import Program, api, compile
 from wsdl.diagnostics.run_error import RunError
+from wsdl.ops import NAMED
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.session import Session
 
@@ -147,3 +148,31 @@ model m(ids: i64[n, t]) -> (last: f32[n, 4]) {
     session = compile(source).session()
     said = ("E0728", "`ids` holds -3 in row 2, at [2, 1], where 0 to 8 can be looked up")
     assert message(lambda: session(ids=data(ids=((2, 1), -3))["ids"])) == said
+
+
+X = np.arange(12, dtype=np.float32).reshape(3, 4)
+LOSS = np.log(np.exp(X[0] - X[0, 3]).sum())  # of the last of four classes, the same for each row
+WRITTEN_AS_NUMBERS = {
+    "gather(x, [0, -1])": X[[0, 2]],
+    "gather(x, 1)": X[1],
+    "gather([1.5, 2.5], i)": np.array([2.5, 1.5]),
+    "take_along(x, [[0], [1], [2]], axis=1)": X[[[0], [1], [2]], [[0], [1], [2]]],
+    "scatter_add(x, [0, 0], x[:2])": X + np.array([[4, 6, 8, 10], [0] * 4, [0] * 4]),
+    "scatter_add_along(x, [[0], [0], [0]], ones([3, 1]), axis=1)": X + np.array([1, 0, 0, 0]),
+    "one_hot([0, 2], 3)": np.eye(3)[[0, 2]],
+    "cross_entropy(x, [3, 3, 3])": LOSS,
+    "nll(log_softmax(x), [3, 3, 3])": LOSS,
+}
+
+
+@pytest.mark.parametrize("body", WRITTEN_AS_NUMBERS)
+def test_indices_written_as_numbers(body: str) -> None:
+    """They are integers beside a tensor of floats too, and give the numbers beside them no dtype."""
+    session = compile(f"model m(x: f32[3, 4], i: i64[n]) {{\n    return {body} + sum(cast(i, f32)) - 1\n}}\n").session()
+    result = session(x=X, i=np.array([1, 0]))["output"]
+    np.testing.assert_allclose(result, WRITTEN_AS_NUMBERS[body], rtol=1e-5)
+
+
+def test_every_operation_with_integers_has_such_numbers() -> None:
+    named = {name for name, operation in NAMED.items() if operation.integer_operands}
+    assert named <= {body.partition("(")[0] for body in WRITTEN_AS_NUMBERS}

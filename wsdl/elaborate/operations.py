@@ -190,7 +190,8 @@ def _converted(
             elif given.item is None and not parameter.required:
                 operands[parameter.name] = None
             else:
-                operands[parameter.name] = _tensor(given.item, like, given.span, context)
+                beside = None if parameter.name in operation.integer_operands else like
+                operands[parameter.name] = _tensor(given.item, beside, given.span, context)
         except Misfit as misfit:
             what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
             help = None if sign else f"its signature is `{signature(operation)}`"
@@ -201,11 +202,13 @@ def _converted(
 
 
 def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
-    """The dtype that a bare number takes: that of the first tensor beside it which is no condition; where only numbers
-    stand, that of a float as soon as one of them is."""
+    """The dtype that a bare number takes: that of the first tensor beside it which is no condition and no index; where
+    only numbers stand, that of a float as soon as one of them is."""
     fraction = False
     for parameter in operation.parameters:
-        item = bound[parameter.name].item if parameter.name in bound and parameter.kind != "attribute" else None
+        if parameter.kind == "attribute" or parameter.name in operation.integer_operands:
+            continue
+        item = bound[parameter.name].item if parameter.name in bound else None
         for value in item if isinstance(item, list | tuple) else [item]:
             if isinstance(value, Value) and value.type.dtype != "bool":
                 return value.type.dtype

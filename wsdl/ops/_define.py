@@ -41,6 +41,7 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View, ViewError
 from wsdl.ops._interfaces import Array, Emitter, Merged, Numbers, NumPy, Ref, Stacks, Types
+from wsdl.ops._rules import integer
 from wsdl.ops._traits import Axes, Expected, HalfRule, Meaning, Mixes, TrainingForm, Traits
 
 KINDS = {"TensorType": "operand", "TensorType | None": "operand", "list[TensorType]": "operands"}
@@ -56,6 +57,7 @@ class Rules:
     steps_along: ClassVar[str | None]
     reduces: ClassVar[Mixes] = {}
     f32_operands: ClassVar[Sequence[str]] = ()
+    integer_operands: ClassVar[Sequence[str]] = ()
     elementwise: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
     training: ClassVar[TrainingForm] = "same"
@@ -189,7 +191,8 @@ class Operation:
         self._attributes = [p.name for p in self.parameters if p.kind == "attribute"]
         self.has_several_results = rules.infer.__annotations__["return"].startswith("tuple")
         self.half: HalfRule = getattr(rules, "half", "f32")
-        self.elementwise, self.f32_operands, self.flat = rules.elementwise, rules.f32_operands, rules.no_gradient
+        self.elementwise, self.flat = rules.elementwise, rules.no_gradient
+        self.f32_operands, self.integer_operands = rules.f32_operands, rules.integer_operands
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
@@ -228,6 +231,8 @@ class Operation:
 
     def result_types(self, **arguments: Any) -> tuple[TensorType, ...]:
         """The types of the results; `OpError` where the arguments don't fit."""
+        for name in self.integer_operands:
+            integer(arguments[name], name)
         rules, operands = self._use(arguments)
         result = rules.infer(*operands)
         return result if isinstance(result, tuple) else (result,)

@@ -57,6 +57,7 @@ class Traits(TypedDict, total=False):
     mixes: Mixes
     reduces: Mixes  # along which other axes what comes of parts can be merged to what comes of all, by `merge`
     f32_operands: Sequence[str]  # may be f32 where the others have 16 bits
+    integer_operands: Sequence[str]  # hold integers, whatever the others hold: indices, labels
     elementwise: bool  # an element of the result depends on one of each operand
     steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop
     # at once where these axes are moved by one; `None` for one that stays in its loop

@@ -12,7 +12,7 @@ from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, expanded, not_negative, size_of, squeezed, unsqueezed
-from wsdl.ops._rules import axis_of, integer
+from wsdl.ops._rules import axis_of
 from wsdl.ops.build import Build
 
 NO_OPERAND = "it depends on no tensor"
@@ -168,7 +168,15 @@ class Size(Rules, name="size", internal=True, half="as is", mixes={}, steps_alon
         return size_of(e, Dim.of(self.dim))
 
 
-class OneHot(Rules, name="one_hot", half="makes", mixes={}, steps_along=None, no_gradient="an index is a whole number"):
+class OneHot(
+    Rules,
+    name="one_hot",
+    half="makes",
+    mixes={},
+    steps_along=None,
+    no_gradient="an index is a whole number",
+    integer_operands=["indices"],
+):
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
     An index that is not from 0 to `depth - 1` stops the run, as in PyTorch.
@@ -181,7 +189,7 @@ class OneHot(Rules, name="one_hot", half="makes", mixes={}, steps_along=None, no
     axis: int = -1
 
     def infer(self, indices: TensorType) -> TensorType:
-        at = axis_of(self.axis, integer(indices, "indices").rank + 1)
+        at = axis_of(self.axis, indices.rank + 1)
         if self.depth < 1:
             raise OpError(f"`depth` must be at least 1, but is {self.depth}", argument="depth", code="E0414")
         return TensorType.of(self.dtype, (*indices.shape[:at], self.depth, *indices.shape[at:]))

@@ -17,7 +17,7 @@ from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import cast_to, size_of, unsqueezed
-from wsdl.ops._rules import boolean, broadcast, floating, integer
+from wsdl.ops._rules import boolean, broadcast, floating
 from wsdl.ops.build import Build
 
 # Successive seeds, steps and positions land far from each other: two multipliers with a good spectrum (Steele and Vigna
@@ -63,6 +63,7 @@ class RandomMask(
     half="as is",
     mixes={},  # each part has a mask of its own: by definition, not by accident
     no_gradient="it is random, and depends on no float",
+    integer_operands=["seed", "step", "place"],
 ):
     """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
 
@@ -76,7 +77,7 @@ class RandomMask(
 
     def infer(self, seed: TensorType, step: TensorType, place: TensorType) -> TensorType:
         for argument, number in ("seed", seed), ("step", step), ("place", place):
-            if integer(number, argument).dtype != "i64" or (number.rank and argument != "place"):
+            if number.dtype != "i64" or (number.rank and argument != "place"):
                 raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
         _probability(self.p)
         return TensorType.of("bool", [*place.shape, *self.shape])

@@ -12,11 +12,11 @@ from wsdl.ops._define import OPERATIONS, Rules
 from wsdl.ops._errors import OpError, require_equal
 from wsdl.ops._interfaces import Array, Emitter, Merged, Numbers, NumPy, Ref, Types
 from wsdl.ops._lowering import cast_to, from_start, size_of
-from wsdl.ops._rules import axis_of, floating, integer, numeric, same_dtype
+from wsdl.ops._rules import axis_of, floating, numeric, same_dtype
 from wsdl.ops.build import Build
 
 
-class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_along=None):
+class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_along=None, integer_operands=["indices"]):
     """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
 
     The axis is replaced by the axes of `indices`. A negative index counts from the end, as in NumPy, or with
@@ -30,7 +30,6 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         at = axis_of(self.axis, x.rank)
-        integer(indices, "indices")
         return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
 
     def demand(self, types: Types, numbers: Numbers) -> None:
@@ -100,6 +99,7 @@ class ScatterAdd(
     half="f32",
     mixes={"x": "axis"},
     steps_along=None,
+    integer_operands=["indices"],
     reduces={
         "indices": slice(None),
         "updates": lambda op, x, indices, _: range(op.axis % x.rank, op.axis % x.rank + indices.rank),
@@ -180,7 +180,9 @@ def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
         )
 
 
-class TakeAlong(Rules, name="take_along", half="moves", mixes={"x": "axis"}, steps_along=None):
+class TakeAlong(
+    Rules, name="take_along", half="moves", mixes={"x": "axis"}, steps_along=None, integer_operands=["indices"]
+):
     """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
 
     A negative index counts from the end, as in NumPy, or with `from_end=false` stops the run, as in PyTorch's `gather`.
@@ -193,7 +195,7 @@ class TakeAlong(Rules, name="take_along", half="moves", mixes={"x": "axis"}, ste
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         at = axis_of(self.axis, x.rank)
-        if integer(indices, "indices").rank != x.rank:
+        if indices.rank != x.rank:
             help = "`unsqueeze` adds an axis" if indices.rank < x.rank else None
             raise OpError(f"{indices} must have as many axes as {x}", argument="indices", help=help)
         for a, (size, picks) in enumerate(zip(x.shape, indices.shape, strict=True)):
@@ -223,6 +225,7 @@ class ScatterAddAlong(
     half="f32",
     mixes={"x": "axis", "indices": "axis", "updates": "axis"},
     steps_along=None,
+    integer_operands=["indices"],
 ):
     """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
 

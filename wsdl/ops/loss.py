@@ -13,7 +13,7 @@ from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError, require_equal
 from wsdl.ops._interfaces import Array, Emitter, Merged, NumPy, Ref
 from wsdl.ops._lowering import axes_tensor, cast_to, from_start, size_of, unsqueezed
-from wsdl.ops._rules import floating, integer, same_dtype
+from wsdl.ops._rules import floating, same_dtype
 from wsdl.ops._traits import Expected
 from wsdl.ops.build import Build
 
@@ -50,7 +50,6 @@ def _pair(prediction: TensorType, target: TensorType) -> TensorType:
 def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, names: tuple[str, str]) -> TensorType:
     """[..., classes] against [...] of whole numbers, and a weight for each class."""
     floating(scores, names[0])
-    integer(labels, names[1])
     if scores.rank == 0 or labels.rank != scores.rank - 1:
         message = f"for `{names[0]}` {scores}, `{names[1]}` must be {shape_text(scores.shape[:-1])}"
         help = "`argmax` makes labels of one-hot rows" if labels.rank == scores.rank else "classes are the last axis"
@@ -74,6 +73,7 @@ class CrossEntropy(
     expects=Expected("logits", "logits", "takes logits, and applies softmax itself"),
     steps_along=None,
     reduces={"logits": slice(0, -1), "labels": slice(None)},
+    integer_operands=["labels"],
 ):
     """The mean of `-log(softmax(logits)[label])` over all rows. ONNX LogSoftmax, GatherElements and ReduceSum.
 
@@ -243,6 +243,7 @@ class Nll(
     half="expanded",
     mixes={},
     expects=Expected("log_probabilities", "log probabilities", "takes logarithms of probabilities"),
+    integer_operands=["labels"],
 ):
     """The mean of `-log_probabilities[label]` over all rows: `cross_entropy` after `log_softmax`. ONNX GatherElements.
 

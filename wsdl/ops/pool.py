@@ -13,7 +13,7 @@ from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._lowering import cast_to, float_node, squeezed
-from wsdl.ops._rules import floating, image, integer, per_axis
+from wsdl.ops._rules import floating, image, per_axis
 from wsdl.ops._windows import PerAxis, Window
 from wsdl.ops.build import Build
 from wsdl.ops.conv_gradients import cut, windows_added
@@ -136,6 +136,7 @@ class MaxUnpool(
     half="moves",
     mixes={"x": slice(None), "indices": slice(None)},
     steps_along=None,
+    integer_operands=["indices"],
 ):
     """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
 
@@ -145,7 +146,7 @@ class MaxUnpool(
     shape: list[Dim]
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
-        if not same_shape(floating(x).shape, integer(indices, "indices").shape):
+        if not same_shape(floating(x).shape, indices.shape):
             raise OpError(f"{x} needs an index for each element, but has {indices}", argument="indices")
         return x.with_shape(self.shape)
 
