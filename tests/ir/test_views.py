@@ -65,15 +65,24 @@ def test_the_layout_says_what_is_read(view: View) -> None:
 
 @given(views(slices=False))
 def test_the_inverse_goes_back(view: View) -> None:
-    try:
-        back = view.inverse()
-    except ViewError:  # a reshape that cuts across what another one made
-        assume(sum(step.kind == "reshape" for step in view.steps) > 0)
-        return
+    back = view.inverse()
     assert back is not None
     np.testing.assert_array_equal(back.of(view.of(array())), array())
-    assert view.then(back).is_identity
+    try:
+        assert view.then(back).is_identity
+    except ViewError:  # a reshape that cuts across what another one made
+        assume(any(step.kind == "reshape" for step in view.steps))
+        return
     assert str(view.then(back)) == ""
+
+
+@given(views())
+def test_what_is_put_is_read(view: View) -> None:
+    """Where a reshape makes NumPy copy too; nothing else changes."""
+    part = -1 - np.arange(np.prod(view.shape)).reshape(view.shape)
+    whole = view.put(array(), part)
+    np.testing.assert_array_equal(view.of(whole), part)
+    assert (whole >= 0).sum() == array().size - part.size
 
 
 @given(views())

@@ -118,6 +118,34 @@ def test_a_target_through_views(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values["m.blocks.0.up.weight"], arrays["c_fc"].reshape(4, 6).T)
 
 
+def test_parts_of_what_numpy_has_to_copy(tmp_path: Path) -> None:
+    arrays = {"first": random(1, 8), "second": random(1, 8)}
+    mappings = '{ "first" -> weight.T.reshape(2, 8)[0]\n "second" -> weight.T.reshape(2, 8)[1] }'
+    values = loaded(
+        tmp_path, {**arrays, "b": random(4)}, f'load "w.safetensors" into m.tok {mappings[:-1]}\n"b" -> bias }}'
+    )
+    np.testing.assert_array_equal(values["m.embedding"], np.concatenate(list(arrays.values())).reshape(4, 4).T)
+
+
+@pytest.mark.parametrize("down_first", [True, False])
+@pytest.mark.parametrize("filled", ["up", "down", "parts"])
+def test_a_view_whose_way_back_is_none(tmp_path: Path, down_first: bool, filled: str) -> None:
+    """The reshape of the way back cuts across the flips: there are arrays of it, but no view."""
+    members = ["blocks[0].up.weight.flip(0, 1).reshape(4, 6).flip(0)", "blocks[0].down.weight"]
+    up = random(6, 4)
+    down = up[::-1, ::-1].reshape(4, 6)[::-1]
+    tables = {
+        "up": ({"w": up}, '"w" -> up.weight'),
+        "down": ({"w": down}, '"w" -> down.weight'),
+        "parts": ({"w": down[:1], "v": down[1:]}, '"w" -> down.weight[0]\n "v" -> down.weight[1:4]'),
+    }
+    arrays, table = tables[filled]
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()} | {"6": random(6), "4": random(4)}
+    load = f'load "w.safetensors" into m.blocks[0] {{ {table}\n "6" -> up.bias\n "4" -> down.bias }}'
+    values = loaded(tmp_path, arrays, load, f"share w {{ {', '.join(members[::-1] if down_first else members)} }}")
+    np.testing.assert_array_equal(values["m.w"], up)
+
+
 @pytest.mark.parametrize(
     ("parts", "missing"), [(["0:3"], True), (["0:2", "3:4"], True), (["0:2", "0:2"], True), (["0:3", "1:4"], False)]
 )

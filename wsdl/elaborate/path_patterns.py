@@ -105,22 +105,16 @@ def load_request(node: tree.Load, frame: Frame, context: Context) -> LoadRequest
 def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
     """A line of a table: the path of its target, and the views behind it, which are the same for all tensors."""
     path, views = node.target, list[Select | ViewCall]()
-    while True:
-        if (
-            isinstance(path, tree.Call)
-            and isinstance(path.function, tree.Field)
-            and path.function.name.text in VIEWS[1:]
-        ):
+    while _is_view(path):
+        if isinstance(path, tree.Call) and isinstance(path.function, tree.Field):
             views.insert(0, _view_call(path, path.function.name, frame, context))
             path = path.function.object
-        elif isinstance(path, tree.Field) and path.name.text == "T":
+        elif isinstance(path, tree.Field):
             views.insert(0, ViewCall("T", (), path.name.span))
             path = path.object
-        elif isinstance(path, tree.Index) and not _is_number(path.subscripts):
+        elif isinstance(path, tree.Index):
             views.insert(0, _select(path, frame, context))
             path = path.object
-        else:
-            break
     placeholders = set(PLACEHOLDER.findall(node.pattern.value))
 
     def number_of(name: tree.Name) -> int | None:
@@ -132,6 +126,15 @@ def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
 
     template = _template(path, number_of, context)
     return LoadMapping(node.pattern.value, template, tuple(views), node.span, path.span)
+
+
+def _is_view(node: tree.Expression) -> bool:
+    """A number in brackets is a view only behind another one; else it may pick a layer."""
+    if isinstance(node, tree.Index):
+        return not _is_number(node.subscripts) or _is_view(node.object)
+    if isinstance(node, tree.Call):
+        return isinstance(node.function, tree.Field) and node.function.name.text in VIEWS[1:]
+    return isinstance(node, tree.Field) and node.name.text == "T"
 
 
 def _template(node: tree.Expression, number_of: Callable[[tree.Name], int | None], context: Context) -> str:

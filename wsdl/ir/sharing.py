@@ -64,24 +64,22 @@ class Sharing:
             return Conflict("shape", first, second)
         root1, home1 = self.home(first.slot)
         root2, home2 = self.home(second.slot)
-        try:
-            seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
-            return self._unite(root1, seen1, root2, seen2, first, second)
-        except ViewError:
-            return Conflict("entangled", first, second)
-
-    def _unite(
-        self, root1: Slot, seen1: View, root2: Slot, seen2: View, first: Member, second: Member
-    ) -> Conflict | None:
+        seen1, seen2 = home1.then(first.view), home2.then(second.view)  # must be the same tensor
         if root1 is root2:
-            return None if seen1.reads_like(seen2) else Conflict("itself", first, second)
-        if (back := seen2.inverse()) is not None:
-            self._move(root2, root1, seen1.then(back))
-        elif (back := seen1.inverse()) is not None:
-            self._move(root1, root2, seen2.then(back))
-        else:
-            return Conflict("overlap", first, second)
-        return None
+            try:
+                return None if seen1.reads_like(seen2) else Conflict("itself", first, second)
+            except ViewError:
+                return Conflict("entangled", first, second)
+        reason = "overlap"
+        for root, seen, onto, on in (root2, seen2, root1, seen1), (root1, seen1, root2, seen2):
+            if (back := seen.inverse()) is None:
+                continue
+            try:
+                self._move(root, onto, on.then(back))
+                return None
+            except ViewError:
+                reason = "entangled"
+        return Conflict(reason, first, second)
 
     def _move(self, root: Slot, onto: Slot, view: View) -> None:
         """Make a root a view of another one. Raises `ViewError` where a slot that reads it then has no view."""

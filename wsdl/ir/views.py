@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -45,6 +46,22 @@ class Step:
     def slices(self) -> list[tuple[int, int, int]]:
         n = self.numbers
         return [(n[i], n[i + 1], n[i + 2]) for i in range(0, len(n), 3)]
+
+    def back(self, shape: tuple[int, ...]) -> Step:
+        """The step that undoes this one, which is no slice, to the shape before it."""
+        if self.kind == "permute":
+            return Step("permute", tuple(self.numbers.index(i) for i in range(len(shape))))
+        return Step("reshape", shape) if self.kind == "reshape" else self
+
+    def of(self, array: Any) -> Any:
+        """The step on a NumPy array."""
+        if self.kind == "permute":
+            return array.transpose(self.numbers)
+        if self.kind == "reshape":
+            return array.reshape(self.numbers)
+        if self.kind == "flip":
+            return array[tuple(slice(None, None, -1 if a in self.numbers else 1) for a in range(array.ndim))]
+        return array[tuple(slice(*s) for s in self.slices)]
 
 
 @dataclass(frozen=True)
@@ -114,18 +131,14 @@ class View:
         return View(self.source, self.steps + other.steps)._simplified()
 
     def inverse(self) -> View | None:
-        """From the view back to the stored tensor; `None` where the view leaves elements out. Raises `ViewError` for a
-        chain whose way back cuts across its own reshapes."""
+        """From the view back to the stored tensor; `None` where the view leaves elements out. Its `layout` raises
+        `ViewError` where the way back cuts across its own reshapes: it goes back for an array, and is no view."""
         steps: list[Step] = []
         shape = self.source
         for step in self.steps:
             after = step.shape_after(shape)
-            if step.kind == "permute":
-                steps.append(Step("permute", tuple(step.numbers.index(i) for i in range(len(shape)))))
-            elif step.kind == "reshape":
-                steps.append(Step("reshape", shape))
-            elif step.kind == "flip":
-                steps.append(step)
+            if step.kind != "slice":
+                steps.append(step.back(shape))
             elif after != shape:
                 return None
             shape = after
@@ -185,15 +198,22 @@ class View:
     def of(self, array: Any) -> Any:
         """The view of a NumPy array."""
         for step in self.steps:
-            if step.kind == "permute":
-                array = array.transpose(step.numbers)
-            elif step.kind == "reshape":
-                array = array.reshape(step.numbers)
-            elif step.kind == "flip":
-                array = array[tuple(slice(None, None, -1 if a in step.numbers else 1) for a in range(array.ndim))]
-            else:
-                array = array[tuple(slice(*s) for s in step.slices)]
+            array = step.of(array)
         return array
+
+    def put(self, array: Any, part: Any) -> Any:
+        """`array` [*source] with `part` [*shape] where the view reads. The array itself may be written to or not: NumPy
+        copies for a reshape behind other steps."""
+        before = [array]
+        for step in self.steps:
+            before.append(step.of(before[-1]))
+        for step, whole in zip(reversed(self.steps), reversed(before[:-1]), strict=True):
+            if step.kind == "slice":
+                step.of(whole)[...] = part
+                part = whole
+            else:
+                part = step.back(whole.shape).of(part)
+        return part
 
     def __str__(self) -> str:
         """As written in a share group: `.T`, `[0:64, :]`, nothing for the tensor itself."""
@@ -253,9 +273,10 @@ class View:
                 steps.append(step)
         simple = View(self.source, tuple(steps))
         if prod(simple.shape) == prod(self.source):  # all elements: perhaps in their own order
-            for shorter in (View(self.source), View(self.source, (Step("reshape", simple.shape),))):
-                if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
-                    return shorter
+            with suppress(ViewError):  # of a chain that is no view
+                for shorter in (View(self.source), View(self.source, (Step("reshape", simple.shape),))):
+                    if len(shorter.steps) < len(steps) and shorter.layout == simple.layout:
+                        return shorter
         return simple if len(steps) == len(self.steps) else simple._simplified()
 
 

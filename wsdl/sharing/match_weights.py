@@ -247,7 +247,8 @@ def _how_to_turn(seen: View) -> str:
 
 
 def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
-    filled = {fill.stored for fill in fills if fill.view.is_whole} | _filled_slots(storage, fills)
+    slots = _filled_slots(storage, fills)
+    filled = slots | {stored.name for stored, view in map(storage.home, slots) if view.is_whole}
     reported: set[str] = set()
     for load in loads:
         missing = [

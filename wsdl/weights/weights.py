@@ -156,7 +156,7 @@ def _filled(
         if whole is None:
             values[name] = np.array(initial[name], dtype)
             for fill, array in zip(group, arrays, strict=True):
-                fill.view.of(values[name])[...] = array
+                values[name] = fill.view.put(values[name], array)
             _require_whole(storage, group)
         else:
             back = group[whole].view.inverse()
@@ -174,7 +174,7 @@ def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
         stored, view = storage.home(slot)
         filled = np.zeros(stored.sizes, bool)
         for fill in parts:
-            fill.view.of(filled)[...] = True
+            filled = fill.view.put(filled, np.ones(fill.view.shape, bool))
         if not view.of(filled).all():
             [*_, last] = [fill for fill in parts if fill.slot == slot]
             message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
