@@ -193,8 +193,10 @@ def scan(s: Scope) -> bool:
     """A `scan` over one or two sequences, with up to two states, of which each step may give something."""
     axis = s.choice([0, 1, 1, 1])
 
-    def counts(type: Type) -> bool:  # the size is that of one axis alone
-        return type.rank > axis and type.shape.count(type.shape[axis]) == 1
+    def counts(type: Type) -> bool:  # the size is that of one axis alone, whatever the names in a block stand for
+        if type.rank <= axis or type.shape.count(type.shape[axis]) > 1:
+            return False
+        return bool(type.shape[axis].name) or not any(size.name in s.static for size in type.shape)
 
     x = s.depth < 2 and s.pick(
         lambda type: type.dtype == s.dtype and counts(type) and type.shape[axis].name not in s.static
