@@ -112,19 +112,24 @@ def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
 def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
     """The names that a body binds, with the first place of each."""
     found: dict[str, Span] = {}
-    for statement in flattened(body):
-        names: tuple[tree.Name, ...]
-        if isinstance(statement, tree.Assign):
-            names = statement.targets
-        elif isinstance(statement, tree.Scan):
-            names = (*(binding.name for binding in statement.carried), *statement.targets)
-        elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
-            names = (statement.name,)
-        else:
-            continue
-        for name in names:
-            found.setdefault(name.text, name.span)
+    for name in _bound(body):
+        found.setdefault(name.text, name.span)
     return found
+
+
+def last_places(body: Iterable[tree.Statement]) -> dict[str, Span]:
+    """The names that a body binds, with the last place of each."""
+    return {name.text: name.span for name in _bound(body)}
+
+
+def _bound(body: Iterable[tree.Statement]) -> Iterable[tree.Name]:
+    for statement in flattened(body):
+        if isinstance(statement, tree.Assign):
+            yield from statement.targets
+        elif isinstance(statement, tree.Scan):
+            yield from (*(binding.name for binding in statement.carried), *statement.targets)
+        elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
+            yield statement.name
 
 
 def children(node: tree.Subscript) -> list[tree.Subscript]:

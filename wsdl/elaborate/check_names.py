@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.span import Span
@@ -16,6 +17,7 @@ from wsdl.elaborate.bound_names import (
     check_capital,
     children,
     flattened,
+    last_places,
     names_of,
     unknown_conversion,
     unknown_dtype,
@@ -28,10 +30,12 @@ from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
+Places: TypeAlias = tuple[Span, ...]
+
 
 def check_names(scope: FileScope, problems: Problems) -> None:
     """Report what is wrong with the names of a file, its imports known."""
-    known: dict[str, Span | None] = {name: definition.node.name.span for name, definition in scope.definitions.items()}
+    known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
@@ -46,7 +50,7 @@ class _Body:
 
     scope: FileScope
     problems: Problems
-    bound: ChainMap[str, Span | None]  # with the last place that binds each, where it is known
+    bound: ChainMap[str, Places]  # with the last place that binds each, several behind branches
     declared: ChainMap[str, Span] = field(default_factory=ChainMap)  # layers and parameters: can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
@@ -71,7 +75,7 @@ class _Body:
             taken.setdefault(item.name.text, item.name.span)
             if item.default is not None:
                 self.expression(item.default)
-            self.bound[item.name.text] = item.name.span
+            self.bound[item.name.text] = (item.name.span,)
         for parameter in configuration:
             check_capital(parameter.name, "constant", self.problems)
             for kind in parameter.types:
@@ -82,10 +86,12 @@ class _Body:
             for dim in input_.type.dims:
                 for name in names_of(dim):
                     if name.text in self.bound:
-                        self.scope.references.add(name.span, self.bound[name.text])
-                    self.bound.setdefault(name.text, name.span)
+                        self.scope.references.add(name.span, *self.bound[name.text])
+                    self.bound.setdefault(name.text, (name.span,))
         for output in node.outputs or ():
             self.dtype(output.type, any=isinstance(node, tree.Block))
+            for name in (n for dim in output.type.dims for n in names_of(dim)):
+                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
         self.statements(node.body)
         if not any(isinstance(s, tree.Return) for s in flattened(node.body, into_scans=True)):
             what = "block" if isinstance(node, tree.Block) else "model"
@@ -147,23 +153,43 @@ class _Body:
             for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
                 self.expression(part)
             self.bind(node.clause.name)
+            before = self.places_in(node.body)
+            last = last_places(node.body)
+            self.also({name: (last[name],) for name in before})  # bound by the step before
             self.statements(node.body)
+            self.also(before)
         elif isinstance(node, tree.If):
             self.expression(node.condition)
-            before, branches = self.declared, []
-            for branch in (node.then, node.otherwise):  # each may declare the same layer
-                self.declared = before.new_child()
-                self.statements(branch)
-                branches.append(self.declared.maps[0])
-            self.declared = before
-            for declared in branches:
-                before.update(declared)
+            self.branches(node)
         elif isinstance(node, tree.Scan):
             self.scan(node)
         elif isinstance(node, tree.Return | tree.Emit):
             self.placed(node)
             for value in node.values:
                 self.expression(value)
+
+    def branches(self, node: tree.If) -> None:
+        before = self.places_in((*node.then, *node.otherwise))
+        declared = self.declared
+        self.declared = declared.new_child()
+        self.statements(node.then)
+        then, declared_then = self.places_in(node.then), self.declared.maps[0]
+        self.bound.update(before)
+        self.declared = declared.new_child()  # each branch may declare the same layer
+        self.statements(node.otherwise)
+        self.also(then)
+        declared.update(declared_then)
+        declared.update(self.declared.maps[0])
+        self.declared = declared
+
+    def places_in(self, body: Iterable[tree.Statement]) -> dict[str, Places]:
+        """Where those names are bound by now that a body binds."""
+        return {name: self.bound[name] for name in bound_names(body) if name in self.bound}
+
+    def also(self, *places: Mapping[str, Places]) -> None:
+        """Names may be bound in other places, too."""
+        for name, spans in (item for some in places for item in some.items()):
+            self.bound[name] = tuple(dict.fromkeys((*spans, *self.bound.get(name, ()))))
 
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
@@ -198,7 +224,7 @@ class _Body:
     def bind(self, name: tree.Name) -> None:
         if name.text in self.declared:
             self.declare(name)
-        self.bound[name.text] = name.span
+        self.bound[name.text] = (name.span,)
 
     def declare(self, name: tree.Name) -> None:
         earlier = self.declared.get(name.text)
@@ -212,7 +238,7 @@ class _Body:
                 help="give one of them another name",
             )
         self.declared[name.text] = name.span
-        self.bound[name.text] = name.span
+        self.bound[name.text] = (name.span,)
 
     def expression(self, node: tree.Subscript) -> None:
         if isinstance(node, tree.Name):
@@ -234,7 +260,8 @@ class _Body:
     def name(self, node: tree.Name) -> None:
         name = node.text
         if name in self.bound or name in NAMED or name in DTYPES or name in BUILTINS or standard_block(name):
-            self.scope.references.add(node.span, self.bound[name] if name in self.bound else self.scope.place(name))
+            places = self.bound[name] if name in self.bound else (self.scope.place(name),)
+            self.scope.references.add(node.span, *places)
             return
         if name in self.later:
             self.problems.error(
@@ -247,5 +274,5 @@ class _Body:
             )
         elif not self.scope.may_have(name):
             unknown_name(node, self.bound, self.problems)
-        self.bound[name] = None  # once in a body is enough
+        self.bound[name] = ()  # once in a body is enough
         self.scope.unknown.add((self.body, name))

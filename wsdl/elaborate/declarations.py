@@ -164,7 +164,9 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         initializer = _initializer(node, type_, frame, context)
         made = _made_by_user(context)
         story = _story(node, made, frame, context)
-        slots[name] = Slot(frame.layer.below(name), type_, node.kind, initializer, node.span, made, story)
+        slots[name] = Slot(
+            frame.layer.below(name), type_, node.kind, initializer, node.span, made, node.name.span, story
+        )
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
         _report_refit(slot, type_, frame, context)

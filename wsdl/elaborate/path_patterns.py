@@ -52,7 +52,8 @@ def group_request(node: tree.Share, frame: Frame, context: Context) -> GroupRequ
     except _NoPath:
         return None
     name = frame.layer.below(node.name.text) if node.name else ""
-    return GroupRequest(name, members, exceptions, frame.layer.module.path, node.span)
+    name_span = node.name.span if node.name else None
+    return GroupRequest(name, members, exceptions, frame.layer.module.path, node.span, name_span)
 
 
 def freeze_request(node: tree.Freeze, frame: Frame, context: Context) -> FreezeRequest | None:

@@ -12,7 +12,7 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.apply import as_tensor
-from wsdl.elaborate.bound_names import bound_names
+from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
@@ -216,6 +216,10 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
     assert isinstance(definition, tree.Model)
     outputs = [output.name for output in definition.outputs or () if output.name is not None]
     places = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
+    for item in (*definition.inputs, *node.targets):
+        for size in (name for dim in item.type.dims for name in names_of(dim)):
+            context.references.add(size.span, places.get(size.text) or layer.definition.scope.place(size.text))
+            places.setdefault(size.text, size.span)
     places |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
     places |= bound_names(node.body)
     context.references.add(node.name.span, definition.name.span)
@@ -223,24 +227,18 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
         context.references.add(name.span, places.get(name.text) or layer.definition.scope.place(name.text))
 
 
+# Fields of nodes with names that are bound, and with paths.
+_NO_EXPRESSIONS = ("name", "targets", "paths")
+
+
 def _names_in(part: object) -> list[tree.Name]:
     """The names that the expressions of a body read. Those in the paths of `freeze` and `lr` are parts of the model."""
     if isinstance(part, tree.Name):
         return [part]
-    if isinstance(part, tree.Freeze | tree.LearningRate):
-        return _names_in(part.value) if isinstance(part, tree.LearningRate) else []
-    if isinstance(part, tree.Field):
-        return _names_in(part.object)
-    if isinstance(part, tree.Argument):
-        return _names_in(part.value)
-    if isinstance(part, tree.Freeze):
-        return []  # whose paths lead to layers and parameters
-    if isinstance(part, tree.LearningRate):
-        return _names_in(part.value)
     if isinstance(part, tuple):
         return [name for item in part for name in _names_in(item)]
-    if isinstance(part, tree.Node):
-        parts = [value for key, value in vars(part).items() if key not in ("name", "targets")]
+    if isinstance(part, tree.Node) and not isinstance(part, tree.Freeze):
+        parts = [value for key, value in vars(part).items() if key not in _NO_EXPRESSIONS]
         return [name for value in parts for name in _names_in(value)]
     return []
 

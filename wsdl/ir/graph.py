@@ -193,6 +193,7 @@ class Slot:
     initializer: Initializer
     span: Span  # of its declaration in the block
     layer_span: Span  # of the layer that it belongs to, where the user made it
+    name_span: Span | None = None  # of its name there
     story: str = ""  # how its shape came about: "`weight` is [units, d]: units = 784, d = 64"
 
     @property

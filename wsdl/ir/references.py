@@ -1,4 +1,4 @@
-"""Use and definition: for each name in a source the place that defines it, as editors ask for it."""
+"""Use and definition: for each name in a source the places that define it, as editors ask for them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from wsdl.diagnostics.span import Span
 
 @dataclass(eq=False)
 class References:
-    """`definitions` has for each use of a name the place of the name in its definition, which may be in another file or
-    in the standard library.
+    """`definitions` has for each use of a name the places of the name in its definitions, which may be in another file
+    or in the standard library.
 
-    A name that a body binds several times is defined by the last binding above the use. A parameter of a block that is
-    given by name, a part of a layer behind a dot, and a name in the file that imports it, are uses too.
+    A name that a body binds several times is defined by the last binding above the use; behind the branches of an `if`
+    by the last one of each, and in a `for` also by that of the step before. An argument given by name, a part of a
+    layer behind a dot, and a name in the file that imports it, are uses too; those in paths are added by
+    `wsdl.sharing.path_references`.
     """
 
-    definitions: dict[Span, Span] = field(default_factory=dict)
+    definitions: dict[Span, tuple[Span, ...]] = field(default_factory=dict)
 
-    def add(self, use: Span, definition: Span | None) -> None:
+    def add(self, use: Span, *definitions: Span | None) -> None:
         """Keep a use in a file of the user's, where what it stands for has a place."""
-        if definition is not None and not use.source.is_standard:
-            self.definitions.setdefault(use, definition)
+        if use.source.is_standard:
+            return
+        known = self.definitions.get(use, ())
+        new = tuple(place for place in dict.fromkeys(definitions) if place is not None and place not in known)
+        if new:
+            self.definitions[use] = known + new
 
     def uses(self, definition: Span) -> Iterable[Span]:
         """All uses of a definition, in the order in which they were met."""
-        return (use for use, place in self.definitions.items() if place == definition)
+        return (use for use, places in self.definitions.items() if definition in places)

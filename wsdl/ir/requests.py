@@ -56,6 +56,7 @@ class GroupRequest:
     exceptions: tuple[PathPattern, ...]
     base: str
     span: Span
+    name_span: Span | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,7 @@ class _Search:
 
 
 _IN_TEMPLATE = re.compile(r"(?P<name>[^.\[\]{}]+)|\[(?P<index>[^\]]*)\]|\{")
-_Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
+Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
 
 
 class Paths:
@@ -76,6 +76,14 @@ class Paths:
         if base not in self._roots:
             raise NotFound
         return self._roots[base]
+
+    def start(self, pattern: PathPattern, base: str, from_file: bool) -> Module:
+        """The layer at which one path starts: that with the path `base`, or with `from_file` perhaps the file."""
+        root, first = self.root(base), pattern.steps[0]
+        if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
+            top = self.root("")
+            return top if first.name in top.children and first.name not in self._program.models else root
+        return root
 
     def _file(self) -> Module:
         first = next(self._program.roots(), None)
@@ -108,7 +116,7 @@ class Paths:
         """
         tried = problems is None
         search = _Search(pattern, root, self, Problems() if problems is None else problems, groups, many, tried)
-        at: list[_Thing] = [root]
+        at: list[Thing] = [root]
         for step in pattern.steps:
             at = [thing for things in at for thing in _step(things, step, search)]
         found: list[Found] = []
@@ -130,6 +138,11 @@ class Paths:
             else:
                 found.append(Found(thing[0], thing[1], pattern.span))
         return found
+
+    def step(self, things: Sequence[Thing], step: Part | Select | ViewCall) -> list[Thing]:
+        """Where one step of a path leads from several things. Raises `NotFound`; nothing is reported."""
+        search = _Search(PathPattern((step,), step.span), self.root(""), self, Problems(), (), "*", tried=True)
+        return [following for thing in things for following in _step(thing, step, search)]
 
     def is_doubtful(self, module: Module) -> bool:
         """May parts of a layer be missing for a reason that was reported?"""
@@ -174,7 +187,7 @@ def target_of(mapping: LoadMapping) -> PathPattern:
     return PathPattern((*steps, *mapping.views), source.span(start, mapping.span.end))
 
 
-def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[_Thing]:
+def _step(thing: Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[Thing]:
     if isinstance(thing, tuple):
         yield thing[0], _viewed(thing[0], thing[1], step, search.problems)
     elif isinstance(step, Part):
@@ -196,7 +209,7 @@ def _step(thing: _Thing, step: Part | Select | ViewCall, search: _Search) -> Ite
         raise NotFound
 
 
-def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator[_Thing]:
+def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator[Thing]:
     if isinstance(thing, list):
         if not thing:
             raise NotFound  # none could be made, which was reported

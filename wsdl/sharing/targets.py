@@ -72,10 +72,7 @@ class Targets:
             target = self._in_groups(pattern, start, Problems() if problems is None else problems)
             if target is not None:
                 return target
-        root, first = self.paths.root(base), pattern.steps[0]
-        if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
-            top = self.paths.root("")
-            root = top if first.name in top.children and first.name not in self._program.models else root
+        root = self.paths.start(pattern, base, from_file)
         groups = self._named_below(base)
         found = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
         return Target(

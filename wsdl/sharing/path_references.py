@@ -1,0 +1,102 @@
+"""Use and definition of the names in paths: each part of a path leads to a layer, a parameter or a share group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Module, file_path
+from wsdl.ir.references import References
+from wsdl.ir.requests import FreezeRequest, GroupRequest, Part, PathPattern, Select, ViewCall
+from wsdl.ir.stages import Checked
+from wsdl.ir.training import RateRequest
+from wsdl.sharing.paths import NotFound, Paths, Thing, target_of
+
+
+def references(program: Checked) -> References:
+    """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`.
+
+    A path is followed as far as it leads. Of a block that nothing applies, no paths are known.
+    """
+    follow = _Follow(program)
+    for group in program.groups:
+        follow.group(group)
+    for freeze in program.freezes:
+        follow.paths(freeze, from_file=False)
+    for load in program.loads:
+        things = follow.path(load.target, load.base)
+        for mapping in load.mappings:
+            follow.steps(target_of(mapping).steps, things)
+    for training in program.trainings.values():
+        for request in training.freezes:
+            follow.paths(request, from_file=True)
+        for rate in training.rates:
+            follow.paths(rate, from_file=True)
+    return follow.references
+
+
+class _Follow:
+    """Follows paths, and keeps where each of their parts leads."""
+
+    def __init__(self, program: Checked) -> None:
+        self._paths = Paths(program)
+        self.references = References(dict(program.references.definitions))
+        self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
+        for group in program.groups:
+            if group.name:
+                self._groups.setdefault(file_path(group.name), []).append(group)
+
+    def group(self, group: GroupRequest) -> list[Thing]:
+        """What its members are; these are no groups."""
+        members = [thing for pattern in group.members for thing in self.path(pattern, group.base, of_groups=False)]
+        for pattern in group.exceptions:
+            for member in members:
+                self.steps(pattern.steps, [member])
+        return members
+
+    def paths(self, request: FreezeRequest | RateRequest, from_file: bool) -> None:
+        for pattern in request.paths:
+            self.path(pattern, request.base, from_file)
+
+    def path(self, pattern: PathPattern, base: str, from_file: bool = False, of_groups: bool = True) -> list[Thing]:
+        """What a path leads to; nothing where a part of it does not exist."""
+        with suppress(NotFound):
+            root = self._paths.start(pattern, base, from_file)
+            starts = dict.fromkeys([root, *([self._paths.root("")] if from_file else [])])
+            named = next((start for start in starts if self._named([start], pattern.steps[0])), root)
+            return self.steps(pattern.steps, [named if of_groups else root], of_groups)
+        return []
+
+    def steps(
+        self, steps: Iterable[Part | Select | ViewCall], things: Sequence[Thing], of_groups: bool = True
+    ) -> list[Thing]:
+        at = list(things)
+        with suppress(NotFound):
+            for step in steps:
+                groups = self._named(at, step) if of_groups else []
+                if groups:
+                    self.references.add(step.span, *(group.name_span for group in groups))
+                    at = [thing for group in groups for thing in self.group(group)]
+                else:
+                    at = self._paths.step(at, step)
+                    if isinstance(step, Part):
+                        self.references.add(step.span, *(place for thing in at for place in _places(thing)))
+            return at
+        return []
+
+    def _named(self, things: Iterable[Thing], step: Part | Select | ViewCall) -> list[GroupRequest]:
+        """The groups below layers whose name a part of a path is."""
+        if not isinstance(step, Part):
+            return []
+        names = [f"{file_path(m.path)}.{step.name}".lstrip(".") for m in things if isinstance(m, Module)]
+        return [group for name in names for group in self._groups.get(name, ())]
+
+
+def _places(thing: Thing) -> list[Span | None]:
+    """Where a layer, the layers of an array, or a parameter is declared."""
+    if isinstance(thing, Module):
+        return [thing.span]
+    if isinstance(thing, list):
+        return [module.span for module in thing]
+    return [thing[0].name_span]
