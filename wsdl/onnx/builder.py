@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,16 +20,8 @@ from wsdl.ir.dtypes import ONNX, numpy_dtype
 from wsdl.ir.graph import Node, Stored, Value, file_path
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
-from wsdl.onnx.sizes import RunTimeSizes, constant_shape
+from wsdl.onnx.sizes import Place, RunTimeSizes, constant_shape
 from wsdl.ops._interfaces import Ref, Wanted
-
-
-@dataclass(frozen=True)
-class Place:
-    """What nodes that are appended now are named and labeled after."""
-
-    path: str = ""
-    source: str = ""
 
 
 class Builder:

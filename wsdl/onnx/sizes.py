@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
 
 from wsdl.ir.binding import SizeSource, size_sources
 from wsdl.ir.dims import Atom, Dim, same
 from wsdl.ir.types import TensorType
-from wsdl.ops._interfaces import Ref, Wanted
+from wsdl.ops._interfaces import Emitter, Ref, Wanted
 
-if TYPE_CHECKING:
-    from wsdl.onnx.builder import Builder, Place
+
+@dataclass(frozen=True)
+class Place:
+    """What nodes that are appended now are named and labelled after."""
+
+    path: str = ""
+    source: str = ""
+
+
+class ModelEmitter(Emitter, Protocol):
+    """An `Emitter` that can append to the model's own graph while it is in a body."""
+
+    def in_model_graph(self, place: Place | None = None) -> AbstractContextManager[None]:
+        """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
+
+    def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
+        """`rank` zeros, "copy each size", unless `count` is more than 0, which stops the run."""
 
 
 class RunTimeSizes:
     """Sizes as `i64[1]` tensors, so that a shape is nothing but their concatenation."""
 
-    def __init__(self, builder: Builder, place: Place) -> None:
-        self._builder, self._place = builder, place
+    def __init__(self, emitter: ModelEmitter, place: Place) -> None:
+        self._emitter, self._place = emitter, place
         self._inputs: Sequence[Ref] = ()
         self._sources: dict[str, SizeSource] = {}
         self._known: dict[str, Ref] = {}
@@ -32,29 +49,29 @@ class RunTimeSizes:
         """A shape as an `i64[rank]` tensor."""
         numbers = [dim.constant for dim in dims]
         if all(number is not None for number in numbers):
-            return self._builder.constant(numbers, "i64")
+            return self._emitter.constant(numbers, "i64")
         if len(dims) == 1:
             return self.size(dims[0])
         key = str([str(dim) for dim in dims])
         if key not in self._known:
             parts = [self.size(dim) for dim in dims]
-            with self._builder.in_model_graph(self._place):
-                self._known[key] = self._builder.node("Concat", *parts, axis=0)
+            with self._emitter.in_model_graph(self._place):
+                self._known[key] = self._emitter.node("Concat", *parts, axis=0)
         return self._known[key]
 
     def size(self, dim: Dim) -> Ref:
         """One dimension as an `i64[1]` tensor."""
         if dim.constant is not None:
-            return self._builder.constant([dim.constant], "i64")
+            return self._emitter.constant([dim.constant], "i64")
         key = str(dim)
         if key not in self._known:
-            with self._builder.in_model_graph(self._place):
+            with self._emitter.in_model_graph(self._place):
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 
     def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two dimensions are not as wanted; each check is made once."""
-        e, sign = self._builder, {"equal": "==", "different": "!=", "at least": ">="}[wanted]
+        e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[wanted]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
             with e.in_model_graph():
@@ -67,14 +84,14 @@ class RunTimeSizes:
 
     def _named(self, name: str) -> Ref:
         source = self._sources[name]
-        e = self._builder
+        e = self._emitter
         size = e.node("Shape", self._inputs[source.input], start=source.axis, end=source.axis + 1)
         if not same(source.rest, 0):
             size = e.node("Sub", size, self.size(source.rest))
         return size if same(source.factor, 1) else e.node("Div", size, self.size(source.factor))
 
     def _sum(self, dim: Dim) -> Ref:
-        e = self._builder
+        e = self._emitter
         total: Ref | None = None
         for monomial, coefficient in dim.terms:
             factors = [self._atom(atom) for atom in monomial]
@@ -90,7 +107,7 @@ class RunTimeSizes:
     def _atom(self, atom: Atom) -> Ref:
         if not atom.operator:
             return self.size(Dim.symbol(atom.text))
-        e = self._builder
+        e = self._emitter
         left, right = (self.size(argument) for argument in atom.arguments)
         if atom.arguments[1].constant is None:
             left = self.checked(left.typed(TensorType.of("i64", [1])), "different", atom.arguments[1], Dim.of(0))

@@ -22,15 +22,14 @@ shared tensor is the sum over its uses. A scan goes backward in a scan of its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 
-from wsdl.ir.graph import Graph, Node, Operand, Value
-from wsdl.ops import OPERATIONS
+from wsdl.ir.graph import Graph, Value
 from wsdl.ops.build import Build
-from wsdl.ops.node_arguments import arguments
 from wsdl.rewrite.hoist_invariants import hoist_graph
 from wsdl.rewrite.prune import needed_nodes
+from wsdl.training.differentiate_scan import differentiate_scan
+from wsdl.training.pull_back import pull_back
 
 
 def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Value | None]:
@@ -38,93 +37,7 @@ def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Va
     hoist_graph(graph)
     forward = list(graph.nodes)
     one = Build(graph).constant(1.0, loss.type)
-    gradients = pull_back(graph, forward, {loss: one}, wanted).gradients(wanted)
+    gradients = pull_back(graph, forward, {loss: one}, wanted, differentiate_scan).gradients(wanted)
     computed_before = [v for node in forward for v in node.results]
     graph.nodes = needed_nodes(graph.nodes, [*computed_before, *(g for g in gradients if g is not None)])
     return gradients
-
-
-def pull_back(
-    graph: Graph,
-    nodes: Sequence[Node],
-    seeds: Mapping[Value, Value],
-    wanted: Iterable[Value],
-    around: Build | None = None,
-) -> Cotangents:
-    """Append to `graph` what carries the gradients of `seeds` (by the value that each is of) backward
-    through `nodes`, as far as the wanted values depend on them."""
-    active = dependents(nodes, set(wanted))
-    cotangents = Cotangents(Build(graph), active, around, {key: [value] for key, value in seeds.items()})
-    for node in reversed(nodes):
-        reached = any(v in cotangents.parts and v in active for v in node.results)
-        if reached and node.op != "parameter":  # what is stored is where gradients end
-            cotangents.node(node)
-    return cotangents
-
-
-def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
-    """The float values that depend on some values by way of gradients, these among them."""
-    dependent = set(sources)
-    for node in nodes:
-        is_flat = node.op in OPERATIONS and bool(OPERATIONS[node.op].flat)
-        if not is_flat and not dependent.isdisjoint(node.reads()):
-            dependent |= {v for v in node.results if v.type.is_float}
-    return dependent
-
-
-@dataclass
-class Cotangents:
-    """The contributions to the gradient of each value so far."""
-
-    build: Build
-    active: set[Value]
-    around: Build | None
-    parts: dict[Value, list[Value]] = field(default_factory=dict)
-
-    def gradients(self, values: Iterable[Value]) -> list[Value | None]:
-        return [self.gradient(v) for v in values]
-
-    def gradient(self, value: Value) -> Value | None:
-        """The sum of all contributions; computed once."""
-        parts = self.parts.get(value)
-        if not parts:
-            return None
-        if len(parts) > 1:
-            parts[:] = [self.build.add(parts)]
-        return parts[0]
-
-    def contribute(self, value: Value, gradient: Value | None, build: Build) -> None:
-        if gradient is None or value not in self.active:
-            return
-        gradient = build.sum_to(gradient, value.type)
-        assert gradient.type.rank == value.type.rank, f"{gradient.type} is no gradient of {value.type}"
-        self.parts.setdefault(value, []).append(gradient)
-
-    def node(self, node: Node) -> None:
-        """Hand the gradients of its results on to what it reads."""
-        build = replace(self.build.beside(node), around=self.around)
-        dys = self.gradients(node.results)
-        if node.body is not None:
-            from wsdl.training.differentiate_scan import differentiate_scan
-
-            for value, gradient in differentiate_scan(node, dys, self.active, build):
-                self.contribute(value, gradient, build)
-            return
-        if node.op == "assume":
-            self.contribute(node.inputs[0], dys[0], build)
-            return
-        operation = OPERATIONS[node.op]
-        given = arguments(operation, node, lambda value: value)
-        gradients = operation.differentiate(build, dys, node.results, **given)
-        names = (p.name for p in operation.parameters if p.kind != "attribute")
-        for name, operand in zip(names, node.operands, strict=False):
-            self._hand_on(operand, gradients.get(name), build)
-
-    def _hand_on(self, operand: Operand, gradient: Value | list[Value | None] | None, build: Build) -> None:
-        if isinstance(operand, list):
-            parts = gradient if isinstance(gradient, list) else [None] * len(operand)
-            for value, part in zip(operand, parts, strict=True):
-                self.contribute(value, part, build)
-        elif operand is not None:
-            assert not isinstance(gradient, list)
-            self.contribute(operand, gradient, build)

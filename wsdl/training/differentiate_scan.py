@@ -18,7 +18,6 @@ A loop is a scan over the indices of its steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wsdl.ir.dims import product
@@ -29,9 +28,8 @@ from wsdl.ops.build import Build
 from wsdl.ops.node_arguments import ScanParts
 from wsdl.rewrite.batch_steps import ScalingBatch, steps_first
 from wsdl.rewrite.prune import prune_graph
-from wsdl.training.differentiate import Cotangents, dependents, pull_back
-
-Gradients = list[tuple[Value, "Value | None"]]
+from wsdl.training.pull_back import Cotangents, Gradients, dependents, pull_back
+from wsdl.training.scan_stacks import Stack, Stacks
 
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Value], build: Build) -> Gradients:
@@ -54,29 +52,14 @@ def _make_scan(node: Node, build: Build) -> None:
     node.body.inputs.append(Value(TensorType.of("i64"), "step"))
 
 
-@dataclass(eq=False)
-class _Stack:
-    """A tensor with a slice for each step along `axis`; `step` is that slice in the backward body."""
-
-    step: Value
-    whole: Value
-    axis: int
-
-
 class _BackwardScan:
-    """The backward scan of `node`. `back` is its body, which begins with a copy of the forward step, `copies`.
-
-    A value that has a slice for each step is a `_Stack`: `kept` are those of what was carried into each step, `read`
-    those of other sequences that the body may read, `emitted` what it gives.
-    """
+    """The backward scan of `node`. `back` is its body, which begins with a copy of the forward step, `copies`."""
 
     def __init__(self, node: Node, build: Build, *, batched: bool) -> None:
         assert node.body is not None
         self.batched = batched
         self.node, self.body, self.build = node, node.body, build
-        self.parts = parts = ScanParts.of(node)
-        node.attributes["emit_axes"] = list(parts.emit_axes)
-        self.steps = node.inputs[parts.carried].type.shape[parts.axes[0]]
+        self.parts = ScanParts.of(node)
 
         self.back = Graph()
         self.inside = Build(self.back, node.path, node.span, (), build)
@@ -84,28 +67,23 @@ class _BackwardScan:
         self.back.nodes = self.body.copy(self.copies).nodes
         computed = [v for inner in self.body.nodes for v in inner.results]
         self.originals = {self.copies[v]: v for v in computed}
-        self.dropped: dict[Value, Value] = {}  # those that are not computed again, but emitted by the forward scan
-        carried, slices = self.body.inputs[: parts.carried], self.body.inputs[parts.carried :]
-        self.kept = [_Stack(self._copy(v), self._kept_whole(v), 0) for v in carried]
-        sequences = zip(slices, node.inputs[parts.carried :], parts.axes, strict=True)
-        self.read = [_Stack(self._copy(v), whole, axis) for v, whole, axis in sequences]
-        self.emitted: list[_Stack] = []
+        self.stacks = Stacks(node, self.copies)
 
     def run(self, dys: Sequence[Value | None], active: set[Value]) -> Gradients:
-        captured = self.body.captured()
+        captured, kept = self.body.captured(), self.stacks.kept
         sources, moving = self._sources(captured, active)
-        sequences = self.read[:]
-        incoming = [Value(self.kept[k].step.type) for k in moving]
+        sequences = self.stacks.read[:]
+        incoming = [Value(kept[k].step.type) for k in moving]
         cotangents = self._pull_back(dys, dict(zip(moving, incoming, strict=True)), sources, captured)
-        outgoing = [cotangents.gradient(self.kept[k].step) or self.inside.zeros(self.kept[k].step.type) for k in moving]
+        outgoing = [cotangents.gradient(kept[k].step) or self.inside.zeros(kept[k].step.type) for k in moving]
         of_slices = [(s, cotangents.gradient(s.step)) for s in sequences]
         if self.batched:
             of_captured = (part for v in captured for part in cotangents.parts.get(v, ()))
             self._batch(incoming, [*outgoing, *(g for _, g in of_slices if g), *of_captured])
-        of_sequences: Gradients = [(s.whole, g and self._emit(g, s.axis).whole) for s, g in of_slices]
+        of_sequences: Gradients = [(s.whole, g and self.stacks.emit(g, s.axis).whole) for s, g in of_slices]
         sums = [_Sum(self, v, cotangents.parts[v]) for v in captured if v in cotangents.parts]
 
-        starts = [dys[k] or self.build.zeros(self.kept[k].step.type) for k in moving]
+        starts = [dys[k] or self.build.zeros(kept[k].step.type) for k in moving]
         in_loop = [s for s in sums if s.rest]
         results = [Value(v.type) for v in [*incoming, *(s.value for s in in_loop)]]
         self._append(
@@ -144,11 +122,11 @@ class _BackwardScan:
         emitted = zip(self.body.outputs[first:], dys[first:], self.parts.emit_axes, strict=True)
         for value, dy, axis in emitted:
             if dy is not None:
-                self.read.append(_Stack(Value(value.type), dy, axis))
-                parts.setdefault(self._copy(value), []).append(self.read[-1].step)
+                self.stacks.read.append(Stack(Value(value.type), dy, axis))
+                parts.setdefault(self._copy(value), []).append(self.stacks.read[-1].step)
         seeds = {key: self.inside.add(values) for key, values in parts.items()}
         wanted = [self._copy(v) for v in [*self.body.inputs, *captured] if v in sources]
-        return pull_back(self.back, forward, seeds, wanted, self.build)
+        return pull_back(self.back, forward, seeds, wanted, differentiate_scan, self.build)
 
     def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
         """Compute for all steps at once what doesn't depend on the gradients that come in. Values of the forward step
@@ -156,87 +134,38 @@ class _BackwardScan:
         self.back.outputs = wanted
         prune_graph(self.back)
         if not any(node.body for node in self.body.nodes):
-            self.dropped = self.originals
-            self.back.nodes = [n for n in self.back.nodes if n.result not in self.dropped]
+            self.stacks.dropped = self.originals
+            self.back.nodes = [n for n in self.back.nodes if n.result not in self.originals]
 
         def find(value: Value) -> Value | None:
-            known = next((s for s in [*self.kept, *self.read] if s.step is value), None)
-            if known is None and value in self.dropped:
-                known = self._emit_forward(value)
-            if known is None:
-                return None
-            self._keep(known)
-            return steps_first(self.build, known.whole, known.axis)
+            stack = self.stacks.known(value)
+            return None if stack is None else steps_first(self.build, stack.whole, stack.axis)
 
-        batch = ScalingBatch(self.build, self.steps, find, set(incoming), wanted=set(wanted))
+        batch = ScalingBatch(self.build, self.stacks.steps, find, set(incoming), wanted=set(wanted))
         self.back.nodes = batch.take(self.back.nodes)
-        self.read += [_Stack(value, whole, 0) for value, whole in batch.made]
-
-    # -- stacks --------------------------------------------------------------------------------------------------------
-
-    def _kept_whole(self, carried: Value) -> Value:
-        """What is carried into each step, stacked: a result that the forward scan has, or one that it may get."""
-        first = self.parts.carried
-        emitted = zip(self.body.outputs[first:], self.node.results[first:], self.parts.emit_axes, strict=True)
-        whole = next((whole for step, whole, axis in emitted if step is carried and axis == 0), None)
-        return whole or self._whole(carried, 0)
-
-    def _whole(self, step: Value, axis: int) -> Value:
-        return Value(step.type.with_shape((*step.type.shape[:axis], self.steps, *step.type.shape[axis:])))
-
-    def _emit(self, step: Value, axis: int) -> _Stack:
-        self.emitted.append(_Stack(step, self._whole(step, axis), axis))
-        return self.emitted[-1]
-
-    def stack(self, step: Value) -> _Stack:
-        """The values of all steps; emitted where they aren't there already."""
-        known = next((s for s in [*self.kept, *self.read, *self.emitted] if s.step is step), None)
-        if known is None:
-            return self._emit_forward(step) if step in self.dropped else self._emit(step, 0)
-        self._keep(known)
-        return known
-
-    def _keep(self, stack: _Stack) -> None:
-        """If it is what is carried into each step: have the forward scan emit that."""
-        if stack in self.kept and stack.whole not in self.node.results:
-            self._add_emission(self.body.inputs[self.kept.index(stack)], stack.whole)
-
-    def _emit_forward(self, copy: Value) -> _Stack:
-        """What a value of the forward step was in each step."""
-        original, first, emit_axes = self.dropped[copy], self.parts.carried, ScanParts.of(self.node).emit_axes
-        emitted = zip(self.body.outputs[first:], self.node.results[first:], emit_axes, strict=True)
-        stack = next((_Stack(copy, whole, axis) for step, whole, axis in emitted if step is original), None)
-        if stack is None:
-            stack = _Stack(copy, self._whole(original, 0), 0)
-            self._add_emission(original, stack.whole)
-        self.read.append(stack)
-        return stack
-
-    def _add_emission(self, step: Value, whole: Value) -> None:
-        self.node.attributes["emit_axes"] = [*ScanParts.of(self.node).emit_axes, 0]
-        self.body.outputs.append(step)
-        self.node.results.append(whole)
+        self.stacks.read += [Stack(value, whole, 0) for value, whole in batch.made]
 
     def _append(self, inputs: list[Value], starts: list[Value], outputs: list[Value], results: list[Value]) -> None:
         """Append the node, with its carried values; it gets the sequences that the body reads."""
-        self.back.outputs = [*outputs, *(s.step for s in self.emitted)]
+        stacks = self.stacks
+        self.back.outputs = [*outputs, *(s.step for s in stacks.emitted)]
         prune_graph(self.back)
         captured = self.back.captured()
         for value in captured:
-            if value in self.dropped:
-                self.stack(value)
+            if value in stacks.dropped:
+                stacks.of(value)
         read = set(captured)
-        sequences = [s for s in [*self.kept, *self.read] if s.step in read] or self.read[:1]
+        sequences = [s for s in [*stacks.kept, *stacks.read] if s.step in read] or stacks.read[:1]
         for stack in sequences:
-            self._keep(stack)
+            stacks.keep(stack)
         self.back.inputs = [*inputs, *(s.step for s in sequences)]
         attributes: dict[str, Attribute] = {
             "axes": [s.axis for s in sequences],
-            "emit_axes": [s.axis for s in self.emitted],
+            "emit_axes": [s.axis for s in stacks.emitted],
             "reverse": not self.parts.reverse,
         }
         operands: list[Operand] = [starts, [s.whole for s in sequences]]
-        node = Node("scan", operands, attributes, [*results, *(s.whole for s in self.emitted)], self.node.path)
+        node = Node("scan", operands, attributes, [*results, *(s.whole for s in stacks.emitted)], self.node.path)
         node.span, node.steps, node.body = self.node.span, self.node.steps, self.back
         if node.results:
             self.build.graph.nodes.append(node)
@@ -265,22 +194,22 @@ class _Sum:
         """How the sum of `part` over all steps is computed behind the loop, if it can be."""
         node, build = self.producers.get(part), self.build
         if node is None:
-            stack = self.scan.stack(part)
+            stack = self.scan.stacks.of(part)
             return lambda: build("sum", stack.whole, axis=stack.axis)
         if node.op == "reshape":
             inner = self._behind(node.inputs[0])
             return inner and (lambda: build.like(inner(), part.type))
         if node.op == "sum":
-            summed = self.scan.stack(node.inputs[0])
+            summed = self.scan.stacks.of(node.inputs[0])
             axis: Any = node.attributes["axis"]
             axes = [a + (a >= summed.axis) for a in axes_of(axis, node.inputs[0].type.rank)]
             return lambda: build.like(build("sum", summed.whole, axis=sorted([*axes, summed.axis])), part.type)
         if node.op == "gemm" and node.attributes["trans_a"] and not node.attributes["trans_b"]:
-            factors = [self.scan.stack(v) for v in node.inputs]
+            factors = [self.scan.stacks.of(v) for v in node.inputs]
             return lambda: build("gemm", *map(self._rows, factors), trans_a=True)
         return None
 
-    def _rows(self, stack: _Stack) -> Value:
+    def _rows(self, stack: Stack) -> Value:
         """The rows of the matrices of all steps, in one matrix."""
         whole, order = stack.whole, [0, 1, 2]
         order.insert(0, order.pop(stack.axis))

@@ -35,11 +35,12 @@ from wsdl.ops.build import Build
 from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
-from wsdl.training.differentiate import dependents, differentiate
+from wsdl.training.differentiate import differentiate
 from wsdl.training.draft import Draft, Latest, changed_by_batches
 from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
+from wsdl.training.pull_back import dependents
 from wsdl.training.separate import Entry
 
 APART = 0x2545F4914F6CDD1D  # an odd number with random bits
