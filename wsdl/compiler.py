@@ -109,7 +109,7 @@ def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainSt
     """The training step of each model that has a `train`, by the name of the model."""
     from wsdl.pipelines import train_step
 
-    return {name: train_step(storage, training, target.loops) for name, training in storage.trainings.items()}
+    return {name: train_step(storage, training, target) for name, training in storage.trainings.items()}
 
 
 def split_step(
@@ -119,14 +119,14 @@ def split_step(
     `piecewise`: large tensors are updated piece by piece."""
     from wsdl.pipelines import split_step
 
-    return split_step(storage, storage.trainings[model], target.loops, of_parts=of_parts, piecewise=piecewise)
+    return split_step(storage, storage.trainings[model], target, of_parts=of_parts, piecewise=piecewise)
 
 
 def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evaluation:
     """The evaluation of one model that has a `train`."""
     from wsdl.pipelines import evaluation
 
-    return evaluation(storage, storage.trainings[model], target.loops)
+    return evaluation(storage, storage.trainings[model], target)
 
 
 # -- graphs to files ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Every pipeline of passes, for inference and for training.
 
-A pass of inference takes a program and its target; one of training takes the `Draft` of a phase. Both change it in
+A pass takes a program, which knows its target; a pass of training takes the `Draft` of a phase. Both change it in
 place. A training step is one phase (`STEP`, which is what `<model>.train.onnx` holds) or
 two: the gradients of a whole `BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut
 (`PIECEWISE_UPDATE`). Workers on other machines would stand between the two. `EVALUATION` is a pipeline of its own.
@@ -17,7 +17,7 @@ from typing import TypeAlias
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.target import Loops, Target
+from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import LOSS
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
@@ -53,81 +53,53 @@ from wsdl.training.train_step import TrainStep
 from wsdl.training.unread_inputs import drop_unread_inputs
 from wsdl.training.update import update_of, update_parameters, write_rate
 
-Pass: TypeAlias = "Callable[[Lowered, Target], object]"
+Pass: TypeAlias = "Callable[[Lowered], object]"
 TrainingPass: TypeAlias = "Callable[[Draft], object]"
 
 
 # -- inference ---------------------------------------------------------------------------------------------------------
 
 
-def _for_all(run: Callable[[Lowered], object]) -> Pass:
-    """A pass that is the same for all targets."""
-
-    @wraps(run)
-    def run_for(program: Lowered, _: Target) -> None:
-        run(program)
-
-    return run_for
-
-
-@wraps(roll_loops)
-def _roll_loops(program: Lowered, target: Target) -> None:
-    roll_loops(program, target.loops)
-
-
-@wraps(lower_precision)
-def _lower_precision(program: Lowered, target: Target) -> None:
-    if target.dtype != "f32":
-        lower_precision(program, target.dtype, target.keep_io)
-
-
 INFERENCE: tuple[Pass, ...] = (
-    _lower_precision,
-    _for_all(fold_views),
-    _for_all(fuse_recurrent),
-    _for_all(share_products),
-    _roll_loops,
-    _for_all(fold_batch_norm),
-    _for_all(batch_norm_to_conv),
-    _for_all(dedupe),
-    _for_all(prune),
+    lower_precision,
+    fold_views,
+    fuse_recurrent,
+    share_products,
+    roll_loops,
+    fold_batch_norm,
+    batch_norm_to_conv,
+    dedupe,
+    prune,
 )
 
 
-def lower(storage: Storage, target: Target) -> Lowered:
+def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
     """The models for a target, ready to be emitted: in its precision, views folded, recurrent layers fused, loops
     rolled, common subexpressions eliminated."""
-    program = read_stored(storage)
-    for run_for in INFERENCE:
-        run_for(program, target)
+    program = read_stored(storage, target)
+    for run_on in INFERENCE:
+        run_on(program)
     return program
 
 
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def _on_phase(run: Callable[[Lowered], object]) -> TrainingPass:
-    """A pass over programs, run on that of a phase."""
+def _on_phase(*passes: Pass) -> tuple[TrainingPass, ...]:
+    """Passes over programs, each run on that of a phase."""
 
-    @wraps(run)
-    def run_on(draft: Draft) -> None:
-        run(draft.phase.program)
+    def on_phase(run: Pass) -> TrainingPass:
+        return wraps(run)(lambda draft: run(draft.phase.program))
 
-    return run_on
-
-
-@wraps(roll_loops)
-def _roll_loops_of_phase(draft: Draft) -> None:
-    roll_loops(draft.phase.program, draft.loops)
+    return tuple(map(on_phase, passes))
 
 
-LOWERING: tuple[TrainingPass, ...] = (_on_phase(fold_views), _roll_loops_of_phase, _on_phase(dedupe))
-CLEANING: tuple[TrainingPass, ...] = (_on_phase(dedupe), _on_phase(prune), drop_unread_inputs)
+LOWERING = _on_phase(fold_views, roll_loops, dedupe)
+CLEANING = (*_on_phase(dedupe, prune), drop_unread_inputs)
 
 GRADIENT: tuple[TrainingPass, ...] = (
     *LOWERING,
-    _on_phase(hoist_invariants),  # views read inside a scan move out of its body
-    _on_phase(batch_steps),
+    *_on_phase(hoist_invariants, batch_steps),  # `hoist_invariants`: views read inside a scan move out of its body
     differentiate_loss,
     average_statistics,
 )
@@ -176,24 +148,24 @@ def run(pipeline: Sequence[TrainingPass], draft: Draft) -> Draft:
     return draft
 
 
-def train_step(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> TrainStep:
+def train_step(storage: Storage, training: ResolvedTraining, target: Target = DEFAULT) -> TrainStep:
     """The training step as one graph."""
-    draft = run(STEP, objective_of(storage, training, loops))
+    draft = run(STEP, objective_of(storage, training, target))
     return TrainStep(draft.phase, variables_of(draft, draft.phase))
 
 
 def split_step(
     storage: Storage,
     training: ResolvedTraining,
-    loops: Loops = "auto",
+    target: Target = DEFAULT,
     *,
     of_parts: bool = False,
     piecewise: bool = False,
 ) -> SplitStep:
     """The training step as two graphs, gradients and update; `piecewise` updates large tensors by graphs of their own.
     `CompileError` where the loss can't be computed from parts of a batch."""
-    gradients = run(PART if of_parts else BATCH, objective_of(storage, training, loops))
-    update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, loops))
+    gradients = run(PART if of_parts else BATCH, objective_of(storage, training, target))
+    update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, target))
     return SplitStep(
         gradients.phase,
         update.phase,
@@ -209,9 +181,9 @@ def split_step(
     )
 
 
-def evaluation(storage: Storage, training: ResolvedTraining, loops: Loops = "auto") -> Evaluation:
+def evaluation(storage: Storage, training: ResolvedTraining, target: Target = DEFAULT) -> Evaluation:
     """The evaluation of a training as graphs of its own. The state of the training is an input."""
-    draft = run(EVALUATION, results_of(storage, training, loops))
+    draft = run(EVALUATION, results_of(storage, training, target))
     assert draft.rest is not None
     objective = training.written.evaluation
     batch = {v.name: v.type for v in objective.graph.inputs}

@@ -81,9 +81,9 @@ class OperationTrial:
         inputs = [a for o in operands for a in (o if isinstance(o, list) else [o]) if a is not None]
         given = {v.name: inputs[int(v.name[1:])] for v in graph.inputs if v.name != "beside"}
         values = {"w": inputs[self.place].astype(narrow)} if self.kind == PARAMETER else {}
-        target = Target(dtype=self.target.half, keep_io=self.target.keep_io)
+        program.target = Target(dtype=self.target.half, keep_io=self.target.keep_io)
         for run in INFERENCE:
-            run(program, target)
+            run(program)
         proto = emit(program, program.models["m"], values, opset=self.target.opset)
         return _failure(proto, [given], [expected], self.target, Rounding if self.each_node_rounds else Session)
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from tests.stages import storage_of
 from wsdl.compiler import lower
 from wsdl.ir.stages import Storage
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Loops, Target
 from wsdl.onnx.emit import emit
 from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
@@ -139,7 +139,7 @@ def trained(
     """What four steps give on one batch."""
     p = program(text)
     values = initial_values(p)
-    step = train_step(p, p.trainings["m"], loops)
+    step = train_step(p, p.trainings["m"], Target(loops))
     verify(step.program)
     run, state, found = way(step, values), initial_state(step.variables, values, seed), []
     for _ in range(4):
@@ -269,7 +269,7 @@ def test_backward_has_the_masks_of_forward(text: str) -> None:
     """With seed and step fixed the loss is a smooth function, whose slope the gradient has to be."""
     p = program(text)
     values = initial_values(p)
-    step = train_step(p, p.trainings["m"], "loop")
+    step = train_step(p, p.trainings["m"], Target("loop"))
     run, state = by_reference(step, values), initial_state(step.variables, values, 4)
     inputs, rng = batch(p), np.random.default_rng(1)
     outputs = run({**inputs, **state})
@@ -293,7 +293,7 @@ def test_a_rolled_loop_takes_the_same_way(way: Callable[..., Run]) -> None:
 
 def test_the_loop_is_rolled_and_not_only_asked_for() -> None:
     p = program(OVER_LAYERS)
-    steps = train_step(p, p.trainings["m"], "loop")
+    steps = train_step(p, p.trainings["m"], Target("loop"))
     graph = steps.model.graph
     assert [node.op for node in graph.nodes if node.body is not None] == ["scan", "scan"]
     assert "tanh" not in {node.op for node in graph.nodes}  # nor is a layer computed for all steps at once
@@ -332,7 +332,7 @@ BODIES = {
 def test_each_step_of_a_loop_has_its_own_mask(body: str, loops: Loops) -> None:
     """Half of what is left goes with each: of 10 independent masks, one in 1024 is left, and one in 128 of 7."""
     p = program(SURVIVORS.replace("BODY", BODIES[body]))
-    step = train_step(p, p.trainings["m"], loops)
+    step = train_step(p, p.trainings["m"], Target(loops))
     run, state = by_runtime(step, initial_values(p)), initial_state(step.variables, initial_values(p))
     left = float(np.mean([run({**batch(p, 500), **state, "step": np.array(i)})["left"] for i in range(4)]))
     expected = 2.0 ** -(10 if body == "for" else 7)

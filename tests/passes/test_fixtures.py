@@ -33,7 +33,7 @@ from wsdl.ir.target import Target
 from wsdl.ir.text import from_text, to_text
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import INFERENCE
+from wsdl.pipelines import BATCH, EVALUATION, INFERENCE, PART, PIECEWISE_UPDATE, STEP
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe
@@ -51,19 +51,22 @@ from wsdl.training.separate import separate
 from wsdl.weights.initial_values import WithDerived, initial_values
 
 FIXTURES = Path(__file__).parent / "fixtures"
+ROLLED = Target("loop")
 SIZES = {"n": 3, "t": 4, "h": 16, "w": 16}
 
 
 @dataclass(frozen=True)
 class Tried:
-    """How a pass is run here: `prunes` where what nothing reads any more would hide what it does; `keeps` the numbers
-    of a program unless it computes in fewer bits."""
+    """How a pass is run here: for which `target`; `prunes` where what nothing reads any more would hide what it does;
+    `keeps` the numbers of a program unless it computes in fewer bits."""
 
     run: Callable[[Lowered], object]
+    target: Target = ROLLED
     prunes: bool = False
     keeps: bool = True
 
     def __call__(self, program: Lowered) -> None:
+        program.target = self.target
         self.run(program)
         if self.prunes:
             prune(program)
@@ -82,7 +85,7 @@ PASSES: dict[str, Tried] = {
     "fold_views": Tried(fold_views),
     "fuse_recurrent": Tried(fuse_recurrent, prunes=True),
     "share_products": Tried(share_products, prunes=True),
-    "roll_loops": Tried(lambda program: roll_loops(program, "loop")),
+    "roll_loops": Tried(roll_loops),
     "fold_batch_norm": Tried(fold_batch_norm, prunes=True),
     "batch_norm_to_conv": Tried(batch_norm_to_conv, prunes=True),
     "dedupe": Tried(dedupe),
@@ -90,7 +93,7 @@ PASSES: dict[str, Tried] = {
     "hoist_invariants": Tried(hoist_invariants),
     "batch_steps": Tried(batch_steps),
     "even_steps": Tried(even_for_f16),
-    "lower_precision": Tried(lambda program: lower_precision(program, "f16"), keeps=False),
+    "lower_precision": Tried(lower_precision, Target(dtype="f16"), keeps=False),
     "separate": Tried(separate_rows, keeps=False),
 }
 
@@ -106,11 +109,11 @@ class Case:
             program = from_text(self.before)
             self.before = to_text(program)
             return program
-        program = read_stored(storage_of(self.before))
+        program = read_stored(storage_of(self.before), ROLLED)
         for run in INFERENCE:
             if run.__name__ == name:
                 break
-            run(program, Target(loops="loop"))
+            run(program)
         if PASSES[name].prunes:
             prune(program)
         return program
@@ -185,5 +188,8 @@ def indented(text: str) -> str:
     return dedent("\n".join(lines)).strip() + "\n"
 
 
-def test_every_pass_of_inference_is_tried() -> None:
-    assert {run.__name__ for run in INFERENCE} <= PASSES.keys()
+def test_every_pass_over_programs_is_tried() -> None:
+    training = {*STEP, *BATCH, *PART, *PIECEWISE_UPDATE, *EVALUATION}
+    of_programs = {run.__name__ for run in training if not run.__module__.startswith("wsdl.training.")}
+    assert {"hoist_invariants", "prune"} <= of_programs
+    assert {run.__name__ for run in INFERENCE} | of_programs <= PASSES.keys()

@@ -120,7 +120,7 @@ PROGRAMS = {
 
 
 def program(text: str) -> Lowered:
-    return read_stored(storage_of(text))
+    return read_stored(storage_of(text), Target(loops="loop"))
 
 
 def numbers(of: Lowered, values: dict[str, Any]) -> list[Any]:
@@ -145,7 +145,7 @@ def test_no_pass_changes_the_numbers(text: str) -> None:
     values = drawn(p)
     expected = numbers(p, values)
     for run in INFERENCE:
-        run(p, Target(loops="loop"))
+        run(p)
         verify(p)
         for got, wanted in zip(numbers(p, values), expected, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=run.__name__)
@@ -167,9 +167,9 @@ def test_unroll_is_obeyed() -> None:
 def test_examples_stay_well_formed(path: Path) -> None:
     source = read(str(path))
     assert source is not None
-    p = read_stored(storage_of(source))
+    p = read_stored(storage_of(source), Target(loops="loop"))
     for run in INFERENCE:
-        run(p, Target(loops="loop"))
+        run(p)
         verify(p)
 
 

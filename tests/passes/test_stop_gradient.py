@@ -14,7 +14,7 @@ from tests.stages import examined, storage_of
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Loops, Target
 from wsdl.onnx.emit import emit
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
@@ -144,7 +144,7 @@ def test_gradients_are_those_of_pytorch(
     text: str, loss: Callable[[Tensors, torch.Tensor], torch.Tensor], trained: list[str], loops: Loops
 ) -> None:
     program = program_of(text)
-    step = train_step(program, program.trainings["m"], loops)
+    step = train_step(program, program.trainings["m"], Target(loops))
     verify(step.program)
     assert [s.name for s in step.trained] == [f"m.{name}.{part}" for name in trained for part in ("weight", "bias")]
 

@@ -10,7 +10,7 @@ from tests.stages import storage_of
 from wsdl import pipelines
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, Number, Part, Port, Shared, Variable, Whole
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Loops, Target
 from wsdl.ops.verify import verify
 from wsdl.training.draft import Draft, Latest
 from wsdl.training.evaluation import results_of
@@ -50,7 +50,7 @@ ON_THE_WAY = (Latest, Crossing)  # ports that are no part of the contract
 
 def walked(name: str, loops: Loops = "auto") -> Draft:
     """What comes of a pipeline, verified after each pass."""
-    draft = PIPELINES[name](STORAGE, STORAGE.trainings["m"], loops)
+    draft = PIPELINES[name](STORAGE, STORAGE.trainings["m"], Target(loops))
     for run in getattr(pipelines, name):
         run(draft)
         for phase in phases(draft):

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 
 from wsdl.diagnostics.span import Span
 from wsdl.ir.dims import Dim
+from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View
 
@@ -326,10 +327,11 @@ class LoopChoice:
 
 @dataclass(eq=False)
 class Lowered:
-    """Graphs of models over stored tensors: what passes rewrite, and what is written as ONNX."""
+    """Graphs of models over stored tensors, for a target: what passes rewrite, and what is written as ONNX."""
 
     models: dict[str, Model] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
+    target: Target = DEFAULT
     loops: list[LoopChoice] = field(default_factory=list)
 
     @property

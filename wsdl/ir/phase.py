@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from wsdl.ir.graph import Graph, Lowered, Model, Stored, Value
 from wsdl.ir.step import Batch, Port, Variable
+from wsdl.ir.target import Target
 from wsdl.ir.types import TensorType
 
 P = TypeVar("P", bound=Port)
@@ -25,9 +26,9 @@ class Phase:
     _inputs: dict[str, Port] = field(default_factory=dict)
 
     @staticmethod
-    def of(model: Model, stored: Mapping[str, Stored]) -> Phase:
+    def of(model: Model, stored: Mapping[str, Stored], target: Target) -> Phase:
         """With the inputs that the graph of a model has, all of the batch, and no outputs."""
-        phase = Phase(Lowered(models={model.name: model}, stored=dict(stored)))
+        phase = Phase(Lowered({model.name: model}, dict(stored), target))
         model.output_names, model.graph.outputs = [], []
         phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
         return phase

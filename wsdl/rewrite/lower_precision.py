@@ -56,12 +56,15 @@ INVERSE: dict[Beyond, Beyond] = {"too large": "too small", "too small": "too lar
 Casts: TypeAlias = "dict[tuple[Value, DType, object], Value]"
 
 
-def lower_precision(program: Lowered, half: Half, keep_io: bool = True) -> Lowered:
-    """All that is stored as f32 becomes `half`, and inputs and outputs too, unless these are to be kept."""
+def lower_precision(program: Lowered) -> Lowered:
+    """All that is stored as f32 gets the dtype of the target, and inputs and outputs too, unless these are kept."""
+    half = program.target.dtype
+    if half == "f32":
+        return program
     program.stored = narrowed(program.stored, half)
     for model in program.models.values():
         graph = model.graph
-        outside: DType = WIDE if keep_io else half
+        outside: DType = WIDE if program.target.keep_io else half
         outputs = [outside if v.type.dtype == WIDE else v.type.dtype for v in graph.outputs]
         for value in graph.inputs:
             if value.type.dtype == WIDE:

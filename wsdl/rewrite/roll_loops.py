@@ -46,15 +46,15 @@ class NotTheSame(Exception):
     """Why two steps can't be one body, in words for the user."""
 
 
-def roll_loops(program: Lowered, mode: Loops = "auto") -> Lowered:
-    """Roll the `for`s of every model as `mode` says; `program.loops` tells what became of each."""
+def roll_loops(program: Lowered) -> Lowered:
+    """Roll the `for`s of every model as the target says; `program.loops` tells what became of each."""
     for model in program.models.values():
         _hoist_parameters(model.graph)
-        _roll_all(model.graph, program, mode)
+        _roll_all(model.graph, program)
     return program
 
 
-def _roll_all(graph: Graph, program: Lowered, mode: Loops) -> None:
+def _roll_all(graph: Graph, program: Lowered) -> None:
     """Outermost `for`s first; what can't be rolled is searched for those inside it."""
     for depth in count():
         loops = {n.steps[depth].loop: n.steps[depth] for n in graph.nodes if len(n.steps) > depth}
@@ -62,10 +62,10 @@ def _roll_all(graph: Graph, program: Lowered, mode: Loops) -> None:
             break
         for repetition in loops.values():
             if repetition.count > 1 and any(_of(n, repetition.loop) for n in graph.nodes):
-                program.loops.append(_choose(graph, repetition, depth, mode))
+                program.loops.append(_choose(graph, repetition, depth, program.target.loops))
     for node in graph.nodes:
         if node.body is not None:
-            _roll_all(node.body, program, mode)
+            _roll_all(node.body, program)
 
 
 def _of(node: Node, loop: int) -> bool:

@@ -9,17 +9,18 @@ from dataclasses import replace
 
 from wsdl.ir.graph import Graph, Lowered, Value
 from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import Objective
 from wsdl.sharing.frozen import run_frozen
 
 
-def read_stored(storage: Storage) -> Lowered:
-    """The models of a program over what is stored for them."""
+def read_stored(storage: Storage, target: Target = DEFAULT) -> Lowered:
+    """The models of a program over what is stored for them, to be lowered for a target."""
     models = {}
     for name, model in storage.models.items():
         graph = over_stored(model.graph, storage, {})
         models[name] = replace(model, graph=graph, output_names=list(model.output_names))
-    return Lowered(models, dict(storage.stored))
+    return Lowered(models, dict(storage.stored), target)
 
 
 def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:

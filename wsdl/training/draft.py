@@ -8,7 +8,6 @@ from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import RANDOM_SEED, STEPS, Gradient, Merge, Piece, Variable
-from wsdl.ir.target import Loops
 from wsdl.sharing.frozen import Normalized
 
 
@@ -52,7 +51,6 @@ class Draft:
     """
 
     training: ResolvedTraining
-    loops: Loops
     phase: Phase
     trained: list[Variable]
     statistics: list[Variable]

@@ -12,7 +12,7 @@ from wsdl.ir.graph import Graph, Model, Node
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import Merge, Result, Variable
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Target
 from wsdl.ir.training import LOSS
 from wsdl.ir.types import TensorType
 from wsdl.sharing.read_stored import evaluation_over_stored
@@ -39,14 +39,14 @@ class Evaluation:
         return list({port: None for port in ports if isinstance(port, Variable)})
 
 
-def results_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+def results_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
     """Loss and metrics, in a graph of their own."""
     objective = evaluation_over_stored(storage, training)
     model = Model(training.model, objective.graph, storage.models[training.model].module)
-    phase = Phase.of(model, storage.stored)
+    phase = Phase.of(model, storage.stored, target)
     trained, statistics = changed_by_batches(storage, training)
     changing = {variable.of: variable for variable in (*trained, *statistics)}
     phase.feed(*(changing[name] for name in storage.stored if name in changing))
     for name, value in {LOSS: objective.loss, **objective.metrics}.items():
         phase.write(Result(name), value)
-    return Draft(training, loops, phase, trained, statistics)
+    return Draft(training, phase, trained, statistics)

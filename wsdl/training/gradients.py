@@ -28,7 +28,7 @@ from wsdl.ir.step import (
     Sum,
     Whole,
 )
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Target
 from wsdl.ir.training import LOSS, SEED
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
@@ -58,12 +58,12 @@ class Crossing:
         return f"entry/{self.number}/{self.side}"
 
 
-def objective_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
     """Loss, metrics and what running statistics become, in a graph of their own."""
     objective, written = objective_over_stored(storage, training), training.written
     own = storage.models[training.model]
     model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
-    phase = Phase.of(model, storage.stored)
+    phase = Phase.of(model, storage.stored, target)
     trained, statistics = changed_by_batches(storage, training)
     phase.label(STEPS, RANDOM_SEED)
     phase.feed(*trained, *statistics)
@@ -74,7 +74,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> 
         uses = [value for name, value in latest if name == variable.of]
         for number, value in enumerate(uses):
             phase.write(Latest(variable, number), value)
-    return Draft(training, loops, phase, trained, statistics, normalized=normalized(objective.graph))
+    return Draft(training, phase, trained, statistics, normalized=normalized(objective.graph))
 
 
 # -- for one part of a batch -------------------------------------------------------------------------------------------

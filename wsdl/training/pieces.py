@@ -139,7 +139,7 @@ class _Split:
     def _phase(self, update: _OneUpdate, parameter: Variable) -> Phase:
         """The nodes over a piece of any size."""
         piece = parameter.type.with_shape([Dim.symbol("elements")])
-        phase = Phase.of(Model("piece", Graph(), self.phase.model.module), {})
+        phase = Phase.of(Model("piece", Graph(), self.phase.model.module), {}, self.phase.program.target)
         copies: dict[Value, Value] = {}
 
         def copy(value: Value) -> Value:

@@ -94,7 +94,7 @@ def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) ->
     graph = Graph(whole_graph.inputs, whole_graph.nodes, list(outputs.values())).copy({})
     names = [port.name for port in outputs]
     model = Model(phase.model.name, graph, phase.model.module, output_names=names)
-    program = Lowered(models={model.name: model}, stored=dict(phase.program.stored))
+    program = Lowered({model.name: model}, dict(phase.program.stored), phase.program.target)
     prune(program)
     inputs = list(graph.inputs)
     drop_unread(graph)

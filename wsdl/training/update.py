@@ -12,7 +12,7 @@ from wsdl.ir.graph import Graph, Model, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable
-from wsdl.ir.target import Loops
+from wsdl.ir.target import Target
 from wsdl.ir.training import Schedule
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
@@ -21,16 +21,16 @@ from wsdl.training.gradient_norm import as_dtype, gradient_norm, norm_type
 from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 
-def update_of(storage: Storage, training: ResolvedTraining, loops: Loops) -> Draft:
+def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
     """The update of a training, as a phase that has nothing yet but the gradients as inputs."""
     trained, statistics = changed_by_batches(storage, training)
     model = Model(training.model, Graph(), storage.models[training.model].module)
-    phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained})
+    phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained}, target)
     for variable in trained:
         phase.read(Gradient(variable.of), variable.type)
     phase.read(NORM, norm_type(v.type for v in trained))
     phase.feed(*trained)
-    return Draft(training, loops, phase, trained, statistics)
+    return Draft(training, phase, trained, statistics)
 
 
 def update_parameters(draft: Draft) -> None:
