@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.page import ROOT
 from tests.golden import Golden
+from wsdl.diagnostics import limits
 from wsdl.elaborate.bound_names import BUILTINS, VIEWS
 from wsdl.elaborate.path_patterns import LIMITS
 from wsdl.ir.initializers import INITIALIZERS
@@ -87,3 +88,11 @@ def test_is_in_the_reference(kind: str, word: str) -> None:
     """In code: in a block, or between backticks."""
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", PAGE.read_text("utf-8"), re.DOTALL))
     assert re.search(rf"(?<!\w){re.escape(word)}(?!\w)", code), f"the {kind} `{word}` is not in {PAGE.name}"
+
+
+def test_limits() -> None:
+    """The table has the number of each limit, and no other."""
+    section = PAGE.read_text("utf-8").split("### Compiler limits\n")[1].split("\n## ")[0]
+    cells = re.findall(r"\| (?:below )?([\d,^]+) \|$", section, re.MULTILINE)
+    told = [int(base.replace(",", "")) ** int(power or 1) for base, _, power in (cell.partition("^") for cell in cells)]
+    assert sorted(told) == sorted(value for name, value in vars(limits).items() if name.isupper())

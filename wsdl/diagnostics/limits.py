@@ -1,4 +1,4 @@
-"""How much a program may ask for: all limits of the language in one place, told in `docs/language.md`.
+"""How much a program may ask for: all limits of the language in one place, listed in `docs/language.md`.
 
 The time and memory of a check are bounded by the size of the source and of the graph that it asks for. Past one of
 these limits it refuses, and says which line asks for how much.
