@@ -34,7 +34,7 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _lines(rows: list[Row]) -> Iterator[str]:
-    yield "| | stored | unshared | a step | in PyTorch | ratio | | result | in PyTorch |"
+    yield "| | parameters | without sharing | step | in PyTorch | ratio | metric | result | in PyTorch |"
     yield "|---|---:|---:|---:|---:|---:|---|---:|---:|"
     for row in rows:
         example, (ours, theirs) = row.example, row.steps

@@ -41,6 +41,15 @@ def test_links(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize(
+    "page", [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/decisions/*.md"))], ids=lambda p: p.stem
+)
+def test_source_files_exist(page: Path) -> None:
+    """Those that a page for contributors names: `wsdl/ir/graph.py`, or `ir/graph.py` for short."""
+    named = re.findall(r"`([a-z_]+(?:/\w+)+\.(?:py|wsd|lark))`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "wsdl"))] == []
+
+
 def reachable(start: Path) -> set[Path]:
     """The pages that a reader comes to from one; a link to a folder leads to its README, or to all of its pages."""
     found, waiting = {start}, [start]
