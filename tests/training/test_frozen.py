@@ -65,7 +65,8 @@ model m(x: f32[n, 4]) -> (y: f32[n, 2]) {
     layer nets[2] = Unit()
     layer after = Dense(2)
     FREEZE_IN_MODEL
-    x = x |> before |> nets[0] |> nets[1] |> nets[1]
+    x = x |> before |> nets[0]
+    TWICE
     return after(x)
 }
 
@@ -77,9 +78,18 @@ train m(wanted: f32[n, 2]) {
 """
 
 
-def normed(freeze: str, inside: str = "", drop: str = "") -> Any:
-    """The program, with statistics that no batch has."""
+ONE_BY_ONE = "x = x |> nets[1] |> nets[1]"
+IN_A_SCAN = "scan step in arange(2) along 2 with x = x {\n        x = nets[1](x)\n    }"
+
+
+def text_of(freeze: str, inside: str = "", drop: str = "", twice: str = ONE_BY_ONE) -> str:
     text = NORMED.replace("FREEZE_IN_MODEL", inside).replace("FREEZE", freeze).replace("DROP", drop)
+    return text.replace("TWICE", twice)
+
+
+def normed(freeze: str, inside: str = "", drop: str = "", twice: str = ONE_BY_ONE) -> Any:
+    """The program, with statistics that no batch has."""
+    text = text_of(freeze, inside, drop, twice)
     rng = np.random.default_rng(3)
     given = {f"m.nets.{i}.norm.{n}": rng.uniform(0.5, 2, 4).astype("f4") for i in (0, 1) for n in NORM}
     return wsdl.compile(Source("m.wsd", text), weights=given, partial=True)
@@ -118,8 +128,9 @@ def in_pytorch(values: dict[str, Any], x: Any, wanted: Any, modes: tuple[str, st
         ("freeze nets[*].norm.running_mean, nets[*].norm.running_var eval\n    freeze nets", "", "eval eval"),
     ],
 )
-def test_a_frozen_norm_as_in_pytorch(freeze: str, inside: str, modes: str) -> None:
-    program = normed(freeze, inside)
+@pytest.mark.parametrize("twice", [ONE_BY_ONE, IN_A_SCAN], ids=["one by one", "in a scan"])
+def test_a_frozen_norm_as_in_pytorch(freeze: str, inside: str, modes: str, twice: str) -> None:
+    program = normed(freeze, inside, twice=twice)
     rng = np.random.default_rng(1)
     x, wanted = rng.normal(size=(8, 4)).astype("f4"), rng.normal(size=(8, 2)).astype("f4")
     trainer = program.trainer(batch=8)
@@ -146,9 +157,7 @@ def test_dropout_of_what_is_frozen(mode: str, is_random: bool, accumulate: int) 
 
 
 def test_statistics_of_what_is_frozen_are_no_state_of_the_step() -> None:
-    program = checked(
-        NORMED.replace("FREEZE_IN_MODEL", "").replace("FREEZE", "freeze nets[0] train").replace("DROP", "")
-    )
+    program = checked(text_of("freeze nets[0] train"))
     step = train_step(program, program.trainings["m"])
     assert [s.name for s in step.statistics] == ["m.nets.1.norm.running_mean", "m.nets.1.norm.running_var"]
     assert not [name for name in step.feeds.values() if name.startswith("m.nets.0")]

@@ -12,7 +12,8 @@ from wsdl.ir.graph import Attribute, Operand, Value
 def normalise_by_batch(
     values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
 ) -> list[Value]:
-    """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch."""
+    """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch. From
+    inside a `scan` nothing is written: `check_training` refuses it unless the statistics are frozen (E0819)."""
     operands = [v for v in values if isinstance(v, Value)]
     x, statistics = operands[0], operands[3:]
     types = [x.type, *(s.type for s in statistics)]
@@ -20,17 +21,7 @@ def normalise_by_batch(
     paths = {value: path for path, value in context.builder.parameters.items()}
     for old, latest in zip(statistics, new, strict=True):
         path = paths.get(old)
-        if path is None:
-            continue
-        if len(context.builder.graphs) > 1:
-            context.error(
-                "E0819",
-                span,
-                "running statistics can't be kept from inside a `scan`",
-                f"`{path}` would change at each step",
-                help="normalize before or behind the scan, or use a norm without running statistics, such as LayerNorm",
-            )
-            continue
-        context.builder.parameters[path] = latest
-        context.builder.updated[path] = latest
+        if path is not None and len(context.builder.graphs) == 1:
+            context.builder.parameters[path] = latest
+            context.builder.updated[path] = latest
     return [y]

@@ -29,7 +29,8 @@ def frozen_modes(
         places.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
         if mode is not None:
             modes.say(target, mode)
-    kept = [path for path in training.objective.states if is_frozen(path, storage, frozen)]
+    states = [*training.objective.states, *(path for _, path in kept_by_scans(training.objective.graph))]
+    kept = [path for path in states if is_frozen(path, storage, frozen)]
     undecided = {_owner(path): places[path] for path in reversed(kept) if path in places}  # once for each layer
     for layer, span in reversed(undecided.items()):
         if modes.of(layer) is None and not problems.has("N0801", span):
@@ -69,6 +70,21 @@ def normalized(graph: Graph) -> list[Normalized]:
     shapes = [node.inputs[0].type.shape for node in nodes]
     counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
     return [Normalized(node.path, count, node.span) for node, count in zip(nodes, counts, strict=True)]
+
+
+def kept_by_scans(graph: Graph) -> Iterator[tuple[Node, str]]:
+    """The nodes in scans that take the statistics of the batch in, and the path of the slot of each of these."""
+    nodes = list(graph.walk())
+    updates = [node for node in nodes if node.op == "batch_norm_training"]
+    before = {new: old for node in updates for old, new in zip(node.inputs[3:], node.results[1:], strict=True)}
+    slots = {node.result: str(node.attributes["slot"]) for node in graph.nodes if node.op == "parameter"}
+    outside = set(graph.nodes)
+    for node in (node for node in updates if node not in outside):
+        for state in node.inputs[3:]:
+            while state in before:
+                state = before[state]
+            if state in slots:
+                yield node, slots[state]
 
 
 def _freezes(

@@ -13,7 +13,7 @@ from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
-from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, normalized
+from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets, refuse_part
 
@@ -42,6 +42,7 @@ def _resolved(training: Training, storage: Storage, targets: Targets, problems: 
         statistics=tuple(p for p, v in states if v not in unchanged and not is_frozen(p, storage, frozen)),
     )
     _statistics(resolved, problems)
+    _scans(resolved, storage, problems)
     resolved = replace(resolved, schedules=_rates(resolved, storage, targets, problems))
     return replace(resolved, trained=_losses(resolved, storage, problems))
 
@@ -100,6 +101,21 @@ def _statistics(training: ResolvedTraining, problems: Problems) -> None:
                 help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
                 "frozen can normalize by its running statistics: `freeze PATH eval`",
             )
+
+
+def _scans(training: ResolvedTraining, storage: Storage, problems: Problems) -> None:
+    """Report what would write running statistics from inside a scan."""
+    for node, state in kept_by_scans(training.written.objective.graph):
+        if node.path in training.as_at_inference or is_frozen(state, storage, training.frozen) or node.span is None:
+            continue
+        problems.error(
+            "E0819",
+            node.span,
+            "running statistics can't be kept from inside a `scan`",
+            f"`{state}` would change at each step",
+            help="normalize before or behind the scan, use a norm without running statistics, such as LayerNorm, or "
+            "freeze the layer: `freeze PATH eval`",
+        )
 
 
 def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, problems: Problems) -> dict[str, Schedule]:
