@@ -40,8 +40,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wsdl' has no attribute {name!r}")
     from importlib import import_module
 
-    globals()[name] = found = getattr(import_module(_HOMES.get(name, "wsdl.api")), name)
-    return found
+    globals()[name] = value = getattr(import_module(_HOMES.get(name, "wsdl.api")), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -56,15 +56,15 @@ def _put_in_place(parts: Mapping[Path, str]) -> None:
     for large files takes far longer than the moving. (Who kills the process just then may find new files beside old
     ones, each of them whole.)"""
     old = [f"{part}.old" for part in parts.values()]
-    for path, kept in zip(parts, old, strict=True):
+    for path, replaced in zip(parts, old, strict=True):
         with suppress(OSError):  # there is none, or the system has no links
-            os.link(path, kept)
+            os.link(path, replaced)
     with _no_signals():
         for path in reversed([*parts]):
             os.replace(parts[path], path)
-    for kept in old:
+    for replaced in old:
         with suppress(OSError):
-            os.unlink(kept)
+            os.unlink(replaced)
 
 
 @contextmanager

@@ -60,8 +60,8 @@ def interrupted() -> int:
 def _signals() -> list[signal.Signals]:
     """Those that ask a process to end, but for those that who started it wants to be ignored (`nohup`, `&`)."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")
-    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
-    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    signals = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

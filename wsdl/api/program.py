@@ -97,10 +97,10 @@ def compile(
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
         raise CompileError(problems)
     storage = storage.as_dtype(dtype)
-    numbers = stored_values(storage, problems, weights, seed=seed, partial=partial)
+    values = stored_values(storage, problems, weights, seed=seed, partial=partial)
     if problems.errors:
         raise CompileError(problems)
-    return Program(source, target, storage, numbers, seed, list(problems))
+    return Program(source, target, storage, values, seed, list(problems))
 
 
 class Program:
@@ -191,8 +191,8 @@ class Program:
             opset=self.target.opset,
             block=channel_block() if device == "cpu" else 0,
         )
-        said = {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
-        return Trainer(models, said, settings, device=device, threads=threads, on_nan=on_nan)
+        metadata = {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
+        return Trainer(models, metadata, settings, device=device, threads=threads, on_nan=on_nan)
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
     def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
@@ -239,13 +239,13 @@ class Program:
         steps = self._steps(names) if train else {}
         for step in steps.values():
             files |= training_writers(step, folder, values, seed, opset=opset, source_sha256=self.source.sha256)
-        kept = self.inventory.of_models(names)
-        written = manifest(self.source, kept, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
+        saved = self.inventory.of_models(names)
+        written = manifest(self.source, saved, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if steps:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
-            proofs, findings = prove_models(self._lowered, paths, {t.name for t in kept.shared()})
+            proofs, findings = prove_models(self._lowered, paths, {t.name for t in saved.shared()})
             findings += load_steps(place_of(f"{name}.train", folder) for name in steps)
             self.diagnostics += findings
             written = with_proof(written, proofs)
@@ -283,10 +283,10 @@ class Program:
             return trained[0]
         if name is None and len(trained) > 1:
             raise CompileError([_no_model(None, trained, self.source.path)])
-        wanted = self._model(name).name if name is not None else next(iter(self.models))
-        if wanted not in trained:
-            raise self._untrained([wanted])
-        return wanted
+        chosen = self._model(name).name if name is not None else next(iter(self.models))
+        if chosen not in trained:
+            raise self._untrained([chosen])
+        return chosen
 
     def _model(self, name: str | None) -> Model:
         if name is None and len(self.models) == 1:
@@ -322,8 +322,8 @@ class Program:
         if weights is None:
             return dict(self.stored)
         needed = None if model is None else self.inventory.models[model].reads
-        beneath = self.stored.__getitem__ if partial else None
-        return {**self.stored, **given_weights(self._storage, weights, needed=needed, beneath=beneath)}
+        fallback = self.stored.__getitem__ if partial else None
+        return {**self.stored, **given_weights(self._storage, weights, needed=needed, initial_value=fallback)}
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def _readers(stored: Stored) -> Iterator[str]:
 
 def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
     """Something is made of stored tensors that is a copy of none of them."""
-    made = sorted(proofs.made, key=lambda tensor: -tensor.bytes)
-    origins = [program.stored[name] for tensor in made for name in tensor.origins if name in program.stored]
+    created = sorted(proofs.made, key=lambda tensor: -tensor.bytes)
+    origins = [program.stored[name] for tensor in created for name in tensor.origins if name in program.stored]
     return Diagnostic(
         "E0522",
         f"ONNX Runtime's optimization stores {size(proofs.added_bytes)} besides the weights of `{model}`",
@@ -126,6 +126,6 @@ def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
         details=tuple(
             f"`{tensor.name}`, {size(tensor.bytes)}"
             + (f", made of {', '.join(f'`{name}`' for name in tensor.origins[:6])}" if tensor.origins else "")
-            for tensor in made[:6]
+            for tensor in created[:6]
         ),
     )

@@ -91,9 +91,9 @@ def _block_page(block: tree.Block) -> str:
 def text_and_example(block: tree.Block) -> tuple[str, str]:
     """The doc comment of a block: what it says, and the indented lines."""
     paragraphs = (block.doc or "").split("\n\n")
-    said = [p for p in paragraphs if not p.startswith("    ")]
+    prose = [p for p in paragraphs if not p.startswith("    ")]
     shown = [re.sub(r"^    ", "", p, flags=re.MULTILINE) for p in paragraphs if p.startswith("    ")]
-    return "\n\n".join(said).strip(), "\n\n".join(shown).rstrip()
+    return "\n\n".join(prose).strip(), "\n\n".join(shown).rstrip()
 
 
 def _head(block: tree.Block) -> str:

@@ -72,5 +72,5 @@ def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Se
     from wsdl.onnx.folder import models_in
     from wsdl.runtime.session import Session
 
-    found = models_in(folder)
-    return {name: Session(path, device=device, prepack=not shared) for name, (path, shared) in found.items()}
+    files = models_in(folder)
+    return {name: Session(path, device=device, prepack=not shared) for name, (path, shared) in files.items()}

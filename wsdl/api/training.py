@@ -103,19 +103,25 @@ def train(
 
     source = program_in(path)
     with alone_in(None if only_try else plan.folder):
-        given: dict[str, Any] = dict(settings or {})
-        kept = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
-        if kept is not None:
-            kept.require_same_program(stored(source, dims, import_root).checked.sources)
-            given = {**kept.settings, **given}
-            weights = kept.path
-        program = compile(source, dims=dims, seed=given.get("seed", 0), weights=weights, import_root=import_root)
-        trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **given)
+        chosen: dict[str, Any] = dict(settings or {})
+        checkpoint = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
+        if checkpoint is not None:
+            checkpoint.require_same_program(stored(source, dims, import_root).checked.sources)
+            chosen = {**checkpoint.settings, **chosen}
+            weights = checkpoint.path
+        program = compile(source, dims=dims, seed=chosen.get("seed", 0), weights=weights, import_root=import_root)
+        trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **chosen)
         arrays = _rows_in(data, trainer.batch_types)
-        others = None if evaluation is None else _rows_in(evaluation, trainer.batch_types)
+        evaluation_arrays = None if evaluation is None else _rows_in(evaluation, trainer.batch_types)
         if only_try:
-            plan, arrays, others = plan.tried(), _first(trainer, arrays), others and _first(trainer, others)
-        progress = fit(trainer, arrays, plan, evaluation=others, reporter=reporter or Quiet(), resume=kept)
+            plan, arrays, evaluation_arrays = (
+                plan.tried(),
+                _first(trainer, arrays),
+                evaluation_arrays and _first(trainer, evaluation_arrays),
+            )
+        progress = fit(
+            trainer, arrays, plan, evaluation=evaluation_arrays, reporter=reporter or Quiet(), resume=checkpoint
+        )
         return Trained(trainer, progress, [*program.diagnostics, *trainer.findings])
 
 

@@ -37,16 +37,16 @@ def check(
         problems, program = _examined(file, dims, import_root)
         once.update({(d.code, *d.place(), d.message): d for d in problems})
         bindings += program.bindings if program else ()
-    found = list(once.values())
+    diagnostics = list(once.values())
     if as_json or form == "json":
-        _print_json(found, bindings if shapes else None)
-        return exit_code(found)
+        _print_json(diagnostics, bindings if shapes else None)
+        return exit_code(diagnostics)
     if shapes:
         print_lines(_shapes(bindings))
-    write_findings(found, sys.stdout, form)
-    if not found and form == "full" and sys.stderr.isatty():
+    write_findings(diagnostics, sys.stdout, form)
+    if not diagnostics and form == "full" and sys.stderr.isatty():
         note(f"{count(len(files), 'file')} checked, no errors or warnings")
-    return exit_code(found)
+    return exit_code(diagnostics)
 
 
 def _examined(
@@ -58,9 +58,9 @@ def _examined(
         return error.diagnostics, None
 
 
-def _print_json(found: list[Diagnostic], bindings: list[Binding] | None) -> None:
+def _print_json(diagnostics: list[Diagnostic], bindings: list[Binding] | None) -> None:
     shapes: dict[str, Any] = {} if bindings is None else {"shapes": [_binding(b) for b in bindings]}
-    print_json(as_json(found) | shapes)
+    print_json(as_json(diagnostics) | shapes)
 
 
 def _binding(binding: Binding) -> dict[str, Any]:

@@ -98,13 +98,13 @@ def compile(
 
 def _print_shared(stored: Inventory) -> None:
     """A row for each family of shared tensors, those that save most if there are many."""
-    found = list(families(stored))
-    if not found:
+    shared = list(families(stored))
+    if not shared:
         return
-    shown = sorted(found, key=lambda family: -family.saved)[:ROWS]
-    rows = [[f.label, f.shared_by, size(f.bytes), size(f.saved)] for f in found if f in shown]
+    shown = sorted(shared, key=lambda family: -family.saved)[:ROWS]
+    rows = [[f.label, f.shared_by, size(f.bytes), size(f.saved)] for f in shared if f in shown]
     print_table(["shared weights", "shared by", "stored", "saved"], rows, text=(0, 1))
-    print_lines([*([f"and {len(found) - ROWS:,} more"] if found[ROWS:] else []), ""])
+    print_lines([*([f"and {len(shared) - ROWS:,} more"] if shared[ROWS:] else []), ""])
 
 
 def _sizes(stored: Inventory) -> Iterator[Fact]:
@@ -163,8 +163,8 @@ def _loops(manifest: Mapping[str, Any]) -> Iterator[Fact]:
     """What became of each `for`; once, though one in a block runs for each of its layers."""
     for loop in dict.fromkeys(tuple(loop.values()) for loop in manifest["loops"]):
         file, line, steps, rolled, why = loop
-        place = f"line {line}" if file == manifest["source"]["file"] else f"{file}:{line}"
-        yield f"for, {place}", f"{'one Loop' if rolled else 'unrolled'} ({count(steps, 'step')}): {why}"
+        position = f"line {line}" if file == manifest["source"]["file"] else f"{file}:{line}"
+        yield f"for, {position}", f"{'one Loop' if rolled else 'unrolled'} ({count(steps, 'step')}): {why}"
 
 
 def _weights(manifest: Mapping[str, Any], drawn: Collection[str]) -> Iterator[Fact]:

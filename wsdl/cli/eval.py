@@ -40,7 +40,7 @@ def eval(
     as_json: bool,
 ) -> None:
     """Evaluate a model: the loss and the metrics of its `train` declaration on data."""
-    results, found = api.evaluate(
+    results, diagnostics = api.evaluate(
         file,
         data,
         model=model,
@@ -53,7 +53,7 @@ def eval(
     )
     if as_json:
         finite = {name: value if isfinite(value) else None for name, value in results.items()}
-        print_json({"eval": finite, **findings_as_json(found)})
+        print_json({"eval": finite, **findings_as_json(diagnostics)})
         return
-    write_findings(found, sys.stderr)
+    write_findings(diagnostics, sys.stderr)
     print_lines([results_line(results)])

@@ -24,12 +24,12 @@ def explain(what: str | None, as_json: bool) -> None:
         return
     try:
         text = codes.explain(what)
-        told = {"code": what.strip().upper(), "title": codes.title(what), "text": text}
+        page = {"code": what.strip().upper(), "title": codes.title(what), "text": text}
     except KeyError:
         name, text = _reference_page(what.strip())
-        told = {"name": name, "text": text}
+        page = {"name": name, "text": text}
     if as_json:
-        print_json(told)
+        print_json(page)
     else:
         _show(text)
 

@@ -46,12 +46,12 @@ class Formatted:
 def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> int:
     """Format source files; `-` reads stdin and writes stdout."""
     done: list[Formatted] = []
-    found: list[Diagnostic] = []
+    diagnostics: list[Diagnostic] = []
     for file in files:
         try:
             formatted = _format(file)
         except CompileError as error:
-            found += error.diagnostics
+            diagnostics += error.diagnostics
             continue
         done.append(formatted)
         if not (check or diff or (as_json and file == STDIN)):
@@ -60,12 +60,12 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> int:
         texts = [
             {"file": f.file, "changed": f.changed, **({"text": f.after} if f.file == "<stdin>" else {})} for f in done
         ]
-        print_json({"files": texts, **findings_as_json(found)})
+        print_json({"files": texts, **findings_as_json(diagnostics)})
     else:
         _tell(done, check, diff)
-        write_findings(found, sys.stderr)
+        write_findings(diagnostics, sys.stderr)
     would_change = check and any(formatted.changed for formatted in done)
-    return exit_code(found) or (FINDINGS if would_change else CLEAN)
+    return exit_code(diagnostics) or (FINDINGS if would_change else CLEAN)
 
 
 def _format(file: str) -> Formatted:

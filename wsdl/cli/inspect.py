@@ -23,41 +23,41 @@ from wsdl.sharing.inventory import Inventory, Tensor, Use
 @import_root
 def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: bool) -> None:
     """List the weights of a .wsd program, any .onnx model, or a .safetensors or .npz file."""
-    found = api.inspect(file, dims=dims, import_root=import_root)
+    inventory = api.inspect(file, dims=dims, import_root=import_root)
     if as_json:
-        print_json(found.as_json())
+        print_json(inventory.as_json())
         return
-    print_lines([*(_signature(name, found) for name in found.models), *([""] if found.models else [])])
-    shared = bool(found.shared())
+    print_lines([*(_signature(name, inventory) for name in inventory.models), *([""] if inventory.models else [])])
+    shared = bool(inventory.shared())
     headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
-    print_table(headers, (row[: len(headers)] for row in _rows(found)), text=(0, 1))
-    print_lines(["", *_totals(found)])
+    print_table(headers, (row[: len(headers)] for row in _rows(inventory)), text=(0, 1))
+    print_lines(["", *_totals(inventory)])
 
 
-def _signature(name: str, found: Inventory) -> str:
+def _signature(name: str, inventory: Inventory) -> str:
     """As the language writes it."""
-    model = found.models[name]
+    model = inventory.models[name]
     inputs, outputs = (", ".join(f"{n}: {t}" for n, t in io.items()) for io in (model.inputs, model.outputs))
     return f"model {name}({inputs}) -> ({outputs})"
 
 
-def _rows(found: Inventory) -> Iterator[list[str]]:
+def _rows(inventory: Inventory) -> Iterator[list[str]]:
     """Shared tensors first, with the slots that read them; then the others, those of repeated layers in one row."""
-    shared = found.shared()
+    shared = inventory.shared()
     for tensor in shared:
-        uses = found.uses(tensor)
-        saved = size(max(0, found.saved(tensor)))
-        yield [tensor.name, _type(tensor), size(tensor.bytes), times(found.used(tensor)), saved]
+        uses = inventory.uses(tensor)
+        saved = size(max(0, inventory.saved(tensor)))
+        yield [tensor.name, _type(tensor), size(tensor.bytes), times(inventory.used(tensor)), saved]
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
         for line, read in _slots(uses):
             if len(uses) > 1 or line != tensor.name:
                 yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
     alone: dict[tuple[str, int], list[str]] = {}
-    for tensor in found.stored.values():
+    for tensor in inventory.stored.values():
         if tensor not in shared:
             alone.setdefault((_type(tensor), tensor.bytes), []).append(_path(tensor))
     rows = [(path, type, bytes, of) for (type, bytes), paths in alone.items() for path, of in runs(paths)]
-    order = {path: place for place, path in enumerate(map(_path, found.stored.values()))}
+    order = {path: position for position, path in enumerate(map(_path, inventory.stored.values()))}
     for path, type, bytes, of in sorted(rows, key=lambda row: order[row[3][0]]):
         yield [path, type + (f" × {len(of)}" if len(of) > 1 else ""), size(len(of) * bytes), "", ""]
 
@@ -81,11 +81,11 @@ def _path(tensor: Tensor) -> str:
     return tensor.uses[0].path if tensor.uses and file_path(tensor.uses[0].path) == tensor.name else tensor.name
 
 
-def _totals(found: Inventory) -> Iterator[str]:
-    sizes, tensors = found.sizes(), count(len(found.stored), "tensor")
+def _totals(inventory: Inventory) -> Iterator[str]:
+    sizes, tensors = inventory.sizes(), count(len(inventory.stored), "tensor")
     yield f"{count(sizes.parameters, 'parameter')} in {tensors}, {size(sizes.bytes)}"
     if sizes.bytes_without_sharing > sizes.bytes:
         factor = sizes.bytes_without_sharing / sizes.bytes
         without = f"{count(sizes.parameters_without_sharing, 'parameter')}, {size(sizes.bytes_without_sharing)}"
         yield f"without sharing: {without} ({factor:.1f} times as much)"
-    yield from repeats(found)
+    yield from repeats(inventory)

@@ -34,17 +34,17 @@ def new(directory: str, example: str, as_json: bool) -> None:
     """Create a folder with a first model, ready to run."""
     folder = Path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        what = "the folder is not empty" if folder.is_dir() else "there is a file of this name"
+        reason = "the folder is not empty" if folder.is_dir() else "there is a file of this name"
         help = "choose another name; nothing is ever overwritten"
-        raise CompileError([Diagnostic("E0707", what, file=directory, help=help)])
+        raise CompileError([Diagnostic("E0707", reason, file=directory, help=help)])
     contents = _contents(example)
     with writing(directory):
         write_files({folder / name: holding(data) for name, data in contents.items()})
-    made = [os.path.join(directory, name) for name in contents]
+    created = [os.path.join(directory, name) for name in contents]
     if as_json:
-        print_json({"files": made})
+        print_json({"files": created})
         return
-    for path in made:
+    for path in created:
         note(f"wrote {path}")
     print_lines([f"cd {shlex.quote(directory)}", f"wsdl compile {example}.wsd -o build"])
 
@@ -54,9 +54,9 @@ def _contents(example: str) -> dict[str, bytes]:
     folder = files("wsdl.cli") / "examples"
     name = f"{example}.wsd"
     program = (folder / name).read_text(encoding="utf-8")
-    found = api.examine(Source(name, program))[1]
-    assert found is not None
-    [model], [training] = found.models.values(), found.trainings.values()
+    checked = api.examine(Source(name, program))[1]
+    assert checked is not None
+    [model], [training] = checked.models.values(), checked.trainings.values()
     page = (folder / "README.md").read_text(encoding="utf-8")
     page = page.format(title=example, doc=model.doc)
     return {

@@ -58,7 +58,7 @@ def run(
     from wsdl.runtime.data import open_data
     from wsdl.runtime.results import save_results, summary
 
-    session, found = api.open_model(
+    session, diagnostics = api.open_model(
         file, model=model, weights=weights, device=device, seed=seed, dims=dims, import_root=import_root
     )
     outputs = session.run(open_data(data).select(session.inputs), batch=batch)
@@ -67,10 +67,10 @@ def run(
             save_results(output, outputs)
     summaries = [summary(name, array) for name, array in outputs.items()]
     if as_json:
-        told = {"outputs": [asdict(s) for s in summaries], "files": [output] if output else []}
-        print_json({**told, **findings_as_json(found)})
+        report = {"outputs": [asdict(s) for s in summaries], "files": [output] if output else []}
+        print_json({**report, **findings_as_json(diagnostics)})
         return
-    write_findings(found, sys.stderr)
+    write_findings(diagnostics, sys.stderr)
     if output:
         note(f"wrote {output}")
     else:
@@ -78,10 +78,10 @@ def run(
 
 
 def _row(summary: Summary) -> list[str]:
-    numbers = [_number(value) for value in (summary.min, summary.mean, summary.max)]
+    statistics = [_number(value) for value in (summary.min, summary.mean, summary.max)]
     first = " ".join(map(_number, summary.first)) + (" …" if prod(summary.shape) > len(summary.first) else "")
     odd = f" ({summary.not_finite} not finite)" if summary.not_finite else ""
-    return [summary.name, f"{summary.dtype}{shape_text(summary.shape)}", *numbers, f"{first}{odd}"]
+    return [summary.name, f"{summary.dtype}{shape_text(summary.shape)}", *statistics, f"{first}{odd}"]
 
 
 def _number(value: float | None) -> str:

@@ -16,8 +16,8 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: 
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for place, header in enumerate(headers):
-        is_text = place in text
+    for column, header in enumerate(headers):
+        is_text = column in text
         table.add_column(header, justify="left" if is_text else "right", overflow="fold", no_wrap=not is_text)
     for row in rows:
         table.add_row(*(printable(short(cell)) for cell in row))
@@ -34,9 +34,9 @@ def results_line(results: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in results.items())
 
 
-def repeats(found: Inventory) -> Iterator[str]:
+def repeats(inventory: Inventory) -> Iterator[str]:
     """The layers that share their weights with themselves, by being applied more than once."""
-    for path, applied in found.repeats().items():
+    for path, applied in inventory.repeats().items():
         yield f"{path} is applied {applied} times"
 
 

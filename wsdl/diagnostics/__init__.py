@@ -115,11 +115,11 @@ class Problems:
         return len(self.found)
 
 
-def told_once(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+def told_once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Those that say the same at several places of one text as one, at the first place, with the lines of the others;
     a fix mends them all."""
     alike: dict[tuple[str, str], list[Diagnostic]] = {}
-    for diagnostic in found:
+    for diagnostic in diagnostics:
         alike.setdefault((diagnostic.code, diagnostic.message), []).append(diagnostic)
     return [first if not others else _with_others(first, others) for first, *others in alike.values()]
 

@@ -29,28 +29,28 @@ def render(
     `color` asks for ANSI colors, `unicode=False` keeps to ASCII, and lines of programs longer than `width` (0: any)
     are cut around the place that is meant.
     """
-    found = list(diagnostics)
+    listed = list(diagnostics)
     if format == "json":
-        return escaped(json.dumps(as_json(found), ensure_ascii=False)) + "\n"
+        return escaped(json.dumps(as_json(listed), ensure_ascii=False)) + "\n"
     if format == "sarif":
         from wsdl.diagnostics.sarif import sarif
 
-        return escaped(json.dumps(sarif(found), ensure_ascii=False, indent=2)) + "\n"
+        return escaped(json.dumps(sarif(listed), ensure_ascii=False, indent=2)) + "\n"
     if format == "github":
-        return "".join(_github(d) + "\n" for d in found)
-    if not found:
+        return "".join(_github(d) + "\n" for d in listed)
+    if not listed:
         return ""
     style = Style(color=color, unicode=unicode, width=width)
-    shown = found if len(found) <= limits.PROBLEMS else _first(found)
-    end = summary(found) + (f", of which the first {len(shown)} are shown" if len(shown) < len(found) else "") + "\n"
+    shown = listed if len(listed) <= limits.PROBLEMS else _first(listed)
+    end = summary(listed) + (f", of which the first {len(shown)} are shown" if len(shown) < len(listed) else "") + "\n"
     if format == "concise":
         return "".join(_concise(d, style) + "\n" for d in shown) + end
     return "".join(draw(d, style) + "\n\n" for d in shown) + end
 
 
-def _first(found: list[Diagnostic]) -> list[Diagnostic]:
+def _first(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     """As many as somebody may read; errors before all others."""
-    return sorted(found, key=lambda d: d.severity != "error")[: limits.PROBLEMS]
+    return sorted(diagnostics, key=lambda d: d.severity != "error")[: limits.PROBLEMS]
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:
@@ -82,9 +82,9 @@ def _object(diagnostic: Diagnostic) -> dict[str, Any]:
         "severity": diagnostic.severity,
         "message": diagnostic.message,
         "file": source.path if source else diagnostic.file,
-        **(_place(diagnostic.span) | _end(diagnostic.span) if diagnostic.span else {}),
+        **(_location(diagnostic.span) | _end(diagnostic.span) if diagnostic.span else {}),
         "label": diagnostic.label,
-        "labels": [_other_file(x.span, source) | _place(x.span) | {"message": x.message} for x in diagnostic.labels],
+        "labels": [_other_file(x.span, source) | _location(x.span) | {"message": x.message} for x in diagnostic.labels],
         "help": diagnostic.help,
         "fix": [_edit(edit, source) for edit in diagnostic.fix],
         **({"details": list(diagnostic.details)} if diagnostic.details else {}),
@@ -94,10 +94,10 @@ def _object(diagnostic: Diagnostic) -> dict[str, Any]:
 def _edit(edit: Edit, source: Source | None) -> dict[str, Any]:
     """An insertion has one place, a replacement an end as well."""
     end = _end(edit.span) if edit.span.start != edit.span.end else {}
-    return _other_file(edit.span, source) | _place(edit.span) | end | {"insert": edit.text}
+    return _other_file(edit.span, source) | _location(edit.span) | end | {"insert": edit.text}
 
 
-def _place(span: Span) -> dict[str, Any]:
+def _location(span: Span) -> dict[str, Any]:
     return {"line": span.line, "column": span.column}
 
 

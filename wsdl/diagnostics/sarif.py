@@ -14,12 +14,12 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
-    found = list(diagnostics)
-    codes = sorted({d.code for d in found})
+    listed = list(diagnostics)
+    codes = sorted({d.code for d in listed})
     run = {
         "tool": {"driver": {"name": "wsdl", "rules": [_rule(code) for code in codes]}},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(d, codes.index(d.code)) for d in found],
+        "results": [_result(d, codes.index(d.code)) for d in listed],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -38,8 +38,8 @@ def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
         "message": {"text": f"{text}\nhelp: {diagnostic.help}" if diagnostic.help else text},
     }
     if diagnostic.span is not None:
-        said = {"message": {"text": diagnostic.label}} if diagnostic.label else {}
-        result["locations"] = [{"physicalLocation": _location(diagnostic.span), **said}]
+        message = {"message": {"text": diagnostic.label}} if diagnostic.label else {}
+        result["locations"] = [{"physicalLocation": _location(diagnostic.span), **message}]
     elif diagnostic.file:
         result["locations"] = [{"physicalLocation": {"artifactLocation": _artifact(diagnostic.file)}}]
     if diagnostic.labels:

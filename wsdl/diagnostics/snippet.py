@@ -91,24 +91,24 @@ def draw(diagnostic: Diagnostic, style: Style) -> str:
 def _marked_lines(diagnostic: Diagnostic) -> list[_Line]:
     """The lines to show: the primary one, then the others of its file in order, then those of other files."""
     if diagnostic.span is None:
-        places = list(diagnostic.labels)
+        labels = list(diagnostic.labels)
     else:
-        places = [Label(diagnostic.span, diagnostic.label), *diagnostic.labels]
+        labels = [Label(diagnostic.span, diagnostic.label), *diagnostic.labels]
     marks: dict[tuple[Source, int], list[_Mark]] = {}
-    for place in places:
-        source, number = place.span.source, place.span.line
-        start = place.span.column - 1
-        same_line = place.span.end_line == number
-        end = place.span.end_column - 1 if same_line else len(source.line(number).rstrip())
+    for label in labels:
+        source, number = label.span.source, label.span.line
+        start = label.span.column - 1
+        same_line = label.span.end_line == number
+        end = label.span.end_column - 1 if same_line else len(source.line(number).rstrip())
         primary = diagnostic.span is not None and (source, number) == (diagnostic.span.source, diagnostic.span.line)
-        marks.setdefault((source, number), []).append(_Mark(start, max(end, start + 1), place.message, primary))
+        marks.setdefault((source, number), []).append(_Mark(start, max(end, start + 1), label.message, primary))
     lines = []
-    for (source, number), found in marks.items():
-        if found[0].primary:
-            lines.append(_Line(source, number, (found[0], *sorted(found[1:], key=lambda m: m.start))))
+    for (source, number), on_line in marks.items():
+        if on_line[0].primary:
+            lines.append(_Line(source, number, (on_line[0], *sorted(on_line[1:], key=lambda m: m.start))))
         else:
-            lines.append(_Line(source, number, tuple(sorted(found, key=lambda m: m.start))))
-    order = {source: place for place, source in enumerate(dict.fromkeys(line.source for line in lines))}
+            lines.append(_Line(source, number, tuple(sorted(on_line, key=lambda m: m.start))))
+    order = {source: label for label, source in enumerate(dict.fromkeys(line.source for line in lines))}
     return sorted(lines, key=lambda line: (order[line.source], not line.marks[0].primary, line.number))
 
 
@@ -121,9 +121,9 @@ class _Drawing:
         self.diagnostic = diagnostic
         self.rows: list[str] = []
 
-    def header(self, place: str) -> None:
+    def header(self, location: str) -> None:
         self.rows.append(
-            f"{' ' * self.margin}{self.style.paint('gutter', self.style.corner)} {self.style.plain(place)}"
+            f"{' ' * self.margin}{self.style.paint('gutter', self.style.corner)} {self.style.plain(location)}"
         )
 
     def file(self, source: Source, lines: Sequence[_Line]) -> None:
@@ -163,8 +163,8 @@ class _Drawing:
         self.rows.append(f"{gutter} {text}".rstrip())
 
     def details(self, details: Iterable[str], separate: bool) -> None:
-        for place, detail in enumerate(details):
-            if place == 0 and separate:
+        for index, detail in enumerate(details):
+            if index == 0 and separate:
                 self.row("")
             self.row(self.style.plain(detail))
 

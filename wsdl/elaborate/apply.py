@@ -26,7 +26,7 @@ from wsdl.syntax import tree
 
 def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
-    layer.module.doubtful |= any(has_poison(given.item) for given in arguments)
+    layer.module.doubtful |= any(has_poison(argument.item) for argument in arguments)
     if not context.builder.graphs:
         context.error(
             "E0238",
@@ -39,7 +39,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
         return POISON
     block = layer.block
     inputs = _bind(layer, arguments, span, context)
-    if inputs is None or any(has_poison(given.item) for given in inputs.values()):
+    if inputs is None or any(has_poison(argument.item) for argument in inputs.values()):
         layer.module.doubtful = True
         return POISON
     if len(context.where.uses) >= limits.NESTING:
@@ -49,24 +49,26 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
     signature = Signature(frame, context)
     for declared in block.inputs:
-        given = inputs[declared.name.text]
+        argument = inputs[declared.name.text]
         what = f"`{declared.name.text}` of `{block.name.text}`"
         known = set(signature.places)
-        if isinstance(given.item, Value) and not signature.match(declared.type, given.item.type, given.span, what):
+        if isinstance(argument.item, Value) and not signature.match(
+            declared.type, argument.item.type, argument.span, what
+        ):
             layer.module.doubtful = True
             return POISON
-        frame.names[declared.name.text] = given.item
-        if isinstance(given.item, Value):
-            frame.sources.update(dict.fromkeys(signature.places.keys() - known, given.item))
+        frame.names[declared.name.text] = argument.item
+        if isinstance(argument.item, Value):
+            frame.sources.update(dict.fromkeys(signature.places.keys() - known, argument.item))
     for declared in block.inputs:
-        given = inputs[declared.name.text]
-        if isinstance(given.item, Value):
-            value = assumed(given.item, signature, given.span, context)
+        argument = inputs[declared.name.text]
+        if isinstance(argument.item, Value):
+            value = assumed(argument.item, signature, argument.span, context)
             frame.names[declared.name.text] = value
             frame.declared[declared.name.text] = value, declared.type
     application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
-    places = {name: given.span for name, given in inputs.items()}
-    context.where.uses.append(Use(layer, span, application, dtype, places))
+    argument_spans = {name: argument.span for name, argument in inputs.items()}
+    context.where.uses.append(Use(layer, span, application, dtype, argument_spans))
     if not context.mode.again:
         layer.module.uses.append(span)
         layer.module.ways.append(context.where.way())
@@ -103,17 +105,17 @@ def finish(
     if frame.results is None:
         _report_no_results(frame, context)
         return None
-    if any(has_poison(given.item) for given in frame.results):
+    if any(has_poison(result.item) for result in frame.results):
         return None
     values: list[Value] = []
-    for given in frame.results:
-        value = as_tensor(given, frame.dtype, context)
+    for result in frame.results:
+        value = as_tensor(result, frame.dtype, context)
         if value is None:
-            applied = f"apply it to a tensor: `{given.span.text}(x)`" if isinstance(given.item, Layer) else None
+            applied = f"apply it to a tensor: `{result.span.text}(x)`" if isinstance(result.item, Layer) else None
             context.error(
                 "E0233",
-                given.span,
-                f"a result is a tensor, not {describe(given.item)}",
+                result.span,
+                f"a result is a tensor, not {describe(result.item)}",
                 f"what {what} is to return",
                 help=applied,
                 applied=False,
@@ -132,13 +134,13 @@ def finish(
             applied=False,
         )
         return None
-    for i, (value, output, given) in enumerate(zip(values, outputs, frame.results, strict=True)):
+    for i, (value, output, result) in enumerate(zip(values, outputs, frame.results, strict=True)):
         name = f"`{output.name.text}`" if output.name else "the result"
-        if not signature.match(output.type, value.type, given.span, f"{name} of {what}"):
+        if not signature.match(output.type, value.type, result.span, f"{name} of {what}"):
             return None
         if not output.type.span.source.is_standard:
-            warn_of_result(output.type, value.type, signature, given.span, f"{name} of {what}")
-        values[i] = assumed(value, signature, given.span, context)
+            warn_of_result(output.type, value.type, signature, result.span, f"{name} of {what}")
+        values[i] = assumed(value, signature, result.span, context)
     return values
 
 
@@ -155,17 +157,17 @@ def _report_no_results(frame: Frame, context: Context) -> None:
         )
 
 
-def as_tensor(given: Given, dtype: DType, context: Context) -> Value | None:
+def as_tensor(argument: Given, dtype: DType, context: Context) -> Value | None:
     """A tensor, or a number as a scalar tensor."""
-    item = given.item
+    item = argument.item
     if isinstance(item, Value):
         return item
     if isinstance(item, bool):
-        return context.builder.constant(item, TensorType.of("bool"), given.span)
+        return context.builder.constant(item, TensorType.of("bool"), argument.span)
     if isinstance(item, Dim):
-        return context.builder.size(item, "i64", given.span)
+        return context.builder.size(item, "i64", argument.span)
     if isinstance(item, int | float):
-        return context.builder.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), given.span)
+        return context.builder.constant(item, TensorType.of(dtype if isinstance(item, float) else "i64"), argument.span)
     return None
 
 
@@ -175,10 +177,10 @@ def _callee(layer: Layer, arguments: list[Given]) -> Callee:
 
     def wording() -> Wording:
         applied = f"it is applied to `({_inputs(block)})`"
-        surplus = [given for given in arguments if given.name is None][len(block.inputs) :]
+        surplus = [argument for argument in arguments if argument.name is None][len(block.inputs) :]
         no_tensor = surplus and not isinstance(surplus[0].item, Value)
-        made = f"{applied}, and made as `{configured(block)}`" if no_tensor else None
-        return Wording(f"`{block.name.text}`", applied, noun="input", takes="is applied to", surplus=made)
+        hint = f"{applied}, and made as `{configured(block)}`" if no_tensor else None
+        return Wording(f"`{block.name.text}`", applied, noun="input", takes="is applied to", surplus=hint)
 
     required = [i.name.text for i in block.inputs if i.default is None]
     return Callee([i.name.text for i in block.inputs], required, wording)
@@ -188,9 +190,9 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     """The value of each input, a tensor or `none`; `None` where that was reported."""
     block = layer.block
     configuration = {c.name.text for c in block.configuration}
-    for given in arguments:
-        if given.name is not None and given.name.text in configuration:
-            _report_configuration(given, layer, context)
+    for argument in arguments:
+        if argument.name is not None and argument.name.text in configuration:
+            _report_configuration(argument, layer, context)
             return None
     bound, complete = match(_callee(layer, arguments), arguments, span, context)
     if not complete:
@@ -239,10 +241,10 @@ def _to_be_made_with(item: Item, layer: Layer) -> str | None:
 def _report_configuration(given: Given, layer: Layer, context: Context) -> None:
     """An argument of the block where its layer is applied: it belongs where that is made."""
     assert given.name is not None
-    made, argument = layer.made.text, f"{given.name.text}={given.span.text}"
+    call, argument = layer.made.text, f"{given.name.text}={given.span.text}"
     where = f"`{layer.name}({argument})`"
-    if re.fullmatch(r"\w+\(.*\)", made) and "\n" not in made and given.name.text not in layer.given:
-        where = f"`{made[:-1]}{'' if made.endswith('()') else ', '}{argument})`"
+    if re.fullmatch(r"\w+\(.*\)", call) and "\n" not in call and given.name.text not in layer.given:
+        where = f"`{call[:-1]}{'' if call.endswith('()') else ', '}{argument})`"
     own = not layer.made.source.is_standard and layer.made != given.span
     context.error(
         "E0221",

@@ -65,9 +65,9 @@ class Callee(NamedTuple):
 
 def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) -> tuple[dict[str, A], bool]:
     """The argument of each parameter that has one in a call at `span`; and whether no error was reported."""
-    places = [argument for argument in arguments if argument.name is None]
-    if len(places) > len(callee.parameters):
-        _report_surplus(callee, places, context)
+    positional = [argument for argument in arguments if argument.name is None]
+    if len(positional) > len(callee.parameters):
+        _report_surplus(callee, positional, context)
         return {}, False
     bound: dict[str, A] = {}
     complete = True
@@ -90,13 +90,13 @@ def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) 
 def collected(arguments: list[Given], count: int, into_list: bool, single: bool) -> list[Given]:
     """Arguments by place in which those from the last of `count` parameters on are one list: `x.reshape(2, 3)` for
     `x.reshape([2, 3])`. With `single` a tensor alone is a list of one."""
-    places = [given for given in arguments if given.name is None]
-    rest = places[count - 1 :]
+    positional = [argument for argument in arguments if argument.name is None]
+    rest = positional[count - 1 :]
     alone = single and len(rest) == 1 and isinstance(rest[0].item, Value)
     if not into_list or not (len(rest) > 1 or alone):
         return arguments
-    together = Given(None, [given.item for given in rest], rest[0].span.to(rest[-1].span))
-    return [*places[: count - 1], together, *(given for given in arguments if given.name is not None)]
+    together = Given(None, [argument.item for argument in rest], rest[0].span.to(rest[-1].span))
+    return [*positional[: count - 1], together, *(argument for argument in arguments if argument.name is not None)]
 
 
 def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
@@ -119,12 +119,13 @@ def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
     return None
 
 
-def _report_surplus(callee: Callee, places: Sequence[Argument], context: Context) -> None:
+def _report_surplus(callee: Callee, positional: Sequence[Argument], context: Context) -> None:
     count, wording = len(callee.parameters), callee.wording()
     context.error(
         wording.codes[1],
-        places[count].span,
-        f"{wording.name} {wording.takes} {count or 'no'} {wording.noun}{'s' if count != 1 else ''}, not {len(places)}",
+        positional[count].span,
+        f"{wording.name} {wording.takes} {count or 'no'} {wording.noun}{'s' if count != 1 else ''}, "
+        f"not {len(positional)}",
         "one too many",
         labels=wording.labels,
         help=wording.surplus or wording.signature,

@@ -111,10 +111,10 @@ def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
 
 def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
     """The names that a body binds, with the first place of each."""
-    found: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     for name in _bound(body):
-        found.setdefault(name.text, name.span)
-    return found
+        spans.setdefault(name.text, name.span)
+    return spans
 
 
 def last_places(body: Iterable[tree.Statement]) -> dict[str, Span]:

@@ -53,8 +53,8 @@ def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) 
     if name not in VIEWS:
         report_no_part(field, item, context, node)
         return POISON
-    given = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
-    return call_operation(name, given, node.span, context)
+    arguments = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
+    return call_operation(name, arguments, node.span, context)
 
 
 def _is_conversion(node: tree.Call, frame: Frame) -> bool:

@@ -113,8 +113,8 @@ class Context:
 
     def refuse_size(self, error: TooLong, span: Span) -> NoReturn:
         """Say that a size is too long to be worked with, and stop: what comes after would be longer still."""
-        [said] = error.diagnostics
-        self.error("E0602", span, said.message, "in here", help=said.help)
+        [diagnostic] = error.diagnostics
+        self.error("E0602", span, diagnostic.message, "in here", help=diagnostic.help)
         raise TooMuch
 
     def refuse_nesting(self) -> None:

@@ -115,6 +115,6 @@ def return_(node: tree.Return, frame: Frame, context: Context) -> None:
 
 
 def emit(node: tree.Emit, frame: Frame, context: Context) -> None:
-    given = evaluate_all(node.values, frame, context)
+    emitted = evaluate_all(node.values, frame, context)
     if frame.emitted is not None:  # outside of a scan, which resolve has reported
-        frame.emitted.append(given)
+        frame.emitted.append(emitted)

@@ -117,10 +117,10 @@ def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, contex
     context.error("E0226", call.span, message, help=help, fix=fix, applied=False)
 
 
-def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, place: str = "") -> None:
+def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, name_in_list: str = "") -> None:
     """Keep the place of a layer that could not be made, so that paths to it are not reported as wrong, too."""
-    place = place or name.text
-    _attach(frame.layer.module, place, Module(frame.layer.below(place), "", name.span, doubtful=True))
+    name_in_list = name_in_list or name.text
+    _attach(frame.layer.module, name_in_list, Module(frame.layer.below(name_in_list), "", name.span, doubtful=True))
 
 
 def _attach(parent: Module, name: str, child: Module) -> None:
@@ -162,10 +162,10 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     if name not in slots:
         context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
         initializer = _initializer(node, type_, frame, context)
-        made = _made_by_user(context)
-        story = _story(node, made, frame, context)
+        call = _call_by_user(context)
+        story = _story(node, call, frame, context)
         slots[name] = Slot(
-            frame.layer.below(name), type_, node.kind, initializer, node.span, made, node.name.span, story
+            frame.layer.below(name), type_, node.kind, initializer, node.span, call, node.name.span, story
         )
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
@@ -175,13 +175,13 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     frame.names[name] = context.builder.parameter(slot)
 
 
-def _made_by_user(context: Context) -> Span:
+def _call_by_user(context: Context) -> Span:
     """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
-    made = [use.layer.made for use in reversed(context.where.uses)]
-    return next((span for span in made if not span.source.is_standard), made[0])
+    calls = [use.layer.made for use in reversed(context.where.uses)]
+    return next((span for span in calls if not span.source.is_standard), calls[0])
 
 
-def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> str:
+def _story(node: tree.Parameter, call: Span, frame: Frame, context: Context) -> str:
     """How a shape came about: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
     values: dict[str, str] = {}
     for dim in node.type.dims:
@@ -190,7 +190,7 @@ def _story(node: tree.Parameter, made: Span, frame: Frame, context: Context) -> 
             number = as_int(value) if value is not None else None
             if number is not None:
                 source = frame.sources.get(dim.text)
-                values[dim.text] = f"{number}{context.builder.origin(source, number, made) if source else ''}"
+                values[dim.text] = f"{number}{context.builder.origin(source, number, call) if source else ''}"
     written = f"`{node.name.text}` is [{', '.join(d.span.text for d in node.type.dims)}]"
     return f"{written}: {', '.join(f'{n} = {v}' for n, v in values.items())}" if values else written
 
@@ -266,17 +266,17 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
             if not has_poison(item):
                 context.error("E0225", argument.span, f"an argument of `{name.text}` {misfit}", applied=False)
             return default
-    numbers = list(values.values())
+    parameters = list(values.values())
     if any(argument.name for argument in arguments):
         bound, complete = match(_callee(name.text, kind), arguments, written.span, context)
         if not complete:
             return default
         numbers_by_name = dict(zip(kind.forms[-1], kind.defaults, strict=False))
         numbers_by_name |= {name: values[argument] for name, argument in bound.items()}
-        numbers = [numbers_by_name[name] for name in kind.forms[-1] if name in numbers_by_name]
-    if not kind.accepts(len(numbers)):
+        parameters = [numbers_by_name[name] for name in kind.forms[-1] if name in numbers_by_name]
+    if not kind.accepts(len(parameters)):
         forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
-        count = f"{len(numbers) or 'no'} number{'s' if len(numbers) != 1 else ''}"
+        count = f"{len(parameters) or 'no'} number{'s' if len(parameters) != 1 else ''}"
         message = f"the initializer `{name.text}` can't be given {count}"
         context.error("E0222", written.span, message, help=f"write {' or '.join(forms)}", applied=False)
         return default
@@ -290,11 +290,11 @@ def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context:
             applied=False,
         )
         return default
-    if (problem := _misfit(name.text, kind.arguments(tuple(numbers)), type_)) is not None:
+    if (problem := _misfit(name.text, kind.arguments(tuple(parameters)), type_)) is not None:
         message, help = problem
         context.error("E0225", written.span, message, f"`{node.name.text}` is {type_}", help=help, applied=False)
         return default
-    return Initializer(name.text, tuple(numbers), explicit=not node.span.source.is_standard)
+    return Initializer(name.text, tuple(parameters), explicit=not node.span.source.is_standard)
 
 
 def _callee(name: str, kind: InitializerKind) -> Callee:
@@ -308,9 +308,9 @@ def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[
     dtype = type_.dtype
     if not type_.is_float and name not in ("zeros", "ones", "constant"):
         return f"`{name}` draws fractions, and {dtype} can't hold them", "`zeros`, `ones` and `constant(3)` fill it"
-    drawn = "f32" if dtype == "f64" and name != "constant" else dtype
-    if (beyond := next((n for n in arguments.values() if not holds(drawn, n)), None)) is not None:
-        return f"{beyond:g} is beyond what {drawn} can hold", None
+    precision = "f32" if dtype == "f64" and name != "constant" else dtype
+    if (beyond := next((n for n in arguments.values() if not holds(precision, n)), None)) is not None:
+        return f"{beyond:g} is beyond what {precision} can hold", None
     value = arguments.get("value", 0.0)
     if not type_.is_float and (value != int(value) or (dtype == "bool" and value not in (0, 1))):
         return f"{value:g} is no number of {dtype}", "write a whole number" if dtype != "bool" else "write 0 or 1"

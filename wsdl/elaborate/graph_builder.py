@@ -116,13 +116,13 @@ class GraphBuilder:
 
     def origin(self, value: Value, size: int, near: Span) -> str:
         """Where a dimension of a tensor came from, for messages: ` from `encode` (line 5)`, or nothing."""
-        found: Value | None = value
-        while found is not None and found not in self.origins:
-            node = self.producers.get(found)
+        traced: Value | None = value
+        while traced is not None and traced not in self.origins:
+            node = self.producers.get(traced)
             inputs = node.inputs if node else []
-            found = next((v for v in inputs if any(d.constant == size for d in v.type.shape)), None)
-        if found is None:
+            traced = next((v for v in inputs if any(d.constant == size for d in v.type.shape)), None)
+        if traced is None:
             return ""
-        origin = self.origins[found]
+        origin = self.origins[traced]
         line = f"line {origin.span.line}" if origin.span.source is near.source else str(origin.span)
         return f" from {origin.name} ({line})"

@@ -56,8 +56,8 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
 
 def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -> Item:
     rank = value.type.rank
-    given = [s for s in node.subscripts if not isinstance(s, tree.Ellipsis)]
-    if len(given) > rank or len(node.subscripts) - len(given) > 1:
+    subscripts = [s for s in node.subscripts if not isinstance(s, tree.Ellipsis)]
+    if len(subscripts) > rank or len(node.subscripts) - len(subscripts) > 1:
         context.error("E0228", node.span, f"too many subscripts for {value.type}", f"it has {rank} axes")
         return POISON
     starts: list[Item] = []
@@ -68,7 +68,7 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
     axis = 0
     for subscript in node.subscripts:
         if isinstance(subscript, tree.Ellipsis):
-            axis += rank - len(given)
+            axis += rank - len(subscripts)
             continue
         bounds = _bounds(subscript, frame, axis, node.object.span.text, context)
         if bounds is None or _leaves(subscript, bounds, axis, value, context):

@@ -22,11 +22,11 @@ from wsdl.syntax import tree
 
 def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context) -> Item:
     """The layer of a block written inline: created when it first runs, looked up when it runs again."""
-    owner, wanted = frame.owner or (frame.layer, _snake(definition.name))
+    owner, base_name = frame.owner or (frame.layer, _snake(definition.name))
     key = (call, frame.path)
     if key in owner.inline:
         return owner.inline[key]
-    name = _free_name(owner, wanted)
+    name = _free_name(owner, base_name)
     layer = make_layer(definition, call, owner.below(name), call.span, frame, context)
     if isinstance(layer, Layer):
         owner.inline[key] = layer
@@ -48,24 +48,24 @@ def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item
         items.append(item)
         is_made_here = isinstance(item, Layer) and item.made is part.span
         if isinstance(item, Layer | Operation) and not is_made_here:
-            place = _free_name(owner, frame.owner[1])
-            _keep(owner, place, Module(owner.below(place), item.name, part.span, uses=[part.span]), item)
+            array_name = _free_name(owner, frame.owner[1])
+            _keep(owner, array_name, Module(owner.below(array_name), item.name, part.span, uses=[part.span]), item)
     frame.owner = outer
     return items
 
 
-def _free_name(owner: Layer, wanted: str) -> str:
+def _free_name(owner: Layer, base_name: str) -> str:
     """The name of a layer written inline: counted where it is taken, numbered in an array (`layers[]`)."""
-    array, bracket, _ = wanted.partition("[")
+    array, bracket, _ = base_name.partition("[")
     if bracket:
         siblings = owner.module.children.get(array)
         return f"{array}[{len(siblings) if isinstance(siblings, list) else 0}]"
-    name, count = wanted, owner.counted.get(wanted, 1)
+    name, count = base_name, owner.counted.get(base_name, 1)
     while name in owner.taken:
         count += 1
-        name = f"{wanted}_{count}"
+        name = f"{base_name}_{count}"
     owner.taken.add(name)
-    owner.counted[wanted] = count
+    owner.counted[base_name] = count
     return name
 
 
@@ -106,12 +106,12 @@ def make_layer(
             help="a configuration can't be, by default, a layer of the same block",
         )
         raise TooMuch
-    layer = _made(definition, block, call, Module(path, block.name.text, span), frame, context)
+    layer = _create(definition, block, call, Module(path, block.name.text, span), frame, context)
     context.budget.depth -= 1
     return layer
 
 
-def _made(
+def _create(
     definition: Definition,
     block: tree.Block,
     call: tree.Call,
@@ -227,11 +227,11 @@ def _report_tensor(
     over was applied before."""
     first = tensors[0].value
     others = ", ".join(a.span.text for a in call.arguments if a not in tensors)
-    made = f"{block.name.text}({others})" if others else call_with_needed(block)
-    help = f"a block is configured first, then applied: `{first.span.text} |> {made}`"
+    call_text = f"{block.name.text}({others})" if others else call_with_needed(block)
+    help = f"a block is configured first, then applied: `{first.span.text} |> {call_text}`"
     if len(tensors) > 1:
         inputs = sorted((t.span for t in tensors), key=lambda span: span.start)
-        help = f"a block is configured first, then applied: `{made}({', '.join(span.text for span in inputs)})`"
+        help = f"a block is configured first, then applied: `{call_text}({', '.join(span.text for span in inputs)})`"
     if "layer" in [kind.text for kind in parameter.types] and isinstance(first, tree.Call | tree.Pipe):
         layer = first.stage if isinstance(first, tree.Pipe) else first.function
         help = f"hand it over without applying it: `{layer.span.text}`"

@@ -25,11 +25,11 @@ def check_logits(
     gives = OPERATIONS[made_by.op].gives if made_by is not None and made_by.op in OPERATIONS else None
     if made_by is None or gives in (None, expects.meaning):
         return
-    place = bound[expects.operand].span
-    elsewhere = made_by.span is not None and made_by.span != place and not made_by.span.source.is_standard
+    operand_span = bound[expects.operand].span
+    elsewhere = made_by.span is not None and made_by.span != operand_span and not made_by.span.source.is_standard
     context.error(
         "W0401",
-        place,
+        operand_span,
         f"`{loss.name}` {expects.says}, but gets the result of `{made_by.op}`",
         f"a result of `{made_by.op}`",
         labels=[Label(made_by.span, f"`{made_by.op}` is applied here")] if elsewhere and made_by.span else (),

@@ -38,11 +38,11 @@ def elaborate_model(definition: Definition, context: Context) -> Layer:
     name = node.name.text
     layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
     graph, _, results = _run_body(layer, node, context)
-    made = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.builder.naming)
-    context.program.models[name] = made
+    model = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.builder.naming)
+    context.program.models[name] = model
     if results is not None:
         graph.outputs = results
-        made.output_names = _output_names(node, len(results))
+        model.output_names = _output_names(node, len(results))
     return layer
 
 

@@ -25,11 +25,11 @@ def name(node: tree.Name, frame: Frame, context: Context) -> Item:
         return NAMED[node.text]
     if node.text in DTYPES:
         return node.text
-    said = (
+    reported = (
         context.report.is_reported(node.span)
         or (frame.layer.definition.node.name.span, node.text) in frame.scope.unknown
     )
-    if not said and not frame.scope.may_have(node.text):
+    if not reported and not frame.scope.may_have(node.text):
         _report_unbound(node, frame, context)
     return POISON
 

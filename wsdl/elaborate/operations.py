@@ -30,8 +30,8 @@ def call_operation(name: str, arguments: list[Given], span: Span, context: Conte
     operation = OPERATIONS[name]
     last = operation.parameters[-1]
     into_list, single = "list[" in last.annotation, last.kind == "operands"
-    given = collected(arguments, len(operation.parameters), into_list, single)
-    bound, complete = match(callee(operation, given), given, span, context)
+    collected_arguments = collected(arguments, len(operation.parameters), into_list, single)
+    bound, complete = match(callee(operation, collected_arguments), collected_arguments, span, context)
     if not complete or any(has_poison(argument.item) for argument in arguments):
         return POISON
     if not context.builder.graphs:
@@ -158,7 +158,7 @@ _ELSEWHERE = {
 
 def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
     """How to write several tensors, given one by one, for an operation that takes a list of them."""
-    tensors = [given.span.text for given in positional if isinstance(given.item, Value)]
+    tensors = [argument.span.text for argument in positional if isinstance(argument.item, Value)]
     if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
         return None
     return f"write the tensors as one list: `{operation.name}([{', '.join(tensors)}], …)`"
@@ -172,31 +172,31 @@ def _converted(
     attributes: dict[str, Attribute] = {}
     like = _common_dtype(operation, bound, context)
     for parameter in operation.parameters:
-        given = bound.get(parameter.name)
-        if given is None:
+        argument = bound.get(parameter.name)
+        if argument is None:
             if parameter.kind == "attribute":
-                made = parameter.annotation == "DType"
-                attributes[parameter.name] = context.where.dtype if made else parameter.default
+                is_dtype = parameter.annotation == "DType"
+                attributes[parameter.name] = context.where.dtype if is_dtype else parameter.default
             else:
                 operands[parameter.name] = None
             continue
         try:
             if parameter.kind == "attribute":
-                attributes[parameter.name] = attribute(parameter.annotation).fit(given.item)
+                attributes[parameter.name] = attribute(parameter.annotation).fit(argument.item)
             elif parameter.kind == "operands":
-                if not isinstance(given.item, list | tuple) or not given.item:
-                    raise Misfit(f"must be a list of tensors, not {describe(given.item)}")
-                operands[parameter.name] = [_tensor(i, like, given.span, context) for i in given.item]
-            elif given.item is None and not parameter.required:
+                if not isinstance(argument.item, list | tuple) or not argument.item:
+                    raise Misfit(f"must be a list of tensors, not {describe(argument.item)}")
+                operands[parameter.name] = [_tensor(i, like, argument.span, context) for i in argument.item]
+            elif argument.item is None and not parameter.required:
                 operands[parameter.name] = None
             else:
                 beside = None if parameter.name in operation.integer_operands else like
-                operands[parameter.name] = _tensor(given.item, beside, given.span, context)
+                operands[parameter.name] = _tensor(argument.item, beside, argument.span, context)
         except Misfit as misfit:
-            what = f"`{given.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
+            what = f"`{argument.span.text}`" if sign else f"`{parameter.name}` of `{operation.name}`"
             help = None if sign else f"its signature is `{signature(operation)}`"
             help = _in_words_of_the_file(misfit.help, operation, bound, context) if misfit.help else help
-            context.error("E0225", given.span, f"{what} {misfit}", help=help)
+            context.error("E0225", argument.span, f"{what} {misfit}", help=help)
             return None
     return operands, attributes
 
@@ -223,23 +223,23 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
         return context.builder.size(item, like or "i64", span)
     if isinstance(item, bool):
         return context.builder.constant(item, TensorType.of("bool"), span)
-    numbers, shape = _numbers(item)
-    if any(isinstance(n, float) for n in numbers) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
+    values, shape = _flattened(item)
+    if any(isinstance(n, float) for n in values) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
         raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
-    dtype: DType = like or (context.where.dtype if any(isinstance(n, float) for n in numbers) else "i64")
-    beyond = next((n for n in numbers if not holds(dtype, n)), None)
+    dtype: DType = like or (context.where.dtype if any(isinstance(n, float) for n in values) else "i64")
+    beyond = next((n for n in values if not holds(dtype, n)), None)
     if beyond is not None:
         raise Misfit(f"is {'less' if beyond < 0 else 'more'} than {dtype} can hold")
     assert isinstance(item, int | float | list)
     return context.builder.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
 
 
-def _numbers(item: Item) -> tuple[list[int | float], list[int]]:
+def _flattened(item: Item) -> tuple[list[int | float], list[int]]:
     """The numbers of a (nested) list, and its shape."""
     if isinstance(item, int | float) and not isinstance(item, bool):
         return [item], []
     if isinstance(item, list) and item:
-        parts = [_numbers(i) for i in item]
+        parts = [_flattened(i) for i in item]
         if all(shape == parts[0][1] for _, shape in parts):
             return [n for numbers, _ in parts for n in numbers], [len(parts), *parts[0][1]]
     raise Misfit(f"must be a tensor, not {describe(item)}")
@@ -251,7 +251,7 @@ def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int
     constants = {
         n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
     }
-    return {n: _numbers(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
+    return {n: _flattened(value)[0] for n, value in constants.items() if not isinstance(value, bool)}
 
 
 def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
@@ -267,14 +267,14 @@ def _report(
     operation: Operation, error: OpError, bound: dict[str, Given], span: Span, sign: str, context: Context
 ) -> None:
     at = bound.get(error.argument or "")
-    place = at.span if at else span
-    if error.part and place.text.startswith('"'):
+    blamed = at.span if at else span
+    if error.part and blamed.text.startswith('"'):
         start, end = error.part
-        place = place.source.span(place.start + 1 + start, place.start + 1 + end)
+        blamed = blamed.source.span(blamed.start + 1 + start, blamed.start + 1 + end)
     labels = [
-        Label(given.span, f"is {given.item.type}" if sign else f"`{name}` is {given.item.type}")
-        for name, given in bound.items()
-        if isinstance(given.item, Value) and given is not at and given.span != span
+        Label(argument.span, f"is {argument.item.type}" if sign else f"`{name}` is {argument.item.type}")
+        for name, argument in bound.items()
+        if isinstance(argument.item, Value) and argument is not at and argument.span != span
     ]
     label = f"is {at.item.type}" if at is not None and isinstance(at.item, Value) else ""
     message = _in_words_of_the_file(error.message, operation, bound, context) if sign else error.message
@@ -283,13 +283,13 @@ def _report(
     fix: list[Edit] = []
     if at is not None and help is not None and help.endswith("use `.T`"):
         help, fix = _transposed(at.span)
-    if (rest := _rest_behind(place, context)) is not None:
+    if (rest := _rest_behind(blamed, context)) is not None:
         story = f"`{rest.span.text}` is {rest.story}"
-        if place.source.is_standard:
-            place, label, labels = rest.divisor, story, []
+        if blamed.source.is_standard:
+            blamed, label, labels = rest.divisor, story, []
         else:
             help = help or story
-    context.error(error.code, place, message, label, labels=labels, help=help, fix=fix)
+    context.error(error.code, blamed, message, label, labels=labels, help=help, fix=fix)
 
 
 def _transposed(written: Span) -> tuple[str, list[Edit]]:
@@ -301,11 +301,11 @@ def _transposed(written: Span) -> tuple[str, list[Edit]]:
     return "the shapes match transposed: use `.T`", fix
 
 
-def _rest_behind(place: Span, context: Context) -> Remainder | None:
+def _rest_behind(span: Span, context: Context) -> Remainder | None:
     """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
-    near = [r for r in context.report.remainders if r.span.source is place.source and r.path == context.where.path]
-    inside = [r for r in near if place.start <= r.span.start and r.span.end <= place.end]
-    return next(iter([*inside, *(near if place.source.is_standard else [])]), None)
+    near = [r for r in context.report.remainders if r.span.source is span.source and r.path == context.where.path]
+    inside = [r for r in near if span.start <= r.span.start and r.span.end <= span.end]
+    return next(iter([*inside, *(near if span.source.is_standard else [])]), None)
 
 
 def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given], context: Context) -> str | None:

@@ -154,9 +154,9 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     if not all(isinstance(i, int | Dim) and not isinstance(i, bool) for i in (left, right)):
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
             arguments = [Given(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
-            for given in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
-                if isinstance(given.item, Dim):
-                    given.item = context.builder.size(given.item, context.where.dtype, given.span)
+            for argument in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
+                if isinstance(argument.item, Dim):
+                    argument.item = context.builder.size(argument.item, context.where.dtype, argument.span)
             return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
         return _refuse(node, left, right, context)
     a, b = Dim.of(left), Dim.of(right)  # type: ignore[arg-type]  # both are int or Dim, as was just checked

@@ -43,15 +43,15 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimi
         return None
     options = (*OPTIMIZERS[name.text], *COMMON)
     try:
-        given = _arguments(node.call, options, frame, context)
-        if given.get("nesterov") and not given["momentum"]:
-            place = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
-            context.error("E0812", place.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
+        arguments = _arguments(node.call, options, frame, context)
+        if arguments.get("nesterov") and not arguments["momentum"]:
+            blamed = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
+            context.error("E0812", blamed.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
             return None
     except _Wrong:
         return None
-    lr = given.pop("lr")
-    return Optimizer(name.text, lr if isinstance(lr, Schedule) else _constant(lr), given, node.span)
+    lr = arguments.pop("lr")
+    return Optimizer(name.text, lr if isinstance(lr, Schedule) else _constant(lr), arguments, node.span)
 
 
 def rate_of(node: tree.Expression, frame: Frame, context: Context) -> Schedule | float | None:
@@ -72,15 +72,15 @@ def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context
     what = call.function.span.text
     bound, complete = match(_callee(call, options), call.arguments, call.span, context)
     by_name = {option.name: option for option in options}
-    given = {option.name: option.default for option in options}
+    values = {option.name: option.default for option in options}
     for name, argument in bound.items():
         try:
-            given[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
+            values[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
         except _Wrong:
             complete = False
     if not complete:
         raise _Wrong
-    return given
+    return values
 
 
 def _callee(call: tree.Call, options: Sequence[Option]) -> Callee:
@@ -118,8 +118,8 @@ def _value(option: Option, node: tree.Expression, what: str, frame: Frame, conte
     except Misfit as misfit:
         context.error("E0812", node.span, f"{what} {misfit}")
         raise _Wrong from None
-    numbers = value if isinstance(value, list) else [value]
-    if value is not None and option.kind != "switch" and not all(map(_IN_RANGE[option.range], numbers)):
+    values = value if isinstance(value, list) else [value]
+    if value is not None and option.kind != "switch" and not all(map(_IN_RANGE[option.range], values)):
         context.error("E0812", node.span, f"{what} is {option.range}", f"is {node.span.text}")
         raise _Wrong
     return value

@@ -78,7 +78,7 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
 # -- methods of PyTorch ------------------------------------------------------------------------------------------------
 
 # Methods that have no code of their own in the place of which something else is said.
-_SAID = {
+_HELP_BY_NAME = {
     **dict.fromkeys(
         ("contiguous", "clone"), "leave it out: how a tensor lies in memory is not said in a program"
     ),
@@ -97,10 +97,12 @@ def report_no_part(field: tree.Field, value: Value, context: Context, call: tree
     """E0227 for a name behind a tensor, in a call or without one."""
     name, x = field.name.text, field.object.span.text
     near = (
-        nearest(name, [*VIEWS, *NAMED]) if name not in _SAID and name not in ELSEWHERE and name not in WRITTEN else None
+        nearest(name, [*VIEWS, *NAMED])
+        if name not in _HELP_BY_NAME and name not in ELSEWHERE and name not in WRITTEN
+        else None
     )
     label = f"did you mean `{near}`?" if near and name not in NAMED else ""
-    help = _SAID.get(name, "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`")
+    help = _HELP_BY_NAME.get(name, "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`")
     code = _code(name, x if len(x) <= _SHORT and "\n" not in x else "x", value, call)
     if code:
         label, help = "", f"write `{code}`"

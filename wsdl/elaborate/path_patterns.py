@@ -200,13 +200,13 @@ def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context)
     if not complete:
         raise _NoPath
     parameter = operation.parameters[1].name
-    numbers = bound[parameter]
-    if has_poison(numbers.item):
+    arguments = bound[parameter]
+    if has_poison(arguments.item):
         raise _NoPath
     try:
-        return ViewCall(name.text, tuple(INTS.fit(numbers.item)), name.span.to(node.span))
+        return ViewCall(name.text, tuple(INTS.fit(arguments.item)), name.span.to(node.span))
     except Misfit as misfit:
-        context.error("E0330", numbers.span, f"`{parameter}` of `{name.text}` {misfit}")
+        context.error("E0330", arguments.span, f"`{parameter}` of `{name.text}` {misfit}")
         raise _NoPath from None
 
 

@@ -57,17 +57,17 @@ class Report:
         `applied_label` the application tells the whole story, without the place in the standard library.
         """
         uses, others = self.where.uses, list(labels)
-        place, block = self.where.to_blame(span)
-        if place is not span:
+        blamed, block = self.where.to_blame(span)
+        if blamed is not span:
             if not applied_label and (block or label):
                 others.insert(0, Label(span, label or "here, in the standard library"))
             label = applied_label or (f"in `{block}`" if block else "")
         elif applied and len(uses) > 1:
             others.append(Label(uses[-1].span, f"`{uses[-1].layer.name}` is applied here"))
-        others = [o for o in others if o.span != place or o.message != label]
-        if len(others) > 1 and others[-1].span in (place, *(o.span for o in others[:-1])):
+        others = [o for o in others if o.span != blamed or o.message != label]
+        if len(others) > 1 and others[-1].span in (blamed, *(o.span for o in others[:-1])):
             others.pop()  # the application is shown already
-        self.problems.error(code, place, message, label, labels=others, help=help, fix=fix, severity=severity)
+        self.problems.error(code, blamed, message, label, labels=others, help=help, fix=fix, severity=severity)
 
     def nesting(self, fallback: Span) -> None:
         """Say what is nested more deeply than can be followed: often a block inside itself. `fallback` is the place

@@ -134,9 +134,9 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
         try:
             source = files.read(shown)
         except CompileError as error:
-            for said in error.diagnostics:
-                message = f"`{written}` can't be imported: {said.message}"
-                files.problems.error(said.code, node.file.span, message, help=said.help)
+            for diagnostic in error.diagnostics:
+                message = f"`{written}` can't be imported: {diagnostic.message}"
+                files.problems.error(diagnostic.code, node.file.span, message, help=diagnostic.help)
             return None
         if source is not None:
             return _scope_of(source, files, node.file.span)

@@ -33,8 +33,8 @@ def warn_of_result(declared: tree.Type, actual: TensorType, signature: Signature
 
 
 def _help(declared: tree.Type, actual: TensorType, frame: Frame, span: Span) -> str:
-    wanted = [_dim(node, frame) for node in declared.dims]
-    if (order := _order(wanted, actual.shape)) is not None:
+    declared_dims = [_dim(node, frame) for node in declared.dims]
+    if (order := _order(declared_dims, actual.shape)) is not None:
         view = ".T" if order == [1, 0] else f".permute({', '.join(map(str, order))})"
         turned = f"return `{span.text}{view}`" if re.fullmatch(r"\w+", span.text) else f"put `{view}` behind it"
         return f"its axes stand in another order: {turned}, or declare {shape_text(actual.shape)}"
@@ -52,11 +52,11 @@ def _dim(node: tree.Expression | tree.Ellipsis, frame: Frame) -> Dim | None:
     return Dim.of(item) if isinstance(item, int | Dim) else None
 
 
-def _order(wanted: Sequence[Dim | None], actual: Sequence[Dim]) -> list[int] | None:
+def _order(declared: Sequence[Dim | None], actual: Sequence[Dim]) -> list[int] | None:
     """The axes of `actual` in the order in which they are `wanted`, where that is all that differs."""
     left = dict(enumerate(actual))
     order: list[int] = []
-    for dim in wanted:
+    for dim in declared:
         axis = next((i for i, d in left.items() if dim is not None and compare(d, dim) == "equal"), None)
         if axis is None:
             return None

@@ -180,11 +180,11 @@ def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame,
 
 def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | None:
     runs = inner.emitted or []
-    given: list[Given] = [g for run in runs for g in run]
-    if any(has_poison(g.item) for g in given):
+    results: list[Given] = [g for run in runs for g in run]
+    if any(has_poison(g.item) for g in results):
         return None
     values: list[Value] = []
-    for g in given:
+    for g in results:
         if not isinstance(g.item, Value):
             context.error("E0418", g.span, f"`emit` takes a tensor, not {describe(g.item)}", applied=False)
             return None

@@ -80,20 +80,20 @@ class Signature:
         if node.dtype is None:
             if actual.dtype in FLOATS:
                 return True
-            wanted = "a float dtype"
+            expected = "a float dtype"
         else:
             dtype = dtype_of(node.dtype, self.context)
             if dtype is None or actual.dtype == dtype:
                 return dtype is not None
-            wanted = f"{dtype}"
+            expected = f"{dtype}"
         written = span.text if len(span.text) <= 24 and "\n" not in span.text else "…"
         self.context.error(
             "E0403",
             span,
-            f"{what} must be {wanted}, not {actual.dtype}",
+            f"{what} must be {expected}, not {actual.dtype}",
             f"is {actual}",
             labels=_user(node.span, f"declared {node.span.text}"),
-            help=_how_to_convert(written, actual.dtype, wanted if node.dtype else "f32"),
+            help=_how_to_convert(written, actual.dtype, expected if node.dtype else "f32"),
         )
         return False
 
@@ -185,19 +185,21 @@ class Signature:
         what: str,
     ) -> None:
         labels = _user(type_.span, f"declared {type_.span.text}")
-        wanted = f"not {expected}"
+        expectation = f"not {expected}"
         if not isinstance(node, tree.Number):
-            wanted = f"but `{node.span.text}` is {expected}" if node.span.text != str(expected) else f"not `{expected}`"
+            expectation = (
+                f"but `{node.span.text}` is {expected}" if node.span.text != str(expected) else f"not `{expected}`"
+            )
         if isinstance(node, tree.Name):
             if node.text in self.places and self.places[node.text][0] != span:
-                place, by = self.places[node.text]
-                labels.insert(0, Label(place, f"{by} makes `{node.text}` {expected}"))
+                first_use, by = self.places[node.text]
+                labels.insert(0, Label(first_use, f"{by} makes `{node.text}` {expected}"))
             elif (definition := self.frame.scope.definitions.get(node.text)) and isinstance(definition.node, tree.Let):
                 labels.insert(0, Label(definition.node.span, f"`{node.text}` is {expected}"))
         self.context.error(
             "E0402",
             span,
-            f"axis {axis} of {what} is {whole.shape[axis]}, {wanted}",
+            f"axis {axis} of {what} is {whole.shape[axis]}, {expectation}",
             f"is {whole}",
             labels=labels,
             help=_declared(type_, what),
@@ -237,12 +239,12 @@ def names_in(node: tree.Expression | tree.Ellipsis) -> list[tree.Name]:
     return []
 
 
-def _how_to_convert(written: str, actual: DType, wanted: str) -> str:
-    if wanted == "bool" and actual in FLOATS:  # all but 0 would be true, also in a bias of an attention
+def _how_to_convert(written: str, actual: DType, expected: str) -> str:
+    if expected == "bool" and actual in FLOATS:  # all but 0 would be true, also in a bias of an attention
         return f"say what is true by a comparison, such as `{written} > 0.5`; numbers that are added are no mask"
-    if wanted in FLOATS and re.fullmatch(r"-?\d[\d_]*", written):
+    if expected in FLOATS and re.fullmatch(r"-?\d[\d_]*", written):
         return f"write `{written}.0`"
-    return f"convert it with `cast({written}, {wanted})`"
+    return f"convert it with `cast({written}, {expected})`"
 
 
 def _user(span: Span, message: str) -> list[Label]:

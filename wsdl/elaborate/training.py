@@ -70,7 +70,7 @@ def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Lay
 
 def _training(node: tree.Train, layer: Layer, context: Context) -> Training | None:
     context.mode.again, context.mode.training, context.mode.depends_on_training = True, True, False
-    asked, objective = _objective(node, layer, context)
+    requests, objective = _objective(node, layer, context)
     evaluation = None
     if objective is not None:
         context.mode.training = False
@@ -79,8 +79,8 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         else:
             evaluation = objective.copy()
     context.mode.again, context.mode.training = False, False
-    optimizer = _the_optimizer(node, asked, context)
-    if not asked.losses:
+    optimizer = _the_optimizer(node, requests, context)
+    if not requests.losses:
         context.error(
             "E0804",
             node.name.span,
@@ -90,9 +90,11 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         )
     if objective is None or evaluation is None or optimizer is None:
         return None
-    rates = [RateRequest(r.paths, r.base, _schedule(rate, optimizer.lr), span) for r, rate, span in asked.rates]
-    places = [given.span for given in asked.losses]
-    return Training(node.name.text, objective, evaluation, optimizer, asked.freezes, rates, places, node.span, node.doc)
+    rates = [RateRequest(r.paths, r.base, _schedule(rate, optimizer.lr), span) for r, rate, span in requests.rates]
+    losses_at = [loss.span for loss in requests.losses]
+    return Training(
+        node.name.text, objective, evaluation, optimizer, requests.freezes, rates, losses_at, node.span, node.doc
+    )
 
 
 def _schedule(rate: Schedule | float, common: Schedule) -> Schedule:
@@ -100,8 +102,8 @@ def _schedule(rate: Schedule | float, common: Schedule) -> Schedule:
     return rate if isinstance(rate, Schedule) else common.with_peak(rate)
 
 
-def _the_optimizer(node: tree.Train, asked: Requests, context: Context) -> Optimizer | None:
-    if not asked.optimizers:
+def _the_optimizer(node: tree.Train, requests: Requests, context: Context) -> Optimizer | None:
+    if not requests.optimizers:
         context.error(
             "E0805",
             node.name.span,
@@ -110,7 +112,7 @@ def _the_optimizer(node: tree.Train, asked: Requests, context: Context) -> Optim
             help="add a line such as `optimizer AdamW(lr=cosine(1e-3, warmup=100))`",
         )
         return None
-    (optimizer, first), *others = asked.optimizers
+    (optimizer, first), *others = requests.optimizers
     for _, span in others:
         context.error(
             "E0808",
@@ -133,7 +135,7 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
     frame = Frame(
         own, layer.definition.scope, {**layers, **model.sizes, **model.inputs, **model.outputs}, context.where.dtype
     )
-    context.mode.requests = asked = Requests()
+    context.mode.requests = requests = Requests()
     context.where.uses.append(Use(own, node.name.span))
     before = len(model.graph.inputs)
     read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
@@ -142,13 +144,13 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
     _keep_references(node, layer, context)
     run(node.body, frame, context)
     _report_new_layers(own, context)
-    losses = [_mean(given, "loss", model.graph, context) for given in asked.losses]
-    metrics = {name: _mean(given, "metric", model.graph, context) for name, given in asked.metrics.items()}
+    losses = [_mean(argument, "loss", model.graph, context) for argument in requests.losses]
+    metrics = {name: _mean(argument, "metric", model.graph, context) for name, argument in requests.metrics.items()}
     broken = None in losses or None in metrics.values() or not losses or len(context.report.problems.errors) > errors
     objective = None
     if not broken:
         values = [value for value in losses if value is not None]
-        loss = _sum(values, asked.losses, context)
+        loss = _sum(values, requests.losses, context)
         named = {name: value for name, value in metrics.items() if value is not None}
         model.graph.outputs = [loss, *named.values()]
         targets = model.graph.inputs[before:]
@@ -156,7 +158,7 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
         objective = Objective(model.graph, targets, values, loss, named, dict(context.builder.updated))
     context.where.uses.pop()
     context.mode.requests = None
-    return asked, objective
+    return requests, objective
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -167,8 +169,8 @@ def _targets_with_names_of_their_own(
 ) -> list[tree.Input]:
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
-    places = {o.name.text: o.name.span for o in definition.outputs or () if o.name is not None}
-    places.update({i.name.text: i.name.span for i in definition.inputs})
+    output_spans = {o.name.text: o.name.span for o in definition.outputs or () if o.name is not None}
+    output_spans.update({i.name.text: i.name.span for i in definition.inputs})
     kinds = {**dict.fromkeys(layer.declared, "a layer"), **dict.fromkeys(model.outputs, "an output")}
     kinds.update(dict.fromkeys(model.inputs, "an input"))
     free: list[tree.Input] = []
@@ -183,12 +185,12 @@ def _targets_with_names_of_their_own(
                 target.name.span,
                 f"the target `{name}` has the name of {kinds[name]} of `{node.name.text}`",
                 "named again",
-                labels=[Label(places[name], f"{kinds[name]} of the model")] if name in places else (),
+                labels=[Label(output_spans[name], f"{kinds[name]} of the model")] if name in output_spans else (),
                 help="the model's inputs and outputs are there without being targets"
                 if theirs
                 else "give it another name",
             )
-        kinds[name], places[name] = "another target", target.name.span
+        kinds[name], output_spans[name] = "another target", target.name.span
     return free
 
 
@@ -215,16 +217,16 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     outputs = [output.name for output in definition.outputs or () if output.name is not None]
-    places = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
+    spans = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
     for item in (*definition.inputs, *node.targets):
         for size in (name for dim in item.type.dims for name in names_of(dim)):
-            context.references.add(size.span, places.get(size.text) or layer.definition.scope.place(size.text))
-            places.setdefault(size.text, size.span)
-    places |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
-    places |= bound_names(node.body)
+            context.references.add(size.span, spans.get(size.text) or layer.definition.scope.place(size.text))
+            spans.setdefault(size.text, size.span)
+    spans |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
+    spans |= bound_names(node.body)
     context.references.add(node.name.span, definition.name.span)
     for name in _names_in(node.body):
-        context.references.add(name.span, places.get(name.text) or layer.definition.scope.place(name.text))
+        context.references.add(name.span, spans.get(name.text) or layer.definition.scope.place(name.text))
 
 
 # Fields of nodes with names that are bound, and with paths.
@@ -245,13 +247,13 @@ def _names_in(part: object) -> list[tree.Name]:
 
 def _report_new_layers(own: Layer, context: Context) -> None:
     """A block without weights is as good as an operation, so it may be applied; one with weights can't be new here."""
-    for made in own.inline.values():
-        if not made.module.doubtful and not any(made.module.all_slots()):
+    for layer in own.inline.values():
+        if not layer.module.doubtful and not any(layer.module.all_slots()):
             continue
         context.error(
             "E0815",
-            made.module.span,
-            f"a training adds no weights, and `{made.name}` has some",
+            layer.module.span,
+            f"a training adds no weights, and `{layer.name}` has some",
             "a new layer",
             help="make it a layer of the model, and apply that",
         )
@@ -260,31 +262,31 @@ def _report_new_layers(own: Layer, context: Context) -> None:
 # -- values ------------------------------------------------------------------------------------------------------------
 
 
-def _mean(given: Given, kind: str, graph: Graph, context: Context) -> Value | None:
+def _mean(argument: Given, kind: str, graph: Graph, context: Context) -> Value | None:
     """A loss or metric as a scalar: one that has a number for each row of the batch is averaged."""
-    item = given.item
+    item = argument.item
     if has_poison(item):
         return None
-    value = None if isinstance(item, bool) else as_tensor(given, context.where.dtype, context)
+    value = None if isinstance(item, bool) else as_tensor(argument, context.where.dtype, context)
     averaged = value is not None and (kind == "metric" or value.type.is_float)
     if value is not None and averaged and value.type.rank == 1 and _is_batch(value, graph):
         if value.type.is_integer:
-            value = _operation("cast", context, given.span, value, "f32")
-        value = _operation("mean", context, given.span, value)
+            value = _operation("cast", context, argument.span, value, "f32")
+        value = _operation("mean", context, argument.span, value)
     fits = value is not None and value.type.rank == 0 and value.type.dtype != "bool"
     if value is None or not fits or (kind == "loss" and not (value.type.is_float or isinstance(item, int))):
-        text = given.span.text
+        text = argument.span.text
         helps = value is not None and value.type.rank > 0 and (value.type.is_float or kind == "metric")
         context.error(
             "E0806",
-            given.span,
+            argument.span,
             f"a {kind} is a number, not {describe(item)}",
             f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
             help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
-            fix=[Edit(given.span, f"mean({text})")] if helps else (),
+            fix=[Edit(argument.span, f"mean({text})")] if helps else (),
         )
         return None
-    return value if value.type.dtype in ("f32", "f64") else _operation("cast", context, given.span, value, "f32")
+    return value if value.type.dtype in ("f32", "f64") else _operation("cast", context, argument.span, value, "f32")
 
 
 def _is_batch(value: Value, graph: Graph) -> bool:
@@ -292,9 +294,9 @@ def _is_batch(value: Value, graph: Graph) -> bool:
     return any(v.type.rank > 0 and same(v.type.shape[0], value.type.shape[0]) for v in graph.inputs)
 
 
-def _sum(values: Sequence[Value], given: Sequence[Given], context: Context) -> Value:
+def _sum(values: Sequence[Value], arguments: Sequence[Given], context: Context) -> Value:
     total = values[0]
-    for value, part in zip(values[1:], given[1:], strict=True):
+    for value, part in zip(values[1:], arguments[1:], strict=True):
         if value.type.dtype != total.type.dtype:
             value = _operation("cast", context, part.span, value, total.type.dtype)
         total = _operation("add", context, part.span, total, value)

@@ -51,9 +51,9 @@ def size_sources(types: Sequence[TensorType]) -> dict[str, SizeSource]:
     for i, axis, dim in axes:
         if dim.name is not None and dim.name not in sources:
             sources[dim.name] = SizeSource(i, axis, Dim.of(1), Dim.of(0))
-    found = True
-    while found:
-        found = False
+    progress = True
+    while progress:
+        progress = False
         for i, axis, dim in axes:
             unknown = dim.names() - sources.keys()
             if len(unknown) == 1:
@@ -61,7 +61,7 @@ def size_sources(types: Sequence[TensorType]) -> dict[str, SizeSource]:
                 linear = _linear_in(dim, name)
                 if linear is not None:
                     sources[name] = SizeSource(i, axis, *linear)
-                    found = True
+                    progress = True
     return sources
 
 
@@ -89,9 +89,9 @@ def bind_sizes(
     `names` are the inputs' names for the messages.
     """
     labels = [f"`{name}`" for name in names] or [f"input {i + 1}" for i in range(len(types))]
-    for i, (wanted, shape) in enumerate(zip(types, shapes, strict=True)):
-        if wanted.rank != len(shape):
-            raise SizeError(f"{labels[i]} has shape {list(shape)}, but {wanted} is wanted", input=i)
+    for i, (expected, shape) in enumerate(zip(types, shapes, strict=True)):
+        if expected.rank != len(shape):
+            raise SizeError(f"{labels[i]} has shape {list(shape)}, but {expected} is wanted", input=i)
     sizes: dict[str, int] = {}
     origin: dict[str, str] = {}
     for name, source in size_sources(types).items():
@@ -103,8 +103,8 @@ def bind_sizes(
             raise SizeError(message, input=source.input, axis=source.axis)
         sizes[name] = (size - rest) // factor
         origin[name] = labels[source.input]
-    for i, (wanted, shape) in enumerate(zip(types, shapes, strict=True)):
-        for axis, (dim, size) in enumerate(zip(wanted.shape, shape, strict=True)):
+    for i, (expected, shape) in enumerate(zip(types, shapes, strict=True)):
+        for axis, (dim, size) in enumerate(zip(expected.shape, shape, strict=True)):
             if dim.names() <= sizes.keys() and dim.evaluate(sizes) != size:
                 raise SizeError(_contradiction(labels[i], axis, dim, size, sizes, origin), input=i, axis=axis)
     return sizes
@@ -114,8 +114,8 @@ def _contradiction(label: str, axis: int, dim: Dim, size: int, sizes: dict[str, 
     if dim.constant is not None:
         return f"axis {axis} of {label} has size {size}, but {dim} is wanted"
     because = ", ".join(f"{name} is {sizes[name]} in {origin[name]}" for name in sorted(dim.names()))
-    wanted = f"{dim}" if dim.name else f"{dim} = {dim.evaluate(sizes)}"
-    return f"axis {axis} of {label} has size {size}, but {wanted} is wanted, and {because}"
+    expected = f"{dim}" if dim.name else f"{dim} = {dim.evaluate(sizes)}"
+    return f"axis {axis} of {label} has size {size}, but {expected} is wanted, and {because}"
 
 
 def dim_of_text(text: str) -> Dim:

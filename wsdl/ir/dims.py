@@ -102,11 +102,11 @@ class Dim:
 
     def names(self) -> set[str]:
         """The dynamic dimensions that it depends on."""
-        found: set[str] = set()
+        names: set[str] = set()
         for monomial, _ in self.terms:
             for atom in monomial:
-                found |= set().union(*(a.names() for a in atom.arguments)) if atom.operator else {atom.text}
-        return found
+                names |= set().union(*(a.names() for a in atom.arguments)) if atom.operator else {atom.text}
+        return names
 
     # -- arithmetic ----------------------------------------------------------------------------------------------------
 

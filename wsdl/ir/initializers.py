@@ -18,10 +18,10 @@ class InitializerKind:
         """Can it be given this many arguments?"""
         return any(len(form) == count for form in self.forms)
 
-    def arguments(self, given: tuple[float, ...]) -> dict[str, float]:
+    def arguments(self, values: tuple[float, ...]) -> dict[str, float]:
         """All arguments by name, for as many as are given."""
-        form = next(form for form in self.forms if len(form) == len(given))
-        return {**dict(zip(self.forms[-1], self.defaults, strict=False)), **dict(zip(form, given, strict=True))}
+        form = next(form for form in self.forms if len(form) == len(values))
+        return {**dict(zip(self.forms[-1], self.defaults, strict=False)), **dict(zip(form, values, strict=True))}
 
 
 _NORMAL = ((), ("std",), ("mean", "std"))

@@ -84,9 +84,9 @@ class Phase:
 
     def take(self, kind: type[P]) -> dict[P, Value]:
         """The same, which are outputs no more."""
-        taken = self.values(kind)
-        self.drop(*taken)
-        return taken
+        values = self.values(kind)
+        self.drop(*values)
+        return values
 
     def drop(self, *ports: Port) -> None:
         """Leave out outputs."""

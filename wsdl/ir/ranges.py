@@ -65,9 +65,9 @@ def _merged(parts: Mapping[Parts, list[str]], position: int) -> dict[Parts, list
     return merged
 
 
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
+def _runs(indices: list[int]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
-    for number in numbers:
+    for number in indices:
         if runs and runs[-1][1] == number:
             runs[-1] = (runs[-1][0], number + 1)
         else:

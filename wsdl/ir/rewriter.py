@@ -102,20 +102,20 @@ class Rewriter:
 
     def insert(self, nodes: Iterable[Node], before: Reader) -> None:
         """Put new nodes in front of one, or at the end of a graph, before its outputs are read."""
-        graph, place = self._place(before)
+        graph, before_nodes = self._place(before)
         for node in nodes:
             self._enter(node, graph)
-            place.append(node)
+            before_nodes.append(node)
 
     def move(self, nodes: Iterable[Node], before: Reader) -> None:
         """Put nodes of the graph in front of another one, which may stand in a graph around theirs."""
-        graph, place = self._place(before)
+        graph, before_nodes = self._place(before)
         for node in nodes:
             assert node not in self._moved, "a node moves once in a pass"
             self._moved.add(node)
             self._edited[self._graphs[node]] = None
             self._graphs[node] = graph
-            place.append(node)
+            before_nodes.append(node)
 
     def erase(self, node: Node) -> None:
         """Take out a node whose results nothing reads (any more)."""

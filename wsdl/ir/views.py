@@ -115,11 +115,11 @@ class View:
         if len(slices) > len(self.shape):
             raise ViewError(f"{len(slices)} slices, but {list(self.shape)} has {len(self.shape)} axes")
         numbers: list[int] = []
-        for size, given in zip(self.shape, [*slices, *[(None, None, None)] * len(self.shape)], strict=False):
-            for bound in given[:2]:
+        for size, bounds in zip(self.shape, [*slices, *[(None, None, None)] * len(self.shape)], strict=False):
+            for bound in bounds[:2]:
                 if bound is not None and not -size <= bound <= size:
                     raise ViewError(f"the slice goes to {bound}, but the axis has {size} elements")
-            start, stop, step = slice(*given).indices(size)
+            start, stop, step = slice(*bounds).indices(size)
             if step < 1:
                 raise ViewError("the step of a slice must be positive; use `.flip(axis)` to reverse")
             numbers += (start, stop, step)
@@ -302,17 +302,17 @@ def _regrouped(digits: Sequence[Digit], shape: Sequence[int]) -> list[list[Digit
     if 0 in shape:
         return [[(size, 0)] for size in shape]
     axes: list[list[Digit]] = []
-    for wanted in reversed(shape):
+    for target in reversed(shape):
         axis: list[Digit] = []
-        while wanted > 1:
+        while target > 1:
             size, stride = left.pop()
-            if wanted % size == 0:
+            if target % size == 0:
                 axis.insert(0, (size, stride))
-                wanted //= size
-            elif size % wanted == 0:
-                axis.insert(0, (wanted, stride))
-                left.append((size // wanted, stride * wanted))
-                wanted = 1
+                target //= size
+            elif size % target == 0:
+                axis.insert(0, (target, stride))
+                left.append((size // target, stride * target))
+                target = 1
             else:
                 raise ViewError(f"the axes of {list(shape)} cut across those that were reshaped, so this is no view")
         axes.insert(0, axis)

@@ -59,12 +59,12 @@ class Listing:
         """All names, aliases last."""
         return [*self.tensors, *self.aliases]
 
-    def kept(self, name: str) -> str:
+    def stored_name(self, name: str) -> str:
         """The name under which the file holds a tensor."""
         return self.aliases.get(name, name)
 
     def info(self, name: str) -> TensorInfo:
-        return self.tensors[self.kept(name)]
+        return self.tensors[self.stored_name(name)]
 
 
 @dataclass(frozen=True)

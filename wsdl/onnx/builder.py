@@ -21,7 +21,7 @@ from wsdl.ir.graph import Node, Stored, Value, file_path
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
 from wsdl.onnx.sizes import Place, RunTimeSizes, constant_shape
-from wsdl.ops._interfaces import Ref, Wanted
+from wsdl.ops._interfaces import Ref, Relation
 
 
 class Builder:
@@ -134,13 +134,13 @@ class Builder:
         if len(before) == len(shape) and all(map(same, before, shape)):
             return x
         type = TensorType(x.type.dtype, tuple(shape))
-        numbers = constant_shape(before, shape)
-        if numbers is not None:
-            return self.node("Reshape", x, self.constant(numbers, "i64")).typed(type)
+        values = constant_shape(before, shape)
+        if values is not None:
+            return self.node("Reshape", x, self.constant(values, "i64")).typed(type)
         return self.node("Reshape", x, self.dims(shape), allowzero=1).typed(type)
 
-    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
-        return self.sizes.checked(x, wanted, left, right)
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
+        return self.sizes.checked(x, relation, left, right)
 
     def assume(self, what: str) -> None:
         self.scope[-1].name = self.name_here(f"assume {what}")
@@ -235,11 +235,11 @@ class Builder:
 
     def name_results(self, refs: Sequence[Ref], values: Sequence[Value], start: int) -> list[Ref]:
         """Give the results of the nodes appended since `start` the types and the names that the source has for them."""
-        made = {name for node in self.scope[start:] for name in node.output} - self.captured
+        produced = {name for node in self.scope[start:] for name in node.output} - self.captured
         renamed: dict[str, str] = {}
         named: list[Ref] = []
         for ref, value in zip(refs, values, strict=True):
-            if value.name and ref.name in made and ref.name not in renamed:
+            if value.name and ref.name in produced and ref.name not in renamed:
                 renamed[ref.name] = self.name_here(value.name)
             named.append(Ref(renamed.get(ref.name, ref.name), value.type))
         rename(self.scope[start:], renamed)

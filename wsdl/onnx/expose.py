@@ -27,7 +27,7 @@ def exposed(proto: ModelProto) -> tuple[ModelProto, list[Computed]]:
     nodes: list[Computed] = []
     for node in copy.graph.node:
         source = next((p.value for p in node.metadata_props if p.key == "wsdl.source"), "")
-        made = tuple(name for name in node.output if name)
-        nodes.append(Computed(node.op_type, node.name, source, tuple(node.input), made))
-        copy.graph.output.extend(ValueInfoProto(name=name) for name in made if name not in there)
+        results = tuple(name for name in node.output if name)
+        nodes.append(Computed(node.op_type, node.name, source, tuple(node.input), results))
+        copy.graph.output.extend(ValueInfoProto(name=name) for name in results if name not in there)
     return copy, nodes

@@ -46,9 +46,9 @@ def writers(protos: Mapping[Path, ModelProto], values: Mapping[str, Array], data
     if len(protos) == 1 and all(stored_bytes(proto, values) <= INLINE for proto in protos.values()):
         return {path: model_writer(proto, values) for path, proto in protos.items()}
     tensors = {t.name: t for proto in protos.values() for t in proto.graph.initializer if t.name in values}
-    places = _places(tensors)
-    models = {path: _writer(_pointing_into(data.name, places, proto)) for path, proto in protos.items()}
-    return {**models, data: lambda file: _write_data(file, tensors, places, values)}
+    positions = _positions(tensors)
+    models = {path: _writer(_pointing_into(data.name, positions, proto)) for path, proto in protos.items()}
+    return {**models, data: lambda file: _write_data(file, tensors, positions, values)}
 
 
 @contextmanager
@@ -76,36 +76,36 @@ def _writer(proto: ModelProto) -> Writer:
     return lambda file: holding(proto.SerializeToString(deterministic=True))(file)
 
 
-def _places(tensors: Mapping[str, TensorProto]) -> dict[str, tuple[int, int]]:
+def _positions(tensors: Mapping[str, TensorProto]) -> dict[str, tuple[int, int]]:
     """Offset and length of each tensor in the data file."""
-    places: dict[str, tuple[int, int]] = {}
+    positions: dict[str, tuple[int, int]] = {}
     end = 0
     for name, tensor in tensors.items():
         length = tensor_bytes(tensor)
         start = end + -end % (PAGE if length >= PAGE else SMALL)
-        places[name] = (start, length)
+        positions[name] = (start, length)
         end = start + length
-    return places
+    return positions
 
 
 def _write_data(
     file: BinaryIO,
     tensors: Mapping[str, TensorProto],
-    places: Mapping[str, tuple[int, int]],
+    positions: Mapping[str, tuple[int, int]],
     values: Mapping[str, Array],
 ) -> None:
     for name, tensor in tensors.items():
-        start, _ = places[name]
+        start, _ = positions[name]
         file.write(b"\0" * (start - file.tell()))
         file.write(np.ascontiguousarray(little_endian(values[name], tensor)).tobytes())
 
 
-def _pointing_into(file: str, places: Mapping[str, tuple[int, int]], proto: ModelProto) -> ModelProto:
+def _pointing_into(file: str, positions: Mapping[str, tuple[int, int]], proto: ModelProto) -> ModelProto:
     copy = ModelProto()
     copy.CopyFrom(proto)
     for tensor in copy.graph.initializer:
-        if tensor.name in places:
-            point_into(tensor, file, *places[tensor.name])
+        if tensor.name in positions:
+            point_into(tensor, file, *positions[tensor.name])
     return copy
 
 

@@ -45,11 +45,11 @@ def _fuse(graph: GraphProto, known: _Known, reads: Counter[str]) -> None:
     for node in graph.node:
         for body in bodies(node):
             _fuse(body, known, reads)
-        found = _product(node, producers, known, reads)
-        if found is None:
+        match = _product(node, producers, known, reads)
+        if match is None:
             kept.append(node)
             continue
-        product, last, bias = found
+        product, last, bias = match
         product.input.append(bias)
         last.output[0] = node.output[0]
         producers[node.output[0]] = last
@@ -87,8 +87,8 @@ def _columns(product: NodeProto, known: _Known) -> int | None:
 
 def _last_size(shape: str, producers: dict[str, NodeProto], known: _Known) -> int | None:
     """The last number of a shape, where that is known."""
-    made = producers.get(shape)
-    if made is not None and made.op_type == "Concat":
-        shape = made.input[-1]
+    producer = producers.get(shape)
+    if producer is not None and producer.op_type == "Concat":
+        shape = producer.input[-1]
     tensor = known.tensors.get(shape)
     return int(numpy_helper.to_array(tensor).ravel()[-1]) if tensor is not None and tensor.dims != [0] else None

@@ -98,9 +98,9 @@ class _Constants:
 
     def scaled_by_number(self, node: NodeProto) -> int | None:
         """Which input of a node is a constant number by which the other one is multiplied or divided."""
-        places = {"Mul": (1, 0), "Div": (1,)}.get(node.op_type, ())
-        numbers = (i for i in places if (c := self.initializers.get(node.input[i])) and prod(c.dims) == 1)
-        return next(numbers, None)
+        operands = {"Mul": (1, 0), "Div": (1,)}.get(node.op_type, ())
+        scalars = (i for i in operands if (c := self.initializers.get(node.input[i])) and prod(c.dims) == 1)
+        return next(scalars, None)
 
     def reads_behind(self, node: NodeProto, i: int) -> list[Read]:
         """The reads of initializers that make an input constant: its own, or those of the node that computes it."""
@@ -143,12 +143,12 @@ class _Inferred:
 def _folded_copies(inferred: _Inferred, facts: _Constants) -> list[Read]:
     """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
     large = {name: tensor_bytes(t) for name, t in facts.initializers.items() if tensor_bytes(t) >= SMALL}
-    made = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
-    if not made:
+    folded = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
+    if not folded:
         return []
     reads: list[Read] = []
     for name, size in large.items():
-        copies = [_share(name, result, large, inferred, facts) for result in made if name in facts.origins[result]]
+        copies = [_share(name, result, large, inferred, facts) for result in folded if name in facts.origins[result]]
         if copies and sum(copies) + size * (name in facts.kept) > size:
             nodes = {node.output[0]: node for node in facts.folded.values() if name in node.input}
             reads += [(node, i) for node in nodes.values() for i, read in enumerate(node.input) if read == name]

@@ -35,8 +35,8 @@ class IndexRead:
 def index_reads(proto: ModelProto) -> list[IndexRead]:
     """The inputs that are read as indices whole and as they come, but for their shape and dtype."""
     graph = _Graph(proto)
-    found = (graph.read(node) for node in walk(proto.graph))
-    return list(dict.fromkeys(read for read in found if read is not None))
+    reads = (graph.read(node) for node in walk(proto.graph))
+    return list(dict.fromkeys(read for read in reads if read is not None))
 
 
 def reads_in_file(path: str) -> list[IndexRead]:
@@ -106,8 +106,8 @@ class _Graph:
         if equal is None or equal.op_type != "Equal" or equal.input[1] not in self._constants:
             return None
         behind = self._producers.get(node.input[1])
-        kept = behind.input[2] if behind is not None and self._is_guard(behind) else node.input[1]
-        return int(numpy_helper.to_array(self._constants[equal.input[1]])) if kept == equal.input[0] else None
+        replacement = behind.input[2] if behind is not None and self._is_guard(behind) else node.input[1]
+        return int(numpy_helper.to_array(self._constants[equal.input[1]])) if replacement == equal.input[0] else None
 
 
 def _sequences(node: NodeProto) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 
 @dataclass
-class Found:
+class Comparison:
     """How often each stored tensor is there, in units of its own bytes; `strangers` are other tensors with their bytes.
     `total` is all bytes, `constants` those of them that come from no stored tensor."""
 
@@ -33,25 +33,25 @@ class Found:
     constants: int = 0
 
 
-def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Found:
+def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Comparison:
     """Count the copies of each stored tensor among `tensors`, which are names and contents. An array of `stored` itself
     is not read."""
-    found = Found(dict.fromkeys(stored, 0.0))
+    comparison = Comparison(dict.fromkeys(stored, 0.0))
     known = [_Known(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
     strangers: list[tuple[str, Array]] = []
     for name, array in tensors:
-        found.total += array.nbytes
+        comparison.total += array.nbytes
         same_name = stored.get(name)
         if same_name is not None and (same_name is array or _equal(same_name, array)):
-            found.copies[name] += 1
+            comparison.copies[name] += 1
         elif array.nbytes >= SMALL:
             shares = _shares(array, known)
             for other, share in shares:
-                found.copies[other] += share
+                comparison.copies[other] += share
             if not shares:
                 strangers.append((name, array))
-    _by_size(found, known, strangers)
-    return found
+    _by_size(comparison, known, strangers)
+    return comparison
 
 
 def is_recognizable(array: Array) -> bool:
@@ -79,28 +79,28 @@ class _Known:
 def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
     """Which stored tensors it is made of, and how many bytes it has for each of their bytes; cheap questions first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
-    numbers = _bits(array.ravel())
-    fingerprint = _fingerprint(numbers)
+    bits = _bits(array.ravel())
+    fingerprint = _fingerprint(bits)
     whole = [k for k in alike if k.fingerprint == fingerprint]
-    whole = whole or [k for k in alike if numbers.size < k.numbers.size and _is_within(numbers, k.numbers)]
+    whole = whole or [k for k in alike if bits.size < k.numbers.size and _is_within(bits, k.numbers)]
     if not whole:
-        parts = [k for k in alike if k.numbers.size < numbers.size and _is_within(k.numbers, numbers)]
+        parts = [k for k in alike if k.numbers.size < bits.size and _is_within(k.numbers, bits)]
         if parts:
             return [(k.name, 1.0) for k in parts]
         whole = [k for k in alike if _is_scaled(array, k.array)]
     return [(k.name, array.nbytes / k.array.nbytes) for k in whole[:1]]
 
 
-def _by_size(found: Found, known: Iterable[_Known], strangers: list[tuple[str, Array]]) -> None:
+def _by_size(comparison: Comparison, known: Iterable[_Known], strangers: list[tuple[str, Array]]) -> None:
     """What was computed from a tensor that is gone is taken for it if it has its size; the rest stays unknown."""
     for k in known:
-        if not found.copies[k.name]:
+        if not comparison.copies[k.name]:
             for i, (_, array) in enumerate(strangers):
                 if array.size == k.array.size:
-                    found.copies[k.name] += array.nbytes / k.array.nbytes
+                    comparison.copies[k.name] += array.nbytes / k.array.nbytes
                     del strangers[i]
                     break
-    found.strangers = {name: array.nbytes for name, array in strangers}
+    comparison.strangers = {name: array.nbytes for name, array in strangers}
 
 
 # -- comparing values --------------------------------------------------------------------------------------------------

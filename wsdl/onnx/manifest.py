@@ -43,28 +43,28 @@ def _loop(choice: LoopChoice, source: Source) -> dict[str, Any]:
     file = os.path.basename(source.path)
     if other is not source:
         file = other.path if other.is_standard else posixpath.relpath(other.path, posixpath.dirname(source.path) or ".")
-    place = {"file": file, "line": choice.span.line}
-    return {**place, "steps": choice.count, "rolled": choice.rolled, "why": choice.why}
+    position = {"file": file, "line": choice.span.line}
+    return {**position, "steps": choice.count, "rolled": choice.rolled, "why": choice.why}
 
 
 def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
     """With what became of each stored tensor of each model, and the bytes of each model in all."""
     tensors = [
         {"model": model, **{key: _whole(value) for key, value in asdict(proof).items()}}
-        for model, found in proofs.items()
-        for proof in found.tensors
+        for model, verified in proofs.items()
+        for proof in verified.tensors
     ]
     totals = {
         model: {
-            "holds": found.holds,
-            "stored_bytes": found.stored_bytes,
-            "file_bytes": found.file_bytes,
-            "optimised_bytes": found.optimised_bytes,
-            "full_level_bytes": found.full_level_bytes,
-            "packed_bytes": found.packed_bytes,
-            "constant_bytes": found.constant_bytes,
+            "holds": verified.holds,
+            "stored_bytes": verified.stored_bytes,
+            "file_bytes": verified.file_bytes,
+            "optimised_bytes": verified.optimised_bytes,
+            "full_level_bytes": verified.full_level_bytes,
+            "packed_bytes": verified.packed_bytes,
+            "constant_bytes": verified.constant_bytes,
         }
-        for model, found in proofs.items()
+        for model, verified in proofs.items()
     }
     return {**manifest, "proof": tensors, "proof_totals": totals}
 

@@ -27,7 +27,7 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.guards import bodies, folded_origins
-from wsdl.onnx.likeness import SMALL, Found, is_recognizable, look_for
+from wsdl.onnx.likeness import SMALL, Comparison, is_recognizable, look_for
 from wsdl.onnx.structure import structure_of
 from wsdl.weights.onnx_source import read_tensor
 
@@ -72,7 +72,7 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Made:
+class CreatedTensor:
     """A tensor that the runtime makes when it loads the model: its name, its bytes, the stored tensors in it."""
 
     name: str
@@ -95,7 +95,7 @@ class Proofs:
     full_level_bytes: int
     packed_bytes: int  # of matrices packed for this CPU, in memory only
     constant_bytes: int = 0
-    made: tuple[Made, ...] = ()
+    made: tuple[CreatedTensor, ...] = ()
 
     @property
     def added_bytes(self) -> int:
@@ -112,14 +112,14 @@ class Proofs:
 def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = None) -> Proofs:
     """Prove the sharing of a model; `names` are its stored tensors, by default those that its metadata lists, else all
     initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX Runtime can't load it on the CPU."""
-    with TemporaryDirectory(prefix="wsdl-proof-") as place:
-        subject = _Subject(_as_file(model, Path(place)), names)
+    with TemporaryDirectory(prefix="wsdl-proof-") as folder:
+        subject = _Subject(_as_file(model, Path(folder)), names)
         in_file = subject.found(subject.proto, subject.path)
         extended = subject.optimized("extended")
         full = subject.optimized("all")
-        found = (in_file, extended, full)
+        comparisons = (in_file, extended, full)
         proofs = [
-            Proof(name, a.nbytes, *(round(f.copies[name], 4) if a.nbytes >= SMALL else None for f in found))
+            Proof(name, a.nbytes, *(round(f.copies[name], 4) if a.nbytes >= SMALL else None for f in comparisons))
             for name, a in subject.stored.items()
         ]
         return Proofs(
@@ -130,7 +130,7 @@ def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = 
             full.total,
             subject.packed_bytes(),
             extended.constants,
-            tuple(Made(name, size, subject.origins_of(name)) for name, size in extended.strangers.items()),
+            tuple(CreatedTensor(name, size, subject.origins_of(name)) for name, size in extended.strangers.items()),
         )
 
 
@@ -159,9 +159,9 @@ class _Subject:
         self.stored = self._stored(names)
         self._make_recognizable()
         self.places = {
-            place: tensor.name
+            location: tensor.name
             for tensor in self.proto.graph.initializer
-            if tensor.name in self.stored and (place := _place(tensor))
+            if tensor.name in self.stored and (location := _external_location(tensor))
         }
 
     def _stored(self, names: Sequence[str] | None) -> dict[str, Array]:
@@ -199,7 +199,7 @@ class _Subject:
 
     # -- the runtime's side --------------------------------------------------------------------------------------------
 
-    def found(self, proto: ModelProto, path: Path) -> Found:
+    def found(self, proto: ModelProto, path: Path) -> Comparison:
         """The stored tensors among the constants of a model that lies at `path`."""
         constants = 0
         others: list[tuple[str, Array]] = []
@@ -216,11 +216,11 @@ class _Subject:
         """All constant tensors: initializers and `Constant` nodes, those of bodies too. What points at the place of a
         stored tensor is that tensor."""
         for tensor in graph.initializer:
-            place = _place(tensor)
-            if place in self.places:
-                yield self.places[place], self.stored[self.places[place]]
+            location = _external_location(tensor)
+            if location in self.places:
+                yield self.places[location], self.stored[self.places[location]]
             else:  # what was not touched still points into the model's own folder
-                yield tensor.name, read_tensor(path if DATA in place else self.path, tensor)
+                yield tensor.name, read_tensor(path if DATA in location else self.path, tensor)
         for node in graph.node:
             for attribute in node.attribute:
                 if node.op_type == "Constant" and attribute.HasField("t"):
@@ -228,7 +228,7 @@ class _Subject:
             for body in bodies(node):
                 yield from self._tensors(body, path)
 
-    def optimized(self, level: Level) -> Found:
+    def optimized(self, level: Level) -> Comparison:
         """What the runtime makes of the model."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
             outcome = Path(folder, "optimized.onnx")
@@ -256,7 +256,7 @@ class _Subject:
             return _lengths_of_packed(onnx.load(outcome, load_external_data=False).graph)
 
 
-def _place(tensor: TensorProto) -> tuple[str, ...]:
+def _external_location(tensor: TensorProto) -> tuple[str, ...]:
     """The file and the place in it of external data; nothing for others."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     return tuple(entries.get(key, "") for key in ("location", "offset", "length")) if entries else ()
@@ -296,13 +296,13 @@ def _load(model: bytes | str, options: Any) -> None:
 
 def _lengths_of_packed(graph: GraphProto) -> int:
     """Those of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each place of the file once."""
-    places: dict[str, int] = {}
+    lengths: dict[str, int] = {}
     for tensor in _initializers(graph):
         for entry in tensor.external_data:
             for record in entry.value.split("|")[1:] if entry.key.startswith("prepacked") else ():
                 offset, length, *_ = record.split(";")
-                places[offset] = int(length)
-    return sum(places.values())
+                lengths[offset] = int(length)
+    return sum(lengths.values())
 
 
 def _initializers(graph: GraphProto) -> Iterator[TensorProto]:

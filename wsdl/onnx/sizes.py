@@ -10,7 +10,7 @@ from typing import Protocol
 from wsdl.ir.binding import SizeSource, size_sources
 from wsdl.ir.dims import Atom, Dim, same
 from wsdl.ir.types import TensorType
-from wsdl.ops._interfaces import Emitter, Ref, Wanted
+from wsdl.ops._interfaces import Emitter, Ref, Relation
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class RunTimeSizes:
 
     def vector(self, dims: Sequence[Dim]) -> Ref:
         """A shape as an `i64[rank]` tensor."""
-        numbers = [dim.constant for dim in dims]
-        if all(number is not None for number in numbers):
-            return self._emitter.constant(numbers, "i64")
+        values = [dim.constant for dim in dims]
+        if all(number is not None for number in values):
+            return self._emitter.constant(values, "i64")
         if len(dims) == 1:
             return self.size(dims[0])
         key = str([str(dim) for dim in dims])
@@ -69,14 +69,14 @@ class RunTimeSizes:
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 
-    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two dimensions are not as wanted; each check is made once."""
-        e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[wanted]
+        e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[relation]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
             with e.in_model_graph():
-                wrong = e.node("Less" if wanted == "at least" else "Equal", self.size(left), self.size(right))
-                if wanted == "equal":
+                wrong = e.node("Less" if relation == "at least" else "Equal", self.size(left), self.size(right))
+                if relation == "equal":
                     wrong = e.node("Not", wrong)
                 count = e.node("Squeeze", e.node("Cast", wrong, to="i64"))
                 self._known[key] = e.sizes_unless(count, f"{left} {sign} {right}", x.type.rank)
@@ -123,14 +123,14 @@ def constant_shape(before: Sequence[Dim], after: Sequence[Dim]) -> list[int] | N
 
     `-1` beside a copied size is not used: ONNX Runtime can't tell what remains where the copied size is 0.
     """
-    numbers: list[int] = []
+    values: list[int] = []
     for axis, dim in enumerate(after):
         if dim.constant is not None:
-            numbers.append(dim.constant)
+            values.append(dim.constant)
         elif axis < len(before) and same(before[axis], dim):
-            numbers.append(0)
+            values.append(0)
         else:
-            numbers.append(-1)
-    if any(dim.constant == 0 for dim in after) or numbers.count(-1) > 1 or (-1 in numbers and 0 in numbers):
+            values.append(-1)
+    if any(dim.constant == 0 for dim in after) or values.count(-1) > 1 or (-1 in values and 0 in values):
         return None
-    return numbers
+    return values

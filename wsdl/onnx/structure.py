@@ -43,17 +43,17 @@ def _structure(content: Content, name: str) -> ModelProto:
         if number != GRAPH:
             proto.MergeFromString(content[slice(*whole)])
             continue
-        for inner, whole_inner, place in _fields(content, start, end):
+        for inner, whole_inner, position in _fields(content, start, end):
             if inner == INITIALIZER:
-                proto.graph.initializer.append(_initializer(content, place, name))
+                proto.graph.initializer.append(_initializer(content, position, name))
             else:
                 proto.graph.MergeFromString(content[slice(*whole_inner)])
     return proto
 
 
-def _initializer(content: Content, place: Range, name: str) -> TensorProto:
+def _initializer(content: Content, position: Range, name: str) -> TensorProto:
     tensor, numbers = TensorProto(), None
-    for number, whole, inside in _fields(content, *place):
+    for number, whole, inside in _fields(content, *position):
         if number == RAW_DATA and inside[1] - inside[0] >= LARGE:
             numbers = inside
         else:

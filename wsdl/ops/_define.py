@@ -237,10 +237,10 @@ class Operation:
         result = rules.infer(*operands)
         return result if isinstance(result, tuple) else (result,)
 
-    def check_numbers(self, types: Types, numbers: Numbers, **attributes: Any) -> None:
+    def check_numbers(self, types: Types, constants: Numbers, **attributes: Any) -> None:
         """`OpError` where an operand is a constant that is none for this operation."""
         if self.rules.demand is not None:
-            self._use(attributes)[0].demand(types, numbers)
+            self._use(attributes)[0].demand(types, constants)
 
     def expand(self, build: Any, **arguments: Any) -> list[Any]:
         """Append what it is made of; the results."""
@@ -294,8 +294,8 @@ class Operation:
         return {name: self._axes(name, rule, arguments) for name, rule in self.rules.reduces.items()}
 
     def _axes(self, name: str, rule: Axes, arguments: Mapping[str, Any]) -> list[list[int]]:
-        given = self.result_types(**arguments) if name == "result" else arguments.get(name)
-        types = [] if given is None else list(given) if isinstance(given, list | tuple) else [given]
+        of_operand = self.result_types(**arguments) if name == "result" else arguments.get(name)
+        types = [] if of_operand is None else list(of_operand) if isinstance(of_operand, list | tuple) else [of_operand]
         rules, operands = self._use(arguments)
         if callable(rule):
             rule = rule(rules, *operands)

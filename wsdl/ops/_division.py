@@ -26,11 +26,11 @@ def _rest(e: Emitter, a: Ref, b: Ref) -> tuple[Ref, Ref]:
 
 
 def _floordiv_of_floats(e: Emitter, a: Ref, b: Ref) -> Ref:
-    dtype, numbers = a.type.dtype, e.numbers(b)
+    dtype, divisors = a.type.dtype, e.numbers(b)
     rest, crosses = _rest(e, a, b)
     quotient = e.node("Div", e.node("Sub", a, rest), b).typed(e.results[0])  # comes out even
     quotient = e.node("Sub", float_node(e, "Round", quotient), cast_to(e, crosses, dtype))
-    if numbers is not None and 0 not in numbers:
+    if divisors is not None and 0 not in divisors:
         return quotient
     return e.node("Where", e.node("Equal", b, e.constant(0, dtype)), e.node("Div", a, b), quotient)
 
@@ -38,17 +38,17 @@ def _floordiv_of_floats(e: Emitter, a: Ref, b: Ref) -> Ref:
 def floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
     if a.type.is_float:
         return _floordiv_of_floats(e, a, b)
-    dtype, numbers = a.type.dtype, e.numbers(b)
+    dtype, divisors = a.type.dtype, e.numbers(b)
     a, divisor = _divisible(e, a, b, "//")
     quotient, zero = e.node("Div", a, divisor), e.constant(0, dtype)
     if dtype == "u8":
         return quotient
     above = cast_to(e, e.node("Mod", a, divisor), "bool")  # rounded towards zero, that is up, if the signs differ
     differ = e.node("Less", a, zero)
-    if numbers is None or min(numbers) < 0:
+    if divisors is None or min(divisors) < 0:
         differ = e.node("Xor", differ, e.node("Less", divisor, zero))
     quotient = e.node("Sub", quotient, cast_to(e, e.node("And", above, differ), dtype)).typed(e.results[0])
-    if numbers is not None and -1 not in numbers:
+    if divisors is not None and -1 not in divisors:
         return quotient
     negated = e.node("Sub", zero, a).typed(e.results[0])
     return chosen(e, e.node("Equal", b, e.constant(-1, dtype)), negated, quotient)
@@ -57,11 +57,11 @@ def floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
 def _divisible(e: Emitter, a: Ref, b: Ref, sign: str) -> tuple[Ref, Ref]:
     """Integers that can be divided on every machine: `a` after a check that no divisor is 0; `b` with 1 in the place of
     0, for hosts that can't stop, and of -1, by which the smallest number has no quotient."""
-    dtype, numbers = a.type.dtype, e.numbers(b)
-    if numbers is not None and not {0, -1} & set(numbers):
+    dtype, divisors = a.type.dtype, e.numbers(b)
+    if divisors is not None and not {0, -1} & set(divisors):
         return a, b
     avoided = []
-    if numbers is None or 0 in numbers:
+    if divisors is None or 0 in divisors:
         is_zero = e.node("Equal", b, e.constant(0, dtype))
         a = e.stopped(a, is_zero, f"a divisor other than 0 for `{sign}`")
         avoided.append(is_zero)
@@ -75,10 +75,10 @@ def power(e: Emitter, a: Ref, b: Ref) -> Ref:
     """Of integers by multiplying: ONNX Runtime's `Pow` goes by way of f64, which rounds."""
     if a.type.is_float:
         return e.node("Pow", a, b)
-    numbers, dtype = e.numbers(b), a.type.dtype
+    exponents, dtype = e.numbers(b), a.type.dtype
     one = e.constant(1, dtype)
-    if numbers is not None and b.type.rank == 0 and numbers[0] >= 0:
-        return _to_the_power(e, a, int(numbers[0])) if numbers[0] else e.node("Add", e.node("Sub", a, a), one)
+    if exponents is not None and b.type.rank == 0 and exponents[0] >= 0:
+        return _to_the_power(e, a, int(exponents[0])) if exponents[0] else e.node("Add", e.node("Sub", a, a), one)
 
     def step(i: Ref, carried: list[Ref]) -> list[Ref]:
         power, square, left = carried
@@ -87,7 +87,7 @@ def power(e: Emitter, a: Ref, b: Ref) -> Ref:
         times = chosen(e, is_odd, square, one)
         return [e.node("Mul", power, times), e.node("Mul", square, square), half]
 
-    if dtype != "u8" and (numbers is None or min(numbers) < 0):
+    if dtype != "u8" and (exponents is None or min(exponents) < 0):
         a = e.stopped(a, e.node("Less", b, e.constant(0, dtype)), "an exponent of at least 0 for `**`")
     two, bits = e.constant(2, dtype), e.constant(8 * BYTES[dtype], "i64")
     power = e.node("Expand", one, e.dims(e.results[0].shape)).typed(e.results[0])

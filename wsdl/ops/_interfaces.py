@@ -13,7 +13,7 @@ from wsdl.ir.views import View
 
 NumPy: TypeAlias = Any  # the numpy module, handed in so that checking a program doesn't import it
 Array: TypeAlias = Any  # numpy.ndarray
-Wanted: TypeAlias = Literal["equal", "different", "at least"]  # of two sizes
+Relation: TypeAlias = Literal["equal", "different", "at least"]  # of two sizes
 Types: TypeAlias = Mapping[str, Any]  # of operands by name: a `TensorType`, or a list of them
 Numbers: TypeAlias = "Mapping[str, list[int | float]]"  # the elements of operands that are constants
 
@@ -64,7 +64,7 @@ class Emitter(Protocol):
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 
-    def checked(self, x: Ref, wanted: Wanted, left: Dim, right: Dim) -> Ref:
+    def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
         """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
 
     def assume(self, what: str) -> None:

@@ -37,19 +37,19 @@ def chosen(e: Emitter, condition: Ref, a: Ref, b: Ref) -> Ref:
 
 def float_node(e: Emitter, op_type: str, *inputs: Ref | None, **attributes: Any) -> Ref:
     """A node with an operator that takes `bf16` from opset 22 on; before, it computes with f32."""
-    given = [x for x in inputs if x is not None]
+    operands = [x for x in inputs if x is not None]
 
     def compute(*xs: Ref) -> Ref:
         left = iter(xs)
         return e.node(op_type, *(None if x is None else next(left) for x in inputs), **attributes)
 
-    return widely(e, compute, *given, narrow=() if e.opset >= 22 else ("bf16",))
+    return widely(e, compute, *operands, narrow=() if e.opset >= 22 else ("bf16",))
 
 
 def from_start(e: Emitter, indices: Ref, size: Dim) -> Ref:
     """Indices among `size`, a negative one as one that is too large: with it the operator that reads them stops, where
     it would count from the end."""
-    if indices.type.dtype == "u8" or ((numbers := e.numbers(indices)) and min(numbers) >= 0):
+    if indices.type.dtype == "u8" or ((values := e.numbers(indices)) and min(values) >= 0):
         return indices
     dtype = indices.type.dtype
     beyond = size_of(e, size) if dtype == "i64" else cast_to(e, size_of(e, size), dtype)

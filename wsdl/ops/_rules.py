@@ -88,13 +88,13 @@ def one_of(value: str, options: Collection[str], argument: str) -> str:
 
 def per_axis(value: int | Sequence[int], count: int, argument: str, *, least: int = 0) -> list[int]:
     """One number for each of `count` axes, from a list of them or from one for all."""
-    numbers = [value] * count if isinstance(value, int) else list(value)
-    if len(numbers) != count:
-        raise OpError(f"`{argument}` has {len(numbers)} numbers, one for each of {count} axes is needed",
+    values = [value] * count if isinstance(value, int) else list(value)
+    if len(values) != count:
+        raise OpError(f"`{argument}` has {len(values)} numbers, one for each of {count} axes is needed",
                       argument=argument, code="E0414")  # fmt: skip
-    if any(number < least for number in numbers):
-        raise OpError(f"`{argument}` must be at least {least}, but is {min(numbers)}", argument=argument, code="E0414")
-    return numbers
+    if any(number < least for number in values):
+        raise OpError(f"`{argument}` must be at least {least}, but is {min(values)}", argument=argument, code="E0414")
+    return values
 
 
 def _nearest(name: str, options: Collection[str]) -> str:
@@ -117,8 +117,8 @@ def axes_of(axis: int | Sequence[int] | None, rank: int, argument: str = "axis")
     """The axes in order, counted from the front; all of them for `None`."""
     if axis is None:
         return list(range(rank))
-    given = [axis] if isinstance(axis, int) else list(axis)
-    axes = sorted(axis_of(a, rank, argument) for a in given)
+    listed = [axis] if isinstance(axis, int) else list(axis)
+    axes = sorted(axis_of(a, rank, argument) for a in listed)
     for a, b in pairwise(axes):
         if a == b:
             raise OpError(f"axis {a} is named twice", argument=argument, code="E0414")

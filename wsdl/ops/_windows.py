@@ -54,10 +54,10 @@ class Window:
 
     def beyond(self, x: TensorType) -> list[int] | None:
         """How far the last windows reach over the end with `ceil`; `None` where a size is known at run time only."""
-        sizes, places = x.with_shape(x.shape[2:]).sizes, x.with_shape(self.places(x, ceil=True)).sizes
-        if sizes is None or places is None:
+        sizes, counts = x.with_shape(x.shape[2:]).sizes, x.with_shape(self.places(x, ceil=True)).sizes
+        if sizes is None or counts is None:
             return None
-        rows = zip(sizes, places, self.stride, self.spans, self.pad, strict=True)
+        rows = zip(sizes, counts, self.stride, self.spans, self.pad, strict=True)
         return [max(0, (count - 1) * stride + span - 2 * pad - size) for size, count, stride, span, pad in rows]
 
     def places(self, x: TensorType, *, ceil: bool = False) -> list[Dim]:
@@ -86,14 +86,14 @@ class Window:
 
     def patches(self, np: NumPy, x: Array, fill: float, *, ceil: bool = False, beyond: float = 0) -> Array:
         """What it sees in each place, `[n, channels, *places, *kernel]`: `fill` in the padding, `beyond` behind it."""
-        places = self.places(TensorType.of("f32", x.shape), ceil=ceil)
+        counts = self.places(TensorType.of("f32", x.shape), ceil=ceil)
         padded = np.pad(x, [(0, 0), (0, 0), *((pad, pad) for pad in self.pad)], constant_values=fill)
         if ceil:
             padded = np.pad(padded, [(0, 0), (0, 0), *((0, s - 1) for s in self.stride)], constant_values=beyond)
         views = np.lib.stride_tricks.sliding_window_view(padded, self.spans, axis=tuple(range(2, x.ndim)))
         every = [slice(None)] * 2
         starts = [
-            slice(0, count.constant * s, s) for count, s in zip(places, self.stride, strict=True) if count.constant
+            slice(0, count.constant * s, s) for count, s in zip(counts, self.stride, strict=True) if count.constant
         ]
         within = [slice(None, None, d) for d in self.dilation]
         return views[tuple(every + starts + within)]

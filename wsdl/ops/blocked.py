@@ -39,8 +39,8 @@ def blocked_transpose(
         return None
     start, stop, axes = (e.constant([number, other], "i64") for number, other in ((-1, -1), (-(1 << 31),) * 2, (2, 3)))
     filters = _filters(e, e.node("Slice", weight, start, stop, axes, start), list(weight.type.shape))
-    given = Window(window.kernel, window.stride, pads, window.dilation).attributes
-    return _convolved(e, x, filters, bias, weight.type.shape[1], **given)
+    attributes = Window(window.kernel, window.stride, pads, window.dilation).attributes
+    return _convolved(e, x, filters, bias, weight.type.shape[1], **attributes)
 
 
 def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, groups: int) -> Ref | None:
@@ -51,8 +51,8 @@ def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, g
     """
     n, out, *places = upstream.type.shape
     sizes, counts = (t.type.with_shape(t.type.shape[2:]).sizes for t in (x, upstream))
-    made = x.type.with_shape([out, x.type.shape[1], *window.kernel])
-    if groups > 1 or sizes is None or counts is None or not _fits(e, x.type, made):
+    result = x.type.with_shape([out, x.type.shape[1], *window.kernel])
+    if groups > 1 or sizes is None or counts is None or not _fits(e, x.type, result):
         return None
     whole = (n + (e.block - 1)) // e.block * e.block
     behind = [

@@ -54,14 +54,16 @@ class Build:
         operation = OPERATIONS[op]
         like = next((o for o in operands if isinstance(o, Value)), None)
         values = [self._operand(o, like) for o in operands]
-        wanted = [p for p in operation.parameters if p.kind != "attribute"]
-        values += [None] * (len(wanted) - len(values))
+        operand_parameters = [p for p in operation.parameters if p.kind != "attribute"]
+        values += [None] * (len(operand_parameters) - len(values))
         complete = {p.name: _attribute(p, attributes) for p in operation.parameters if p.kind == "attribute"}
         assert not attributes.keys() - complete.keys(), f"{op} has no {attributes.keys() - complete.keys()}"
-        types = {p.name: _types(v) for p, v in zip(wanted, values, strict=True)}
+        types = {p.name: _types(v) for p, v in zip(operand_parameters, values, strict=True)}
         result_types = operation.result_types(**types, **complete)
         if operation.is_expanded:
-            return operation.expand(self, **{p.name: v for p, v in zip(wanted, values, strict=True)}, **complete)
+            return operation.expand(
+                self, **{p.name: v for p, v in zip(operand_parameters, values, strict=True)}, **complete
+            )
         results = [Value(t) for t in result_types]
         self.graph.nodes.append(Node(op, values, complete, results, self.path, self.span, self.steps))
         return results
@@ -121,13 +123,13 @@ class Build:
         """The sum of one or more tensors of one type; what was scattered onto zeros is scattered onto the rest."""
         one_shape = len(values) > 1 and _one_shape(*values)
         producers = [self._producer(v) if one_shape else None for v in values]
-        places = [i for i, n in enumerate(producers) if n is not None and self._scatters_onto_zeros(n)]
-        if len(places) == len(values):
-            places = places[1:]
-        total, *rest = [v for i, v in enumerate(values) if i not in places]
+        scattered = [i for i, n in enumerate(producers) if n is not None and self._scatters_onto_zeros(n)]
+        if len(scattered) == len(values):
+            scattered = scattered[1:]
+        total, *rest = [v for i, v in enumerate(values) if i not in scattered]
         for value in rest:
             total = self("add", total, value)
-        for node in [producers[i] for i in places]:
+        for node in [producers[i] for i in scattered]:
             assert node is not None
             total = self(node.op, total, *node.inputs[1:], axis=node.attributes["axis"])
         return total
@@ -222,8 +224,8 @@ def _one_shape(*values: Value) -> bool:
     return all(same_shape(v.type.shape, values[0].type.shape) for v in values)
 
 
-def _attribute(parameter: Parameter, given: dict[str, Any]) -> Attribute:
-    value = given.get(parameter.name, parameter.default)
+def _attribute(parameter: Parameter, arguments: dict[str, Any]) -> Attribute:
+    value = arguments.get(parameter.name, parameter.default)
     if "Dim" not in parameter.annotation or value is None:
         return value  # type: ignore[no-any-return]
     if isinstance(value, int) and parameter.annotation.startswith("int"):

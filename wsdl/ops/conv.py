@@ -103,9 +103,9 @@ class _Transposed(_Convolved, output_axis=1, steps_along=None):
 
     def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref | None = None) -> Ref:
         window, more = self._window(x.type, weight.type), per_axis(self.output_pad, self.axes, "output_pad")
-        given = {"group": self.groups, "output_padding": more, **window.attributes}
+        attributes = {"group": self.groups, "output_padding": more, **window.attributes}
         blocked = blocked_transpose(e, x, weight, bias, window, more, self.groups)
-        return blocked or float_node(e, "ConvTranspose", x, weight, bias, **given)
+        return blocked or float_node(e, "ConvTranspose", x, weight, bias, **attributes)
 
     def gradient(
         self, g: Build, dy: Value, y: Value, x: Value, weight: Value, bias: Value | None = None
@@ -204,7 +204,7 @@ def _convolved(np: NumPy, x: Array, weight: Array, bias: Array | None, groups: i
     axes = len(window.kernel)
     inner = [1, *range(2 + axes, 2 + 2 * axes)]  # channels and kernel
     parts = zip(np.split(window.patches(np, x, 0), groups, 1), np.split(weight, groups), strict=True)
-    sums = [np.tensordot(seen, w, (inner, range(1, 2 + axes))) for seen, w in parts]
+    sums = [np.tensordot(patches, w, (inner, range(1, 2 + axes))) for patches, w in parts]
     y = np.moveaxis(np.concatenate(sums, -1), -1, 1)
     return y if bias is None else y + bias.reshape(-1, *[1] * axes)
 

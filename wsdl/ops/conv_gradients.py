@@ -117,16 +117,16 @@ class ConvWeightGradient(
         blocked = blocked_weight_gradient(e, x, upstream, self.window, self.groups)
         if blocked is not None:
             return blocked
-        made = _Products(e, self.window, x, upstream, self.groups)
+        products = _Products(e, self.window, x, upstream, self.groups)
         channels, out = (t.type.shape[1].constant or 0 for t in (x, upstream))
         if channels == out == self.groups:
-            parts = made.by_channels()
+            parts = products.by_channels()
         elif 0 < channels // self.groups < FEW_CHANNELS:
-            parts = made.by_columns(channels // self.groups)
-        elif self.groups == 1 and (len(self.kernel) == 1 or 0 < (product(made.places).constant or 0) <= FEW_PLACES):
-            parts = made.by_all_samples()
+            parts = products.by_columns(channels // self.groups)
+        elif self.groups == 1 and (len(self.kernel) == 1 or 0 < (product(products.places).constant or 0) <= FEW_PLACES):
+            parts = products.by_all_samples()
         else:
-            parts = made.by_elements()
+            parts = products.by_elements()
         whole = parts[0] if len(parts) == 1 else e.node("Concat", *parts, axis=3)
         rows, per_group, *elements = e.results[0].shape
         return e.reshape(
@@ -171,8 +171,8 @@ class _Products:
         x, dy = (e.node("Transpose", t, perm=[0, *range(2, 2 + axes), 1]) for t in (self.x, self.upstream))
         x = self._padded(x, first=1, rank=2 + axes)
         parts = []
-        for place in combinations(*map(range, self.window.kernel)):
-            products = e.node("Mul", self._slice(x, dict(enumerate(place)), first=1), dy)
+        for offset in combinations(*map(range, self.window.kernel)):
+            products = e.node("Mul", self._slice(x, dict(enumerate(offset)), first=1), dy)
             total = e.node("ReduceSum", products, axes_tensor(e, range(1 + axes)), keepdims=0)
             parts.append(unsqueezed(e, total, 1, 2, 3))
         return parts
@@ -185,9 +185,9 @@ class _Products:
         shape = [*self.grouped[:2], *self.places, self.grouped[2]]
         flat = [*self.grouped[:2], product(self.places), self.grouped[2]]
         parts = []
-        for place in combinations(*map(range, self.window.kernel)):
-            seen = self._slice(x, dict(enumerate(place)), first=2).typed(self.x.type.with_shape(shape))
-            parts.append(unsqueezed(e, self._summed(e.reshape(seen, flat)), 3))
+        for offset in combinations(*map(range, self.window.kernel)):
+            window = self._slice(x, dict(enumerate(offset)), first=2).typed(self.x.type.with_shape(shape))
+            parts.append(unsqueezed(e, self._summed(e.reshape(window, flat)), 3))
         return parts
 
     def by_all_samples(self) -> list[Ref]:
@@ -195,16 +195,16 @@ class _Products:
         e, axes, shape = self.e, len(self.sizes), self.x.type.shape
         x = e.node("Transpose", self.x, perm=[0, *range(2, 2 + axes), 1])
         x = self._padded(x, first=1, rank=2 + axes)
-        made, upstream = [shape[0], *self.places, shape[1]], self.upstream.type
+        window_shape, upstream = [shape[0], *self.places, shape[1]], self.upstream.type
         count = shape[0] * product(self.places)
         rows = e.node("Transpose", self.upstream, perm=[1, 0, *range(2, 2 + axes)])
         rows = e.reshape(
             rows.typed(upstream.with_shape([upstream.shape[1], shape[0], *self.places])), [upstream.shape[1], count]
         )
         parts = []
-        for place in combinations(*map(range, self.window.kernel)):
-            seen = self._slice(x, dict(enumerate(place)), first=1).typed(self.x.type.with_shape(made))
-            parts.append(unsqueezed(e, e.node("MatMul", rows, e.reshape(seen, [count, shape[1]])), 0, 3))
+        for offset in combinations(*map(range, self.window.kernel)):
+            window = self._slice(x, dict(enumerate(offset)), first=1).typed(self.x.type.with_shape(window_shape))
+            parts.append(unsqueezed(e, e.node("MatMul", rows, e.reshape(window, [count, shape[1]])), 0, 3))
         return parts
 
     def by_columns(self, channels: int) -> list[Ref]:
@@ -213,17 +213,20 @@ class _Products:
         first = 0 if channels * prod(kernel) <= FEW_COLUMNS else len(kernel) - 1
         x = self._padded(e.reshape(self.x, [*self.grouped, *self.sizes]), first=3, rank=3 + len(kernel))
         inner = combinations(*map(range, kernel[first:]))
-        seen = [unsqueezed(e, self._slice(x, dict(enumerate(place, first)), first=3), 3) for place in inner]
-        stacked = seen[0] if len(seen) == 1 else e.node("Concat", *seen, axis=3)
-        flat = [*self.grouped[:2], Dim.of(channels * len(seen)), product(self.places)]
-        made = self.x.type.with_shape([*self.rows[1:3], channels * len(seen)])
+        windows = [unsqueezed(e, self._slice(x, dict(enumerate(offset, first)), first=3), 3) for offset in inner]
+        stacked = windows[0] if len(windows) == 1 else e.node("Concat", *windows, axis=3)
+        flat = [*self.grouped[:2], Dim.of(channels * len(windows)), product(self.places)]
+        window_type = self.x.type.with_shape([*self.rows[1:3], channels * len(windows)])
         parts = []
-        for place in combinations(*map(range, kernel[:first])):
-            part = self._slice(stacked, dict(enumerate(place)), first=4) if place else stacked
-            part = part.typed(self.x.type.with_shape([*self.grouped, len(seen), *self.places]))
+        for offset in combinations(*map(range, kernel[:first])):
+            part = self._slice(stacked, dict(enumerate(offset)), first=4) if offset else stacked
+            part = part.typed(self.x.type.with_shape([*self.grouped, len(windows), *self.places]))
             turned = e.node("Transpose", e.reshape(part, flat), perm=[0, 1, 3, 2])
             parts.append(
-                e.reshape(self._summed(turned).typed(made), [*made.shape[:2], Dim.of(channels), Dim.of(len(seen))])
+                e.reshape(
+                    self._summed(turned).typed(window_type),
+                    [*window_type.shape[:2], Dim.of(channels), Dim.of(len(windows))],
+                )
             )
         return parts
 
@@ -233,10 +236,10 @@ class _Products:
         behind = rank - first - len(self.sizes)
         return self.e.node("Pad", x, self.e.constant([*[0] * first, *self.window.pad, *[0] * behind] * 2, "i64"))
 
-    def _slice(self, x: Ref, place: dict[int, int], first: int) -> Ref:
+    def _slice(self, x: Ref, offsets: dict[int, int], first: int) -> Ref:
         """What one element of the kernel sees along some spatial axes, of which the first of all is axis `first`."""
-        w, axes = self.window, list(place)
-        starts = [Dim.of(place[a] * w.dilation[a]) for a in axes]
+        w, axes = self.window, list(offsets)
+        starts = [Dim.of(offsets[a] * w.dilation[a]) for a in axes]
         stops = [start + ((self.places[a] - 1) * w.stride[a] + 1) for a, start in zip(axes, starts, strict=True)]
         steps = self.e.constant([w.stride[a] for a in axes], "i64")
         on = axes_tensor(self.e, [first + a for a in axes])

@@ -194,26 +194,29 @@ class OneHot(
             raise OpError(f"`depth` must be at least 1, but is {self.depth}", argument="depth", code="E0414")
         return TensorType.of(self.dtype, (*indices.shape[:at], self.depth, *indices.shape[at:]))
 
-    def demand(self, types: Types, numbers: Numbers) -> None:
-        beyond = next((n for n in numbers.get("indices", []) if not 0 <= n < self.depth), None)
+    def demand(self, types: Types, constants: Numbers) -> None:
+        beyond = next((n for n in constants.get("indices", []) if not 0 <= n < self.depth), None)
         if beyond is not None:
             raise OpError(f"there is no place {beyond} among {self.depth}", argument="indices", code="E0237")
 
     def reference(self, np: NumPy, indices: Array) -> Array:
         if not ((indices >= 0) & (indices < self.depth)).all():
             raise IndexError("an index is out of range")
-        places = np.arange(self.depth).reshape([-1, *[1] * (indices.ndim - self.axis % (indices.ndim + 1))])
-        return places == np.expand_dims(indices.astype(np.int64), self.axis)
+        positions = np.arange(self.depth).reshape([-1, *[1] * (indices.ndim - self.axis % (indices.ndim + 1))])
+        return positions == np.expand_dims(indices.astype(np.int64), self.axis)
 
     def lower(self, e: Emitter, indices: Ref) -> Ref:
-        count, places = e.constant(self.depth, "i64"), cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64"))
+        count, positions = (
+            e.constant(self.depth, "i64"),
+            cast_to(e, indices, "i64").typed(indices.type.with_dtype("i64")),
+        )
         if e.numbers(indices) is None:
-            beyond = e.node("Not", e.node("Equal", places, e.node("Mod", places, count)))
-            places = e.stopped(places, beyond, f"indices from 0 to {self.depth - 1} for `one_hot`")
+            beyond = e.node("Not", e.node("Equal", positions, e.node("Mod", positions, count)))
+            positions = e.stopped(positions, beyond, f"indices from 0 to {self.depth - 1} for `one_hot`")
         if indices.type.rank == 0:  # there is no operator for a single one
-            hot = squeezed(e, e.node("OneHot", unsqueezed(e, places, 0), count, e.constant([0, 1], "f32")), 0)
+            hot = squeezed(e, e.node("OneHot", unsqueezed(e, positions, 0), count, e.constant([0, 1], "f32")), 0)
         else:
-            hot = e.node("OneHot", places, count, e.constant([0, 1], "f32"), axis=self.axis)
+            hot = e.node("OneHot", positions, count, e.constant([0, 1], "f32"), axis=self.axis)
         return hot if self.dtype == "f32" else cast_to(e, hot, self.dtype)
 
 

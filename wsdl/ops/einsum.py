@@ -89,10 +89,10 @@ class _Plan:
         operands = []
         for term, x in zip(terms, xs, strict=True):
             operands.append(_named(term, x))
-            places = dict(term.axes)
+            positions = dict(term.axes)
             for axis, size in zip(operands[-1], x.shape, strict=True):
-                of, place = first.setdefault(axis, x), places.get(axis, term.start)
-                sizes[axis] = _common_size(axis, sizes.get(axis, size), size, of, x, place)
+                of, position = first.setdefault(axis, x), positions.get(axis, term.start)
+                sizes[axis] = _common_size(axis, sizes.get(axis, size), size, of, x, position)
         return _Plan(operands, _result(result, terms, sizes), sizes)
 
 
@@ -128,12 +128,12 @@ def _named(term: _Term, x: TensorType) -> list[str]:
     return [name for axis, _ in term.axes for name in (rest if axis == "..." else [axis])]
 
 
-def _common_size(axis: str, a: Dim, b: Dim, of: TensorType, x: TensorType, place: int) -> Dim:
+def _common_size(axis: str, a: Dim, b: Dim, of: TensorType, x: TensorType, position: int) -> Dim:
     if axis.startswith("..."):
         return common(a, b, f"what `...` stands for must broadcast, in {of} and {x}", "equation")
     if compare(a, b) == "different":
         where = f"{a} and {b} in {x}" if of is x else f"{a} in {of}, but {b} in {x}"
-        raise _wrong(f"`{axis}` is {where}", place, code="E0401")
+        raise _wrong(f"`{axis}` is {where}", position, code="E0401")
     return agreed(a, b, f"the sizes of `{axis}` in {of} and {x} must be equal")
 
 
@@ -142,21 +142,21 @@ def _result(term: _Term | None, terms: Sequence[_Term], sizes: Collection[str]) 
     if term is None:
         letters = [letter for t in terms for letter, _ in t.axes if letter != "..."]
         return [*others, *(letter for letter in sorted(set(letters)) if letters.count(letter) == 1)]
-    dots = next((place for t in terms for axis, place in t.axes if axis == "..."), None)
+    dots = next((position for t in terms for axis, position in t.axes if axis == "..."), None)
     if others and dots is not None and "..." not in term.letters:
         raise _wrong("`...` is in an operand, but not in the result", dots, 3)
     seen: set[str] = set()
-    for axis, place in term.axes:
+    for axis, position in term.axes:
         if axis != "..." and axis not in sizes:
-            raise _wrong(f"no operand has an axis `{axis}`", place)
+            raise _wrong(f"no operand has an axis `{axis}`", position)
         if axis in seen:
-            raise _wrong(f"`{axis}` stands twice in the result", place)
+            raise _wrong(f"`{axis}` stands twice in the result", position)
         seen.add(axis)
     return [name for axis, _ in term.axes for name in (others if axis == "..." else [axis])]
 
 
-def _wrong(message: str, place: int, length: int = 1, code: str = "E0414", help: str | None = None) -> OpError:
-    return OpError(message, argument="equation", part=(place, place + length), code=code, help=help)
+def _wrong(message: str, position: int, length: int = 1, code: str = "E0414", help: str | None = None) -> OpError:
+    return OpError(message, argument="equation", part=(position, position + length), code=code, help=help)
 
 
 # -- the products ------------------------------------------------------------------------------------------------------
@@ -200,8 +200,8 @@ def _diagonal(b: Build, factor: _Factor, axis: str) -> _Factor:
         x = b("permute", x, axes=rest + twice)
     size = x.type.shape[-1]
     flat = b("reshape", x, shape=[*x.type.shape[:-2], size * size])
-    places = b("mul", b("arange", start=size), b.size(size + 1, TensorType.of("i64")))
-    return _Factor(b("gather", flat, places, axis=-1), [*(factor.axes[i] for i in rest), axis])
+    positions = b("mul", b("arange", start=size), b.size(size + 1, TensorType.of("i64")))
+    return _Factor(b("gather", flat, positions, axis=-1), [*(factor.axes[i] for i in rest), axis])
 
 
 def _summed(b: Build, factor: _Factor, needed: Collection[str]) -> _Factor:

@@ -111,8 +111,10 @@ def _declare(
         traits["no_gradient"] = gradient
     elif gradient is not None:
         rules = {**rules, "gradient": backward}
-    given = {rule: staticmethod(function) for rule, function in rules.items() if function is not None}
-    new_class(name, (Elementwise,), {"name": name, "doc": doc, "family": family, **traits}, lambda c: c.update(given))
+    given_rules = {rule: staticmethod(function) for rule, function in rules.items() if function is not None}
+    new_class(
+        name, (Elementwise,), {"name": name, "doc": doc, "family": family, **traits}, lambda c: c.update(given_rules)
+    )
 
 
 def _lowering(lower: str | Lowering | None) -> Lowering | None:
@@ -161,13 +163,13 @@ def _chosen(worse: str, not_better: str) -> Callable[..., tuple[Value, Value]]:
     return lambda g, dy, a, b, y: (share(g, dy, a, b), share(g, dy, b, a))
 
 
-def _no_zero(types: Types, numbers: Numbers) -> None:
-    if types["a"].is_integer and 0 in numbers.get("b", []):
+def _no_zero(types: Types, constants: Numbers) -> None:
+    if types["a"].is_integer and 0 in constants.get("b", []):
         raise OpError("an integer divided by 0 has no result", argument="b", code="E0407")
 
 
-def _no_fraction(types: Types, numbers: Numbers) -> None:
-    exponent = min(numbers.get("b", [0]))
+def _no_fraction(types: Types, constants: Numbers) -> None:
+    exponent = min(constants.get("b", [0]))
     if types["a"].is_integer and exponent < 0:
         help = "`cast(a, f32)` makes them floating-point numbers"
         raise OpError(f"an integer to the power of {exponent} is a fraction", argument="b", help=help, code="E0403")
@@ -338,8 +340,8 @@ class Cast(Elementwise, name="cast", half="as is"):
     def infer(self, x: TensorType) -> TensorType:
         return x.with_dtype(self.dtype)
 
-    def demand(self, types: Types, numbers: Numbers) -> None:
-        whole = numbers.get("x", []) if self.dtype in INTEGERS else []
+    def demand(self, types: Types, constants: Numbers) -> None:
+        whole = constants.get("x", []) if self.dtype in INTEGERS else []
         beyond = next((n for n in whole if not holds(self.dtype, int(n))), None)
         if beyond is not None:
             message = f"{beyond} is {'less' if beyond < 0 else 'more'} than {self.dtype} can hold"
@@ -355,9 +357,9 @@ class Cast(Elementwise, name="cast", half="as is"):
             return cast_to(e, x, self.dtype)
         if x.type.dtype in ("f16", "bf16"):
             x = cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))
-        given = x.type.dtype
-        low, high = (e.constant(limit, given) for limit in _whole_range(NUMPY[given], self.dtype))
-        number = e.node("Where", e.node("IsNaN", x), e.constant(0, given), e.node("Clip", x, low, high))
+        dtype_of_x = x.type.dtype
+        low, high = (e.constant(limit, dtype_of_x) for limit in _whole_range(NUMPY[dtype_of_x], self.dtype))
+        number = e.node("Where", e.node("IsNaN", x), e.constant(0, dtype_of_x), e.node("Clip", x, low, high))
         return cast_to(e, number, self.dtype)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:

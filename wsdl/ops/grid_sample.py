@@ -49,7 +49,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
 
     def reference(self, np: NumPy, x: Array, grid: Array) -> Array:
         sizes = (x.shape[3], x.shape[2])
-        at = [_place(np, grid[..., i], sizes[i], self.padding, self.align_corners) for i in (0, 1)]
+        at = [_position(np, grid[..., i], sizes[i], self.padding, self.align_corners) for i in (0, 1)]
         batch = np.arange(x.shape[0])[:, None, None]
 
         def pixel(column: Array, row: Array) -> Array:
@@ -69,12 +69,18 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
         return total
 
     def lower(self, e: Emitter, x: Ref, grid: Ref) -> Ref:
-        named = "bilinear" if e.opset < 20 and self.mode == "linear" else self.mode
+        mode_name = "bilinear" if e.opset < 20 and self.mode == "linear" else self.mode
         far = [e.constant(sign * FAR, grid.type.dtype) for sign in (-1, 1)]
         known = e.node("Where", e.node("IsNaN", grid), far[1], grid)
-        held = e.node("Min", e.node("Max", known, far[0]), far[1]).typed(grid.type)
+        clamped = e.node("Min", e.node("Max", known, far[0]), far[1]).typed(grid.type)
         return float_node(
-            e, "GridSample", x, held, mode=named, padding_mode=self.padding, align_corners=int(self.align_corners)
+            e,
+            "GridSample",
+            x,
+            clamped,
+            mode=mode_name,
+            padding_mode=self.padding,
+            align_corners=int(self.align_corners),
         )
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, grid: Value) -> Gradients:
@@ -84,7 +90,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
         image = g("reshape", x, shape=[n, channels, height * width])
         upstream = g("reshape", dy, shape=[n, channels, p * q])
         across, along = (
-            _Places.of(g, g("reshape", part, shape=[n, 1, p * q]), size, self.padding, self.align_corners)
+            _Positions.of(g, g("reshape", part, shape=[n, 1, p * q]), size, self.padding, self.align_corners)
             for part, size in zip(g.all("split", grid, parts=2, axis=3), (width, height), strict=True)
         )
 
@@ -101,7 +107,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
             by_x = g("scatter_add_along", by_x, at, g.mul(upstream, inside), axis=2)
             return {"x": g.like(by_x, x.type)}
         columns, rows = across.neighbors(g), along.neighbors(g)
-        slopes: dict[_Places, list[Value]] = {across: [], along: []}
+        slopes: dict[_Positions, list[Value]] = {across: [], along: []}
         for i, column in enumerate(columns):
             for j, row in enumerate(rows):
                 at, inside = place(column.at, row.at)
@@ -109,15 +115,15 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
                     "scatter_add_along", by_x, at, g.mul(upstream, g.mul(column.weight, row.weight, inside)), axis=2
                 )
                 matters = g.mul(g("take_along", image, at, axis=2), upstream, inside)
-                seen = g("sum", matters, axis=1, keepdims=True)
-                slopes[across].append(g.mul(seen, row.weight, 1.0 if i else -1.0))
-                slopes[along].append(g.mul(seen, column.weight, 1.0 if j else -1.0))
-        by_grid = [g.mul(g.add(parts), places.slope) for places, parts in slopes.items()]
+                any_matters = g("sum", matters, axis=1, keepdims=True)
+                slopes[across].append(g.mul(any_matters, row.weight, 1.0 if i else -1.0))
+                slopes[along].append(g.mul(any_matters, column.weight, 1.0 if j else -1.0))
+        by_grid = [g.mul(g.add(parts), positions.slope) for positions, parts in slopes.items()]
         pairs = g("reshape", g("concat", by_grid, axis=1), shape=[n, 2, p, q])
         return {"x": g.like(by_x, x.type), "grid": g("permute", pairs, axes=[0, 2, 3, 1])}
 
 
-def _place(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -> Array:
+def _position(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -> Array:
     """From -1 to 1 to numbers of pixels, brought into the image where `padding` does that."""
     at = np.clip(np.where(np.isnan(at), FAR, at), -FAR, FAR)
     at = (at + 1) / 2 * (size - 1) if align_corners else ((at + 1) * size - 1) / 2
@@ -137,7 +143,7 @@ class _Neighbor:
 
 
 @dataclass(frozen=True, eq=False)
-class _Places:
+class _Positions:
     """Places along one axis, counted in pixels, and how fast they move with the grid."""
 
     at: Value
@@ -145,11 +151,11 @@ class _Places:
     size: Dim
 
     @staticmethod
-    def of(g: Build, at: Value, size: Dim, padding: str, align_corners: bool) -> _Places:
+    def of(g: Build, at: Value, size: Dim, padding: str, align_corners: bool) -> _Positions:
         last = g("cast", g("size", dim=size - 1), dtype=at.type.dtype)
         slope = g.mul(last, 0.5) if align_corners else g.mul(g("add", last, 1.0), 0.5)
-        held = g("clip", g("where", g("equal", at, at), at, g.constant(FAR, at.type)), min=-FAR, max=FAR)
-        at = g.mul(g("add", held, 1.0), slope)
+        clamped = g("clip", g("where", g("equal", at, at), at, g.constant(FAR, at.type)), min=-FAR, max=FAR)
+        at = g.mul(g("add", clamped, 1.0), slope)
         if not align_corners:
             at = g("sub", at, 0.5)
         if padding == "reflection":
@@ -158,7 +164,7 @@ class _Places:
             inside = g("logical_and", g("greater", at, 0.0), g("less", at, last))
             slope = g.mul(slope, g.mask(inside, at.type))
             at = g("minimum", g("maximum", at, 0.0), last)
-        return _Places(at, slope, size)
+        return _Positions(at, slope, size)
 
     def neighbors(self, g: Build) -> tuple[_Neighbor, _Neighbor]:
         low = g("floor", self.at)

@@ -32,9 +32,9 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
         at = axis_of(self.axis, x.rank)
         return x.with_shape((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]))
 
-    def demand(self, types: Types, numbers: Numbers) -> None:
+    def demand(self, types: Types, constants: Numbers) -> None:
         x = types["x"]
-        _must_be_there(x, numbers.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
+        _must_be_there(x, constants.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
 
     def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
         return np.take(x, _checked(np, indices, self.from_end), self.axis)
@@ -46,9 +46,9 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
         if order == sorted(order):
             return parts
         new = indices.type.rank  # the stored order, with the picked axis replaced by the axes of the indices
-        places = {a: [a + (new - 1) * (a > order[at])] for a in order}
-        places[order[at]] = list(range(order[at], order[at] + new))
-        return e.node("Transpose", parts, perm=[place for a in order for place in places[a]])
+        axes_after = {a: [a + (new - 1) * (a > order[at])] for a in order}
+        axes_after[order[at]] = list(range(order[at], order[at] + new))
+        return e.node("Transpose", parts, perm=[position for a in order for position in axes_after[a]])
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, indices: Value) -> dict[str, Value]:
         return {"x": g("scatter_add", g.zeros(x.type), indices, dy, axis=self.axis)}
@@ -56,9 +56,9 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
 
 def _behind_permute(e: Emitter, x: Ref) -> tuple[Ref, list[int]]:
     """The stored tensor that `x` is with its axes in another order, and that order; else `x` itself."""
-    found = e.parameter(x)
-    if found is not None:
-        stored, view = found
+    parameter = e.parameter(x)
+    if parameter is not None:
+        stored, view = parameter
         if [step.kind for step in view.steps] == ["permute"]:
             return stored, list(view.steps[0].numbers)
     return x, list(range(x.type.rank))
@@ -78,10 +78,10 @@ def _picked(e: Emitter, op_type: str, x: Ref, indices: Ref, size: Dim, axis: int
     return parts
 
 
-def _must_be_there(x: TensorType, numbers: Sequence[float], axis: int, from_end: bool) -> None:
+def _must_be_there(x: TensorType, indices: Sequence[float], axis: int, from_end: bool) -> None:
     """`OpError` for a constant index that no axis of this size has."""
     size = x.shape[axis].constant
-    beyond = next((n for n in numbers if size is not None and not -size * from_end <= n < size), None)
+    beyond = next((n for n in indices if size is not None and not -size * from_end <= n < size), None)
     if beyond is not None:
         message = f"there is no element {beyond} along axis {axis} of {x}"
         raise OpError(message, argument="indices", help="elements are counted from 0", code="E0237")
@@ -151,8 +151,8 @@ class ScatterAdd(
         flat, count = e.constant([-1], "i64"), product(rest)
         rows = e.node("Reshape", cast_to(e, indices, "i64"), e.constant([-1, 1], "i64"))
         columns = e.node("Range", e.constant(0, "i64"), size_of(e, count), e.constant(1, "i64"))
-        places = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
-        flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, places, updates))
+        axes_after = e.node("Add", e.node("Mul", rows, size_of(e, count)), columns)
+        flat_x, flat_places, flat_updates = (e.node("Reshape", t, flat) for t in (x, axes_after, updates))
         y = _adding(e, flat_x.typed(x.type), flat_places, flat_updates, axis=0)
         y = e.reshape(y.typed(x.type.with_shape([x.type.elements])), x.type.shape)
         return e.node("Transpose", y, perm=[order.index(a) for a in range(len(order))]) if at > 0 else y
@@ -161,22 +161,22 @@ class ScatterAdd(
         return {"x": dy, "updates": g("gather", dy, indices, axis=self.axis)}
 
 
-def _adding(e: Emitter, x: Ref, places: Ref, updates: Ref, axis: int) -> Ref:
+def _adding(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
     """16-bit floats are added up in f32, for which there is a kernel."""
     dtype = x.type.dtype
     if dtype in ("f16", "bf16"):
         x, updates = cast_to(e, x, "f32"), cast_to(e, updates, "f32")
-    y = e.node("ScatterElements", x, places, updates, axis=axis, reduction="add")
+    y = e.node("ScatterElements", x, indices, updates, axis=axis, reduction="add")
     return cast_to(e, y, dtype) if dtype in ("f16", "bf16") else y
 
 
-def _must_be_shaped(updates: TensorType, wanted: TensorType, what: str) -> None:
-    same_dtype("updates", wanted, updates)
-    if updates.rank != wanted.rank:
-        raise OpError(f"{updates} must have the shape of {what}: {wanted}", argument="updates")
-    for a, (size, given) in enumerate(zip(wanted.shape, updates.shape, strict=True)):
+def _must_be_shaped(updates: TensorType, expected: TensorType, what: str) -> None:
+    same_dtype("updates", expected, updates)
+    if updates.rank != expected.rank:
+        raise OpError(f"{updates} must have the shape of {what}: {expected}", argument="updates")
+    for a, (size, actual) in enumerate(zip(expected.shape, updates.shape, strict=True)):
         require_equal(
-            size, given, f"the sizes along axis {a} of {what} and of {updates} must be equal", argument="updates"
+            size, actual, f"the sizes along axis {a} of {what} and of {updates} must be equal", argument="updates"
         )
 
 
@@ -204,9 +204,9 @@ class TakeAlong(
                 require_equal(size, picks, what, argument="indices")
         return x.with_shape(indices.shape)
 
-    def demand(self, types: Types, numbers: Numbers) -> None:
+    def demand(self, types: Types, constants: Numbers) -> None:
         x = types["x"]
-        _must_be_there(x, numbers.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
+        _must_be_there(x, constants.get("indices", []), axis_of(self.axis, x.rank), self.from_end)
 
     def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
         return np.take_along_axis(x, _checked(np, indices, self.from_end), self.axis)
@@ -237,15 +237,15 @@ class ScatterAddAlong(
     axis: int
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
-        [taken] = OPERATIONS["take_along"].result_types(x=floating(x), indices=indices, axis=self.axis)
-        _must_be_shaped(updates, taken, f"the indices {indices}")
+        [result] = OPERATIONS["take_along"].result_types(x=floating(x), indices=indices, axis=self.axis)
+        _must_be_shaped(updates, result, f"the indices {indices}")
         return x
 
     def reference(self, np: NumPy, x: Array, indices: Array, updates: Array) -> Array:
-        places = list(np.indices(indices.shape))
-        places[self.axis] = indices.astype(np.int64)
+        positions = list(np.indices(indices.shape))
+        positions[self.axis] = indices.astype(np.int64)
         result = x.copy()
-        np.add.at(result, tuple(places), updates)
+        np.add.at(result, tuple(positions), updates)
         return result
 
     def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
@@ -286,17 +286,17 @@ class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis
             )
         else:
             order = np.argsort(x, self.axis, kind="stable")
-        places = np.take(order, np.arange(self.k), self.axis)
-        return np.take_along_axis(x, places, self.axis), places
+        positions = np.take(order, np.arange(self.k), self.axis)
+        return np.take_along_axis(x, positions, self.axis), positions
 
     def lower(self, e: Emitter, x: Ref) -> list[Ref]:
         dtype = x.type.dtype
         given = cast_to(e, x, "f32") if dtype == "bf16" else x
-        values, places = e.nodes(
+        values, axes_after = e.nodes(
             "TopK", given, e.dims([Dim.of(self.k)]), outputs=2, axis=self.axis, largest=int(self.largest)
         )
         e.assume(f"{x.type.shape[axis_of(self.axis, x.type.rank)]} >= {self.k}")
-        return [cast_to(e, values, dtype) if dtype == "bf16" else values, places]
+        return [cast_to(e, values, dtype) if dtype == "bf16" else values, axes_after]
 
     def gradient(self, g: Build, dy: list[Value | None], y: list[Value], x: Value) -> dict[str, Value]:
         """To the places that were chosen."""

@@ -192,10 +192,10 @@ def _matrix(x: TensorType, transposed: bool) -> tuple[Dim, Dim]:
 
 def _behind_transpose(e: Emitter, x: Ref) -> Ref | None:
     """The stored tensor that `x` is with its last two axes swapped."""
-    found = e.parameter(x)
-    if found is None or x.type.rank < 2:
+    parameter = e.parameter(x)
+    if parameter is None or x.type.rank < 2:
         return None
-    stored, view = found
+    stored, view = parameter
     if view.is_identity or stored.type.rank != x.type.rank:
         return None
     return stored if view.reads_like(View.identity(view.source).permute(_swapped(x.type.rank))) else None

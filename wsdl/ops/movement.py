@@ -280,7 +280,10 @@ class Split(Rules, name="split", half="moves", mixes={"x": "axis"}, steps_along=
         return results
 
     def gradient(self, g: Build, dy: list[Value | None], y: list[Value], x: Value) -> Gradients:
-        gradients = [g.zeros(part.type) if given is None else given for given, part in zip(dy, y, strict=True)]
+        gradients = [
+            g.zeros(part.type) if gradient_of_part is None else gradient_of_part
+            for gradient_of_part, part in zip(dy, y, strict=True)
+        ]
         return {"x": g("concat", gradients, axis=self.axis)}
 
 

@@ -18,18 +18,18 @@ def arguments(
 ) -> dict[str, Any]:
     """What `operation` is called with for `node`: operands through `of_value`, attributes through `of_attribute`."""
     operands = iter(node.operands)
-    found: dict[str, Any] = {}
+    bound: dict[str, Any] = {}
     for parameter in operation.parameters:
         if parameter.kind == "attribute":
             if parameter.name in node.attributes:
-                found[parameter.name] = of_attribute(node.attributes[parameter.name])
+                bound[parameter.name] = of_attribute(node.attributes[parameter.name])
             continue
         operand = next(operands, None)
         if isinstance(operand, list):
-            found[parameter.name] = [of_value(value) for value in operand]
+            bound[parameter.name] = [of_value(value) for value in operand]
         else:
-            found[parameter.name] = None if operand is None else of_value(operand)
-    return found
+            bound[parameter.name] = None if operand is None else of_value(operand)
+    return bound
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,6 @@ class ScanParts:
         axes = tuple(cast("list[int]", node.attributes["axes"]))
         carried = len(node.inputs) - len(axes)
         emitted = node.results[carried:]
-        given = cast("list[int] | None", node.attributes.get("emit_axes"))
-        emit_axes = tuple(given) if given is not None else tuple(min(axes[0], v.type.rank - 1) for v in emitted)
+        attribute = cast("list[int] | None", node.attributes.get("emit_axes"))
+        emit_axes = tuple(attribute) if attribute is not None else tuple(min(axes[0], v.type.rank - 1) for v in emitted)
         return ScanParts(carried, axes, emit_axes, bool(node.attributes.get("reverse", False)))

@@ -50,8 +50,8 @@ def _fits_last_axes(x: TensorType, weights: dict[str, TensorType | None]) -> Non
         if weight is None:
             continue
         same_dtype(name, x, weight)
-        for size, wanted in zip(weight.shape, x.shape[-weight.rank :], strict=True):
-            agreed(wanted, size, f"`{name}` must have the shape of the last axes of {x}", name)
+        for size, expected in zip(weight.shape, x.shape[-weight.rank :], strict=True):
+            agreed(expected, size, f"`{name}` must have the shape of the last axes of {x}", name)
 
 
 # -- over the last axes ------------------------------------------------------------------------------------------------
@@ -245,8 +245,8 @@ def _through_groups(
 ) -> dict[str, Value]:
     """Sums over the places of each channel come first; all else is small but four products and sums."""
     n, channels, *sizes = x.type.shape
-    size, places = channels // groups, product(sizes)
-    by_group, by_channel, small = [n, groups, size * places], [n, channels, places], [n, groups, size]
+    size, per_group = channels // groups, product(sizes)
+    by_group, by_channel, small = [n, groups, size * per_group], [n, channels, per_group], [n, groups, size]
     normal, factors = g.all("standardize", g("reshape", x, shape=by_group), eps=eps)
     down = g("reshape", dy, shape=by_channel)
     along = g("sum", g("mul", down, g("reshape", normal, shape=by_channel)), axis=2)
@@ -258,7 +258,7 @@ def _through_groups(
     if weight:
         weights = g("reshape", weight, shape=[groups, size])
         scale, *parts = (g("mul", v, weights) for v in (scale, *parts))
-    count = g.size(size * places, x.type)
+    count = g.size(size * per_group, x.type)
     on_normal, level = (g("div", g("mul", g("sum", v, axis=2, keepdims=True), factors), count) for v in parts)
     away = g("add", g("mul", normal, on_normal), level)
     scaled = g("mul", down, g("reshape", scale, shape=[n, channels, 1]))

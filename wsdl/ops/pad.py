@@ -106,14 +106,14 @@ def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
 
 def _origin(g: Build, size: Dim, before: Dim, behind: Dim, mode: str) -> Value:
     """Which element of an axis each of the padded one repeats, as `i64[before + size + behind]`."""
-    place = g("arange", start=Dim.of(0), stop=before + size + behind)
-    place = g("sub", place, g.size(before, place.type))
-    last = g.size(size - 1, place.type)
+    position = g("arange", start=Dim.of(0), stop=before + size + behind)
+    position = g("sub", position, g.size(before, position.type))
+    last = g.size(size - 1, position.type)
     if mode == "replicate":
-        return g("minimum", g("maximum", place, 0), last)
+        return g("minimum", g("maximum", position, 0), last)
     if mode == "reflect":
-        back = g("abs", g("sub", g("abs", place), last))  # how far from the last one, on either side of it
+        back = g("abs", g("sub", g("abs", position), last))  # how far from the last one, on either side of it
         return g("abs", g("sub", back, last))
-    count = g.size(size, place.type)
-    under, over = (g("cast", g(*test), dtype="i64") for test in (("less", place, 0), ("greater", place, last)))
-    return g("add", place, g("mul", g("sub", under, over), count))
+    count = g.size(size, position.type)
+    under, over = (g("cast", g(*test), dtype="i64") for test in (("less", position, 0), ("greater", position, last)))
+    return g("add", position, g("mul", g("sub", under, over), count))

@@ -77,8 +77,8 @@ class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, 
         return _pooled(floating(x), self.window(x), self.ceil)
 
     def reference(self, np: NumPy, x: Array) -> Array:
-        seen = self.window(_type_of(x)).patches(np, x, -np.inf, ceil=self.ceil, beyond=-np.inf)
-        return seen.max(_over_kernel(seen))
+        windows = self.window(_type_of(x)).patches(np, x, -np.inf, ceil=self.ceil, beyond=-np.inf)
+        return windows.max(_over_kernel(windows))
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         return float_node(e, "MaxPool", x, **self.attributes(x.type))
@@ -91,8 +91,8 @@ class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, 
         """
         window = self.window(x.type)
         if not _side_by_side(window, x.type, self.ceil):
-            given = {"kernel": window.kernel, "ceil": self.ceil, **window.arguments}
-            return {"x": g("max_unpool", dy, g("max_pool_indices", x, **given), shape=list(x.type.shape))}
+            arguments = {"kernel": window.kernel, "ceil": self.ceil, **window.arguments}
+            return {"x": g("max_unpool", dy, g("max_pool_indices", x, **arguments), shape=list(x.type.shape))}
         count = prod(window.kernel)
         falling = [float(count - i) for i in range(count)]  # the first counts most
         order = g("constant", value=falling, dtype=x.type.dtype)
@@ -119,9 +119,9 @@ class MaxPoolIndices(
 
     def reference(self, np: NumPy, x: Array) -> Array:
         window, places = self.window(_type_of(x)), np.arange(x.size).reshape(x.shape)
-        seen = window.patches(np, np.maximum(x, np.finfo(x.dtype).min), -np.inf, ceil=self.ceil, beyond=-np.inf)
-        flat = [*seen.shape[: x.ndim], prod(window.kernel)]
-        largest = seen.reshape(flat).argmax(-1)[..., None]
+        windows = window.patches(np, np.maximum(x, np.finfo(x.dtype).min), -np.inf, ceil=self.ceil, beyond=-np.inf)
+        flat = [*windows.shape[: x.ndim], prod(window.kernel)]
+        largest = windows.reshape(flat).argmax(-1)[..., None]
         return np.take_along_axis(window.patches(np, places, 0, ceil=self.ceil).reshape(flat), largest, -1)[..., 0]
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
@@ -192,9 +192,9 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
 
     def reference(self, np: NumPy, x: Array) -> Array:
         window, inside = self.window(_type_of(x)), np.ones((1, 1, *x.shape[2:]))
-        seen = window.patches(np, x, 0, ceil=self.ceil)
+        windows = window.patches(np, x, 0, ceil=self.ceil)
         counts = window.patches(np, inside, float(self.count_include_pad), ceil=self.ceil)
-        return seen.sum(_over_kernel(seen)) / counts.sum(_over_kernel(seen))
+        return windows.sum(_over_kernel(windows)) / counts.sum(_over_kernel(windows))
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         window = self.window(x.type)
@@ -310,8 +310,8 @@ class AdaptiveAvgPool(Rules, name="adaptive_avg_pool", half="f32", mixes={"x": s
 
     def reference(self, np: NumPy, x: Array) -> Array:
         _, kernel = _adapted(_type_of(x), self.size)
-        seen = Window.of(kernel, kernel).patches(np, x, 0)
-        return seen.mean(_over_kernel(seen))
+        windows = Window.of(kernel, kernel).patches(np, x, 0)
+        return windows.mean(_over_kernel(windows))
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         sizes, kernel = _adapted(x.type, self.size)
@@ -330,11 +330,11 @@ def _adapted(x: TensorType, size: PerAxis) -> tuple[list[int], list[int]]:
     """The size of the result and that of a window along each spatial axis."""
     sizes = per_axis(size, image(x).rank - 2, "size", least=1)
     kernel = []
-    for axis, wanted in enumerate(sizes, 2):
+    for axis, target in enumerate(sizes, 2):
         known = x.shape[axis].constant
-        if max(sizes) > 1 and (known is None or known % wanted):
+        if max(sizes) > 1 and (known is None or known % target):
             has = "is known at run time only" if known is None else f"has {known} elements"
-            help = f"`resize` to a multiple of {wanted} first, or use `avg_pool`"
-            raise OpError(f"axis {axis} of {x} {has}: no {wanted} equal windows", argument="size", help=help)
-        kernel.append((known or 1) // wanted)
+            help = f"`resize` to a multiple of {target} first, or use `avg_pool`"
+            raise OpError(f"axis {axis} of {x} {has}: no {target} equal windows", argument="size", help=help)
+        kernel.append((known or 1) // target)
     return sizes, kernel

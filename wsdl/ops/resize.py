@@ -115,8 +115,8 @@ def _windows_of_edges(g: Build, dy: Value, x: TensorType, factors: Sequence[int]
 
 def _weights(g: Build, x: TensorType, axis: int, mode: str, **how: Any) -> Value:
     """How much each element along an axis counts in each one of the result, [old, new]: the identity resized."""
-    places = g("arange", start=x.shape[axis])
-    same_place = g("equal", g("unsqueeze", places, axis=1), places)
+    positions = g("arange", start=x.shape[axis])
+    same_place = g("equal", g("unsqueeze", positions, axis=1), positions)
     resized = g("resize", g("unsqueeze", g.mask(same_place, x), axis=0), mode=mode, **how)
     return g("squeeze", resized, axis=0)
 

@@ -39,49 +39,51 @@ def verify(program: Lowered | Checked) -> None:
 def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value], where: str) -> None:
     known = around | {*graph.inputs}
     for node in graph.nodes:
-        place = f"{where}: `{node.op}` in `{node.path}`"
+        location = f"{where}: `{node.op}` in `{node.path}`"
         for value in node.inputs:
             if value not in known:
-                raise InvalidProgram(f"{place} reads `{value.name}` ({value.type}) before the node that it comes from")
+                raise InvalidProgram(
+                    f"{location} reads `{value.name}` ({value.type}) before the node that it comes from"
+                )
         if (node.body is not None) != (node.op in ("scan", "loop")):
-            raise InvalidProgram(f"{place} {'has' if node.body else 'lacks'} a body")
+            raise InvalidProgram(f"{location} {'has' if node.body else 'lacks'} a body")
         if node.op == "parameter":
-            _verify_parameter(stored, node, place)
-        for what, type, wanted in _types(node, place):
-            if not fits(type, wanted):
-                raise InvalidProgram(f"{place}: {what} is {type}, and should be {wanted}")
+            _verify_parameter(stored, node, location)
+        for what, type, expected in _types(node, location):
+            if not fits(type, expected):
+                raise InvalidProgram(f"{location}: {what} is {type}, and should be {expected}")
         if node.body is not None:
             _verify(stored, node.body, known, f"{where} > {node.op}")
         for value in node.results:
             if value in known:
-                raise InvalidProgram(f"{place} has a result that exists already")
+                raise InvalidProgram(f"{location} has a result that exists already")
             known.add(value)
     for value in graph.outputs:
         if value not in known:
             raise InvalidProgram(f"{where}: the output `{value.name}` ({value.type}) comes from no node")
 
 
-def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, place: str) -> None:
+def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, location: str) -> None:
     if tensors is None:
         if "slot" not in node.attributes:
-            raise InvalidProgram(f"{place} names no slot")
+            raise InvalidProgram(f"{location} names no slot")
         return
     stored = tensors.get(str(node.attributes.get("stored")))
     if stored is None or node.view is None:
-        raise InvalidProgram(f"{place} reads nothing that is stored: {node.attributes}")
+        raise InvalidProgram(f"{location} reads nothing that is stored: {node.attributes}")
     is_cast = stored.type.is_float and node.result.type.is_float
     same_dtype = is_cast or stored.type.dtype == node.result.type.dtype
     if node.view.source != stored.sizes or node.view.shape != node.result.type.sizes or not same_dtype:
-        raise InvalidProgram(f"{place} reads {stored.name} {stored.type} through {node.view} as {node.result.type}")
+        raise InvalidProgram(f"{location} reads {stored.name} {stored.type} through {node.view} as {node.result.type}")
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
 
 
-def fits(type: TensorType, wanted: TensorType) -> bool:
+def fits(type: TensorType, expected: TensorType) -> bool:
     """Can they be the same type, for some dynamic dimensions?"""
-    sizes = zip(type.shape, wanted.shape, strict=False)
-    return (type.dtype, type.rank) == (wanted.dtype, wanted.rank) and all(
+    sizes = zip(type.shape, expected.shape, strict=False)
+    return (type.dtype, type.rank) == (expected.dtype, expected.rank) and all(
         compare(own, other) != "different" for own, other in sizes
     )
 
@@ -90,14 +92,14 @@ Types = Iterator[tuple[str, TensorType, TensorType]]
 """What something in a node is, in words, with its type and the one that it should have."""
 
 
-def _types(node: Node, place: str) -> Types:
+def _types(node: Node, location: str) -> Types:
     if node.op in OPERATIONS:
         operation = OPERATIONS[node.op]
         try:
-            wanted = operation.result_types(**arguments(operation, node, lambda value: value.type))
+            expected = operation.result_types(**arguments(operation, node, lambda value: value.type))
         except OpError as error:
-            raise InvalidProgram(f"{place}: {error}") from error
-        yield from _pairs("result", node.results, wanted)
+            raise InvalidProgram(f"{location}: {error}") from error
+        yield from _pairs("result", node.results, expected)
     elif node.op == "assume":
         yield from _pairs("result", node.results, [node.inputs[0].type])
     elif node.op == "loop" and node.body is not None:
@@ -122,8 +124,8 @@ def _types_of_scan(node: Node, body: Graph) -> Types:
     yield from _pairs("result", node.results, [*starts, *stacks])
 
 
-def _pairs(what: str, values: Sequence[Value], wanted: Sequence[TensorType]) -> Types:
-    if len(values) != len(wanted):
-        raise InvalidProgram(f"{len(values)} times a {what}, and should be {len(wanted)} times")
-    for i, (value, type) in enumerate(zip(values, wanted, strict=True)):
+def _pairs(what: str, values: Sequence[Value], expected: Sequence[TensorType]) -> Types:
+    if len(values) != len(expected):
+        raise InvalidProgram(f"{len(values)} times a {what}, and should be {len(expected)} times")
+    for i, (value, type) in enumerate(zip(values, expected, strict=True)):
         yield f"{what} {i} (`{value.name}`)", value.type, type

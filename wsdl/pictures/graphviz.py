@@ -28,7 +28,7 @@ def svg_from_dot(dot: str) -> str:
         svg = render(dot)
         if svg is not None:
             plain = _VERSION_COMMENT.sub("", svg.replace("\r\n", "\n"))
-            return _LABELED.sub(lambda found: _with_title(found[0]), plain)
+            return _LABELED.sub(lambda match: _with_title(match[0]), plain)
     raise fail(
         "E0780",
         "drawing a picture needs Graphviz, and there is none",

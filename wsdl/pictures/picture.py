@@ -110,9 +110,9 @@ def picture(storage: Storage, depth: int | None = None) -> Picture:
     if depth is not None:
         return _picture(storage, _Opened(depth, True, partly))
     for limit in (4, 3, 2):
-        drawn = _picture(storage, _Opened(limit, False, partly))
-        if sum(1 for units in drawn.models.values() for _ in _walk(units)) <= MOST_UNITS:
-            return drawn
+        result = _picture(storage, _Opened(limit, False, partly))
+        if sum(1 for units in result.models.values() for _ in _walk(units)) <= MOST_UNITS:
+            return result
     return _picture(storage, _Opened(1, False, partly))
 
 
@@ -146,21 +146,21 @@ def _partly_shared(storage: Storage) -> frozenset[str]:
 
 def _picture(storage: Storage, opened: _Opened, apart: frozenset[str] = frozenset()) -> Picture:
     """`apart` are the paths of layers that aren't drawn as one with their equals."""
-    drawn = Picture()
+    result = Picture()
     reads = _Reads(storage.readings)
     modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
     for name, model in storage.models.items():
-        drawn.models[name] = _Drawing(model, modules, opened, apart, drawn.flows, reads).units()
-    circular = {box.path for units in drawn.models.values() for box in _circular(units, drawn.flows)}
+        result.models[name] = _Drawing(model, modules, opened, apart, result.flows, reads).units()
+    circular = {box.path for units in result.models.values() for box in _circular(units, result.flows)}
     if circular:  # data goes from one to the next through something else, so that as one they would feed themselves
         return _picture(storage, opened, apart | circular)
-    drawn.shared = reads.shared(storage)
-    for box in (u for units in drawn.models.values() for u in _walk(units) if isinstance(u, Box)):
-        shared = {stored.name for group in drawn.shared for stored in group.tensors}
+    result.shared = reads.shared(storage)
+    for box in (u for units in result.models.values() for u in _walk(units) if isinstance(u, Box)):
+        shared = {stored.name for group in result.shared for stored in group.tensors}
         box.own_bytes = sum(
             storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
         )  # of all the layers that the box stands for
-    return drawn
+    return result
 
 
 # -- who reads what ----------------------------------------------------------------------------------------------------
@@ -182,14 +182,14 @@ class _Reads:
 
     def shared(self, storage: Storage) -> list[Shared]:
         """The tensors that are read more than once, those with the same readers together."""
-        found = inventory(storage)
+        listing = inventory(storage)
         groups: dict[object, Shared] = {}
-        for tensor in found.shared():
-            stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), found.used(tensor)
+        for tensor in listing.shared():
+            stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), listing.used(tensor)
             key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
             group = groups.setdefault(key, Shared([], readers, used, 0))
             group.tensors.append(stored)
-            group.saved += max(0, found.saved(tensor))
+            group.saved += max(0, listing.saved(tensor))
         return list(groups.values())
 
 
@@ -223,25 +223,25 @@ class _Drawing:
         """Everything that stands at the level of the model; flows and reads are added on the way."""
         inputs: dict[Value, Unit] = {v: Port(v.name, v.type, True) for v in self.model.graph.inputs}
         self.top += inputs.values()
-        made: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
+        producers: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
         parameters = {node.result: node for _, node in self.nodes if node.op == "parameter"}
         seen: set[tuple[Unit, Unit]] = set()
         for outer, node in self.nodes:
             if node.op in _SILENT:
                 continue
             unit = self._unit(outer)
-            for value in self._sources(node, made):
+            for value in self._sources(node, producers):
                 if value in parameters:
                     self.reads.add(parameters[value], unit)
                 elif value in inputs:
                     self._flow(inputs[value], unit, value.type, seen)
-                elif value in made and not self._from_the_row(made[value], outer):
-                    self._flow(self._unit(made[value]), unit, value.type, seen)
+                elif value in producers and not self._from_the_row(producers[value], outer):
+                    self._flow(self._unit(producers[value]), unit, value.type, seen)
         for name, value in zip(self.model.output_names, self.model.graph.outputs, strict=True):
             port = Port(name, value.type, False)
             self.top.append(port)
-            for source in self._through(value, made):
-                unit_of = inputs.get(source) or self._unit(made[source])
+            for source in self._through(value, producers):
+                unit_of = inputs.get(source) or self._unit(producers[source])
                 self._flow(unit_of, port, value.type, seen)
         self._join_operations()
         return self.top
@@ -251,17 +251,17 @@ class _Drawing:
             seen.add((source, target))
             self.flows.append(Flow(source, target, type))
 
-    def _sources(self, node: Node, made: Mapping[Value, Node]) -> Iterator[Value]:
+    def _sources(self, node: Node, producers: Mapping[Value, Node]) -> Iterator[Value]:
         for value in node.inputs:
-            yield from self._through(value, made)
+            yield from self._through(value, producers)
 
-    def _through(self, value: Value, made: Mapping[Value, Node]) -> Iterator[Value]:
+    def _through(self, value: Value, producers: Mapping[Value, Node]) -> Iterator[Value]:
         """The value, or what a check that isn't drawn lets through; nothing for a constant."""
-        node = made.get(value)
+        node = producers.get(value)
         if node is None or node.op not in _SILENT or node.op == "parameter":
             yield value
         elif node.op == "assume":
-            yield from self._sources(node, made)
+            yield from self._sources(node, producers)
 
     # -- units ---------------------------------------------------------------------------------------------------------
 

@@ -124,11 +124,11 @@ def _logged(text: str) -> Logged | None:
     if not text.endswith("\n"):
         return None  # broken off, even if what is there can be read: `1` of `12`
     try:
-        found = json.loads(text)
-        step = int(found["step"])
-        if "eval" in found:
-            return Logged(text[:-1], step, results={name: _number(v) for name, v in found["eval"].items()})
-        return Logged(text[:-1], step, _number(found["loss"]), _number(found["lr"]), float(found["seconds"]))
+        entry = json.loads(text)
+        step = int(entry["step"])
+        if "eval" in entry:
+            return Logged(text[:-1], step, results={name: _number(v) for name, v in entry["eval"].items()})
+        return Logged(text[:-1], step, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

@@ -40,8 +40,8 @@ class Lines(Quiet):
         meter.step(r)
         now = self._clock()
         if now >= self._next:
-            place = [epoch_text(meter.plan, r.epoch), step_text(meter.plan, r.step)]
-            self._line([*place, *(f"{name} {value}" for name, value in meter.shown()), *meter.pace()])
+            fields = [epoch_text(meter.plan, r.epoch), step_text(meter.plan, r.step)]
+            self._line([*fields, *(f"{name} {value}" for name, value in meter.shown()), *meter.pace()])
             self._next = now + min(max(FIRST, RARER * (now - self._began)), MOST)
 
     def evaluation(self, r: EvaluationReport) -> None:

@@ -73,9 +73,9 @@ def figure(curves: Curves) -> Figure:
     has_rate = len({bucket.mean for bucket in curves.rate.finite()}) > 1
     count = len(metrics) + has_rate
     with matplotlib.rc_context(STYLE):
-        drawn = Figure(figsize=(WIDTH, HEAD + LARGE + count * SMALL), layout="constrained")
-        drawn.suptitle(f"{curves.title}  {curves.about}", x=0.01, ha="left", fontsize=9, parse_math=False)
-        panels = drawn.subplots(1 + count, 1, sharex=True, squeeze=False, height_ratios=[LARGE, *[SMALL] * count])
+        result = Figure(figsize=(WIDTH, HEAD + LARGE + count * SMALL), layout="constrained")
+        result.suptitle(f"{curves.title}  {curves.about}", x=0.01, ha="left", fontsize=9, parse_math=False)
+        panels = result.subplots(1 + count, 1, sharex=True, squeeze=False, height_ratios=[LARGE, *[SMALL] * count])
         large, *small = (row[0] for row in panels)
         _loss(large, curves)
         for name, panel in zip(metrics, small, strict=False):
@@ -91,16 +91,16 @@ def figure(curves: Curves) -> Figure:
         lowest_panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         lowest_panel.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
         lowest_panel.set_xlabel("step")
-    return drawn
+    return result
 
 
-def as_svg(drawn: Figure) -> bytes:
+def as_svg(figure: Figure) -> bytes:
     """The text of an SVG file, the same for the same figure."""
     import matplotlib
 
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        drawn.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
 

@@ -82,8 +82,8 @@ class Progress(Quiet):
         now = self._clock()
         if now >= self._next:
             self._draw()
-            drawn = self._clock()
-            self._next = drawn + max(DRAW_SECONDS, (drawn - now) / DRAW_SHARE)
+            finished = self._clock()
+            self._next = finished + max(DRAW_SECONDS, (finished - now) / DRAW_SHARE)
 
     def evaluation(self, r: EvaluationReport) -> None:
         if self._meter is not None:
@@ -146,15 +146,15 @@ class Progress(Quiet):
 
         last = meter.last
         assert last is not None
-        place = Text(epoch_text(meter.plan, last.epoch), "bold")
+        position = Text(epoch_text(meter.plan, last.epoch), "bold")
         pace = list(meter.pace())
         rest = Text("  ".join([step_text(meter.plan, last.step), *pace]))
-        room = min(width - 1 - len(place) - len(rest) - 4, BAR)
+        room = min(width - 1 - len(position) - len(rest) - 4, BAR)
         if meter.plan.steps and room >= 5:
             bar = self._bar(last.step / meter.plan.steps, room)
-            first = Text("  ").join([place, bar, rest])
+            first = Text("  ").join([position, bar, rest])
         else:
-            first = Text("  ").join([place, rest])
+            first = Text("  ").join([position, rest])
         second = Text()
         for name, value in meter.shown():
             style = "bold" if name == "loss" else ""

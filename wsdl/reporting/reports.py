@@ -102,10 +102,10 @@ class Several:
 
     def begin(self, plan: RunPlan) -> None:
         """If one can't begin, those before it are ended."""
-        with ExitStack() as begun:
+        with ExitStack() as opened:
             for reporter in self.reporters:
-                begun.enter_context(reporting(reporter, plan))
-            self._begun = begun.pop_all()
+                opened.enter_context(reporting(reporter, plan))
+            self._begun = opened.pop_all()
 
     def step(self, r: StepReport) -> None:
         for reporter in self.reporters:

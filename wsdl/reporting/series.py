@@ -111,22 +111,22 @@ class Series:
     def smooth(self, width: float = 0.02) -> list[Point]:
         """The means of the values around each bucket, near ones counting more: a Gaussian whose standard deviation
         is this part of all steps. Unlike an exponential mean it doesn't lag behind."""
-        found = list(self.finite())
-        if not found:
+        buckets = list(self.finite())
+        if not buckets:
             return []
-        sigma = max(width * (found[-1].last - found[0].first), 1e-9)
+        sigma = max(width * (buckets[-1].last - buckets[0].first), 1e-9)
         points: list[Point] = []
         begin = 0
-        for place in found:
-            while found[begin].middle < place.middle - 3 * sigma:
+        for point in buckets:
+            while buckets[begin].middle < point.middle - 3 * sigma:
                 begin += 1
             total = weight = 0.0
-            for other in found[begin:]:
-                distance = (other.middle - place.middle) / sigma
+            for other in buckets[begin:]:
+                distance = (other.middle - point.middle) / sigma
                 if distance > 3:
                     break
                 near = exp(-0.5 * distance * distance)
                 total += near * other.total
                 weight += near * other.count
-            points.append((place.middle, total / weight))
+            points.append((point.middle, total / weight))
         return points

@@ -87,8 +87,8 @@ def _is_kept_apart(source: Node, names: dict[Value, str], reads: Counter[str]) -
 def _derived(program: Lowered, statistics: Statistics) -> tuple[Stored, Stored]:
     """The weight and the bias of the convolution."""
     layer = statistics.mean.rpartition(".")[0]
-    others = sum(name.startswith(f"{layer}.weight.folded") for name in program.stored)
-    number = f"_{others + 1}" if others else ""
+    derived_before = sum(name.startswith(f"{layer}.weight.folded") for name in program.stored)
+    number = f"_{derived_before + 1}" if derived_before else ""
     weights, biases = Deriving(program), Deriving(program)
     factor = weights.factor(statistics)
     weight = weights("unsqueeze", factor, axis=[1, 2, 3])

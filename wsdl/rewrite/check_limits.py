@@ -103,8 +103,8 @@ def multiplications(graph: Graph) -> Dim:
         if node.body is not None:
             total += multiplications(node.body) * _repetitions(node)
         elif operation := OPERATIONS.get(node.op):
-            given = arguments(operation, node, lambda value: value.type)
-            total += operation.multiplications(node.results[0].type, **given)
+            types = arguments(operation, node, lambda value: value.type)
+            total += operation.multiplications(node.results[0].type, **types)
     return total
 
 

@@ -41,9 +41,9 @@ def _dedupe(graph: Graph, seen: dict[Key, Node], rewriter: Rewriter) -> None:
         if node.body is not None:
             _dedupe(node.body, dict(seen), rewriter)
         key = key_of(node)
-        twin = node if key is None else seen.setdefault(key, node)
-        if twin is not node:
-            rewriter.replace_node(node, [], twin.results)
+        first = node if key is None else seen.setdefault(key, node)
+        if first is not node:
+            rewriter.replace_node(node, [], first.results)
 
 
 def key_of(node: Node) -> Key | None:
@@ -57,17 +57,17 @@ def key_of(node: Node) -> Key | None:
 def _scan_key(node: Node) -> Key | None:
     """Two scans are the same if their bodies are, value by value in order."""
     assert node.body is not None
-    numbers: dict[Value, int] = {}
+    positions: dict[Value, int] = {}
 
     def number(operand: Operand) -> object:
         """What a body reads: the number of a value of its own, else the value."""
         if isinstance(operand, list):
             return tuple(map(number, operand))
-        return operand and numbers.get(operand, operand)
+        return operand and positions.get(operand, operand)
 
     def bind(values: list[Value]) -> None:
         for value in values:
-            numbers[value] = len(numbers)
+            positions[value] = len(positions)
 
     bind(node.body.inputs)
     parts: list[object] = []

@@ -95,6 +95,6 @@ def _starts(graph: Graph) -> Iterator[Start]:
                 continue
             done.add(loop)
             first = [n for n in nodes if n.steps[depth].index == 0]
-            for (at, place), source in match.uses.items():
+            for (at, operand), source in match.uses.items():
                 if source is not None and source.type.is_float:
-                    yield Start(first[at], place, depth, source)
+                    yield Start(first[at], operand, depth, source)

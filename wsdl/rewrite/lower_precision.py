@@ -207,10 +207,10 @@ class _Lowering:
         kept = OPERATIONS[node.op].f32_operands if node.op in OPERATIONS else ()
         inputs: list[Value] = []
         for parameter, values in _operands(node):
-            wanted = WIDE if parameter in kept else dtype
+            target = WIDE if parameter in kept else dtype
             for value in values:
-                fits = not self._is_ours(value) or value.type.dtype == wanted
-                inputs.append(value if fits else self._cast(value, wanted, node, casts))
+                fits = not self._is_ours(value) or value.type.dtype == target
+                inputs.append(value if fits else self._cast(value, target, node, casts))
         self.rewriter.set_inputs(node, inputs)
 
     def _cast(self, value: Value, dtype: DType, reader: Node | Graph, casts: Casts) -> Value:

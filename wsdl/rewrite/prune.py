@@ -33,9 +33,9 @@ def prune_graph(graph: Graph) -> None:
     graph.nodes = needed_nodes(graph.nodes, graph.outputs)
 
 
-def needed_nodes(nodes: Sequence[Node], wanted: Iterable[Value]) -> list[Node]:
+def needed_nodes(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
     """The nodes without which some value isn't made; their bodies are pruned."""
-    needed = set(wanted)
+    needed = set(values)
     kept = []
     for node in reversed(nodes):
         if needed.isdisjoint(node.results):

@@ -140,7 +140,7 @@ class Match:
             left, right = a.inputs, b.inputs
             if len(left) != len(right):
                 raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
-            for place, (x, y) in enumerate(zip(left, right, strict=True)):
+            for operand, (x, y) in enumerate(zip(left, right, strict=True)):
                 if x in own:
                     if own[x] is not y:
                         raise NotTheSame(f"step {index} connects its parts in another way than step 0")
@@ -148,7 +148,7 @@ class Match:
                 source = None if x is y else before.get(y)
                 if source is None and x is not y:
                     raise NotTheSame(self.difference(x, y, index))
-                if self.uses.setdefault((at, place), source) is not source:
+                if self.uses.setdefault((at, operand), source) is not source:
                     raise NotTheSame(f"step {index} connects its parts in another way than step 1")
             own.update(zip(a.results, b.results, strict=True))
         return own
@@ -217,7 +217,7 @@ def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
     numbers = match.moving_numbers()
     for at, node in enumerate(first):
         reads = enumerate(node.inputs)
-        if at in numbers or any(v in moving or match.uses.get((at, place)) is not None for place, v in reads):
+        if at in numbers or any(v in moving or match.uses.get((at, operand)) is not None for operand, v in reads):
             moving.update(node.results)
         else:
             hoisted[node] = None
@@ -231,8 +231,8 @@ Carried: TypeAlias = "list[tuple[Value, Value]]"
 def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carried:
     """The carried values."""
     pairs: dict[tuple[Value, Value], None] = {}
-    for (at, place), source in match.uses.items():
-        start = first[at].inputs[place]
+    for (at, operand), source in match.uses.items():
+        start = first[at].inputs[operand]
         if source is None or first[at] in hoisted:
             continue
         if str(start.type) != str(source.type):
@@ -263,7 +263,7 @@ def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: C
         if at in numbers:
             body.inputs.append(node.result)
             continue
-        sources = [match.uses.get((at, place)) for place in range(len(node.inputs))]
+        sources = [match.uses.get((at, operand)) for operand in range(len(node.inputs))]
         reads = zip(node.inputs, sources, strict=True)
         node.operands = node.operands_of(v if source is None else inputs[v, source] for v, source in reads)
         node.steps = node.steps[depth + 1 :]

@@ -19,26 +19,26 @@ from wsdl.ir.types import DType, TensorType
 Array = NDArray[Any]
 
 
-def check_inputs(signature: Mapping[str, TensorType], given: Mapping[str, Any]) -> dict[str, Array]:
+def check_inputs(signature: Mapping[str, TensorType], inputs: Mapping[str, Any]) -> dict[str, Array]:
     """The arrays in the order of the signature; `RunError` with everything that doesn't fit.
 
     Python numbers and lists take the wanted dtype; arrays have to have it, except for the order of their bytes.
     """
-    found = _wrong_names(signature, given)
-    if found:
-        raise RunError(found)
+    diagnostics = _wrong_names(signature, inputs)
+    if diagnostics:
+        raise RunError(diagnostics)
     arrays: dict[str, Array] = {}
-    for name, wanted in signature.items():
-        array = as_array(given[name], wanted.dtype)
-        problem = _wrong_dtype(name, array, wanted)
+    for name, expected in signature.items():
+        array = as_array(inputs[name], expected.dtype)
+        problem = _wrong_dtype(name, array, expected)
         if problem is None:
             arrays[name] = _native(array)
         else:
-            found.append(problem)
-    if not found:
-        found = _wrong_shapes(signature, arrays)
-    if found:
-        raise RunError(found)
+            diagnostics.append(problem)
+    if not diagnostics:
+        diagnostics = _wrong_shapes(signature, arrays)
+    if diagnostics:
+        raise RunError(diagnostics)
     return arrays
 
 
@@ -61,10 +61,10 @@ def as_array(value: Any, dtype: DType) -> Array:
     if isinstance(value, np.ndarray | np.generic):
         return np.asarray(value)
     array = np.asarray(value, dtype=object if _ragged(value) else None)
-    wanted = numpy_dtype(dtype)
-    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "V": "fiu"}[wanted.kind]
+    target = numpy_dtype(dtype)
+    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "V": "fiu"}[target.kind]
     if isinstance(value, bool | int | float | list | tuple) and array.dtype.kind in kinds:
-        return array.astype(wanted)
+        return array.astype(target)
     return array
 
 
@@ -82,30 +82,30 @@ def _native(array: Array) -> Array:
 
 def _wrong_names(signature: Mapping[str, TensorType], given: Mapping[str, Any]) -> list[Diagnostic]:
     missing = [name for name in signature if name not in given]
-    found = []
+    diagnostics = []
     for name in given:
         if name not in signature:
             close = nearest(name, missing or signature)
             inputs = ", ".join(f"`{n}`" for n in signature) or "none"
             help = f"did you mean `{close}`?" if close else f"the inputs are {inputs}"
             missing = [n for n in missing if n != close]
-            found.append(Diagnostic("E0711", f"the model has no input `{name}`", help=help))
+            diagnostics.append(Diagnostic("E0711", f"the model has no input `{name}`", help=help))
     for name in missing:
         message = f"the input `{name}` is missing, which is {signature[name]}"
         there = ", ".join(f"`{n}`" for n in given) or "nothing"
-        found.append(Diagnostic("E0711", message, help=f"what is there: {there}"))
-    return found
+        diagnostics.append(Diagnostic("E0711", message, help=f"what is there: {there}"))
+    return diagnostics
 
 
-def _wrong_dtype(name: str, array: Array, wanted: TensorType) -> Diagnostic | None:
-    if OF_NUMPY.get(array.dtype.name) == wanted.dtype:
+def _wrong_dtype(name: str, array: Array, expected: TensorType) -> Diagnostic | None:
+    if OF_NUMPY.get(array.dtype.name) == expected.dtype:
         return None
     if array.dtype.kind == "O":
-        return Diagnostic("E0712", f"`{name}` holds Python objects, not numbers in a regular array; {wanted} is wanted",
-                          help="are all its rows of one length?")  # fmt: skip
+        message = f"`{name}` holds Python objects, not numbers in a regular array; {expected} is expected"
+        return Diagnostic("E0712", message, help="are all its rows of one length?")
     there = OF_NUMPY.get(array.dtype.name, array.dtype.name)
     return Diagnostic(
-        "E0712", f"`{name}` is {there}, but {wanted} is wanted", help=_conversion(name, array, wanted.dtype)
+        "E0712", f"`{name}` is {there}, but {expected} is wanted", help=_conversion(name, array, expected.dtype)
     )
 
 
@@ -135,14 +135,14 @@ def _wrong_shapes(signature: Mapping[str, TensorType], arrays: Mapping[str, Arra
     return []
 
 
-def _missing_axis(name: str, array: Array, wanted: TensorType) -> str | None:
+def _missing_axis(name: str, array: Array, expected: TensorType) -> str | None:
     """The two slips that are seen most: one row without its batch axis, images without or with an axis of channels."""
-    sizes = [dim.constant for dim in wanted.shape]
+    sizes = [dim.constant for dim in expected.shape]
 
     def fits(shape: tuple[int, ...]) -> bool:
         return len(shape) == len(sizes) and all(s in (None, n) for s, n in zip(sizes, shape, strict=True))
 
-    for axis in range(wanted.rank):
+    for axis in range(expected.rank):
         if fits((*array.shape[:axis], 1, *array.shape[axis:])):
             where = "None, " if axis == 0 else ":, " * axis + "None, "
             return f"`{name}[{where}...]` adds the axis that is missing"

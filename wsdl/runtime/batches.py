@@ -66,9 +66,9 @@ class Batches:
             return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
         if isinstance(array, np.memmap):  # in the order of the file, which spares the disk
             back = np.argsort(rows)
-            taken = np.empty((len(rows), *array.shape[1:]), array.dtype)
-            taken[back] = array[rows[back]]
-            return taken
+            selected = np.empty((len(rows), *array.shape[1:]), array.dtype)
+            selected[back] = array[rows[back]]
+            return selected
         return np.ascontiguousarray(array[rows])
 
 

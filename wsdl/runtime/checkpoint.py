@@ -150,8 +150,8 @@ def _formatted(source: Source) -> str:
 def _changes(before: str, now: str, name: str) -> list[str]:
     """The lines that were taken out and put in; what differs in comments and empty lines alone is the same."""
     old, new = ([line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now))
-    found = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
-    return [f"{name}: {line[0]} {line[1:].strip()}" for line in found]
+    changed = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    return [f"{name}: {line[0]} {line[1:].strip()}" for line in changed]
 
 
 def _without_comment(line: str) -> str:

@@ -29,7 +29,7 @@ from wsdl.weights.npz import open_npz, read_npy_header, size_of_npy
 from wsdl.weights.source import WeightsError, reason_of
 
 Array = NDArray[Any]
-NUMBERS = "biuf"  # kinds of NumPy dtypes that hold numbers
+NUMERIC = "biuf"  # kinds of NumPy dtypes that hold numbers
 
 
 @dataclass(frozen=True)
@@ -57,30 +57,32 @@ class Data(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self.infos)
 
-    def select(self, wanted: Mapping[str, TensorType]) -> dict[str, Array]:
+    def select(self, types: Mapping[str, TensorType]) -> dict[str, Array]:
         """The arrays that are wanted, in that order; an array without a name (`.npy`) is the only one that is.
 
         Whether they fit their types is for `check_inputs` to say; but numbers in a text become what is wanted.
         """
-        if len(wanted) == 1 and list(self.infos) == [""]:
-            return dict.fromkeys(wanted, self[""])
-        missing = [name for name in wanted if name not in self.infos]
+        if len(types) == 1 and list(self.infos) == [""]:
+            return dict.fromkeys(types, self[""])
+        missing = [name for name in types if name not in self.infos]
         if missing:
-            raise self._missing(missing, wanted)
-        arrays = {name: self[name] for name in wanted}
-        return {name: self._of_text(name, a, wanted[name]) for name, a in arrays.items()} if self.is_text else arrays
+            raise self._missing(missing, types)
+        arrays = {name: self[name] for name in types}
+        return {name: self._of_text(name, a, types[name]) for name, a in arrays.items()} if self.is_text else arrays
 
-    def _of_text(self, name: str, array: Array, wanted: TensorType) -> Array:
+    def _of_text(self, name: str, array: Array, expected: TensorType) -> Array:
         """Numbers that were written out, in the dtype that is wanted; nothing but precision may be lost."""
         with np.errstate(all="ignore"):
-            converted = array.astype(numpy_dtype(wanted.dtype))
-        lost = np.isinf(converted) & np.isfinite(array) if wanted.is_float else converted != array
+            converted = array.astype(numpy_dtype(expected.dtype))
+        lost = np.isinf(converted) & np.isfinite(array) if expected.is_float else converted != array
         if not lost.any():
             return converted
-        place = tuple(np.argwhere(lost)[0])
-        column = ".".join([name, *map(str, place[1:])])
-        message = f"row {place[0] + 2} of the column `{column}` holds {array[place]:g}, which no {wanted.dtype} is"
-        raise fail("E0718", message, file=self.path, help=f"`{name}` is wanted as {wanted}")
+        position = tuple(np.argwhere(lost)[0])
+        column = ".".join([name, *map(str, position[1:])])
+        message = (
+            f"row {position[0] + 2} of the column `{column}` holds {array[position]:g}, which no {expected.dtype} is"
+        )
+        raise fail("E0718", message, file=self.path, help=f"`{name}` is wanted as {expected}")
 
     def _missing(self, missing: list[str], names: Mapping[str, TensorType]) -> RunError:
         there = ", ".join(f"`{name}` ({info})" for name, info in self.infos.items()) or "nothing"
@@ -167,26 +169,26 @@ def _csv(path: Path) -> Data:
         if len(row) != len(header):
             message = f"row {number} has {len(row)} columns, but the first line names {len(header)}"
             raise fail("E0717", message, file=str(path))
-    columns = {name: _numbers(path, name, [row[i] for row in body]) for i, name in enumerate(header)}
+    columns = {name: _as_numeric(path, name, [row[i] for row in body]) for i, name in enumerate(header)}
     return replace(_table(path, columns), is_text=True)
 
 
-def _numbers(path: Path, name: str, texts: list[str]) -> Array:
+def _as_numeric(path: Path, name: str, texts: list[str]) -> Array:
     """Integers if all are, else floating-point numbers."""
     for dtype, number in ((np.int64, int), (np.float64, float)):
         try:
-            numbers = np.array(list(map(number, texts)), dtype)  # texts would all be as long as the longest
+            array = np.array(list(map(number, texts)), dtype)  # texts would all be as long as the longest
             break
         except (ValueError, OverflowError):
             continue
     else:
-        numbers = np.empty(0)
-    if not (len(numbers) == len(texts) and np.isfinite(numbers).all()):
+        array = np.empty(0)
+    if not (len(array) == len(texts) and np.isfinite(array).all()):
         for row, text in enumerate(texts, 2):
             if (problem := _problem(text)) is not None:
                 message = f"row {row} of the column `{name}` holds {text[: limits.DIGITS]!r}, {problem}"
                 raise fail("E0718", message, file=str(path))
-    return numbers
+    return array
 
 
 def _problem(text: str) -> str | None:
@@ -212,7 +214,7 @@ def _column(path: Path, name: str, column: Any) -> Array:
             array = np.stack([np.asarray(value) for value in array])
         except (ValueError, TypeError):
             array = np.zeros(0, object)
-    if array.dtype.kind not in NUMBERS:
+    if array.dtype.kind not in NUMERIC:
         raise fail("E0718", f"the column `{name}` doesn't hold numbers, or lists of one length", file=str(path))
     return array
 

@@ -86,9 +86,9 @@ class Evaluator:
         return sizes.wholes(self._sizes)
 
     def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[Any]:
-        wanted = {value.name for value in session.get_inputs()}
-        own = {name: value for name, value in feeds.items() if name in wanted}
-        own |= {name: self._value(array) for name, array in arrays.items() if name in wanted}
+        input_names = {value.name for value in session.get_inputs()}
+        own = {name: value for name, value in feeds.items() if name in input_names}
+        own |= {name: self._value(array) for name, array in arrays.items() if name in input_names}
         try:
             outputs = session.run_with_ort_values(None, own)
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one

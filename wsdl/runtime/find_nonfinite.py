@@ -76,7 +76,7 @@ def _in_the_step(
     phase = models.step.gradients
     sums = [port for port in phase.inputs.values() if isinstance(port, Sum)]
     zeros = {port.name: np.zeros_like(state[port.of.of]) for port in sums}
-    wanted = [value.name for value in session.get_inputs()]
+    input_names = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
     results = [port.name for port in phase.outputs]
     gradients = [port.name for port in phase.outputs if isinstance(port, Gradient)]
@@ -84,13 +84,13 @@ def _in_the_step(
     for number, part in enumerate(parts):
         of_part = {PART_NUMBER.name: np.array(number), PART_SHARE.name: np.array(1, np.float32)}
         feeds: dict[str, Any] = {**zeros, **state, **wholes, **part, **of_part}
-        feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in wanted}), strict=True))
+        feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in input_names}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]
         for node in _leading_to([name for name in bad_results if name != NORM.name], nodes):
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
             if bad:
-                place = f" ({node.source})" if node.source else ""
-                lines = [f"the first tensor that is not finite is `{bad[0]}`{place}, made by {node.operator}"]
+                location = f" ({node.source})" if node.source else ""
+                lines = [f"the first tensor that is not finite is `{bad[0]}`{location}, made by {node.operator}"]
                 return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
         lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in gradients]
         largest = max([largest, *lengths], key=lambda entry: entry[1])
@@ -99,12 +99,12 @@ def _in_the_step(
 
 def _leading_to(results: Sequence[str], nodes: Sequence[Computed]) -> list[Computed]:
     """The nodes that some results are computed by, in order."""
-    wanted, found = set(results), list[Computed]()
+    needed, ancestors = set(results), list[Computed]()
     for node in reversed(nodes):
-        if wanted & set(node.outputs):
-            wanted |= set(node.inputs)
-            found.append(node)
-    return found[::-1]
+        if needed & set(node.outputs):
+            needed |= set(node.inputs)
+            ancestors.append(node)
+    return ancestors[::-1]
 
 
 def _is_bad(array: Any) -> bool:

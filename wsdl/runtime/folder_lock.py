@@ -29,7 +29,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     try:
@@ -45,8 +45,8 @@ def alone_in(folder: Path | None) -> Iterator[None]:
                 path.unlink(missing_ok=True)
     finally:
         with suppress(OSError):
-            for place in missing:
-                place.rmdir()
+            for parent in missing:
+                parent.rmdir()
 
 
 def _acquire(path: Path) -> int:

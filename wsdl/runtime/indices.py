@@ -32,13 +32,13 @@ def _check(read: IndexRead, array: Array, first_row: int) -> None:
         if read.ignored is not None:
             wrong &= part != read.ignored
         if wrong.any():
-            place = tuple(np.argwhere(wrong)[0])
-            row = int(place[0]) + start + first_row
-            raise _beyond(read, int(part[place]), (row, *map(int, place[1:])))
+            position = tuple(np.argwhere(wrong)[0])
+            row = int(position[0]) + start + first_row
+            raise _beyond(read, int(part[position]), (row, *map(int, position[1:])))
 
 
-def _beyond(read: IndexRead, number: int, place: tuple[int, ...]) -> RunError:
-    where = f"row {place[0]}" if len(place) == 1 else f"row {place[0]}, at [{', '.join(map(str, place))}]"
+def _beyond(read: IndexRead, number: int, position: tuple[int, ...]) -> RunError:
+    where = f"row {position[0]}" if len(position) == 1 else f"row {position[0]}, at [{', '.join(map(str, position))}]"
     there, help = f"{read.low} to {read.high} can be looked up", None
     if read.ignored is not None:
         there = f"the classes are {read.low} to {read.high}"

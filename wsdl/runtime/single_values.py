@@ -31,20 +31,20 @@ def check_batches(
         return [v.layer for v in layers if v.count.names() <= there.keys() and v.count.evaluate(there) < 2]
 
     full, rest = min(batches.size, batches.rows), batches.rows % batches.size
-    if found := single(full):
+    if single_valued := single(full):
         parts = f", computed in {min(accumulate, full)} parts" if accumulate > 1 else ""
         raise fail(
             "E0832",
-            f"`{found[0]}` can't normalize by a batch of {_rows(full)}{parts}: it has one value for a channel",
+            f"`{single_valued[0]}` can't normalize by a batch of {_rows(full)}{parts}: it has one value for a channel",
             help=f"take {'fewer parts' if parts else 'larger batches'}, or a norm that looks at one row only, such as "
             "LayerNorm; a layer that is frozen can normalize by its running statistics: `freeze PATH eval`",
         )
-    if rest and (found := single(rest)):
+    if rest and (single_valued := single(rest)):
         parts = f", computed in {min(accumulate, rest)} parts" if min(accumulate, rest) > 1 else ""
-        others = f" and {len(found) - 1} more layers" if len(found) > 1 else ""
+        others = f" and {len(single_valued) - 1} more layers" if len(single_valued) > 1 else ""
         return (
-            f"the last batch of an epoch has {_rows(rest)}{parts}, which is one value for a channel in `{found[0]}`"
-            f"{others}; running statistics take no notice of it"
+            f"the last batch of an epoch has {_rows(rest)}{parts}, which is one value for a channel in "
+            f"`{single_valued[0]}`{others}; running statistics take no notice of it"
         )
     return None
 

@@ -56,7 +56,7 @@ def _unused(module: Module) -> list[Module]:
     if not module.uses and module.kind != "model":
         return [module]
     children = [c for child in module.children.values() for c in (child if isinstance(child, list) else [child])]
-    return [found for child in children for found in _unused(child)]
+    return [module_below for child in children for module_below in _unused(child)]
 
 
 # -- statistics of several places --------------------------------------------------------------------------------------
@@ -75,24 +75,24 @@ class _Mixed:
 def _warn_of_mixed_statistics(
     program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems
 ) -> None:
-    found: dict[Span, _Mixed] = {}
+    mixed_at: dict[Span, _Mixed] = {}
     tied = {root.path: [slot for slot, _ in members] for root, members in sharing.families()}
     for root in program.roots():
         outermost: dict[Span, str] = {}  # the shortest path of the layers that are applied at a place
         for module in root.modules():
-            for place in module.uses:
-                outermost[place] = min(outermost.get(place, module.path), module.path, key=len)
+            for span in module.uses:
+                outermost[span] = min(outermost.get(span, module.path), module.path, key=len)
         for module in root.modules():
             states = [slot for slot in module.slots.values() if slot.kind == "state"]
             if not states:
                 continue
-            _applied_again(module, states, outermost, found)
-            _shared(module, [tied[sharing.home(slot)[0].path] for slot in states], states, spans, found)
-    for place, mixed in found.items():
+            _applied_again(module, states, outermost, mixed_at)
+            _shared(module, [tied[sharing.home(slot)[0].path] for slot in states], states, spans, mixed_at)
+    for span, mixed in mixed_at.items():
         several = len(mixed.layers) > 1
         problems.error(
             "W0301",
-            place,
+            span,
             f"{_listed(mixed.layers)} {'keep' if several else 'keeps'} running statistics, "
             f"and {'mix' if several else 'mixes'} those of several places",
             mixed.label,
@@ -104,7 +104,7 @@ def _warn_of_mixed_statistics(
 
 
 def _applied_again(
-    module: Module, states: Sequence[Slot], outermost: Mapping[Span, str], found: dict[Span, _Mixed]
+    module: Module, states: Sequence[Slot], outermost: Mapping[Span, str], mixed_at: dict[Span, _Mixed]
 ) -> None:
     """One model applies the layer, or one around it, more than once."""
     by_model: dict[Span, list[tuple[Span, ...]]] = {}
@@ -116,7 +116,7 @@ def _applied_again(
         first, again = next(((a, b) for a, b in zip(ways[0], ways[1], strict=False) if a != b), (ways[0][-1],) * 2)
         labels = [Label(first, "applied here first")] if first != again else []
         label = "applied here again" if first != again else f"applied here {len(ways)} times"
-        mixed = found.setdefault(again, _Mixed(labels, label))
+        mixed = mixed_at.setdefault(again, _Mixed(labels, label))
         outer = outermost.get(again, module.path)
         mixed.layers.append(module.path)
         mixed.states += [slot.path[len(outer) + 1 :] for slot in states]
@@ -127,16 +127,16 @@ def _shared(
     tied: Sequence[Sequence[Slot]],
     states: Sequence[Slot],
     spans: Mapping[str, Span],
-    found: dict[Span, _Mixed],
+    mixed_at: dict[Span, _Mixed],
 ) -> None:
     """A group ties the statistics of layers that are applied at different places; `tied` are the slots that read what
     each of the states reads, in the order of declaration."""
-    twins = tied[0]
-    if len(twins) < 2 or twins[0] is not states[0]:
+    tied_slots = tied[0]
+    if len(tied_slots) < 2 or tied_slots[0] is not states[0]:
         return
-    place = spans.get(twins[1].path, module.span)
-    mixed = found.setdefault(place, _Mixed([], "makes their statistics one"))
-    mixed.layers += [slot.path.rpartition(".")[0] for slot in twins]
+    span = spans.get(tied_slots[1].path, module.span)
+    mixed = mixed_at.setdefault(span, _Mixed([], "makes their statistics one"))
+    mixed.layers += [slot.path.rpartition(".")[0] for slot in tied_slots]
     for others in tied:
         below = _common_end([s.path for s in others])
         if below not in mixed.states:

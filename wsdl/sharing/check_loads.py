@@ -42,18 +42,18 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
             help="name the layer around it, and start the paths of the table there",
         )
     for module in modules[:1]:
-        told = Problems()  # what is wrong is often so in each line of a table
+        reported = Problems()  # what is wrong is often so in each line of a table
         for mapping in request.mappings:
             with suppress(NotFound):
-                _check_mapping(mapping, module, paths, told)
-        for problem in told_once(told):
+                _check_mapping(mapping, module, paths, reported)
+        for problem in told_once(reported):
             problems.add(problem)
 
 
 def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems: Problems) -> None:
-    given = set(PLACEHOLDER.findall(mapping.pattern))
+    in_pattern = set(PLACEHOLDER.findall(mapping.pattern))
     indices, parts = placeholders(mapping)
-    for name in sorted((indices | parts) - given):
+    for name in sorted((indices | parts) - in_pattern):
         problems.error(
             "E0505",
             mapping.path_span,
@@ -74,8 +74,8 @@ def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems:
         if (dim_of_text(index).constant or 0) < 0:
             problems.error("E0505", mapping.path_span, "an index in a table counts from 0", f"is {index}")
             return
-    found = paths.find(target_of(mapping), target, problems, whole_arrays=True, many=min(given, default="i"))
-    if "{" not in mapping.path and any(isinstance(f.thing, Module) for f in found):
+    matches = paths.find(target_of(mapping), target, problems, whole_arrays=True, many=min(in_pattern, default="i"))
+    if "{" not in mapping.path and any(isinstance(f.thing, Module) for f in matches):
         problems.error(
             "E0505",
             mapping.path_span,

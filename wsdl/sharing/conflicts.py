@@ -142,10 +142,10 @@ def report_missing(one: Found, has: Sequence[str], other: Found, has_too: Sequen
 
 def report_initializers(first: Slot, other: Slot, spans: Mapping[str, Span], problems: Problems) -> None:
     """One tensor would be filled in two ways."""
-    place = spans.get(other.path, other.span)
+    span = spans.get(other.path, other.span)
     problems.error(
         "E0324",
-        place,
+        span,
         f"`{other.path}` and `{first.path}` are one tensor, but have two initializers",
         "made one here",
         labels=[

@@ -24,14 +24,14 @@ def frozen_modes(
 ) -> Modes:
     """In which mode the layers run that the file, its models and a training freeze; `frozen` are the stored tensors
     that the training does. Notes the layers with running statistics for which nothing says it."""
-    modes, places = Modes(), dict[str, Span]()
+    modes, spans = Modes(), dict[str, Span]()
     for target, mode, pattern in _freezes(storage, training, targets):
-        places.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
+        spans.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
         if mode is not None:
             modes.say(target, mode)
     states = [*training.objective.states, *(path for _, path in kept_by_scans(training.objective.graph))]
     kept = [path for path in states if is_frozen(path, storage, frozen)]
-    undecided = {_owner(path): places[path] for path in reversed(kept) if path in places}  # once for each layer
+    undecided = {_owner(path): spans[path] for path in reversed(kept) if path in spans}  # once for each layer
     for layer, span in reversed(undecided.items()):
         if modes.of(layer) is None and not problems.has("N0801", span):
             _note_undecided(span, layer, problems)

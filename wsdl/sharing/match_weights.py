@@ -101,9 +101,11 @@ def _by_name(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
         paths.setdefault(storage.home(slot.path)[0].name, slot)
     only = len(load.slots) == len(load.listing.tensors) == 1
     for name in load.listing.names:
-        found = next(iter(load.slots.values())) if only else paths.get(name)
-        if found is not None:
-            fills += _fill(load, name, found, load.view or View.identity(found.sizes), None, storage, problems)
+        target_slot = next(iter(load.slots.values())) if only else paths.get(name)
+        if target_slot is not None:
+            fills += _fill(
+                load, name, target_slot, load.view or View.identity(target_slot.sizes), None, storage, problems
+            )
     return fills
 
 
@@ -114,15 +116,15 @@ def _by_table(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
     """What the mappings of a table fill."""
     fills: list[Fill] = []
     unmatched: list[LoadMapping] = []
-    told = Problems()  # what is wrong is often so in each line
+    reported = Problems()  # what is wrong is often so in each line
     for mapping in load.request.mappings:
         indices, parts = placeholders(mapping)
         pattern = _regex(mapping.pattern, indices, parts)
         matches = [(name, match) for name in load.listing.names if (match := pattern.fullmatch(name))]
         unmatched += [] if matches else [mapping]
         with suppress(NotFound):  # reported
-            fills += _mapped(mapping, matches, load, storage, told)
-    for problem in told_once(told):
+            fills += _mapped(mapping, matches, load, storage, reported)
+    for problem in told_once(reported):
         problems.add(problem)
     if unmatched:
         _report_no_match(unmatched, load, problems)
@@ -173,12 +175,12 @@ def _regex(pattern: str, indices: set[str], parts: set[str]) -> re.Pattern[str]:
     return re.compile("".join(group(p) if i % 2 else re.escape(p) for i, p in enumerate(pieces)))
 
 
-def _instantiated(target: str, found: dict[str, str]) -> str:
+def _instantiated(target: str, values: dict[str, str]) -> str:
     def index(match: re.Match[str]) -> str:
         value = dim_of_text(match.group(1))
-        return f"[{value.evaluate({name: int(found[name]) for name in value.names()})}]"
+        return f"[{value.evaluate({name: int(values[name]) for name in value.names()})}]"
 
-    return PLACEHOLDER.sub(lambda match: found[match.group(1)], INDEX.sub(index, target))
+    return PLACEHOLDER.sub(lambda match: values[match.group(1)], INDEX.sub(index, target))
 
 
 def _report_no_match(unmatched: Sequence[LoadMapping], load: _Load, problems: Problems) -> None:
@@ -216,7 +218,7 @@ def _fill(
     load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, storage: Storage, problems: Problems
 ) -> list[Fill]:
     """The one fill of a view of a slot, or none and a problem where shape or dtype don't fit."""
-    load.used.add(load.listing.kept(name))
+    load.used.add(load.listing.stored_name(name))
     info, span = load.listing.info(name), mapping.span if mapping else load.request.file_span
     sizes = seen.shape
     if info.shape != sizes:
@@ -276,7 +278,7 @@ def _filled_slots(storage: Storage, fills: Sequence[Fill]) -> set[str]:
         if fill.part is not None:
             parts.setdefault(fill.slot, {})[fill.part.layout] = prod(fill.part.shape)
     sizes = {slot.path: prod(slot.sizes) for slot in storage.checked.slots()}
-    partly = {slot for slot, found in parts.items() if sum(found.values()) < sizes[slot]}
+    partly = {slot for slot, filled in parts.items() if sum(filled.values()) < sizes[slot]}
     return {fill.slot for fill in fills} - partly
 
 

@@ -119,10 +119,10 @@ class Paths:
         at: list[Thing] = [root]
         for step in pattern.steps:
             at = [thing for things in at for thing in _step(things, step, search)]
-        found: list[Found] = []
+        matches: list[Found] = []
         for thing in at:
             if isinstance(thing, list) and whole_arrays:
-                found += [Found(module, None, pattern.span) for module in thing]
+                matches += [Found(module, None, pattern.span) for module in thing]
             elif isinstance(thing, list):
                 search.problems.error(
                     "E0310",
@@ -134,10 +134,10 @@ class Paths:
                 )
                 raise NotFound
             elif isinstance(thing, Module):
-                found.append(Found(thing, None, pattern.span))
+                matches.append(Found(thing, None, pattern.span))
             else:
-                found.append(Found(thing[0], thing[1], pattern.span))
-        return found
+                matches.append(Found(thing[0], thing[1], pattern.span))
+        return matches
 
     def step(self, things: Sequence[Thing], step: Part | Select | ViewCall) -> list[Thing]:
         """Where one step of a path leads from several things. Raises `NotFound`; nothing is reported."""
@@ -175,8 +175,8 @@ def target_of(mapping: LoadMapping) -> PathPattern:
     source, start = mapping.path_span.source, mapping.path_span.start
     steps: list[Part | Select | ViewCall] = []
     written, template = _IN_TEMPLATE.finditer(mapping.path_span.text), _IN_TEMPLATE.finditer(mapping.path)
-    for place, part in zip(written, template, strict=True):
-        span = source.span(start + place.start(), start + place.end())
+    for written_part, part in zip(written, template, strict=True):
+        span = source.span(start + written_part.start(), start + written_part.end())
         if part["name"] is not None:
             steps.append(Part(part["name"].strip(), span))
         elif part["index"] is not None:

@@ -162,7 +162,7 @@ def _families(group: GroupRequest, members: list[Found], work: _Sharing) -> dict
 
 
 def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[str, list[Member]]:
-    whole = [found.thing for found in layers if isinstance(found.thing, Module) and _is_whole(found, group, work)]
+    whole = [match.thing for match in layers if isinstance(match.thing, Module) and _is_whole(match, group, work)]
     for pattern in group.exceptions:  # what one of the layers doesn't have is left out of the others
         if whole and not any(_left_out(pattern, module, work) for module in whole):
             work.paths.find(pattern, whole[0], work.problems, whole_arrays=True)
@@ -170,15 +170,15 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[s
         raise NotFound
     parts = [_parts(group, module, work) for module in whole]
     first = parts[0]
-    for found, other in zip(layers[1:], parts[1:], strict=True):
+    for match, other in zip(layers[1:], parts[1:], strict=True):
         if first.keys() != other.keys():
-            report_missing(layers[0], list(first), found, list(other), work.problems)
+            report_missing(layers[0], list(first), match, list(other), work.problems)
             raise NotFound
     if not first:
-        place = group.exceptions[0].span.to(group.exceptions[-1].span) if group.exceptions else layers[0].span
+        span = group.exceptions[0].span.to(group.exceptions[-1].span) if group.exceptions else layers[0].span
         work.problems.error(
             "E0329",
-            place,
+            span,
             "nothing is left to share",
             "leaves out all that they have" if group.exceptions else f"`{layers[0].path}` has no parameters",
             help="remove the group, or leave out less" if group.exceptions else "remove the group",
@@ -186,21 +186,21 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[s
         raise NotFound
     return {
         file_path(path): [
-            Member(part[path], View.identity(part[path].sizes), found.span)
-            for found, part in zip(layers, parts, strict=True)
+            Member(part[path], View.identity(part[path].sizes), match.span)
+            for match, part in zip(layers, parts, strict=True)
         ]
         for path in first
     }
 
 
-def _is_whole(found: Found, group: GroupRequest, work: _Sharing) -> bool:
+def _is_whole(match: Found, group: GroupRequest, work: _Sharing) -> bool:
     """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
-    assert isinstance(found.thing, Module)
-    if any(map(work.paths.is_doubtful, found.thing.modules())):
+    assert isinstance(match.thing, Module)
+    if any(map(work.paths.is_doubtful, match.thing.modules())):
         return False
-    if not found.thing.uses:
-        work.paths.report_never_applied(found.thing, found.span, work.paths.root(group.base), work.problems)
-    return bool(found.thing.uses)
+    if not match.thing.uses:
+        work.paths.report_never_applied(match.thing, match.span, work.paths.root(group.base), work.problems)
+    return bool(match.thing.uses)
 
 
 def _parts(group: GroupRequest, layer: Module, work: _Sharing) -> dict[str, Slot]:

@@ -74,11 +74,11 @@ class Targets:
                 return target
         root = self.paths.start(pattern, base, from_file)
         groups = self._named_below(base)
-        found = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
+        matches = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
         return Target(
-            [tensor for one in found for tensor in one.tensors()],
-            [one.thing for one in found if isinstance(one.thing, Module)],
-            found,
+            [tensor for match in matches for tensor in match.tensors()],
+            [match.thing for match in matches if isinstance(match.thing, Module)],
+            matches,
         )
 
     # -- groups --------------------------------------------------------------------------------------------------------
@@ -108,8 +108,8 @@ class Targets:
         if not steps:
             return [base]
         with suppress(NotFound):
-            found = self.paths.find(PathPattern(steps, steps[0].span.to(steps[-1].span)), self.paths.root(base), None)
-            return [f.path for f in found if isinstance(f.thing, Module)]
+            matches = self.paths.find(PathPattern(steps, steps[0].span.to(steps[-1].span)), self.paths.root(base), None)
+            return [f.path for f in matches if isinstance(f.thing, Module)]
         return []
 
     def _slots_of(self, name: str) -> list[Slot]:
@@ -139,14 +139,14 @@ class Targets:
         for group in self._groups.get(name, ()):
             for pattern in () if group.exceptions else group.members:
                 with suppress(NotFound):
-                    found = self.paths.find(pattern, self.paths.root(group.base), None)
-                    yield from (f.thing for f in found if isinstance(f.thing, Module))
+                    matches = self.paths.find(pattern, self.paths.root(group.base), None)
+                    yield from (f.thing for f in matches if isinstance(f.thing, Module))
 
     def _named_below(self, base: str) -> tuple[str, ...]:
         """The names of the groups that a layer declares."""
         if base not in self._names:
-            found = (g for groups in self._groups.values() for g in groups if g.base == base)
-            self._names[base] = tuple(group.name.rpartition(".")[2] for group in found)
+            at_base = (g for groups in self._groups.values() for g in groups if g.base == base)
+            self._names[base] = tuple(group.name.rpartition(".")[2] for group in at_base)
         return self._names[base]
 
 

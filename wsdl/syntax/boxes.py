@@ -115,14 +115,14 @@ def _fits(rows: list[Row], column: int, suffix: int) -> bool:
 
 def _with_broken(box: Box, broken: list[Group], indent: int, column: int, suffix: int) -> list[Row]:
     rows = [Row("")]
-    for place, part in enumerate(box):
+    for index, part in enumerate(box):
         if isinstance(part, str):
             rows[-1].text += part
         elif part not in broken:
             rows[-1].text += part.flat or ""
         else:
             here = column + len(rows[0].text) if len(rows) == 1 else len(rows[-1].text)
-            rest = suffix + sum(len(p) if isinstance(p, str) else 1 for p in box[place + 1 :])
+            rest = suffix + sum(len(p) if isinstance(p, str) else 1 for p in box[index + 1 :])
             first, *more = _break(part, indent, here, rest)
             rows[-1].text += first.text
             rows[-1].comment = first.comment
@@ -152,9 +152,9 @@ def _break_bracket(group: Group, indent: int) -> list[Row]:
     elif None not in texts and not commented and group.kind == "fill":
         rows += _fill([f"{text}," for text in texts], margin)
     else:
-        for place, item in enumerate(group.items):
+        for index, item in enumerate(group.items):
             rows += [Row(margin, comment) for comment in item.above]
-            excepted = any(near.is_exception for near in group.items[place : place + 2])
+            excepted = any(near.is_exception for near in group.items[index : index + 2])
             comma = "" if group.kind == "parentheses" or excepted else ","
             first, *more = lay_out(item.box, inner, inner, len(comma))
             rows += [Row(margin + first.text, first.comment), *(Row(row.text, row.comment) for row in more)]

@@ -35,20 +35,20 @@ class UnfaithfulError(Exception):
 
 def format_source(source: Source, problems: Problems) -> str | None:
     """The text in its one layout; `None`, and the errors in `problems`, if it doesn't parse."""
-    found = Problems()
-    original = file = parse(source, found)
-    for problem in found:
+    diagnostics = Problems()
+    original = file = parse(source, diagnostics)
+    for problem in diagnostics:
         problems.add(problem)
-    if found.found:
+    if diagnostics.found:
         return None
     text = source.text
     for _ in range(ROUNDS):
         before, text = text, _Formatter(file).run()
         if text == before:
             break
-        found = Problems()
-        file = parse(Source(source.path, text), found)
-        if found.found or not same(original, file) or _comments(original) != _comments(file):
+        diagnostics = Problems()
+        file = parse(Source(source.path, text), diagnostics)
+        if diagnostics.found or not same(original, file) or _comments(original) != _comments(file):
             raise UnfaithfulError(f"{source.path}: the formatted text would not mean the same")
     first_line = source.text.partition("\n")[0]
     return text.replace("\n", "\r\n") if first_line.endswith("\r") else text

@@ -69,9 +69,9 @@ class Chunk:
 
     def statement_at(self, offset: int) -> tuple[int, int]:
         """The statement, or the head of one, around an offset: from behind a separator up to the next one."""
-        place = bisect_left(self.separators, offset)
-        start = self.separators[place - 1] + 1 if place else self.start
-        return start, self.separators[place] if place < len(self.separators) else self.end
+        index = bisect_left(self.separators, offset)
+        start = self.separators[index - 1] + 1 if index else self.start
+        return start, self.separators[index] if index < len(self.separators) else self.end
 
 
 @dataclass

@@ -29,31 +29,31 @@ _parser: Lark | None = None
 
 def parse(source: Source, problems: Problems) -> tree.File:
     """The tree of a text. Syntax errors go to `problems`; declarations that have some are left out of the tree."""
-    found = Problems()  # of this text alone; `problems` may hold those of others
-    layout = read(source, found)
+    own_problems = Problems()  # of this text alone; `problems` may hold those of others
+    layout = read(source, own_problems)
     docs = _docs(source, layout.comments)
     declarations = []
     wrong = False
     with _lock:
         for chunk in layout.chunks:
-            if len(found) >= limits.PROBLEMS:
+            if len(own_problems) >= limits.PROBLEMS:
                 break
             if chunk.indent and wrong:  # the body, indented as in Python, of a declaration that was none
                 continue
-            declaration = _Reading(source, layout, chunk, docs, found).run()
+            declaration = _Reading(source, layout, chunk, docs, own_problems).run()
             wrong = declaration is None
             if declaration is not None:
                 declarations.append(declaration)
-    for problem in _once_in_tables(found, layout.chunks, source):
+    for problem in _once_in_tables(own_problems, layout.chunks, source):
         problems.add(problem)
     return tree.File(Span(source, 0, len(source.text)), source, tuple(declarations), layout.comments)
 
 
-def _once_in_tables(found: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
+def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
     """The findings, in which what is wrong in each line of a `load` table is told once."""
     tables = [(c.start, c.end) for c in chunks if source.text[c.start : c.end].lstrip().startswith("load")]
     groups: dict[tuple[int, int], list[Diagnostic]] = {}
-    for diagnostic in found:
+    for diagnostic in reported:
         at = diagnostic.span.start if diagnostic.span else -1
         table = next((t for t in tables if t[0] <= at < t[1]), (at, at))
         groups.setdefault(table, []).append(diagnostic)
@@ -110,8 +110,8 @@ class _Reading:
             return None
         wrong = [self._leave_out(fault) for fault in self.chunk.faults] != []
         for _ in range(limits.MISTAKES):
-            found = Problems()
-            _builder.begin(self.source, self.chunk.start, self.docs, found)
+            own_problems = Problems()
+            _builder.begin(self.source, self.chunk.start, self.docs, own_problems)
             try:
                 node: Any = _lark().parse(self.text, start=self.start) if self.text.strip() else None
             except UnexpectedInput as error:
@@ -121,9 +121,9 @@ class _Reading:
                     return None
                 continue
             _builder.finish()
-            for diagnostic in found:
+            for diagnostic in own_problems:
                 self.problems.add(diagnostic)
-            return None if wrong or found.found or self._is_too_deep(node) else node
+            return None if wrong or own_problems.found or self._is_too_deep(node) else node
         return None
 
     def _is_too_deep(self, node: tree.Node) -> bool:

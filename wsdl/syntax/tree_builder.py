@@ -67,8 +67,8 @@ class Builder:
 
     def _span(self, parts: Parts) -> Span:
         """From the first of the parts to the last."""
-        places = [p for p in parts if p is not None and p != ()]
-        return Span(self.source, self._start(places[0]), self._end(places[-1]))
+        located = [p for p in parts if p is not None and p != ()]
+        return Span(self.source, self._start(located[0]), self._end(located[-1]))
 
     def _start(self, part: Part) -> int:
         if isinstance(part, Token):
@@ -345,8 +345,8 @@ class Builder:
         span, text = self._span(parts), str(parts[0])
         for escape in re.finditer(r"\\(.)", text):
             if escape[1] not in ESCAPES:
-                place = Span(self.source, span.start + escape.start(), span.start + escape.end())
-                mistakes.ESCAPE.report(self.problems, place, escape=escape[0])
+                escape_span = Span(self.source, span.start + escape.start(), span.start + escape.end())
+                mistakes.ESCAPE.report(self.problems, escape_span, escape=escape[0])
         return tree.String(span, re.sub(r"\\(.)", lambda m: ESCAPES.get(m[1], m[0]), text[1:-1]))
 
     def constant(self, parts: Parts) -> tree.Constant:

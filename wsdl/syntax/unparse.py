@@ -27,11 +27,11 @@ class Unparser:
 
     # -- expressions ---------------------------------------------------------------------------------------------------
 
-    def expression(self, node: Any, place: int = PIPE) -> list[str | Group]:
+    def expression(self, node: Any, context: int = PIPE) -> list[str | Group]:
         """A value at a place that asks for at least so much binding."""
         level = _level(node)
-        chosen = place > PIPE and level < POSTFIX and self._parenthesized(node)
-        if level < place or chosen:
+        chosen = context > PIPE and level < POSTFIX and self._parenthesized(node)
+        if level < context or chosen:
             return [self.group("parentheses", "(", [self.item(node, self._bare(node))], ")", node.span)]
         return self._bare(node)
 

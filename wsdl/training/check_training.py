@@ -63,19 +63,19 @@ def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problem
 def _freeze(training: Training, storage: Storage, targets: Targets, problems: Problems) -> frozenset[str]:
     """The stored tensors that the `freeze` lines of a training keep."""
     frozen: set[str] = set()
-    places: dict[str, Span] = {}  # by the path of the slot
+    spans: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
         for pattern in request.paths:
             target = _target(pattern, request.base, targets, problems, "be frozen")
             for slot in target.slots if target else ():
-                places.setdefault(slot.path, pattern.span)
+                spans.setdefault(slot.path, pattern.span)
     for stored in storage.stored.values():
-        cold = [slot for slot in storage.readers[stored.name] if slot.path in places]
-        warm = [slot for slot in storage.readers[stored.name] if slot.path not in places]
+        cold = [slot for slot in storage.readers[stored.name] if slot.path in spans]
+        warm = [slot for slot in storage.readers[stored.name] if slot.path not in spans]
         if cold and warm:
             problems.error(
                 "E0325",
-                places[cold[0].path],
+                spans[cold[0].path],
                 f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
                 labels=[Label(warm[0].layer_span, f"`{warm[0].path}`")],
                 help=f"freeze `{warm[0].path}` too, or take it out of the group",
@@ -88,14 +88,14 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
 def _statistics(training: ResolvedTraining, problems: Problems) -> None:
     """Report what normalizes by batches with one value for a channel, where that is known already."""
     written = training.written
-    for found in normalized(written.objective.graph):
-        if found.layer in training.as_at_inference:
+    for layer in normalized(written.objective.graph):
+        if layer.layer in training.as_at_inference:
             continue
-        if found.count.constant is not None and found.count.constant < 2 and found.span is not None:
+        if layer.count.constant is not None and layer.count.constant < 2 and layer.span is not None:
             problems.error(
                 "E0832",
-                found.span,
-                f"`{found.layer}` can't normalize by a batch that has {found.count} value for a channel",
+                layer.span,
+                f"`{layer.layer}` can't normalize by a batch that has {layer.count} value for a channel",
                 "while training",
                 labels=[Label(written.span, f"`{written.model}` is trained here")],
                 help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
@@ -121,8 +121,8 @@ def _scans(training: ResolvedTraining, storage: Storage, problems: Problems) -> 
 def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, problems: Problems) -> dict[str, Schedule]:
     """The learning rates of the stored tensors that have their own."""
     schedules: dict[str, Schedule] = {}
-    asked: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
-    places: dict[str, Span] = {}
+    requests: dict[str, RateRequest] = {}  # by the path of the slot; a later line refines an earlier one
+    spans: dict[str, Span] = {}
     for request in training.written.rates:
         for pattern in request.paths:
             target = _target(pattern, request.base, targets, problems, "have a learning rate")
@@ -137,11 +137,11 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
                     "is frozen" if frozen else "has no parameters",
                     help="leave the `lr` out, or the `freeze`" if frozen else None,
                 )
-            asked.update({slot.path: request for slot in slots})
-            places.update({slot.path: pattern.span for slot in slots})
+            requests.update({slot.path: request for slot in slots})
+            spans.update({slot.path: pattern.span for slot in slots})
     for stored in storage.stored.values():
         readers = storage.readers[stored.name]
-        rates = {slot.path: asked[slot.path] for slot in readers if slot.path in asked}
+        rates = {slot.path: requests[slot.path] for slot in readers if slot.path in requests}
         different = {str(request.schedule): path for path, request in rates.items()}
         if len(different) > 1:
             first, second = list(different.values())[:2]
@@ -154,22 +154,22 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
                 help="give both the same one",
             )
         if rates and training.trains(stored):
-            _note_others(readers, places, problems)
+            _note_others(readers, spans, problems)
         if rates:
             schedules[stored.name] = next(iter(rates.values())).schedule
     return schedules
 
 
-def _note_others(readers: Sequence[Slot], places: Mapping[str, Span], problems: Problems) -> None:
+def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: Problems) -> None:
     """Say which other parameters a learning rate moves, since they are the same tensor or a part of it."""
-    named = [slot.path for slot in readers if slot.path in places]
-    others = [slot for slot in readers if slot.path not in places]
-    if not others or problems.has("N0802", places[named[0]]):
+    named = [slot.path for slot in readers if slot.path in spans]
+    others = [slot for slot in readers if slot.path not in spans]
+    if not others or problems.has("N0802", spans[named[0]]):
         return
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     problems.error(
         "N0802",
-        places[named[0]],
+        spans[named[0]],
         f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate moves all of it",
         f"also moves `{others[0].path}`",
         labels=[Label(others[0].layer_span, f"`{others[0].path}`")],

@@ -32,12 +32,12 @@ from wsdl.training.differentiate_scan import differentiate_scan
 from wsdl.training.pull_back import pull_back
 
 
-def differentiate(graph: Graph, loss: Value, wanted: Sequence[Value]) -> list[Value | None]:
+def differentiate(graph: Graph, loss: Value, sources: Sequence[Value]) -> list[Value | None]:
     """The gradient of a scalar of `graph` for each wanted value, `None` where it doesn't depend on it."""
     hoist_graph(graph)
     forward = list(graph.nodes)
     one = Build(graph).constant(1.0, loss.type)
-    gradients = pull_back(graph, forward, {loss: one}, wanted, differentiate_scan).gradients(wanted)
+    gradients = pull_back(graph, forward, {loss: one}, sources, differentiate_scan).gradients(sources)
     computed_before = [v for node in forward for v in node.results]
     graph.nodes = needed_nodes(graph.nodes, [*computed_before, *(g for g in gradients if g is not None)])
     return gradients

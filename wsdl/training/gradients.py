@@ -141,8 +141,8 @@ def differentiate_loss(draft: Draft) -> None:
         product = build.mul(gradient, entry.value)
         added = build("sum", product) if product.type.rank else product
         loss = build("add", loss, as_dtype(build, added, loss.type))
-    wanted = [*(node.result for node in reads), *(entry.number for entry in adjoints)]
-    gradients = differentiate(graph, loss, wanted)
+    sources = [*(node.result for node in reads), *(entry.number for entry in adjoints)]
+    gradients = differentiate(graph, loss, sources)
     uses: dict[str, list[Value]] = {}
     for node, own in zip(reads, gradients, strict=False):
         if own is not None:
@@ -187,8 +187,8 @@ def hand_on_seed(draft: Draft) -> None:
 def _entries(phase: Phase) -> list[Entry]:
     """Those that are still apart."""
     sides = phase.take(Crossing)
-    numbers = {p.number: v for p, v in sides.items() if p.side == "number"}
-    values = {numbers[p.number]: v for p, v in sides.items() if p.side == "value"}
+    values_of = {p.number: v for p, v in sides.items() if p.side == "number"}
+    values = {values_of[p.number]: v for p, v in sides.items() if p.side == "value"}
     return [Entry(value, number) for number, value in values.items()]
 
 

@@ -27,9 +27,9 @@ def _is_last(graph: Graph, values: set[Value], output: Value) -> bool:
 
 
 def _ancestors(graph: Graph, output: Value) -> set[Node]:
-    wanted, nodes = {output}, set[Node]()
+    needed, nodes = {output}, set[Node]()
     for node in reversed(graph.nodes):
-        if not wanted.isdisjoint(node.results):
-            wanted.update(node.inputs)
+        if not needed.isdisjoint(node.results):
+            needed.update(node.inputs)
             nodes.add(node)
     return nodes

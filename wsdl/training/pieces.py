@@ -40,8 +40,8 @@ def _drop_unread(draft: Draft) -> None:
     phase, graph = draft.phase, draft.phase.graph
     prune_graph(graph)
     read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
-    taken = {port.name for pieces in draft.pieces for tensor in pieces.tensors for port in tensor.values()}
-    graph.inputs = [v for v in graph.inputs if v in read or v.name not in taken]
+    piece_inputs = {port.name for pieces in draft.pieces for tensor in pieces.tensors for port in tensor.values()}
+    graph.inputs = [v for v in graph.inputs if v in read or v.name not in piece_inputs]
     stored = {str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}
     phase.model.fed = [name for name in phase.model.fed if name in stored]
 
@@ -89,9 +89,9 @@ class _Split:
         """The nodes that compute the outputs of a parameter, in order; `None` if one isn't element by element."""
         outputs = {port.of: v for port, v in self.phase.values(Next).items() if port.of.of == parameter.of}
         own: dict[Value, Tensor] = {}
-        wanted, nodes = set(outputs.values()), list[Node]()
+        needed, nodes = set(outputs.values()), list[Node]()
         for node in reversed(self.graph.nodes):
-            if wanted.isdisjoint(node.results):
+            if needed.isdisjoint(node.results):
                 continue
             if node.op == "parameter" and node.attributes["stored"] == parameter.of:
                 own[node.result] = parameter
@@ -101,10 +101,10 @@ class _Split:
             if not is_elementwise or not same_shape(node.result.type.shape, parameter.type.shape):
                 return None
             nodes.append(node)
-            wanted.update(v for v in node.inputs if v.type.rank)
+            needed.update(v for v in node.inputs if v.type.rank)
         for value in self.graph.inputs:
             port = self.phase.inputs[value.name]
-            if value in wanted:
+            if value in needed:
                 if not isinstance(port, Variable | Gradient) or port.of != parameter.of:
                     return None
                 own[value] = port

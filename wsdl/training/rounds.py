@@ -55,31 +55,31 @@ class _Plan:
         """Those that loss and metrics are computed from."""
         return self._merges_of(self.rest.inputs if self.rest is not None else ())
 
-    def rounds_before(self, wanted: Sequence[Value], results: Sequence[Merge] = ()) -> list[list[Merge]]:
+    def rounds_before(self, values: Sequence[Value], results: Sequence[Merge] = ()) -> list[list[Merge]]:
         """What has to be merged before some values can be computed, and some `results` besides, in rounds."""
-        numbers: dict[Merge, int] = {}
+        round_of: dict[Merge, int] = {}
         rounds: list[list[Merge]] = []
 
         def number_of(merge: Merge) -> int:
             """The round that it takes; -1 for a size, which takes none."""
             if merge.how == "size":
                 return -1
-            if merge not in numbers:
+            if merge not in round_of:
                 before = self._before(self.parts[whole.part] for whole in merge.wholes)
-                numbers[merge] = own = 1 + max(map(number_of, before), default=-1)
+                round_of[merge] = own = 1 + max(map(number_of, before), default=-1)
                 rounds.extend([] for _ in range(len(rounds), own + 1))
                 rounds[own].append(merge)
-            return numbers[merge]
+            return round_of[merge]
 
-        for merge in [*self._before(wanted), *results]:
+        for merge in [*self._before(values), *results]:
             number_of(merge)
         return rounds
 
     def _before(self, values: Iterable[Value]) -> list[Merge]:
         """What is read on the way to some values."""
-        wanted = list(values)
-        nodes = needed_nodes(self.graph.nodes, wanted)
-        read = {*wanted, *(v for node in nodes for v in node.reads())}
+        pending = list(values)
+        nodes = needed_nodes(self.graph.nodes, pending)
+        read = {*pending, *(v for node in nodes for v in node.reads())}
         return self._merges_of(v for v in self.graph.inputs if v in read)
 
     def _merges_of(self, inputs: Iterable[Value]) -> list[Merge]:
@@ -107,12 +107,12 @@ def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) ->
 def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
     """The inputs of a graph, and of all the former inputs those that say how large a dynamic dimension is which
     a size in the graph is computed from."""
-    wanted = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
-    wanted |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}
+    sizes = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
+    sizes |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}
     kept = set(graph.inputs)
     for value in inputs:
         known = size_sources([v.type for v in inputs if v in kept]).keys()
-        if any(name in wanted - known for dim in value.type.shape for name in dim.names()):
+        if any(name in sizes - known for dim in value.type.shape for name in dim.names()):
             kept.add(value)
     return [v for v in inputs if v in kept]
 

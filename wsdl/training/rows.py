@@ -41,12 +41,14 @@ class Rows:
         if node.op not in OPERATIONS:
             return None  # `assume`
         operation = OPERATIONS[node.op]
-        given = arguments(operation, node, lambda value: value.type)
-        types = {p.name: _listed(given.get(p.name)) for p in operation.parameters if p.kind != "attribute"}
+        operand_types = arguments(operation, node, lambda value: value.type)
+        types = {p.name: _listed(operand_types.get(p.name)) for p in operation.parameters if p.kind != "attribute"}
         types["result"] = [v.type for v in node.results]
-        if self._lie_along(operation.mixed_axes(given), types) or not all(map(self._are_counted, types["result"])):
+        if self._lie_along(operation.mixed_axes(operand_types), types) or not all(
+            map(self._are_counted, types["result"])
+        ):
             return "mixed"
-        if not self._lie_along(operation.reduced_axes(given), types):
+        if not self._lie_along(operation.reduced_axes(operand_types), types):
             return None
         return "mixed" if self.are_in(*types["result"]) else "reduced"
 

@@ -14,16 +14,16 @@ from wsdl.ir.types import BYTES
 LISTED = 5  # of the largest parameters
 
 
-def check_memory(drawn: Sequence[Stored], memory: int | None = None) -> None:
+def check_memory(tensors: Sequence[Stored], memory: int | None = None) -> None:
     """Raises `CompileError` where the stored tensors that are drawn take more bytes than there are in this machine."""
-    for stored in drawn:
+    for stored in tensors:
         _require_drawable(stored)
     room = memory_of_machine() if memory is None else memory
-    sizes = {s.name: s.elements * BYTES[s.type.dtype] for s in drawn}
+    sizes = {s.name: s.elements * BYTES[s.type.dtype] for s in tensors}
     total = sum(sizes.values())
     if total <= room:
         return
-    largest = sorted(drawn, key=lambda s: -sizes[s.name])[:LISTED]
+    largest = sorted(tensors, key=lambda s: -sizes[s.name])[:LISTED]
     raise CompileError([
         Diagnostic(
             "E0709",

@@ -112,12 +112,12 @@ class _Draw:
         return out
 
     def _filled(self, distribution: Callable[[Array], Array], scale: float, offset: float, chunk: int = CHUNK) -> Array:
-        array, drawn = np.empty(self._size, np.float32), np.empty(min(chunk, self._size))
+        array, buffer = np.empty(self._size, np.float32), np.empty(min(chunk, self._size))
         for start in range(0, self._size, chunk):
             part = array[start : start + chunk]
-            numbers = distribution(drawn[: part.size])
-            numbers *= scale
-            np.add(numbers, offset, out=part, casting="same_kind")
+            values = distribution(buffer[: part.size])
+            values *= scale
+            np.add(values, offset, out=part, casting="same_kind")
         return array
 
     # -- initializers --------------------------------------------------------------------------------------------------

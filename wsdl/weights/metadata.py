@@ -67,9 +67,11 @@ def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
     """`used`, and `elements` where it doesn't read all of the slot each time."""
     if not reads:
         return {}
-    found = reads.get(slot.path, Reads(0, 0))
-    part = found.elements != found.times * prod(slot.sizes)
-    return ({"used": found.times} if found.times != 1 else {}) | ({"elements": found.elements} if part else {})
+    reads_of_slot = reads.get(slot.path, Reads(0, 0))
+    part = reads_of_slot.elements != reads_of_slot.times * prod(slot.sizes)
+    return ({"used": reads_of_slot.times} if reads_of_slot.times != 1 else {}) | (
+        {"elements": reads_of_slot.elements} if part else {}
+    )
 
 
 def _compact(record: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ def as_stored(
         lost = np.isinf(stored) & np.isfinite(array)
         if lost.any():
             many, largest = int(lost.sum()), float(np.abs(array[lost]).max())
-            numbers = f"{many} numbers" if many > 1 else "a number"
-            message = f"{subject} has {numbers} too large for {dtype_of(stored)}, up to {largest:.4g}"
+            values = f"{many} numbers" if many > 1 else "a number"
+            message = f"{subject} has {values} too large for {dtype_of(stored)}, up to {largest:.4g}"
             help = "`--dtype bf16` reaches as far as f32" if dtype_of(stored) == "f16" else None
             raise WeightsError([Diagnostic("E0514", message, span, file=file, help=help)])
     return stored

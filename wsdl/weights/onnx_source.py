@@ -72,16 +72,16 @@ def read_tensor(path: str | Path, tensor: TensorProto) -> np.ndarray[Any, Any]:
     if not external_data_helper.uses_external_data(tensor):
         return numpy_helper.to_array(tensor)
     entries = _external_data(tensor)
-    place = place_of_data(path, tensor, entries.get("location", ""))
+    file = place_of_data(path, tensor, entries.get("location", ""))
     if tensor.data_type not in OF_ONNX:
         raise broken(path, f"the language has no dtype for `{tensor.name}`")
     dtype = numpy_dtype(OF_ONNX[tensor.data_type])
     offset, needed = int(entries.get("offset", 0)), prod(tensor.dims) * dtype.itemsize
-    if offset < 0 or offset + needed > os.path.getsize(place) or int(entries.get("length", needed)) != needed:
-        raise broken(path, f"the data of `{tensor.name}` go beyond the end of {place.name}; is that file complete?")
+    if offset < 0 or offset + needed > os.path.getsize(file) or int(entries.get("length", needed)) != needed:
+        raise broken(path, f"the data of `{tensor.name}` go beyond the end of {file.name}; is that file complete?")
     if needed == 0:
         return np.zeros(tuple(tensor.dims), dtype)
-    return np.memmap(place, dtype, "r", offset, tuple(tensor.dims))
+    return np.memmap(file, dtype, "r", offset, tuple(tensor.dims))
 
 
 def _external_data(tensor: TensorProto) -> dict[str, str]:
@@ -91,9 +91,9 @@ def _external_data(tensor: TensorProto) -> dict[str, str]:
 def place_of_data(path: str | Path, tensor: TensorProto, location: str) -> Path:
     """The file with external data, which must be an ordinary one in the folder of the model or below."""
     folder = Path(path).resolve().parent
-    place = (folder / location).resolve()
-    if not location or os.path.isabs(location) or not place.is_relative_to(folder):
+    file = (folder / location).resolve()
+    if not location or os.path.isabs(location) or not file.is_relative_to(folder):
         raise broken(path, f"the data of `{tensor.name}` are said to lie in {location!r}, outside the model's folder")
-    if not place.is_file():
+    if not file.is_file():
         raise broken(path, f"the data of `{tensor.name}` should lie in {location}, which is not there")
-    return place
+    return file

@@ -34,16 +34,16 @@ def open_safetensors(path: str | Path) -> Source:
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise broken(path, "the metadata in the header are not texts")
-    start, places, tensors = 8 + length, {}, {}
+    start, ranges, tensors = 8 + length, {}, {}
     for name, entry in header.items():
-        tensors[name], places[name] = _checked(path, name, entry, size - start)
-    _check_places(path, places, size - start)
+        tensors[name], ranges[name] = _checked(path, name, entry, size - start)
+    _check_places(path, ranges, size - start)
 
     def read(name: str) -> Any:
-        return _mapped(path, start + places[name][0], tensors[name])
+        return _mapped(path, start + ranges[name][0], tensors[name])
 
-    kept = {name: other for name, other in metadata.items() if other in tensors and name not in tensors}
-    return Source(str(path), tensors, kept, reader=read, metadata=metadata)
+    aliases = {name: other for name, other in metadata.items() if other in tensors and name not in tensors}
+    return Source(str(path), tensors, aliases, reader=read, metadata=metadata)
 
 
 def _parsed(path: str | Path, header: bytes) -> dict[str, Any]:
@@ -82,10 +82,10 @@ def _are_offsets(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 0 for n in value)
 
 
-def _check_places(path: str | Path, places: Mapping[str, tuple[int, int]], size: int) -> None:
+def _check_places(path: str | Path, ranges: Mapping[str, tuple[int, int]], size: int) -> None:
     """The tensors fill the rest of the file: each begins where the one before it ends."""
     end, before = 0, ""
-    for name, (first, last) in sorted(places.items(), key=lambda item: item[1]):
+    for name, (first, last) in sorted(ranges.items(), key=lambda item: item[1]):
         if first < end:
             raise broken(path, f"the tensors `{before}` and `{name}` are said to lie in the same place")
         if first > end:

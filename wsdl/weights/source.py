@@ -33,12 +33,12 @@ class Source(Listing):
 
     def read(self, name: str) -> Any:
         """A tensor as a NumPy array, memory-mapped where that is possible; it may be read-only."""
-        kept = self.kept(name)
-        if kept not in self.tensors:
+        stored_name = self.stored_name(name)
+        if stored_name not in self.tensors:
             close = nearest(name, self.names)
             raise broken(self.path, f"there is no tensor `{name}`", f"did you mean `{close}`?" if close else None)
         try:
-            return self.reader(kept)
+            return self.reader(stored_name)
         except (WeightsError, MemoryError):
             raise
         except Exception as error:  # each format has its own ways to be damaged

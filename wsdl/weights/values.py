@@ -40,29 +40,29 @@ def stored_values(
     from wsdl.weights.weights import given_weights, loaded_weights, not_finite
 
     stored = storage.stored
-    given: dict[str, Any] = {}
+    loaded: dict[str, Any] = {}
     if weights is not None and not partial:
-        given = given_weights(storage, weights)
-    if not given.keys() >= stored.keys():
+        loaded = given_weights(storage, weights)
+    if not loaded.keys() >= stored.keys():
         loads = open_loads(storage, problems)
         if problems.errors:
             return Values({}, frozenset())
         partly = {fill.stored for fill in loads.fills if not fill.view.is_whole}
         check_memory([stored[name] for name in partly])
-        beneath = {name: initial_value(stored[name], seed) for name in partly}
-        given = {**loaded_weights(storage, loads, beneath), **given}
+        initial = {name: initial_value(stored[name], seed) for name in partly}
+        loaded = {**loaded_weights(storage, loads, initial), **loaded}
     if weights is not None and partial:
 
-        def beneath_them(name: str) -> Any:
-            return given[name] if name in given else initial_value(stored[name], seed)
+        def initial_of(name: str) -> Any:
+            return loaded[name] if name in loaded else initial_value(stored[name], seed)
 
-        given = {**given, **given_weights(storage, weights, beneath=beneath_them)}
+        loaded = {**loaded, **given_weights(storage, weights, initial_value=initial_of)}
     finite = {name for name, s in stored.items() if not _may_be_infinite(s)}
-    if not isinstance(weights, Mapping) and (lines := not_finite(given, finite)):
+    if not isinstance(weights, Mapping) and (lines := not_finite(loaded, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))
-    check_memory([s for s in stored.values() if s.name not in given])
-    values = {n: given[n] if n in given else initial_value(s, seed) for n, s in stored.items()}
-    return Values(values, frozenset(stored.keys() - given.keys()))
+    check_memory([s for s in stored.values() if s.name not in loaded])
+    values = {n: loaded[n] if n in loaded else initial_value(s, seed) for n, s in stored.items()}
+    return Values(values, frozenset(stored.keys() - loaded.keys()))
 
 
 def _may_be_infinite(stored: Stored) -> bool:

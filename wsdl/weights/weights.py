@@ -48,7 +48,7 @@ def given_weights(
     weights: Weights,
     *,
     needed: Container[str] | None = None,
-    beneath: Callable[[str], Array] | None = None,
+    initial_value: Callable[[str], Array] | None = None,
 ) -> dict[str, Array]:
     """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
     without the model's name in front. Raises `WeightsError` where some are unknown, of another shape, contradict each
@@ -56,7 +56,7 @@ def given_weights(
     stored tensor of which only a part is."""
     source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
     homes = _homes(storage)
-    fills, found = [], []
+    fills, diagnostics = [], []
     unknown = []
     for name in source.names:
         if name.startswith(OPTIMIZER) or name.endswith("num_batches_tracked"):
@@ -66,21 +66,21 @@ def given_weights(
             continue
         stored, view = homes[name]
         problem = _misfit(name, source.info(name), stored, view, source.path)
-        found += [problem] if problem else []
+        diagnostics += [problem] if problem else []
         fills.append(Fill(stored.name, view, name, source.path, name))
     full = {fill.stored for fill in fills if fill.view.is_whole}
-    wanted = [s for s in storage.stored.values() if s.derived is None and (needed is None or s.name in needed)]
-    missing = [s for s in wanted if s.name not in full] if beneath is None else []
-    found += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
+    expected = [s for s in storage.stored.values() if s.derived is None and (needed is None or s.name in needed)]
+    missing = [s for s in expected if s.name not in full] if initial_value is None else []
+    diagnostics += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
-        message = f"{len(missing)} of {len(wanted)} stored tensors are not in the weights"
+        message = f"{len(missing)} of {len(expected)} stored tensors are not in the weights"
         help = "`partial=True` keeps what is stored for the others" if isinstance(weights, Mapping) else None
-        found.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(_listed(lines))))
-    if found:
-        raise WeightsError(found)
+        diagnostics.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(_listed(lines))))
+    if diagnostics:
+        raise WeightsError(diagnostics)
     partly = sorted({fill.stored for fill in fills} - full)
-    initial = {} if beneath is None else {name: beneath(name) for name in partly}
+    initial = {} if initial_value is None else {name: initial_value(name) for name in partly}
     return _filled(
         storage, [fill for fill in fills if fill.stored in {*full, *initial}], {source.path: source}, initial
     )
@@ -181,11 +181,11 @@ def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
             raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
 
 
-def _require_equal(fill: Fill, other: Fill, stored: Array, given: Array) -> None:
-    if _is_same_memory(stored, given) or np.array_equal(stored, given, equal_nan=stored.dtype.kind == "f"):
+def _require_equal(fill: Fill, other: Fill, stored: Array, loaded: Array) -> None:
+    if _is_same_memory(stored, loaded) or np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f"):
         return
     with np.errstate(all="ignore"):
-        distance = np.nanmax(np.abs(stored.astype(np.float64) - given.astype(np.float64)))
+        distance = np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64)))
     message = (
         f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
     )
