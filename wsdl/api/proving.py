@@ -110,7 +110,8 @@ def _when(proof: Proof) -> str:
 
 def _readers(stored: Stored) -> Iterator[str]:
     if len(stored.slots) > 1:
-        yield "it is read as " + ", ".join(f"`{file_path(slot.path)}{view}`" for slot, view in stored.slots[:6])
+        readers = ((f"`{file_path(slot.path)}`", f" as `{view}`" * bool(str(view))) for slot, view in stored.slots[:6])
+        yield "it is read by " + ", ".join(f"{path}{view}" for path, view in readers)
 
 
 def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:

@@ -63,13 +63,13 @@ def _rows(inventory: Inventory) -> Iterator[list[str]]:
 
 
 def _slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
-    """The slots that read a tensor, and how often each does; repeated layers as a range:
-    `lm.blocks[0:12].ffn.up.weight`."""
+    """The slots that read a tensor, as which view of it, and how often each does; repeated layers as a range:
+    `lm.blocks[0:12].ffn.up.weight as .T`."""
     alike: dict[tuple[str, int], list[str]] = {}
     for use in uses:
         alike.setdefault((use.view, use.times), []).append(use.path)
     for (view, read), paths in alike.items():
-        yield from ((f"{path}{view}", read) for path in compact(dict.fromkeys(paths)))
+        yield from ((f"{path} as {view}" if view else path, read) for path in compact(dict.fromkeys(paths)))
 
 
 def _type(tensor: Tensor) -> str:
