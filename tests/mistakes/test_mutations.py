@@ -82,7 +82,7 @@ def test_checking_never_fails(text: str) -> None:
     problems = Problems()
     examined(Source("mutant.wsd", text), problems)
     assert time.process_time() - start < SECONDS
-    assert render(problems) or not problems.found
+    assert render(problems) or not problems.diagnostics
     for diagnostic in problems:
         assert diagnostic.span is not None
         assert not diagnostic.span.source.is_standard, render([diagnostic])
@@ -92,4 +92,4 @@ def test_checking_never_fails(text: str) -> None:
 def test_an_example_is_clean(name: str) -> None:
     problems = Problems()
     examined(Source(EXAMPLES[name].name, EXAMPLES[name].read_text("utf-8")), problems)
-    assert not problems.found, render(problems)
+    assert not problems.diagnostics, render(problems)

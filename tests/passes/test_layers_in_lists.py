@@ -13,7 +13,7 @@ from wsdl.ir.stages import Storage
 def checked(body: str) -> tuple[Storage | None, list[str]]:
     problems = Problems()
     program = examined(Source("m.wsd", f"model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{\n{body}}}\n"), problems)
-    return program, [f"{d.code} {d.message}" for d in problems.found]
+    return program, [f"{d.code} {d.message}" for d in problems.diagnostics]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.wsd"))
 def read(text: str) -> tree.File:
     problems = Problems()
     file = parse(Source("test.wsd", text), problems)
-    assert not problems.found, render(problems)
+    assert not problems.diagnostics, render(problems)
     return file
 
 

@@ -25,11 +25,11 @@ def read(text: str) -> tuple[tree.File, Problems]:
 @settings(max_examples=60)
 def test_formatting_keeps_the_program(text: str) -> None:
     before, problems = read(text)
-    assert not problems.found, render(problems)
+    assert not problems.diagnostics, render(problems)
     formatted = format_source(Source("test.wsd", text), problems)
     assert formatted is not None
     after, problems = read(formatted)
-    assert not problems.found
+    assert not problems.diagnostics
     assert same(before, after)
     assert [c.text.lstrip("# ") for c in before.comments] == [c.text.lstrip("# ") for c in after.comments]
     assert format_source(Source("test.wsd", formatted), problems) == formatted

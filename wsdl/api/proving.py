@@ -116,7 +116,7 @@ def _readers(stored: Stored) -> Iterator[str]:
 
 def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
     """Something is made of stored tensors that is a copy of none of them."""
-    created = sorted(proofs.made, key=lambda tensor: -tensor.bytes)
+    created = sorted(proofs.created, key=lambda tensor: -tensor.bytes)
     origins = [program.stored[name] for tensor in created for name in tensor.origins if name in program.stored]
     return Diagnostic(
         "E0522",

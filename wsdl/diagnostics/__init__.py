@@ -73,7 +73,7 @@ class Diagnostic:
 class Problems:
     """The findings of a run, each once."""
 
-    found: list[Diagnostic] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
     _keys: set[tuple[str, Span | None, str]] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -81,7 +81,7 @@ class Problems:
         key = (diagnostic.code, diagnostic.span, diagnostic.message if diagnostic.span is None else "")
         if key not in self._keys:
             self._keys.add(key)
-            self.found.append(diagnostic)
+            self.diagnostics.append(diagnostic)
 
     def has(self, code: str, span: Span) -> bool:
         """Was a finding of this code made at this place?"""
@@ -106,16 +106,16 @@ class Problems:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        return [d for d in self.found if d.severity == "error"]
+        return [d for d in self.diagnostics if d.severity == "error"]
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(sorted(self.found, key=Diagnostic.place))
+        return iter(sorted(self.diagnostics, key=Diagnostic.place))
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.diagnostics)
 
 
-def told_once(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+def deduplicated(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Those that say the same at several places of one text as one, at the first place, with the lines of the others;
     a fix mends them all."""
     alike: dict[tuple[str, str], list[Diagnostic]] = {}

@@ -50,7 +50,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     except TooLong as error:
         uses = context.where.uses
         with suppress(TooMuch):
-            context.refuse_size(error, uses[-1].span if uses else context.root.made)
+            context.refuse_size(error, uses[-1].span if uses else context.root.call_span)
         context.program.doubtful = True
     except RecursionError:
         context.refuse_nesting()

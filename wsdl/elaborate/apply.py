@@ -11,7 +11,7 @@ from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.graph_builder import Origin
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.layers import signature as configured
 from wsdl.elaborate.operations import note_check
 from wsdl.elaborate.report import TooMuch
@@ -24,7 +24,7 @@ from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.syntax import tree
 
 
-def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) -> Item:
+def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Context) -> Item:
     """The results of a layer on inputs: a tensor, or a tuple of several."""
     layer.module.doubtful |= any(has_poison(argument.item) for argument in arguments)
     if not context.builder.graphs:
@@ -85,7 +85,7 @@ def apply(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
 
 def _called(layer: Layer) -> str:
     """For messages: a layer by its name, one written inline by what is written."""
-    name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.made else layer.made.text
+    name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.call_span else layer.call_span.text
     return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
 
 
@@ -157,7 +157,7 @@ def _report_no_results(frame: Frame, context: Context) -> None:
         )
 
 
-def as_tensor(argument: Given, dtype: DType, context: Context) -> Value | None:
+def as_tensor(argument: ArgumentValue, dtype: DType, context: Context) -> Value | None:
     """A tensor, or a number as a scalar tensor."""
     item = argument.item
     if isinstance(item, Value):
@@ -171,7 +171,7 @@ def as_tensor(argument: Given, dtype: DType, context: Context) -> Value | None:
     return None
 
 
-def _callee(layer: Layer, arguments: list[Given]) -> Callee:
+def _callee(layer: Layer, arguments: list[ArgumentValue]) -> Callee:
     """A layer that is applied."""
     block = layer.block
 
@@ -186,7 +186,9 @@ def _callee(layer: Layer, arguments: list[Given]) -> Callee:
     return Callee([i.name.text for i in block.inputs], required, wording)
 
 
-def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) -> dict[str, Given] | None:
+def _bind(
+    layer: Layer, arguments: list[ArgumentValue], span: Span, context: Context
+) -> dict[str, ArgumentValue] | None:
     """The value of each input, a tensor or `none`; `None` where that was reported."""
     block = layer.block
     configuration = {c.name.text for c in block.configuration}
@@ -219,11 +221,11 @@ def _bind(layer: Layer, arguments: list[Given], span: Span, context: Context) ->
     return bound
 
 
-def _default(declared: tree.Input, layer: Layer, context: Context) -> Given:
+def _default(declared: tree.Input, layer: Layer, context: Context) -> ArgumentValue:
     """What an input is where none is given: `none`, or a number of the configuration."""
     assert declared.default is not None
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.where.dtype)
-    return Given(None, evaluate(declared.default, frame, context), declared.default.span)
+    return ArgumentValue(None, evaluate(declared.default, frame, context), declared.default.span)
 
 
 def _is_input(item: Item, declared: tree.Input, optional: bool) -> bool:
@@ -238,20 +240,20 @@ def _to_be_made_with(item: Item, layer: Layer) -> str | None:
     return f"it is made as `{configured(layer.block)}`, then applied to `({_inputs(layer.block)})`"
 
 
-def _report_configuration(given: Given, layer: Layer, context: Context) -> None:
+def _report_configuration(given: ArgumentValue, layer: Layer, context: Context) -> None:
     """An argument of the block where its layer is applied: it belongs where that is made."""
     assert given.name is not None
-    call, argument = layer.made.text, f"{given.name.text}={given.span.text}"
+    call, argument = layer.call_span.text, f"{given.name.text}={given.span.text}"
     where = f"`{layer.name}({argument})`"
-    if re.fullmatch(r"\w+\(.*\)", call) and "\n" not in call and given.name.text not in layer.given:
+    if re.fullmatch(r"\w+\(.*\)", call) and "\n" not in call and given.name.text not in layer.argument_spans:
         where = f"`{call[:-1]}{'' if call.endswith('()') else ', '}{argument})`"
-    own = not layer.made.source.is_standard and layer.made != given.span
+    own = not layer.call_span.source.is_standard and layer.call_span != given.span
     context.error(
         "E0221",
         given.name.span,
         f"`{given.name.text}` of `{layer.name}` is set where the layer is made, not where it is applied",
         "no input",
-        labels=[Label(layer.made, "made here")] if own else (),
+        labels=[Label(layer.call_span, "made here")] if own else (),
         help=f"write {where} where it is made; it is applied to `({_inputs(layer.block)})`",
         applied=False,
     )
@@ -261,7 +263,7 @@ def _inputs(block: tree.Block) -> str:
     return ", ".join(i.span.text for i in block.inputs)
 
 
-def _float_dtype(block: tree.Block, inputs: dict[str, Given]) -> DType | None:
+def _float_dtype(block: tree.Block, inputs: dict[str, ArgumentValue]) -> DType | None:
     """The dtype of a block's own numbers: that of its first input that is written without one."""
     for declared in block.inputs:
         item = inputs[declared.name.text].item

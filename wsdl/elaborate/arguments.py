@@ -14,13 +14,13 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import Given
+from wsdl.elaborate.items import ArgumentValue
 from wsdl.ir.graph import Value
 from wsdl.syntax import tree
 
 
 class Argument(Protocol):
-    """`tree.Argument` as written, or `Given` with its value."""
+    """`tree.Argument` as written, or `ArgumentValue` with its value."""
 
     @property
     def name(self) -> tree.Name | None: ...
@@ -87,7 +87,7 @@ def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) 
     return bound, complete
 
 
-def collected(arguments: list[Given], count: int, into_list: bool, single: bool) -> list[Given]:
+def collected(arguments: list[ArgumentValue], count: int, into_list: bool, single: bool) -> list[ArgumentValue]:
     """Arguments by place in which those from the last of `count` parameters on are one list: `x.reshape(2, 3)` for
     `x.reshape([2, 3])`. With `single` a tensor alone is a list of one."""
     positional = [argument for argument in arguments if argument.name is None]
@@ -95,7 +95,7 @@ def collected(arguments: list[Given], count: int, into_list: bool, single: bool)
     alone = single and len(rest) == 1 and isinstance(rest[0].item, Value)
     if not into_list or not (len(rest) > 1 or alone):
         return arguments
-    together = Given(None, [argument.item for argument in rest], rest[0].span.to(rest[-1].span))
+    together = ArgumentValue(None, [argument.item for argument in rest], rest[0].span.to(rest[-1].span))
     return [*positional[: count - 1], together, *(argument for argument in arguments if argument.name is not None)]
 
 

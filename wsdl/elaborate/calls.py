@@ -13,7 +13,7 @@ from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
 from wsdl.elaborate.layers import call_with_needed, inline_layer
 from wsdl.elaborate.operations import call_operation
@@ -53,7 +53,7 @@ def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) 
     if name not in VIEWS:
         report_no_part(field, item, context, node)
         return POISON
-    arguments = [Given(None, item, field.object.span), *_arguments(node, frame, context)]
+    arguments = [ArgumentValue(None, item, field.object.span), *_arguments(node, frame, context)]
     return call_operation(name, arguments, node.span, context)
 
 
@@ -66,12 +66,12 @@ def _is_conversion(node: tree.Call, frame: Frame) -> bool:
     return not bound and ELSEWHERE.get(name, name) in DTYPES
 
 
-def _arguments(node: tree.Call, frame: Frame, context: Context) -> list[Given]:
-    return [Given(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
+def _arguments(node: tree.Call, frame: Frame, context: Context) -> list[ArgumentValue]:
+    return [ArgumentValue(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
 
 
 def _applied(
-    function: Item, arguments: list[Given], node: tree.Expression, written: tree.Expression, context: Context
+    function: Item, arguments: list[ArgumentValue], node: tree.Expression, written: tree.Expression, context: Context
 ) -> Item:
     if has_poison(function):
         return POISON
@@ -130,7 +130,7 @@ def _report_not_made(function: Definition, written: tree.Expression, context: Co
 
 
 def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
-    first = Given(None, evaluate(node.value, frame, context), node.value.span)
+    first = ArgumentValue(None, evaluate(node.value, frame, context), node.value.span)
     stage = node.stage
     if isinstance(stage, tree.Call):
         function = evaluate(stage.function, frame, context)
@@ -166,7 +166,7 @@ _BUILT_IN = {
 }
 
 
-def _built_in(name: str, arguments: list[Given], span: Span, context: Context) -> Item:
+def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Context) -> Item:
     function = _BUILT_IN[name]
     parameters = list(function.kinds)
     wording = Wording(f"`{name}`", f"its signature is `{name}({', '.join(parameters)})`")

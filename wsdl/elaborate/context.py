@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.graph_builder import GraphBuilder
-from wsdl.elaborate.items import Frame, Given, Item, Layer
+from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
 from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Where
@@ -41,8 +41,8 @@ class Constants:
 class Requests:
     """What the body of a `train` has asked for so far."""
 
-    losses: list[Given] = field(default_factory=list)
-    metrics: dict[str, Given] = field(default_factory=dict)
+    losses: list[ArgumentValue] = field(default_factory=list)
+    metrics: dict[str, ArgumentValue] = field(default_factory=dict)
     metric_places: dict[str, Span] = field(default_factory=dict)
     optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` where one is wrong
     freezes: list[FreezeRequest] = field(default_factory=list)
@@ -120,4 +120,4 @@ class Context:
     def refuse_nesting(self) -> None:
         """Say that blocks or constants are nested more deeply than can be followed."""
         lets, self.constants.open = self.constants.open, []
-        self.report.nesting(lets[0].span if lets else self.root.made)
+        self.report.nesting(lets[0].span if lets else self.root.call_span)

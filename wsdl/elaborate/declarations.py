@@ -177,7 +177,7 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
 
 def _call_by_user(context: Context) -> Span:
     """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
-    calls = [use.layer.made for use in reversed(context.where.uses)]
+    calls = [use.layer.call_span for use in reversed(context.where.uses)]
     return next((span for span in calls if not span.source.is_standard), calls[0])
 
 

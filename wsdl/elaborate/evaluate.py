@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import Frame, Given, Item
+from wsdl.elaborate.items import ArgumentValue, Frame, Item
 from wsdl.ir.dims import TooLong
 from wsdl.syntax import tree
 
@@ -18,8 +18,8 @@ def evaluate(node: tree.Expression, frame: Frame, context: Context) -> Item:
     return context.meanings.expressions[type(node)](node, frame, context)
 
 
-def evaluate_all(nodes: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Given]:
-    return [Given(None, evaluate(n, frame, context), n.span) for n in nodes]
+def evaluate_all(nodes: Iterable[tree.Expression], frame: Frame, context: Context) -> list[ArgumentValue]:
+    return [ArgumentValue(None, evaluate(n, frame, context), n.span) for n in nodes]
 
 
 def run(body: Iterable[tree.Statement], frame: Frame, context: Context) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
@@ -85,10 +85,12 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
     result: Item = value
     if axes:
         parts: list[Item] = [result, starts, stops, axes, steps]
-        arguments = [Given(None, part, node.span) for part in parts]
+        arguments = [ArgumentValue(None, part, node.span) for part in parts]
         result = call_operation("slice", arguments, node.span, context)
     if dropped and not has_poison(result):
-        result = call_operation("squeeze", [Given(None, i, node.span) for i in (result, dropped)], node.span, context)
+        result = call_operation(
+            "squeeze", [ArgumentValue(None, i, node.span) for i in (result, dropped)], node.span, context
+        )
     return result
 
 

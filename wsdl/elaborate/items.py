@@ -23,13 +23,14 @@ POISON = Poison()
 
 @dataclass(eq=False)
 class Layer:
-    """An instance of a block: its configuration, its place in the tree of layers, and the layers made inside it."""
+    """An instance of a block: its configuration, its position in the tree of layers, and the layers created inside
+    it."""
 
     definition: Definition
     configuration: dict[str, Item]
     module: Module
-    made: Span  # the call of its block
-    given: dict[str, Span] = field(default_factory=dict)  # where its configuration is given
+    call_span: Span  # of the call of its block
+    argument_spans: dict[str, Span] = field(default_factory=dict)  # of its configuration, by name
     declared: dict[str, Item] = field(default_factory=dict)
     inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
@@ -57,8 +58,8 @@ Item: TypeAlias = (
 
 
 @dataclass
-class Given:
-    """An argument as it was given: its name if it has one, what it stands for, and where."""
+class ArgumentValue:
+    """An evaluated argument: its name, if it has one, its value, and its span."""
 
     name: tree.Name | None
     item: Item
@@ -81,8 +82,8 @@ class Frame:
     path: tuple[int, ...] = ()
     sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
     declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their types as written
-    results: list[Given] | None = None
-    emitted: list[list[Given]] | None = None
+    results: list[ArgumentValue] | None = None
+    emitted: list[list[ArgumentValue]] | None = None
 
 
 def has_poison(item: Item) -> bool:

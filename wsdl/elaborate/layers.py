@@ -46,7 +46,7 @@ def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item
     for part in node.items:
         item = evaluate(part, frame, context)
         items.append(item)
-        is_made_here = isinstance(item, Layer) and item.made is part.span
+        is_made_here = isinstance(item, Layer) and item.call_span is part.span
         if isinstance(item, Layer | Operation) and not is_made_here:
             array_name = _free_name(owner, frame.owner[1])
             _keep(owner, array_name, Module(owner.below(array_name), item.name, part.span, uses=[part.span]), item)
@@ -131,7 +131,7 @@ def _create(
         outer, frame.owner = frame.owner, (layer, name)
         item = given[name] = evaluate(argument.value, frame, context)
         frame.owner = outer
-        layer.given[name] = argument.span
+        layer.argument_spans[name] = argument.span
         if isinstance(item, Value):
             rest = [a for a in call.arguments if a is not argument]
             tensors = [argument, *(a for a in rest if isinstance(evaluate(a.value, frame, context), Value))]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.items import Given
+from wsdl.elaborate.items import ArgumentValue
 from wsdl.ir.graph import Operand
 from wsdl.ops import OPERATIONS, Operation
 
 
 def check_logits(
-    loss: Operation, operands: Mapping[str, Operand], bound: Mapping[str, Given], span: Span, context: Context
+    loss: Operation, operands: Mapping[str, Operand], bound: Mapping[str, ArgumentValue], span: Span, context: Context
 ) -> None:
     """W0401, where the value comes directly from such an operation: the loss is a number all the same, and training
     only slow."""

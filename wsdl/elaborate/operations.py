@@ -10,7 +10,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.dropout import drop
-from wsdl.elaborate.items import POISON, Given, Item, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_poison
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
 from wsdl.elaborate.report import Remainder
@@ -24,7 +24,7 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 from wsdl.ops.build import Build
 
 
-def call_operation(name: str, arguments: list[Given], span: Span, context: Context, sign: str = "") -> Item:
+def call_operation(name: str, arguments: list[ArgumentValue], span: Span, context: Context, sign: str = "") -> Item:
     """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
     operator."""
     operation = OPERATIONS[name]
@@ -128,7 +128,7 @@ def _written(parameter: Parameter) -> str:
 # -- matching arguments with parameters --------------------------------------------------------------------------------
 
 
-def callee(operation: Operation, arguments: list[Given]) -> Callee:
+def callee(operation: Operation, arguments: list[ArgumentValue]) -> Callee:
     """An operation that is called, or a view in a path."""
 
     def wording() -> Wording:
@@ -156,7 +156,7 @@ _ELSEWHERE = {
 }
 
 
-def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
+def _as_one_list(operation: Operation, positional: list[ArgumentValue]) -> str | None:
     """How to write several tensors, given one by one, for an operation that takes a list of them."""
     tensors = [argument.span.text for argument in positional if isinstance(argument.item, Value)]
     if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
@@ -165,7 +165,7 @@ def _as_one_list(operation: Operation, positional: list[Given]) -> str | None:
 
 
 def _converted(
-    operation: Operation, bound: dict[str, Given], sign: str, context: Context
+    operation: Operation, bound: dict[str, ArgumentValue], sign: str, context: Context
 ) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
     """Operands as values, attributes as what the annotations say."""
     operands: dict[str, Operand] = {}
@@ -201,7 +201,7 @@ def _converted(
     return operands, attributes
 
 
-def _common_dtype(operation: Operation, bound: dict[str, Given], context: Context) -> DType | None:
+def _common_dtype(operation: Operation, bound: dict[str, ArgumentValue], context: Context) -> DType | None:
     """The dtype that a bare number takes: that of the first tensor beside it which is no condition and no index; where
     only numbers stand, that of a float as soon as one of them is."""
     fraction = False
@@ -264,7 +264,7 @@ def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
 
 
 def _report(
-    operation: Operation, error: OpError, bound: dict[str, Given], span: Span, sign: str, context: Context
+    operation: Operation, error: OpError, bound: dict[str, ArgumentValue], span: Span, sign: str, context: Context
 ) -> None:
     at = bound.get(error.argument or "")
     blamed = at.span if at else span
@@ -308,7 +308,9 @@ def _rest_behind(span: Span, context: Context) -> Remainder | None:
     return next(iter([*inside, *(near if span.source.is_standard else [])]), None)
 
 
-def _in_words_of_the_file(text: str, operation: Operation, bound: dict[str, Given], context: Context) -> str | None:
+def _in_words_of_the_file(
+    text: str, operation: Operation, bound: dict[str, ArgumentValue], context: Context
+) -> str | None:
     """What an operation says of its operands, which it knows by its own names, as the file has written them; `None`
     where it names what only the library has."""
     operands = {p.name for p in operation.parameters if p.kind == "operand" and p.name in bound}

@@ -10,7 +10,7 @@ from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.layers import layers_in_list
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
@@ -45,7 +45,7 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
             return sign == "!="  # an input that was given is not `none`
         if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
             return _refuse(node, left, right, context)
-        arguments = [Given(None, left, node.left.span), Given(None, right, node.right.span)]
+        arguments = [ArgumentValue(None, left, node.left.span), ArgumentValue(None, right, node.right.span)]
         return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
     if sign in ("and", "or"):
         if isinstance(left, bool) and isinstance(right, bool):
@@ -71,7 +71,9 @@ def unary(node: tree.Unary, frame: Frame, context: Context) -> Item:
         return POISON
     if isinstance(operand, Value):
         name = "neg" if node.operator == "-" else "logical_not"
-        return call_operation(name, [Given(None, operand, node.operand.span)], node.span, context, node.operator)
+        return call_operation(
+            name, [ArgumentValue(None, operand, node.operand.span)], node.span, context, node.operator
+        )
     if node.operator == "not" and isinstance(operand, bool):
         return not operand
     if node.operator == "-" and isinstance(operand, int | float | Dim) and not isinstance(operand, bool):
@@ -153,7 +155,7 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
         return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
     if not all(isinstance(i, int | Dim) and not isinstance(i, bool) for i in (left, right)):
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
-            arguments = [Given(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
+            arguments = [ArgumentValue(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
             for argument in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
                 if isinstance(argument.item, Dim):
                     argument.item = context.builder.size(argument.item, context.where.dtype, argument.span)

@@ -11,7 +11,7 @@ from wsdl.elaborate.bound_names import VIEWS, bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE, WRITTEN
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
@@ -29,7 +29,7 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
         return POISON
     if isinstance(item, Value):
         if name == "T":
-            return call_operation("transpose", [Given(None, item, node.object.span)], node.span, context)
+            return call_operation("transpose", [ArgumentValue(None, item, node.object.span)], node.span, context)
         if name == "dtype":
             return item.type.dtype
         report_no_part(node, item, context)

@@ -11,7 +11,7 @@ from wsdl.elaborate.arguments import collected, match
 from wsdl.elaborate.bound_names import VIEWS, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import Frame, Given, has_poison
+from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
 from wsdl.elaborate.kinds import INTS, LIMIT, Misfit
 from wsdl.elaborate.operations import callee
 from wsdl.ir.requests import (
@@ -194,8 +194,8 @@ def _walk(node: tree.Expression, steps: list[Part | Select | ViewCall], frame: F
 
 def _view_call(node: tree.Call, name: tree.Name, frame: Frame, context: Context) -> ViewCall:
     operation = OPERATIONS[name.text]
-    given = [Given(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
-    given = collected([Given(None, None, node.function.span), *given], 2, into_list=True, single=False)
+    given = [ArgumentValue(a.name, evaluate(a.value, frame, context), a.value.span) for a in node.arguments]
+    given = collected([ArgumentValue(None, None, node.function.span), *given], 2, into_list=True, single=False)
     bound, complete = match(callee(operation, given), given, node.span, context)
     if not complete:
         raise _NoPath

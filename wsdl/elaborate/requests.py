@@ -6,7 +6,7 @@ from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.control import clause_values
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import Frame, Given
+from wsdl.elaborate.items import ArgumentValue, Frame
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request
 from wsdl.syntax import tree
@@ -26,7 +26,7 @@ def freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:
 
 
 def loss(node: tree.Loss, frame: Frame, context: Context) -> None:
-    _requests(context).losses.append(Given(None, evaluate(node.value, frame, context), node.value.span))
+    _requests(context).losses.append(ArgumentValue(None, evaluate(node.value, frame, context), node.value.span))
 
 
 def metric(node: tree.Metric, frame: Frame, context: Context) -> None:
@@ -44,7 +44,7 @@ def metric(node: tree.Metric, frame: Frame, context: Context) -> None:
             else "a metric has one value; add up what the steps of a `for` give, and name the sum",
         )
     places.setdefault(name, node.name.span)
-    requests.metrics[name] = Given(node.name, evaluate(node.value, frame, context), node.value.span)
+    requests.metrics[name] = ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span)
 
 
 def optimizer(node: tree.Optimizer, frame: Frame, context: Context) -> None:

@@ -7,7 +7,7 @@ from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.items import POISON, Frame, Given, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, describe, has_poison
 from wsdl.elaborate.report import TooMuch
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Graph, Value
@@ -180,7 +180,7 @@ def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame,
 
 def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | None:
     runs = inner.emitted or []
-    results: list[Given] = [g for run in runs for g in run]
+    results: list[ArgumentValue] = [g for run in runs for g in run]
     if any(has_poison(g.item) for g in results):
         return None
     values: list[Value] = []

@@ -15,7 +15,7 @@ from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.evaluate import run
-from wsdl.elaborate.items import POISON, Frame, Given, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.models import ModelRun, read_inputs, run_again
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.scopes import FileScope
@@ -262,7 +262,7 @@ def _report_new_layers(own: Layer, context: Context) -> None:
 # -- values ------------------------------------------------------------------------------------------------------------
 
 
-def _mean(argument: Given, kind: str, graph: Graph, context: Context) -> Value | None:
+def _mean(argument: ArgumentValue, kind: str, graph: Graph, context: Context) -> Value | None:
     """A loss or metric as a scalar: one that has a number for each row of the batch is averaged."""
     item = argument.item
     if has_poison(item):
@@ -294,7 +294,7 @@ def _is_batch(value: Value, graph: Graph) -> bool:
     return any(v.type.rank > 0 and same(v.type.shape[0], value.type.shape[0]) for v in graph.inputs)
 
 
-def _sum(values: Sequence[Value], arguments: Sequence[Given], context: Context) -> Value:
+def _sum(values: Sequence[Value], arguments: Sequence[ArgumentValue], context: Context) -> Value:
     total = values[0]
     for value, part in zip(values[1:], arguments[1:], strict=True):
         if value.type.dtype != total.type.dtype:
@@ -304,6 +304,6 @@ def _sum(values: Sequence[Value], arguments: Sequence[Given], context: Context) 
 
 
 def _operation(name: str, context: Context, span: Span, *arguments: Item) -> Value:
-    result = call_operation(name, [Given(None, a, span) for a in arguments], span, context)
+    result = call_operation(name, [ArgumentValue(None, a, span) for a in arguments], span, context)
     assert isinstance(result, Value)
     return result

@@ -75,7 +75,7 @@ class Where:
             return span, ""
         name = span.text
         for use in reversed(self.uses):
-            argument = use.layer.given.get(name)
+            argument = use.layer.argument_spans.get(name)
             if argument is not None and not argument.source.is_standard:
                 return argument, ""
             name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`

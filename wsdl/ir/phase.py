@@ -33,7 +33,7 @@ class Phase:
         phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
         return phase
 
-    def twin(self, program: Lowered, outputs: list[Port]) -> Phase:
+    def with_same_inputs(self, program: Lowered, outputs: list[Port]) -> Phase:
         """Another graph with inputs of the same ports."""
         return Phase(program, outputs, dict(self._inputs))
 

@@ -20,7 +20,7 @@ from wsdl.ir.dtypes import ONNX, numpy_dtype
 from wsdl.ir.graph import Node, Stored, Value, file_path
 from wsdl.ir.types import DType, TensorType
 from wsdl.ir.views import View
-from wsdl.onnx.sizes import Place, RunTimeSizes, constant_shape
+from wsdl.onnx.sizes import Origin, RunTimeSizes, constant_shape
 from wsdl.ops._interfaces import Ref, Relation
 
 
@@ -30,7 +30,7 @@ class Builder:
     def __init__(self, opset: int, block: int = 0) -> None:
         self.opset, self.block = opset, block
         self.results: list[TensorType] = []
-        self.place = Place()
+        self.place = Origin()
         self.nodes_of_model: list[NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
         self._numbers: dict[str, list[int | float | bool]] = {}  # of constants, by their names
@@ -42,7 +42,7 @@ class Builder:
         self._materialized: dict[tuple[str, object], Ref] = {}
         self._converted: dict[tuple[str, DType], Ref] = {}
         self.captured: set[str] = set()  # results in the model's graph that are remembered by name
-        self.sizes = RunTimeSizes(self, Place("sizes"))
+        self.sizes = RunTimeSizes(self, Origin("sizes"))
 
     # -- names and scopes ----------------------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ class Builder:
         span = node.span
         outer = self.place
         source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # no place on a machine
-        self.place = Place(file_path(node.path) or outer.path, source)
+        self.place = Origin(file_path(node.path) or outer.path, source)
         try:
             yield
         finally:
@@ -85,7 +85,7 @@ class Builder:
             self._scopes.pop()
 
     @contextmanager
-    def in_model_graph(self, place: Place | None = None) -> Iterator[None]:
+    def in_model_graph(self, place: Origin | None = None) -> Iterator[None]:
         """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
         outer = self.place, self._scopes
         self.place, self._scopes = place or self.place, self._scopes[:1]
@@ -195,7 +195,7 @@ class Builder:
         """A stored tensor in another dtype: one node for all who read it so."""
         key = (tensor.name, dtype)
         if key not in self._converted:
-            with self.in_model_graph(Place(tensor.name)):
+            with self.in_model_graph(Origin(tensor.name)):
                 self._converted[key] = self.node("Cast", tensor, to=dtype).typed(tensor.type.with_dtype(dtype))
         return self._converted[key]
 
@@ -208,7 +208,7 @@ class Builder:
         if view.is_identity:
             return tensor
         if key not in self._materialized:
-            with self.in_model_graph(Place(tensor.name)):
+            with self.in_model_graph(Origin(tensor.name)):
                 self._materialized[key] = self._computed(tensor, view)
         return self._materialized[key]
 

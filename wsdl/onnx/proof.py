@@ -84,8 +84,8 @@ class CreatedTensor:
 class Proofs:
     """The proof of each tensor, and bytes in all: of the stored tensors, and of all initializers at each stage.
 
-    `constant_bytes` are those of them, after optimization, that the runtime computes from constants alone; `made` is
-    what else it makes that is no copy of one tensor.
+    `constant_bytes` are those of them, after optimization, that the runtime computes from constants alone; `created`
+    are the other tensors that it computes, none of which is a copy of a stored tensor.
     """
 
     tensors: list[Proof]
@@ -95,7 +95,7 @@ class Proofs:
     full_level_bytes: int
     packed_bytes: int  # of matrices packed for this CPU, in memory only
     constant_bytes: int = 0
-    made: tuple[CreatedTensor, ...] = ()
+    created: tuple[CreatedTensor, ...] = ()
 
     @property
     def added_bytes(self) -> int:
@@ -114,7 +114,7 @@ def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = 
     initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX Runtime can't load it on the CPU."""
     with TemporaryDirectory(prefix="wsdl-proof-") as folder:
         subject = _Subject(_as_file(model, Path(folder)), names)
-        in_file = subject.found(subject.proto, subject.path)
+        in_file = subject.compare(subject.proto, subject.path)
         extended = subject.optimized("extended")
         full = subject.optimized("all")
         comparisons = (in_file, extended, full)
@@ -199,7 +199,7 @@ class _Subject:
 
     # -- the runtime's side --------------------------------------------------------------------------------------------
 
-    def found(self, proto: ModelProto, path: Path) -> Comparison:
+    def compare(self, proto: ModelProto, path: Path) -> Comparison:
         """The stored tensors among the constants of a model that lies at `path`."""
         constants = 0
         others: list[tuple[str, Array]] = []
@@ -240,7 +240,7 @@ class _Subject:
                 options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
                 _load(self.proto.SerializeToString(), options)
             optimized = onnx.load(outcome, load_external_data=False)
-            return self.found(optimized, outcome)
+            return self.compare(optimized, outcome)
 
     def packed_bytes(self) -> int:
         """The bytes of the matrices that the runtime packs, which it says when it saves them. Only the lengths matter,

@@ -14,7 +14,7 @@ from wsdl.ops._interfaces import Emitter, Ref, Relation
 
 
 @dataclass(frozen=True)
-class Place:
+class Origin:
     """What nodes that are appended now are named and labelled after."""
 
     path: str = ""
@@ -24,7 +24,7 @@ class Place:
 class ModelEmitter(Emitter, Protocol):
     """An `Emitter` that can append to the model's own graph while it is in a body."""
 
-    def in_model_graph(self, place: Place | None = None) -> AbstractContextManager[None]:
+    def in_model_graph(self, place: Origin | None = None) -> AbstractContextManager[None]:
         """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
@@ -34,7 +34,7 @@ class ModelEmitter(Emitter, Protocol):
 class RunTimeSizes:
     """Sizes as `i64[1]` tensors, so that a shape is nothing but their concatenation."""
 
-    def __init__(self, emitter: ModelEmitter, place: Place) -> None:
+    def __init__(self, emitter: ModelEmitter, place: Origin) -> None:
         self._emitter, self._place = emitter, place
         self._inputs: Sequence[Ref] = ()
         self._sources: dict[str, SizeSource] = {}

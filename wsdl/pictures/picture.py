@@ -197,7 +197,8 @@ class _Reads:
 
 
 class _Drawing:
-    """The units of one model. `twin` leads from a node of an equal layer to that of the layer which is drawn for it."""
+    """The units of one model. `representative` leads from a node of an equal layer to that of the layer which is drawn
+    for it."""
 
     def __init__(
         self,
@@ -211,7 +212,7 @@ class _Drawing:
         self.model, self.modules, self.opened, self.apart = model, modules, opened, apart
         self.flows, self.reads = flows, reads
         self.nodes = [(outer, node) for outer in model.graph.nodes for node in [outer, *_inside(outer)]]
-        self.twin: dict[Node, Node] = {}
+        self.representative: dict[Node, Node] = {}
         self.rows: dict[Application, list[Application]] = {}
         self.row_of: dict[Application, Application] = {}
         self._find_rows()
@@ -267,8 +268,8 @@ class _Drawing:
 
     def _unit(self, node: Node) -> Unit:
         """The closed box in which a node stands, else the operations that it is one of."""
-        while node in self.twin:
-            node = self.twin[node]
+        while node in self.representative:
+            node = self.representative[node]
         parts = self.top
         for level, application in enumerate(_chain(node), 1):
             box = self._box(application, parts)
@@ -316,7 +317,7 @@ class _Drawing:
             for application in [first, *others]:
                 self.row_of[application] = first
             for other in others:
-                self.twin.update(zip(inside[other], inside[first], strict=True))
+                self.representative.update(zip(inside[other], inside[first], strict=True))
 
     @staticmethod
     def _path(row: list[Application]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from wsdl.diagnostics import Problems, told_once
+from wsdl.diagnostics import Problems, deduplicated
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.graph import Module
 from wsdl.ir.requests import INDEX, PLACEHOLDER, LoadMapping, LoadRequest, Select
@@ -19,14 +19,15 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
     """Report what is wrong with a `load`: its file's format, what its target means, its table."""
     if unknown := unknown_format(request.file):
         problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
-    modules = [f.thing for f in target.found if isinstance(f.thing, Module)]
-    several = any(isinstance(step, Select) for step in request.target.steps) and len(target.found) > 1
+    modules = [f.thing for f in target.matches if isinstance(f.thing, Module)]
+    several = any(isinstance(step, Select) for step in request.target.steps) and len(target.matches) > 1
     if several or len(target.groups) > 1:
         what = "groups" if target.groups else "layers" if modules else "parameters"
         problems.error(
             "E0505",
             request.target.span,
-            f"a file is loaded into one layer or one array, and these are {len(target.found or target.groups)} {what}",
+            "a file is loaded into one layer or one array, "
+            f"and these are {len(target.matches or target.groups)} {what}",
             f"several {what}",
             help="load into each of them by itself"
             if target.groups
@@ -46,7 +47,7 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
         for mapping in request.mappings:
             with suppress(NotFound):
                 _check_mapping(mapping, module, paths, reported)
-        for problem in told_once(reported):
+        for problem in deduplicated(reported):
             problems.add(problem)
 
 

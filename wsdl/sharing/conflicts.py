@@ -10,7 +10,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Module, Slot
 from wsdl.ir.sharing import Conflict, Member, Sharing
 from wsdl.ir.types import shape_text
-from wsdl.sharing.paths import Found
+from wsdl.sharing.paths import Match
 
 
 def report_conflict(
@@ -117,7 +117,7 @@ def _way(start: str, goal: str, ties: Sequence[tuple[Member, Member]]) -> list[t
     return ways.get(goal, [])
 
 
-def report_missing(one: Found, has: Sequence[str], other: Found, has_too: Sequence[str], problems: Problems) -> None:
+def report_missing(one: Match, has: Sequence[str], other: Match, has_too: Sequence[str], problems: Problems) -> None:
     """Two layers of a group don't have the same parameters."""
     missing = [p for p in has if p not in has_too]
     owner, lacking = (one, other) if missing else (other, one)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 
-from wsdl.diagnostics import Label, Problems, told_once
+from wsdl.diagnostics import Label, Problems, deduplicated
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.graph import Slot, file_path
@@ -124,7 +124,7 @@ def _by_table(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
         unmatched += [] if matches else [mapping]
         with suppress(NotFound):  # reported
             fills += _mapped(mapping, matches, load, storage, reported)
-    for problem in told_once(reported):
+    for problem in deduplicated(reported):
         problems.add(problem)
     if unmatched:
         _report_no_match(unmatched, load, problems)

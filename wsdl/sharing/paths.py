@@ -18,7 +18,7 @@ from wsdl.ir.views import View, ViewError
 
 
 @dataclass(frozen=True)
-class Found:
+class Match:
     """A layer, or a slot through a view, and where the file names it."""
 
     thing: Module | Slot
@@ -108,7 +108,7 @@ class Paths:
         whole_arrays: bool = False,
         groups: Sequence[str] = (),
         many: str = "*",
-    ) -> list[Found]:
+    ) -> list[Match]:
         """All that a path means, in order. Raises `NotFound` after reporting; without `problems` it is only tried.
 
         With `whole_arrays` an array of layers stands for all of them, as in `except norms`. `groups` are names that may
@@ -119,10 +119,10 @@ class Paths:
         at: list[Thing] = [root]
         for step in pattern.steps:
             at = [thing for things in at for thing in _step(things, step, search)]
-        matches: list[Found] = []
+        matches: list[Match] = []
         for thing in at:
             if isinstance(thing, list) and whole_arrays:
-                matches += [Found(module, None, pattern.span) for module in thing]
+                matches += [Match(module, None, pattern.span) for module in thing]
             elif isinstance(thing, list):
                 search.problems.error(
                     "E0310",
@@ -134,9 +134,9 @@ class Paths:
                 )
                 raise NotFound
             elif isinstance(thing, Module):
-                matches.append(Found(thing, None, pattern.span))
+                matches.append(Match(thing, None, pattern.span))
             else:
-                matches.append(Found(thing[0], thing[1], pattern.span))
+                matches.append(Match(thing[0], thing[1], pattern.span))
         return matches
 
     def step(self, things: Sequence[Thing], step: Part | Select | ViewCall) -> list[Thing]:

@@ -16,7 +16,7 @@ from wsdl.ir.views import View
 from wsdl.sharing.check_layers import check_layers
 from wsdl.sharing.check_loads import check_load
 from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing
-from wsdl.sharing.paths import Found, NotFound, Paths
+from wsdl.sharing.paths import Match, NotFound, Paths
 from wsdl.sharing.targets import Target, Targets, refuse_part
 
 
@@ -105,15 +105,15 @@ def _group(group: GroupRequest, work: _Sharing) -> None:
             work.sharing.name(first.slot, f"{name}.{below}" if below else name)
 
 
-def _members(group: GroupRequest, work: _Sharing) -> list[Found]:
+def _members(group: GroupRequest, work: _Sharing) -> list[Match]:
     """What the paths of a group mean. Raises `NotFound` after all of them were looked up."""
-    members: list[Found] = []
+    members: list[Match] = []
     missing = False
     for pattern in group.members:
         try:
             target = work.members.of(pattern, group.base, work.problems, whole_arrays=False)
-            work.count(len(target.found), pattern.span)
-            members += target.found
+            work.count(len(target.matches), pattern.span)
+            members += target.matches
         except NotFound:
             missing = True
     if missing:
@@ -121,7 +121,7 @@ def _members(group: GroupRequest, work: _Sharing) -> list[Found]:
     return members
 
 
-def _families(group: GroupRequest, members: list[Found], work: _Sharing) -> dict[str, list[Member]]:
+def _families(group: GroupRequest, members: list[Match], work: _Sharing) -> dict[str, list[Member]]:
     """The slots that become one tensor each: the parameters themselves, or those of layers, matched by their path below
     the layer (which is the key)."""
     distinct = {(m.thing.path, str(m.view)) for m in members}
@@ -161,7 +161,7 @@ def _families(group: GroupRequest, members: list[Found], work: _Sharing) -> dict
     return _matched(group, layers, work)
 
 
-def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[str, list[Member]]:
+def _matched(group: GroupRequest, layers: list[Match], work: _Sharing) -> dict[str, list[Member]]:
     whole = [match.thing for match in layers if isinstance(match.thing, Module) and _is_whole(match, group, work)]
     for pattern in group.exceptions:  # what one of the layers doesn't have is left out of the others
         if whole and not any(_left_out(pattern, module, work) for module in whole):
@@ -193,7 +193,7 @@ def _matched(group: GroupRequest, layers: list[Found], work: _Sharing) -> dict[s
     }
 
 
-def _is_whole(match: Found, group: GroupRequest, work: _Sharing) -> bool:
+def _is_whole(match: Match, group: GroupRequest, work: _Sharing) -> bool:
     """Are all parameters of a layer known? Not where it is never applied, or its body is wrong; that was reported."""
     assert isinstance(match.thing, Module)
     if any(map(work.paths.is_doubtful, match.thing.modules())):
@@ -214,7 +214,7 @@ def _parts(group: GroupRequest, layer: Module, work: _Sharing) -> dict[str, Slot
     return {slot.path[len(layer.path) + 1 :]: slot for slot in layer.all_slots() if slot.path not in out}
 
 
-def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Found]:
+def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Match]:
     """The parts of a layer that an exception means; none where it has no such part."""
     try:
         return work.paths.find(pattern, layer, None, whole_arrays=True)

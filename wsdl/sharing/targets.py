@@ -16,18 +16,18 @@ from wsdl.ir.requests import GroupRequest, Part, PathPattern, Select, ViewCall
 from wsdl.ir.stages import Checked
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
-from wsdl.sharing.paths import Found, NotFound, Paths, viewed
+from wsdl.sharing.paths import Match, NotFound, Paths, viewed
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a path means: `found` are the layers and the parameters that it names, in order, or `groups` the names of
+    """What a path means: `matches` are the layers and the parameters that it names, in order, or `groups` the names of
     share groups, as in files. `tensors` are all slots of these, each with the view that the path takes of it; `layers`
     those layers that it means whole."""
 
     tensors: list[tuple[Slot, View]]
     layers: list[Module]
-    found: Sequence[Found] = ()
+    matches: Sequence[Match] = ()
     groups: Sequence[str] = ()
 
     @property

@@ -35,20 +35,20 @@ class UnfaithfulError(Exception):
 
 def format_source(source: Source, problems: Problems) -> str | None:
     """The text in its one layout; `None`, and the errors in `problems`, if it doesn't parse."""
-    diagnostics = Problems()
-    original = file = parse(source, diagnostics)
-    for problem in diagnostics:
+    own_problems = Problems()
+    original = file = parse(source, own_problems)
+    for problem in own_problems:
         problems.add(problem)
-    if diagnostics.found:
+    if own_problems.diagnostics:
         return None
     text = source.text
     for _ in range(ROUNDS):
         before, text = text, _Formatter(file).run()
         if text == before:
             break
-        diagnostics = Problems()
-        file = parse(Source(source.path, text), diagnostics)
-        if diagnostics.found or not same(original, file) or _comments(original) != _comments(file):
+        own_problems = Problems()
+        file = parse(Source(source.path, text), own_problems)
+        if own_problems.diagnostics or not same(original, file) or _comments(original) != _comments(file):
             raise UnfaithfulError(f"{source.path}: the formatted text would not mean the same")
     first_line = source.text.partition("\n")[0]
     return text.replace("\n", "\r\n") if first_line.endswith("\r") else text

@@ -12,12 +12,12 @@ from typing import Any
 
 from lark import Lark, UnexpectedInput, UnexpectedToken
 
-from wsdl.diagnostics import Diagnostic, Problems, limits, told_once
+from wsdl.diagnostics import Diagnostic, Problems, deduplicated, limits
 from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
-from wsdl.syntax.recognize import Place, report
+from wsdl.syntax.recognize import Stuck, report
 from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things
@@ -58,7 +58,7 @@ def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source)
         table = next((t for t in tables if t[0] <= at < t[1]), (at, at))
         groups.setdefault(table, []).append(diagnostic)
     for (start, end), group in groups.items():
-        yield from told_once(group) if start < end else group
+        yield from deduplicated(group) if start < end else group
 
 
 class Declarations:
@@ -123,7 +123,7 @@ class _Reading:
             _builder.finish()
             for diagnostic in own_problems:
                 self.problems.add(diagnostic)
-            return None if wrong or own_problems.found or self._is_too_deep(node) else node
+            return None if wrong or own_problems.diagnostics or self._is_too_deep(node) else node
         return None
 
     def _is_too_deep(self, node: tree.Node) -> bool:
@@ -152,7 +152,7 @@ class _Reading:
         expected: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
         text = self.source.text[: self.chunk.start] + self.text[:length]
         top_level = start == self.chunk.start
-        report(Place(self.source, text, start, end, offset, expected, top_level), self.problems)
+        report(Stuck(self.source, text, start, end, offset, expected, top_level), self.problems)
         return offset
 
     # -- leaving out ---------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ _LOOKALIKES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Stuck:
     """Where the parser got stuck: the statement from `start` to `end`, the place in it, and what would have gone on."""
 
     source: Source
@@ -114,34 +114,34 @@ class Place:
         return open_brackets[-1]
 
 
-def report(place: Place, problems: Problems) -> None:
+def report(stuck: Stuck, problems: Problems) -> None:
     """Say which mistake was made."""
     for mistake in STUCK:
-        marks = _match(mistake, place)
+        marks = _match(mistake, stuck)
         if marks is not None:
             break
     else:
         raise AssertionError("the last mistake fits every place")
-    start, end = marks.get("mark", _token(place))
-    facts: dict[str, Any] = {name: place.text[slice(*span)].strip() for name, span in marks.items()}
+    start, end = marks.get("mark", _token(stuck))
+    facts: dict[str, Any] = {name: stuck.text[slice(*span)].strip() for name, span in marks.items()}
     fix = []
     if facts.get("mark") in mistake.fixes:
-        fix = [Edit(Span(place.source, start, end), mistake.fixes[facts["mark"]])]
+        fix = [Edit(Span(stuck.source, start, end), mistake.fixes[facts["mark"]])]
     elif mistake.insert:
-        behind = place.start + len(place.before.rstrip())
-        fix = [Edit(Span(place.source, behind, behind), mistake.insert)]
+        behind = stuck.start + len(stuck.before.rstrip())
+        fix = [Edit(Span(stuck.source, behind, behind), mistake.insert)]
     facts["what"] = _LATER.get(facts.get("mark", ""), "looser ways to share")
-    word = re.match(NAME, place.text[place.start : place.end].strip())
+    word = re.match(NAME, stuck.text[stuck.start : stuck.end].strip())
     form = _FORMS.get(word[0], "") if word else ""
-    character = place.text[place.offset : place.offset + 1]
+    character = stuck.text[stuck.offset : stuck.offset + 1]
     if "{form}" in (mistake.help or "") and not form:
         mistake = replace(mistake, help=None)
     mistake.report(
         problems,
-        Span(place.source, start, end),
+        Span(stuck.source, start, end),
         fix=fix,
-        found=_found(place),
-        expected=_expected(place.expected),
+        found=_found(stuck),
+        expected=_expected(stuck.expected),
         form=f"it is written {form}",
         character=_named(character),
         advice=_LOOKALIKES.get(character, "not a sign of the language"),
@@ -149,26 +149,26 @@ def report(place: Place, problems: Problems) -> None:
     )
 
 
-def _match(mistake: Mistake, place: Place) -> dict[str, tuple[int, int]] | None:
+def _match(mistake: Mistake, stuck: Stuck) -> dict[str, tuple[int, int]] | None:
     """Where the named groups of a mistake's patterns are, if all its conditions hold."""
-    if mistake.level and (mistake.level == "file") != place.top_level:
+    if mistake.level and (mistake.level == "file") != stuck.top_level:
         return None
-    if mistake.expects and not set(mistake.expects) & set(place.expected):
+    if mistake.expects and not set(mistake.expects) & set(stuck.expected):
         return None
-    if mistake.inside and place.inside not in mistake.inside:
+    if mistake.inside and stuck.inside not in mistake.inside:
         return None
     marks: dict[str, tuple[int, int]] = {}
-    statement = place.text[place.start : place.end] + ("{" if place.text[place.end : place.end + 1] == "{" else "")
+    statement = stuck.text[stuck.start : stuck.end] + ("{" if stuck.text[stuck.end : stuck.end + 1] == "{" else "")
     indent = len(statement) - len(statement.lstrip())
     tried = (
-        (mistake.statement, place.start + indent, place.start + len(statement), re.match),
-        (mistake.before, place.start, place.offset, _match_end),
-        (mistake.at, place.offset, place.end + 1, re.match),
+        (mistake.statement, stuck.start + indent, stuck.start + len(statement), re.match),
+        (mistake.before, stuck.start, stuck.offset, _match_end),
+        (mistake.at, stuck.offset, stuck.end + 1, re.match),
     )
     for pattern, start, end, matcher in tried:
         if not pattern:
             continue
-        match = matcher(pattern, place.text[start:end])
+        match = matcher(pattern, stuck.text[start:end])
         if match is None:
             return None
         for name in match.groupdict():
@@ -184,21 +184,21 @@ def _match_end(pattern: str, text: str) -> re.Match[str] | None:
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-def _token(place: Place) -> tuple[int, int]:
+def _token(stuck: Stuck) -> tuple[int, int]:
     """The token at the place; where the line ends, the end of what stands before it."""
-    rest = place.text[place.offset :]
+    rest = stuck.text[stuck.offset :]
     match = re.match(rf'{NAME}|\d[\w.]*|"[^"\n]*"?|[=!<>]=|\*\*|//|->|\|>|\.+|[^ \t\r\n\f]', rest)
     if match is None:
-        behind = place.start + len(place.before.rstrip())
+        behind = stuck.start + len(stuck.before.rstrip())
         return behind, behind
-    return place.offset, place.offset + match.end()
+    return stuck.offset, stuck.offset + match.end()
 
 
-def _found(place: Place) -> str:
-    start, end = _token(place)
+def _found(stuck: Stuck) -> str:
+    start, end = _token(stuck)
     if start == end:
-        return "end of the file" if not place.source.text[start:].strip() else "end of the line"
-    return f"`{place.text[start:end]}`"
+        return "end of the file" if not stuck.source.text[start:].strip() else "end of the line"
+    return f"`{stuck.text[start:end]}`"
 
 
 def _expected(expected: Collection[str]) -> str:
