@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from wsdl.diagnostics import Edit, Label
@@ -98,15 +99,29 @@ def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) ->
     context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
 
 
-def _checked(size: Dim, other: Dim) -> tuple[str, str]:
-    """What a run finds out about a size, and how to say it in the program."""
-    if other.constant is None:
-        return f"`{size}` and `{other}` are equal", "write one name for both where they are always equal"
+def _checked(size: Dim, other: Dim) -> tuple[str, str | None]:
+    """What a run finds out about a size, and how to say it in the program where a signature can."""
     if other.constant == 0 and (parts := size.remainder):
         whole, divisor = parts
-        always = f"write `{divisor} * {whole}`" if whole.name else "let the sizes say so"
-        return f"{divisor} divides `{whole}`", f"where it always does, {always} in the signature"
-    return f"`{size}` is {other}", f"where it always is, write {other} in the signature"
+        always = f"where it always does, write `{divisor} * {whole}` in the signature" if whole.name else None
+        return f"{divisor} divides `{whole}`", always
+    what = f"`{size}` is {other}" if other.constant is not None else f"`{size}` and `{other}` are equal"
+    if size.name and other.name:
+        return what, "write one name for both where they are always equal"
+    solutions = list(_solved(size - other))
+    if not solutions:
+        return what, None
+    _, name, by = min(solutions)
+    return what, f"where that is always so, write `{by}` in place of `{name}` in the signature"
+
+
+def _solved(difference: Dim) -> Iterator[tuple[bool, str, str]]:
+    """A name that a difference of 0 determines, and what it is then; first whether something is subtracted there."""
+    for name in difference.names():
+        for sign in 1, -1:
+            by = Dim.symbol(name) - sign * difference
+            if name not in by.names() and (by.constant is None or by.constant >= 0):
+                yield any(times < 0 for _, times in by.terms), name, str(by)
 
 
 def signature(operation: Operation) -> str:
