@@ -56,3 +56,26 @@ def test_each_use_knows_its_definitions(case: str) -> None:
         assert set(map(_where, found.definitions[use])) == expected, what
         for place in found.definitions[use]:
             assert use in found.uses(place)
+
+
+STORIES = """\
+    h = x |> Dense(8)
+    left, right = h * 2.0, relu(h) |> Dense(8)
+    z = arange(3)
+    return left + right
+"""
+
+
+def test_each_name_knows_where_its_value_comes_from() -> None:
+    program = check(Source("m.wsd", f"model m(x: f32[n, 4]) -> (y: f32[n, 8]) {{\n{STORIES}}}\n"), Problems())
+    stories = {}
+    for binding in program.bindings:
+        origin, producer = program.origins.of(binding.value), program.origins.producers.get(binding.value)
+        stories[binding.name] = f"{producer.op if producer else 'input'} of {origin.name if origin else 'nothing'}"
+    assert stories == {
+        "x": "input of the input `x`",
+        "h": "add of `Dense(8)`",
+        "left": "mul of `Dense(8)`",
+        "right": "add of `Dense(8)`",
+        "z": "arange of nothing",
+    }

@@ -10,7 +10,6 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.graph_builder import Origin
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.layers import signature as configured
 from wsdl.elaborate.operations import note_check
@@ -20,6 +19,7 @@ from wsdl.elaborate.signatures import Signature
 from wsdl.elaborate.where import Use
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Value
+from wsdl.ir.origins import Origin
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.syntax import tree
 
@@ -79,7 +79,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         return POISON
     if not span.source.is_standard:
         for result in results:
-            context.builder.origins.setdefault(result, Origin(_called(layer), span))
+            context.builder.origins.named.setdefault(result, Origin(_called(layer), span))
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -12,7 +12,7 @@ from wsdl.syntax import tree
 
 
 def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, context: Context) -> None:
-    """Bind names; a tensor's name is kept for `check --shapes`."""
+    """Bind names; those of tensors are kept, for editors and `check --shapes`."""
     for target, item in zip(targets, items, strict=True):
         frame.names[target.text] = item
         if isinstance(item, Value):
@@ -20,7 +20,7 @@ def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, cont
             if not target.span.source.is_standard and not context.mode.again:
                 path = frame.layer.module.path
                 frame.layer.module.tensors.setdefault(target.text, target.span)
-                context.program.bindings.append(Binding(path, target.text, item.type, target.span))
+                context.program.bindings.append(Binding(path, target.text, item, target.span))
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -57,8 +57,9 @@ def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
 
 def _of_recurrent(items: list[Item], context: Context) -> str | None:
     """What to write for the last state that PyTorch's recurrent layers also give."""
-    made_by = context.builder.producers.get(items[0]) if len(items) == 1 and isinstance(items[0], Value) else None
-    if made_by is None or made_by.op != "scan":
+    [result] = items if len(items) == 1 else [None]
+    producer = context.builder.origins.producers.get(result) if isinstance(result, Value) else None
+    if producer is None or producer.op != "scan":
         return None
     return "it gives the state after each step; `states[:, -1]` is the last, and a `scan` over a cell has them all"
 

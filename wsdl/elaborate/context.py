@@ -89,7 +89,7 @@ class Context:
         self.budget = Budget(self.report)
         self.constants = Constants()
         self.mode = Mode()
-        self.builder = GraphBuilder(self.where, self.report, self.budget)
+        self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
 
     def request(self, request: Request | None) -> None:
         """Keep what a body asks of its parameters, for the passes that look up the paths in it."""

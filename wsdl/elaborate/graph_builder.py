@@ -11,17 +11,10 @@ from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Where
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Value
+from wsdl.ir.origins import Origins
 from wsdl.ir.training import SEED, STEP
 from wsdl.ir.types import DType, TensorType
 from wsdl.syntax import tree
-
-
-@dataclass(eq=False)
-class Origin:
-    """Where a value came from, as messages tell it: an input or a layer that was applied, and its place."""
-
-    name: str
-    span: Span
 
 
 @dataclass(eq=False)
@@ -32,14 +25,12 @@ class GraphBuilder:
     where: Where
     report: Report
     budget: Budget
+    origins: Origins
     graphs: list[Graph] = field(default_factory=list)
     parameters: dict[str, Value] = field(default_factory=dict)  # by the path of the slot
     naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
     sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that brought it
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
-    # What is known of values: who computes them, and the input or layer that they are the results of.
-    producers: dict[Value, Node] = field(default_factory=dict)
-    origins: dict[Value, Origin] = field(default_factory=dict)
     # What only training has: new values of states by the path of the slot, inputs for seed and step where something is
     # random, how often each layer has dropped out, the number of the step in each scan.
     updated: dict[str, Value] = field(default_factory=dict)
@@ -66,7 +57,7 @@ class GraphBuilder:
         node = Node(op, list(operands), attributes, results, where.path, where.place(span), tuple(where.steps), body)
         node.application = where.application
         self.graphs[-1].nodes.append(node)
-        self.producers.update(dict.fromkeys(results, node))
+        self.origins.producers.update(dict.fromkeys(results, node))
         return results
 
     def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
@@ -116,13 +107,8 @@ class GraphBuilder:
 
     def origin(self, value: Value, size: int, near: Span) -> str:
         """Where a dimension of a tensor came from, for messages: ` from `encode` (line 5)`, or nothing."""
-        traced: Value | None = value
-        while traced is not None and traced not in self.origins:
-            node = self.producers.get(traced)
-            inputs = node.inputs if node else []
-            traced = next((v for v in inputs if any(d.constant == size for d in v.type.shape)), None)
-        if traced is None:
+        origin = self.origins.of(value, lambda operand: any(d.constant == size for d in operand.type.shape))
+        if origin is None:
             return ""
-        origin = self.origins[traced]
         line = f"line {origin.span.line}" if origin.span.source is near.source else str(origin.span)
         return f" from {origin.name} ({line})"

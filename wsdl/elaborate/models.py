@@ -9,7 +9,7 @@ from wsdl.elaborate.apply import finish
 from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
-from wsdl.elaborate.graph_builder import GraphBuilder, Origin
+from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, Frame, Item, Layer
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, dim_of, dtype_of, names_in
@@ -17,6 +17,7 @@ from wsdl.elaborate.where import Use
 from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Module, Value
+from wsdl.ir.origins import Origin
 from wsdl.ir.types import TensorType
 from wsdl.syntax import tree
 
@@ -65,7 +66,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
     frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
     graph = Graph()
-    context.builder = GraphBuilder(context.where, context.report, context.budget, [graph])
+    context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
     read_inputs(node.inputs, frame, graph, context)
     context.where.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)
@@ -86,7 +87,7 @@ def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, contex
             graph.inputs.append(value)
             frame.declared[declared.name.text] = value, declared.type
             added.append((declared, value))
-            context.builder.origins[value] = Origin(f"the input `{declared.name.text}`", declared.span)
+            context.builder.origins.named[value] = Origin(f"the input `{declared.name.text}`", declared.span)
     _check_sizes(added, graph, context)
 
 

@@ -262,7 +262,7 @@ def _flattened(item: Item) -> tuple[list[int | float], list[int]]:
 
 def _known(operands: dict[str, Operand], context: Context) -> dict[str, list[int | float]]:
     """The elements of the operands that are constants."""
-    made_by = {n: context.builder.producers.get(o) for n, o in operands.items() if isinstance(o, Value)}
+    made_by = {n: context.builder.origins.producers.get(o) for n, o in operands.items() if isinstance(o, Value)}
     constants = {
         n: node.attributes["value"] for n, node in made_by.items() if node is not None and node.op == "constant"
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wsdl.ir.graph import Binding, Model, Module
+from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
@@ -23,6 +24,7 @@ class ProgramBuilder:
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
+    origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
     doubtful: bool = False
 
@@ -37,6 +39,7 @@ class ProgramBuilder:
             limits=tuple(self.limits),
             loads=tuple(self.loads),
             bindings=tuple(self.bindings),
+            origins=self.origins,
             references=self.references,
             doubtful=self.doubtful,
         )

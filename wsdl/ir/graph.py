@@ -307,12 +307,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Binding:
-    """A name that was bound to a tensor, for `check --shapes`."""
+    """A name that the body of the layer `path` binds to a tensor; `Checked.origins` says where this comes from."""
 
     path: str
     name: str
-    type: TensorType
+    value: Value
     span: Span
+
+    @property
+    def type(self) -> TensorType:
+        return self.value.type
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
+from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
@@ -35,6 +36,7 @@ class Checked:
     loads: tuple[LoadRequest, ...] = ()
     bindings: tuple[Binding, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
+    origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
     doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
 

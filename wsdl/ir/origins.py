@@ -1,0 +1,34 @@
+"""Where values come from: the node that computes each, and the input or the layer that it is a result of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Node, Value
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """An input, or an application of a layer, as messages call it, and its place."""
+
+    name: str
+    span: Span
+
+
+@dataclass(eq=False)
+class Origins:
+    """Of the values of all graphs of a program. `producers` has no inputs of graphs, `named` the inputs of models, and
+    the results of layers that the user's own files apply."""
+
+    producers: dict[Value, Node] = field(default_factory=dict)
+    named: dict[Value, Origin] = field(default_factory=dict)
+
+    def of(self, value: Value, follows: Callable[[Value], bool] = lambda value: True) -> Origin | None:
+        """The nearest input or layer that a value comes from, by way of the first operand that `follows` accepts."""
+        at: Value | None = value
+        while at is not None and at not in self.named:
+            node = self.producers.get(at)
+            at = next(filter(follows, node.inputs if node else []), None)
+        return None if at is None else self.named[at]
