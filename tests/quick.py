@@ -142,6 +142,11 @@ class Selection:
         if time.monotonic() - self.began > SECONDS:
             item.session.shouldstop = "the time is over"
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """That the time is over is no failure."""
+        if session.shouldstop and session.exitstatus == pytest.ExitCode.INTERRUPTED:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK
+
 
 def _below(path: str, other: str) -> bool:
     """Is it this file, folder or test, or a part of it?"""
