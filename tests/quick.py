@@ -3,12 +3,13 @@
 Changed is what differs from the branch `main`, or from another commit (`make quick SINCE=HEAD~3`). While the files are
 linted, tests run in this order, and after `SECONDS` none is begun:
 
-1. tests that have changed themselves, or that have the name of a changed module or import it;
-2. of the tables of operations and blocks, the rows of those that changed lines define: reference, gradient, batching,
+1. `REGISTRIES`: does each operation, block and code have all that belongs to it?
+2. tests that have changed themselves, or that have the name of a changed module or import it;
+3. of the tables of operations and blocks, the rows of those that changed lines define: reference, gradient, batching,
    half precision, documentation;
-3. `ALWAYS`: the registries, their pages, a few messages;
-4. the rows of other operations and blocks whose names stand in changed lines, or in the heads of what holds them;
-5. the tests of the rooms in which something has changed (`ROOMS`).
+4. `ALWAYS`: pages, links, a few messages;
+5. the rows of other operations and blocks whose names stand in changed lines, or in the heads of what holds them;
+6. the tests of the rooms in which something has changed (`ROOMS`).
 
 It says what it did not come to. `make test` runs everything.
 """
@@ -28,14 +29,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 SECONDS = 40
+REGISTRIES = (
+    "tests/diagnostics/test_codes.py::test_every_code_has_a_page_and_every_page_a_code",
+    "tests/mistakes/test_mistakes.py::test_every_code_of_the_checks_is_made_here",
+    "tests/std/test_against_pytorch.py::test_every_block_is_here",
+    "tests/half/test_sweep.py::test_every_operation_is_tried",
+    "tests/docs/test_reference.py::test_pages",
+)
 ALWAYS = (
     "tests/ops/test_complete.py",
-    "tests/half/test_sweep.py::test_every_operation_is_tried",
-    "tests/std/test_against_pytorch.py::test_every_block_is_here",
-    "tests/docs/test_reference.py::test_pages",
     "tests/docs/test_language.py",
     "tests/docs/test_links.py",
-    "tests/mistakes/test_mistakes.py::test_every_code_of_the_checks_is_made_here",
     "tests/packaging/test_dependencies.py",
     "tests/packaging/test_lazy_imports.py",
     "tests/diagnostics/test_render.py",
@@ -109,22 +113,22 @@ class Selection:
     def paths(self) -> list[str]:
         """What pytest has to collect, nothing twice."""
         tables = TABLES if self.defined or self.names else ()
-        wanted = dict.fromkeys([*self.nearest, *tables, *ALWAYS, *self.rooms])
+        wanted = dict.fromkeys([*REGISTRIES, *self.nearest, *tables, *ALWAYS, *self.rooms])
         return [path for path in wanted if not any(_below(path, other) for other in wanted if other != path)]
 
     def rank(self, test: str) -> int | None:
-        """1 to 5, as above; `None` for a test that isn't wanted."""
+        """1 to 6, as above; `None` for a test that isn't wanted."""
         file, _, name = test.partition("::")
-        if any(_below(test, path) for path in self.nearest):
-            return 1
         named = set(NAME.findall(name)) if any(_below(file, table) for table in TABLES) else set()
-        if named & set(self.defined):
-            return 2
-        if any(_below(test, path) for path in ALWAYS):
-            return 3
-        if named & set(self.names):
-            return 4
-        return 5 if any(_below(test, path) for path in self.rooms) else None
+        reasons = (
+            any(_below(test, path) for path in REGISTRIES),
+            any(_below(test, path) for path in self.nearest),
+            bool(named & set(self.defined)),
+            any(_below(test, path) for path in ALWAYS),
+            bool(named & set(self.names)),
+            any(_below(test, path) for path in self.rooms),
+        )
+        return reasons.index(True) + 1 if True in reasons else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

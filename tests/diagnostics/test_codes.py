@@ -71,7 +71,10 @@ def test_every_code_has_a_page_and_every_page_a_code() -> None:
     written = {
         code for path in package.rglob("*.py") for code in re.findall(r'"([EWN]\d{4})"', path.read_text("utf-8"))
     }
-    assert sorted(written - set(codes())) == []
+    missing = sorted(written - set(codes()))
+    assert not missing, (
+        f"no page in wsdl/diagnostics/codes/ for {missing}: what it means, a program, the same put right"
+    )
     assert sorted(set(codes()) - written) == []
 
 

@@ -139,7 +139,7 @@ def test_the_example_of_a_block(name: str) -> None:
     assert definition is not None
     assert isinstance(definition.node, tree.Block)
     text, example = reference.text_and_example(definition.node)
-    assert text, "nothing is said of it"
+    assert text, "there is no `##` comment above the block"
     assert f"{name}(" in example, "it has no example of its own"
     rank = definition.node.inputs[0].type.span.text.count(",") + 1
     types = {"x": X.get(name, IMAGE if rank == 4 else SEQUENCE), **USUAL}

@@ -14,7 +14,13 @@ NAMED = re.compile(r"`((?:wsdl|tests|docs|examples|grammar|references|benchmarks
 
 
 def test_what_quick_runs() -> None:
-    named = [*quick.ALWAYS, *quick.TABLES, *quick.ROOMS, *(test for tests in quick.ROOMS.values() for test in tests)]
+    named = [
+        *quick.REGISTRIES,
+        *quick.ALWAYS,
+        *quick.TABLES,
+        *quick.ROOMS,
+        *(test for tests in quick.ROOMS.values() for test in tests),
+    ]
     for path, _, test in (name.partition("::") for name in named):
         assert (ROOT / path).exists(), path
         assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), test
@@ -50,9 +56,9 @@ def test_what_is_nearest_to_a_change() -> None:
     change = quick.Change(["wsdl/ops/activations.py", "docs/sharing.md"], {"gelu"}, {"erf", "gelu", "x"})
     chosen = quick.selection(change)
     assert (chosen.defined, chosen.names) == (["gelu"], ["erf"])
-    assert chosen.rank("tests/docs/test_pages.py::test_page[docs/sharing.md]") == 1
-    assert chosen.rank("tests/half/test_sweep.py::test_operation[gelu]") == 2
-    assert chosen.rank("tests/ops/test_complete.py::test_is_documented[relu]") == 3
-    assert chosen.rank("tests/half/test_sweep.py::test_operation[erf]") == 4
-    assert chosen.rank("tests/ops/test_errors.py::test_any") == 5
+    assert chosen.rank("tests/docs/test_pages.py::test_page[docs/sharing.md]") == 2
+    assert chosen.rank("tests/half/test_sweep.py::test_operation[gelu]") == 3
+    assert chosen.rank("tests/ops/test_complete.py::test_is_documented[relu]") == 4
+    assert chosen.rank("tests/half/test_sweep.py::test_operation[erf]") == 5
+    assert chosen.rank("tests/ops/test_errors.py::test_any") == 6
     assert chosen.rank("tests/runtime/test_trainer.py::test_any") is None

@@ -104,5 +104,6 @@ def listed(value: Any) -> list[Any]:
 @pytest.mark.parametrize("name", standard_blocks())
 def test_has_a_row_on_every_edge(name: str) -> None:
     rows = rows_of(name)
+    assert rows, f"no case in tests/std/cases/ applies {name}"
     missing = [edge for edge, is_there in edges(name).items() if not any(map(is_there, rows))]
     assert not missing, f"{name} has no row with {', '.join(missing)}"
