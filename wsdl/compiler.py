@@ -26,7 +26,7 @@ from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.target import DEFAULT, Precision, Target
-from wsdl.rewrite.check_limits import check_limits
+from wsdl.sharing.check_limits import check_limits
 from wsdl.sharing.count_reads import count_reads
 from wsdl.sharing.share import share
 from wsdl.syntax.read import read_import

@@ -122,7 +122,7 @@ Run = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 def by_reference(step: TrainStep, values: Mapping[str, Any]) -> Run:
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        stored = {**values, **{n: a for n, a in arrays.items() if n in step.model.fed}}
+        stored = {**values, **{n: a for n, a in arrays.items() if n in step.phase.fed}}
         outputs = evaluate(step.model.graph, [arrays[v.name] for v in step.model.graph.inputs], stored)
         return dict(zip(step.model.output_names, outputs, strict=True))
 
@@ -130,7 +130,7 @@ def by_reference(step: TrainStep, values: Mapping[str, Any]) -> Run:
 
 
 def by_runtime(step: TrainStep, values: Mapping[str, Any]) -> Run:
-    return Session(emit(step.program, step.model, values).SerializeToString()).run
+    return Session(emit(step.program, step.model, values, fed=step.phase.fed).SerializeToString()).run
 
 
 def trained(
@@ -175,7 +175,7 @@ def test_the_runtime_keeps_no_mask_as_floats(tmp_path: Any) -> None:
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    proto = emit(step.program, step.model, initial_values(p))
+    proto = emit(step.program, step.model, initial_values(p), fed=step.phase.fed)
     ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     ops = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert ops.count("DequantizeLinear") == 5  # three forward, two backward: the input has no gradient

@@ -155,8 +155,8 @@ def test_gradients_are_those_of_pytorch(
     expected.backward()
 
     feeds: dict[str, Any] = {"x": x, "step": np.int64(0), "total_steps": np.int64(9)}
-    feeds |= {name: values[name] for name in step.model.fed}
-    session = Session(emit(step.program, step.model, values).SerializeToString())
+    feeds |= {name: values[name] for name in step.phase.fed}
+    session = Session(emit(step.program, step.model, values, fed=step.phase.fed).SerializeToString())
     by_runtime = session.run({name: feeds[name] for name in session.inputs})
     given = [feeds[v.name] for v in step.model.graph.inputs]
     by_reference = dict(zip(step.model.output_names, evaluate(step.model.graph, given, values), strict=True))

@@ -61,7 +61,7 @@ def steps(step: TrainStep, values: dict[str, Any], run: Any) -> Iterator[dict[st
 def by_reference(step: TrainStep, values: dict[str, Any]) -> Any:
     def run(arrays: dict[str, Any]) -> dict[str, Any]:
         graph = step.model.graph
-        stored = {**values, **{n: a for n, a in arrays.items() if n in step.model.fed}}
+        stored = {**values, **{n: a for n, a in arrays.items() if n in step.phase.fed}}
         outputs = evaluate(graph, [arrays[v.name] for v in graph.inputs], stored)
         return dict(zip(step.model.output_names, outputs, strict=True))
 
@@ -69,7 +69,7 @@ def by_reference(step: TrainStep, values: dict[str, Any]) -> Any:
 
 
 def by_runtime(step: TrainStep, values: dict[str, Any]) -> Any:
-    session = Session(emit(step.program, step.model, values).SerializeToString())
+    session = Session(emit(step.program, step.model, values, fed=step.phase.fed).SerializeToString())
     return session.run
 
 
@@ -144,7 +144,7 @@ def test_a_recurrent_layer_learns_as_in_pytorch() -> None:
 def test_a_frozen_tensor_is_a_part_of_the_file() -> None:
     p = program(TIED.replace("    metric", "    freeze decode.bias\n    metric"))
     step = train_step(p, p.trainings["ae"])
-    proto = emit(step.program, step.model, initial_values(p, 0))
+    proto = emit(step.program, step.model, initial_values(p, 0), fed=step.phase.fed)
     names = {t.name for t in proto.graph.initializer}
     assert "ae.decode.bias" in names
     assert "ae.encode.weight" not in names

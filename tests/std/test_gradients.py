@@ -44,7 +44,7 @@ def pair(case: Case) -> tuple[nn.Module, Session]:
     training = program.trainings["m"]
     as_compiled = replace(training.written, objective=training.written.evaluation)
     step = split_step(program, replace(training, written=as_compiled, statistics=())).gradients
-    return twin, Session(emit(step.program, step.model, weights_of(case, twin)).SerializeToString())
+    return twin, Session(emit(step.program, step.model, weights_of(case, twin), fed=step.fed).SerializeToString())
 
 
 def weights_of(case: Case, twin: nn.Module) -> dict[str, Any]:

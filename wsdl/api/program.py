@@ -18,6 +18,7 @@ from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Lowered
+from wsdl.ir.inventory import Inventory, inventory
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision, Target
 from wsdl.ir.types import TensorType
@@ -35,7 +36,6 @@ from wsdl.options import (
     Whole,
     takes,
 )
-from wsdl.sharing.inventory import Inventory, inventory
 from wsdl.weights.values import Values, stored_values
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file
+from wsdl.ir.inventory import Inventory, inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
-from wsdl.sharing.inventory import Inventory, inventory
 
 
 @takes(path=PATH, dims=Optional(DIMS), import_root=Optional(PATH))

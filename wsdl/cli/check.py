@@ -16,8 +16,8 @@ from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import Format, as_json
 from wsdl.ir.graph import Binding
+from wsdl.ir.inventory import dim_as_json
 from wsdl.ir.stages import Checked
-from wsdl.sharing.inventory import dim_as_json
 
 
 @command

@@ -17,8 +17,8 @@ from wsdl.cli.tables import count, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.ir.byte_sizes import size
+from wsdl.ir.inventory import Inventory
 from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
-from wsdl.sharing.inventory import Inventory
 
 Fact: TypeAlias = tuple[str, str]  # a line below the table: what it is about, and what there is to say
 

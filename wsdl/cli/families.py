@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact
-from wsdl.sharing.inventory import Inventory, Tensor, Use
 
 Parts = tuple[str, ...]  # of a path: ("lm", "blocks[0]", "ffn", "up", "weight")
 

@@ -12,9 +12,9 @@ from wsdl.cli.tables import count, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
 from wsdl.ir.byte_sizes import size
 from wsdl.ir.graph import file_path
+from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, runs
 from wsdl.ir.types import shape_text
-from wsdl.sharing.inventory import Inventory, Tensor, Use
 
 
 @command

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wsdl.cli.terminal import Terminal
 from wsdl.diagnostics.printable import printable, short
-from wsdl.sharing.inventory import Inventory
+from wsdl.ir.inventory import Inventory
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:

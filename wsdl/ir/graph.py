@@ -299,7 +299,6 @@ class Model:
     doc: str = ""
     span: Span | None = None
     output_names: list[str] = field(default_factory=list)
-    fed: list[str] = field(default_factory=list)  # stored tensors that come in as inputs, as those in training do
     naming: dict[str, set[Application | None]] = field(default_factory=dict)
     reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; of what results need
     applied: dict[str, int] = field(default_factory=dict)  # how often each layer is, by its path; for results too

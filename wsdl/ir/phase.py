@@ -23,6 +23,7 @@ class Phase:
 
     program: Lowered
     outputs: list[Port] = field(default_factory=list)
+    fed: list[str] = field(default_factory=list)  # the stored tensors that come in as inputs
     _inputs: dict[str, Port] = field(default_factory=dict)
 
     @staticmethod
@@ -33,9 +34,9 @@ class Phase:
         phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
         return phase
 
-    def with_same_inputs(self, program: Lowered, outputs: list[Port]) -> Phase:
+    def with_same_inputs(self, program: Lowered, outputs: list[Port], fed: list[str]) -> Phase:
         """Another graph with inputs of the same ports."""
-        return Phase(program, outputs, dict(self._inputs))
+        return Phase(program, outputs, fed, dict(self._inputs))
 
     @property
     def model(self) -> Model:
@@ -48,7 +49,7 @@ class Phase:
     @property
     def inputs(self) -> dict[str, Port]:
         """The port of each input, by its name in the file and in its order."""
-        return {name: self._inputs[name] for name in [*(v.name for v in self.graph.inputs), *self.model.fed]}
+        return {name: self._inputs[name] for name in [*(v.name for v in self.graph.inputs), *self.fed]}
 
     # -- inputs --------------------------------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class Phase:
 
     def feed(self, *variables: Variable) -> None:
         """Make inputs of stored tensors, which the graph reads as such."""
-        self.model.fed += [variable.of for variable in variables]
+        self.fed += [variable.of for variable in variables]
         self._inputs |= {variable.of: variable for variable in variables}
 
     def label(self, *ports: Port) -> None:

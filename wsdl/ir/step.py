@@ -34,6 +34,7 @@ from wsdl.ir.types import TensorType
 
 Role: TypeAlias = Literal["parameter", "statistic", "optimizer", "average", "step", "seed"]
 COUNT = TensorType.of("i64")
+OPTIMIZER = "optimizer/"  # begins the names of variables of the optimizer, in files of weights too
 
 
 # -- ports -------------------------------------------------------------------------------------------------------------
@@ -78,12 +79,12 @@ class Variable:
 
     def optimizer(self, state: str) -> Variable:
         """The optimizer's own state of a parameter."""
-        return Variable("optimizer", f"optimizer/{state}/{self.of}", self.type, self.of, state)
+        return Variable("optimizer", f"{OPTIMIZER}{state}/{self.of}", self.type, self.of, state)
 
     @property
     def average(self) -> Variable:
         """The moving average of a parameter."""
-        return Variable("average", f"optimizer/average/{self.of}", self.type, self.of)
+        return Variable("average", f"{OPTIMIZER}average/{self.of}", self.type, self.of)
 
 
 STEPS = Variable("step", STEP, COUNT)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from wsdl.diagnostics.span import Span
+from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.requests import FreezeRequest, PathPattern
 
@@ -191,3 +192,12 @@ class Training:
     loss_spans: list[Span]
     span: Span
     doc: str = ""
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A layer that normalizes by the batch: over how many values of each channel, and where it is applied."""
+
+    layer: str
+    count: Dim
+    span: Span | None

@@ -35,14 +35,22 @@ def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **o
 
 
 def structure(
-    program: Lowered, model: Model, *, opset: int = 21, ir_version: int = 10, source_sha256: str = "", block: int = 0
+    program: Lowered,
+    model: Model,
+    *,
+    fed: Sequence[str] = (),
+    opset: int = 21,
+    ir_version: int = 10,
+    source_sha256: str = "",
+    block: int = 0,
 ) -> ModelProto:
-    """An ONNX model whose stored tensors have no values yet; `source_sha256` goes into its metadata.
+    """An ONNX model whose stored tensors have no values yet; those that are `fed` are inputs. `source_sha256` goes into
+    its metadata.
 
     With `block` it is for this machine only: convolutions may be in the CPU's own layout (`wsdl.ops.blocked`).
     """
     emission = _Emission(program, opset, block)
-    graph = emission.model_graph(model)
+    graph = emission.model_graph(model, fed)
     domains = [helper.make_opsetid("", opset), *([helper.make_opsetid(BLOCKED, 1)] if block else [])]
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
@@ -74,7 +82,7 @@ class _Emission:
         self.builder = Builder(opset, block)
         self.refs: dict[Value, Ref] = {}
 
-    def model_graph(self, model: Model) -> GraphProto:
+    def model_graph(self, model: Model, fed: Sequence[str]) -> GraphProto:
         e, graph = self.builder, model.graph
         for name in self.program.stored:
             e.unique(name)
@@ -87,9 +95,9 @@ class _Emission:
             e.nodes_of_model,
             model.name,
             [value_info(ref.name, ref.type) for ref in inputs]
-            + [value_info(name, self.program.stored[name].type) for name in model.fed],
+            + [value_info(name, self.program.stored[name].type) for name in fed],
             [value_info(name, value.type) for name, value in zip(outputs, graph.outputs, strict=True)],
-            [*(self._initializer(n) for n in e.stored if n not in model.fed), *e.constants.values()],
+            [*(self._initializer(n) for n in e.stored if n not in fed), *e.constants.values()],
         )
 
     def _bind(self, value: Value, name: str) -> Ref:

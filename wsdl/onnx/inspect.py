@@ -12,15 +12,14 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
+from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
+from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.onnx.guards import bodies
-from wsdl.sharing.inventory import Inventory, Signature, Tensor, Use
 from wsdl.weights.metadata import described
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
 from wsdl.weights.source import broken
-
-OPTIMIZER = "optimizer/"  # begins the names of a checkpoint's tensors that are no parameters
 
 
 def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:

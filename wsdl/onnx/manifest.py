@@ -15,8 +15,8 @@ from wsdl._version import __version__
 from wsdl.diagnostics.render import FORMAT_VERSION
 from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import LoopChoice
+from wsdl.ir.inventory import Inventory
 from wsdl.onnx.proof import Proofs
-from wsdl.sharing.inventory import Inventory
 
 Manifest = dict[str, Any]
 

@@ -37,7 +37,7 @@ def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> M
 
 
 def _structure(phase: Phase, **options: Any) -> ModelProto:
-    return structure(phase.program, phase.model, **options)
+    return structure(phase.program, phase.model, fed=phase.fed, **options)
 
 
 def contract(step: TrainStep) -> dict[str, Any]:

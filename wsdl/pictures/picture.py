@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from wsdl.ir.graph import Application, Model, Module, Node, Stored, Value
+from wsdl.ir.inventory import inventory
 from wsdl.ir.ranges import compact
 from wsdl.ir.stages import Reading, Storage
 from wsdl.ir.types import TensorType
-from wsdl.sharing.inventory import inventory
 
 MANY = 4  # equal layers in a row that are drawn as one
 MOST_UNITS = 60  # a picture with more is drawn less deep

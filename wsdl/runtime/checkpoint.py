@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
+from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.training import SEED, STEP
 from wsdl.runtime.fingerprint import checksum
 from wsdl.syntax.formatter import format_source
 from wsdl.weights.open_source import open_source
 from wsdl.weights.safetensors import save_safetensors
-from wsdl.weights.weights import OPTIMIZER
 
 Array = NDArray[Any]
 SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from wsdl.diagnostics.run_error import fail
 from wsdl.ir.binding import bind_sizes
+from wsdl.ir.training import Normalized
 from wsdl.ir.types import TensorType
 from wsdl.runtime.arrays import rows_of
 from wsdl.runtime.batches import Batches
-from wsdl.sharing.frozen import Normalized
 
 
 def check_batches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.span import Span
@@ -58,6 +58,29 @@ def report_conflict(
             labels=[Label(first.span, f"`{first.slot.path}` is seen so here")],
             help="a reshape cuts across another one: name the members with fewer steps",
         )
+
+
+def report_partly_frozen(
+    slots: Iterable[Slot], frozen: Mapping[str, Span], problems: Problems, ties: Mapping[str, Span] | None = None
+) -> None:
+    """Report slots of one tensor of which only some are frozen: by their paths, `frozen` says where that is written,
+    and `ties` where they were put into their group."""
+    cold: list[Slot] = []
+    warm: list[Slot] = []
+    for slot in slots:
+        (cold if slot.path in frozen else warm).append(slot)
+    if not cold or not warm:
+        return
+    one, other = cold[0].path, warm[0].path
+    tie = (ties or {}).get(other)
+    problems.error(
+        "E0325",
+        frozen[one],
+        f"`{one}` is frozen, but `{other}`, which is the same tensor, is not",
+        f"freezes `{one}`",
+        labels=[Label(tie, f"ties `{other}` with it") if tie else Label(warm[0].layer_span, f"`{other}`")],
+        help=f"freeze `{other}` too, or take it out of the group",
+    )
 
 
 def _report_shape(first: Member, second: Member, problems: Problems) -> None:

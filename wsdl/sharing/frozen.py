@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Span
-from wsdl.ir.dims import Dim, product
+from wsdl.ir.dims import product
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.requests import Mode, PathPattern
 from wsdl.ir.stages import Storage
-from wsdl.ir.training import Training
+from wsdl.ir.training import Normalized, Training
 from wsdl.ops import OPERATIONS
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets
@@ -53,15 +53,6 @@ def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
     values: dict[Value, Value] = {}
     _rewrite(graph, layers, values)
     return values
-
-
-@dataclass(frozen=True)
-class Normalized:
-    """A layer that normalizes by the batch: over how many values of each channel, and where it is applied."""
-
-    layer: str
-    count: Dim
-    span: Span | None
 
 
 def normalized(graph: Graph) -> list[Normalized]:

@@ -15,7 +15,7 @@ from wsdl.ir.stages import Checked, Reading, Storage
 from wsdl.ir.views import View
 from wsdl.sharing.check_layers import check_layers
 from wsdl.sharing.check_loads import check_load
-from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing
+from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing, report_partly_frozen
 from wsdl.sharing.paths import Match, NotFound, Paths
 from wsdl.sharing.targets import Target, Targets, refuse_part
 
@@ -272,18 +272,7 @@ def _freeze(work: _Sharing) -> None:
     if missing:
         return  # what else is frozen is not known
     for _, slots in work.sharing.families():
-        both = [slot for slot, _ in slots]
-        cold = [slot for slot in both if slot.path in frozen]
-        warm = [slot for slot in both if slot.path not in frozen]
-        if cold and warm:
-            work.problems.error(
-                "E0325",
-                frozen[cold[0].path],
-                f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
-                f"freezes `{cold[0].path}`",
-                labels=[Label(work.spans.get(warm[0].path, warm[0].span), f"ties `{warm[0].path}` with it")],
-                help=f"freeze `{warm[0].path}` too, or take it out of the group",
-            )
+        report_partly_frozen([slot for slot, _ in slots], frozen, work.problems, work.spans)
     work.frozen.update(frozen)
 
 

@@ -13,6 +13,7 @@ from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
+from wsdl.sharing.conflicts import report_partly_frozen
 from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets, refuse_part
@@ -70,17 +71,9 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
             for slot in target.slots if target else ():
                 spans.setdefault(slot.path, pattern.span)
     for stored in storage.stored.values():
-        cold = [slot for slot in storage.readers[stored.name] if slot.path in spans]
-        warm = [slot for slot in storage.readers[stored.name] if slot.path not in spans]
-        if cold and warm:
-            problems.error(
-                "E0325",
-                spans[cold[0].path],
-                f"`{cold[0].path}` is frozen, but `{warm[0].path}`, which is the same tensor, is not",
-                labels=[Label(warm[0].layer_span, f"`{warm[0].path}`")],
-                help=f"freeze `{warm[0].path}` too, or take it out of the group",
-            )
-        if cold:
+        readers = storage.readers[stored.name]
+        report_partly_frozen(readers, spans, problems)
+        if any(slot.path in spans for slot in readers):
             frozen.add(stored.name)
     return frozenset(frozen)
 

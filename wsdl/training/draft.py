@@ -8,7 +8,7 @@ from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import RANDOM_SEED, STEPS, Gradient, Merge, Piece, Variable
-from wsdl.sharing.frozen import Normalized
+from wsdl.ir.training import Normalized
 
 
 @dataclass(frozen=True)

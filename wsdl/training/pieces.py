@@ -43,7 +43,7 @@ def _drop_unread(draft: Draft) -> None:
     piece_inputs = {port.name for pieces in draft.pieces for tensor in pieces.tensors for port in tensor.values()}
     graph.inputs = [v for v in graph.inputs if v in read or v.name not in piece_inputs]
     stored = {str(n.attributes["stored"]) for n in graph.nodes if n.op == "parameter"}
-    phase.model.fed = [name for name in phase.model.fed if name in stored]
+    phase.fed = [name for name in phase.fed if name in stored]
 
 
 Tensor: TypeAlias = "Variable | Gradient"

@@ -100,8 +100,8 @@ def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) ->
     drop_unread(graph)
     graph.inputs = _with_sizes(graph, inputs)
     read = {str(n.attributes["stored"]) for n in graph.walk() if n.op == "parameter"}
-    model.fed = [name for name in phase.model.fed if name in read]
-    return Round(phase.with_same_inputs(program, list(outputs)), merges)
+    fed = [name for name in phase.fed if name in read]
+    return Round(phase.with_same_inputs(program, list(outputs), fed), merges)
 
 
 def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:

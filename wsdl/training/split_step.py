@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wsdl.ir.graph import Graph, Node
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import Merge, Variable
-from wsdl.sharing.frozen import Normalized
+from wsdl.ir.training import Normalized
 from wsdl.training.draft import Pieces, Round
 
 

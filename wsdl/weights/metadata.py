@@ -12,11 +12,11 @@ from onnx import GraphProto, ModelProto
 from wsdl._version import __version__
 from wsdl.diagnostics import limits
 from wsdl.ir.graph import Reads, Slot, Stored
+from wsdl.ir.inventory import Tensor, Use
 from wsdl.ir.ranges import compact, count, expand
 from wsdl.ir.types import BYTES
 from wsdl.ir.views import View, ViewError
 from wsdl.ir.weight_files import are_sizes
-from wsdl.sharing.inventory import Tensor, Use
 
 
 def describe(

@@ -19,6 +19,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Stored, file_path
 from wsdl.ir.stages import Storage
+from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill, TensorInfo
@@ -31,7 +32,6 @@ from wsdl.weights.source import Source, WeightsError, broken
 
 Array = NDArray[Any]
 Weights: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
-OPTIMIZER = "optimizer/"  # what a checkpoint keeps for the optimizer begins so
 MOST_LISTED = 20
 
 
