@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, as_int, describe, has_poison
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
@@ -127,7 +127,8 @@ def _bounds(
         at = evaluate(subscript, frame, context)
         if has_poison(at):
             return None
-        if isinstance(at, bool) or not isinstance(at, int | Dim):
+        first = as_dim(at)
+        if first is None:
             context.error(
                 "E0228",
                 subscript.span,
@@ -135,15 +136,16 @@ def _bounds(
                 help=_picking(at, subscript, axis, x),
             )
             return None
-        first = Dim.of(at)
         return first, (None if first.constant == -1 else first + 1), 1
     if any(has_poison(i) for i in items):
         return None
     start, stop, step = items
-    if not all(i is None or (isinstance(i, int | Dim) and not isinstance(i, bool)) for i in (start, stop)):
+    low, high = as_dim(start), as_dim(stop)
+    if (low is None and start is not None) or (high is None and stop is not None):
         context.error("E0228", subscript.span, "the bounds of a slice are whole numbers")
         return None
-    if step is not None and not (isinstance(step, int) and step > 0):
+    stride = 1 if step is None else as_int(step)
+    if stride is None or stride <= 0:
         context.error(
             "E0228",
             subscript.span,
@@ -151,9 +153,7 @@ def _bounds(
             help=f"to reverse, use `.flip({axis})`",
         )
         return None
-    low = None if start is None else Dim.of(start)  # type: ignore[arg-type]  # int or Dim, as was just checked
-    high = None if stop is None else Dim.of(stop)  # type: ignore[arg-type]
-    return low, high, step or 1
+    return low, high, stride
 
 
 def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:

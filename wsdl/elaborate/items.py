@@ -92,6 +92,11 @@ def has_poison(item: Item) -> bool:
     return item is POISON
 
 
+def as_dim(item: Item) -> Dim | None:
+    """A whole number, or a dynamic dimension; `None` for anything else."""
+    return Dim.of(item) if isinstance(item, int | Dim) and not isinstance(item, bool) else None
+
+
 def as_int(item: Item) -> int | None:
     """A whole number known when compiling, or `None`."""
     if isinstance(item, Dim):

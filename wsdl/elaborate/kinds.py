@@ -12,7 +12,7 @@ from functools import cache
 from math import inf
 from typing import Any
 
-from wsdl.elaborate.items import Item, Layer, describe
+from wsdl.elaborate.items import Item, Layer, as_dim, describe
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.ir.types import DTYPES
@@ -60,9 +60,10 @@ def _one_of(*types: type) -> Callable[[Item], Item]:
 
 
 def _size(item: Item) -> Dim:
-    size = _one_of(int, Dim)(item)
-    assert isinstance(size, int | Dim)
-    return Dim.of(size)
+    dim = as_dim(item)
+    if dim is None:
+        raise Misfit
+    return dim
 
 
 def _whole(low: int, high: float = inf) -> Callable[[Item], int]:

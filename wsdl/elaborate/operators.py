@@ -10,7 +10,7 @@ from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison
 from wsdl.elaborate.layers import layers_in_list
 from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.report import Remainder
@@ -153,7 +153,8 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     sign = node.operator
     if left is None or right is None:
         return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
-    if not all(isinstance(i, int | Dim) and not isinstance(i, bool) for i in (left, right)):
+    a, b = as_dim(left), as_dim(right)
+    if a is None or b is None:
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
             arguments = [ArgumentValue(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
             for argument in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
@@ -161,7 +162,6 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
                     argument.item = context.builder.size(argument.item, context.where.dtype, argument.span)
             return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
         return _refuse(node, left, right, context)
-    a, b = Dim.of(left), Dim.of(right)  # type: ignore[arg-type]  # both are int or Dim, as was just checked
     if sign in ("+", "-", "*", "//", "%"):
         try:
             return simplest(_ARITHMETIC[sign](a, b))

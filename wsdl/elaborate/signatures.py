@@ -9,7 +9,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.bound_names import ANY, unknown_dtype
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import Frame, Item, describe, has_poison
+from wsdl.elaborate.items import Frame, Item, as_dim, describe, has_poison
 from wsdl.elaborate.operators import simplest
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Value
@@ -42,8 +42,7 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
         context.error("E0416", node.span, message, "which ones?", applied=False)
         return None
     item = evaluate(node, frame, context)
-    if isinstance(item, int | Dim) and not isinstance(item, bool):
-        dim = Dim.of(item)
+    if (dim := as_dim(item)) is not None:
         if dim.constant is None or 0 <= dim.constant < limits.DIMENSION:
             return dim
         label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
@@ -163,15 +162,16 @@ class Signature:
         expected = evaluate(node, self.frame, self.context)
         if has_poison(expected):
             return False
-        if not isinstance(expected, int | Dim) or isinstance(expected, bool):
+        declared = as_dim(expected)
+        if declared is None:
             _report_no_number(node, expected, self.context)
             return False
-        answer = compare(Dim.of(expected), actual)
+        answer = compare(declared, actual)
         if answer == "different":
-            self._mismatch(node, Dim.of(expected), axis, type_, whole, span, what)
+            self._mismatch(node, declared, axis, type_, whole, span, what)
             return False
         if answer == "unknown":
-            self.unchecked.append((Dim.of(expected), actual))
+            self.unchecked.append((declared, actual))
         return True
 
     def _mismatch(
