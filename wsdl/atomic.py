@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, then moved onto it."""
+"""Atomic writing: files are written under a temporary name beside their path, then renamed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def holding(data: bytes) -> Writer:
 
 def write_files(writers: Mapping[Path, Writer]) -> None:
     """Write all of the files or none: each into a temporary one in the same folder, with its data on the disk, and only
-    when all are complete do they take their places (the last first, so that a file comes before what points at it)."""
+    when all are complete are they renamed (the last first, so that a file comes before what points at it)."""
     done: dict[Path, str] = {}
     try:
         for path, write in writers.items():
@@ -52,7 +52,7 @@ def write_files(writers: Mapping[Path, Writer]) -> None:
 
 
 def _put_in_place(parts: Mapping[Path, str]) -> None:
-    """Move all to their places, with nothing in between: no signal, and no time for what is replaced to be freed, which
+    """Rename all, with nothing in between: no signal, and no time for what is replaced to be freed, which
     for large files takes far longer than the moving. (Who kills the process just then may find new files beside old
     ones, each of them whole.)"""
     old = [f"{part}.old" for part in parts.values()]

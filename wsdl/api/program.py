@@ -316,7 +316,7 @@ class Program:
         return WithDerived(self._lowered, self._values_with(weights, partial, model))
 
     def _values_with(self, weights: Weights | None, partial: bool, model: str | None) -> dict[str, Array]:
-        """What is stored, with `weights` in its place."""
+        """The stored tensors, with `weights` in place of theirs."""
         from wsdl.weights.weights import given_weights
 
         if weights is None:

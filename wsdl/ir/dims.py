@@ -19,7 +19,7 @@ Terms: TypeAlias = "tuple[tuple[Monomial, int], ...]"  # the normal form: monomi
 
 
 class TooLong(CompileError):
-    """A size whose normal form has more terms than can be worked with; who knows the place says it again with that."""
+    """A size whose normal form has more terms than can be worked with; who knows the span reports it there."""
 
     def __init__(self) -> None:
         message = f"a size with more than {limits.FACTORS:,} terms and factors in its normal form"

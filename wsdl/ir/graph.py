@@ -76,7 +76,7 @@ class Node:
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
     def operands_of(self, inputs: Iterable[Value]) -> list[Operand]:
-        """Operands as its own, with other values in the places of `inputs`."""
+        """Its operands, with other values in place of `inputs`."""
         values = iter(inputs)
         return [[next(values) for _ in o] if isinstance(o, list) else o and next(values) for o in self.operands]
 
@@ -120,21 +120,21 @@ class Graph:
     outputs: list[Value] = field(default_factory=list)
 
     def walk(self) -> Iterator[Node]:
-        """All nodes, those of bodies behind the node that holds them."""
+        """All nodes; those of a body come after the node that has it."""
         for node in self.nodes:
             yield node
             if node.body is not None:
                 yield from node.body.walk()
 
     def graphs(self) -> Iterator[Graph]:
-        """Itself, and all bodies in it."""
+        """This graph and all bodies nested in it."""
         yield self
         for node in self.nodes:
             if node.body is not None:
                 yield from node.body.graphs()
 
     def producers(self) -> dict[Value, Node]:
-        """The node that each value is a result of, those of bodies too."""
+        """The producer of each value, in nested bodies too."""
         return {value: node for node in self.walk() for value in node.results}
 
     def copy(self, copies: dict[Value, Value]) -> Graph:
@@ -259,8 +259,8 @@ class Module:
     span: Span
     children: dict[str, Module | list[Module]] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
-    uses: list[Span] = field(default_factory=list)  # the places where it is applied
-    ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the places from the model down to it
+    uses: list[Span] = field(default_factory=list)  # where it is applied
+    ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the call spans from the model down to it
     doubtful: bool = False  # parts may be missing, since something in it was reported as an error
     tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages
 

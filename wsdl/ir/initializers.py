@@ -1,4 +1,4 @@
-"""The ways in which initial values are drawn: PyTorch's names and rules. Nothing is drawn here."""
+"""Initializers, with PyTorch's names and rules; the values are drawn in `wsdl.weights`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Reader: TypeAlias = "Node | Graph"
 
 
 class Rewriter:
-    """Edits one graph with all bodies in it; positions are those of `Graph.nodes`."""
+    """Edits one graph and all bodies nested in it; positions are those of `Graph.nodes`."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -36,7 +36,7 @@ class Rewriter:
         self._before: dict[Reader, list[Node]] = {}
         self._moved: set[Node] = set()
         self._erased: set[Node] = set()
-        self._edited: dict[Graph, None] = {}  # those whose nodes get new places
+        self._edited: dict[Graph, None] = {}  # those whose nodes move
         self._enter_graph(graph)
 
     def __enter__(self) -> Rewriter:
@@ -61,7 +61,7 @@ class Rewriter:
         return any(self._readers.get(value) for value in node.results)
 
     def current(self, value: Value) -> Value:
-        """What stands in the place of a value by now: itself, where it was not replaced."""
+        """The current replacement of a value; the value itself if it was not replaced."""
         while value in self._replaced:
             value = self._replaced[value]
         return value
@@ -85,7 +85,7 @@ class Rewriter:
         self.set_inputs(node, [values.get(v, v) for v in node.inputs])
 
     def set_inputs(self, node: Node, inputs: Sequence[Value]) -> None:
-        """Let one node, but not its body, read these values, in the places of its `inputs`."""
+        """Let one node, but not its body, read these values as its `inputs`."""
         for value in node.inputs:
             self._readers[value].pop(node, None)
         node.operands = node.operands_of(inputs)
@@ -125,14 +125,14 @@ class Rewriter:
         self._edited[self._graphs[node]] = None
 
     def replace_node(self, node: Node, nodes: Iterable[Node], results: Sequence[Value]) -> None:
-        """Put new nodes in the place of one, and let `results` be read in place of its results."""
+        """Replace one node by new ones, and its results by `results`."""
         self.insert(nodes, node)
         for old, new in zip(node.results, results, strict=True):
             self.replace(old, new)
         self.erase(node)
 
     def finish(self) -> None:
-        """Bring all nodes to their places; done by the `with` statement."""
+        """Write the edited order of nodes to the graphs; done by the `with` statement."""
         for graph in self._edited:
             graph.nodes = [n for node in graph.nodes if node not in self._moved for n in self._placed(node)]
             graph.nodes += [n for node in self._before.get(graph, ()) for n in self._placed(node)]

@@ -178,7 +178,7 @@ class View:
         return shape, offset, tuple(_merged([d for axis in axes for d in axis]))
 
     def reads_like(self, other: View) -> bool:
-        """Do both read the same elements in the same places?"""
+        """Do both read the same elements at the same positions?"""
         return self.source == other.source and self.layout == other.layout
 
     @property

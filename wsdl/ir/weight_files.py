@@ -1,4 +1,4 @@
-"""What is said about files of weights before any number is read: what they hold, and what of it goes where."""
+"""Listings of weight files, read before any values: the tensors of a file, and which stored tensors they fill."""
 
 from __future__ import annotations
 

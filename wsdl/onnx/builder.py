@@ -1,7 +1,7 @@
 """The ONNX graph under construction: names, scopes, constants, and the stored tensors that it reads.
 
 Implements the `Emitter` that the lowerings of `wsdl.ops` write to. Constants, dynamic dimensions and views of stored
-tensors are made once, in the model's own graph, and bodies of `Scan` and `Loop` capture them.
+tensors are made once, in the model's own graph, and subgraphs of `Scan` and `Loop` capture them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Builder:
         """Nodes appended inside belong to a node of the IR."""
         span = node.span
         outer = self.place
-        source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # no place on a machine
+        source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # without its folder
         self.place = Origin(file_path(node.path) or outer.path, source)
         try:
             yield
@@ -86,7 +86,7 @@ class Builder:
 
     @contextmanager
     def in_model_graph(self, place: Origin | None = None) -> Iterator[None]:
-        """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
+        """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
         outer = self.place, self._scopes
         self.place, self._scopes = place or self.place, self._scopes[:1]
         start = len(self.scope)
@@ -253,7 +253,7 @@ def value_info(name: str, type: TensorType) -> ValueInfoProto:
 
 
 def rename(nodes: Sequence[NodeProto], names: dict[str, str]) -> None:
-    """Replace names of tensors in nodes and their bodies."""
+    """Replace names of tensors in nodes and their subgraphs."""
     for node in nodes if names else ():
         for refs in (node.input, node.output):
             refs[:] = [names.get(name, name) for name in refs]

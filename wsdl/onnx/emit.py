@@ -151,7 +151,7 @@ class _Emission:
         left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]
         return [self.builder.checked(self.refs[node.inputs[0]], "equal", left, right)]
 
-    # -- bodies --------------------------------------------------------------------------------------------------------
+    # -- subgraphs -----------------------------------------------------------------------------------------------------
 
     def _scan(self, node: Node) -> Sequence[Ref]:
         """ONNX Scan over leading axes. (An empty tensor whose axes Scan itself moves, and a Scan without a step, make
@@ -208,7 +208,7 @@ class _Emission:
 
 
 def _moved(e: Builder, x: Ref, start: int, end: int) -> Ref:
-    """With one axis moved to another place."""
+    """The permutation that moves one axis to another position."""
     if start == end:
         return x
     axes = list(range(x.type.rank))

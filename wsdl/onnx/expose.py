@@ -9,7 +9,7 @@ from onnx import ModelProto, ValueInfoProto
 
 @dataclass(frozen=True)
 class Computed:
-    """A node: its operator and name, the place in the source that asked for it, the tensors that it reads and makes."""
+    """A node: its operator and name, its position in the source, its inputs and outputs."""
 
     operator: str
     name: str
@@ -20,7 +20,7 @@ class Computed:
 
 def exposed(proto: ModelProto) -> tuple[ModelProto, list[Computed]]:
     """A copy of a model whose outputs are all tensors of its graph, in the order in which they are made; and the nodes.
-    What bodies of loops compute stays inside."""
+    What subgraphs of loops compute stays inside."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     there = {output.name for output in copy.graph.output}

@@ -12,7 +12,7 @@ from collections import Counter
 
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from wsdl.onnx.guards import bodies, walk
+from wsdl.onnx.guards import subgraphs, walk
 
 
 def fuse_bias(proto: ModelProto) -> None:
@@ -36,14 +36,14 @@ class _Known:
 
 
 def _graphs(graph: GraphProto) -> list[GraphProto]:
-    return [graph, *(inner for node in graph.node for body in bodies(node) for inner in _graphs(body))]
+    return [graph, *(inner for node in graph.node for body in subgraphs(node) for inner in _graphs(body))]
 
 
 def _fuse(graph: GraphProto, known: _Known, reads: Counter[str]) -> None:
     producers = {name: node for node in graph.node for name in node.output}
     kept: list[NodeProto] = []
     for node in graph.node:
-        for body in bodies(node):
+        for body in subgraphs(node):
             _fuse(body, known, reads)
         match = _product(node, producers, known, reads)
         if match is None:

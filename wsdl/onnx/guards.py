@@ -45,7 +45,7 @@ def guard_sharing(proto: ModelProto) -> None:
         _Guards(proto.graph, inferred).put_before(reads)
 
 
-def bodies(node: NodeProto) -> Iterator[GraphProto]:
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
     """The graphs that a node holds."""
     for attribute in node.attribute:
         if attribute.type == AttributeProto.GRAPH:
@@ -53,10 +53,10 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def walk(graph: GraphProto) -> Iterator[NodeProto]:
-    """All nodes, those of bodies behind the node that holds them."""
+    """All nodes; those of a subgraph come after the node that has it."""
     for node in graph.node:
         yield node
-        for body in bodies(node):
+        for body in subgraphs(node):
             yield from walk(body)
 
 
@@ -83,13 +83,13 @@ class _Constants:
     def _add(self, node: NodeProto) -> None:
         inputs = [name for name in node.input if name]
         known = all(name in self.origins for name in inputs) and (bool(inputs) or node.op_type == "Constant")
-        if known and node.op_type not in _NOT_FOLDED and not any(bodies(node)):
+        if known and node.op_type not in _NOT_FOLDED and not any(subgraphs(node)):
             made_of = frozenset[str]().union(*(self.origins[name] for name in inputs))
             for name in node.output:
                 self.origins[name], self.folded[name] = made_of, node
         else:
             self.kept.update(inputs)
-            self.kept.update(output.name for body in bodies(node) for output in body.output)
+            self.kept.update(output.name for body in subgraphs(node) for output in body.output)
 
     def is_shared(self, weight: str) -> bool:
         """Is it a large constant that several nodes read?"""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from wsdl.onnx.guards import bodies, walk
+from wsdl.onnx.guards import subgraphs, walk
 
 _MOVES = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
 _ASSUMED = re.compile(r"assume (?:indices|labels) from 0 to (\d+)")
@@ -76,7 +76,7 @@ class _Graph:
         return name
 
     def _origin(self, name: str, has_guard: bool) -> tuple[str | None, int | None]:
-        """The input that a tensor is but for its shape and dtype, and the number in it that another was put in place
+        """The input that a tensor is but for its shape and dtype, and the index in it that another was put in place
         of. `has_guard`: on the way a negative number is made one that is too large."""
         ignored = None
         while (name := self._outer.get(name, name)) not in self._inputs:
@@ -113,7 +113,7 @@ class _Graph:
 def _sequences(node: NodeProto) -> Iterator[tuple[str, str]]:
     """What the body of a `Scan` has of each step, and the whole of it outside."""
     count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
-    for body in bodies(node) if count else ():
+    for body in subgraphs(node) if count else ():
         yield from zip([value.name for value in body.input][-count:], list(node.input)[-count:], strict=True)
 
 

@@ -15,7 +15,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
-from wsdl.onnx.guards import bodies
+from wsdl.onnx.guards import subgraphs
 from wsdl.weights.metadata import described
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
@@ -81,7 +81,7 @@ def _collect(graph: GraphProto, readers: dict[str, list[str]]) -> None:
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(_label(node))
-        for body in bodies(node):
+        for body in subgraphs(node):
             _collect(body, readers)
 
 

@@ -1,6 +1,6 @@
 """`manifest.json` of a compiled folder: the models with their signatures, what is stored, and the proof.
 
-No time stamps and no places on a machine, so that the same program gives the same bytes.
+No time stamps and no paths of a machine, so that the same program gives the same bytes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from wsdl.onnx.guards import bodies
+from wsdl.onnx.guards import subgraphs
 
 
 def part_transposes(proto: ModelProto) -> None:
@@ -28,11 +28,11 @@ def _part(graph: GraphProto, constant: set[str], turned: dict[str, NodeProto]) -
     around this one too."""
     constant, turned, kept = set(constant), dict(turned), list[NodeProto]()
     for node in graph.node:
-        if node.input and constant.issuperset(node.input[:1]) and not any(bodies(node)):
+        if node.input and constant.issuperset(node.input[:1]) and not any(subgraphs(node)):
             constant.update(node.output)
         if node.op_type == "Transpose" and _turns_batch(node):
             turned[node.output[0]] = node
-        for body in bodies(node):
+        for body in subgraphs(node):
             _part(body, constant, turned)
         if node.op_type == "MatMul":
             for i, other in (0, 1), (1, 0):

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.guards import bodies, folded_origins
+from wsdl.onnx.guards import folded_origins, subgraphs
 from wsdl.onnx.likeness import SMALL, Comparison, is_recognizable, look_for
 from wsdl.onnx.structure import structure_of
 from wsdl.weights.onnx_source import read_tensor
@@ -51,7 +51,7 @@ class Unloadable(Exception):
 
 @dataclass(frozen=True)
 class Proof:
-    """How often one stored tensor is there: in the file, and after the runtime's optimization at two levels; `None` for
+    """The copies of one stored tensor: in the file, and after the runtime's optimization at two levels; `None` for
     a tensor below 1 KiB, which is not looked for."""
 
     stored: str
@@ -73,7 +73,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class CreatedTensor:
-    """A tensor that the runtime makes when it loads the model: its name, its bytes, the stored tensors in it."""
+    """A tensor that the runtime computes when it loads the model: its name, its bytes, the stored tensors in it."""
 
     name: str
     bytes: int
@@ -82,7 +82,7 @@ class CreatedTensor:
 
 @dataclass(frozen=True)
 class Proofs:
-    """The proof of each tensor, and bytes in all: of the stored tensors, and of all initializers at each stage.
+    """The result for each tensor, and total bytes: of the stored tensors, and of all initializers at each stage.
 
     `constant_bytes` are those of them, after optimization, that the runtime computes from constants alone; `created`
     are the other tensors that it computes, none of which is a copy of a stored tensor.
@@ -110,8 +110,9 @@ class Proofs:
 
 
 def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = None) -> Proofs:
-    """Prove the sharing of a model; `names` are its stored tensors, by default those that its metadata lists, else all
-    initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX Runtime can't load it on the CPU."""
+    """Count the copies of the stored tensors of a model in ONNX Runtime; `names` are its stored tensors, by default
+    those that its metadata lists, else all initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX
+    Runtime can't load it on the CPU."""
     with TemporaryDirectory(prefix="wsdl-proof-") as folder:
         subject = _Subject(_as_file(model, Path(folder)), names)
         in_file = subject.compare(subject.proto, subject.path)
@@ -174,7 +175,7 @@ class _Subject:
 
     def _make_recognizable(self) -> None:
         """Give tensors that can't be told from others (zeros, ones, equal ones) random numbers: which copies the
-        optimizer makes doesn't depend on them. (Large ones are known by their place only.)"""
+        optimizer makes doesn't depend on them. (Large ones are identified by their position in the file.)"""
         seen: set[bytes] = set()
         generator = np.random.default_rng(0)
         left = RANDOM
@@ -213,7 +214,7 @@ class _Subject:
         return found
 
     def _tensors(self, graph: GraphProto, path: Path) -> Iterator[tuple[str, Array]]:
-        """All constant tensors: initializers and `Constant` nodes, those of bodies too. What points at the place of a
+        """All constant tensors: initializers and `Constant` nodes, in subgraphs too. What points at the data of a
         stored tensor is that tensor."""
         for tensor in graph.initializer:
             location = _external_location(tensor)
@@ -225,7 +226,7 @@ class _Subject:
             for attribute in node.attribute:
                 if node.op_type == "Constant" and attribute.HasField("t"):
                     yield node.output[0], numpy_helper.to_array(attribute.t)
-            for body in bodies(node):
+            for body in subgraphs(node):
                 yield from self._tensors(body, path)
 
     def optimized(self, level: Level) -> Comparison:
@@ -257,7 +258,7 @@ class _Subject:
 
 
 def _external_location(tensor: TensorProto) -> tuple[str, ...]:
-    """The file and the place in it of external data; nothing for others."""
+    """File, offset and length of external data; empty for tensors in the model itself."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     return tuple(entries.get(key, "") for key in ("location", "offset", "length")) if entries else ()
 
@@ -295,7 +296,7 @@ def _load(model: bytes | str, options: Any) -> None:
 
 
 def _lengths_of_packed(graph: GraphProto) -> int:
-    """Those of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each place of the file once."""
+    """Those of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each position in the file once."""
     lengths: dict[str, int] = {}
     for tensor in _initializers(graph):
         for entry in tensor.external_data:
@@ -306,8 +307,8 @@ def _lengths_of_packed(graph: GraphProto) -> int:
 
 
 def _initializers(graph: GraphProto) -> Iterator[TensorProto]:
-    """Those of a graph and of all bodies in it."""
+    """Those of a graph and of all its subgraphs."""
     yield from graph.initializer
     for node in graph.node:
-        for body in bodies(node):
+        for body in subgraphs(node):
             yield from _initializers(body)

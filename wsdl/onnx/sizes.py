@@ -25,7 +25,7 @@ class ModelEmitter(Emitter, Protocol):
     """An `Emitter` that can append to the model's own graph while it is in a body."""
 
     def in_model_graph(self, place: Origin | None = None) -> AbstractContextManager[None]:
-        """Nodes appended inside go into the model's own graph, where all bodies can capture their results."""
+        """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
         """`rank` zeros, "copy each size", unless `count` is more than 0, which stops the run."""

@@ -71,7 +71,7 @@ def point_into(tensor: TensorProto, file: str, offset: int, length: int) -> None
 
 
 def _fields(content: Content, start: int, end: int) -> Iterator[tuple[int, Range, Range]]:
-    """The fields of a message: number, place, and place of the contents (of a field with a length)."""
+    """The fields of a message: number, range of bytes, and that of the contents (of a field with a length)."""
     while start < end:
         key, at = _varint(content, start, end)
         kind = key & 7

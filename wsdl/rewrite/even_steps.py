@@ -40,7 +40,8 @@ from wsdl.rewrite.roll_loops import NotTheSame, match_steps
 
 @dataclass(frozen=True)
 class Start:
-    """Where the first step of a `for` reads at `place` what the steps behind it have from the one before them."""
+    """Where the first step of a `for` reads as operand `place` what the steps behind it have from the one before
+    them."""
 
     reader: Node
     place: int

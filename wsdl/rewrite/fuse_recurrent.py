@@ -193,7 +193,7 @@ class _Match:
         return alike and all(self.same(a, b) for a, b in zip(*inputs, strict=True))
 
 
-# -- the operation in its place ----------------------------------------------------------------------------------------
+# -- the fused operation -----------------------------------------------------------------------------------------------
 
 
 def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Stored], producer: Producer) -> list[Value]:
@@ -225,7 +225,7 @@ def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Store
 
 
 def _exchanged(build: Build, x: Value, steps: int) -> Value:
-    """With the batch and the steps, whose place `steps` is, as the operation has them; or back."""
+    """With the axes of the batch and of the steps, which is at `steps`, as the operation has them; or back."""
     return x if steps == 0 else build("permute", x, axes=[1, 0, 2])
 
 

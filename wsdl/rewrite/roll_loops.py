@@ -107,7 +107,7 @@ def _hoist_parameters(graph: Graph) -> None:
 class Match:
     """The steps of a loop held against its first one. Values are named by those of step 0.
 
-    `uses` says for each place where step 0 reads a value from outside what later steps read there: the same (`None`),
+    `uses` says for each operand where step 0 reads a value from outside what later steps read there: the same (`None`),
     or what the step before computed (a value of step 0). `numbers` are those of the scalar constants at a place, one of
     each step.
     """

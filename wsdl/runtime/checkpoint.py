@@ -30,7 +30,7 @@ from wsdl.weights.safetensors import save_safetensors
 
 Array = NDArray[Any]
 SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header
-COUNTERS = (STEP, SEED)  # inputs of a step that have no place among the weights
+COUNTERS = (STEP, SEED)  # inputs of a step that are no weights
 MOST_LINES = 12  # that are shown of what has changed
 
 

@@ -130,5 +130,5 @@ def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunEr
 
 
 def _first_line(error: Exception) -> str:
-    """What the runtime says, without the places in its own code that follow."""
+    """What the runtime says, without the positions in its own code that follow."""
     return str(error).strip().partition("\n")[0]

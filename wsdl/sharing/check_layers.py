@@ -1,4 +1,4 @@
-"""Warns of layers that are never applied, or mix the statistics of several places."""
+"""Warns of layers that are never applied, or mix the statistics of several applications."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def _unused(module: Module) -> list[Module]:
     return [module_below for child in children for module_below in _unused(child)]
 
 
-# -- statistics of several places --------------------------------------------------------------------------------------
+# -- statistics of several applications --------------------------------------------------------------------------------
 
 
 @dataclass
 class _Mixed:
-    """The layers whose statistics are mixed at one place, their states as an `except` would name them."""
+    """The layers whose statistics are mixed at one span, their states as an `except` would name them."""
 
     labels: list[Label]
     label: str

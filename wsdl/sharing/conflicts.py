@@ -1,4 +1,4 @@
-"""What is said of share groups whose members contradict each other: always with both places."""
+"""Diagnostics for share groups whose members contradict each other: always with both spans."""
 
 from __future__ import annotations
 

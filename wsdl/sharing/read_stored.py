@@ -1,4 +1,4 @@
-"""Graphs over stored tensors, made of those over slots: each `parameter` node reads what is stored for its slot.
+"""From graphs over slots to graphs over stored tensors: each `parameter` node reads what is stored for its slot.
 
 These are copies, for passes to rewrite; `Checked` and `Storage` stay as they are.
 """

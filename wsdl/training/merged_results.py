@@ -18,8 +18,8 @@ from wsdl.training.separate import Entry, separate
 
 
 def separate_results(draft: Draft, *, of_gradients: bool = False) -> list[Entry]:
-    """Put what loss and metrics are merged from in their place. With `of_gradients` the loss stays, as the share that a
-    part of the rows has in it, and the entries of the whole into the rows are returned."""
+    """Replace loss and metrics by the values that they are merged from. With `of_gradients` the loss stays, as the
+    share that a part of the rows has in it, and the entries of the whole into the rows are returned."""
     phase, graph = draft.phase, draft.phase.graph
     results = phase.take(Result)
     rows = rows_dimension(v.type for v in graph.inputs)

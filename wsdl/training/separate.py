@@ -126,7 +126,7 @@ class _Merges:
 
 
 class _Separation:
-    """One walk through a graph, which takes each node as it is or puts something in its place."""
+    """One walk through a graph, which keeps each node or replaces it."""
 
     def __init__(self, graph: Graph, rows: str | None, of_gradients: bool) -> None:
         self.graph, self.rows, self.of_gradients = graph, Rows(rows), of_gradients
@@ -226,7 +226,7 @@ class _Separation:
     # -- reductions over the rows --------------------------------------------------------------------------------------
 
     def reduce(self, node: Node) -> None:
-        """Append a reduction; in its place is what it is of the whole, as the operation merges it."""
+        """Append a reduction; it is replaced by that of the whole batch, as the operation merges it."""
         operation = OPERATIONS[node.op]
         if self.of_gradients:
             self.exchange(node, self.entering)

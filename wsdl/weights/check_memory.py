@@ -15,7 +15,7 @@ LISTED = 5  # of the largest parameters
 
 
 def check_memory(tensors: Sequence[Stored], memory: int | None = None) -> None:
-    """Raises `CompileError` where the stored tensors that are drawn take more bytes than there are in this machine."""
+    """Raises `CompileError` if the tensors to draw take more bytes than this machine has."""
     for stored in tensors:
         _require_drawable(stored)
     room = memory_of_machine() if memory is None else memory
@@ -45,7 +45,7 @@ def _require_drawable(stored: Stored) -> None:
     raise CompileError([
         Diagnostic(
             "E0602",
-            f"the initial value of `{stored.root.path}` is orthogonal, and {stored.type} is too large to be made so",
+            f"the initial value of `{stored.root.path}` is orthogonal, and {stored.type} is too large for that",
             stored.root.span,
             f"needs a decomposition of {stored.elements:,} values",
             help="give it another initializer, such as `normal(std=0.02)`, or give the weights as a file",

@@ -60,7 +60,7 @@ def _listed(path: str | Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
 
 
 def read_npy_header(path: str | Path, name: str, file: BinaryIO) -> tuple[TensorInfo, int, int]:
-    """Type, place of the first element and bytes of each element of an array in `.npy` format."""
+    """Type, offset of the first element and bytes per element of an array in `.npy` format."""
     start = file.read(8)
     if len(start) < 8 or start[:6] != b"\x93NUMPY":
         raise broken(path, f"`{name}` is no NumPy array")

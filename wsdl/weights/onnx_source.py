@@ -29,7 +29,7 @@ def open_onnx(path: str | Path) -> Source:
 
 def check_onnx(path: str | os.PathLike[str]) -> None:
     """Raises `CompileError` for a model that a runtime would load without a word, or never: of two initializers of one
-    name it takes one, of a pipe in the place of data it waits for the end. All else is for the runtime to say."""
+    name it takes one, of a pipe in place of data it waits for the end. All else is for the runtime to say."""
     try:
         for tensor in initializers(os.fspath(path), read_proto(os.fspath(path))).values():
             if external_data_helper.uses_external_data(tensor):
@@ -55,7 +55,7 @@ def initializers(path: str | Path, proto: ModelProto) -> dict[str, TensorProto]:
         if tensor.name in tensors:
             raise broken(path, f"it has two initializers of one name, `{tensor.name}`")
         if not are_sizes(list(tensor.dims)):
-            raise broken(path, f"the initializer `{tensor.name}` is said to have sizes that no tensor has")
+            raise broken(path, f"the initializer `{tensor.name}` has sizes that no tensor can have")
         tensors[tensor.name] = tensor
     return tensors
 
@@ -93,7 +93,7 @@ def place_of_data(path: str | Path, tensor: TensorProto, location: str) -> Path:
     folder = Path(path).resolve().parent
     file = (folder / location).resolve()
     if not location or os.path.isabs(location) or not file.is_relative_to(folder):
-        raise broken(path, f"the data of `{tensor.name}` are said to lie in {location!r}, outside the model's folder")
+        raise broken(path, f"the data of `{tensor.name}` are in {location!r}, outside the model's folder")
     if not file.is_file():
         raise broken(path, f"the data of `{tensor.name}` should lie in {location}, which is not there")
     return file

@@ -63,7 +63,7 @@ def _parsed(path: str | Path, header: bytes) -> dict[str, Any]:
 
 
 def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[TensorInfo, tuple[int, int]]:
-    """Type and place of a tensor, if the entry says that of bytes that are there."""
+    """Type and range of bytes of a tensor, if they are inside the file."""
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not (isinstance(dtype, str) and are_sizes(shape) and _are_offsets(offsets)):
@@ -72,7 +72,7 @@ def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[Tensor
     width = BYTES[known] if known else _FOREIGN.get(dtype)
     first, last = offsets
     if not first <= last <= size:
-        raise broken(path, f"the tensor `{name}` is said to end behind the end of the file; is the file complete?")
+        raise broken(path, f"the tensor `{name}` ends after the end of the file; is the file complete?")
     if width is not None and last - first != prod(shape) * width:
         raise broken(path, f"the tensor `{name}` is said to be {dtype}{shape}, which {last - first} bytes don't fit")
     return TensorInfo(known or dtype, tuple(shape)), (first, last)
@@ -87,7 +87,7 @@ def _check_places(path: str | Path, ranges: Mapping[str, tuple[int, int]], size:
     end, before = 0, ""
     for name, (first, last) in sorted(ranges.items(), key=lambda item: item[1]):
         if first < end:
-            raise broken(path, f"the tensors `{before}` and `{name}` are said to lie in the same place")
+            raise broken(path, f"the tensors `{before}` and `{name}` overlap")
         if first > end:
             raise broken(path, f"{first - end} bytes before the tensor `{name}` belong to no tensor")
         end, before = last, name

@@ -1,4 +1,4 @@
-"""What is stored at first: drawn, loaded, or given as weights. NumPy is imported when a number is asked for."""
+"""The values that a program starts with: drawn, loaded, or passed as weights. NumPy is imported on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Values:
-    """The number of each stored tensor; `drawn` names those that nothing but chance has given."""
+    """The value of each stored tensor; `drawn` are the names of those with random initial values."""
 
     values: dict[str, Any]
     drawn: frozenset[str]

@@ -36,7 +36,7 @@ MOST_LISTED = 20
 
 
 def loaded_weights(storage: Storage, loads: Loads, initial: Mapping[str, Array]) -> dict[str, Array]:
-    """The stored tensors that the `load`s of a program fill; `initial` is beneath what only parts of are filled."""
+    """The stored tensors that the `load`s of a program fill; `initial` has those that are filled in part only."""
     return _filled(storage, loads.fills, loads.sources, initial)
 
 
@@ -52,8 +52,8 @@ def given_weights(
 ) -> dict[str, Array]:
     """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
     without the model's name in front. Raises `WeightsError` where some are unknown, of another shape, contradict each
-    other, or are missing: of those that are `needed`, by default all. With `beneath` none need be there; it gives the
-    stored tensor of which only a part is."""
+    other, or are missing: of those that are `needed`, by default all. With `initial_value` none need be there; it
+    returns the stored tensor of which only a part is filled."""
     source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
     homes = _homes(storage)
     fills, diagnostics = [], []
