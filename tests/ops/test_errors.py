@@ -112,7 +112,7 @@ ERRORS = [
     error("layer_norm", "f32[n, 4]", "f32[5]", message="`weight` must have the shape of the last axes of f32[n, 4]: 4 and 5"),
     error("layer_norm", "f32[n, 4]", "f32[4]", "f32[1, 4]", message="`weight` is f32[4] and `bias` is f32[1, 4]"),
     error("group_norm", "f32[n, 6, 4]", groups=4, message="the channels of f32[n, 6, 4] must fall into 4 equal groups"),
-    error("batch_norm", IMAGE, "f32[4]", "f32[4]", "f32[4]", "f32[4]", message="`weight` must have a number for each channel"),
+    error("batch_norm", IMAGE, "f32[4]", "f32[4]", "f32[4]", "f32[4]", message="`weight` must have a value for each channel"),
     error("instance_norm", "f32[n, 3]", message="`x` must be [n, channels, ...], but is f32[n, 3]"),
     error("attention", "f32[n, t, 4]", "f32[n, t, 5]", "f32[n, t, 5]", message="the sizes of the queries in f32[n, t, 4]"),
     error("attention", "f32[2, 5, 4]", "f32[2, 6, 4]", "f32[2, 7, 4]", message="must be equal: 6 and 7"),

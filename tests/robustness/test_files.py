@@ -181,7 +181,7 @@ def test_weights_that_are_not_finite_are_said(dtype: str, wsdl: Wsdl, folder: Pa
     done = wsdl("compile", "m.wsd", "--weights", "w.npz", "-o", "out", "--no-proof")
     assert (done.code, done.err) == (
         0,
-        "warning[W0703]: a tensor of the weights has numbers that are not finite\n"
+        "warning[W0703]: a weight tensor has values that are not finite\n"
         "   ╭─ w.npz\n"
         "   │ m.dense.weight: 1 NaN and 5 infinite of 12\n"
         "   = help: was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a "
@@ -222,7 +222,7 @@ def test_several_tensors_and_a_load(wsdl: Wsdl, folder: Path) -> None:
     np.savez(folder / "w.npz", weight=np.full((3, 4), np.nan, "f4"), bias=np.full(3, np.nan, "f4"))
     done = wsdl("compile", "l.wsd", "-o", "out", "--no-proof")
     assert done.code == 0
-    assert "warning[W0703]: tensors of the weights have numbers that are not finite" in done.err
+    assert "warning[W0703]: weight tensors have values that are not finite" in done.err
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------------

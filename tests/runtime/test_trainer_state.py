@@ -1,4 +1,4 @@
-"""What a training goes on with: restored, written, handed to sessions; scalars in every kind of file."""
+"""The state of a training: restored, written, handed to sessions; scalars in every kind of file."""
 
 from __future__ import annotations
 
@@ -114,9 +114,7 @@ def test_restoring_takes_what_is_frozen_from_the_checkpoint(tmp_path: Path) -> N
 def test_a_snapshot_is_not_written_to(name: str) -> None:
     ours = program(FROZEN).trainer()
     for arrays in (ours.state, ours.weights):
-        with pytest.raises(
-            TypeError, match=r"`trainer\.write\(\{'x': array\}\)` changes what the training goes on with"
-        ):
+        with pytest.raises(TypeError, match=r"`trainer\.write\(\{'x': array\}\)` changes the state of the training"):
             arrays["x"] = np.zeros(3)
         with pytest.raises(ValueError, match="read-only"):
             next(iter(arrays.values()))[...] = 0
