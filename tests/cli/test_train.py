@@ -343,6 +343,9 @@ def test_a_folder_that_holds_a_training(wsdl: Wsdl) -> None:
         "   = see: wsdl explain E0724\n\n1 error\n"
     )
     assert wsdl(*TRAIN, "-o", "run", "--replace").code == 0
+    with pytest.raises(RunError, match="this folder holds a training already"):
+        wsdl_api.fit(program().trainer(), data(), folder="run")
+    wsdl_api.fit(program().trainer(), data(), folder="run", replace=True)
 
 
 @pytest.mark.parametrize("damage", ["weights", "cut", "text"])

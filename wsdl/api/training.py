@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Paths = str | os.PathLike[str]
 
 
-@takes(epochs=COUNT, folder=Optional(PATH))
+@takes(epochs=COUNT, folder=Optional(PATH), replace=FLAG)
 def fit(
     trainer: Trainer,
     data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
@@ -33,18 +33,21 @@ def fit(
     epochs: int = 1,
     evaluation: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
     folder: Paths | None = None,
+    replace: bool = False,
 ) -> dict[str, float]:
     """Train for some epochs; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
 
     `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches.
-    `folder` gets the same checkpoints as `wsdl train` writes.
+    `folder` gets the same checkpoints as `wsdl train` writes; one that holds a training already is an error (E0724),
+    unless `replace` starts over in its place.
     """
-    from wsdl.runtime.fit import fit
+    from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.plan import Plan
 
     plan = Plan(epochs, None if folder is None else Path(folder))
     with alone_in(plan.folder):
+        checkpoint_in(plan.folder, resume=False, replace=replace)
         return fit(trainer, data, plan, evaluation=evaluation).results
 
 
