@@ -84,6 +84,6 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         TensorBoard(tmp_path)
     assert render(raised.value.diagnostics) == (
         "error[E0781]: writing for TensorBoard needs the package tensorboardX, and it is not installed\n"
-        "   = help: `pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same numbers\n"
+        "   = help: `pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same values\n"
         "   = see: wsdl explain E0781\n\n1 error\n"
     )
