@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,11 @@ def row(example: Example) -> Iterator[str]:
         for dynamo in (False, True):
             place = Path(folder, f"dynamo {dynamo}")
             place.mkdir()
-            exported = attempt(lambda d=dynamo, p=place: theirs(twin, arrays, axes, dynamo=d)(p))  # type: ignore[misc]
+            exported = attempt(partial(theirs(twin, arrays, axes, dynamo=dynamo), place))
             yield figures(exported, once)
             for tool in (_slim, _sim):
                 smaller = place / f"{tool.__name__}.onnx"
-                made = attempt(lambda t=tool, e=exported, s=smaller: t(e, s)) if exported else None  # type: ignore[misc]
+                made = attempt(partial(tool, exported, smaller)) if exported else None
                 yield figures(made, once)
 
 

@@ -30,7 +30,7 @@ def test_everything_public_is_there_and_documented() -> None:
         assert name == "__version__" or inspect.getdoc(thing)
     assert set(wsdl.__all__) <= set(dir(wsdl))
     with pytest.raises(AttributeError, match="has no attribute 'complie'"):
-        wsdl.complie  # noqa: B018
+        wsdl.complie  # noqa: B018 - the access is what fails
 
 
 @pytest.mark.parametrize("given", ["tied.wsd", Path("tied.wsd"), TIED])
@@ -49,7 +49,7 @@ def test_what_is_stored_decides_what_is_computed() -> None:
     expected = np.maximum(X @ w.T + b, 0) @ w + c
     assert np.allclose(program.session("m")(x=X)["y"], expected, atol=1e-5)
     with pytest.raises(TypeError):
-        program.stored["m.encode.weight"] = w  # type: ignore[index]
+        program.stored["m.encode.weight"] = w  # type: ignore[index] # which is the mistake
 
 
 def test_the_seed() -> None:
@@ -72,7 +72,7 @@ def test_weights_by_any_name(name: str) -> None:
 
 def test_weights_from_a_file() -> None:
     values = dict(wsdl.compile("tied.wsd", seed=3).stored)
-    np.savez("w.npz", **values)  # type: ignore[arg-type]
+    np.savez("w.npz", **values)  # type: ignore[arg-type] # its second parameter is a flag
     program = wsdl.compile("tied.wsd", weights="w.npz")
     assert program.drawn == frozenset()
     assert all(np.array_equal(program.stored[name], values[name]) for name in values)

@@ -104,7 +104,7 @@ def test_json_is_what_the_manual_says() -> None:
 
 @pytest.mark.parametrize("format", ["full", "concise", "json", "github", "sarif"])
 def test_every_format_has_the_label_of_the_primary_place(format: str) -> None:
-    assert "stored as [64, 784]" in render([SHAPES], format)  # type: ignore[arg-type]
+    assert "stored as [64, 784]" in render([SHAPES], format)  # type: ignore[arg-type] # one of its literals
 
 
 def test_control_characters_never_reach_the_terminal() -> None:

@@ -24,7 +24,7 @@ def test_figures(golden: Golden) -> None:
     for example in EXAMPLES:
         row = re.compile(rf"^(\| \[`{example.name}\.wsd`\].*?\|.*?\|)(?:[^|]*\|){{3}}$", re.MULTILINE)
         assert row.search(page), f"{example.name} is not on the page"
-        page = row.sub(lambda found, e=example: f"{found[1]} {figures(e)} |", page)  # type: ignore[misc]
+        page = row.sub(rf"\g<1> {figures(example)} |", page)
     golden(README, page)
 
 

@@ -62,7 +62,7 @@ def checked(program: wsdl.Program) -> wsdl.Program:
 
 def computed(text: str, arrays: Arrays, half: str = "f32", *, keep_io: bool = True, **options: object) -> Arrays:
     """What a program of one model gives, as f32; its file passes the checker of ONNX."""
-    program = checked(wsdl.compile(text, dtype=half, keep_io=keep_io, **options))  # type: ignore[arg-type]
+    program = checked(wsdl.compile(text, dtype=half, keep_io=keep_io, **options))  # type: ignore[arg-type] # a literal
     narrow = half == "f16" and not keep_io
     given = {n: a.astype(np.float16) if narrow and a.dtype == np.float32 else a for n, a in arrays.items()}
     return {n: a.astype(np.float32) for n, a in program.session()(**given).items()}
@@ -158,7 +158,7 @@ model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{
 """
     text = text if "looped" in expression else text.replace("    layer looped = Steps()\n", "")
     x = np.random.default_rng(0).standard_normal((4, 8)).astype(np.float32)
-    program = checked(wsdl.compile(text, dtype=half, keep_io=keep_io))  # type: ignore[arg-type]
+    program = checked(wsdl.compile(text, dtype=half, keep_io=keep_io))  # type: ignore[arg-type] # a literal
     if half == "f16":
         expected, got = computed(text, {"x": x})["y"], computed(text, {"x": x}, half, keep_io=keep_io)["y"]
         np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-2 * np.abs(expected).max())

@@ -97,7 +97,7 @@ model m(x: f32[n, 5]) -> (y: f32[n, 5]) {
 
 @pytest.mark.parametrize("loops", ["loop", "unroll"])
 def test_repeated_layer(loops: str) -> None:
-    proto = agree(LOOP, random(3, 5), target=Target(loops=loops))  # type: ignore[arg-type]
+    proto = agree(LOOP, random(3, 5), target=Target(loops=loops))  # type: ignore[arg-type] # a literal
     assert ("Loop" in {node.op_type for node in proto.graph.node}) == (loops == "loop")
     assert list(initializers(proto)).count("m.same.weight") == 1
 

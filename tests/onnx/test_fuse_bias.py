@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_fused(sum: str, shape: tuple[int, ...]) -> None:
     ],
     ids=["a bias of parts", "read twice", "an output", "broadcast"],
 )
-def test_not_fused(body: str, expected) -> None:  # type: ignore[no-untyped-def]
+def test_not_fused(body: str, expected: Callable[..., Any]) -> None:
     declared = "param w: [6, 4]\n" + ("param c: [3]\n" if "+ c" in body else "param b: [6]\n")
     result, weights = model(declared + body)
     assert operators(result)["Add"] == 1

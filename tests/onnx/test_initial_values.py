@@ -49,7 +49,7 @@ def draw(
 def test_like_pytorch(ours: tuple[str, float], theirs: object) -> None:
     torch.manual_seed(0)
     expected = torch.empty(60, 40, 3)
-    theirs(expected)  # type: ignore[operator]
+    theirs(expected)  # type: ignore[operator] # functions of torch.nn.init, in a table
     array = draw(*ours)
     assert (array.shape, array.dtype.name) == ((60, 40, 3), "float32")
     spread = float(expected.std()) if expected.std() > 0 else 1.0

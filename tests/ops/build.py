@@ -29,7 +29,7 @@ NOWHERE = Source("test.wsd", "").span(0, 0)
 def typed(text: str) -> TensorType:
     """`f32[n, 2 * t, 3]` as a type."""
     dtype, _, rest = text.partition("[")
-    return TensorType.of(dtype, [dim(d) for d in rest.rstrip("]").split(",") if d])  # type: ignore[arg-type]
+    return TensorType.of(dtype, [dim(d) for d in rest.rstrip("]").split(",") if d])  # type: ignore[arg-type] # a DType
 
 
 def dim(text: str) -> Dim:

@@ -105,7 +105,7 @@ def _text(given: Given) -> str:
 
 
 def _maker(text: str, make: Callable[[str], Array]) -> Made:
-    make.text = text  # type: ignore[attr-defined]
+    make.text = text  # type: ignore[attr-defined] # for the name of the test
     return make
 
 

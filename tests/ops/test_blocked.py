@@ -44,7 +44,7 @@ def model(op: str, types: list[str], attributes: dict[str, Any], block: int) -> 
     names = [p.name for p in OPERATIONS[op].parameters if p.kind != "attribute"]
     results = OPERATIONS[op].result_types(**{n: v.type for n, v in zip(names, operands, strict=False)}, **attributes)
     node = Node(op, [*operands], dict(attributes), [Value(results[0], "y")])
-    one = Model("m", Graph(operands, [node], [node.result]), Module("m", "", None), output_names=["y"])  # type: ignore[arg-type]
+    one = Model("m", Graph(operands, [node], [node.result]), Module("m", "", None), output_names=["y"])  # type: ignore[arg-type] # no span
     return emit(Lowered(models={"m": one}), one, {}, block=block)
 
 

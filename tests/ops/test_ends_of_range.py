@@ -34,7 +34,7 @@ every_dtype = pytest.mark.parametrize("dtype", INTEGERS)
 
 def ends(dtype: str) -> Array:
     """Numbers around the ends, the middle and 0."""
-    info = np.iinfo(numpy_dtype(dtype))  # type: ignore[arg-type]
+    info = np.iinfo(numpy_dtype(dtype))  # type: ignore[arg-type] # one of the DTypes
     near = {info.min, info.min + 1, info.max, info.max - 1, info.max // 3, info.min // 2, -7, -3, -2, -1, 0, 1, 2, 3, 7}
     return np.array(sorted(n for n in near if info.min <= n <= info.max), info.dtype)
 
@@ -111,7 +111,7 @@ def test_single_and_along(dtype: str) -> None:
 def test_casts_of_integers_wrap_around(dtype: str) -> None:
     x = ends(dtype)
     to = (*INTEGERS, "f16", "f32", "f64", "bool")
-    expected = {d: x.astype(numpy_dtype(d)) for d in to}  # type: ignore[arg-type]
+    expected = {d: x.astype(numpy_dtype(d)) for d in to}  # type: ignore[arg-type] # one of the DTypes
     assert_all_equal(run([x], lambda g, x: [g("cast", x, dtype=d) for d in to]), expected)
 
 
@@ -122,10 +122,10 @@ LAST_OF_F32 = {"i32": 2**31 - 2**7, "i64": 2**63 - 2**39}  # beyond 24 bits f32 
 def test_casts_of_floats_end_at_the_ends(given: str) -> None:
     """NumPy leaves these to the machine."""
     numbers = [300.7, -300.7, -0.9, 255.9, 3e9, -3e9, 1e20, -1e20, np.inf, -np.inf, np.nan]
-    x: Array = np.array(numbers, numpy_dtype(given))  # type: ignore[arg-type]
+    x: Array = np.array(numbers, numpy_dtype(given))  # type: ignore[arg-type] # one of the DTypes
     expected = {}
     for dtype in INTEGERS:
-        info = np.iinfo(numpy_dtype(dtype))  # type: ignore[arg-type]
+        info = np.iinfo(numpy_dtype(dtype))  # type: ignore[arg-type] # one of the DTypes
         last = LAST_OF_F32.get(dtype, info.max) if given != "f64" else 2**63 - 2**10 if dtype == "i64" else info.max
         clipped = [0 if np.isnan(n) else n.clip(info.min, last) for n in x.astype(float)]
         expected[dtype] = np.array([int(n) for n in clipped], info.dtype)
@@ -135,7 +135,7 @@ def test_casts_of_floats_end_at_the_ends(given: str) -> None:
 @pytest.mark.parametrize("dtype", ["f16", "f32", "f64"])
 def test_division_of_floats(dtype: str) -> None:
     numbers = [0.0, -0.0, 1, -1, 2.5, -5, 7.5, np.inf, -np.inf, np.nan, 1e-3]
-    x: Array = np.array(numbers, numpy_dtype(dtype))  # type: ignore[arg-type]
+    x: Array = np.array(numbers, numpy_dtype(dtype))  # type: ignore[arg-type] # one of the DTypes
     a, b = (each.ravel() for each in np.meshgrid(x, x))
     expected = {"floordiv": a // b, "mod": a % b}
     assert_all_equal(run([a, b], lambda g, x, y: [g(op, x, y) for op in expected]), expected)

@@ -203,7 +203,7 @@ def largest(s: Scope) -> Expr | None:
         return None
     type = x.type.of(*x.type.shape[:-1], Size(2))
     found = (type, Type("i64", type.shape))
-    in_order = lambda _, v: tuple(y[..., :2] for y in v.sort(dim=-1, descending=True, stable=True))  # noqa: E731
+    in_order = lambda _, v: tuple(y[..., :2] for y in v.sort(dim=-1, descending=True, stable=True))  # noqa: E731 - used once, below
     return expr(found, "topk({0}, 2)", in_order, x)
 
 

@@ -164,7 +164,7 @@ class _Training:
 
     def _results(self, what: str, found: Mapping[str, float], twins: _Twins, left_out: Collection[str] = ()) -> None:
         assert twins.exact is not None
-        losses: Callable[[], list[Tensor]] = lambda: [each.loss for each in twins.noisy]  # noqa: E731
+        losses: Callable[[], list[Tensor]] = lambda: [each.loss for each in twins.noisy]  # noqa: E731 - used once, below
         if "loss" not in left_out:
             compare(f"{what}: loss", found["loss"], twins.exact.loss, losses, self.counts, dtype=self.dtype)
         for name in twins.exact.metrics.keys() - left_out:

@@ -126,8 +126,8 @@ def _flip(axis: int) -> View:
 
 
 def _reshape(before: tuple[int, ...], after: tuple[int, ...]) -> View:
-    there: Callable[..., object] = lambda x: x.reshape(after)  # noqa: E731  # the pair beside one another
-    back: Callable[..., object] = lambda x: x.reshape(before)  # noqa: E731
+    there: Callable[..., object] = lambda x: x.reshape(after)  # noqa: E731 - used once, below  # the pair beside one another
+    back: Callable[..., object] = lambda x: x.reshape(before)  # noqa: E731 - used once, below
     return View(f".reshape({', '.join(map(str, after))})", there, back)  # type: ignore[arg-type]  # of tensors
 
 

@@ -211,7 +211,7 @@ def arg(s: Scope) -> Expr | None:
         return None
     axis = s.random.randrange(x.type.rank)
     name = s.choice(["argmax", "argmin"])
-    first = lambda _, v: v.sort(dim=axis, descending=name == "argmax", stable=True)[1].select(axis, 0)  # noqa: E731
+    first = lambda _, v: v.sort(dim=axis, descending=name == "argmax", stable=True)[1].select(axis, 0)  # noqa: E731 - used once, below
     type = Type("i64", tuple(size for i, size in enumerate(x.type.shape) if i != axis))
     return expr(type, f"{name}({{0}}, axis={axis})", first, x)
 

@@ -51,7 +51,7 @@ def serve() -> None:
     import wsdl.cli.compile
     import wsdl.cli.explain
     import wsdl.cli.fmt
-    import wsdl.onnx.emit  # noqa: F401
+    import wsdl.onnx.emit  # noqa: F401 - so that forks have it
 
     for line in sys.stdin:
         folder, *arguments = json.loads(line)

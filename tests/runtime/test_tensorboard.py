@@ -34,7 +34,7 @@ def events(folder: Path) -> Iterator[object]:
 
 
 def scalars(folder: Path) -> list[Scalar]:
-    return [(v.tag, e.step, v.simple_value) for e in events(folder) for v in e.summary.value]  # type: ignore[attr-defined]
+    return [(v.tag, e.step, v.simple_value) for e in events(folder) for v in e.summary.value]  # type: ignore[attr-defined] # protobuf
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_a_nan_is_shown_and_not_warned_of(tmp_path: Path, caplog: pytest.LogCapt
 @pytest.mark.usefixtures("_package")
 def test_a_resumed_run_hides_the_steps_that_are_done_again(tmp_path: Path) -> None:
     tell(TensorBoard(tmp_path), plan(first_step=30), until=31)
-    [start] = [e for e in events(tmp_path) if e.HasField("session_log")]  # type: ignore[attr-defined]
-    assert start.step == 31  # type: ignore[attr-defined]
+    [start] = [e for e in events(tmp_path) if e.HasField("session_log")]  # type: ignore[attr-defined] # protobuf
+    assert start.step == 31  # type: ignore[attr-defined] # protobuf
 
 
 @pytest.mark.usefixtures("_package")

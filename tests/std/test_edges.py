@@ -93,7 +93,7 @@ def edges(name: str) -> dict[str, Callable[[Case], bool]]:
             found["uneven padding"] = lambda row: len(set(listed(configured(row).get("pad")))) > 1
     if rows[0].block == name:
         for option in options:
-            found[f"`{option}`"] = lambda row, option=option: option in configured(row)  # type: ignore[misc]
+            found[f"`{option}`"] = lambda row, option=option: option in configured(row)  # type: ignore[misc] # of option
     return found
 
 

@@ -85,7 +85,7 @@ class SelfAttention(nn.MultiheadAttention):
         super().__init__(d, heads, batch_first=True, **options)
         self.causal = causal
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override] # fewer inputs
         t = x.shape[1]
         future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
         hidden = None if mask is None else ~mask
@@ -99,7 +99,7 @@ class Scaled(nn.MultiheadAttention):
         super().__init__(d, heads, batch_first=True)
         self.longer = scale * (d // heads) ** 0.5
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:  # type: ignore[override] # fewer inputs
         d, cut = self.embed_dim, self.in_proj_weight.shape[0]
         factor = torch.where(torch.arange(cut) < d, self.longer, 1.0)
         return F.multi_head_attention_forward(
@@ -183,7 +183,7 @@ class Grouped(GroupedCross):
         super().__init__(d, heads, kv_heads, bias=bias)
         self.causal, self.relative = causal, Bias(heads, causal=causal)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override] # fewer inputs
         return self.look(x, x, hidden_places(x, mask, self.causal))
 
     def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:

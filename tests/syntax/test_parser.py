@@ -246,7 +246,7 @@ def test_the_grammar_has_no_conflicts_and_no_kinds_of_layers() -> None:
     assert "Dense" not in text.split("// -- declarations", 1)[1]
     messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign] # to listen
     lark.logger.addHandler(handler)
     level = lark.logger.level
     lark.logger.setLevel(logging.DEBUG)

@@ -279,7 +279,7 @@ def _fits(
         argument.value.span,
         f"`{parameter.name.text}` of `{block.name.text}` {misfit}",
         labels=_declaration(parameter.span),
-        help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type]
+        help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type] # a call
         if is_block and "layer" in kinds
         else f"{_is_made_as(block)}: the size of what goes in isn't written"
         if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int)

@@ -148,7 +148,7 @@ class _Emission:
         return [self.builder.read_stored(stored, node.view, node.result.type.dtype)]
 
     def _assume(self, node: Node) -> Sequence[Ref]:
-        left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type]
+        left, right = (Dim.of(node.attributes[side]) for side in ("left", "right"))  # type: ignore[arg-type] # two Dims
         return [self.builder.checked(self.refs[node.inputs[0]], "equal", left, right)]
 
     # -- subgraphs -----------------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def _one_shape(*values: Value) -> bool:
 def _attribute(parameter: Parameter, arguments: dict[str, Any]) -> Attribute:
     value = arguments.get(parameter.name, parameter.default)
     if "Dim" not in parameter.annotation or value is None:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return] # as its annotation says
     if isinstance(value, int) and parameter.annotation.startswith("int"):
         return value  # `int | list[Dim]`
     return _dims(value)

@@ -56,7 +56,7 @@ def save_results(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     elif suffix == ".npz":
 
         def write(file: BinaryIO) -> None:
-            np.savez(file, **plain)  # type: ignore[arg-type]
+            np.savez(file, **plain)  # type: ignore[arg-type] # its second parameter is a flag
 
     else:
         help = "outputs are written into a .npz file, a single one also into a .npy file"

@@ -196,7 +196,7 @@ class _Formatter:
             return
         closed = self.rows.pop().text.strip()
         if following["if"]:
-            self._if(node.otherwise[0], indent, f"{closed} else ")  # type: ignore[arg-type]
+            self._if(node.otherwise[0], indent, f"{closed} else ")  # type: ignore[arg-type] # an If
         else:
             self.rows.append(Row(f"{' ' * indent}{closed} else {{"))
             self._body(self.openings[bisect_left(self.openings, closing)], node.otherwise, indent)

@@ -37,7 +37,7 @@ def make_parser(builder: object) -> lark.Lark:
     if cache is not None:
         try:
             tables = json.loads(cache.read_text(encoding="utf-8"), object_hook=_integer_keys)
-            loaded: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call]
+            loaded: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call] # lark gives it no types
                 tables["data"], tables["memo"], transformer=builder
             )
             return loaded

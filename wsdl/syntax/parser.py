@@ -149,7 +149,7 @@ class _Reading:
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         offset = self.chunk.start + (length if ended else min(error.pos_in_stream or 0, length))
         start, end = self.chunk.statement_at(offset)
-        expected: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
+        expected: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call] # lark gives it no types
         text = self.source.text[: self.chunk.start] + self.text[:length]
         top_level = start == self.chunk.start
         report(Stuck(self.source, text, start, end, offset, expected, top_level), self.problems)

@@ -68,7 +68,7 @@ _FORMS = {
 _LATER = {"variant": "comparing ways to share"}
 _LOOKALIKES = {
     **dict.fromkeys("“”„«»", 'texts stand in plain double quotes, `"`'),
-    **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001
+    **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001 - the wrong quotes
     **dict.fromkeys("→⇒", "an arrow is written `->`"),
     **dict.fromkeys("×·∙", "a product is written `*`"),
     **dict.fromkeys("−–—", "a minus sign is written `-`"),

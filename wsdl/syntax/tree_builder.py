@@ -182,7 +182,7 @@ class Builder:
     def parameter(self, parts: Parts) -> tree.Parameter:
         span = self._span(parts)
         kind = "param" if parts[0] == "param" else "state"
-        return tree.Parameter(span, kind, parts[1], parts[3], _after(parts, "="), self._doc(span))  # type: ignore[arg-type]
+        return tree.Parameter(span, kind, parts[1], parts[3], _after(parts, "="), self._doc(span))  # type: ignore[arg-type] # as the grammar has it
 
     def freeze(self, parts: Parts) -> tree.Freeze:
         return tree.Freeze(self._span(parts), parts[1], parts[2])
@@ -304,7 +304,7 @@ class Builder:
 
     def parenthesized(self, parts: Parts) -> tree.Expression:
         """The node inside; its span takes the parentheses in, which is how the formatter knows of them."""
-        return parts[1].replaced(span=self._span(parts))  # type: ignore[no-any-return]
+        return parts[1].replaced(span=self._span(parts))  # type: ignore[no-any-return] # an expression
 
     def list(self, parts: Parts) -> tree.List:
         return tree.List(self._span(parts), parts[1] or ())

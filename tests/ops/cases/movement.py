@@ -17,7 +17,7 @@ DTYPES = {
 CUBE = "f32[2, 3, 4]"
 
 
-def every(op: str, type: str, torch, dtypes: tuple[str, ...] = ALL, **attributes):  # type: ignore[no-untyped-def]
+def every(op: str, type: str, torch, dtypes: tuple[str, ...] = ALL, **attributes):  # type: ignore[no-untyped-def] # torch is untyped
     return [case(op, d + type, torch=torch, **attributes) for d in dtypes]
 
 

@@ -18,7 +18,7 @@ W = ("f32[3]", "f32[3]")
 def attention(
     q: str, k: str, v: str, mask: Given = None, causal: bool = False, scale: float | None = None, runs: bool = True
 ) -> Case:
-    def expected(q, k, v, mask):  # type: ignore[no-untyped-def]
+    def expected(q, k, v, mask):  # type: ignore[no-untyped-def] # torch is untyped
         if mask is None or not causal:
             return F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale)
         past = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
@@ -34,7 +34,7 @@ def attention(
 def attention_weights(q: str, k: str, mask: Given = None, causal: bool = False, runs: bool = True) -> Case:
     """Attention to the unit vectors."""
 
-    def expected(q, k, mask):  # type: ignore[no-untyped-def]
+    def expected(q, k, mask):  # type: ignore[no-untyped-def] # torch is untyped
         units = torch.eye(k.shape[-2], dtype=q.dtype).expand(*k.shape[:-1], k.shape[-2])
         return F.scaled_dot_product_attention(q, k, units, mask, is_causal=causal)
 
@@ -51,7 +51,7 @@ def standardized(x: torch.Tensor, axes: int, eps: float = 1e-5) -> tuple[torch.T
     return F.layer_norm(x, x.shape[-axes:], eps=eps), 1 / (x.var(last, correction=0, keepdim=True) + eps).sqrt()
 
 
-def batch_norm(x, weight, bias, mean, var):  # type: ignore[no-untyped-def]
+def batch_norm(x, weight, bias, mean, var):  # type: ignore[no-untyped-def] # torch is untyped
     """PyTorch's own has no gradient for the statistics."""
     if not mean.requires_grad:
         return F.batch_norm(x, mean, var, weight, bias)
@@ -59,7 +59,7 @@ def batch_norm(x, weight, bias, mean, var):  # type: ignore[no-untyped-def]
     return (x - middle) / (spread + 1e-5).sqrt() * scale + shift
 
 
-def trained(x, weight, bias, mean, var, momentum=0.1):  # type: ignore[no-untyped-def]
+def trained(x, weight, bias, mean, var, momentum=0.1):  # type: ignore[no-untyped-def] # torch is untyped
     """PyTorch changes its statistics in place: what it gives without that, and in formulas what it leaves there."""
     others = (0, *range(2, x.ndim))
     moved = [(1 - momentum) * old + momentum * new for old, new in ((mean, x.mean(others)), (var, x.var(others)))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from tests.std import twins
@@ -39,7 +41,7 @@ CASES = (
     *(
         Case(
             f"Attention(4, bias=false, kv_heads={kv}, rotary=RotaryEncoding({base}), causal={str(causal).lower()})",
-            lambda kv=kv, causal=causal, base=base: twins.Llama(16, 4, kv, causal, base),  # type: ignore[misc]
+            partial(twins.Llama, 16, 4, kv, causal, base),
             types,
             runs,
             projections,
@@ -53,7 +55,7 @@ CASES = (
     *(
         Case(
             f"Attention(3, bias=false, scale=1.0, relative=RelativeBias(causal={word}), causal={word})",
-            lambda causal=causal: twins.T5(12, 3, causal),  # type: ignore[misc]
+            partial(twins.T5, 12, 3, causal),
             types,
             runs,
             projections,
@@ -74,7 +76,7 @@ CASES = (
     *(
         Case(
             f"RelativeBias({ours})",
-            lambda theirs=theirs: twins.Bias(3, **theirs),  # type: ignore[misc]
+            partial(twins.Bias, 3, **theirs),
             ("f32[n, 3, t, 2]", "f32[n, 3, s, 2]"),
             (((1, 3, 1, 2), (1, 3, 1, 2)), ((1, 3, 5, 2), (1, 3, 9, 2)), ((1, 3, 300, 2), (1, 3, 300, 2))),
         )
@@ -91,7 +93,7 @@ CASES = (
     *(
         Case(
             f"CrossAttention(heads=6, kv_heads={kv}, bias=false, dropout={dropout})",
-            lambda kv=kv: twins.GroupedCross(12, 6, kv, 5, bias=False),  # type: ignore[misc]
+            partial(twins.GroupedCross, 12, 6, kv, 5, bias=False),
             ("f32[n, t, 12]", "f32[n, s, 5]", *mask),
             tuple(((n, t, 12), (n, s, 5), (n, s))[: 2 + len(mask)] for n, t, s in ((1, 1, 1), (2, 4, 9), (3, 1, 2))),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from tests.std.case import SEQUENCE, Case
@@ -20,7 +22,7 @@ CASES = (
     *(
         Case(
             f"{kind.__name__}(4{', reverse=true' if reverse else ''})",
-            lambda kind=kind: kind(6, 4, batch_first=True),  # type: ignore[misc]
+            partial(kind, 6, 4, batch_first=True),
             ("f32[n, t, 6]",),
             SEQUENCE,
             rename=cell,
@@ -48,7 +50,7 @@ CASES = (
     *(
         Case(
             f"{kind.__name__}(4, layers={depth}, bidirectional=true, dropout=0.3)",
-            lambda kind=kind, depth=depth: kind(6, 4, depth, batch_first=True, bidirectional=True),  # type: ignore[misc]
+            partial(kind, 6, 4, depth, batch_first=True, bidirectional=True),
             ("f32[n, t, 6]",),
             SEQUENCE,
             both_ways,
@@ -60,7 +62,7 @@ CASES = (
     *(
         Case(
             f"{kind.__name__}(4, layers=3{', reverse=true' if reverse else ''})",
-            lambda kind=kind: kind(6, 4, 3, batch_first=True),  # type: ignore[misc]
+            partial(kind, 6, 4, 3, batch_first=True),
             ("f32[n, t, 6]",),
             SEQUENCE,
             levels,
