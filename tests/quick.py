@@ -43,24 +43,24 @@ ALWAYS = (
     "tests/packaging/test_dependencies.py",
     "tests/packaging/test_lazy_imports.py",
     "tests/diagnostics/test_render.py",
-    "tests/passes/test_pipeline.py",
+    "tests/pipelines/test_inference.py",
 )
 DEFINED = ("wsdl/ops", "wsdl/std")  # where operations and blocks are
 TABLES = ("tests/ops", "tests/half", "tests/std", "tests/docs/test_reference.py")
 ROOMS = {
     "grammar": ("tests/syntax",),
     "wsdl/diagnostics": ("tests/diagnostics", "tests/mistakes"),
-    "wsdl/elaborate": ("tests/passes", "tests/mistakes", "tests/mistakes_training"),
-    "wsdl/sharing": ("tests/passes", "tests/examples/test_sharing.py"),
-    "wsdl/rewrite": ("tests/passes", "tests/examples/test_bytes.py"),
-    "wsdl/training": ("tests/passes", "tests/mistakes_training"),
-    "wsdl/pipelines.py": ("tests/passes",),
-    "wsdl/weights": ("tests/onnx",),
+    "wsdl/elaborate": ("tests/mistakes", "tests/mistakes_training"),
+    "wsdl/sharing": ("tests/pipelines", "tests/examples/test_sharing.py"),
+    "wsdl/rewrite": ("tests/pipelines", "tests/examples/test_bytes.py"),
+    "wsdl/training": ("tests/pipelines", "tests/mistakes_training"),
+    "wsdl/pipelines.py": ("tests/pipelines",),
     "wsdl/pictures": ("tests/cli/test_graph.py",),
-    "wsdl/reporting": ("tests/runtime",),
     "wsdl/std": ("tests/mistakes/test_recommendations.py",),
     "docs": ("tests/docs/test_links.py",),
     "examples": ("tests/examples/test_bytes.py", "tests/examples/test_readme.py"),
+    "examples/training": ("tests/examples/training",),
+    "references": ("tests/examples",),
     "Makefile": ("tests/packaging",),
     "pyproject.toml": ("tests/packaging",),
 }  # beside the folder of tests that has a room's own name
@@ -193,9 +193,10 @@ def _tests_of_the_room(path: str) -> Iterator[str]:
     for room, tests in ROOMS.items():
         if _below(path, room):
             yield from tests
-    folder = Path(path).parent
-    for own in (Path("tests", *folder.parts[1:]), Path("tests", *folder.parts[1:2]), folder):
-        if own.parts[:1] == ("tests",) and len(own.parts) > 1 and (ROOT / own).is_dir():
+    top, *below = Path(path).parent.parts or ("",)
+    folders = {"wsdl": [Path("tests", *below), Path("tests", *below[:1])], "tests": [Path(path).parent]}
+    for own in folders.get(top, []):
+        if len(own.parts) > 1 and (ROOT / own).is_dir():
             yield str(own)
 
 

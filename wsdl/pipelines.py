@@ -5,7 +5,7 @@ place. A training step is one phase (`STEP`, which is what `<model>.train.onnx` 
 two: the gradients of a whole `BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut
 (`PIECEWISE_UPDATE`). Workers on other machines would stand between the two. `EVALUATION` is a pipeline of its own.
 
-The docstring of a pass shows a program before and after, as a doctest; more cases are in `tests/passes`.
+The docstring of a pass shows a program before and after, as a doctest; more cases are in `tests/pipelines`.
 """
 
 from __future__ import annotations

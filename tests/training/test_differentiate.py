@@ -10,7 +10,7 @@ import torch
 
 import wsdl
 from tests.ops.build import NOWHERE, Array, assert_close, typed
-from tests.passes.test_fixtures import examples
+from tests.pipelines.test_passes import examples
 from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.text import from_text, to_text

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.ops.build import Array, assert_close, typed
-from tests.passes.test_differentiate import as_program, run, session_of
+from tests.training.test_differentiate import as_program, run, session_of
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.reports import Clock, plan, tell
+from tests.reporting.reports import Clock, plan, tell
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
 from wsdl.reporting.tensorboard import TensorBoard

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from tests.ir.test_views import SHAPE, views
 from tests.ops.build import typed
-from tests.passes.test_differentiate import run, session_of
+from tests.training.test_differentiate import run, session_of
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View

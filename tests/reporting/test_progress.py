@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.golden import Golden
-from tests.runtime.reports import Clock, plan, reports, tell, tell_one
-from tests.runtime.screen import Screen
+from tests.reporting.reports import Clock, plan, reports, tell, tell_one
+from tests.reporting.screen import Screen
 from wsdl.cli.reporting import shown
 from wsdl.reporting.lines import Lines
 from wsdl.reporting.meter import Meter, duration

@@ -1,5 +1,5 @@
 """Recurrent layers as one operator of ONNX: what it computes, and that weights stay one. Which scans stay as they are
-is in `fixtures/fuse_recurrent.txt`."""
+is in `tests/pipelines/fixtures/fuse_recurrent.txt`."""
 
 from __future__ import annotations
 

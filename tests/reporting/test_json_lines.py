@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.reports import Clock, plan, reports, tell, tell_one
+from tests.reporting.reports import Clock, plan, reports, tell, tell_one
 from wsdl.reporting.json_lines import JsonLines, read_log
 from wsdl.reporting.reports import EvaluationReport, StepReport, reporting
 
@@ -110,7 +110,7 @@ def test_lines_go_to_the_file_each_second_and_when_asked(tmp_path: Path) -> None
 def test_a_killed_process_leaves_whole_lines(tmp_path: Path) -> None:
     program = f"""
 import os, signal, time
-from tests.runtime.reports import plan, reports
+from tests.reporting.reports import plan, reports
 from wsdl.reporting.json_lines import JsonLines
 log = JsonLines({os.fspath(tmp_path / "log.jsonl")!r})
 log.begin(plan(10_000))

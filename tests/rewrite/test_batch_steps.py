@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.ops.build import typed
-from tests.passes.test_differentiate import as_program
-from tests.passes.test_differentiate_scan import scan
+from tests.training.test_differentiate import as_program
+from tests.training.test_differentiate_scan import scan
 from wsdl.ir.graph import Graph, Value
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tests.runtime.reports import Clock, plan, reports, tell, tell_one
+from tests.reporting.reports import Clock, plan, reports, tell, tell_one
 from wsdl.cli.reporting import reporting as reporting_of
 from wsdl.reporting.curve import Curve
 from wsdl.reporting.json_lines import JsonLines

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import wsdl
-from tests.passes.test_train_step import program
+from tests.training.test_train_step import program
 from wsdl import compiler
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, NextPiece, Piece, Variable
