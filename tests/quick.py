@@ -54,7 +54,6 @@ ROOMS = {
     "wsdl/sharing": ("tests/pipelines", "tests/examples/test_sharing.py"),
     "wsdl/rewrite": ("tests/pipelines", "tests/examples/test_bytes.py"),
     "wsdl/training": ("tests/pipelines", "tests/mistakes_training"),
-    "wsdl/pipelines.py": ("tests/pipelines",),
     "wsdl/pictures": ("tests/cli/test_graph.py",),
     "wsdl/std": ("tests/mistakes/test_recommendations.py",),
     "docs": ("tests/docs/test_links.py",),

@@ -100,14 +100,14 @@ def check_loads(storage: Storage, problems: Problems) -> None:
 
 def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
     """The models for a target, ready to be emitted."""
-    from wsdl.pipelines import lower
+    from wsdl.pipelines.inference import lower
 
     return lower(storage, target)
 
 
 def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainStep]:
     """The training step of each model that has a `train`, by the name of the model."""
-    from wsdl.pipelines import train_step
+    from wsdl.pipelines.training import train_step
 
     return {name: train_step(storage, training, target) for name, training in storage.trainings.items()}
 
@@ -117,14 +117,14 @@ def split_step(
 ) -> SplitStep:
     """The training step of one model in two phases, gradients and update. `of_parts`: a batch comes in several parts;
     `piecewise`: large tensors are updated piece by piece."""
-    from wsdl.pipelines import split_step
+    from wsdl.pipelines.training import split_step
 
     return split_step(storage, storage.trainings[model], target, of_parts=of_parts, piecewise=piecewise)
 
 
 def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evaluation:
     """The evaluation of one model that has a `train`."""
-    from wsdl.pipelines import evaluation
+    from wsdl.pipelines.training import evaluation
 
     return evaluation(storage, storage.trainings[model], target)
 

@@ -30,7 +30,7 @@ from wsdl.ir.views import View
 from wsdl.onnx.emit import emit, fill
 from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
-from wsdl.pipelines import INFERENCE
+from wsdl.pipelines.inference import INFERENCE
 from wsdl.runtime.session import Session
 
 HALVES: tuple[Half, ...] = ("f16", "bf16")

@@ -14,7 +14,7 @@ from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import INFERENCE
+from wsdl.pipelines.inference import INFERENCE
 from wsdl.sharing.read_stored import read_stored
 from wsdl.syntax.read import read
 from wsdl.weights.initial_values import WithDerived, initial_values

@@ -33,7 +33,8 @@ from wsdl.ir.target import Target
 from wsdl.ir.text import from_text, to_text
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import BATCH, EVALUATION, INFERENCE, PART, PIECEWISE_UPDATE, STEP
+from wsdl.pipelines.inference import INFERENCE
+from wsdl.pipelines.training import BATCH, EVALUATION, PART, PIECEWISE_UPDATE, STEP
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe

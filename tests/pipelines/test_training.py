@@ -7,11 +7,11 @@ from typing import get_args
 import pytest
 
 from tests.stages import storage_of
-from wsdl import pipelines
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, Number, Part, Port, Shared, Variable, Whole
 from wsdl.ir.target import Loops, Target
 from wsdl.ops.verify import verify
+from wsdl.pipelines import training as pipelines
 from wsdl.training.draft import Draft, Latest
 from wsdl.training.evaluation import results_of
 from wsdl.training.gradients import Crossing, objective_of

@@ -14,7 +14,7 @@ from wsdl.diagnostics.run_error import RunError
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.step import Part, Result, Sum, Whole
 from wsdl.ops.interpreter import evaluate
-from wsdl.pipelines import split_step
+from wsdl.pipelines.training import split_step
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import read_checkpoint
 from wsdl.weights.initial_values import initial_values

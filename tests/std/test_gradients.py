@@ -18,7 +18,7 @@ from tests.std.cases import CASES
 from tests.std.names import separated
 from wsdl.ir.step import Gradient
 from wsdl.onnx.emit import emit
-from wsdl.pipelines import split_step
+from wsdl.pipelines.training import split_step
 from wsdl.runtime.session import Session
 
 SCALE = "scale"

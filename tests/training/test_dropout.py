@@ -24,7 +24,7 @@ from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import train_step
+from wsdl.pipelines.training import train_step
 from wsdl.runtime.session import Session
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.training.train_step import TrainStep

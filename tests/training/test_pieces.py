@@ -15,7 +15,7 @@ from wsdl.ir.step import NORM, Gradient, Next, NextPiece, Piece, Variable
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import split_step
+from wsdl.pipelines.training import split_step
 from wsdl.runtime.piecewise import PIECE
 from wsdl.training.split_step import SplitStep
 from wsdl.weights.initial_values import initial_values

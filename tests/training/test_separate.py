@@ -14,7 +14,7 @@ from wsdl.ir.step import STEPS
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import evaluation, split_step, train_step
+from wsdl.pipelines.training import evaluation, split_step, train_step
 from wsdl.weights.initial_values import initial_values
 
 MODEL = """

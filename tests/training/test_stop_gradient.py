@@ -18,7 +18,7 @@ from wsdl.ir.target import Loops, Target
 from wsdl.onnx.emit import emit
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import split_step, train_step
+from wsdl.pipelines.training import split_step, train_step
 from wsdl.runtime.session import Session
 from wsdl.weights.initial_values import initial_values
 

@@ -18,7 +18,7 @@ from wsdl.onnx.emit import emit
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
-from wsdl.pipelines import train_step
+from wsdl.pipelines.training import train_step
 from wsdl.runtime.session import Session
 from wsdl.training.train_step import TrainStep
 from wsdl.weights.initial_values import initial_values

@@ -1,11 +1,8 @@
-"""Every pipeline of passes, for inference and for training.
+"""The pipelines of a training.
 
-A pass takes a program, which knows its target; a pass of training takes the `Draft` of a phase. Both change it in
-place. A training step is one phase (`STEP`, which is what `<model>.train.onnx` holds) or
-two: the gradients of a whole `BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut
-(`PIECEWISE_UPDATE`). Workers on other machines would stand between the two. `EVALUATION` is a pipeline of its own.
-
-The docstring of a pass shows a program before and after, as a doctest; more cases are in `tests/pipelines`.
+A training step is one phase (`STEP`, which is what `<model>.train.onnx` holds) or two: the gradients of a whole
+`BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut (`PIECEWISE_UPDATE`). Workers on
+other machines would stand between the two. `EVALUATION` is a pipeline of its own.
 """
 
 from __future__ import annotations
@@ -19,18 +16,12 @@ from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import LOSS
-from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe
-from wsdl.rewrite.fold_batch_norm import fold_batch_norm
-from wsdl.rewrite.fuse_recurrent import fuse_recurrent
 from wsdl.rewrite.hoist_invariants import hoist_invariants
-from wsdl.rewrite.lower_precision import lower_precision
 from wsdl.rewrite.prune import prune
 from wsdl.rewrite.roll_loops import roll_loops
-from wsdl.rewrite.share_products import share_products
 from wsdl.sharing.fold_views import fold_views
-from wsdl.sharing.read_stored import read_stored
 from wsdl.training.draft import Draft, variables_of
 from wsdl.training.evaluation import Evaluation, results_of
 from wsdl.training.gradients import (
@@ -55,34 +46,6 @@ from wsdl.training.update import update_of, update_parameters, write_rate
 
 Pass: TypeAlias = "Callable[[Lowered], object]"
 TrainingPass: TypeAlias = "Callable[[Draft], object]"
-
-
-# -- inference ---------------------------------------------------------------------------------------------------------
-
-
-INFERENCE: tuple[Pass, ...] = (
-    lower_precision,
-    fold_views,
-    fuse_recurrent,
-    share_products,
-    roll_loops,
-    fold_batch_norm,
-    batch_norm_to_conv,
-    dedupe,
-    prune,
-)
-
-
-def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
-    """The models for a target, ready to be emitted: in its precision, views folded, recurrent layers fused, loops
-    rolled, common subexpressions eliminated."""
-    program = read_stored(storage, target)
-    for run_on in INFERENCE:
-        run_on(program)
-    return program
-
-
-# -- training ----------------------------------------------------------------------------------------------------------
 
 
 def _on_phase(*passes: Pass) -> tuple[TrainingPass, ...]:
