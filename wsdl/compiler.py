@@ -35,9 +35,7 @@ from wsdl.training.check_training import check_training
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from wsdl.training.evaluation import Evaluation
-    from wsdl.training.split_step import SplitStep
-    from wsdl.training.train_step import TrainStep
+    from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tests.stages import storage_of
 from wsdl.compiler import lower
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import Loops, Target
+from wsdl.ir.training_graphs import TrainStep
 from wsdl.onnx.emit import emit
 from wsdl.onnx.training import initial_state
 from wsdl.ops import OPERATIONS
@@ -27,7 +28,6 @@ from wsdl.ops.verify import verify
 from wsdl.pipelines.training import train_step
 from wsdl.runtime.session import Session
 from wsdl.sharing.read_stored import objective_over_stored
-from wsdl.training.train_step import TrainStep
 from wsdl.weights.initial_values import initial_values
 
 NETWORK = """

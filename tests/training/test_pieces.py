@@ -12,12 +12,12 @@ from tests.training.test_train_step import program
 from wsdl import compiler
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import NORM, Gradient, Next, NextPiece, Piece, Variable
+from wsdl.ir.training_graphs import SplitStep
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
 from wsdl.pipelines.training import split_step
 from wsdl.runtime.piecewise import PIECE
-from wsdl.training.split_step import SplitStep
 from wsdl.weights.initial_values import initial_values
 
 # `up` and `down` are large, of different shapes; the biases are not.

@@ -14,13 +14,13 @@ import wsdl
 from tests.stages import storage_of
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
+from wsdl.ir.training_graphs import TrainStep
 from wsdl.onnx.emit import emit
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
 from wsdl.pipelines.training import train_step
 from wsdl.runtime.session import Session
-from wsdl.training.train_step import TrainStep
 from wsdl.weights.initial_values import initial_values
 
 STEPS = 50

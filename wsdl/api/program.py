@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from wsdl.ir.training_graphs import TrainStep
     from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.session import Session
     from wsdl.runtime.trainer import OnNaN, Trainer
-    from wsdl.training.train_step import TrainStep
     from wsdl.weights.weights import Weights
 
     Array = NDArray[Any]

@@ -24,6 +24,7 @@ Names are made here and nowhere parsed: whoever holds a name of a phase looks it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -125,6 +126,11 @@ NORM = Number("norm/gradients")  # f32 or f64, of all gradients together: only w
 RATE = Number("lr")  # f32, of this step
 PART_NUMBER = Number("part/number")  # i64, which part of a batch this is
 PART_SHARE = Number("part/share")  # f32, how many of the rows of a batch this part has, from 0 to 1
+
+
+def norm_type(gradients: Iterable[TensorType]) -> TensorType:
+    """f64[] where a gradient is f64, otherwise f32[]."""
+    return TensorType.of("f64" if any(type.dtype == "f64" for type in gradients) else "f32")
 
 
 @dataclass(frozen=True)

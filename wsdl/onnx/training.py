@@ -17,13 +17,10 @@ from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
-from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable
+from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable, norm_type
+from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
-from wsdl.training.evaluation import Evaluation
-from wsdl.training.gradient_norm import norm_type
-from wsdl.training.split_step import SplitStep
-from wsdl.training.train_step import TrainStep
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"

@@ -16,6 +16,7 @@ from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import LOSS
+from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe
 from wsdl.rewrite.hoist_invariants import hoist_invariants
@@ -23,7 +24,7 @@ from wsdl.rewrite.prune import prune
 from wsdl.rewrite.roll_loops import roll_loops
 from wsdl.sharing.fold_views import fold_views
 from wsdl.training.draft import Draft, variables_of
-from wsdl.training.evaluation import Evaluation, results_of
+from wsdl.training.evaluation import results_of
 from wsdl.training.gradients import (
     add_up_parts,
     average_statistics,
@@ -37,10 +38,9 @@ from wsdl.training.gradients import (
 )
 from wsdl.training.in_place import find_in_place
 from wsdl.training.merged_results import separate_results
+from wsdl.training.mixed_rows import warned
 from wsdl.training.pieces import take_pieces
 from wsdl.training.rounds import plan_rounds, plan_rounds_before
-from wsdl.training.split_step import SplitStep
-from wsdl.training.train_step import TrainStep
 from wsdl.training.unread_inputs import drop_unread_inputs
 from wsdl.training.update import update_of, update_parameters, write_rate
 
@@ -114,7 +114,7 @@ def run(pipeline: Sequence[TrainingPass], draft: Draft) -> Draft:
 def train_step(storage: Storage, training: ResolvedTraining, target: Target = DEFAULT) -> TrainStep:
     """The training step as one graph."""
     draft = run(STEP, objective_of(storage, training, target))
-    return TrainStep(draft.phase, variables_of(draft, draft.phase))
+    return TrainStep(variables_of(draft, draft.phase), draft.phase)
 
 
 def split_step(
@@ -130,9 +130,9 @@ def split_step(
     gradients = run(PART if of_parts else BATCH, objective_of(storage, training, target))
     update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, target))
     return SplitStep(
+        variables_of(update, gradients.phase),
         gradients.phase,
         update.phase,
-        variables_of(update, gradients.phase),
         update.in_place,
         update.pieces,
         gradients.normalized,
@@ -140,7 +140,7 @@ def split_step(
         gradients.rounds,
         gradients.last,
         gradients.rest,
-        gradients.mixed,
+        warned(gradients.mixed),
     )
 
 
@@ -151,4 +151,5 @@ def evaluation(storage: Storage, training: ResolvedTraining, target: Target = DE
     objective = training.written.evaluation
     batch = {v.name: v.type for v in objective.graph.inputs}
     names, rows = [LOSS, *objective.metrics], rows_dimension(batch.values())
-    return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, draft.mixed)
+    warnings = warned(draft.mixed)
+    return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, warnings)

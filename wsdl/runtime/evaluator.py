@@ -17,7 +17,6 @@ from wsdl.runtime.batches import has_rows
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 from wsdl.runtime.tally import Sizes, Tally, results
-from wsdl.training.mixed_rows import warned
 
 
 class Evaluator:
@@ -68,7 +67,7 @@ class Evaluator:
     @property
     def findings(self) -> list[Diagnostic]:
         """What there is to say of the last run: which of its results depend on how the data were cut."""
-        return warned(self.model.evaluation.mixed) if self.parts > 1 else []
+        return self.model.evaluation.warnings if self.parts > 1 else []
 
     def _checked(self, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         """The batches that have rows; one without counts for nothing."""

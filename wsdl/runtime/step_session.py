@@ -33,13 +33,13 @@ from wsdl.ir.step import (
     Variable,
     Whole,
 )
+from wsdl.ir.training_graphs import Pieces, Round
 from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
 from wsdl.runtime.tally import Shapes, Sizes, Tally, results
-from wsdl.training.draft import Pieces, Round
 
 Array = NDArray[Any]
 

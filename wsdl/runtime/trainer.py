@@ -36,7 +36,6 @@ from wsdl.runtime.find_nonfinite import nonfinite_step
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.snapshot import Snapshot
 from wsdl.runtime.step_session import StepSession
-from wsdl.training.mixed_rows import warned
 
 Array = NDArray[Any]
 OnNaN = Literal["stop", "skip"]
@@ -197,8 +196,7 @@ class Trainer:
     @property
     def findings(self) -> list[Diagnostic]:
         """What there is to say of the metrics so far: which of them depend on how rows were cut."""
-        of_steps = warned(self.models.step.mixed)
-        return of_steps or (self._evaluator.findings if self._evaluator is not None else [])
+        return self.models.step.warnings or (self._evaluator.findings if self._evaluator is not None else [])
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 

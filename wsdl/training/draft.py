@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.step import RANDOM_SEED, STEPS, Gradient, Merge, Piece, Variable
+from wsdl.ir.step import RANDOM_SEED, STEPS, Merge, Variable
 from wsdl.ir.training import Normalized
+from wsdl.ir.training_graphs import Pieces, Round
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,6 @@ class Latest:
     @property
     def name(self) -> str:
         return f"latest/{self.of.name}" if self.use is None else f"latest/{self.of.name}/{self.use}"
-
-
-@dataclass(eq=False)
-class Round:
-    """One time through all parts of the rows: the outputs of `phase` are the parts of `merges`, in order."""
-
-    phase: Phase
-    merges: list[Merge]
-
-
-@dataclass(eq=False)
-class Pieces:
-    """What is done to each piece of some tensors: `phase`, over `[elements]`. `tensors` has for each parameter what the
-    pieces are of: the inputs of the update, by those of the phase. Its outputs are the next pieces of the same."""
-
-    phase: Phase
-    tensors: list[dict[Piece, Variable | Gradient]] = field(default_factory=list)
 
 
 @dataclass(eq=False)

@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wsdl.ir.graph import Value
+from wsdl.ir.step import norm_type
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
-
-
-def norm_type(gradients: Iterable[TensorType]) -> TensorType:
-    """f64[] where a gradient is f64, otherwise f32[]."""
-    return TensorType.of("f64" if any(type.dtype == "f64" for type in gradients) else "f32")
 
 
 def gradient_norm(build: Build, gradients: Iterable[Value], statistics: Iterable[Value] = ()) -> Value:

@@ -15,11 +15,12 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Model, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import Gradient, Next, NextPiece, Shared, Variable, piece_of
+from wsdl.ir.training_graphs import Pieces
 from wsdl.ir.types import same_shape
 from wsdl.ops import OPERATIONS
 from wsdl.rewrite.dedupe import frozen_attributes
 from wsdl.rewrite.prune import prune_graph
-from wsdl.training.draft import Draft, Pieces
+from wsdl.training.draft import Draft
 
 LARGE = 1 << 14  # elements; below, a call for each tensor costs more than it saves
 

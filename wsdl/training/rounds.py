@@ -13,8 +13,9 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Lowered, Model, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import Merge, Part
+from wsdl.ir.training_graphs import Round
 from wsdl.rewrite.prune import drop_unread, needed_nodes, prune
-from wsdl.training.draft import Draft, Round
+from wsdl.training.draft import Draft
 
 
 def plan_rounds(draft: Draft) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 from wsdl.ir.graph import Graph, Model, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable
+from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable, norm_type
 from wsdl.ir.target import Target
 from wsdl.ir.training import Schedule
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
 from wsdl.training.draft import Draft, changed_by_batches
-from wsdl.training.gradient_norm import as_dtype, gradient_norm, norm_type
+from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 

@@ -14,8 +14,8 @@ from tests.stages import storage_of
 from wsdl.diagnostics.span import Source
 from wsdl.ir.graph import Graph
 from wsdl.ir.stages import Storage
+from wsdl.ir.training_graphs import TrainStep
 from wsdl.pipelines.training import evaluation, train_step
-from wsdl.training.train_step import TrainStep
 
 REVIEWS = EXAMPLES / "training" / "reviews.wsd"
 
