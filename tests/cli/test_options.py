@@ -22,7 +22,7 @@ from wsdl.runtime.trainer import Settings
 Function = Callable[..., Any]
 FUNCTIONS: list[Function] = [
     api.check, api.examine, api.compile, api.evaluate, api.fit, api.graph, api.inspect, api.load, api.open_model,
-    api.train, api.write_picture, package.Program.session, package.Program.trainer, package.Program.evaluator,
+    api.run, api.train, api.write_picture, package.Program.session, package.Program.trainer, package.Program.evaluator,
     package.Program.save, package.Model.session, package.Model.save,
 ]  # fmt: skip
 # What is looked at elsewhere.

@@ -15,15 +15,33 @@ from __future__ import annotations
 
 from wsdl.api.checking import check, examine, format
 from wsdl.api.program import Model, Program, compile
-from wsdl.api.running import load, open_model
+from wsdl.api.running import load, open_model, run
 from wsdl.api.showing import graph, inspect, write_picture
-from wsdl.api.sources import STDIN, read_source, require
+from wsdl.api.sources import STDIN, read_source, require, write_files
 from wsdl.api.training import Trained, evaluate, fit, train
+from wsdl.ir.graph import Binding
+from wsdl.ir.inventory import Inventory
+from wsdl.ir.stages import Checked
+from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
+from wsdl.ir.types import TensorType
+from wsdl.runtime.plan import Better, Plan
+from wsdl.runtime.stopping import Interrupted
 
 __all__ = [
+    "OPSETS",
+    "PRECISIONS",
     "STDIN",
+    "Better",
+    "Binding",
+    "Checked",
+    "Interrupted",
+    "Inventory",
+    "Loops",
     "Model",
+    "Plan",
+    "Precision",
     "Program",
+    "TensorType",
     "Trained",
     "check",
     "compile",
@@ -37,6 +55,8 @@ __all__ = [
     "open_model",
     "read_source",
     "require",
+    "run",
     "train",
+    "write_files",
     "write_picture",
 ]

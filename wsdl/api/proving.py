@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.ir.byte_sizes import size
+from wsdl.diagnostics.figures import size
 from wsdl.ir.graph import Lowered, Stored, file_path
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 

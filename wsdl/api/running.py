@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsdl.api.program import Program, compile
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.options import DIMS, NAME, PATH, SEED, WEIGHTS, Optional, takes
+from wsdl.options import COUNT, DIMS, NAME, PATH, SEED, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from wsdl.runtime.session import Session
     from wsdl.weights.weights import Weights
+
+    Array = NDArray[Any]
 
 
 @takes(
@@ -50,6 +54,38 @@ def open_model(
         return Session(Path(path), device=device), []
     program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
     return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
+
+
+@takes(
+    path=PATH,
+    data=PATH,
+    model=Optional(NAME),
+    weights=Optional(WEIGHTS),
+    device=NAME,
+    batch=Optional(COUNT),
+    seed=SEED,
+    dims=Optional(DIMS),
+    import_root=Optional(PATH),
+)
+def run(
+    path: str | os.PathLike[str],
+    data: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    weights: Weights | None = None,
+    device: str = "cpu",
+    batch: int | None = None,
+    seed: int = 0,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+) -> tuple[dict[str, Array], list[Diagnostic]]:
+    """The outputs of a `.wsd` or `.onnx` file on data in a file, `batch` rows at a time, and the warnings about it."""
+    from wsdl.runtime.data import open_data
+
+    session, diagnostics = open_model(
+        path, model=model, weights=weights, device=device, seed=seed, dims=dims, import_root=import_root
+    )
+    return session.run(open_data(data).select(session.inputs), batch=batch), diagnostics
 
 
 def untrained(program: Program) -> list[Diagnostic]:

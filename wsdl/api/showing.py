@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wsdl.api.checking import stored
-from wsdl.api.sources import program_in, require, require_file
+from wsdl.api.sources import program_in, require, require_file, write_files
 from wsdl.ir.inventory import Inventory, inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
 
@@ -49,8 +49,7 @@ def graph(
 @takes(dot=NAME, path=PATH)
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
     """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
-    from wsdl.atomic import holding, write_file
     from wsdl.pictures.graphviz import svg_from_dot
 
     text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot
-    write_file(os.fspath(path), holding(text.encode()))
+    write_files({path: text.encode()})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from wsdl import atomic
 from wsdl.diagnostics import CompileError, Diagnostic, limits
 from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
@@ -41,6 +43,11 @@ def require_file(path: str | os.PathLike[str]) -> None:
     require(path)
     if not os.path.isfile(path):
         raise CompileError([Diagnostic("E0701", "this is not a file", file=os.fspath(path))])
+
+
+def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Write files, all of them or none."""
+    atomic.write_files({Path(path): atomic.holding(data) for path, data in contents.items()})
 
 
 def program_in(path: str | os.PathLike[str]) -> Source:

@@ -14,11 +14,12 @@ from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optional, takes
+from wsdl.runtime.plan import Plan
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
     from wsdl.reporting.reports import Reporter
-    from wsdl.runtime.plan import Plan, Progress
+    from wsdl.runtime.plan import Progress
     from wsdl.runtime.trainer import OnNaN, Trainer
     from wsdl.weights.weights import Weights
 
@@ -43,7 +44,6 @@ def fit(
     """
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
-    from wsdl.runtime.plan import Plan
 
     plan = Plan(epochs, None if folder is None else Path(folder))
     with alone_in(plan.folder):
@@ -53,11 +53,13 @@ def fit(
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training: the trainer in its last state, the progress, the diagnostics of the program."""
+    """The result of a training: the trainer in its last state, the progress, the diagnostics of the program, and the
+    weights that were written: the last, then the best if there was an evaluation."""
 
     trainer: Trainer
     progress: Progress
     diagnostics: list[Diagnostic]
+    files: list[Path]
 
 
 @takes(
@@ -101,7 +103,7 @@ def train(
     an error. `only_try` makes one step and evaluates one batch, and writes nothing.
     """
     from wsdl.reporting.reports import Quiet
-    from wsdl.runtime.fit import checkpoint_in, fit
+    from wsdl.runtime.fit import checkpoint_in, fit, weights_in
     from wsdl.runtime.folder_lock import alone_in
 
     source = program_in(path)
@@ -125,7 +127,7 @@ def train(
         progress = fit(
             trainer, arrays, plan, evaluation=evaluation_arrays, reporter=reporter or Quiet(), resume=checkpoint
         )
-        return Trained(trainer, progress, [*program.diagnostics, *trainer.findings])
+        return Trained(trainer, progress, [*program.diagnostics, *trainer.findings], weights_in(plan, progress))
 
 
 def _rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:

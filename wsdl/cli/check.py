@@ -9,15 +9,13 @@ from typing import Any, get_args
 import click
 
 from wsdl import api
+from wsdl.api import Binding, Checked
 from wsdl.cli.command import command, dims, import_root
 from wsdl.cli.failures import exit_code
-from wsdl.cli.tables import count
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.render import Format, as_json
-from wsdl.ir.graph import Binding
-from wsdl.ir.inventory import dim_as_json
-from wsdl.ir.stages import Checked
 
 
 @command
@@ -66,8 +64,7 @@ def _print_json(diagnostics: list[Diagnostic], bindings: list[Binding] | None) -
 def _binding(binding: Binding) -> dict[str, Any]:
     span = binding.span
     place = {"file": span.source.path, "line": span.line, "column": span.column}
-    return {"layer": binding.path, "name": binding.name, "dtype": binding.type.dtype,
-            "shape": [dim_as_json(dim) for dim in binding.type.shape], **place}  # fmt: skip
+    return {"layer": binding.path, "name": binding.name, **binding.type.as_json(), **place}
 
 
 def _shapes(bindings: list[Binding]) -> Iterator[str]:

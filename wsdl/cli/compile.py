@@ -10,15 +10,14 @@ from typing import Any, TypeAlias, get_args
 import click
 
 from wsdl import api
+from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Precision
+from wsdl.api.listing import families
 from wsdl.cli.command import command, dims, import_root, seed, weights
 from wsdl.cli.failures import exit_code, writing
-from wsdl.cli.families import families
-from wsdl.cli.tables import count, print_table
+from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
+from wsdl.diagnostics.figures import count, size
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.ir.byte_sizes import size
-from wsdl.ir.inventory import Inventory
-from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
 
 Fact: TypeAlias = tuple[str, str]  # a line below the table: what it is about, and what there is to say
 

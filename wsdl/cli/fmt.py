@@ -10,7 +10,6 @@ from difflib import unified_diff
 import click
 
 from wsdl import api
-from wsdl.atomic import holding, write_file
 from wsdl.cli.command import command
 from wsdl.cli.failures import CLEAN, FINDINGS, exit_code, writing
 from wsdl.cli.terminal import note, print_bytes, print_json, print_text, write_findings
@@ -79,7 +78,7 @@ def _keep(formatted: Formatted) -> None:
         print_bytes(formatted.after.encode())
     elif formatted.changed:
         with writing(formatted.file):
-            write_file(os.path.realpath(formatted.file), holding(formatted.after.encode()))
+            api.write_files({os.path.realpath(formatted.file): formatted.after.encode()})
 
 
 def _tell(done: list[Formatted], check: bool, diff: bool) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import click
 
 from wsdl import api
+from wsdl.api import Inventory
+from wsdl.api.listing import slots, unshared
 from wsdl.cli.command import command, dims, import_root
-from wsdl.cli.tables import count, print_table, repeats, times
+from wsdl.cli.tables import print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
-from wsdl.ir.byte_sizes import size
-from wsdl.ir.graph import file_path
-from wsdl.ir.inventory import Inventory, Tensor, Use
-from wsdl.ir.ranges import compact, runs
-from wsdl.ir.types import shape_text
+from wsdl.diagnostics.figures import count, size
 
 
 @command
@@ -47,38 +45,14 @@ def _rows(inventory: Inventory) -> Iterator[list[str]]:
     for tensor in shared:
         uses = inventory.uses(tensor)
         saved = size(max(0, inventory.saved(tensor)))
-        yield [tensor.name, _type(tensor), size(tensor.bytes), times(inventory.used(tensor)), saved]
+        yield [tensor.name, tensor.type, size(tensor.bytes), times(inventory.used(tensor)), saved]
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
-        for line, read in _slots(uses):
+        for line, read in slots(uses):
             if len(uses) > 1 or line != tensor.name:
                 yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
-    alone: dict[tuple[str, int], list[str]] = {}
-    for tensor in inventory.stored.values():
-        if tensor not in shared:
-            alone.setdefault((_type(tensor), tensor.bytes), []).append(_path(tensor))
-    rows = [(path, type, bytes, of) for (type, bytes), paths in alone.items() for path, of in runs(paths)]
-    order = {path: position for position, path in enumerate(map(_path, inventory.stored.values()))}
-    for path, type, bytes, of in sorted(rows, key=lambda row: order[row[3][0]]):
-        yield [path, type + (f" × {len(of)}" if len(of) > 1 else ""), size(len(of) * bytes), "", ""]
-
-
-def _slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
-    """The slots that read a tensor, as which view of it, and how often each does; repeated layers as a range:
-    `lm.blocks[0:12].ffn.up.weight as .T`."""
-    alike: dict[tuple[str, int], list[str]] = {}
-    for use in uses:
-        alike.setdefault((use.view, use.times), []).append(use.path)
-    for (view, read), paths in alike.items():
-        yield from ((f"{path} as {view}" if view else path, read) for path in compact(dict.fromkeys(paths)))
-
-
-def _type(tensor: Tensor) -> str:
-    return f"{tensor.dtype}{shape_text(tensor.shape)}"
-
-
-def _path(tensor: Tensor) -> str:
-    """The name with its indices, as the language writes it."""
-    return tensor.uses[0].path if tensor.uses and file_path(tensor.uses[0].path) == tensor.name else tensor.name
+    for path, alike in unshared(inventory):
+        several = f" × {len(alike)}" if len(alike) > 1 else ""
+        yield [path, alike[0].type + several, size(sum(tensor.bytes for tensor in alike)), "", ""]
 
 
 def _totals(inventory: Inventory) -> Iterator[str]:

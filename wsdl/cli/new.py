@@ -13,13 +13,12 @@ from typing import Any
 import click
 
 from wsdl import api
-from wsdl.atomic import holding, write_files
+from wsdl.api import TensorType
 from wsdl.cli.command import command
 from wsdl.cli.failures import writing
 from wsdl.cli.terminal import note, print_json, print_lines
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.ir.types import TensorType
 
 EXAMPLES = ("siamese", "lenet", "tied_autoencoder", "lm")
 ROWS = 8  # of the inputs made up for it
@@ -39,7 +38,7 @@ def new(directory: str, example: str, as_json: bool) -> None:
         raise CompileError([Diagnostic("E0707", reason, file=directory, help=help)])
     contents = _contents(example)
     with writing(directory):
-        write_files({folder / name: holding(data) for name, data in contents.items()})
+        api.write_files({folder / name: data for name, data in contents.items()})
     created = [os.path.join(directory, name) for name in contents]
     if as_json:
         print_json({"files": created})

@@ -16,11 +16,10 @@ from wsdl.cli.failures import writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, write_findings
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.ir.types import shape_text
 from wsdl.options import COUNT
 
 if TYPE_CHECKING:
-    from wsdl.runtime.results import Summary
+    from wsdl.api.outputs import Summary
 
 
 @command
@@ -55,13 +54,19 @@ def run(
     as_json: bool,
 ) -> None:
     """Run a .wsd or .onnx model on arrays named like its inputs."""
-    from wsdl.runtime.data import open_data
-    from wsdl.runtime.results import save_results, summary
+    from wsdl.api.outputs import save_results, summary
 
-    session, diagnostics = api.open_model(
-        file, model=model, weights=weights, device=device, seed=seed, dims=dims, import_root=import_root
+    outputs, diagnostics = api.run(
+        file,
+        data,
+        model=model,
+        weights=weights,
+        device=device,
+        batch=batch,
+        seed=seed,
+        dims=dims,
+        import_root=import_root,
     )
-    outputs = session.run(open_data(data).select(session.inputs), batch=batch)
     if output:
         with writing(output):
             save_results(output, outputs)
@@ -81,7 +86,7 @@ def _row(summary: Summary) -> list[str]:
     statistics = [_number(value) for value in (summary.min, summary.mean, summary.max)]
     first = " ".join(map(_number, summary.first)) + (" …" if prod(summary.shape) > len(summary.first) else "")
     odd = f" ({summary.not_finite} not finite)" if summary.not_finite else ""
-    return [summary.name, f"{summary.dtype}{shape_text(summary.shape)}", *statistics, f"{first}{odd}"]
+    return [summary.name, summary.type, *statistics, f"{first}{odd}"]
 
 
 def _number(value: float | None) -> str:

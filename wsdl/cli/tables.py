@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from wsdl.api import Inventory
 from wsdl.cli.terminal import Terminal
 from wsdl.diagnostics.printable import printable, short
-from wsdl.ir.inventory import Inventory
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:
@@ -22,11 +22,6 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: 
     for row in rows:
         table.add_row(*(printable(short(cell)) for cell in row))
     Terminal.of(sys.stdout).draw(table)
-
-
-def count(number: int, noun: str, several: str = "") -> str:
-    """`1 tensor`, `12 tensors`."""
-    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
 
 
 def results_line(results: Mapping[str, float]) -> str:

@@ -15,9 +15,10 @@ from wsdl import api
 from wsdl.cli.command import command, dims, import_root, weights, whole
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reporting
-from wsdl.cli.tables import count, results_line
+from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.figures import count
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 
@@ -81,14 +82,9 @@ def train(
 ) -> int | None:
     """Train a model as its `train` declaration says. Writes last.safetensors, best.safetensors (with --eval), log.jsonl
     and curve.svg to RUN."""
-    from wsdl.runtime.fit import BEST
-    from wsdl.runtime.plan import Better, Plan
-    from wsdl.runtime.stopping import Interrupted
-    from wsdl.runtime.trainer import LAST
-
     _check(output, dry_run, resume, weights, patience, evaluation)
     folder = None if output is None or dry_run else Path(output)
-    plan = Plan(epochs, folder, save_every, keep, Better.of(best), patience, limit_steps)
+    plan = api.Plan(epochs, folder, save_every, keep, api.Better.of(best), patience, limit_steps)
     settings = {"batch": batch, "accumulate": accumulate, "seed": seed}
     reporter = reporting(folder, tensorboard=tensorboard, quiet=as_json or dry_run)
     try:
@@ -111,7 +107,7 @@ def train(
                 threads=threads,
                 reporter=reporter,
             )
-    except Interrupted as stopped:
+    except api.Interrupted as stopped:
         note(stopped.message)
         return INTERRUPTED
     if as_json:
@@ -119,11 +115,10 @@ def train(
         return None
     write_findings(trained.diagnostics, sys.stderr)
     if folder is not None:
-        names = [LAST, *([BEST] if trained.progress.has_best else [])]
-        note(f"wrote {', '.join(str(folder / name) for name in names)}")
+        note(f"wrote {', '.join(map(str, trained.files))}")
     print_lines(_lines(trained, dry_run))
     if folder is not None:
-        note(f"next: {shlex.join(['wsdl', 'compile', file, '--weights', str(folder / names[-1]), '-o', 'build'])}")
+        note(f"next: {shlex.join(['wsdl', 'compile', file, '--weights', str(trained.files[-1]), '-o', 'build'])}")
     return None
 
 

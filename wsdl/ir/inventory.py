@@ -14,10 +14,9 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Model, Stored, file_path
 from wsdl.ir.stages import Storage
-from wsdl.ir.types import BYTES, TensorType
+from wsdl.ir.types import BYTES, TensorType, shape_text
 
 _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
     "uint16": 2, "uint32": 4, "uint64": 8, "complex64": 8, "complex128": 16, "U16": 2, "U32": 4, "U64": 8,
@@ -45,6 +44,16 @@ class Tensor:
     uses: tuple[Use, ...]
     trainable: bool = True
     group: str = ""
+
+    @property
+    def type(self) -> str:
+        """`f32[768, 3072]`."""
+        return f"{self.dtype}{shape_text(self.shape)}"
+
+    @property
+    def path(self) -> str:
+        """Its name with indices, as the language writes it, where a slot tells it: `lm.blocks[0].up.weight`."""
+        return self.uses[0].path if self.uses and file_path(self.uses[0].path) == self.name else self.name
 
     @property
     def elements(self) -> int:
@@ -180,12 +189,7 @@ def _signature(model: Signature) -> dict[str, Any]:
 
 
 def _io(name: str, type: TensorType) -> dict[str, Any]:
-    return {"name": name, "dtype": type.dtype, "shape": [dim_as_json(dim) for dim in type.shape]}
-
-
-def dim_as_json(dim: Dim) -> int | str:
-    """A number, or a dynamic dimension as it is written."""
-    return str(dim) if dim.constant is None else dim.constant
+    return {"name": name, **type.as_json()}
 
 
 # -- of a program ------------------------------------------------------------------------------------------------------

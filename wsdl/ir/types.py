@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from wsdl.ir.dims import Dim, product, same
 
@@ -76,6 +76,10 @@ class TensorType:
     def with_dim(self, axis: int, dim: Dim | int) -> TensorType:
         """With the size along one axis (0 <= axis < rank) replaced."""
         return self.with_shape((*self.shape[:axis], dim, *self.shape[axis + 1 :]))
+
+    def as_json(self) -> dict[str, Any]:
+        """`dtype` and `shape`; a dynamic dimension as it is written."""
+        return {"dtype": self.dtype, "shape": [str(d) if d.constant is None else d.constant for d in self.shape]}
 
     def __str__(self) -> str:
         return f"{self.dtype}{shape_text(self.shape)}"

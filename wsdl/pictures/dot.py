@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from wsdl.diagnostics.figures import size
 from wsdl.diagnostics.printable import printable, short
-from wsdl.ir.byte_sizes import size
 from wsdl.ir.types import TensorType
 from wsdl.pictures.picture import Box, Ops, Picture, Port, Shared, Unit
 

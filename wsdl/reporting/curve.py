@@ -9,8 +9,8 @@ from math import inf, isfinite
 from pathlib import Path
 
 from wsdl.atomic import holding, write_file
+from wsdl.diagnostics.figures import count
 from wsdl.reporting.json_lines import LOG, read_log
-from wsdl.reporting.numbers import counted
 from wsdl.reporting.plot import Curves, as_svg, figure
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.reporting.series import Point, Series
@@ -92,10 +92,10 @@ class Curve(Quiet):
     def curves(self, plan: RunPlan) -> Curves:
         """What was told so far."""
         last = max(series.last[0] for series in (self._loss, *self._results.values()))
-        words = [counted(int(last), "step")]
+        words = [count(int(last), "step")]
         if self._epoch:
-            words.append(counted(self._epoch, "epoch"))
-        words += [f"batch {plan.batch:,}", counted(plan.parameters, "parameter")]
+            words.append(count(self._epoch, "epoch"))
+        words += [f"batch {plan.batch:,}", count(plan.parameters, "parameter")]
         if plan.parameters_without_sharing != plan.parameters:
             words[-1] += f" ({plan.parameters_without_sharing:,} without sharing)"
         return Curves(plan.model, ", ".join(words), self._loss, self._lr, self._results, self._lowest)

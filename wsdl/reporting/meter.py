@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from math import isfinite, nan
 
-from wsdl.reporting.numbers import counted, digits, short
+from wsdl.diagnostics.figures import count
+from wsdl.reporting.numbers import digits, short
 from wsdl.reporting.reports import RunPlan, StepReport
 
 WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more
@@ -143,9 +144,9 @@ def plan_text(plan: RunPlan) -> Iterator[str]:
     if plan.parameters_without_sharing != plan.parameters:
         words[0] += f" ({plan.parameters_without_sharing:,} without sharing)"
     if plan.steps:
-        words.append(counted(plan.steps, "step"))
+        words.append(count(plan.steps, "step"))
     if plan.epochs:
-        words.append(counted(plan.epochs, "epoch"))
+        words.append(count(plan.epochs, "epoch"))
     yield ", ".join([*words, f"batch {plan.batch:,}"])
     if plan.first_step:
         yield f"resumes after step {plan.first_step:,}"

@@ -27,11 +27,6 @@ def digits(value: float) -> str:
     return f"{value:#.4g}" if 1e-3 <= abs(value) < 1000 else short(value)
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2,000 steps`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _scientific(value: float) -> str:
     mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else f"{value:.2e}".split("e")
     if "." in mantissa:

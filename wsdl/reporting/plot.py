@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any
 
-from wsdl.reporting.numbers import LOG_FROM, counted, digits, short
+from wsdl.diagnostics.figures import count
+from wsdl.reporting.numbers import LOG_FROM, digits, short
 from wsdl.reporting.series import Point, Series
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _loss(axes: Axes, curves: Curves) -> None:
         label = f"lowest {digits(value)} at step {int(step):,}"
         axes.plot(step, value, "o", color="white", markeredgecolor=ORANGE, zorder=3, label=label)
     if series.not_finite:
-        title.append(f"{counted(series.not_finite, 'step')} not finite")
+        title.append(f"{count(series.not_finite, 'step')} not finite")
         steps = [bucket.middle for bucket in series.buckets if bucket.not_finite]
         axes.plot(steps, [0.02] * len(steps), "|", color=RED, transform=axes.get_xaxis_transform())
     low, high = value_range(means, outliers=_finite(raw))

@@ -59,6 +59,12 @@ def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkp
     raise fail("E0724", "this folder holds a training already", file=str(folder), help=help)
 
 
+def weights_in(plan: Plan, progress: Progress) -> list[Path]:
+    """The files of weights that a training leaves in its folder: the last, then the best if there is one."""
+    names = [LAST, *([BEST] if progress.has_best else [])]
+    return [] if plan.folder is None else [plan.folder / name for name in names]
+
+
 class _Run:
     def __init__(
         self,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from wsdl.diagnostics import CompileError, Diagnostic, limits
-from wsdl.ir.byte_sizes import size
+from wsdl.diagnostics.figures import size
 from wsdl.ir.graph import Stored
 from wsdl.ir.types import BYTES
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wsdl.atomic import write_file
 from wsdl.diagnostics.run_error import fail
 from wsdl.ir.dtypes import OF_NUMPY
+from wsdl.ir.types import shape_text
 
 Array = NDArray[Any]
 FIRST = 5  # elements that a summary shows
@@ -32,6 +33,11 @@ class Summary:
     max: float | None
     first: tuple[float | int | bool | None, ...]
     not_finite: int
+
+    @property
+    def type(self) -> str:
+        """`f32[8, 10]`."""
+        return f"{self.dtype}{shape_text(self.shape)}"
 
 
 def summary(name: str, array: Array) -> Summary:

@@ -1,5 +1,5 @@
-"""Shared tensors grouped by the layers that share them, so that a table has a row for each decision of the program
-(`albert.blocks[0:12]`) and not for each tensor that follows from it."""
+"""What is stored, as the rows of a list: one for each decision of the program (`albert.blocks[0:12]`), and not for each
+tensor that follows from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from wsdl.ir.inventory import Inventory, Tensor, Use
-from wsdl.ir.ranges import compact
+from wsdl.ir.ranges import compact, runs
 
 Parts = tuple[str, ...]  # of a path: ("lm", "blocks[0]", "ffn", "up", "weight")
 
@@ -82,3 +82,28 @@ def _shared_by(uses: Sequence[Use]) -> str:
     noun = "layer" if owners == paths else "parameter"
     reads = sum(use.times for use in uses)
     return f"{paths} {noun}{'' if paths == 1 else 's'}" + (f", {reads} uses" if reads != paths else "")
+
+
+# -- slots, and what is not shared -------------------------------------------------------------------------------------
+
+
+def slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
+    """The slots that read a tensor, as which view of it, and how often each does; repeated layers as a range:
+    `lm.blocks[0:12].ffn.up.weight as .T`."""
+    alike: dict[tuple[str, int], list[str]] = {}
+    for use in uses:
+        alike.setdefault((use.view, use.times), []).append(use.path)
+    for (view, read), paths in alike.items():
+        yield from ((f"{path} as {view}" if view else path, read) for path in compact(dict.fromkeys(paths)))
+
+
+def unshared(stored: Inventory) -> list[tuple[str, list[Tensor]]]:
+    """The tensors that are not shared, in the order of the inventory; those of repeated layers as one range."""
+    shared = {tensor.name for tensor in stored.shared()}
+    alike: dict[tuple[str, int], dict[str, Tensor]] = {}
+    for tensor in stored.stored.values():
+        if tensor.name not in shared:
+            alike.setdefault((tensor.type, tensor.bytes), {})[tensor.path] = tensor
+    rows = [(path, [tensors[p] for p in paths]) for tensors in alike.values() for path, paths in runs(tensors)]
+    order = {name: position for position, name in enumerate(stored.stored)}
+    return sorted(rows, key=lambda row: order[row[1][0].name])

@@ -1,4 +1,4 @@
-"""Numbers of bytes for people."""
+"""Numbers with their units, as messages and tables show them."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def size(bytes: int) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{bytes // 1000**6:,} EB"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 tensor`, `12 tensors`, `2,000 batches`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
