@@ -55,7 +55,7 @@ def linked(page: str, shown: str, name: str) -> str:
 
 def result(name: str) -> str:
     """The first line of the docstring, without the ONNX operator."""
-    return re.sub(r" (An )?ONNX [\w, .]+$", "", NAMED[name].doc.splitlines()[0])
+    return re.sub(r" (An )?ONNX [\w,;. ]+$", "", NAMED[name].doc.splitlines()[0])
 
 
 def row_of_block(page: str, name: str) -> list[str]:

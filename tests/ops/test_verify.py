@@ -25,16 +25,16 @@ model m(%x: f32[n, 8], %xs: f32[t, n, 4], %h: f32[n, 4]) -> (y: %b, last: %s) {
 }
 """
 WRONG: dict[str, tuple[str, str, str]] = {
-    "a size": ("(%x, %w): f32[n, 4]", "(%x, %w): f32[n, 5]", "result 0 (`a`) is f32[n, 5], and should be f32[n, 4]"),
-    "a dtype": ('"f16"}: f16', '"f16"}: f32', "result 0 (`b`) is f32[n, 4], and should be f16[n, 4]"),
-    "a rank": ("(%x, %w): f32[n, 4]", "(%x, %w): f32[4]", "result 0 (`a`) is f32[4], and should be f32[n, 4]"),
+    "a size": ("(%x, %w): f32[n, 4]", "(%x, %w): f32[n, 5]", "result 0 (`a`) is f32[n, 5], but should be f32[n, 4]"),
+    "a dtype": ('"f16"}: f16', '"f16"}: f32', "result 0 (`b`) is f32[n, 4], but should be f16[n, 4]"),
+    "a rank": ("(%x, %w): f32[n, 4]", "(%x, %w): f32[4]", "result 0 (`a`) is f32[4], but should be f32[n, 4]"),
     "operands": ("matmul(%x, %w)", "matmul(%h, %w)", "`matmul` in ``: "),
     "a view": ('view=".T"', 'view=""', "reads m.w f32[4, 8] through"),
     "the dtype of a parameter": ('view=".T"}: f32', 'view=".T"}: i64', "as i64[8, 4]"),
     "a carried value": ("do (%c: f32[n, 4]", "do (%c: f32[n, 5]", "carried value or slice 0 (`c`) is f32[n, 5]"),
     "a slice": ("%i: f32[n, 4]", "%i: f32[4]", "carried value or slice 1 (`i`) is f32[4]"),
     "what a step hands on": ("yield %d, %d", "yield %xs, %d", "next value 0 (`xs`) is f32[t, n, 4]"),
-    "what is stacked": ("f32[t, n, 4] do", "f32[t, 4] do", "result 1 (`e`) is f32[t, 4], and should be f32[t, n, 4]"),
+    "what is stacked": ("f32[t, n, 4] do", "f32[t, 4] do", "result 1 (`e`) is f32[t, 4], but should be f32[t, n, 4]"),
     "the result of a loop": ("f32[n, 4] do (%k", "f16[n, 4] do (%k", "result 0 (`l`) is f16[n, 4]"),
 }
 
@@ -71,8 +71,8 @@ def test_order_and_number_of_values() -> None:
         return str(error.value)
 
     assert "reads `h`" not in broken("order")
-    assert "comes from" in broken("order")
-    assert "`matmul` in `` has a result that exists already" in broken("twice")
-    assert "the output `b` (f16[n, 4]) comes from no node" in broken("no node")
+    assert "computes it" in broken("order")
+    assert "`matmul` in `` has a result that another node computes already" in broken("twice")
+    assert "the output `b` (f16[n, 4]) is computed by no node" in broken("no node")
     assert "should be 1" in broken("results")
     assert "`scan` in `` lacks a body" in broken("body")

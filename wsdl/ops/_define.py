@@ -23,9 +23,10 @@
 
 The fields of the class are attributes, known when compiling (`int`, `float`, `bool`, `str`, `Dim`, `DType`, lists of
 them, alternatives with `|`, `None` for "may be left out"). Operands are the parameters of `infer`, which are annotated
-`TensorType` or `list[TensorType]`, and every rule gets them: as types, arrays, tensors of the ONNX graph or values.
-In the signature those with a default come last, and operands before attributes. Traits (`_traits.py`) stand in the
-first line. A rule or a trait that is missing is named by `Operation.unanswered`, and so by a test.
+`TensorType` or `list[TensorType]`, and every rule gets them: as types, arrays, tensors of the ONNX graph or values. In
+the signature those with a default come last, and operands before attributes. Traits (`_traits.py`) are keyword
+arguments of the class statement. `Operation.unanswered` lists missing rules and traits, and a test requires that none
+is missing.
 """
 
 from __future__ import annotations
@@ -76,9 +77,10 @@ class Rules:
         order: Sequence[str] = (),
         **traits: Unpack[Traits],
     ) -> None:
-        """With a `name` it is an operation, otherwise the base of several. No program can name an `internal` one.
+        """A class with a `name` is an operation, one without is a base class. Programs can't call an `internal`
+        operation.
 
-        `doc` and `family` (its module) are those of the class if left out; `order` is that of the parameters.
+        `doc` and `family` (the module) default to those of the class; `order` is the order of the parameters.
         """
         super().__init_subclass__()
         for trait, answer in traits.items():
@@ -103,42 +105,44 @@ class Rules:
     """`lower(e, *operands)`: the same as ONNX nodes, appended to an `Emitter`."""
 
     gradient: ClassVar[Callable[..., Mapping[str, Any]] | None] = None
-    """Reverse mode: `gradient(g, dy, y, *operands)` gives the gradient for each operand that has one, by name.
+    """Reverse mode: `gradient(g, dy, y, *operands)` returns the gradients by name of operand; one that is missing has
+    none.
 
     `g` is a `Build`, `dy` the gradient of the result `y` (lists of both for an operation with several results, `None`
     where a result is not used). A gradient may still have the shape to which its operand was broadcast.
     """
 
     expand: ClassVar[Callable[..., Any] | None] = None
-    """In place of these three: `expand(b, *operands)` appends to a `Build` what the operation is made of, and gives the
-    result. It never becomes a node itself."""
+    """In place of these three: `expand(b, *operands)` appends the operations that this one consists of to a `Build`,
+    and returns the result. The operation itself never becomes a node."""
 
     demand: ClassVar[Callable[..., None] | None] = None
-    """What it asks of operands that are constants: `demand(types, numbers)` raises `OpError`. Both have the operands by
-    name; `numbers` the elements of those that are known when compiling."""
+    """Requirements on constant operands: `demand(types, numbers)` raises `OpError`. Both map operands by name;
+    `numbers` has the elements of those that are known when compiling."""
 
     macs: ClassVar[Callable[..., Dim] | None] = None
-    """Its number of multiply-adds: `macs(result, *operands)`, of types. Without a rule none."""
+    """The number of multiply-adds, from types: `macs(result, *operands)`. Without a rule it is 0."""
 
     view: ClassVar[Callable[..., View | None] | None] = None
-    """The same done to a view: `view(view, result)`, for a `result` of constant sizes. It may raise `ViewError`."""
+    """The operation applied to a view: `view(view, result)`, for a `result` of constant sizes. May raise
+    `ViewError`."""
 
     merge: ClassVar[Callable[..., Any] | None] = None
-    """The result of the whole, where rows are computed in parts: `merge(b, merged, y, *operands)`, where `y` is the
-    result of one part, and `merged` (a `Merged`) gives what values of one part are over all of them."""
+    """The result for the whole batch, where its rows are computed in parts: `merge(b, merged, y, *operands)`, where `y`
+    is the result for one part, and `merged` (a `Merged`) combines values of one part over all parts."""
 
     share: ClassVar[Callable[..., Any] | None] = None
-    """What a part has in the result of the whole: `share(b, merged, y, *operands)` gives a value whose gradients, added
-    over all parts, are those of that result. Without a rule it is `y`."""
+    """A part's contribution to the result for the whole batch: `share(b, merged, y, *operands)` returns a value whose
+    gradients, added over all parts, are those of that result. Without a rule it is `y`."""
 
     apart: ClassVar[Callable[..., Any] | None] = None
-    """The same made of operations that can be merged, where this one is cut along an axis that it mixes:
-    `apart(b, *operands)` gives its result, or `None` where there is no way."""
+    """The same result from operations that can be merged, where this one is cut along an axis that it mixes: `apart(b,
+    *operands)` returns the result, or `None` where that is impossible."""
 
     batch: ClassVar[Callable[..., Any]]
     """The same for all steps of a loop at once: `batch(stacks, *operands)` appends it to `stacks.build` (`Stacks`; the
-    operands are those of one step) and gives the results with the steps as their first axis, or `None` where there is
-    no way. The rule here is for what `steps_along` says."""
+    operands are those of one step) and returns the results with the steps as their first axis, or `None` where that is
+    impossible. By default the trait `steps_along` decides."""
 
     def _along(self, stacks: Stacks, *operands: Value) -> list[Value] | None:
         if self.steps_along is None:
@@ -154,7 +158,7 @@ class Rules:
 
 
 class Elementwise(Rules, elementwise=True, mixes={}):
-    """Base of what computes each element by itself. Operands broadcast."""
+    """Base of elementwise operations. Operands broadcast."""
 
     def batch(self, stacks: Stacks, *operands: Value) -> list[Value]:
         rank = max(x.type.rank for x in operands)
@@ -177,10 +181,10 @@ class Parameter:
 
 
 class Operation:
-    """One operation of the language: what the compiler asks of the rules, with all arguments by name.
+    """One operation of the language: its rules as the compiler calls them, with all arguments by name.
 
-    In its doc `examples` are lines of a call with the types of its operands, and the types of the results, such as
-    `abs(x: f32[n, t]) -> f32[n, t]`; `text` is all else.
+    `examples` are the lines of its docstring that show a call with the types of operands and results, such as `abs(x:
+    f32[n, t]) -> f32[n, t]`; `text` is the rest.
     """
 
     def __init__(self, name: str, rules: type[Rules], doc: str, family: str, order: Sequence[str]) -> None:
@@ -198,7 +202,7 @@ class Operation:
         self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
 
     def unanswered(self) -> list[str]:
-        """What it doesn't say but has to, each with where it is to be said."""
+        """The rules and traits that are missing, each with where to add it."""
         rules, missing = self.rules, []
         first = inspect.cleandoc(self.doc).partition("\n")[0]
         if not first.endswith(".") or "ONNX" not in self.doc:
@@ -222,7 +226,7 @@ class Operation:
         return missing
 
     def _use(self, arguments: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-        """The rules with the attributes of a use, and its operands in order."""
+        """The rules with the attributes of one call, and its operands in order."""
         rules = object.__new__(self.rules)
         vars(rules).update({name: arguments[name] for name in self._attributes if name in arguments})
         return rules, [arguments.get(p.name) for p in self._operands]
@@ -238,24 +242,24 @@ class Operation:
         return result if isinstance(result, tuple) else (result,)
 
     def check_numbers(self, types: Types, constants: Numbers, **attributes: Any) -> None:
-        """`OpError` where an operand is a constant that is none for this operation."""
+        """Raises `OpError` where a constant operand is invalid for this operation."""
         if self.rules.demand is not None:
             self._use(attributes)[0].demand(types, constants)
 
     def expand(self, build: Any, **arguments: Any) -> list[Any]:
-        """Append what it is made of; the results."""
+        """Append the operations that it consists of; returns the results."""
         rules, operands = self._use(arguments)
         result = rules.expand(build, *operands)
         return list(result) if isinstance(result, tuple | list) else [result]
 
     def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
-        """Append the ONNX nodes; the results."""
+        """Append the ONNX nodes; returns the results."""
         rules, operands = self._use(arguments)
         result = rules.lower(emitter, *operands)
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
     def differentiate(self, build: Any, dys: list[Any], ys: list[Any], **arguments: Any) -> dict[str, Any]:
-        """Append what computes the gradients of the operands; an operand that is missing has none."""
+        """Append the computation of the gradients; returns them by name of operand. One that is missing has none."""
         if self.flat:
             return {}
         rules, operands = self._use(arguments)
@@ -264,7 +268,7 @@ class Operation:
         return gradients
 
     def batched(self, stacks: Stacks, **arguments: Any) -> list[Value] | None:
-        """Append the same for all steps of a loop; `None` where there is no way."""
+        """Append the computation for all steps of a loop; returns the results, or `None` where that is impossible."""
         rules, operands = self._use(arguments)
         whole = rules.batch(stacks, *operands)
         return list(whole) if isinstance(whole, list | tuple) else whole and [whole]
@@ -275,7 +279,7 @@ class Operation:
         return Dim.of(0) if rules.macs is None else rules.macs(result, *operands)
 
     def moved(self, view: View, result: TensorType, **attributes: Any) -> View | None:
-        """The view that it makes of its operand's; `None` where it does anything else, or no view does it."""
+        """The view that its result is, from the view that its operand is; `None` where the result is no view."""
         rules, _ = self._use(attributes)
         try:
             after = None if rules.view is None else rules.view(view, result)
@@ -286,11 +290,11 @@ class Operation:
     # -- rows that are computed in parts -------------------------------------------------------------------------------
 
     def mixed_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        """By the name of each operand what `mixes` says, for arguments with types: axes of each tensor of it."""
+        """The axes of the trait `mixes` for one call: for each operand by name, the axes of each of its tensors."""
         return {name: self._axes(name, rule, arguments) for name, rule in self.rules.mixes.items()}
 
     def reduced_axes(self, arguments: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        """What `reduces` says, likewise."""
+        """The axes of the trait `reduces`, likewise."""
         return {name: self._axes(name, rule, arguments) for name, rule in self.rules.reduces.items()}
 
     def _axes(self, name: str, rule: Axes, arguments: Mapping[str, Any]) -> list[list[int]]:
@@ -305,17 +309,17 @@ class Operation:
         return [_axes_of(type.rank, rule) for type in types]
 
     def merged(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
-        """Append the result of the whole."""
+        """Append the result for the whole batch."""
         rules, operands = self._use(arguments)
         return rules.merge(build, merged, y, *operands)
 
     def shared(self, build: Any, merged: Merged, y: Any, **arguments: Any) -> Any:
-        """Append what a part has in it."""
+        """Append a part's contribution to that result."""
         rules, operands = self._use(arguments)
         return y if rules.share is None else rules.share(build, merged, y, *operands)
 
     def taken_apart(self, build: Any, **arguments: Any) -> Any:
-        """Append the same made of operations that can be merged; `None` where there is no way."""
+        """Append the same result from operations that can be merged; `None` where that is impossible."""
         rules, operands = self._use(arguments)
         return None if rules.apart is None else rules.apart(build, *operands)
 
@@ -351,7 +355,7 @@ NAMED: dict[str, Operation] = {}  # those that a program can name
 
 
 def _parameters(rules: type[Rules], order: Sequence[str]) -> list[Parameter]:
-    """Those with a default last, and operands before attributes; or in a given order."""
+    """The parameters: those with a default last, operands before attributes; or in `order`."""
     operands = {name: text for name, text in rules.infer.__annotations__.items() if name != "return"}
     defaults = dict(zip(reversed(operands), reversed(rules.infer.__defaults__ or ()), strict=False))
     parameters = [Parameter(n, KINDS[text], text, defaults.get(n, REQUIRED)) for n, text in operands.items()]

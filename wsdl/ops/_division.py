@@ -1,6 +1,6 @@
-"""Lowerings of `//`, `%` and `**`, of which ONNX and its runtimes leave open what they are at the ends.
+"""Lowerings of `//`, `%` and `**`, whose edge cases ONNX and its runtimes leave undefined.
 
-Of integers: `Div` rounds towards zero, and ends the process where the smallest number is divided by -1; `Pow` rounds.
+For integers, `Div` rounds towards zero and crashes where the smallest number is divided by -1; `Pow` loses digits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def mod(e: Emitter, a: Ref, b: Ref) -> Ref:
 
 
 def _rest(e: Emitter, a: Ref, b: Ref) -> tuple[Ref, Ref]:
-    """What a division of floats leaves, with the sign of `a`; and where that is another one than the sign of `b`."""
+    """The remainder of a division of floats, with the sign of `a`; and where its sign differs from that of `b`."""
     rest = e.node("Mod", a, b, fmod=1)
     signs = e.node("Mul", e.node("Sign", rest), e.node("Sign", b))
     return rest, e.node("Less", signs, e.constant(0, a.type.dtype))
@@ -55,8 +55,8 @@ def floordiv(e: Emitter, a: Ref, b: Ref) -> Ref:
 
 
 def _divisible(e: Emitter, a: Ref, b: Ref, sign: str) -> tuple[Ref, Ref]:
-    """Integers that can be divided on every machine: `a` after a check that no divisor is 0; `b` with 1 in the place of
-    0, for hosts that can't stop, and of -1, by which the smallest number has no quotient."""
+    """Integers that every machine can divide: `a` after a check that no divisor is 0; `b` with 1 in place of 0, for
+    runtimes that can't stop, and of -1, since the smallest number divided by it overflows."""
     dtype, divisors = a.type.dtype, e.numbers(b)
     if divisors is not None and not {0, -1} & set(divisors):
         return a, b
@@ -72,7 +72,7 @@ def _divisible(e: Emitter, a: Ref, b: Ref, sign: str) -> tuple[Ref, Ref]:
 
 
 def power(e: Emitter, a: Ref, b: Ref) -> Ref:
-    """Of integers by multiplying: ONNX Runtime's `Pow` goes by way of f64, which rounds."""
+    """Integers by repeated multiplication: ONNX Runtime's `Pow` computes in f64, which loses digits."""
     if a.type.is_float:
         return e.node("Pow", a, b)
     exponents, dtype = e.numbers(b), a.type.dtype

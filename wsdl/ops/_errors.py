@@ -1,4 +1,4 @@
-"""What a shape rule may say besides a type: an error, or what only the run can tell."""
+"""What a shape rule may report besides a type: an error, or a condition that is checked at run time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wsdl.ir.dims import Dim, compare
 
 
 class OpError(Exception):
-    """A use of an operation that doesn't fit. `argument` names the parameter at fault, `part` from where to where in it
-    if it is a string, `help` says what to do."""
+    """An invalid call of an operation. `argument` names the parameter at fault, `part` is the range of characters if
+    that is a string, `help` says what to do."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class OpError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Assumption:
-    """Two dimensions that have to be equal, where only the run time can tell."""
+    """Two dimensions that must be equal, which only run time can tell."""
 
     left: Dim
     right: Dim
@@ -40,7 +40,7 @@ _assumptions: list[list[Assumption]] = []
 
 @contextmanager
 def collecting_assumptions() -> Iterator[list[Assumption]]:
-    """Gathers what the shape rules inside had to assume; the caller has it checked at run time."""
+    """Collects the assumptions of the shape rules called inside; the caller has them checked at run time."""
     _assumptions.append([])
     try:
         yield _assumptions[-1]

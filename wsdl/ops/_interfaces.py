@@ -1,4 +1,5 @@
-"""What rules of operations get: arrays, tensors of an ONNX graph, and interfaces of those who call them."""
+"""The types that rules of operations work with: arrays, tensors of an ONNX graph, and the interfaces of their
+callers."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ class Emitter(Protocol):
 
     @property
     def block(self) -> int:
-        """How many channels the blocked layout of this CPU has together; 0 where nothing may be lowered to it."""
+        """The number of channels in a block of this CPU's blocked layout; 0 where that layout must not be used."""
 
     def node(self, op_type: str, *inputs: Ref | None, domain: str = "", **attributes: Any) -> Ref:
         """Append an ONNX node with one output."""
@@ -65,10 +66,11 @@ class Emitter(Protocol):
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 
     def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
-        """`x`, after a check that stops the run where two sizes are not as wanted. `x` has a known type."""
+        """`x`, after a check that stops the run unless two sizes have the `relation`. `x` has a known type."""
 
     def assume(self, what: str) -> None:
-        """The node appended last stops the run by itself unless `what` holds: its name shall say so."""
+        """Name the node appended last so that its failure is explained: it stops the run by itself unless `what`
+        holds."""
 
     def stopped(self, x: Ref, wrong: Ref, what: str) -> Ref:
         """`x`, of a known type, after a check that stops the run where the bool `wrong` is true anywhere: the model
@@ -76,7 +78,7 @@ class Emitter(Protocol):
 
     def repeated(self, count: Ref, carried: Sequence[Ref], step: Callable[[Ref, list[Ref]], list[Ref]]) -> list[Ref]:
         """`carried`, after `step(i, carried)` for each i from 0 up to but without `count`, an i64 scalar. Types are
-        known, and stay."""
+        known and stay the same."""
 
     def numbers(self, x: Ref) -> list[int | float | bool] | None:
         """The elements of a constant; `None` where only the run knows them."""
@@ -98,7 +100,7 @@ class Stacks(Protocol):
 
     @property
     def steps(self) -> Dim:
-        """How many steps there are."""
+        """The number of steps."""
 
     def stack(self, value: Value) -> Value | None:
         """The values of all steps, [steps, *shape]; `None` for one that is the same in all of them."""
@@ -108,7 +110,7 @@ class Stacks(Protocol):
 
 
 class Merged(Protocol):
-    """What a rule of `merge` or `share` may ask for: what values of one part of the rows are over all parts."""
+    """What a rule of `merge` or `share` may ask for: values of one part of a batch, combined over all parts."""
 
     def __call__(self, how: How, *parts: Value) -> Value:
         """The `sum`, `prod`, `max`, `min` or `logsumexp` of a value; a `mean` of (mean, count); the variance of
@@ -118,4 +120,4 @@ class Merged(Protocol):
         """The same, of each of several values."""
 
     def size(self, dim: Dim, type: TensorType) -> Value | float:
-        """A dimension of the whole as a number, a value or a constant, in the dtype of `type`."""
+        """A dimension of the whole batch as a number, a value or a constant, in the dtype of `type`."""

@@ -1,4 +1,4 @@
-"""What lowerings have in common."""
+"""Helpers for lowerings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsdl.ir.types import DType
 from wsdl.ops._interfaces import Emitter, Ref
 
 WIDER: dict[DType, DType] = {"bool": "u8", "i16": "i32", "bf16": "f32"}
-NO_KERNEL: tuple[DType, ...] = ("bool", "i16")  # for many operators ONNX Runtime has none for these
+NO_KERNEL: tuple[DType, ...] = ("bool", "i16")  # many operators of ONNX Runtime have no kernel for these
 LOWEST: dict[DType, float] = {
     "f16": -65504.0, "bf16": -3.3895313892515355e38, "f32": -3.4028234663852886e38, "f64": -1.7976931348623157e308,
 }  # fmt: skip
@@ -22,7 +22,7 @@ def cast_to(e: Emitter, x: Ref, dtype: DType) -> Ref:
 
 
 def widely(e: Emitter, compute: Callable[..., Ref], *xs: Ref, narrow: Sequence[DType] = NO_KERNEL) -> Ref:
-    """What `compute` makes of `xs`, by way of a wider dtype where theirs is one of the narrow ones."""
+    """`compute(*xs)`, computed in a wider dtype where theirs is one of the narrow ones."""
     dtype = xs[0].type.dtype
     if dtype not in narrow:
         return compute(*xs)
@@ -47,8 +47,8 @@ def float_node(e: Emitter, op_type: str, *inputs: Ref | None, **attributes: Any)
 
 
 def from_start(e: Emitter, indices: Ref, size: Dim) -> Ref:
-    """Indices among `size`, a negative one as one that is too large: with it the operator that reads them stops, where
-    it would count from the end."""
+    """Indices into an axis of `size`, with negative ones made too large: the operator that reads them then stops, where
+    it would otherwise count from the end."""
     if indices.type.dtype == "u8" or ((values := e.numbers(indices)) and min(values) >= 0):
         return indices
     dtype = indices.type.dtype

@@ -1,4 +1,4 @@
-"""What reductions have in common: the axes that go, and those that are kept as 1."""
+"""Helpers for reductions: axes that are removed, or kept with size 1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
 
 def not_empty(x: TensorType, axis: Axes) -> None:
     if product([x.shape[a] for a in axes_of(axis, x.rank)]).constant == 0:
-        raise OpError(f"there is nothing to choose from along the reduced axes of {x}", argument="x")
+        raise OpError(f"the reduced axes of {x} have no elements to choose from", argument="x")
 
 
 def summed_dtype(x: TensorType) -> DType:
@@ -34,7 +34,7 @@ def summed_dtype(x: TensorType) -> DType:
 
 
 def reduced(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
-    """The result of one of ONNX's operators of reduction."""
+    """One of ONNX's reduction operators."""
     axes = axes_of(axis, x.type.rank)
     return e.node(op_type, x, axes_tensor(e, axes), keepdims=int(keepdims))
 
@@ -48,7 +48,7 @@ def count_of(x: TensorType, axis: Axes) -> Dim:
 
 
 class Reduction(Rules, reduces={"x": "axis"}):
-    """Base of operations that make one element of those along axes."""
+    """Base of operations that reduce the elements along axes to one."""
 
     axis: int | list[int] | None = None
     keepdims: bool = False
@@ -60,7 +60,7 @@ class Reduction(Rules, reduces={"x": "axis"}):
         return count_of(x, self.axis)
 
     def _kept(self, g: Build, reduced: Value, x: Value) -> Value:
-        """A result with the axes that it has lost, so that it broadcasts against `x`."""
+        """A result with the reduced axes as size 1, so that it broadcasts against `x`."""
         return reduced if self.keepdims or reduced.type.rank == 0 else g("unsqueeze", reduced, axis=self._axes(x.type))
 
     def _sum(self, g: Build, x: Value) -> Value:
@@ -72,7 +72,7 @@ class Reduction(Rules, reduces={"x": "axis"}):
 
 
 def product_of_integers(e: Emitter, x: Ref, axis: Axes) -> Ref:
-    """One factor after the other: `ReduceProd` goes by way of f64, which rounds."""
+    """One factor after the other: `ReduceProd` computes in f64, which loses digits."""
     axes = axes_of(axis, x.type.rank)
     kept = [a for a in range(x.type.rank) if a not in axes]
     shape, count = [x.type.shape[a] for a in kept], product([x.type.shape[a] for a in axes])

@@ -1,4 +1,4 @@
-"""What shape rules have in common: checks of dtypes, axes and sizes, each with the message that a user sees."""
+"""Helpers for shape rules: checks of dtypes, axes and sizes, each with the message that a user sees."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def same_dtype(argument: str, first: TensorType, *others: TensorType) -> None:
                 argument=argument,
                 help=f"`cast` the {first.dtype} operand to {other.dtype}"
                 if fraction_is_second
-                else f"`cast({argument}, {first.dtype})` makes them one",
+                else f"`cast({argument}, {first.dtype})` converts it",
                 code="E0403",
             )
 
@@ -90,7 +90,7 @@ def per_axis(value: int | Sequence[int], count: int, argument: str, *, least: in
     """One number for each of `count` axes, from a list of them or from one for all."""
     values = [value] * count if isinstance(value, int) else list(value)
     if len(values) != count:
-        raise OpError(f"`{argument}` has {len(values)} numbers, one for each of {count} axes is needed",
+        raise OpError(f"`{argument}` has {len(values)} numbers, but needs one for each of {count} axes",
                       argument=argument, code="E0414")  # fmt: skip
     if any(number < least for number in values):
         raise OpError(f"`{argument}` must be at least {least}, but is {min(values)}", argument=argument, code="E0414")
@@ -156,13 +156,13 @@ def common(a: Dim, b: Dim, what: str, argument: str | None = None) -> Dim:
 
 
 def agreed(a: Dim, b: Dim, what: str, argument: str | None = None, help: str | None = None) -> Dim:
-    """The size that both must have; a number says more than a name that has to be equal to it."""
+    """The size that both must have; a number rather than a name that must be equal to it."""
     require_equal(a, b, what, argument=argument, help=help)
     return a if b.constant is None else b
 
 
 def equally_many(a: Dim, b: Dim, what: str, argument: str | None = None) -> None:
-    """Two numbers of elements are equal; `6 * n` and `4 * n` never count as that, although they are where `n` is 0."""
+    """Two numbers of elements are equal; `6 * n` and `4 * n` never count as equal, although they are where `n` is 0."""
     if len(a.terms) == len(b.terms) == 1:
         (left, x), (right, y) = a.terms[0], b.terms[0]
         if left == right and x != y:

@@ -1,4 +1,4 @@
-"""What passes ask of an operation without calling it: answers that stand in the first line of its class."""
+"""Traits: what passes need to know of an operation without calling it, given in the first line of its class."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ f32 inside  likewise, and its attributes are f32 in any case, as those of ONNX's
 shift     as `widest`, but with a constant other than 0 in f32: what it is added to may be far smaller
 product   in f32, but times or divided by a constant near 1 as `widest`: it gives numbers of another size
 moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
-makes     it makes floats from none, in f16 where that holds them
-as is     it takes its operands as they are, and gives the dtype that is asked for
+makes     it creates floats without reading any, in f16 where that holds them
+as is     it takes its operands as they are, and returns the dtype that is asked for
 expanded  as its parts; it never becomes a node
 """
 
@@ -35,15 +35,15 @@ Mixes: TypeAlias = Mapping[str, Axes]
 
 
 TrainingForm: TypeAlias = Literal["same", "only", "masked", "by batch"]
-"""What an operation is while training: the `same` as compiled; `only` then there, its operand otherwise; `masked` at
-random; or computed `by batch`, whose statistics it keeps."""
+"""What an operation is in training steps: the `same` as in compiled models; there `only`, its operand otherwise;
+`masked` at random; or normalized `by batch`, with running statistics."""
 
 Meaning: TypeAlias = Literal["logits", "probabilities", "log probabilities"]  # of values for classes
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The operand of a loss whose meaning matters, and how a message says it."""
+    """The operand of a loss that has to be logits or probabilities, and how messages say it."""
 
     operand: str
     meaning: Meaning
@@ -51,19 +51,19 @@ class Expected:
 
 
 class Traits(TypedDict, total=False):
-    """All traits. Those without a default have to be given; the registry's test says which are missing."""
+    """All traits. Those without a default are required; `tests/ops/test_complete.py` reports missing ones."""
 
     half: HalfRule
     mixes: Mixes
-    reduces: Mixes  # along which other axes what comes of parts can be merged to what comes of all, by `merge`
+    reduces: Mixes  # other axes along which results of parts can be merged into the result of the whole, by `merge`
     f32_operands: Sequence[str]  # may be f32 where the others have 16 bits
     integer_operands: Sequence[str]  # hold integers, whatever the others hold: indices, labels
     elementwise: bool  # an element of the result depends on one of each operand
     steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop
     # at once where these axes are moved by one; `None` for one that stays in its loop
-    no_gradient: str  # its result changes in jumps only, or is no float: why, in words for the user
+    no_gradient: str  # why there is none, in words for the user: the result changes in jumps only, or is no float
     training: TrainingForm
-    at_inference: str  # of one that stands in training steps alone: the operation in its place in a compiled model, or
+    at_inference: str  # of one that only training steps have: what a compiled model has in its place, an operation or
     # "its operand"; its states, last among results and operands, then stay as they are
     gives: Meaning
     expects: Expected

@@ -1,4 +1,4 @@
-"""Windows that move over spatial axes: what convolution and pooling have in common."""
+"""Windows that move over spatial axes, for convolution and pooling."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ class Window:
 
     @property
     def spans(self) -> list[int]:
-        """How many elements it reaches over."""
+        """The number of elements that it extends over, along each axis."""
         return [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)]
 
     @property
     def attributes(self) -> dict[str, list[int] | None]:
-        """As ONNX says it; without a dilation where there is none."""
+        """The attributes of ONNX operators, without `dilations` where all are 1."""
         dilations = self.dilation if max(self.dilation) > 1 else None
         return {"kernel_shape": self.kernel, "strides": self.stride, "pads": self.pad * 2, "dilations": dilations}
 
     @property
     def arguments(self) -> dict[str, list[int]]:
-        """As the operations of the language say it, without the kernel."""
+        """The arguments of operations, without the kernel."""
         return {"stride": self.stride, "pad": self.pad, "dilation": self.dilation}
 
     def beyond(self, x: TensorType) -> list[int] | None:
-        """How far the last windows reach over the end with `ceil`; `None` where a size is known at run time only."""
+        """How far the last windows extend past the end with `ceil`; `None` where a size is known at run time only."""
         sizes, counts = x.with_shape(x.shape[2:]).sizes, x.with_shape(self.places(x, ceil=True)).sizes
         if sizes is None or counts is None:
             return None
@@ -61,7 +61,8 @@ class Window:
         return [max(0, (count - 1) * stride + span - 2 * pad - size) for size, count, stride, span, pad in rows]
 
     def places(self, x: TensorType, *, ceil: bool = False) -> list[Dim]:
-        """In how many places it fits along each axis of `[n, channels, ...]`; with `ceil` it may reach over the end."""
+        """The number of windows along each axis of `[n, channels, ...]`; with `ceil` the last may extend past the
+        end."""
         return [self._places_along(i, x, ceil) for i in range(x.rank - 2)]
 
     def _places_along(self, i: int, x: TensorType, ceil: bool) -> Dim:
@@ -70,7 +71,7 @@ class Window:
         if room.constant is not None and room.constant < 0:
             padding = f" and {2 * pad} of padding" if pad else ""
             raise OpError(
-                f"a window over {span} elements doesn't fit into axis {i + 2} of {x}, which has {size}{padding}",
+                f"a window of {span} elements doesn't fit into axis {i + 2} of {x}, which has {size}{padding}",
                 argument="x",
                 help="a smaller kernel or dilation, or more padding, makes it fit",
             )
@@ -79,13 +80,13 @@ class Window:
         count = (room + (stride - 1)) // stride + 1
         if pad + stride - 1 < span:
             return count
-        if size.constant is None or count.constant is None:  # the last window may start behind the end, and is dropped
+        if size.constant is None or count.constant is None:  # the last window may start past the end, and is dropped
             what = f"with `ceil` and a stride beyond the kernel, the size of axis {i + 2} of {x} must be known"
             raise OpError(what, argument="ceil")
         return count - int((count.constant - 1) * stride >= size.constant + pad)
 
     def patches(self, np: NumPy, x: Array, fill: float, *, ceil: bool = False, beyond: float = 0) -> Array:
-        """What it sees in each place, `[n, channels, *places, *kernel]`: `fill` in the padding, `beyond` behind it."""
+        """The elements of each window, `[n, channels, *places, *kernel]`: `fill` in the padding, `beyond` past it."""
         counts = self.places(TensorType.of("f32", x.shape), ceil=ceil)
         padded = np.pad(x, [(0, 0), (0, 0), *((pad, pad) for pad in self.pad)], constant_values=fill)
         if ceil:

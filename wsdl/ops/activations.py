@@ -1,4 +1,4 @@
-"""Functions that stand between layers: each element by itself, bent."""
+"""Activation functions, elementwise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _hardswish_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
 
 
 def _selu_gradient(g: Build, dy: Value, x: Value, y: Value) -> Value:
-    below = g("add", g("minimum", y, 0.0), SELU_ALPHA * SELU_SCALE)  # the slope is the number itself, and this
+    below = g("add", g("minimum", y, 0.0), SELU_ALPHA * SELU_SCALE)  # the slope is this plus the value itself
     above = g.mask(g("greater", x, 0.0), x.type)
     return g.mul(dy, g("add", below, g.mul(above, SELU_SCALE * (1 - SELU_ALPHA))))
 
@@ -61,7 +61,7 @@ activation("sigmoid", floating, "Sigmoid", lambda np, x: 1 / (1 + np.exp(-x)), "
            lambda g, dy, x, y: g.mul(dy, y, g.one_minus(y)), half="f32", gives="probabilities")
 activation("selu", floating, lambda e, x: float_node(e, "Selu", x),
            lambda np, x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(x)),
-           "`elu` with the slope and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
+           "`elu` with the `alpha` and the scale that keep mean 0 and variance 1 (Klambauer et al. 2017). ONNX Selu.",
            _selu_gradient, half="f32")
 activation("mish", floating, _mish, lambda np, x: x * np.tanh(np.logaddexp(x, 0)),
            "`x * tanh(softplus(x))` (Misra 2020). ONNX Softplus, Tanh and Mul.", _mish_gradient, half="widest")
@@ -162,5 +162,5 @@ class Gelu(Elementwise, name="gelu", half="widest"):
             bent = g("erf", scaled)
             slope = g(
                 "div", g.mul(x, math.sqrt(0.5 / math.pi)), g("exp", g.mul(scaled, scaled))
-            )  # a pass less than a product
+            )  # one pass over memory less than a product
         return {"x": g.mul(dy, g("add", g("add", g.mul(bent, 0.5), 0.5), slope))}

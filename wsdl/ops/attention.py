@@ -14,11 +14,11 @@ from wsdl.ops._lowering import LOWEST, axes_tensor, cast_to, size_of, unsqueezed
 from wsdl.ops._rules import agreed, broadcast, floating, is_one, same_dtype
 from wsdl.ops.build import Build
 
-FAR_BELOW = 80.0  # exp(-80) is 2e-35: no sum of f32 with 1 in it notices
+FAR_BELOW = 80.0  # exp(-80) is 2e-35: adding it to 1 changes nothing in f32
 
 
 def _of_queries(op: Any, *_: Any) -> list[int]:
-    """Each query by itself, unless its position counts."""
+    """Queries are independent of each other, unless their positions matter."""
     return [-2, -1] if op.causal else [-1]
 
 
@@ -30,12 +30,15 @@ class Attention(
     mixes={"q": _of_queries, "k": [-2, -1], "v": [-2, -1], "mask": [-1]},
     steps_along=None,
 ):
-    """`softmax(q @ k.T * scale) @ v`: for each query the mean of the values whose keys match it. ONNX MatMul, Softmax.
+    """`softmax(q @ k.T * scale) @ v`: for each query the mean of values, weighted by how well their keys match.
+
+    ONNX MatMul and Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], `v` [..., s, e], the result [..., t, e]; heads are an axis before `t`. `mask`
-    broadcasts to [..., t, s]: bools say where to look, floats are added to the scores, and minus infinity or the lowest
-    number of their dtype says not to look. Beside queries of 16 bits they may be f32. With `causal` query `i` looks at
-    keys up to `i`. A query that may look nowhere gives zeros. `scale` is `d ** -0.5` if left out.
+    broadcasts to [..., t, s]: where a bool is true the query attends to the key; floats are added to the scores, and
+    minus infinity or the lowest number of their dtype excludes the key. With queries of 16 bits they may be f32. With
+    `causal` query `i` attends to keys up to `i`. The result of a query that attends to no key is 0. `scale` defaults to
+    `d ** -0.5`.
 
         attention(q: f32[n, 8, t, 32], k: f32[n, 8, s, 32], v: f32[n, 8, s, 32]) -> f32[n, 8, t, 32]
     """
@@ -62,10 +65,11 @@ class Attention(
     def gradient(
         self, g: Build, dy: Value, y: Value, q: Value, k: Value, v: Value, mask: Value | None = None
     ) -> dict[str, Value]:
-        """The weights are lowered node for node as forward, so that the runtime computes them once.
+        """The weights are lowered to the same nodes as in the forward direction, so that the runtime computes them
+        once.
 
-        What softmax needs, the sum of `weights * d_weights` over the keys, is that of `dy * y` over `e`: far fewer
-        numbers.
+        The gradient of softmax needs the sum of `weights * d_weights` over the keys, which equals that of `dy * y` over
+        `e`: far fewer elements.
         """
         weights = g("attention_weights", q, k, mask, causal=self.causal, scale=self.scale)
         d_weights = g("matmul", dy, _turned(g, v))
@@ -82,7 +86,7 @@ class AttentionWeights(
     mixes={"q": _of_queries, "k": [-2, -1], "mask": [-1]},
     steps_along=None,
 ):
-    """How much each query looks at each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
+    """How much each query attends to each key: `attention` without the product with `v`. ONNX MatMul and Softmax.
 
     `q` is [..., t, d], `k` [..., s, d], the result [..., t, s]; `mask`, `causal` and `scale` as for `attention`.
 
@@ -124,7 +128,7 @@ def _through_weights(
     mask: Value | None,
     scale: float | None,
 ) -> dict[str, Value]:
-    """Back through softmax and the scores. Where nothing is allowed the weights are 0, and so is all of this."""
+    """Backward through softmax and the scores. Where no key is allowed the weights are 0, and so are the gradients."""
     d_scores = g("mul", weights, g("sub", d_weights, shared))
     if scale is None:
         size = g.size(q.type.shape[-1], q.type)
@@ -190,16 +194,16 @@ def _softmax(e: Emitter, scores: Ref, type: TensorType, mask: Ref | None, causal
     lowest = e.constant(LOWEST[dtype], dtype)
     scores = e.node("Max", e.node("Add", scores, mask), lowest)
     scores = e.node("Where", past, scores, lowest) if past else scores
-    weights = e.node("Softmax", scores, axis=-1)  # where nothing is allowed these are equal, and have to be 0
+    weights = e.node("Softmax", scores, axis=-1)  # where no key is allowed these are equal, and have to be 0
     top = e.node("ReduceMax", scores, axes_tensor(e, [-1]), keepdims=1)
     return e.node("Mul", weights, cast_to(e, e.node("Greater", top, lowest), dtype))
 
 
 def _allowed_weights(e: Emitter, scores: Ref, allowed: Ref, dtype: DType, causal: bool) -> Ref:
-    """Softmax over what is allowed; 0 elsewhere, also where nothing is.
+    """Softmax over the allowed keys; 0 elsewhere, also where no key is allowed.
 
-    Where `exp` comes out too small for a normal number it takes ten times as long. So in a causal mask, where that is
-    the half of all, no score is left so far below the largest one; the product with zeros does the rest.
+    Where the result of `exp` is subnormal it takes ten times as long. So with a causal mask, where that would be half
+    of all scores, none is left so far below the largest one; a product with zeros removes them.
     """
     nothing, lowest = e.constant(0, dtype), e.constant(LOWEST[dtype], dtype)
     scores = e.node("Add", scores, e.node("Where", allowed, nothing, lowest))
@@ -213,7 +217,7 @@ def _scores(q: TensorType, k: TensorType) -> TensorType:
     same_dtype("k", floating(q, "q"), floating(k, "k"))
     for argument, x in ("q", q), ("k", k):
         if x.rank < 2:
-            raise OpError(f"`{argument}` must be [..., places, size], but is {x}", argument=argument)
+            raise OpError(f"`{argument}` must be [..., positions, size], but is {x}", argument=argument)
     agreed(q.shape[-1], k.shape[-1], f"the sizes of the queries in {q} and of the keys in {k} must be equal", "k")
     return q.with_shape((*broadcast(q.shape[:-2], k.shape[:-2], argument="k"), q.shape[-2], k.shape[-2]))
 
@@ -237,7 +241,7 @@ def _scale(e: Emitter, q: Ref, scale: float | None) -> Ref:
 
 
 def _past(e: Emitter, queries: Dim, keys: Dim) -> Ref:
-    """Where the key is not behind the query, as bools [queries, keys]."""
+    """Where the key's position is not after the query's, as bools [queries, keys]."""
     zero, one = e.constant(0, "i64"), e.constant(1, "i64")
     rows, columns = (e.node("Range", zero, size_of(e, size), one) for size in (queries, keys))
     return e.node("GreaterOrEqual", unsqueezed(e, rows, 1), columns)

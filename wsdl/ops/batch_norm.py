@@ -13,7 +13,7 @@ from wsdl.ops.norm import along_channels, for_each_channel
 
 
 class BatchNorm(Rules, name="batch_norm", half="f32 inside", mixes={}, training="by batch", steps_along=None):
-    """Each channel by its running mean and variance, then scaled and shifted. ONNX BatchNormalization.
+    """Channels normalized by running mean and variance, then scaled and shifted. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. `momentum` is the weight of new statistics when training.
 
@@ -85,11 +85,11 @@ class BatchNormTraining(
     steps_along=None,
     at_inference="batch_norm",
 ):
-    """Each channel by its mean and variance in the batch, and the new running statistics. ONNX BatchNormalization.
+    """Channels normalized by mean and variance of the batch; the new running statistics. ONNX BatchNormalization.
 
     `x` is [n, channels, ...], all others are [channels]. The running statistics move by `momentum` towards those of the
-    batch, whose variance is then the estimate from a sample. One value for each channel says nothing of a variance, so
-    they stay as they are (where PyTorch raises an error).
+    batch, with the unbiased variance. One value for each channel has no such variance, so they stay as they are (where
+    PyTorch raises an error).
     """
 
     eps: float = 1e-5
@@ -118,7 +118,7 @@ class BatchNormTraining(
         )
 
     def lower(self, e: Emitter, x: Ref, weight: Ref, bias: Ref, running_mean: Ref, running_var: Ref) -> list[Ref]:
-        """The statistics are computed node for node as in the gradient, so that the runtime does it once."""
+        """The statistics are computed by the same nodes as in the gradient, so that the runtime computes them once."""
         others, dtype = axes_tensor(e, _others(x.type)), x.type.dtype
         mean = e.node("ReduceMean", x, others, keepdims=1)
         centered = e.node("Sub", x, mean)
@@ -165,7 +165,7 @@ class BatchNormTraining(
             gradients = {"weight": along, "bias": total}
             on_centered.append(g("neg", g("div", g.mul(along, scale, factors), count)))
             level.append(g("neg", g("div", g("mul", total, scale), count)))
-        moved: float | Value = self.momentum  # by how much the running statistics do
+        moved: float | Value = self.momentum  # the factor by which the running statistics move
         if isinstance(count, Value):
             fewer: float | Value = g("maximum", g("sub", count, 1.0), 1.0)
             if d_mean or d_var:
@@ -188,7 +188,7 @@ class BatchNormTraining(
 
 
 def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
-    """What makes a variance the estimate from a sample of several."""
+    """The factor from the variance of a sample to the unbiased estimate."""
     dtype = x.type.dtype
     if count.constant is not None:
         return e.constant(count.constant / (count.constant - 1), dtype)
@@ -197,6 +197,7 @@ def _sample_factor(e: Emitter, count: Dim, x: Ref) -> Ref:
 
 
 def _scaled(g: Build, x: Value, scale: Value, shift: Value) -> Value:
-    """Each channel times a number, plus a number: with statistics that do nothing, for that is a single pass."""
+    """Each channel times a number, plus a number: BatchNormalization with mean 0 and variance 1, which takes a single
+    pass."""
     zeros = g.zeros(scale.type)
     return g("batch_norm", x, scale, shift, zeros, g("ones", shape=list(scale.type.shape), dtype=x.type.dtype), eps=0.0)

@@ -1,9 +1,10 @@
-"""Convolutions in ONNX Runtime's blocked layout, for a training on this machine; never for a file.
+"""Convolutions in ONNX Runtime's blocked layout, for training on this machine; never in a compiled file.
 
-On a CPU the runtime's fast convolution wants so many channels at a time beside each other (`[n, c / block, h, w,
-block]`), and filters likewise. It rearranges stored weights when it loads a model; weights that are inputs, as those in
-training are, would go the slow way. Here its operators for that (`com.microsoft.nchwc`) are written out. How many
-channels make a block depends on the CPU (`Emitter.block`; 0 where there is no such layout, and in every file).
+On a CPU the runtime's fast convolution needs blocks of channels to be contiguous (`[n, c / block, h, w, block]`), and
+filters likewise. It rearranges stored weights when it loads a model, but not weights that are inputs, as those in
+training are, so these would take the slow path. Here its operators for that layout (`com.microsoft.nchwc`) are written
+explicitly. The number of channels in a block depends on the CPU (`Emitter.block`; 0 where there is no such layout, and
+in every file).
 
 Measured in docs/decisions/0020-convolution-gradients.md.
 """
@@ -22,7 +23,7 @@ LARGEST = 256 * 256  # input times output channels: a larger filter takes too lo
 
 
 def blocked_convolution(e: Emitter, x: Ref, weight: Ref, bias: Ref | None, window: Window, groups: int) -> Ref | None:
-    """The convolution of `x` [n, in, h, w] with `weight` [out, in, *kernel]; `None` where it is none of those."""
+    """The convolution of `x` [n, in, h, w] with `weight` [out, in, *kernel]; `None` where the layout can't be used."""
     if groups > 1 or not _fits(e, x.type, weight.type):
         return None
     turned = e.node("Transpose", weight, perm=[1, 0, 2, 3])
@@ -33,7 +34,7 @@ def blocked_convolution(e: Emitter, x: Ref, weight: Ref, bias: Ref | None, windo
 def blocked_transpose(
     e: Emitter, x: Ref, weight: Ref, bias: Ref | None, window: Window, more: list[int], groups: int
 ) -> Ref | None:
-    """The transpose of a convolution, with `weight` [in, out, *kernel], as one with the kernel turned round."""
+    """The transpose of a convolution, with `weight` [in, out, *kernel], as a convolution with the kernel flipped."""
     pads = [span - 1 - pad for span, pad in zip(window.spans, window.pad, strict=True)]
     if groups > 1 or any(more) or max(window.stride) > 1 or min(pads) < 0 or not _fits(e, x.type, weight.type):
         return None
@@ -47,7 +48,7 @@ def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, g
     """The gradient of the weight as a convolution with samples and channels exchanged: of `x` as [in, n, h, w] with the
     gradient of the result, `upstream`, as filters [out, n, *places]; strides become dilations.
 
-    Samples are filled up with zeros to whole blocks.
+    Samples are padded with zeros to whole blocks.
     """
     n, out, *places = upstream.type.shape
     sizes, counts = (t.type.with_shape(t.type.shape[2:]).sizes for t in (x, upstream))

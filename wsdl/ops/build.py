@@ -1,10 +1,10 @@
-"""Appending operations to a graph by name, their types worked out by their own shape rules.
+"""Appends operations to a graph by name; their shape rules infer the types.
 
     b = Build(graph)
     y = b("mul", x, b("sigmoid", x))
     s = b("sum", y, axis=1, keepdims=True)
 
-What gradient rules are written with, and every pass that computes something new.
+Gradient rules are written with it, and passes that add computations.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Build:
 
     @staticmethod
     def at(node: Node) -> Build:
-        """What builds nodes that stand where another one does, in a graph of their own: to be put in front of it."""
+        """Builds nodes with the location of another one, in a graph of their own: to be inserted before it."""
         return Build(Graph(), node.path, node.span, node.steps)
 
     def beside(self, node: Node) -> Build:
-        """What appends to the same graph, nodes that stand where another one does."""
+        """Appends to the same graph, with the location of another node."""
         return replace(self, path=node.path, span=node.span, steps=node.steps)
 
     @property
@@ -69,7 +69,8 @@ class Build:
         return results
 
     def parameter(self, stored: Stored, view: View | None = None, dtype: DType | None = None) -> Value:
-        """Read a stored tensor, through a view (by default as it is) and in another dtype than that of the file."""
+        """Read a stored tensor, through a view (by default unchanged), in a dtype that may differ from that of the
+        file."""
         view = view or View.identity(stored.sizes)
         result = Value(TensorType.of(dtype or stored.type.dtype, view.shape))
         attributes: dict[str, Attribute] = {"stored": stored.name}
@@ -84,7 +85,7 @@ class Build:
         return self("zeros", shape=list(type.shape), dtype=type.dtype)
 
     def number(self, value: Value) -> float | None:
-        """The number that a value is, where it is a constant."""
+        """The number of a constant scalar; `None` for other values."""
         node = self._producer(value)
         if node is None:
             return self.around.number(value) if self.around is not None else None
@@ -92,7 +93,7 @@ class Build:
         return number if isinstance(number, int | float) else None
 
     def is_zeros(self, value: Value) -> bool:
-        """Is a value one that `zeros` made?"""
+        """Was the value created by `zeros`?"""
         node = self._producer(value)
         return node.op == "zeros" if node is not None else self.around is not None and self.around.is_zeros(value)
 
@@ -120,7 +121,8 @@ class Build:
         return self("sub", self.constant(1.0, x.type), x)
 
     def add(self, values: Sequence[Value]) -> Value:
-        """The sum of one or more tensors of one type; what was scattered onto zeros is scattered onto the rest."""
+        """The sum of one or more tensors of one type; a scatter into zeros becomes a scatter into the rest of the
+        sum."""
         one_shape = len(values) > 1 and _one_shape(*values)
         producers = [self._producer(v) if one_shape else None for v in values]
         scattered = [i for i, n in enumerate(producers) if n is not None and self._scatters_onto_zeros(n)]
@@ -135,7 +137,7 @@ class Build:
         return total
 
     def transposed(self, x: Value) -> Value:
-        """A matrix transposed; a sum of products of matrices by exchanging the factors, which takes no time."""
+        """A matrix transposed; a sum of matrix products by exchanging the factors, which costs nothing."""
         products = self._products(x)
         if not products:
             return self("transpose", x)
@@ -145,7 +147,7 @@ class Build:
         return self.add(turned)
 
     def scaled_rows(self, x: Value, rows: Dim, columns: Dim) -> tuple[Value, Value] | None:
-        """A matrix of this shape and the column that scales its rows, where `x` is that, reshaped or not."""
+        """A matrix of this shape and the column that scales its rows, where `x` is their product, reshaped or not."""
         node = self._producer(x)
         while node is not None and node.op == "reshape":
             node = self._producer(node.inputs[0])
@@ -156,7 +158,7 @@ class Build:
         return (matrix, column) if fits else None
 
     def sum_to(self, x: Value, type: TensorType) -> Value:
-        """What was broadcast to the shape of `x` goes back to `type`: summed over the axes that were made."""
+        """`x` summed over the axes along which `type` was broadcast to its shape: the gradient of that broadcast."""
         extra = x.type.rank - type.rank
         if extra:
             x = self("sum", x, axis=list(range(extra)))
@@ -203,7 +205,7 @@ class Build:
 
 @dataclass
 class _Producers:
-    """The producers of a graph's values. While nodes are only appended to the graph, each is looked at once."""
+    """The producers of a graph's values. While nodes are only appended to the graph, each is visited once."""
 
     nodes: list[Node] = field(default_factory=list)
     count: int = 0

@@ -87,7 +87,7 @@ class _Transposed(_Convolved, output_axis=1, steps_along=None):
             sizes.append((x.shape[i + 2] - 1) * step + (span - 2 * less + more))
             left = sizes[i].constant
             if left is not None and left < 1:
-                what = f"nothing is left of axis {i + 2} of {x} when {less} elements are cut off on both sides"
+                what = f"axis {i + 2} of {x} has no elements left when {less} are cut off on both sides"
                 raise OpError(what, argument="pad")
         return x.with_shape((x.shape[0], weight.shape[1] * self.groups, *sizes))
 
@@ -129,10 +129,10 @@ Each may be a list, with a number for each axis.
 
     conv{axes}d(x: f32[n, 3{sixteens}], w: f32[8, 3{threes}], pad=1) -> f32[n, 8{sixteens}]
 """
-TRANSPOSED = """The transpose of convolution over {over}: each element adds a window. ONNX ConvTranspose.
+TRANSPOSED = """The transpose of convolution over {over}: every element adds a window. ONNX ConvTranspose.
 
-`x` is [n, channels, {over}], `weight` is [channels, out // groups, *kernel], as for the convolution that
-it undoes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
+`x` is [n, channels, {over}], `weight` is [channels, out // groups, *kernel], that of the convolution
+it transposes, `bias` is [out]. Windows start every `stride` elements; `pad` elements are cut off on both sides of the
 result, and `output_pad` are added at its end. Each may be a list, with a number for each axis.
 
     conv_transpose{axes}d(x: f32[n, 8{nines}], w: f32[8, 3{twos}], stride=2) -> f32[n, 3{eighteens}]
@@ -173,13 +173,13 @@ def _kernel(x: TensorType, weight: TensorType, axes: int, groups: int) -> list[i
         raise OpError(f"`groups` must be at least 1, but is {groups}", argument="groups", code="E0414")
     kernel = [size.constant for size in weight.shape[2:]]
     if None in kernel:
-        raise OpError(f"the kernel must be known when compiling, and `weight` is {weight}", argument="weight")
+        raise OpError(f"the kernel must be known when compiling, but `weight` is {weight}", argument="weight")
     return [k for k in kernel if k is not None]
 
 
 def _matching_channels(x: TensorType, weight: TensorType, reads: Dim, groups: int) -> None:
     in_groups = f" in {groups} groups" if groups > 1 else ""
-    what = f"the channels of {x} and those that a weight of {weight} reads{in_groups} must be equal"
+    what = f"the channels of {x} and those that the weight {weight} reads{in_groups} must be equal"
     agreed(x.shape[1], reads, what, "weight")
 
 
@@ -194,7 +194,7 @@ def _matching_bias(bias: TensorType | None, weight: TensorType, channels: Dim) -
     same_dtype("bias", weight, bias)
     if bias.rank != 1:
         raise OpError(f"`bias` must be [{channels}], but is {bias}", argument="bias")
-    agreed(channels, bias.shape[0], "`bias` must have a number for each output channel", "bias")
+    agreed(channels, bias.shape[0], "`bias` must have one element for each output channel", "bias")
 
 
 # -- reference ---------------------------------------------------------------------------------------------------------

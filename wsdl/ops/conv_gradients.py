@@ -1,4 +1,4 @@
-"""What goes backward through a convolution: to the image by its transpose, to the weight by products with windows."""
+"""Gradients of convolutions: of the image by the transpose, of the weight by products with windows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FEW_CHANNELS = 16  # below, a product with the channels of one element of the ke
 FEW_COLUMNS = 32  # up to here all elements of the kernel make one product
 FEW_PLACES = 64  # up to here a product for each sample is too small to be fast
 
-# -- what rules share --------------------------------------------------------------------------------------------------
+# -- helpers of rules --------------------------------------------------------------------------------------------------
 
 
 def windows_added(g: Build, dy: Value, weight: Value, x: TensorType, window: Window, groups: int = 1) -> Value:
     """Each element of `dy` times `weight`, added to where its window lies in `x`: the transpose of a convolution.
 
-    What lies behind the last window gets zeros; where a size is known at run time only, the most that this can be.
+    Elements after the last window get zeros; where a size is known at run time only, as many as there can be.
     """
     axes = len(window.kernel)
     if axes == groups == 1 == window.stride[0] and window.pad[0] < window.spans[0]:  # a convolution is faster there
@@ -54,7 +54,7 @@ def cut(g: Build, x: Value, type: TensorType) -> Value:
 
 
 def _behind_last(window: Window, axis: int, places: Dim, size: Dim) -> int | None:
-    """How many elements of the padded axis no window reaches; negative where the last one reaches over the end."""
+    """How many elements at the end of the padded axis no window covers; negative where the last one extends past it."""
     reach = (places - 1) * window.stride[axis] + window.spans[axis]
     return (size + 2 * window.pad[axis] - reach).constant
 
@@ -89,14 +89,12 @@ class ConvWeightGradient(
         axes = image(floating(x)).rank - 2
         same_dtype("upstream", x, upstream)
         if upstream.rank != x.rank or len(self.kernel) != axes:
-            raise OpError(
-                f"{x}, {upstream} and a kernel of {len(self.kernel)} axes don't fit together", argument="upstream"
-            )
-        agreed(x.shape[0], upstream.shape[0], f"the samples in {x} and {upstream} must be equally many", "upstream")
+            raise OpError(f"{x}, {upstream} and a kernel of {len(self.kernel)} axes don't match", argument="upstream")
+        agreed(x.shape[0], upstream.shape[0], f"{x} and {upstream} must have the same number of samples", "upstream")
         places = self.window.places(x)
         for most, count in zip(places, upstream.shape[2:], strict=True):
             if ((more := (count - most).constant) or 0) > 0:
-                raise OpError(f"{upstream} has {more} more places than windows of {x}", argument="upstream")
+                raise OpError(f"{upstream} has {more} more positions than {x} has windows", argument="upstream")
         return x.with_shape((upstream.shape[1], x.shape[1] // self.groups, *self.kernel))
 
     def reference(self, np: NumPy, x: Array, upstream: Array) -> Array:
@@ -142,13 +140,13 @@ class ConvWeightGradient(
 
 
 def _sees_all(window: Window, x: TensorType) -> bool:
-    """Does the kernel lie over all of `x`, in the one place that there is?"""
+    """Does the kernel cover all of `x`, in a single window?"""
     sizes = [dim.constant for dim in x.shape[2:]]
     return not any(window.pad) and set(window.dilation) == {1} and sizes == list(window.kernel)
 
 
 def _product_of_all(e: Emitter, x: Ref, upstream: Ref) -> Ref:
-    """One product over the samples: such a convolution is a matrix."""
+    """One product over the samples: such a convolution is a matrix product."""
     result = e.results[0].shape
     rows, columns = (x.type.shape[0], result[0]), (x.type.shape[0], product(result[1:]))
     whole = e.node("Gemm", e.reshape(upstream, rows), e.reshape(x, columns), transA=1)
@@ -156,7 +154,7 @@ def _product_of_all(e: Emitter, x: Ref, upstream: Ref) -> Ref:
 
 
 class _Products:
-    """The products of a gradient with what the kernel sees, each [groups, out, channels, elements of the kernel]."""
+    """The products of a gradient with the windows, each [groups, out, channels, elements of the kernel]."""
 
     def __init__(self, e: Emitter, window: Window, x: Ref, upstream: Ref, groups: int) -> None:
         self.e, self.window, self.x, self.upstream = e, window, x, upstream
@@ -191,7 +189,7 @@ class _Products:
         return parts
 
     def by_all_samples(self) -> list[Ref]:
-        """With `x` as [n, ..., channels] and the samples and places of both in one axis."""
+        """With `x` as [n, ..., channels] and the samples and positions of both in one axis."""
         e, axes, shape = self.e, len(self.sizes), self.x.type.shape
         x = e.node("Transpose", self.x, perm=[0, *range(2, 2 + axes), 1])
         x = self._padded(x, first=1, rank=2 + axes)
@@ -237,7 +235,7 @@ class _Products:
         return self.e.node("Pad", x, self.e.constant([*[0] * first, *self.window.pad, *[0] * behind] * 2, "i64"))
 
     def _slice(self, x: Ref, offsets: dict[int, int], first: int) -> Ref:
-        """What one element of the kernel sees along some spatial axes, of which the first of all is axis `first`."""
+        """The part of `x` that one element of the kernel reads; axis `first` is the first spatial axis."""
         w, axes = self.window, list(offsets)
         starts = [Dim.of(offsets[a] * w.dilation[a]) for a in axes]
         stops = [start + ((self.places[a] - 1) * w.stride[a] + 1) for a, start in zip(axes, starts, strict=True)]

@@ -1,4 +1,4 @@
-"""Operations that make tensors of numbers: constants, fillings, ranges, sizes, triangles."""
+"""Operations that create tensors: constants, filled tensors, ranges, sizes, triangles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Constant(Rules, name="constant", internal=True, half="makes", mixes={}, st
             shape.append(len(level))
             level = level[0] if level else None
         if not _is_regular(self.value, shape):
-            raise OpError("the lists of a constant must be equally long at each depth", argument="value")
+            raise OpError("the nested lists of a constant must have equal lengths at each depth", argument="value")
         return TensorType.of(self.dtype, shape)
 
     def reference(self, np: NumPy) -> Array:
@@ -47,7 +47,7 @@ def _is_regular(value: object, shape: Sequence[int]) -> bool:
     return len(value) == shape[0] and all(_is_regular(v, shape[1:]) for v in value)
 
 
-# -- fillings ----------------------------------------------------------------------------------------------------------
+# -- filled tensors ----------------------------------------------------------------------------------------------------
 
 
 class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_gradient=NO_OPERAND):
@@ -64,7 +64,7 @@ class Full(Rules, name="full", half="makes", mixes={}, steps_along=None, no_grad
         if self.dtype != "bool" and not isinstance(self.value, bool):
             if self.dtype in INTEGERS and isinstance(self.value, float):
                 raise OpError(
-                    f"{self.value} is a fraction, and {self.dtype} holds integers", argument="value", code="E0403"
+                    f"{self.value} is a fraction, but {self.dtype} holds integers", argument="value", code="E0403"
                 )
             if not holds(self.dtype, self.value):
                 message = f"{self.value} is {'less' if self.value < 0 else 'more'} than {self.dtype} can hold"
@@ -121,7 +121,7 @@ def _sizes(shape: Sequence[Dim | int]) -> Sequence[Dim | int]:
     return shape
 
 
-# -- numbers of positions ----------------------------------------------------------------------------------------------
+# -- positions ---------------------------------------------------------------------------------------------------------
 
 
 class Arange(Rules, name="arange", half="as is", mixes={"result": [0]}, steps_along=None, no_gradient=NO_OPERAND):
@@ -179,7 +179,7 @@ class OneHot(
 ):
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.
 
-    An index that is not from 0 to `depth - 1` stops the run, as in PyTorch.
+    An index outside 0 to `depth - 1` stops the run, as in PyTorch.
 
         one_hot(indices: i64[n, t], depth=5, axis=1) -> f32[n, 5, t]
     """
@@ -197,7 +197,7 @@ class OneHot(
     def demand(self, types: Types, constants: Numbers) -> None:
         beyond = next((n for n in constants.get("indices", []) if not 0 <= n < self.depth), None)
         if beyond is not None:
-            raise OpError(f"there is no place {beyond} among {self.depth}", argument="indices", code="E0237")
+            raise OpError(f"the index {beyond} is outside 0 to {self.depth - 1}", argument="indices", code="E0237")
 
     def reference(self, np: NumPy, indices: Array) -> Array:
         if not ((indices >= 0) & (indices < self.depth)).all():
@@ -213,7 +213,7 @@ class OneHot(
         if e.numbers(indices) is None:
             beyond = e.node("Not", e.node("Equal", positions, e.node("Mod", positions, count)))
             positions = e.stopped(positions, beyond, f"indices from 0 to {self.depth - 1} for `one_hot`")
-        if indices.type.rank == 0:  # there is no operator for a single one
+        if indices.type.rank == 0:  # the operator needs an axis
             hot = squeezed(e, e.node("OneHot", unsqueezed(e, positions, 0), count, e.constant([0, 1], "f32")), 0)
         else:
             hot = e.node("OneHot", positions, count, e.constant([0, 1], "f32"), axis=self.axis)
@@ -232,7 +232,7 @@ class _Triangle(Rules, mixes={"x": [-2, -1]}):
 
     def infer(self, x: TensorType) -> TensorType:
         if x.rank < 2:
-            raise OpError(f"a triangle needs two axes, and {x} has {x.rank}", argument="x")
+            raise OpError(f"a triangle needs two axes, but {x} has {x.rank}", argument="x")
         return x
 
     def reference(self, np: NumPy, x: Array) -> Array:
@@ -246,7 +246,7 @@ class _Triangle(Rules, mixes={"x": [-2, -1]}):
 
 
 class Tril(_Triangle, name="tril", half="moves", steps_along=None):
-    """The lower triangle of matrices, with `diagonal` more above the main one. ONNX Trilu.
+    """The lower triangle of matrices, up to `diagonal` diagonals above the main one. ONNX Trilu.
 
     tril(x: f32[n, t, t]) -> f32[n, t, t]
     """
@@ -255,7 +255,7 @@ class Tril(_Triangle, name="tril", half="moves", steps_along=None):
 
 
 class Triu(_Triangle, name="triu", half="moves", steps_along=None):
-    """The upper triangle of matrices, without `diagonal` more above the main one. ONNX Trilu.
+    """The upper triangle of matrices, from `diagonal` diagonals above the main one. ONNX Trilu.
 
     triu(x: f32[n, t, t]) -> f32[n, t, t]
     """

@@ -1,4 +1,4 @@
-"""Along an axis: distributions, which add up to 1, and directions, which have the length 1."""
+"""Normalization along an axis: softmax, whose results add up to 1, and vectors of length 1."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class L2Normalize(Rules, name="l2_normalize", half="f32", mixes={"x": "axis"}, s
 
 
 def _lengths(g: Build, x: Value, axis: int | list[int], eps: float) -> tuple[Value, Value]:
-    """Lengths along axes, which stay, of at least `eps`; and 1 where that limit isn't reached, 0 where it is."""
+    """Lengths along axes (kept with size 1), at least `eps`; and 1 where the length is above `eps`, 0 elsewhere."""
     length = g("sqrt", g("sum", g.mul(x, x), axis=axis, keepdims=True))
     return g("maximum", length, eps), g.mask(g("greater_equal", length, eps), x.type)
 
@@ -114,7 +114,7 @@ def _from_end(op: Any, a: TensorType, b: TensorType) -> list[int]:
 class CosineSimilarity(
     Rules, name="cosine_similarity", half="f32", mixes={"a": _from_end, "b": _from_end}, steps_along=None
 ):
-    """The cosine of the angle between `a` and `b` along an axis, which goes; lengths count as at least `eps`.
+    """The cosine of the angle between `a` and `b` along an axis, which is removed; lengths are at least `eps`.
 
     The operands broadcast. ONNX ReduceSum, ReduceL2, Max and Div.
 

@@ -1,8 +1,9 @@
-"""Dropout, and the mask behind it: random numbers that are a function of what they are asked for.
+"""Dropout, and its mask: random numbers that are a function of seed, step and position.
 
-ONNX's own random operators keep a state for each session, so a run can't be repeated from its middle, nor on another
-machine. Here each element is decided by a hash of seed, step, place and its position. It is made of integer operators
-that give the same bits in every build of ONNX Runtime. `docs/decisions/0022-dropout.md` says how it was chosen.
+ONNX's own random operators keep a state for each session, so a run can't be resumed in the middle, nor repeated on
+another machine. Here each element is decided by a hash of seed, step, the dropout's number in the model (`place`) and
+the element's position. The hash consists of integer operators that give the same bits in every build of ONNX Runtime.
+`docs/decisions/0022-dropout.md` says how it was chosen.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Dropout(Rules, name="dropout", half="expanded", mixes={}, training="masked
         return floating(x)
 
     def expand(self, b: Build, x: Value) -> Value:
-        """As compiled; training takes `random_mask` and `dropout_training`."""
+        """As in compiled models; training steps have `random_mask` and `dropout_training` instead."""
         return x
 
 
@@ -67,9 +68,9 @@ class RandomMask(
 ):
     """False with the probability `p`, the same for the same three numbers (i64). ONNX Mul, BitShift, BitwiseXor.
 
-    Half of the axes are rows and the others columns; rows and columns have a random odd number each, and where the
-    product of both, modulo 2**32, is large the mask is true. So only few numbers have to be hashed, and any two
-    elements are independent. Where `place` has axes there is a mask for each of its numbers: [*place, *shape].
+    Half of the axes are rows and the others columns; each row and each column has a random odd number, and where the
+    product of both, modulo 2**32, is large the mask is true. So few numbers have to be hashed, and any two elements are
+    independent. Where `place` has axes there is a mask for each of its elements: [*place, *shape].
     """
 
     shape: list[Dim]
@@ -128,13 +129,14 @@ class RandomMask(
 
 
 def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
-    """The axes of the rows and those of the columns; about as many of both, so that few numbers have to be hashed."""
+    """The axes of rows and of columns, chosen so that there are about as many of both and few numbers have to be
+    hashed."""
     half = (len(shape) + 1) // 2
     return list(shape[:half]), list(shape[half:])
 
 
 def _threshold(p: float) -> int:
-    """What an evenly distributed i32 is below with the probability `p`."""
+    """The number that a uniformly distributed i32 is below with the probability `p`."""
     return min(round(p * 2**32), 2**32 - 1) - 2**31
 
 
@@ -155,7 +157,7 @@ class _Dropped(Rules):
 
     p: float = 0.5
 
-    opposite: ClassVar[str]  # that goes the other way, forward or backward
+    opposite: ClassVar[str]  # the operation of the other direction, forward or backward
 
     def infer(self, x: TensorType, keep: TensorType) -> TensorType:
         _probability(self.p)
@@ -188,10 +190,10 @@ class DropoutTraining(
 
 
 class DropoutGradient(_Dropped, name="dropout_gradient", internal=True, half="f32", mixes={}):
-    """The gradient of `dropout_training`, from `x`, that of its result. ONNX Mul, DequantizeLinear.
+    """The gradient of `dropout_training`, where `x` is the gradient of its result. ONNX Mul, DequantizeLinear.
 
-    The same numbers by other nodes, so that the runtime doesn't merge them with those of the forward direction: what is
-    kept between both is a byte for each element, not a float.
+    The same factors by other nodes, so that the runtime doesn't merge them with those of the forward direction: between
+    both it then keeps a byte for each element, not a float.
     """
 
     opposite = "dropout_training"
@@ -202,7 +204,7 @@ class DropoutGradient(_Dropped, name="dropout_gradient", internal=True, half="f3
 
 def _factors(e: Emitter, keep: Ref, p: float, dtype: DType, zero: Ref | None = None) -> Ref:
     """`1 / (1 - p)` where `keep` is true, 0 elsewhere: in f32 as bytes with a scale, which takes one pass less. `zero`
-    says that byte 0 stands for 0, as it does anyway."""
+    is the zero point 0, which is the default anyway."""
     if dtype == "f32":
         return e.node("DequantizeLinear", cast_to(e, keep, "u8"), e.constant(1 / (1 - p), "f32"), zero)
     return e.node("Mul", cast_to(e, keep, dtype), e.constant(1 / (1 - p), dtype))

@@ -1,8 +1,8 @@
 """Sums of products over axes that an equation names, as in `einsum("bij,bjk->bik", a, b)`.
 
-No node is ever made of it. Two operands at a time become one product of matrices, or of elements where nothing is
-summed up; what that takes in other shapes and orders is free for activations, and part of the view of a stored tensor.
-(ONNX Einsum would transpose the latter into a second copy, and is slower.)
+It never becomes a node. Two operands at a time become one matrix product, or an elementwise one where nothing is
+summed; the reshapes and transposes around it cost nothing for activations, and become part of the view of a stored
+tensor. (ONNX Einsum would transpose the latter into a second copy, and is slower.)
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from wsdl.ops.build import Build
 class Einsum(Rules, name="einsum", half="expanded", mixes={}, order=("equation", "xs")):
     """The sum over all axes that the result doesn't name of the product of all operands, their axes named by letters.
 
-    `einsum("bqhd,bkhd->bhqk", q, k)`; `...` stands for axes without letters, which broadcast, a letter that an operand
-    has twice for its diagonal. Without `->` the result has the letters that stand once, in the order of the alphabet.
-    Einstein's convention, PyTorch's and NumPy's `einsum`. ONNX MatMul, Gemm, Mul and ReduceSum.
+    `einsum("bqhd,bkhd->bhqk", q, k)`; `...` stands for axes without letters, which broadcast; a letter that occurs
+    twice in an operand takes its diagonal. Without `->` the result has the letters that occur once, in alphabetical
+    order. Einstein's convention, PyTorch's and NumPy's `einsum`. ONNX MatMul, Gemm, Mul and ReduceSum.
 
         einsum("btd,dk->btk", x: f32[n, t, 4], w: f32[4, 8]) -> f32[n, t, 8]
     """
@@ -41,7 +41,7 @@ class Einsum(Rules, name="einsum", half="expanded", mixes={}, order=("equation",
         return xs[0].with_shape(plan.sizes[axis] for axis in plan.result)
 
     def expand(self, b: Build, xs: list[Value]) -> Value:
-        """From left to right; each axis is summed over as soon as nothing needs it any more."""
+        """From left to right; each axis is summed as soon as no further operand needs it."""
         plan = _Plan.of(self.equation, [x.type for x in xs])
         factors = [_prepared(b, x, axes, plan) for x, axes in zip(xs, plan.operands, strict=True)]
         total = factors[0]
@@ -80,7 +80,7 @@ class _Plan:
         if len(terms) != len(xs):
             has = f"{len(terms)} operand{'s' if len(terms) > 1 else ''}"
             raise OpError(
-                f"the equation has {has}, and {len(xs)} {'is' if len(xs) == 1 else 'are'} given",
+                f"the equation has {has}, but {len(xs)} {'is' if len(xs) == 1 else 'are'} given",
                 argument="equation",
                 code="E0414",
             )
@@ -112,7 +112,7 @@ def _terms(text: str) -> tuple[list[_Term], _Term | None]:
             term.axes.append((sign, i))
         elif sign != " ":
             help = 'letters name axes, `...` stands for any: "bij,bjk->bik"'
-            raise _wrong(f"`{sign}` can't stand here in an equation", i, help=help)
+            raise _wrong(f"`{sign}` is not allowed here in an equation", i, help=help)
         i += len(sign)
     return operands, result
 
@@ -150,7 +150,7 @@ def _result(term: _Term | None, terms: Sequence[_Term], sizes: Collection[str]) 
         if axis != "..." and axis not in sizes:
             raise _wrong(f"no operand has an axis `{axis}`", position)
         if axis in seen:
-            raise _wrong(f"`{axis}` stands twice in the result", position)
+            raise _wrong(f"`{axis}` occurs twice in the result", position)
         seen.add(axis)
     return [name for axis, _ in term.axes for name in (others if axis == "..." else [axis])]
 
@@ -170,7 +170,7 @@ class _Factor:
     axes: list[str]
 
     def size(self, axes: Sequence[str]) -> Dim:
-        """How many places there are over some axes together."""
+        """The product of the sizes of some axes."""
         return product([self.x.type.shape[self.axes.index(axis)] for axis in axes])
 
 
@@ -192,7 +192,7 @@ def _prepared(b: Build, x: Value, axes: Sequence[str], plan: _Plan) -> _Factor:
 
 
 def _diagonal(b: Build, factor: _Factor, axis: str) -> _Factor:
-    """Of the first two axes of a name the places where they are equal: each `size + 1`th, of both as one."""
+    """The diagonal of the first two axes of a name: every `size + 1`th element of both as one axis."""
     twice = [i for i, name in enumerate(factor.axes) if name == axis][:2]
     rest = [i for i in range(len(factor.axes)) if i not in twice]
     x = factor.x
@@ -205,7 +205,7 @@ def _diagonal(b: Build, factor: _Factor, axis: str) -> _Factor:
 
 
 def _summed(b: Build, factor: _Factor, needed: Collection[str]) -> _Factor:
-    """Over the axes that nothing needs."""
+    """Summed over the axes that nothing needs."""
     gone = [i for i, axis in enumerate(factor.axes) if axis not in needed]
     if not gone:
         return factor
@@ -223,7 +223,8 @@ def _ordered(b: Build, factor: _Factor, axes: Sequence[str]) -> _Factor:
 
 
 def _product(b: Build, left: _Factor, right: _Factor, needed: Collection[str], result: Sequence[str]) -> _Factor:
-    """Of two, summed over what only they have; the one whose own axes come first in the result stands left."""
+    """The product of two factors, summed over axes that nothing else needs; the left one is that whose axes come first
+    in the result."""
     left, right = _summed(b, left, {*needed, *right.axes}), _summed(b, right, {*needed, *left.axes})
     rows = [axis for axis in left.axes if axis not in right.axes]
     columns = [axis for axis in right.axes if axis not in left.axes]
@@ -239,7 +240,7 @@ def _product(b: Build, left: _Factor, right: _Factor, needed: Collection[str], r
 
 
 def _of_elements(b: Build, left: _Factor, right: _Factor, columns: Sequence[str]) -> _Factor:
-    """Nothing is summed: the axes of one, then those that only the other has."""
+    """The elementwise product: the axes of one, then those that only the other has."""
     axes = [*left.axes, *columns]
     turned = _ordered(b, right, [axis for axis in axes if axis in right.axes])
     behind = axes.index(turned.axes[0]) if turned.axes else len(axes)
@@ -257,14 +258,15 @@ def _rows(b: Build, factor: _Factor, batch: list[str], rows: list[str], inner: l
 
 
 def _columns(b: Build, factor: _Factor, batch: list[str], inner: list[str], columns: list[str]) -> Value:
-    """[*batch, inner, columns]; a vector where there is nothing but what is summed over."""
+    """[*batch, inner, columns]; a vector where only summed axes are left."""
     if batch or columns:
         return _matrices(b, factor, batch, inner, columns)
     return b.like(_ordered(b, factor, inner).x, factor.x.type.with_shape([factor.size(inner)]))
 
 
 def _matrices(b: Build, factor: _Factor, batch: list[str], first: list[str], second: list[str]) -> Value:
-    """[*batch, first, second]; where it lies the other way round as a matrix that is turned, which products take."""
+    """[*batch, first, second]; where the axes have the other order, as a transposed matrix, which products take
+    directly."""
     sizes, x = [factor.size([axis]) for axis in batch], factor.x
     if first and second and factor.axes == [*batch, *second, *first]:
         turned = b.like(x, x.type.with_shape([*sizes, factor.size(second), factor.size(first)]))

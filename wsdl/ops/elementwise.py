@@ -1,4 +1,4 @@
-"""Operations on single elements. Binary ones broadcast like NumPy; both operands have one dtype."""
+"""Elementwise operations. Binary ones broadcast as in NumPy; both operands have one dtype."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _as_is(x: TensorType, argument: str = "x") -> TensorType:
 def _not_divisible(x: TensorType, argument: str = "x") -> TensorType:
     if x.is_integer:
         raise OpError(
-            f"`/` doesn't divide integers, and `{argument}` is {x}",
+            f"`/` doesn't divide integers, but `{argument}` is {x}",
             argument=argument,
             help=f"`//` divides integers and rounds down; `cast({argument}, f32)` makes them floating-point numbers",
             code="E0403",
@@ -52,10 +52,9 @@ def unary(
     family: str = __name__,
     **traits: Unpack[Traits],
 ) -> None:
-    """An operation on each element of `x`, of the family of a module.
+    """Declare an elementwise operation on `x`; its family is that of the module.
 
-    `lower` is an ONNX operator or a function; `gradient` gives that of `x` from (g, dy, x, y), or says why there is
-    none.
+    `lower` is an ONNX operator or a function; `gradient` is a function of (g, dy, x, y), or why there is none.
     """
 
     def infer(x: TensorType) -> TensorType:
@@ -81,10 +80,10 @@ def binary(
     demand: Callable[..., None] | None = None,
     **traits: Unpack[Traits],
 ) -> None:
-    """An operation on pairs of elements.
+    """Declare an elementwise operation on `a` and `b`.
 
-    `lower` is an ONNX operator or a function; `gradient` gives those of `a` and `b` from (g, dy, a, b, y), or says why
-    there is none.
+    `lower` is an ONNX operator or a function; `gradient` returns those of `a` and `b` from (g, dy, a, b, y), or says
+    why there is none.
     """
 
     def infer(a: TensorType, b: TensorType) -> TensorType:
@@ -106,7 +105,8 @@ def binary(
 def _declare(
     name: str, doc: str, family: str, rules: Mapping[str, Any], gradient: object, backward: Any, traits: Traits
 ) -> None:
-    """An operation without attributes, whose rules are functions: `backward` too, unless `gradient` says why not."""
+    """Declare an operation without attributes, whose rules are functions: `backward` too, unless `gradient` says why
+    not."""
     if isinstance(gradient, str):
         traits["no_gradient"] = gradient
     elif gradient is not None:
@@ -154,7 +154,7 @@ def _pow_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Va
 
 
 def _chosen(worse: str, not_better: str) -> Callable[..., tuple[Value, Value]]:
-    """The gradient goes to the one that is chosen, half to each in a tie."""
+    """The gradient goes to the operand that is chosen, half to each if they are equal."""
 
     def share(g: Build, dy: Value, a: Value, b: Value) -> Value:
         counted = [g.mask(g("logical_not", g(test, a, b)), dy.type) for test in (worse, not_better)]
@@ -195,7 +195,7 @@ binary("floordiv", numeric, _division.floordiv, lambda np, a, b: np.floor_divide
 binary("mod", numeric, _division.mod, lambda np, a, b: np.mod(a, b),
        "`a % b`: the remainder of `a // b`, with the sign of `b`. ONNX Mod.", _mod_gradient, _no_zero, half="f32")
 binary("pow", numeric, _division.power, lambda np, a, b: np.power(a, b),
-       "`a ** b`; of integers `b` is at least 0. ONNX Pow; of integers Mul and Loop.", _pow_gradient, _no_fraction,
+       "`a ** b`; for integers `b` is at least 0. ONNX Pow; for integers Mul and Loop.", _pow_gradient, _no_fraction,
        half="f32")
 binary("minimum", numeric, _wide("Min"), lambda np, a, b: np.minimum(a, b),
        "The smaller of each pair; NaN if one is NaN. ONNX Min.", _chosen("greater", "greater_equal"), half="widest")
@@ -220,7 +220,7 @@ binary("logical_and", boolean, "And", lambda np, a, b: a & b, "`a and b`, of boo
 binary("logical_or", boolean, "Or", lambda np, a, b: a | b, "`a or b`, of bools. ONNX Or.", TRUTH, half="as is")
 unary("logical_not", boolean, "Not", lambda np, x: ~x, "`not x`, of bools. ONNX Not.", TRUTH, half="as is")
 
-# -- functions of one number -------------------------------------------------------------------------------------------
+# -- functions of one element ------------------------------------------------------------------------------------------
 
 unary("neg", signed, "Neg", lambda np, x: -x, "`-x`. ONNX Neg.", lambda g, dy, x, y: g("neg", dy), half="widest")
 unary("abs", numeric, "Abs", lambda np, x: np.abs(x), "The absolute value. ONNX Abs.",
@@ -250,7 +250,7 @@ unary("erf", floating, "Erf", erf_of, "The error function. ONNX Erf.",
 
 
 class Clip(Elementwise, name="clip", half="widest"):
-    """`x` held between `min` and `max`; either may be left out. ONNX Clip.
+    """`x` limited to `min` and `max`; either may be left out. ONNX Clip.
 
     clip(x: f32[n, t]) -> f32[n, t]
     """
@@ -279,14 +279,14 @@ class Clip(Elementwise, name="clip", half="widest"):
         dtype = x.type.dtype
         if self.min is not None and self.max is not None and dtype in ("f16", "f32"):  # a part of convolutions
             return e.node("Clip", x, e.constant(self.min, dtype), e.constant(self.max, dtype))
-        # Not Clip, which makes the largest number of an infinity without a limit.
+        # Not Clip: without a limit it turns infinity into the largest number.
         for op_type, limit in ("Max", _in_range(dtype, self.min)), ("Min", _in_range(dtype, self.max)):
             if limit is not None:
                 x = widely(e, partial(e.node, op_type), x, e.constant(limit, dtype)).typed(x.type)
         return x
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        """At the limits themselves it still passes."""
+        """It also passes at the limits themselves."""
         for test, limit in ("greater_equal", self.min), ("less_equal", self.max):
             if limit is not None:
                 dy = g.mul(dy, g.mask(g(test, x, limit), x.type))
@@ -294,7 +294,7 @@ class Clip(Elementwise, name="clip", half="widest"):
 
 
 def _in_range(dtype: DType, limit: int | float | None) -> int | float | None:
-    """A limit of integers as one that their dtype can hold."""
+    """A limit of integers, as one that their dtype can hold."""
     if limit is None or dtype not in INTEGERS:
         return limit
     low, high = RANGE[dtype]
@@ -327,10 +327,10 @@ class Where(Elementwise, name="where", half="moves"):
 
 
 class Cast(Elementwise, name="cast", half="as is"):
-    """`x` in another dtype. ONNX Cast; of floats to integers also Clip, IsNaN and Where.
+    """`x` in another dtype. ONNX Cast; from floats to integers also Clip, IsNaN and Where.
 
-    As integers floats lose their fraction; those beyond the range become the last number in it that both dtypes have
-    (300.7 as i8 is 127), NaN becomes 0. Integers beyond the range wrap around. As bool everything but 0 is true.
+    From float to integer the fraction is dropped; numbers out of range become the nearest one that both dtypes have
+    (300.7 as i8 is 127), NaN becomes 0. Integers out of range wrap around. To bool everything but 0 is true.
 
         cast(x: f32[n, t], dtype=i64) -> i64[n, t]
     """
@@ -367,8 +367,8 @@ class Cast(Elementwise, name="cast", half="as is"):
 
 
 def _whole_range(float_dtype: str, dtype: DType) -> tuple[float, float]:
-    """The smallest and the largest integer of a dtype that a float has too: what a machine makes of others is its own
-    affair."""
+    """The smallest and the largest integer of a dtype that the float dtype represents; the cast of others is
+    undefined."""
     low, high = RANGE[dtype]
     digits = 53 if float_dtype == "float64" else 24
     excess = max(int(high).bit_length() - digits, 0)
@@ -380,9 +380,9 @@ class StopGradient(
     name="stop_gradient",
     half="moves",
     training="only",
-    no_gradient="it ends the gradient, which is what it is for",
+    no_gradient="its purpose is to stop gradients",
 ):
-    """`x` itself, through which no gradient passes: as PyTorch's `detach`.
+    """`x`, without a gradient: PyTorch's `detach`.
 
     A compiled model has no ONNX node of it.
 
@@ -402,7 +402,7 @@ class StopGradient(
 class StraightThrough(Elementwise, name="straight_through", internal=True, half="widest"):
     """`x` itself, with the gradient of `share`.
 
-    So a part of the rows is computed with what is known of all of them. A compiled model has no ONNX node of it.
+    With it a part of a batch is computed with values of the whole batch. It has no ONNX node in a compiled model.
 
         straight_through(x: f32[n, t], share: f32[n, t]) -> f32[n, t]
     """

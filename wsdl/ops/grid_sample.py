@@ -1,4 +1,4 @@
-"""Images read at places that the network computes."""
+"""Images sampled at positions that the network computes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from wsdl.ops.build import Build
 
 MODES = ("linear", "nearest")
 PADDINGS = ("zeros", "border", "reflection")
-FAR = 1e4  # half images; places beyond, and NaN, count as so far: there ONNX Runtime 1.32 picks any pixel
+FAR = 1e4  # half images; positions beyond, and NaN, are limited to this: there ONNX Runtime 1.32 picks any pixel
 Gradients = dict[str, Value]
 
 
 class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, None), "grid": [-1]}, steps_along=None):
-    """`[n, channels, h, w]` read at the places `[n, p, q, 2]` of a grid, which gives `[n, channels, p, q]`.
+    """`[n, channels, h, w]` sampled at the positions `[n, p, q, 2]` of a grid: `[n, channels, p, q]`.
 
-    A place is (x, y): -1 is the left or upper end of the image, 1 the right or lower one, which is the edge of the last
-    pixel or, with `align_corners`, its middle. Between pixels it is `linear` or takes the `nearest`; outside there are
-    `zeros`, the `border`, or the image's `reflection` (Jaderberg et al. 2015). PyTorch's `grid_sample`.
-    ONNX GridSample.
+    A position is (x, y): -1 is the left or upper end of the image, 1 the right or lower one, which is the edge of the
+    last pixel or, with `align_corners`, its center. Between pixels it interpolates (`linear`) or takes the `nearest`;
+    outside there are `zeros`, the `border`, or the image's `reflection` (Jaderberg et al. 2015). PyTorch's
+    `grid_sample`. ONNX GridSample.
 
         grid_sample(x: f32[n, 3, t, s], grid: f32[n, 4, t, 2]) -> f32[n, 3, 4, t]
     """
@@ -84,7 +84,8 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
         )
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value, grid: Value) -> Gradients:
-        """Each of the four pixels around a place gets its share; a place moves by how much they differ."""
+        """Each of the four pixels around a position gets its share; the gradient of a position is how much they
+        differ."""
         n, channels, height, width = x.type.shape
         p, q = grid.type.shape[1:3]
         image = g("reshape", x, shape=[n, channels, height * width])
@@ -95,7 +96,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
         )
 
         def place(column: Value, row: Value) -> tuple[Value, Value]:
-            """The numbers of pixels in a row of all, and 1 where they are in the image."""
+            """The flat indices of pixels, and 1 where they are in the image."""
             inside = g.mul(across.inside(g, column), along.inside(g, row))
             line, offset = (g("cast", g.mul(at, inside), dtype="i64") for at in (row, column))
             at = g("add", g.mul(line, g.size(width, line.type)), offset)  # floats have too few digits for large images
@@ -124,7 +125,7 @@ class GridSample(Rules, name="grid_sample", half="f32", mixes={"x": slice(2, Non
 
 
 def _position(np: NumPy, at: Array, size: int, padding: str, align_corners: bool) -> Array:
-    """From -1 to 1 to numbers of pixels, brought into the image where `padding` does that."""
+    """From -1 to 1 to pixel coordinates, moved into the image where `padding` does that."""
     at = np.clip(np.where(np.isnan(at), FAR, at), -FAR, FAR)
     at = (at + 1) / 2 * (size - 1) if align_corners else ((at + 1) * size - 1) / 2
     if padding == "reflection":
@@ -144,7 +145,7 @@ class _Neighbor:
 
 @dataclass(frozen=True, eq=False)
 class _Positions:
-    """Places along one axis, counted in pixels, and how fast they move with the grid."""
+    """Positions along one axis in pixels, and their derivative with respect to the grid."""
 
     at: Value
     slope: Value
@@ -177,7 +178,7 @@ class _Positions:
 
 
 def _reflected(g: Build, at: Value, slope: Value, last: Value, align_corners: bool) -> tuple[Value, Value]:
-    """Folded into the image at its ends, as often as it takes; each fold turns the slope."""
+    """Reflected at the ends of the image, as often as needed; each reflection negates the slope."""
     low = 0.0 if align_corners else -0.5
     span = g("maximum", last, 1e-30) if align_corners else g("add", last, 1.0)
     moved = g("sub", at, low)

@@ -1,4 +1,4 @@
-"""Picking elements by indices that are known at run time or by their order, and adding to those that indices name."""
+"""Gather, scatter and top-k: elements selected by indices or by order, and additions at indices."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from wsdl.ops.build import Build
 
 
 class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_along=None, integer_operands=["indices"]):
-    """The parts of `x` at indices along an axis: a row of a table for each index. ONNX Gather.
+    """The slices of `x` at indices along an axis, such as a row of a table for each index. ONNX Gather.
 
-    The axis is replaced by the axes of `indices`. A negative index counts from the end, as in NumPy, or with
-    `from_end=false` is as wrong as one that is too large: the run stops there.
+    The axis is replaced by the axes of `indices`. A negative index counts from the end, as in NumPy; with
+    `from_end=false` it stops the run, as one that is too large does.
 
         gather(x: f32[9, 4], indices: i64[n, t]) -> f32[n, t, 4]
     """
@@ -55,7 +55,7 @@ class Gather(Rules, name="gather", half="moves", mixes={"x": "axis"}, steps_alon
 
 
 def _behind_permute(e: Emitter, x: Ref) -> tuple[Ref, list[int]]:
-    """The stored tensor that `x` is with its axes in another order, and that order; else `x` itself."""
+    """The stored tensor of which `x` is a permutation, and the order of the axes; otherwise `x` itself."""
     parameter = e.parameter(x)
     if parameter is not None:
         stored, view = parameter
@@ -79,7 +79,7 @@ def _picked(e: Emitter, op_type: str, x: Ref, indices: Ref, size: Dim, axis: int
 
 
 def _must_be_there(x: TensorType, indices: Sequence[float], axis: int, from_end: bool) -> None:
-    """`OpError` for a constant index that no axis of this size has."""
+    """Raises `OpError` for a constant index that is out of range."""
     size = x.shape[axis].constant
     beyond = next((n for n in indices if size is not None and not -size * from_end <= n < size), None)
     if beyond is not None:
@@ -105,7 +105,7 @@ class ScatterAdd(
         "updates": lambda op, x, indices, _: range(op.axis % x.rank, op.axis % x.rank + indices.rank),
     },
 ):
-    """`x` after adding to its part at each index along an axis: what `gather` picks. ONNX ScatterElements.
+    """`x` with `updates` added to the slices that `gather` selects at these indices. ONNX ScatterElements.
 
     `updates` have the shape of `gather(x, indices, axis)`. Indices may repeat; a negative one counts from the end.
 
@@ -116,11 +116,11 @@ class ScatterAdd(
 
     def infer(self, x: TensorType, indices: TensorType, updates: TensorType) -> TensorType:
         [picked] = OPERATIONS["gather"].result_types(x=floating(x), indices=indices, axis=self.axis)
-        _must_be_shaped(updates, picked, f"what `gather` picks from {x} by {indices}")
+        _must_be_shaped(updates, picked, f"`gather` of {x} at {indices}")
         return x
 
     def apart(self, b: Build, x: Value, indices: Value, updates: Value) -> Value | None:
-        """What is added, apart from what it is added to."""
+        """The updates scattered into zeros, then added to `x`."""
         if b.is_zeros(x):
             return None
         return b("add", x, b("scatter_add", b.zeros(x.type), indices, updates, axis=self.axis))
@@ -135,10 +135,10 @@ class ScatterAdd(
         return np.moveaxis(result, 0, at)
 
     def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        """Element by element over everything in a row, with places `index * size + column`.
+        """Element by element over flattened tensors, at `index * size + column`.
 
-        `ScatterND` would take whole rows. But ONNX Runtime 1.32 adds with several threads that don't wait for each
-        other: where an index repeats, additions get lost.
+        `ScatterND` would take whole rows, but ONNX Runtime 1.32 adds in several threads without synchronization: where
+        an index repeats, additions are lost.
         """
         at, new = axis_of(self.axis, x.type.rank), indices.type.rank
         rest = [d for a, d in enumerate(x.type.shape) if a != at]
@@ -183,7 +183,7 @@ def _must_be_shaped(updates: TensorType, expected: TensorType, what: str) -> Non
 class TakeAlong(
     Rules, name="take_along", half="moves", mixes={"x": "axis"}, steps_along=None, integer_operands=["indices"]
 ):
-    """For each index the element of `x` there along an axis, in its place along the others. ONNX GatherElements.
+    """Elements of `x` at indices along an axis, each at its own position along the others. ONNX GatherElements.
 
     A negative index counts from the end, as in NumPy, or with `from_end=false` stops the run, as in PyTorch's `gather`.
 
@@ -227,7 +227,7 @@ class ScatterAddAlong(
     steps_along=None,
     integer_operands=["indices"],
 ):
-    """`x` after adding to its elements at indices along an axis: what `take_along` picks. ONNX ScatterElements.
+    """`x` with `updates` added to the elements that `take_along` selects at these indices. ONNX ScatterElements.
 
     `updates` have the shape of `indices`, which may repeat; a negative one counts from the end.
 
@@ -258,7 +258,8 @@ class ScatterAddAlong(
 class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis"}, steps_along="axis"):
     """The `k` largest elements along an axis, or the smallest, in order; and their indices, as i64. ONNX TopK.
 
-    Of equal elements the first comes first. `k` can be a dynamic dimension; the run checks that there are so many.
+    Of equal elements the first comes first. `k` can be a dynamic dimension; the run checks that the axis has that many
+    elements.
 
         topk(x: f32[n, 5], k=2) -> f32[n, 2], i64[n, 2]
     """
@@ -280,7 +281,7 @@ class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis
         return values, values.with_dtype("i64")
 
     def reference(self, np: NumPy, x: Array) -> tuple[Array, Array]:
-        if self.largest:  # the last of the smallest first, from behind
+        if self.largest:  # sort in reverse, so that of equal elements the first comes first
             order = (
                 x.shape[self.axis] - 1 - np.flip(np.argsort(np.flip(x, self.axis), self.axis, kind="stable"), self.axis)
             )
@@ -299,7 +300,7 @@ class Topk(Rules, name="topk", half="moves", mixes={"x": "axis", "result": "axis
         return [cast_to(e, values, dtype) if dtype == "bf16" else values, axes_after]
 
     def gradient(self, g: Build, dy: list[Value | None], y: list[Value], x: Value) -> dict[str, Value]:
-        """To the places that were chosen."""
+        """To the elements that were selected."""
         if dy[0] is None:
             return {}
         return {"x": g("scatter_add_along", g.zeros(x.type), y[1], dy[0], axis=self.axis)}

@@ -1,7 +1,7 @@
 """The reference interpreter: runs a graph with the operations' NumPy references.
 
-It is slow and simple, and what the compiled file is compared with; it also computes the tensors that are derived from
-others when compiling.
+Compiled files are compared with it, so it is simple rather than fast; it also computes, when compiling, the tensors
+that are derived from stored ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wsdl.ops.node_arguments import ScanParts, arguments
 
 
 class AssumptionError(Exception):
-    """Two dimensions that the program takes for equal have different sizes in this run."""
+    """Two dimensions that the program requires to be equal have different sizes in this run."""
 
 
 def evaluate(
@@ -28,8 +28,9 @@ def evaluate(
 ) -> list[Array]:
     """The outputs of a graph.
 
-    `stored` holds the stored tensors by name. Dynamic dimensions come from the shapes of the inputs; `sizes` adds what
-    these don't say. Raises `SizeError` for inputs that don't fit and `AssumptionError` where an `assume` doesn't hold.
+    `stored` holds the stored tensors by name. Dynamic dimensions come from the shapes of the inputs; `sizes` adds those
+    that no input has. Raises `SizeError` for inputs that don't fit and `AssumptionError` where an `assume` doesn't
+    hold.
     """
     import numpy as np
 
@@ -39,7 +40,8 @@ def evaluate(
 
 
 class _Run:
-    """One evaluation: the arrays of the values seen so far, bodies' included (each step overwrites the one before)."""
+    """One evaluation: the arrays of the values computed so far, those in bodies included (each step overwrites the
+    previous one)."""
 
     def __init__(self, np: Any, stored: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
         self.np, self.stored, self.sizes = np, stored, sizes
@@ -113,5 +115,5 @@ class _Run:
         left, right = node.attributes["left"], node.attributes["right"]
         if self._attribute(left) != self._attribute(right):
             sizes = ", ".join(f"{name} = {size}" for name, size in sorted(self.sizes.items()))
-            raise AssumptionError(f"{left} and {right} have to be equal, and are not for {sizes}")
+            raise AssumptionError(f"{left} and {right} must be equal, but are not for {sizes}")
         return self._array(node.inputs[0])

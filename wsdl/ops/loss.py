@@ -1,7 +1,7 @@
-"""Losses: one number for a batch, the mean over its rows (or elements), as PyTorch's functions give by default.
+"""Losses: a scalar for a batch, the mean over its rows (or elements), as PyTorch's functions return by default.
 
-Only `cross_entropy` has rules of its own, which spare passes over the logits; the others, and those of pairs in
-`loss_pairs.py`, are made of operations that have them.
+Only `cross_entropy` has rules of its own, which save passes over the logits; the others, and those in `loss_pairs.py`,
+expand to other operations.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from wsdl.ops._rules import floating, same_dtype
 from wsdl.ops._traits import Expected
 from wsdl.ops.build import Build
 
-IGNORED = -100  # a label that counts as none, PyTorch's number for it
-SMALLEST = {"f16": 1e-7, "bf16": 1e-37, "f32": 1e-37, "f64": 1e-300}  # whose logarithm is finite
+IGNORED = -100  # the label of rows that don't count, PyTorch's default
+SMALLEST = {"f16": 1e-7, "bf16": 1e-37, "f32": 1e-37, "f64": 1e-300}  # has a finite logarithm
 
 
 def scalar(x: TensorType) -> TensorType:
@@ -26,12 +26,12 @@ def scalar(x: TensorType) -> TensorType:
 
 
 def same_shapes(a: TensorType, b: TensorType, names: tuple[str, str], what: str = "") -> None:
-    """Losses don't broadcast: [n] against [n, 1] would compare everything with everything."""
+    """Losses don't broadcast: [n] against [n, 1] would compare every row with every other."""
     if a.rank != b.rank:
         more, less = (b, a) if b.rank > a.rank else (a, b)
         ones = [i for i, d in enumerate(more.shape) if d.constant == 1]
-        help = f"`squeeze` takes the axis of size 1 from {more}" if ones and more.rank == less.rank + 1 else None
-        message = f"{what}`{names[0]}` and `{names[1]}` must have one shape, but are {a} and {b}"
+        help = f"`squeeze` removes the axis of size 1 from {more}" if ones and more.rank == less.rank + 1 else None
+        message = f"{what}`{names[0]}` and `{names[1]}` must have the same shape, but are {a} and {b}"
         raise OpError(message, argument=names[1], help=help)
     for i, (left, right) in enumerate(zip(a.shape, b.shape, strict=True)):
         message = f"along axis {i}, the sizes of {what}`{names[0]}` and `{names[1]}` must be equal"
@@ -48,11 +48,11 @@ def _pair(prediction: TensorType, target: TensorType) -> TensorType:
 
 
 def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, names: tuple[str, str]) -> TensorType:
-    """[..., classes] against [...] of whole numbers, and a weight for each class."""
+    """Checks [..., classes] against labels [...], and `weight` [classes]."""
     floating(scores, names[0])
     if scores.rank == 0 or labels.rank != scores.rank - 1:
         message = f"for `{names[0]}` {scores}, `{names[1]}` must be {shape_text(scores.shape[:-1])}"
-        help = "`argmax` makes labels of one-hot rows" if labels.rank == scores.rank else "classes are the last axis"
+        help = "`argmax` turns one-hot rows into labels" if labels.rank == scores.rank else "classes are the last axis"
         raise OpError(f"{message}, but is {labels}", argument=names[1], help=help)
     for i, (left, right) in enumerate(zip(scores.shape, labels.shape, strict=False)):
         what = f"along axis {i}, the sizes of `{names[0]}` and `{names[1]}` must be equal"
@@ -60,8 +60,8 @@ def _classes(scores: TensorType, labels: TensorType, weight: TensorType | None, 
     if weight is not None:
         same_dtype("weight", scores, weight)
         if weight.rank != 1:
-            raise OpError(f"`weight` has a number for each class, but is {weight}", argument="weight")
-        require_equal(scores.shape[-1], weight.shape[0], "`weight` needs a number for each class", argument="weight")
+            raise OpError(f"`weight` needs one element for each class, but is {weight}", argument="weight")
+        require_equal(scores.shape[-1], weight.shape[0], "`weight` needs one element for each class", argument="weight")
     return scalar(scores)
 
 
@@ -77,10 +77,10 @@ class CrossEntropy(
 ):
     """The mean of `-log(softmax(logits)[label])` over all rows. ONNX LogSoftmax, GatherElements and ReduceSum.
 
-    `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] whole numbers from 0 on. `weight`
-    [classes] weighs each class, and the mean with it. `label_smoothing` moves that share of each target evenly over all
-    classes. Rows with the label `ignore_index` count as absent; any other label that is no class stops the run. `total`
-    is what to divide by in place of the weights of the labels, for a part of a batch. As PyTorch's `cross_entropy`; as
+    `logits` are [..., classes], with the classes as the *last* axis, `labels` [...] integers from 0. `weight` [classes]
+    is the weight of each class, also in the mean. `label_smoothing` spreads that share of each target evenly over all
+    classes. Rows with the label `ignore_index` are left out; any other label that is no class stops the run. `total` is
+    the divisor in place of the sum of the labels' weights, for a part of a batch. As PyTorch's `cross_entropy`; as
     there, `weight` has no gradient.
 
         cross_entropy(logits: f32[n, t, 5], labels: i64[n, t]) -> f32[]
@@ -93,11 +93,11 @@ class CrossEntropy(
         self, logits: TensorType, labels: TensorType, weight: TensorType | None = None, total: TensorType | None = None
     ) -> TensorType:
         if not 0 <= self.label_smoothing <= 1:
-            raise OpError("`label_smoothing` is a share, from 0 to 1", argument="label_smoothing")
+            raise OpError("`label_smoothing` must be from 0 to 1", argument="label_smoothing")
         if total is not None:
             same_dtype("total", logits, total)
             if total.rank:
-                raise OpError(f"`total` must be a number, but is {total}", argument="total")
+                raise OpError(f"`total` must be a scalar, but is {total}", argument="total")
         return _classes(logits, labels, weight, ("logits", "labels"))
 
     def reference(
@@ -120,7 +120,7 @@ class CrossEntropy(
         )
 
     def lower(self, e: Emitter, logits: Ref, labels: Ref, weight: Ref | None = None, total: Ref | None = None) -> Ref:
-        """`Softmax`, or `LogSoftmax`, stands here as in the gradient, so that the runtime computes it once."""
+        """`Softmax` or `LogSoftmax`, the same node as in the gradient, so that the runtime computes it once."""
         dtype, classes = logits.type.dtype, logits.type.shape[-1]
         rows = product(labels.type.shape)
         x = e.reshape(logits, (rows, classes))
@@ -141,7 +141,7 @@ class CrossEntropy(
         if _needs_all(dtype, self.label_smoothing):
             log_p = e.node("LogSoftmax", x, axis=-1)
             picks = picked(log_p)
-        else:  # the largest probability is the one of the largest logit, and never too small for a logarithm
+        else:  # the largest probability is that of the largest logit, and large enough for a logarithm
             on = axes_tensor(e, [1])
             above = e.node("Sub", picked(x), e.node("ReduceMax", x, on, keepdims=1))
             largest = e.node("ReduceMax", e.node("Softmax", x, axis=-1), on, keepdims=1)
@@ -166,7 +166,7 @@ class CrossEntropy(
         weight: Value | None = None,
         total: Value | None = None,
     ) -> dict[str, Value]:
-        """`softmax - 1 at the label`, scaled; smoothing and weights change the scales of the rows."""
+        """`softmax - one_hot(labels)`, scaled; smoothing and weights change the scales of the rows."""
         rows, classes = product(labels.type.shape), logits.type.shape[-1]
         x = g.like(logits, logits.type.with_shape((rows, classes)))
         all_of_them = _needs_all(x.type.dtype, self.label_smoothing)
@@ -176,7 +176,7 @@ class CrossEntropy(
         scale = kept if weight is None else g.mul(g("gather", weight, safe), kept)
         share = g("div", dy, g("sum", scale) if total is None else total)
         at_label = g.mul(scale, g.mul(share, 1 - self.label_smoothing))
-        if not self.label_smoothing:  # scaled last, so that a product behind it can scale its rows instead
+        if not self.label_smoothing:  # scaled last, so that a matrix product after it can scale its own rows instead
             minus_one = g.expand(g.constant(-1.0, x.type), x.type.with_shape((rows, 1)))
             dx = g("scatter_add_along", softmax, g("unsqueeze", safe, axis=1), minus_one, axis=1)
             return {"logits": g.like(g.mul(dx, g("unsqueeze", at_label, axis=1)), logits.type)}
@@ -219,7 +219,7 @@ class CrossEntropy(
         return b(self.name, logits, labels, weight, total, **vars(self))
 
     def _count(self, b: Build, logits: Value, labels: Value, weight: Value | None) -> Value:
-        """The weights of the labels that count."""
+        """The sum of the weights of all labels that count."""
         flat = b.like(labels, labels.type.with_shape((product(labels.type.shape),)))
         safe, kept = _safe_labels(b, flat, logits.type, self.ignore_index)
         return b("sum", kept if weight is None else b.mul(b("gather", weight, safe), kept))
@@ -231,7 +231,7 @@ def _needs_all(dtype: str, label_smoothing: float) -> bool:
 
 
 def _safe_labels(b: Build, flat: Value, x: TensorType, ignore_index: int) -> tuple[Value, Value]:
-    """The labels with 0 for those that are ignored, and 1 for those that are not, 0 for those that are."""
+    """The labels, with 0 in place of ignored ones; and 1 where a label counts, 0 where it is ignored."""
     labels = flat if flat.type.dtype == "i64" else b("cast", flat, dtype="i64")  # u8 has no negative numbers
     kept = b("not_equal", labels, ignore_index)
     return b("where", kept, labels, b("constant", value=0, dtype="i64")), b.mask(kept, x)
@@ -247,7 +247,8 @@ class Nll(
 ):
     """The mean of `-log_probabilities[label]` over all rows: `cross_entropy` after `log_softmax`. ONNX GatherElements.
 
-    `log_probabilities` are [..., classes], `labels` [...]; the others as for `cross_entropy`. As PyTorch's `nll_loss`.
+    `log_probabilities` are [..., classes], `labels` [...]; other arguments as for `cross_entropy`. As PyTorch's
+    `nll_loss`.
 
         nll(log_probabilities: f32[n, t, 5], labels: i64[n, t]) -> f32[]
     """
@@ -278,8 +279,8 @@ class BceWithLogits(
 ):
     """The mean binary cross-entropy of `sigmoid(logits)`, without overflow. ONNX Softplus, Mul, Sub and ReduceMean.
 
-    `target` has the shape of `logits` and numbers from 0 to 1; `pos_weight`, which broadcasts, weighs positive ones. As
-    PyTorch's `binary_cross_entropy_with_logits`.
+    `target` has the shape of `logits` and values from 0 to 1; `pos_weight`, which broadcasts, is the weight of positive
+    targets. As PyTorch's `binary_cross_entropy_with_logits`.
 
         bce_with_logits(logits: f32[n, t], target: f32[n, t]) -> f32[]
     """
@@ -306,10 +307,10 @@ class BceWithLogits(
 
 
 class KlDiv(Rules, name="kl_div", half="expanded", mixes={}):
-    """How far the probabilities `target` are from predicted ones, the mean over all rows. ONNX Log, Sub and ReduceMean.
+    """The Kullback-Leibler divergence of predictions from `target`, the mean over rows. ONNX Log, Sub, ReduceMean.
 
-    A row's is the sum over the last axis of `target * (log(target) - log_probabilities)`. As PyTorch's `kl_div` with
-    `reduction="batchmean"`, which its manual recommends, for [n, classes].
+    That of a row is the sum over the last axis of `target * (log(target) - log_probabilities)`. For [n, classes] as
+    PyTorch's `kl_div` with `reduction="batchmean"`, which its documentation recommends.
 
         kl_div(log_probabilities: f32[n, t], target: f32[n, t]) -> f32[]
     """
@@ -318,17 +319,17 @@ class KlDiv(Rules, name="kl_div", half="expanded", mixes={}):
         same_dtype("target", floating(log_probabilities, "log_probabilities"), floating(target, "target"))
         same_shapes(log_probabilities, target, ("log_probabilities", "target"))
         if target.rank == 0:
-            raise OpError("the last axis holds the probabilities, and these are single numbers", argument="target")
+            raise OpError("`target` must hold probabilities along its last axis, but is a scalar", argument="target")
         return scalar(target)
 
     def expand(self, b: Build, log_probabilities: Value, target: Value) -> Value:
         log_target = b("log", b("maximum", target, SMALLEST[target.type.dtype]))
-        positive = b.mask(b("greater", target, 0), target.type)  # 0 adds nothing, and has no gradient
+        positive = b.mask(b("greater", target, 0), target.type)  # a target of 0 adds nothing, and has no gradient
         terms = b.mul(target, positive, b("sub", log_target, log_probabilities))
         return b("mean", b("sum", terms, axis=-1))
 
 
-# -- numbers -----------------------------------------------------------------------------------------------------------
+# -- regression --------------------------------------------------------------------------------------------------------
 
 
 class Mse(Rules, name="mse", half="expanded", mixes={}):
@@ -359,7 +360,7 @@ class Mae(Rules, name="mae", half="expanded", mixes={}):
 
 
 class Huber(Rules, name="huber", half="expanded", mixes={}):
-    """Half the squared error up to `delta`, a straight line from there on; the mean of it. ONNX Abs, Min, ReduceMean.
+    """The mean of half the squared error, which is linear from `delta` on. ONNX Abs, Min, ReduceMean.
 
     As PyTorch's `huber_loss`.
 

@@ -1,4 +1,4 @@
-"""Losses over pairs and triplets of vectors: what belongs together comes close, what doesn't is pushed away."""
+"""Losses over pairs and triplets of vectors, which pull similar ones together and push others apart."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _alike(a: TensorType, b: TensorType, names: tuple[str, str]) -> None:
     same_dtype(names[1], floating(a, names[0]), floating(b, names[1]))
     same_shapes(a, b, names)
     if a.rank == 0:
-        raise OpError(f"`{names[0]}` holds vectors along its last axis, but is a single number", argument=names[0])
+        raise OpError(f"`{names[0]}` must hold vectors along its last axis, but is a scalar", argument=names[0])
 
 
 class Contrastive(Rules, name="contrastive", half="expanded", mixes={}):
     """The mean of `distance ** 2` where `same` is true (or positive), of `max(margin - distance, 0) ** 2` elsewhere.
 
-    Pulls pairs of one kind together and pushes others apart, up to the margin (Hadsell, Chopra & LeCun 2006, without
-    their factor 1/2). `same` has the shape of `distance`. ONNX Mul, Max and ReduceMean.
+    Pulls pairs of the same class together and pushes others apart, up to the margin (Hadsell, Chopra & LeCun 2006,
+    without their factor 1/2). `same` has the shape of `distance`. ONNX Mul, Max and ReduceMean.
 
         contrastive(distance: f32[n], same: bool[n]) -> f32[]
     """
@@ -43,14 +43,15 @@ class Contrastive(Rules, name="contrastive", half="expanded", mixes={}):
 
 
 def _is_same(b: Build, same: Value, type: TensorType) -> Value:
-    """1 for pairs of one kind, 0 for others: truth values, 1 and 0, or 1 and -1."""
+    """1 for pairs of the same class, 0 for others; `same` is bool, 1 and 0, or 1 and -1."""
     return b.mask(same if same.type.dtype == "bool" else b("greater", same, 0), type)
 
 
 class Triplet(Rules, name="triplet", half="expanded", mixes={}):
     """The mean of `max(|anchor - positive| - |anchor - negative| + margin, 0)`. ONNX ReduceSum, Sqrt and Relu.
 
-    All are [..., d]; lengths are along the last axis. As PyTorch's `triplet_margin_loss`, with its 1e-6 in each length.
+    All are [..., d]; lengths are along the last axis. As PyTorch's `triplet_margin_loss`, including the 1e-6 that it
+    adds in each distance.
 
         triplet(anchor: f32[n, t], positive: f32[n, t], negative: f32[n, t]) -> f32[]
     """
@@ -98,9 +99,8 @@ class CosineEmbedding(Rules, name="cosine_embedding", half="expanded", mixes={})
 class InfoNce(Rules, name="info_nce", half="expanded", mixes={}):
     """Which row of `b` belongs to each row of `a`? The cross-entropy of their cosines, divided by `temperature`.
 
-    Row i of `a` [n, d] belongs to row i of `b` [n, d]; all others of the batch are the wrong answers (van den Oord et
-    al. 2018). `symmetric` takes the mean with the question asked the other way round, as CLIP does. ONNX MatMul and
-    LogSoftmax.
+    Row i of `a` [n, d] belongs to row i of `b` [n, d]; the other rows of the batch are negatives (van den Oord et al.
+    2018). `symmetric` takes the mean of both directions, as CLIP does. ONNX MatMul and LogSoftmax.
 
         info_nce(a: f32[n, t], b: f32[n, t], symmetric=true) -> f32[]
     """
@@ -113,7 +113,7 @@ class InfoNce(Rules, name="info_nce", half="expanded", mixes={}):
             raise OpError("`temperature` must be more than 0", argument="temperature")
         _alike(a, b, ("a", "b"))
         if a.rank != 2:
-            raise OpError(f"`a` must be [n, d], but is {a}", argument="a", help="`flatten` makes rows of it")
+            raise OpError(f"`a` must be [n, d], but is {a}", argument="a", help="`flatten` makes it a matrix")
         return scalar(a)
 
     def expand(self, build: Build, a: Value, b: Value) -> Value:

@@ -1,4 +1,4 @@
-"""The matrix product. A stored matrix that is read transposed stays as it is stored: `Gemm` has a flag for that."""
+"""The matrix product. A stored matrix that is read transposed is stored once, as it is: `Gemm` has a flag for that."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Matmul(
                 help = f"`cast({argument}, i32)` converts it"
                 raise OpError(f"`@` doesn't multiply {x.dtype}", argument=argument, help=help, code="E0403")
             if x.rank == 0:
-                raise OpError(f"`@` needs axes, and `{argument}` is a single number", argument=argument, help="use `*`")
+                raise OpError(f"`@` needs axes, but `{argument}` is a scalar", argument=argument, help="use `*`")
         same_dtype("b", a, b)
         rows, columns = a.shape[-2:-1], b.shape[-1:] if b.rank > 1 else ()
         fits_transposed = b.rank == 2 and same(a.shape[-1], b.shape[-1])
@@ -78,8 +78,8 @@ class Matmul(
         return y.elements * a.shape[-1]
 
     def gradient(self, g: Build, dy: Value, y: Value, a: Value, b: Value) -> dict[str, Value]:
-        """Over one matrix `b` a single product of matrices each: a product for each element of the batch, to be added
-        up, would take as much memory as so many weights."""
+        """If `b` is one matrix, its gradient is a single matrix product: one for each element of the batch, added up
+        later, would take memory for as many copies of `b`."""
         if b.type.rank <= 2:
             rows, inner = product(a.type.shape[:-1]), a.type.shape[-1]
             columns = b.type.shape[1] if b.type.rank == 2 else Dim.of(1)
@@ -89,7 +89,7 @@ class Matmul(
             )
             is_wide = ((columns - inner * 2).constant or 0) > 0
             scaled = g.scaled_rows(dy, rows, columns) if is_wide else None
-            if scaled is not None:  # it is cheaper to scale the narrow ones
+            if scaled is not None:  # it is cheaper to scale the narrower matrix
                 flat_dy, column = scaled
                 by_a = g.mul(g("gemm", flat_dy, flat_b, trans_b=True), column)
                 by_b = g("gemm", g.mul(flat_a, column), flat_dy, trans_a=True)
@@ -106,7 +106,7 @@ class Matmul(
 
 
 def _product(e: Emitter, a: Ref, b: Ref) -> Ref:
-    """A vector as a column: the product of a transposed matrix and a vector comes out wrong in ONNX Runtime 1.32."""
+    """A vector becomes a column: ONNX Runtime 1.32 computes the product of a transposed matrix and a vector wrongly."""
     if b.type.rank > 1 or a.type.rank == 1:
         return e.node("MatMul", a, b)
     return squeezed(e, e.node("MatMul", a, unsqueezed(e, b, 1)), -1)
@@ -137,9 +137,9 @@ class Gemm(
         "b": lambda op, a, b: [1] if op.trans_b else [0],
     },
 ):
-    """`a @ b` of two matrices of floating-point numbers, either of them transposed on the way. ONNX Gemm.
+    """`a @ b` of two floating-point matrices, each optionally transposed. ONNX Gemm.
 
-    What the gradients of `@` are made of; `a.T @ b` says the same.
+    For the gradients of `@`; programs write `a.T @ b`.
     """
 
     trans_a: bool = False
@@ -191,7 +191,7 @@ def _matrix(x: TensorType, transposed: bool) -> tuple[Dim, Dim]:
 
 
 def _behind_transpose(e: Emitter, x: Ref) -> Ref | None:
-    """The stored tensor that `x` is with its last two axes swapped."""
+    """The stored tensor of which `x` is the transpose of the last two axes; `None` if it is none."""
     parameter = e.parameter(x)
     if parameter is None or x.type.rank < 2:
         return None

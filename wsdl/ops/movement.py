@@ -1,4 +1,4 @@
-"""Operations that move elements and compute nothing: order, parts, wholes."""
+"""Operations that move elements and compute nothing: reorder, slice and split, join."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsdl.ops._lowering import axes_tensor, is_not_negative, not_negative, unsqu
 from wsdl.ops._rules import agreed, axes_of, axis_of, divided, per_axis, same_dtype
 from wsdl.ops.build import Build
 
-LAST = 2**63 - 1  # ONNX Slice: as far as the axis goes
+LAST = 2**63 - 1  # ONNX Slice: to the end of the axis
 BEFORE_FIRST = -(2**63)
 Gradients = dict[str, Value]
 
@@ -34,7 +34,7 @@ class Transpose(Rules, name="transpose", half="moves", mixes={}, steps_along=Non
     def infer(self, x: TensorType) -> TensorType:
         if x.rank != 2:
             raise OpError(
-                f"`.T` needs two axes, and {x} has {x.rank}", argument="x", help="`permute(x, [...])` orders any axes"
+                f"`.T` needs two axes, but {x} has {x.rank}", argument="x", help="`permute(x, [...])` orders any axes"
             )
         return x.with_shape(reversed(x.shape))
 
@@ -84,7 +84,7 @@ class Permute(Rules, name="permute", half="moves", mixes={}):
 
 
 class Flip(Rules, name="flip", half="moves", mixes={"x": "axis"}, steps_along=None):
-    """In reverse order along axes. ONNX Slice.
+    """`x` in reverse order along axes. ONNX Slice.
 
     flip(x: f32[n, t], axis=1) -> f32[n, t]
     """
@@ -111,7 +111,7 @@ class Flip(Rules, name="flip", half="moves", mixes={"x": "axis"}, steps_along=No
 
 
 class Roll(Rules, name="roll", half="moves", mixes={"x": "axis"}, steps_along=None):
-    """Shifted along axes; what leaves at the end comes in at the start. ONNX Slice and Concat.
+    """`x` shifted along axes; elements that leave at the end come in at the start. ONNX Slice and Concat.
 
     roll(x: f32[n, 9], shift=3, axis=1) -> f32[n, 9]
     """
@@ -182,10 +182,10 @@ class Slice(Rules, name="slice", half="moves", mixes={"x": lambda op, x: op.cut(
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
         cuts = self.cuts(x.type.rank)
-        for axis, start, stop, _ in cuts:  # ONNX gives what is there, but the type says how much that is
+        for axis, start, stop, _ in cuts:  # ONNX cuts what the axis has, but the type promises a size
             low, high = (_bound(bound, x.type.shape[axis], axis, x.type) for bound in (start, stop))
             for size in low, high - low, x.type.shape[axis] - high:
-                if size.constant is None:  # of constants the shape rule has taken care
+                if size.constant is None:  # the shape rule has checked constants
                     x = not_negative(e, x, size)
         firsts = e.dims([Dim.of(start) for _, start, _, _ in cuts])
         ends = e.dims([Dim.of(LAST if same(stop, x.type.shape[axis]) else stop) for axis, _, stop, _ in cuts])
@@ -206,7 +206,7 @@ class Slice(Rules, name="slice", half="moves", mixes={"x": lambda op, x: op.cut(
         return stacks.build("slice", stacks.stack(x), starts=self.starts, stops=self.stops, axes=on, steps=self.steps)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        """Zeros around it, and between its elements where the slice takes steps."""
+        """Zeros around it, and between its elements where the step is not 1."""
         if y.type.elements.constant == 0:
             return {}
         widths = [[Dim.of(0), Dim.of(0)] for _ in x.type.shape]
@@ -227,11 +227,11 @@ class Slice(Rules, name="slice", half="moves", mixes={"x": lambda op, x: op.cut(
             help = "`flip` reverses"
             raise OpError("the step of a slice must be positive", argument="steps", help=help, code="E0414")
         if not len(self.starts) == len(self.stops) == len(on) == len(by):
-            raise OpError("starts, stops, axes and steps must be equally many", argument="stops", code="E0414")
+            raise OpError("starts, stops, axes and steps must have the same length", argument="stops", code="E0414")
         return list(zip((axis_of(a, rank) for a in on), self.starts, self.stops, by, strict=True))
 
     def cut(self, x: TensorType) -> list[int]:
-        """The axes of which something is left out."""
+        """The axes along which elements are left out."""
         return [a for a, (old, new) in enumerate(zip(x.shape, self.infer(x).shape, strict=True)) if not same(old, new)]
 
 
@@ -245,7 +245,7 @@ def _spread(g: Build, x: Value, axis: int, step: int, size: Dim) -> Value:
 
 
 def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
-    """A bound counted from the front."""
+    """A bound, counted from the start."""
     at = Dim.of(bound)
     if at.constant is not None and at.constant < 0:
         at = at + size
@@ -256,7 +256,7 @@ def _bound(bound: Dim | int, size: Dim, axis: int, x: TensorType) -> Dim:
 
 
 class Split(Rules, name="split", half="moves", mixes={"x": "axis"}, steps_along="axis"):
-    """`x` cut into several along an axis: into so many equal parts, or into parts of these sizes. ONNX Split.
+    """`x` cut into parts along an axis: a number of equal ones, or parts of the given sizes. ONNX Split.
 
     split(x: f32[n, t, 6], 3, axis=-1) -> f32[n, t, 2], f32[n, t, 2], f32[n, t, 2]
     """
@@ -306,7 +306,7 @@ def _sizes_of_parts(x: TensorType, parts: int | Sequence[Dim | int], axis: int) 
 
 
 class Concat(Rules, name="concat", half="moves", mixes={"xs": "axis"}):
-    """Tensors one behind another along an axis that they have; the other sizes agree. ONNX Concat.
+    """Tensors joined along an existing axis; the other sizes are equal. ONNX Concat.
 
     concat([a: f32[n, 3], b: f32[n, 4]], axis=1) -> f32[n, 7]
     """
@@ -347,7 +347,7 @@ class Concat(Rules, name="concat", half="moves", mixes={"xs": "axis"}):
 
 
 class Stack(Rules, name="stack", half="moves", mixes={}, steps_along=None):
-    """Tensors of one shape, one behind another along a new axis. ONNX Unsqueeze and Concat.
+    """Tensors of the same shape, joined along a new axis. ONNX Unsqueeze and Concat.
 
     stack([a: f32[n, t], b: f32[n, t]], axis=1) -> f32[n, 2, t]
     """
@@ -359,7 +359,7 @@ class Stack(Rules, name="stack", half="moves", mixes={}, steps_along=None):
         same_dtype("xs", *xs)
         shape = first.shape
         for x in xs[1:]:
-            what = f"{first} and {x} must have one shape"
+            what = f"{first} and {x} must have the same shape"
             if x.rank != first.rank:
                 raise OpError(what, argument="xs")
             shape = tuple(agreed(a, b, what, "xs") for a, b in zip(shape, x.shape, strict=True))
@@ -378,7 +378,7 @@ class Stack(Rules, name="stack", half="moves", mixes={}, steps_along=None):
 
 
 class Tile(Rules, name="tile", half="moves", mixes={"x": lambda op, x: op.repeated(x)}, steps_along=None):
-    """`x` repeated as a whole, so often along each axis. ONNX Tile.
+    """`x` repeated as a whole along each axis, as often as `repeats` says. ONNX Tile.
 
     tile(x: f32[n, 2], repeats=[1, 3]) -> f32[n, 6]
     """
@@ -387,7 +387,7 @@ class Tile(Rules, name="tile", half="moves", mixes={"x": lambda op, x: op.repeat
 
     def infer(self, x: TensorType) -> TensorType:
         if len(self.repeats) != x.rank:
-            raise OpError(f"`repeats` must have a number for each axis of {x}", argument="repeats", code="E0414")
+            raise OpError(f"`repeats` must have one number for each axis of {x}", argument="repeats", code="E0414")
         return x.with_shape(size * Dim.of(times) for size, times in zip(x.shape, self.repeats, strict=True))
 
     def reference(self, np: NumPy, x: Array) -> Array:
@@ -401,5 +401,5 @@ class Tile(Rules, name="tile", half="moves", mixes={"x": lambda op, x: op.repeat
         return {"x": g("sum", g.like(dy, x.type.with_shape(sizes)), axis=list(range(0, len(sizes), 2)))}
 
     def repeated(self, x: TensorType) -> list[int]:
-        """The axes along which it lies several times."""
+        """The axes along which it is repeated."""
         return [a for a, count in enumerate(self.repeats) if not same(count, 1)]

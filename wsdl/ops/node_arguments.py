@@ -1,4 +1,4 @@
-"""Nodes taken apart: the arguments of an operation, the parts of a `scan`."""
+"""The arguments of nodes: those of an operation, and the parts of a `scan`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def arguments(
     of_value: Callable[[Value], Any],
     of_attribute: Callable[[Attribute], Any] = lambda attribute: attribute,
 ) -> dict[str, Any]:
-    """What `operation` is called with for `node`: operands through `of_value`, attributes through `of_attribute`."""
+    """The arguments of `operation` in `node`: operands mapped by `of_value`, attributes by `of_attribute`."""
     operands = iter(node.operands)
     bound: dict[str, Any] = {}
     for parameter in operation.parameters:
@@ -44,7 +44,8 @@ class ScanParts:
 
     @staticmethod
     def of(node: Node) -> ScanParts:
-        """Without `emit_axes` the steps lie along the axis of the first sequence, or the last one there is."""
+        """Without `emit_axes` results are stacked along the axis of the first sequence, or their last axis if they have
+        fewer."""
         axes = tuple(cast("list[int]", node.attributes["axes"]))
         carried = len(node.inputs) - len(axes)
         emitted = node.results[carried:]

@@ -1,4 +1,4 @@
-"""Normalization: to mean 0 and variance 1 over some axes, then scaled and shifted by weights."""
+"""Normalization to mean 0 and variance 1 over some axes, then scaled and shifted by weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def along_channels(weight: Array, x: Array) -> Array:
 
 
 def for_each_channel(x: TensorType, weights: dict[str, TensorType | None]) -> None:
-    """`x` is `[n, channels, ...]`, and each weight has a number for each channel."""
+    """`x` is `[n, channels, ...]`, and each weight has one element for each channel."""
     if floating(x).rank < 2:
         raise OpError(f"`x` must be [n, channels, ...], but is {x}", argument="x")
     for name, weight in weights.items():
@@ -63,9 +63,9 @@ def _last_axes(op: Any, x: TensorType, weight: TensorType | None = None, *_: Any
 
 
 class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"x": _last_axes}, steps_along=None):
-    """Mean 0 and variance 1 over so many last axes, and the factors that it took. ONNX LayerNormalization.
+    """Mean 0 and variance 1 over the last `axes` axes, and the factors used. ONNX LayerNormalization.
 
-    The factors, `1 / sqrt(variance + eps)`, have 1 for those axes. It is what gradients of normalization are made from.
+    The factors, `1 / sqrt(variance + eps)`, have size 1 along those axes. For gradients of normalizations.
     """
 
     axes: int = 1
@@ -82,7 +82,7 @@ class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"
 
     def lower(self, e: Emitter, x: Ref) -> list[Ref]:
         dtype, last = x.type.dtype, axes_tensor(e, range(-self.axes, 0))
-        if dtype == "f64":  # the operator gives its factors as f32
+        if dtype == "f64":  # the operator returns its factors as f32
             centered = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
             variance = e.node("ReduceMean", e.node("Mul", centered, centered), last, keepdims=1)
             factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(self.eps, dtype))))
@@ -141,14 +141,14 @@ def _summed(g: Build, rows: Value, weight: TensorType) -> Value:
 
 
 def _rows(g: Build, x: Value, weight: TensorType) -> Value:
-    """As a matrix with a row for each use of the weight."""
+    """As a matrix with a row for each position that the weight applies to."""
     return g("reshape", x, shape=[product(x.type.shape[: x.type.rank - weight.rank]), weight.elements])
 
 
 def _through_rows(
     g: Build, dy: Value, normal: Value, factors: Value, weight: Value, *, centered: bool
 ) -> dict[str, Value]:
-    """Back through `normal * weight`, where `normal` is `x * factors`, or `x` less its mean.
+    """Backward through `normal * weight`, where `normal` is `x * factors`, or `x` less its mean, times `factors`.
 
     Means over a row are products with the weight as a column, which read the matrices but write none.
     """
@@ -164,7 +164,7 @@ def _through_rows(
 
 
 class RmsNorm(Rules, name="rms_norm", half="f32", mixes={"x": _last_axes}, steps_along=None):
-    """Divided by the root of the mean square over the last axes, then scaled. ONNX ReduceMean, Sqrt and Div.
+    """`x` divided by its root mean square over the last axes, then scaled. ONNX ReduceMean, Sqrt and Div.
 
     `weight` has the shape of those axes; `eps` is added to the mean square.
 
@@ -212,9 +212,7 @@ class GroupNorm(Rules, name="group_norm", half="f32", mixes={"x": slice(1, None)
         for_each_channel(x, {"weight": weight, "bias": bias})
         if self.groups < 1:
             raise OpError(f"`groups` must be at least 1, but is {self.groups}", argument="groups", code="E0414")
-        divided(
-            x.shape[1], Dim.of(self.groups), f"the channels of {x} must fall into {self.groups} equal groups", "groups"
-        )
+        divided(x.shape[1], Dim.of(self.groups), f"the channels of {x} must be a multiple of {self.groups}", "groups")
         return x
 
     def reference(self, np: NumPy, x: Array, weight: Array | None = None, bias: Array | None = None) -> Array:
@@ -243,7 +241,8 @@ class GroupNorm(Rules, name="group_norm", half="f32", mixes={"x": slice(1, None)
 def _through_groups(
     g: Build, dy: Value, x: Value, groups: int, weight: Value | None, bias: Value | None, eps: float
 ) -> dict[str, Value]:
-    """Sums over the places of each channel come first; all else is small but four products and sums."""
+    """Sums over the positions of each channel come first; of the rest only four products and sums are over all of
+    `x`."""
     n, channels, *sizes = x.type.shape
     size, per_group = channels // groups, product(sizes)
     by_group, by_channel, small = [n, groups, size * per_group], [n, channels, per_group], [n, groups, size]

@@ -1,4 +1,4 @@
-"""More around a tensor: a value, or what it holds itself."""
+"""Padding: with a value, or with elements of the tensor."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Widths = Sequence[Sequence[Dim]]
 
 
 class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axes(op.widths)}, steps_along=None):
-    """`x` with more around it: `widths` has for each axis how many before and how many behind. ONNX Pad.
+    """`x` padded: `widths` has a pair for each axis, how many elements before and how many after it. ONNX Pad.
 
-    They are `value`, or with another `mode` elements of `x`: `reflect` goes back from the end, which itself isn't
-    repeated; `replicate` repeats the end; `circular` continues at the other end. Of an axis `reflect` can add less than
-    it has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX `replicate` is `edge`,
-    `circular` is `wrap`.
+    The `mode` `constant` pads with `value`, the others with elements of `x`: `reflect` mirrors them at the last one,
+    without repeating it; `replicate` repeats the last one; `circular` continues at the other end. `reflect` can add
+    fewer elements than the axis has, `circular` no more than it has. The modes have PyTorch's names; in NumPy and ONNX
+    `replicate` is `edge`, `circular` is `wrap`.
 
         pad(x: f32[n, 8], widths=[[0, 0], [2, 1]]) -> f32[n, 11]
     """
@@ -39,7 +39,9 @@ class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axe
         if len(pairs) != x.rank or any(len(pair) != 2 for pair in pairs):
             raise OpError(f"`widths` must be {x.rank} pairs, one for each axis of {x}", argument="widths", code="E0414")
         if any(w.constant is not None and w.constant < 0 for pair in pairs for w in pair):
-            raise OpError("a width can't be negative", argument="widths", help="a slice makes smaller", code="E0414")
+            raise OpError(
+                "a width can't be negative", argument="widths", help="a slice makes `x` smaller", code="E0414"
+            )
         if self.mode != "constant":
             if self.value:
                 raise OpError(f"`value` is for `constant`, but `mode` is `{self.mode}`", argument="value", code="E0414")
@@ -63,7 +65,7 @@ class Pad(Rules, name="pad", half="moves", mixes={"x": lambda op, x: _padded_axe
         return widely(e, lambda x: e.node("Pad", x, pads, mode=NUMPY_MODES[self.mode]), x, narrow=("i16",))
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
-        """Each element gets what came of it: of itself, and of those around that repeat it."""
+        """Each element gets its own gradient and those of the padding that repeats it."""
         if self.mode == "constant":
             befores = [Dim.of(before) for before, _ in self.widths]
             ends = [before + size for before, size in zip(befores, x.type.shape, strict=True)]
@@ -81,7 +83,7 @@ def _padded_axes(widths: Widths) -> list[int]:
 
 
 def _enough(x: TensorType, axis: int, size: Dim, pair: Sequence[Dim], mode: str) -> None:
-    """Has the axis what is put around it?"""
+    """Check that the axis has enough elements for the padding."""
     most = {"reflect": size - 1, "replicate": None, "circular": size}[mode]
     for width in pair:
         if width.constant == 0:
@@ -93,7 +95,7 @@ def _enough(x: TensorType, axis: int, size: Dim, pair: Sequence[Dim], mode: str)
 
 
 def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
-    """The ends of each axis at its other ends. Opset 18 has no mode for it, and ONNX Runtime 1.32 none where `x` is
+    """Circular padding by concatenation: opset 18 has no mode for it, and that of ONNX Runtime 1.32 fails where `x` is
     empty."""
     result = x
     for axis, (size, (before, behind)) in enumerate(zip(x.type.shape, widths, strict=True)):
@@ -105,7 +107,7 @@ def _joined(e: Emitter, x: Ref, widths: Widths) -> Ref:
 
 
 def _origin(g: Build, size: Dim, before: Dim, behind: Dim, mode: str) -> Value:
-    """Which element of an axis each of the padded one repeats, as `i64[before + size + behind]`."""
+    """For each element of the padded axis the index that it repeats, as `i64[before + size + behind]`."""
     position = g("arange", start=Dim.of(0), stop=before + size + behind)
     position = g("sub", position, g.size(before, position.type))
     last = g.size(size - 1, position.type)

@@ -1,4 +1,4 @@
-"""Pooling: a number for each window, or for each channel, of `[n, channels, ...]` with one to three spatial axes."""
+"""Pooling over windows, or over whole channels, of `[n, channels, ...]` with one to three spatial axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsdl.ops.conv_gradients import cut, windows_added
 
 
 class _Pool(Rules):
-    """Base of operations on windows: they lie side by side unless `stride` says how far apart."""
+    """Base of operations on windows: `stride` is the distance between them, by default the size of the kernel."""
 
     kernel: int | list[int]
     stride: int | list[int] | None = None
@@ -30,7 +30,7 @@ class _Pool(Rules):
         kernel = per_axis(self.kernel, image(x).rank - 2, "kernel", least=1)
         window = Window.of(kernel, kernel if self.stride is None else self.stride, self.pad, dilation)
         if any(2 * p > k for p, k in zip(window.pad, window.kernel, strict=True)):
-            raise OpError("`pad` can be at most half of the kernel", argument="pad", code="E0414")
+            raise OpError("`pad` can be at most half the kernel", argument="pad", code="E0414")
         return window
 
 
@@ -66,7 +66,7 @@ def _over_kernel(x: Array) -> tuple[int, ...]:
 
 
 class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, None)}, steps_along=None):
-    """The largest element of each window; windows lie side by side unless `stride` says how far apart. ONNX MaxPool.
+    """The largest element of each window; `stride` is the distance between windows, by default `kernel`. ONNX MaxPool.
 
     With `ceil` the last window may reach over the end.
 
@@ -84,10 +84,10 @@ class MaxPool(_DilatedPool, name="max_pool", half="moves", mixes={"x": slice(2, 
         return float_node(e, "MaxPool", x, **self.attributes(x.type))
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
-        """All of it to the first of the largest elements, as in PyTorch.
+        """All of it goes to the first of the largest elements, as in PyTorch.
 
-        Windows that lie side by side need no indices: comparing with what is spread over them again takes half the
-        time.
+        Windows that don't overlap need no indices: comparing `x` with the results, repeated over the windows, takes
+        half the time.
         """
         window = self.window(x.type)
         if not _side_by_side(window, x.type, self.ceil):
@@ -108,11 +108,11 @@ class MaxPoolIndices(
     name="max_pool_indices",
     internal=True,
     half="moves",
-    mixes={"x": slice(None)},  # places are counted through all of `x`
+    mixes={"x": slice(None)},  # indices are those of the flattened `x`
     steps_along=None,
-    no_gradient="it gives the places of elements",
+    no_gradient="it returns indices",
 ):
-    """Where in `x`, as one row of elements, the largest of each window is; the first one if tied. ONNX MaxPool."""
+    """The index in flattened `x` of the largest element of each window, of the first if tied. ONNX MaxPool."""
 
     def infer(self, x: TensorType) -> TensorType:
         return _pooled(floating(x), self.window(x), self.ceil).with_dtype("i64")
@@ -138,7 +138,7 @@ class MaxUnpool(
     steps_along=None,
     integer_operands=["indices"],
 ):
-    """Zeros, and each element of `x` added at its index in them, counted as in one row. ONNX ScatterElements.
+    """Zeros with each element of `x` added at its index in the flattened result. ONNX ScatterElements.
 
     `indices` has the shape of `x`; those of `max_pool_indices` undo the pooling.
     """
@@ -147,7 +147,7 @@ class MaxUnpool(
 
     def infer(self, x: TensorType, indices: TensorType) -> TensorType:
         if not same_shape(floating(x).shape, indices.shape):
-            raise OpError(f"{x} needs an index for each element, but has {indices}", argument="indices")
+            raise OpError(f"`indices` must have the shape of {x}, but is {indices}", argument="indices")
         return x.with_shape(self.shape)
 
     def reference(self, np: NumPy, x: Array, indices: Array) -> Array:
@@ -170,14 +170,14 @@ class MaxUnpool(
 
 
 def _in_f32(e: Emitter, compute: Callable[[Ref], Ref], x: Ref) -> Ref:
-    """By way of f32 where floats have 16 bits: ONNX Runtime adds none at indices."""
+    """In f32 where floats have 16 bits: ONNX Runtime can't add those at indices."""
     if x.type.dtype not in ("f16", "bf16"):
         return compute(x)
     return cast_to(e, compute(cast_to(e, x, "f32").typed(x.type.with_dtype("f32"))), x.type.dtype)
 
 
 class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
-    """The mean of each window; windows lie side by side unless `stride` says how far apart. ONNX AveragePool.
+    """The mean of each window; `stride` is the distance between windows, by default `kernel`. ONNX AveragePool.
 
     With `ceil` the last window may reach over the end. Without `count_include_pad` padding doesn't count.
 
@@ -203,7 +203,7 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
         if beyond is None:
             return float_node(e, "AveragePool", x, ceil_mode=1, count_include_pad=counted, **window.attributes)
         pads = _with_ends(window, beyond)
-        # The padding counts, but what lies behind it doesn't: they need two operators.
+        # The padding counts, but elements past it don't: that takes two operators.
         if self.count_include_pad and any(beyond):
             around = [0, 0, *window.pad, 0, 0, *window.pad]
             x = e.node("Pad", x, e.constant(around, "i64")).typed(x.type) if any(around) else x
@@ -219,7 +219,7 @@ class AvgPool(_Pool, name="avg_pool", half="f32", mixes={"x": slice(2, None)}, s
             dy, count = g("div", dy, _counts(g, x.type, dy.type, window, self.ceil, self.count_include_pad)), 1
         n, channels, *sizes = x.type.shape
         weight = g("full", shape=[1, 1, *window.kernel], value=1 / count, dtype=dtype)
-        each = g("reshape", dy, shape=[n * channels, 1, *dy.type.shape[2:]])  # a channel at a time
+        each = g("reshape", dy, shape=[n * channels, 1, *dy.type.shape[2:]])  # each channel as a sample
         added = windows_added(g, each, weight, x.type.with_shape([n * channels, 1, *sizes]), window)
         return {"x": g("reshape", added, shape=list(x.type.shape))}
 
@@ -240,7 +240,7 @@ def _none(window: Window) -> list[int]:
 
 
 def _with_ends(window: Window, beyond: Sequence[int]) -> list[int]:
-    """ONNX's `pads` for windows that reach over the end.
+    """ONNX's `pads` for windows that extend past the end.
 
     Not `ceil_mode`, where a size is known: runtimes don't agree on when the last window is dropped.
     """
@@ -248,19 +248,19 @@ def _with_ends(window: Window, beyond: Sequence[int]) -> list[int]:
 
 
 def _side_by_side(window: Window, x: TensorType, ceil: bool) -> bool:
-    """Does each element belong to one window at most, and all windows lie in `x`?"""
+    """Does each element belong to at most one window, and do all windows lie within `x`?"""
     if window.stride != window.kernel or any(window.pad) or max(window.dilation) > 1:
         return False
     return not ceil or all((d % k).constant == 0 for d, k in zip(x.shape[2:], window.kernel, strict=True))
 
 
 def _spread(g: Build, y: Value, window: Window) -> Value:
-    """Each element put everywhere in its window, where these lie side by side."""
+    """Each element repeated over its window, for windows that don't overlap."""
     return g("resize", y, scale=[float(k) for k in window.kernel])
 
 
 def _with_rest(g: Build, x: Value, type: TensorType) -> Value:
-    """With zeros behind the last window."""
+    """With zeros after the last window."""
     if same_shape(x.type.shape, type.shape):
         return x
     return g("pad", x, widths=[[0, size - now] for size, now in zip(type.shape, x.type.shape, strict=True)])
@@ -290,13 +290,13 @@ class GlobalAvgPool(Rules, name="global_avg_pool", half="f32", mixes={"x": slice
 
 
 def _spread_everywhere(g: Build, dy: Value, x: TensorType) -> Value:
-    """Shared equally by all elements of a channel."""
+    """Distributed equally over all elements of a channel."""
     share = g("div", dy, g.size(product(x.shape[2:]), x))
     return g("expand", g.like(share, x.with_shape([*x.shape[:2], *[1] * (x.rank - 2)])), shape=list(x.shape))
 
 
 class AdaptiveAvgPool(Rules, name="adaptive_avg_pool", half="f32", mixes={"x": slice(2, None)}, steps_along=None):
-    """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool, GlobalAveragePool for 1.
+    """The mean of each of `size` equal windows along each spatial axis. ONNX AveragePool; for 1 GlobalAveragePool.
 
     The sizes of `x` must be multiples of `size`.
 

@@ -1,9 +1,9 @@
-"""Recurrent networks as one operation each, in ONNX's layout: what a `scan` over a standard cell becomes
-(`rewrite/fuse_recurrent`). No program names them.
+"""Recurrent layers as single operations, in ONNX's layout: a `scan` over a standard cell becomes one of them
+(`rewrite/fuse_recurrent`). Programs can't call them.
 
-All have the same operands: `x` [t, n, d] with the steps in front, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
+All have the same operands: `x` [t, n, d] with the steps first, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
 and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, and the states before the
-first step [1, n, u], zeros where they are left out. The results are the state after each step [t, 1, n, u] and the last
+first step [1, n, u], zeros by default. The results are the state after each step [t, 1, n, u] and the last
 states [1, n, u]. (The 1 is the number of directions.)
 """
 
@@ -20,7 +20,11 @@ from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
 from wsdl.ops._traits import Axes
 
 Step = Callable[[NumPy, Array, Array, list[Array]], list[Array]]
-GATES: dict[str, Sequence[int]] = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # ONNX's, as places in PyTorch's
+GATES: dict[str, Sequence[int]] = {
+    "rnn": [0],
+    "gru": [1, 0, 2],
+    "lstm": [0, 3, 1, 2],
+}  # ONNX's, as indices into PyTorch's
 MIXED: dict[str, Axes] = {
     "x": [0, 2],
     "weight_ih": slice(None),
@@ -29,7 +33,7 @@ MIXED: dict[str, Axes] = {
     "h": [2],
     "c": [2],
 }
-WHY = "it is made of a `scan`, which has its gradient"
+WHY = "the `scan` that it replaces has the gradient"
 
 
 def _types(x: TensorType, weight_hh: TensorType, states: int) -> tuple[TensorType, ...]:
@@ -51,7 +55,7 @@ def _over_time(
     states: Sequence[Array | None],
     reverse: bool,
 ) -> tuple[Array, ...]:
-    """The states after each step, and the last ones. A step gets what `x` and what `h` give to the gates."""
+    """The states after each step, and the last ones. A step gets the contributions of `x` and of `h` to the gates."""
     zeros = np.zeros((x.shape[1], weight_hh.shape[-1]), x.dtype)
     now = [zeros if state is None else state[0] for state in states]
     of_x, of_h = np.split(bias[0], 2)
@@ -89,7 +93,7 @@ def _lstm_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list
 def _lowered(
     e: Emitter, op_type: str, x: Ref, weights: Sequence[Ref], states: Sequence[Ref | None], reverse: bool, **how: Any
 ) -> list[Ref]:
-    """One ONNX node. Without a step ONNX Runtime 1.32 ends the process: that is an error when the model runs."""
+    """One ONNX node, after a check that there is at least one step: without any, ONNX Runtime 1.32 crashes."""
     steps, direction = x.type.shape[0], "reverse" if reverse else "forward"
     if steps.constant is None:
         x = e.checked(x, "different", steps, Dim.of(0))
@@ -102,7 +106,7 @@ def _lowered(
 
 
 class _OneState(Rules):
-    """Base of cells whose state is what they emit."""
+    """Base of cells whose output is their state."""
 
     reverse: bool = False
 

@@ -1,4 +1,4 @@
-"""Reductions along axes: sums, means, extremes. Without `axis` they take in the whole tensor."""
+"""Reductions along axes: sums, means, extremes. Without `axis` they reduce the whole tensor."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from wsdl.ops._rules import axes_of, axis_of, floating, numeric
 from wsdl.ops.build import Build
 
 Gradients = dict[str, Value]
-INDEX = "an index is a whole number"
+INDEX = "an index is an integer"
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
 class Sum(Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
-    """The sum along axes; of integers and bools as i64. ONNX ReduceSum; of i64 also BitwiseAnd.
+    """The sum along axes; for integers and bools as i64. ONNX ReduceSum; for i64 also BitwiseAnd.
 
     sum(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
@@ -49,7 +49,7 @@ class Sum(Reduction, name="sum", half="f32", mixes={}, steps_along="axis"):
     def lower(self, e: Emitter, x: Ref) -> Ref:
         if x.type.dtype != "i64":
             return self._node(e, "ReduceSum", widened(e, x, summed_dtype(x.type)))
-        # ONNX Runtime adds up integers in f64, which holds 53 bits: so the two halves of each by themselves.
+        # ONNX Runtime adds integers in f64, which has 53 bits: so both halves of each are added separately.
         half = 2**32
         low = e.node("BitwiseAnd", x, e.constant(half - 1, "i64")).typed(x.type)
         high = e.node("Div", e.node("Sub", x, low), e.constant(half, "i64")).typed(x.type)
@@ -85,7 +85,7 @@ class SumSquares(
 
 
 class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
-    """The product along axes; of integers as i64. ONNX ReduceProd; of integers Loop and Mul.
+    """The product along axes; for integers as i64. ONNX ReduceProd; for integers Loop and Mul.
 
     prod(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
@@ -97,7 +97,7 @@ class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
         return merged("prod", y)
 
     def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
-        """Each element times the product of all others, which is 0 where one of them is."""
+        """Each element times the product of all others, which is 0 if one of them is."""
         axes = self._axes(x.type)
         is_zero = b.mask(b("equal", x, 0.0), x.type)
         others = b("add", x, is_zero)  # 1 in place of 0
@@ -116,7 +116,7 @@ class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
         return product_of_integers(e, x, self.axis)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        """The product of all others: where one is 0 only that one has a gradient, where several are none has."""
+        """The product of all others: if one element is 0 only that one has a gradient, if several are none has."""
         axes = self._axes(x.type)
         is_zero = g.mask(g("equal", x, 0.0), x.type)
         others = g("add", x, is_zero)  # 1 in place of 0
@@ -127,9 +127,9 @@ class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
 
 
 class Mean(Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
-    """The mean along axes; of bools the share of those that are true, as f32. Of no elements it is NaN.
+    """The mean along axes; for bools the fraction that is true, as f32. The mean of no elements is NaN.
 
-    ONNX ReduceMean; where there may be no elements, of which ONNX leaves it open, ReduceSum and Div.
+    ONNX ReduceMean; where there may be no elements, which ONNX leaves undefined, ReduceSum and Div.
 
         mean(x: f32[n, t, 3], axis=1) -> f32[n, 3]
     """
@@ -158,11 +158,11 @@ class Mean(Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
 
 
 def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
-    """NaN where there is nothing: ONNX Runtime's ReduceMean gives 0 there. `x` has a known type."""
+    """NaN where there are no elements: ONNX Runtime's ReduceMean returns 0 there. `x` has a known type."""
     count, dtype = count_of(x.type, axis), x.type.dtype
     if count.constant:
         return reduced(e, "ReduceMean", x, axis, keepdims)
-    wide = x if dtype in ("f32", "f64") else widened(e, x, "f32")  # the sum may be beyond 16 bits
+    wide = x if dtype in ("f32", "f64") else widened(e, x, "f32")  # the sum may exceed 16 bits
     total = reduced(e, "ReduceSum", wide, axis, keepdims)
     mean = e.node("Div", total, cast_to(e, size_of(e, count), wide.type.dtype))
     return mean if wide is x else cast_to(e, mean, dtype)
@@ -171,8 +171,8 @@ def _mean(e: Emitter, x: Ref, axis: Axes, keepdims: bool) -> Ref:
 class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
     """The variance along axes: squared differences from the mean, divided by their number minus `correction`.
 
-    `correction=1` is the estimate from a sample, PyTorch's default; 0, NumPy's default, is what normalization uses.
-    Of no elements it is NaN. ONNX ReduceMean, or ReduceSum and Div.
+    `correction=1`, PyTorch's default, is the unbiased estimate; 0, NumPy's default, is what normalization uses. The
+    variance of no elements is NaN. ONNX ReduceMean, or ReduceSum and Div.
 
         var(x: f32[n, t, 3], axis=-1) -> f32[n, t]
     """
@@ -189,7 +189,7 @@ class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
         return b.mul(spread, b("div", count, b("sub", count, float(self.correction))))
 
     def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
-        """Squares of the distances from the mean of the whole, which itself adds nothing to the gradient."""
+        """Squared differences from the mean of the whole batch, which itself adds nothing to the gradient."""
         middle, count = self._moments(b, merged, y, x)[1:]
         away = b("sub", x, self._kept(b, middle, x))
         squares = self._sum(b, b.mul(away, away))
@@ -215,7 +215,7 @@ class Var(Reduction, name="var", half="f32", mixes={}, steps_along=None):
         return {"x": g.mul(away, self._kept(g, scale, x))}
 
     def _moments(self, b: Build, merged: Merged, y: Value, x: Value) -> list[Value]:
-        """The variance of the whole (without correction), its mean, its count."""
+        """Variance (without correction), mean and count of the whole batch."""
         parts = [b(op, x, axis=self._axes(x.type), keepdims=self.keepdims) for op in ("var", "mean")]
         return merged.all("moments", *parts, b.number_of(self._count(x.type), y.type))
 
@@ -303,7 +303,7 @@ class _Extreme(Reduction):
         return widely(e, lambda x: self._node(e, self.onnx, x), x)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        """Equal shares for all that are tied."""
+        """Equal shares for all elements with that value."""
         tied = g.mask(g("equal", x, self._kept(g, y, x)), x.type)
         count = g("sum", tied, axis=self._axes(x.type), keepdims=True)
         return {"x": g.mul(tied, g("div", self._kept(g, dy, x), count))}
@@ -312,14 +312,14 @@ class _Extreme(Reduction):
         return merged(self.how, y)
 
     def share(self, b: Build, merged: Merged, y: Value, x: Value) -> Value:
-        """Equal shares for all that are tied, wherever they are."""
+        """Equal shares for all elements with that value, in any part."""
         tied = b.mask(b("equal", x, self._kept(b, merged(self.how, y), x)), x.type)
         count = merged("sum", self._sum(b, tied))
         return b("div", self._sum(b, b.mul(x, tied)), count)
 
 
 class Max(_Extreme, name="max", half="moves", mixes={}, steps_along=None):
-    """The largest element along axes; of bools, whether any is true. ONNX ReduceMax.
+    """The largest element along axes; for bools, whether any is true. ONNX ReduceMax.
 
     max(x: f32[n, 8], axis=1) -> f32[n]
     """
@@ -328,7 +328,7 @@ class Max(_Extreme, name="max", half="moves", mixes={}, steps_along=None):
 
 
 class Min(_Extreme, name="min", half="moves", mixes={}, steps_along=None):
-    """The smallest element along axes; of bools, whether all are. ONNX ReduceMin.
+    """The smallest element along axes; for bools, whether all are true. ONNX ReduceMin.
 
     min(x: f32[n, 8], axis=1) -> f32[n]
     """
@@ -337,7 +337,7 @@ class Min(_Extreme, name="min", half="moves", mixes={}, steps_along=None):
 
 
 class _Position(Rules):
-    """Base of the places of these."""
+    """Base of the indices of the largest and the smallest element."""
 
     axis: int | None = None
     keepdims: bool = False
@@ -362,7 +362,7 @@ class _Position(Rules):
 
 
 class Argmax(_Position, name="argmax", half="widest", mixes={"x": "axis"}, steps_along=None, no_gradient=INDEX):
-    """The index of the largest element along an axis, of the first one if tied. ONNX ArgMax.
+    """The index of the largest element along an axis, of the first one if several are equal. ONNX ArgMax.
 
     argmax(x: f32[n, 8], axis=1) -> i64[n]
     """
@@ -371,7 +371,7 @@ class Argmax(_Position, name="argmax", half="widest", mixes={"x": "axis"}, steps
 
 
 class Argmin(_Position, name="argmin", half="widest", mixes={"x": "axis"}, steps_along=None, no_gradient=INDEX):
-    """The index of the smallest element along an axis, of the first one if tied. ONNX ArgMin.
+    """The index of the smallest element along an axis, of the first one if several are equal. ONNX ArgMin.
 
     argmin(x: f32[n, 8], axis=1) -> i64[n]
     """

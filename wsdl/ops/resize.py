@@ -1,4 +1,4 @@
-"""Larger and smaller images."""
+"""Resizing of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Size = Dim | int | Sequence[Dim | int] | None
 class Resize(
     Rules, name="resize", half="f32 inside", mixes={"x": slice(2, None), "result": slice(2, None)}, steps_along=None
 ):
-    """`[n, channels, ...]` with its spatial axes scaled, or brought to a size. ONNX Resize.
+    """`[n, channels, ...]` with its spatial axes scaled, or resized to a size. ONNX Resize.
 
     `mode` is `nearest` or `linear`; both as PyTorch's `interpolate`, with the corners not aligned.
 
@@ -69,7 +69,8 @@ class Resize(
         return e.node("Resize", x, None, scales, sizes, mode=self.mode, **how)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> dict[str, Value]:
-        """Sums over windows where sizes grow by whole factors; else a product with the weights along each axis."""
+        """Sums over windows where sizes grow by integer factors; otherwise a product with the interpolation weights
+        along each axis."""
         factors = _whole_factors(x.type, y.type, self.scale)
         if factors is not None and self.mode == "nearest":
             return {"x": g("mul", g("avg_pool", dy, kernel=factors), prod(factors))}
@@ -84,19 +85,19 @@ class Resize(
 
 
 def _whole_factors(x: TensorType, y: TensorType, scale: Scale) -> list[int] | None:
-    """By how much each spatial axis grows, where that is a whole number known when compiling."""
+    """The factors by which spatial axes grow, if they are integers known when compiling."""
     pairs = list(zip(x.shape[2:], y.shape[2:], strict=True))
     if any(old.constant == 0 or (new % old).constant != 0 for old, new in pairs):
         return None
     factors = [(new // old).constant or 0 for old, new in pairs]
-    exact = scale is None or factors == _spatial(scale, len(factors), "scale")  # 3 * 1.2 is 3 places, but other ones
+    exact = scale is None or factors == _spatial(scale, len(factors), "scale")  # 3 * 1.2 is 3 pixels, but other ones
     return factors if exact and min(factors) >= 1 else None
 
 
 def _windows_of_edges(g: Build, dy: Value, x: TensorType, factors: Sequence[int]) -> Value:
     """Linear, by factors up to 3: windows over the gradient with triangular weights.
 
-    Outside of the outermost elements all weight falls on these, as if the gradient went on with its edge there.
+    Past the outermost elements all weight falls on these, as if the gradient were padded with its edge.
     """
     weight = g("ones", shape=[1, 1, *[1] * len(factors)], dtype=x.dtype)
     for axis, by in enumerate(factors, 2):
@@ -114,7 +115,8 @@ def _windows_of_edges(g: Build, dy: Value, x: TensorType, factors: Sequence[int]
 
 
 def _weights(g: Build, x: TensorType, axis: int, mode: str, **how: Any) -> Value:
-    """How much each element along an axis counts in each one of the result, [old, new]: the identity resized."""
+    """The weight of each element along an axis in each element of the result, [old, new]: the identity matrix,
+    resized."""
     positions = g("arange", start=x.shape[axis])
     same_place = g("equal", g("unsqueeze", positions, axis=1), positions)
     resized = g("resize", g("unsqueeze", g.mask(same_place, x), axis=0), mode=mode, **how)
@@ -134,7 +136,7 @@ def _spatial(value: Scale | Size, axes: int, argument: str) -> list[Any]:
     """One value for each spatial axis."""
     values = list(value) if isinstance(value, Sequence) else [value] * axes
     if len(values) != axes:
-        what = f"`{argument}` has {len(values)} numbers, one for each of {axes} spatial axes is needed"
+        what = f"`{argument}` has {len(values)} numbers, but needs one for each of {axes} spatial axes"
         raise OpError(what, argument=argument, code="E0414")
     return values
 

@@ -1,4 +1,4 @@
-"""The same elements in another shape."""
+"""Operations that change the shape of a tensor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Gradients = dict[str, Value]
 
 
 class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}):
-    """The same elements in another shape, in row-major order; one size may be -1, what remains. ONNX Reshape.
+    """`x` in another shape, its elements in row-major order; a size of -1 is inferred from the others. ONNX Reshape.
 
     reshape(x: f32[n, t, 4], shape=[n * t, 4]) -> f32[n * t, 4]
     """
@@ -29,14 +29,14 @@ class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _to
 
     def infer(self, x: TensorType) -> TensorType:
         dims = [Dim.of(d) for d in self.shape]
-        what = f"{x} and the shape {shape_text(dims)} must have equally many elements"
+        what = f"{x} and the shape {shape_text(dims)} must have the same number of elements"
         free = [i for i, d in enumerate(dims) if same(d, -1)]
         if len(free) > 1:
             raise OpError("only one size of a shape may be -1", argument="shape")
         if free:
             known = product([d for i, d in enumerate(dims) if i not in free])
             if known.constant == 0:
-                raise OpError("beside a size of 0 the size -1 could be any", argument="shape")
+                raise OpError("a size of -1 can't be inferred beside a size of 0", argument="shape")
             dims[free[0]] = divided(x.elements, known, what, "shape")
         _not_negative(dims)
         equally_many(x.elements, product(dims), what, "shape")
@@ -59,8 +59,8 @@ class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _to
 
 
 def _torn(x: TensorType, y: TensorType) -> list[int]:
-    """The axes whose slices don't lie together in the new shape: those before which are other elements than before any
-    axis that it could have become."""
+    """The axes that the new shape doesn't keep: those for which no axis of `y` has the names of its size and
+    as many elements before it."""
     return [
         a
         for a, dim in enumerate(x.shape)
@@ -72,7 +72,7 @@ def _torn(x: TensorType, y: TensorType) -> list[int]:
 
 
 class Flatten(Rules, name="flatten", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}, steps_along=None):
-    """All axes from `start` on as one. ONNX Reshape.
+    """`x` with all axes from `start` on merged into one. ONNX Reshape.
 
     flatten(x: f32[n, t, 4]) -> f32[n, 4 * t]
     """
@@ -98,7 +98,7 @@ class Flatten(Rules, name="flatten", half="moves", mixes={"x": lambda op, x: _to
 
 
 class Squeeze(Rules, name="squeeze", half="moves", mixes={}, steps_along="axis"):
-    """Without axes of size 1. ONNX Squeeze.
+    """`x` without axes of size 1. ONNX Squeeze.
 
     squeeze(x: f32[n, 1, t], axis=1) -> f32[n, t]
     """
@@ -108,7 +108,7 @@ class Squeeze(Rules, name="squeeze", half="moves", mixes={}, steps_along="axis")
     def infer(self, x: TensorType) -> TensorType:
         gone = axes_of(self.axis, x.rank)
         for a in gone:
-            what = f"only an axis of size 1 can be squeezed, and this is axis {a} of {x}"
+            what = f"only an axis of size 1 can be squeezed, but this is axis {a} of {x}"
             require_equal(x.shape[a], Dim.of(1), what, argument="axis")
         return x.with_shape(d for a, d in enumerate(x.shape) if a not in gone)
 
@@ -126,7 +126,7 @@ class Squeeze(Rules, name="squeeze", half="moves", mixes={}, steps_along="axis")
 
 
 class Unsqueeze(Rules, name="unsqueeze", half="moves", mixes={}):
-    """With axes of size 1 put in, at these places of the result. ONNX Unsqueeze.
+    """`x` with axes of size 1 inserted; `axis` counts in the result. ONNX Unsqueeze.
 
     unsqueeze(x: f32[n, t], axis=1) -> f32[n, 1, t]
     """
@@ -159,7 +159,7 @@ def _new_axes(rank: int, axis: int | Sequence[int]) -> list[int]:
 
 
 class Expand(Rules, name="expand", half="moves", mixes={}, steps_along=None):
-    """`x` repeated along its axes of size 1, and along new ones in front; a size of -1 stays. ONNX Expand.
+    """`x` repeated along axes of size 1, and along new ones in front; -1 keeps a size. ONNX Expand.
 
     expand(x: f32[n, 1], shape=[n, 4]) -> f32[n, 4]
     """
@@ -174,8 +174,7 @@ class Expand(Rules, name="expand", half="moves", mixes={}, steps_along=None):
         return np.broadcast_to(x, [o if s == -1 else s for o, s in zip(old, self.shape, strict=True)])
 
     def lower(self, e: Emitter, x: Ref) -> Ref:
-        """(Of what is empty when compiling ONNX Runtime 1.32 leaves an Expand in f16 out: a number then stands for
-        it.)"""
+        """(If the result is known to be empty, ONNX Runtime 1.32 drops an Expand in f16, so it is a constant.)"""
         shape = e.results[0].shape
         return expanded(e, e.constant(0, x.type.dtype) if product(shape).constant == 0 else x, shape)
 
@@ -192,7 +191,7 @@ def _expanded(x: TensorType, shape: Sequence[Dim | int]) -> list[Dim]:
         if same(dims[a], -1):
             dims[a] = old
         elif not is_one(old):
-            require_equal(old, dims[a], f"the size of axis {a - new} of {x} is not 1, so it stays", argument="shape")
+            require_equal(old, dims[a], f"axis {a - new} of {x} is not of size 1, so it stays", argument="shape")
     _not_negative(dims)
     return dims
 

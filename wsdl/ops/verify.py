@@ -1,8 +1,8 @@
-"""What a well-formed program is; the tests ask after every pass.
+"""Checks that a program is well formed; tests run it after every pass.
 
-Values are read behind the node that has them as its results, stored tensors are read as their views say, and every
-result has the type that the shape rule of its operation gives for what the node reads, as far as that is known when
-compiling: two sizes contradict each other only where they differ for all dynamic dimensions.
+Values are read after the node that computes them, stored tensors are read through valid views, and every result has the
+type that the shape rule of its operation infers, as far as that is known when compiling: two sizes contradict each
+other only if they differ for all values of the dynamic dimensions.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from wsdl.ops.node_arguments import ScanParts, arguments
 
 
 class InvalidProgram(Exception):
-    """A pass has left something that is no program: a bug of ours."""
+    """The program is not well formed: a bug in a pass."""
 
 
 def verify(program: Lowered | Checked) -> None:
-    """Raises `InvalidProgram` where a value comes too late, comes twice, has no home or a wrong type."""
+    """Raises `InvalidProgram` where a value is read before it is computed, is computed twice or never, or has a wrong
+    type."""
     if isinstance(program, Checked):
         for graph in program.graphs():
             _verify(None, graph, set(), "over slots")
@@ -42,25 +43,23 @@ def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value
         location = f"{where}: `{node.op}` in `{node.path}`"
         for value in node.inputs:
             if value not in known:
-                raise InvalidProgram(
-                    f"{location} reads `{value.name}` ({value.type}) before the node that it comes from"
-                )
+                raise InvalidProgram(f"{location} reads `{value.name}` ({value.type}) before the node that computes it")
         if (node.body is not None) != (node.op in ("scan", "loop")):
             raise InvalidProgram(f"{location} {'has' if node.body else 'lacks'} a body")
         if node.op == "parameter":
             _verify_parameter(stored, node, location)
         for what, type, expected in _types(node, location):
             if not fits(type, expected):
-                raise InvalidProgram(f"{location}: {what} is {type}, and should be {expected}")
+                raise InvalidProgram(f"{location}: {what} is {type}, but should be {expected}")
         if node.body is not None:
             _verify(stored, node.body, known, f"{where} > {node.op}")
         for value in node.results:
             if value in known:
-                raise InvalidProgram(f"{location} has a result that exists already")
+                raise InvalidProgram(f"{location} has a result that another node computes already")
             known.add(value)
     for value in graph.outputs:
         if value not in known:
-            raise InvalidProgram(f"{where}: the output `{value.name}` ({value.type}) comes from no node")
+            raise InvalidProgram(f"{where}: the output `{value.name}` ({value.type}) is computed by no node")
 
 
 def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, location: str) -> None:
@@ -70,7 +69,7 @@ def _verify_parameter(tensors: Mapping[str, Stored] | None, node: Node, location
         return
     stored = tensors.get(str(node.attributes.get("stored")))
     if stored is None or node.view is None:
-        raise InvalidProgram(f"{location} reads nothing that is stored: {node.attributes}")
+        raise InvalidProgram(f"{location} reads no stored tensor: {node.attributes}")
     is_cast = stored.type.is_float and node.result.type.is_float
     same_dtype = is_cast or stored.type.dtype == node.result.type.dtype
     if node.view.source != stored.sizes or node.view.shape != node.result.type.sizes or not same_dtype:
@@ -89,7 +88,7 @@ def fits(type: TensorType, expected: TensorType) -> bool:
 
 
 Types = Iterator[tuple[str, TensorType, TensorType]]
-"""What something in a node is, in words, with its type and the one that it should have."""
+"""A description of a value in a node, its type and the type that it should have."""
 
 
 def _types(node: Node, location: str) -> Types:
@@ -126,6 +125,6 @@ def _types_of_scan(node: Node, body: Graph) -> Types:
 
 def _pairs(what: str, values: Sequence[Value], expected: Sequence[TensorType]) -> Types:
     if len(values) != len(expected):
-        raise InvalidProgram(f"{len(values)} times a {what}, and should be {len(expected)} times")
+        raise InvalidProgram(f"{len(values)} times a {what}, but should be {len(expected)} times")
     for i, (value, type) in enumerate(zip(values, expected, strict=True)):
         yield f"{what} {i} (`{value.name}`)", value.type, type
