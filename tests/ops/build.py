@@ -20,6 +20,7 @@ from wsdl.onnx.emit import emit
 from wsdl.ops import OPERATIONS, Operation
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
+from wsdl.sharing.check_limits import multiplications
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Operand: TypeAlias = "Array | list[Array] | None"
@@ -92,6 +93,7 @@ class Built:
             self.results = [Value(type, f"y{i}") for i, type in enumerate(types)]
             graph.nodes.append(Node(name, tensors, dict(attributes), self.results))
         graph.outputs = self.results
+        self.macs = multiplications(graph)
         program.stored = {name: self._stored(name, array) for name, array in self.values.items()}
         output_names = [f"y{i}" for i in range(len(self.results))]
         model = Model("test", graph, Module("test", "", NOWHERE), output_names=output_names)

@@ -11,6 +11,7 @@ import torch
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
 from tests.ops.case import Case, from_example
 from tests.ops.cases import dropout, edges, elementwise, loss, matmul, movement, norm, recurrent, reduce, spatial
+from tests.ops.onnx_macs import multiplications_in
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
@@ -46,6 +47,9 @@ def test_lowering(case: Case) -> None:
         [array_type(a) for a in x] if isinstance(x, list) else x if x is None else array_type(x) for x in arrays
     ]
     built = Built(case.op, types, case.attributes)
+    in_file = multiplications_in(built.proto)
+    if in_file or case.op != "conv_weight_gradient":  # that of a depthwise one is written as `Mul` and `ReduceSum`
+        assert built.macs.constant == in_file, f"`macs` of `{case.op}`, against its ONNX nodes"
     if not case.in_reach:
         return
     for actual, expected in zip(

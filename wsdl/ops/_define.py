@@ -121,7 +121,8 @@ class Rules:
     `numbers` has the elements of those that are known when compiling."""
 
     macs: ClassVar[Callable[..., Dim] | None] = None
-    """The number of multiply-adds, from types: `macs(result, *operands)`. Without a rule it is 0."""
+    """The number of multiply-accumulates, from types: `macs(result, *operands)`. Every operation whose `lower` writes
+    matrix products or convolutions has one, and the tests compare it with the file. Without a rule it is 0."""
 
     view: ClassVar[Callable[..., View | None] | None] = None
     """The operation applied to a view: `view(view, result)`, for a `result` of constant sizes. May raise

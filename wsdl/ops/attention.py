@@ -56,6 +56,9 @@ class Attention(
             _fits_scores(mask, scores)
         return q.with_shape((*broadcast(scores.shape[:-2], v.shape[:-2], argument="v"), q.shape[-2], v.shape[-1]))
 
+    def macs(self, y: TensorType, q: TensorType, k: TensorType, v: TensorType, mask: TensorType | None = None) -> Dim:
+        return _scores(q, k).elements * q.shape[-1] + y.elements * k.shape[-2]
+
     def reference(self, np: NumPy, q: Array, k: Array, v: Array, mask: Array | None = None) -> Array:
         return _numpy_weights(np, q, k, mask, self.causal, self.scale) @ v
 
@@ -101,6 +104,9 @@ class AttentionWeights(
         if mask is not None:
             _fits_scores(mask, scores)
         return scores
+
+    def macs(self, y: TensorType, q: TensorType, k: TensorType, mask: TensorType | None = None) -> Dim:
+        return y.elements * q.shape[-1]
 
     def reference(self, np: NumPy, q: Array, k: Array, mask: Array | None = None) -> Array:
         return _numpy_weights(np, q, k, mask, self.causal, self.scale)

@@ -97,6 +97,9 @@ class ConvWeightGradient(
                 raise OpError(f"{upstream} has {more} more positions than {x} has windows", argument="upstream")
         return x.with_shape((upstream.shape[1], x.shape[1] // self.groups, *self.kernel))
 
+    def macs(self, y: TensorType, x: TensorType, upstream: TensorType) -> Dim:
+        return upstream.elements * product(y.shape[1:])
+
     def reference(self, np: NumPy, x: Array, upstream: Array) -> Array:
         axes = len(self.kernel)
         seen = self.window.patches(np, x, 0)

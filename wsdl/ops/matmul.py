@@ -155,6 +155,9 @@ class Gemm(
         agreed(inner, inner_b, f"the inner axes of {a} and {b} must be equal", argument="b")
         return a.with_shape((rows, columns))
 
+    def macs(self, y: TensorType, a: TensorType, b: TensorType) -> Dim:
+        return y.elements * _matrix(a, self.trans_a)[1]
+
     def merge(self, b: Build, merged: Merged, y: Value, *_: Any) -> Value:
         return merged("sum", y)
 

@@ -105,10 +105,17 @@ def _lowered(
 # -- the operations ----------------------------------------------------------------------------------------------------
 
 
-class _OneState(Rules):
-    """Base of cells whose output is their state."""
+class _Recurrent(Rules):
+    """Base of all three: each step multiplies the input and the state of each sequence by their weights."""
 
     reverse: bool = False
+
+    def macs(self, y: TensorType, x: TensorType, weight_ih: TensorType, weight_hh: TensorType, *_: Any) -> Dim:
+        return x.shape[0] * x.shape[1] * (weight_ih.elements + weight_hh.elements)
+
+
+class _OneState(_Recurrent):
+    """Base of cells whose output is their state."""
 
     onnx: ClassVar[str]
     step: ClassVar[Step]
@@ -145,10 +152,8 @@ class Gru(_OneState, name="gru", internal=True, half="f32", mixes=MIXED, steps_a
     onnx, step, how = "GRU", _gru_step, MappingProxyType({"linear_before_reset": 1})
 
 
-class Lstm(Rules, name="lstm", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
+class Lstm(_Recurrent, name="lstm", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
     """A long short-term memory with the gates input, output, forget, new. ONNX LSTM."""
-
-    reverse: bool = False
 
     def infer(
         self,
