@@ -19,8 +19,9 @@ from contextlib import suppress
 
 from wsdl.diagnostics import Problems
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.declarations import declare_layer
+from wsdl.elaborate.declarations import declare_layer, declare_parameter
 from wsdl.elaborate.evaluate import evaluate, run
+from wsdl.elaborate.formulas import elaborate_formulas
 from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.meanings import MEANINGS
 from wsdl.elaborate.models import elaborate_model
@@ -45,6 +46,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         _file(scope, context)
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
         elaborate_trainings(scope, models, context)
+        elaborate_formulas(models, context)
     except TooMuch:  # reported
         context.program.doubtful = True
     except TooLong as error:
@@ -72,7 +74,11 @@ def _file(scope: FileScope, context: Context) -> None:
             context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
         elif isinstance(declaration, tree.Let):
             evaluate(declaration.name, frame, context)  # also one that nothing uses
-        elif isinstance(declaration, tree.Share | tree.Freeze | tree.Load):
+        elif isinstance(declaration, tree.Parameter):
+            slot = declare_parameter(declaration, frame, context)
+            if slot is not None:
+                context.program.parameters[slot.path] = slot
+        elif isinstance(declaration, tree.Formula | tree.Share | tree.Freeze | tree.Load):
             run([declaration], frame, context)
     for name, child in context.root.module.children.items():
         for i, module in enumerate(child if isinstance(child, list) else [child]):

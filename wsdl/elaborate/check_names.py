@@ -37,7 +37,9 @@ def check_names(scope: FileScope, problems: Problems) -> None:
     """Report what is wrong with the names of a file, its imports known."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Let | tree.Layer):
+        if isinstance(declaration, tree.Parameter | tree.Formula):
+            _Body(scope, problems, ChainMap({}, known)).statement(declaration)
+        elif isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
             _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
@@ -148,11 +150,12 @@ class _Body:
                 self.expression(dim)
             check_capital(node.name, "parameter" if node.kind == "param" else "state", self.problems)
             self.declare(node.name)
+        elif isinstance(node, tree.Formula):
+            if node.clause is not None:
+                self.clause(node.clause)
+            self.expression(node.value)
         elif isinstance(node, tree.For):
-            values = node.clause.values
-            for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
-                self.expression(part)
-            self.bind(node.clause.name)
+            self.clause(node.clause)
             before = self.places_in(node.body)
             last = last_places(node.body)
             self.also({name: (last[name],) for name in before})  # bound by the step before
@@ -167,6 +170,12 @@ class _Body:
             self.placed(node)
             for value in node.values:
                 self.expression(value)
+
+    def clause(self, node: tree.Clause) -> None:
+        values = node.values
+        for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
+            self.expression(part)
+        self.bind(node.name)
 
     def branches(self, node: tree.If) -> None:
         before = self.places_in((*node.then, *node.otherwise))

@@ -12,9 +12,9 @@ from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
 from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
-from wsdl.elaborate.where import Where
+from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
-from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
 from wsdl.ir.training import Optimizer, Schedule
 from wsdl.syntax import tree
 
@@ -49,6 +49,17 @@ class Requests:
     rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class PendingFormula:
+    """A `param PATH = …` as its body came by it: with the names, the graph and the way from the model of that time."""
+
+    node: tree.Formula
+    target: PathPattern
+    frame: Frame
+    builder: GraphBuilder
+    uses: tuple[Use, ...]
+
+
 @dataclass(eq=False)
 class Mode:
     """How bodies run: as they are while training or as compiled, for the first time or once more.
@@ -76,6 +87,7 @@ class Context:
     constants  the `let`s of the files
     mode       as while training, or as compiled
     builder    the graph of the model whose body runs
+    formulas   those of parameters, until all bodies have run; by the statement, its layer, and the step of its `for`
     """
 
     def __init__(
@@ -90,6 +102,7 @@ class Context:
         self.constants = Constants()
         self.mode = Mode()
         self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
+        self.formulas: dict[object, PendingFormula] = {}
 
     def request(self, request: Request | None) -> None:
         """Keep what a body asks of its parameters, for the passes that look up the paths in it."""

@@ -134,18 +134,22 @@ def _attach(parent: Module, name: str, child: Module) -> None:
 
 
 def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
+    slot = declare_parameter(node, frame, context)
+    frame.names[node.name.text] = POISON if slot is None else context.builder.parameter(slot)
+
+
+def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> Slot | None:
+    """The slot that a declaration makes; `None` where that was reported."""
     name = node.name.text
     type_ = type_of(node.type, frame, context)
     if type_ is None:
         frame.layer.module.doubtful = True
-        frame.names[name] = POISON
-        return
+        return None
     slots = frame.layer.module.slots
     if type_.sizes is None:
         frame.layer.module.doubtful = True
         _report_run_time_shape(node, type_, context)
-        frame.names[name] = POISON
-        return
+        return None
     elements = type_.elements.constant
     if elements is not None and elements > limits.PARAMETER:
         frame.layer.module.doubtful = True
@@ -157,12 +161,11 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
             help=f"at most {limits.PARAMETER:,} are allowed",
             applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
         )
-        frame.names[name] = POISON
-        return
+        return None
     if name not in slots:
         context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
         initializer = _initializer(node, type_, frame, context)
-        call = _call_by_user(context)
+        call = _call_by_user(context, node)
         story = _story(node, call, frame, context)
         slots[name] = Slot(
             frame.layer.below(name), type_, node.kind, initializer, node.span, call, node.name.span, story
@@ -170,14 +173,14 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
         _report_refit(slot, type_, frame, context)
-        frame.names[name] = POISON
-        return
-    frame.names[name] = context.builder.parameter(slot)
+        return None
+    return slot
 
 
-def _call_by_user(context: Context) -> Span:
-    """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for."""
-    calls = [use.layer.call_span for use in reversed(context.where.uses)]
+def _call_by_user(context: Context, node: tree.Parameter) -> Span:
+    """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for;
+    for a parameter of the file its declaration."""
+    calls = [use.layer.call_span for use in reversed(context.where.uses)] or [node.span]
     return next((span for span in calls if not span.source.is_standard), calls[0])
 
 

@@ -28,6 +28,7 @@ class GraphBuilder:
     origins: Origins
     graphs: list[Graph] = field(default_factory=list)
     parameters: dict[str, Value] = field(default_factory=dict)  # by the path of the slot
+    slots: dict[Value, Slot] = field(default_factory=dict)  # which each of these reads
     naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
     sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that brought it
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
@@ -90,6 +91,7 @@ class GraphBuilder:
             node = Node("parameter", [], {"slot": slot.path}, [value], slot.path.rpartition(".")[0], slot.span)
             self.graphs[0].nodes.append(node)
             self.parameters[slot.path] = value
+            self.slots[value] = slot
         self.naming.setdefault(slot.path, set()).add(self.where.application)
         return self.parameters[slot.path]
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from wsdl.elaborate import bindings, calls, control, declarations, indexing, names, operators, parts, requests, scan
+from wsdl.elaborate import (
+    bindings,
+    calls,
+    control,
+    declarations,
+    formulas,
+    indexing,
+    names,
+    operators,
+    parts,
+    requests,
+    scan,
+)
 from wsdl.elaborate.context import Context, Meanings
 from wsdl.elaborate.items import Frame, Item
 from wsdl.syntax import tree
@@ -31,6 +43,7 @@ MEANINGS = Meanings(
         tree.Assign: bindings.run_assignment,
         tree.Layer: declarations.run_layer,
         tree.Parameter: declarations.run_parameter,
+        tree.Formula: formulas.formula,
         tree.For: control.for_,
         tree.If: control.if_,
         tree.Scan: scan.scan,

@@ -55,6 +55,8 @@ def definition_item(definition: Definition, node: tree.Name, context: Context) -
     """What a name of a file stands for in its bodies: a constant's value, a layer of the file, a block itself."""
     if isinstance(definition.node, tree.Let):
         return _constant(definition, definition.node, context)
+    if isinstance(definition.node, tree.Parameter):
+        return _file_parameter(definition, node, context)
     if isinstance(definition.node, tree.Layer):
         if definition.name not in context.root.declared and not context.report.is_reported(node.span):
             context.error(
@@ -67,6 +69,22 @@ def definition_item(definition: Definition, node: tree.Name, context: Context) -
             )
         return context.root.declared.get(definition.name, POISON)
     return definition
+
+
+def _file_parameter(definition: Definition, node: tree.Name, context: Context) -> Item:
+    """The value of a parameter of the file, where something is computed."""
+    if not context.builder.graphs:
+        context.error(
+            "E0238",
+            node.span,
+            f"`{node.text}` is a parameter, and there is no body around it",
+            "outside of blocks and models",
+            labels=[Label(definition.node.name.span, "declared here")],
+            help="constants are made of numbers, lists and sizes",
+        )
+        return POISON
+    slot = context.program.parameters.get(node.text)
+    return POISON if slot is None else context.builder.parameter(slot)
 
 
 def _constant(definition: Definition, node: tree.Let, context: Context) -> Item:

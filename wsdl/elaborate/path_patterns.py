@@ -44,6 +44,14 @@ def path_pattern(node: tree.Expression, frame: Frame, context: Context) -> PathP
     return PathPattern(tuple(steps), node.span)
 
 
+def path_or_none(node: tree.Expression, frame: Frame, context: Context) -> PathPattern | None:
+    """The same; `None` where what stands there is no path, which was reported."""
+    try:
+        return path_pattern(node, frame, context)
+    except _NoPath:
+        return None
+
+
 def group_request(node: tree.Share, frame: Frame, context: Context) -> GroupRequest | None:
     """One `share` group; `None` where a path in it is none."""
     try:

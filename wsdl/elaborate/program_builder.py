@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsdl.ir.graph import Binding, Model, Module
+from wsdl.ir.graph import Binding, Model, Module, Slot
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
-from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import Training
 
@@ -19,7 +19,9 @@ class ProgramBuilder:
     models: dict[str, Model] = field(default_factory=dict)
     trainings: dict[str, Training] = field(default_factory=dict)
     layers: dict[str, Module] = field(default_factory=dict)
+    parameters: dict[str, Slot] = field(default_factory=dict)
     groups: list[GroupRequest] = field(default_factory=list)
+    formulas: list[FormulaRequest] = field(default_factory=list)
     freezes: list[FreezeRequest] = field(default_factory=list)
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
@@ -34,7 +36,9 @@ class ProgramBuilder:
             models=self.models,
             trainings=self.trainings,
             layers=self.layers,
+            parameters=self.parameters,
             groups=tuple(self.groups),
+            formulas=tuple(self.formulas),
             freezes=tuple(self.freezes),
             limits=tuple(self.limits),
             loads=tuple(self.loads),

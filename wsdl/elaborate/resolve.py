@@ -62,7 +62,7 @@ def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileS
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Import):
             _import(declaration, scope, files)
-        elif isinstance(declaration, tree.Let | tree.Block | tree.Model | tree.Layer):
+        elif isinstance(declaration, tree.Let | tree.Block | tree.Model | tree.Layer | tree.Parameter):
             check_capital(declaration.name, _KINDS[type(declaration)], files.problems)
             _define(declaration.name, Definition(declaration, scope), scope, files.problems)
     files.open.pop()
@@ -70,7 +70,13 @@ def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileS
     return scope
 
 
-_KINDS: dict[type, str] = {tree.Let: "constant", tree.Block: "block", tree.Model: "model", tree.Layer: "layer"}
+_KINDS: dict[type, str] = {
+    tree.Let: "constant",
+    tree.Block: "block",
+    tree.Model: "model",
+    tree.Layer: "layer",
+    tree.Parameter: "parameter",
+}
 
 
 def _define(name: tree.Name, definition: Definition, scope: FileScope, problems: Problems) -> None:

@@ -19,7 +19,7 @@ STANDARD = Path(__file__).parents[1] / "std"
 class Definition:
     """A declaration and the file whose names its body sees."""
 
-    node: tree.Let | tree.Block | tree.Model | tree.Layer
+    node: tree.Let | tree.Block | tree.Model | tree.Layer | tree.Parameter
     scope: FileScope
 
     @property

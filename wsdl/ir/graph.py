@@ -42,7 +42,8 @@ class Node:
     `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left
     out. `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says
     in which repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
-    `application` is the one of its layer in whose body it was made, for pictures; passes don't keep it.
+    `application` is the one of its layer in whose body it was made, for pictures; passes don't keep it. What a formula
+    computes a parameter with is computed `in_f32`, whatever the target's dtype.
     """
 
     op: str
@@ -55,6 +56,7 @@ class Node:
     body: Graph | None = None
     view: View | None = None
     application: Application | None = None
+    in_f32: bool = False
 
     @property
     def inputs(self) -> list[Value]:

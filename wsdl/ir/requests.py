@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Graph
 
 Mode: TypeAlias = Literal["eval", "train"]
 PLACEHOLDER = re.compile(r"\{(\w+)\}")  # in both sides of a `load` table
@@ -57,6 +58,20 @@ class GroupRequest:
     base: str
     span: Span
     name_span: Span | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaRequest:
+    """`param decode.weight = encode.weight.T * gain`.
+
+    `graph` computes the value: its `parameter` nodes read slots, it has no inputs and one output. `span` is that of the
+    expression.
+    """
+
+    target: PathPattern
+    graph: Graph
+    base: str
+    span: Span
 
 
 @dataclass(frozen=True, eq=False)

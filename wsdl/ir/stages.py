@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeAlias
 
-from wsdl.diagnostics.span import Source
+from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
-from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
 from wsdl.ir.views import View
@@ -30,7 +31,9 @@ class Checked:
     models: Mapping[str, Model] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)  # by the name of the model
     layers: Mapping[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
+    parameters: Mapping[str, Slot] = field(default_factory=dict)  # declared at file level
     groups: tuple[GroupRequest, ...] = ()
+    formulas: tuple[FormulaRequest, ...] = ()
     freezes: tuple[FreezeRequest, ...] = ()
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()
@@ -55,14 +58,15 @@ class Checked:
             yield model.module
 
     def slots(self) -> Iterator[Slot]:
-        """Every slot of the program, in the order of declaration."""
+        """Every slot of the program: those of the file, then those of its layers and models, as they are declared."""
+        yield from self.parameters.values()
         for root in self.roots():
             yield from root.all_slots()
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Where the values of a slot come from: a stored tensor, by name, through a view."""
+class ViewReading:
+    """A slot that is a view of a stored tensor, which it names."""
 
     stored: str
     view: View
@@ -75,6 +79,40 @@ class Reading:
     def __str__(self) -> str:
         """Behind the name of the tensor: `.T`; nothing where it is read as it is."""
         return str(self.view)
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A tensor that is computed from stored ones, once a run, for all slots that are views of it.
+
+    `graph` has no inputs and one output; its `parameter` nodes read slots, which may be computed themselves.
+    `tensors` are the stored tensors behind it.
+    """
+
+    root: Slot
+    graph: Graph
+    span: Span
+    tensors: tuple[str, ...]
+    slots: tuple[tuple[Slot, View], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FormulaReading:
+    """A slot that is a view of what a formula computes."""
+
+    formula: Formula
+    view: View
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        return self.formula.tensors
+
+    def __str__(self) -> str:
+        return f" in {self.formula.span.text}" + (f", read as {self.view}" if str(self.view) else "")
+
+
+Reading: TypeAlias = ViewReading | FormulaReading
+"""How the values of a slot come about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +173,22 @@ class Storage:
 
     def group_of(self, slot: Slot) -> str:
         """The name of the share group of what a slot is a view of; empty where it has none."""
-        return self.home(slot.path)[0].group
+        return "" if self.is_computed(slot.path) else self.home(slot.path)[0].group
+
+    @cached_property
+    def formulas(self) -> tuple[Formula, ...]:
+        """Each once, in the order of the slots that read them."""
+        readings = (self.readings[slot.path] for slot in self.checked.slots())
+        return tuple(dict.fromkeys(r.formula for r in readings if isinstance(r, FormulaReading)))
+
+    def is_computed(self, slot: str) -> bool:
+        """Is a slot computed by a formula, so that nothing can be written through it?"""
+        return isinstance(self.readings[slot], FormulaReading)
 
     def home(self, slot: str) -> tuple[Stored, View]:
-        """The one tensor that a slot is a view of, for those who write through it."""
+        """The one tensor that a slot, which is not computed, is a view of: for those who write through it."""
         reading = self.readings[slot]
+        assert isinstance(reading, ViewReading), f"{slot} is computed"
         return self.stored[reading.stored], reading.view
 
     def as_dtype(self, dtype: DType) -> Storage:

@@ -92,6 +92,7 @@ class Paths:
         top = Module("", "the file", first.span)
         top.doubtful = self._program.doubtful
         top.children.update({root.path: root for root in self._program.roots() if "[" not in root.path})
+        top.slots.update(self._program.parameters)
         for root in self._program.roots():
             if "[" in root.path:
                 array = top.children.setdefault(root.path.partition("[")[0], [])

@@ -1,17 +1,21 @@
 """From graphs over slots to graphs over stored tensors: each `parameter` node reads what is stored for its slot.
 
-These are copies, for passes to rewrite; `Checked` and `Storage` stay as they are.
+What a formula computes takes the place of the nodes that read it, and is computed from stored tensors in front of them,
+once. These are copies, for passes to rewrite; `Checked` and `Storage` stay as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from wsdl.ir.graph import Graph, Lowered, Value
-from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.graph import Graph, Lowered, Node, Value
+from wsdl.ir.rewriter import Rewriter
+from wsdl.ir.stages import Formula, FormulaReading, ResolvedTraining, Storage
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import Objective
+from wsdl.ops.build import Build
 from wsdl.sharing.frozen import run_frozen
+from wsdl.sharing.through_view import through
 
 
 def read_stored(storage: Storage, target: Target = DEFAULT) -> Lowered:
@@ -43,8 +47,36 @@ def evaluation_over_stored(storage: Storage, training: ResolvedTraining) -> Obje
 def over_stored(graph: Graph, storage: Storage, copies: dict[Value, Value]) -> Graph:
     """A copy of a graph in which each slot is read as `storage` says; `copies` has the new values by the old ones."""
     result = graph.copy(copies)
-    for node in result.walk():
+    computed = _read(result, storage, {})
+    for old, new in copies.items() if computed else ():
+        copies[old] = computed.get(new, new)
+    return result
+
+
+def _read(graph: Graph, storage: Storage, placed: dict[Formula, Value]) -> dict[Value, Value]:
+    """Let `parameter` nodes read what is stored, and put formulas, each once, in front of the first that reads it;
+    `placed` are those that are there. What stands for which value."""
+    computed: list[tuple[Node, FormulaReading]] = []
+    for node in graph.walk():
         if node.op == "parameter":
             reading = storage.readings[str(node.attributes["slot"])]
-            node.attributes, node.view = {"stored": reading.stored}, reading.view
-    return result
+            if isinstance(reading, FormulaReading):
+                computed.append((node, reading))
+            else:
+                node.attributes, node.view = {"stored": reading.stored}, reading.view
+    if not computed:
+        return {}
+    values: dict[Value, Value] = {}
+    with Rewriter(graph) as rewriter:
+        for node, reading in computed:
+            if reading.formula not in placed:
+                formula = reading.formula.graph.copy({})
+                _read(formula, storage, placed)
+                for inner in formula.walk():
+                    inner.in_f32 = True
+                rewriter.insert(formula.nodes, node)
+                [placed[reading.formula]] = formula.outputs
+            build = Build.at(node)
+            values[node.result] = through(build, placed[reading.formula], reading.view)
+            rewriter.replace_node(node, build.nodes, [values[node.result]])
+    return values

@@ -11,11 +11,12 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Module, Slot, file_path
 from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Member, Sharing
-from wsdl.ir.stages import Checked, Reading, Storage
+from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.views import View
 from wsdl.sharing.check_layers import check_layers
 from wsdl.sharing.check_loads import check_load
 from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing, report_partly_frozen
+from wsdl.sharing.formulas import Computed, resolve_formulas, storage_of
 from wsdl.sharing.paths import Match, NotFound, Paths
 from wsdl.sharing.targets import Target, Targets, refuse_part
 
@@ -67,9 +68,11 @@ def share(program: Checked, problems: Problems) -> Storage | None:
     A program in which errors were found is looked through for more of them; there is no storage then.
     """
     work = _Sharing(program, problems, Sharing(list(program.slots())), Paths(program, bool(problems.errors)))
+    computed: dict[str, Computed] = {}
     with suppress(_TooMany):
         for group in program.groups:
             _group(group, work)
+        computed = resolve_formulas(program, work.members, work.sharing, work.ties, work.spans, problems)
         _check_names(work)
         _check_initializers(work)
         _freeze(work)
@@ -77,9 +80,7 @@ def share(program: Checked, problems: Problems) -> Storage | None:
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
         return None
-    stored = work.sharing.stored(work.frozen)
-    readings = {slot.path: Reading(s.name, view) for s in stored for slot, view in s.slots}
-    return Storage(program, {s.name: s for s in stored}, readings)
+    return storage_of(program, work.sharing, computed, work.frozen)
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The gradient of a stored tensor, from that of a view of it: the steps of the view, backward.
+"""Views of tensors that are computed; and the gradient of a stored tensor, from that of a view of it: the steps of
+the view, backward.
 
     b = Build(graph)
     total = b.add([through_view(b, gradient, view) for gradient, view in uses])
@@ -16,6 +17,13 @@ from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
 
 
+def through(build: Build, value: Value, view: View) -> Value:
+    """Append the operations that take a view of a value."""
+    for step in view.steps:
+        value = build.transposed(value) if _transposes(step) else build(step.kind, value, **_attributes(step))
+    return value
+
+
 def through_view(build: Build, gradient: Value, view: View) -> Value:
     """Append what takes the gradient of a view to the gradient of the whole tensor. `gradient` may become unused."""
     shapes = [view.source]
@@ -27,11 +35,15 @@ def through_view(build: Build, gradient: Value, view: View) -> Value:
 
 
 def _through(build: Build, gradient: Value, step: Step, before: Value) -> Value:
-    if step.kind == "permute" and step.numbers == (1, 0):
+    if _transposes(step):
         return build.transposed(gradient)
     operation, attributes = OPERATIONS[step.kind], _attributes(step)
     back = operation.differentiate(build, [gradient], [gradient], x=before, **attributes)
     return back["x"] if back else build.zeros(before.type)
+
+
+def _transposes(step: Step) -> bool:
+    return step.kind == "permute" and step.numbers == (1, 0)
 
 
 def _attributes(step: Step) -> dict[str, Any]:

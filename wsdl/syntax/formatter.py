@@ -213,6 +213,9 @@ class _Formatter:
             return [f"layer {node.name.text}", *count, " = ", *expression(node.value)]
         if isinstance(node, tree.Parameter):
             return [f"{node.kind} ", *self.write.typed(node)]
+        if isinstance(node, tree.Formula):
+            clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
+            return ["param ", *expression(node.target), " = ", *expression(node.value), *clause]
         if isinstance(node, tree.Share):
             return self._share(node)
         if isinstance(node, tree.Limit):

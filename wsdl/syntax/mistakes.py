@@ -181,6 +181,13 @@ CHAIN = Mistake(
     help="write `a < b and b < c`",
     examples=("let a = 1 < 2 < 3", "let a = 1 == 2 == 3"),
 )
+UNTYPED = Mistake(
+    "E0144",
+    "`{name}` has no type",
+    "its type is missing here",
+    "write `param {name}: [units, d] = …`; a formula is for a parameter of a layer, `param layer.{name} = …`",
+    examples=(IN_BLOCK % "param weight = zeros",),
+)
 STAGE = Mistake(
     "E0135",
     "a value can't flow into this",

@@ -261,7 +261,6 @@ STATEMENTS: tuple[Mistake, ...] = (
         examples=(
             "block A()(x) { return x }",
             "block A(units)(x: [d]) { return x }",
-            IN_BLOCK % "param weight = zeros",
         ),
     ),
     Mistake(

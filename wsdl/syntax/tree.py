@@ -187,6 +187,14 @@ class Parameter(Node):
     doc: str = ""
 
 
+class Formula(Node):
+    """`param blocks[i].up.weight = base + up[i] @ down[i] for i in 0..3`."""
+
+    target: Expression
+    value: Expression
+    clause: Clause | None
+
+
 class Clause(Node):
     """`i in 0..3`: the head of a `for`."""
 
@@ -304,7 +312,7 @@ class LearningRate(Node):
 
 
 Statement: TypeAlias = (
-    "Let | Assign | Layer | Parameter | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
+    "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
     "| Loss | Metric | Optimizer | LearningRate"
 )
 
@@ -371,7 +379,7 @@ class Import(Node):
     names: tuple[Name, ...]
 
 
-Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Share | Freeze | Load"
+Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Parameter | Formula | Share | Freeze | Load"
 
 
 class Comment(Node):

@@ -27,7 +27,17 @@ ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 # The statements that stand in a `train` alone, and those that never do.
 _OF_TRAINING = (tree.Loss, tree.Metric, tree.Optimizer, tree.LearningRate)
-_OF_MODELS = (tree.Layer, tree.Parameter, tree.Share, tree.Limit, tree.Load, tree.Scan, tree.Emit, tree.Return)
+_OF_MODELS = (
+    tree.Layer,
+    tree.Parameter,
+    tree.Formula,
+    tree.Share,
+    tree.Limit,
+    tree.Load,
+    tree.Scan,
+    tree.Emit,
+    tree.Return,
+)
 
 
 def _nodes(parts: Parts) -> tuple[Any, ...]:
@@ -183,6 +193,12 @@ class Builder:
         span = self._span(parts)
         kind = "param" if parts[0] == "param" else "state"
         return tree.Parameter(span, kind, parts[1], parts[3], _after(parts, "="), self._doc(span))  # type: ignore[arg-type] # as the grammar has it
+
+    def formula(self, parts: Parts) -> tree.Formula:
+        _, target, _, value, _, clause = parts
+        if isinstance(target, tree.Name):
+            mistakes.UNTYPED.report(self.problems, target.span, name=target.text)
+        return tree.Formula(self._span(parts), target, value, clause)
 
     def freeze(self, parts: Parts) -> tree.Freeze:
         return tree.Freeze(self._span(parts), parts[1], parts[2])

@@ -1,0 +1,131 @@
+"""`param PATH = EXPRESSION`: the graph that computes a parameter, worked out once all layers have their parameters.
+
+A formula sees the names that its body has bound where it stands. Of tensors these are parameters alone: it is computed
+before any input is known. A layer that it applies gets its parameters by that, as it does elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from wsdl.diagnostics import Label
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.apply import as_tensor
+from wsdl.elaborate.bound_names import names_of
+from wsdl.elaborate.context import Context, PendingFormula
+from wsdl.elaborate.control import clause_values
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.graph_builder import GraphBuilder
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.path_patterns import path_or_none
+from wsdl.ir.dims import Dim
+from wsdl.ir.graph import Graph, Value
+from wsdl.ir.requests import FormulaRequest
+from wsdl.syntax import tree
+
+
+def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
+    """Keep a formula; one for each layer in whose body it stands, however often that is applied."""
+    if context.mode.again:
+        return
+    steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
+    for number, step in enumerate(steps or ()):
+        if node.clause is not None:
+            frame.names[node.clause.name.text] = step
+            context.budget.count(node.clause.span)
+        key = node, frame.layer, frame.path, number
+        if key in context.formulas:
+            continue
+        target = path_or_none(node.target, frame, context)
+        if target is not None:
+            kept = replace(frame, names=dict(frame.names), owner=None, results=None)
+            uses = tuple(context.where.uses)
+            context.formulas[key] = PendingFormula(node, target, kept, context.builder, uses)
+
+
+def elaborate_formulas(models: Mapping[str, Layer], context: Context) -> None:
+    """Add the formulas of a program to it. `models` are the layers that stand for its models, by name."""
+    context.budget.done = 0
+    done: set[object] = set()
+    while rest := [key for key in context.formulas if key not in done]:  # layers that formulas apply may have some
+        for key in rest:
+            done.add(key)
+            request = _request(context.formulas[key], models, context)
+            if request is not None:
+                context.program.formulas.append(request)
+
+
+def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Context) -> FormulaRequest | None:
+    """A formula with its graph; `None` where that was reported."""
+    node, frame, graph = pending.node, pending.frame, Graph()
+    context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
+    context.where.uses[:] = pending.uses
+    context.mode.training, context.mode.depends_on_training = True, False
+    if frame.layer is context.root:
+        frame.names.update({name: layer for name, layer in models.items() if name not in frame.names})
+    _take_over(pending, context)
+    item = evaluate(node.value, frame, context)
+    value = None if has_poison(item) else as_tensor(ArgumentValue(None, item, node.value.span), frame.dtype, context)
+    if value is None and not has_poison(item):
+        context.error(
+            "E0239",
+            node.value.span,
+            f"a parameter is a tensor, not {describe(item)}",
+            f"what `{node.target.span.text}` is to be",
+            applied=False,
+        )
+    if value is not None and context.mode.depends_on_training:
+        _report(
+            node.value.span,
+            "a formula computes the same while training as afterwards",
+            "drops out or normalizes by a batch",
+            context,
+            help="leave dropout and norms with running statistics out of what makes weights",
+        )
+        value = None
+    context.mode.training = False
+    context.where.uses.clear()
+    if value is None:
+        return None
+    graph.outputs = [value]
+    return FormulaRequest(pending.target, graph, frame.layer.module.path, node.value.span)
+
+
+def _take_over(pending: PendingFormula, context: Context) -> None:
+    """Let the names of a formula that stand for parameters of its body stand for them in its own graph; report those
+    that stand for what only a run knows."""
+    names = pending.frame.names
+    for name in names_of(pending.node.value):
+        if name.text in names:
+            names[name.text] = _taken_over(names[name.text], name, pending, context)
+
+
+def _taken_over(item: Item, name: tree.Name, pending: PendingFormula, context: Context) -> Item:
+    if isinstance(item, list):
+        return [_taken_over(part, name, pending, context) for part in item]
+    if isinstance(item, Dim) and item.constant is None:
+        what = f"`{name.text}` is a dimension of an input"
+        help = f"give it a value, `--dim {name.text}=…`, or write a number in the signature"
+    elif isinstance(item, Value) and item in pending.builder.slots:
+        return context.builder.parameter(pending.builder.slots[item])
+    elif isinstance(item, Value) and item not in context.builder.slots:
+        what = f"`{name.text}` is a tensor of the body"
+        help = "write in its place what it stands for: parameters, constants, operations, layers applied to these"
+    else:
+        return item
+    origin = context.builder.origins.named.get(item) if isinstance(item, Value) else None
+    labels = [Label(origin.span, f"{origin.name} comes from here")] if origin is not None else []
+    _report(
+        name.span,
+        f"{what}, and a formula is computed before any input is known",
+        "known only in a run",
+        context,
+        labels=labels,
+        help=help,
+    )
+    return POISON
+
+
+def _report(span: Span, message: str, label: str, context: Context, *, labels: Iterable[Label] = (), help: str) -> None:
+    context.error("E0240", span, message, label, labels=labels, help=help, applied=False)

@@ -1,0 +1,255 @@
+"""`param PATH = EXPRESSION`: which slots are computed, by which formula, from which stored tensors.
+
+A formula that is a view of one parameter is a share group of two, and nothing else. Any other stands in the place of
+what would be stored for its parameter, so that all that are tied with that read the formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import prod
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Graph, Slot
+from wsdl.ir.requests import FormulaRequest
+from wsdl.ir.sharing import Member, Sharing
+from wsdl.ir.stages import Checked, Formula, FormulaReading, Reading, Storage, ViewReading
+from wsdl.ir.views import View
+from wsdl.sharing.conflicts import report_conflict
+from wsdl.sharing.fold_views import moved
+from wsdl.sharing.paths import NotFound
+from wsdl.sharing.targets import Targets
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A formula whose path was looked up: `root` is what would be stored for `slot`, and `back` the view of the
+    formula's value that this is."""
+
+    request: FormulaRequest
+    slot: Slot
+    root: Slot
+    back: View
+
+    @property
+    def reads(self) -> Iterator[str]:
+        """The paths of the slots that it is computed from."""
+        for node in self.request.graph.walk():
+            if node.op == "parameter":
+                yield str(node.attributes["slot"])
+
+
+def resolve_formulas(
+    program: Checked,
+    targets: Targets,
+    sharing: Sharing,
+    ties: list[tuple[Member, Member]],
+    spans: dict[str, Span],
+    problems: Problems,
+) -> dict[str, Computed]:
+    """The formulas by the path of the root that they stand for, once groups are united; `sharing` then also has those
+    that are views. `ties` and `spans` say who was united with whom, and where."""
+    slots = {slot.path: slot for slot in program.slots()} if program.formulas else {}
+    formulas: list[tuple[FormulaRequest, Slot]] = []
+    for request in program.formulas:
+        with suppress(NotFound):
+            slot = _slot_of(request, targets, problems)
+            source = _view_of(request.graph)
+            if source is None:
+                formulas.append((request, slot))
+                continue
+            first = Member(slots[source[0]], source[1], request.span)
+            second = Member(slot, View.identity(slot.sizes), request.target.span)
+            conflict = sharing.unite(first, second)
+            if conflict is not None:
+                report_conflict(conflict, sharing, ties, problems)
+                continue
+            ties.append((first, second))
+            for member in first, second:
+                spans.setdefault(member.slot.path, member.span)
+    computed: dict[str, Computed] = {}
+    for request, slot in formulas:
+        with suppress(NotFound):
+            root, view = sharing.home(slot)
+            back = view.inverse()
+            if back is None:
+                _report_part(request, slot, root, problems)
+                continue
+            if root.path in computed:
+                _report_second(request, slot, computed[root.path], problems)
+                continue
+            computed[root.path] = Computed(request, slot, root, back)
+    _check_circles(computed, slots, sharing, problems)
+    return computed
+
+
+# -- one formula -------------------------------------------------------------------------------------------------------
+
+
+def _slot_of(request: FormulaRequest, targets: Targets, problems: Problems) -> Slot:
+    """The parameter that a formula computes. Raises `NotFound` after reporting."""
+    target = targets.of(request.target, request.base, problems, whole_arrays=False)
+    match = target.matches[0]
+    slot, span = match.thing, request.target.span
+    help = "name one parameter of a layer, such as `decode.weight`; `for` makes a formula for each of several"
+    if len(target.matches) > 1 or not isinstance(slot, Slot):
+        many = f"{len(target.matches)} layers or parameters" if len(target.matches) > 1 else "a layer"
+        problems.error("E0333", span, "a formula computes one parameter", many, help=help)
+    elif slot.kind == "state":
+        problems.error("E0333", span, "a formula computes a parameter", f"`{slot.path}` is a state", help=help)
+    elif match.view is not None and not match.view.is_identity:
+        problems.error(
+            "E0333",
+            span,
+            "a formula computes a whole parameter, as it is",
+            f"a view of `{slot.path}`, {slot.type}",
+            help="turn what stands behind `=` instead; what is made of parts is put together there, by `concat`",
+        )
+    elif (type_ := request.graph.outputs[0].type).dtype != slot.type.dtype or type_.sizes != slot.sizes:
+        _report_type(request, slot, problems)
+    else:
+        return slot
+    raise NotFound
+
+
+def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> None:
+    type_ = request.graph.outputs[0].type
+    sizes, help = type_.sizes, None
+    if type_.dtype != slot.type.dtype:
+        help = f"write `cast(…, {slot.type.dtype})`"
+    elif sizes is not None and len(sizes) == 2 and sizes[::-1] == slot.sizes:
+        help = "its transpose fits: `(…).T`"
+    elif sizes is not None and prod(sizes) == prod(slot.sizes):
+        help = f"it has as many elements: `(…).reshape({', '.join(map(str, slot.sizes))})` fits"
+    problems.error(
+        "E0334",
+        request.span,
+        f"`{slot.path}` is {slot.type}, and this is {type_}",
+        f"{type_}",
+        labels=[Label(request.target.span, f"{slot.type}")]
+        + ([Label(slot.layer_span, slot.story)] if slot.story else []),
+        help=help,
+    )
+
+
+def _view_of(graph: Graph) -> tuple[str, View] | None:
+    """The slot and the view of it that a graph computes; `None` where it computes anything else."""
+    producers = graph.producers()
+    nodes = []
+    value = graph.outputs[0]
+    while (node := producers[value]).op != "parameter":
+        if len(node.inputs) != 1:
+            return None
+        nodes.append(node)
+        [value] = node.inputs
+    view: View | None = View.identity(value.type.sizes or ())
+    for step in reversed(nodes):
+        view = moved(view, step) if view is not None else None
+    return None if view is None else (str(node.attributes["slot"]), view)
+
+
+# -- several -----------------------------------------------------------------------------------------------------------
+
+
+def _report_second(request: FormulaRequest, slot: Slot, first: Computed, problems: Problems) -> None:
+    tied = f"; `{slot.path}` and `{first.slot.path}` are one tensor" if slot is not first.slot else ""
+    problems.error(
+        "E0335",
+        request.target.span,
+        f"`{slot.path}` is computed by two formulas",
+        f"computed again{tied}",
+        labels=[Label(first.request.target.span, "computed first")]
+        if first.request.target.span != request.target.span
+        else (),
+        help="remove one of them" if not tied else "remove one of them, or take one of the two out of the group",
+    )
+
+
+def _report_part(request: FormulaRequest, slot: Slot, root: Slot, problems: Problems) -> None:
+    problems.error(
+        "E0337",
+        request.target.span,
+        f"`{slot.path}` is a part of `{root.path}`, which is stored",
+        "can't be computed by itself",
+        labels=[Label(root.layer_span, f"`{root.path}` is {root.type}")],
+        help=f"compute `{root.path}`, or take `{slot.path}` out of the group",
+    )
+
+
+def _check_circles(
+    computed: Mapping[str, Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems
+) -> None:
+    """Report formulas that need themselves."""
+    done: set[str] = set()
+
+    def follow(root: str, way: list[str]) -> None:
+        if root in way:
+            _report_circle([computed[r] for r in way[way.index(root) :]], problems)
+            done.update(way)
+        if root in done or root not in computed:
+            return
+        for path in computed[root].reads:
+            follow(sharing.home(slots[path])[0].path, [*way, root])
+        done.add(root)
+
+    for root in computed:
+        follow(root, [])
+
+
+def _report_circle(circle: list[Computed], problems: Problems) -> None:
+    first, *others = circle
+    names = [f"`{formula.slot.path}`" for formula in circle]
+    if others:
+        message = f"the formulas of {', '.join(names[:-1])} and {names[-1]} need each other"
+    else:
+        message = f"the formula of {names[0]} needs itself"
+    needs = [*names[1:], names[0]]
+    problems.error(
+        "E0336",
+        first.request.span,
+        message,
+        f"needs {needs[0]}",
+        labels=[Label(o.request.span, f"needs {n}") for o, n in zip(others, needs[1:], strict=True)],
+        help="begin with a parameter that is stored: `param base: […]`",
+    )
+
+
+# -- what is stored ----------------------------------------------------------------------------------------------------
+
+
+def storage_of(
+    program: Checked, sharing: Sharing, computed: Mapping[str, Computed], frozen: Collection[str]
+) -> Storage:
+    """What is stored, and how each slot reads it; `frozen` are the paths of slots. What is behind a formula whose slot
+    is frozen is frozen too."""
+    stored = [s for s in sharing.stored(frozen) if s.root.path not in computed]
+    readings: dict[str, Reading] = {slot.path: ViewReading(s.name, view) for s in stored for slot, view in s.slots}
+    if computed:
+        _read_formulas(readings, sharing, computed)
+        behind = {t for path in frozen if isinstance(r := readings[path], FormulaReading) for t in r.tensors}
+        stored = [replace(s, frozen=True) if s.name in behind else s for s in stored]
+    return Storage(program, {s.name: s for s in stored}, readings)
+
+
+def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> None:
+    families = {root.path: (root, slots) for root, slots in sharing.families() if root.path in computed}
+    homes = {slot.path: root for root, (_, slots) in families.items() for slot, _ in slots}
+
+    def read(root_path: str) -> None:
+        at, (root, slots) = computed[root_path], families.pop(root_path)
+        tensors: dict[str, None] = {}
+        for path in at.reads:
+            if homes.get(path) in families:
+                read(homes[path])
+            tensors.update(dict.fromkeys(readings[path].tensors))
+        formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(slots))
+        for slot, view in slots:
+            seen = View.identity(slot.sizes) if slot is at.slot else at.back.then(view)
+            readings[slot.path] = FormulaReading(formula, seen)
+
+    for root_path in computed:
+        if root_path in families:
+            read(root_path)
