@@ -42,13 +42,14 @@ def part(item: Item, node: tree.Field, context: Context) -> Item:
 
 def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
     name = node.name.text
-    if not node.span.source.is_standard:
-        context.references.add(node.name.span, bound_names(layer.block.body).get(name))
+    definition = layer.definition.node
+    if not node.span.source.is_standard and isinstance(definition, tree.Block | tree.Model):
+        context.references.add(node.name.span, bound_names(definition.body).get(name))
     if name in layer.module.slots:
         return context.builder.parameter(layer.module.slots[name])
     if name in layer.declared:
         return layer.declared[name]
-    if not layer.module.uses:
+    if not layer.module.uses and isinstance(definition, tree.Block):
         if not layer.module.doubtful:
             context.error(
                 "E0236",

@@ -47,7 +47,7 @@ _BEGINS_STATEMENT = {"LET", "SHARE", "LAYER", "FREEZE", "LOAD"}
 _FORMS = {
     "let": "`let width = 64`",
     "layer": "`layer f = Dense(64)` or `layer blocks[12] = Block()`",
-    "param": "`param weight: [units, d] = kaiming_uniform`",
+    "param": "`param weight: [units, d] = kaiming_uniform` or `param layer.weight = formula`",
     "state": "`state running_mean: [c] = zeros`",
     "share": "`share { encode.weight, decode.weight.T }`",
     "freeze": "`freeze encoder, head.bias` or `freeze encoder eval`",

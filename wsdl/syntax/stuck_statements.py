@@ -52,10 +52,10 @@ STATEMENTS: tuple[Mistake, ...] = (
         "E0141",
         "`{mark}` can't stand at file level",
         "belongs into a block or a model",
-        statement=r"(?P<mark>return|emit|if|for|param|state|scan|limit)\b",
+        statement=r"(?P<mark>return|emit|if|for|state|scan|limit)\b",
         before=r"^\s*$",
         level="file",
-        examples=("return 3", "for i in 0..3 { y = i }", "param w: [3] = zeros", "limit params 3"),
+        examples=("return 3", "for i in 0..3 { y = i }", "state w: [3] = zeros", "limit params 3"),
     ),
     Mistake(
         "E0141",

@@ -110,7 +110,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
         "build layers with `layer name[count] = …`, groups with `share {{ … }} for i in 0..n`",
         at=r"for\b",
         inside="([",
-        expects=("PLUS",),
+        expects=("COMMA",),
         examples=("let a = [i * 2 for i in b]",),
     ),
     Mistake(
