@@ -33,7 +33,7 @@ def check(
     bindings: list[Binding] = []
     for file in files:
         problems, program = _examined(file, dims, import_root)
-        once.update({(d.code, *d.place(), d.message): d for d in problems})
+        once.update({(d.code, *d.location(), d.message): d for d in problems})
         bindings += program.bindings if program else ()
     diagnostics = list(once.values())
     if as_json or form == "json":

@@ -62,7 +62,7 @@ class Diagnostic:
         """The message with the label of the primary place, for forms that don't show the place: `message (label)`."""
         return self.message + (f" ({self.label})" if self.label else "")
 
-    def place(self) -> tuple[str, int, int]:
+    def location(self) -> tuple[str, int, int]:
         """File, line and column, for sorting."""
         if self.span is None:
             return (self.file or "", 0, 0)
@@ -109,7 +109,7 @@ class Problems:
         return [d for d in self.diagnostics if d.severity == "error"]
 
     def __iter__(self) -> Iterator[Diagnostic]:
-        return iter(sorted(self.diagnostics, key=Diagnostic.place))
+        return iter(sorted(self.diagnostics, key=Diagnostic.location))
 
     def __len__(self) -> int:
         return len(self.diagnostics)

@@ -37,7 +37,7 @@ class GraphBuilder:
     updated: dict[str, Value] = field(default_factory=dict)
     random: list[Value] = field(default_factory=list)
     drops: dict[str, int] = field(default_factory=dict)
-    numbers: dict[Graph, Value] = field(default_factory=dict)
+    step_numbers: dict[Graph, Value] = field(default_factory=dict)
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class GraphBuilder:
 
     def step_of(self, body: Graph) -> Value:
         """The number of the step in the body of a scan."""
-        return self.numbers.setdefault(body, Value(TensorType.of("i64"), "number"))
+        return self.step_numbers.setdefault(body, Value(TensorType.of("i64"), "number"))
 
     # -- values --------------------------------------------------------------------------------------------------------
 

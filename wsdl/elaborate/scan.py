@@ -86,7 +86,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
     if emitted is None or any(f is None for f in finals):
         return None
     body.outputs = [*(f for f in finals if f is not None), *emitted]
-    if (number := context.builder.numbers.get(body)) is not None:
+    if (number := context.builder.step_numbers.get(body)) is not None:
         body.inputs.append(number)
         size = TensorType.of("i64", [Dim.of(along)])
         values += context.builder.node("arange", [], {"start": Dim.of(along), "stop": None}, [size], node.along.span)

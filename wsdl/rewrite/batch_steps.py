@@ -84,7 +84,7 @@ def _in_front(node: Node) -> list[Node]:
     prune_graph(body)
     read = {*body.outputs, *(v for n in body.nodes for v in n.reads())}
     kept = [(v, *stacked[v]) for v in slices if v in read]
-    kept += [(v, whole, 0) for v, whole in batch.made if v in read]
+    kept += [(v, whole, 0) for v, whole in batch.batched if v in read]
     kept = kept or [(slices[0], sequences[0], parts.axes[0])]
     body.inputs = [*body.inputs[: parts.carried], *(v for v, _, _ in kept)]
     node.operands = [list(node.inputs[: parts.carried]), [whole for _, whole, _ in kept]]
@@ -110,7 +110,7 @@ class Batch:
 
     def __init__(self, build: Build, steps: Dim, find: Find, changing: set[Value]) -> None:
         self.build, self.steps, self.changing = build, steps, changing
-        self.made: list[tuple[Value, Value]] = []  # values of the body, and their stacks
+        self.batched: list[tuple[Value, Value]] = []  # values of the body, and their stacks
         self._find = find
         self._stacks: dict[Value, Value] = {}
 
@@ -139,7 +139,7 @@ class Batch:
         for value, whole in zip(node.results, wholes, strict=True):
             assert same_shape(whole.type.shape, (self.steps, *value.type.shape)), f"{node.op}: {whole.type}"
             self._stacks[value] = whole
-            self.made.append((value, whole))
+            self.batched.append((value, whole))
         return True
 
     def stack(self, value: Value) -> Value | None:

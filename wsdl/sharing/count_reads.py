@@ -5,11 +5,11 @@
         return f(x) + f(y)
     }
 
-A slot is read once for each *place*: an application of the layer in whose body it stands, or the body that names it
-from outside (`embed.weight`); a step of a `for` in such a body is a place of its own. How often the formula of a place
+A slot is read once for each *use site*: an application of the layer in whose body it stands, or the body that names it
+from outside (`embed.weight`); a step of a `for` in such a body is a site of its own. How often the formula of a site
 writes the name doesn't count (`w / sqrt(sum(w ** 2))` reads `w` once), and neither does what no result needs. What is
 computed from weights alone counts where the data meets it, so that `x @ (w * mask)` in a `for` reads `w` at each step,
-as long as it stays in the body that it was made in. The steps of a `scan` are one place: they are one body.
+as long as it stays in the body that it was made in. The steps of a `scan` are one site: they are one body.
 
 If the steps of a `for` take different parts of a parameter (`x + time[i]`), it is read once in all of them, unless they
 read more elements together than it has.
@@ -32,7 +32,7 @@ from wsdl.sharing.fold_views import moved
 FEW = 16  # bits that are found one by one
 
 Steps: TypeAlias = tuple[Repetition, ...]
-Place: TypeAlias = "tuple[Application | None, Steps]"
+UseSite: TypeAlias = "tuple[Application | None, Steps]"
 
 
 def count_reads(program: Checked) -> Checked:
@@ -51,24 +51,24 @@ def _counted(model: Model) -> Model:
 
 @dataclass(eq=False)
 class _Part:
-    """What a value has of a slot, and the places where it meets data, as a set of bits."""
+    """What a value has of a slot, and the sites where it meets data, as a set of bits."""
 
     slot: str
     view: View
-    places: int = 0
+    sites: int = 0
 
 
 @dataclass
 class _Counting:
-    """`made` has the values that are computed from weights alone, with the places where data meets them; `parts` those
-    of them that are a slot or a view of one; `formulas` the nodes that compute the others."""
+    """`from_weights` has the values that are computed from weights alone, with the sites where data meets them; `parts`
+    those of them that are a slot or a view of one; `formulas` the nodes that compute the others."""
 
     model: Model
     data: set[Value] = field(default_factory=set)
-    made: dict[Value, int] = field(default_factory=dict)
+    from_weights: dict[Value, int] = field(default_factory=dict)
     parts: dict[Value, _Part] = field(default_factory=dict)
     formulas: list[Node] = field(default_factory=list)
-    places: dict[Place, int] = field(default_factory=dict)  # and the number of its bit
+    sites: dict[UseSite, int] = field(default_factory=dict)  # and the number of its bit
 
     def reads(self) -> dict[str, Reads]:
         graph = self.model.graph
@@ -76,12 +76,12 @@ class _Counting:
         producers = {value: node for node in graph.nodes for value in node.results}
         self._go_through(graph)
         for value in graph.outputs:
-            if value in self.made:  # computed from weights alone
+            if value in self.from_weights:  # computed from weights alone
                 self._meets_data(value, producers[value])
         self._back_to_the_slots()
         parts: dict[str, list[_Part]] = {}
         for part in self.parts.values():
-            if part.places:
+            if part.sites:
                 parts.setdefault(part.slot, []).append(part)
         return {slot: self._counted(slot, of_slot) for slot, of_slot in parts.items()}
 
@@ -100,13 +100,13 @@ class _Counting:
                 self._add_part(node.result, _Part(source.slot, view))
             elif any(value in self.data for value in reads):
                 self._runs_on_data(node)
-            elif any(value in self.made for value in reads):
+            elif any(value in self.from_weights for value in reads):
                 self.formulas.append(node)
-                self.made.update(dict.fromkeys(node.results, 0))
+                self.from_weights.update(dict.fromkeys(node.results, 0))
 
     def _add_part(self, value: Value, part: _Part) -> None:
         self.parts[value] = part
-        self.made[value] = 0
+        self.from_weights[value] = 0
 
     def _runs_on_data(self, node: Node) -> None:
         self.data.update(node.results)
@@ -119,11 +119,11 @@ class _Counting:
                 self._meets_data(value, node)
 
     def _meets_data(self, value: Value, at: Node) -> None:
-        if value in self.made:
-            self.made[value] |= self._bit(at)
+        if value in self.from_weights:
+            self.from_weights[value] |= self._bit(at)
 
     def _bit(self, node: Node) -> int:
-        return 1 << self.places.setdefault((node.application, node.steps), len(self.places))
+        return 1 << self.sites.setdefault((node.application, node.steps), len(self.sites))
 
     # -- back to the slots ---------------------------------------------------------------------------------------------
 
@@ -136,20 +136,20 @@ class _Counting:
         for node in reversed(self.formulas):
             met = 0
             for value in node.results:
-                met |= self.made[value]
+                met |= self.from_weights[value]
             within = inside.get(node.application, 0) if node.application is not None else met
             if met & ~within:
                 met = met & within | self._bit(node)
             for value in node.reads():
-                if value in self.made:
-                    self.made[value] |= met
+                if value in self.from_weights:
+                    self.from_weights[value] |= met
         for value, part in self.parts.items():
-            part.places = self.made[value]
+            part.sites = self.from_weights[value]
 
     def _inside(self) -> dict[Application | None, int]:
-        """The places inside each application, as bits."""
+        """The sites inside each application, as bits."""
         inside: dict[Application | None, int] = {}
-        for (application, _), number in self.places.items():
+        for (application, _), number in self.sites.items():
             for around in _around(application):
                 inside[around] = inside.get(around, 0) | 1 << number
         return inside
@@ -164,7 +164,7 @@ class _Counting:
         elements: dict[Application | None, int] = {}  # which these steps read together
         for part in parts:
             at: dict[Application | None, set[int]] = {}
-            for number in _bits(part.places):
+            for number in _bits(part.sites):
                 application = self.applications[number]
                 if application not in bodies:
                     bodies[application] = _named(application, naming)
@@ -181,14 +181,14 @@ class _Counting:
 
     @cached_property
     def applications(self) -> list[Application | None]:
-        """By the number of a place."""
-        return [application for application, _ in self.places]
+        """By the number of a site."""
+        return [application for application, _ in self.sites]
 
     @cached_property
     def steps(self) -> list[int]:
-        """By the number of a place: a number for the steps in which it stands."""
+        """By the number of a site: a number for the steps in which it stands."""
         known: dict[Steps, int] = {}
-        return [known.setdefault(steps, len(known)) for _, steps in self.places]
+        return [known.setdefault(steps, len(known)) for _, steps in self.sites]
 
 
 def _needed(graph: Graph) -> Iterable[Node]:
@@ -210,17 +210,17 @@ def _around(application: Application | None) -> Iterator[Application]:
 
 
 def _named(application: Application | None, naming: set[Application | None]) -> Application | None:
-    """The innermost body around a place that names the slot."""
+    """The innermost body around a site that names the slot."""
     around = next((a for a in _around(application) if a in naming), None)
     return around if around is not None or None in naming else application
 
 
-def _bits(places: int) -> list[int]:
+def _bits(sites: int) -> list[int]:
     """The numbers of the bits that are set."""
-    if places.bit_count() > FEW:
-        return [number for number, bit in enumerate(reversed(f"{places:b}")) if bit == "1"]
+    if sites.bit_count() > FEW:
+        return [number for number, bit in enumerate(reversed(f"{sites:b}")) if bit == "1"]
     numbers = []
-    while places:
-        numbers.append(places.bit_length() - 1)
-        places ^= 1 << numbers[-1]
+    while sites:
+        numbers.append(sites.bit_length() - 1)
+        sites ^= 1 << numbers[-1]
     return numbers

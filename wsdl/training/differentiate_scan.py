@@ -143,7 +143,7 @@ class _BackwardScan:
 
         batch = ScalingBatch(self.build, self.stacks.steps, find, set(incoming), wanted=set(wanted))
         self.back.nodes = batch.take(self.back.nodes)
-        self.stacks.read += [Stack(value, whole, 0) for value, whole in batch.made]
+        self.stacks.read += [Stack(value, whole, 0) for value, whole in batch.batched]
 
     def _append(self, inputs: list[Value], starts: list[Value], outputs: list[Value], results: list[Value]) -> None:
         """Append the node, with its carried values; it gets the sequences that the body reads."""
