@@ -117,10 +117,10 @@ def _open_missing() -> None:
     os.close(descriptor)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
-    sys.stderr = cast(TextIO, _Forgiving(sys.stderr))
+    sys.stderr = cast(TextIO, _LossyStream(sys.stderr))
 
 
-class _Forgiving:
+class _LossyStream:
     """A stream that drops what can't be written to it."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -18,7 +18,7 @@ from wsdl.reporting.curve import Curve
 from wsdl.reporting.json_lines import JsonLines
 from wsdl.reporting.numbers import digits, short
 from wsdl.reporting.plot import figure, value_range, with_room
-from wsdl.reporting.reports import RunPlan, Several, StepReport, reporting
+from wsdl.reporting.reports import Reporters, RunPlan, StepReport, reporting
 from wsdl.reporting.series import Series
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -92,7 +92,7 @@ def test_a_resumed_run_draws_what_one_run_would_have(tmp_path: Path) -> None:
     for folder, runs in (("whole", [(plan(), 50)]), ("parts", [(plan(), 37), (plan(first_step=30), 50)])):
         for part, until in runs:
             curve = Curve(tmp_path / folder / "curve.svg")
-            tell(Several([curve, JsonLines(tmp_path / folder / "log.jsonl")]), part, until=until)
+            tell(Reporters([curve, JsonLines(tmp_path / folder / "log.jsonl")]), part, until=until)
     assert (tmp_path / "parts" / "curve.svg").read_bytes() == (tmp_path / "whole" / "curve.svg").read_bytes()
 
 

@@ -18,7 +18,7 @@ from wsdl.cli.reporting import shown
 from wsdl.reporting.lines import Lines
 from wsdl.reporting.meter import Meter, duration
 from wsdl.reporting.progress import Progress
-from wsdl.reporting.reports import Reporter, RunPlan, Several, StepReport, reporting
+from wsdl.reporting.reports import Reporter, Reporters, RunPlan, StepReport, reporting
 from wsdl.reporting.sparkline import sparkline
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -208,7 +208,7 @@ class Recorder:
 
 def test_all_that_began_are_ended() -> None:
     told: list[str] = []
-    several = Several([Recorder("a", told), Recorder("b", told), Recorder("c", told, fails="begin")])
+    several = Reporters([Recorder("a", told), Recorder("b", told), Recorder("c", told, fails="begin")])
     with pytest.raises(OSError, match="c can't begin"), reporting(several, plan()):
         pass
     assert told == ["a begin", "b begin", "c begin", "b end", "a end"]
@@ -216,7 +216,7 @@ def test_all_that_began_are_ended() -> None:
 
 def test_one_that_fails_to_end_keeps_none_from_ending() -> None:
     told: list[str] = []
-    several = Several([Recorder("a", told), Recorder("b", told, fails="end")])
+    several = Reporters([Recorder("a", told), Recorder("b", told, fails="end")])
     with pytest.raises(OSError, match="b can't end"), reporting(several, plan()) as reporter:
         reporter.note("text")
     assert told == ["a begin", "b begin", "a note", "b note", "b end", "a end"]

@@ -12,7 +12,7 @@ from wsdl.reporting.json_lines import LOG, JsonLines
 from wsdl.reporting.lines import Lines
 from wsdl.reporting.plot import is_installed
 from wsdl.reporting.progress import Progress
-from wsdl.reporting.reports import Quiet, Reporter, RunPlan, Several
+from wsdl.reporting.reports import Quiet, Reporter, Reporters, RunPlan
 
 CURVE = "curve.svg"
 
@@ -26,7 +26,7 @@ def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = F
         from wsdl.reporting.tensorboard import TensorBoard
 
         reporters.append(TensorBoard(folder / "tensorboard"))
-    return Several(reporters)
+    return Reporters(reporters)
 
 
 class NoCurve(Quiet):

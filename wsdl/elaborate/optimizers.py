@@ -22,7 +22,7 @@ _IN_RANGE = {
 }
 
 
-class _Wrong(Exception):
+class _InvalidOption(Exception):
     """What was given is no such thing; it has been reported."""
 
 
@@ -48,7 +48,7 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimi
             blamed = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
             context.error("E0812", blamed.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
             return None
-    except _Wrong:
+    except _InvalidOption:
         return None
     lr = arguments.pop("lr")
     return Optimizer(name.text, lr if isinstance(lr, Schedule) else _constant(lr), arguments, node.span)
@@ -58,7 +58,7 @@ def rate_of(node: tree.Expression, frame: Frame, context: Context) -> Schedule |
     """A learning rate: a schedule, or a number; `None` where that was reported as an error."""
     try:
         rate: Schedule | float = _value(Option("lr", "rate"), node, "`lr`", frame, context)
-    except _Wrong:
+    except _InvalidOption:
         return None
     return rate
 
@@ -68,7 +68,7 @@ def _constant(lr: float) -> Schedule:
 
 
 def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
-    """All options by name, as given or by default. Raises `_Wrong` after reporting."""
+    """All options by name, as given or by default. Raises `_InvalidOption` after reporting."""
     what = call.function.span.text
     bound, complete = match(_callee(call, options), call.arguments, call.span, context)
     by_name = {option.name: option for option in options}
@@ -76,10 +76,10 @@ def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context
     for name, argument in bound.items():
         try:
             values[name] = _value(by_name[name], argument.value, f"`{name}` of `{what}`", frame, context)
-        except _Wrong:
+        except _InvalidOption:
             complete = False
     if not complete:
-        raise _Wrong
+        raise _InvalidOption
     return values
 
 
@@ -106,22 +106,22 @@ def _example(call: tree.Call, missing: str) -> str:
 
 
 def _value(option: Option, node: tree.Expression, what: str, frame: Frame, context: Context) -> Any:
-    """The value of an option. Raises `_Wrong` after reporting."""
+    """The value of an option. Raises `_InvalidOption` after reporting."""
     if option.kind == "rate" and isinstance(node, tree.Call) and isinstance(node.function, tree.Name):
         return _schedule(node, node.function, frame, context)
     item = evaluate(node, frame, context)
     if has_poison(item):
-        raise _Wrong
+        raise _InvalidOption
     kind = OPTIONS[option.kind]
     try:
         value = (either(kind, NONE) if option.default is None else kind).fit(item)
     except Misfit as misfit:
         context.error("E0812", node.span, f"{what} {misfit}")
-        raise _Wrong from None
+        raise _InvalidOption from None
     values = value if isinstance(value, list) else [value]
     if value is not None and option.kind != "switch" and not all(map(_IN_RANGE[option.range], values)):
         context.error("E0812", node.span, f"{what} is {option.range}", f"is {node.span.text}")
-        raise _Wrong
+        raise _InvalidOption
     return value
 
 
@@ -136,5 +136,5 @@ def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context) 
             help=f"a learning rate is a number or one of {', '.join(SCHEDULES)}: `cosine(1e-3, warmup=100)`",
             fix=[Edit(name.span, near)] if near else (),
         )
-        raise _Wrong
+        raise _InvalidOption
     return Schedule(name.text, _arguments(call, SCHEDULES[name.text], frame, context))

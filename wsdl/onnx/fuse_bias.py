@@ -20,10 +20,10 @@ def fuse_bias(proto: ModelProto) -> None:
     reads = Counter(name for node in walk(proto.graph) for name in node.input)
     for graph in _graphs(proto.graph):
         reads.update(output.name for output in graph.output)
-    _fuse(proto.graph, _Known(proto.graph), reads)
+    _fuse(proto.graph, _KnownTensors(proto.graph), reads)
 
 
-class _Known:
+class _KnownTensors:
     """What is known of tensors: the sizes of those that are stored or fed, and the values of the former."""
 
     def __init__(self, graph: GraphProto) -> None:
@@ -39,7 +39,7 @@ def _graphs(graph: GraphProto) -> list[GraphProto]:
     return [graph, *(inner for node in graph.node for body in subgraphs(node) for inner in _graphs(body))]
 
 
-def _fuse(graph: GraphProto, known: _Known, reads: Counter[str]) -> None:
+def _fuse(graph: GraphProto, known: _KnownTensors, reads: Counter[str]) -> None:
     producers = {name: node for node in graph.node for name in node.output}
     kept: list[NodeProto] = []
     for node in graph.node:
@@ -58,7 +58,7 @@ def _fuse(graph: GraphProto, known: _Known, reads: Counter[str]) -> None:
 
 
 def _product(
-    node: NodeProto, producers: dict[str, NodeProto], known: _Known, reads: Counter[str]
+    node: NodeProto, producers: dict[str, NodeProto], known: _KnownTensors, reads: Counter[str]
 ) -> tuple[NodeProto, NodeProto, str] | None:
     """For the addition of a bias: the product, the node before the addition, and the name of the bias."""
     if node.op_type != "Add":
@@ -78,14 +78,14 @@ def _product(
     return None
 
 
-def _columns(product: NodeProto, known: _Known) -> int | None:
+def _columns(product: NodeProto, known: _KnownTensors) -> int | None:
     """How many columns a product has, where its right side is a stored or fed tensor as it is."""
     weight = known.sizes.get(product.input[1])
     transposed = any(a.name == "transB" and helper.get_attribute_value(a) for a in product.attribute)
     return None if weight is None else weight[0 if transposed else 1]
 
 
-def _last_size(shape: str, producers: dict[str, NodeProto], known: _Known) -> int | None:
+def _last_size(shape: str, producers: dict[str, NodeProto], known: _KnownTensors) -> int | None:
     """The last number of a shape, where that is known."""
     producer = producers.get(shape)
     if producer is not None and producer.op_type == "Concat":

@@ -38,7 +38,7 @@ def guard_sharing(proto: ModelProto) -> None:
     if not proto.graph.input:
         return
     facts = _Constants(proto.graph)
-    inferred = _Inferred(proto)
+    inferred = _InferredTypes(proto)
     folded = _folded_copies(inferred, facts)
     reads = [*folded, *_large_maps(folded, inferred, facts), *_fused_copies(facts), *_scales_in_a_row(facts)]
     if reads:
@@ -111,7 +111,7 @@ class _Constants:
         return [(behind, j) for j, read in enumerate(behind.input) if read in self.initializers] if behind else []
 
 
-class _Inferred:
+class _InferredTypes:
     """Types of the tensors of the model's graph, as far as ONNX can tell; worked out when they are first asked for."""
 
     def __init__(self, proto: ModelProto) -> None:
@@ -140,7 +140,7 @@ class _Inferred:
 # -- where a copy would be made ----------------------------------------------------------------------------------------
 
 
-def _folded_copies(inferred: _Inferred, facts: _Constants) -> list[Read]:
+def _folded_copies(inferred: _InferredTypes, facts: _Constants) -> list[Read]:
     """Reads of large initializers by nodes that would be folded, where that would leave more bytes than before."""
     large = {name: tensor_bytes(t) for name, t in facts.initializers.items() if tensor_bytes(t) >= SMALL}
     folded = [name for name in facts.folded if name in facts.kept and facts.origins[name] & large.keys()]
@@ -155,13 +155,13 @@ def _folded_copies(inferred: _Inferred, facts: _Constants) -> list[Read]:
     return reads
 
 
-def _share(name: str, result: str, large: dict[str, int], inferred: _Inferred, facts: _Constants) -> float:
+def _share(name: str, result: str, large: dict[str, int], inferred: _InferredTypes, facts: _Constants) -> float:
     """The bytes of a folded result that an initializer answers for: those that it is made of share them by size."""
     together = sum(large[origin] for origin in facts.origins[result] & large.keys())
     return inferred.bytes(result, together) * large[name] / together
 
 
-def _large_maps(guarded: list[Read], inferred: _Inferred, facts: _Constants) -> list[Read]:
+def _large_maps(guarded: list[Read], inferred: _InferredTypes, facts: _Constants) -> list[Read]:
     """Reads of small constants that become large ones for guarded weights: `arange(d).reshape(d, 1) - arange(d)`, by
     which a circulant matrix gathers its `d` weights, would be stored with all its d * d elements."""
     weights = {node.input[i] for node, i in guarded}
@@ -174,7 +174,7 @@ def _large_maps(guarded: list[Read], inferred: _Inferred, facts: _Constants) -> 
     return list({(node.output[0], i): (node, i) for node, i in reads}.values())
 
 
-def _where_it_grows(name: str, inferred: _Inferred, facts: _Constants) -> list[Read]:
+def _where_it_grows(name: str, inferred: _InferredTypes, facts: _Constants) -> list[Read]:
     """Of a folded tensor, the operand of what makes it, or of what makes its operands, that is much smaller."""
     node = facts.folded[name]
     sizes = [inferred.bytes(read) for read in node.input]
@@ -231,7 +231,7 @@ def tensor_bytes(tensor: TensorProto) -> int:
 class _Guards:
     """The `Reshape`s of one graph, each tensor's once, in front of all other nodes or behind what computes it."""
 
-    def __init__(self, graph: GraphProto, inferred: _Inferred) -> None:
+    def __init__(self, graph: GraphProto, inferred: _InferredTypes) -> None:
         self._graph, self._inferred = graph, inferred
         self._computed = {name for node in graph.node for name in node.output}
         self._behind: dict[str, NodeProto] = {}  # guards of what is computed

@@ -114,7 +114,7 @@ def prove(model: str | Path | bytes | ModelProto, names: Sequence[str] | None = 
     those that its metadata lists, else all initializers of at least 1 KiB. Raises `Unproved` or `Unloadable` where ONNX
     Runtime can't load it on the CPU."""
     with TemporaryDirectory(prefix="wsdl-proof-") as folder:
-        subject = _Subject(_as_file(model, Path(folder)), names)
+        subject = _FileUnderTest(_as_file(model, Path(folder)), names)
         in_file = subject.compare(subject.proto, subject.path)
         extended = subject.optimized("extended")
         full = subject.optimized("all")
@@ -151,7 +151,7 @@ def _as_file(model: str | Path | bytes | ModelProto, folder: Path) -> Path:
     return path
 
 
-class _Subject:
+class _FileUnderTest:
     """A model whose weights stay in their files, and its stored tensors as they lie there."""
 
     def __init__(self, path: Path, names: Sequence[str] | None) -> None:

@@ -108,12 +108,12 @@ def picture(storage: Storage, depth: int | None = None) -> Picture:
     by default it is as deep as the user's own blocks go, but not so deep that nothing can be seen."""
     partly = _partly_shared(storage)
     if depth is not None:
-        return _picture(storage, _Opened(depth, True, partly))
+        return _picture(storage, _OpenBoxes(depth, True, partly))
     for limit in (4, 3, 2):
-        result = _picture(storage, _Opened(limit, False, partly))
+        result = _picture(storage, _OpenBoxes(limit, False, partly))
         if sum(1 for units in result.models.values() for _ in _walk(units)) <= MOST_UNITS:
             return result
-    return _picture(storage, _Opened(1, False, partly))
+    return _picture(storage, _OpenBoxes(1, False, partly))
 
 
 def _walk(units: Iterable[Unit]) -> Iterator[Unit]:
@@ -124,7 +124,7 @@ def _walk(units: Iterable[Unit]) -> Iterator[Unit]:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _OpenBoxes:
     """Which boxes are open: those above a depth, the models being at 0; of the standard library all, or those of which
     only a part is shared."""
 
@@ -144,7 +144,7 @@ def _partly_shared(storage: Storage) -> frozenset[str]:
     return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
 
 
-def _picture(storage: Storage, opened: _Opened, apart: frozenset[str] = frozenset()) -> Picture:
+def _picture(storage: Storage, opened: _OpenBoxes, apart: frozenset[str] = frozenset()) -> Picture:
     """`apart` are the paths of layers that aren't drawn as one with their equals."""
     result = Picture()
     reads = _Reads(storage.readings)
@@ -204,7 +204,7 @@ class _Drawing:
         self,
         model: Model,
         modules: Mapping[str, Module],
-        opened: _Opened,
+        opened: _OpenBoxes,
         apart: frozenset[str],
         flows: list[Flow],
         reads: _Reads,

@@ -25,7 +25,7 @@ FLUSH_SECONDS = 1.0  # what a killed process may lose
 
 
 @dataclass(frozen=True)
-class Logged:
+class LogEntry:
     """A line that was read: of a step with `loss` and `lr`, or of an evaluation with `results`."""
 
     text: str
@@ -104,7 +104,7 @@ class JsonLines(Quiet):
                 self._file = None
 
 
-def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iterator[Logged]:
+def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iterator[LogEntry]:
     """The lines of a log up to a step; none if there is no file. What is not such a line is left out."""
     if not os.path.isfile(path):
         return
@@ -120,15 +120,15 @@ def seconds_until(path: str | os.PathLike[str], step: int) -> float:
     return max((line.seconds for line in read_log(path, step)), default=0.0)
 
 
-def _logged(text: str) -> Logged | None:
+def _logged(text: str) -> LogEntry | None:
     if not text.endswith("\n"):
         return None  # broken off, even if what is there can be read: `1` of `12`
     try:
         entry = json.loads(text)
         step = int(entry["step"])
         if "eval" in entry:
-            return Logged(text[:-1], step, results={name: _number(v) for name, v in entry["eval"].items()})
-        return Logged(text[:-1], step, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
+            return LogEntry(text[:-1], step, results={name: _number(v) for name, v in entry["eval"].items()})
+        return LogEntry(text[:-1], step, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

@@ -15,7 +15,7 @@ WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as 
 SPEED_SECONDS = 3.0  # how far back the speed looks
 
 
-class Smoothed:
+class MovingAverage:
     """An exponential mean without the bias of its first steps; what is not finite is left out."""
 
     __slots__ = ("_keep", "_total", "_weight")
@@ -63,8 +63,8 @@ class Meter:
         self.plan = plan
         self.last: StepReport | None = None
         self._window = max(1.0, min(WINDOW, plan.steps / 50 if plan.steps else WINDOW))
-        self.loss = Smoothed(self._window)
-        self.metrics: dict[str, Smoothed] = {}
+        self.loss = MovingAverage(self._window)
+        self.metrics: dict[str, MovingAverage] = {}
         self.epoch = EpochMeans()
         self._clock = clock
         self._examples = 0
@@ -82,7 +82,7 @@ class Meter:
         self.loss.add(r.loss)
         for name, value in r.metrics.items():
             if name not in self.metrics:
-                self.metrics[name] = Smoothed(self._window)
+                self.metrics[name] = MovingAverage(self._window)
             self.metrics[name].add(value)
 
     # -- as numbers ----------------------------------------------------------------------------------------------------

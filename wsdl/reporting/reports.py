@@ -1,6 +1,6 @@
 """What a training tells of itself, and those who are told: a reporter shows it or writes it down.
 
-    with reporting(Several([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as reporter:
+    with reporting(Reporters([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as reporter:
         reporter.step(...)
 
 Nothing here needs NumPy or a runtime.
@@ -93,7 +93,7 @@ class Quiet:
         pass
 
 
-class Several:
+class Reporters:
     """Tells each of some reporters, in their order."""
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:

@@ -48,7 +48,7 @@ from collections import Counter
 from wsdl.ir.graph import Lowered, Node, Stored, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
-from wsdl.rewrite.derived import Deriving, Statistics, whole_reads
+from wsdl.rewrite.derived import DerivedGraph, Statistics, whole_reads
 
 BLOCK = 16  # a whole number of so many channels fits the layout of every CPU
 
@@ -89,7 +89,7 @@ def _derived(program: Lowered, statistics: Statistics) -> tuple[Stored, Stored]:
     layer = statistics.mean.rpartition(".")[0]
     derived_before = sum(name.startswith(f"{layer}.weight.folded") for name in program.stored)
     number = f"_{derived_before + 1}" if derived_before else ""
-    weights, biases = Deriving(program), Deriving(program)
+    weights, biases = DerivedGraph(program), DerivedGraph(program)
     factor = weights.factor(statistics)
     weight = weights("unsqueeze", factor, axis=[1, 2, 3])
     return (

@@ -44,7 +44,7 @@ def whole_reads(graph: Graph) -> dict[Value, str]:
 
 
 @dataclass
-class Deriving:
+class DerivedGraph:
     """The graph of one derived tensor under construction. What has 16 bits is computed in f32 and then stored like its
     origin."""
 

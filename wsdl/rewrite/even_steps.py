@@ -35,28 +35,27 @@ from itertools import count
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
-from wsdl.rewrite.roll_loops import NotTheSame, match_steps
+from wsdl.rewrite.roll_loops import StepsDiffer, match_steps
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where the first step of a `for` reads as operand `place` what the steps behind it have from the one before
-    them."""
+class FirstRead:
+    """Input `operand` of a node in the first step of a `for`, which in later steps is a value of the step before."""
 
     reader: Node
-    place: int
+    operand: int
     depth: int
-    next: Value  # what the first step gives to the second one
+    next: Value  # the value of the first step that the second one reads
 
     @property
     def value(self) -> Value:
-        return self.reader.inputs[self.place]
+        return self.reader.inputs[self.operand]
 
 
 def even_steps(graph: Graph, lower: Callable[[Graph], object]) -> None:
     """Cast what a `for` starts from to the dtype that `lower` will give to what its steps hand on, where that is
     another one. `lower` is tried on a copy."""
-    starts = list(_starts(graph))
+    starts = list(_first_reads(graph))
     if not starts:
         return
     copies: dict[Value, Value] = {}
@@ -74,11 +73,11 @@ def even_steps(graph: Graph, lower: Callable[[Graph], object]) -> None:
                 first = next(n for n in graph.nodes if any(step.loop == loop for step in n.steps))
                 rewriter.insert(build.nodes, before=first)
             inputs = list(reader.inputs)
-            inputs[start.place] = casts[value, loop]
+            inputs[start.operand] = casts[value, loop]
             rewriter.set_inputs(reader, inputs)
 
 
-def _starts(graph: Graph) -> Iterator[Start]:
+def _first_reads(graph: Graph) -> Iterator[FirstRead]:
     """Those of the outermost `for`s whose steps do the same; where they don't, of those inside."""
     done: set[int] = set()
     for depth in count():
@@ -92,10 +91,10 @@ def _starts(graph: Graph) -> Iterator[Start]:
                 continue
             try:
                 match = match_steps(graph, repetition, depth)
-            except NotTheSame:
+            except StepsDiffer:
                 continue
             done.add(loop)
             first = [n for n in nodes if n.steps[depth].index == 0]
             for (at, operand), source in match.uses.items():
                 if source is not None and source.type.is_float:
-                    yield Start(first[at], operand, depth, source)
+                    yield FirstRead(first[at], operand, depth, source)

@@ -48,7 +48,7 @@ from wsdl.ir.graph import Lowered, Node, Stored, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
-from wsdl.rewrite.derived import Deriving, Statistics, whole_reads
+from wsdl.rewrite.derived import DerivedGraph, Statistics, whole_reads
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _fold(program: Lowered, pairs: list[_Pair]) -> None:
 def _derived(program: Lowered, pair: _Pair) -> tuple[Stored, Stored]:
     """The weight and the bias of the convolution with the normalization in them."""
     layer, axis = pair.weight.rpartition(".")[0], _output_axis(pair.convolution)
-    weights, biases = Deriving(program), Deriving(program)
+    weights, biases = DerivedGraph(program), DerivedGraph(program)
     weight, factor = weights.read(pair.weight), weights.factor(pair.statistics)
     column = [factor.type.shape[0] if a == axis else Dim.of(1) for a in range(weight.type.rank)]
     scaled = weights("mul", weight, weights("reshape", factor, shape=column))

@@ -42,7 +42,7 @@ from wsdl.rewrite.dedupe import frozen_attributes
 ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough and unrolled nodes run a little faster
 
 
-class NotTheSame(Exception):
+class StepsDiffer(Exception):
     """Why two steps can't be one body, in words for the user."""
 
 
@@ -80,7 +80,7 @@ def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> Lo
         return LoopChoice(span, steps, False, f"fewer than {ENOUGH} steps")
     try:
         _roll(graph, repetition, depth)
-    except NotTheSame as reason:
+    except StepsDiffer as reason:
         return LoopChoice(span, steps, False, str(reason))
     why = "asked for with --loops loop" if mode == "loop" else "all steps use the same weights"
     return LoopChoice(span, steps, True, why)
@@ -123,33 +123,33 @@ class Match:
     ) -> dict[Value, Value]:
         """Hold one step against the first; for each value of step 0 the one of this step."""
         if len(first) != len(nodes):
-            raise NotTheSame(f"step {index} computes something else than step 0")
+            raise StepsDiffer(f"step {index} computes something else than step 0")
         own: dict[Value, Value] = {}
         before = {value: original for original, value in previous.items()}
         for at, (a, b) in enumerate(zip(first, nodes, strict=True)):
             if a.body is not None or b.body is not None:
-                raise NotTheSame("a step holds a scan or a loop of its own")
+                raise StepsDiffer("a step holds a scan or a loop of its own")
             if _is_number(a) and _is_number(b):
                 self.numbers.setdefault(at, [a.attributes["value"]]).append(b.attributes["value"])
             elif a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
-                raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+                raise StepsDiffer(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
             if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
-                raise NotTheSame(
+                raise StepsDiffer(
                     f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})"
                 )
             left, right = a.inputs, b.inputs
             if len(left) != len(right):
-                raise NotTheSame(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+                raise StepsDiffer(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
             for operand, (x, y) in enumerate(zip(left, right, strict=True)):
                 if x in own:
                     if own[x] is not y:
-                        raise NotTheSame(f"step {index} connects its parts in another way than step 0")
+                        raise StepsDiffer(f"step {index} connects its parts in another way than step 0")
                     continue
                 source = None if x is y else before.get(y)
                 if source is None and x is not y:
-                    raise NotTheSame(self.difference(x, y, index))
+                    raise StepsDiffer(self.difference(x, y, index))
                 if self.uses.setdefault((at, operand), source) is not source:
-                    raise NotTheSame(f"step {index} connects its parts in another way than step 1")
+                    raise StepsDiffer(f"step {index} connects its parts in another way than step 1")
             own.update(zip(a.results, b.results, strict=True))
         return own
 
@@ -170,7 +170,7 @@ def _is_number(node: Node) -> bool:
 
 
 def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
-    """All steps of a `for` held against its first one; `NotTheSame` where they do something else."""
+    """All steps of a `for` held against its first one; `StepsDiffer` where they do something else."""
     steps: list[list[Node]] = [[] for _ in range(repetition.count)]
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
@@ -236,10 +236,10 @@ def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carr
         if source is None or first[at] in hoisted:
             continue
         if str(start.type) != str(source.type):
-            raise NotTheSame(f"shapes change from step to step ({start.type} before step 0, {source.type} after it)")
+            raise StepsDiffer(f"shapes change from step to step ({start.type} before step 0, {source.type} after it)")
         pairs[start, source] = None
     if not pairs:
-        raise NotTheSame("no step uses what the step before it computed")
+        raise StepsDiffer("no step uses what the step before it computed")
     return list(pairs)
 
 
@@ -249,7 +249,7 @@ def _results(graph: Graph, match: Match, carried: Carried) -> list[Value]:
     read = {value for node in graph.nodes if node not in inside for value in node.reads()} | {*graph.outputs}
     finals = {match.history[-1][source] for _, source in carried}
     if any(value in read and value not in finals for node in inside for value in node.results):
-        raise NotTheSame("what a step computes is used after the loop, and not only the last step's result")
+        raise StepsDiffer("what a step computes is used after the loop, and not only the last step's result")
     return [Value(source.type, source.name) for _, source in carried]
 
 
