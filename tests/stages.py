@@ -22,4 +22,6 @@ def examined(source: Source, problems: Problems) -> Storage | None:
     program = compiler.check(source, problems)
     if not problems.errors:
         verify(program)
-    return compiler.store(program, problems)
+    storage = compiler.store(program, problems)
+    compiler.check_variants(program, problems)
+    return None if problems.errors else storage

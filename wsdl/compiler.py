@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsdl.diagnostics import Problems
+from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.span import Source
+from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate import elaborate
 from wsdl.elaborate.check_dims import check_dims
 from wsdl.elaborate.check_file_names import check_file_names
@@ -26,6 +27,7 @@ from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.target import DEFAULT, Precision, Target
+from wsdl.ir.variants import BASE
 from wsdl.sharing.check_limits import check_limits
 from wsdl.sharing.count_reads import count_reads
 from wsdl.sharing.share import share
@@ -85,6 +87,43 @@ def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Sto
     return None if problems.errors else storage
 
 
+def with_variant(program: Checked, name: str | None, problems: Problems) -> Checked:
+    """A program with what one of its variants adds; an error where it has no such variant. `None`: as it stands."""
+    if name is None or name == BASE:
+        return program
+    if name in program.variants:
+        return program.with_variant(name)
+    if not program.doubtful:
+        problems.add(_unknown_variant(name, program))
+    return program
+
+
+def _unknown_variant(name: str, program: Checked) -> Diagnostic:
+    names, near = list(program.variants), nearest(name, [*program.variants, BASE])
+    help = f"the variants are {', '.join(f'`{n}`' for n in names)}" if names else "the file declares none"
+    return Diagnostic(
+        "E0710",
+        f"there is no variant `{name}`",
+        file=next((source.path for source in program.sources.values()), None),
+        help=f"did you mean `{near}`?" if near else help,
+    )
+
+
+def check_variants(program: Checked, problems: Problems) -> None:
+    """Report what is wrong in the variants of a program, beside what is wrong in all of it and was reported: each
+    finding once, with the variants that have it."""
+    found: dict[Diagnostic, list[str]] = {}
+    for name in program.variants:
+        own = problems.copy()
+        storage = store(program.with_variant(name), own)
+        if storage is not None:
+            check_loads(storage, own)
+        for diagnostic in own.diagnostics[len(problems) :]:
+            found.setdefault(diagnostic, []).append(name)
+    for diagnostic, names in found.items():
+        problems.add(replace(diagnostic, variants=tuple(names)))
+
+
 def check_loads(storage: Storage, problems: Problems) -> None:
     """Check the `load`s of a program against the listings of their files, where these exist."""
     if storage.checked.loads:
@@ -130,11 +169,13 @@ def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evalua
 # -- graphs to files ---------------------------------------------------------------------------------------------------
 
 
-def emit(program: Lowered, source: Source, target: Target = DEFAULT) -> dict[str, ModelProto]:
+def emit(program: Lowered, source: Source, target: Target = DEFAULT, *, variant: str = "") -> dict[str, ModelProto]:
     """The ONNX model of each model of a lowered program, without the values of its stored tensors."""
     from wsdl.onnx.emit import structure
+    from wsdl.weights.metadata import Provenance
 
+    provenance = Provenance(source.sha256, variant)
     return {
-        name: structure(program, model, opset=target.opset, source_sha256=source.sha256)
+        name: structure(program, model, opset=target.opset, provenance=provenance)
         for name, model in program.models.items()
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -79,21 +78,24 @@ def test_one_storage_serves_many_targets() -> None:
     assert (printed(storage.checked), described(storage)) == before
 
 
-def test_one_program_serves_many_storages() -> None:
-    """As variants will be: the same graphs, with other groups and freezes."""
-    program = compiler.check(Source("m.wsd", TEXT), Problems())
-    shared = compiler.check(Source("m.wsd", TEXT + SHARED), Problems())
+def test_one_program_serves_all_its_variants() -> None:
+    """The same graphs, with other groups, freezes and learning rates: as if their lines stood in the file."""
+    changes = "    freeze blocks[3]\n    lr blocks[2] = 0.02\n"
+    variants = (
+        f"variant tied {{\n{SHARED}}}\nvariant slow {{\n    limit params 500\n    train m {{\n{changes}    }}\n}}\n"
+    )
+    written = {"tied": TEXT + SHARED, "slow": TEXT.replace("    optimizer", changes + "    optimizer"), "": TEXT}
+    program = compiler.check(Source("m.wsd", TEXT + variants), Problems())
+    assert list(program.variants) == ["tied", "slow"]
     before = printed(program)
-    variant = compiler.store(replace(program, groups=shared.groups, freezes=shared.freezes), Problems())
-    plain = compiler.store(program, Problems())
-    assert variant is not None
-    assert plain is not None
-    assert (len(variant.stored), len(plain.stored)) == (6, 16)
-    assert variant.stored["m.norm.weight"].frozen
-    assert not plain.stored["m.norm.weight"].frozen
-    for target in TARGETS[:2]:
-        assert compiled(plain, target) == compiled(storage_of(TEXT), target)
-        assert compiled(variant, target) == compiled(storage_of(TEXT + SHARED), target)
+    for variant, text in (*written.items(), *written.items()):
+        problems = Problems()
+        storage = compiler.store(compiler.with_variant(program, variant or None, problems), problems)
+        assert storage is not None
+        assert storage.checked.variant == variant
+        expected = storage_of(text)
+        for target in TARGETS[:2]:
+            assert compiled(storage, target) == compiled(expected, target)
     assert printed(program) == before
 
 

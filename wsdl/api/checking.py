@@ -11,36 +11,47 @@ from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Checked, Storage
-from wsdl.options import DIMS, PATH, Optional, takes
+from wsdl.options import DIMS, NAME, PATH, Optional, takes
 
 
-@takes(dims=Optional(DIMS))
+@takes(dims=Optional(DIMS), variant=Optional(NAME))
 def check(
-    path_or_source: str | os.PathLike[str] | Source, *, dims: Mapping[str, int] | None = None
+    path_or_source: str | os.PathLike[str] | Source,
+    *,
+    dims: Mapping[str, int] | None = None,
+    variant: str | None = None,
 ) -> list[Diagnostic]:
-    """All errors, warnings and notes of a file, or of source text, in the order of their locations. Never raises
-    `CompileError`."""
-    return list(examine(path_or_source, dims=dims)[0])
+    """All errors, warnings and notes of a file with all of its variants, or of one `variant`; of a path or of source
+    text. They are in the order of their locations. Never raises `CompileError`."""
+    return list(examine(path_or_source, dims=dims, variant=variant)[0])
 
 
-@takes(dims=Optional(DIMS), import_root=Optional(PATH))
+@takes(dims=Optional(DIMS), import_root=Optional(PATH), variant=Optional(NAME))
 def examine(
     path_or_source: str | os.PathLike[str] | Source,
     *,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
 ) -> tuple[Problems, Checked | None]:
-    """All diagnostics of a file, and the program as far as it could be checked; `None` if it couldn't be read."""
-    problems, program, _ = _examined(path_or_source, dims, import_root)
+    """All diagnostics of a file with all of its variants, or of one `variant`, and the program as far as it could be
+    checked; `None` if it couldn't be read."""
+    problems, program, _ = _examined(path_or_source, dims, import_root, variant)
+    if program is not None and variant is None:
+        compiler.check_variants(program, problems)
     return problems, program
 
 
 def _examined(
-    path_or_source: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None
+    path_or_source: str | os.PathLike[str] | Source,
+    dims: Mapping[str, int] | None,
+    import_root: str | None,
+    variant: str | None,
 ) -> tuple[Problems, Checked | None, Storage | None]:
     problems = Problems()
     try:
         program = compiler.check(source_of(path_or_source), problems, SourceOptions(dims or {}, import_root))
+        program = compiler.with_variant(program, variant, problems)
         storage = compiler.store(program, problems)
         if storage is not None:
             compiler.check_loads(storage, problems)
@@ -62,9 +73,14 @@ def format(source: str | Source) -> str:
     return text
 
 
-def stored(path: str | os.PathLike[str] | Source, dims: Mapping[str, int] | None, import_root: str | None) -> Storage:
-    """What is stored for a program. Raises `CompileError` where there are errors in it."""
-    problems, _, storage = _examined(path, dims, import_root)
+def stored(
+    path: str | os.PathLike[str] | Source,
+    dims: Mapping[str, int] | None,
+    import_root: str | None,
+    variant: str | None,
+) -> Storage:
+    """What is stored for a program, or for a variant of it. Raises `CompileError` where there are errors in it."""
+    problems, _, storage = _examined(path, dims, import_root, variant)
     if storage is None or problems.errors:
         raise CompileError(problems)
     return storage

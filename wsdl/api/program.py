@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     weights=Optional(WEIGHTS),
     partial=FLAG,
     import_root=Optional(PATH),
+    variant=Optional(NAME),
     dtype=OneOf(PRECISIONS),
     keep_io=FLAG,
 )
@@ -72,6 +73,7 @@ def compile(
     weights: Weights | None = None,
     partial: bool = False,
     import_root: str | None = None,
+    variant: str | None = None,
     dtype: Precision = "f32",
     keep_io: bool = True,
 ) -> Program:
@@ -82,6 +84,7 @@ def compile(
     - `seed` is that of the initial values. `load` statements replace them, and then `weights`: a file, or a mapping
       from the name of a stored tensor, or the path of any parameter that reads it, to an array. It must have every
       stored tensor, unless `partial=True`.
+    - `variant` is the name of one that the file declares; without it the program is compiled as it stands.
     - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
 
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
@@ -89,7 +92,8 @@ def compile(
     source = source_of(path_or_source)
     target = Target(loops, opset, dtype, keep_io)
     problems = Problems()
-    storage = compiler.store(compiler.check(source, problems, SourceOptions(dims or {}, import_root)), problems, dtype)
+    checked = compiler.check(source, problems, SourceOptions(dims or {}, import_root))
+    storage = compiler.store(compiler.with_variant(checked, variant, problems), problems, dtype)
     if storage is None:
         raise CompileError(problems)
     if not storage.models:
@@ -105,7 +109,7 @@ def compile(
 
 class Program:
     """A compiled program. `stored` has the value of each stored tensor by name, `drawn` the names of those with random
-    initial values, `diagnostics` the warnings and notes."""
+    initial values, `diagnostics` the warnings and notes; `variant` is the name of the variant, if it is one."""
 
     def __init__(
         self,
@@ -123,10 +127,17 @@ class Program:
         self.inventory: Inventory = inventory(storage, target.io)
         self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
         self.drawn = numbers.drawn
+        self.variant = storage.checked.variant or None
         self._storage = storage
 
     def __repr__(self) -> str:
-        return f"<wsdl.Program {self.source.path}: {', '.join(self.models)}>"
+        variant = f" {self.variant}" if self.variant else ""
+        return f"<wsdl.Program {self.source.path}{variant}: {', '.join(self.models)}>"
+
+    @property
+    def variants(self) -> list[str]:
+        """The names of all variants that the file declares."""
+        return list(self._storage.checked.variants)
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -228,6 +239,7 @@ class Program:
         from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.training import contract
+        from wsdl.weights.metadata import Provenance
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
@@ -236,9 +248,10 @@ class Program:
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
         seed, opset = self.seed, self.target.opset
+        provenance = Provenance(self.source.sha256, self.variant or "")
         steps = self._steps(names) if train else {}
         for step in steps.values():
-            files |= training_writers(step, folder, values, seed, opset=opset, source_sha256=self.source.sha256)
+            files |= training_writers(step, folder, values, seed, opset=opset, provenance=provenance)
         saved = self.inventory.of_models(names)
         written = manifest(self.source, saved, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if steps:
@@ -300,7 +313,7 @@ class Program:
     @cached_property
     def protos(self) -> Mapping[str, ModelProto]:
         """The ONNX model of each model, without the values of its stored tensors."""
-        return compiler.emit(self._lowered, self.source, self.target)
+        return compiler.emit(self._lowered, self.source, self.target, variant=self.variant or "")
 
     @cached_property
     def _lowered(self) -> Lowered:

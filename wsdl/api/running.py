@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     seed=SEED,
     dims=Optional(DIMS),
     import_root=Optional(PATH),
+    variant=Optional(NAME),
 )
 def open_model(
     path: str | os.PathLike[str],
@@ -39,6 +40,7 @@ def open_model(
     seed: int = 0,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
 ) -> tuple[Session, list[Diagnostic]]:
     """A session for a `.wsd` or `.onnx` file, and the warnings about it. An ONNX file has its own weights."""
     require(path)
@@ -47,12 +49,12 @@ def open_model(
         from wsdl.weights.onnx_source import check_onnx
 
         require_file(path)
-        if weights is not None or dims or model is not None:
-            message = "an ONNX file is run as it is, without `--model`, `--weights` and `--dim`"
+        if weights is not None or dims or model is not None or variant is not None:
+            message = "an ONNX file is run as it is, without `--model`, `--weights`, `--dim` and `--variant`"
             raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
         check_onnx(path)
         return Session(Path(path), device=device), []
-    program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root)
+    program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root, variant=variant)
     return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
 
 
@@ -66,6 +68,7 @@ def open_model(
     seed=SEED,
     dims=Optional(DIMS),
     import_root=Optional(PATH),
+    variant=Optional(NAME),
 )
 def run(
     path: str | os.PathLike[str],
@@ -78,12 +81,20 @@ def run(
     seed: int = 0,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
 ) -> tuple[dict[str, Array], list[Diagnostic]]:
     """The outputs of a `.wsd` or `.onnx` file on data in a file, `batch` rows at a time, and the warnings about it."""
     from wsdl.runtime.data import open_data
 
     session, diagnostics = open_model(
-        path, model=model, weights=weights, device=device, seed=seed, dims=dims, import_root=import_root
+        path,
+        model=model,
+        weights=weights,
+        device=device,
+        seed=seed,
+        dims=dims,
+        import_root=import_root,
+        variant=variant,
     )
     return session.run(open_data(data).select(session.inputs), batch=batch), diagnostics
 

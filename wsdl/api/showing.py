@@ -8,17 +8,25 @@ from pathlib import Path
 
 from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file, write_files
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.inventory import Inventory, inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
 
 
-@takes(path=PATH, dims=Optional(DIMS), import_root=Optional(PATH))
+@takes(path=PATH, dims=Optional(DIMS), import_root=Optional(PATH), variant=Optional(NAME))
 def inspect(
-    path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None, import_root: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    dims: Mapping[str, int] | None = None,
+    import_root: str | None = None,
+    variant: str | None = None,
 ) -> Inventory:
-    """What is stored in a program, in any ONNX file, or in a file of weights."""
+    """What is stored in a program or a variant of it, in any ONNX file, or in a file of weights."""
     require(path)
     suffix = Path(path).suffix.lower()
+    if variant is not None and suffix in (".onnx", ".safetensors", ".npz"):
+        message = "variants are declared by programs; this file holds one of them"
+        raise CompileError([Diagnostic("E0704", message, file=os.fspath(path), help="leave out `--variant`")])
     if suffix == ".onnx":
         require_file(path)
         from wsdl.onnx.inspect import inventory_of_onnx
@@ -28,22 +36,23 @@ def inspect(
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)
-    return inventory(stored(program_in(path), dims, import_root))
+    return inventory(stored(program_in(path), dims, import_root, variant))
 
 
-@takes(path=PATH, depth=Optional(COUNT), dims=Optional(DIMS), import_root=Optional(PATH))
+@takes(path=PATH, depth=Optional(COUNT), dims=Optional(DIMS), import_root=Optional(PATH), variant=Optional(NAME))
 def graph(
     path: str | os.PathLike[str],
     *,
     depth: int | None = None,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
 ) -> str:
-    """The picture of a program as DOT text; `depth` opens layers down to it."""
+    """The picture of a program, or of a variant of it, as DOT text; `depth` opens layers down to it."""
     from wsdl.pictures.dot import dot
     from wsdl.pictures.picture import picture
 
-    return dot(picture(stored(path, dims, import_root), depth))
+    return dot(picture(stored(path, dims, import_root, variant), depth))
 
 
 @takes(dot=NAME, path=PATH)

@@ -70,6 +70,7 @@ class Trained:
     weights=Optional(WEIGHTS),
     dims=Optional(DIMS),
     import_root=Optional(PATH),
+    variant=Optional(NAME),
     resume=FLAG,
     replace=FLAG,
     only_try=FLAG,
@@ -88,6 +89,7 @@ def train(
     weights: Weights | None = None,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
     resume: bool = False,
     replace: bool = False,
     only_try: bool = False,
@@ -111,10 +113,13 @@ def train(
         chosen: dict[str, Any] = dict(settings or {})
         checkpoint = None if only_try else checkpoint_in(plan.folder, resume=resume, replace=replace)
         if checkpoint is not None:
-            checkpoint.require_same_program(stored(source, dims, import_root).checked.sources)
+            checked = stored(source, dims, import_root, variant).checked
+            checkpoint.require_same_program(checked.sources)
+            checkpoint.require_same_variant(checked.variant)
             chosen = {**checkpoint.settings, **chosen}
             weights = checkpoint.path
-        program = compile(source, dims=dims, seed=chosen.get("seed", 0), weights=weights, import_root=import_root)
+        seed = chosen.get("seed", 0)
+        program = compile(source, dims=dims, seed=seed, weights=weights, import_root=import_root, variant=variant)
         trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **chosen)
         arrays = _rows_in(data, trainer.batch_types)
         evaluation_arrays = None if evaluation is None else _rows_in(evaluation, trainer.batch_types)
@@ -156,6 +161,7 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     batch=COUNT,
     dims=Optional(DIMS),
     import_root=Optional(PATH),
+    variant=Optional(NAME),
     device=NAME,
     threads=Optional(COUNT),
 )
@@ -168,6 +174,7 @@ def evaluate(
     batch: int = 256,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
+    variant: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> tuple[dict[str, float], list[Diagnostic]]:
@@ -175,7 +182,7 @@ def evaluate(
     from wsdl.runtime.batches import batches_of
     from wsdl.runtime.indices import check_indices
 
-    program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root)
+    program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root, variant=variant)
     evaluator = program.evaluator(model, device=device, threads=threads)
     types = evaluator.model.batch
     batches = batches_of(_rows_in(data, types), types, batch, shuffle=False)

@@ -10,7 +10,7 @@ import click
 
 from wsdl import api
 from wsdl.api import Binding, Checked
-from wsdl.cli.command import command, dims, import_root
+from wsdl.cli.command import command, dims, import_root, variant
 from wsdl.cli.failures import exit_code
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
@@ -25,14 +25,21 @@ from wsdl.diagnostics.render import Format, as_json
 @click.option("--shapes", is_flag=True, help="Also print the type of every named tensor.")
 @dims
 @import_root
+@variant
 def check(
-    files: tuple[str, ...], form: Format, shapes: bool, dims: Mapping[str, int], import_root: str | None, as_json: bool
+    files: tuple[str, ...],
+    form: Format,
+    shapes: bool,
+    dims: Mapping[str, int],
+    import_root: str | None,
+    variant: str | None,
+    as_json: bool,
 ) -> int:
-    """Check programs: all errors and warnings, without compiling. `-` reads stdin."""
+    """Check programs with their variants: all errors and warnings, without compiling. `-` reads stdin."""
     once: dict[tuple[object, ...], Diagnostic] = {}  # what several files import is reported once
     bindings: list[Binding] = []
     for file in files:
-        problems, program = _examined(file, dims, import_root)
+        problems, program = _examined(file, dims, import_root, variant)
         once.update({(d.code, *d.location(), d.message): d for d in problems})
         bindings += program.bindings if program else ()
     diagnostics = list(once.values())
@@ -48,10 +55,10 @@ def check(
 
 
 def _examined(
-    file: str, dims: Mapping[str, int], import_root: str | None
+    file: str, dims: Mapping[str, int], import_root: str | None, variant: str | None
 ) -> tuple[Iterable[Diagnostic], Checked | None]:
     try:
-        return api.examine(api.read_source(file), dims=dims, import_root=import_root)
+        return api.examine(api.read_source(file), dims=dims, import_root=import_root, variant=variant)
     except CompileError as error:
         return error.diagnostics, None
 

@@ -51,6 +51,10 @@ def import_root(function: Function) -> Function:
     return click.option("--import-root", metavar="DIR", help=text)(function)
 
 
+def variant(function: Function) -> Function:
+    return click.option("--variant", metavar="NAME", help="A variant that FILE declares.")(function)
+
+
 def _dims(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
     dims: dict[str, int] = {}
     for value in values:

@@ -12,7 +12,7 @@ import click
 from wsdl import api
 from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Precision
 from wsdl.api.listing import families
-from wsdl.cli.command import command, dims, import_root, seed, weights
+from wsdl.cli.command import command, dims, import_root, seed, variant, weights
 from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
@@ -44,6 +44,7 @@ CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth
 @click.option("--keep-io/--no-keep-io", default=True, show_default=True,
               help="Keep inputs and outputs in f32 with --dtype f16 or bf16.")  # fmt: skip
 @import_root
+@variant
 @click.option("--train", is_flag=True, help="Also write the training step: <model>.train.onnx.")
 @click.option("--no-proof", is_flag=True, help="Skip the verification in ONNX Runtime.")
 def compile(
@@ -58,6 +59,7 @@ def compile(
     dtype: Precision,
     keep_io: bool,
     import_root: str | None,
+    variant: str | None,
     train: bool,
     no_proof: bool,
     as_json: bool,
@@ -72,6 +74,7 @@ def compile(
         seed=seed,
         weights=weights,
         import_root=import_root,
+        variant=variant,
         dtype=dtype,
         keep_io=keep_io,
     )
@@ -87,7 +90,13 @@ def compile(
         note(f"wrote {path} ({size(os.path.getsize(path))})")
     stored = program.inventory.of_models(manifest["models"])
     _print_shared(stored)
-    facts = [*_sizes(stored), *_verified(manifest, stored), *_loops(manifest), *_weights(manifest, program.drawn)]
+    facts = [
+        *_variant(stored),
+        *_sizes(stored),
+        *_verified(manifest, stored),
+        *_loops(manifest),
+        *_weights(manifest, program.drawn),
+    ]
     print_lines(f"{name:<{NAMES - 1}} {text}" for name, text in facts)
     return code
 
@@ -104,6 +113,11 @@ def _print_shared(stored: Inventory) -> None:
     rows = [[f.label, f.shared_by, size(f.bytes), size(f.saved)] for f in shared if f in shown]
     print_table(["shared weights", "shared by", "stored", "saved"], rows, text=(0, 1))
     print_lines([*([f"and {len(shared) - ROWS:,} more"] if shared[ROWS:] else []), ""])
+
+
+def _variant(stored: Inventory) -> Iterator[Fact]:
+    if stored.variant:
+        yield "variant", stored.variant
 
 
 def _sizes(stored: Inventory) -> Iterator[Fact]:

@@ -9,7 +9,7 @@ from math import isfinite
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, weights, whole
+from wsdl.cli.command import command, dims, import_root, variant, weights, whole
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import print_json, print_lines, write_findings
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -27,6 +27,7 @@ from wsdl.options import COUNT
 @weights
 @dims
 @import_root
+@variant
 def eval(
     file: str,
     data: str,
@@ -37,6 +38,7 @@ def eval(
     weights: str | None,
     dims: Mapping[str, int],
     import_root: str | None,
+    variant: str | None,
     as_json: bool,
 ) -> None:
     """Evaluate a model: the loss and the metrics of its `train` declaration on data."""
@@ -48,6 +50,7 @@ def eval(
         batch=batch,
         dims=dims,
         import_root=import_root,
+        variant=variant,
         device=device,
         threads=threads,
     )

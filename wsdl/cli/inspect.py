@@ -9,7 +9,7 @@ import click
 from wsdl import api
 from wsdl.api import Inventory
 from wsdl.api.listing import slots, unshared
-from wsdl.cli.command import command, dims, import_root
+from wsdl.cli.command import command, dims, import_root, variant
 from wsdl.cli.tables import print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
 from wsdl.diagnostics.figures import count, size
@@ -19,13 +19,16 @@ from wsdl.diagnostics.figures import count, size
 @click.argument("file", metavar="FILE")
 @dims
 @import_root
-def inspect(file: str, dims: dict[str, int], import_root: str | None, as_json: bool) -> None:
+@variant
+def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: str | None, as_json: bool) -> None:
     """List the weights of a .wsd program, any .onnx model, or a .safetensors or .npz file."""
-    inventory = api.inspect(file, dims=dims, import_root=import_root)
+    inventory = api.inspect(file, dims=dims, import_root=import_root, variant=variant)
     if as_json:
         print_json(inventory.as_json())
         return
-    print_lines([*(_signature(name, inventory) for name in inventory.models), *([""] if inventory.models else [])])
+    head = [f"variant {inventory.variant}"] if inventory.variant else []
+    head += [_signature(name, inventory) for name in inventory.models]
+    print_lines([*head, *([""] if head else [])])
     shared = bool(inventory.shared())
     headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
     print_table(headers, (row[: len(headers)] for row in _rows(inventory)), text=(0, 1))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, seed, weights, whole
+from wsdl.cli.command import command, dims, import_root, seed, variant, weights, whole
 from wsdl.cli.failures import writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, write_findings
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @seed
 @dims
 @import_root
+@variant
 def run(
     file: str,
     data: str,
@@ -51,6 +52,7 @@ def run(
     seed: int,
     dims: Mapping[str, int],
     import_root: str | None,
+    variant: str | None,
     as_json: bool,
 ) -> None:
     """Run a .wsd or .onnx model on arrays named like its inputs."""
@@ -66,6 +68,7 @@ def run(
         seed=seed,
         dims=dims,
         import_root=import_root,
+        variant=variant,
     )
     if output:
         with writing(output):

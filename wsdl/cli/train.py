@@ -12,7 +12,7 @@ from typing import Any, Literal
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, weights, whole
+from wsdl.cli.command import command, dims, import_root, variant, weights, whole
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reporting
 from wsdl.cli.tables import results_line
@@ -53,6 +53,7 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("--tensorboard", is_flag=True, help="Also write RUN/tensorboard.")
 @dims
 @import_root
+@variant
 def train(
     file: str,
     data: str,
@@ -78,6 +79,7 @@ def train(
     tensorboard: bool,
     dims: Mapping[str, int],
     import_root: str | None,
+    variant: str | None,
     as_json: bool,
 ) -> int | None:
     """Train a model as its `train` declaration says. Writes last.safetensors, best.safetensors (with --eval), log.jsonl
@@ -99,6 +101,7 @@ def train(
                 weights=weights,
                 dims=dims,
                 import_root=import_root,
+                variant=variant,
                 resume=resume,
                 replace=replace,
                 only_try=dry_run,
@@ -118,7 +121,9 @@ def train(
         note(f"wrote {', '.join(map(str, trained.files))}")
     print_lines(_lines(trained, dry_run))
     if folder is not None:
-        note(f"next: {shlex.join(['wsdl', 'compile', file, '--weights', str(trained.files[-1]), '-o', 'build'])}")
+        options = ["--variant", variant] if variant else []
+        following = ["wsdl", "compile", file, *options, "--weights", str(trained.files[-1]), "-o", "build"]
+        note(f"next: {shlex.join(following)}")
     return None
 
 

@@ -50,6 +50,7 @@ class Diagnostic:
     severity: Severity = "error"
     file: str | None = None
     details: tuple[str, ...] = ()  # lines shown below the snippet: listings of tensors, paths, sizes
+    variants: tuple[str, ...] = ()  # of the program, which alone have it; empty where all do
 
     def __post_init__(self) -> None:
         """A message names what it found, and that may be a name of a million letters."""
@@ -60,7 +61,13 @@ class Diagnostic:
 
     def summary(self) -> str:
         """The message with the label of the primary place, for forms that don't show the place: `message (label)`."""
-        return self.message + (f" ({self.label})" if self.label else "")
+        where = f", in {self.in_variants()}" if self.variants else ""
+        return self.message + (f" ({self.label})" if self.label else "") + where
+
+    def in_variants(self) -> str:
+        """The variants that have it, as in "the variants `a` and `b`"."""
+        *first, last = [f"`{name}`" for name in self.variants]
+        return f"the variants {', '.join(first)} and {last}" if first else f"the variant {last}"
 
     def location(self) -> tuple[str, int, int]:
         """File, line and column, for sorting."""
@@ -78,10 +85,15 @@ class Problems:
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep a finding; the same one at the same place (a block applied twice) counts once."""
-        key = (diagnostic.code, diagnostic.span, diagnostic.message if diagnostic.span is None else "")
+        by_message = diagnostic.span is None or diagnostic.variants
+        key = (diagnostic.code, diagnostic.span, diagnostic.message if by_message else "")
         if key not in self._keys:
             self._keys.add(key)
             self.diagnostics.append(diagnostic)
+
+    def copy(self) -> Problems:
+        """The same findings, to which others may be added."""
+        return Problems([*self.diagnostics], {*self._keys})
 
     def has(self, code: str, span: Span) -> bool:
         """Was a finding of this code made at this place?"""

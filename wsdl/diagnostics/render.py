@@ -88,6 +88,7 @@ def _object(diagnostic: Diagnostic) -> dict[str, Any]:
         "help": diagnostic.help,
         "fix": [_edit(edit, source) for edit in diagnostic.fix],
         **({"details": list(diagnostic.details)} if diagnostic.details else {}),
+        **({"variants": list(diagnostic.variants)} if diagnostic.variants else {}),
     }
 
 

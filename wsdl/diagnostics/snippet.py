@@ -82,6 +82,8 @@ def draw(diagnostic: Diagnostic, style: Style) -> str:
     if not lines and diagnostic.file:
         drawing.header(diagnostic.file)
     drawing.details(diagnostic.details, bool(lines))
+    if diagnostic.variants:
+        drawing.note("in", diagnostic.in_variants())
     if diagnostic.help:
         drawing.note("help", diagnostic.help)
     drawing.note("see", f"wsdl explain {diagnostic.code}")

@@ -4,7 +4,7 @@ Blocks are run where they are applied, with the types of what they are applied t
 its type, every parameter its shape. Whatever doesn't fit is reported; elaboration continues with a poisoned value, so
 that one mistake gives one message.
 
-    elaborate        the file: its layers and constants, its models, its trainings
+    elaborate        the file: its layers and constants, its models, its trainings, its variants
     models           the body of a model, from inputs to outputs
     evaluate         expressions are evaluated, statements run: two functions that look up what a node means ...
     meanings         ... in these tables, which name the file to open next
@@ -29,6 +29,7 @@ from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.elaborate.training import elaborate_trainings
+from wsdl.elaborate.variants import elaborate_variants
 from wsdl.ir.dims import TooLong
 from wsdl.ir.graph import Module
 from wsdl.ir.stages import Checked
@@ -47,6 +48,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
         elaborate_trainings(scope, models, context)
         elaborate_formulas(models, context)
+        elaborate_variants(scope, models, context)
     except TooMuch:  # reported
         context.program.doubtful = True
     except TooLong as error:

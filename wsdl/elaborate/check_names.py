@@ -39,6 +39,10 @@ def check_names(scope: FileScope, problems: Problems) -> None:
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Parameter | tree.Formula):
             _Body(scope, problems, ChainMap({}, known)).statement(declaration)
+        elif isinstance(declaration, tree.Variant):
+            _Body(scope, problems, ChainMap({}, known)).statements(
+                s for s in declaration.body if isinstance(s, tree.Formula)
+            )
         elif isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):

@@ -10,7 +10,7 @@ from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer
-from wsdl.elaborate.program_builder import ProgramBuilder
+from wsdl.elaborate.program_builder import FileRequests, ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
@@ -64,13 +64,15 @@ class PendingFormula:
 class Mode:
     """How bodies run: as they are while training or as compiled, for the first time or once more.
 
-    What a body says of its layers is known when it runs `again`. `requests` is there while that of a `train` runs.
+    What a body says of its layers is known when it runs `again`. `requests` is there while that of a `train` runs,
+    `variant` while that of a variant does.
     """
 
     training: bool = False
     again: bool = False
     depends_on_training: bool = False  # was something made that is another one at inference?
     requests: Requests | None = None
+    variant: FileRequests | None = None
 
 
 class Context:
@@ -87,7 +89,7 @@ class Context:
     constants  the `let`s of the files
     mode       as while training, or as compiled
     builder    the graph of the model whose body runs
-    formulas   those of parameters, until all bodies have run; by the statement, its layer, and the step of its `for`
+    formulas   those of parameters until they are worked out, then `None`; by statement, layer, and step of its `for`
     """
 
     def __init__(
@@ -102,21 +104,22 @@ class Context:
         self.constants = Constants()
         self.mode = Mode()
         self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
-        self.formulas: dict[object, PendingFormula] = {}
+        self.formulas: dict[object, PendingFormula | None] = {}
 
     def request(self, request: Request | None) -> None:
         """Keep what a body asks of its parameters, for the passes that look up the paths in it."""
+        kept = self.mode.variant or self.program
         if self.mode.again:
             if self.mode.requests is not None and isinstance(request, FreezeRequest):
                 self.mode.requests.freezes.append(request)
         elif isinstance(request, GroupRequest):
-            self.program.groups.append(request)
+            kept.groups.append(request)
         elif isinstance(request, FreezeRequest):
-            self.program.freezes.append(request)
+            kept.freezes.append(request)
         elif isinstance(request, LimitRequest):
-            self.program.limits.append(request)
+            kept.limits.append(request)
         elif request is not None:
-            self.program.loads.append(request)
+            kept.loads.append(request)
 
     def doubt(self) -> None:
         """Remember that parts of the layers around may be missing, so that no paths to them are missed."""

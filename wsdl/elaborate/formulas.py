@@ -45,15 +45,17 @@ def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
 
 
 def elaborate_formulas(models: Mapping[str, Layer], context: Context) -> None:
-    """Add the formulas of a program to it. `models` are the layers that stand for its models, by name."""
+    """Add the formulas that were kept to those of the program, or of the variant whose statements ran. `models` are the
+    layers that stand for the models, by name."""
     context.budget.done = 0
-    done: set[object] = set()
-    while rest := [key for key in context.formulas if key not in done]:  # layers that formulas apply may have some
-        for key in rest:
-            done.add(key)
-            request = _request(context.formulas[key], models, context)
+    while rest := {
+        key: p for key, p in context.formulas.items() if p is not None
+    }:  # layers that they apply may have some
+        for key, pending in rest.items():
+            context.formulas[key] = None
+            request = _request(pending, models, context)
             if request is not None:
-                context.program.formulas.append(request)
+                (context.mode.variant or context.program).formulas.append(request)
 
 
 def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Context) -> FormulaRequest | None:

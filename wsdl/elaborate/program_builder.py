@@ -10,21 +10,29 @@ from wsdl.ir.references import References
 from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import Training
+from wsdl.ir.variants import Variant
 
 
 @dataclass
-class ProgramBuilder:
-    """What `Checked` has, as far as it is known."""
+class FileRequests:
+    """What a file with its models, or one of its variants, has asked for so far."""
 
-    models: dict[str, Model] = field(default_factory=dict)
-    trainings: dict[str, Training] = field(default_factory=dict)
-    layers: dict[str, Module] = field(default_factory=dict)
-    parameters: dict[str, Slot] = field(default_factory=dict)
     groups: list[GroupRequest] = field(default_factory=list)
     formulas: list[FormulaRequest] = field(default_factory=list)
     freezes: list[FreezeRequest] = field(default_factory=list)
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
+
+
+@dataclass
+class ProgramBuilder(FileRequests):
+    """What `Checked` has, as far as it is known."""
+
+    models: dict[str, Model] = field(default_factory=dict)
+    trainings: dict[str, Training] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict)
+    layers: dict[str, Module] = field(default_factory=dict)
+    parameters: dict[str, Slot] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
     origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
@@ -35,6 +43,7 @@ class ProgramBuilder:
         return Checked(
             models=self.models,
             trainings=self.trainings,
+            variants=self.variants,
             layers=self.layers,
             parameters=self.parameters,
             groups=tuple(self.groups),

@@ -15,6 +15,7 @@ from wsdl.elaborate.bound_names import check_capital
 from wsdl.elaborate.check_names import check_names
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.references import References
+from wsdl.ir.variants import BASE
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
 
@@ -65,6 +66,9 @@ def _scope_of(source: Source, files: _Files, asked: Span | None = None) -> FileS
         elif isinstance(declaration, tree.Let | tree.Block | tree.Model | tree.Layer | tree.Parameter):
             check_capital(declaration.name, _KINDS[type(declaration)], files.problems)
             _define(declaration.name, Definition(declaration, scope), scope, files.problems)
+        elif isinstance(declaration, tree.Variant):
+            check_capital(declaration.name, "variant", files.problems)
+            _define_variant(declaration, scope, files.problems)
     files.open.pop()
     check_names(scope, files.problems)
     return scope
@@ -92,6 +96,29 @@ def _define(name: tree.Name, definition: Definition, scope: FileScope, problems:
         return
     scope.definitions[name.text] = definition
     scope.places[name.text] = name.span
+
+
+def _define_variant(node: tree.Variant, scope: FileScope, problems: Problems) -> None:
+    name, earlier = node.name, scope.variants.get(node.name.text)
+    if name.text == BASE:
+        problems.error(
+            "E0245",
+            name.span,
+            f"`{BASE}` is the program without a variant",
+            "can't be a variant's name",
+            help="give it another name, or write its lines at file level",
+        )
+    elif earlier is not None:
+        problems.error(
+            "E0202",
+            name.span,
+            f"the variant `{name.text}` is declared twice",
+            "declared again",
+            labels=[Label(earlier.name.span, "declared first")],
+            help="give one of them another name, or write all lines into one",
+        )
+    else:
+        scope.variants[name.text] = node
 
 
 def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
@@ -187,12 +214,17 @@ def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Probl
             continue
         near = nearest(name.text, offered)
         has = other.definitions.get(name.text)
+        variant = other.variants.get(name.text)
         problems.error(
             "E0210",
             name.span,
             f"`{node.file.value}` has no block or constant named `{name.text}`",
             f"did you mean `{near}`?" if near else f"it has {_listed(offered)}",
-            labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")] if has else (),
+            labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")]
+            if has
+            else [Label(variant.name.span, "a variant can't be imported")]
+            if variant
+            else (),
             fix=[Edit(name.span, near)] if near else (),
         )
 

@@ -34,6 +34,7 @@ class FileScope:
     file: tree.File
     definitions: dict[str, Definition] = field(default_factory=dict)
     places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
+    variants: dict[str, tree.Variant] = field(default_factory=dict)  # whose names are their own, and not imported
     lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
     is_partial: bool = False  # declarations with syntax errors are missing
     unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported

@@ -34,7 +34,7 @@ def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: 
             continue
         name = node.name.text
         if name not in models:
-            _report_unknown(node, scope, models, context)
+            report_unknown_model(node.name, scope, models, context)
         elif name in seen:
             context.error(
                 "E0802",
@@ -51,8 +51,8 @@ def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: 
                 context.program.trainings[name] = training
 
 
-def _report_unknown(node: tree.Train, scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    name = node.name
+def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
+    """Report a `train` that names no model of the file."""
     if scope.is_partial and name.text not in scope.definitions:
         return  # it may be the one with the syntax error
     near = nearest(name.text, models)
@@ -90,16 +90,19 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         )
     if objective is None or evaluation is None or optimizer is None:
         return None
-    rates = [RateRequest(r.paths, r.base, _schedule(rate, optimizer.lr), span) for r, rate, span in requests.rates]
+    rates = rates_of(requests, optimizer)
     losses_at = [loss.span for loss in requests.losses]
     return Training(
         node.name.text, objective, evaluation, optimizer, requests.freezes, rates, losses_at, node.span, node.doc
     )
 
 
-def _schedule(rate: Schedule | float, common: Schedule) -> Schedule:
-    """A number follows the course of the optimizer's learning rate, at its own height."""
-    return rate if isinstance(rate, Schedule) else common.with_peak(rate)
+def rates_of(requests: Requests, optimizer: Optimizer) -> list[RateRequest]:
+    """The learning rates of parts of the model. A number follows the course of the optimizer's, at its own height."""
+    return [
+        RateRequest(r.paths, r.base, rate if isinstance(rate, Schedule) else optimizer.lr.with_peak(rate), span)
+        for r, rate, span in requests.rates
+    ]
 
 
 def _the_optimizer(node: tree.Train, requests: Requests, context: Context) -> Optimizer | None:

@@ -82,16 +82,17 @@ class Signature:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is stored, and the models that read it, if it is known."""
+    """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
+    variant: str = ""
 
     def of_models(self, names: Iterable[str]) -> Inventory:
         """Of some of the models only."""
         models = {name: self.models[name] for name in names}
         read = {tensor for model in models.values() for tensor in model.reads}
-        return Inventory(models, {n: tensor for n, tensor in self.stored.items() if n in read})
+        return replace(self, models=models, stored={n: tensor for n, tensor in self.stored.items() if n in read})
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
         """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
@@ -152,6 +153,7 @@ class Inventory:
     def as_json(self) -> dict[str, Any]:
         """`models` and `stored` as scripts rely on them."""
         return {
+            **({"variant": self.variant} if self.variant else {}),
             "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
             "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
         }
@@ -198,7 +200,8 @@ def _io(name: str, type: TensorType) -> dict[str, Any]:
 def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda type: type) -> Inventory:
     """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
     models = {name: _model(model, storage, io) for name, model in storage.models.items()}
-    return Inventory(models, {name: _stored(stored, storage) for name, stored in storage.stored.items()})
+    stored = {name: _stored(stored, storage) for name, stored in storage.stored.items()}
+    return Inventory(models, stored, storage.checked.variant)
 
 
 def _layers_around(path: str) -> Iterator[str]:

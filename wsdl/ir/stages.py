@@ -21,6 +21,7 @@ from wsdl.ir.references import References
 from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
+from wsdl.ir.variants import Variant
 from wsdl.ir.views import View
 
 
@@ -30,6 +31,8 @@ class Checked:
 
     models: Mapping[str, Model] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)  # by the name of the model
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    variant: str = ""  # the one whose requests are among those below; none in the program as it stands
     layers: Mapping[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
     parameters: Mapping[str, Slot] = field(default_factory=dict)  # declared at file level
     groups: tuple[GroupRequest, ...] = ()
@@ -42,6 +45,26 @@ class Checked:
     origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
     doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
+
+    def with_variant(self, name: str) -> Checked:
+        """The program with what one of its variants adds; the graphs are the same."""
+        variant = self.variants[name]
+        kinds = {limit.kind for limit in variant.limits}
+        trainings = {
+            model: training.changed(variant.trainings[model].freezes, variant.trainings[model].rates)
+            for model, training in self.trainings.items()
+            if model in variant.trainings
+        }
+        return replace(
+            self,
+            variant=name,
+            groups=(*self.groups, *variant.groups),
+            formulas=(*self.formulas, *variant.formulas),
+            freezes=(*self.freezes, *variant.freezes),
+            limits=(*(limit for limit in self.limits if limit.kind not in kinds), *variant.limits),
+            loads=(*self.loads, *variant.loads),
+            trainings={**self.trainings, **trainings},
+        )
 
     def graphs(self) -> Iterator[Graph]:
         """Those of the models, and those that they are trained and evaluated with."""

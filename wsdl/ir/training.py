@@ -5,7 +5,7 @@ The tables name every optimizer and schedule with its arguments; what they compu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -192,6 +192,10 @@ class Training:
     loss_spans: list[Span]
     span: Span
     doc: str = ""
+
+    def changed(self, freezes: Iterable[FreezeRequest], rates: Iterable[RateRequest]) -> Training:
+        """The same, with more lines behind its own."""
+        return replace(self, freezes=[*self.freezes, *freezes], rates=[*self.rates, *rates])
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from wsdl.ops._define import OPERATIONS
 from wsdl.ops._interfaces import Ref
 from wsdl.ops.blocked import DOMAIN as BLOCKED
 from wsdl.ops.node_arguments import ScanParts, arguments
-from wsdl.weights.metadata import describe
+from wsdl.weights.metadata import UNKNOWN, Provenance, describe
 
 
 def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
@@ -41,10 +41,10 @@ def structure(
     fed: Sequence[str] = (),
     opset: int = 21,
     ir_version: int = 10,
-    source_sha256: str = "",
+    provenance: Provenance = UNKNOWN,
     block: int = 0,
 ) -> ModelProto:
-    """An ONNX model whose stored tensors have no values yet; those that are `fed` are inputs. `source_sha256` goes into
+    """An ONNX model whose stored tensors have no values yet; those that are `fed` are inputs. `provenance` goes into
     its metadata.
 
     With `block` it is for this machine only: convolutions may be in the CPU's own layout (`wsdl.ops.blocked`).
@@ -56,7 +56,7 @@ def structure(
     fuse_bias(proto)
     part_transposes(proto)
     guard_sharing(proto)
-    describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, source_sha256=source_sha256)
+    describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, provenance=provenance)
     return proto
 
 

@@ -16,7 +16,7 @@ from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.onnx.guards import subgraphs
-from wsdl.weights.metadata import described
+from wsdl.weights.metadata import VARIANT, described
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
 from wsdl.weights.source import broken
@@ -29,7 +29,7 @@ def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:
     for alias, name in source.aliases.items():
         names[name].append(alias)
     stored = [_tensor(n, source.tensors[n].dtype, source.tensors[n].shape, paths) for n, paths in names.items()]
-    return Inventory({}, {tensor.name: tensor for tensor in stored})
+    return Inventory({}, {tensor.name: tensor for tensor in stored}, source.metadata.get(VARIANT, ""))
 
 
 def _tensor(name: str, dtype: str, shape: tuple[int, ...], paths: Iterable[str]) -> Tensor:
@@ -41,14 +41,15 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
     path = os.fspath(path)
     proto = read_proto(path)
     tensors = initializers(path, proto)
-    metadata = next((p.value for p in proto.metadata_props if p.key == "wsdl.sharing"), None)
-    stored = _read(proto, tensors) if metadata is None else _described(path, metadata)
+    metadata = {p.key: p.value for p in proto.metadata_props}
+    sharing = metadata.get("wsdl.sharing")
+    stored = _read(proto, tensors) if sharing is None else _described(path, sharing)
     signature = Signature(
         {v.name: _type(v) for v in proto.graph.input if v.name not in tensors},
         {v.name: _type(v) for v in proto.graph.output},
         {tensor.name: tuple(use for use in tensor.uses if use.times) for tensor in stored.values()},
     )
-    return Inventory({proto.graph.name or Path(path).stem: signature}, stored)
+    return Inventory({proto.graph.name or Path(path).stem: signature}, stored, metadata.get(VARIANT, ""))
 
 
 def _described(path: str, metadata: str) -> dict[str, Tensor]:

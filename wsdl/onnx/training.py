@@ -21,14 +21,15 @@ from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable, norm_type
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
+from wsdl.weights.metadata import UNKNOWN, Provenance
 
 Array = NDArray[Any]
 CONTRACT = "wsdl.training"
 
 
-def emit_step(step: TrainStep, *, opset: int = 21, source_sha256: str = "") -> ModelProto:
+def emit_step(step: TrainStep, *, opset: int = 21, provenance: Provenance = UNKNOWN) -> ModelProto:
     """The ONNX model of a step, without the values of frozen tensors."""
-    proto = _structure(step.phase, opset=opset, source_sha256=source_sha256)
+    proto = _structure(step.phase, opset=opset, provenance=provenance)
     proto.metadata_props.add(key=CONTRACT, value=json.dumps(contract(step), ensure_ascii=False))
     return proto
 

@@ -25,6 +25,7 @@ from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.training import SEED, STEP
 from wsdl.runtime.fingerprint import checksum
 from wsdl.syntax.formatter import format_source
+from wsdl.weights.metadata import VARIANT
 from wsdl.weights.open_source import open_source
 from wsdl.weights.safetensors import save_safetensors
 
@@ -73,6 +74,15 @@ class Checkpoint:
             message = "the program has changed since this checkpoint was written"
             raise fail("E0721", message, file=self.path, help=help, details=shown)
 
+    def require_same_variant(self, variant: str) -> None:
+        """Raises `RunError` where this is the checkpoint of another variant of the program."""
+        before = self.header.get(VARIANT, "")
+        if before != variant:
+            message = f"this training is of {_variant(before)}, not of {_variant(variant)}"
+            option = f"with `--variant {before}`" if before else "without `--variant`"
+            help = f"resume it {option}, or start a new run with `--weights` in another folder"
+            raise fail("E0721", message, file=self.path, help=help)
+
     def require_same_settings(self, settings: Mapping[str, Any]) -> None:
         """Raises `RunError` where the training was begun with other settings."""
         different = [name for name, value in settings.items() if self.settings.get(name, value) != value]
@@ -81,6 +91,10 @@ class Checkpoint:
             help = "a run resumes only with its own settings; options that are left out are taken from it"
             message = "this training was begun with other settings"
             raise fail("E0723", message, file=self.path, help=help, details=lines)
+
+
+def _variant(name: str) -> str:
+    return f"the variant `{name}`" if name else "the program without a variant"
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import tree
-from wsdl.syntax.boxes import INDENT, Box, Group, Item, Row, lay_out
+from wsdl.syntax.boxes import INDENT, WIDTH, Box, Group, Item, Row, flat, lay_out
 from wsdl.syntax.layout import read
 from wsdl.syntax.parser import parse
 from wsdl.syntax.unparse import Unparser, quoted
@@ -100,7 +100,7 @@ class _Formatter:
             gap = [part for part in (previous, *comments, node) if part is not None]
             blanks = [_lines_between(above, below) > 1 for above, below in pairwise(gap)]
             if previous is not None and node is not None and not any(blanks):
-                blanks[0] = any(isinstance(part, tree.Block | tree.Model | tree.Train) for part in (previous, node))
+                blanks[0] = any(self._stands_apart(part) for part in (previous, node))
             if previous is None:
                 blanks.insert(0, False)
             for part, blank in zip([*comments, node], blanks, strict=False):
@@ -152,6 +152,11 @@ class _Formatter:
         elif isinstance(node, tree.Train):
             end = [node.name, *node.targets][-1].span.end
             self._compound(end, indent, lambda: self._train(node), node.body)
+        elif isinstance(node, tree.Variant) and self._is_one_line(node):
+            self._line(node.span.end, indent, lambda: self._variant(node))
+        elif isinstance(node, tree.Variant | tree.Changes):
+            word = "variant" if isinstance(node, tree.Variant) else "train"
+            self._compound(node.name.span.end, indent, lambda: [f"{word} {node.name.text}"], node.body)
         elif isinstance(node, tree.For):
             end = node.clause.span.end
             self._compound(end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
@@ -268,6 +273,27 @@ class _Formatter:
         for number, carry in enumerate(node.carried):
             box += [", " if number else " with ", f"{carry.name.text} = ", *self.write.expression(carry.value)]
         return box
+
+    # -- variants ------------------------------------------------------------------------------------------------------
+
+    def _stands_apart(self, node: Any) -> bool:
+        """Is there an empty line before and behind a declaration, whether the author has one or not?"""
+        if isinstance(node, tree.Variant):
+            return bool(node.body) and not self._is_one_line(node)
+        return isinstance(node, tree.Block | tree.Model | tree.Train)
+
+    def _is_one_line(self, node: tree.Variant) -> bool:
+        """A variant of one statement stays on the author's one line, as long as it fits."""
+        return (
+            "\n" not in node.span.text
+            and len(node.body) == 1
+            and not isinstance(node.body[0], tree.Changes)
+            and not (isinstance(node.body[0], tree.Load) and node.body[0].mappings)
+            and len(flat(self._variant(node)) or " " * WIDTH) < WIDTH
+        )
+
+    def _variant(self, node: tree.Variant) -> Box:
+        return [f"variant {node.name.text} {{ ", *self._simple(node.body[0]), " }"]
 
     # -- signatures ----------------------------------------------------------------------------------------------------
 

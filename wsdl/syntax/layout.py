@@ -46,9 +46,9 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _STATEMENT = re.compile(
     r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
     r"|(?:layer|state|limit|metric)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
-    r"|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
+    r"|variant\s+[^\W\d]\w*\s*\{|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
 )
-_DECLARATION = re.compile(r"(?:block|model|train)\s+[^\W\d]\w*\s*\(")
+_DECLARATION = re.compile(r"(?:block|model|train)\s+[^\W\d]\w*\s*\(|variant\s+[^\W\d]\w*\s*\{")
 _ASSIGNMENT = re.compile(r"[^\W\d]\w*\s*=(?!=)")
 
 

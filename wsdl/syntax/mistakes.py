@@ -220,4 +220,32 @@ INSIDE_TRAIN = Mistake(
         "train m(y: f32[n]) {\n    optimizer SGD(lr=0.1)\n    return mse(x, y)\n}",
     ),
 )
+OUTSIDE_VARIANT = Mistake(
+    "E0141",
+    "`{word}` can't stand in {where}",
+    "inside another declaration",
+    "a `train` stands at file level, and without a list of targets in a variant",
+    examples=(
+        "model m(x: f32[n]) {\n    train m {\n        freeze a\n    }\n    return x\n}",
+        "train m() {\n    loss a\n    train m {\n        freeze a\n    }\n    optimizer SGD(lr=0.1)\n}",
+    ),
+)
+INSIDE_VARIANT = Mistake(
+    "E0157",
+    "`{word}` can't stand in {where}",
+    "not what is shared, loaded or frozen",
+    "in a variant stand `share`, `param PATH = …`, `freeze`, `load`, `limit` and `train model {{ … }}`",
+    examples=(
+        "variant wide {\n    layer head = Dense(3)\n}",
+        "variant wide {\n    for i in 0..3 {\n        share { a[i], b[i] }\n    }\n}",
+        "variant wide {\n    width = 4\n}",
+    ),
+)
+INSIDE_CHANGES = Mistake(
+    "E0157",
+    "`{word}` can't stand in {where}",
+    "the same in all variants",
+    "a variant says which parameters a training changes and how fast: in its `train` stand `freeze` and `lr`",
+    examples=("variant slow {\n    train m {\n        loss mse(x, y)\n    }\n}",),
+)
 UNEXPECTED = Mistake("E0101", "unexpected {found}", "expected {expected}")

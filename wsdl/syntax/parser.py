@@ -20,7 +20,7 @@ from wsdl.syntax.layout import Chunk, Layout, read
 from wsdl.syntax.recognize import Stuck, report
 from wsdl.syntax.tree_builder import Builder
 
-_WITHOUT_STATEMENTS = ("load", "variant", "class", "struct")  # in whose braces stand other things
+_WITHOUT_STATEMENTS = ("load", "class", "struct")  # in whose braces stand other things
 
 _lock = threading.Lock()  # the parser has one builder, which knows the text it is at
 _builder = Builder()

@@ -60,12 +60,12 @@ _FORMS = {
     "block": "`block Name(configuration)(inputs) -> outputs { … }`",
     "model": "`model name(inputs) -> outputs { … }`",
     "train": "`train model(targets) { loss … optimizer … }`",
+    "variant": "`variant name { share … freeze … }`",
     "loss": "`loss cross_entropy(logits, labels)`",
     "metric": "`metric accuracy = mean(argmax(logits, axis=-1) == labels)`",
     "optimizer": "`optimizer AdamW(lr=1e-3)`",
     "lr": "`lr encoder, head.bias = 1e-4`",
 }
-_LATER = {"variant": "comparing ways to share"}
 _LOOKALIKES = {
     **dict.fromkeys("“”„«»", 'texts stand in plain double quotes, `"`'),
     **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001 - the wrong quotes
@@ -130,7 +130,6 @@ def report(stuck: Stuck, problems: Problems) -> None:
     elif mistake.insert:
         behind = stuck.start + len(stuck.before.rstrip())
         fix = [Edit(Span(stuck.source, behind, behind), mistake.insert)]
-    facts["what"] = _LATER.get(facts.get("mark", ""), "looser ways to share")
     word = re.match(NAME, stuck.text[stuck.start : stuck.end].strip())
     form = _FORMS.get(word[0], "") if word else ""
     character = stuck.text[stuck.offset : stuck.offset + 1]

@@ -10,15 +10,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     # -- words of later versions and of other languages ----------------------------------------------------------------
     Mistake(
         "E0111",
-        "`{mark}` is kept for {what}, which this version of wsdl doesn't have",
-        "not yet",
-        statement=rf"(?P<mark>variant)\s+{NAME}\s*\{{",
-        level="file",
-        examples=("variant free { }", "variant ffn { share { lm.blocks[*].ffn } }"),
-    ),
-    Mistake(
-        "E0111",
-        "`{mark}` is kept for {what}, which this version of wsdl doesn't have",
+        "`{mark}` is kept for looser ways to share, which this version of wsdl doesn't have",
         "not yet",
         "write `share {{ … }}` to store the members once",
         statement=rf"share\s+(?P<mark>as\s+{NAME})",

@@ -311,9 +311,16 @@ class LearningRate(Node):
     value: Expression
 
 
+class Changes(Node):
+    """`train lm { freeze tok }` in a variant: what it changes in the training of the model `name`."""
+
+    name: Name
+    body: tuple[Statement, ...]
+
+
 Statement: TypeAlias = (
     "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
-    "| Loss | Metric | Optimizer | LearningRate"
+    "| Loss | Metric | Optimizer | LearningRate | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------
@@ -372,6 +379,14 @@ class Train(Node):
     doc: str = ""
 
 
+class Variant(Node):
+    """`variant ffn { share { lm.blocks[*].ffn } }`: what is stored and trained differently, under a name."""
+
+    name: Name
+    body: tuple[Statement, ...]
+    doc: str = ""
+
+
 class Import(Node):
     """`from "./encoder.wsd" import Encoder, Decoder`."""
 
@@ -379,7 +394,9 @@ class Import(Node):
     names: tuple[Name, ...]
 
 
-Declaration: TypeAlias = "Import | Let | Block | Model | Train | Layer | Parameter | Formula | Share | Freeze | Load"
+Declaration: TypeAlias = (
+    "Import | Let | Block | Model | Train | Variant | Layer | Parameter | Formula | Share | Freeze | Load"
+)
 
 
 class Comment(Node):

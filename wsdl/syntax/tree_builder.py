@@ -38,6 +38,9 @@ _OF_MODELS = (
     tree.Emit,
     tree.Return,
 )
+# Those that stand in a variant, and in a `train` of a variant.
+_OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Limit, tree.Changes)
+_OF_CHANGES = (tree.Freeze, tree.LearningRate)
 
 
 def _nodes(parts: Parts) -> tuple[Any, ...]:
@@ -120,6 +123,21 @@ class Builder:
         self._check_places(body[1], mistakes.INSIDE_TRAIN, _OF_MODELS, f"`train {name.text}`")
         return tree.Train(span, name, targets or (), body[1], self._doc(span))
 
+    def variant(self, parts: Parts) -> tree.Variant:
+        span = self._span(parts)
+        _, name, body = parts
+        for statement in body[1]:
+            if not isinstance(statement, _OF_VARIANTS):
+                self._report_place(statement, mistakes.INSIDE_VARIANT, f"the variant `{name.text}`")
+        return tree.Variant(span, name, body[1], self._doc(span))
+
+    def changes(self, parts: Parts) -> tree.Changes:
+        _, name, body = parts
+        for statement in body[1]:
+            if not isinstance(statement, _OF_CHANGES):
+                self._report_place(statement, mistakes.INSIDE_CHANGES, f"the `train {name.text}` of a variant")
+        return tree.Changes(self._span(parts), name, body[1])
+
     def _check_places(
         self, body: tuple[tree.Statement, ...], mistake: mistakes.Mistake, misplaced: tuple[type, ...], where: str
     ) -> None:
@@ -127,16 +145,22 @@ class Builder:
         rest = [*reversed(body)]
         while rest:
             statement = rest.pop()
-            if isinstance(statement, misplaced):
-                start = statement.span.start
-                first = re.match(mistakes.NAME, statement.span.text)
-                assert first is not None, "every statement begins with a word"
-                word = "scan" if isinstance(statement, tree.Scan) else first[0]
-                mistake.report(self.problems, Span(self.source, start, start + first.end()), word=word, where=where)
+            if isinstance(statement, tree.Changes):
+                self._report_place(statement, mistakes.OUTSIDE_VARIANT, where)
+            elif isinstance(statement, misplaced):
+                self._report_place(statement, mistake, where)
             elif isinstance(statement, tree.For | tree.Scan):
                 rest += reversed(statement.body)
             elif isinstance(statement, tree.If):
                 rest += reversed((*statement.then, *statement.otherwise))
+
+    def _report_place(self, statement: tree.Statement, mistake: mistakes.Mistake, where: str) -> None:
+        """Report a statement where it can't stand, at its first word."""
+        start = statement.span.start
+        first = re.match(mistakes.NAME, statement.span.text)
+        assert first is not None, "every statement begins with a word"
+        word = "scan" if isinstance(statement, tree.Scan) else first[0]
+        mistake.report(self.problems, Span(self.source, start, start + first.end()), word=word, where=where)
 
     def configuration(self, parts: Parts) -> tree.Configuration:
         return tree.Configuration(self._span(parts), parts[0], parts[2], _after(parts, "="))

@@ -121,7 +121,7 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
             target = _target(pattern, request.base, targets, problems, "have a learning rate")
             slots = target.slots if target else []
             read = [stored for slot in slots for stored in storage.tensors_of(slot.path)]
-            if slots and not any(map(training.trains, read)):
+            if slots and not any(map(training.trains, read)) and not _is_of_base(request, training, storage):
                 frozen = any(stored.root.kind == "param" for stored in read)
                 problems.error(
                     "E0817",
@@ -151,6 +151,15 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
         if rates:
             schedules[stored.name] = next(iter(rates.values())).schedule
     return schedules
+
+
+def _is_of_base(request: RateRequest, training: ResolvedTraining, storage: Storage) -> bool:
+    """Is it the program that gives a learning rate, and not its variant, which may freeze what it is given to?"""
+    variant = storage.checked.variants.get(storage.checked.variant)
+    if variant is None:
+        return False
+    changes = variant.trainings.get(training.model)
+    return changes is None or request not in changes.rates
 
 
 def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: Problems) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -18,6 +19,19 @@ from wsdl.ir.types import BYTES
 from wsdl.ir.views import View, ViewError
 from wsdl.ir.weight_files import are_sizes
 
+VARIANT = "wsdl.variant"  # key of the name of the variant, in ONNX files and in files of weights
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a compiled file was made of: the digest of the source, and the variant (`""` for the program itself)."""
+
+    source_sha256: str = ""
+    variant: str = ""
+
+
+UNKNOWN = Provenance()
+
 
 def describe(
     proto: ModelProto,
@@ -25,9 +39,10 @@ def describe(
     reads: Mapping[str, Reads],
     *,
     doc: str = "",
-    source_sha256: str = "",
+    provenance: Provenance = UNKNOWN,
 ) -> None:
-    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.sharing`).
+    """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.variant`,
+    `wsdl.sharing`).
 
     `reads` says how often the model reads each slot.
     """
@@ -36,7 +51,8 @@ def describe(
     proto.doc_string = doc
     properties = {
         "wsdl.version": __version__,
-        "wsdl.source_sha256": source_sha256,
+        "wsdl.source_sha256": provenance.source_sha256,
+        VARIANT: provenance.variant,
         "wsdl.sharing": _json([_compact(sharing_record(s, reads)) for s in stored]),
     }
     for key, value in properties.items():

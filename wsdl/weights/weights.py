@@ -24,7 +24,7 @@ from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill, TensorInfo
 from wsdl.weights.loads import Loads
-from wsdl.weights.metadata import sharing_record
+from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.narrow import as_stored
 from wsdl.weights.open_source import open_source
 from wsdl.weights.safetensors import save_safetensors
@@ -231,7 +231,8 @@ def save_weights(
 
 
 def header(storage: Storage) -> dict[str, str]:
-    """What a file of weights says in its header: the share groups."""
+    """What a file of weights says in its header: the share groups, and the variant where the program is one."""
     shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) > 1]
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
-    return {"format": "wsdl", "wsdl.sharing": groups}
+    variant = storage.checked.variant
+    return {"format": "wsdl", "wsdl.sharing": groups, **({VARIANT: variant} if variant else {})}

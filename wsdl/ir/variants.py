@@ -1,0 +1,36 @@
+"""What a `variant` of a file says: requests beside those of the file, over the same graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wsdl.diagnostics.span import Span
+from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.training import RateRequest
+
+BASE = "base"  # what the program is called that is none of its variants
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingChanges:
+    """`train lm { freeze tok }` in a variant: what is added to a training. Later lines refine earlier ones."""
+
+    freezes: tuple[FreezeRequest, ...] = ()
+    rates: tuple[RateRequest, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """`variant ffn { share { lm.blocks[*].ffn } }`: what is added to the requests of the program; a limit takes the
+    place of those of its kind. The paths are not yet looked up; they begin at the models and layers of the file."""
+
+    name: str
+    span: Span  # of its name
+    groups: tuple[GroupRequest, ...] = ()
+    formulas: tuple[FormulaRequest, ...] = ()
+    freezes: tuple[FreezeRequest, ...] = ()
+    limits: tuple[LimitRequest, ...] = ()
+    loads: tuple[LoadRequest, ...] = ()
+    trainings: Mapping[str, TrainingChanges] = field(default_factory=dict)  # by the name of the model
+    doc: str = ""
