@@ -1,0 +1,76 @@
+"""`param PATH = EXPRESSION`: the values and gradients of PyTorch's parametrizations, wherever a program goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import wsdl
+from tests.sharing.formulas import CASES, Case
+from wsdl.diagnostics.span import Source
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.runtime.session import Session
+
+
+def program(case: Case, text: str = "", **options: Any) -> wsdl.Program:
+    return wsdl.compile(Source("m.wsd", text or case.text), **options)
+
+
+def drawn(case: Case) -> Any:
+    return np.random.default_rng(0).normal(size=case.shape).astype(numpy_dtype(case.dtype))
+
+
+def by_name(weights: Any) -> dict[str, Any]:
+    return {name.removeprefix("m."): np.array(array) for name, array in weights.items()}
+
+
+def in_pytorch(case: Case, weights: Any) -> tuple[Any, float, dict[str, Any]]:
+    """Output, loss, and what one step of gradient descent makes of each weight."""
+    parameters = {
+        name: torch.nn.Parameter(torch.from_numpy(array).double()) for name, array in by_name(weights).items()
+    }
+    output = case.in_pytorch(parameters)(torch.from_numpy(drawn(case)).double())
+    loss = (output**2).mean()
+    loss.backward()
+    after = {name: (p - p.grad).detach().numpy() for name, p in parameters.items() if p.grad is not None}
+    return output.detach().numpy(), loss.item(), after
+
+
+def assert_near(case: Case, ours: Any, expected: Any) -> None:
+    rtol, atol = (1e-9, 1e-10) if case.dtype == "f64" else (1e-4, 1e-5)
+    np.testing.assert_allclose(ours, expected, rtol, atol)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_values_and_gradients_as_in_pytorch(case: Case, tmp_path: Path) -> None:
+    """In a session, in the evaluation, after a step of the trainer, and after one of the file that trains."""
+    compiled, data = program(case), {"x": drawn(case)}
+    stored = dict(compiled.stored)
+    assert sorted(by_name(stored)) == sorted(case.stored)
+    output, loss, after = in_pytorch(case, stored)
+    assert sorted(after) == sorted(case.stored)
+
+    trainer = compiled.trainer(batch=case.shape[0])
+    wsdl.fit(trainer, data, epochs=1)
+    compiled.save(tmp_path, proof=True, train=True)
+    step = Session(str(tmp_path / "m.train.onnx")).run({**data, **stored, "step": np.int64(0)})
+
+    assert_near(case, compiled.session()(**data)["output"], output)
+    assert_near(case, compiled.evaluator().run([data], stored)["loss"], loss)
+    for name, expected in after.items():
+        assert_near(case, trainer.weights[f"m.{name}"], expected)
+        assert_near(case, step[f"next/m.{name}"], expected)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_formulas_are_computed_in_f32_of_what_16_bits_store(case: Case, dtype: Any) -> None:
+    text = case.text.replace("f64", "f32")
+    narrow, x = program(case, text, dtype=dtype), drawn(case).astype("f4")
+    assert {str(a.dtype) for a in narrow.stored.values()} == {"float16" if dtype == "f16" else "bfloat16"}
+    wide = program(case, text, weights={n: np.asarray(a, "f4") for n, a in narrow.stored.items()})
+    np.testing.assert_allclose(narrow.session()(x=x)["output"], wide.session()(x=x)["output"], rtol=1e-2, atol=1e-2)
