@@ -12,7 +12,7 @@ from onnx import ModelProto, helper, numpy_helper
 from tests.onnx import models
 from tests.onnx.running import compiled, onnx_of, random
 from wsdl.onnx import proof
-from wsdl.onnx.likeness import look_for
+from wsdl.onnx.likeness import count_copies
 from wsdl.onnx.proof import Proof, prove
 
 
@@ -140,5 +140,5 @@ SCALE = random(12, 1, 1, 1) + 2
 )
 def test_likeness(found: np.ndarray, copies: float) -> None:
     other = {"other": random(50, 50)}
-    result = look_for({"W": W, **other}, [("stranger", np.ascontiguousarray(found)), *other.items()])
+    result = count_copies({"W": W, **other}, [("stranger", np.ascontiguousarray(found)), *other.items()])
     assert result.copies == {"W": pytest.approx(copies), "other": 1.0}

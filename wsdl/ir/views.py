@@ -88,7 +88,7 @@ class View:
         axes = [self._axis(a) for a in axes]
         if sorted(axes) != list(range(len(self.shape))):
             raise ViewError(f"permute{tuple(axes)} doesn't name each of the {len(self.shape)} axes once")
-        return self._then(Step("permute", tuple(axes)))
+        return self._with_step(Step("permute", tuple(axes)))
 
     @property
     def transposed(self) -> View:
@@ -105,10 +105,10 @@ class View:
             shape[shape.index(-1)] = size // known if known else 0
         if prod(shape) != size or any(d < 0 for d in shape):
             raise ViewError(f"{list(self.shape)} has {size} elements, which don't fill {shape}")
-        return self._then(Step("reshape", tuple(shape)))
+        return self._with_step(Step("reshape", tuple(shape)))
 
     def flip(self, axes: Sequence[int]) -> View:
-        return self._then(Step("flip", tuple(sorted({self._axis(a) for a in axes}))))
+        return self._with_step(Step("flip", tuple(sorted({self._axis(a) for a in axes}))))
 
     def slice(self, slices: Sequence[tuple[int | None, int | None, int | None]]) -> View:
         """Python's slices, one for each of the first axes."""
@@ -123,7 +123,7 @@ class View:
             if step < 1:
                 raise ViewError("the step of a slice must be positive; use `.flip(axis)` to reverse")
             numbers += (start, stop, step)
-        return self._then(Step("slice", tuple(numbers)))
+        return self._with_step(Step("slice", tuple(numbers)))
 
     def then(self, other: View) -> View:
         """This view, and `other` on top of it (whose source has this shape)."""
@@ -254,7 +254,7 @@ class View:
             raise ViewError(f"axis {axis} doesn't exist: {list(self.shape)} has {len(self.shape)} axes")
         return axis % len(self.shape)
 
-    def _then(self, step: Step) -> View:
+    def _with_step(self, step: Step) -> View:
         view = View(self.source, (*self.steps, step))._simplified()
         _ = view.layout  # a chain that no view can express is refused where it is made
         return view

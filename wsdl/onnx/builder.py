@@ -30,7 +30,7 @@ class Builder:
     def __init__(self, opset: int, block: int = 0) -> None:
         self.opset, self.block = opset, block
         self.results: list[TensorType] = []
-        self.place = Origin()
+        self.origin = Origin()
         self.nodes_of_model: list[NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
         self._numbers: dict[str, list[int | float | bool]] = {}  # of constants, by their names
@@ -57,7 +57,7 @@ class Builder:
         return candidate
 
     def name_here(self, name: str) -> str:
-        return self.unique(f"{self.place.path}/{name}" if self.place.path else name)
+        return self.unique(f"{self.origin.path}/{name}" if self.origin.path else name)
 
     @property
     def scope(self) -> list[NodeProto]:
@@ -67,13 +67,13 @@ class Builder:
     def at(self, node: Node) -> Iterator[None]:
         """Nodes appended inside belong to a node of the IR."""
         span = node.span
-        outer = self.place
+        outer = self.origin
         source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # without its folder
-        self.place = Origin(file_path(node.path) or outer.path, source)
+        self.origin = Origin(file_path(node.path) or outer.path, source)
         try:
             yield
         finally:
-            self.place = outer
+            self.origin = outer
 
     @contextmanager
     def body(self) -> Iterator[list[NodeProto]]:
@@ -85,16 +85,16 @@ class Builder:
             self._scopes.pop()
 
     @contextmanager
-    def in_model_graph(self, place: Origin | None = None) -> Iterator[None]:
+    def in_model_graph(self, origin: Origin | None = None) -> Iterator[None]:
         """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
-        outer = self.place, self._scopes
-        self.place, self._scopes = place or self.place, self._scopes[:1]
+        outer = self.origin, self._scopes
+        self.origin, self._scopes = origin or self.origin, self._scopes[:1]
         start = len(self.scope)
         try:
             yield
         finally:
             self.captured.update(name for node in self.scope[start:] for name in node.output)
-            self.place, self._scopes = outer
+            self.origin, self._scopes = outer
 
     # -- the Emitter of the lowerings ----------------------------------------------------------------------------------
 
@@ -109,8 +109,8 @@ class Builder:
             read.pop()
         node = helper.make_node(op_type, read, names, name=name, domain=domain or None)
         node.attribute.extend(_attribute(key, value) for key, value in sorted(attributes.items()) if value is not None)
-        if self.place.source:
-            node.metadata_props.add(key="wsdl.source", value=self.place.source)
+        if self.origin.source:
+            node.metadata_props.add(key="wsdl.source", value=self.origin.source)
         self.scope.append(node)
         return [Ref(name) for name in names]
 

@@ -33,7 +33,7 @@ class Comparison:
     constants: int = 0
 
 
-def look_for(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Comparison:
+def count_copies(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Comparison:
     """Count the copies of each stored tensor among `tensors`, which are names and contents. An array of `stored` itself
     is not read."""
     comparison = Comparison(dict.fromkeys(stored, 0.0))

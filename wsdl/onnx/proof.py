@@ -27,7 +27,7 @@ from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.guards import folded_origins, subgraphs
-from wsdl.onnx.likeness import SMALL, Comparison, is_recognizable, look_for
+from wsdl.onnx.likeness import SMALL, Comparison, count_copies, is_recognizable
 from wsdl.onnx.structure import structure_of
 from wsdl.weights.onnx_source import read_tensor
 
@@ -209,7 +209,7 @@ class _FileUnderTest:
                 constants += array.nbytes
             else:
                 others.append((name, array))
-        found = look_for(self.stored, others)
+        found = count_copies(self.stored, others)
         found.total, found.constants = found.total + constants, constants
         return found
 

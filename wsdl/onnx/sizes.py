@@ -24,7 +24,7 @@ class Origin:
 class ModelEmitter(Emitter, Protocol):
     """An `Emitter` that can append to the model's own graph while it is in a body."""
 
-    def in_model_graph(self, place: Origin | None = None) -> AbstractContextManager[None]:
+    def in_model_graph(self, origin: Origin | None = None) -> AbstractContextManager[None]:
         """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
@@ -34,8 +34,8 @@ class ModelEmitter(Emitter, Protocol):
 class RunTimeSizes:
     """Sizes as `i64[1]` tensors, so that a shape is nothing but their concatenation."""
 
-    def __init__(self, emitter: ModelEmitter, place: Origin) -> None:
-        self._emitter, self._place = emitter, place
+    def __init__(self, emitter: ModelEmitter, origin: Origin) -> None:
+        self._emitter, self._origin = emitter, origin
         self._inputs: Sequence[Ref] = ()
         self._sources: dict[str, SizeSource] = {}
         self._known: dict[str, Ref] = {}
@@ -55,7 +55,7 @@ class RunTimeSizes:
         key = str([str(dim) for dim in dims])
         if key not in self._known:
             parts = [self.size(dim) for dim in dims]
-            with self._emitter.in_model_graph(self._place):
+            with self._emitter.in_model_graph(self._origin):
                 self._known[key] = self._emitter.node("Concat", *parts, axis=0)
         return self._known[key]
 
@@ -65,7 +65,7 @@ class RunTimeSizes:
             return self._emitter.constant([dim.constant], "i64")
         key = str(dim)
         if key not in self._known:
-            with self._emitter.in_model_graph(self._place):
+            with self._emitter.in_model_graph(self._origin):
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 

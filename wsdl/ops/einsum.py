@@ -112,7 +112,7 @@ def _terms(text: str) -> tuple[list[_Term], _Term | None]:
             term.axes.append((sign, i))
         elif sign != " ":
             help = 'letters name axes, `...` stands for any: "bij,bjk->bik"'
-            raise _wrong(f"`{sign}` is not allowed here in an equation", i, help=help)
+            raise _invalid(f"`{sign}` is not allowed here in an equation", i, help=help)
         i += len(sign)
     return operands, result
 
@@ -123,7 +123,7 @@ def _named(term: _Term, x: TensorType) -> list[str]:
     others = x.rank - len(letters)
     if others < 0 or (others and "..." not in term.letters):
         what = f"`{term.letters}` names {len(letters)} {'axis' if len(letters) == 1 else 'axes'}"
-        raise _wrong(f"{what}, but its operand is {x}", term.start, max(1, len(term.letters)))
+        raise _invalid(f"{what}, but its operand is {x}", term.start, max(1, len(term.letters)))
     rest = [f"...{others - i}" for i in range(others)]
     return [name for axis, _ in term.axes for name in (rest if axis == "..." else [axis])]
 
@@ -133,7 +133,7 @@ def _common_size(axis: str, a: Dim, b: Dim, of: TensorType, x: TensorType, posit
         return common(a, b, f"what `...` stands for must broadcast, in {of} and {x}", "equation")
     if compare(a, b) == "different":
         where = f"{a} and {b} in {x}" if of is x else f"{a} in {of}, but {b} in {x}"
-        raise _wrong(f"`{axis}` is {where}", position, code="E0401")
+        raise _invalid(f"`{axis}` is {where}", position, code="E0401")
     return agreed(a, b, f"the sizes of `{axis}` in {of} and {x} must be equal")
 
 
@@ -144,18 +144,18 @@ def _result(term: _Term | None, terms: Sequence[_Term], sizes: Collection[str]) 
         return [*others, *(letter for letter in sorted(set(letters)) if letters.count(letter) == 1)]
     dots = next((position for t in terms for axis, position in t.axes if axis == "..."), None)
     if others and dots is not None and "..." not in term.letters:
-        raise _wrong("`...` is in an operand, but not in the result", dots, 3)
+        raise _invalid("`...` is in an operand, but not in the result", dots, 3)
     seen: set[str] = set()
     for axis, position in term.axes:
         if axis != "..." and axis not in sizes:
-            raise _wrong(f"no operand has an axis `{axis}`", position)
+            raise _invalid(f"no operand has an axis `{axis}`", position)
         if axis in seen:
-            raise _wrong(f"`{axis}` occurs twice in the result", position)
+            raise _invalid(f"`{axis}` occurs twice in the result", position)
         seen.add(axis)
     return [name for axis, _ in term.axes for name in (others if axis == "..." else [axis])]
 
 
-def _wrong(message: str, position: int, length: int = 1, code: str = "E0414", help: str | None = None) -> OpError:
+def _invalid(message: str, position: int, length: int = 1, code: str = "E0414", help: str | None = None) -> OpError:
     return OpError(message, argument="equation", part=(position, position + length), code=code, help=help)
 
 

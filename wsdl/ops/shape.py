@@ -19,7 +19,7 @@ from wsdl.ops.build import Build
 Gradients = dict[str, Value]
 
 
-class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}):
+class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _split_axes(x, op.infer(x))}):
     """`x` in another shape, its elements in row-major order; a size of -1 is inferred from the others. ONNX Reshape.
 
     reshape(x: f32[n, t, 4], shape=[n * t, 4]) -> f32[n * t, 4]
@@ -58,7 +58,7 @@ class Reshape(Rules, name="reshape", half="moves", mixes={"x": lambda op, x: _to
         return view.reshape(y.sizes or ())
 
 
-def _torn(x: TensorType, y: TensorType) -> list[int]:
+def _split_axes(x: TensorType, y: TensorType) -> list[int]:
     """The axes that the new shape doesn't keep: those for which no axis of `y` has the names of its size and
     as many elements before it."""
     return [
@@ -71,7 +71,9 @@ def _torn(x: TensorType, y: TensorType) -> list[int]:
     ]
 
 
-class Flatten(Rules, name="flatten", half="moves", mixes={"x": lambda op, x: _torn(x, op.infer(x))}, steps_along=None):
+class Flatten(
+    Rules, name="flatten", half="moves", mixes={"x": lambda op, x: _split_axes(x, op.infer(x))}, steps_along=None
+):
     """`x` with all axes from `start` on merged into one. ONNX Reshape.
 
     flatten(x: f32[n, t, 4]) -> f32[n, 4 * t]

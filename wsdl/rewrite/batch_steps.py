@@ -180,14 +180,14 @@ class ScalingBatch(Batch):
                 self._chains[node.result] = chain
             else:
                 for value in node.reads():
-                    self._have(value, node)
+                    self._compute_multiple(value, node)
                 self._kept.append(node)
             for value in node.results:
                 if value in self._wanted:
-                    self._have(value, node)
+                    self._compute_multiple(value, node)
         return self._kept
 
-    def _have(self, value: Value, node: Node) -> None:
+    def _compute_multiple(self, value: Value, node: Node) -> None:
         """Compute a multiple in the body, where it is needed as it is."""
         if value in self._chains and value not in self._there:
             self._there.add(value)

@@ -111,7 +111,7 @@ def _report_itself(
 ) -> None:
     seen = [str(sharing.home(m.slot)[1].then(m.view)) for m in (first, second)]
     texts = [f"reads the stored tensor as `{view}`" if view else "reads the stored tensor as it is" for view in seen]
-    way = _way(first.slot.path, second.slot.path, ties)
+    way = _ties_between(first.slot.path, second.slot.path, ties)
     problems.error(
         "E0322",
         second.span,
@@ -125,7 +125,7 @@ def _report_itself(
     )
 
 
-def _way(start: str, goal: str, ties: Sequence[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
+def _ties_between(start: str, goal: str, ties: Sequence[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
     """The ties that lead from one slot to another."""
     ways: dict[str, list[tuple[Member, Member]]] = {start: []}
     queue = [start]

@@ -28,7 +28,7 @@ def frozen_modes(
     for target, mode, pattern in _freezes(storage, training, targets):
         spans.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
         if mode is not None:
-            modes.say(target, mode)
+            modes.set(target, mode)
     states = [*training.objective.states, *(path for _, path in kept_by_scans(training.objective.graph))]
     kept = [path for path in states if is_frozen(path, storage, frozen)]
     undecided = {_owner(path): spans[path] for path in reversed(kept) if path in spans}  # once for each layer
@@ -114,7 +114,7 @@ class Modes:
     _own: dict[str, tuple[int, Mode]] = field(default_factory=dict)  # layers alone
     _lines: int = 0
 
-    def say(self, target: Target, mode: Mode) -> None:
+    def set(self, target: Target, mode: Mode) -> None:
         said = self._lines, mode
         self._lines += 1
         self._whole.update(dict.fromkeys((layer.path for layer in target.layers), said))
