@@ -265,17 +265,17 @@ def test_other_settings_and_other_data(wsdl: Wsdl) -> None:
     resume = ("train", "classify.wsd", "-o", "run", "--resume")
     done = wsdl(*resume, "--data", "train.npz", "--batch", "8", "--seed", "4")
     assert refused(done) == (
-        "error[E0723]: this training was begun with other settings\n"
+        "error[E0723]: this training was started with other settings\n"
         "   ╭─ run/last.safetensors\n"
         "   │ batch: 16 then, 8 now\n"
         "   │ seed: 0 then, 4 now\n"
-        "   = help: a run resumes only with its own settings; options that are left out are taken from it\n"
+        "   = help: a run resumes with its own settings; options that are left out are taken from the checkpoint\n"
         "   = see: wsdl explain E0723\n\n1 error\n"
     )
     done = wsdl(*resume, "--data", "test.npz")
-    assert "this training was begun with 100 rows of data, and now there are 50" in refused(done)
+    assert "this training was started on data with 100 rows, but this data has 50" in refused(done)
     done = wsdl(*resume, "--data", "train.npz", "--epochs", "9")
-    assert "this training was begun for 3 epochs, on which its learning rates depend" in refused(done)
+    assert "this training was started for 3 epochs, on which its learning rates depend" in refused(done)
 
 
 def test_other_data_of_as_many_rows(wsdl: Wsdl) -> None:
@@ -284,7 +284,7 @@ def test_other_data_of_as_many_rows(wsdl: Wsdl) -> None:
     rows["x"][99, 7] += 1
     np.savez("train.npz", **rows)
     assert refused(wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")) == (
-        "error[E0723]: this training was begun with other data: there are as many rows, which hold something else\n"
+        "error[E0723]: this training was started on other data, with the same number of rows\n"
         "   ╭─ run/last.safetensors\n"
         "   = help: a run resumes only with the same data, in the same order\n"
         "   = see: wsdl explain E0723\n\n1 error\n"
@@ -309,7 +309,7 @@ def test_no_bit_of_a_checkpoint_may_change(wsdl: Wsdl) -> None:
 def test_two_trainings_in_one_folder(wsdl: Wsdl) -> None:
     first = running("run", steps=1)
     error = refused(wsdl(*TRAIN, "-o", "run", "--replace"))
-    assert f"error[E0725]: another training writes into this folder: process {first.pid}, since 20" in error
+    assert f"error[E0725]: another training is writing to this folder: process {first.pid}, since 20" in error
     assert f"stop it (`kill {first.pid}` lets it save first)" in error
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=60)
@@ -329,7 +329,7 @@ def test_the_lock_of_a_process_that_was_killed(wsdl: Wsdl) -> None:
 def test_two_trainings_in_one_process(tmp_path: Path) -> None:
     with alone_in(tmp_path / "run"):
         Path(tmp_path, "run", ".lock").write_text("no JSON")
-        with pytest.raises(RunError, match="another training writes into this folder: another process"):
+        with pytest.raises(RunError, match="another training is writing to this folder: another process"):
             wsdl_api.fit(program().trainer(), data(), folder=tmp_path / "run")
     assert not Path(tmp_path, "run").exists()
 
@@ -339,7 +339,7 @@ def test_a_folder_that_holds_a_training(wsdl: Wsdl) -> None:
     assert refused(wsdl(*TRAIN, "-o", "run")) == (
         "error[E0724]: this folder holds a training already\n"
         "   ╭─ run\n"
-        "   = help: `--resume` continues it, `--replace` starts over in its place\n"
+        "   = help: `--resume` continues it, `--replace` overwrites it\n"
         "   = see: wsdl explain E0724\n\n1 error\n"
     )
     assert wsdl(*TRAIN, "-o", "run", "--replace").code == 0
@@ -359,7 +359,7 @@ def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
     done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
     if damage == "weights":
         assert refused(done) == (
-            "error[E0722]: these are weights, but no checkpoint of a training\n"
+            "error[E0722]: this file has weights, but is not a checkpoint of a training\n"
             "   ╭─ run/last.safetensors\n"
             "   = help: `--weights` starts a new training from weights\n"
             "   = see: wsdl explain E0722\n\n1 error\n"
@@ -374,7 +374,7 @@ def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
         ((), "an output folder is missing"),
         (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` takes its weights from RUN"),
         (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, which need `--eval E`"),
-        (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to find the best by"),
+        (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to select the best weights by"),
         (("-o", "run", "--best", "loss:least"), "`loss:least` is not a metric with `:min` or `:max`"),
         (("-o", "run", "--eval", "nowhere.npz"), "the data can't be read: no such file or directory"),
         (("-o", "classify.wsd/run"), "this can't be written: not a directory"),
@@ -398,8 +398,10 @@ def test_a_program_that_is_not_trained(wsdl: Wsdl) -> None:
 def test_data_that_do_not_fit(wsdl: Wsdl) -> None:
     np.savez("short.npz", x=data()["x"])
     np.savez("wide.npz", x=data()["x"].astype("f8"), label=data()["label"])
-    assert "`label` is missing in the data" in refused(wsdl("train", "classify.wsd", "--data", "short.npz", "-o", "r"))
-    assert "`x` is f64, but f32[n, 8] is wanted" in refused(
+    assert "`label` is missing from the data" in refused(
+        wsdl("train", "classify.wsd", "--data", "short.npz", "-o", "r")
+    )
+    assert "`x` is f64, but must be f32[n, 8]" in refused(
         wsdl("train", "classify.wsd", "--data", "wide.npz", "-o", "r")
     )
     assert not Path("r").exists()

@@ -43,10 +43,10 @@ def test_solved_for(shapes: list[list[Dim | int]], sizes: list[list[int]], expec
 @pytest.mark.parametrize(
     ("shapes", "sizes", "message"),
     [
-        ([[N, 4]], [[3]], "`a` has shape [3], but f32[n, 4] is wanted"),
-        ([[N, 4]], [[3, 5]], "axis 1 of `a` has size 5, but 4 is wanted"),
-        ([[N], [N]], [[3], [4]], "axis 0 of `b` has size 4, but n is wanted, and n is 3 in `a`"),
-        ([[N], [2 * N]], [[3], [4]], "axis 0 of `b` has size 4, but 2 * n = 6 is wanted, and n is 3 in `a`"),
+        ([[N, 4]], [[3]], "`a` has shape [3], but must be f32[n, 4]"),
+        ([[N, 4]], [[3, 5]], "axis 1 of `a` has size 5, but must be 4"),
+        ([[N], [N]], [[3], [4]], "axis 0 of `b` has size 4, but must be n, and n is 3 in `a`"),
+        ([[N], [2 * N]], [[3], [4]], "axis 0 of `b` has size 4, but must be 2 * n = 6, and n is 3 in `a`"),
         ([[2 * N]], [[3]], "axis 0 of `a` has size 3, which is not 2 * n for any n"),
         ([[N + 4]], [[3]], "axis 0 of `a` has size 3, which is not n + 4 for any n"),
     ],

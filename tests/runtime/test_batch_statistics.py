@@ -1,4 +1,4 @@
-"""Running statistics: of batches in several parts, and of batches with one value for a channel."""
+"""Running statistics: of batches in several parts, and of batches with one value per channel."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Notes(Quiet):
 @pytest.mark.parametrize(
     ("text", "sizes", "count", "options", "note"),
     [
-        (NORMED, (), 9, {"batch": 4}, "1 row, which is one value for a channel in `m.norm`"),
+        (NORMED, (), 9, {"batch": 4}, "1 row, which is one value per channel in `m.norm`"),
         (NORMED, (), 10, {"batch": 4, "accumulate": 2},
-         "2 rows, computed in 2 parts, which is one value for a channel in `m.norm`"),
+         "2 rows, computed in 2 parts, which is one value per channel in `m.norm`"),
         (NORMED, (), 8, {"batch": 4}, None),
         (NORMED, (), 4, {"batch": 9}, None),
         (IMAGES, (4,), 9, {"batch": 4}, None),
-        (IMAGES, (1,), 9, {"batch": 4}, "1 row, which is one value for a channel in `m.norm`"),
+        (IMAGES, (1,), 9, {"batch": 4}, "1 row, which is one value per channel in `m.norm`"),
     ],
 )  # fmt: skip
 def test_a_last_batch_of_one_value_is_left_out(
@@ -95,7 +95,7 @@ def test_a_last_batch_of_one_value_is_left_out(
 ) -> None:
     ours, batch, notes = trainer(text, **options), rows(count, *sizes), Notes()
     fit(ours, batch, Plan(epochs=3), reporter=notes)
-    says = "the last batch of an epoch has {}; running statistics take no notice of it"
+    says = "the last batch of an epoch has {}; running statistics ignore it"
     assert notes.texts == ([says.format(note)] if note else [])
     norm = torch.nn.BatchNorm1d(3)
     for epoch in range(3):
@@ -119,8 +119,8 @@ def test_batches_of_one_value_are_refused(options: dict[str, Any], message: str)
         fit(ours, rows(12), Plan())
     fewer = "fewer parts" if "parts" in message else "larger batches"
     assert render(caught.value.diagnostics, "full") == (
-        f"error[E0832]: `m.norm` can't normalize by {message}: it has one value for a channel\n"
-        f"   = help: take {fewer}, or a norm that looks at one row only, such as LayerNorm; a layer that is frozen can "
+        f"error[E0832]: `m.norm` can't normalize {message}: it has one value per channel\n"
+        f"   = help: use {fewer}, or a norm of single rows, such as LayerNorm; a frozen layer can "
         "normalize by its running statistics: `freeze PATH eval`\n"
         "   = see: wsdl explain E0832\n\n1 error\n"
     )

@@ -181,7 +181,7 @@ def test_a_generator_serves_where_one_time_through_is_enough() -> None:
     once, twice = with_metrics(["var(e)"]).trainer(), with_metrics(["mean((e - mean(e)) ** 2)"]).trainer()
     wanted = twice.evaluate(cut(batch(8), [3]))
     assert once.evaluate(part for part in cut(batch(8), [3])) == pytest.approx(wanted, rel=1e-5)
-    with pytest.raises(RunError, match="gone through once only"):
+    with pytest.raises(RunError, match="iterated only once"):
         twice.evaluate(part for part in cut(batch(8), [3]))
 
 
@@ -211,7 +211,7 @@ def test_a_size_of_a_round_that_reads_no_rows() -> None:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_no_rows(accumulate: int) -> None:
     trainer = with_metrics(["max(e)"]).trainer(accumulate=accumulate)
-    with pytest.raises(RunError, match="no rows, so there is no step"):
+    with pytest.raises(RunError, match="this batch has no rows"):
         trainer.step(batch(0))
     assert trainer.steps == 0
     for data in (batch(0), [], [batch(0)]):

@@ -85,15 +85,15 @@ def test_parquet(tmp_path: Path) -> None:
         ("", "E0717", "the table is empty"),
         ("x,label\n1\n", "E0717", "row 2 has 1 columns, but the first line names 2"),
         ("x,label\n1,2\n3,cat\n", "E0718", "row 3 of the column `label` holds 'cat', not a number"),
-        ("x,label\n1,2\n3,0.5\n", "E0718", "row 3 of the column `label` holds 0.5, which no i64 is"),
-        (f"x,label\n1,{'9' * 30}\n", "E0718", "row 2 of the column `label` holds 1e+30, which no i64 is"),
-        ("x,label\n1e39,2\n", "E0718", "row 2 of the column `x` holds 1e+39, which no f32 is"),
+        ("x,label\n1,2\n3,0.5\n", "E0718", "row 3 of the column `label` holds 0.5, which i64 can't represent"),
+        (f"x,label\n1,{'9' * 30}\n", "E0718", "row 2 of the column `label` holds 1e+30, which i64 can't represent"),
+        ("x,label\n1e39,2\n", "E0718", "row 2 of the column `x` holds 1e+39, which f32 can't represent"),
         (
             "x,label\n" + "9" * 400 + ",2\n",
             "E0718",
-            "row 2 of the column `x` holds '" + "9" * 100 + "', a number that is too large",
+            "row 2 of the column `x` holds '" + "9" * 100 + "', which is too large",
         ),
-        ("x,lable\n1,2\n", "E0718", "`label` is missing in the data"),
+        ("x,lable\n1,2\n", "E0718", "`label` is missing from the data"),
     ],
 )
 def test_tables_that_do_not_fit(tmp_path: Path, text: str, code: str, message: str) -> None:
@@ -106,9 +106,9 @@ def test_tables_that_do_not_fit(tmp_path: Path, text: str, code: str, message: s
 def test_what_is_missing_is_listed_with_what_is_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", images=X, lable=LABEL)
     found = fault(tmp_path / "data.npz")
-    assert found.message == "2 arrays are missing in the data"
+    assert found.message == "2 arrays are missing from the data"
     assert found.details == ("x: f32[3, 4]", "label: i64[3] (is it `lable`?)")
-    assert found.help == "what is there: `images` (f32[3, 4]), `lable` (i64[3])"
+    assert found.help == "the data has: `images` (f32[3, 4]), `lable` (i64[3])"
 
 
 def test_python_objects_are_refused(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
 def test_files_that_are_not_whole(tmp_path: Path) -> None:
     path = folder(tmp_path / "data") / "x.npy"
     os.truncate(path, path.stat().st_size - 4)
-    with pytest.raises(RunError, match=r"x\.npy is said to be f32\[3, 4\], but its end is missing"):
+    with pytest.raises(RunError, match=r"x\.npy should hold f32\[3, 4\], but is truncated"):
         open_data(tmp_path / "data")
 
 
@@ -127,7 +127,7 @@ def test_what_ends_the_process_that_reads_it(tmp_path: Path, monkeypatch: pytest
     """Some damaged parquet files do, by `std::terminate`."""
     monkeypatch.setattr(parquet, "CHILD", "import os; os.abort()")
     (tmp_path / "data.parquet").write_bytes(b"PAR1")
-    assert "reading it ended the process that read it (signal 6)" in fault(tmp_path / "data.parquet").message
+    assert "the process that read it crashed (signal 6)" in fault(tmp_path / "data.parquet").message
 
 
 def test_a_table_with_one_long_field(tmp_path: Path) -> None:

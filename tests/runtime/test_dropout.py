@@ -66,7 +66,7 @@ def test_where_a_loss_went_wrong_is_found_with_the_same_masks(accumulate: int) -
     rows["x"][12:] *= 1e4
     with pytest.raises(RunError) as caught:
         ours.step(rows)
-    assert "the first tensor that is not finite is `classify/exp` (classify.wsd:8), made by Exp" in render(
+    assert "the first tensor that is not finite is `classify/exp` (classify.wsd:8), computed by Exp" in render(
         caught.value.diagnostics, "full"
     )
 

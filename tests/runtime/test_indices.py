@@ -29,7 +29,7 @@ train m(label: {dtype}[n]) {{
 }}
 """
 CLASSES = "the classes are 0 to 3"
-LOOKED_UP = "0 to 3 can be looked up"
+LOOKED_UP = "valid indices are 0 to 3"
 
 
 def program(loss: str = "cross_entropy(scores, label)", dtype: str = "i64") -> Program:
@@ -104,7 +104,7 @@ def test_labels_that_are_computed() -> None:
 def test_ids(number: int, tmp_path: Path) -> None:
     compiled = program()
     wrong = data(ids=((2, 1), number))
-    said = ("E0728", f"`ids` holds {number} in row 2, at [2, 1], where 0 to 8 can be looked up")
+    said = ("E0728", f"`ids` holds {number} in row 2, at [2, 1], where valid indices are 0 to 8")
     compiled.models["m"].save(tmp_path / "m.onnx")
     for session in compiled.session(), Session(tmp_path / "m.onnx"):
         assert message(partial(session, ids=wrong["ids"])) == said
@@ -146,7 +146,7 @@ model m(ids: i64[n, t]) -> (last: f32[n, 4]) {
 }
 """
     session = compile(source).session()
-    said = ("E0728", "`ids` holds -3 in row 2, at [2, 1], where 0 to 8 can be looked up")
+    said = ("E0728", "`ids` holds -3 in row 2, at [2, 1], where valid indices are 0 to 8")
     assert message(lambda: session(ids=data(ids=((2, 1), -3))["ids"])) == said
 
 

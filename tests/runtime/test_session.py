@@ -90,18 +90,18 @@ def test_names(session: Session) -> None:
     first, second, third = findings(lambda: session(X=random(1, 1, 4), mask=ids(1, 1)))
     assert (first.code, first.message, first.help) == ("E0711", "the model has no input `X`", "did you mean `x`?")
     assert second.message == "the model has no input `mask`"
-    assert third.message == "the input `ids` is missing, which is i64[n, t]"
-    assert only(lambda: session(x=random(1, 1, 4))).message == "the input `ids` is missing, which is i64[n, t]"
+    assert third.message == "the input `ids`, i64[n, t], is missing"
+    assert only(lambda: session(x=random(1, 1, 4))).message == "the input `ids`, i64[n, t], is missing"
 
 
 @pytest.mark.parametrize(
     ("x", "message", "help"),
     [
-        (random(1, 1, 4, dtype="float64"), "`x` is f64, but f32[n, t, 4] is wanted", "`x.astype(numpy.float32)`"),
+        (random(1, 1, 4, dtype="float64"), "`x` is f64, but must be f32[n, t, 4]", "`x.astype(numpy.float32)`"),
         (np.zeros((1, 1, 4), np.uint8), "`x` is u8, but", "divided by 255"),
         (np.zeros((1, 1, 4), np.complex64), "`x` is complex64, but", None),
         (np.array([["a"]]), "`x` is str", None),
-        ([[[1, 2, 3, 4]], [[1]]], "`x` holds Python objects", "one length"),
+        ([[[1, 2, 3, 4]], [[1]]], "`x` holds Python objects", "same length"),
         (None, "`x` holds Python objects", None),
     ],
 )
@@ -114,15 +114,15 @@ def test_dtypes(session: Session, x: Any, message: str, help: str | None) -> Non
 
 def test_floats_for_integers_are_not_cut_off_unasked(session: Session) -> None:
     found = only(lambda: session(x=random(1, 1, 4), ids=np.ones((1, 1))))
-    assert "cuts off" in (found.help or "")
+    assert "drops the fractions" in (found.help or "")
 
 
 @pytest.mark.parametrize(
     ("x", "ids", "message"),
     [
-        ((2, 3), (2, 3), "`x` has shape [2, 3], but f32[n, t, 4] is wanted"),
-        ((2, 3, 5), (2, 3), "axis 2 of `x` has size 5, but 4 is wanted"),
-        ((2, 3, 4), (2, 5), "axis 1 of `ids` has size 5, but t is wanted, and t is 3 in `x`"),
+        ((2, 3), (2, 3), "`x` has shape [2, 3], but must be f32[n, t, 4]"),
+        ((2, 3, 5), (2, 3), "axis 2 of `x` has size 5, but must be 4"),
+        ((2, 3, 4), (2, 5), "axis 1 of `ids` has size 5, but must be t, and t is 3 in `x`"),
     ],
 )
 def test_shapes(session: Session, x: tuple[int, ...], ids: tuple[int, ...], message: str) -> None:
@@ -169,7 +169,7 @@ def test_what_has_no_rows_has_no_batches() -> None:
     text = "model m(x: f32[n, 4]) -> (mean: f32[4]) { return mean(x, axis=0) }"
     mean = Session(onnx_of(compiled(text)).SerializeToString())
     found = only(lambda: mean.run({"x": random(4, 4)}, batch=2))
-    assert "`mean` is f32[4], so it can't be put together from batches of n" in found.message
+    assert "`mean` is f32[4], so it can't be concatenated from batches of n" in found.message
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_sizes_for_which_there_is_nothing(body: str, sizes: tuple[int, int], nee
     with pytest.raises(RunError) as stopped:
         session(x=np.ones(sizes, np.float32))
     [found] = stopped.value.diagnostics
-    message = f"the model needs {needed}, which these inputs don't fulfil"
+    message = f"the model needs {needed}, which these inputs don't satisfy"
     assert (found.code, found.message) == ("E0716", message)
 
 
@@ -199,4 +199,4 @@ def test_an_input_without_elements() -> None:
     with pytest.raises(RunError) as stopped:
         session(x=np.ones((2, 3, 0, 4), np.float32))
     [found] = stopped.value.diagnostics
-    assert found.message == "the model has nothing to compute from: `x` has no elements"
+    assert found.message == "the model has no input to compute from: `x` has no elements"

@@ -86,8 +86,8 @@ def test_any_iterable_of_batches() -> None:
     with pytest.raises(RunError) as caught:
         fit(trainer(), iter(batches), Plan(epochs=2))
     assert message(caught.value) == (
-        "error[E0718]: these batches can be gone through once only\n"
-        "   = help: a list serves several epochs, a generator one\n"
+        "error[E0718]: these batches can be iterated only once\n"
+        "   = help: pass a list instead of a generator to train for several epochs\n"
         "   = see: wsdl explain E0718\n\n1 error\n"
     )
 
@@ -96,8 +96,8 @@ def test_the_length_of_the_run_has_to_be_known() -> None:
     with pytest.raises(RunError) as caught:
         program().trainer().step(data())
     assert message(caught.value) == (
-        "error[E0831]: the learning rate follows a course over the whole run, whose length is not known\n"
-        "   = help: `trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program\n"
+        "error[E0831]: the learning rate schedule needs the length of the run, which is not known\n"
+        "   = help: set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program\n"
         "   = see: wsdl explain E0831\n\n1 error\n"
     )
 
@@ -115,7 +115,7 @@ def test_data_that_do_not_fit(changed: dict[str, Any], code: str) -> None:
 
 
 def test_no_rows() -> None:
-    with pytest.raises(RunError, match="the data have no rows"):
+    with pytest.raises(RunError, match="the data has no rows"):
         fit(trainer(), data(0))
 
 
@@ -148,7 +148,7 @@ def test_the_first_tensor_that_went_wrong_is_named() -> None:
     text = message(caught.value)
     assert text.startswith(
         "error[E0830]: the loss of step 1 is nan\n"
-        "   │ the first tensor that is not finite is `classify/log` (classify.wsd:12), made by Log\n"
+        "   │ the first tensor that is not finite is `classify/log` (classify.wsd:12), computed by Log\n"
         "   │ from `classify/sub`, whose elements are from "
     )
     for name, array in before.items():
@@ -196,9 +196,9 @@ VARIANCE = DISTANCE.replace("layer embed", "layer norm = BatchNorm()\n    layer 
 @pytest.mark.parametrize(
     ("text", "optimizer", "spoiled", "found"),
     [
-        (DISTANCE, "SGD(lr=0.1)", 0.0, "`m/div_3` (m.wsd:3), made by Div"),
-        (DISTANCE, "AdamW(lr=0.1, clip_norm=1.0, ema=0.9)", 0.0, "`m/div_3` (m.wsd:3), made by Div"),
-        (DISTANCE, "Lion(lr=0.1, clip_norm=1.0, clip_value=0.1)", 0.0, "`m/div_3` (m.wsd:3), made by Div"),
+        (DISTANCE, "SGD(lr=0.1)", 0.0, "`m/div_3` (m.wsd:3), computed by Div"),
+        (DISTANCE, "AdamW(lr=0.1, clip_norm=1.0, ema=0.9)", 0.0, "`m/div_3` (m.wsd:3), computed by Div"),
+        (DISTANCE, "Lion(lr=0.1, clip_norm=1.0, clip_value=0.1)", 0.0, "`m/div_3` (m.wsd:3), computed by Div"),
         (
             HUGE,
             "AdamW(lr=0.1, clip_norm=1.0)",

@@ -32,7 +32,7 @@ def graph_of(compute: Compute, *types: str) -> tuple[Graph, Value]:
 
 
 def gradients_of(compute: Compute, *types: str) -> Graph:
-    """The gradients with regard to all float inputs as the outputs of a graph."""
+    """The gradients with respect to all float inputs as the outputs of a graph."""
     graph, loss = graph_of(compute, *types)
     wanted = [v for v in graph.inputs if v.type.is_float]
     for value, gradient in zip(wanted, differentiate(graph, loss, wanted), strict=True):
@@ -58,7 +58,7 @@ def run(session: Session, arrays: Sequence[Array]) -> list[Array]:
 
 
 def test_the_docstring_shows_what_it_does() -> None:
-    before, after = examples((module.__doc__ or "").replace("with regard to `%w` becomes", "becomes"))
+    before, after = examples((module.__doc__ or "").replace("with respect to `%w` becomes", "becomes"))
     program = from_text(before)
     model = program.models["m"]
     (gradient,) = differentiate(model.graph, model.graph.outputs[0], model.graph.inputs[1:])

@@ -1,4 +1,4 @@
-"""The outputs of a model: written to NumPy's files, or summarized."""
+"""Outputs of a model: written to NumPy files, or summarized."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def summary(name: str, array: Array) -> Summary:
 
 
 def save_results(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write outputs by name into a `.npz`, or a single one into a `.npy`; whole or not at all."""
+    """Write outputs by name into a `.npz`, or a single one into a `.npy`, atomically."""
     suffix = Path(path).suffix.lower()
     plain = {name: _plain(array) for name, array in arrays.items()}
     if suffix == ".npy" and len(plain) == 1:
@@ -62,14 +62,14 @@ def save_results(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     elif suffix == ".npz":
 
         def write(file: BinaryIO) -> None:
-            np.savez(file, **plain)  # type: ignore[arg-type] # its second parameter is a flag
+            np.savez(file, **plain)  # type: ignore[arg-type] # typeshed takes the arrays for a flag
 
     else:
-        help = "outputs are written into a .npz file, a single one also into a .npy file"
+        help = "outputs are written to a .npz file, a single one also to a .npy file"
         raise fail("E0704", f"outputs can't be written as `{os.fspath(path)}`", help=help)
     write_file(os.fspath(path), write)
 
 
 def _plain(array: Array) -> Array:
-    """NumPy's files have no bf16: as f32, which loses nothing."""
+    """NumPy files have no bf16: it is converted to f32, which loses nothing."""
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

@@ -91,7 +91,7 @@ def bind_sizes(
     labels = [f"`{name}`" for name in names] or [f"input {i + 1}" for i in range(len(types))]
     for i, (expected, shape) in enumerate(zip(types, shapes, strict=True)):
         if expected.rank != len(shape):
-            raise SizeError(f"{labels[i]} has shape {list(shape)}, but {expected} is wanted", input=i)
+            raise SizeError(f"{labels[i]} has shape {list(shape)}, but must be {expected}", input=i)
     sizes: dict[str, int] = {}
     origin: dict[str, str] = {}
     for name, source in size_sources(types).items():
@@ -112,10 +112,10 @@ def bind_sizes(
 
 def _contradiction(label: str, axis: int, dim: Dim, size: int, sizes: dict[str, int], origin: dict[str, str]) -> str:
     if dim.constant is not None:
-        return f"axis {axis} of {label} has size {size}, but {dim} is wanted"
+        return f"axis {axis} of {label} has size {size}, but must be {dim}"
     because = ", ".join(f"{name} is {sizes[name]} in {origin[name]}" for name in sorted(dim.names()))
     expected = f"{dim}" if dim.name else f"{dim} = {dim.evaluate(sizes)}"
-    return f"axis {axis} of {label} has size {size}, but {expected} is wanted, and {because}"
+    return f"axis {axis} of {label} has size {size}, but must be {expected}, and {because}"
 
 
 def dim_of_text(text: str) -> Dim:

@@ -105,7 +105,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Gradient:
-    """That of the loss with regard to a trained tensor, which has its type."""
+    """That of the loss with respect to a trained tensor, which has its type."""
 
     of: str
 

@@ -1,6 +1,6 @@
 """The graphs of a training: a step as one phase or as two, and the evaluation.
 
-`wsdl.pipelines.training` makes them, `wsdl.onnx.training` writes them, the trainer and the evaluator run them.
+`wsdl.pipelines.training` builds them, `wsdl.onnx.training` writes them, the trainer and the evaluator run them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Step:
 
     @property
     def trained(self) -> list[Variable]:
-        """The parameters that the optimizer changes."""
+        """The parameters that the optimizer updates."""
         return [variable for variable in self.variables if variable.role == "parameter"]
 
     @property
     def statistics(self) -> list[Variable]:
-        """The running statistics that the batches change."""
+        """The running statistics that the batches update."""
         return [variable for variable in self.variables if variable.role == "statistic"]
 
 
@@ -37,8 +37,8 @@ class TrainStep(Step):
     """A training step as one graph: forward, backward, update.
 
     It reads the model's inputs, the targets, the number of the step, the trained tensors, running statistics and the
-    optimizer's state, and computes the loss, the metrics, the norm of the gradients, and the next value of each of
-    these. It has only operations of the language, so the compiled step is an ordinary ONNX file.
+    optimizer's state, and computes the loss, the metrics, the norm of the gradients, and the updated state. It consists
+    of operations of the language, so the compiled step is an ordinary ONNX file.
     """
 
     phase: Phase
@@ -53,7 +53,7 @@ class TrainStep(Step):
 
     @property
     def feeds(self) -> dict[str, str]:
-        """Which output is which input of the next step, by their names in the file."""
+        """Which output becomes which input of the next step, by their names in the file."""
         return {port.name: port.of.name for port in self.phase.outputs if isinstance(port, Next)}
 
 
@@ -62,7 +62,7 @@ class TrainStep(Step):
 
 @dataclass(eq=False)
 class Round:
-    """One time through all parts of the rows: the outputs of `phase` are the parts of `merges`, in order."""
+    """One pass over all parts of a batch: the outputs of `phase` are the parts of `merges`, in order."""
 
     phase: Phase
     merges: list[Merge]
@@ -70,8 +70,8 @@ class Round:
 
 @dataclass(eq=False)
 class Pieces:
-    """The update of each piece of some tensors: `phase`, over `[elements]`. `tensors` has for each parameter what the
-    pieces are of: the inputs of the update, by those of the phase. Its outputs are the next pieces of the same."""
+    """The update of some tensors, one piece at a time: `phase`, over `[elements]`. `tensors` maps, for each parameter,
+    the inputs of the phase to the inputs of the update that the pieces are cut from. Its outputs are the new pieces."""
 
     phase: Phase
     tensors: list[dict[Piece, Variable | Gradient]] = field(default_factory=list)
@@ -81,18 +81,18 @@ class Pieces:
 class SplitStep(Step):
     """A training step in two phases with the gradients in between.
 
-    Several parts of a batch can so add up to one step, and the update may write every new value over the old one: there
-    is nothing left that would still read it.
+    So several parts of a batch can add up to one step, and the update may overwrite every old value in place: nothing
+    reads it any more.
 
-    `gradients` computes the loss, the metrics, the gradients with their norm, and the next running statistics. If it is
-    of parts of a batch, it adds to a `Sum` of each, and reads what comes of going through all parts before, once for
-    each of `rounds`; in place of loss and metrics it has the parts of `last`, and `rest` computes them from these and
-    all other `merges`. `warnings` say which metrics depend on how the batch is cut.
+    `gradients` computes the loss, the metrics, the gradients with their norm, and the new running statistics. For a
+    batch in parts, it adds to a `Sum` of each, and reads values that were merged over all parts before, in one pass for
+    each of `rounds`; instead of loss and metrics it outputs the parts of `last`, and `rest` computes them from these
+    and all other `merges`. `warnings` say which metrics depend on how the batch is cut.
 
-    `update` computes what the optimizer changes, and its learning rate; it may write a variable that is `in_place` over
-    itself. What `pieces` do was taken out of it.
+    `update` computes the new parameters and optimizer states, and the learning rate; it may overwrite variables that
+    are `in_place`. The updates in `pieces` were split off.
 
-    `normalized` says which layers normalize by the batch, and over how many values of each channel.
+    `normalized` lists the layers that normalize by the batch, and over how many values of each channel.
     """
 
     gradients: Phase
@@ -112,15 +112,15 @@ class SplitStep(Step):
 
 @dataclass(eq=False)
 class Evaluation:
-    """Loss and metrics of a whole set of data: what is computed of each batch, and what makes one number of all.
+    """Loss and metrics of a whole data set: what is computed for each batch, and how batches are combined.
 
-    Each of `rounds` goes through all batches; `rest` then computes the results from what came of them. Reductions over
-    the rows are merged exactly, and what is computed from them (a root, a ratio of counts) is computed from those of
-    the whole set, so no result depends on how it is cut; `warnings` name those for which there is no such way.
+    Each of `rounds` passes over all batches; `rest` then computes the results from the merged values. Reductions over
+    rows are merged exactly, and whatever depends on them (a root, a ratio of counts) is computed from the merged
+    values, so results don't depend on how the data set is cut; `warnings` name those for which this is impossible.
     """
 
     name: str  # of the model
-    batch: dict[str, TensorType]  # what a batch consists of: the inputs of the model and the targets
+    batch: dict[str, TensorType]  # the inputs of the model and the targets
     names: list[str]  # "loss", then the metrics
     rounds: list[Round]
     rest: Graph
@@ -130,6 +130,6 @@ class Evaluation:
 
     @property
     def variables(self) -> list[Variable]:
-        """Those that any round reads."""
+        """The variables that any round reads."""
         ports = (port for r in self.rounds for port in r.phase.inputs.values())
         return list({port: None for port in ports if isinstance(port, Variable)})

@@ -1,4 +1,4 @@
-"""Do these arrays fit this signature? Names, dtypes, shapes, and one size for each dynamic dimension."""
+"""Checks arrays against a signature: names, dtypes, shapes, and one size for each dynamic dimension."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Array = NDArray[Any]
 
 
 def check_inputs(signature: Mapping[str, TensorType], inputs: Mapping[str, Any]) -> dict[str, Array]:
-    """The arrays in the order of the signature; `RunError` with everything that doesn't fit.
+    """The arrays in the order of the signature. Raises `RunError` with everything that doesn't match.
 
-    Python numbers and lists take the wanted dtype; arrays have to have it, except for the order of their bytes.
+    Python numbers and lists take the dtype of the signature; arrays must have it, in any byte order.
     """
     diagnostics = _wrong_names(signature, inputs)
     if diagnostics:
@@ -43,21 +43,21 @@ def check_inputs(signature: Mapping[str, TensorType], inputs: Mapping[str, Any])
 
 
 def rows_of(signature: Mapping[str, TensorType]) -> str:
-    """The dynamic dimension that counts the rows of a batch; `RunError` where there is none."""
+    """The dynamic dimension that counts the rows of a batch. Raises `RunError` if there is none."""
     rows = rows_dimension(signature.values())
     if rows is None:
-        message = "no input has a dynamic dimension in front, so there are no batches to run"
+        message = "no input has a dynamic first dimension, so the model can't run in batches"
         raise RunError([Diagnostic("E0713", message)])
     return rows
 
 
 def type_of(array: Array) -> TensorType:
-    """The type of an array of a dtype of the language."""
+    """The type of an array whose dtype the language has."""
     return TensorType(OF_NUMPY[array.dtype.name], tuple(map(Dim.of, array.shape)))
 
 
 def as_array(value: Any, dtype: DType) -> Array:
-    """`value` if it is an array, else an array of the wanted dtype if its numbers are of that kind."""
+    """`value` if it is an array, otherwise an array of the given dtype if its numbers are of that kind."""
     if isinstance(value, np.ndarray | np.generic):
         return np.asarray(value)
     array = np.asarray(value, dtype=object if _ragged(value) else None)
@@ -91,9 +91,9 @@ def _wrong_names(signature: Mapping[str, TensorType], given: Mapping[str, Any]) 
             missing = [n for n in missing if n != close]
             diagnostics.append(Diagnostic("E0711", f"the model has no input `{name}`", help=help))
     for name in missing:
-        message = f"the input `{name}` is missing, which is {signature[name]}"
+        message = f"the input `{name}`, {signature[name]}, is missing"
         there = ", ".join(f"`{n}`" for n in given) or "nothing"
-        diagnostics.append(Diagnostic("E0711", message, help=f"what is there: {there}"))
+        diagnostics.append(Diagnostic("E0711", message, help=f"the inputs given are: {there}"))
     return diagnostics
 
 
@@ -102,22 +102,22 @@ def _wrong_dtype(name: str, array: Array, expected: TensorType) -> Diagnostic | 
         return None
     if array.dtype.kind == "O":
         message = f"`{name}` holds Python objects, not numbers in a regular array; {expected} is expected"
-        return Diagnostic("E0712", message, help="are all its rows of one length?")
+        return Diagnostic("E0712", message, help="do all its rows have the same length?")
     there = OF_NUMPY.get(array.dtype.name, array.dtype.name)
     return Diagnostic(
-        "E0712", f"`{name}` is {there}, but {expected} is wanted", help=_conversion(name, array, expected.dtype)
+        "E0712", f"`{name}` is {there}, but must be {expected}", help=_conversion(name, array, expected.dtype)
     )
 
 
 def _conversion(name: str, array: Array, dtype: DType) -> str | None:
-    """How to convert, with what may be forgotten about it."""
+    """How to convert an array, with what is easily forgotten."""
     if array.dtype.kind not in "fiub":
         return None
     convert = f"`{name}.astype({_numpy_text(dtype)})` converts it"
     if array.dtype.name == "uint8" and numpy_dtype(dtype).kind == "f":
         return f"{convert}; images are often divided by 255 as well"
     if array.dtype.kind == "f" and numpy_dtype(dtype).kind in "iu":
-        return f"{convert}, and cuts off what is behind the point"
+        return f"{convert}, and drops the fractions"
     return convert
 
 
@@ -136,7 +136,8 @@ def _wrong_shapes(signature: Mapping[str, TensorType], arrays: Mapping[str, Arra
 
 
 def _missing_axis(name: str, array: Array, expected: TensorType) -> str | None:
-    """The two slips that are seen most: one row without its batch axis, images without or with an axis of channels."""
+    """Help for the two most common mistakes: a row without a batch axis, and images without, or with misplaced,
+    channels."""
     sizes = [dim.constant for dim in expected.shape]
 
     def fits(shape: tuple[int, ...]) -> bool:
@@ -145,7 +146,7 @@ def _missing_axis(name: str, array: Array, expected: TensorType) -> str | None:
     for axis in range(expected.rank):
         if fits((*array.shape[:axis], 1, *array.shape[axis:])):
             where = "None, " if axis == 0 else ":, " * axis + "None, "
-            return f"`{name}[{where}...]` adds the axis that is missing"
+            return f"`{name}[{where}...]` adds the missing axis"
     if array.ndim == 4 and fits((array.shape[0], array.shape[3], array.shape[1], array.shape[2])):
-        return f"`{name}.transpose(0, 3, 1, 2)` puts the channels before rows and columns"
+        return f"`{name}.transpose(0, 3, 1, 2)` moves the channels before height and width"
     return None

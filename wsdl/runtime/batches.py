@@ -21,8 +21,8 @@ Array = NDArray[Any]
 class Batches:
     """The rows of some arrays in batches: `for batch in Batches({"image": x, "label": y}, 64).epoch(0)`.
 
-    All arrays have as many rows; those in `whole` have none, and are a part of each batch as they are. The last batch
-    of an epoch may be short. Arrays that are memory-mapped are read batch by batch.
+    All arrays have the same number of rows; those in `whole` have none, and are part of each batch unchanged. The last
+    batch of an epoch may be smaller. Arrays that are memory-mapped are read batch by batch.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Batches:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells these data from others."""
+        """A digest that identifies these data."""
         return fingerprint(self.arrays)
 
     @property
     def steps(self) -> int:
-        """The number of batches of an epoch, a short last one among them."""
+        """The number of batches of an epoch, including a smaller last one."""
         return -(-self.rows // self.size)
 
     def epoch(self, number: int, start: int = 0) -> Epoch:
@@ -56,7 +56,7 @@ class Batches:
         return {name: a if name in self.whole else self._rows(a, rows) for name, a in self.arrays.items()}
 
     def order(self, number: int) -> Array:
-        """The rows of an epoch in the order in which they come."""
+        """The indices of rows in the order of an epoch."""
         if not self.shuffle:
             return np.arange(self.rows)
         return np.random.Generator(np.random.Philox(key=[self.seed, number])).permutation(self.rows)
@@ -64,7 +64,7 @@ class Batches:
     def _rows(self, array: Array, rows: Array) -> Array:
         if not self.shuffle:
             return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
-        if isinstance(array, np.memmap):  # in the order of the file, which spares the disk
+        if isinstance(array, np.memmap):  # in the order of the file, which reads the disk sequentially
             back = np.argsort(rows)
             selected = np.empty((len(rows), *array.shape[1:]), array.dtype)
             selected[back] = array[rows[back]]
@@ -74,7 +74,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The batches of one epoch, which can be gone through any number of times."""
+    """The batches of one epoch; can be iterated any number of times."""
 
     of: Batches
     number: int
@@ -89,12 +89,12 @@ class Epoch:
 def batches_of(
     arrays: Mapping[str, Any], signature: Mapping[str, TensorType], size: int, *, seed: int = 0, shuffle: bool = True
 ) -> Batches:
-    """Arrays of many rows in batches for a model; `RunError` where they don't fit it."""
+    """Arrays of many rows in batches for a model. Raises `RunError` if they don't match it."""
     checked, rows = check_inputs(signature, arrays), rows_of(signature)
     whole = frozenset(name for name in checked if not has_rows(signature[name], rows))
     batches = Batches(checked, size, seed=seed, shuffle=shuffle, whole=whole)
     if not batches.rows:
-        raise fail("E0718", "the data have no rows")
+        raise fail("E0718", "the data has no rows")
     return batches
 
 

@@ -1,4 +1,5 @@
-"""`bf16` arrays in and out: ONNX Runtime knows no NumPy dtype for them, so their bits go by another way."""
+"""`bf16` arrays as inputs and outputs: ONNX Runtime has no NumPy dtype for them, so their bits are passed by
+pointer."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ Array = NDArray[Any]
 
 
 def run(session: Any, arrays: Mapping[str, Array]) -> Sequence[Array]:
-    """What `session.run` gives, where some inputs or outputs are `bf16`."""
+    """The results of `session.run`, where some inputs or outputs are `bf16`."""
     from onnxruntime import OrtValue
 
     bfloat16 = numpy_dtype("bf16")

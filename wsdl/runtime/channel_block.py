@@ -1,4 +1,4 @@
-"""How many channels the blocked layout of this CPU has together (`wsdl.ops.blocked`)."""
+"""The number of channels in a block of this CPU's blocked layout (`wsdl.ops.blocked`)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wsdl.runtime.loading import load
 
 @cache
 def channel_block() -> int:
-    """8 or 16 on the CPUs that there are today; 0 where the runtime has no such layout."""
+    """8 or 16 on today's CPUs; 0 where the runtime has no such layout."""
     try:
         session = load(reordering(), "reordering", threads=1)
         (filled,) = session.run(None, {"x": np.zeros((1, FEW, 1, 1), np.float32)})
-    except (RunError, RuntimeError):  # of an unknown operator, and of a CPU for which it isn't made
+    except (RunError, RuntimeError):  # an unknown operator, or a CPU without the layout
         return 0
     block = int(filled.shape[1])
     return block if block > FEW else 0

@@ -1,8 +1,9 @@
-"""Checkpoints: a safetensors file with all that a training needs to resume bit for bit, and to run the trained model.
+"""Checkpoints: a safetensors file with everything needed to resume a training bit for bit, and to run the trained
+model.
 
-Parameters and running statistics have their own names, so that the file is one of weights as well; what belongs to the
-optimizer begins with `optimizer/`. The header has the source of the program, the settings, how far the run is, and a
-checksum of all of it.
+Parameters and running statistics have their own names, so the file also serves as weights; names of optimizer states
+begin with `optimizer/`. The header has the source of the program, the settings, the progress of the run, and a checksum
+of everything.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from wsdl.weights.safetensors import save_safetensors
 
 Array = NDArray[Any]
 SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header
-COUNTERS = (STEP, SEED)  # inputs of a step that are no weights
-MOST_LINES = 12  # that are shown of what has changed
+COUNTERS = (STEP, SEED)  # inputs of a step that aren't weights
+MOST_LINES = 12  # of changes that are shown
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds: arrays by the names of the step's inputs, texts of the header, settings and progress."""
+    """The contents of a file: arrays by the names of the step's inputs, header, settings and progress."""
 
     arrays: Mapping[str, Array]
     header: Mapping[str, str]
@@ -46,23 +47,23 @@ class Checkpoint:
     path: str = ""
 
     def state_for(self, start: Mapping[str, Array]) -> dict[str, Array]:
-        """The values of what `start` has the names and shapes of."""
+        """The arrays with the names and shapes of those in `start`. Raises `RunError` (E0722) if one is missing."""
         wrong = [n for n, a in start.items() if n not in self.arrays or self.arrays[n].shape != a.shape]
         if wrong:
             message = f"`{wrong[0]}` is missing in this checkpoint, or has another shape"
-            raise fail("E0722", message, file=self.path, help="it is no checkpoint of this training, or was changed")
+            raise fail("E0722", message, file=self.path, help="it belongs to another training, or was edited")
         return {name: np.array(self.arrays[name], array.dtype) for name, array in start.items()}
 
     def recorded(self, name: str, *kinds: type) -> Any:
-        """What the record of the run says; it must be of one of these kinds."""
+        """An entry of the run's record, which must be of one of these types."""
         value = self.progress.get(name, ...)
         if not isinstance(value, kinds):
-            message = f"the record of the run in this checkpoint doesn't say what `{name}` is"
-            raise fail("E0722", message, file=self.path, help="it is damaged; an earlier one may be whole")
+            message = f"the record of the run in this checkpoint has no valid `{name}`"
+            raise fail("E0722", message, file=self.path, help="it is damaged; resume from an earlier one")
         return value
 
     def require_same_program(self, sources: Mapping[str, Source]) -> None:
-        """Raises `RunError` with what has changed where this is the checkpoint of another program."""
+        """Raises `RunError` with the changed lines if this is the checkpoint of another program."""
         before, now = _texts(self.header.get(SOURCE, "{}"), self.path), json.loads(source_text(sources))
         changes = [
             line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)
@@ -84,12 +85,12 @@ class Checkpoint:
             raise fail("E0721", message, file=self.path, help=help)
 
     def require_same_settings(self, settings: Mapping[str, Any]) -> None:
-        """Raises `RunError` where the training was begun with other settings."""
+        """Raises `RunError` if the training was started with other settings."""
         different = [name for name, value in settings.items() if self.settings.get(name, value) != value]
         if different:
             lines = [f"{name}: {self.settings[name]} then, {settings[name]} now" for name in different]
-            help = "a run resumes only with its own settings; options that are left out are taken from it"
-            message = "this training was begun with other settings"
+            help = "a run resumes with its own settings; options that are left out are taken from the checkpoint"
+            message = "this training was started with other settings"
             raise fail("E0723", message, file=self.path, help=help, details=lines)
 
 
@@ -98,7 +99,7 @@ def _variant(name: str) -> str:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the file is whole or not there. The same state gives the same bytes."""
+    """Write a checkpoint atomically. The same state gives the same bytes."""
     arrays = {OPTIMIZER + n if n in COUNTERS else n: a for n, a in checkpoint.arrays.items()}
     run = json.dumps({"settings": checkpoint.settings, "progress": checkpoint.progress}, sort_keys=True)
     header = {**checkpoint.header, RUN: run}
@@ -106,18 +107,18 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _checksum(arrays: Mapping[str, Array], header: Mapping[str, str]) -> str:
-    """Of all that a file holds but the checksum itself."""
+    """The checksum of everything in a file except the checksum itself."""
     return checksum(arrays, json.dumps({k: v for k, v in header.items() if k != CHECKSUM}, sort_keys=True))
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The checkpoint in a file. Raises `RunError` for a file that is none."""
+    """The checkpoint in a file. Raises `RunError` if the file is not a checkpoint."""
     source = open_source(os.fspath(path))
     try:
         run = json.loads(source.metadata[RUN])
         settings, progress = dict(run["settings"]), dict(run["progress"])
     except (KeyError, ValueError, TypeError):
-        message = "these are weights, but no checkpoint of a training"
+        message = "this file has weights, but is not a checkpoint of a training"
         help = "`--weights` starts a new training from weights"
         raise fail("E0722", message, file=os.fspath(path), help=help) from None
     arrays = {name: source.read(name) for name in source.tensors}
@@ -127,22 +128,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _require_whole(path: str, arrays: Mapping[str, Array], header: Mapping[str, str]) -> None:
-    """Raises `RunError` where a file isn't as it was written, by a single bit."""
+    """Raises `RunError` if a file has changed since it was written, by a single bit."""
     weights = "`--weights` and another folder start a new run from its weights"
     if CHECKSUM not in header:
-        message = "this checkpoint has no checksum: an earlier version of wsdl has written it, or it was changed since"
+        message = "this checkpoint has no checksum: an earlier version of wsdl wrote it, or it was edited"
         raise fail("E0722", message, file=path, help=f"finish the training with that version, or {weights}")
     if header[CHECKSUM] != _checksum(arrays, header):
-        message = "this checkpoint is not as it was written: its checksum is another one"
-        help = f"it is damaged, or was edited; resume from an earlier one or a copy; {weights}"
+        message = "this checkpoint has changed since it was written: its checksum doesn't match"
+        help = f"it is damaged or was edited; resume from an earlier one or a copy; {weights}"
         raise fail("E0722", message, file=path, help=help)
 
 
-# -- is it of this program? --------------------------------------------------------------------------------------------
+# -- comparing programs ------------------------------------------------------------------------------------------------
 
 
 def source_text(sources: Mapping[str, Source]) -> str:
-    """The text of a program as a header keeps it: the files by name, in their one layout."""
+    """The text of a program for the header: the formatted files by name."""
     return json.dumps({name: _formatted(source) for name, source in sources.items()}, ensure_ascii=False)
 
 
@@ -162,14 +163,14 @@ def _formatted(source: Source) -> str:
 
 
 def _changes(before: str, now: str, name: str) -> list[str]:
-    """The lines that were taken out and put in; what differs in comments and empty lines alone is the same."""
+    """The removed and added lines; comments and empty lines are ignored."""
     old, new = ([line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now))
     changed = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
     return [f"{name}: {line[0]} {line[1:].strip()}" for line in changed]
 
 
 def _without_comment(line: str) -> str:
-    """Without a comment; a `#` in a string is none."""
+    """A line without its comment; a `#` in a string begins none."""
     quoted = False
     for at, character in enumerate(line):
         quoted ^= character == '"'

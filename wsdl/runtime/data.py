@@ -1,8 +1,8 @@
 """Data for models: arrays by name, from a `.npz`, a folder of `.npy`, one `.npy`, or the columns of a table.
 
-`open_data` reads names, types and shapes; an array is read when it is asked for. Those of `.npy` are memory-mapped, so
-they may be larger than memory. Nothing in a file is run: arrays of Python objects are refused. What is wrong is a
-`RunError` with E0717 (the file) or E0718 (its contents).
+`open_data` reads names, types and shapes; an array is read on access. Those in `.npy` are memory-mapped, so they may be
+larger than memory. No code in a file is run: arrays of Python objects are refused. Errors are `RunError`s with E0717
+(the file) or E0718 (its contents).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ NUMERIC = "biuf"  # kinds of NumPy dtypes that hold numbers
 
 @dataclass(frozen=True)
 class Data(Mapping[str, Array]):
-    """Arrays by name; `infos` say what they are without reading them."""
+    """Arrays by name; `infos` has their types and shapes without reading them."""
 
     path: str
     infos: dict[str, TensorInfo]
     _read: Callable[[str], Array]
-    is_text: bool = False  # numbers written out, which have no dtype of their own
+    is_text: bool = False  # numbers as text, which have no dtype of their own
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.infos:
@@ -48,7 +48,7 @@ class Data(Mapping[str, Array]):
             return self._read(name)
         except (RunError, MemoryError):
             raise
-        except Exception as error:  # each format has its own ways to be damaged
+        except Exception as error:  # each format raises its own classes
             raise fail("E0717", f"`{name}` can't be read: {reason_of(error)}", file=self.path) from error
 
     def __iter__(self) -> Iterator[str]:
@@ -58,9 +58,9 @@ class Data(Mapping[str, Array]):
         return len(self.infos)
 
     def select(self, types: Mapping[str, TensorType]) -> dict[str, Array]:
-        """The arrays that are wanted, in that order; an array without a name (`.npy`) is the only one that is.
+        """The arrays named in `types`, in that order; an array without a name (`.npy`) stands for a single one.
 
-        Whether they fit their types is for `check_inputs` to say; but numbers in a text become what is wanted.
+        `check_inputs` checks their types; here numbers from text are converted to the dtypes in `types`.
         """
         if len(types) == 1 and list(self.infos) == [""]:
             return dict.fromkeys(types, self[""])
@@ -71,7 +71,7 @@ class Data(Mapping[str, Array]):
         return {name: self._of_text(name, a, types[name]) for name, a in arrays.items()} if self.is_text else arrays
 
     def _of_text(self, name: str, array: Array, expected: TensorType) -> Array:
-        """Numbers that were written out, in the dtype that is wanted; nothing but precision may be lost."""
+        """Numbers from text, in the expected dtype. Raises `RunError` if more than precision is lost."""
         with np.errstate(all="ignore"):
             converted = array.astype(numpy_dtype(expected.dtype))
         lost = np.isinf(converted) & np.isfinite(array) if expected.is_float else converted != array
@@ -79,10 +79,9 @@ class Data(Mapping[str, Array]):
             return converted
         position = tuple(np.argwhere(lost)[0])
         column = ".".join([name, *map(str, position[1:])])
-        message = (
-            f"row {position[0] + 2} of the column `{column}` holds {array[position]:g}, which no {expected.dtype} is"
-        )
-        raise fail("E0718", message, file=self.path, help=f"`{name}` is wanted as {expected}")
+        value = f"{array[position]:g}, which {expected.dtype} can't represent"
+        message = f"row {position[0] + 2} of the column `{column}` holds {value}"
+        raise fail("E0718", message, file=self.path, help=f"`{name}` must be {expected}")
 
     def _missing(self, missing: list[str], names: Mapping[str, TensorType]) -> RunError:
         there = ", ".join(f"`{name}` ({info})" for name, info in self.infos.items()) or "nothing"
@@ -91,8 +90,8 @@ class Data(Mapping[str, Array]):
             close = nearest(name, [n for n in self.infos if n not in names])
             lines.append(f"{name}: {names[name]}{f' (is it `{close}`?)' if close else ''}")
         what = f"`{missing[0]}` is" if len(missing) == 1 else f"{len(missing)} arrays are"
-        message = f"{what} missing in the data"
-        return fail("E0718", message, file=self.path, details=lines, help=f"what is there: {there}")
+        message = f"{what} missing from the data"
+        return fail("E0718", message, file=self.path, details=lines, help=f"the data has: {there}")
 
 
 def open_data(path: str | os.PathLike[str]) -> Data:
@@ -102,7 +101,7 @@ def open_data(path: str | os.PathLike[str]) -> Data:
         if path.is_dir():
             return _folder(path)
         if path.exists() and not path.is_file():
-            raise fail("E0717", "this is not a file", file=str(path))  # but a pipe or a device, without an end
+            raise fail("E0717", "this is not a file", file=str(path))  # a pipe or a device, which may never end
         if path.suffix.lower() in _READERS:
             return _READERS[path.suffix.lower()](path)
     except WeightsError as error:
@@ -113,7 +112,7 @@ def open_data(path: str | os.PathLike[str]) -> Data:
     if not path.exists():
         raise fail("E0717", "there is no such file or folder", file=str(path))
     kind = path.suffix or "no"
-    help = "data come from .npz, .npy, .csv and .parquet files, and from folders of .npy files"
+    help = "data can be a .npz, .npy, .csv or .parquet file, or a folder of .npy files"
     raise fail("E0717", f"data can't be read from a file with {kind} ending", file=str(path), help=help)
 
 
@@ -132,7 +131,7 @@ def _npy(path: Path) -> Data:
 def _folder(path: Path) -> Data:
     files = {file.stem: file for file in sorted(path.glob("*.npy"))}
     if not files:
-        raise fail("E0717", "there is no .npy file in this folder", file=str(path))
+        raise fail("E0717", "this folder has no .npy files", file=str(path))
     return Data(str(path), {name: _npy_info(file) for name, file in files.items()}, lambda name: _mapped(files[name]))
 
 
@@ -142,7 +141,7 @@ def _npy_info(path: Path) -> TensorInfo:
     with path.open("rb") as file:
         info, start, item = read_npy_header(path, path.stem, file)
     if path.stat().st_size < size_of_npy(info, start, item):
-        raise fail("E0717", f"{path.name} is said to be {info}, but its end is missing", file=str(path))
+        raise fail("E0717", f"{path.name} should hold {info}, but is truncated", file=str(path))
     return info
 
 
@@ -160,7 +159,7 @@ def _csv(path: Path) -> Data:
         try:
             rows = [row for row in csv.reader(file) if row]
         except (csv.Error, UnicodeDecodeError) as error:
-            raise fail("E0717", f"this is no table of text: {reason_of(error)}", file=str(path)) from None
+            raise fail("E0717", f"this is not a CSV file: {reason_of(error)}", file=str(path)) from None
     if not rows:
         raise fail("E0717", "the table is empty", file=str(path))
     header, body = [name.strip() for name in rows[0]], rows[1:]
@@ -174,10 +173,10 @@ def _csv(path: Path) -> Data:
 
 
 def _as_numeric(path: Path, name: str, texts: list[str]) -> Array:
-    """Integers if all are, else floating-point numbers."""
+    """Integers if all texts are, otherwise floating-point numbers."""
     for dtype, number in ((np.int64, int), (np.float64, float)):
         try:
-            array = np.array(list(map(number, texts)), dtype)  # texts would all be as long as the longest
+            array = np.array(list(map(number, texts)), dtype)  # an array of texts would be as wide as the longest
             break
         except (ValueError, OverflowError):
             continue
@@ -197,7 +196,7 @@ def _problem(text: str) -> str | None:
         is_too_large = isinf(float(text)) and "inf" not in text.lower()
     except ValueError:
         return "not a number"
-    return "a number that is too large" if is_too_large else None
+    return "which is too large" if is_too_large else None
 
 
 def _parquet(path: Path) -> Data:
@@ -207,7 +206,7 @@ def _parquet(path: Path) -> Data:
 
 
 def _column(path: Path, name: str, column: Any) -> Array:
-    """Numbers, or lists of them of one length."""
+    """The array of a column of numbers, or of lists of numbers of equal length."""
     array = np.asarray(column.to_numpy())
     if array.dtype.kind == "O":
         try:
@@ -215,7 +214,9 @@ def _column(path: Path, name: str, column: Any) -> Array:
         except (ValueError, TypeError):
             array = np.zeros(0, object)
     if array.dtype.kind not in NUMERIC:
-        raise fail("E0718", f"the column `{name}` doesn't hold numbers, or lists of one length", file=str(path))
+        raise fail(
+            "E0718", f"the column `{name}` must hold numbers, or lists of numbers of equal length", file=str(path)
+        )
     return array
 
 
@@ -234,7 +235,9 @@ def _table(path: Path, columns: dict[str, Array]) -> Data:
             arrays[name] = column
             continue
         if base in columns:
-            raise fail("E0717", f"there is a column `{base}`, and `{name}`, which is a part of it", file=str(path))
+            raise fail(
+                "E0717", f"the columns `{base}` and `{name}` conflict: `{name}` is a part of `{base}`", file=str(path)
+            )
         if base not in arrays:
             count = next(i for i in range(len(columns) + 1) if f"{base}.{i}" not in columns)
             arrays[base] = (
@@ -242,7 +245,7 @@ def _table(path: Path, columns: dict[str, Array]) -> Data:
             )
         if int(number) >= arrays[base].shape[1]:
             missing = f"{base}.{arrays[base].shape[1]}"
-            raise fail("E0717", f"there is a column `{name}`, but none `{missing}`", file=str(path))
+            raise fail("E0717", f"there is a column `{name}`, but no `{missing}`", file=str(path))
     infos = {
         name: TensorInfo(OF_NUMPY.get(array.dtype.name, array.dtype.name), array.shape)
         for name, array in arrays.items()

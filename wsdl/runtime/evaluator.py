@@ -1,4 +1,4 @@
-"""Loss and metrics of a whole set of data, batch by batch."""
+"""Loss and metrics of a whole data set, batch by batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsdl.runtime.tally import Sizes, Tally, results
 
 
 class Evaluator:
-    """An evaluation that is loaded and ready."""
+    """An evaluation, loaded in ONNX Runtime."""
 
     def __init__(self, model: EvaluationModel, *, device: str = "cpu", threads: int | None = None) -> None:
         self.model, self.device = model, device
@@ -39,13 +39,13 @@ class Evaluator:
     def run(self, batches: Iterable[Mapping[str, Any]], carried: Mapping[str, Any]) -> dict[str, float]:
         """The results, by name. `carried` are the stored tensors that are inputs, as arrays or on the device.
 
-        Where what is computed of a row depends on all rows (`x - mean(x)`) the batches are gone through several times.
+        If the computation for a row depends on all rows (`x - mean(x)`), `batches` is iterated several times.
         """
         evaluation = self.model.evaluation
         if len(self._sessions) + self._counts_first > 1 and iter(batches) is batches:
-            message = "these batches can be gone through once only, but a loss or metric needs them more often"
+            message = "these batches can be iterated only once, but a loss or metric needs several passes"
             raise fail(
-                "E0718", message, help="it takes a row for what it is among all; a list serves it, a generator not"
+                "E0718", message, help="it compares rows with the whole data set; pass a list instead of a generator"
             )
         feeds = {name: self._value(value) for name, value in carried.items()}
         sizes, wholes = Sizes(self.model.batch, evaluation.rows), dict[str, Any]()
@@ -66,22 +66,22 @@ class Evaluator:
 
     @property
     def findings(self) -> list[Diagnostic]:
-        """What there is to say of the last run: which of its results depend on how the data were cut."""
+        """Warnings about the last run: which of its results depend on how the data were cut into batches."""
         return self.model.evaluation.warnings if self.parts > 1 else []
 
     def _checked(self, batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The batches that have rows; one without counts for nothing."""
+        """The batches that have rows; empty ones are skipped."""
         rows = self.model.evaluation.rows
         for batch in batches:
             arrays = check_inputs(self.model.batch, batch)
-            if self.device != "cpu":  # the CPU looks itself
+            if self.device != "cpu":  # on the CPU the runtime checks
                 check_indices(self.indices, arrays)
             if rows is None or all(len(a) for n, a in arrays.items() if has_rows(self.model.batch[n], rows)):
                 yield arrays
 
     def _known(self, sizes: Sizes) -> dict[str, Any]:
         if not sizes.parts:
-            raise fail("E0718", "there is nothing to evaluate with: the data have no rows")
+            raise fail("E0718", "the evaluation data has no rows")
         return sizes.wholes(self._sizes)
 
     def _parts(self, session: Any, feeds: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[Any]:
@@ -90,7 +90,7 @@ class Evaluator:
         own |= {name: self._value(array) for name, array in arrays.items() if name in input_names}
         try:
             outputs = session.run_with_ort_values(None, own)
-        except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
+        except Exception as error:  # ONNX Runtime's exceptions have no common class
             check_indices(self.indices, arrays)
             raise run_failure(error, self.model.name, arrays) from error
         return [value.numpy() for value in outputs]

@@ -1,5 +1,5 @@
-"""Where did a loss or a gradient that is not finite come from? The step is run once more, with all that it computes to
-be seen."""
+"""Finds the origin of a loss or gradient that is not finite, by running the step once more with all tensors as
+outputs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.loading import load
 
 Array = NDArray[Any]
-HELP = "a smaller learning rate, `clip_norm=1.0` or a `warmup` often helps; `--on-nan skip` leaves out such batches"
+HELP = "a smaller learning rate, `clip_norm=1.0` or a `warmup` often helps; `--on-nan skip` skips such batches"
 HELP_WITH_GRADIENTS = (
-    "the derivative of a root, a logarithm or a quotient is infinite at 0: `sqrt(x + 1e-8)` keeps away from it; "
-    "`--on-nan skip` leaves out such batches"
+    "the derivative of a root, a logarithm or a quotient is infinite at 0: `sqrt(x + 1e-8)` avoids it; "
+    "`--on-nan skip` skips such batches"
 )
 
 
@@ -32,10 +32,9 @@ def nonfinite_step(
     wholes: Mapping[str, Array],
     loss: float,
 ) -> RunError:
-    """The error that says of a step that its loss or its gradients are not finite, and what the first tensor was that
-    wasn't.
+    """The error for a step whose loss or gradients are not finite, with the first tensor that wasn't.
 
-    `state` is what the step started from, `parts` the batch, `wholes` what was merged over the whole batch.
+    `state` is the state before the step, `parts` the batch, `wholes` the values merged over the whole batch.
     """
     step = int(state[STEPS.name]) + 1
     lines = [*_in_the_batch(parts), *_in_the_state(state)]
@@ -59,7 +58,7 @@ def _in_the_state(state: Mapping[str, Array]) -> Iterator[str]:
     for name, array in state.items():
         bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
         if bad:
-            origin = "the step before has made them so" if int(state[STEPS.name]) else "it was so at the start"
+            origin = "since the previous step" if int(state[STEPS.name]) else "since the start"
             yield f"`{name}` has {bad} elements that are not finite: {origin}"
 
 
@@ -69,7 +68,7 @@ def _in_the_step(
     parts: Sequence[Mapping[str, Array]],
     wholes: Mapping[str, Array],
 ) -> list[str]:
-    """The first tensor that is not finite and that a result which isn't was computed from, and its own operands."""
+    """The first tensor that is not finite on the way to such a result, and its operands."""
     proto, nodes = exposed(models.gradients)
     with loadable(proto, models.values) as model:
         session = load(model, proto.graph.name, reuse_plan=False, rewrite=False)
@@ -90,7 +89,7 @@ def _in_the_step(
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
             if bad:
                 location = f" ({node.source})" if node.source else ""
-                lines = [f"the first tensor that is not finite is `{bad[0]}`{location}, made by {node.operator}"]
+                lines = [f"the first tensor that is not finite is `{bad[0]}`{location}, computed by {node.operator}"]
                 return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
         lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in gradients]
         largest = max([largest, *lengths], key=lambda entry: entry[1])
@@ -98,7 +97,7 @@ def _in_the_step(
 
 
 def _leading_to(results: Sequence[str], nodes: Sequence[Computed]) -> list[Computed]:
-    """The nodes that some results are computed by, in order."""
+    """The nodes that some results depend on, in order."""
     needed, ancestors = set(results), list[Computed]()
     for node in reversed(nodes):
         if needed & set(node.outputs):

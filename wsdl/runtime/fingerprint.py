@@ -1,4 +1,4 @@
-"""Digests of arrays: what a checkpoint holds, and the data that a training was begun with."""
+"""Digests of arrays: the contents of a checkpoint, and the data that a training was started with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsdl.weights.safetensors import little_endian_bytes
 
 Array = NDArray[Any]
 DIGEST = 16  # bytes
-WHOLE = 64_000_000  # bytes of an array that are looked at in any case
+WHOLE = 64_000_000  # bytes up to which an array is read completely
 PIECES = 64  # of a larger one
 
 
@@ -27,8 +27,8 @@ def checksum(arrays: Mapping[str, Array], text: str = "") -> str:
 
 
 def fingerprint(arrays: Mapping[str, Array]) -> str:
-    """The same for data, which may be larger than memory: of an array of more than 64 MB these are read, in 64 pieces
-    of consecutive rows, the first and the last rows among them."""
+    """The same for data, which may be larger than memory: of an array of more than 64 MB that many bytes are read, in
+    64 pieces of consecutive rows, including the first and the last ones."""
     sizes = "".join(f"{name}{array.shape}" for name, array in sorted(arrays.items()))
     return checksum({name: _sample(array) for name, array in arrays.items()}, sizes)
 

@@ -1,4 +1,4 @@
-"""A whole training: epochs over some data, evaluation, checkpoints, early stopping, going on where it was stopped."""
+"""A whole training: epochs, evaluation, checkpoints, early stopping, resuming."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsdl.runtime.trainer import LAST, Step, Trainer
 from wsdl.weights.safetensors import save_safetensors
 
 BEST = "best.safetensors"
-SKIPPED = 20  # batches left out in a row, after which going on is no use
+SKIPPED = 20  # consecutive batches skipped before the training gives up
 SAME_DATA = "a run resumes only with the same data, in the same order"
 Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
@@ -38,24 +38,24 @@ def fit(
 ) -> Progress:
     """Train on `data`; `resume` is a checkpoint to resume from, bit for bit.
 
-    `data` are arrays of many rows by name, which are reshuffled in each epoch, or something that gives the batches
-    of an epoch each time it is gone through. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
+    `data` are arrays of many rows by name, which are reshuffled in each epoch, or an iterable of the batches of an
+    epoch. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
     """
     return _Run(trainer, data, plan or Plan(), evaluation, reporter or Quiet()).run(resume)
 
 
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
-    """The checkpoint to resume from, if that is wanted and there is one. A folder with a training that is neither to be
-    gone on with nor to be replaced is an error."""
+    """The checkpoint to resume from, if `resume` and there is one. Raises `RunError` (E0724) if the folder holds a
+    training and neither `resume` nor `replace` is set."""
     if folder is None:
         return None
-    for left in folder.glob(".*.part"):  # by a process that was killed while it wrote
+    for left in folder.glob(".*.part"):  # left by a process that was killed while writing
         left.unlink(missing_ok=True)
     if replace or not (folder / LAST).exists():
         return None
     if resume:
         return read_checkpoint(folder / LAST)
-    help = "`--resume` continues it, `--replace` starts over in its place"
+    help = "`--resume` continues it, `--replace` overwrites it"
     raise fail("E0724", "this folder holds a training already", file=str(folder), help=help)
 
 
@@ -84,7 +84,7 @@ class _Run:
         self.saved_at = -1
         self.bad_in_a_row = 0
 
-    # -- the whole -----------------------------------------------------------------------------------------------------
+    # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run(self, resume: Checkpoint | None) -> Progress:
         trainer = self.trainer
@@ -132,10 +132,10 @@ class _Run:
         return is_long or (plan.patience is not None and progress.waited >= plan.patience)
 
     def _planned_steps(self) -> int | None:
-        """The length of the run, as schedules want to know it. Early stopping and limits don't bend their course."""
+        """The length of the run for schedules, which early stopping and limits don't change."""
         if self.batches.steps is None:
-            message = "the learning rate follows a course over the whole run, whose length is not known"
-            help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
+            message = "the learning rate schedule needs the length of the run, which is not known"
+            help = "set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
         return self.batches.steps * self.epochs
 
@@ -143,17 +143,17 @@ class _Run:
         names = self.trainer.models.evaluation.names
         if self.plan.better.name not in names:
             listed = ", ".join(f"`{name}`" for name in names)
-            message = f"there is no metric `{self.plan.better.name}` to find the best by"
+            message = f"there is no metric `{self.plan.better.name}` to select the best weights by"
             raise fail("E0704", message, help=f"there are {listed}")
 
     def _check_batches(self) -> str | None:
         trainer = self.trainer
         if not isinstance(self.batches, Batches):
-            return None  # of what comes from outside nobody knows the sizes
+            return None  # the sizes of batches from outside are unknown
         layers, accumulate = trainer.models.step.normalized, trainer.settings.accumulate
         return check_batches(layers, trainer.batch_types, self.batches, accumulate)
 
-    # -- what is told --------------------------------------------------------------------------------------------------
+    # -- reports -------------------------------------------------------------------------------------------------------
 
     def _run_plan(self) -> RunPlan:
         trainer, steps = self.trainer, self.batches.steps
@@ -176,11 +176,13 @@ class _Run:
         if step.is_skipped:
             self.progress.skipped += 1
             reason = "its gradients are not finite" if isfinite(step.loss) else f"its loss is {step.loss:g}"
-            text = f"left out a batch after step {self.trainer.steps}: {reason}"
+            text = f"skipped a batch after step {self.trainer.steps}: {reason}"
             self.reporter.note(text)
             if self.bad_in_a_row >= SKIPPED:
                 message = f"the losses or gradients of {SKIPPED} batches in a row are not finite"
-                raise fail("E0830", message, help="the weights themselves may be; resume from an earlier checkpoint")
+                raise fail(
+                    "E0830", message, help="the weights may not be finite either; resume from an earlier checkpoint"
+                )
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}
         report = StepReport(
@@ -240,13 +242,13 @@ class _Run:
         rows, epochs = checkpoint.recorded("rows", int, type(None)), checkpoint.recorded("epochs", int)
         self.epochs = self.plan.epochs or epochs
         if rows != self.batches.rows:
-            message = f"this training was begun with {rows} rows of data, and now there are {self.batches.rows}"
+            message = f"this training was started on data with {rows} rows, but this data has {self.batches.rows}"
             raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
         if checkpoint.recorded("data", str, type(None)) != self.batches.fingerprint:
-            message = "this training was begun with other data: there are as many rows, which hold something else"
+            message = "this training was started on other data, with the same number of rows"
             raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
         if self.trainer.wants_total and epochs != self.epochs:
-            message = f"this training was begun for {epochs} epochs, on which its learning rates depend"
+            message = f"this training was started for {epochs} epochs, on which its learning rates depend"
             raise fail("E0723", message, file=checkpoint.path, help=f"continue with `--epochs {epochs}`")
 
     def _interrupt(self) -> None:
@@ -260,7 +262,7 @@ class _Run:
 
 
 class _Given:
-    """Batches that come from outside, gone through once an epoch."""
+    """Batches from outside, iterated once per epoch."""
 
     rows: int | None = None
     steps: int | None = None
@@ -271,7 +273,7 @@ class _Given:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Mapping[str, Any]]:
         if self.used and iter(self.data) is self.data:
-            message = "these batches can be gone through once only"
-            raise fail("E0718", message, help="a list serves several epochs, a generator one")
+            message = "these batches can be iterated only once"
+            raise fail("E0718", message, help="pass a list instead of a generator to train for several epochs")
         self.used = True
         return islice(iter(self.data), start, None)

@@ -1,7 +1,7 @@
-"""One training at a time in a folder: two would mix their checkpoints and logs, and both would end well.
+"""One training at a time in a folder: two would mix their checkpoints and logs without an error.
 
-The system keeps the lock and gives it up when the process that holds it ends, in whatever way; the file `.lock`, which
-says who that is, may outlive it and is taken over.
+The system holds the lock and releases it when the process ends, in whatever way; the file `.lock`, which names the
+process, may outlive it and is taken over.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 from wsdl.diagnostics.run_error import RunError, fail
 
 LOCK = ".lock"
-_UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # file systems without locks: there is none, then
+_UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # file systems without locks: then there is none
 
 
 @contextmanager
 def alone_in(folder: Path | None) -> Iterator[None]:
-    """Nobody else trains into the folder, which is made where there is none. Raises `RunError` (E0725) where somebody
-    does. A folder in which nothing was written goes again."""
+    """Hold the lock of a folder, which is created if missing. Raises `RunError` (E0725) if another process holds it. A
+    new folder that stays empty is removed again."""
     if folder is None:
         yield
         return
@@ -38,10 +38,10 @@ def alone_in(folder: Path | None) -> Iterator[None]:
             _write_holder(descriptor)
             yield
         finally:
-            with suppress(OSError):  # first the name, then the lock: who waits sees that the file has gone
+            with suppress(OSError):  # first the name, then the lock: a waiting process sees that the file is gone
                 path.unlink()
             os.close(descriptor)
-            with suppress(OSError):  # a system that doesn't remove the name of an open file
+            with suppress(OSError):  # a system that can't remove an open file
                 path.unlink(missing_ok=True)
     finally:
         with suppress(OSError):
@@ -64,15 +64,15 @@ def _acquire(path: Path) -> int:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(path), os.fstat(descriptor)):
                 return descriptor
-        os.close(descriptor)  # who held it has ended just now, and removed the file
+        os.close(descriptor)  # its holder has just ended, and removed the file
 
 
 def _lock(descriptor: int) -> None:
-    """Raises `OSError` where another process has the lock."""
+    """Raises `OSError` if another process holds the lock."""
     if sys.platform == "win32":
         import msvcrt
 
-        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # behind the text, which others may read
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)  # after the text, which others may read
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)
     else:
@@ -88,15 +88,15 @@ def _write_holder(descriptor: int) -> None:
 
 
 def _held(path: Path, descriptor: int, error: OSError) -> RunError | OSError:
-    """What to say about a lock that another process has."""
+    """The error for a lock that another process holds."""
     if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
         return error
     try:
         holder = json.loads(os.read(descriptor, 1000))
         pid, host, since = int(holder["pid"]), str(holder["host"]), str(holder["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        who, help = "another process", "wait for its end, or choose another folder"
+        who, help = "another process", "wait until it ends, or choose another folder"
     else:
         who = f"process {pid}{'' if host == platform.node() else f' on {host}'}, since {since}"
-        help = f"wait for its end, stop it (`kill {pid}` lets it save first), or choose another folder"
-    return fail("E0725", f"another training writes into this folder: {who}", file=str(path.parent), help=help)
+        help = f"wait until it ends, stop it (`kill {pid}` lets it save first), or choose another folder"
+    return fail("E0725", f"another training is writing to this folder: {who}", file=str(path.parent), help=help)

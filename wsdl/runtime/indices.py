@@ -1,4 +1,4 @@
-"""Do the data hold indices and labels that a model has something for? Said with the input, the row and the number."""
+"""Checks that indices and labels in data are in range; errors name the input, the row and the value."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.onnx.index_reads import IndexRead
 
 Array = NDArray[Any]
-AT_ONCE = 1 << 20  # elements of an array that are looked at together, since it may be larger than memory
+AT_ONCE = 1 << 20  # elements of an array checked at a time, since it may be larger than memory
 
 
 def check_indices(reads: Iterable[IndexRead], arrays: Mapping[str, Array], first_row: int = 0) -> None:
-    """`RunError` for the first index that is out of range. The arrays may be a part of some data, from a row on."""
+    """Raises `RunError` for the first index that is out of range. The arrays may be part of a data set, from
+    `first_row` on."""
     for read in reads:
         if read.name in arrays:
             _check(read, np.atleast_1d(arrays[read.name]), first_row)
@@ -39,9 +40,9 @@ def _check(read: IndexRead, array: Array, first_row: int) -> None:
 
 def _beyond(read: IndexRead, number: int, position: tuple[int, ...]) -> RunError:
     where = f"row {position[0]}" if len(position) == 1 else f"row {position[0]}, at [{', '.join(map(str, position))}]"
-    there, help = f"{read.low} to {read.high} can be looked up", None
+    there, help = f"valid indices are {read.low} to {read.high}", None
     if read.ignored is not None:
         there = f"the classes are {read.low} to {read.high}"
-        help = f"a row that doesn't count has the label {read.ignored}; `ignore_index=…` names another one"
+        help = f"rows with the label {read.ignored} are ignored; `ignore_index=…` sets another label"
     message = f"`{read.name}` holds {number} in {where}, where {there}"
     return fail("E0728", message, help=help, details=[f"looked up in {read.source}"] if read.source else [])

@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions: devices, options, and what goes wrong while a model is loaded or run."""
+"""Sessions of ONNX Runtime: devices, options, and errors while a model is loaded or run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from wsdl.diagnostics.run_error import RunError, fail
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-OPTIONS = {"cuda": {"use_tf32": "0"}}  # products with all bits of f32, as they are in PyTorch
+OPTIONS = {"cuda": {"use_tf32": "0"}}  # matrix products in full f32, the default of PyTorch
 _CHECK = re.compile(r"Name:'[^']*?assume ([^']*)'")
 _INDEX = re.compile(r"running (?:Gather|Scatter)\w* node.*(?:out of data bounds|Out of range|invalid index)")
 _BOUNDS = re.compile(r"idx=(-?\d+) must be within the inclusive range \[(-?\d+),(-?\d+)\]")
@@ -31,22 +31,20 @@ def load(
     reuse_plan: bool = True,
     rewrite: bool = True,
 ) -> Any:
-    """ONNX Runtime's session of a model; `name` is that of its file.
+    """An ONNX Runtime session for a model; `name` is that of its file.
 
-    Some of what it does by itself may be turned off: `prepack`, the packed copies of matrices that make products
-    faster; `reuse_plan`, the plan of its memory that the first run makes for all further ones, which takes more of it;
-    `rewrite`, all rewriting of the graph.
+    Some of its optimizations can be turned off: `prepack`, packed copies of matrices that make products faster;
+    `reuse_plan`, the memory plan of the first run for all later ones, which takes more memory; `rewrite`, all graph
+    rewriting.
     """
     onnxruntime = _runtime()
     _require_device(onnxruntime, device)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and said once
+    options.log_severity_level = 4  # errors are raised, not logged as well
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = reuse_plan
-    options.add_session_config_entry(
-        "session.force_spinning_stop", "1"
-    )  # its threads don't wait in a loop between runs
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # its threads don't spin between runs
     if not rewrite:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not prepack:
@@ -62,7 +60,7 @@ def load(
         raise fail(
             "E0714",
             f"ONNX Runtime lists the device `{device}`, but couldn't start it",
-            help="its log says why: most often CUDA or cuDNN is missing, or of another version than the runtime wants",
+            help="its log says why: most often CUDA or cuDNN is missing, or not the version that the runtime needs",
         )
     return session
 
@@ -87,7 +85,7 @@ def _require_device(onnxruntime: Any, device: str) -> None:
         raise fail(
             "E0714",
             f"this ONNX Runtime ({onnxruntime.__version__}) can't run on `{device}`",
-            help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; the two don't go together",
+            help="`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`; they can't be installed together",
         )
     if device == "cuda":
         _find_cuda(onnxruntime)
@@ -95,14 +93,14 @@ def _require_device(onnxruntime: Any, device: str) -> None:
 
 @cache
 def _find_cuda(onnxruntime: Any) -> None:
-    """Load CUDA and cuDNN from NVIDIA's Python packages, where they are installed as those that PyTorch brings along.
-    What is missing shows when the device is started."""
-    with suppress(Exception), redirect_stdout(io.StringIO()):  # it prints what it didn't find
+    """Load CUDA and cuDNN from NVIDIA's Python packages if installed, such as those that PyTorch depends on. Missing
+    ones show up when the device is started."""
+    with suppress(Exception), redirect_stdout(io.StringIO()):  # it prints the libraries that are missing
         onnxruntime.preload_dlls()
 
 
 def cores() -> int:
-    """The cores that this process may use. (Left to itself the runtime pins threads, and complains in containers.)"""
+    """The number of cores that this process may use. (By default the runtime pins threads, and warns in containers.)"""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -113,22 +111,22 @@ def _load_failure(error: Exception, model: bytes | str | Path, name: str) -> Run
 
 
 def run_failure(error: Exception, name: str, arrays: Mapping[str, Any]) -> RunError:
-    """What to say where a run was stopped; `arrays` are what it was given."""
+    """The error for a run that stopped; `arrays` are its inputs."""
     shapes = [f"{input}: {list(a.shape)}" for input, a in arrays.items()]
     check = _CHECK.search(str(error))
     if check:
-        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't fulfil", details=shapes)
+        return fail("E0716", f"the model needs {check.group(1)}, which these inputs don't satisfy", details=shapes)
     if _INDEX.search(str(error)):
         bounds = _BOUNDS.search(str(error))
-        beyond = "{}, where {} to {} can be looked up".format(*bounds.groups()) if bounds else "out of range"
+        beyond = "{}, where {} to {} are valid".format(*bounds.groups()) if bounds else "out of range"
         return fail("E0728", f"an index that the model has computed is {beyond}", file=name, details=shapes)
     empty = [f"`{input}`" for input, a in arrays.items() if not a.size]
     if empty:
-        message = f"the model has nothing to compute from: {' and '.join(empty)} has no elements"
+        message = f"the model has no input to compute from: {' and '.join(empty)} has no elements"
         return fail("E0716", message, file=name, details=shapes)
     return fail("E0715", f"ONNX Runtime stopped: {_first_line(error)}", file=name, details=shapes)
 
 
 def _first_line(error: Exception) -> str:
-    """What the runtime says, without the positions in its own code that follow."""
+    """The runtime's message, without the locations in its own code that follow."""
     return str(error).strip().partition("\n")[0]

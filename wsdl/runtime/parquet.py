@@ -1,7 +1,7 @@
-"""Parquet files, read by a process of their own.
+"""Parquet files, read in a child process.
 
-What reads them is C++ that ends its process at some files that are damaged, or that were made to do so. So a child
-reads the file and writes the table to its stdout as an Arrow stream, of which nothing has to be believed.
+The reader is C++ code that crashes on some damaged or malicious files. So a child process reads the file and writes the
+table to its stdout as an Arrow stream, which is validated.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def read_parquet(path: Path) -> Any:
     try:
         from pyarrow import ipc
     except ImportError:
-        help = "`pip install 'wsdl[data]'` brings it"
+        help = "`pip install 'wsdl[data]'` installs it"
         raise fail("E0717", "reading .parquet needs the package pyarrow", file=str(path), help=help) from None
     with path.open("rb"):
-        pass  # who may not read it is told so as of any other file
+        pass  # permission errors are reported as for any other file
     done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, check=False)
     if done.returncode == 0:
         return ipc.open_stream(done.stdout).read_all()
     reason = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
     if done.returncode != BROKEN:
-        reason = f"reading it ended the process that read it ({_how(done.returncode)})"
-    raise fail("E0717", f"this is no parquet file: {reason[:1].lower()}{reason[1:]}", file=str(path))
+        reason = f"the process that read it crashed ({_how(done.returncode)})"
+    raise fail("E0717", f"this is not a parquet file: {reason[:1].lower()}{reason[1:]}", file=str(path))
 
 
 def _how(code: int) -> str:

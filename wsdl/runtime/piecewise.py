@@ -1,7 +1,7 @@
 """The update of large tensors, one piece after the other, each small enough for the cache (`wsdl.training.pieces`).
 
-Every piece is bound once, where it lies. With several threads each takes its share of the pieces: they are independent,
-which is better than to share out each of a dozen short operations.
+Every piece is bound once, in place. Pieces are independent, so several threads each take a share of them, which is
+faster than splitting each of a dozen short operations.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PIECE = 1 << 15  # elements; half a dozen such tensors take 0.8 MB
 
 
 class Piecewise:
-    """A session of one of the updates, `phase`, and its pieces. `tensors` has for each parameter the arrays before and
-    after the step; `shared` what all pieces are given besides."""
+    """A session for one of the updates, `phase`, and its pieces. `tensors` has for each parameter the arrays before and
+    after the step; `shared` the inputs common to all pieces."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How long a training runs, which checkpoints it keeps, and how far it is."""
+"""How long a training runs, which checkpoints it keeps, and its progress."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Better:
 
     @staticmethod
     def of(text: str) -> Better:
-        """`loss` is the lowest, a metric the highest; `error:min` and `error:max` say it."""
+        """Parse `loss` (lowest is best), a metric (highest is best), `error:min` or `error:max`."""
         name, _, end = text.partition(":")
         if end not in ("", "min", "max"):
             raise fail("E0704", f"`{text}` is not a metric with `:min` or `:max`", help="write `error:min`")
         return Better(name, end == "max" if end else name != "loss")
 
     def than(self, result: float, best: float | None) -> bool:
-        """Is a result better than the best so far? One that is not finite never is, and any other is better than it."""
+        """Is a result better than the best so far? A result that is not finite is worse than any other."""
         if not isfinite(result):
             return False
         return best is None or not isfinite(best) or (result > best if self.highest else result < best)
@@ -37,11 +37,11 @@ class Plan:
     """How long a training runs and which checkpoints it keeps.
 
     `folder` gets `last.safetensors` after each epoch and each `save_every` steps, `best.safetensors` with the weights
-    that were evaluated best, and the last `keep` checkpoints by their steps. It ends after `epochs`, after
-    `limit_steps` steps, or when `patience` evaluations in a row were not the best.
+    of the best evaluation, and the last `keep` checkpoints, named by their steps. It ends after `epochs`, after
+    `limit_steps` steps, or when `patience` evaluations in a row were no improvement.
     """
 
-    epochs: int | None = None  # by default as many as a run was begun for, 1 for a new one
+    epochs: int | None = None  # by default those of the run that is resumed, 1 for a new one
     folder: Path | None = None
     save_every: int | None = None
     keep: int = 0
@@ -61,13 +61,14 @@ class Plan:
         )
 
     def tried(self) -> Plan:
-        """One step of it, of which nothing is kept."""
+        """The plan for one step, of which nothing is kept."""
         return replace(self, epochs=1, folder=None, save_every=None, patience=None, limit_steps=1)
 
 
 @dataclass
 class Progress:
-    """How far a training is. `batch` counts those of the epoch so far, `waited` the evaluations since the best one."""
+    """The progress of a training. `batch` counts the batches of the epoch so far, `waited` the evaluations since the
+    best one."""
 
     epoch: int = 0
     batch: int = 0

@@ -1,6 +1,6 @@
 """Running a compiled model: NumPy arrays in, NumPy arrays out.
 
-All that can be said about the arrays is said before ONNX Runtime sees them, in the names of the `.wsd` file.
+Arrays are checked before they are passed to ONNX Runtime, and errors use the names in the `.wsd` file.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Array = NDArray[Any]
 class Session:
     """A loaded model: `session(ids=ids)["logits"]` takes and returns NumPy arrays.
 
-    `inputs` and `outputs` are the types by name. With `prepack=False` the weights stay as they are in the file, so that
+    `inputs` and `outputs` are the types by name. With `prepack=False` weights are used as they are in the file, so
     models (and processes) with a common data file share its memory; matrix products on few rows are then up to twice as
-    slow. `indices` says which inputs are indices, if the model is not a file from which that can be read.
+    slow. `indices` says which inputs are indices, if the model isn't a file from which that can be read.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Session:
         self.device = device
         self._session = load(model, self.name, device, threads, prepack=prepack)
         self._find_indices = indices or partial(reads_in_file, self.name)
-        self._indices = [] if device == "cpu" else self._find_indices()  # other devices read what lies there
+        self._indices = [] if device == "cpu" else self._find_indices()  # other devices don't check indices
         self.inputs = {arg.name: _type(arg) for arg in self._session.get_inputs()}
         self.outputs = {arg.name: _type(arg) for arg in self._session.get_outputs()}
 
@@ -93,15 +93,15 @@ class Session:
         return results
 
     def _row_dimension(self) -> str:
-        """The name that leads the first input with a dynamic dimension in front, and every output."""
+        """The dynamic dimension that is the first axis of some input and of every output."""
         rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
             if not _leads(type, rows) if name in self.outputs else elsewhere:
                 raise fail(
                     "E0713",
-                    f"`{name}` is {type}, so it can't be put together from batches of {rows}",
-                    help="run it in one piece, without a batch size",
+                    f"`{name}` is {type}, so it can't be concatenated from batches of {rows}",
+                    help="run it without a batch size",
                 )
         return rows
 
@@ -112,7 +112,8 @@ def _leads(type: TensorType, rows: str) -> bool:
 
 
 def _type(arg: Any) -> TensorType:
-    """The type of an input or output as the file declares it; an axis without a name is a size of its own."""
+    """The type of an input or output as the file declares it; an axis without a name gets a dynamic dimension of its
+    own."""
     shape = [
         Dim.of(size) if isinstance(size, int) else dim_of_text(size or f"{arg.name}.{axis}")
         for axis, size in enumerate(arg.shape)

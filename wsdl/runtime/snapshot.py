@@ -1,4 +1,4 @@
-"""Arrays of a training by name, as they are at a moment."""
+"""Copies of the arrays of a training, by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Array = NDArray[Any]
 
 
 class Snapshot(Mapping[str, Array]):
-    """Copies, to look at and to keep. Nothing can be written to them, since nothing would come of it."""
+    """Read-only copies: writing to them would have no effect on the training."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = {name: _read_only(array) for name, array in arrays.items()}

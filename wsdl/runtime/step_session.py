@@ -1,7 +1,7 @@
-"""The training step in ONNX Runtime: all state stays on the device from step to step.
+"""The training step in ONNX Runtime: the state stays on the device between steps.
 
-Everything is bound once. What the update may write in place has one buffer, all else has two that take turns, so that a
-step that goes wrong has changed nothing until it is committed.
+All inputs and outputs are bound once. Variables that the update may overwrite have one buffer, all others have two that
+alternate, so a step that fails has changed nothing before it is committed.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ Array = NDArray[Any]
 class StepSession:
     """The phases of a step, loaded, with the state of the training in them.
 
-    `compute` gives loss and metrics of a batch that comes in one or several parts, and keeps the gradients; `commit`
-    then makes the step. `state` is all that is carried from step to step, by name.
+    `compute` returns loss and metrics of a batch in one or several parts, and keeps the gradients; `commit` then
+    updates. `state` is a copy of everything that is carried from step to step, by name.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StepSession:
 
         self.device, self._name = device, models.gradients.graph.name
         self._step = step = models.step
-        self._memory: dict[Any, Array] = {}  # what lies behind a value of the runtime
+        self._memory: dict[Any, Array] = {}  # the memory of a value of the runtime
         self._gradient_session, self._update_session = loaded(models.gradients), loaded(models.update)
         self._rounds = [loaded(proto) for proto in models.rounds]
         self._turn = 0
@@ -75,7 +75,7 @@ class StepSession:
             port: self.value(np.zeros((), numpy_dtype(value.type.dtype)))
             for port, value in step.update.values(Shared).items()
         }
-        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part in its batch
+        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part within its batch
         self._wholes: dict[str, Array] = {}
         self._sizes: dict[Shapes, dict[str, int]] = {}
         ports = step.gradients.inputs.values()
@@ -96,8 +96,8 @@ class StepSession:
     # -- a step --------------------------------------------------------------------------------------------------------
 
     def compute(self, parts: Sequence[Mapping[str, Array]], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
-        """Loss and metrics of a batch. More than one part needs a step that was made for it; `shares` says how many of
-        the rows each has, from 0 to 1."""
+        """Loss and metrics of a batch. More than one part needs a step that was compiled for it; `shares` are the
+        fractions of rows in each."""
         if self._step.rest is None:
             [part] = parts
             self._compute_gradients(part)
@@ -117,14 +117,14 @@ class StepSession:
         return results(list(self._results), self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
 
     def _compute_gradients(self, part: Mapping[str, Array]) -> list[Any]:
-        """Compute gradients, which stay where they are bound to; all outputs."""
+        """Compute gradients, which stay in their buffers; returns all outputs."""
         binding = self._gradient_bindings[self._turn]
         self._bind_batch(binding, part)
         self._run(self._gradient_session, binding, part)
         return list(binding.get_outputs())
 
     def _gone_through(self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-        """What comes of a round."""
+        """Run a round over all parts; returns the merged values."""
         tally, ports = Tally(own.merges), own.phase.inputs
         for number, part in enumerate(parts):
             arrays = {**self._wholes, **part, PART_NUMBER.name: np.array(number)}
@@ -141,11 +141,11 @@ class StepSession:
 
     @property
     def gradient_norm(self) -> float:
-        """The norm of all gradients of what was computed last. Where it is not finite, there is no step to be made."""
+        """The norm of all gradients computed last. If it is not finite, the step must not be committed."""
         return float(self._norm.numpy())
 
     def commit(self) -> float:
-        """Make the step that was computed; its learning rate."""
+        """Apply the computed step; returns its learning rate."""
         self._run(self._update_session, self._update_bindings[self._turn], {})
         for pieces in self._pieces[self._turn]:
             pieces.run(self._pool, self._threads)
@@ -161,25 +161,25 @@ class StepSession:
     # -- the state -----------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Array]:
-        """A copy of all that is carried, as it is after the last step that was committed."""
+        """A copy of everything that is carried, after the last committed step."""
         return {name: np.array(self._current(name).numpy()) for name in self._cells}
 
     def write(self, name: str, array: Array) -> None:
-        """Replace the values of a carried tensor."""
+        """Replace a carried tensor."""
         for value in self._cells[name]:
             value.update_inplace(np.array(array, value.numpy().dtype, order="C"))
 
     @property
     def steps(self) -> int:
-        """The number of steps that were committed."""
+        """The number of committed steps."""
         return int(self._current(STEPS.name).numpy())
 
     def feeds(self, names: Sequence[str]) -> list[Any]:
-        """What is carried as it lies on the device, for another session."""
+        """Carried tensors on the device, for another session."""
         return [self._current(name) for name in names]
 
     def set_total(self, steps: int) -> None:
-        """Say how many steps the whole run has, for schedules that want to know."""
+        """Set the number of steps of the whole run, for schedules that need it."""
         self._total_steps[...] = steps
         if self.device != "cpu":
             self._update_bindings = [self._bind(self._update_session, self._step.update, turn) for turn in (0, 1)]
@@ -189,7 +189,7 @@ class StepSession:
 
     @property
     def wholes(self) -> dict[str, Array]:
-        """What was merged over all parts of the batch that was computed last, for those of its step."""
+        """The values merged over all parts of the batch that was computed last."""
         return dict(self._wholes)
 
     # -- buffers -------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class StepSession:
         return value
 
     def value(self, array: Array) -> Any:
-        """An array on the device. On the CPU this is the memory of the array itself."""
+        """An array on the device; on the CPU it shares the array's memory."""
         from onnxruntime import OrtValue
 
         return OrtValue.ortvalue_from_numpy(array, self.device, 0)
@@ -219,7 +219,7 @@ class StepSession:
     # -- bindings ------------------------------------------------------------------------------------------------------
 
     def _bind(self, session: Any, phase: Phase, turn: int) -> Any:
-        """Bind all inputs and outputs of a phase that stay where they are from step to step."""
+        """Bind all inputs and outputs of a phase whose buffers stay the same from step to step."""
         binding = session.io_binding()
         for name, port in phase.inputs.items():
             if not isinstance(port, Batch | Whole) and port not in (PART_NUMBER, PART_SHARE):
@@ -232,7 +232,7 @@ class StepSession:
         return binding
 
     def _source(self, port: Port, turn: int) -> Any:
-        """Where an input lies."""
+        """The buffer of an input."""
         if isinstance(port, Variable):
             return self._cells[port.name][turn]
         if isinstance(port, Sum):
@@ -240,7 +240,7 @@ class StepSession:
         return self.value(self._total_steps) if port == TOTAL_STEPS else self._target(port, turn)
 
     def _target(self, port: Port, turn: int) -> Any:
-        """Where an output goes, for another phase or for the caller."""
+        """The buffer of an output, for another phase or for the caller."""
         if isinstance(port, Next):
             return self._cells[port.of.name][1 - turn]
         if isinstance(port, Gradient):

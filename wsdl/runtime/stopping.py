@@ -1,4 +1,4 @@
-"""Stopping a training from outside: after the step that it is at, and with everything saved."""
+"""Stopping a training by a signal: after the current step, with everything saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class Interrupted(KeyboardInterrupt):
-    """A training that was asked to stop, and has saved, if it has a folder; `message` says how to resume."""
+    """A training was stopped by a signal, and has saved if it has a folder; `message` says how to resume."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Stop:
-    """Was the process asked to stop? A second time stops it at once."""
+    """Has the process received a signal to stop? A second signal stops it immediately."""
 
     def __init__(self) -> None:
         self.asked = False

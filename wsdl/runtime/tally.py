@@ -1,6 +1,6 @@
-"""What values of several parts of the rows are of all of them: the ways of `Merged`, in NumPy.
+"""Merges values of several parts of a batch or data set, as `Merged` defines, in NumPy.
 
-Sums and means are kept in f64, so that thousands of parts round no more than one.
+Sums and means are kept in f64, so that thousands of parts round no worse than one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 def _mean(a: Parts, b: Parts) -> Parts:
-    """(means, counts): each mean counts for as much as it is a mean of, and that of nothing for nothing."""
+    """(means, counts): means weighted by their counts; the mean of no elements has no weight."""
     count = a[1] + b[1]
     (x, n), (y, m) = a, b
     total = np.where(n != 0, x * n, 0) + np.where(m != 0, y * m, 0)
@@ -46,9 +46,9 @@ def _moments(a: Parts, b: Parts) -> Parts:
 
 def _same(a: Parts, b: Parts) -> Parts:
     if not np.allclose(a[0], b[0], rtol=1e-4, atol=1e-6, equal_nan=True):
-        message = "an input without rows differs from batch to batch, and a loss or metric is computed with it"
+        message = "an input without rows differs from batch to batch, but a loss or metric depends on it"
         raise fail(
-            "E0713", message, help="it has to be the same for all rows; one number for each row is another input"
+            "E0713", message, help="it must be the same for all rows; a value for each row needs an input with rows"
         )
     return b
 
@@ -64,14 +64,14 @@ MERGING: dict[str, Callable[[Parts, Parts], Parts]] = {
 
 
 class Tally:
-    """The parts so far of some merges, and what they are by now."""
+    """Merges in progress: the parts added so far, combined."""
 
     def __init__(self, merges: Iterable[Merge]) -> None:
         self.merges = [merge for merge in merges if merge.how != "size"]
         self._merged: list[Parts | None] = [None] * len(self.merges)
 
     def add(self, parts: Iterable[Array]) -> None:
-        """Take in what one part of the rows gives for all wholes of all merges, in order."""
+        """Add the outputs of one part, for all `Whole`s of all merges, in order."""
         rest = iter(parts)
         with np.errstate(all="ignore"):
             for i, merge in enumerate(self.merges):
@@ -80,7 +80,7 @@ class Tally:
                 self._merged[i] = own if before is None else MERGING[merge.how](before, _alike(before, own))
 
     def wholes(self) -> dict[str, Array]:
-        """The inputs that come of them, by name."""
+        """The merged values, by the names of the inputs that read them."""
         return {
             whole.name: np.asarray(array).astype(numpy_dtype(whole.type.dtype))
             for merge, merged in zip(self.merges, self._merged, strict=True)
@@ -95,15 +95,15 @@ def _wide(array: Array) -> Array:
 def _alike(before: Parts, own: Parts) -> Parts:
     for a, b in zip(before, own, strict=True):
         if a.shape != b.shape:
-            message = f"a loss or metric takes values of all batches together that are {list(a.shape)} in one batch"
-            raise fail("E0713", f"{message} and {list(b.shape)} in another", help="pad them to one size")
+            message = f"a loss or metric combines values of all batches that are {list(a.shape)} in one batch"
+            raise fail("E0713", f"{message} and {list(b.shape)} in another", help="pad them to the same size")
     return own
 
 
 class Sizes:
-    """The dynamic dimensions of all rows: `rows` counts those of all parts, every other one has to be the same in all.
+    """The dynamic dimensions of the whole: `rows` is added up over all parts, every other one must be the same in all.
 
-    `known` keeps the sizes that arrays of some shapes have.
+    `known` caches the sizes of arrays by their shapes.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Sizes:
         self._differ: dict[str, tuple[int, int]] = {}
 
     def add(self, arrays: Mapping[str, Array]) -> None:
-        """Take in the sizes of one part."""
+        """Add the sizes of one part."""
         self.parts += 1
         shapes = tuple(arrays[name].shape for name in self.signature)
         if shapes not in self._known:
@@ -131,13 +131,13 @@ class Sizes:
                 self.sizes[name] = size
 
     def wholes(self, merges: Iterable[Merge]) -> dict[str, Array]:
-        """The inputs that are sizes of the whole, by name; `RunError` where one differs from part to part."""
+        """The inputs that are sizes of the whole, by name. Raises `RunError` if one differs from part to part."""
         sizes = {merge.wholes[0].name: merge.dim for merge in merges if merge.dim is not None}
         self._require_equal(sizes.values())
         return {name: np.array(dim.evaluate(self.sizes), np.int64) for name, dim in sizes.items()}
 
     def of(self, graph: Graph) -> dict[str, int]:
-        """The sizes for a graph; `RunError` where it asks for one that differs from part to part."""
+        """The sizes for a graph. Raises `RunError` if it needs one that differs from part to part."""
         self._require_equal(dim for node in graph.walk() for dim in _dims(node.attributes))
         return self.sizes
 
@@ -145,8 +145,8 @@ class Sizes:
         names = {name for dim in dims for name in dim.names()} if self._differ else set()
         for name in sorted(names & self._differ.keys()):
             a, b = self._differ[name]
-            message = f"`{name}` is {a} in one batch and {b} in another, and a loss or metric is computed with it"
-            raise fail("E0713", message, help="pad all batches to one size")
+            message = f"`{name}` is {a} in one batch and {b} in another, but a loss or metric depends on it"
+            raise fail("E0713", message, help="pad all batches to the same size")
 
 
 def _dims(attribute: object) -> Iterator[Dim]:
@@ -157,6 +157,6 @@ def _dims(attribute: object) -> Iterator[Dim]:
 
 
 def results(names: Sequence[str], graph: Graph, wholes: Mapping[str, Array], sizes: Sizes) -> dict[str, float]:
-    """Numbers that a graph computes from values of the whole, by name."""
+    """Scalars that a graph computes from values of the whole, by name."""
     outputs = evaluate(graph, [wholes[v.name] for v in graph.inputs], {}, sizes.of(graph))
     return {name: float(output) for name, output in zip(names, outputs, strict=True)}

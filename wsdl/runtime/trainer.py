@@ -1,4 +1,4 @@
-"""Training one model: steps, evaluation, what is carried from step to step.
+"""Training one model: steps, evaluation, state.
 
     trainer = program.trainer("lm", batch=64, seed=0)
     for batch in batches:                               # any iterable of dicts of arrays
@@ -44,11 +44,11 @@ LAST = "last.safetensors"
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained, apart from what its program says.
+    """How a model is trained, apart from its `train` declaration.
 
-    A step takes `batch` rows, computed in `accumulate` parts of equal size, which need less memory and give the same
-    but for the statistics of `BatchNorm` and the masks of dropout. `seed` decides about the order of the rows and about
-    these masks.
+    A step takes `batch` rows, computed in `accumulate` parts of equal size, which needs less memory and gives the same
+    result except for the statistics of `BatchNorm` and the masks of dropout. `seed` determines the order of the rows
+    and these masks.
     """
 
     batch: int = 64
@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step gave. `is_skipped`: its loss or its gradients were not finite, and it has changed nothing."""
+    """The result of a step. `is_skipped`: its loss or its gradients were not finite, and it changed nothing."""
 
     results: dict[str, float]
     gradient_norm: float  # of all gradients together, before they are clipped
@@ -75,7 +75,7 @@ class Step:
 
 
 class Trainer:
-    """A model in training. `header` describes its program in checkpoints; a resumed training compares it."""
+    """A model in training. `header` describes its program in checkpoints; resuming compares it."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Trainer:
         self.batch_types = models.evaluation.batch
         self.rows = rows_of(self.batch_types)
         variables = models.step.variables
-        self._averages = {v.of: v.name for v in variables if v.role == "average"}  # by the parameter that it is of
+        self._averages = {v.of: v.name for v in variables if v.role == "average"}  # by parameter
         self._indices = index_reads(models.gradients)
         self._total: int | None = None
         self._session = StepSession(models, self._start(), device=device, threads=threads)
@@ -110,12 +110,12 @@ class Trainer:
     def make_step(self, batch: Mapping[str, Any]) -> Step:
         """As `step`; returns the metrics, the learning rate and the number of rows as well."""
         if self.wants_total and self.total_steps is None:
-            message = "the learning rate follows a course over the whole run, whose length is not known"
-            help = "`trainer.total_steps = 1000` says it, or `cosine(1e-3, steps=1000)` in the program"
+            message = "the learning rate schedule needs the length of the run, which is not known"
+            help = "set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
         arrays = check_inputs(self.batch_types, batch)
         if not self._count(arrays):
-            raise fail("E0718", "this batch has no rows, so there is no step to make")
+            raise fail("E0718", "this batch has no rows")
         if self.device != "cpu":  # the CPU looks itself
             check_indices(self._indices, arrays)
         return self._checked_step(arrays)
@@ -155,7 +155,7 @@ class Trainer:
 
     @property
     def wants_total(self) -> bool:
-        """Does a schedule want to know how many steps the whole run has?"""
+        """Does a schedule need the number of steps of the whole run?"""
         return TOTAL_STEPS in self.models.step.update.inputs.values()
 
     @property
@@ -195,10 +195,10 @@ class Trainer:
 
     @property
     def findings(self) -> list[Diagnostic]:
-        """What there is to say of the metrics so far: which of them depend on how rows were cut."""
+        """Warnings about metrics that depend on how rows were cut into batches."""
         return self.models.step.warnings or (self._evaluator.findings if self._evaluator is not None else [])
 
-    # -- what is kept --------------------------------------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> Snapshot:
@@ -236,15 +236,16 @@ class Trainer:
         return path
 
     def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
-        """What a checkpoint holds; `progress` is what else is to be kept."""
+        """A checkpoint of the current state; `progress` is saved with it."""
         return Checkpoint({**self._frozen(), **self.state}, self.header, asdict(self.settings), dict(progress or {}))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint, bit for bit: with all that it holds, what is frozen and whatever it was before."""
+        """Continue from a checkpoint bit for bit: its whole state, frozen tensors included, replaces the current
+        one."""
         self._begin(checkpoint.state_for(self._start()), checkpoint.state_for(self._frozen()))
 
     def _begin(self, state: Mapping[str, Array], frozen: Mapping[str, Array]) -> None:
-        """Continue from another state, and with other values for some frozen tensors."""
+        """Continue from another state, with other values for some frozen tensors."""
         values = {**self.models.values, **frozen}
         self.models = replace(self.models, values=values, evaluation=replace(self.models.evaluation, values=values))
         self._evaluator = None

@@ -1,4 +1,4 @@
-"""What a training changes: looks up its `freeze` and `lr` paths, and whether each loss depends on something trained."""
+"""Resolves the `freeze` and `lr` paths of trainings, and checks that each loss depends on a trained parameter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsdl.sharing.targets import Target, Targets, refuse_part
 
 
 def check_training(storage: Storage, problems: Problems) -> Storage:
-    """With what each training trains and how fast; errors where that makes no sense."""
+    """The storage with its trainings resolved: what each trains, and at which rates. Reports errors in `problems`."""
     targets = Targets(storage.checked, storage.group_of)
     trainings = {
         name: _resolved(training, storage, targets, problems) for name, training in storage.checked.trainings.items()
@@ -52,7 +52,8 @@ def _resolved(training: Training, storage: Storage, targets: Targets, problems: 
 
 
 def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problems, verb: str) -> Target | None:
-    """What a path means, below the model or among the layers of the file; `None` where that was reported."""
+    """The layers or parameters that a path names, below the model or among the layers of the file; `None` after an
+    error."""
     try:
         target = targets.of(pattern, base, problems, from_file=True)
         refuse_part(pattern, target, verb, problems)
@@ -62,7 +63,7 @@ def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problem
 
 
 def _freeze(training: Training, storage: Storage, targets: Targets, problems: Problems) -> frozenset[str]:
-    """The stored tensors that the `freeze` lines of a training keep."""
+    """The stored tensors that the `freeze` lines of a training freeze."""
     frozen: set[str] = set()
     spans: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
@@ -79,7 +80,7 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
 
 
 def _statistics(training: ResolvedTraining, problems: Problems) -> None:
-    """Report what normalizes by batches with one value for a channel, where that is known already."""
+    """Report layers that are known to normalize batches with one value per channel."""
     written = training.written
     for layer in normalized(written.objective.graph):
         if layer.layer in training.as_at_inference:
@@ -88,25 +89,25 @@ def _statistics(training: ResolvedTraining, problems: Problems) -> None:
             problems.error(
                 "E0832",
                 layer.span,
-                f"`{layer.layer}` can't normalize by a batch that has {layer.count} value for a channel",
+                f"`{layer.layer}` can't normalize a batch that has {layer.count} value per channel",
                 "while training",
                 labels=[Label(written.span, f"`{written.model}` is trained here")],
-                help="take larger batches, or a norm that looks at one row only, such as LayerNorm; a layer that is "
-                "frozen can normalize by its running statistics: `freeze PATH eval`",
+                help="use larger batches, or a norm of single rows, such as LayerNorm; a frozen layer can normalize by "
+                "its running statistics: `freeze PATH eval`",
             )
 
 
 def _scans(training: ResolvedTraining, storage: Storage, problems: Problems) -> None:
-    """Report what would write running statistics from inside a scan."""
+    """Report layers that would update running statistics from inside a scan."""
     for node, state in kept_by_scans(training.written.objective.graph):
         if node.path in training.as_at_inference or is_frozen(state, storage, training.frozen) or node.span is None:
             continue
         problems.error(
             "E0819",
             node.span,
-            "running statistics can't be kept from inside a `scan`",
+            "running statistics can't be updated inside a `scan`",
             f"`{state}` would change at each step",
-            help="normalize before or behind the scan, use a norm without running statistics, such as LayerNorm, or "
+            help="normalize before or after the scan, use a norm without running statistics, such as LayerNorm, or "
             "freeze the layer: `freeze PATH eval`",
         )
 
@@ -144,7 +145,7 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
                 f"`{second}` and `{first}` are one tensor, but have two learning rates",
                 f"`{rates[second].schedule}`",
                 labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
-                help="give both the same one",
+                help="give both the same learning rate",
             )
         if rates and training.trains(stored):
             _note_others(readers, spans, problems)
@@ -163,7 +164,7 @@ def _is_of_base(request: RateRequest, training: ResolvedTraining, storage: Stora
 
 
 def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: Problems) -> None:
-    """Say which other parameters a learning rate moves, since they are the same tensor or a part of it."""
+    """Add a note on other parameters that a learning rate affects, since they read the same tensor."""
     named = [slot.path for slot in readers if slot.path in spans]
     others = [slot for slot in readers if slot.path not in spans]
     if not others or problems.has("N0802", spans[named[0]]):
@@ -172,10 +173,10 @@ def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: P
     problems.error(
         "N0802",
         spans[named[0]],
-        f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate moves all of it",
-        f"also moves `{others[0].path}`",
+        f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate applies to all of it",
+        f"also applies to `{others[0].path}`",
         labels=[Label(others[0].layer_span, f"`{others[0].path}`")],
-        help=f"name `{others[0].path}` too, and this note goes",
+        help=f"name `{others[0].path}` too to silence this note",
         severity="note",
     )
 
@@ -184,7 +185,7 @@ def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: P
 
 
 def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) -> tuple[str, ...]:
-    """The stored tensors that the losses change."""
+    """The stored tensors that the losses depend on."""
     reached: set[str] = set()
     objective = training.written.objective
     search = _Search(objective.graph)
@@ -202,32 +203,32 @@ def _report(read: set[str], flat: list[Node], span: Span, training: ResolvedTrai
     labels: list[Label] = []
     label = "nothing in it can be trained"
     if read:
-        label = f"depends on `{min(read)}` and the like, which are not trained"
-        help = "what is frozen, and the running statistics of norms, no loss can change"
+        label = f"depends only on tensors that are not trained, such as `{min(read)}`"
+        help = "frozen parameters and running statistics have no gradient"
     elif flat:
         node = flat[0]
         label = f"`{node.op}` has no gradient"
-        help = f"{OPERATIONS[node.op].flat}; to train, a loss changes smoothly with the parameters"
+        help = f"{OPERATIONS[node.op].flat}; a loss must change smoothly with the parameters"
         if node.span is not None and node.span != span and not span.start <= node.span.start < span.end:
             labels = [Label(node.span, "here")]
     else:
-        help = f"compare an output of `{training.model}` with a target, or punish large parameters"
+        help = f"compare an output of `{training.model}` with a target, or penalize large parameters"
     problems.error("E0816", span, "this loss depends on no trained parameter", label, labels=labels, help=help)
 
 
 class _Search:
-    """Goes back from values through everything that has a gradient."""
+    """Walks backward from values through all nodes that have a gradient."""
 
     def __init__(self, graph: Graph) -> None:
         self.producers = graph.producers()
-        self.sources: dict[Value, list[Value]] = {}  # what a value that enters or leaves a body comes from
+        self.sources: dict[Value, list[Value]] = {}  # the values behind one that enters or leaves a body
         for node in graph.walk():
             if node.body is not None:
                 self._into(node, node.body)
 
     def _into(self, node: Node, body: Graph) -> None:
-        """What is carried comes from the start and from each step, a slice from its sequence; a result from the step,
-        of which there is at least one."""
+        """A carried value comes from its start and from each step, a slice from its sequence, a result from the step;
+        there is at least one step."""
         carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
         for i, (outer, inner) in enumerate(zip(node.inputs, body.inputs, strict=True)):
             self.sources[inner] = [outer, body.outputs[i]] if i < carried else [outer]
@@ -235,7 +236,7 @@ class _Search:
             self.sources[result] = [step]
 
     def behind(self, values: Iterable[Value]) -> tuple[set[str], list[Node]]:
-        """The paths of the slots that it comes to, and the nodes without a gradient that stopped it."""
+        """The paths of the slots that it reaches, and the nodes without a gradient at which it stops."""
         slots, flat = set[str](), list[Node]()
         rest, seen = list(values), set[Value]()
         while rest:
@@ -251,7 +252,7 @@ class _Search:
             elif node.op == "parameter":
                 slots.add(str(node.attributes["slot"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
-                if node.inputs and node.op != "random_mask":  # which nobody has written
+                if node.inputs and node.op != "random_mask":  # which no program contains
                     flat.append(node)
             elif value.type.is_float or node.op == "cast":
                 rest += node.inputs

@@ -1,11 +1,11 @@
-"""Reverse mode on the graph: appends what computes the gradients of one scalar with regard to some values.
+"""Reverse mode on the graph: appends the computation of the gradients of a scalar with respect to some values.
 
     model m(%x: f32[n], %w: f32[]) -> (loss: %loss) {
         %y = mul(%x, %w): f32[n]
         %loss = sum(%y) {axis=none, keepdims=false}: f32[]
     }
 
-with regard to `%w` becomes
+with respect to `%w` becomes
 
     model m(%x: f32[n], %w: f32[]) -> (loss: %loss, gradient: %3) {
         %y = mul(%x, %w): f32[n]
@@ -16,8 +16,8 @@ with regard to `%w` becomes
         %3 = sum(%2) {axis=[0], keepdims=false}: f32[]
     }
 
-One rule an operation (`Operation.gradient`); the contributions of all uses of a value are added, so the gradient of a
-shared tensor is the sum over its uses. A scan goes backward in a scan of its own (`differentiate_scan`).
+Each operation has a rule (`Operation.gradient`); the contributions of all uses of a value are added, so the gradient of
+a shared tensor is the sum over its uses. The gradient of a scan is another scan (`differentiate_scan`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from wsdl.training.pull_back import pull_back
 
 
 def differentiate(graph: Graph, loss: Value, sources: Sequence[Value]) -> list[Value | None]:
-    """The gradient of a scalar of `graph` for each wanted value, `None` where it doesn't depend on it."""
+    """The gradient of a scalar of `graph` with respect to each of `sources`; `None` where it doesn't depend on it."""
     hoist_graph(graph)
     forward = list(graph.nodes)
     one = Build(graph).constant(1.0, loss.type)

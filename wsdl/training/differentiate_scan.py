@@ -1,16 +1,16 @@
 """The gradient of a scan: a second scan, in the other direction.
 
-The forward scan also emits what was carried into each step. From that each step of the backward scan computes its own
-forward step again and goes backward through it; it carries the gradients of what was carried. So the size of the graph
-doesn't depend on the number of steps:
+The forward scan also emits the values carried into each step. From these each step of the backward scan recomputes its
+forward step and differentiates it; it carries the gradients of the carried values. So the size of the graph doesn't
+depend on the number of steps:
 
     forward:   h, x[i]                    -> next h, y[i], h
     backward:  dh, x[i], h[i], dy[i]      -> dh before, dx[i], factors of the gradients of weights
 
-What the steps add to the gradient of a value from outside, as of a weight, is computed behind the scan where it can be
-(`_Sum`): products of matrices as one product over all steps, sums as one sum; the backward scan then only emits their
-factors. The rest is added up in the scan. Unless the steps are those of a `for`, what doesn't depend on the gradients
-that come in is computed for all of them at once, in front of the scan (`_batch`).
+The gradient of a value from outside, such as a weight, is computed after the scan where possible (`_Sum`): matrix
+products as one product over all steps, sums as one sum; the backward scan then only emits their factors. The rest is
+accumulated in the scan. Except for the steps of a `for`, whatever doesn't depend on the incoming gradients is computed
+for all steps at once, before the scan (`_batch`).
 
 A loop is a scan over the indices of its steps.
 """
@@ -33,7 +33,8 @@ from wsdl.training.scan_stacks import Stack, Stacks
 
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Value], build: Build) -> Gradients:
-    """Append the backward scan of `node`, whose results have the gradients `dys`; what it reads, with its gradient."""
+    """Append the backward scan of `node`, whose results have the gradients `dys`; returns the gradients of what it
+    reads."""
     is_rolled = node.op == "loop" or bool(node.attributes.get("rolled"))
     if node.op == "loop":
         _make_scan(node, build)
@@ -41,7 +42,7 @@ def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Valu
 
 
 def _make_scan(node: Node, build: Build) -> None:
-    """Make a `loop` a scan over a sequence that its body doesn't read."""
+    """Turn a `loop` into a scan over a sequence that its body doesn't read."""
     count = node.attributes["count"]
     assert isinstance(count, int)
     assert node.body is not None
@@ -100,7 +101,7 @@ class _BackwardScan:
         return self.copies.get(value, value)
 
     def _sources(self, captured: Sequence[Value], active: set[Value]) -> tuple[set[Value], list[int]]:
-        """What the body reads that has a gradient, and which of the carried values are among it."""
+        """The values that the body reads and that have a gradient, and the indices of the carried values among them."""
         pairs = zip(self.node.inputs, self.body.inputs, strict=True)
         sources = {inner for outer, inner in pairs if outer in active} | active.intersection(captured)
         before, after = self.body.inputs[: self.parts.carried], self.body.outputs[: self.parts.carried]
@@ -114,7 +115,7 @@ class _BackwardScan:
     def _pull_back(
         self, dys: Sequence[Value | None], incoming: dict[int, Value], sources: set[Value], captured: Sequence[Value]
     ) -> Cotangents:
-        """Backward through the step, from the gradients of what it hands on and of what it emits."""
+        """Backward through the step, from the gradients of the values that it carries on and emits."""
         parts: dict[Value, list[Value]] = {}
         for k, gradient in incoming.items():
             parts.setdefault(self._copy(self.body.outputs[k]), []).append(gradient)
@@ -129,8 +130,8 @@ class _BackwardScan:
         return pull_back(self.back, forward, seeds, wanted, differentiate_scan, self.build)
 
     def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
-        """Compute for all steps at once what doesn't depend on the gradients that come in. Values of the forward step
-        aren't computed again: the forward scan emits them."""
+        """Compute for all steps at once whatever doesn't depend on the incoming gradients. Values of the forward step
+        aren't recomputed: the forward scan emits them."""
         self.back.outputs = wanted
         prune_graph(self.back)
         if not any(node.body for node in self.body.nodes):
@@ -146,7 +147,7 @@ class _BackwardScan:
         self.stacks.read += [Stack(value, whole, 0) for value, whole in batch.batched]
 
     def _append(self, inputs: list[Value], starts: list[Value], outputs: list[Value], results: list[Value]) -> None:
-        """Append the node, with its carried values; it gets the sequences that the body reads."""
+        """Append the node, with its carried values and the sequences that the body reads."""
         stacks = self.stacks
         self.back.outputs = [*outputs, *(s.step for s in stacks.emitted)]
         prune_graph(self.back)
@@ -171,11 +172,12 @@ class _BackwardScan:
             self.build.graph.nodes.append(node)
 
 
-# -- what is added up over all steps -----------------------------------------------------------------------------------
+# -- sums over all steps -----------------------------------------------------------------------------------------------
 
 
 class _Sum:
-    """The gradient of a value from outside: what all steps contribute, behind the loop or (`rest`) inside it."""
+    """The gradient of a value from outside: the sum of the contributions of all steps, added after the loop or (`rest`)
+    in it."""
 
     def __init__(self, scan: _BackwardScan, value: Value, parts: Sequence[Value]) -> None:
         self.scan, self.value, self.build = scan, value, scan.build
@@ -186,12 +188,12 @@ class _Sum:
         self._computed = [compute for _, compute in behind if compute is not None]
 
     def finished(self, total: Value | None) -> Value:
-        """The whole gradient, from the total that the loop has added up."""
+        """The whole gradient, given the total that the loop has accumulated."""
         parts = [compute() for compute in self._computed]
         return self.build.add(parts if total is None else [*parts, total])
 
     def _behind(self, part: Value) -> Callable[[], Value] | None:
-        """How the sum of `part` over all steps is computed behind the loop, if it can be."""
+        """Computes the sum of `part` over all steps after the loop; `None` where that is impossible."""
         node, build = self.producers.get(part), self.build
         if node is None:
             stack = self.scan.stacks.of(part)

@@ -1,4 +1,4 @@
-"""A phase of a training step in the making: what the passes of a pipeline hand on to each other."""
+"""A phase of a training step under construction, which the passes of a pipeline hand on to each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from wsdl.ir.training_graphs import Pieces, Round
 
 @dataclass(frozen=True)
 class Latest:
-    """An output on the way: what a running statistic becomes by one of its `uses`, or, without a number, by all."""
+    """An intermediate output: the new value of a running statistic by one of its `uses`, or, without a number, by
+    all."""
 
     of: Variable
     use: int | None = None
@@ -26,12 +27,12 @@ class Latest:
 
 @dataclass(eq=False)
 class Draft:
-    """A phase with what is known of it so far. `normalized` has its layers that normalize by the batch.
+    """A phase and what is known about it so far. `normalized` lists its layers that normalize by the batch.
 
-    Where the rows are separated, `merges` has what is merged over all parts of them: before the phase itself in
-    `rounds`, and from what it gives for each part in `last`. `rest` computes loss and metrics from that, and `mixed`
-    says which of them depend on how the rows are cut, and by which node. Of an update, `in_place` may be written over,
-    and `pieces` were taken out.
+    Where a batch is computed in parts, `merges` lists the values that are merged over all of them: before the phase
+    itself in `rounds`, and from its outputs for each part in `last`. `rest` computes loss and metrics from these, and
+    `mixed` says which of them depend on how the batch is cut, and because of which node. In an update, the variables
+    `in_place` may be overwritten, and `pieces` were taken out.
     """
 
     training: ResolvedTraining
@@ -51,14 +52,14 @@ class Draft:
 
 
 def changed_by_batches(storage: Storage, training: ResolvedTraining) -> tuple[list[Variable], list[Variable]]:
-    """The parameters that a training changes, and the running statistics that its batches do."""
+    """The parameters that a training updates, and the running statistics that its batches update."""
     trained = [Variable.parameter(storage.stored[name]) for name in training.trained]
     homes = {storage.home(path)[0].name: None for path in training.statistics}
     return trained, [Variable.statistic(storage.stored[name]) for name in homes]
 
 
 def variables_of(update: Draft, gradients: Phase) -> tuple[Variable, ...]:
-    """All that a step hands on to the next one."""
+    """The complete state that a step passes to the next one."""
     states = sorted(update.changed, key=lambda variable: variable.role == "average")
     seed = [RANDOM_SEED] if RANDOM_SEED in gradients.inputs.values() else []
     return (*update.trained, *update.statistics, *states, *seed, STEPS)

@@ -1,7 +1,7 @@
-"""The norm of all gradients of a step together: it tells whether the step may be made, and clipping goes by it.
+"""The global norm of the gradients: a step is made only if it is finite, and `clip_norm` scales by it.
 
-A loss can be finite where its gradients are not: that of `sqrt(x)` is infinite at 0. One such number would make every
-parameter NaN in one step. So a step is made only where this norm is finite.
+A loss can be finite where its gradients are not: that of `sqrt(x)` is infinite at 0. One such element would make every
+parameter NaN in one step.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from wsdl.ops.build import Build
 
 
 def gradient_norm(build: Build, gradients: Iterable[Value], statistics: Iterable[Value] = ()) -> Value:
-    """The root of the sum of the squares of all gradients. It is NaN where the new running statistics are not finite,
-    which are kept without having a gradient."""
+    """The square root of the sum of squares of all gradients. It is NaN where new running statistics, which have no
+    gradient, are not finite."""
     gradients = list(gradients)
     type = norm_type(g.type for g in gradients)
     norm = build("sqrt", build.add([as_dtype(build, build("sum_squares", g), type) for g in gradients]))

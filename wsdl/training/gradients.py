@@ -1,7 +1,7 @@
-"""From the objective of a training to the gradient of the loss for each tensor that is trained.
+"""From the objective of a training to the gradient of the loss with respect to each trained tensor.
 
-The update has to be told nothing else, so that it can be a phase of its own, and the gradients of several parts of a
-batch be added in between.
+The update needs nothing else, so it can be a phase of its own, and gradients of several parts of a batch can be added
+in between.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 @dataclass(frozen=True)
 class Crossing:
-    """An output on the way: one side of the `Entry` of this number."""
+    """An intermediate output: one side of the `Entry` of this number."""
 
     number: int
     side: Literal["value", "number"]
@@ -59,7 +59,7 @@ class Crossing:
 
 
 def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
-    """Loss, metrics and what running statistics become, in a graph of their own."""
+    """Loss, metrics and new running statistics, in a graph of their own."""
     objective, written = objective_over_stored(storage, training), training.written
     own = storage.models[training.model]
     model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
@@ -81,8 +81,8 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
 
 
 def separate_rows(draft: Draft) -> None:
-    """Make the loss the share that a part of the rows has in it, and give all that loss and metrics are merged from.
-    `CompileError` where the loss depends on how rows are cut."""
+    """Replace the loss by the contribution of one part of a batch, and output the values that loss and metrics are
+    merged from. Raises `CompileError` where the loss depends on how the batch is cut."""
     phase = draft.phase
     entries = separate_results(draft, of_gradients=True)
     if LOSS in draft.mixed:
@@ -93,7 +93,7 @@ def separate_rows(draft: Draft) -> None:
 
 
 def tell_parts_apart(draft: Draft) -> None:
-    """Let what is random be so in each part: its seed follows from that of the step and the part."""
+    """Give each part its own random numbers: the seed is derived from that of the step and the part."""
     graph = draft.phase.graph
     seed = next((v for v in graph.inputs if v.name == SEED), None)
     if seed is None:
@@ -109,8 +109,8 @@ def tell_parts_apart(draft: Draft) -> None:
 
 
 def add_up_parts(draft: Draft) -> None:
-    """Add the gradients, and what the running statistics become by this part's share of the rows, to those of the parts
-    before."""
+    """Add the gradients, and the new running statistics times this part's share of the rows, to those of the previous
+    parts."""
     phase, build = draft.phase, Build(draft.phase.graph)
     phase.take(Result)
     for gradient, value in phase.take(Gradient).items():
@@ -126,10 +126,10 @@ def add_up_parts(draft: Draft) -> None:
 
 
 def differentiate_loss(draft: Draft) -> None:
-    """Give the gradient of each trained tensor: the sum over its uses, each through its view.
+    """Output the gradient of each trained tensor: the sum over its uses, each through its view.
 
-    For each entry of something of the whole into the rows, through which the loss changes with what is trained, the sum
-    over the rows of its gradient is merged, and comes in as `Whole`, too.
+    Where a value of the whole batch enters the rows (`Entry`) and the loss depends on trained tensors through it, the
+    sum of its gradient over the rows is merged, and becomes an input (`Whole`) too.
     """
     phase, graph = draft.phase, draft.phase.graph
     loss = phase.values(Result)[Result(LOSS)]
@@ -156,7 +156,7 @@ def differentiate_loss(draft: Draft) -> None:
 
 
 def average_statistics(draft: Draft) -> None:
-    """Where layers share a running statistic, each has its say: the mean of what they make of it."""
+    """Where layers share a running statistic, its new value is the mean of theirs."""
     phase, build = draft.phase, Build(draft.phase.graph)
     uses = phase.take(Latest)
     for variable in draft.statistics:
@@ -166,26 +166,26 @@ def average_statistics(draft: Draft) -> None:
 
 
 def measure_gradients(draft: Draft) -> None:
-    """Give the norm of all gradients."""
+    """Output the norm of all gradients."""
     phase = draft.phase
     norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(Latest).values())
     phase.write(NORM, norm)
 
 
 def hand_on_statistics(draft: Draft) -> None:
-    """Give the running statistics to the next step."""
+    """Output the running statistics for the next step."""
     for port, value in draft.phase.take(Latest).items():
         draft.phase.write(Next(port.of), value)
 
 
 def hand_on_seed(draft: Draft) -> None:
-    """Give the seed to the next step as it is, where something reads it."""
+    """Output the seed unchanged for the next step, if a node reads it."""
     if RANDOM_SEED in draft.phase.inputs.values():
         draft.phase.write(Next(RANDOM_SEED), draft.phase.read(RANDOM_SEED, COUNT))
 
 
 def _entries(phase: Phase) -> list[Entry]:
-    """Those that are still apart."""
+    """The entries that are not connected yet."""
     sides = phase.take(Crossing)
     values_of = {p.number: v for p, v in sides.items() if p.side == "number"}
     values = {values_of[p.number]: v for p, v in sides.items() if p.side == "value"}
@@ -193,7 +193,7 @@ def _entries(phase: Phase) -> list[Entry]:
 
 
 def _active(graph: Graph, reads: Sequence[Node], loss: Value, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries through which the loss changes with what is trained, the last ones first."""
+    """The entries through which the loss depends on trained tensors, the last ones first."""
     changing = dependents(graph.nodes, {node.result for node in reads})
     for entry in entries:
         if entry.value in changing:  # and so is what the rows compute with it, up to the next entry

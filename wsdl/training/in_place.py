@@ -1,4 +1,4 @@
-"""Which variables an update may write over: none that anything else would still read."""
+"""Which variables an update may overwrite: those that nothing else reads afterwards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from wsdl.training.draft import Draft
 
 
 def find_in_place(draft: Draft) -> None:
-    """Find the variables that may share their memory with what they are next: those that are read by nothing but what
-    this is computed from, so that no order of the nodes reads them too late."""
+    """Find the variables that may share memory with their new values: those read only by nodes that compute the new
+    value, so that no order of the nodes reads them too late."""
     phase, graph = draft.phase, draft.phase.graph
     reads: dict[str, set[Value]] = {v.name: {v} for v in graph.inputs}
     for node in graph.nodes:
@@ -21,7 +21,7 @@ def find_in_place(draft: Draft) -> None:
 
 
 def _is_last(graph: Graph, values: set[Value], output: Value) -> bool:
-    """Is every node that reads one of the values needed for the output, and none of them something else's?"""
+    """Do only nodes that the output depends on read the values, and nothing else?"""
     needed = _ancestors(graph, output)
     return all(node in needed for node in graph.nodes if not values.isdisjoint(node.inputs))
 

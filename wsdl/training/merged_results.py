@@ -1,7 +1,8 @@
-"""Loss and metrics of rows that come in parts: what each part contributes, and what computes them from all parts.
+"""Loss and metrics of a batch that is computed in parts: the contribution of each part, and how results are computed
+from all.
 
-`separate` takes the graph apart; what is behind the last reduction over the rows is computed once, by a graph of its
-own, from what was merged.
+`separate` splits the graph; whatever follows the last reduction over the rows is computed once, by a graph of its own,
+from the merged values.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wsdl.training.separate import Entry, separate
 
 def separate_results(draft: Draft, *, of_gradients: bool = False) -> list[Entry]:
     """Replace loss and metrics by the values that they are merged from. With `of_gradients` the loss stays, as the
-    share that a part of the rows has in it, and the entries of the whole into the rows are returned."""
+    contribution of one part, and the entries of values of the whole batch into the rows are returned."""
     phase, graph = draft.phase, draft.phase.graph
     results = phase.take(Result)
     rows = rows_dimension(v.type for v in graph.inputs)
@@ -38,8 +39,8 @@ def separate_results(draft: Draft, *, of_gradients: bool = False) -> list[Entry]
 
 
 def rest_of(graph: Graph, values: Sequence[Value], merges: Sequence[Merge]) -> tuple[Graph, dict[Merge, list[Value]]]:
-    """What computes values of the whole from `Whole` inputs, a graph of its own; and the merges of those it reads that
-    are the same in all parts, with these."""
+    """A graph that computes values of the whole batch from `Whole` inputs; and the merges of values that it reads and
+    that are the same in all parts, with these."""
     rest = _Rest(graph, merges)
     rest.graph.outputs = [rest.take(v) for v in values]
     return rest.graph, rest.same
@@ -53,7 +54,7 @@ class _Rest:
         names = {whole.name for merge in merges for whole in merge.wholes}
         self.wholes = {v for v in graph.inputs if v.name in names}
         self.producers = {v: node for node in graph.nodes for v in node.results}
-        self.behind = set(self.wholes)  # those that depend on something of the whole
+        self.behind = set(self.wholes)  # values that depend on the whole batch
         for node in graph.nodes:
             if self.behind.intersection(node.reads()):
                 self.behind.update(node.results)

@@ -1,7 +1,7 @@
-"""One step of an optimizer as operations of the graph: SGD, Adam, AdamW, RMSprop, Lion, as PyTorch defines them.
+"""One step of an optimizer as operations of the graph: SGD, Adam, AdamW, RMSprop as PyTorch defines them, and Lion.
 
 The first and second moments are kept *scaled* (`M = b1 M + g` instead of `m = b1 m + (1 - b1) g`): the factors move
-into the two scalars of a step, which saves two passes over every tensor and changes nothing else.
+into two scalars of the step, which saves two passes over every tensor and changes nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Step: TypeAlias = "Callable[[Build, Value, Value, State, Value, Scalars], tuple[
 
 @dataclass
 class Scalars:
-    """What is computed once for all tensors: the number of the step, from 1 on, and the bias corrections."""
+    """Computed once for all tensors: the number of the step, counted from 1, and the bias corrections."""
 
     build: Build
     step: Value  # f32
@@ -36,7 +36,7 @@ class Scalars:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The names of the states that it keeps for each tensor, and its step: new value and new state."""
+    """The names of its states for each tensor, and its step, which returns the new value and the new states."""
 
     states: Callable[[Options], tuple[str, ...]]
     step: Step
@@ -92,12 +92,12 @@ def _lion(b: Build, p: Value, g: Value, state: State, lr: Value, scalars: Scalar
 
 
 def _decayed(b: Build, g: Value, p: Value, o: Options) -> Value:
-    """L2 regularization: the decay is a part of the gradient."""
+    """L2 regularization: weight decay as part of the gradient."""
     return b("add", g, b("mul", p, o["weight_decay"])) if o["weight_decay"] else g
 
 
 def _shrunk(b: Build, p: Value, lr: Value, o: Options) -> Value:
-    """Decoupled decay (Loshchilov & Hutter 2019): the value itself shrinks."""
+    """Decoupled weight decay (Loshchilov & Hutter 2019), applied to the value itself."""
     if not o["weight_decay"]:
         return p
     return b("mul", p, b("sub", b.constant(1.0, lr.type), b("mul", lr, o["weight_decay"])))
@@ -140,7 +140,7 @@ def learning_rate(b: Build, kind: str, options: Options, step: Value, total: Val
 
 
 def _falling(b: Build, kind: str, progress: Value) -> Value:
-    """From 1 to 0: along a line, or along half a wave (Loshchilov & Hutter 2017)."""
+    """From 1 to 0: linearly, or along half a cosine wave (Loshchilov & Hutter 2017)."""
     if kind == "linear":
         return b("sub", b.constant(1.0, progress.type), progress)
     return b("mul", b("add", b("cos", b("mul", progress, pi)), 1.0), 0.5)

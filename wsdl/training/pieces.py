@@ -1,9 +1,9 @@
-"""Takes out of an update what it does to large tensors, so that it can be done to one piece after the other.
+"""Splits the update of large tensors off, so that it can run on one piece after the other.
 
-An optimizer passes a dozen times over each tensor, and a large one has to come from the main memory each time. A piece
-that fits into the cache comes once. Where the update of a large tensor is element by element, its nodes leave the whole
-and become a phase over `[elements]`; tensors that are treated alike have one phase in common. What all pieces are given
-besides, the scalars of a step (learning rate, bias corrections), stays in the update, which gives it as `Shared`.
+An optimizer passes a dozen times over each tensor, and a large one is read from main memory each time; a piece that
+fits into the cache is read once. Where the update of a large tensor is elementwise, its nodes become a phase over
+`[elements]`; tensors with the same update share one phase. The scalars of a step (learning rate, bias corrections) stay
+in the update, which outputs them as `Shared`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def take_pieces(draft: Draft) -> None:
 
 
 def _drop_unread(draft: Draft) -> None:
-    """Leave out what only the pieces read."""
+    """Remove outputs and nodes that only the pieces need."""
     phase, graph = draft.phase, draft.phase.graph
     prune_graph(graph)
     read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
@@ -52,8 +52,7 @@ Tensor: TypeAlias = "Variable | Gradient"
 
 @dataclass(frozen=True)
 class _OneUpdate:
-    """What computes the next value of one parameter and of all that belongs to it: nodes, the ports of what they read,
-    the outputs."""
+    """The update of one parameter and its optimizer states: nodes, the ports of the values that they read, outputs."""
 
     nodes: list[Node]
     inputs: dict[Value, Tensor]
@@ -61,7 +60,7 @@ class _OneUpdate:
 
 
 class _Split:
-    """The update that is taken apart, and what was taken out of it so far, by what is done to a piece."""
+    """The update being split, and the phases split off so far, by their computation."""
 
     def __init__(self, phase: Phase) -> None:
         self.phase, self.graph = phase, phase.graph
@@ -70,7 +69,7 @@ class _Split:
         self.shared: dict[Value, Shared] = {}
 
     def take(self, parameter: Variable) -> None:
-        """Take the update of one parameter, if it is element by element."""
+        """Split off the update of one parameter, if it is elementwise."""
         update = self._update_of(parameter)
         if update is None:
             return
@@ -87,7 +86,7 @@ class _Split:
                 self.phase.write(port, value)
 
     def _update_of(self, parameter: Variable) -> _OneUpdate | None:
-        """The nodes that compute the outputs of a parameter, in order; `None` if one isn't element by element."""
+        """The nodes that compute the outputs of a parameter, in order; `None` if one isn't elementwise."""
         outputs = {port.of: v for port, v in self.phase.values(Next).items() if port.of.of == parameter.of}
         own: dict[Value, Tensor] = {}
         needed, nodes = set(outputs.values()), list[Node]()
@@ -122,7 +121,7 @@ class _Split:
         return self.shared.setdefault(value, Shared(len(self.shared)))
 
     def _key(self, update: _OneUpdate) -> object:
-        """Equal where the same is done to two tensors with the same scalars."""
+        """Equal for tensors that are updated by the same computation with the same scalars."""
         known: dict[Value, object] = {}
         for node in update.nodes:
             for value in node.inputs:

@@ -1,6 +1,6 @@
-"""Carries gradients backward through the nodes of a graph, by one rule an operation.
+"""Propagates gradients backward through the nodes of a graph, by the rule of each operation.
 
-Nodes with a body have a rule that is handed in, since it carries gradients backward through the body in its turn.
+The rule for nodes with a body is passed in, since it calls back into this module for the body.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from wsdl.ops.node_arguments import arguments
 
 Gradients: TypeAlias = "list[tuple[Value, Value | None]]"
 ScanRule: TypeAlias = "Callable[[Node, Sequence[Value | None], set[Value], Build], Gradients]"
-"""What a node with a body reads, with its gradients: of the node, the gradients of its results, the values that need
-gradients, and where to append."""
+"""Returns the gradients of the values that a node with a body reads. Arguments: the node, the gradients of its results,
+the values that need gradients, and where to append."""
 
 
 def pull_back(
@@ -28,19 +28,19 @@ def pull_back(
     scan_rule: ScanRule,
     around: Build | None = None,
 ) -> Cotangents:
-    """Append to `graph` what carries the gradients of `seeds` (by the value that each is of) backward
-    through `nodes`, as far as the wanted values depend on them."""
+    """Append to `graph` the propagation of the gradients `seeds` (by value) backward through `nodes`, as far as the
+    wanted values depend on them."""
     active = dependents(nodes, set(wanted))
     cotangents = Cotangents(Build(graph), active, scan_rule, around, {key: [value] for key, value in seeds.items()})
     for node in reversed(nodes):
         reached = any(v in cotangents.parts and v in active for v in node.results)
-        if reached and node.op != "parameter":  # what is stored is where gradients end
+        if reached and node.op != "parameter":  # gradients end at stored tensors
             cotangents.node(node)
     return cotangents
 
 
 def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
-    """The float values that depend on some values by way of gradients, these among them."""
+    """The float values that depend on some values through operations with a gradient, these included."""
     dependent = set(sources)
     for node in nodes:
         is_flat = node.op in OPERATIONS and bool(OPERATIONS[node.op].flat)
@@ -51,7 +51,7 @@ def dependents(nodes: Sequence[Node], sources: set[Value]) -> set[Value]:
 
 @dataclass
 class Cotangents:
-    """The contributions to the gradient of each value so far."""
+    """The contributions to the gradient of each value, collected so far."""
 
     build: Build
     active: set[Value]
@@ -79,7 +79,7 @@ class Cotangents:
         self.parts.setdefault(value, []).append(gradient)
 
     def node(self, node: Node) -> None:
-        """Hand the gradients of its results on to what it reads."""
+        """Propagate the gradients of a node's results to its operands."""
         build = replace(self.build.beside(node), around=self.around)
         dys = self.gradients(node.results)
         if node.body is not None:

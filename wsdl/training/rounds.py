@@ -1,7 +1,6 @@
-"""How often all parts of the rows have to be gone through, and what is computed each time.
+"""How many passes over all parts of a batch are needed, and what each computes.
 
-A variance that is written out, `mean((x - mean(x)) ** 2)`, takes two rounds: the inner mean has to be known before the
-outer one can be begun.
+A variance written as `mean((x - mean(x)) ** 2)` takes two rounds: the inner mean must be known before the outer one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from wsdl.training.draft import Draft
 
 
 def plan_rounds(draft: Draft) -> None:
-    """Let rounds compute all that the results are merged from."""
+    """Plan the rounds that compute all parts of the results."""
     parts = draft.phase.take(Part)
     plan = _Plan(draft, parts)
     rounds = plan.rounds_before((), plan.of_results())
@@ -27,8 +26,8 @@ def plan_rounds(draft: Draft) -> None:
 
 
 def plan_rounds_before(draft: Draft) -> None:
-    """Let rounds compute what has to be merged before this phase can be run on a part, which itself gives what then is
-    left of what the results are merged from."""
+    """Plan the rounds that must be complete before this phase can run on a part; the phase itself computes the
+    remaining parts of the results."""
     phase = draft.phase
     parts = phase.take(Part)
     plan, outputs = _Plan(draft, parts), list(phase.graph.outputs)
@@ -53,16 +52,16 @@ class _Plan:
         self.graph, self.merges, self.rest, self.parts = draft.phase.graph, draft.merges, draft.rest, parts
 
     def of_results(self) -> list[Merge]:
-        """Those that loss and metrics are computed from."""
+        """The merges that loss and metrics are computed from."""
         return self._merges_of(self.rest.inputs if self.rest is not None else ())
 
     def rounds_before(self, values: Sequence[Value], results: Sequence[Merge] = ()) -> list[list[Merge]]:
-        """What has to be merged before some values can be computed, and some `results` besides, in rounds."""
+        """The merges needed before some values can be computed, and those of `results`, grouped in rounds."""
         round_of: dict[Merge, int] = {}
         rounds: list[list[Merge]] = []
 
         def number_of(merge: Merge) -> int:
-            """The round that it takes; -1 for a size, which takes none."""
+            """The round of a merge; -1 for a size, which needs none."""
             if merge.how == "size":
                 return -1
             if merge not in round_of:
@@ -77,7 +76,7 @@ class _Plan:
         return rounds
 
     def _before(self, values: Iterable[Value]) -> list[Merge]:
-        """What is read on the way to some values."""
+        """The merges that some values depend on."""
         pending = list(values)
         nodes = needed_nodes(self.graph.nodes, pending)
         read = {*pending, *(v for node in nodes for v in node.reads())}
@@ -89,7 +88,7 @@ class _Plan:
 
 
 def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) -> Round:
-    """The phase that computes the parts of some merges: a part of the graph of another one."""
+    """The phase that computes the parts of some merges: a subgraph of another phase."""
     outputs = {whole.part: parts[whole.part] for merge in merges for whole in merge.wholes}
     whole_graph = phase.graph
     graph = Graph(whole_graph.inputs, whole_graph.nodes, list(outputs.values())).copy({})
@@ -106,8 +105,8 @@ def _round_of(phase: Phase, merges: list[Merge], parts: Mapping[Part, Value]) ->
 
 
 def _with_sizes(graph: Graph, inputs: Sequence[Value]) -> list[Value]:
-    """The inputs of a graph, and of all the former inputs those that say how large a dynamic dimension is which
-    a size in the graph is computed from."""
+    """The inputs of a graph, and those former inputs that are needed to bind the dynamic dimensions that the graph
+    uses."""
     sizes = {name for node in graph.walk() for v in node.results for dim in v.type.shape for name in dim.names()}
     sizes |= {name for node in graph.walk() for dim in _dims(list(node.attributes.values())) for name in dim.names()}
     kept = set(graph.inputs)

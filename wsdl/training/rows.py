@@ -1,8 +1,8 @@
-"""Where do rows of a batch mix? Rows are the slices along one dynamic dimension, which types show by having it in their
-shape.
+"""Where do rows of a batch mix? Rows are the slices along one dynamic dimension; a value has rows if its shape contains
+it.
 
-What an operation does to each row by itself can be computed of some rows alone. Where several come together in one
-element, or the position of a row counts, that is for the operation to say (`Operation.mixes`, `Operation.reduces`).
+An operation that treats rows independently can be computed on a part of them. Operations declare along which axes they
+combine elements or depend on positions (`Operation.mixes`, `Operation.reduces`).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from wsdl.ops.node_arguments import ScanParts, arguments
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows along the dynamic dimension `name`; with `None` nothing has rows."""
+    """The rows along the dynamic dimension `name`; with `None` no value has rows."""
 
     name: str | None
 
     def are_in(self, *types: TensorType) -> bool:
-        """Does any of these have rows?"""
+        """Does any of these types have rows?"""
         return any(self.name in dim.names() for type in types for dim in type.shape)
 
     def axes(self, type: TensorType) -> list[int]:
-        """The axes that have rows: seldom more than one."""
+        """The axes along which a type has rows: rarely more than one."""
         return [axis for axis, dim in enumerate(type.shape) if self.name in dim.names()]
 
     def meet(self, node: Node) -> Literal["reduced", "mixed"] | None:
-        """How rows come together in what a node computes: in a way that can be merged, or not; `None` if not at all."""
+        """How a node combines rows: `reduced` can be merged, `mixed` can't; `None` if it treats them independently."""
         if not self.are_in(*(v.type for v in [*node.reads(), *node.results])):
             return "mixed" if self.name in _names(node.attributes) else None
         if node.body is not None:
@@ -61,7 +61,7 @@ class Rows:
         )
 
     def _are_counted(self, type: TensorType) -> bool:
-        """Does each row have as many slices of its own? `2 * n` has, but not `n - 1` nor `n // 2`."""
+        """Does each row have the same number of slices? In `2 * n` it has, but not in `n - 1` or `n // 2`."""
         for axis in self.axes(type):
             for monomial, _ in type.shape[axis].terms:
                 others = tuple(atom for atom in monomial if atom.text != self.name)
@@ -70,7 +70,7 @@ class Rows:
         return True
 
     def _meet_in_body(self, node: Node) -> bool:
-        """Along the steps of a scan, or in a step of it or of a loop."""
+        """`meet` for a node with a body: along the steps of a scan, or within a step."""
         assert node.body is not None
         if node.op == "scan":
             parts = ScanParts.of(node)
@@ -81,7 +81,7 @@ class Rows:
 
 
 def _names(attribute: object) -> set[str]:
-    """The dynamic dimensions that attributes speak of."""
+    """The dynamic dimensions that an attribute contains."""
     if isinstance(attribute, Dim):
         return set(attribute.names())
     parts = attribute.values() if isinstance(attribute, dict) else attribute if isinstance(attribute, list) else ()

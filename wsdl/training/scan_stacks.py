@@ -21,9 +21,9 @@ class Stack:
 class Stacks:
     """The stacks of a forward scan and of its backward scan, whose body holds `copies` of the values of a forward step.
 
-    `kept` are those of what was carried into each step, `read` those of other sequences that the backward body may
-    read, `emitted` what it gives. `dropped` has the copies that it doesn't compute, since the forward scan emits their
-    originals.
+    `kept` are stacks of the values carried into each step, `read` those of other sequences that the backward body may
+    read, `emitted` those that it emits. `dropped` holds the copies that it doesn't compute, since the forward scan
+    emits their originals.
     """
 
     def __init__(self, forward: Node, copies: Mapping[Value, Value]) -> None:
@@ -41,12 +41,12 @@ class Stacks:
         self.emitted: list[Stack] = []
 
     def of(self, step: Value) -> Stack:
-        """That of a value of the backward body, which emits it where there is none yet."""
+        """The stack of a value of the backward body, which emits it if there is none yet."""
         emitted = (stack for stack in self.emitted if stack.step is step)
         return self.known(step) or next(emitted, None) or self.emit(step, 0)
 
     def known(self, step: Value) -> Stack | None:
-        """That of a value which the forward scan has or may emit; `None` for all else."""
+        """The stack of a value that the forward scan emits or may emit; `None` for other values."""
         stack = next((s for s in [*self.kept, *self.read] if s.step is step), None)
         if stack is None:
             return self._emit_forward(step) if step in self.dropped else None
@@ -54,7 +54,7 @@ class Stacks:
         return stack
 
     def keep(self, stack: Stack) -> None:
-        """If it is of what is carried into each step: have the forward scan emit that."""
+        """If the stack is of values carried into each step, have the forward scan emit these."""
         if stack in self.kept and stack.whole not in self._forward.results:
             self._add_emission(self._body.inputs[self.kept.index(stack)], stack.whole)
 
@@ -74,7 +74,7 @@ class Stacks:
         return stack
 
     def _kept_whole(self, carried: Value) -> Value:
-        """What is carried into each step, stacked: a result that the forward scan has, or one that it may get."""
+        """The stack of a value carried into each step: an existing or a new result of the forward scan."""
         emitted = (whole for step, whole, axis in self._emissions() if step is carried and axis == 0)
         return next(emitted, None) or self._whole(carried, 0)
 
@@ -82,7 +82,7 @@ class Stacks:
         return Value(step.type.with_shape((*step.type.shape[:axis], self.steps, *step.type.shape[axis:])))
 
     def _emissions(self) -> Iterator[tuple[Value, Value, int]]:
-        """What the forward scan emits: the value of a step, the result, and the axis of the steps."""
+        """The emissions of the forward scan: the value of a step, the stacked result, and the axis of the steps."""
         first, axes = self._carried, ScanParts.of(self._forward).emit_axes
         return zip(self._body.outputs[first:], self._forward.results[first:], axes, strict=True)
 

@@ -1,4 +1,4 @@
-"""Takes what is computed of many rows apart, so that it can be computed of parts of them, however they are cut.
+"""Splits a computation over the rows of a batch so that it can run on parts of it, independent of how it is cut.
 
     model m(%x: f32[n], %y: f32[n]) -> (ratio: %ratio) {
         %a = sum(%x) {axis=none, keepdims=false}: f32[]
@@ -16,14 +16,14 @@ becomes
 
 with two `Merge`s: `whole/0` is the sum of the `%a` of all parts, `whole/1` that of the `%b`.
 
-The nodes are taken in order, and each value is one of four: the *same* for all rows; of *rows*, if the dynamic
-dimension that is cut is in its shape; of the *whole*, behind a reduction over the rows; or *mixed*, where rows have met
-in a way that can't be merged, so that it is that of one part. Where two rows meet is for the operations to say
-(`Operation.mixes`), and how a reduction is merged (`Operation.merge`).
+The nodes are visited in order, and each value is one of four kinds: the *same* for all rows; of *rows*, if the dynamic
+dimension that is cut is in its shape; of the *whole* batch, after a reduction over the rows; or *mixed*, where rows
+were combined in a way that can't be merged, so that its value is that of one part. Operations declare where they
+combine rows (`Operation.mixes`), and how a reduction is merged (`Operation.merge`).
 
-For gradients there is more to it (`of_gradients`). What is of the whole has the value that came in, and the gradient of
-the share that this part has in it (`straight_through`), so that the gradients of all parts add up. Where it enters the
-rows again, as in `x - mean(x)`, it does so as a number (`Entry`), whose gradient is a sum over the rows of all parts.
+For gradients (`of_gradients`) a value of the whole batch has the merged value, and the gradient of this part's
+contribution (`straight_through`), so that the gradients of all parts add up. Where it enters the rows again, as in `x -
+mean(x)`, it does so as an input (`Entry`), whose gradient is the sum over the rows of all parts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Kind: TypeAlias = Literal["same", "rows", "whole", "mixed"]
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A value of the whole that is read by values of rows: as it is, with its gradient, and as they read it."""
+    """A value of the whole batch that values of rows read: itself, with its gradient, and as they read it."""
 
     value: Value
     number: Value
@@ -59,8 +59,8 @@ class Entry:
 
 @dataclass(eq=False)
 class Separated:
-    """`values` are those that were asked for, computed from the inputs of `merges`, each with the values of one part of
-    the rows; `mixed` has, for each of them, the node that keeps it from being exact, if there is one."""
+    """`values` are the requested ones, computed from the inputs of `merges`, each with the values of one part; `mixed`
+    maps each that isn't exact to the node that is the reason."""
 
     values: list[Value]
     mixed: list[Node | None]
@@ -69,7 +69,7 @@ class Separated:
 
 
 def separate(graph: Graph, values: Sequence[Value], rows: str | None, *, of_gradients: bool = False) -> Separated:
-    """Take scalars of a graph apart, in place; `rows` is the name of the dynamic dimension that is cut."""
+    """Separate scalars of a graph, in place; `rows` is the name of the dynamic dimension that is cut."""
     separation = _Separation(graph, rows, of_gradients)
     separation.run()
     return separation.result(values)
@@ -79,9 +79,9 @@ def separate(graph: Graph, values: Sequence[Value], rows: str | None, *, of_grad
 
 
 class _Merges:
-    """What values of one part are of the whole: inputs of the graph, where the same values are merged once.
+    """The values of one part merged over the whole batch, as inputs of the graph; the same values are merged once.
 
-    This is the `Merged` that the rules of operations ask.
+    This is the `Merged` that rules of operations use.
     """
 
     def __init__(self, graph: Graph, kinds: dict[Value, Kind]) -> None:
@@ -131,13 +131,15 @@ class _Separation:
     def __init__(self, graph: Graph, rows: str | None, of_gradients: bool) -> None:
         self.graph, self.rows, self.of_gradients = graph, Rows(rows), of_gradients
         self.kinds: dict[Value, Kind] = {v: "rows" if self.rows.are_in(v.type) else "same" for v in graph.inputs}
-        self.mixed_by: dict[Value, Node] = {}  # where rows have met on the way to a value
-        self.trained: set[Value] = set()  # the values that depend on what is stored
+        self.mixed_by: dict[Value, Node] = {}  # the node that mixed rows on the way to a value
+        self.trained: set[Value] = set()  # the values that depend on stored tensors
         self.replaced: dict[Value, Value] = {}
         self.merges = _Merges(graph, self.kinds)
         self.entries: dict[Value, Entry] = {}
-        self.shares: dict[Value, Value] = {}  # what is the same for all rows, with the gradient of this part's share
-        self.computed: dict[object, list[Value]] = {}  # results of nodes that the rules of operations have asked for
+        self.shares: dict[
+            Value, Value
+        ] = {}  # values that are the same for all rows, with the gradient of this part's share
+        self.computed: dict[object, list[Value]] = {}  # results of nodes that rules of operations have requested
 
     def run(self) -> None:
         nodes, self.graph.nodes = self.graph.nodes, []
@@ -150,7 +152,7 @@ class _Separation:
         return Separated([self.with_share(v) for v in latest], mixed, self.merges.parts, list(self.entries.values()))
 
     def take(self, node: Node) -> None:
-        """Append a node, or what it becomes."""
+        """Append a node, or its replacement."""
         _substitute(node, self.replaced)
         if node.op == "size":
             self.take_size(node)
@@ -172,7 +174,7 @@ class _Separation:
             self.append(node)
 
     def take_sizes_of(self, body: Graph) -> None:
-        """A body reads the sizes of the whole from outside."""
+        """A body reads the sizes of the whole batch from outside."""
         for node in body.nodes:
             if node.body is not None:
                 self.take_sizes_of(node.body)
@@ -185,7 +187,7 @@ class _Separation:
         _substitute_in(body, sizes)
 
     def take_apart(self, node: Node) -> bool:
-        """Append the same made of operations that can be merged, if there is a way."""
+        """Append the same computation from operations that can be merged, if possible."""
         if node.op not in OPERATIONS or any(v in self.mixed_by for v in node.reads()):
             return False
         operation = OPERATIONS[node.op]
@@ -199,7 +201,7 @@ class _Separation:
         return True
 
     def append(self, node: Node, *, mixes: bool = False) -> None:
-        """Append a node as it is; `mixes` where rows meet in it in a way that can't be merged."""
+        """Append a node as it is; `mixes` if it combines rows in a way that can't be merged."""
         kinds = {self.kinds[v] for v in node.reads()}
         of_rows = "rows" in kinds or mixes or self.rows.are_in(*(v.type for v in node.results))
         if self.of_gradients and "whole" in kinds:
@@ -226,7 +228,7 @@ class _Separation:
     # -- reductions over the rows --------------------------------------------------------------------------------------
 
     def reduce(self, node: Node) -> None:
-        """Append a reduction; it is replaced by that of the whole batch, as the operation merges it."""
+        """Append a reduction; it is replaced by that over the whole batch, which the operation's rule merges."""
         operation = OPERATIONS[node.op]
         if self.of_gradients:
             self.exchange(node, self.entering)
@@ -244,14 +246,14 @@ class _Separation:
         self.replaced[node.result] = whole
 
     def reduce_mixed(self, value: Value, node: Node) -> None:
-        """A number that can't be merged counts as a mean over the rows."""
+        """A scalar that can't be merged counts as a mean over the rows."""
         rows = self.beside(node).number_of(Dim.symbol(self.rows.name or ""), SCALAR)
         whole = self.merges("mean", value, rows)
         self.mixed_by[whole] = self.mixed_by[value]
         self.replaced[value] = whole
 
     def by_rule(self, operation: Operation, rule: Callable[..., Value], node: Node) -> Value:
-        """What a rule of an operation computes from the result of a node and what it reads."""
+        """The result of a rule of an operation for a node's result and operands."""
         return rule(self.beside(node), self.merges, node.result, **arguments(operation, node, lambda value: value))
 
     def beside(self, node: Node) -> Build:
@@ -260,24 +262,24 @@ class _Separation:
     # -- between the whole and the rows --------------------------------------------------------------------------------
 
     def exchange(self, node: Node, replacement: Callable[[Value], Value]) -> None:
-        """Replace what a node reads that is of the whole or the same."""
+        """Replace the operands of a node that are of the whole batch or the same for all rows."""
         values = {v: replacement(v) for v in node.reads() if self.kinds[v] in ("whole", "same")}
         _substitute(node, values)
 
     def entering(self, value: Value) -> Value:
-        """What is of the whole as a number, for rows to be computed with."""
+        """A value of the whole batch as an input, for computations on rows."""
         if self.kinds[value] != "whole" or not value.type.is_float or value not in self.trained:
             return value
         if value not in self.entries:
             number = Build(self.graph)("stop_gradient", value)
             self.kinds[number] = "whole"
-            self.trained.add(number)  # what is computed with it changes with what is trained: by its `Entry`
+            self.trained.add(number)  # values computed from it depend on trained tensors: through its `Entry`
             self.entries[value] = Entry(value, number)
         return self.entries[value].number
 
     def with_share(self, value: Value) -> Value:
-        """What is the same for all rows, and stored or made of what is stored: with this part's share in its gradient,
-        since the gradients of all parts are added."""
+        """A value that is the same for all rows and depends on stored tensors, with its gradient scaled by this part's
+        share, since the gradients of all parts are added."""
         if not (self.of_gradients and self.rows.name and self.kinds[value] == "same" and value in self.trained):
             return value
         if value not in self.shares:
@@ -291,7 +293,7 @@ class _Separation:
 
 @dataclass
 class _Once(Build):
-    """A `Build` that makes nothing twice, so that rules may ask for the same."""
+    """A `Build` that computes nothing twice, since several rules may request the same."""
 
     computed: dict[object, list[Value]] = field(default_factory=dict)
 

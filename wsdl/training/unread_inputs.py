@@ -1,4 +1,4 @@
-"""Leaves out inputs of a phase that nothing reads, but those of a batch."""
+"""Removes inputs of a phase that nothing reads, except those of a batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from wsdl.training.draft import Draft
 
 
 def drop_unread_inputs(draft: Draft) -> None:
-    """Let a phase ask for nothing that it doesn't need; a batch has the same inputs whatever becomes of them."""
+    """Remove the inputs that a phase doesn't need; a batch always has the same inputs."""
     phase = draft.phase
     drop_unread(phase.graph, *(name for name, port in phase.inputs.items() if not isinstance(port, Batch)))

@@ -1,6 +1,6 @@
-"""From gradients to new values of what is trained, and a new state of the optimizer.
+"""From gradients to new values of the trained tensors, and a new state of the optimizer.
 
-All of it is element by element, but for the common length of the gradients where they are clipped by it.
+All of it is elementwise, except for the global norm of the gradients with `clip_norm`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
 
 
 def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
-    """The update of a training, as a phase that has nothing yet but the gradients as inputs."""
+    """The update of a training, as a phase that so far has only the gradients as inputs."""
     trained, statistics = changed_by_batches(storage, training)
     model = Model(training.model, Graph(), storage.models[training.model].module)
     phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained}, target)
@@ -34,8 +34,8 @@ def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> D
 
 
 def update_parameters(draft: Draft) -> None:
-    """Give what each parameter, state of the optimizer and average is next, from the gradients that the same phase has
-    computed or is given."""
+    """Output the new value of each parameter, optimizer state and average, from gradients that the phase computes or
+    that are its inputs."""
     phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
     build = Build(phase.graph)
     clocks = {dtype: _Clock(phase, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(draft.trained)})}
@@ -63,13 +63,13 @@ def update_parameters(draft: Draft) -> None:
 
 
 def write_rate(draft: Draft) -> None:
-    """Give the learning rate of the step."""
+    """Output the learning rate of the step."""
     assert draft.rate is not None
     draft.phase.write(RATE, draft.rate)
 
 
 def _gradients(draft: Draft) -> dict[str, Value]:
-    """By parameter: what the phase has computed, which then is no output any more, or its inputs."""
+    """The gradients by parameter: outputs of the phase, which are then removed, or its inputs."""
     own = draft.phase.take(Gradient)
     if own:
         return {gradient.of: value for gradient, value in own.items()}
@@ -82,7 +82,7 @@ def _norm(draft: Draft) -> Value:
 
 
 def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[str, object]:
-    """Where biases and the scales of norms are left out of the decay, vectors have none."""
+    """Where biases and scales of norms are exempt from weight decay, vectors are."""
     if options.get("decay_norms_and_biases", True) or parameter.type.rank > 1:
         return options
     return {**options, "weight_decay": 0.0}
@@ -91,7 +91,7 @@ def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[
 def _clipped(
     build: Build, gradients: Mapping[str, Value], norm: Value, options: Mapping[str, Any]
 ) -> Mapping[str, Value]:
-    """Clipped one by one, then by their common length (Pascanu et al. 2013)."""
+    """Clipped element by element, then by their global norm (Pascanu et al. 2013)."""
     value, longest = options.get("clip_value"), options.get("clip_norm")
     if value is not None:
         gradients = {name: build("clip", g, min=-value, max=value) for name, g in gradients.items()}
@@ -107,7 +107,7 @@ def _dtypes(trained: Sequence[Variable]) -> set[str]:
 
 
 class _Clock:
-    """What follows from the number of the step, in the dtype of the tensors that it is for; each rate computed once."""
+    """Scalars that depend on the number of the step, in one dtype; each learning rate is computed once."""
 
     def __init__(self, phase: Phase, dtype: str, options: Mapping[str, Any]) -> None:
         self._build, self._rates = Build(phase.graph), dict[str, Value]()
