@@ -36,7 +36,7 @@ def families(stored: Inventory) -> Iterator[Family]:
     for tensor in stored.shared():
         uses = stored.uses(tensor)
         layers, rest = _split(uses, outermost)
-        alike = not any(use.view for use in uses) and rest
+        alike = not any(use.view or use.formula for use in uses) and rest
         key = (layers, tuple(use.times for use in uses), tensor.group) if alike else tensor.name
         grouped.setdefault(key, []).append((tensor, layers, rest))
     for members in grouped.values():
@@ -88,13 +88,14 @@ def _shared_by(uses: Sequence[Use]) -> str:
 
 
 def slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
-    """The slots that read a tensor, as which view of it, and how often each does; repeated layers as a range:
-    `lm.blocks[0:12].ffn.up.weight as .T`."""
+    """The slots that read a tensor, as which view of it or in which formula, and how often each does; repeated layers
+    as a range: `lm.blocks[0:12].ffn.up.weight as .T`."""
     alike: dict[tuple[str, int], list[str]] = {}
     for use in uses:
-        alike.setdefault((use.view, use.times), []).append(use.path)
-    for (view, read), paths in alike.items():
-        yield from ((f"{path} as {view}" if view else path, read) for path in compact(dict.fromkeys(paths)))
+        how = f" in {use.formula}" if use.formula else f" as {use.view}" if use.view else ""
+        alike.setdefault((how, use.times), []).append(use.path)
+    for (how, read), paths in alike.items():
+        yield from ((f"{path}{how}", read) for path in compact(dict.fromkeys(paths)))
 
 
 def unshared(stored: Inventory) -> list[tuple[str, list[Tensor]]]:

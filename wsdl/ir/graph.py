@@ -216,8 +216,19 @@ def file_path(path: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class ComputedSlot:
+    """A slot that a formula, here its text, computes from a stored tensor and perhaps others. It is `counted` for the
+    largest of these: what would be stored in its place without sharing is one tensor."""
+
+    slot: Slot
+    formula: str
+    counted: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Stored:
-    """A tensor that exists once, and the slots that are views of it; `name` is as written into files.
+    """A tensor that exists once, the slots that are views of it, and those that are computed from it; `name` is as
+    written into files.
 
     Its dtype, its initializer and whether it is frozen need not be those of `root`, the slot that it is stored for.
     """
@@ -229,6 +240,7 @@ class Stored:
     initializer: Initializer
     frozen: bool = False
     group: str = ""  # the name of the share group, where it has one
+    computed: tuple[ComputedSlot, ...] = ()
     derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
 
     @property

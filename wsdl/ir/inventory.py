@@ -14,7 +14,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
-from wsdl.ir.graph import Model, Stored, file_path
+from wsdl.ir.graph import Model, Slot, Stored, file_path
 from wsdl.ir.stages import Storage
 from wsdl.ir.types import BYTES, TensorType, shape_text
 
@@ -26,12 +26,14 @@ _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
 @dataclass(frozen=True)
 class Use:
     """A slot of a stored tensor: its path, the view through which it reads (`""` for as it is), how often it is read,
-    and how many elements in all."""
+    and how many elements in all; and the formula, where it is computed from the tensor by one. Its elements count for
+    one of the tensors in a formula."""
 
     path: str
     view: str
     elements: int
     times: int = 1
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class Inventory:
             "bytes_without_sharing": self.elements_without_sharing(tensor) * tensor.width,
             "slots": [
                 {"path": file_path(use.path), "view": use.view, "used": times.get((use.path, use.view), 0)}
+                | ({"formula": use.formula} if use.formula else {})
                 for use in tensor.uses
             ],
         }
@@ -213,7 +216,7 @@ def _layers_around(path: str) -> Iterator[str]:
 
 def _stored(stored: Stored, storage: Storage) -> Tensor:
     slots = storage.readers[stored.name]
-    uses = tuple(Use(slot.path, str(storage.readings[slot.path]), prod(slot.sizes)) for slot in slots)
+    uses = tuple(_use(slot, stored, storage, prod(slot.sizes), 1) for slot in slots)
     return Tensor(stored.name, stored.type.dtype, stored.sizes, uses, stored.trainable, stored.group)
 
 
@@ -226,5 +229,12 @@ def _model(model: Model, storage: Storage, io: Callable[[TensorType], TensorType
 
 def _uses(stored: str, model: Model, storage: Storage) -> tuple[Use, ...]:
     """The slots of a tensor that a model reads."""
-    read = [(slot.path, model.reads[slot.path]) for slot in storage.readers[stored] if slot.path in model.reads]
-    return tuple(Use(path, str(storage.readings[path]), reads.elements, reads.times) for path, reads in read)
+    read = [(slot, model.reads[slot.path]) for slot in storage.readers[stored] if slot.path in model.reads]
+    return tuple(_use(slot, storage.stored[stored], storage, reads.elements, reads.times) for slot, reads in read)
+
+
+def _use(slot: Slot, stored: Stored, storage: Storage, elements: int, times: int) -> Use:
+    computed = next((c for c in stored.computed if c.slot is slot), None)
+    if computed is None:
+        return Use(slot.path, str(storage.readings[slot.path]), elements, times)
+    return Use(slot.path, "", elements if computed.counted else 0, times, computed.formula)

@@ -109,7 +109,7 @@ class Formula:
     """A tensor that is computed from stored ones, once a run, for all slots that are views of it.
 
     `graph` has no inputs and one output; its `parameter` nodes read slots, which may be computed themselves.
-    `tensors` are the stored tensors behind it.
+    `tensors` are the stored tensors behind it, `root` is the slot in whose place it stands.
     """
 
     root: Slot
@@ -117,6 +117,11 @@ class Formula:
     span: Span
     tensors: tuple[str, ...]
     slots: tuple[tuple[Slot, View], ...]
+
+    @property
+    def text(self) -> str:
+        """As it is written, on one line."""
+        return " ".join(self.span.text.split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +136,7 @@ class FormulaReading:
         return self.formula.tensors
 
     def __str__(self) -> str:
-        return f" in {self.formula.span.text}" + (f", read as {self.view}" if str(self.view) else "")
+        return str(self.view)
 
 
 Reading: TypeAlias = ViewReading | FormulaReading

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.dims import Dim, same
 from wsdl.ir.graph import Graph, Model, Node, Stored
@@ -32,12 +34,13 @@ def stored_by(model: Model, storage: Storage) -> list[Stored]:
 
 
 def slots_of(stored: list[Stored], model: Model, storage: Storage) -> int:
-    """How many elements the slots of a model have: what would be stored without sharing."""
+    """How many elements the slots of a model have: what would be stored without sharing. A slot that formulas alone
+    read is none of them."""
     paths = {slot.path for slot in model.module.all_slots()}
     paths |= {slot.path for root in storage.checked.layers.values() for slot in root.all_slots()}
-    return sum(
-        slot.type.elements.constant or 0 for s in stored for slot in storage.readers[s.name] if slot.path in paths
-    )
+    views = [slot for s in stored for slot, _ in s.slots if not s.computed or slot.path in model.reads]
+    computed = [use.slot for s in stored for use in s.computed if use.counted]
+    return sum(prod(slot.sizes) for slot in (*views, *computed) if slot.path in paths)
 
 
 def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: Problems) -> None:

@@ -13,7 +13,7 @@ from math import prod
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import Graph, Slot
+from wsdl.ir.graph import ComputedSlot, Graph, Slot
 from wsdl.ir.requests import FormulaRequest
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Formula, FormulaReading, Reading, Storage, ViewReading
@@ -227,14 +227,25 @@ def storage_of(
     is frozen is frozen too."""
     stored = [s for s in sharing.stored(frozen) if s.root.path not in computed]
     readings: dict[str, Reading] = {slot.path: ViewReading(s.name, view) for s in stored for slot, view in s.slots}
+    tensors = {s.name: s for s in stored}
     if computed:
-        _read_formulas(readings, sharing, computed)
+        formulas = _read_formulas(readings, sharing, computed)
         behind = {t for path in frozen if isinstance(r := readings[path], FormulaReading) for t in r.tensors}
-        stored = [replace(s, frozen=True) if s.name in behind else s for s in stored]
-    return Storage(program, {s.name: s for s in stored}, readings)
+        uses: dict[str, list[ComputedSlot]] = {}
+        for formula in formulas:
+            largest = max(formula.tensors, key=lambda name: tensors[name].elements)
+            for name in formula.tensors:
+                slots = (ComputedSlot(slot, formula.text, name == largest) for slot, _ in formula.slots)
+                uses.setdefault(name, []).extend(slots)
+        for name in behind | uses.keys():
+            s = tensors[name]
+            tensors[name] = replace(s, frozen=s.frozen or name in behind, computed=tuple(uses.get(name, ())))
+    return Storage(program, tensors, readings)
 
 
-def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> None:
+def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> list[Formula]:
+    """Add the readings of all slots that are computed; the formulas."""
+    formulas: list[Formula] = []
     families = {root.path: (root, slots) for root, slots in sharing.families() if root.path in computed}
     homes = {slot.path: root for root, (_, slots) in families.items() for slot, _ in slots}
 
@@ -245,11 +256,12 @@ def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Map
             if homes.get(path) in families:
                 read(homes[path])
             tensors.update(dict.fromkeys(readings[path].tensors))
-        formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(slots))
-        for slot, view in slots:
-            seen = View.identity(slot.sizes) if slot is at.slot else at.back.then(view)
-            readings[slot.path] = FormulaReading(formula, seen)
+        views = [(slot, View.identity(slot.sizes) if slot is at.slot else at.back.then(v)) for slot, v in slots]
+        formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(views))
+        readings.update({slot.path: FormulaReading(formula, view) for slot, view in views})
+        formulas.append(formula)
 
     for root_path in computed:
         if root_path in families:
             read(root_path)
+    return formulas

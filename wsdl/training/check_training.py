@@ -9,7 +9,7 @@ from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Graph, Node, Slot, Value
 from wsdl.ir.requests import PathPattern
-from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.stages import Formula, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
@@ -63,20 +63,16 @@ def _target(pattern: PathPattern, base: str, targets: Targets, problems: Problem
 
 
 def _freeze(training: Training, storage: Storage, targets: Targets, problems: Problems) -> frozenset[str]:
-    """The stored tensors that the `freeze` lines of a training freeze."""
-    frozen: set[str] = set()
+    """The stored tensors that the `freeze` lines of a training freeze: all that the slots they name change with."""
     spans: dict[str, Span] = {}  # by the path of the slot
     for request in training.freezes:
         for pattern in request.paths:
             target = _target(pattern, request.base, targets, problems, "be frozen")
             for slot in target.slots if target else ():
                 spans.setdefault(slot.path, pattern.span)
-    for stored in storage.stored.values():
-        readers = storage.readers[stored.name]
-        report_partly_frozen(readers, spans, problems)
-        if any(slot.path in spans for slot in readers):
-            frozen.add(stored.name)
-    return frozenset(frozen)
+    for views in (*(s.slots for s in storage.stored.values()), *(f.slots for f in storage.formulas)):
+        report_partly_frozen([slot for slot, _ in views], spans, problems)
+    return frozenset(stored.name for slot in spans for stored in storage.tensors_of(slot))
 
 
 def _statistics(training: ResolvedTraining, problems: Problems) -> None:
@@ -134,21 +130,23 @@ def _rates(training: ResolvedTraining, storage: Storage, targets: Targets, probl
             requests.update({slot.path: request for slot in slots})
             spans.update({slot.path: pattern.span for slot in slots})
     for stored in storage.stored.values():
-        readers = storage.readers[stored.name]
-        rates = {slot.path: requests[slot.path] for slot in readers if slot.path in requests}
+        views, readers = [slot for slot, _ in stored.slots], storage.readers[stored.name]
+        named = [slot for slot in views if slot.path in requests]  # before what is computed from the tensor
+        rates = {slot.path: requests[slot.path] for slot in named or readers if slot.path in requests}
+        computed = "" if named else "computed from "
         different = {str(request.schedule): path for path, request in rates.items()}
         if len(different) > 1:
             first, second = list(different.values())[:2]
             problems.error(
                 "E0818",
                 rates[second].span,
-                f"`{second}` and `{first}` are one tensor, but have two learning rates",
+                f"`{second}` and `{first}` are {computed}one tensor, but have two learning rates",
                 f"`{rates[second].schedule}`",
                 labels=[Label(rates[first].span, f"`{rates[first].schedule}`")],
                 help="give both the same learning rate",
             )
         if rates and training.trains(stored):
-            _note_others(readers, spans, problems)
+            _note_others(views if named else _read_by_models(readers, storage), computed, spans, problems)
         if rates:
             schedules[stored.name] = next(iter(rates.values())).schedule
     return schedules
@@ -163,7 +161,11 @@ def _is_of_base(request: RateRequest, training: ResolvedTraining, storage: Stora
     return changes is None or request not in changes.rates
 
 
-def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: Problems) -> None:
+def _read_by_models(slots: Sequence[Slot], storage: Storage) -> list[Slot]:
+    return [slot for slot in slots if any(slot.path in model.reads for model in storage.models.values())]
+
+
+def _note_others(readers: Sequence[Slot], computed: str, spans: Mapping[str, Span], problems: Problems) -> None:
     """Add a note on other parameters that a learning rate affects, since they read the same tensor."""
     named = [slot.path for slot in readers if slot.path in spans]
     others = [slot for slot in readers if slot.path not in spans]
@@ -173,7 +175,7 @@ def _note_others(readers: Sequence[Slot], spans: Mapping[str, Span], problems: P
     problems.error(
         "N0802",
         spans[named[0]],
-        f"`{named[0]}` and `{others[0].path}`{more} are one tensor: this learning rate applies to all of it",
+        f"`{named[0]}` and `{others[0].path}`{more} are {computed}one tensor: this learning rate applies to all of it",
         f"also applies to `{others[0].path}`",
         labels=[Label(others[0].layer_span, f"`{others[0].path}`")],
         help=f"name `{others[0].path}` too to silence this note",
@@ -189,14 +191,27 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
     reached: set[str] = set()
     objective = training.written.objective
     search = _Search(objective.graph)
+    behind_formulas: dict[Formula, set[str]] = {}
     for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
         slots, flat = search.behind([loss])
-        read = {name for slot in slots for name in storage.readings[slot].tensors}
+        read = {name for slot in slots for name in _changing(slot, storage, behind_formulas)}
         trained = {name for name in read if training.trains(storage.stored[name])}
         reached |= trained
         if not trained:
             _report(read, flat, span, training, problems)
     return tuple(name for name in storage.stored if name in reached)
+
+
+def _changing(slot: str, storage: Storage, known: dict[Formula, set[str]]) -> set[str]:
+    """The stored tensors with which a slot changes smoothly; `known` are those behind formulas."""
+    reading = storage.readings[slot]
+    if isinstance(reading, ViewReading):
+        return {reading.stored}
+    formula = reading.formula
+    if formula not in known:
+        slots, _ = _Search(formula.graph).behind(formula.graph.outputs)
+        known[formula] = {name for slot in slots for name in _changing(slot, storage, known)}
+    return known[formula]
 
 
 def _report(read: set[str], flat: list[Node], span: Span, training: ResolvedTraining, problems: Problems) -> None:

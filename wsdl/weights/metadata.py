@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto
 
 from wsdl._version import __version__
 from wsdl.diagnostics import limits
-from wsdl.ir.graph import Reads, Slot, Stored
+from wsdl.ir.graph import ComputedSlot, Reads, Slot, Stored
 from wsdl.ir.inventory import Tensor, Use
 from wsdl.ir.ranges import compact, count, expand
 from wsdl.ir.types import BYTES
@@ -66,17 +66,27 @@ def _json(value: object) -> str:
 
 
 def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> dict[str, Any]:
-    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is), with
-    `reads` also how often it does (`used`, where that isn't once)."""
+    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is) or
+    its formula, with `reads` also how often it does (`used`, where that isn't once)."""
     return {
         "name": stored.name,
         "shape": list(stored.sizes),
         "dtype": stored.type.dtype,
         "trainable": stored.trainable,
         "initializer": str(stored.initializer),
-        "slots": [{"path": slot.path, "view": str(view), **_used(slot, reads)} for slot, view in stored.slots],
+        "slots": [
+            *({"path": slot.path, "view": str(view), **_used(slot, reads)} for slot, view in stored.slots),
+            *(_computed(use, reads) for use in stored.computed),
+        ],
         **({"group": stored.group} if stored.group else {}),
     }
+
+
+def _computed(use: ComputedSlot, reads: Mapping[str, Reads] | None) -> dict[str, Any]:
+    """A slot that is computed by a formula; `elements` as it counts for the tensor."""
+    used = _used(use.slot, reads)
+    elements = used.get("elements", used.get("used", 1) * prod(use.slot.sizes)) if use.counted else 0
+    return {"path": use.slot.path, "view": "", "formula": use.formula, **used, "elements": elements}
 
 
 def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
@@ -94,7 +104,7 @@ def _compact(record: dict[str, Any]) -> dict[str, Any]:
     """With ranges in the paths of the slots, so that a file doesn't grow with the number of layers that share."""
     alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for slot in record["slots"]:
-        alike.setdefault((slot["view"], slot.get("used"), slot.get("elements")), []).append(slot)
+        alike.setdefault((slot["view"], slot.get("formula"), slot.get("used"), slot.get("elements")), []).append(slot)
     slots = [{**group[0], "path": path} for group in alike.values() for path in compact(slot["path"] for slot in group)]
     return {**record, "slots": slots}
 
@@ -120,6 +130,7 @@ def described(metadata: str) -> dict[str, Tensor]:
 def _described(record: Mapping[str, Any]) -> Tensor:
     name, shape, dtype, group = (record.get(key, "") for key in ("name", "shape", "dtype", "group"))
     texts = [name, dtype, group, *(slot[key] for slot in record["slots"] for key in ("path", "view"))]
+    texts += [slot.get("formula", "") for slot in record["slots"]]
     if not all(isinstance(text, str) for text in texts) or type(record["trainable"]) is not bool:
         raise TypeError("what should be a text is none")
     if not are_sizes(shape) or dtype not in BYTES:
@@ -130,7 +141,8 @@ def _described(record: Mapping[str, Any]) -> Tensor:
         elements = slot.get("elements", times * prod(View.parse(slot["view"], shape).shape))
         if not are_sizes([times]) or not are_sizes([elements]):
             raise ValueError("a count of nobody")
-        uses += [Use(path, slot["view"], elements, times) for path in expand(slot["path"])]
+        formula = slot.get("formula", "")
+        uses += [Use(path, slot["view"], elements, times, formula) for path in expand(slot["path"])]
     return Tensor(name, dtype, tuple(shape), tuple(uses), record["trainable"], group)
 
 

@@ -232,7 +232,7 @@ def save_weights(
 
 def header(storage: Storage) -> dict[str, str]:
     """What a file of weights says in its header: the share groups, and the variant where the program is one."""
-    shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) > 1]
+    shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) + len(s.computed) > 1]
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
     variant = storage.checked.variant
     return {"format": "wsdl", "wsdl.sharing": groups, **({VARIANT: variant} if variant else {})}
