@@ -13,6 +13,8 @@ when they are needed.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from wsdl.api.checking import check, examine, format
 from wsdl.api.program import Model, Program, compile
 from wsdl.api.running import load, open_model, run
@@ -24,8 +26,10 @@ from wsdl.ir.inventory import Inventory
 from wsdl.ir.stages import Checked
 from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
 from wsdl.ir.types import TensorType
-from wsdl.runtime.plan import Better, Plan
-from wsdl.runtime.stopping import Interrupted
+
+if TYPE_CHECKING:
+    from wsdl.runtime.plan import Better, Plan
+    from wsdl.runtime.stopping import Interrupted
 
 __all__ = [
     "OPSETS",
@@ -60,3 +64,18 @@ __all__ = [
     "write_files",
     "write_picture",
 ]
+
+_OF_TRAINING = {
+    "Better": "wsdl.runtime.plan",
+    "Interrupted": "wsdl.runtime.stopping",
+    "Plan": "wsdl.runtime.plan",
+}  # imported at first use
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_TRAINING:
+        raise AttributeError(f"module 'wsdl.api' has no attribute {name!r}")
+    from importlib import import_module
+
+    globals()[name] = value = getattr(import_module(_OF_TRAINING[name]), name)
+    return value

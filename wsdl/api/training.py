@@ -14,12 +14,11 @@ from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optional, takes
-from wsdl.runtime.plan import Plan
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
     from wsdl.reporting.reports import Reporter
-    from wsdl.runtime.plan import Progress
+    from wsdl.runtime.plan import Plan, Progress
     from wsdl.runtime.trainer import OnNaN, Trainer
     from wsdl.weights.weights import Weights
 
@@ -44,6 +43,7 @@ def fit(
     """
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
+    from wsdl.runtime.plan import Plan
 
     plan = Plan(epochs, None if folder is None else Path(folder))
     with alone_in(plan.folder):
