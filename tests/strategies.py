@@ -105,7 +105,7 @@ def shares(draw: st.DrawFn) -> str:
     members = _separated(draw(st.lists(paths(), min_size=1, max_size=4)), draw(st.booleans()))
     excepted = draw(st.lists(paths(), max_size=2))
     exceptions = f" except {_separated(excepted)}" if excepted else ""
-    name = draw(st.sampled_from(["", "tied "]))
+    name = draw(st.sampled_from(["", "tied ", "as Delta(rank=8)", "tied as Mix( ) "]))
     clause = draw(st.sampled_from(["", " for i in 0..3", " for w in [16, 32]"]))
     return f"share {name}{{{members}{exceptions}}}{clause}"
 
@@ -125,7 +125,11 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
         return f"layer {draw(names())}{draw(st.sampled_from(['', '[3]', '[ depth ]']))} = {draw(calls())}"
     if kind == 4:
         word, default = draw(st.sampled_from(["param", "state"])), draw(st.sampled_from(["", " = zeros"]))
-        return f"{word} {draw(names())}: {draw(st.sampled_from(TYPES))}{default}"
+        shared, words = "", ""
+        if word == "param":
+            shared = draw(st.sampled_from(["", "shared "]))
+            words = draw(st.sampled_from(["", " per member", " per group nodecay", " nodecay"]))
+        return f"{shared}{word} {draw(names())}: {draw(st.sampled_from(TYPES))}{default}{words}"
     if kind == 5:
         return draw(shares())
     if kind == 6:

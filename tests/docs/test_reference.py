@@ -13,7 +13,7 @@ from tests.golden import Golden
 from wsdl.api import reference
 from wsdl.diagnostics.span import Source
 from wsdl.elaborate.operations import signature
-from wsdl.elaborate.scopes import standard_block, standard_blocks
+from wsdl.elaborate.scopes import standard_block, standard_blocks, standard_ways
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
@@ -64,11 +64,12 @@ def row_of_block(page: str, name: str) -> list[str]:
     block = definition.node
     assert isinstance(block, tree.Block)
     arguments = [c.name.text + (f"={c.default.span.text}" if c.default else "") for c in block.configuration]
-    inputs = ", ".join(i.span.text for i in block.inputs) if block.inputs[1:] else block.inputs[0].type.span.text
+    types = [i.span.text for i in block.inputs] if block.inputs[1:] else [i.type.span.text for i in block.inputs]
+    inputs = f"`{', '.join(types)}`" if types else "nothing"
     outputs = f"`{', '.join(o.type.span.text for o in block.outputs)}`" if block.outputs else "inferred"
     owned = ", ".join(dict.fromkeys(f"`{name}`" for name in owns(block.body)))
     summary = re.split(r"(?<=\.)(?<!al\.) ", (block.doc or "").split("\n\n")[0].replace("\n", " "))[0]
-    return [linked(page, f"{name}({', '.join(arguments)})", name), f"`{inputs}` → {outputs}", owned, summary]
+    return [linked(page, f"{name}({', '.join(arguments)})", name), f"{inputs} → {outputs}", owned, summary]
 
 
 def owns(body: tuple[tree.Statement, ...]) -> list[str]:
@@ -133,7 +134,20 @@ BEFORE = "let d = 64\nlet vocab = 100\n"
 DECLARED = {"PositionalEncoding": "layer tok = Embedding(vocab, d)\n"}
 
 
-@pytest.mark.parametrize("name", standard_blocks())
+@pytest.mark.parametrize("name", standard_ways())
+def test_the_example_of_a_way(name: str) -> None:
+    definition = standard_block(name)
+    assert definition is not None
+    assert isinstance(definition.node, tree.Block)
+    text, example = reference.text_and_example(definition.node)
+    assert text, "there is no `##` comment above the block"
+    assert f"as {name}(" in example, "it has no example of its own"
+    layers = "layer blocks[3] = EncoderLayer(4, 64)\nlayer conv = Dense(64)\nlayer mix = Dense(64)\n"
+    steps = "for i in 0..3 {\n x = blocks[i](x)\n}\n"
+    run([("x", SEQUENCE)], f"{layers}{example}\n{steps}return x |> conv |> mix")
+
+
+@pytest.mark.parametrize("name", [name for name in standard_blocks() if name not in standard_ways()])
 def test_the_example_of_a_block(name: str) -> None:
     definition = standard_block(name)
     assert definition is not None

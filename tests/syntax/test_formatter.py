@@ -65,6 +65,11 @@ REWRITES = {
         "block A()(x: [d]) {\n    if a { } else if b {\n        y = 1\n    } else {\n        z = 2\n    }\n}\n",
     ),
     "a share group": ("share  x{a.w,b.w.T,} for i in 0..3", "share x { a.w, b.w.T } for i in 0..3\n"),
+    "a way of sharing": ("share  x  as Delta( rank = 8 ){a,}", "share x as Delta(rank=8) { a }\n"),
+    "parameters of a way": (
+        "block A()(x:[d]) {\n shared  param a:[d]=ones  per group   nodecay\n param b:[d] per member\n}",
+        "block A()(x: [d]) {\n    shared param a: [d] = ones per group nodecay\n    param b: [d] per member\n}\n",
+    ),
     "windows": ("let a=1\r\nlet b=2\r\n", "let a = 1\r\nlet b = 2\r\n"),
     "nothing": ("", ""),
     "comments alone": ("# a\n\n\n# b", "# a\n\n# b\n"),

@@ -15,6 +15,7 @@ from wsdl.syntax import tree
 
 VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
 BUILTINS = ("len", "per_axis")  # computed when compiling
+OF_WAYS = ("rows", "columns", "axes", "member", "members")  # known in the body of a way of sharing
 MOST_SUGGESTIONS = 50  # nobody reads more, and each takes a while to find
 
 
@@ -104,6 +105,14 @@ def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
         f"write `{better}`",
         help="capitalized names are blocks, which own weights; all other names start small",
     )
+
+
+def maps_matrices(block: tree.Block) -> bool:
+    """May a block be a way of sharing: has it one matrix or nothing as input, and returns one?"""
+    outputs = block.outputs or ()
+    matrices = [*(i.type for i in block.inputs), *(o.type for o in outputs)]
+    named = all(isinstance(dim, tree.Name) for type_ in matrices for dim in type_.dims)
+    return len(block.inputs) <= 1 and len(outputs) == 1 and named and all(len(m.dims) == 2 for m in matrices)
 
 
 # -- names in the tree -------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import (
     ANY,
     BUILTINS,
+    OF_WAYS,
     bound_names,
     check_capital,
     children,
     flattened,
     last_places,
+    maps_matrices,
     names_of,
     unknown_conversion,
     unknown_dtype,
@@ -47,6 +49,8 @@ def check_names(scope: FileScope, problems: Problems) -> None:
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
             _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
+        elif isinstance(declaration, tree.Share):
+            _Body(scope, problems, ChainMap({}, known)).statement(declaration)
 
 
 @dataclass
@@ -94,6 +98,9 @@ class _Body:
                     if name.text in self.bound:
                         self.scope.references.add(name.span, *self.bound[name.text])
                     self.bound.setdefault(name.text, (name.span,))
+        if isinstance(node, tree.Block) and maps_matrices(node):
+            for known in OF_WAYS:
+                self.bound.setdefault(known, ())
         for output in node.outputs or ():
             self.dtype(output.type, any=isinstance(node, tree.Block))
             for name in (n for dim in output.type.dims for n in names_of(dim)):
@@ -154,10 +161,15 @@ class _Body:
                 self.expression(dim)
             check_capital(node.name, "parameter" if node.kind == "param" else "state", self.problems)
             self.declare(node.name)
+            for name in names_of(node.initializer) if node.initializer is not None else ():
+                self.scope.references.add(name.span, *self.bound.get(name.text, ()))
         elif isinstance(node, tree.Formula):
             if node.clause is not None:
                 self.clause(node.clause)
             self.expression(node.value)
+        elif isinstance(node, tree.Share):
+            if node.way is not None:
+                self.way(node, node.way)
         elif isinstance(node, tree.For):
             self.clause(node.clause)
             before = self.places_in(node.body)
@@ -180,6 +192,13 @@ class _Body:
         for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
             self.expression(part)
         self.bind(node.name)
+
+    def way(self, node: tree.Share, way: tree.Call) -> None:
+        """The call of `share as BLOCK(…)`, in each step of its `for`."""
+        inside = _Body(self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body)
+        if node.clause is not None:
+            inside.clause(node.clause)
+        inside.expression(way)
 
     def branches(self, node: tree.If) -> None:
         before = self.places_in((*node.then, *node.otherwise))

@@ -16,9 +16,10 @@ from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
 from wsdl.ir.training import Optimizer, Schedule
+from wsdl.ir.ways import Part, Seat, WayRequest
 from wsdl.syntax import tree
 
-Request: TypeAlias = GroupRequest | FreezeRequest | LimitRequest | LoadRequest
+Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest
 
 
 @dataclass(eq=False)
@@ -61,11 +62,20 @@ class PendingFormula:
 
 
 @dataclass(eq=False)
+class Running:
+    """The run of a way's body for one seat; `parts` are those of all runs so far, by their paths."""
+
+    layer: Layer
+    seat: Seat
+    parts: dict[str, Part]
+
+
+@dataclass(eq=False)
 class Mode:
     """How bodies run: as they are while training or as compiled, for the first time or once more.
 
     What a body says of its layers is known when it runs `again`. `requests` is there while that of a `train` runs,
-    `variant` while that of a variant does.
+    `variant` while that of a variant does, `way` while that of a way of sharing does.
     """
 
     training: bool = False
@@ -73,6 +83,7 @@ class Mode:
     depends_on_training: bool = False  # was something made that is another one at inference?
     requests: Requests | None = None
     variant: FileRequests | None = None
+    way: Running | None = None
 
 
 class Context:
@@ -114,6 +125,8 @@ class Context:
                 self.mode.requests.freezes.append(request)
         elif isinstance(request, GroupRequest):
             kept.groups.append(request)
+        elif isinstance(request, WayRequest):
+            kept.ways.append(request)
         elif isinstance(request, FreezeRequest):
             kept.freezes.append(request)
         elif isinstance(request, LimitRequest):

@@ -164,12 +164,10 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         return None
     if name not in slots:
         context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
-        initializer = _initializer(node, type_, frame, context)
+        made = initializer(node, type_, frame, context)
         call = _call_by_user(context, node)
         story = _story(node, call, frame, context)
-        slots[name] = Slot(
-            frame.layer.below(name), type_, node.kind, initializer, node.span, call, node.name.span, story
-        )
+        slots[name] = Slot(frame.layer.below(name), type_, node.kind, made, node.span, call, node.name.span, story)
     slot = slots[name]
     if slot.sizes != type_.sizes or slot.type.dtype != type_.dtype:
         _report_refit(slot, type_, frame, context)
@@ -238,7 +236,8 @@ def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context)
     )
 
 
-def _initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> Initializer:
+def initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> Initializer:
+    """How a parameter of a type is filled, as it is declared."""
     written, rank = node.initializer, type_.rank
     default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" and type_.is_float else "zeros")
     if written is None:

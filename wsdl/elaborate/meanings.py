@@ -14,6 +14,7 @@ from wsdl.elaborate import (
     parts,
     requests,
     scan,
+    ways,
 )
 from wsdl.elaborate.context import Context, Meanings
 from wsdl.elaborate.items import Frame, Item
@@ -42,7 +43,7 @@ MEANINGS = Meanings(
         tree.Let: bindings.let,
         tree.Assign: bindings.run_assignment,
         tree.Layer: declarations.run_layer,
-        tree.Parameter: declarations.run_parameter,
+        tree.Parameter: ways.parameter,
         tree.Formula: formulas.formula,
         tree.For: control.for_,
         tree.If: control.if_,

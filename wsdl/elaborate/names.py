@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsdl.diagnostics import Edit, Label
-from wsdl.elaborate.bound_names import bound_names, unknown_name
+from wsdl.elaborate.bound_names import OF_WAYS, bound_names, unknown_name
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe
@@ -38,6 +38,15 @@ def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
     """A name that `resolve` has let pass, since some part of the body binds it; or one in a path."""
     definition = frame.layer.definition.node
     bound = bound_names(definition.body) if isinstance(definition, tree.Block | tree.Model) else {}
+    if node.text not in bound and node.text in OF_WAYS and isinstance(definition, tree.Block):
+        context.error(
+            "E0341",
+            node.span,
+            f"`{node.text}` belongs to ways of sharing, and `{definition.name.text}` is applied as a layer",
+            "known where a way is run for a parameter",
+            help=f"write `share as {definition.name.text}(…) {{ … }}`",
+        )
+        return
     if node.text not in bound:
         unknown_name(node, [*frame.names, *frame.scope.definitions], context.report.problems)
         return

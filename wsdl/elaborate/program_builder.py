@@ -11,6 +11,7 @@ from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitR
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import Training
 from wsdl.ir.variants import Variant
+from wsdl.ir.ways import WayRequest
 
 
 @dataclass
@@ -19,6 +20,7 @@ class FileRequests:
 
     groups: list[GroupRequest] = field(default_factory=list)
     formulas: list[FormulaRequest] = field(default_factory=list)
+    ways: list[WayRequest] = field(default_factory=list)
     freezes: list[FreezeRequest] = field(default_factory=list)
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
@@ -48,6 +50,7 @@ class ProgramBuilder(FileRequests):
             parameters=self.parameters,
             groups=tuple(self.groups),
             formulas=tuple(self.formulas),
+            ways=tuple(self.ways),
             freezes=tuple(self.freezes),
             limits=tuple(self.limits),
             loads=tuple(self.loads),

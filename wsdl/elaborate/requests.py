@@ -9,6 +9,8 @@ from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request
+from wsdl.elaborate.ways import way_of
+from wsdl.ir.ways import WayRequest
 from wsdl.syntax import tree
 
 
@@ -18,7 +20,12 @@ def share(node: tree.Share, frame: Frame, context: Context) -> None:
         if node.clause is not None:
             frame.names[node.clause.name.text] = step
             context.budget.count(node.clause.span)
-        context.request(group_request(node, frame, context))
+        group = group_request(node, frame, context)
+        way = None if node.way is None else way_of(node.way, frame, context)
+        if node.way is None or group is None:
+            context.request(group)
+        elif way is not None:
+            context.request(WayRequest(group, way))
 
 
 def freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:

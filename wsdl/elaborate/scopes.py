@@ -97,3 +97,8 @@ def standard_block(name: str) -> Definition | None:
 def standard_blocks() -> list[str]:
     """The names of all blocks of the standard library."""
     return list(_standard_index())
+
+
+def standard_ways() -> list[str]:
+    """The names of those that are ways of sharing."""
+    return [name for name, file in _standard_index().items() if file == "sharing.wsd"]

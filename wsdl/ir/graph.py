@@ -171,16 +171,25 @@ def _copied(value: Value, copies: dict[Value, Value]) -> Value:
 # -- what is stored ----------------------------------------------------------------------------------------------------
 
 Kind = Literal["param", "state"]
+Decay: TypeAlias = Literal["by rank", "vector", "never"]  # what pulls a parameter to 0: as it does matrices or vectors
 
 
 @dataclass(frozen=True)
 class Initializer:
     """How initial values are drawn: `kaiming_uniform`, `normal(0.02)`, `zeros`; `explicit` where the user's own file
-    says so, not the standard library."""
+    says so, not the standard library.
+
+    `key` is the path whose random numbers these are, by default that of the tensor itself; axes in front of which there
+    are `leading` count tensors, each drawn by itself. With a `graph` the values are computed from other tensors, and
+    `name` is the expression.
+    """
 
     name: str
     arguments: tuple[float, ...] = ()
     explicit: bool = False
+    key: str = ""
+    leading: int = 0
+    graph: Graph | None = None
 
     def __str__(self) -> str:
         return self.name + (f"({', '.join(map(str, self.arguments))})" if self.arguments else "")
@@ -241,6 +250,7 @@ class Stored:
     frozen: bool = False
     group: str = ""  # the name of the share group, where it has one
     computed: tuple[ComputedSlot, ...] = ()
+    decay: Decay = "by rank"
     derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
 
     @property

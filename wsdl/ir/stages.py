@@ -23,6 +23,7 @@ from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
 from wsdl.ir.variants import Variant
 from wsdl.ir.views import View
+from wsdl.ir.ways import WayRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Checked:
     parameters: Mapping[str, Slot] = field(default_factory=dict)  # declared at file level
     groups: tuple[GroupRequest, ...] = ()
     formulas: tuple[FormulaRequest, ...] = ()
+    ways: tuple[WayRequest, ...] = ()
     freezes: tuple[FreezeRequest, ...] = ()
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()
@@ -60,6 +62,7 @@ class Checked:
             variant=name,
             groups=(*self.groups, *variant.groups),
             formulas=(*self.formulas, *variant.formulas),
+            ways=(*self.ways, *variant.ways),
             freezes=(*self.freezes, *variant.freezes),
             limits=(*(limit for limit in self.limits if limit.kind not in kinds), *variant.limits),
             loads=(*self.loads, *variant.loads),

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Stored
+from wsdl.ir.graph import Decay, Stored
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 
@@ -69,10 +69,11 @@ class Variable:
     type: TensorType = field(compare=False)
     of: str = ""
     state: str = ""  # "first", "second", "momentum"
+    decay: Decay = field(default="by rank", compare=False)  # of a parameter
 
     @staticmethod
     def parameter(stored: Stored) -> Variable:
-        return Variable("parameter", stored.name, stored.type, stored.name)
+        return Variable("parameter", stored.name, stored.type, stored.name, decay=stored.decay)
 
     @staticmethod
     def statistic(stored: Stored) -> Variable:

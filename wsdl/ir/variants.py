@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wsdl.diagnostics.span import Span
 from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import RateRequest
+from wsdl.ir.ways import WayRequest
 
 BASE = "base"  # what the program is called that is none of its variants
 
@@ -29,6 +30,7 @@ class Variant:
     span: Span  # of its name
     groups: tuple[GroupRequest, ...] = ()
     formulas: tuple[FormulaRequest, ...] = ()
+    ways: tuple[WayRequest, ...] = ()
     freezes: tuple[FreezeRequest, ...] = ()
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()

@@ -130,6 +130,23 @@ class View:
         assert other.source == self.shape
         return View(self.source, self.steps + other.steps)._simplified()
 
+    def of_each(self, leading: tuple[int, ...]) -> View:
+        """The same view of each of many tensors, which stand along axes in front."""
+        count = len(leading)
+        steps = []
+        for step in self.steps:
+            numbers = step.numbers
+            if step.kind == "permute":
+                numbers = (*range(count), *(axis + count for axis in numbers))
+            elif step.kind == "reshape":
+                numbers = (*leading, *numbers)
+            elif step.kind == "flip":
+                numbers = tuple(axis + count for axis in numbers)
+            else:
+                numbers = (*(n for size in leading for n in (0, size, 1)), *numbers)
+            steps.append(Step(step.kind, numbers))
+        return View((*leading, *self.source), tuple(steps))
+
     def inverse(self) -> View | None:
         """From the view back to the stored tensor; `None` where the view leaves elements out. Its `layout` raises
         `ViewError` where the way back cuts across its own reshapes: it goes back for an array, and is no view."""

@@ -23,7 +23,7 @@ So a lowering sees `x @ weight.T` as one thing, and the runtime has nothing to f
 
 from __future__ import annotations
 
-from wsdl.ir.graph import Lowered, Node, Value
+from wsdl.ir.graph import Graph, Lowered, Node, Value
 from wsdl.ir.views import View
 from wsdl.ops import OPERATIONS
 
@@ -48,3 +48,19 @@ def moved(view: View, node: Node) -> View | None:
     if operation is None or len(node.results) > 1:
         return None
     return operation.moved(view, node.result.type, **node.attributes)
+
+
+def view_of(graph: Graph) -> tuple[str, View] | None:
+    """The slot and the view of it that a graph computes; `None` where it computes anything else."""
+    producers = graph.producers()
+    nodes = []
+    value = graph.outputs[0]
+    while (node := producers[value]).op != "parameter":
+        if len(node.inputs) != 1:
+            return None
+        nodes.append(node)
+        [value] = node.inputs
+    view: View | None = View.identity(value.type.sizes or ())
+    for step in reversed(nodes):
+        view = moved(view, step) if view is not None else None
+    return None if view is None else (str(node.attributes["slot"]), view)

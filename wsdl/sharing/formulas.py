@@ -13,15 +13,16 @@ from math import prod
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import ComputedSlot, Graph, Slot
+from wsdl.ir.graph import ComputedSlot, Slot
 from wsdl.ir.requests import FormulaRequest
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Formula, FormulaReading, Reading, Storage, ViewReading
 from wsdl.ir.views import View
 from wsdl.sharing.conflicts import report_conflict
-from wsdl.sharing.fold_views import moved
+from wsdl.sharing.fold_views import view_of
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Targets
+from wsdl.sharing.ways import Ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def resolve_formulas(
     for request in program.formulas:
         with suppress(NotFound):
             slot = _slot_of(request, targets, problems)
-            source = _view_of(request.graph)
+            source = view_of(request.graph)
             if source is None:
                 formulas.append((request, slot))
                 continue
@@ -135,22 +136,6 @@ def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> Non
     )
 
 
-def _view_of(graph: Graph) -> tuple[str, View] | None:
-    """The slot and the view of it that a graph computes; `None` where it computes anything else."""
-    producers = graph.producers()
-    nodes = []
-    value = graph.outputs[0]
-    while (node := producers[value]).op != "parameter":
-        if len(node.inputs) != 1:
-            return None
-        nodes.append(node)
-        [value] = node.inputs
-    view: View | None = View.identity(value.type.sizes or ())
-    for step in reversed(nodes):
-        view = moved(view, step) if view is not None else None
-    return None if view is None else (str(node.attributes["slot"]), view)
-
-
 # -- several -----------------------------------------------------------------------------------------------------------
 
 
@@ -221,19 +206,21 @@ def _report_circle(circle: list[Computed], problems: Problems) -> None:
 
 
 def storage_of(
-    program: Checked, sharing: Sharing, computed: Mapping[str, Computed], frozen: Collection[str]
+    program: Checked, sharing: Sharing, computed: Mapping[str, Computed], ways: Ways, frozen: Collection[str]
 ) -> Storage:
     """What is stored, and how each slot reads it; `frozen` are the paths of slots. What is behind a formula whose slot
     is frozen is frozen too."""
-    stored = [s for s in sharing.stored(frozen) if s.root.path not in computed]
+    stored = [s for s in ways.stored(frozen) if s.root.path not in computed]
     readings: dict[str, Reading] = {slot.path: ViewReading(s.name, view) for s in stored for slot, view in s.slots}
     tensors = {s.name: s for s in stored}
-    if computed:
-        formulas = _read_formulas(readings, sharing, computed)
+    formulas = ways.formulas(readings)
+    readings |= {slot.path: FormulaReading(formula, view) for formula in formulas for slot, view in formula.slots}
+    formulas += _read_formulas(readings, sharing, computed)
+    if formulas:
         behind = {t for path in frozen if isinstance(r := readings[path], FormulaReading) for t in r.tensors}
         uses: dict[str, list[ComputedSlot]] = {}
         for formula in formulas:
-            largest = max(formula.tensors, key=lambda name: tensors[name].elements)
+            largest = max(formula.tensors, key=lambda name: tensors[name].elements, default=None)
             for name in formula.tensors:
                 slots = (ComputedSlot(slot, formula.text, name == largest) for slot, _ in formula.slots)
                 uses.setdefault(name, []).extend(slots)

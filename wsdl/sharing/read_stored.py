@@ -44,6 +44,16 @@ def evaluation_over_stored(storage: Storage, training: ResolvedTraining) -> Obje
     return written.substituted(over_stored(written.graph, storage, copies), copies)
 
 
+def initializers_over_stored(storage: Storage) -> Storage:
+    """The same, with the initial values that are computed from other tensors over what is stored for these."""
+    computed = {
+        name: replace(stored, initializer=replace(stored.initializer, graph=over_stored(graph, storage, {})))
+        for name, stored in storage.stored.items()
+        if (graph := stored.initializer.graph) is not None
+    }
+    return replace(storage, stored={**storage.stored, **computed}) if computed else storage
+
+
 def over_stored(graph: Graph, storage: Storage, copies: dict[Value, Value]) -> Graph:
     """A copy of a graph in which each slot is read as `storage` says; `copies` has the new values by the old ones."""
     result = graph.copy(copies)

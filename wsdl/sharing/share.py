@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,12 +14,15 @@ from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.views import View
+from wsdl.ir.ways import WayRequest
 from wsdl.sharing.check_layers import check_layers
 from wsdl.sharing.check_loads import check_load
 from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing, report_partly_frozen
 from wsdl.sharing.formulas import Computed, resolve_formulas, storage_of
 from wsdl.sharing.paths import Match, NotFound, Paths
+from wsdl.sharing.read_stored import initializers_over_stored
 from wsdl.sharing.targets import Target, Targets, refuse_part
+from wsdl.sharing.ways import Ways, refuse_member
 
 
 @dataclass
@@ -33,6 +37,11 @@ class _Sharing:
     ties: list[tuple[Member, Member]] = field(default_factory=list)
     frozen: set[str] = field(default_factory=set)
     selected: int = 0  # of limits.SELECTED
+
+    @cached_property
+    def ways(self) -> Ways:
+        """What the ways of sharing make, once the plain groups are known."""
+        return Ways(self.sharing, self.problems)
 
     @cached_property
     def members(self) -> Targets:
@@ -73,6 +82,8 @@ def share(program: Checked, problems: Problems) -> Storage | None:
         for group in program.groups:
             _group(group, work)
         computed = resolve_formulas(program, work.members, work.sharing, work.ties, work.spans, problems)
+        for way in program.ways:
+            _way(way, work)
         _check_names(work)
         _check_initializers(work)
         _freeze(work)
@@ -80,7 +91,7 @@ def share(program: Checked, problems: Problems) -> Storage | None:
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
         return None
-    return storage_of(program, work.sharing, computed, work.frozen)
+    return initializers_over_stored(storage_of(program, work.sharing, computed, work.ways, work.frozen))
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
@@ -92,18 +103,49 @@ def _group(group: GroupRequest, work: _Sharing) -> None:
     except NotFound:
         return
     for below, family in families.items():
-        first = family[0]
-        for member in family:
-            work.spans.setdefault(member.slot.path, member.span)
-        for other in family[1:]:
-            conflict = work.sharing.unite(first, other)
-            if conflict is not None:
-                report_conflict(conflict, work.sharing, work.ties, work.problems)
-                break
-            work.ties.append((first, other))
-        if group.name:
-            name = file_path(group.name)
-            work.sharing.name(first.slot, f"{name}.{below}" if below else name)
+        _unite(group, below, family, work)
+
+
+def _unite(group: GroupRequest, below: str, family: Sequence[Member], work: _Sharing) -> bool:
+    """Make the members of a family one tensor; did that work?"""
+    first = family[0]
+    for member in family:
+        work.spans.setdefault(member.slot.path, member.span)
+    for other in family[1:]:
+        conflict = work.sharing.unite(first, other)
+        if conflict is not None:
+            report_conflict(conflict, work.sharing, work.ties, work.problems)
+            return False
+        work.ties.append((first, other))
+    if group.name:
+        name = file_path(group.name)
+        work.sharing.name(first.slot, f"{name}.{below}" if below else name)
+    return True
+
+
+def _way(request: WayRequest, work: _Sharing) -> None:
+    """Unite the families of a way, and run its block for all members of them."""
+    group = request.group
+    try:
+        members = _members(group, work)
+        families = _families(group, members, work, least=1)
+    except NotFound:
+        return
+    layers = [member.path for member in members]
+    of_layers = isinstance(members[0].thing, Module)
+    shared = []
+    for below, family in families.items():
+        if any(member.slot.kind == "state" or not member.slot.type.is_float for member in family):
+            if not of_layers:
+                refuse_member(family, work.problems)
+                return
+            continue
+        distinct = work.ways.distinct(family, request)
+        if distinct is None or not _unite(group, below, distinct, work):
+            return
+        paths = [layer for layer, member in zip(layers, family, strict=True) if member in distinct]
+        shared += work.ways.seats(below, distinct, paths, request)
+    work.ways.run(request, shared)
 
 
 def _members(group: GroupRequest, work: _Sharing) -> list[Match]:
@@ -122,11 +164,11 @@ def _members(group: GroupRequest, work: _Sharing) -> list[Match]:
     return members
 
 
-def _families(group: GroupRequest, members: list[Match], work: _Sharing) -> dict[str, list[Member]]:
+def _families(group: GroupRequest, members: list[Match], work: _Sharing, least: int = 2) -> dict[str, list[Member]]:
     """The slots that become one tensor each: the parameters themselves, or those of layers, matched by their path below
-    the layer (which is the key)."""
+    the layer (which is the key). At `least` so many members are asked for."""
     distinct = {(m.thing.path, str(m.view)) for m in members}
-    if len(distinct) < 2:
+    if len(distinct) < least:
         work.problems.error(
             "E0311",
             group.span,

@@ -217,7 +217,9 @@ class _Formatter:
             count = [] if node.count is None else ["[", *expression(node.count), "]"]
             return [f"layer {node.name.text}", *count, " = ", *expression(node.value)]
         if isinstance(node, tree.Parameter):
-            return [f"{node.kind} ", *self.write.typed(node)]
+            words = [f" per {node.extent.text}"] if node.extent else []
+            words += [" nodecay"] if node.nodecay else []
+            return ["shared " if node.shared else "", f"{node.kind} ", *self.write.typed(node), *words]
         if isinstance(node, tree.Formula):
             clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
             return ["param ", *expression(node.target), " = ", *expression(node.value), *clause]
@@ -250,13 +252,14 @@ class _Formatter:
         return box
 
     def _share(self, node: tree.Share) -> list[str | Group]:
+        way = [] if node.way is None else ["as ", *self.write.expression(node.way), " "]
         items = [self.write.item(member, self.write.expression(member)) for member in node.members]
         if node.exceptions:
             excepted = ["except ", *self._separated(node.exceptions)]
             items.append(Item(excepted, node.exceptions[0].span.start, node.exceptions[-1].span.end))
         group = self.write.group("list", "{ ", items, " }", node.span)
         clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
-        return ["share ", f"{node.name.text} " if node.name else "", group, *clause]
+        return ["share ", f"{node.name.text} " if node.name else "", *way, group, *clause]
 
     def _load(self, node: tree.Load) -> list[str | Group]:
         return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target)]

@@ -1,4 +1,4 @@
-"""Where the parser gets stuck: words and signs of later versions and of other languages."""
+"""Where the parser gets stuck: words and signs of other languages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from wsdl.syntax.mistakes import FOREIGN_COMMENT, IN_MODEL, NAME, VALUE, Mistake
 _FOREIGN = ("E0130", "wsdl has no `{mark}`", "a word of another language")
 
 WORDS_AND_SIGNS: tuple[Mistake, ...] = (
-    # -- words of later versions and of other languages ----------------------------------------------------------------
-    Mistake(
-        "E0111",
-        "`{mark}` is kept for looser ways to share, which this version of wsdl doesn't have",
-        "not yet",
-        "write `share {{ … }}` to store the members once",
-        statement=rf"share\s+(?P<mark>as\s+{NAME})",
-        examples=("share as soft(1e-3) { a.w, b.w }", IN_MODEL % "share as mix(bank=4) { a[*] }"),
-    ),
+    # -- words of other languages --------------------------------------------------------------------------------------
     Mistake(
         "E0124",
         "`{mark}` doesn't begin a declaration",

@@ -178,13 +178,20 @@ class Layer(Node):
 
 
 class Parameter(Node):
-    """`param weight: [units, d] = kaiming_uniform`, `state running_mean: [c] = zeros`."""
+    """`param weight: [units, d] = kaiming_uniform`, `state running_mean: [c] = zeros`.
+
+    In a way of sharing also `shared param templates: [bank, rows, columns] per group nodecay`; `extent` is `member`,
+    `group` or left out.
+    """
 
     kind: Literal["param", "state"]
     name: Name
     type: Type
     initializer: Expression | None
     doc: str = ""
+    shared: bool = False
+    extent: Name | None = None
+    nodecay: bool = False
 
 
 class Formula(Node):
@@ -203,12 +210,13 @@ class Clause(Node):
 
 
 class Share(Node):
-    """`share name { members except exceptions } for i in 0..3`."""
+    """`share name as Delta(rank=8) { members except exceptions } for i in 0..3`; the function of `way` is a name."""
 
     name: Name | None
     members: tuple[Expression, ...]
     exceptions: tuple[Expression, ...]
     clause: Clause | None
+    way: Call | None = None
 
 
 class Freeze(Node):

@@ -215,8 +215,11 @@ class Builder:
 
     def parameter(self, parts: Parts) -> tree.Parameter:
         span = self._span(parts)
-        kind = "param" if parts[0] == "param" else "state"
-        return tree.Parameter(span, kind, parts[1], parts[3], _after(parts, "="), self._doc(span))  # type: ignore[arg-type] # as the grammar has it
+        if _has(parts, "state"):
+            return tree.Parameter(span, "state", parts[1], parts[3], _after(parts, "="), self._doc(span))
+        shared, _, name, _, type_ = parts[:5]
+        words = {"shared": shared is not None, "extent": _after(parts, "per"), "nodecay": _has(parts, "nodecay")}
+        return tree.Parameter(span, "param", name, type_, _after(parts, "="), self._doc(span), **words)
 
     def formula(self, parts: Parts) -> tree.Formula:
         _, target, _, value, _, clause = parts
@@ -285,7 +288,10 @@ class Builder:
         groups = [p for p in parts[:closing] if isinstance(p, tuple)]
         clause = parts[-1] if isinstance(parts[-1], tree.Clause) else None
         exceptions = groups[1] if len(groups) > 1 else ()
-        return tree.Share(self._span(parts), parts[1], groups[0], exceptions, clause)
+        return tree.Share(self._span(parts), parts[1], groups[0], exceptions, clause, parts[2])
+
+    def way(self, parts: Parts) -> tree.Call:
+        return self.call(parts[1:])
 
     def load(self, parts: Parts) -> tree.Load:
         mappings = parts[4][1] if parts[4] else ()

@@ -83,7 +83,8 @@ def _norm(draft: Draft) -> Value:
 
 def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[str, object]:
     """Where biases and scales of norms are exempt from weight decay, vectors are."""
-    if options.get("decay_norms_and_biases", True) or parameter.type.rank > 1:
+    is_vector = parameter.decay == "vector" or parameter.type.rank <= 1
+    if parameter.decay != "never" and (options.get("decay_norms_and_biases", True) or not is_vector):
         return options
     return {**options, "weight_decay": 0.0}
 

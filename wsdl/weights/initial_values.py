@@ -27,7 +27,19 @@ CHUNK = 1 << 20  # elements that are drawn at a time, in float64
 
 def initial_values(program: Lowered | Storage, seed: int = 0) -> dict[str, Array]:
     """A fresh value for each stored tensor that isn't derived from others."""
-    return {s.name: initial_value(s, seed) for s in program.stored.values() if s.derived is None}
+    return completed({n: s for n, s in program.stored.items() if s.derived is None}, {}, seed)
+
+
+def completed(stored: Mapping[str, Stored], values: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """A value for each stored tensor: from `values`, else drawn, or computed from those of others."""
+    drawn = {n: s for n, s in stored.items() if n not in values and s.initializer.graph is None}
+    complete = {**values, **{name: initial_value(s, seed) for name, s in drawn.items()}}
+    for name, tensor in stored.items():  # a part may start as what those before it give
+        if name not in complete:
+            assert tensor.initializer.graph is not None
+            [array] = evaluate(tensor.initializer.graph, [], complete)
+            complete[name] = _as_stored(array, tensor)
+    return {name: complete[name] for name in stored}
 
 
 class WithDerived(Mapping[str, Array]):
@@ -60,13 +72,19 @@ class WithDerived(Mapping[str, Array]):
 
 
 def initial_value(stored: Stored, seed: int) -> Array:
-    """The initial value of one stored tensor."""
-    initializer, shape = stored.initializer, stored.sizes
+    """The initial value of one stored tensor, which isn't computed from those of others."""
+    initializer = stored.initializer
     arguments = INITIALIZERS[initializer.name].arguments(initializer.arguments)
-    draw = _Draw(stored.root.path, seed, shape)
-    array: Array = getattr(draw, initializer.name)(**arguments)
+    key, several = initializer.key or stored.root.path, stored.sizes[: initializer.leading]
+    shape = stored.sizes[initializer.leading :]
+    keys = [f"{key}[{number}]" for number in range(prod(several))] if several else [key]
+    arrays = [getattr(_Draw(key, seed, shape), initializer.name)(**arguments) for key in keys]
+    return _as_stored((arrays[0] if len(arrays) == 1 else np.stack(arrays)).reshape(stored.sizes), stored)
+
+
+def _as_stored(array: Array, stored: Stored) -> Array:
     subject = f"the initial value of `{stored.root.path}`"
-    return as_stored(array.reshape(shape), numpy_dtype(stored.type.dtype), subject, stored.root.span)
+    return as_stored(np.asarray(array), numpy_dtype(stored.type.dtype), subject, stored.root.span)
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -35,7 +35,7 @@ def stored_values(
 
     Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`.
     """
-    from wsdl.weights.initial_values import initial_value
+    from wsdl.weights.initial_values import completed, initial_value
     from wsdl.weights.loads import open_loads
     from wsdl.weights.weights import given_weights, loaded_weights, not_finite
 
@@ -61,8 +61,7 @@ def stored_values(
     if not isinstance(weights, Mapping) and (lines := not_finite(loaded, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))
     check_memory([s for s in stored.values() if s.name not in loaded])
-    values = {n: loaded[n] if n in loaded else initial_value(s, seed) for n, s in stored.items()}
-    return Values(values, frozenset(stored.keys() - loaded.keys()))
+    return Values(completed(stored, loaded, seed), frozenset(stored.keys() - loaded.keys()))
 
 
 def _may_be_infinite(stored: Stored) -> bool:

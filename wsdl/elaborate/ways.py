@@ -1,0 +1,298 @@
+"""`share as BLOCK(…)`: the block is configured with the file, and run for each member once `share` knows these.
+
+Its body runs as that of a layer does, with the names `rows`, `columns`, `axes`, `member` and `members`. Its parameters
+are parts: of one member, or shared; they have the paths that their `Seat` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate import declarations
+from wsdl.elaborate.apply import finish
+from wsdl.elaborate.bound_names import flattened, maps_matrices, names_of
+from wsdl.elaborate.context import Context, Meanings, Running
+from wsdl.elaborate.evaluate import evaluate, run
+from wsdl.elaborate.graph_builder import GraphBuilder
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.layers import declared_names, make_layer
+from wsdl.elaborate.program_builder import ProgramBuilder
+from wsdl.elaborate.report import TooMuch
+from wsdl.elaborate.scopes import Definition
+from wsdl.elaborate.signatures import Signature, type_of
+from wsdl.elaborate.where import Use
+from wsdl.ir.dims import TooLong
+from wsdl.ir.graph import Graph, Initializer, Module, Slot, Value
+from wsdl.ir.types import TensorType, same_type, shape_text
+from wsdl.ir.ways import Part, Seat, Shares
+from wsdl.syntax import tree
+
+
+@dataclass(frozen=True, eq=False)
+class BlockWay:
+    """A block with its configuration, and what it takes to run it later. `layer` has no place in the program."""
+
+    layer: Layer
+    root: Layer
+    meanings: Meanings
+    dims: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def span(self) -> Span:
+        return self.layer.call_span
+
+    @property
+    def input(self) -> str | None:
+        return next((i.name.text for i in self.layer.block.inputs), None)
+
+    def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
+        context = Context(ProgramBuilder(), self.meanings, self.dims, self.root, problems)
+        parts: dict[str, Part] = {}
+        graphs: list[Graph] = []
+        before = len(problems.errors)
+        try:
+            for seat in seats:
+                graph = _run(self.layer, seat, parts, context)
+                if graph is None or len(problems.errors) > before:
+                    return None
+                graphs.append(graph)
+        except TooMuch:  # reported
+            return None
+        except TooLong as error:
+            with suppress(TooMuch):
+                context.refuse_size(error, self.span)
+            return None
+        return Shares(graphs, parts)
+
+
+# -- configuring -------------------------------------------------------------------------------------------------------
+
+
+def way_of(call: tree.Call, frame: Frame, context: Context) -> BlockWay | None:
+    """The way that `share as BLOCK(…)` asks for; `None` where that was reported."""
+    item = evaluate(call.function, frame, context)
+    if has_poison(item):
+        return None
+    block = item.node if isinstance(item, Definition) else None
+    if not isinstance(item, Definition) or not isinstance(block, tree.Block) or not maps_matrices(block):
+        own = isinstance(block, tree.Block) and not block.span.source.is_standard
+        context.error(
+            "E0340",
+            call.function.span,
+            f"{f'`{block.name.text}`' if block else describe(item)} is no way of sharing",
+            "maps no matrix to a matrix" if isinstance(block, tree.Block) else "not a block",
+            labels=[Label(block.name.span, "declared here")] if own and block else (),
+            help="the block of a way takes one matrix or nothing, and returns one: "
+            "`block Name(…)(base: [rows, columns]) -> [rows, columns]`",
+        )
+        return None
+    layer = make_layer(item, call, "", call.span, frame, context)
+    if not isinstance(layer, Layer) or not _may_stand(block, context):
+        return None
+    for name, value in layer.configuration.items():
+        if _has_layer(value):
+            context.error(
+                "E0340",
+                layer.argument_spans.get(name, call.span),
+                f"`{name}` of `{item.name}` is a layer, and a way of sharing has none",
+                help="declare the parameters in the block itself, `shared param` where the members share them",
+            )
+            return None
+    return BlockWay(layer, context.root, context.meanings, context.dims)
+
+
+def _may_stand(block: tree.Block, context: Context) -> bool:
+    """Whether all statements of a block make sense in a way; reports those that don't."""
+    fine = True
+    for statement in flattened(block.body, into_scans=True):
+        is_state = isinstance(statement, tree.Parameter) and statement.kind == "state"
+        if is_state or isinstance(statement, tree.Share | tree.Freeze | tree.Limit | tree.Load):
+            word = statement.span.text.split()[0]
+            context.error(
+                "E0342",
+                statement.span,
+                f"`{word}` can't stand in a way of sharing",
+                "changes with the data, which a weight doesn't" if is_state else "not part of a weight",
+                help="declare a `param`" if is_state else "write it beside the `share as`",
+                applied=False,
+            )
+            fine = False
+    return fine
+
+
+def _has_layer(item: Item) -> bool:
+    return any(map(_has_layer, item)) if isinstance(item, list) else isinstance(item, Layer)
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def _run(configured: Layer, seat: Seat, parts: dict[str, Part], context: Context) -> Graph | None:
+    block = configured.block
+    module = Module(seat.path, configured.name, configured.call_span)
+    layer = Layer(
+        configured.definition, configured.configuration, module, configured.call_span, configured.argument_spans
+    )
+    layer.taken |= set(declared_names(block.body))
+    rows, columns = seat.matrix
+    names: dict[str, Item] = {"rows": rows, "columns": columns, "axes": len(seat.sizes)}
+    names |= {"member": seat.member, "members": seat.members, **configured.configuration}
+    frame = Frame(layer, configured.definition.scope, names, seat.dtype)
+    graph = Graph()
+    context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
+    context.where.uses.append(Use(layer, configured.call_span, dtype=seat.dtype))
+    context.mode.way = Running(layer, seat, parts)
+    try:
+        signature = Signature(frame, context)
+        for declared in block.inputs:
+            assert seat.input is not None
+            value = context.builder.parameter(seat.input)
+            name = declared.name.text
+            if not signature.match(declared.type, value.type, configured.call_span, f"`{name}` of `{block.name.text}`"):
+                return None
+            frame.names[name] = value
+            frame.declared[name] = value, declared.type
+        run(block.body, frame, context)
+        results = finish(frame, signature, block.outputs, f"`{block.name.text}`", context)
+    finally:
+        context.where.uses.pop()
+        context.mode.way = None
+    if results is None:
+        return None
+    if context.mode.depends_on_training:
+        context.error(
+            "E0342",
+            configured.call_span,
+            f"`{block.name.text}` computes something else in training",
+            "a weight is the same in the compiled model",
+            help="leave out dropout and statistics of batches: a way of sharing computes weights from parameters alone",
+        )
+        return None
+    return _needed(graph, results)
+
+
+def _needed(graph: Graph, values: Sequence[Value]) -> Graph:
+    """What computes some values of a graph, which it reads nothing else for."""
+    needed, nodes = set(values), []
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(node.results):
+            needed.update(node.reads())
+            nodes.append(node)
+    return Graph([], nodes[::-1], list(values))
+
+
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+
+def parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
+    """`param` and `state` in any body."""
+    running = context.mode.way
+    if running is not None and frame.layer is running.layer:
+        frame.names[node.name.text] = _part(node, running, frame, context)
+        return
+    word = "shared" if node.shared else "per" if node.extent else "nodecay" if node.nodecay else None
+    if word is not None:
+        context.error(
+            "E0341",
+            node.span,
+            f"`{word}` belongs to ways of sharing, and `{frame.layer.name}` is applied as a layer",
+            "declares a part of a way",
+            help=f"write `share as {frame.layer.name}(…) {{ … }}`",
+        )
+        frame.layer.module.doubtful = True
+        frame.names[node.name.text] = POISON
+        return
+    declarations.run_parameter(node, frame, context)
+
+
+def _part(node: tree.Parameter, running: Running, frame: Frame, context: Context) -> Item:
+    """A parameter of a way: declared by the first seat that it belongs to, and read by the others."""
+    name, seat = node.name.text, running.seat
+    type_ = type_of(node.type, frame, context)
+    if type_ is None:
+        return POISON
+    path = f"{_place(node, seat)}.{name}"
+    part = running.parts.get(path)
+    if part is None:
+        part = running.parts[path] = _new_part(node, type_, path, running, frame, context)
+    elif not same_type(part.slot.type, type_):
+        _report_refit(part, type_, node, seat, context)
+        return POISON
+    return context.builder.parameter(part.slot)
+
+
+def _place(node: tree.Parameter, seat: Seat) -> str:
+    if node.extent is None:
+        return seat.family if node.shared else seat.path
+    return seat.group if node.extent.text == "group" else seat.layer
+
+
+def _new_part(
+    node: tree.Parameter, type_: TensorType, path: str, running: Running, frame: Frame, context: Context
+) -> Part:
+    context.budget.count(node.span, 3)
+    leading = None if node.extent else _leading(node, running.layer.block)
+    initializer = _initializer(node, type_, running, frame, context)
+    inherits = initializer is None and leading is not None
+    if initializer is None:
+        initializer = declarations.initializer(node, type_, frame, context)
+    slot = Slot(path, type_, "param", initializer, node.span, running.layer.call_span, node.name.span)
+    return Part(slot, running.seat, leading, node.shared, inherits, not node.nodecay)
+
+
+def _leading(node: tree.Parameter, block: tree.Block) -> int | None:
+    """How many axes stand in front of `[rows, columns]`, as the result of the block names them; `None` if it doesn't
+    end so."""
+    assert block.outputs is not None
+    [output] = block.outputs
+    matrix = [dim.span.text for dim in output.type.dims]
+    return len(node.type.dims) - 2 if [dim.span.text for dim in node.type.dims[-2:]] == matrix else None
+
+
+def _initializer(
+    node: tree.Parameter, type_: TensorType, running: Running, frame: Frame, context: Context
+) -> Initializer | None:
+    """The initializer that is written, which may be computed from the input and from other parts; `None` for none."""
+    written = node.initializer
+    if written is None:
+        return None
+    if not any(isinstance(frame.names.get(name.text), Value) for name in names_of(written)):
+        return declarations.initializer(node, type_, frame, context)
+    item = evaluate(written, frame, context)
+    if not isinstance(item, Value) or not same_type(item.type, type_):
+        if not has_poison(item):
+            context.error(
+                "E0343",
+                written.span,
+                f"`{node.name.text}` is {type_}, and what it starts as is {describe(item)}",
+                "computed from what the members share",
+                labels=[] if node.span.source.is_standard else [Label(node.type.span, "declared here")],
+                help="a shape with all axes: `keepdims=true` keeps the one along which is summed",
+            )
+        return Initializer("zeros")
+    graph = _needed(context.builder.graphs[0], [item]).copy({})
+    return Initializer(written.span.text, explicit=not node.span.source.is_standard, graph=graph)
+
+
+def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Seat, context: Context) -> None:
+    """Seats that share a parameter would give it two shapes."""
+    first = part.seat
+    extent = "all parameters of a member" if part.slot.path.startswith(seat.layer) else "all families"
+    context.error(
+        "E0344",
+        node.type.span,
+        f"`{part.slot.path}` is one parameter for {extent}, and would have two shapes",
+        f"{type_} for `{seat.path}` {shape_text(seat.sizes)}",
+        labels=[Label(part.slot.span, f"{part.slot.type} for `{first.path}` {shape_text(first.sizes)}")]
+        if first is not seat
+        else (),
+        help="give it a shape that doesn't depend on `rows`, `columns` and `axes`, or leave out `per`",
+    )

@@ -1,0 +1,239 @@
+"""`share as BLOCK { members }`: which tensors share, what the block makes of each of them, what is stored for it.
+
+Plain groups come first, so that the members are stored tensors, each once. Those that share are then united as a plain
+group would unite them: what that would store is the input of the block, under the same name, with the same initial
+values. The slots that read it so far read what the block computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from wsdl.diagnostics import Label, Problems
+from wsdl.ir.graph import Decay, Graph, Slot, Stored, file_path
+from wsdl.ir.sharing import Member, Sharing, explicit_initializer
+from wsdl.ir.stages import Formula, Reading
+from wsdl.ir.types import TensorType
+from wsdl.ir.views import View, ViewError
+from wsdl.ir.ways import Part, Seat, WayRequest, as_matrix
+from wsdl.ops.build import Build
+from wsdl.sharing.fold_views import view_of
+from wsdl.sharing.through_view import through
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A tensor that the plain groups leave, as a member of a way.
+
+    What the block makes for `seat` is the tensor of `root` through `view`; `slots` read that tensor. `united` is what a
+    plain group of all members would store, and the view of it that they are.
+    """
+
+    request: WayRequest
+    seat: Seat
+    root: Slot
+    view: View
+    slots: tuple[tuple[Slot, View], ...]
+    united: tuple[Slot, View]
+
+
+@dataclass(eq=False)
+class Ways:
+    """What the ways of a program make, over the homes that its slots have by the plain groups.
+
+    `graphs` compute the tensors of members. `parts` are stored for them, by the path of what a plain group would store;
+    `inputs` are the slots by which blocks read that, through a view, or `None` where the block takes nothing.
+    """
+
+    sharing: Sharing
+    problems: Problems
+    graphs: list[tuple[Shared, Graph]] = field(default_factory=list)
+    parts: dict[str, list[Stored]] = field(default_factory=dict)
+    inputs: dict[str, tuple[Slot, View] | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._homes = {slot.path: self.sharing.home(slot) for slot in self.sharing.slots}
+        self._names = {slot.path: self.sharing.named(slot) or slot.path for slot in self.sharing.slots}
+        self._readers: dict[str, list[tuple[Slot, View]]] = {}
+        for slot in self.sharing.slots:
+            root, view = self._homes[slot.path]
+            self._readers.setdefault(root.path, []).append((slot, view))
+        self._taken: dict[str, WayRequest] = {}
+
+    # -- members -------------------------------------------------------------------------------------------------------
+
+    def distinct(self, family: Sequence[Member], request: WayRequest) -> list[Member] | None:
+        """The members of a family, each tensor once; `None` where one can't be a member, which was reported."""
+        distinct: dict[str, Member] = {}
+        for member in family:
+            root, view = self._homes[member.slot.path]
+            if not view.then(member.view).is_whole:
+                self._refuse_slice(member, root)
+                return None
+            if root.path in self._taken:
+                self._refuse_second(member, request, self._taken[root.path])
+                return None
+            distinct.setdefault(root.path, member)
+        self._taken.update(dict.fromkeys(distinct, request))
+        return list(distinct.values())
+
+    def seats(self, below: str, members: Sequence[Member], layers: Sequence[str], request: WayRequest) -> list[Shared]:
+        """The members of a family that was united. `below` is its path below the layers that are shared, if any are;
+        `layers` are their paths, or those of the parameters."""
+        group, way, first = request.group, request.way, members[0]
+        stored, view = self.sharing.home(first.slot)
+        view = view.then(first.view)
+        family = f"{group.name}.{below}" if group.name and below else group.name or stored.path
+        matrix, source = as_matrix(view.shape), None
+        if way.input is not None:
+            type_ = TensorType.of(stored.type.dtype, matrix)
+            source = replace(stored, path=f"{family}.{way.input}", type=type_)
+        self.inputs[stored.path] = None if source is None else (source, view.reshape(matrix))
+        shared = []
+        for number, (member, layer) in enumerate(zip(members, layers, strict=True)):
+            root, home = self._homes[member.slot.path]
+            path, all_families = self._names[root.path], group.name or layers[0]
+            seat = Seat(path, layer, family, all_families, number, len(members), view.shape, stored.type.dtype, source)
+            readers = tuple(self._readers[root.path])
+            shared.append(Shared(request, seat, root, home.then(member.view), readers, (stored, view)))
+        return shared
+
+    # -- what the blocks make ------------------------------------------------------------------------------------------
+
+    def run(self, request: WayRequest, shared: Sequence[Shared]) -> None:
+        """Run the block of a request for all members of all its families."""
+        made = request.way.run([one.seat for one in shared], self.problems)
+        if made is None:
+            return
+        by_seat = {one.seat: one for one in shared}
+        for one, graph in zip(shared, made.graphs, strict=True):
+            self.graphs.append((one, _of_root(graph, one)))
+        for part in made.parts.values():
+            first = by_seat[part.seat]
+            self.parts.setdefault(first.united[0].path, []).append(self._stored(part, first))
+
+    def _stored(self, part: Part, first: Shared) -> Stored:
+        """What is stored for a part. One of the shape of the parameter is stored in the shape that this has."""
+        slot, name = part.slot, file_path(part.slot.path)
+        decay: Decay = "by rank" if part.decays else "never"
+        if part.leading is None:
+            view = View.identity(slot.sizes)
+            return Stored(name, slot.type, slot, ((slot, view),), slot.initializer, decay=decay)
+        root, view = first.united if part.shared else (first.root, first.view)
+        leading = slot.sizes[: part.leading]
+        each = view.of_each(leading).reshape(slot.sizes)
+        initializer = slot.initializer
+        if part.inherits:
+            readers = self._readers[root.path]
+            initializer = explicit_initializer(s for s, _ in readers) or root.initializer
+            initializer = replace(initializer, key=root.path)
+        initializer = replace(initializer, leading=part.leading)
+        type_ = TensorType.of(slot.type.dtype, each.source)
+        if part.decays and root.type.rank <= 1:
+            decay = "vector"
+        return Stored(name, type_, replace(slot, type=type_), ((slot, each),), initializer, decay=decay)
+
+    # -- what is stored, and how it is read ----------------------------------------------------------------------------
+
+    def stored(self, frozen: Collection[str]) -> list[Stored]:
+        """What is stored, in the order of declaration: for what has a way its input and its parts. `frozen` are the
+        paths of slots; a part is so too where all that read it are."""
+        readers: dict[str, list[str]] = {}
+        for shared, graph in self.graphs:
+            for path in _read_by(graph):
+                readers.setdefault(path, []).extend(slot.path for slot, _ in shared.slots)
+        result = []
+        for stored in self.sharing.stored(frozen):
+            path = stored.root.path
+            source = self.inputs.get(path)
+            if source is not None:
+                slots = (source, *self._views.get(source[0].path, ()))
+                stored = replace(stored, slots=slots, frozen=stored.frozen or source[0].path in frozen)
+            if path not in self.inputs or source is not None:
+                result.append(stored)
+            for part in self.parts.get(path, ()):
+                is_frozen = part.root.path in frozen or all(slot in frozen for slot in readers[part.root.path])
+                result.append(replace(part, frozen=is_frozen))
+        return result
+
+    def formulas(self, readings: Mapping[str, Reading]) -> list[Formula]:
+        """The formulas of members; `readings` are those of parts, of inputs, and of what is only a view of these."""
+        formulas = []
+        for shared, graph in self.graphs:
+            if not any(slot.path in readings for slot, _ in shared.slots):
+                tensors = dict.fromkeys(name for path in _read_by(graph) for name in readings[path].tensors)
+                span = shared.request.way.span
+                formulas.append(Formula(shared.root, graph, span, tuple(tensors), shared.slots))
+        return formulas
+
+    @cached_property
+    def _views(self) -> dict[str, list[tuple[Slot, View]]]:
+        """By the path of a block's input the slots that are only views of it, as of what isn't changed by the way."""
+        views: dict[str, list[tuple[Slot, View]]] = {}
+        for shared, graph in self.graphs:
+            source = self.inputs[shared.united[0].path]
+            found = view_of(graph)
+            if found is None or source is None or found[0] != source[0].path:
+                continue
+            view = source[1].then(found[1])
+            with suppress(ViewError):
+                slots = [(slot, view.then(own)) for slot, own in shared.slots]
+                if all(own.layout for _, own in slots):
+                    views.setdefault(source[0].path, []).extend(slots)
+        return views
+
+    # -- mistakes ------------------------------------------------------------------------------------------------------
+
+    def _refuse_slice(self, member: Member, root: Slot) -> None:
+        own = "" if root is member.slot else f", which is stored in `{root.path}`"
+        self.problems.error(
+            "E0345",
+            member.span,
+            "a part of a tensor can't have a way of sharing by itself",
+            f"a part of `{root.path}`, {root.type}" if not own else f"`{member.slot.path}`{own}, is a part of it",
+            help="name the whole parameter; a parameter of its own for each part can be shared by itself",
+        )
+
+    def _refuse_second(self, member: Member, request: WayRequest, first: WayRequest) -> None:
+        self.problems.error(
+            "E0346",
+            member.span,
+            f"`{member.slot.path}` has two ways of sharing",
+            f"`{request.way.name}` here",
+            labels=[Label(first.group.span, f"`{first.way.name}` here, which has it too")],
+            help="take it out of one of the two, by its path or by `except`",
+        )
+
+
+def refuse_member(family: Sequence[Member], problems: Problems) -> None:
+    """Report a member that no way can compute: a state, or what isn't float."""
+    member = next(m for m in family if m.slot.kind == "state" or not m.slot.type.is_float)
+    state = member.slot.kind == "state"
+    problems.error(
+        "E0345",
+        member.span,
+        f"a {'state' if state else 'tensor of integers'} can't have a way of sharing",
+        f"`{member.slot.path}` is {'a state' if state else member.slot.type}",
+        help="a way makes float parameters; `share { … }` makes any tensors one",
+    )
+
+
+def _of_root(graph: Graph, shared: Shared) -> Graph:
+    """The matrix that a graph computes, as the tensor of `root`."""
+    graph = graph.copy({})
+    build = Build(graph, shared.seat.path, shared.request.way.span)
+    [value] = graph.outputs
+    back = shared.view.inverse()
+    assert back is not None
+    if value.type.sizes != back.source:
+        value = build("reshape", value, shape=list(back.source))
+    graph.outputs = [through(build, value, back)]
+    return graph
+
+
+def _read_by(graph: Graph) -> Iterator[str]:
+    """The paths of the slots that a graph reads."""
+    return (str(node.attributes["slot"]) for node in graph.walk() if node.op == "parameter")
