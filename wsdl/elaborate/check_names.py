@@ -39,18 +39,16 @@ def check_names(scope: FileScope, problems: Problems) -> None:
     """Report what is wrong with the names of a file, its imports known."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Parameter | tree.Formula):
+        if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share):
             _Body(scope, problems, ChainMap({}, known)).statement(declaration)
         elif isinstance(declaration, tree.Variant):
             _Body(scope, problems, ChainMap({}, known)).statements(
-                s for s in declaration.body if isinstance(s, tree.Formula)
+                s for s in declaration.body if isinstance(s, tree.Formula | tree.Share)
             )
         elif isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
         elif isinstance(declaration, tree.Block | tree.Model):
             _Body(scope, problems, ChainMap({}, known)).declaration(declaration)
-        elif isinstance(declaration, tree.Share):
-            _Body(scope, problems, ChainMap({}, known)).statement(declaration)
 
 
 @dataclass
