@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wsdl.api import Model, Program, check, compile, fit, format, load
     from wsdl.diagnostics import CompileError, Diagnostic
     from wsdl.diagnostics.run_error import RunError
+    from wsdl.studies import Study, study
 
 __all__ = [
     "CompileError",
@@ -20,18 +21,22 @@ __all__ = [
     "Model",
     "Program",
     "RunError",
+    "Study",
     "__version__",
     "check",
     "compile",
     "fit",
     "format",
     "load",
+    "study",
 ]
 
 _HOMES = {
     "CompileError": "wsdl.diagnostics",
     "Diagnostic": "wsdl.diagnostics",
     "RunError": "wsdl.diagnostics.run_error",
+    "Study": "wsdl.studies",
+    "study": "wsdl.studies",
 }
 
 

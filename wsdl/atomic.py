@@ -80,6 +80,13 @@ def _no_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into a folder."""
+    for pattern in (".*.part", ".*.part.old"):
+        for left in folder.glob(pattern):
+            left.unlink(missing_ok=True)
+
+
 def write_file(path: str | Path, write: Writer) -> None:
     """Write one file, whole or not at all."""
     write_files({Path(path): write})

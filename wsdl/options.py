@@ -19,6 +19,7 @@ from operator import index
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from wsdl.diagnostics import CompileError, Diagnostic, limits
+from wsdl.diagnostics.span import Source
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -115,6 +116,7 @@ SIZE = Whole(1, limits.DIMENSION - 1)
 FLAG = Instance((bool,), "True or False")
 NAME = Instance((str,), "a name")
 PATH = Instance((str, os.PathLike), "a path")
+PROGRAM = Instance((str, os.PathLike, Source), "a path, or a source")
 WEIGHTS = Instance((str, os.PathLike, Mapping), "a file of weights, or a mapping from names to arrays")
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))

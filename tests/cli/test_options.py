@@ -23,7 +23,7 @@ Function = Callable[..., Any]
 FUNCTIONS: list[Function] = [
     api.check, api.examine, api.compile, api.evaluate, api.fit, api.graph, api.inspect, api.load, api.open_model,
     api.run, api.train, api.write_picture, package.Program.session, package.Program.trainer, package.Program.evaluator,
-    package.Program.save, package.Model.session, package.Model.save,
+    package.Program.save, package.Model.session, package.Model.save, package.study,
 ]  # fmt: skip
 # What is looked at elsewhere.
 FREE = {

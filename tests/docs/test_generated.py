@@ -18,6 +18,7 @@ from wsdl.cli import wsdl as command_line
 from wsdl.diagnostics.explain import codes, title
 from wsdl.runtime.session import Session
 from wsdl.runtime.trainer import Trainer
+from wsdl.studies import Variant
 
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- written by `pytest tests/docs --update-golden` -->\n\n"
@@ -105,10 +106,31 @@ def test_diagnostics(golden: Golden) -> None:
 
 # -- the Python API ----------------------------------------------------------------------------------------------------
 
-FUNCTIONS = (wsdl.compile, wsdl.check, wsdl.format, wsdl.load, wsdl.fit)
-CLASSES = (wsdl.Program, wsdl.Model, Session, Trainer, wsdl.Diagnostic, wsdl.CompileError, wsdl.RunError)
+FUNCTIONS = (wsdl.compile, wsdl.check, wsdl.format, wsdl.load, wsdl.fit, wsdl.study)
+CLASSES = (
+    wsdl.Program,
+    wsdl.Model,
+    Session,
+    Trainer,
+    wsdl.Study,
+    Variant,
+    wsdl.Diagnostic,
+    wsdl.CompileError,
+    wsdl.RunError,
+)
 BY_PROGRAM = (Session, Trainer)  # whose constructors a user never calls
-INTERNAL = {"make_step", "checkpoint", "restore", "protos", "values", "wants_total", "place", "summary", "findings"}
+INTERNAL = {
+    "make_step",
+    "checkpoint",
+    "restore",
+    "protos",
+    "values",
+    "wants_total",
+    "place",
+    "summary",
+    "findings",
+    "with_run",
+}
 
 
 def test_python(golden: Golden) -> None:

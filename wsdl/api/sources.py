@@ -50,8 +50,10 @@ def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
     atomic.write_files({Path(path): atomic.holding(data) for path, data in contents.items()})
 
 
-def program_in(path: str | os.PathLike[str]) -> Source:
+def program_in(path: str | os.PathLike[str] | Source) -> Source:
     """The text of a program. A file whose name says that it is something else is refused before it is read."""
+    if isinstance(path, Source):
+        return path
     suffix = Path(path).suffix.lower()
     if suffix in ("", ".wsd"):
         return read_source(path)

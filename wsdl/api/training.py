@@ -13,7 +13,8 @@ from wsdl.api.program import compile
 from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
-from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, WEIGHTS, Optional, takes
+from wsdl.diagnostics.span import Source
+from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
@@ -63,7 +64,7 @@ class Trained:
 
 
 @takes(
-    path=PATH,
+    path=PROGRAM,
     data=PATH,
     evaluation=Optional(PATH),
     model=Optional(NAME),
@@ -79,7 +80,7 @@ class Trained:
     threads=Optional(COUNT),
 )
 def train(
-    path: Paths,
+    path: Paths | Source,
     data: Paths,
     plan: Plan,
     *,
@@ -121,8 +122,8 @@ def train(
         seed = chosen.get("seed", 0)
         program = compile(source, dims=dims, seed=seed, weights=weights, import_root=import_root, variant=variant)
         trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **chosen)
-        arrays = _rows_in(data, trainer.batch_types)
-        evaluation_arrays = None if evaluation is None else _rows_in(evaluation, trainer.batch_types)
+        arrays = rows_in(data, trainer.batch_types)
+        evaluation_arrays = None if evaluation is None else rows_in(evaluation, trainer.batch_types)
         if only_try:
             plan, arrays, evaluation_arrays = (
                 plan.tried(),
@@ -135,7 +136,7 @@ def train(
         return Trained(trainer, progress, [*program.diagnostics, *trainer.findings], weights_in(plan, progress))
 
 
-def _rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
+def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     """The arrays of a file or folder; `RunError`, which names it, where there are no rows."""
     from wsdl.diagnostics.run_error import fail
     from wsdl.runtime.arrays import rows_of
@@ -154,7 +155,7 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @takes(
-    path=PATH,
+    path=PROGRAM,
     data=PATH,
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
@@ -166,7 +167,7 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     threads=Optional(COUNT),
 )
 def evaluate(
-    path: Paths,
+    path: Paths | Source,
     data: Paths,
     *,
     model: str | None = None,
@@ -185,7 +186,7 @@ def evaluate(
     program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root, variant=variant)
     evaluator = program.evaluator(model, device=device, threads=threads)
     types = evaluator.model.batch
-    batches = batches_of(_rows_in(data, types), types, batch, shuffle=False)
+    batches = batches_of(rows_in(data, types), types, batch, shuffle=False)
     check_indices(evaluator.indices, batches.arrays)
     carried = {v.name: program.stored[v.of] for v in evaluator.model.variables}
     results = evaluator.run(batches.epoch(0), carried)

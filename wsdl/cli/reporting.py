@@ -1,9 +1,10 @@
-"""The reporters of `wsdl train`: what is shown while it runs, and what is written."""
+"""The reporters of `wsdl train` and `wsdl study`: what is shown while it runs, and what is written."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from wsdl.cli.terminal import Terminal
@@ -13,6 +14,7 @@ from wsdl.reporting.lines import Lines
 from wsdl.reporting.plot import is_installed
 from wsdl.reporting.progress import Progress
 from wsdl.reporting.reports import Quiet, Reporter, Reporters, RunPlan
+from wsdl.reporting.trials import TrialLines, TrialProgress, TrialReporter
 
 CURVE = "curve.svg"
 
@@ -42,11 +44,23 @@ class NoCurve(Quiet):
 def shown() -> Reporter:
     """On stderr: a live view where it is a terminal, else plain lines."""
     terminal = Terminal.of(sys.stderr)
-    if terminal.stream.isatty() and terminal.unicode and os.environ.get("TERM") != "dumb":
-        return Progress(terminal.stream, color=terminal.color)
+    return Progress(terminal.stream, color=terminal.color) if _is_live(terminal) else Lines(_line_by_line(terminal))
 
+
+def trials_shown() -> TrialReporter:
+    """The same for the trials of a study."""
+    terminal = Terminal.of(sys.stderr)
+    write = _line_by_line(terminal)
+    return TrialProgress(write, terminal.stream, color=terminal.color) if _is_live(terminal) else TrialLines(write)
+
+
+def _is_live(terminal: Terminal) -> bool:
+    return terminal.stream.isatty() and terminal.unicode and os.environ.get("TERM") != "dumb"
+
+
+def _line_by_line(terminal: Terminal) -> Callable[[str], None]:
     def write(line: str) -> None:
         terminal.write(line)
         terminal.stream.flush()
 
-    return Lines(write)
+    return write

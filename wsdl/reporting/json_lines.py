@@ -30,6 +30,7 @@ class LogEntry:
 
     text: str
     step: int
+    epoch: int
     loss: float = nan
     lr: float = nan
     seconds: float = 0.0
@@ -125,10 +126,10 @@ def _logged(text: str) -> LogEntry | None:
         return None  # broken off, even if what is there can be read: `1` of `12`
     try:
         entry = json.loads(text)
-        step = int(entry["step"])
+        step, epoch = int(entry["step"]), int(entry["epoch"])
         if "eval" in entry:
-            return LogEntry(text[:-1], step, results={name: _number(v) for name, v in entry["eval"].items()})
-        return LogEntry(text[:-1], step, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
+            return LogEntry(text[:-1], step, epoch, results={name: _number(v) for name, v in entry["eval"].items()})
+        return LogEntry(text[:-1], step, epoch, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

@@ -64,13 +64,8 @@ class Checkpoint:
 
     def require_same_program(self, sources: Mapping[str, Source]) -> None:
         """Raises `RunError` with the changed lines if this is the checkpoint of another program."""
-        before, now = _texts(self.header.get(SOURCE, "{}"), self.path), json.loads(source_text(sources))
-        changes = [
-            line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)
-        ]
-        if changes:
-            more = len(changes) - MOST_LINES
-            shown = [*changes[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
+        shown = changes(_texts(self.header.get(SOURCE, "{}"), self.path), json.loads(source_text(sources)))
+        if shown:
             help = "resume with the program as it was, or start a new run with `--weights` in another folder"
             message = "the program has changed since this checkpoint was written"
             raise fail("E0721", message, file=self.path, help=help, details=shown)
@@ -162,11 +157,22 @@ def _formatted(source: Source) -> str:
     return format_source(source, Problems()) or source.text
 
 
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The lines of a program's files that were taken out and put in, the first of them where there are many."""
+    changed = [line for name in {**before, **now} for line in _changes(before.get(name, ""), now.get(name, ""), name)]
+    more = len(changed) - MOST_LINES
+    return [*changed[:MOST_LINES], *([f"and {more} more lines"] if more > 0 else [])]
+
+
 def _changes(before: str, now: str, name: str) -> list[str]:
-    """The removed and added lines; comments and empty lines are ignored."""
-    old, new = ([line for line in map(_without_comment, text.splitlines()) if line.strip()] for text in (before, now))
-    changed = [line for line in unified_diff(old, new, n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    lines = unified_diff(significant_lines(before), significant_lines(now), n=0, lineterm="")
+    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     return [f"{name}: {line[0]} {line[1:].strip()}" for line in changed]
+
+
+def significant_lines(text: str) -> list[str]:
+    """Those of a formatted file, without comments and empty lines."""
+    return [line for line in map(_without_comment, text.splitlines()) if line.strip()]
 
 
 def _without_comment(line: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from wsdl.atomic import remove_leftovers
 from wsdl.diagnostics.run_error import fail
 from wsdl.reporting.json_lines import LOG, seconds_until
 from wsdl.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
@@ -49,8 +50,7 @@ def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkp
     training and neither `resume` nor `replace` is set."""
     if folder is None:
         return None
-    for left in folder.glob(".*.part"):  # left by a process that was killed while writing
-        left.unlink(missing_ok=True)
+    remove_leftovers(folder)
     if replace or not (folder / LAST).exists():
         return None
     if resume:

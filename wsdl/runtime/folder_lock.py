@@ -23,9 +23,9 @@ _UNABLE = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # file systems without lo
 
 
 @contextmanager
-def alone_in(folder: Path | None) -> Iterator[None]:
-    """Hold the lock of a folder, which is created if missing. Raises `RunError` (E0725) if another process holds it. A
-    new folder that stays empty is removed again."""
+def alone_in(folder: Path | None, work: str = "training") -> Iterator[None]:
+    """Hold the lock of a folder, which is created if missing. Raises `RunError` (E0725) if another process holds it,
+    with a word for what that does (`work`). A new folder that stays empty is removed again."""
     if folder is None:
         yield
         return
@@ -33,7 +33,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     try:
-        descriptor = _acquire(path)
+        descriptor = _acquire(path, work)
         try:
             _write_holder(descriptor)
             yield
@@ -49,14 +49,14 @@ def alone_in(folder: Path | None) -> Iterator[None]:
                 parent.rmdir()
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, work: str) -> int:
     """The open file with the lock on it."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(descriptor)
         except OSError as error:
-            held = None if error.errno in _UNABLE else _held(path, descriptor, error)
+            held = None if error.errno in _UNABLE else _held(path, work, descriptor, error)
             if held is None:
                 return descriptor
             os.close(descriptor)
@@ -87,7 +87,7 @@ def _write_holder(descriptor: int) -> None:
     os.write(descriptor, json.dumps(holder).encode())
 
 
-def _held(path: Path, descriptor: int, error: OSError) -> RunError | OSError:
+def _held(path: Path, work: str, descriptor: int, error: OSError) -> RunError | OSError:
     """The error for a lock that another process holds."""
     if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
         return error
@@ -99,4 +99,4 @@ def _held(path: Path, descriptor: int, error: OSError) -> RunError | OSError:
     else:
         who = f"process {pid}{'' if host == platform.node() else f' on {host}'}, since {since}"
         help = f"wait until it ends, stop it (`kill {pid}` lets it save first), or choose another folder"
-    return fail("E0725", f"another training is writing to this folder: {who}", file=str(path.parent), help=help)
+    return fail("E0725", f"another {work} is writing to this folder: {who}", file=str(path.parent), help=help)

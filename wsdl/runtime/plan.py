@@ -25,6 +25,9 @@ class Better:
             raise fail("E0704", f"`{text}` is not a metric with `:min` or `:max`", help="write `error:min`")
         return Better(name, end == "max" if end else name != "loss")
 
+    def __str__(self) -> str:
+        return f"{self.name}:{'max' if self.highest else 'min'}"
+
     def than(self, result: float, best: float | None) -> bool:
         """Is a result better than the best so far? A result that is not finite is worse than any other."""
         if not isfinite(result):

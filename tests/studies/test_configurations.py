@@ -1,0 +1,70 @@
+"""What a study compares: constants with other values, in the text of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.studies.programs import PROGRAM
+from wsdl.compiler import SourceOptions
+from wsdl.diagnostics import CompileError
+from wsdl.diagnostics.span import Source
+from wsdl.studies.configurations import configurations, split, with_constants
+
+LETS = """\
+let width = 4 * half    # of the hidden layer
+let half = [
+    2,
+    3,
+][0]
+let other = 1
+
+model m(x: f32[n, 4]) -> (y: f32[n, 2]) {
+    other = x |> Dense(width)
+    return other |> Dense(2)
+}
+"""
+
+
+def compared(text: str, **constants: Sequence[str]) -> list[tuple[str, str]]:
+    return [(c.name, c.base) for c in configurations(Source("m.wsd", text), constants, SourceOptions())]
+
+
+def test_combinations() -> None:
+    assert compared(PROGRAM) == [("base", "base")]
+    assert compared(PROGRAM, depth=["3", "2"], rate=["1e-3", "1e-2"]) == [
+        (f"base depth={depth} rate={rate}", "base depth=3 rate=1e-3") for depth in (3, 2) for rate in ("1e-3", "1e-2")
+    ]
+
+
+def test_lines_keep_their_numbers() -> None:
+    text = with_constants(Source("m.wsd", LETS), {"half": "8", "width": "half + 1"}).text
+    assert text.startswith("let width = half + 1    # of the hidden layer\nlet half = 8\n\n\n\nlet other = 1\n")
+    assert text.index("model") - text.index("let other") == LETS.index("model") - LETS.index("let other")
+
+
+def test_a_constant_may_be_read_through_another() -> None:
+    assert len(compared(LETS, half=["2", "3"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"widht": ["4"]}, "this file declares no constant `widht`"),
+        ({"other": ["4"]}, "nothing reads the constant `other`, so its values make no difference"),
+        ({"width": ["4 4"]}, "`4 4`, a value of `width`, is not an expression"),
+        ({"width": [""]}, "``, a value of `width`, is not an expression"),
+        ({"width": ["4 # or more"]}, "`4 # or more`, a value of `width`, is not an expression"),
+        ({"width": ["4\nlet x = 3"]}, "`4\nlet x = 3`, a value of `width`, is not an expression"),
+        ({"width": ["4", "4"]}, "`width` has one of its values twice"),
+    ],
+)
+def test_mistakes(constants: Mapping[str, Sequence[str]], message: str) -> None:
+    with pytest.raises(CompileError) as error:
+        compared(LETS, **constants)
+    assert [(d.code, d.message) for d in error.value.diagnostics] == [("E0726", message)]
+
+
+def test_values_on_the_command_line() -> None:
+    assert split("2, [4, 8],f(1,2)") == ["2", "[4, 8]", "f(1,2)"]

@@ -1,0 +1,198 @@
+"""`wsdl study`: train the variants of a program with several seeds, and compare them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from wsdl import api
+from wsdl.cli.command import command, dims, import_root, whole
+from wsdl.cli.failures import INTERRUPTED, exit_code, writing
+from wsdl.cli.reporting import trials_shown
+from wsdl.cli.tables import print_table
+from wsdl.cli.terminal import note, print_json, print_lines, write_findings
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.diagnostics.figures import count, size
+from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.options import COUNT
+from wsdl.reporting.numbers import digits
+from wsdl.reporting.trials import QuietTrials
+
+if TYPE_CHECKING:
+    from wsdl.studies import Difference, Spread, Study
+
+
+@command
+@click.argument("file", metavar="FILE")
+@click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
+@click.option("--eval", "evaluation", required=True, metavar="E",
+              help="Data by which the variants are compared, used once at the end of each trial.")  # fmt: skip
+@click.option(
+    "-o", "--output", required=True, metavar="STUDY", help="The output folder: study.json, study.svg, trials."
+)
+@click.option("--epochs", type=whole(COUNT), metavar="N", default=1, show_default=True, help="Number of epochs.")
+@click.option("--seeds", type=whole(COUNT), metavar="N", default=3, show_default=True,
+              help="Train each variant with the seeds 0 to N-1.")  # fmt: skip
+@click.option("--let", "constants", multiple=True, metavar="NAME=A,B,...", callback=lambda _, __, v: _constants(v),
+              help="Values of a `let` of FILE; all combinations are trained.")  # fmt: skip
+@click.option("--model", metavar="M", help="The model to train, if the file trains several.")
+@click.option("--batch", type=whole(COUNT), metavar="N", default=64, show_default=True, help="Batch size.")
+@click.option("--accumulate", type=whole(COUNT), metavar="N", default=1, show_default=True,
+              help="Compute each batch in N parts, to save memory.")  # fmt: skip
+@click.option("--best", metavar="NAME",
+              help="What study.svg compares, and selects the best epoch: loss, a metric, or NAME:min.  "
+              "[default: the first metric]")  # fmt: skip
+@click.option("--select", metavar="V",
+              help="Data by which the best epoch is selected; not those of --eval.  "
+              "[default: the last epoch]")  # fmt: skip
+@click.option("--patience", type=whole(COUNT), metavar="N", help="End a trial after N epochs without a new best.")
+@click.option("--resume", is_flag=True, help="Resume the study in STUDY; seeds and values may be added.")
+@click.option("--replace", is_flag=True, help="Replace the study in STUDY.")
+@click.option(
+    "--jobs", type=whole(COUNT), metavar="N", help="Run N trials at a time.  [default: one for each CPU core]"
+)
+@click.option("--threads", type=whole(COUNT), metavar="N", default=1, show_default=True,
+              help="CPU cores that a trial uses.")  # fmt: skip
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
+              help="Device to run on.")  # fmt: skip
+@dims
+@import_root
+def study(
+    file: str,
+    data: str,
+    evaluation: str,
+    output: str,
+    epochs: int,
+    seeds: int,
+    constants: Mapping[str, list[str]],
+    model: str | None,
+    batch: int,
+    accumulate: int,
+    best: str | None,
+    select: str | None,
+    patience: int | None,
+    resume: bool,
+    replace: bool,
+    jobs: int | None,
+    threads: int,
+    device: str,
+    dims: Mapping[str, int],
+    import_root: str | None,
+    as_json: bool,
+) -> int:
+    """Train a program and its variants with several seeds, and compare what they store and how good they are. The exit
+    code is 1 if a trial has failed."""
+    from wsdl import studies
+
+    try:
+        with writing(output):
+            found = studies.study(
+                file,
+                data,
+                evaluation=evaluation,
+                folder=output,
+                epochs=epochs,
+                seeds=seeds,
+                constants=constants,
+                select=select,
+                best=best,
+                patience=patience,
+                model=model,
+                batch=batch,
+                accumulate=accumulate,
+                jobs=jobs,
+                threads=threads,
+                device=device,
+                dims=dims,
+                import_root=import_root,
+                resume=resume,
+                replace=replace,
+                reporter=QuietTrials() if as_json else trials_shown(),
+            )
+    except api.Interrupted as stopped:
+        note(stopped.message)
+        return INTERRUPTED
+    if as_json:
+        print_json({**found.as_json(), **findings_as_json(found.diagnostics)})
+        return exit_code(found.diagnostics)
+    write_findings(found.diagnostics, sys.stderr)
+    note(f"wrote {', '.join(map(str, found.files))}")
+    _print_results(found)
+    return exit_code(found.diagnostics)
+
+
+def _constants(values: tuple[str, ...]) -> dict[str, list[str]]:
+    """`rank=2,4,8`, by name."""
+    from wsdl.studies.configurations import split
+
+    constants: dict[str, list[str]] = {}
+    for value in values:
+        name, equals, listed = value.partition("=")
+        if not name.isidentifier() or not equals or not listed.strip() or name in constants:
+            twice = f"`--let {name}` is given twice"
+            message = twice if name in constants else f"`--let {value[:60]}` is not a name and its values"
+            raise CompileError([Diagnostic("E0704", message, help="write `--let rank=2,4,8`")])
+        constants[name] = split(listed)
+    return constants
+
+
+# -- results -----------------------------------------------------------------------------------------------------------
+
+
+def _print_results(found: Study) -> None:
+    metrics = list(dict.fromkeys(name for variant in found.variants for name in variant.metrics))
+    is_whole = all(len(variant.done) == found.seeds for variant in found.variants)
+    rows = [
+        [
+            variant.name if is_whole else f"{variant.name} ({len(variant.done)} of {count(found.seeds, 'seed')})",
+            f"{variant.parameters:,}",
+            size(variant.bytes),
+            "–" if variant.step_ms is None else f"{variant.step_ms:.3g} ms",
+            *(_spread(variant.metrics.get(metric)) for metric in metrics),
+        ]
+        for variant in found.variants
+    ]
+    print_table(["variant", "parameters", "size", "step", *metrics], rows)
+    compared = {name: differences for name, differences in found.differences.items() if differences}
+    if compared:
+        print_lines([""])
+        several = len({found[name].base for name in compared}) > 1
+        first = "difference to its base" if several else f"difference to {found[next(iter(compared))].base}"
+        print_table(
+            [first, *metrics], [[name, *(_difference(d.get(m)) for m in metrics)] for name, d in compared.items()]
+        )
+        print_lines(["", *_about(found, len(compared))])
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "–"
+    return digits(spread.mean) + ("" if spread.std is None else f" ± {spread.std:#.2g}")
+
+
+def _difference(difference: Difference | None) -> str:
+    """`+0.012, p 0.03`, and whether that is noise."""
+    if difference is None:
+        return "–"
+    sign = "−" if difference.mean < 0 else "+"
+    words = [f"{sign}{abs(difference.mean):#.2g}"]
+    if difference.p is not None:
+        words.append(f"p {difference.p:.2g}" if difference.p >= 0.001 else "p < 0.001")
+    if difference.is_noise:
+        words.append("noise")
+    return ", ".join(words)
+
+
+def _about(found: Study, compared: int) -> Iterator[str]:
+    """What the numbers behind the differences mean."""
+    from wsdl.studies.significance import LEVEL, TEST, recognized
+
+    least = recognized(found.seeds)
+    if least is None:
+        yield "with one seed nothing says what is noise"
+        return
+    yield f"{TEST} for {count(compared, 'variant')}; noise: p is {LEVEL} or more"
+    yield f"with {found.seeds} seeds a single difference is recognized from {least:.1f} of its standard deviations on"

@@ -1,0 +1,158 @@
+"""The trials of a study as they run: plain lines for pipes, and a live view on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from wsdl.diagnostics.figures import count
+from wsdl.reporting.meter import duration
+from wsdl.reporting.numbers import digits
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.text import Text
+
+BAR = 40  # columns at most
+DRAW_SECONDS = 0.1  # between two drawings
+
+
+class TrialReporter(Protocol):
+    """Is told of the trials of a study, by their labels, from `begin` to `end`."""
+
+    def begin(self, trials: int, done: int, jobs: int) -> None:
+        """So many trials has the study; `done` were finished by earlier runs."""
+
+    def step(self, label: str, step: int, steps: int | None, loss: float | None) -> None:
+        """How far a trial is; no loss before its first step."""
+
+    def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
+        """A trial has ended, with results or with the reason why there are none."""
+
+    def end(self) -> None:
+        """No more trials run, since all are finished or the study was broken off."""
+
+
+class QuietTrials:
+    """Shows nothing."""
+
+    def begin(self, trials: int, done: int, jobs: int) -> None:
+        pass
+
+    def step(self, label: str, step: int, steps: int | None, loss: float | None) -> None:
+        pass
+
+    def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class TrialLines(QuietTrials):
+    """A line for each trial that ends. `write` takes a line with its end."""
+
+    def __init__(self, write: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self.trials = self.done = 0  # in all, and those that have ended
+        self._first = 0  # those that had ended before
+        self._began = 0.0
+
+    def begin(self, trials: int, done: int, jobs: int) -> None:
+        self.trials, self.done, self._first, self._began = trials, done, done, self._clock()
+        at_once = f", {jobs} at a time" if jobs > 1 else ""
+        self.note(f"{count(trials, 'trial')}{at_once}{f'; {done} are done' if done else ''}")
+
+    def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
+        self.done += 1
+        values = "  ".join(f"{name} {digits(value)}" for name, value in results.items())
+        self.note(f"{self.done}/{self.trials}  {label}: {values if failure is None else f'failed: {failure}'}")
+
+    def note(self, text: str) -> None:
+        self._write(f"{text}\n")
+
+    def seconds_left(self) -> float | None:
+        """At the pace of this run so far; `None` before its first trial has ended."""
+        ended = self.done - self._first
+        return (self._clock() - self._began) / ended * (self.trials - self.done) if ended else None
+
+
+class TrialProgress(TrialLines):
+    """The same lines above a live view: a bar, and a line for each trial that runs."""
+
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        stream: TextIO,
+        *,
+        color: bool = True,
+        width: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(write, clock=clock)
+        self._stream, self._color, self._width = stream, color, width
+        self._live: Live | None = None
+        self._running: dict[str, str] = {}  # by label: how far it is
+        self._next = 0.0
+
+    def begin(self, trials: int, done: int, jobs: int) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(
+            file=self._stream,
+            force_terminal=True,
+            color_system="standard" if self._color else None,
+            no_color=not self._color,
+            width=self._width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        super().begin(trials, done, jobs)
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop")
+        self._live.start()
+        self._draw()
+
+    def step(self, label: str, step: int, steps: int | None, loss: float | None) -> None:
+        words = [f"{label}:", f"step {step:,}" + (f"/{steps:,}" if steps else "")]
+        self._running[label] = "  ".join([*words, *([] if loss is None else [f"loss {digits(loss)}"])])
+        if self._clock() >= self._next:
+            self._draw()
+
+    def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
+        self._running.pop(label, None)
+        super().finished(label, results, failure)
+        self._draw()
+
+    def note(self, text: str) -> None:
+        if self._live is None:
+            super().note(text)
+        else:
+            self._live.console.print(text, soft_wrap=True)
+
+    def end(self) -> None:
+        if self._live is not None:
+            self._running.clear()
+            self._draw()
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._view(self._live.console.width), refresh=True)
+            self._next = self._clock() + DRAW_SECONDS
+
+    def _view(self, width: int) -> Text:
+        from rich.text import Text
+
+        left = self.seconds_left()
+        words = f"{self.done}/{self.trials}" + (f"  {duration(left)} left" if left else "")
+        room = max(min(BAR, width - 10 - len(words)), 0)
+        full = round(room * self.done / self.trials)
+        head = Text.assemble(("trials ", "bold"), ("━" * full, "blue"), ("─" * (room - full), "dim"), f" {words}")
+        lines = [head, *(Text(f"  {line}", "dim") for line in self._running.values())]
+        for line in lines:
+            line.truncate(width - 1)
+        return Text("\n", no_wrap=True).join(lines)

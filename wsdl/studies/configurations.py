@@ -1,0 +1,143 @@
+"""What a study compares: a program, its variants, and each of these with other values of its constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from wsdl import compiler
+from wsdl.compiler import SourceOptions
+from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.diagnostics.span import Source, Span
+from wsdl.diagnostics.suggest import nearest
+from wsdl.syntax import tree
+from wsdl.syntax.parser import parse
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A program that is trained: `source` is the file with these constants. `base` is the name of the configuration
+    that it is compared with, for the first its own."""
+
+    name: str
+    variant: str | None
+    constants: Mapping[str, str]
+    source: Source
+    base: str
+
+
+def configurations(
+    source: Source, constants: Mapping[str, Sequence[str]], options: SourceOptions
+) -> list[Configuration]:
+    """The program with each combination of the values of constants.
+
+    A configuration is compared with the base that has the same constants, and each of these with the first. A constant
+    that a program doesn't read makes no more of it. Raises `CompileError` for mistakes in the program, for names that
+    are no constants of the file, values that are no expressions, and constants that nothing reads (E0726).
+    """
+    _check(source, constants)
+    read = _constants_read(source, options)
+    for name in constants.keys() - read:
+        message = f"nothing reads the constant `{name}`, so its values make no difference"
+        raise _mistake(source, message, f"leave out `--let {name}=…`")
+    found = []
+    for values in _combinations(constants):
+        found.append(Configuration(_name(BASE, values), None, values, with_constants(source, values), ""))
+    return [replace(configuration, base=found[0].name) for configuration in found]
+
+
+def with_constants(source: Source, constants: Mapping[str, str]) -> Source:
+    """The text of a file in which some of its `let`s have other values. Lines keep their numbers."""
+    text = source.text
+    for let in reversed(_lets(source)):
+        value = let.value.span
+        if let.name.text in constants:
+            lines = "\n" * value.text.count("\n")
+            text = text[: value.start] + constants[let.name.text] + lines + text[value.end :]
+    return replace(source, text=text)
+
+
+def _name(variant: str, constants: Mapping[str, str]) -> str:
+    return " ".join([variant, *(f"{name}={value}" for name, value in constants.items())])
+
+
+def _combinations(constants: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    for values in product(*constants.values()):
+        yield dict(zip(constants, values, strict=True))
+
+
+# -- constants ---------------------------------------------------------------------------------------------------------
+
+
+def _lets(source: Source) -> list[tree.Let]:
+    return [d for d in parse(source, Problems()).declarations if isinstance(d, tree.Let)]
+
+
+def _constants_read(source: Source, options: SourceOptions) -> set[str]:
+    """The names of those of a file's `let`s that anything but other `let`s reads, by itself or through these."""
+    problems = Problems()
+    checked = compiler.check(source, problems, options)
+    if problems.errors:
+        raise CompileError(problems)
+    lets = _lets(source)
+    needs: dict[str, set[str]] = {let.name.text: set() for let in lets}
+    read: set[str] = set()
+    places = {(let.name.span.start, let.name.span.end): let.name.text for let in lets}
+    for use, definitions in checked.references.definitions.items():
+        names = {places.get((d.start, d.end)) for d in definitions if d.source is source} - {None}
+        owner = next((let for let in lets if _is_in(use, let.value.span)), None) if use.source is source else None
+        (read if owner is None else needs[owner.name.text]).update(name for name in names if name)
+    todo = list(read)
+    while todo:
+        new = needs[todo.pop()] - read
+        read |= new
+        todo += new
+    return read
+
+
+def _is_in(inner: Span, outer: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
+def _check(source: Source, constants: Mapping[str, Sequence[str]]) -> None:
+    """Raises `CompileError` where a name is no constant of the file, or a value no expression."""
+    known = [let.name.text for let in _lets(source)]
+    for name, values in constants.items():
+        if name not in known:
+            close = nearest(name, known)
+            listed = ", ".join(f"`{n}`" for n in known) or "none"
+            help = f"did you mean `{close}`?" if close else f"its constants are {listed}"
+            raise _mistake(source, f"this file declares no constant `{name}`", help)
+        for value in values:
+            if not is_expression(value):
+                raise _mistake(
+                    source, f"`{value}`, a value of `{name}`, is not an expression", f"write `--let {name}=2,4,8`"
+                )
+        if len(set(values)) < len(values):
+            raise _mistake(source, f"`{name}` has one of its values twice", "give each once")
+
+
+def is_expression(text: str) -> bool:
+    """Is a text an expression on one line?"""
+    problems = Problems()
+    declarations = parse(Source("<value>", f"let x = {text}\n"), problems).declarations
+    return "\n" not in text and "#" not in text and not problems.diagnostics and len(declarations) == 1
+
+
+def split(values: str) -> list[str]:
+    """`2, [4, 8]` → `2` and `[4, 8]`: the texts between commas that stand in no brackets."""
+    parts, depth = [""], 0
+    for letter in values:
+        depth += (letter in "([{") - (letter in ")]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _mistake(source: Source, message: str, help: str) -> CompileError:
+    return CompileError([Diagnostic("E0726", message, file=source.path, help=help)])

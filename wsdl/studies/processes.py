@@ -1,0 +1,137 @@
+"""Runs trials side by side, in processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import IO, Any, Protocol, TypeAlias
+
+from wsdl.studies.results import Failure, Run
+from wsdl.studies.trial import Trial
+
+Watch: TypeAlias = Callable[[Trial, Mapping[str, Any]], None]  # is told of the steps of a trial
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+WORKER = "from wsdl.studies.worker import main; main()"
+LAST_LINES = 3  # of what a process that died wrote to stderr
+
+
+class Machines(Protocol):
+    """What runs the trials of a study."""
+
+    def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+        """The result of each trial, in the order in which they end. Closing the generator stops those that run."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """At most `jobs` trials at a time, each with `threads` threads. What a trial gives doesn't depend on `jobs`."""
+
+    jobs: int
+    threads: int
+
+    def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+        waiting: SimpleQueue[Trial] = SimpleQueue()
+        events: SimpleQueue[tuple[Trial, Mapping[str, Any]]] = SimpleQueue()
+        for trial in trials:
+            waiting.put(trial)
+        workers = [_Worker(self.threads, waiting, events) for _ in range(min(self.jobs, len(trials)))]
+        missing = len(trials)
+        try:
+            for worker in workers:
+                worker.start()
+            while missing:
+                trial, event = events.get()
+                if "run" in event:
+                    missing -= 1
+                    yield trial, Run.of_json(event["run"])
+                else:
+                    watch(trial, event)
+        finally:
+            for worker in workers:
+                worker.stop()
+            for worker in workers:
+                worker.join()
+
+
+class _Worker(Thread):
+    """Hands trials to a process of its own, one after another; to a new one where that has died."""
+
+    def __init__(
+        self, threads: int, waiting: SimpleQueue[Trial], events: SimpleQueue[tuple[Trial, Mapping[str, Any]]]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._threads, self._waiting, self._events = threads, waiting, events
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by `run`
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Ask the process to end; it saves first where it trains."""
+        self._is_stopped = True
+        if self._process is not None:
+            with suppress(OSError):
+                self._process.terminate()
+
+    def run(self) -> None:
+        with self._errors, suppress(Empty):
+            while not self._is_stopped:
+                trial = self._waiting.get_nowait()
+                process = self._process = self._process or self._begin()
+                if self._is_stopped:
+                    process.terminate()
+                self._hand_over(trial, process)
+        if self._process is not None:
+            self._close(self._process)
+
+    def _begin(self) -> subprocess.Popen[str]:
+        code = f"import sys; sys.path[:] = {sys.path!r}; {WORKER}"
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            env={**os.environ, **dict.fromkeys(THREADS, str(self._threads))},
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the others
+        )
+
+    def _hand_over(self, trial: Trial, process: subprocess.Popen[str]) -> None:
+        """Have a trial run, and pass on what is told of it."""
+        assert process.stdin
+        assert process.stdout
+        with suppress(OSError):
+            process.stdin.write(json.dumps(trial.as_json()) + "\n")
+            process.stdin.flush()
+        for line in process.stdout:
+            event = json.loads(line)
+            self._events.put((trial, event))
+            if "run" in event:
+                return
+        self._process = None
+        code = self._close(process)
+        if not self._is_stopped:
+            self._events.put((trial, {"run": Run(trial.seed, failure=self._death(code)).as_json()}))
+
+    def _close(self, process: subprocess.Popen[str]) -> int:
+        """Let a process end, by the end of its stdin if by nothing else; gives its exit code."""
+        for stream in (process.stdin, process.stdout):
+            assert stream
+            with suppress(OSError):
+                stream.close()
+        return process.wait()
+
+    def _death(self, code: int) -> Failure:
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()[-LAST_LINES:]
+        why = "; memory may have run out" if code == -signal.SIGKILL else "".join(f"; {line}" for line in lines)
+        return Failure("E0731", f"the process of this trial {ended}{why}", is_lasting=False)

@@ -1,0 +1,168 @@
+"""What a study found: typed, as JSON, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from wsdl.diagnostics import Diagnostic
+from wsdl.runtime.plan import Better
+from wsdl.studies.significance import LEVEL, Spread, adjusted, paired_p
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no results. What is lasting follows from the program, the data and the seed: another try would
+    end in the same way."""
+
+    code: str
+    message: str
+    is_lasting: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trial: the results of its evaluation, or the reason why there are none.
+
+    `step_ms` are the milliseconds of a step, `seconds` those of the whole training. `best_epoch` is the epoch whose
+    weights were evaluated, where there were data to select it by.
+    """
+
+    seed: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 0
+    best_epoch: int | None = None
+    step_ms: float = 0.0
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        if self.failure is not None:
+            return {"seed": self.seed, "failure": vars(self.failure)}
+        best = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
+        times = {"step_ms": self.step_ms, "seconds": self.seconds}
+        return {"seed": self.seed, "metrics": dict(self.metrics), "steps": self.steps, **best, **times}
+
+    @staticmethod
+    def of_json(value: Mapping[str, Any]) -> Run:
+        """Raises `TypeError` where it is no such value."""
+        failure = value.get("failure")
+        return Run(**{**value, "failure": None if failure is None else Failure(**failure)})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A result less that of the base, over the seeds that both have. `p` is that of the paired t-test, adjusted for the
+    number of variants (`significance`); `None` where the test says nothing."""
+
+    mean: float
+    std: float | None
+    seeds: int
+    p: float | None
+
+    @property
+    def is_noise(self) -> bool | None:
+        """Is it within the noise? `None` where the test says nothing."""
+        return None if self.p is None else self.p >= LEVEL
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A configuration with its trials. `parameters` and `bytes` are what its model stores, each tensor once; `base` is
+    the name of the variant that it is compared with."""
+
+    name: str
+    variant: str | None
+    constants: Mapping[str, str]
+    base: str
+    parameters: int
+    bytes: int
+    sha256: str  # of its program
+    runs: Sequence[Run] = ()
+
+    @property
+    def done(self) -> list[Run]:
+        """Those with results."""
+        return [run for run in self.runs if run.failure is None]
+
+    @cached_property
+    def metrics(self) -> dict[str, Spread]:
+        """The loss and each metric over the seeds; empty without any result."""
+        names = self.done[0].metrics if self.done else ()
+        return {name: Spread.of([run.metrics[name] for run in self.done]) for name in names}
+
+    @property
+    def step_ms(self) -> float | None:
+        """The median over the seeds."""
+        times = sorted(run.step_ms for run in self.done)
+        return times[len(times) // 2] if times else None
+
+    def as_json(self, differences: Mapping[str, Difference]) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "variant": self.variant,
+            "constants": dict(self.constants),
+            "base": self.base,
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "step_ms": self.step_ms,
+            "metrics": {name: vars(spread) for name, spread in self.metrics.items()},
+            "differences": {n: {**vars(d), "is_noise": d.is_noise} for n, d in differences.items()},
+            "runs": [run.as_json() for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: `study["pairs"]` is a variant with its results. `best` says by which of them the picture compares."""
+
+    program: Mapping[str, str]  # the text of each of its files
+    setup: Mapping[str, Any]
+    seeds: int
+    best: Better
+    variants: Sequence[Variant]
+    diagnostics: Sequence[Diagnostic] = ()  # warnings about the program, and the trials that failed
+    files: Sequence[Path] = ()  # that were written
+
+    def with_run(self, name: str, run: Run) -> Study:
+        """The study with one more result, in the order of the seeds."""
+        variants = [
+            replace(v, runs=sorted([*v.runs, run], key=lambda r: r.seed)) if v.name == name else v
+            for v in self.variants
+        ]
+        return replace(self, variants=variants)
+
+    def __getitem__(self, name: str) -> Variant:
+        """A variant by its name."""
+        return next(variant for variant in self.variants if variant.name == name)
+
+    @cached_property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """By the name of the variant and of the result: how it differs from its base. Bases have none, nor has a
+        variant that has no seed in common with its base."""
+        found: dict[str, dict[str, Difference]] = {variant.name: {} for variant in self.variants}
+        for metric in dict.fromkeys(name for variant in self.variants for name in variant.metrics):
+            pairs = {v.name: self._differences(v, metric) for v in self.variants if v.base != v.name}
+            compared = {name: values for name, values in pairs.items() if values}
+            ps = adjusted([paired_p(values) for values in compared.values()])
+            for (name, values), p in zip(compared.items(), ps, strict=True):
+                spread = Spread.of(values)
+                found[name][metric] = Difference(spread.mean, spread.std, len(values), p)
+        return found
+
+    def _differences(self, variant: Variant, metric: str) -> list[float]:
+        """Of each seed that both have."""
+        base = {run.seed: run.metrics[metric] for run in self[variant.base].done}
+        return [run.metrics[metric] - base[run.seed] for run in variant.done if run.seed in base]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "program": dict(self.program),
+            "setup": dict(self.setup),
+            "seeds": self.seeds,
+            "variants": [variant.as_json(self.differences[variant.name]) for variant in self.variants],
+        }
