@@ -25,7 +25,8 @@ becomes, for `f16`,
 How an operation computes it says itself (`half` in `wsdl/ops`), much as PyTorch's autocast has it: products of matrices
 and convolutions in 16 bits, sums, powers and exponentials in f32, most else in the widest dtype of its operands. In f32
 are also what a scan carries, products of two tensors element by element, sums with a constant, and what is computed
-with a number that f16 doesn't hold (`1e-8`, `-1e30`, `100_001.0`). `bf16`, for which ONNX Runtime has no kernels on the
+with a number that f16 doesn't hold (`1e-8`, `-1e30`, `100_001.0`). What a formula computes a parameter with is computed
+in f32, and the parameter itself is then cast once. `bf16`, for which ONNX Runtime has no kernels on the
 CPU, is a way to store only: a parameter is read as f32, and everything computes with that.
 """
 
@@ -79,6 +80,7 @@ def lower_graph(graph: Graph, half: Half, outputs: Sequence[DType] = ()) -> None
     have theirs."""
     with Rewriter(graph) as rewriter:
         lowering = _Lowering(half, rewriter)
+        lowering.narrow_formulas(graph)
         lowering.run(graph, {})
         lowering.finish(graph, outputs)
 
@@ -112,6 +114,22 @@ class _Lowering:
     def computes(self) -> DType:
         return "f16" if self.half == "f16" else WIDE
 
+    def narrow_formulas(self, graph: Graph) -> None:
+        """Cast what a formula computes a parameter with, once, for all that read the parameter."""
+        narrowed: set[Value] = set()
+        for node in graph.nodes if self.computes != WIDE else ():
+            for value in node.reads() if not node.in_f32 else ():
+                producer = self.rewriter.producer(value)
+                if producer is None or not producer.in_f32 or value.type.dtype != WIDE or value in narrowed:
+                    continue
+                narrowed.add(value)
+                build = Build.at(producer)
+                cast = build("cast", value, dtype=self.computes)
+                for reader in self.rewriter.readers(value):
+                    if isinstance(reader, Node) and not reader.in_f32:
+                        self.rewriter.substitute(reader, {value: cast})
+                self.rewriter.insert(build.nodes, before=node)
+
     def run(self, graph: Graph, casts: Casts) -> None:
         for node in graph.nodes:
             if node.op == "parameter":
@@ -136,13 +154,13 @@ class _Lowering:
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
     def _parameter(self, node: Node) -> None:
-        if node.result.type.dtype == WIDE:
+        if node.result.type.dtype == WIDE and not node.in_f32:
             node.result.type = node.result.type.with_dtype(self.computes)
 
     def _operation(self, node: Node, casts: Casts) -> None:
         rule = _rule(node)
         if rule == "makes" and node.attributes.get("dtype") == WIDE:
-            node.attributes["dtype"] = self.computes if _holds_numbers(node) else WIDE
+            node.attributes["dtype"] = self.computes if _holds_numbers(node) and not node.in_f32 else WIDE
         floats = [v for v in node.inputs if self._is_ours(v)]
         if floats and rule != "as is":
             self._all_as(node, self._computed_as(node, floats), casts)
@@ -159,7 +177,7 @@ class _Lowering:
     def _computed_as(self, node: Node, floats: list[Value]) -> DType:
         """The dtype that an operation computes in."""
         rule = _rule(node)
-        if rule == "f32" or self.computes == WIDE or not (rule == "f32 inside" or _holds_numbers(node)):
+        if node.in_f32 or rule == "f32" or self.computes == WIDE or not (rule == "f32 inside" or _holds_numbers(node)):
             return WIDE
         if rule == "f16":
             return WIDE if self._read(node) else self.computes
