@@ -76,7 +76,7 @@ def figures(path: Path | None, once: float) -> str:
         proofs: Proofs = prove(path)
     except (Unproved, Unloadable):
         return "won't load"
-    return f"{proofs.file_bytes / once:.2f} / {proofs.optimised_bytes / once:.2f}"
+    return f"{proofs.file_bytes / once:.2f} / {proofs.optimized_bytes / once:.2f}"
 
 
 def attempt(make: Callable[[], Path]) -> Path | None:

@@ -42,7 +42,7 @@ def measure() -> Iterator[Row]:
             sum(model["bytes"] for model in models),
             sum(model["bytes_without_sharing"] for model in models),
             on_disk,
-            max((proof["copies_after_optimisation"] or 1 for proof in compiled["proof"]), default=1),
+            max((proof["copies_after_optimization"] or 1 for proof in compiled["proof"]), default=1),
             seconds,
         )
 

@@ -4,7 +4,7 @@ import * as ort from "onnxruntime-web";
 
 import { Curve } from "./curve.js";
 import { SIDE, byKind, divided, pairs, stacked } from "./examples.js";
-import { COLOURS, NAMES, PictureMap, sprite } from "./map.js";
+import { COLORS, NAMES, PictureMap, sprite } from "./map.js";
 import { Pad } from "./pad.js";
 import { highlighted } from "./program.js";
 import { readSafetensors } from "./safetensors.js";
@@ -109,7 +109,7 @@ function guess(point) {
   const near = point ? nearness(point) : [];
   map.mark(point && { point, kind: near[0].kind });
   $("guess").textContent = point ? NAMES[near[0].kind] : "?";
-  $("guess").style.color = point ? COLOURS[near[0].kind] : "";
+  $("guess").style.color = point ? COLORS[near[0].kind] : "";
   $("hint").textContent = point ? "Not so? Say what it is:" : "Draw a digit, or a sign.";
   const weight = new Map(near.map(({ kind, distance }) => [kind, Math.exp(-6 * distance ** 2)]));
   const most = Math.max(...weight.values());
@@ -139,7 +139,7 @@ NAMES.forEach((name, kind) => {
   const button = $("kinds").appendChild(document.createElement("button"));
   button.textContent = name;
   button.title = `This is ${name}`;
-  button.style.setProperty("--color", COLOURS[kind]);
+  button.style.setProperty("--color", COLORS[kind]);
   button.addEventListener("click", () => teach(kind));
 });
 $("learn").addEventListener("click", () => learn(!learning));

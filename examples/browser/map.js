@@ -3,7 +3,7 @@
 import { PIXELS, SIDE } from "./examples.js";
 
 export const NAMES = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "★", "♥"];
-export const COLOURS = NAMES.map((name, kind) => ({ "★": "#fff", "♥": "#ff5d8f" })[name] ?? `oklch(0.8 0.14 ${20 + 36 * kind})`);
+export const COLORS = NAMES.map((name, kind) => ({ "★": "#fff", "♥": "#ff5d8f" })[name] ?? `oklch(0.8 0.14 ${20 + 36 * kind})`);
 
 const GLIDE = 350, REST = 1500;    // milliseconds: to glide for, and until all stands still
 
@@ -71,7 +71,7 @@ export class PictureMap {
     pen.arc(x, y, r, 0, 2 * Math.PI);
     pen.fillStyle = "rgb(12 14 22 / 0.82)";
     pen.fill();
-    pen.strokeStyle = pen.fillStyle = COLOURS[kind];
+    pen.strokeStyle = pen.fillStyle = COLORS[kind];
     pen.lineWidth = 1.5 * devicePixelRatio;
     pen.stroke();
     pen.font = `600 ${16 * devicePixelRatio}px system-ui, sans-serif`;
@@ -86,7 +86,7 @@ export class PictureMap {
       pen.beginPath();
       pen.arc(x, y, r * devicePixelRatio, 0, 2 * Math.PI);
       pen.globalAlpha = alpha;
-      pen.strokeStyle = COLOURS[kind];
+      pen.strokeStyle = COLORS[kind];
       pen.lineWidth = 3 * devicePixelRatio;
       pen.stroke();
     }
@@ -109,7 +109,7 @@ const sprites = new WeakMap();
 export function sprite(example) {
   if (!sprites.has(example)) {
     const canvas = new OffscreenCanvas(SIDE, SIDE), pen = canvas.getContext("2d");
-    pen.fillStyle = COLOURS[example.kind];
+    pen.fillStyle = COLORS[example.kind];
     for (let i = 0; i < PIXELS; i++) {
       pen.globalAlpha = example.pixels[i];
       pen.fillRect(i % SIDE, Math.floor(i / SIDE), 1, 1);

@@ -63,7 +63,7 @@ def pictures(rng: Generator, size: Size) -> np.ndarray:
 
 
 def scans(rng: Generator, size: Size) -> np.ndarray:
-    """Grey images whose sides are multiples of 16."""
+    """Grayscale images whose sides are multiples of 16."""
     return rng.standard_normal((size[0], 1, 16 * size[1], 16 * size[1] + 32)).astype(np.float32)
 
 

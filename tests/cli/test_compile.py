@@ -72,7 +72,7 @@ model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
     assert sorted(set(files)) == ["parts/m.wsd", "std/dense.wsd"]
 
 
-def test_a_copy_that_the_optimiser_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
+def test_a_copy_that_the_optimizer_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     def copied(model: object) -> Proofs:
         tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, None, None, None)]
         return Proofs(tensors, 4416, 4416, 8512, 10560, 0)
@@ -163,7 +163,7 @@ def test_one_small_model_is_one_file(wsdl: Wsdl) -> None:
     assert answer["files"] == [str(Path("build/deep/m.onnx"))]
     assert answer["proof"][0] == {
         "model": "m", "stored": "m.encode.weight", "bytes": 4096,
-        "copies_in_file": 1, "copies_after_optimisation": 1, "copies_at_full_level": 1,
+        "copies_in_file": 1, "copies_after_optimization": 1, "copies_at_full_level": 1,
     }  # fmt: skip
     assert answer["proof_totals"]["m"]["holds"]
     assert (answer["models"]["m"]["parameters"], answer["models"]["m"]["parameters_without_sharing"]) == (1104, 2128)

@@ -169,9 +169,9 @@ def test_a_program_that_is_laid_out_otherwise_is_found(tmp_path: Path, monkeypat
 
 
 def test_a_block_that_is_a_file_of_the_repository(tmp_path: Path) -> None:
-    licence = (harness.ROOT / "LICENSE").read_text(encoding="utf-8")
-    assert run(tmp_path, f"<!-- same as: LICENSE -->\n```text\n{licence}```\n") == []
+    license = (harness.ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert run(tmp_path, f"<!-- same as: LICENSE -->\n```text\n{license}```\n") == []
 
 
 def test_a_block_that_is_no_longer_the_file_is_found(tmp_path: Path) -> None:
-    assert run(tmp_path, "<!-- same as: LICENSE -->\n```text\nThe BSD licence\n```\n")
+    assert run(tmp_path, "<!-- same as: LICENSE -->\n```text\nThe BSD license\n```\n")

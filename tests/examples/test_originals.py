@@ -65,7 +65,7 @@ def test_t5_is_that_of_the_paper_and_stored_once(tmp_path: Path) -> None:
     manifest = wsdl.compile(text("t5", d=64)).save(tmp_path, proof=True)
     assert all(totals["holds"] for totals in manifest["proof_totals"].values())
     [embedding] = [p for p in manifest["proof"] if p["stored"] == "embedding" and p["model"] == "t5"]
-    assert (embedding["copies_in_file"], embedding["copies_after_optimisation"]) == (1, 1)
+    assert (embedding["copies_in_file"], embedding["copies_after_optimization"]) == (1, 1)
 
 
 # -- GPT-2 -------------------------------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ def test_matrices_made_of_few_weights(
     program = wsdl.compile(text)
     totals = program.save(tmp_path, proof=True)["proof_totals"]["m"]
     assert totals["holds"]
-    assert prove(tmp_path / "m.onnx").optimised_bytes < program.stored["m.w"].nbytes + 64 * D
+    assert prove(tmp_path / "m.onnx").optimized_bytes < program.stored["m.w"].nbytes + 64 * D
     x = random(3, D)
     [result] = program.session()(x=x).values()
     np.testing.assert_allclose(result, x @ expected(program.stored["m.w"]), rtol=1e-3, atol=1e-3)

@@ -31,19 +31,19 @@ def proof_of(proto: ModelProto, name: str = "W") -> Proof:
     ],
     ids=["transposed", "scaled", "normalized", "sliced", "once"],
 )
-def test_copies_after_optimisation(proto: ModelProto, copies: float) -> None:
+def test_copies_after_optimization(proto: ModelProto, copies: float) -> None:
     result = prove(proto)
     proof = next(p for p in result.tensors if p.stored == "W")
-    assert (proof.copies_in_file, proof.copies_after_optimisation, proof.copies_at_full_level) == (1.0, copies, copies)
+    assert (proof.copies_in_file, proof.copies_after_optimization, proof.copies_at_full_level) == (1.0, copies, copies)
     assert result.holds == (copies == 1.0)
-    assert (result.optimised_bytes > result.file_bytes + 1024) == (copies > 1.0)
+    assert (result.optimized_bytes > result.file_bytes + 1024) == (copies > 1.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_tensor_of_one_number_is_told_from_others(value: float) -> None:
     proto = models.scaled()
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full((32, 32), value, np.float32), "W"))
-    assert proof_of(proto).copies_after_optimisation == 6.0
+    assert proof_of(proto).copies_after_optimization == 6.0
 
 
 def test_equal_tensors_are_no_copies_of_each_other() -> None:
@@ -82,7 +82,7 @@ def test_a_file_with_external_data(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     onnx.save_model(models.transposed(128), path, save_as_external_data=True, location="model.data")
     result = prove(path)
-    assert (result.stored_bytes, result.optimised_bytes) == (128 * 128 * 4, 2 * 128 * 128 * 4)
+    assert (result.stored_bytes, result.optimized_bytes) == (128 * 128 * 4, 2 * 128 * 128 * 4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.data", "model.onnx"]
 
 
@@ -97,7 +97,7 @@ def test_numbers_that_cannot_be_told_apart_beside_external_data(
     path = tmp_path / "model.onnx"
     onnx.save_model(model, path, save_as_external_data=True, location="model.data", size_threshold=0)
     result = prove(path)
-    assert [(p.stored, p.copies_after_optimisation) for p in result.tensors] == [("A", 1.0), ("b", 1.0)]
+    assert [(p.stored, p.copies_after_optimization) for p in result.tensors] == [("A", 1.0), ("b", 1.0)]
 
 
 def test_packed_matrices_are_a_figure_of_their_own() -> None:

@@ -146,7 +146,7 @@ def test_weights_stay_one(text: str, wanted: dict[str, int], loops: Loops, tmp_p
     assert operators(program.protos["m"]) == rolled
     program.save(tmp_path)
     proofs = prove(tmp_path / "m.onnx")
-    assert proofs.holds, [(p.stored, p.copies_after_optimisation) for p in proofs.tensors if not p.holds]
+    assert proofs.holds, [(p.stored, p.copies_after_optimization) for p in proofs.tensors if not p.holds]
 
 
 STREAM = """

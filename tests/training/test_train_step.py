@@ -195,7 +195,7 @@ def test_a_recurrent_network_learns_as_in_pytorch() -> None:
         assert float(outputs["loss"]) == pytest.approx(loss.item(), rel=1e-5)
 
 
-NORMALISED = """
+NORMALIZED = """
 model siamese(left: f32[n, 1, 6, 6], right: f32[n, 1, 6, 6]) -> (distance: f32[n]) {
     layer conv = Conv2d(3, kernel=3)
     layer norm = BatchNorm()
@@ -213,7 +213,7 @@ train siamese(same: f32[n]) {
 
 
 def test_statistics_follow_the_batches_as_in_pytorch() -> None:
-    p = program(NORMALISED)
+    p = program(NORMALIZED)
     values = initial_values(p, 0)
     step = train_step(p, p.trainings["siamese"])
     verify(step.program)

@@ -104,7 +104,7 @@ def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) ->
 
 
 def _when(proof: Proof) -> str:
-    after = (proof.copies_after_optimisation or 0) >= (proof.copies_in_file or 0)
+    after = (proof.copies_after_optimization or 0) >= (proof.copies_in_file or 0)
     return "after ONNX Runtime's optimization" if after else "already"
 
 

@@ -166,7 +166,7 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
 
 def _copies(proof: Mapping[str, Any]) -> float:
     """The most copies of a tensor, in the file or after all rewriting of the graph; 0 where it was not checked."""
-    return max(float(proof["copies_in_file"] or 0), float(proof["copies_after_optimisation"] or 0))
+    return max(float(proof["copies_in_file"] or 0), float(proof["copies_after_optimization"] or 0))
 
 
 # -- loops and weights -------------------------------------------------------------------------------------------------

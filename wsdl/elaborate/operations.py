@@ -15,7 +15,7 @@ from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_pois
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
 from wsdl.elaborate.report import Remainder
-from wsdl.elaborate.statistics import normalise_by_batch
+from wsdl.elaborate.statistics import normalize_by_batch
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Attribute, Operand, Value
 from wsdl.ir.types import DType, TensorType, holds
@@ -82,7 +82,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         )
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
     elif context.mode.training and operation.training == "by batch":
-        results = normalise_by_batch(values, attributes, span, context)
+        results = normalize_by_batch(values, attributes, span, context)
     else:
         results = context.builder.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)

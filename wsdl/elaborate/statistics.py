@@ -9,7 +9,7 @@ from wsdl.elaborate.context import Context
 from wsdl.ir.graph import Attribute, Operand, Value
 
 
-def normalise_by_batch(
+def normalize_by_batch(
     values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
 ) -> list[Value]:
     """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch. From

@@ -5,7 +5,7 @@ and folding a batch normalization or a scale into the convolution or the product
 Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
 to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input; what
 is a `Reshape` anyhow gets its shape in that way. That copies nothing and takes next to no time; measured in
-docs/decisions/0004-no-copies-by-the-optimiser.md.
+docs/decisions/0004-no-copies-by-the-optimizer.md.
 """
 
 from __future__ import annotations

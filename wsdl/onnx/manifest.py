@@ -59,7 +59,7 @@ def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
             "holds": verified.holds,
             "stored_bytes": verified.stored_bytes,
             "file_bytes": verified.file_bytes,
-            "optimised_bytes": verified.optimised_bytes,
+            "optimized_bytes": verified.optimized_bytes,
             "full_level_bytes": verified.full_level_bytes,
             "packed_bytes": verified.packed_bytes,
             "constant_bytes": verified.constant_bytes,

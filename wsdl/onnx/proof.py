@@ -57,13 +57,13 @@ class Proof:
     stored: str
     bytes: int
     copies_in_file: float | None
-    copies_after_optimisation: float | None
+    copies_after_optimization: float | None
     copies_at_full_level: float | None
 
     @property
     def copies(self) -> float:
         """The most of them in the file or after all rewriting of the graph; 0 where nothing was looked for."""
-        return max(self.copies_in_file or 0, self.copies_after_optimisation or 0)
+        return max(self.copies_in_file or 0, self.copies_after_optimization or 0)
 
     @property
     def holds(self) -> bool:
@@ -91,7 +91,7 @@ class Proofs:
     tensors: list[Proof]
     stored_bytes: int
     file_bytes: int
-    optimised_bytes: int
+    optimized_bytes: int
     full_level_bytes: int
     packed_bytes: int  # of matrices packed for this CPU, in memory only
     constant_bytes: int = 0
@@ -100,7 +100,7 @@ class Proofs:
     @property
     def added_bytes(self) -> int:
         """What the runtime stores besides the file; less than 0 where it stores less."""
-        return self.optimised_bytes - self.constant_bytes - self.file_bytes
+        return self.optimized_bytes - self.constant_bytes - self.file_bytes
 
     @property
     def holds(self) -> bool:

@@ -15,7 +15,7 @@ from wsdl.ops._interfaces import Emitter, Ref, Relation
 
 @dataclass(frozen=True)
 class Origin:
-    """What nodes that are appended now are named and labelled after."""
+    """What nodes that are appended now are named and labeled after."""
 
     path: str = ""
     source: str = ""

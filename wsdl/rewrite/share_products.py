@@ -20,7 +20,7 @@ becomes (without what nothing reads any more)
     }
 
 Several widths over one weight would else cut their parts out of it in each run, since the runtime must not store them
-(docs/decisions/0004-no-copies-by-the-optimiser.md), and multiply with what it couldn't bring into order before.
+(docs/decisions/0004-no-copies-by-the-optimizer.md), and multiply with what it couldn't bring into order before.
 """
 
 from __future__ import annotations
