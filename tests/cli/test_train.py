@@ -54,7 +54,7 @@ def test_what_a_run_leaves(wsdl: Wsdl) -> None:
         "epoch 1/3  step 7/21  train  loss "
     )
     assert done.err.endswith(
-        "wrote run/last.safetensors, run/best.safetensors\n"
+        "wrote run/last.safetensors, run/best.safetensors, run/log.jsonl, run/curve.svg\n"
         "next: wsdl compile classify.wsd --weights run/best.safetensors -o build\n"
     )
     assert sorted(os.listdir("run")) == ["best.safetensors", "curve.svg", "last.safetensors", "log.jsonl"]

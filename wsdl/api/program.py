@@ -283,7 +283,7 @@ class Program:
     def _untrained(self, names: Sequence[str]) -> CompileError:
         if self.target.dtype != "f32":
             message = f"a program in {self.target.dtype} can't be trained"
-            help = "train it in f32, and compile it with the weights that come of it"
+            help = "train it in f32, and compile it with the trained weights"
             return CompileError([Diagnostic("E0822", message, file=self.source.path, help=help)])
         help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
         message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")

@@ -16,19 +16,24 @@ from wsdl.reporting.progress import Progress
 from wsdl.reporting.reports import Quiet, Reporter, Reporters, RunPlan
 from wsdl.reporting.trials import TrialLines, TrialProgress, TrialReporter
 
-CURVE = "curve.svg"
+CURVE, TENSORBOARD = "curve.svg", "tensorboard"
 
 
 def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = False) -> Reporter:
-    """What is shown, and what is written into the folder of a training."""
+    """The reporters of a training: one shows its progress, the others write into its folder."""
     reporters: list[Reporter] = [Quiet() if quiet else shown()]
     if folder is not None:
         reporters += [JsonLines(folder / LOG), Curve(folder / CURVE) if is_installed() else NoCurve(reporters[0])]
     if folder is not None and tensorboard:
         from wsdl.reporting.tensorboard import TensorBoard
 
-        reporters.append(TensorBoard(folder / "tensorboard"))
+        reporters.append(TensorBoard(folder / TENSORBOARD))
     return Reporters(reporters)
+
+
+def reported(folder: Path) -> list[Path]:
+    """What reporters have written into the folder of a training."""
+    return [path for name in (LOG, CURVE, TENSORBOARD) if (path := folder / name).exists()]
 
 
 class NoCurve(Quiet):

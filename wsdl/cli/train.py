@@ -14,7 +14,7 @@ import click
 from wsdl import api
 from wsdl.cli.command import command, dims, import_root, variant, weights, whole
 from wsdl.cli.failures import INTERRUPTED, writing
-from wsdl.cli.reporting import reporting
+from wsdl.cli.reporting import reported, reporting
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics import CompileError, Diagnostic
@@ -118,7 +118,7 @@ def train(
         return None
     write_findings(trained.diagnostics, sys.stderr)
     if folder is not None:
-        note(f"wrote {', '.join(map(str, trained.files))}")
+        note(f"wrote {', '.join(map(str, [*trained.files, *reported(folder)]))}")
     print_lines(_lines(trained, dry_run))
     if folder is not None:
         options = ["--variant", variant] if variant else []

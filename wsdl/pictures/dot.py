@@ -18,6 +18,7 @@ COLORS = (  # fill and line; those of Paul Tol's schemes that color-blind reader
 )  # fmt: skip
 LID = " "  # of a cylinder, which Graphviz doesn't count as a line
 LONGEST = 10  # characters of a size
+BOLD = 0.67 * 11 / 72  # inches: the mean width of a bold letter of DejaVu Sans, wider than those of Helvetica and Arial
 GRAY, INK = "#6b6b6b", "#222222"
 HEAD = f"""\
 digraph {{
@@ -69,8 +70,9 @@ class _Writer:
                 yield f"{indent}}}"
             elif isinstance(unit, Box):
                 fill = self.tints[unit][0] if len(self.tints.get(unit, ())) == 1 else "#f4f4f4"
-                label = _label(_title(unit), _about(unit))
-                yield f'{indent}{name} [shape=box, style="rounded,filled", fillcolor="{fill}", label={label}]'
+                lines = _title(unit), _about(unit)
+                style = f'shape=box, style="rounded,filled", fillcolor="{fill}"{_room(*lines)}'
+                yield f"{indent}{name} [{style}, label={_label(*lines)}]"
             elif isinstance(unit, Port):
                 yield f"{indent}{name} [shape=plain, label={_label(unit.name, str(unit.type))}]"
             else:
@@ -81,6 +83,7 @@ class _Writer:
         what = str(shared.tensors[0].type) if len(shared.tensors) == 1 else f"{len(shared.tensors)} tensors"
         lines = [f"{what} · {size(shared.bytes)}", f"used {shared.uses}× · saves {size(shared.saved)}"]
         style = f'shape=cylinder, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4'
+        style += _room(shared.name, *lines)
         return f"  s{number} [{style}, label={_label(LID, shared.name, *lines)}]"
 
     # -- edges ---------------------------------------------------------------------------------------------------------
@@ -125,6 +128,13 @@ def _words(ops: Ops) -> str:
     """A few operations by name; of many the first and the last."""
     names = ops.names if len(ops.names) <= 5 else [*ops.names[:3], "…", ops.names[-1]]
     return " → ".join(names)
+
+
+def _room(title: str, *lines: str) -> str:
+    """The smallest width of a node, if its title is its longest line: Graphviz measures regular Helvetica, but titles
+    are bold, and in the wider font that a viewer may have in its place."""
+    title = short(title)
+    return f", width={len(title) * BOLD + 0.28:.2f}" if len(title) * 1.25 > max(map(len, lines)) else ""
 
 
 def _label(*lines: str) -> str:

