@@ -15,7 +15,7 @@ from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
-from wsdl.ir.training import Optimizer, Schedule
+from wsdl.ir.training import AuxiliaryLoss, LossWeight, Optimizer, Schedule
 from wsdl.ir.ways import Part, Seat, WayRequest
 from wsdl.syntax import tree
 
@@ -43,6 +43,8 @@ class Requests:
     """What the body of a `train` has asked for so far."""
 
     losses: list[ArgumentValue] = field(default_factory=list)
+    auxiliary: list[AuxiliaryLoss] = field(default_factory=list)
+    weights: dict[str, LossWeight] = field(default_factory=dict)
     metrics: dict[str, ArgumentValue] = field(default_factory=dict)
     metric_places: dict[str, Span] = field(default_factory=dict)
     optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` where one is wrong

@@ -18,6 +18,7 @@ from wsdl.elaborate.control import clause_values
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.losses import auxiliary_losses
 from wsdl.elaborate.path_patterns import path_or_none
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Graph, Value
@@ -90,8 +91,10 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
     context.where.uses.clear()
     if value is None:
         return None
-    graph.outputs = [value]
-    return FormulaRequest(pending.target, graph, frame.layer.module.path, node.value.span)
+    losses = auxiliary_losses(context)
+    graph.outputs = [value, *(loss.value for loss in losses)]
+    named = tuple((loss.name, loss.span) for loss in losses)
+    return FormulaRequest(pending.target, graph, frame.layer.module.path, node.value.span, named)
 
 
 def _take_over(pending: PendingFormula, context: Context) -> None:

@@ -12,7 +12,7 @@ from wsdl.elaborate.where import Where
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Value
 from wsdl.ir.origins import Origins
-from wsdl.ir.training import SEED, STEP
+from wsdl.ir.training import SEED, STEP, AuxiliaryLoss
 from wsdl.ir.types import DType, TensorType
 from wsdl.syntax import tree
 
@@ -32,6 +32,7 @@ class GraphBuilder:
     naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
     sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that brought it
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
+    losses: list[AuxiliaryLoss] | None = field(default_factory=list)  # of bodies; `None` in a compiled model
     # What only training has: new values of states by the path of the slot, inputs for seed and step where something is
     # random, how often each layer has dropped out, the number of the step in each scan.
     updated: dict[str, Value] = field(default_factory=dict)

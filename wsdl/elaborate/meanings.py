@@ -55,6 +55,7 @@ MEANINGS = Meanings(
         tree.Limit: requests.limit,
         tree.Load: requests.load,
         tree.Loss: requests.loss,
+        tree.LossWeight: requests.loss_weight,
         tree.Metric: requests.metric,
         tree.Optimizer: requests.optimizer,
         tree.LearningRate: requests.learning_rate,

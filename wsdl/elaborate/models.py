@@ -67,6 +67,7 @@ def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, 
     frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
+    context.builder.losses = [] if context.mode.again else None
     read_inputs(node.inputs, frame, graph, context)
     context.where.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)

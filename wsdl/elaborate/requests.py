@@ -6,10 +6,13 @@ from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.control import clause_values
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import ArgumentValue, Frame
+from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
+from wsdl.elaborate.kinds import FLOAT, Misfit
+from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request
 from wsdl.elaborate.ways import way_of
+from wsdl.ir.training import LossWeight
 from wsdl.ir.ways import WayRequest
 from wsdl.syntax import tree
 
@@ -33,25 +36,46 @@ def freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:
 
 
 def loss(node: tree.Loss, frame: Frame, context: Context) -> None:
-    _requests(context).losses.append(ArgumentValue(None, evaluate(node.value, frame, context), node.value.span))
+    """A loss of a `train`, or one of a block or a model that this runs."""
+    requests = context.mode.requests
+    if requests is None or frame.layer.module.kind != "training":
+        auxiliary_loss(node, frame, context)
+        return
+    if node.name is not None:
+        _name_result(node.name, requests, context)
+    requests.losses.append(ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span))
+
+
+def loss_weight(node: tree.LossWeight, frame: Frame, context: Context) -> None:
+    item = evaluate(node.value, frame, context)
+    try:
+        _requests(context).weights[node.name.text] = LossWeight(FLOAT.fit(item), node.name.span)
+    except Misfit as misfit:
+        if not has_poison(item):
+            context.error("E0225", node.value.span, f"the weight of a loss {misfit}", applied=False)
 
 
 def metric(node: tree.Metric, frame: Frame, context: Context) -> None:
     requests = _requests(context)
-    name, places = node.name.text, requests.metric_places
-    if name in places:
+    _name_result(node.name, requests, context)
+    requests.metrics[node.name.text] = ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span)
+
+
+def _name_result(name: tree.Name, requests: Requests, context: Context) -> None:
+    """Report a name that another loss or metric of a `train` has."""
+    places = requests.metric_places
+    if name.text in places:
         context.error(
             "E0807",
-            node.name.span,
-            f"two metrics are called `{name}`",
+            name.span,
+            f"two results of a training are called `{name.text}`",
             "named again",
-            labels=[Label(places[name], "named first")] if places[name] != node.name.span else (),
+            labels=[Label(places[name.text], "named first")] if places[name.text] != name.span else (),
             help="give one of them another name"
-            if places[name] != node.name.span
-            else "a metric has one value; add up what the steps of a `for` give, and name the sum",
+            if places[name.text] != name.span
+            else "it has one value; add up what the steps of a `for` give, and name the sum",
         )
-    places.setdefault(name, node.name.span)
-    requests.metrics[name] = ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span)
+    places.setdefault(name.text, name.span)
 
 
 def optimizer(node: tree.Optimizer, frame: Frame, context: Context) -> None:

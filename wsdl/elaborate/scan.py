@@ -8,6 +8,7 @@ from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, describe, has_poison
+from wsdl.elaborate.losses import losses_of_steps
 from wsdl.elaborate.report import TooMuch
 from wsdl.ir.dims import Dim, compare
 from wsdl.ir.graph import Graph, Value
@@ -76,6 +77,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
         body.inputs.append(Value(step, binding.name.text))
         inner.names[binding.name.text] = body.inputs[-1]
     context.builder.graphs.append(body)
+    before = len(context.builder.losses or ())
     run(node.body, inner, context)
     finals = [_carried(b, s, node, inner, context) for b, s in zip(node.carried, starts, strict=True)]
     context.builder.graphs.pop()
@@ -85,16 +87,19 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
         return None
     if emitted is None or any(f is None for f in finals):
         return None
-    body.outputs = [*(f for f in finals if f is not None), *emitted]
+    losses = (context.builder.losses or [])[before:]
+    del (context.builder.losses or [])[before:]
+    body.outputs = [*(f for f in finals if f is not None), *emitted, *(loss.value for loss in losses)]
     if (number := context.builder.step_numbers.get(body)) is not None:
         body.inputs.append(number)
         size = TensorType.of("i64", [Dim.of(along)])
         values += context.builder.node("arange", [], {"start": Dim.of(along), "stop": None}, [size], node.along.span)
         known.append(0)
-    stacked = [_stacked(e.type, Dim.of(along), node, known) for e in emitted]
-    axis_out = known[0]
-    axes_out = [min(axis_out, e.type.rank) for e in emitted]
-    return context.builder.node(
+    axes_out = [*(min(known[0], e.type.rank) for e in emitted), *(0 for _ in losses)]
+    stacked = [
+        _stacked(v.type, Dim.of(along), axis) for v, axis in zip(body.outputs[len(finals) :], axes_out, strict=True)
+    ]
+    results = context.builder.node(
         "scan",
         [starts, values],
         {"axes": list(known), "emit_axes": list(axes_out), "reverse": node.reverse},
@@ -102,6 +107,9 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
         node.steps[0].span,
         body,
     )
+    visible = len(finals) + len(emitted)
+    losses_of_steps(losses, results[visible:], context)
+    return results[:visible]
 
 
 def _tensor(binding: tree.Binding, frame: Frame, context: Context, dtype: DType | None) -> Value | None:
@@ -192,6 +200,5 @@ def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | N
     return values
 
 
-def _stacked(step: TensorType, along: Dim, node: tree.Scan, axes: list[int]) -> TensorType:
-    at = min(axes[0], step.rank)
+def _stacked(step: TensorType, along: Dim, at: int) -> TensorType:
     return step.with_shape((*step.shape[:at], along, *step.shape[at:]))

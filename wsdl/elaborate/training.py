@@ -6,22 +6,20 @@ are the model's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
-from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.evaluate import run
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Layer
+from wsdl.elaborate.losses import auxiliary_losses, scalar, total
 from wsdl.elaborate.models import ModelRun, read_inputs, run_again
-from wsdl.elaborate.operations import call_operation
 from wsdl.elaborate.scopes import FileScope
 from wsdl.elaborate.where import Use
-from wsdl.ir.dims import same
-from wsdl.ir.graph import Graph, Module, Value
+from wsdl.ir.graph import Module
 from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
 from wsdl.syntax import tree
 
@@ -80,7 +78,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
             evaluation = objective.copy()
     context.mode.again, context.mode.training = False, False
     optimizer = _the_optimizer(node, requests, context)
-    if not requests.losses:
+    if not requests.losses and not requests.auxiliary:
         context.error(
             "E0804",
             node.name.span,
@@ -91,9 +89,17 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
     if objective is None or evaluation is None or optimizer is None:
         return None
     rates = rates_of(requests, optimizer)
-    losses_at = [loss.span for loss in requests.losses]
     return Training(
-        node.name.text, objective, evaluation, optimizer, requests.freezes, rates, losses_at, node.span, node.doc
+        node.name.text,
+        objective,
+        evaluation,
+        optimizer,
+        requests.freezes,
+        rates,
+        [loss.span for loss in requests.losses],
+        node.span,
+        node.doc,
+        requests.weights,
     )
 
 
@@ -147,18 +153,21 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
     _keep_references(node, layer, context)
     run(node.body, frame, context)
     _report_new_layers(own, context)
-    losses = [_mean(argument, "loss", model.graph, context) for argument in requests.losses]
-    metrics = {name: _mean(argument, "metric", model.graph, context) for name, argument in requests.metrics.items()}
-    broken = None in losses or None in metrics.values() or not losses or len(context.report.problems.errors) > errors
+    losses = [scalar(argument, "loss", context) for argument in requests.losses]
+    named = {a.name.text: loss for a, loss in zip(requests.losses, losses, strict=True) if a.name is not None}
+    metrics = named | {name: scalar(argument, "metric", context) for name, argument in requests.metrics.items()}
+    requests.auxiliary = auxiliary_losses(context)
+    broken = None in losses or None in metrics.values() or not (losses or requests.auxiliary)
     objective = None
-    if not broken:
+    if not broken and len(context.report.problems.errors) == errors:
         values = [value for value in losses if value is not None]
-        loss = _sum(values, requests.losses, context)
-        named = {name: value for name, value in metrics.items() if value is not None}
-        model.graph.outputs = [loss, *named.values()]
+        loss = total(values, requests.losses, context)
+        results = {name: value for name, value in metrics.items() if value is not None}
+        model.graph.outputs = [loss, *results.values(), *(auxiliary.value for auxiliary in requests.auxiliary)]
         targets = model.graph.inputs[before:]
         model.graph.inputs += context.builder.random
-        objective = Objective(model.graph, targets, values, loss, named, dict(context.builder.updated))
+        states = dict(context.builder.updated)
+        objective = Objective(model.graph, targets, values, loss, results, states, tuple(requests.auxiliary))
     context.where.uses.pop()
     context.mode.requests = None
     return requests, objective
@@ -260,53 +269,3 @@ def _report_new_layers(own: Layer, context: Context) -> None:
             "a new layer",
             help="make it a layer of the model, and apply that",
         )
-
-
-# -- values ------------------------------------------------------------------------------------------------------------
-
-
-def _mean(argument: ArgumentValue, kind: str, graph: Graph, context: Context) -> Value | None:
-    """A loss or metric as a scalar: one that has a number for each row of the batch is averaged."""
-    item = argument.item
-    if has_poison(item):
-        return None
-    value = None if isinstance(item, bool) else as_tensor(argument, context.where.dtype, context)
-    averaged = value is not None and (kind == "metric" or value.type.is_float)
-    if value is not None and averaged and value.type.rank == 1 and _is_batch(value, graph):
-        if value.type.is_integer:
-            value = _operation("cast", context, argument.span, value, "f32")
-        value = _operation("mean", context, argument.span, value)
-    fits = value is not None and value.type.rank == 0 and value.type.dtype != "bool"
-    if value is None or not fits or (kind == "loss" and not (value.type.is_float or isinstance(item, int))):
-        text = argument.span.text
-        helps = value is not None and value.type.rank > 0 and (value.type.is_float or kind == "metric")
-        context.error(
-            "E0806",
-            argument.span,
-            f"a {kind} is a number, not {describe(item)}",
-            f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
-            help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
-            fix=[Edit(argument.span, f"mean({text})")] if helps else (),
-        )
-        return None
-    return value if value.type.dtype in ("f32", "f64") else _operation("cast", context, argument.span, value, "f32")
-
-
-def _is_batch(value: Value, graph: Graph) -> bool:
-    """Does a vector have a number for each row of the inputs?"""
-    return any(v.type.rank > 0 and same(v.type.shape[0], value.type.shape[0]) for v in graph.inputs)
-
-
-def _sum(values: Sequence[Value], arguments: Sequence[ArgumentValue], context: Context) -> Value:
-    total = values[0]
-    for value, part in zip(values[1:], arguments[1:], strict=True):
-        if value.type.dtype != total.type.dtype:
-            value = _operation("cast", context, part.span, value, total.type.dtype)
-        total = _operation("add", context, part.span, total, value)
-    return total
-
-
-def _operation(name: str, context: Context, span: Span, *arguments: Item) -> Value:
-    result = call_operation(name, [ArgumentValue(None, a, span) for a in arguments], span, context)
-    assert isinstance(result, Value)
-    return result

@@ -64,14 +64,15 @@ class GroupRequest:
 class FormulaRequest:
     """`param decode.weight = encode.weight.T * gain`.
 
-    `graph` computes the value: its `parameter` nodes read slots, it has no inputs and one output. `span` is that of the
-    expression.
+    `graph` computes the value: its `parameter` nodes read slots, it has no inputs. Its first output is the value, the
+    others are the `losses` of blocks in it, by name and place. `span` is that of the expression.
     """
 
     target: PathPattern
     graph: Graph
     base: str
     span: Span
+    losses: tuple[tuple[str, Span], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

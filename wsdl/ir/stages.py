@@ -111,7 +111,8 @@ class ViewReading:
 class Formula:
     """A tensor that is computed from stored ones, once a run, for all slots that are views of it.
 
-    `graph` has no inputs and one output; its `parameter` nodes read slots, which may be computed themselves.
+    `graph` has no inputs; its first output is the tensor, the others are the `losses` of blocks in it, by name and
+    place. Its `parameter` nodes read slots, which may be computed themselves.
     `tensors` are the stored tensors behind it, `root` is the slot in whose place it stands.
     """
 
@@ -120,6 +121,7 @@ class Formula:
     span: Span
     tensors: tuple[str, ...]
     slots: tuple[tuple[Slot, View], ...]
+    losses: tuple[tuple[str, Span], ...] = ()
 
     @property
     def text(self) -> str:

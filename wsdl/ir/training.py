@@ -140,11 +140,29 @@ class RateRequest:
 
 
 @dataclass(frozen=True, eq=False)
+class AuxiliaryLoss:
+    """`loss balance = …` of a block, once for each application: a scalar; `span` is that of its name."""
+
+    name: str
+    value: Value
+    span: Span
+
+
+@dataclass(frozen=True)
+class LossWeight:
+    """`weight balance = 0.1`; `span` is that of the name."""
+
+    value: float
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
 class Objective:
     """The model's body run again, with targets after its inputs, and what is computed from both.
 
     The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
-    the metrics. All are scalars, each the mean over a batch.
+    the metrics. All are scalars, each the mean over a batch. `auxiliary` are losses of blocks, which the loss gets
+    (`sharing.auxiliary_losses`) once it is known what is stored: formulas may have some too.
     """
 
     graph: Graph
@@ -153,6 +171,7 @@ class Objective:
     loss: Value
     metrics: dict[str, Value]
     states: dict[str, Value] = field(default_factory=dict)  # by the path of the slot: what it becomes by this batch
+    auxiliary: tuple[AuxiliaryLoss, ...] = ()
 
     def copy(self) -> Objective:
         """The same of new nodes and values."""
@@ -172,6 +191,7 @@ class Objective:
             new(self.loss),
             {name: new(value) for name, value in self.metrics.items()},
             {path: new(value) for path, value in self.states.items()},
+            tuple(replace(loss, value=new(loss.value)) for loss in self.auxiliary),
         )
 
 
@@ -192,6 +212,7 @@ class Training:
     loss_spans: list[Span]
     span: Span
     doc: str = ""
+    weights: Mapping[str, LossWeight] = field(default_factory=dict)  # of losses of blocks, by their names
 
     def changed(self, freezes: Iterable[FreezeRequest], rates: Iterable[RateRequest]) -> Training:
         """The same, with more lines behind its own."""

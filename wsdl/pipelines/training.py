@@ -14,8 +14,8 @@ from typing import TypeAlias
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
+from wsdl.ir.step import Result
 from wsdl.ir.target import DEFAULT, Target
-from wsdl.ir.training import LOSS
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe
@@ -146,10 +146,11 @@ def split_step(
 
 def evaluation(storage: Storage, training: ResolvedTraining, target: Target = DEFAULT) -> Evaluation:
     """The evaluation of a training as graphs of its own. The state of the training is an input."""
-    draft = run(EVALUATION, results_of(storage, training, target))
+    draft = results_of(storage, training, target)
+    names = [port.name for port in draft.phase.outputs if isinstance(port, Result)]
+    run(EVALUATION, draft)
     assert draft.rest is not None
-    objective = training.written.evaluation
-    batch = {v.name: v.type for v in objective.graph.inputs}
-    names, rows = [LOSS, *objective.metrics], rows_dimension(batch.values())
+    batch = {v.name: v.type for v in training.written.evaluation.graph.inputs}
+    rows = rows_dimension(batch.values())
     warnings = warned(draft.mixed)
     return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, warnings)

@@ -59,7 +59,7 @@ def resolve_formulas(
         with suppress(NotFound):
             slot = _slot_of(request, targets, problems)
             source = view_of(request.graph)
-            if source is None:
+            if source is None or request.losses:
                 formulas.append((request, slot))
                 continue
             first = Member(slots[source[0]], source[1], request.span)
@@ -244,7 +244,7 @@ def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Map
                 read(homes[path])
             tensors.update(dict.fromkeys(readings[path].tensors))
         views = [(slot, View.identity(slot.sizes) if slot is at.slot else at.back.then(v)) for slot, v in slots]
-        formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(views))
+        formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(views), at.request.losses)
         readings.update({slot.path: FormulaReading(formula, view) for slot, view in views})
         formulas.append(formula)
 

@@ -6,14 +6,18 @@ once. These are copies, for passes to rewrite; `Checked` and `Storage` stay as t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from wsdl.ir.graph import Graph, Lowered, Node, Value
 from wsdl.ir.rewriter import Rewriter
-from wsdl.ir.stages import Formula, FormulaReading, ResolvedTraining, Storage
+from wsdl.ir.stages import Formula, FormulaReading, Reading, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.target import DEFAULT, Target
-from wsdl.ir.training import Objective
+from wsdl.ir.training import AuxiliaryLoss, Objective
+from wsdl.ir.views import ViewError
 from wsdl.ops.build import Build
+from wsdl.sharing.auxiliary_losses import with_auxiliary
+from wsdl.sharing.fold_views import view_of
 from wsdl.sharing.frozen import run_frozen
 from wsdl.sharing.through_view import through
 
@@ -29,9 +33,7 @@ def read_stored(storage: Storage, target: Target = DEFAULT) -> Lowered:
 
 def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:
     """What a training minimizes, with frozen layers as it says how they run; the states are those that it changes."""
-    written = training.written.objective
-    copies: dict[Value, Value] = {}
-    objective = written.substituted(over_stored(written.graph, storage, copies), copies)
+    objective = _over_stored(training.written.objective, training, storage)
     values = run_frozen(objective.graph, training.as_at_inference)
     changed = {path: objective.states[path] for path in training.statistics}
     return replace(objective, states=changed).substituted(objective.graph, values)
@@ -39,9 +41,15 @@ def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objec
 
 def evaluation_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:
     """What a training is evaluated by."""
-    written = training.written.evaluation
+    return _over_stored(training.written.evaluation, training, storage)
+
+
+def _over_stored(written: Objective, training: ResolvedTraining, storage: Storage) -> Objective:
+    """The same over what is stored, its loss with those of blocks that it runs, and of formulas that it reads."""
     copies: dict[Value, Value] = {}
-    return written.substituted(over_stored(written.graph, storage, copies), copies)
+    losses: list[AuxiliaryLoss] = []
+    objective = written.substituted(over_stored(written.graph, storage, copies, losses), copies)
+    return with_auxiliary(objective, [*objective.auxiliary, *losses], training.written)
 
 
 def initializers_over_stored(storage: Storage) -> Storage:
@@ -54,22 +62,29 @@ def initializers_over_stored(storage: Storage) -> Storage:
     return replace(storage, stored={**storage.stored, **computed}) if computed else storage
 
 
-def over_stored(graph: Graph, storage: Storage, copies: dict[Value, Value]) -> Graph:
-    """A copy of a graph in which each slot is read as `storage` says; `copies` has the new values by the old ones."""
+def over_stored(
+    graph: Graph, storage: Storage, copies: dict[Value, Value], losses: list[AuxiliaryLoss] | None = None
+) -> Graph:
+    """A copy of a graph in which each slot is read as `storage` says. `copies` gets the new values by the old ones,
+    `losses` those of the formulas in it; without it they are left out."""
     result = graph.copy(copies)
-    computed = _read(result, storage, {})
+    computed = _read(result, storage, {}, losses)
     for old, new in copies.items() if computed else ():
         copies[old] = computed.get(new, new)
     return result
 
 
-def _read(graph: Graph, storage: Storage, placed: dict[Formula, Value]) -> dict[Value, Value]:
+def _read(
+    graph: Graph, storage: Storage, placed: dict[Formula, Value], losses: list[AuxiliaryLoss] | None
+) -> dict[Value, Value]:
     """Let `parameter` nodes read what is stored, and put formulas, each once, in front of the first that reads it;
-    `placed` are those that are there. What stands for which value."""
+    `placed` are those that are there, `losses` theirs. What stands for which value."""
     computed: list[tuple[Node, FormulaReading]] = []
     for node in graph.walk():
         if node.op == "parameter":
             reading = storage.readings[str(node.attributes["slot"])]
+            if losses is None:
+                reading = _without_losses(reading, storage)
             if isinstance(reading, FormulaReading):
                 computed.append((node, reading))
             else:
@@ -81,12 +96,28 @@ def _read(graph: Graph, storage: Storage, placed: dict[Formula, Value]) -> dict[
         for node, reading in computed:
             if reading.formula not in placed:
                 formula = reading.formula.graph.copy({})
-                _read(formula, storage, placed)
+                _read(formula, storage, placed, losses)
                 for inner in formula.walk():
                     inner.in_f32 = True
                 rewriter.insert(formula.nodes, node)
-                [placed[reading.formula]] = formula.outputs
+                placed[reading.formula], *auxiliary = formula.outputs
+                named = zip(reading.formula.losses, auxiliary, strict=True)
+                if losses is not None:
+                    losses += [AuxiliaryLoss(name, value, span) for (name, span), value in named]
             build = Build.at(node)
             values[node.result] = through(build, placed[reading.formula], reading.view)
             rewriter.replace_node(node, build.nodes, [values[node.result]])
     return values
+
+
+def _without_losses(reading: Reading, storage: Storage) -> Reading:
+    """A formula that is a view of a stored tensor but for its losses is that view in a compiled model."""
+    if isinstance(reading, FormulaReading) and reading.formula.losses:
+        found = view_of(reading.formula.graph)
+        source = storage.readings[found[0]] if found is not None else None
+        if found is not None and isinstance(source, ViewReading):
+            with suppress(ViewError):
+                view = source.view.then(found[1]).then(reading.view)
+                if view.layout:
+                    return ViewReading(source.stored, view)
+    return reading

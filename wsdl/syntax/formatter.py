@@ -234,7 +234,10 @@ class _Formatter:
         if isinstance(node, tree.Import):
             return [f"from {quoted(node.file.value)} import {_names(node.names)}"]
         if isinstance(node, tree.Loss):
-            return ["loss ", *expression(node.value)]
+            name = f"{node.name.text} = " if node.name else ""
+            return [f"loss {name}", *expression(node.value)]
+        if isinstance(node, tree.LossWeight):
+            return [f"weight {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Metric):
             return [f"metric {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Optimizer):

@@ -45,7 +45,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 # A line that begins like this begins a statement, whatever is open before it.
 _STATEMENT = re.compile(
     r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
-    r"|(?:layer|state|limit|metric)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
+    r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
     r"|variant\s+[^\W\d]\w*\s*\{|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
 )
 _DECLARATION = re.compile(r"(?:block|model|train)\s+[^\W\d]\w*\s*\(|variant\s+[^\W\d]\w*\s*\{")

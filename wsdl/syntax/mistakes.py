@@ -206,7 +206,7 @@ OUTSIDE_TRAIN = Mistake(
     "not part of what is computed",
     "how a model is trained stands in a declaration of its own: `train model(targets) {{ … }}`",
     examples=(
-        "model m(x: f32[n]) {\n    loss mse(x, x)\n    return x\n}",
+        "model m(x: f32[n]) {\n    metric right = mean(x)\n    return x\n}",
         "block A()(x: [d]) {\n    if a {\n        optimizer SGD(lr=0.1)\n    }\n    return x\n}",
     ),
 )
@@ -229,6 +229,13 @@ OUTSIDE_VARIANT = Mistake(
         "model m(x: f32[n]) {\n    train m {\n        freeze a\n    }\n    return x\n}",
         "train m() {\n    loss a\n    train m {\n        freeze a\n    }\n    optimizer SGD(lr=0.1)\n}",
     ),
+)
+UNNAMED_LOSS = Mistake(
+    "E0160",
+    "a loss in {where} needs a name",
+    "a name and `=` are missing behind this",
+    "a loss that each training adds is written `loss name = …`; one that compares with targets stands in a `train`",
+    examples=("model m(x: f32[n]) {\n    loss mean(x ** 2)\n    return x\n}",),
 )
 INSIDE_VARIANT = Mistake(
     "E0157",

@@ -65,6 +65,7 @@ _FORMS = {
     "loss": "`loss cross_entropy(logits, labels)`",
     "metric": "`metric accuracy = mean(argmax(logits, axis=-1) == labels)`",
     "optimizer": "`optimizer AdamW(lr=1e-3)`",
+    "weight": "`weight balance = 0.1`",
     "lr": "`lr encoder, head.bias = 1e-4`",
 }
 _LOOKALIKES = {

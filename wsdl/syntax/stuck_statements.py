@@ -63,7 +63,7 @@ STATEMENTS: tuple[Mistake, ...] = (
         "`{mark}` can't stand at file level",
         "belongs into a `train`",
         "say which model is trained: `train model(targets) {{ … }}`",
-        statement=rf"(?P<mark>loss|metric|optimizer|lr)\s+{NAME}",
+        statement=rf"(?P<mark>loss|metric|optimizer|lr|weight)\s+{NAME}",
         before=r"^\s*$",
         level="file",
         examples=("loss mse(x, y)", "optimizer SGD(lr=0.1)", "lr encoder = 1e-4"),

@@ -294,8 +294,10 @@ class Return(Node):
 
 
 class Loss(Node):
-    """`loss contrastive(distance, same, margin=1.0)`, in a `train`."""
+    """`loss mse(y, wanted)` in a `train`, where it may have a name; in the body of a block or a model it has one:
+    `loss balance = sum(load ** 2)`."""
 
+    name: Name | None
     value: Expression
 
 
@@ -319,6 +321,13 @@ class LearningRate(Node):
     value: Expression
 
 
+class LossWeight(Node):
+    """`weight balance = 0.1`, in a `train`: how much a loss of the model's blocks counts."""
+
+    name: Name
+    value: Expression
+
+
 class Changes(Node):
     """`train lm { freeze tok }` in a variant: what it changes in the training of the model `name`."""
 
@@ -328,7 +337,7 @@ class Changes(Node):
 
 Statement: TypeAlias = (
     "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
-    "| Loss | Metric | Optimizer | LearningRate | Changes"
+    "| Loss | Metric | Optimizer | LearningRate | LossWeight | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 # The statements that stand in a `train` alone, and those that never do.
-_OF_TRAINING = (tree.Loss, tree.Metric, tree.Optimizer, tree.LearningRate)
+_OF_TRAINING = (tree.Metric, tree.Optimizer, tree.LearningRate, tree.LossWeight)
 _OF_MODELS = (
     tree.Layer,
     tree.Parameter,
@@ -149,6 +149,8 @@ class Builder:
                 self._report_place(statement, mistakes.OUTSIDE_VARIANT, where)
             elif isinstance(statement, misplaced):
                 self._report_place(statement, mistake, where)
+            elif isinstance(statement, tree.Loss) and statement.name is None and mistake is mistakes.OUTSIDE_TRAIN:
+                self._report_place(statement, mistakes.UNNAMED_LOSS, where)
             elif isinstance(statement, tree.For | tree.Scan):
                 rest += reversed(statement.body)
             elif isinstance(statement, tree.If):
@@ -240,7 +242,10 @@ class Builder:
         return tree.Return(self._span(parts), parts[1])
 
     def loss(self, parts: Parts) -> tree.Loss:
-        return tree.Loss(self._span(parts), parts[1])
+        return tree.Loss(self._span(parts), parts[1], parts[-1])
+
+    def loss_weight(self, parts: Parts) -> tree.LossWeight:
+        return tree.LossWeight(self._span(parts), parts[1], parts[3])
 
     def metric(self, parts: Parts) -> tree.Metric:
         return tree.Metric(self._span(parts), parts[1], parts[3])

@@ -13,6 +13,7 @@ from wsdl.ir.stages import Formula, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
+from wsdl.sharing.auxiliary_losses import check_auxiliary, weight_of
 from wsdl.sharing.conflicts import report_partly_frozen
 from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
 from wsdl.sharing.paths import NotFound
@@ -199,6 +200,10 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
         reached |= trained
         if not trained:
             _report(read, flat, span, training, problems)
+    counted = [one for one in objective.auxiliary if weight_of(one.name, training.written) != 0]
+    for slot in search.behind([one.value for one in counted])[0]:
+        reached.update(name for name in storage.readings[slot].tensors if training.trains(storage.stored[name]))
+    check_auxiliary(training.written, storage, problems)
     return tuple(name for name in storage.stored if name in reached)
 
 

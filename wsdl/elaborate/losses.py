@@ -1,0 +1,119 @@
+"""Losses and metrics: scalars, or one value for each row of the batch, of which the mean is taken.
+
+A loss of a block or a model (`loss balance = …`) is kept with the graph of the run of the body, once for each
+application, for the trainings that run it. The compiled model has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wsdl.diagnostics import Edit
+from wsdl.diagnostics.span import Span
+from wsdl.elaborate.apply import as_tensor
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import ArgumentValue, Frame, Item, describe, has_poison
+from wsdl.elaborate.operations import call_operation
+from wsdl.ir.dims import same
+from wsdl.ir.graph import Value
+from wsdl.ir.training import AuxiliaryLoss
+from wsdl.ir.types import TensorType
+from wsdl.syntax import tree
+
+
+def scalar(argument: ArgumentValue, kind: str, context: Context) -> Value | None:
+    """A loss or a metric as a scalar of f32 or f64; `None` where it was reported to be something else."""
+    value = _checked(argument, kind, context)
+    return None if value is None else _mean(value, argument.span, context)
+
+
+def total(values: Sequence[Value], arguments: Sequence[ArgumentValue], context: Context) -> Value:
+    """The sum of losses; 0 where there are none."""
+    if not values:
+        return context.builder.constant(0.0, TensorType.of("f32"), context.where.uses[-1].span)
+    first, *others = values
+    for value, part in zip(others, arguments[1:], strict=True):
+        if value.type.dtype != first.type.dtype:
+            value = _operation("cast", context, part.span, value, first.type.dtype)
+        first = _operation("add", context, part.span, first, value)
+    return first
+
+
+# -- losses of blocks --------------------------------------------------------------------------------------------------
+
+
+def auxiliary_loss(node: tree.Loss, frame: Frame, context: Context) -> None:
+    """Keep a loss of the body of a block or a model, where its graph is that of a training or of a formula."""
+    assert node.name is not None, "the parser lets a loss without a name stand in a `train` only"
+    losses, graph = context.builder.losses, context.builder.graphs[-1]
+    before = len(graph.nodes)
+    value = _checked(ArgumentValue(node.name, evaluate(node.value, frame, context), node.value.span), "loss", context)
+    if losses is None:
+        graph.nodes[before:] = [n for n in graph.nodes[before:] if n.op == "parameter"]  # which what follows may read
+    elif value is not None:
+        losses.append(AuxiliaryLoss(node.name.text, value, node.name.span))
+
+
+def losses_of_steps(losses: Sequence[AuxiliaryLoss], results: Sequence[Value], context: Context) -> None:
+    """Keep the sums over all steps of a scan of losses of its body; `results` are their values at all steps."""
+    kept = context.builder.losses
+    for loss, result in zip(losses, results, strict=True):
+        assert kept is not None
+        kept.append(replace(loss, value=_operation("sum", context, loss.span, result, 0)))
+
+
+def auxiliary_losses(context: Context) -> list[AuxiliaryLoss]:
+    """What is kept of the graph that is built, as scalars."""
+    return [replace(loss, value=_mean(loss.value, loss.span, context)) for loss in context.builder.losses or ()]
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def _checked(argument: ArgumentValue, kind: str, context: Context) -> Value | None:
+    """A scalar, or a vector with a value for each row; `None` where that was reported."""
+    item = argument.item
+    if has_poison(item):
+        return None
+    value = None if isinstance(item, bool) else as_tensor(argument, context.where.dtype, context)
+    if value is not None and _fits(value, kind, isinstance(item, int), context):
+        return value
+    text = argument.span.text
+    helps = value is not None and value.type.rank > 0 and (value.type.is_float or kind == "metric")
+    context.error(
+        "E0806",
+        argument.span,
+        f"a {kind} is a number, not {describe(item)}",
+        f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
+        help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
+        fix=[Edit(argument.span, f"mean({text})")] if helps else (),
+    )
+    return None
+
+
+def _fits(value: Value, kind: str, is_number: bool, context: Context) -> bool:
+    if value.type.rank == 0:
+        return value.type.dtype != "bool" and (kind == "metric" or value.type.is_float or is_number)
+    return _is_batch(value, context) and (kind == "metric" or value.type.is_float)
+
+
+def _mean(value: Value, span: Span, context: Context) -> Value:
+    if value.type.rank == 1:
+        if value.type.is_integer:
+            value = _operation("cast", context, span, value, "f32")
+        value = _operation("mean", context, span, value)
+    return value if value.type.dtype in ("f32", "f64") else _operation("cast", context, span, value, "f32")
+
+
+def _is_batch(value: Value, context: Context) -> bool:
+    """Does a vector have a value for each row of the inputs?"""
+    rows = [v.type.shape[0] for v in context.builder.graphs[0].inputs if v.type.rank > 0]
+    return value.type.rank == 1 and any(same(dim, value.type.shape[0]) for dim in rows)
+
+
+def _operation(name: str, context: Context, span: Span, *arguments: Item) -> Value:
+    result = call_operation(name, [ArgumentValue(None, a, span) for a in arguments], span, context)
+    assert isinstance(result, Value)
+    return result
