@@ -51,7 +51,7 @@ def families(stored: Inventory) -> Iterator[Family]:
 
 
 def _split(uses: Sequence[Use], outermost: Iterable[Parts]) -> tuple[tuple[Parts, ...], Parts]:
-    """The paths of the outermost layers that share a tensor, and what follows behind each of them."""
+    """The paths of the outermost layers that share a tensor, and the rest of the path below each."""
     paths = [tuple(use.path.split(".")) for use in uses]
     if len(paths) == 1:
         owner = next((layer for layer in outermost if paths[0][: len(layer)] == layer), paths[0][:-1])

@@ -1,4 +1,4 @@
-"""A compiled program: its models, what is stored, and the files that are made of it."""
+"""A compiled program: its models, its stored tensors, and the files written from it."""
 
 from __future__ import annotations
 
@@ -290,7 +290,8 @@ class Program:
         return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
 
     def _trained(self, name: str | None) -> str:
-        """The model that is meant, which must have a `train`; without a name the one that has."""
+        """The name of the model to train, which must have a `train` declaration; without a name the only one that
+        has."""
         trained = list(self._trainings)
         if name is None and len(trained) == 1:
             return trained[0]
@@ -322,14 +323,14 @@ class Program:
     def values(
         self, weights: Weights | None = None, *, partial: bool = False, model: str | None = None
     ) -> Mapping[str, Array]:
-        """The number of every initializer: what is stored, and what is computed from it when compiling. `weights` have
-        all that is stored, or all that `model` reads."""
+        """The value of every initializer: stored tensors, and tensors computed from them when compiling. `weights` must
+        have all stored tensors, or all that `model` reads."""
         from wsdl.weights.initial_values import WithDerived
 
         return WithDerived(self._lowered, self._values_with(weights, partial, model))
 
     def _values_with(self, weights: Weights | None, partial: bool, model: str | None) -> dict[str, Array]:
-        """The stored tensors, with `weights` in place of theirs."""
+        """The stored tensors, with their values replaced by `weights`."""
         from wsdl.weights.weights import given_weights
 
         if weights is None:

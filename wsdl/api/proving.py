@@ -1,4 +1,4 @@
-"""The proof of a compiled folder: what ONNX Runtime makes of each model, and what is to be said about it."""
+"""The verification of a compiled folder: how ONNX Runtime optimizes each model, and the diagnostics about it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic
 
 
 def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
-    """One warning for all shared tensors that only the default optimization level copies."""
+    """One warning for all shared tensors that the default optimization level copies and the extended one doesn't."""
     copied = [proof for proof in shared if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
     if not copied:
         return
@@ -115,7 +115,7 @@ def _readers(stored: Stored) -> Iterator[str]:
 
 
 def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
-    """Something is made of stored tensors that is a copy of none of them."""
+    """ONNX Runtime computes large tensors from stored ones that are copies of none of them."""
     created = sorted(proofs.created, key=lambda tensor: -tensor.bytes)
     origins = [program.stored[name] for tensor in created for name in tensor.origins if name in program.stored]
     return Diagnostic(

@@ -1,5 +1,5 @@
-"""The page of each operation and of each block, made of its own doc comment: what `wsdl explain relu` prints, and what
-`docs/reference/` holds."""
+"""The page of each operation and block, generated from its docstring or doc comment: printed by `wsdl explain relu`,
+written to `docs/reference/`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsdl.syntax import tree
 
 
 def names() -> list[str]:
-    """All that have a page, in the order of their families and files."""
+    """The names of all operations and blocks that have a page, ordered by family and file."""
     return [*(name for _, operations in operation_families() for name in operations), *standard_blocks()]
 
 
@@ -33,7 +33,7 @@ def page(name: str) -> str:
 
 
 def elsewhere(name: str) -> tuple[str, str]:
-    """What PyTorch's or Keras's `name` is called here, or how it is written; empty where nothing is known of it."""
+    """The name here of PyTorch's or Keras's `name`, and how to write it; empty texts if unknown."""
     last = name.rpartition(".")[2]  # of `nn.Linear`
     called = ELSEWHERE.get(last, last if last != name else "")
     written, dtype = WRITTEN.get(last), called if called in DTYPES else last if last in DTYPES else None
@@ -62,7 +62,7 @@ def block_files() -> dict[str, list[str]]:
 
 
 def about(family: str) -> str:
-    """What a family of operations is."""
+    """The description of a family of operations."""
     return (import_module(f"wsdl.ops.{family}").__doc__ or "").strip()
 
 

@@ -1,4 +1,4 @@
-"""What is stored, as lists and as pictures."""
+"""Stored tensors, as lists and as pictures."""
 
 from __future__ import annotations
 

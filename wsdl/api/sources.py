@@ -1,4 +1,4 @@
-"""The text of a program, from a path, from stdin, or as it is; and what is wrong with where it should be."""
+"""Reads the text of a program from a path or from stdin, and reports files that are missing or of another kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STDIN = "-"
 
 
 def read_source(path: str | os.PathLike[str]) -> Source:
-    """The text in a file, `-` being stdin. Raises `CompileError` where there is none, or none that can be read."""
+    """The text of a file, or of stdin for `-`. Raises `CompileError` if it doesn't exist or can't be read."""
     name = os.fspath(path)
     if name == STDIN:
         return _stdin()
@@ -28,7 +28,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
 
 
 def require(path: str | os.PathLike[str]) -> None:
-    """Raises `CompileError` where there is no such file, with the nearest that there is; `-` is stdin."""
+    """Raises `CompileError` if there is no such file, and suggests the nearest name; `-` is stdin."""
     name = os.fspath(path)
     if name != STDIN and not os.path.exists(name):
         folder = os.path.dirname(name)
@@ -39,7 +39,7 @@ def require(path: str | os.PathLike[str]) -> None:
 
 
 def require_file(path: str | os.PathLike[str]) -> None:
-    """Raises `CompileError` where there is no such file, or something else: a folder, a pipe, a device."""
+    """Raises `CompileError` if the path isn't an ordinary file but missing, a folder, a pipe or a device."""
     require(path)
     if not os.path.isfile(path):
         raise CompileError([Diagnostic("E0701", "this is not a file", file=os.fspath(path))])
@@ -51,7 +51,7 @@ def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
 
 
 def program_in(path: str | os.PathLike[str] | Source) -> Source:
-    """The text of a program. A file whose name says that it is something else is refused before it is read."""
+    """The text of a program. A file with the ending of another kind is refused before it is read."""
     if isinstance(path, Source):
         return path
     suffix = Path(path).suffix.lower()
@@ -76,7 +76,7 @@ def _stdin() -> Source:
 
 
 def source_of(path_or_source: str | os.PathLike[str] | Source) -> Source:
-    """A text is told from a path by its line breaks or its braces."""
+    """A source from text or a path; text is recognized by line breaks or braces."""
     if isinstance(path_or_source, Source):
         return path_or_source
     if isinstance(path_or_source, str) and ("\n" in path_or_source or "{" in path_or_source):

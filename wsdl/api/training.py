@@ -101,9 +101,9 @@ def train(
 ) -> Trained:
     """Train a model of a program on data in files, as `plan` says.
 
-    `settings` are those of `Settings` that are not as by default; a training that is resumed has those of its
-    checkpoint. A folder that holds a training is gone on with (`resume`), or its files replaced (`replace`), or it is
-    an error. `only_try` makes one step and evaluates one batch, and writes nothing.
+    `settings` are the fields of `Settings` that differ from the defaults; a resumed training has those of its
+    checkpoint. If the folder holds a training, `resume` continues it and `replace` overwrites it; otherwise it is an
+    error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing.
     """
     from wsdl.reporting.reports import Quiet
     from wsdl.runtime.fit import checkpoint_in, fit, weights_in
@@ -137,7 +137,7 @@ def train(
 
 
 def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
-    """The arrays of a file or folder; `RunError`, which names it, where there are no rows."""
+    """The arrays of a file or folder. Raises `RunError`, which names it, if it has no rows."""
     from wsdl.diagnostics.run_error import fail
     from wsdl.runtime.arrays import rows_of
     from wsdl.runtime.batches import has_rows
@@ -145,7 +145,7 @@ def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
 
     arrays, rows = open_data(data).select(types), rows_of(types)
     if any(array.shape[:1] == (0,) for name, array in arrays.items() if has_rows(types[name], rows)):
-        raise fail("E0718", "the data have no rows", file=os.fspath(data))
+        raise fail("E0718", "the data has no rows", file=os.fspath(data))
     return arrays
 
 

@@ -1,4 +1,4 @@
-"""From an exception to findings, an exit code and what is shown of them."""
+"""From an exception to diagnostics and an exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLEAN, FINDINGS, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """The exit code for findings, by their codes; warnings and notes alone are clean."""
+    """The exit code for diagnostics, by their codes; warnings and notes alone give 0."""
     errors = [d.code for d in diagnostics if d.severity == "error"]
     if any(code.startswith(OUTSIDE) for code in errors):
         return USAGE
@@ -30,7 +30,7 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
 
 
 def failure(error: Exception) -> tuple[list[Diagnostic], int]:
-    """What to say about an exception that ended a command, and the exit code."""
+    """The diagnostics and the exit code for an exception that ended a command."""
     if isinstance(error, CompileError):
         return error.diagnostics, exit_code(error.diagnostics)
     if isinstance(error, click.ClickException):
@@ -51,7 +51,7 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Says what went wrong with writing a file or into a folder."""
+    """Turns errors while writing a file or folder into a `CompileError` (E0703)."""
     try:
         yield
     except OSError as error:
@@ -60,9 +60,9 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def show(diagnostics: list[Diagnostic], arguments: Sequence[str]) -> None:
-    """Findings that ended a command: to stderr for people, as JSON to stdout where JSON was asked for.
+    """Show the diagnostics that ended a command: on stderr, or as JSON on stdout with `--json`.
 
-    The command line itself may be what is wrong, so it is looked at as it was typed.
+    The command line itself may be wrong, so its arguments are examined unparsed.
     """
     if wants_json(arguments) and sys.stdout is not None:
         with suppress(CompileError):  # if nobody can read it there

@@ -1,4 +1,4 @@
-"""What is written, and what the reader's side can show: colors, box drawing, how many columns.
+"""Output, adapted to what the terminal can show: colors, box drawing, number of columns.
 
 Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honored; a stream that can't hold
 box drawing gets ASCII; what goes into a pipe is as wide as it needs to be. Lines for people may hold names from files,
@@ -30,7 +30,7 @@ _ASCII = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "…": ".
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a stream can show; `width` is 0 where there is no limit."""
+    """The capabilities of a stream; `width` is in columns, 0 for no limit."""
 
     stream: TextIO
     color: bool
@@ -44,7 +44,7 @@ class Terminal:
         return Terminal(stream, _has_color(is_tty), _has_unicode(stream), width)
 
     def write(self, text: str) -> None:
-        """Write what the stream can show of a text; file names may hold what no encoding can."""
+        """Write a text, with characters replaced that the stream can't encode, as in some file names."""
         shown = text if self.unicode else to_ascii(text)
         if not shown:
             return  # a full disk refuses even that
@@ -100,14 +100,14 @@ def require_stdout() -> None:
 
 
 def flush_stdout() -> None:
-    """Write what is still in memory; raises `CompileError` where that can't be done."""
+    """Write buffered output. Raises `CompileError` if that fails."""
     if sys.stdout is not None:
         with _writing():
             sys.stdout.flush()
 
 
 def abandon_stdout() -> None:
-    """Let what is still in memory go nowhere: Python would try to write it once more at its end."""
+    """Discard buffered output, which Python would otherwise try to write again at exit."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -53,7 +53,7 @@ class Diagnostic:
     variants: tuple[str, ...] = ()  # of the program, which alone have it; empty where all do
 
     def __post_init__(self) -> None:
-        """A message names what it found, and that may be a name of a million letters."""
+        """Shorten the texts: they may quote names of a million letters."""
         for part in ("message", "label", "help"):
             text = getattr(self, part)
             object.__setattr__(self, part, text and short(text))
@@ -128,8 +128,8 @@ class Problems:
 
 
 def deduplicated(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Those that say the same at several places of one text as one, at the first place, with the lines of the others;
-    a fix mends them all."""
+    """Diagnostics with equal text in one file merged into one at the first location, which lists the lines of the
+    others; its fix applies to all."""
     alike: dict[tuple[str, str], list[Diagnostic]] = {}
     for diagnostic in diagnostics:
         alike.setdefault((diagnostic.code, diagnostic.message), []).append(diagnostic)

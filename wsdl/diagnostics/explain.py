@@ -1,4 +1,4 @@
-"""The pages that tell what a code means: `codes/<CODE>.md`."""
+"""The pages that explain codes: `codes/<CODE>.md`."""
 
 from __future__ import annotations
 

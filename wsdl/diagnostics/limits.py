@@ -9,8 +9,8 @@ TOKENS = 250_000  # words, signs and line breaks of one file: some 10,000 lines,
 IMPORTS = 100  # files that import each other, one inside the other
 DEPTH = 100  # levels of brackets and operators; what comes after the parser recurses
 DIGITS = 100  # of a number; more are too large for any dtype
-PROBLEMS = 100  # shown of one file; who has more has another problem
-MISTAKES = 20  # in one declaration; what comes after so many helps nobody
+PROBLEMS = 100  # shown of one file
+MISTAKES = 20  # reported in one declaration
 
 REPETITIONS = 10_000  # of one `for`, and layers of one array
 STEPS = 100_000  # operations, layers, parameters (three each) and repetitions together: 10 s of checking

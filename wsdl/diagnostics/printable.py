@@ -1,8 +1,8 @@
-"""Text that does no harm where it is shown.
+"""Makes text safe to show in a terminal.
 
-Names come from files that anybody may have written, and a terminal obeys what it is sent: ESC begins commands, U+202E
-turns the direction of a line around, a line break forges a line. All that is shown to people goes through `printable`;
-what programs read stays exact, as `escaped` JSON.
+Names come from files that anybody may have written, and terminals interpret control characters: ESC begins commands,
+U+202E reverses the direction of a line, a line break forges a line. Output for people goes through `printable`; output
+for programs stays exact, as `escaped` JSON.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ def printable(text: str, *, unicode: bool = True) -> str:
 
 
 def placeholder(character: str, unicode: bool) -> str:
-    """What stands for a character that can't be printed: `␛` for ESC."""
+    """The replacement of a character that can't be printed: `␛` for ESC."""
     if unicode and ord(character) < 32:
         return chr(0x2400 + ord(character))
     return "\ufffd" if unicode else "?"
 
 
 def short(text: str) -> str:
-    """A text without the middle of what nobody reads to its end."""
+    """A text with the middle of overlong words, and of an overlong whole, left out."""
     text = _LONG_WORD.sub(lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
     return text if len(text) <= TEXT else f"{text[: TEXT - 100]}…{text[-100:]}"
 

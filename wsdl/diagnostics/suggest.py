@@ -1,4 +1,4 @@
-"""What somebody may have meant."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST = 100  # letters; comparing takes the product of two lengths
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a name is probably a slip of, or `None`.
+    """The candidate that a name is probably a misspelling of, or `None`.
 
     Case counts least (`lstm` for `LSTM`); then a name of which the other one is a prefix (`kernel_size` for
     `kernel`); then the share of letters in common. Names of one letter are near only to themselves.

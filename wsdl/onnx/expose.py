@@ -1,4 +1,4 @@
-"""A model that gives all that it computes, to look for what went wrong."""
+"""A model with all its tensors as outputs, for debugging."""
 
 from __future__ import annotations
 

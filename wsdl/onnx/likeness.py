@@ -1,4 +1,4 @@
-"""Is this tensor made of that one? Finds stored tensors again after a rewriting, by their content.
+"""Recognizes stored tensors after graph rewriting, by their content.
 
 A tensor counts as a copy of a stored one if it holds the same values, in whatever order and shape (transposed, in the
 CPU's blocked layout), also padded with zeros, multiplied by one factor for each channel, cut out, or joined with
@@ -55,7 +55,7 @@ def count_copies(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array
 
 
 def is_recognizable(array: Array) -> bool:
-    """Has it enough different values to be told from others?"""
+    """Does it have enough distinct values to be distinguished from other tensors?"""
     flat = array.ravel()
     spread = flat[:: max(1, flat.size // 4096)]
     return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], spread) if part.size)
@@ -77,7 +77,7 @@ class _Known:
 
 
 def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
-    """Which stored tensors it is made of, and how many bytes it has for each of their bytes; cheap questions first."""
+    """The stored tensors that it contains, and how many copies of each; cheap checks come first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
     bits = _bits(array.ravel())
     fingerprint = _fingerprint(bits)

@@ -1,4 +1,4 @@
-"""Writing a model with its weights without ever holding it in one piece.
+"""Writes a model with its weights without holding the whole file in memory.
 
 Protobuf would copy the weights three times on their way into a file: into the message, into its bytes, and out of them.
 The bytes of a message are those of its fields one behind the other, in the order of their numbers; so those before and

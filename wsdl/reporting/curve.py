@@ -1,4 +1,4 @@
-"""`curve.svg`: how the loss went down, what the evaluations said, and the learning rate."""
+"""`curve.svg`: the loss, the evaluations and the learning rate over the steps."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a reader watches while a model trains, computed from the reports of single steps: smoothed losses, means of an
-epoch, examples a second, the time left."""
+"""Progress figures computed from the reports of single steps: smoothed losses, means of an epoch, examples per second,
+time left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training tells of itself, and those who are told: a reporter shows it or writes it down.
+"""Reports of a training's progress, and the interface of reporters, which show or record them.
 
     with reporting(Reporters([JsonLines(folder / "log.jsonl"), Lines(sys.stderr)]), plan) as reporter:
         reporter.step(...)
@@ -16,7 +16,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is known before the first step; `None` where nobody knows yet."""
+    """What is known before the first step; `None` for unknown numbers."""
 
     model: str
     steps: int | None  # of the whole training, those of earlier runs included
@@ -52,7 +52,7 @@ class EvaluationReport:
 
 
 class Reporter(Protocol):
-    """Is told of a training, from `begin` to `end`."""
+    """Receives the reports of a training, from `begin` to `end`."""
 
     def begin(self, plan: RunPlan) -> None: ...
 

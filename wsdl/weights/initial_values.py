@@ -1,6 +1,6 @@
 """Initial values: each stored tensor has a random stream of its own, keyed by the path of its root slot and the seed.
 
-So adding a layer doesn't move the values of the others, and neither does a name for a share group. Only the raw bits of
+So adding a layer or naming a share group doesn't change the values of other layers. Only the raw bits of
 NumPy's Philox generator are used, which are the same in every version; distributions are computed here.
 """
 
@@ -26,7 +26,7 @@ CHUNK = 1 << 20  # elements that are drawn at a time, in float64
 
 
 def initial_values(program: Lowered | Storage, seed: int = 0) -> dict[str, Array]:
-    """A fresh value for each stored tensor that isn't derived from others."""
+    """A new initial value for each stored tensor that isn't derived from others."""
     return completed({n: s for n, s in program.stored.items() if s.derived is None}, {}, seed)
 
 

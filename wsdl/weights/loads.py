@@ -1,5 +1,5 @@
-"""The files of a program's `load` statements: opened, and held against what they are to fill. No number is read here,
-and NumPy is not needed.
+"""The files of a program's `load` statements: opened, and checked against the parameters that they fill. Only listings
+are read, so NumPy is not needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays in the dtype that they are stored in: a number that is too large for it is an error, never an infinity."""
+"""Arrays in the dtype in which they are stored: a value too large for it is an error, never infinity."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The safetensors format: a length, a JSON header, the tensors' bytes.
 
-Why this is not the package `safetensors`: `docs/decisions/0042-safetensors-without-the-package.md`. The tests hold it
-against that package, file by damaged file.
+Why this is not the package `safetensors`: `docs/decisions/0042-safetensors-without-the-package.md`. The tests compare
+it with that package, also on damaged files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers for stored tensors: from the `load`s of a program, from files and mappings of weights; and back into files.
+"""Values of stored tensors: from the `load`s of a program, from files and mappings of weights, and saved to files.
 
 Everything is loaded and saved under the names of stored tensors. A source may name any slot that reads a stored tensor;
 what it holds for a slot that reads a transposed or permuted view is turned back.
@@ -194,7 +194,7 @@ def _require_equal(fill: Fill, other: Fill, stored: Array, loaded: Array) -> Non
 
 
 def _is_same_memory(a: Array, b: Array) -> bool:
-    """Are they one array? What is shared in PyTorch comes under each of its names."""
+    """Are they the same array? Shared tensors of PyTorch occur under each of their names."""
     return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
 
 
