@@ -204,7 +204,7 @@ def _shakespeare(model: str, wanted: float) -> Example:
         measure=Measure("bits per character", bits, wanted, more_is_better=False),
         batch=16,
         epochs=1,
-        short=Short(rows=1000, epochs=1, wanted=4.6, batch=8) if model == "shared" else None,
+        short=Short(rows=750, epochs=1, wanted=4.6, batch=8) if model == "shared" else None,
     )
 
 
@@ -312,7 +312,7 @@ TRAININGS = (
         short=Short(rows=6000, epochs=2, wanted=0.95),
     ),
     _detector("separate", 0.84, None),
-    _detector("shared", 0.87, Short(800, 4, 0.15, batch=16)),
+    _detector("shared", 0.87, Short(800, 3, 0.15, batch=16)),
     _vowels("separate"),
     _vowels("shared"),
     _shakespeare("unshared", 2.85),

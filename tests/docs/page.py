@@ -241,8 +241,9 @@ def environment() -> dict[str, str]:
 
 def answer(command: str, cwd: Path) -> tuple[int, str]:
     """The exit code of a command, and what it writes to stdout and stderr."""
-    if command.startswith("wsdl ") and not SHELL.search(command):
-        return wsdl(shlex.split(command)[1:], cwd)
+    on_one_line = command.replace("\\\n", " ")
+    if command.startswith("wsdl ") and not SHELL.search(on_one_line):
+        return wsdl(shlex.split(on_one_line)[1:], cwd)
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=cwd,

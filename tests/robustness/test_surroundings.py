@@ -23,6 +23,7 @@ from tests.npz import save_npz
 from tests.robustness.damage import DATA, PROGRAM
 from tests.robustness.test_files import codes
 
+ALL = os.environ.get("WSDL_ATTACKS") == "all"  # with `make fuzz`
 LARGE = PROGRAM.replace("Dense(3)", "Dense(30000) |> Dense(3)")  # 1 MB of weights
 VERBS = {
     "compile": ["m.wsd", "-o", "{out}"],
@@ -162,7 +163,7 @@ def test_a_signal_while_files_are_written(
     (tmp_path / "m.wsd").write_text(SHARED, encoding="utf-8")
     moments = random.Random(0)
     restore(tmp_path / "out", versions[1])
-    for _ in range(5):
+    for _ in range(10 if ALL else 2):
         with start("compile", "m.wsd", "-o", "out", "--no-proof", "--seed", "1", cwd=tmp_path) as process:
             wait_for_part(tmp_path / "out", process)
             time.sleep(moments.uniform(0, 0.02))
@@ -195,7 +196,6 @@ def wait_for_part(place: Path, process: subprocess.Popen[bytes]) -> None:
 
 # -- streams that nobody reads, signals at any moment ------------------------------------------------------------------
 
-ALL = os.environ.get("WSDL_ATTACKS") == "all"  # with `make fuzz`
 STREAMS = {
     "check": ["wrong.wsd"],
     "explain": ["E0101"],

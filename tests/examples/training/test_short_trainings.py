@@ -9,7 +9,7 @@ from references.training.catalogue import TRAININGS, Example, arrays
 from wsdl.runtime.fit import fit
 from wsdl.runtime.plan import Plan
 
-TESTED = 1000  # rows
+TESTED = slice(0, 1000, 3)  # rows
 
 
 @pytest.mark.parametrize("example", [pytest.param(e, id=e.name) for e in TRAININGS if e.short])
@@ -21,7 +21,8 @@ def test_a_short_training(example: Example) -> None:
     assert short is not None
     program = wsdl.compile(example.path)
     trainer = program.trainer(example.model, batch=short.batch, seed=0, threads=1)
-    data, test = arrays(example.train, short.rows), arrays(example.judged_by, TESTED)
+    data = arrays(example.train, short.rows)
+    test = {name: array[TESTED] for name, array in arrays(example.judged_by).items()}
     fit(trainer, {name: data[name] for name in trainer.batch_types}, Plan(short.epochs))
     model = program.session(example.model, weights=trainer.weights)
     outputs = model(**{name: test[name] for name in program.models[example.model].inputs})
