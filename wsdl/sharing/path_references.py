@@ -15,13 +15,15 @@ from wsdl.sharing.paths import NotFound, Paths, Thing, target_of
 
 
 def references(program: Checked) -> References:
-    """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`.
+    """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`, and of formulas.
 
     A path is followed as far as it leads. Of a block that nothing applies, no paths are known.
     """
     follow = _Follow(program)
     for group in program.groups:
         follow.group(group)
+    for formula in program.formulas:
+        follow.path(formula.target, formula.base, of_groups=False)
     for freeze in program.freezes:
         follow.paths(freeze, from_file=False)
     for load in program.loads:

@@ -82,7 +82,8 @@ class Paths:
         root, first = self.root(base), pattern.steps[0]
         if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
             top = self.root("")
-            return top if first.name in top.children and first.name not in self._program.models else root
+            of_file = first.name in top.children or first.name in top.slots
+            return top if of_file and first.name not in self._program.models else root
         return root
 
     def _file(self) -> Module:

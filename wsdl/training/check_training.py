@@ -170,7 +170,7 @@ def _note_others(readers: Sequence[Slot], computed: str, spans: Mapping[str, Spa
     """Add a note on other parameters that a learning rate affects, since they read the same tensor."""
     named = [slot.path for slot in readers if slot.path in spans]
     others = [slot for slot in readers if slot.path not in spans]
-    if not others or problems.has("N0802", spans[named[0]]):
+    if not named or not others or problems.has("N0802", spans[named[0]]):
         return
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     problems.error(
@@ -192,10 +192,14 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
     reached: set[str] = set()
     objective = training.written.objective
     search = _Search(objective.graph)
-    behind_formulas: dict[Formula, set[str]] = {}
+    behind_formulas: dict[Formula, tuple[set[str], list[Node]]] = {}
     for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
         slots, flat = search.behind([loss])
-        read = {name for slot in slots for name in _changing(slot, storage, behind_formulas)}
+        read = set[str]()
+        for slot in slots:
+            names, more_flat = _behind(slot, storage, behind_formulas)
+            read |= names
+            flat += more_flat
         trained = {name for name in read if training.trains(storage.stored[name])}
         reached |= trained
         if not trained:
@@ -207,15 +211,20 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
     return tuple(name for name in storage.stored if name in reached)
 
 
-def _changing(slot: str, storage: Storage, known: dict[Formula, set[str]]) -> set[str]:
-    """The stored tensors with which a slot changes smoothly; `known` are those behind formulas."""
+def _behind(
+    slot: str, storage: Storage, known: dict[Formula, tuple[set[str], list[Node]]]
+) -> tuple[set[str], list[Node]]:
+    """The stored tensors behind a slot, through formulas; and the nodes without a gradient in these. `known` has both
+    of each formula."""
     reading = storage.readings[slot]
     if isinstance(reading, ViewReading):
-        return {reading.stored}
+        return {reading.stored}, []
     formula = reading.formula
     if formula not in known:
-        slots, _ = _Search(formula.graph).behind(formula.graph.outputs)
-        known[formula] = {name for slot in slots for name in _changing(slot, storage, known)}
+        slots, flat = _Search(formula.graph).behind(formula.graph.outputs)
+        further = [_behind(slot, storage, known) for slot in slots]
+        names = {name for names, _ in further for name in names}
+        known[formula] = names, [*flat, *(node for _, nodes in further for node in nodes)]
     return known[formula]
 
 
