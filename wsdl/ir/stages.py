@@ -185,6 +185,7 @@ class Storage:
     checked: Checked
     stored: Mapping[str, Stored]  # by name, in the order of declaration
     readings: Mapping[str, Reading]
+    parts: tuple[Slot, ...] = ()  # of ways of sharing: what formulas alone read
     trainings: Mapping[str, ResolvedTraining] = field(default_factory=dict)  # by the name of the model
 
     @property

@@ -9,6 +9,7 @@ from wsdl.diagnostics import Edit, Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Module, Slot
 from wsdl.ir.sharing import Conflict, Member, Sharing
+from wsdl.ir.stages import Storage
 from wsdl.ir.types import shape_text
 from wsdl.sharing.paths import Match
 
@@ -81,6 +82,28 @@ def report_partly_frozen(
         labels=[Label(tie, f"ties `{other}` with it") if tie else Label(warm[0].layer_span, f"`{other}`")],
         help=f"freeze `{other}` too, or take it out of the group",
     )
+
+
+def report_partly_frozen_parts(storage: Storage, frozen: Mapping[str, Span], problems: Problems) -> None:
+    """Report members of a way of sharing of which only some are frozen: what they share would be frozen for all.
+    `frozen` says by the paths of slots where each is frozen."""
+    parts = {storage.home(slot.path)[0].name: slot for slot in storage.parts}
+    for name, part in parts.items():
+        readers = storage.readers[name]
+        cold = [slot for slot in readers if slot.path in frozen]
+        warm = [slot for slot in readers if slot.path not in frozen]
+        if part.path in frozen or not cold or not warm:
+            continue
+        one, other = cold[0].path, warm[0].path
+        own = [p.path for n, p in parts.items() if list(storage.readers[n]) == [cold[0]]]
+        problems.error(
+            "E0325",
+            frozen[one],
+            f"`{one}` is frozen, but `{other}`, which shares `{name}` with it, is not",
+            f"freezes `{one}`",
+            labels=[Label(part.layer_span, f"shares `{name}`")],
+            help=f"freeze `{other}` too" + (f", or only what is its own, such as `{own[0]}`" if own else ""),
+        )
 
 
 def _report_shape(first: Member, second: Member, problems: Problems) -> None:

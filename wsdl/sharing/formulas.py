@@ -212,6 +212,8 @@ def storage_of(
     is frozen is frozen too."""
     stored = [s for s in ways.stored(frozen) if s.root.path not in computed]
     readings: dict[str, Reading] = {slot.path: ViewReading(s.name, view) for s in stored for slot, view in s.slots}
+    inputs = ((s.name, source) for s in stored if (source := ways.inputs.get(s.root.path)) is not None)
+    readings |= {slot.path: ViewReading(name, view) for name, (slot, view) in inputs}
     tensors = {s.name: s for s in stored}
     formulas = ways.formulas(readings)
     readings |= {slot.path: FormulaReading(formula, view) for formula in formulas for slot, view in formula.slots}
@@ -227,7 +229,7 @@ def storage_of(
         for name in behind | uses.keys():
             s = tensors[name]
             tensors[name] = replace(s, frozen=s.frozen or name in behind, computed=tuple(uses.get(name, ())))
-    return Storage(program, tensors, readings)
+    return Storage(program, tensors, readings, ways.slots)
 
 
 def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> list[Formula]:

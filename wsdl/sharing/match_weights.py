@@ -46,7 +46,7 @@ class _Load:
 
 def match_weights(storage: Storage, loads: Iterable[tuple[LoadRequest, Listing]], problems: Problems) -> list[Fill]:
     """What fills what, for all `load`s of a program. All that doesn't fit goes to `problems`."""
-    targets = Targets(storage.checked, storage.group_of)
+    targets = Targets(storage.checked, storage.group_of, parts=storage.parts)
     fills: list[Fill] = []
     opened: list[_Load] = []
     used: dict[str, set[str]] = {}  # by the path of the file

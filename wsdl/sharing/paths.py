@@ -62,11 +62,23 @@ class Paths:
     """Looks paths up among the layers of a program, and remembers what it has reported as missing, so that one mistake
     gives one message. Where errors were found before, what nothing applies may be so for these reasons."""
 
-    def __init__(self, program: Checked, doubtful: bool = False) -> None:
+    def __init__(self, program: Checked, doubtful: bool = False, parts: Iterable[Slot] = ()) -> None:
         self._program, self._with_errors = program, doubtful
+        self._parts: dict[str, dict[str, Slot]] = {}  # by the path of what they lie below, then by name
+        self.add_parts(parts)
         self._roots: dict[str, Module] = {}
         self._never_applied: set[Module] = set()  # those that were reported
         self._missing: set[tuple[Module, str]] = set()
+
+    def add_parts(self, parts: Iterable[Slot]) -> None:
+        """Let the parts of ways of sharing be found too."""
+        for slot in parts:
+            owner, _, name = slot.path.rpartition(".")
+            self._parts.setdefault(owner, {})[name] = slot
+
+    def part(self, owner: str, name: str) -> Slot | None:
+        """The part of a way of sharing of this name, below a parameter or a layer."""
+        return self._parts.get(owner, {}).get(name)
 
     def root(self, base: str) -> Module:
         """The layer at which paths start: the one with the path `base`, or one that holds all of the file's. Raises
@@ -191,7 +203,12 @@ def target_of(mapping: LoadMapping) -> PathPattern:
 
 def _step(thing: Thing, step: Part | Select | ViewCall, search: _Search) -> Iterator[Thing]:
     if isinstance(thing, tuple):
-        yield thing[0], _viewed(thing[0], thing[1], step, search.problems)
+        slot, view = thing
+        part = search.paths.part(slot.path, step.name) if isinstance(step, Part) and view.is_identity else None
+        if part is not None:
+            yield part, View.identity(part.sizes)
+        else:
+            yield slot, _viewed(slot, view, step, search.problems)
     elif isinstance(step, Part):
         yield from _part(thing, step, search)
     elif isinstance(step, Select) and isinstance(thing, list):
@@ -230,6 +247,8 @@ def _part(thing: Module | list[Module], step: Part, search: _Search) -> Iterator
         yield slot, View.identity(slot.sizes)
     elif step.name in thing.children:
         yield thing.children[step.name]
+    elif (part := search.paths.part(thing.path, step.name)) is not None:
+        yield part, View.identity(part.sizes)
     else:
         _missing(thing, step, search)
         raise NotFound

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +16,16 @@ from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.views import View
 from wsdl.ir.ways import WayRequest
+from wsdl.sharing.check_group_names import check_group_names
 from wsdl.sharing.check_layers import check_layers
 from wsdl.sharing.check_loads import check_load
-from wsdl.sharing.conflicts import report_conflict, report_initializers, report_missing, report_partly_frozen
+from wsdl.sharing.conflicts import (
+    report_conflict,
+    report_initializers,
+    report_missing,
+    report_partly_frozen,
+    report_partly_frozen_parts,
+)
 from wsdl.sharing.formulas import Computed, resolve_formulas, storage_of
 from wsdl.sharing.paths import Match, NotFound, Paths
 from wsdl.sharing.read_stored import initializers_over_stored
@@ -27,7 +35,7 @@ from wsdl.sharing.ways import Ways, refuse_member
 
 @dataclass
 class _Sharing:
-    """The sharing so far, and where each slot was put into a group. `frozen` are paths of slots."""
+    """The sharing so far, and where each slot was put into a group, or frozen."""
 
     program: Checked
     problems: Problems
@@ -35,7 +43,7 @@ class _Sharing:
     paths: Paths
     spans: dict[str, Span] = field(default_factory=dict)
     ties: list[tuple[Member, Member]] = field(default_factory=list)
-    frozen: set[str] = field(default_factory=set)
+    frozen: dict[str, Span] = field(default_factory=dict)
     selected: int = 0  # of limits.SELECTED
 
     @cached_property
@@ -51,7 +59,11 @@ class _Sharing:
     @cached_property
     def targets(self) -> Targets:
         """Looks up what `freeze` and `load` name, once all groups are known."""
-        return Targets(self.program, self.sharing.named, self.paths)
+
+        def group_of(slot: Slot) -> str | None:
+            return None if self.ways.is_member(slot) else self.sharing.named(slot)
+
+        return Targets(self.program, group_of, self.paths, self.ways.slots)
 
     def count(self, more: int, span: Span) -> None:
         """So many layers or parameters are named at a place; `_TooMany`, which is reported, where they are too many."""
@@ -82,16 +94,17 @@ def share(program: Checked, problems: Problems) -> Storage | None:
         for group in program.groups:
             _group(group, work)
         computed = resolve_formulas(program, work.members, work.sharing, work.ties, work.spans, problems)
-        for way in program.ways:
-            _way(way, work)
-        _check_names(work)
+        _ways(computed, work)
+        check_group_names(program, work.sharing, work.ways, problems)
         _check_initializers(work)
         _freeze(work)
         _check_loads(work)
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
         return None
-    return initializers_over_stored(storage_of(program, work.sharing, computed, work.ways, work.frozen))
+    storage = storage_of(program, work.sharing, computed, work.ways, work.frozen)
+    report_partly_frozen_parts(storage, work.frozen, problems)
+    return None if problems.errors else initializers_over_stored(storage)
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
@@ -123,7 +136,16 @@ def _unite(group: GroupRequest, below: str, family: Sequence[Member], work: _Sha
     return True
 
 
-def _way(request: WayRequest, work: _Sharing) -> None:
+def _ways(computed: Mapping[str, Computed], work: _Sharing) -> None:
+    """What has a way of sharing; `computed` are the tensors that have a formula, by the paths of their roots."""
+    if work.program.ways:
+        work.ways.begin({root: formula.request.target.span for root, formula in computed.items()})
+    steps = Counter(request.group.span for request in work.program.ways)
+    for request in work.program.ways:
+        _way(request, work, may_have_name=steps[request.group.span] == 1)
+
+
+def _way(request: WayRequest, work: _Sharing, *, may_have_name: bool) -> None:
     """Unite the families of a way, and run its block for all members of them."""
     group = request.group
     try:
@@ -145,7 +167,7 @@ def _way(request: WayRequest, work: _Sharing) -> None:
             return
         paths = [layer for layer, member in zip(layers, family, strict=True) if member in distinct]
         shared += work.ways.seats(below, distinct, paths, request)
-    work.ways.run(request, shared)
+    work.ways.run(request, shared, may_have_name=may_have_name)
 
 
 def _members(group: GroupRequest, work: _Sharing) -> list[Match]:
@@ -265,28 +287,7 @@ def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Match
         return []
 
 
-# -- names and initial values ------------------------------------------------------------------------------------------
-
-
-def _check_names(work: _Sharing) -> None:
-    """Has a group the name of something else?"""
-    paths = {slot.file_path: slot.layer_span for slot in work.sharing.slots}
-    paths |= {file_path(m.path): m.span for root in work.program.roots() for m in root.modules()}
-    taken: dict[str, GroupRequest] = {}
-    for group in work.program.groups:
-        name = file_path(group.name)
-        earlier = paths.get(name) or (taken[name].span if name in taken and taken[name].span != group.span else None)
-        if name and earlier is not None:
-            work.problems.error(
-                "E0331",
-                group.span,
-                f"`{name}` is the name of something else already",
-                "a group of this name",
-                labels=[Label(earlier, f"`{name}`")],
-                help="give the group another name: its name is a path, as those of layers and parameters are",
-            )
-        elif name:
-            taken[name] = group
+# -- initial values ------------------------------------------------------------------------------------------
 
 
 def _check_initializers(work: _Sharing) -> None:
@@ -315,7 +316,8 @@ def _freeze(work: _Sharing) -> None:
     if missing:
         return  # what else is frozen is not known
     for _, slots in work.sharing.families():
-        report_partly_frozen([slot for slot, _ in slots], frozen, work.problems, work.spans)
+        if not work.ways.is_member(slots[0][0]):
+            report_partly_frozen([slot for slot, _ in slots], frozen, work.problems, work.spans)
     work.frozen.update(frozen)
 
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from wsdl.diagnostics import Problems
+from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Module, Slot, file_path
 from wsdl.ir.requests import GroupRequest, Part, PathPattern, Select, ViewCall
 from wsdl.ir.stages import Checked
@@ -39,7 +40,7 @@ class Targets:
     """Looks paths up in a program; what it takes to do so is gathered once.
 
     `group_of` gives the name of what a slot is stored as, where a group gives it one. While `share` finds that out,
-    groups have no names yet.
+    groups have no names yet. `parts` are those of ways of sharing.
     """
 
     def __init__(
@@ -47,12 +48,15 @@ class Targets:
         program: Checked,
         group_of: Callable[[Slot], str | None] | None = None,
         paths: Paths | None = None,
+        parts: Sequence[Slot] = (),
     ) -> None:
-        self._program, self._group_of = program, group_of
+        self._program, self._group_of, self._parts = program, group_of, parts
         self.paths = paths if paths is not None else Paths(program)
+        self.paths.add_parts(parts)
         self._names: dict[str, tuple[str, ...]] = {}  # by the path of a layer
         self._groups: dict[str, list[GroupRequest]] = {}
-        for group in program.groups if group_of is not None else ():
+        groups = (*program.groups, *(request.group for request in program.ways))
+        for group in groups if group_of is not None else ():
             if group.name:
                 self._groups.setdefault(file_path(group.name), []).append(group)
 
@@ -101,7 +105,26 @@ class Targets:
                         _refuse_view(pattern, names[0], views[0], problems)
                     tensors[0] = slot, viewed(slot, views, problems)
                     return Target(tensors, [layer for n in names for layer in self._whole_members(n)], groups=names)
+        self._report_part(pattern, base, problems)
         return None
+
+    def _report_part(self, pattern: PathPattern, base: str, problems: Problems) -> None:
+        """Report a path that goes beyond the name of a group, to a part that the group doesn't have."""
+        names = [step.name for step in pattern.steps if isinstance(step, Part)]
+        group = f"{file_path(base)}.{names[0]}".lstrip(".") if names else ""
+        if group not in self._groups or len(names) < 2 or not isinstance(pattern.steps[1], Part):
+            return
+        below = {name[len(group) + 1 :] for name in self._members if name.startswith(f"{group}.")}
+        near = nearest(".".join(names[1:]), sorted(below))
+        problems.error(
+            "E0317",
+            pattern.steps[1].span,
+            f"the group `{group}` has no part `{'.'.join(names[1:])}`",
+            f"did you mean `{near}`?" if near else "not there",
+            labels=[Label(self._groups[group][0].span, f"the group `{names[0]}`")],
+            help=None if near else f"it has {', '.join(f'`{name}`' for name in sorted(below))}" if below else None,
+        )
+        raise NotFound
 
     def _layers(self, steps: tuple[Part | Select | ViewCall, ...], base: str) -> list[str]:
         """The paths of the layers that the beginning of a path means; none where it means something else."""
@@ -124,15 +147,22 @@ class Targets:
 
     @cached_property
     def _members(self) -> dict[str, list[Slot]]:
-        """The slots of each group by its name, and those of the parts of a group of layers by theirs."""
+        """The slots of each group by its name, and those of the parts of a group of layers by theirs. What a way of
+        sharing stores for all members is a part of its group, also without the path below the layers."""
         members: dict[str, list[Slot]] = {}
-        for slot in self._program.slots():
-            parts = self._name_of(slot).split(".")
+        for slot, path in self._named_slots():
+            parts = path.split(".")
             names = [".".join(parts[: end + 1]) for end in range(len(parts))]
             first = next((i for i, name in enumerate(names) if name in self._groups), len(names))
-            for name in names[first:]:
+            in_all_families = [f"{names[first]}.{parts[-1]}"] if first + 2 < len(names) and slot in self._parts else []
+            for name in (*names[first:], *in_all_families):
                 members.setdefault(name, []).append(slot)
         return members
+
+    def _named_slots(self) -> Iterator[tuple[Slot, str]]:
+        """Slots with the name that they have in a group, or that a part would have in one."""
+        yield from ((slot, name) for slot in self._program.slots() if (name := self._name_of(slot)))
+        yield from ((slot, slot.file_path) for slot in self._parts)
 
     def _whole_members(self, name: str) -> Iterator[Module]:
         """The layers that a group ties as a whole."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from wsdl.diagnostics import Label, Problems
+from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Decay, Graph, Slot, Stored, file_path
 from wsdl.ir.sharing import Member, Sharing, explicit_initializer
 from wsdl.ir.stages import Formula, Reading
@@ -54,14 +55,21 @@ class Ways:
     parts: dict[str, list[Stored]] = field(default_factory=dict)
     inputs: dict[str, tuple[Slot, View] | None] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._homes = {slot.path: self.sharing.home(slot) for slot in self.sharing.slots}
-        self._names = {slot.path: self.sharing.named(slot) or slot.path for slot in self.sharing.slots}
-        self._readers: dict[str, list[tuple[Slot, View]]] = {}
+    _taken: dict[str, WayRequest] = field(default_factory=dict)  # by the path of the root
+    _homes: dict[str, tuple[Slot, View]] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)  # below which the parts of a member lie
+    _readers: dict[str, list[tuple[Slot, View]]] = field(default_factory=dict)
+
+    _formulas: Mapping[str, Span] = field(default_factory=dict)  # by the path of the root
+
+    def begin(self, formulas: Mapping[str, Span]) -> None:
+        """The plain groups are united: remember the homes that slots have by these. `formulas` says which tensors have
+        a formula, by the paths of their roots, and where."""
+        self._formulas = formulas
         for slot in self.sharing.slots:
-            root, view = self._homes[slot.path]
+            root, view = self._homes[slot.path] = self.sharing.home(slot)
+            self._names[slot.path] = self.sharing.named(slot) or slot.path
             self._readers.setdefault(root.path, []).append((slot, view))
-        self._taken: dict[str, WayRequest] = {}
 
     # -- members -------------------------------------------------------------------------------------------------------
 
@@ -73,8 +81,8 @@ class Ways:
             if not view.then(member.view).is_whole:
                 self._refuse_slice(member, root)
                 return None
-            if root.path in self._taken:
-                self._refuse_second(member, request, self._taken[root.path])
+            if root.path in self._taken or root.path in self._formulas:
+                self._refuse_second(member, root, request)
                 return None
             distinct.setdefault(root.path, member)
         self._taken.update(dict.fromkeys(distinct, request))
@@ -103,14 +111,18 @@ class Ways:
 
     # -- what the blocks make ------------------------------------------------------------------------------------------
 
-    def run(self, request: WayRequest, shared: Sequence[Shared]) -> None:
-        """Run the block of a request for all members of all its families."""
+    def run(self, request: WayRequest, shared: Sequence[Shared], *, may_have_name: bool) -> None:
+        """Run the block of a request for all members of all its families. Warns where what they share has no name of
+        its own, if it `may_have_name`: in a `for` each step would give the same one."""
         made = request.way.run([one.seat for one in shared], self.problems)
         if made is None:
             return
         by_seat = {one.seat: one for one in shared}
         for one, graph in zip(shared, made.graphs, strict=True):
             self.graphs.append((one, _of_root(graph, one)))
+        common = next((part.slot.path for part in made.parts.values() if part.shared), None)
+        if common is not None and may_have_name and not request.group.name:
+            self._warn_of_no_name(request, common)
         for part in made.parts.values():
             first = by_seat[part.seat]
             self.parts.setdefault(first.united[0].path, []).append(self._stored(part, first))
@@ -136,6 +148,16 @@ class Ways:
             decay = "vector"
         return Stored(name, type_, replace(slot, type=type_), ((slot, each),), initializer, decay=decay)
 
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Those that the blocks read: inputs and parts."""
+        inputs = [source[0] for source in self.inputs.values() if source is not None]
+        return (*inputs, *(slot for parts in self.parts.values() for part in parts for slot, _ in part.slots))
+
+    def is_member(self, slot: Slot) -> bool:
+        """Has what a slot reads a way of sharing?"""
+        return bool(self._taken) and self._homes[slot.path][0].path in self._taken
+
     # -- what is stored, and how it is read ----------------------------------------------------------------------------
 
     def stored(self, frozen: Collection[str]) -> list[Stored]:
@@ -150,7 +172,8 @@ class Ways:
             path = stored.root.path
             source = self.inputs.get(path)
             if source is not None:
-                slots = (source, *self._views.get(source[0].path, ()))
+                views = self._views.get(source[0].path, ())
+                slots = stored.slots if len(views) == len(stored.slots) else (source, *views)
                 stored = replace(stored, slots=slots, frozen=stored.frozen or source[0].path in frozen)
             if path not in self.inputs or source is not None:
                 result.append(stored)
@@ -197,14 +220,29 @@ class Ways:
             help="name the whole parameter; a parameter of its own for each part can be shared by itself",
         )
 
-    def _refuse_second(self, member: Member, request: WayRequest, first: WayRequest) -> None:
+    def _refuse_second(self, member: Member, root: Slot, request: WayRequest) -> None:
+        first = self._taken.get(root.path)
+        formula = self._formulas.get(root.path)
         self.problems.error(
             "E0346",
             member.span,
-            f"`{member.slot.path}` has two ways of sharing",
+            f"`{member.slot.path}` has {'two ways of sharing' if first else 'a formula and a way of sharing'}",
             f"`{request.way.name}` here",
-            labels=[Label(first.group.span, f"`{first.way.name}` here, which has it too")],
-            help="take it out of one of the two, by its path or by `except`",
+            labels=([Label(first.group.span, f"`{first.way.name}` here, which has it too")] if first else [])
+            + ([Label(formula, "computed here")] if formula else []),
+            help="take it out of one of the two, by its path or by `except`" if first else "remove one of the two",
+        )
+
+    def _warn_of_no_name(self, request: WayRequest, common: str) -> None:
+        span = request.way.span
+        written = f"write `share NAME as {span.text} {{ … }}`" if "\n" not in span.text else "give the group a name"
+        self.problems.error(
+            "W0303",
+            span,
+            f"what the members share lies below the first of them: `{common}`",
+            "shares parameters, without a name for them",
+            help=f"{written}: checkpoints then don't depend on which member is first",
+            severity="warning",
         )
 
 

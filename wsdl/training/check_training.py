@@ -14,7 +14,7 @@ from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
 from wsdl.sharing.auxiliary_losses import check_auxiliary, weight_of
-from wsdl.sharing.conflicts import report_partly_frozen
+from wsdl.sharing.conflicts import report_partly_frozen, report_partly_frozen_parts
 from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
 from wsdl.sharing.paths import NotFound
 from wsdl.sharing.targets import Target, Targets, refuse_part
@@ -22,7 +22,7 @@ from wsdl.sharing.targets import Target, Targets, refuse_part
 
 def check_training(storage: Storage, problems: Problems) -> Storage:
     """The storage with its trainings resolved: what each trains, and at which rates. Reports errors in `problems`."""
-    targets = Targets(storage.checked, storage.group_of)
+    targets = Targets(storage.checked, storage.group_of, parts=storage.parts)
     trainings = {
         name: _resolved(training, storage, targets, problems) for name, training in storage.checked.trainings.items()
     }
@@ -73,6 +73,7 @@ def _freeze(training: Training, storage: Storage, targets: Targets, problems: Pr
                 spans.setdefault(slot.path, pattern.span)
     for views in (*(s.slots for s in storage.stored.values()), *(f.slots for f in storage.formulas)):
         report_partly_frozen([slot for slot, _ in views], spans, problems)
+    report_partly_frozen_parts(storage, spans, problems)
     return frozenset(stored.name for slot in spans for stored in storage.tensors_of(slot))
 
 
