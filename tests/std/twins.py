@@ -1,4 +1,7 @@
-"""Counterparts of standard blocks that PyTorch doesn't have as one module."""
+"""Counterparts of standard blocks that PyTorch doesn't have as one module.
+
+Those out of `transformers` import it where they are made: that takes seconds, and most tests need none of them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlamaConfig, T5Config
-from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding, apply_rotary_pos_emb
-from transformers.models.t5.modeling_t5 import T5Attention
 
 
 class Around(nn.Module):
@@ -122,6 +122,9 @@ class Llama(nn.Module):
     """LLaMA's attention: rotary positions, fewer heads for keys and values."""
 
     def __init__(self, d: int, heads: int, kv_heads: int, causal: bool = True, base: float = 10000.0) -> None:
+        from transformers import LlamaConfig
+        from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding
+
         super().__init__()
         rope = {"rope_type": "default", "rope_theta": base}
         config = LlamaConfig(
@@ -140,6 +143,9 @@ class T5(nn.Module):
     """T5's attention of its first layer, where the bias is."""
 
     def __init__(self, d: int, heads: int, causal: bool = False, buckets: int = 32, distance: int = 128) -> None:
+        from transformers import T5Config
+        from transformers.models.t5.modeling_t5 import T5Attention
+
         super().__init__()
         config = T5Config(
             d_model=d, d_kv=d // heads, num_heads=heads, is_decoder=causal, dropout_rate=0.0,
@@ -233,6 +239,9 @@ class Turned(nn.Module):
         self.rope = {"rope_type": "default", "rope_theta": base}
 
     def forward(self, x: Tensor) -> Tensor:
+        from transformers import LlamaConfig
+        from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+
         d = x.shape[-1]
         angles = LlamaRotaryEmbedding(LlamaConfig(hidden_size=d, num_attention_heads=1, rope_parameters=self.rope))
         cos, sin = angles(x, torch.arange(x.shape[2])[None])
