@@ -94,8 +94,16 @@ def basis_on_the_right(stored: Stored, member: int) -> Tensor:
     return stored[f"f.{member}.weight.coefficients"] @ stored["all.weight.basis"]
 
 
-def own(stored: Stored, member: int) -> Tensor:
-    return stored[f"f.{member}.bias.own"]
+def own(name: str) -> Weight:
+    return lambda stored, i: stored[f"f.{i}.{name}.own"]
+
+
+def pull(stored: Stored) -> Tensor:
+    """The loss of `Soft(strength=0.5)`."""
+    members = [
+        (stored[f"all.{name}"], stored[f"f.{i}.{name}.own"]) for i in range(LAYERS) for name in ("weight", "bias")
+    ]
+    return sum((0.5 * ((own - center) ** 2).sum() for center, own in members), torch.zeros(()))
 
 
 # What is written, the weight and the bias of each layer in PyTorch.
@@ -103,8 +111,9 @@ WAYS: dict[str, tuple[Weight, Weight]] = {
     "as Delta(rank=2)": (delta, same),
     "as Delta(rank=2, diagonal=true)": (delta, same),
     "all as Mix(bank=2)": (mix("weight"), mix("bias")),
-    "all as Basis(rank=2)": (basis, own),
-    "all as Basis(rank=2, right=true)": (basis_on_the_right, own),
+    "all as Basis(rank=2)": (basis, own("bias")),
+    "all as Basis(rank=2, right=true)": (basis_on_the_right, own("bias")),
+    (SOFT := "all as Soft(strength=0.5)"): (own("weight"), own("bias")),
     "as Scaled()": (scaled("weight"), scaled("bias")),
     "as WeightNorm()": (weight_norm, same),
     (SQUARE := "as Symmetric()"): (symmetric, same),
@@ -138,6 +147,8 @@ def test_equal_to_pytorch(written: str, kernels: bool) -> None:
         for name, weight in zip(("weight", "bias"), WAYS[written], strict=True):
             parametrize.register_parametrization(layer, name, Way(weight, stored, i))
     output = torch.sin(nn.Sequential(*layers)(torch.from_numpy(x))).sum()
+    if written == SOFT:
+        output = output + pull(stored)
     output.backward()
     assert found["loss"] == pytest.approx(output.item(), rel=1e-4)
     for name, tensor in stored.items():

@@ -20,6 +20,7 @@ from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
 from wsdl.elaborate.layers import declared_names, make_layer
+from wsdl.elaborate.losses import auxiliary_losses
 from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -53,10 +54,16 @@ class BlockWay:
     def input(self) -> str | None:
         return next((i.name.text for i in self.layer.block.inputs), None)
 
+    @property
+    def losses(self) -> Sequence[str]:
+        body = flattened(self.layer.block.body, into_scans=True)
+        return [s.name.text for s in body if isinstance(s, tree.Loss) and s.name is not None]
+
     def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
         context = Context(ProgramBuilder(), self.meanings, self.dims, self.root, problems)
         parts: dict[str, Part] = {}
         graphs: list[Graph] = []
+        losses: list[tuple[tuple[str, Span], ...]] = []
         before = len(problems.errors)
         try:
             for seat in seats:
@@ -64,13 +71,14 @@ class BlockWay:
                 if graph is None or len(problems.errors) > before:
                     return None
                 graphs.append(graph)
+                losses.append(tuple((loss.name, loss.span) for loss in context.builder.losses or ()))
         except TooMuch:  # reported
             return None
         except TooLong as error:
             with suppress(TooMuch):
                 context.refuse_size(error, self.span)
             return None
-        return Shares(graphs, parts)
+        return Shares(graphs, losses, parts)
 
 
 # -- configuring -------------------------------------------------------------------------------------------------------
@@ -176,17 +184,8 @@ def _run(configured: Layer, seat: Seat, parts: dict[str, Part], context: Context
             help="leave out dropout and statistics of batches: a way of sharing computes weights from parameters alone",
         )
         return None
-    return _needed(graph, results)
-
-
-def _needed(graph: Graph, values: Sequence[Value]) -> Graph:
-    """What computes some values of a graph, which it reads nothing else for."""
-    needed, nodes = set(values), []
-    for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.results):
-            needed.update(node.reads())
-            nodes.append(node)
-    return Graph([], nodes[::-1], list(values))
+    graph.outputs = [*results, *(loss.value for loss in auxiliary_losses(context))]
+    return Graph([], graph.needed(), graph.outputs)
 
 
 # -- parameters --------------------------------------------------------------------------------------------------------
@@ -278,7 +277,7 @@ def _initializer(
                 help="a shape with all axes: `keepdims=true` keeps the one along which is summed",
             )
         return Initializer("zeros")
-    graph = _needed(context.builder.graphs[0], [item]).copy({})
+    graph = Graph([], context.builder.graphs[0].needed([item]), [item]).copy({})
     return Initializer(written.span.text, explicit=not node.span.source.is_standard, graph=graph)
 
 

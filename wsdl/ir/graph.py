@@ -139,6 +139,16 @@ class Graph:
         """The producer of each value, in nested bodies too."""
         return {value: node for node in self.walk() for value in node.results}
 
+    def needed(self, values: Iterable[Value] | None = None) -> list[Node]:
+        """The nodes that some values, by default the outputs, are computed from, in their order."""
+        wanted = set(self.outputs if values is None else values)
+        nodes: list[Node] = []
+        for node in reversed(self.nodes):
+            if not wanted.isdisjoint(node.results):
+                nodes.append(node)
+                wanted.update(node.reads())
+        return nodes[::-1]
+
     def copy(self, copies: dict[Value, Value]) -> Graph:
         """The same graph made of new nodes and values, which `copies` then has by the old ones; values that it already
         has stand in for those that are captured."""

@@ -7,7 +7,7 @@ tensors there are, and so what it is run for, is known once `share` has united t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
@@ -67,11 +67,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """What a way makes of its members: for each seat a graph without inputs whose output is `[rows, columns]` and whose
-    `parameter` nodes read slots; and the parts by their paths."""
+    """What a way makes of its members: a graph for each seat, and the parts by their paths.
+
+    A graph has no inputs, and its `parameter` nodes read slots. Its first output is `[rows, columns]`, the others are
+    its `losses`, by name and place.
+    """
 
     graphs: Sequence[Graph]
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    losses: Sequence[tuple[tuple[str, Span], ...]]
+    parts: Mapping[str, Part]
 
 
 class Way(Protocol):
@@ -88,6 +92,10 @@ class Way(Protocol):
     @property
     def input(self) -> str | None:
         """The name of what the block takes; `None` where it makes its matrix of its own parameters alone."""
+
+    @property
+    def losses(self) -> Sequence[str]:
+        """The names of the losses in the block."""
 
     def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
         """Run the block for each seat; `None` where that was reported."""

@@ -92,6 +92,10 @@ def _formulas_in(graph: Graph, storage: Storage, seen: set[Formula]) -> Iterator
 
 
 def _of_formulas(program: Checked) -> Iterator[str]:
-    """The names of the losses in formulas, those of all variants: a weight is for whichever has it."""
-    for formulas in program.formulas, *(variant.formulas for variant in program.variants.values()):
+    """The names of the losses in formulas and in ways of sharing, those of all variants: a weight is for whichever has
+    it."""
+    variants = program.variants.values()
+    for formulas in program.formulas, *(variant.formulas for variant in variants):
         yield from (name for formula in formulas for name, _ in formula.losses)
+    for ways in program.ways, *(variant.ways for variant in variants):
+        yield from (name for request in ways for name in request.way.losses)

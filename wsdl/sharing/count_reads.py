@@ -18,7 +18,7 @@ read more elements together than it has.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -42,7 +42,7 @@ def count_reads(program: Checked) -> Checked:
 
 def _counted(model: Model) -> Model:
     applications: dict[Application, None] = {}  # in the order of the graph
-    for node in _needed(model.graph):
+    for node in model.graph.needed():
         for inner in [node, *(node.body.walk() if node.body is not None else ())]:
             applications.update(dict.fromkeys(_around(inner.application)))
     applied = dict(Counter(application.path for application in applications))
@@ -88,7 +88,7 @@ class _Counting:
     # -- where weights meet data ---------------------------------------------------------------------------------------
 
     def _go_through(self, graph: Graph) -> None:
-        for node in _needed(graph):
+        for node in graph.needed():
             if node.op == "parameter":
                 slot = str(node.attributes["slot"])
                 self._add_part(node.result, _Part(slot, View.identity(node.result.type.sizes or ())))
@@ -189,17 +189,6 @@ class _Counting:
         """By the number of a site: a number for the steps in which it stands."""
         known: dict[Steps, int] = {}
         return [known.setdefault(steps, len(known)) for _, steps in self.sites]
-
-
-def _needed(graph: Graph) -> Iterable[Node]:
-    """The nodes that a result needs, in their order."""
-    needed = set(graph.outputs)
-    nodes: list[Node] = []
-    for node in reversed(graph.nodes):
-        if not needed.isdisjoint(node.results):
-            nodes.append(node)
-            needed.update(node.reads())
-    return reversed(nodes)
 
 
 def _around(application: Application | None) -> Iterator[Application]:

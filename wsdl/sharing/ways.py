@@ -14,7 +14,7 @@ from functools import cached_property
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import Decay, Graph, Slot, Stored, file_path
+from wsdl.ir.graph import Decay, Graph, Slot, Stored, Value, file_path
 from wsdl.ir.sharing import Member, Sharing, explicit_initializer
 from wsdl.ir.stages import Formula, Reading
 from wsdl.ir.types import TensorType
@@ -23,6 +23,8 @@ from wsdl.ir.ways import Part, Seat, WayRequest, as_matrix
 from wsdl.ops.build import Build
 from wsdl.sharing.fold_views import view_of
 from wsdl.sharing.through_view import through
+
+Losses = tuple[tuple[str, Span], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +47,14 @@ class Shared:
 class Ways:
     """What the ways of a program make, over the homes that its slots have by the plain groups.
 
-    `graphs` compute the tensors of members. `parts` are stored for them, by the path of what a plain group would store;
-    `inputs` are the slots by which blocks read that, through a view, or `None` where the block takes nothing.
+    `graphs` compute the tensors of members, and their losses. `parts` are stored for them, by the path of what a plain
+    group would store; `inputs` are the slots by which blocks read that, through a view, or `None` where the block takes
+    nothing.
     """
 
     sharing: Sharing
     problems: Problems
-    graphs: list[tuple[Shared, Graph]] = field(default_factory=list)
+    graphs: list[tuple[Shared, Graph, Losses]] = field(default_factory=list)
     parts: dict[str, list[Stored]] = field(default_factory=dict)
     inputs: dict[str, tuple[Slot, View] | None] = field(default_factory=dict)
 
@@ -118,8 +121,8 @@ class Ways:
         if made is None:
             return
         by_seat = {one.seat: one for one in shared}
-        for one, graph in zip(shared, made.graphs, strict=True):
-            self.graphs.append((one, _of_root(graph, one)))
+        for one, graph, losses in zip(shared, made.graphs, made.losses, strict=True):
+            self.graphs.append((one, _of_root(graph, one), losses))
         common = next((part.slot.path for part in made.parts.values() if part.shared), None)
         if common is not None and may_have_name and not request.group.name:
             self._warn_of_no_name(request, common)
@@ -164,8 +167,8 @@ class Ways:
         """What is stored, in the order of declaration: for what has a way its input and its parts. `frozen` are the
         paths of slots; a part is so too where all that read it are."""
         readers: dict[str, list[str]] = {}
-        for shared, graph in self.graphs:
-            for path in _read_by(graph):
+        for shared, graph, _ in self.graphs:
+            for path in _read_by(graph, graph.outputs):
                 readers.setdefault(path, []).extend(slot.path for slot, _ in shared.slots)
         result = []
         for stored in self.sharing.stored(frozen):
@@ -179,33 +182,37 @@ class Ways:
                 result.append(stored)
             for part in self.parts.get(path, ()):
                 is_frozen = part.root.path in frozen or all(slot in frozen for slot in readers[part.root.path])
-                result.append(replace(part, frozen=is_frozen))
+                slots = (*part.slots, *self._views.get(part.root.path, ()))
+                result.append(replace(part, slots=slots, frozen=is_frozen))
         return result
 
     def formulas(self, readings: Mapping[str, Reading]) -> list[Formula]:
         """The formulas of members; `readings` are those of parts, of inputs, and of what is only a view of these."""
         formulas = []
-        for shared, graph in self.graphs:
+        for shared, graph, losses in self.graphs:
             if not any(slot.path in readings for slot, _ in shared.slots):
-                tensors = dict.fromkeys(name for path in _read_by(graph) for name in readings[path].tensors)
+                behind = _read_by(graph, graph.outputs[:1])
+                tensors = dict.fromkeys(name for path in behind for name in readings[path].tensors)
                 span = shared.request.way.span
-                formulas.append(Formula(shared.root, graph, span, tuple(tensors), shared.slots))
+                formulas.append(Formula(shared.root, graph, span, tuple(tensors), shared.slots, losses))
         return formulas
 
     @cached_property
     def _views(self) -> dict[str, list[tuple[Slot, View]]]:
-        """By the path of a block's input the slots that are only views of it, as of what isn't changed by the way."""
+        """By the path of an input or a part the slots that are only views of it, as of what the block returns as it
+        is."""
+        sources = {source[0].path: source[1] for source in self.inputs.values() if source is not None}
+        sources |= {slot.path: view for parts in self.parts.values() for part in parts for slot, view in part.slots}
         views: dict[str, list[tuple[Slot, View]]] = {}
-        for shared, graph in self.graphs:
-            source = self.inputs[shared.united[0].path]
-            found = view_of(graph)
-            if found is None or source is None or found[0] != source[0].path:
+        for shared, graph, losses in self.graphs:
+            found = view_of(graph) if not losses else None
+            if found is None or found[0] not in sources:
                 continue
-            view = source[1].then(found[1])
             with suppress(ViewError):
+                view = sources[found[0]].then(found[1])
                 slots = [(slot, view.then(own)) for slot, own in shared.slots]
                 if all(own.layout for _, own in slots):
-                    views.setdefault(source[0].path, []).extend(slots)
+                    views.setdefault(found[0], []).extend(slots)
         return views
 
     # -- mistakes ------------------------------------------------------------------------------------------------------
@@ -263,15 +270,15 @@ def _of_root(graph: Graph, shared: Shared) -> Graph:
     """The matrix that a graph computes, as the tensor of `root`."""
     graph = graph.copy({})
     build = Build(graph, shared.seat.path, shared.request.way.span)
-    [value] = graph.outputs
+    value, *losses = graph.outputs
     back = shared.view.inverse()
     assert back is not None
     if value.type.sizes != back.source:
         value = build("reshape", value, shape=list(back.source))
-    graph.outputs = [through(build, value, back)]
+    graph.outputs = [through(build, value, back), *losses]
     return graph
 
 
-def _read_by(graph: Graph) -> Iterator[str]:
-    """The paths of the slots that a graph reads."""
-    return (str(node.attributes["slot"]) for node in graph.walk() if node.op == "parameter")
+def _read_by(graph: Graph, values: Sequence[Value]) -> Iterator[str]:
+    """The paths of the slots that some values of a graph are computed from."""
+    return (str(node.attributes["slot"]) for node in graph.needed(values) if node.op == "parameter")
