@@ -113,6 +113,30 @@ def formula(p: Tensors, x: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
     return linear(p, "dense", h), {"pull": 0.5 * (own - p["m.a.weight"]).square().sum()}
 
 
+PULLED = """
+block Gated()(x: [d, d]) -> [d, d] {
+    param own: [d, d]
+    param center: [d, d]                    # which the loss alone reads
+    loss pull = 0.5 * sum((own - center) ** 2)
+    return own * x
+}
+
+model m(x: f32[n, 8]) -> (y: f32[n, 4]) {
+    layer make = Gated()
+    layer a = Dense(8)
+    layer b = Dense(8)
+    param b.weight = make(a.weight)
+    return x |> a |> b |> Dense(4)
+}
+"""
+
+
+def pulled(p: Tensors, x: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+    own, center = p["m.make.own"], p["m.make.center"]
+    h = F.linear(linear(p, "a", x), own * p["m.a.weight"], p["m.b.bias"])
+    return linear(p, "dense", h), {"pull": 0.5 * (own - center).square().sum()}
+
+
 CASES: dict[str, tuple[str, Callable[[Tensors, torch.Tensor], tuple[torch.Tensor, Tensors]], dict[str, float]]] = {
     "once for each application": (MIXTURE, mixture, {}),
     "weights": (MIXTURE, mixture, {"balance": 0.25, "activity": -2.0}),
@@ -120,6 +144,8 @@ CASES: dict[str, tuple[str, Callable[[Tensors, torch.Tensor], tuple[torch.Tensor
     "in the steps of a scan": (RECURRENT, recurrent, {"pressure": 3.0}),
     "once in a formula that is read twice": (FORMULA, formula, {}),
     "a weight of 0 in a formula": (FORMULA, formula, {"pull": 0.0}),
+    "a parameter that a loss alone reads": (PULLED, pulled, {"pull": 0.5}),
+    "a parameter that only a loss without weight reads": (PULLED, pulled, {"pull": 0.0}),
 }
 
 

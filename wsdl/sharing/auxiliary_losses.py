@@ -43,6 +43,15 @@ def weight_of(name: str, training: Training) -> float:
     return training.weights[name].value if name in training.weights else 1.0
 
 
+def auxiliary_losses(objective: Objective, storage: Storage) -> Iterator[tuple[Graph, list[tuple[str, Value]]]]:
+    """The losses of blocks that an objective runs, and of the formulas that it reads: each graph with its own."""
+    yield objective.graph, [(one.name, one.value) for one in objective.auxiliary]
+    if any(formula.losses for formula in storage.formulas):
+        for formula in _formulas_in(objective.graph, storage, set()):
+            values = zip(formula.losses, formula.graph.outputs[1:], strict=True)
+            yield formula.graph, [(name, value) for (name, _), value in values]
+
+
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 

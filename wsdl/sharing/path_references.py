@@ -15,12 +15,24 @@ from wsdl.sharing.paths import NotFound, Paths, Thing, target_of
 
 
 def references(program: Checked) -> References:
-    """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`, and of formulas.
+    """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`, and of formulas, in its
+    variants too; and of the losses that a `weight` names.
 
     A path is followed as far as it leads. Of a block that nothing applies, no paths are known.
     """
-    follow = _Follow(program)
-    for group in program.groups:
+    found = _with_paths(program, program.references)
+    for name in program.variants:
+        found = _with_paths(program.with_variant(name), found)
+    for training in program.trainings.values():
+        for name, weight in training.weights.items():
+            found.add(weight.span, *(loss.span for loss in training.objective.auxiliary if loss.name == name))
+    return found
+
+
+def _with_paths(program: Checked, known: References) -> References:
+    """The references that are known, and those in the paths of a program."""
+    follow = _Follow(program, known)
+    for group in (*program.groups, *(request.group for request in program.ways)):
         follow.group(group)
     for formula in program.formulas:
         follow.path(formula.target, formula.base, of_groups=False)
@@ -41,9 +53,9 @@ def references(program: Checked) -> References:
 class _Follow:
     """Follows paths, and keeps where each of their parts leads."""
 
-    def __init__(self, program: Checked) -> None:
+    def __init__(self, program: Checked, known: References) -> None:
         self._paths = Paths(program)
-        self.references = References(dict(program.references.definitions))
+        self.references = References(dict(known.definitions))
         self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
         for group in program.groups:
             if group.name:

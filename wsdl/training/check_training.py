@@ -13,7 +13,7 @@ from wsdl.ir.stages import Formula, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
 from wsdl.ops.node_arguments import ScanParts
-from wsdl.sharing.auxiliary_losses import check_auxiliary, weight_of
+from wsdl.sharing.auxiliary_losses import auxiliary_losses, check_auxiliary, weight_of
 from wsdl.sharing.conflicts import report_partly_frozen, report_partly_frozen_parts
 from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
 from wsdl.sharing.paths import NotFound
@@ -195,21 +195,29 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
     search = _Search(objective.graph)
     behind_formulas: dict[Formula, tuple[set[str], list[Node]]] = {}
     for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
-        slots, flat = search.behind([loss])
-        read = set[str]()
-        for slot in slots:
-            names, more_flat = _behind(slot, storage, behind_formulas)
-            read |= names
-            flat += more_flat
-        trained = {name for name in read if training.trains(storage.stored[name])}
-        reached |= trained
-        if not trained:
+        read, flat = _read_by(search, [loss], storage, behind_formulas)
+        if not any(training.trains(storage.stored[name]) for name in read):
             _report(read, flat, span, training, problems)
-    counted = [one for one in objective.auxiliary if weight_of(one.name, training.written) != 0]
-    for slot in search.behind([one.value for one in counted])[0]:
-        reached.update(name for name in storage.readings[slot].tensors if training.trains(storage.stored[name]))
+        reached |= read
+    for within, losses in auxiliary_losses(objective, storage):
+        counted = [value for name, value in losses if weight_of(name, training.written) != 0]
+        search_within = search if within is objective.graph else _Search(within)
+        reached |= _read_by(search_within, counted, storage, behind_formulas)[0]
     check_auxiliary(training.written, storage, problems)
-    return tuple(name for name in storage.stored if name in reached)
+    return tuple(name for name, stored in storage.stored.items() if name in reached and training.trains(stored))
+
+
+def _read_by(
+    search: _Search, values: Iterable[Value], storage: Storage, known: dict[Formula, tuple[set[str], list[Node]]]
+) -> tuple[set[str], list[Node]]:
+    """The stored tensors behind values of a graph, and the nodes without a gradient on the way."""
+    slots, flat = search.behind(values)
+    read = set[str]()
+    for slot in slots:
+        names, more_flat = _behind(slot, storage, known)
+        read |= names
+        flat += more_flat
+    return read, flat
 
 
 def _behind(
@@ -222,7 +230,7 @@ def _behind(
         return {reading.stored}, []
     formula = reading.formula
     if formula not in known:
-        slots, flat = _Search(formula.graph).behind(formula.graph.outputs)
+        slots, flat = _Search(formula.graph).behind(formula.graph.outputs[:1])
         further = [_behind(slot, storage, known) for slot in slots]
         names = {name for names, _ in further for name in names}
         known[formula] = names, [*flat, *(node for _, nodes in further for node in nodes)]
