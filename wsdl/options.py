@@ -97,6 +97,34 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Names:
+    """Some names."""
+
+    def of(self, value: Any) -> list[str]:
+        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            raise TypeError
+        return list(value)
+
+    def __str__(self) -> str:
+        return "a list of names"
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """Several values for each of some constants."""
+
+    def of(self, value: Any) -> dict[str, list[Any]]:
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise TypeError
+        if not all(isinstance(values, list | tuple) and values for values in value.values()):
+            raise TypeError
+        return {name: list(values) for name, values in value.items()}
+
+    def __str__(self) -> str:
+        return 'a mapping from names to lists of values, like {"rank": [2, 4, 8]}'
+
+
+@dataclass(frozen=True)
 class Optional:
     """The same, or `None`."""
 

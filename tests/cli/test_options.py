@@ -15,7 +15,7 @@ from tests.cli.conftest import Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl import api, options
 from wsdl.diagnostics import CompileError
-from wsdl.options import Instance, OneOf, Option, Optional, Sizes, Whole
+from wsdl.options import Alternatives, Instance, Names, OneOf, Option, Optional, Sizes, Whole
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.trainer import Settings
 
@@ -49,6 +49,10 @@ def nonsense(option: Option) -> list[Any]:
         return ["zz", "", "f64", 1, None, [], b"f32", option.words[0].upper()]
     if isinstance(option, Sizes):
         return [{"n": 0}, {"n": 1.5}, {"n": 2**62}, {"n": "8"}, {1: 2}, {"a b": 1}, ["n"], "n=8", 5]
+    if isinstance(option, Names):
+        return ["tied", [1], 5, {"tied"}, b"tied"]
+    if isinstance(option, Alternatives):
+        return [{"rank": 4}, {"rank": []}, {1: [2]}, {"rank": "2,4"}, ["rank"], "rank=2,4", 5]
     assert isinstance(option, Instance)
     return [5, 1.5, None, [], *(["no", "", 1] if bool in option.types else [])]
 

@@ -10,7 +10,7 @@ from tests.studies.programs import PROGRAM
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.span import Source
-from wsdl.studies.configurations import configurations, split, with_constants
+from wsdl.studies.configurations import configurations, split, with_constants, without_variants
 
 LETS = """\
 let width = 4 * half    # of the hidden layer
@@ -26,9 +26,28 @@ model m(x: f32[n, 4]) -> (y: f32[n, 2]) {
 }
 """
 
+VARIANTS = """\
+let width = 4
+let rank = 2
 
-def compared(text: str, **constants: Sequence[str]) -> list[tuple[str, str]]:
-    return [(c.name, c.base) for c in configurations(Source("m.wsd", text), constants, SourceOptions())]
+model m(x: f32[n, width]) -> (y: f32[n, width]) {
+    layer one = Dense(width)
+    layer two = Dense(width)
+    return x |> one |> two
+}
+
+variant tied {
+    share { m.one, m.two }
+}
+
+variant ranked {
+    share as Delta(rank=rank) { m.one, m.two }
+}
+"""
+
+
+def compared(text: str, variants: Sequence[str] | None = None, **constants: Sequence[str]) -> list[tuple[str, str]]:
+    return [(c.name, c.base) for c in configurations(Source("m.wsd", text), variants, constants, SourceOptions())]
 
 
 def test_combinations() -> None:
@@ -42,6 +61,32 @@ def test_lines_keep_their_numbers() -> None:
     text = with_constants(Source("m.wsd", LETS), {"half": "8", "width": "half + 1"}).text
     assert text.startswith("let width = half + 1    # of the hidden layer\nlet half = 8\n\n\n\nlet other = 1\n")
     assert text.index("model") - text.index("let other") == LETS.index("model") - LETS.index("let other")
+
+
+def test_variants() -> None:
+    """Each is compared with the base of the same constants, and has those alone that it reads."""
+    assert compared(VARIANTS) == [("base", "base"), ("tied", "base"), ("ranked", "base")]
+    assert compared(VARIANTS, ["ranked"]) == [("base", "base"), ("ranked", "base")]
+    assert compared(VARIANTS, ["base"]) == [("base", "base")]
+    assert compared(VARIANTS, width=["8", "4"], rank=["1", "2"]) == [
+        ("base width=8", "base width=8"),
+        ("base width=4", "base width=8"),
+        ("tied width=8", "base width=8"),
+        ("tied width=4", "base width=4"),
+        ("ranked width=8 rank=1", "base width=8"),
+        ("ranked width=8 rank=2", "base width=8"),
+        ("ranked width=4 rank=1", "base width=4"),
+        ("ranked width=4 rank=2", "base width=4"),
+    ]
+    text = without_variants(Source("m.wsd", VARIANTS), "ranked").text
+    assert "variant tied" not in text
+    assert text.index("variant ranked") == VARIANTS.index("variant ranked")
+
+
+def test_there_is_no_such_variant() -> None:
+    with pytest.raises(CompileError) as error:
+        compared(VARIANTS, ["rankd"])
+    assert [(d.code, d.help) for d in error.value.diagnostics] == [("E0710", "did you mean `ranked`?")]
 
 
 def test_a_constant_may_be_read_through_another() -> None:

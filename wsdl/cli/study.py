@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=whole(COUNT), metavar="N", default=1, show_default=True, help="Number of epochs.")
 @click.option("--seeds", type=whole(COUNT), metavar="N", default=3, show_default=True,
               help="Train each variant with the seeds 0 to N-1.")  # fmt: skip
+@click.option("--variants", metavar="A,B,...", callback=lambda _, __, v: v and v.split(","),
+              help="The variants to train, beside the program as it stands.  [default: all]")  # fmt: skip
 @click.option("--let", "constants", multiple=True, metavar="NAME=A,B,...", callback=lambda _, __, v: _constants(v),
               help="Values of a `let` of FILE; all combinations are trained.")  # fmt: skip
 @click.option("--model", metavar="M", help="The model to train, if the file trains several.")
@@ -67,6 +69,7 @@ def study(
     output: str,
     epochs: int,
     seeds: int,
+    variants: list[str] | None,
     constants: Mapping[str, list[str]],
     model: str | None,
     batch: int,
@@ -96,6 +99,7 @@ def study(
                 folder=output,
                 epochs=epochs,
                 seeds=seeds,
+                variants=variants,
                 constants=constants,
                 select=select,
                 best=best,

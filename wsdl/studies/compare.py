@@ -24,7 +24,7 @@ from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
 from wsdl.ir.inventory import inventory
 from wsdl.ir.stages import Storage
-from wsdl.options import COUNT, DIMS, FLAG, NAME, PATH, PROGRAM, Instance, Optional, takes
+from wsdl.options import COUNT, DIMS, FLAG, NAME, PATH, PROGRAM, Alternatives, Names, Optional, takes
 from wsdl.reporting.pareto import Point, figure
 from wsdl.reporting.plot import as_svg, is_installed
 from wsdl.reporting.trials import QuietTrials, TrialReporter
@@ -41,7 +41,6 @@ from wsdl.studies.results import Study, Variant
 from wsdl.studies.trial import Training, Trial, keep_weights
 
 PICTURE = "study.svg"
-CONSTANTS = Instance((Mapping,), "a mapping from names to lists of values")
 
 
 @takes(
@@ -51,7 +50,8 @@ CONSTANTS = Instance((Mapping,), "a mapping from names to lists of values")
     folder=PATH,
     epochs=COUNT,
     seeds=COUNT,
-    constants=Optional(CONSTANTS),
+    variants=Optional(Names()),
+    constants=Optional(Alternatives()),
     select=Optional(PATH),
     best=Optional(NAME),
     patience=Optional(COUNT),
@@ -74,6 +74,7 @@ def study(
     folder: str | os.PathLike[str],
     epochs: int = 1,
     seeds: int = 3,
+    variants: Sequence[str] | None = None,
     constants: Mapping[str, Sequence[Any]] | None = None,
     select: str | os.PathLike[str] | None = None,
     best: str | None = None,
@@ -92,6 +93,7 @@ def study(
 ) -> Study:
     """Train the program and each of its variants with the seeds 0, 1, …, and evaluate each on the data `evaluation`.
 
+    - `variants` are the names of some of them; the program as it stands, `base`, is trained in any case.
     - `constants` gives `let`s of the file other values: `{"rank": [2, 4, 8]}` trains all with each of them. A text is
       an expression.
     - The weights of the last epoch are evaluated. With `select`, data that are not those of `evaluation`, they are
@@ -124,14 +126,16 @@ def study(
         raise fail(
             "E0704", "`patience` counts epochs that are evaluated on the data of `select`", help="add these data"
         )
-    programs = configurations(source, _texts(constants or {}), SourceOptions(training.dims, import_root))
+    warnings = _require_clean(source, training)
+    options = SourceOptions(training.dims, import_root)
+    programs = configurations(source, variants, _texts(constants or {}), options)
     training, new = _prepared(source, training, programs, seeds)
     jobs = jobs or (max(1, (os.cpu_count() or 1) // threads) if device == "cpu" else 1)
     with alone_in(root, "study"):
         known = begun(root, new, resume=resume, replace=replace)
         trials = []
         for trial in _trials(known, programs, training, root):
-            done = next((run for run in known[trial.variant].runs if run.seed == trial.seed), None)
+            done = next((run for run in known[trial.name].runs if run.seed == trial.seed), None)
             if done is None:
                 trials.append(trial)
             elif done.failure is None:
@@ -139,7 +143,7 @@ def study(
         jobs = min(jobs, max(len(trials), 1))
         found = _run(known, trials, root, Processes(jobs, threads), jobs, reporter or QuietTrials())
         files = [root / RECORD, *draw(found, root)]
-    return with_fields(found, diagnostics=(*new.diagnostics, *_failures(found)), files=files)
+    return with_fields(found, diagnostics=(*warnings, *_failures(found)), files=files)
 
 
 def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
@@ -151,6 +155,14 @@ def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 
 
 # -- before the first trial --------------------------------------------------------------------------------------------
+
+
+def _require_clean(source: Source, training: Training) -> list[Diagnostic]:
+    """The warnings about the program and all its variants. Raises `CompileError` for mistakes in any of them."""
+    problems, _ = api.examine(source, dims=training.dims, import_root=training.import_root)
+    if problems.errors:
+        raise CompileError(problems)
+    return list(problems)
 
 
 def _prepared(
@@ -191,7 +203,7 @@ def _prepared(
     left_out = ("data", "evaluation", "select", "import_root")  # where it is doesn't matter
     setup = {name: value for name, value in asdict(training).items() if name not in left_out} | fingerprints
     whole = json.loads(source_text(stored(source, training.dims, training.import_root, None).checked.sources))
-    return training, Study(whole, setup, seeds, better, variants, tuple(base.diagnostics))
+    return training, Study(whole, setup, seeds, better, variants)
 
 
 def _storage(program: Configuration, training: Training) -> Storage:
@@ -209,7 +221,8 @@ def _trials(study: Study, programs: Sequence[Configuration], training: Training,
     for seed in range(study.seeds):
         for variant, program in zip(study.variants, programs, strict=True):
             folder = root / TRIALS / _file_name(variant.name) / f"seed-{seed}"
-            yield Trial(variant.name, program.source.path, program.source.text, seed, str(folder), training)
+            source = program.source
+            yield Trial(program.name, program.variant, source.path, source.text, seed, str(folder), training)
 
 
 def _file_name(name: str) -> str:
@@ -239,7 +252,7 @@ def _run(
     try:
         with closing(machines.run(trials, watch)) as results:
             for trial, run in results:
-                study = study.with_run(trial.variant, run)
+                study = study.with_run(trial.name, run)
                 write_record(root, study)
                 if run.failure is None:
                     keep_weights(Path(trial.folder))

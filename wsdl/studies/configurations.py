@@ -11,16 +11,15 @@ from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source, Span
 from wsdl.diagnostics.suggest import nearest
+from wsdl.ir.variants import BASE
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
-
-BASE = "base"
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A program that is trained: `source` is the file with these constants. `base` is the name of the configuration
-    that it is compared with, for the first its own."""
+    """A program that is trained: `source` is the file with these constants and without other variants. `base` is the
+    name of the configuration that it is compared with, for the first its own."""
 
     name: str
     variant: str | None
@@ -30,23 +29,51 @@ class Configuration:
 
 
 def configurations(
-    source: Source, constants: Mapping[str, Sequence[str]], options: SourceOptions
+    source: Source, variants: Sequence[str] | None, constants: Mapping[str, Sequence[str]], options: SourceOptions
 ) -> list[Configuration]:
-    """The program with each combination of the values of constants.
+    """The program as it stands and its variants, by default all, each with each combination of the values of the
+    constants that it reads.
 
-    A configuration is compared with the base that has the same constants, and each of these with the first. A constant
-    that a program doesn't read makes no more of it. Raises `CompileError` for mistakes in the program, for names that
-    are no constants of the file, values that are no expressions, and constants that nothing reads (E0726).
+    A configuration is compared with the base that has the same constants, and each of these with the first. Raises
+    `CompileError` for errors in the program, for names that are no variants (E0710), for names that are no constants of
+    the file, values that are no expressions, and constants that nothing reads (E0726).
     """
     _check(source, constants)
-    read = _constants_read(source, options)
-    for name in constants.keys() - read:
-        message = f"nothing reads the constant `{name}`, so its values make no difference"
-        raise _mistake(source, message, f"leave out `--let {name}=…`")
-    found = []
-    for values in _combinations(constants):
-        found.append(Configuration(_name(BASE, values), None, values, with_constants(source, values), ""))
-    return [replace(configuration, base=found[0].name) for configuration in found]
+    names = [None, *_variants(source, variants, options)]
+    alone = {name: without_variants(source, name) for name in names}
+    reads = {name: _constants_read(text, options) for name, text in alone.items()}
+    for unread in constants.keys() - set().union(*reads.values()):
+        message = f"nothing reads the constant `{unread}`, so its values make no difference"
+        raise _mistake(source, message, f"leave out `--let {unread}=…`")
+    found: list[Configuration] = []
+    for name, text in alone.items():
+        for values in _combinations({n: v for n, v in constants.items() if n in reads[name]}):
+            same = _name(None, {n: v for n, v in values.items() if n in reads[None]})
+            base = found[0].name if found and name is None else same
+            found.append(Configuration(_name(name, values), name, values, with_constants(text, values), base))
+    return found
+
+
+def _variants(source: Source, chosen: Sequence[str] | None, options: SourceOptions) -> list[str]:
+    """The names of the variants that are meant, `base` not among them."""
+    problems = Problems()
+    program = compiler.check(source, problems, options)
+    for name in chosen or ():
+        compiler.with_variant(program, name, problems)
+    if problems.errors:
+        raise CompileError(problems)
+    return [name for name in program.variants if chosen is None or name in chosen]
+
+
+def without_variants(source: Source, kept: str | None) -> Source:
+    """The text of a file with one of its variants, or none. Lines keep their numbers."""
+    text = source.text
+    for declaration in parse(source, Problems()).declarations:
+        if isinstance(declaration, tree.Variant) and declaration.name.text != kept:
+            span = declaration.span
+            blank = "".join("\n" if letter == "\n" else " " for letter in span.text)
+            text = text[: span.start] + blank + text[span.end :]
+    return replace(source, text=text)
 
 
 def with_constants(source: Source, constants: Mapping[str, str]) -> Source:
@@ -60,8 +87,8 @@ def with_constants(source: Source, constants: Mapping[str, str]) -> Source:
     return replace(source, text=text)
 
 
-def _name(variant: str, constants: Mapping[str, str]) -> str:
-    return " ".join([variant, *(f"{name}={value}" for name, value in constants.items())])
+def _name(variant: str | None, constants: Mapping[str, str]) -> str:
+    return " ".join([variant or BASE, *(f"{name}={value}" for name, value in constants.items())])
 
 
 def _combinations(constants: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:

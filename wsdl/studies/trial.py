@@ -58,7 +58,8 @@ class Trial:
     """A configuration and a seed. `folder` gets the log, and the weights that were evaluated; while it trains, its
     checkpoints, from which it is resumed."""
 
-    variant: str
+    name: str  # of the configuration
+    variant: str | None
     path: str
     text: str
     seed: int
@@ -68,7 +69,7 @@ class Trial:
     @property
     def label(self) -> str:
         """As a reader is told of it."""
-        return f"{self.variant}, seed {self.seed}"
+        return f"{self.name}, seed {self.seed}"
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -105,6 +106,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
         model=how.model,
         dims=how.dims,
         import_root=how.import_root,
+        variant=trial.variant,
         resume=True,
         device=how.device,
         threads=how.threads,
@@ -125,6 +127,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
             batch=how.batch,
             dims=how.dims,
             import_root=how.import_root,
+            variant=trial.variant,
             device=how.device,
             threads=how.threads,
         )
