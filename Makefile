@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -79,6 +79,9 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
+
+study: .venv/dev examples/data/digits/train.npz    ## compare eight ways to share, kill it and go on, write the page's table (minutes)
+	@$(BIN)/python -m benchmarks.study
 
 bench: $(MINILM) .venv/bench    ## what sharing saves here and elsewhere, how fast all is (half an hour)
 	@$(BIN)/python -m benchmarks

@@ -77,7 +77,7 @@ def row_of_option(option: click.Option) -> list[str]:
 
 
 def unwrapped(text: str) -> str:
-    return re.sub(r"(?<!\n)\n(?!\n)", " ", text.strip())
+    return re.sub(r"(?<!\n)\n *(?!\n|- | )", " ", text.strip())
 
 
 # -- diagnostics -------------------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def test_killed_at_any_moment_and_gone_on_with(whole: Path, wsdl: Wsdl) -> None:
     left = [path.name for path in Path("killed").rglob("*") if path.is_file()]
     assert sorted(left) == ["log.jsonl", "log.jsonl", "study.json", "weights.safetensors", "weights.safetensors"]
     more = wsdl(*WHOLE, "-o", "killed", "--resume", "--jobs", "1")
-    assert more.err.startswith("4 trials; 2 are done\n3/4  base depth=3, seed 1:")
+    assert more.err.startswith("4 trials; 2 done\n3/4  base depth=3, seed 1:")
     assert recorded("killed") == recorded(whole / "whole")
 
 

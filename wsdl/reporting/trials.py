@@ -62,7 +62,7 @@ class TrialLines(QuietTrials):
     def begin(self, trials: int, done: int, jobs: int) -> None:
         self.trials, self.done, self._first, self._began = trials, done, done, self._clock()
         at_once = f", {jobs} at a time" if jobs > 1 else ""
-        self.note(f"{count(trials, 'trial')}{at_once}{f'; {done} are done' if done else ''}")
+        self.note(f"{count(trials, 'trial')}{at_once}{f'; {done} done' if done else ''}")
 
     def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
         self.done += 1
