@@ -106,6 +106,18 @@ def pull(stored: Stored) -> Tensor:
     return sum((0.5 * ((own - center) ** 2).sum() for center, own in members), torch.zeros(()))
 
 
+def hashed(stored: Stored, member: int) -> Tensor:
+    values = stored["all.weight.values"]
+    elements = 4 * values.shape[1]
+    place = (torch.arange(elements) + elements * member + 1) * -7046029254386353131
+    mixed = place * (2 * place + 1) >> 32
+    return values.flatten()[(mixed >> 1) % values.numel()] * (1 - 2 * (mixed & 1))
+
+
+def common(stored: Stored, member: int) -> Tensor:
+    return stored["all.bias.common"]
+
+
 # What is written, the weight and the bias of each layer in PyTorch.
 WAYS: dict[str, tuple[Weight, Weight]] = {
     "as Delta(rank=2)": (delta, same),
@@ -114,6 +126,8 @@ WAYS: dict[str, tuple[Weight, Weight]] = {
     "all as Basis(rank=2)": (basis, own("bias")),
     "all as Basis(rank=2, right=true)": (basis_on_the_right, own("bias")),
     (SOFT := "all as Soft(strength=0.5)"): (own("weight"), own("bias")),
+    "all as Hashed()": (hashed, common),
+    "all as Hashed(ratio=3)": (hashed, common),
     "as Scaled()": (scaled("weight"), scaled("bias")),
     "as WeightNorm()": (weight_norm, same),
     (SQUARE := "as Symmetric()"): (symmetric, same),
