@@ -89,7 +89,7 @@ class Attempt:
     @property
     def written_in(self) -> str:
         """The dtype of the source's floats."""
-        return self.program.models[0].inputs[0][1].dtype
+        return self.program.dtype
 
     def check(self) -> None:
         """The text: checked, laid out, checked again."""
@@ -124,11 +124,12 @@ class Attempt:
     @cached_property
     def weights(self) -> dict[str, Array]:
         """The numbers of what is stored, by the paths of those that own them or of all slots."""
-        storage = Storage(self.program.groups, self.seed)
+        storage = Storage(self.program.groups, self.program.formulas, self.seed)
         _evaluated(self.program, Machine(storage), self.program.sizes[0], self.seed)
         found = {}
         for path, slot in storage.slots.items():
-            if path not in storage.ties or self.configuration.all_slots:
+            chosen = path not in storage.ties or self.configuration.all_slots
+            if chosen and not storage.is_computed(path):
                 read = storage.read(path, slot.shape, slot.kind)
                 found[file_path(path)] = read.detach().numpy().astype(NUMPY[self.written_in])
         return found
@@ -207,7 +208,7 @@ class Attempt:
 
     def _twin(self, dims: Mapping[str, int], **machine: Any) -> tuple[dict[str, dict[str, Tensor]], float] | None:
         """The outputs by model, and the largest number on the way; `None` where they aren't finite numbers."""
-        ran = Machine(Storage(self.program.groups, self.seed), **machine)
+        ran = Machine(Storage(self.program.groups, self.program.formulas, self.seed), **machine)
         try:
             with torch.no_grad(), ran.rounding():
                 outputs = _evaluated(self.program, ran, dims, self.seed)

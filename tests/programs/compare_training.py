@@ -100,7 +100,7 @@ class _Training:
         seen = set()
         for name, tensor in compiled.inventory.stored.items():
             storage = machine.storage
-            owners = {storage.owner(use.path) for use in tensor.uses if use.path in storage.slots}
+            owners = {storage.owner(use.path) for use in tensor.uses if use.path in storage.slots and not use.formula}
             for path in owners & twins.gradients.keys() if name in found else ():
                 seen.add(path)
                 stored = partial(_as_stored, storage, path, tensor)
@@ -255,9 +255,9 @@ def _gradients(step: Step) -> dict[str, Tensor]:
 def _as_stored(storage: Storage, path: str, tensor: Any, of: Mapping[str, Tensor]) -> Tensor:
     """What belongs to an owner as the stored tensor has it, which may be that of another slot as large."""
     for use in tensor.uses:
-        if use.path == path and not use.view:
+        if use.path == path and not use.view and not use.formula:
             return of[path]
-    for use in tensor.uses:
+    for use in (use for use in tensor.uses if not use.formula):
         seen = storage.as_slot(use.path, of[path]) if not use.view and use.path in storage.slots else None
         if seen is not None:
             return seen

@@ -36,7 +36,7 @@ def inputs(program: Description, model: str, dims: Mapping[str, int], seed: int)
 
 def evaluated(program: Description, seed: int, dims: Mapping[str, int] | None = None, **machine: Any) -> Machine:
     """The machine after all models of a program were run once: with its slots, and `outputs` by model."""
-    ran = Machine(Storage(program.groups, seed), **machine)
+    ran = Machine(Storage(program.groups, program.formulas, seed), **machine)
     twin = Twin(program, ran)
     dims = program.sizes[0] if dims is None else dims
     for model in program.models:

@@ -250,6 +250,18 @@ class Group:
     name: str = ""
 
 
+@dataclass(frozen=True)
+class Formula:
+    """A slot that is computed from others: `text` of their paths, the same in PyTorch, and the parameters of the file
+    that it brings."""
+
+    target: Slot
+    text: str
+    sources: tuple[Slot, ...]
+    there: Callable[..., Tensor] = field(compare=False)
+    brings: tuple[Slot, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Train:
     model: str
@@ -270,8 +282,14 @@ class Description:
     layers: tuple[Layer, ...]  # those of the file
     models: tuple[Model, ...]
     groups: tuple[Group, ...] = ()
+    formulas: tuple[Formula, ...] = ()
     train: Train | None = None
     sizes: tuple[Mapping[str, int], ...] = ()
+
+    @property
+    def dtype(self) -> str:
+        """That of its floats."""
+        return self.models[0].inputs[0][1].dtype
 
     def model(self, name: str) -> Model:
         return next(model for model in self.models if model.name == name)

@@ -153,6 +153,8 @@ def _with_paths(program: Description, random: Random, seed: int) -> Description:
     assert train is not None
     storage = evaluated(program, seed).storage
     tied = {storage.owner(path) for path in storage.ties} | storage.ties.keys()
+    for formula in program.formulas:
+        tied |= {slot.path for slot in (formula.target, *formula.sources)}
     below = f"{train.model}."
     free = [s.path.removeprefix(below) for s in storage.slots.values() if not s.is_state and s.path not in tied]
     free = [path for path in free if f"{below}{path}" in storage.slots]
@@ -186,7 +188,7 @@ def step(
     dims = dict(program.sizes[0])
     frozen = {f"{train.model}.{path}" for path in train.freezes}
     settings: dict[str, object] = {"is_training": is_training, "frozen": frozenset(frozen), **machine}
-    ran = Machine(Storage(program.groups, seed), **settings)  # type: ignore[arg-type]  # its fields
+    ran = Machine(Storage(program.groups, program.formulas, seed), **settings)  # type: ignore[arg-type]  # its fields
     batch = as_tensors(inputs(program, train.model, dims, seed))
     with ran.rounding():
         try:

@@ -47,6 +47,7 @@ def _smaller(program: Description) -> Iterator[Description]:
             kept = program.train if program.train and any(m.name == program.train.model for m in models) else None
             yield replace(program, models=models, train=kept)
     yield from (replace(program, groups=groups) for groups in _without(program.groups))
+    yield from (replace(program, formulas=formulas) for formulas in _without(program.formulas))
     if len(program.sizes) > 1:
         yield from (replace(program, sizes=sizes) for sizes in _without(program.sizes))
     yield from (replace(program, layers=layers) for layers in _without(program.layers))

@@ -1,4 +1,5 @@
-"""What the twin stores: a tensor of its own for each slot, or a view of the first member of its share group."""
+"""What the twin stores: a tensor of its own for each slot, or a view of the first member of its share group. A slot
+with a formula is computed where it is read."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.programs.description import Group, Slot, View
+from tests.programs.description import Formula, Group, Slot, View
 
 
 class Storage:
@@ -18,11 +19,12 @@ class Storage:
     Numbers follow from the seed and the path alone, and are such that `f32` holds them.
     """
 
-    def __init__(self, groups: Sequence[Group] = (), seed: int = 0) -> None:
+    def __init__(self, groups: Sequence[Group] = (), formulas: Sequence[Formula] = (), seed: int = 0) -> None:
         self.seed = seed
         self.slots: dict[str, Slot] = {}
         self.leaves: dict[str, Tensor] = {}
         self.ties: dict[str, tuple[Slot, tuple[View, ...], tuple[View, ...]]] = {}  # to an owner: its view, and mine
+        self.formulas = {formula.target.path: formula for formula in formulas}
         for group in groups:
             (owner, view), *others = group.members
             for slot, own in others:
@@ -35,12 +37,19 @@ class Storage:
     def read(self, path: str, shape: Sequence[int], kind: str = "weight") -> Tensor:
         """The tensor of a slot."""
         self.slots.setdefault(path, Slot(path, tuple(shape), kind))
+        if path in self.formulas:
+            formula = self.formulas[path]
+            return formula.there(*(self.read(s.path, s.shape, s.kind) for s in formula.sources))
         if path not in self.ties:
             if path not in self.leaves:
                 self.leaves[path] = self._drawn(path, tuple(shape), kind)
             return self.leaves[path]
         owner, view, own = self.ties[path]
         return through(self.read(owner.path, owner.shape, owner.kind), view, own)
+
+    def is_computed(self, path: str) -> bool:
+        """Is a slot computed by a formula, or tied to one that is?"""
+        return self.owner(path) in self.formulas
 
     def as_slot(self, path: str, leaf: Tensor) -> Tensor | None:
         """What belongs to the owner of a slot (such as its gradient), as that slot sees it; `None` through slices."""

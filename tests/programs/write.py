@@ -28,6 +28,8 @@ def text_of(program: Description) -> str:
         *("\n".join(_statement(layer)) for layer in program.layers),
         *map(_model, program.models),
         *(f"share {group.name}{' ' * bool(group.name)}{{ {group.text} }}" for group in program.groups if group.text),
+        *(f"param {slot.path}: {program.dtype}{[*slot.shape]}" for f in program.formulas for slot in f.brings),
+        *(f"param {formula.target.path} = {formula.text}" for formula in program.formulas),
         *([_train(program.train)] if program.train else []),
     ]
     return "\n\n".join(parts) + "\n"
