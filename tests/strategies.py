@@ -137,7 +137,7 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
     if kind == 7:
         return f"limit params {draw(st.sampled_from(NUMBERS))}"
     if kind == 8:
-        return f"let {draw(names())} = {draw(expressions())}"
+        return f"{draw(st.sampled_from(['let', 'loss']))} {draw(names())} = {draw(expressions())}"
     if kind == 9:
         return f"for i in {draw(st.sampled_from(['0..3', '[16, 32]', '0..n - 1']))} {draw(bodies(depth - 1))}"
     if kind == 10:
@@ -154,9 +154,9 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
 @st.composite
 def trainings(draw: st.DrawFn, depth: int = 2) -> str:
     """A statement of a `train`."""
-    kind = draw(st.integers(0, 7)) if depth else draw(st.integers(0, 5))
+    kind = draw(st.integers(0, 8)) if depth else draw(st.integers(0, 6))
     if kind <= 1:
-        return f"loss {draw(values())}"
+        return f"loss {draw(st.sampled_from(['', 'fit = ', 'loss = ']))}{draw(values())}"
     if kind == 2:
         return f"metric {draw(names())} = {draw(values())}"
     if kind == 3:
@@ -164,15 +164,29 @@ def trainings(draw: st.DrawFn, depth: int = 2) -> str:
     if kind == 4:
         return f"lr {draw(paths())}, {draw(paths())} = {draw(expressions(1))}"
     if kind == 5:
-        return f"{draw(st.sampled_from(['x', 'loss', 'lr, h', 'metric', 'optimizer']))} = {draw(values())}"
+        return f"{draw(st.sampled_from(['x', 'loss', 'lr, h', 'metric', 'optimizer', 'weight']))} = {draw(values())}"
+    if kind == 6:
+        return f"weight {draw(names())} = {draw(expressions(1))}"
     inside = END.join(draw(st.lists(trainings(depth - 1), max_size=3)))
-    head = "for loss in 0..3" if kind == 6 else f"if {draw(expressions(1))}"
+    head = "for loss in 0..3" if kind == 7 else f"if {draw(expressions(1))}"
     return f"{head} {{{END}{inside}{END}}}"
 
 
 @st.composite
+def variants(draw: st.DrawFn) -> str:
+    """A variant, of one line or of several."""
+    changed = [f"freeze {draw(paths())} eval", f"lr {draw(paths())} = {draw(expressions(1))}"]
+    changes = f"train m {{{END}{END.join(draw(st.lists(st.sampled_from(changed), max_size=2)))}{END}}}"
+    lines = [draw(shares()), f"freeze {draw(paths())}", "limit bytes 1_000", 'load "w.npz" into a', changes]
+    if draw(st.booleans()):
+        return f"variant {draw(names())} {{ {draw(st.sampled_from(lines))} }}"
+    inside = END.join(draw(st.lists(st.sampled_from(lines), max_size=4)))
+    return f"variant {draw(names())} {{{END}{inside}{END}}}"
+
+
+@st.composite
 def declarations(draw: st.DrawFn) -> str:
-    kind = draw(st.integers(0, 8))
+    kind = draw(st.integers(0, 9))
     if kind == 0:
         return f"let {draw(names())} = {draw(values())}"
     if kind == 1:
@@ -184,6 +198,8 @@ def declarations(draw: st.DrawFn) -> str:
         return f"freeze {draw(paths())}"
     if kind == 4:
         return draw(shares())
+    if kind == 7:
+        return draw(variants())
     inputs = _separated([f"{draw(names())}: {draw(st.sampled_from(TYPES))}" for _ in range(draw(st.integers(0, 3)))])
     results = draw(st.sampled_from(["", " -> [n, d]", " -> f32[n]", f" -> ({INSIDE}a: f32[n],{INSIDE}b: [n]{INSIDE})"]))
     if kind == 5:

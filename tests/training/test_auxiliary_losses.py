@@ -14,7 +14,10 @@ import wsdl
 from tests.stages import storage_of
 from wsdl import compiler
 from wsdl.diagnostics.span import Source
+from wsdl.ir.target import DEFAULT
 from wsdl.ir.text import to_text
+from wsdl.pipelines.training import LOWERING
+from wsdl.training.gradients import objective_of
 
 Arrays = dict[str, Any]
 Tensors = dict[str, torch.Tensor]
@@ -137,10 +140,39 @@ def pulled(p: Tensors, x: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
     return linear(p, "dense", h), {"pull": 0.5 * (own - center).square().sum()}
 
 
+DEEP = """
+block Block()(x: [n, d]) -> [n, d] {
+    layer f = Dense(d)
+    y = tanh(f(x))
+    loss activity = 0.1 * mean(y ** 2)
+    return x + y
+}
+
+model m(x: f32[n, 8]) -> (y: f32[n, 4]) {
+    layer blocks[8] = Block()
+    share { blocks[*] }
+    for block in blocks {
+        x = block(x)
+    }
+    return x |> Dense(4)
+}
+"""
+
+
+def deep(p: Tensors, x: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+    activity = []
+    for _ in range(8):
+        y = linear(p, "blocks.0.f", x).tanh()
+        activity.append(0.1 * y.square().mean())
+        x = x + y
+    return linear(p, "dense", x), {"activity": torch.stack(activity).sum()}
+
+
 CASES: dict[str, tuple[str, Callable[[Tensors, torch.Tensor], tuple[torch.Tensor, Tensors]], dict[str, float]]] = {
     "once for each application": (MIXTURE, mixture, {}),
     "weights": (MIXTURE, mixture, {"balance": 0.25, "activity": -2.0}),
     "a weight of 0": (MIXTURE, mixture, {"balance": 0.0}),
+    "in the steps of a `for` over one set of weights": (DEEP, deep, {"activity": 0.5}),
     "in the steps of a scan": (RECURRENT, recurrent, {"pressure": 3.0}),
     "once in a formula that is read twice": (FORMULA, formula, {}),
     "a weight of 0 in a formula": (FORMULA, formula, {"pull": 0.0}),
@@ -200,6 +232,15 @@ def test_a_compiled_model_has_nothing_of_them(text: str) -> None:
     graphs = [to_text(compiler.lower(storage_of(t + train))) for t in (text, plain)]
     assert graphs[0] == graphs[1] or text is FORMULA  # which is a share without its loss
     assert to_text(compiler.lower(storage_of(text))) == graphs[0]
+
+
+def test_the_steps_of_a_for_stay_one_loop() -> None:
+    for text in (DEEP, DEEP.replace("    loss activity = 0.1 * mean(y ** 2)\n", "")):
+        storage = storage_of(text + (TRAIN % "").replace("loss fit =", "loss"))
+        draft = objective_of(storage, storage.trainings["m"], DEFAULT)
+        for run_on in LOWERING:
+            run_on(draft)
+        assert [choice.rolled for choice in draft.phase.program.loops] == [True]
 
 
 HEAD = """

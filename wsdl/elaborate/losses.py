@@ -17,7 +17,7 @@ from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, Item, describe, has_poison
 from wsdl.elaborate.operations import call_operation
 from wsdl.ir.dims import same
-from wsdl.ir.graph import Value
+from wsdl.ir.graph import Node, Value
 from wsdl.ir.training import AuxiliaryLoss
 from wsdl.ir.types import TensorType
 from wsdl.syntax import tree
@@ -53,7 +53,7 @@ def auxiliary_loss(node: tree.Loss, frame: Frame, context: Context) -> None:
     if losses is None:
         graph.nodes[before:] = [n for n in graph.nodes[before:] if n.op == "parameter"]  # which what follows may read
     elif value is not None:
-        losses.append(AuxiliaryLoss(node.name.text, value, node.name.span))
+        _keep(AuxiliaryLoss(node.name.text, value, node.name.span), losses, context)
 
 
 def losses_of_steps(losses: Sequence[AuxiliaryLoss], results: Sequence[Value], context: Context) -> None:
@@ -61,12 +61,32 @@ def losses_of_steps(losses: Sequence[AuxiliaryLoss], results: Sequence[Value], c
     kept = context.builder.losses
     for loss, result in zip(losses, results, strict=True):
         assert kept is not None
-        kept.append(replace(loss, value=_operation("sum", context, loss.span, result, 0)))
+        _keep(replace(loss, value=_operation("sum", context, loss.span, result, 0)), kept, context)
 
 
 def auxiliary_losses(context: Context) -> list[AuxiliaryLoss]:
-    """What is kept of the graph that is built, as scalars."""
-    return [replace(loss, value=_mean(loss.value, loss.span, context)) for loss in context.builder.losses or ()]
+    """What is kept of the graph that is built: scalars, one of each name and dtype."""
+    return context.builder.losses or []
+
+
+def _keep(loss: AuxiliaryLoss, kept: list[AuxiliaryLoss], context: Context) -> None:
+    """Add a loss to the one of its name. In the steps of a `for` that is carried from step to step, so that these stay
+    alike and become one loop; in a scan it is added behind that."""
+    if len(context.builder.graphs) > 1:
+        kept.append(loss)
+        return
+    value = _mean(loss.value, loss.span, context)
+    named = loss.name, value.type.dtype
+    at = next((i for i, other in enumerate(kept) if (other.name, other.value.type.dtype) == named), None)
+    if at is not None:
+        kept[at] = replace(kept[at], value=_operation("add", context, loss.span, kept[at].value, value))
+    elif context.where.steps:
+        zero = Value(value.type)
+        constant = Node("constant", [], {"value": 0.0, "dtype": value.type.dtype}, [zero], span=loss.span)
+        context.builder.graphs[0].nodes.insert(0, constant)
+        kept.append(replace(loss, value=_operation("add", context, loss.span, zero, value)))
+    else:
+        kept.append(replace(loss, value=value))
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
