@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
+    from wsdl.weights.metadata import Provenance
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,18 @@ def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evalua
 # -- graphs to files ---------------------------------------------------------------------------------------------------
 
 
-def emit(program: Lowered, source: Source, target: Target = DEFAULT, *, variant: str = "") -> dict[str, ModelProto]:
-    """The ONNX model of each model of a lowered program, without the values of its stored tensors."""
-    from wsdl.onnx.emit import structure
+def provenance(storage: Storage, source: Source) -> Provenance:
+    """What a compiled file says that it was made of."""
+    from wsdl.sharing.reading_texts import formula_texts
     from wsdl.weights.metadata import Provenance
 
-    provenance = Provenance(source.sha256, variant)
+    return Provenance(source.sha256, storage.checked.variant, formula_texts(storage))
+
+
+def emit(program: Lowered, provenance: Provenance, target: Target = DEFAULT) -> dict[str, ModelProto]:
+    """The ONNX model of each model of a lowered program, without the values of its stored tensors."""
+    from wsdl.onnx.emit import structure
+
     return {
         name: structure(program, model, opset=target.opset, provenance=provenance)
         for name, model in program.models.items()

@@ -15,6 +15,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from math import inf
 from operator import index
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -50,6 +51,20 @@ class Whole:
 
     def __str__(self) -> str:
         return f"a whole number from {self.lowest} to {self.highest}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of a whole, which may be more than all of it."""
+
+    def of(self, value: Any) -> float:
+        number = float(value)
+        if isinstance(value, bool | str) or not 0 < number < inf:
+            raise ValueError
+        return number
+
+    def __str__(self) -> str:
+        return "a number above 0"
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,7 @@ COUNT = Whole(1, 2**31 - 1)
 NONE_OR_MORE = Whole(0, 2**31 - 1)
 SEED = Whole(0, 2**63 - 1)
 SIZE = Whole(1, limits.DIMENSION - 1)
+SHARE = Share()
 FLAG = Instance((bool,), "True or False")
 NAME = Instance((str,), "a name")
 PATH = Instance((str, os.PathLike), "a path")

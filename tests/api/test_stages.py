@@ -16,6 +16,7 @@ from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.target import Target
 from wsdl.ir.text import model_to_text
 from wsdl.onnx.training import emit_step
+from wsdl.weights.metadata import Provenance
 
 SHARED = "share { m.blocks[*] }\nfreeze m.norm\n"
 TEXT = """
@@ -64,7 +65,7 @@ def described(storage: Storage) -> list[object]:
 def compiled(storage: Storage, target: Target) -> list[str]:
     """Digests of all that is compiled from a storage."""
     storage, source = storage.as_dtype(target.dtype), Source("m.wsd", TEXT)
-    protos = [*compiler.emit(compiler.lower(storage, target), source, target).values()]
+    protos = [*compiler.emit(compiler.lower(storage, target), Provenance(source.sha256), target).values()]
     if target.dtype == "f32":
         protos += [emit_step(step) for step in compiler.train_steps(storage, target).values()]
     return [sha256(proto.SerializeToString(deterministic=True)).hexdigest() for proto in protos]

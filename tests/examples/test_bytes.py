@@ -61,7 +61,9 @@ def models(path: str) -> Iterator[tuple[str, ModelProto]]:
     assert source is not None
     storage = storage_of(source)
     for what, target in TARGETS.items():
-        for name, proto in compiler.emit(compiler.lower(storage, target), source, target).items():
+        for name, proto in compiler.emit(
+            compiler.lower(storage, target), compiler.provenance(storage, source), target
+        ).items():
             yield f"{name} {what}", proto
     for model in storage.trainings:
         yield from training_models_of(storage, model)

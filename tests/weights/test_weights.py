@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ from tests.stages import storage_of
 from wsdl.diagnostics import Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.ir.stages import Storage
+from wsdl.weights.fill import filled
 from wsdl.weights.initial_values import initial_values
 from wsdl.weights.loads import open_loads
 from wsdl.weights.open_source import open_source
 from wsdl.weights.safetensors import save_safetensors
 from wsdl.weights.source import WeightsError
-from wsdl.weights.weights import given_weights, loaded_weights, save_weights
+from wsdl.weights.weights import Weights, save_weights
+from wsdl.weights.weights import given_weights as weights_given
 
 MODEL = """
 block Linear(units: int)(x: [..., d]) -> [..., units] {
@@ -72,7 +75,7 @@ def loaded(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = 
     program = program_of(folder, load, share)
     loads = open_loads(program, problems)
     assert not problems.errors, problems.errors
-    return loaded_weights(program, loads, initial_values(program))
+    return filled(program, loads.fills, loads.sources, initial_values(program).__getitem__).values
 
 
 def problems_of(folder: Path, arrays: dict[str, np.ndarray], load: str, share: str = TIED) -> list[Diagnostic]:
@@ -81,6 +84,10 @@ def problems_of(folder: Path, arrays: dict[str, np.ndarray], load: str, share: s
     program = program_of(folder, load, share)
     open_loads(program, problems)
     return list(problems)
+
+
+def given_weights(program: Storage, weights: Weights, needed: Container[str] | None = None) -> dict[str, np.ndarray]:
+    return weights_given(program, weights, initial_values(program).__getitem__, needed=needed).values
 
 
 # -- mappings ----------------------------------------------------------------------------------------------------------

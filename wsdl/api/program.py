@@ -17,7 +17,7 @@ from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.graph import Lowered
+from wsdl.ir.graph import Lowered, file_path
 from wsdl.ir.inventory import Inventory, inventory
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision, Target
@@ -30,6 +30,7 @@ from wsdl.options import (
     ON_NAN,
     PATH,
     SEED,
+    SHARE,
     WEIGHTS,
     OneOf,
     Optional,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     seed=SEED,
     weights=Optional(WEIGHTS),
     partial=FLAG,
+    fit=Optional(SHARE),
     import_root=Optional(PATH),
     variant=Optional(NAME),
     dtype=OneOf(PRECISIONS),
@@ -72,6 +74,7 @@ def compile(
     seed: int = 0,
     weights: Weights | None = None,
     partial: bool = False,
+    fit: float | None = None,
     import_root: str | None = None,
     variant: str | None = None,
     dtype: Precision = "f32",
@@ -83,13 +86,17 @@ def compile(
     - `loops`: repeated layers become an ONNX `Loop` (`"loop"`), or nodes for each step (`"unroll"`).
     - `seed` is that of the initial values. `load` statements replace them, and then `weights`: a file, or a mapping
       from the name of a stored tensor, or the path of any parameter that reads it, to an array. It must have every
-      stored tensor, unless `partial=True`.
+      stored tensor, unless `partial=True`. Where they can't be met exactly, since more is shared than there, that is
+      an error, unless `fit` is the share of its norm that each parameter may lose: `fit=0.2` takes the nearest values.
     - `variant` is the name of one that the file declares; without it the program is compiled as it stands.
     - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
 
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
     source = source_of(path_or_source)
+    if fit is not None and weights is None:
+        help = 'weights that a program loads by itself have it there: `load "x.safetensors" into lm fit 0.2`'
+        raise CompileError([Diagnostic("E0704", "`fit` needs `weights` that it is for", file=source.path, help=help)])
     target = Target(loops, opset, dtype, keep_io)
     problems = Problems()
     checked = compiler.check(source, problems, SourceOptions(dims or {}, import_root))
@@ -101,7 +108,7 @@ def compile(
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
         raise CompileError(problems)
     storage = storage.as_dtype(dtype)
-    values = stored_values(storage, problems, weights, seed=seed, partial=partial)
+    values = stored_values(storage, problems, weights, seed=seed, partial=partial, fit=fit)
     if problems.errors:
         raise CompileError(problems)
     return Program(source, target, storage, values, seed, list(problems))
@@ -109,7 +116,8 @@ def compile(
 
 class Program:
     """A compiled program. `stored` has the value of each stored tensor by name, `drawn` the names of those with random
-    initial values, `diagnostics` the warnings and notes; `variant` is the name of the variant, if it is one."""
+    initial values, `lost` by the path of each parameter that was fitted the share of its norm that it lost,
+    `diagnostics` the warnings and notes; `variant` is the name of the variant, if it is one."""
 
     def __init__(
         self,
@@ -128,6 +136,7 @@ class Program:
         self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
         self.drawn = numbers.drawn
         self.variant = storage.checked.variant or None
+        self.lost: Mapping[str, float] = MappingProxyType(dict(numbers.lost))
         self._storage = storage
 
     def __repr__(self) -> str:
@@ -239,7 +248,6 @@ class Program:
         from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.training import contract
-        from wsdl.weights.metadata import Provenance
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
@@ -248,12 +256,14 @@ class Program:
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
         seed, opset = self.seed, self.target.opset
-        provenance = Provenance(self.source.sha256, self.variant or "")
+        provenance = compiler.provenance(self._storage, self.source)
         steps = self._steps(names) if train else {}
         for step in steps.values():
             files |= training_writers(step, folder, values, seed, opset=opset, provenance=provenance)
         saved = self.inventory.of_models(names)
         written = manifest(self.source, saved, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
+        if self.lost:
+            written["fitted"] = [{"parameter": file_path(slot), "lost": share} for slot, share in self.lost.items()]
         if steps:
             written["training"] = {name: contract(step) for name, step in steps.items()}
         write_files({**manifest_writer(folder, written), **files})
@@ -314,7 +324,7 @@ class Program:
     @cached_property
     def protos(self) -> Mapping[str, ModelProto]:
         """The ONNX model of each model, without the values of its stored tensors."""
-        return compiler.emit(self._lowered, self.source, self.target, variant=self.variant or "")
+        return compiler.emit(self._lowered, compiler.provenance(self._storage, self.source), self.target)
 
     @cached_property
     def _lowered(self) -> Lowered:
@@ -336,8 +346,8 @@ class Program:
         if weights is None:
             return dict(self.stored)
         needed = None if model is None else self.inventory.models[model].reads
-        fallback = self.stored.__getitem__ if partial else None
-        return {**self.stored, **given_weights(self._storage, weights, needed=needed, initial_value=fallback)}
+        given = given_weights(self._storage, weights, self.stored.__getitem__, needed=needed, partial=partial)
+        return {**self.stored, **given.values}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsdl.api.program import Program, compile
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.options import COUNT, DIMS, NAME, PATH, SEED, WEIGHTS, Optional, takes
+from wsdl.options import COUNT, DIMS, NAME, PATH, SEED, SHARE, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     path=PATH,
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
+    fit=Optional(SHARE),
     device=NAME,
     seed=SEED,
     dims=Optional(DIMS),
@@ -36,6 +37,7 @@ def open_model(
     *,
     model: str | None = None,
     weights: Weights | None = None,
+    fit: float | None = None,
     device: str = "cpu",
     seed: int = 0,
     dims: Mapping[str, int] | None = None,
@@ -54,7 +56,9 @@ def open_model(
             raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
         check_onnx(path)
         return Session(Path(path), device=device), []
-    program = compile(program_in(path), dims=dims, seed=seed, weights=weights, import_root=import_root, variant=variant)
+    program = compile(
+        program_in(path), dims=dims, seed=seed, weights=weights, fit=fit, import_root=import_root, variant=variant
+    )
     return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
 
 
@@ -63,6 +67,7 @@ def open_model(
     data=PATH,
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
+    fit=Optional(SHARE),
     device=NAME,
     batch=Optional(COUNT),
     seed=SEED,
@@ -76,6 +81,7 @@ def run(
     *,
     model: str | None = None,
     weights: Weights | None = None,
+    fit: float | None = None,
     device: str = "cpu",
     batch: int | None = None,
     seed: int = 0,
@@ -90,6 +96,7 @@ def run(
         path,
         model=model,
         weights=weights,
+        fit=fit,
         device=device,
         seed=seed,
         dims=dims,

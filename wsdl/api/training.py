@@ -14,7 +14,7 @@ from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, WEIGHTS, Optional, takes
+from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SHARE, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
@@ -69,6 +69,7 @@ class Trained:
     evaluation=Optional(PATH),
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
+    fit=Optional(SHARE),
     dims=Optional(DIMS),
     import_root=Optional(PATH),
     variant=Optional(NAME),
@@ -88,6 +89,7 @@ def train(
     settings: Mapping[str, int] | None = None,
     model: str | None = None,
     weights: Weights | None = None,
+    fit: float | None = None,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
     variant: str | None = None,
@@ -106,7 +108,8 @@ def train(
     error (E0724). `only_try` runs one step, evaluates one batch, and writes nothing.
     """
     from wsdl.reporting.reports import Quiet
-    from wsdl.runtime.fit import checkpoint_in, fit, weights_in
+    from wsdl.runtime import fit as training
+    from wsdl.runtime.fit import checkpoint_in, weights_in
     from wsdl.runtime.folder_lock import alone_in
 
     source = program_in(path)
@@ -120,7 +123,9 @@ def train(
             chosen = {**checkpoint.settings, **chosen}
             weights = checkpoint.path
         seed = chosen.get("seed", 0)
-        program = compile(source, dims=dims, seed=seed, weights=weights, import_root=import_root, variant=variant)
+        program = compile(
+            source, dims=dims, seed=seed, weights=weights, fit=fit, import_root=import_root, variant=variant
+        )
         trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **chosen)
         arrays = rows_in(data, trainer.batch_types)
         evaluation_arrays = None if evaluation is None else rows_in(evaluation, trainer.batch_types)
@@ -130,7 +135,7 @@ def train(
                 _first(trainer, arrays),
                 evaluation_arrays and _first(trainer, evaluation_arrays),
             )
-        progress = fit(
+        progress = training.fit(
             trainer, arrays, plan, evaluation=evaluation_arrays, reporter=reporter or Quiet(), resume=checkpoint
         )
         return Trained(trainer, progress, [*program.diagnostics, *trainer.findings], weights_in(plan, progress))
@@ -159,6 +164,7 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     data=PATH,
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
+    fit=Optional(SHARE),
     batch=COUNT,
     dims=Optional(DIMS),
     import_root=Optional(PATH),
@@ -172,6 +178,7 @@ def evaluate(
     *,
     model: str | None = None,
     weights: Weights | None = None,
+    fit: float | None = None,
     batch: int = 256,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
@@ -183,7 +190,7 @@ def evaluate(
     from wsdl.runtime.batches import batches_of
     from wsdl.runtime.indices import check_indices
 
-    program = compile(program_in(path), dims=dims, weights=weights, import_root=import_root, variant=variant)
+    program = compile(program_in(path), dims=dims, weights=weights, fit=fit, import_root=import_root, variant=variant)
     evaluator = program.evaluator(model, device=device, threads=threads)
     types = evaluator.model.batch
     batches = batches_of(rows_in(data, types), types, batch, shuffle=False)

@@ -40,6 +40,12 @@ def weights(function: Function) -> Function:
     return click.option("--weights", metavar="W", help=text)(function)
 
 
+def fit(function: Function) -> Function:
+    text = "Where FILE shares more than W does, take the nearest weights; the share of its norm that each may lose."
+    share = click.FloatRange(0, min_open=True)
+    return click.option("--fit", type=share, metavar="SHARE", help=text)(function)
+
+
 def dims(function: Function) -> Function:
     return click.option(
         "--dim", "dims", multiple=True, metavar="NAME=SIZE", callback=_dims, help="Fix a dynamic dimension."

@@ -12,7 +12,7 @@ import click
 from wsdl import api
 from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Precision
 from wsdl.api.listing import families
-from wsdl.cli.command import command, dims, import_root, seed, variant, weights
+from wsdl.cli.command import command, dims, fit, import_root, seed, variant, weights
 from wsdl.cli.failures import exit_code, writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
@@ -33,6 +33,7 @@ CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth
 @click.option("-o", "--output", required=True, metavar="DIR", help="The output folder; existing files are replaced.")
 @click.option("--model", metavar="M", help="Only this model.")
 @weights
+@fit
 @seed
 @dims
 @click.option("--opset", type=click.IntRange(OPSETS[0], OPSETS[-1]), metavar="N", default=21, show_default=True,
@@ -52,6 +53,7 @@ def compile(
     output: str,
     model: str | None,
     weights: str | None,
+    fit: float | None,
     seed: int,
     dims: Mapping[str, int],
     opset: int,
@@ -73,6 +75,7 @@ def compile(
         opset=opset,
         seed=seed,
         weights=weights,
+        fit=fit,
         import_root=import_root,
         variant=variant,
         dtype=dtype,

@@ -9,7 +9,7 @@ from math import isfinite
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, variant, weights, whole
+from wsdl.cli.command import command, dims, fit, import_root, variant, weights, whole
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import print_json, print_lines, write_findings
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -25,6 +25,7 @@ from wsdl.options import COUNT
               help="Device to run on.")  # fmt: skip
 @click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
 @weights
+@fit
 @dims
 @import_root
 @variant
@@ -36,6 +37,7 @@ def eval(
     device: str,
     threads: int | None,
     weights: str | None,
+    fit: float | None,
     dims: Mapping[str, int],
     import_root: str | None,
     variant: str | None,
@@ -47,6 +49,7 @@ def eval(
         data,
         model=model,
         weights=weights,
+        fit=fit,
         batch=batch,
         dims=dims,
         import_root=import_root,

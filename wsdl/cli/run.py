@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, seed, variant, weights, whole
+from wsdl.cli.command import command, dims, fit, import_root, seed, variant, weights, whole
 from wsdl.cli.failures import writing
 from wsdl.cli.tables import print_table
 from wsdl.cli.terminal import note, print_json, write_findings
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
               help="Device to run on.")  # fmt: skip
 @click.option("--batch", type=whole(COUNT), metavar="N", help="Run N rows at a time, for large data.")
 @weights
+@fit
 @seed
 @dims
 @import_root
@@ -49,6 +50,7 @@ def run(
     device: str,
     batch: int | None,
     weights: str | None,
+    fit: float | None,
     seed: int,
     dims: Mapping[str, int],
     import_root: str | None,
@@ -63,6 +65,7 @@ def run(
         data,
         model=model,
         weights=weights,
+        fit=fit,
         device=device,
         batch=batch,
         seed=seed,

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, variant, weights, whole
+from wsdl.cli.command import command, dims, fit, import_root, variant, weights, whole
 from wsdl.cli.failures import INTERRUPTED, writing
 from wsdl.cli.reporting import reported, reporting
 from wsdl.cli.tables import results_line
@@ -36,6 +36,7 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
     "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and dropout.  [default: 0]"
 )
 @weights
+@fit
 @click.option("--resume", is_flag=True, help="Resume the training in RUN, bit for bit.")
 @click.option("--replace", is_flag=True, help="Replace the training in RUN.")
 @click.option("--save-every", type=whole(COUNT), metavar="N", help="Also save a checkpoint every N steps.")
@@ -65,6 +66,7 @@ def train(
     accumulate: int | None,
     seed: int | None,
     weights: str | None,
+    fit: float | None,
     resume: bool,
     replace: bool,
     save_every: int | None,
@@ -99,6 +101,7 @@ def train(
                 settings={name: value for name, value in settings.items() if value is not None},
                 model=model,
                 weights=weights,
+                fit=fit,
                 dims=dims,
                 import_root=import_root,
                 variant=variant,

@@ -78,6 +78,13 @@ def _whole(low: int, high: float = inf) -> Callable[[Item], int]:
     return convert
 
 
+def _share(item: Item) -> float:
+    number = _float(item)
+    if 0 < number < inf:
+        return number
+    raise Misfit
+
+
 def _dtype(item: Item) -> str:
     if isinstance(item, str) and item in DTYPES:
         return item
@@ -129,6 +136,7 @@ NONE = Kind("`none`", _one_of(type(None)))
 LIST = Kind("a list", _one_of(list))
 INTS = replace(_list_of(INT), words="a whole number or a list of them")
 LIMIT = Kind("a whole number of at least 0", _whole(0))
+SHARE = Kind("a number above 0", _share)
 AXES = Kind(f"a whole number from 1 to {MOST_AXES}", _whole(1, MOST_AXES))
 
 # The types of a block's configuration; its whole numbers may be sizes that only the run knows.

@@ -12,10 +12,11 @@ from wsdl.elaborate.bound_names import VIEWS, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
-from wsdl.elaborate.kinds import INTS, LIMIT, Misfit
+from wsdl.elaborate.kinds import INTS, LIMIT, SHARE, Misfit
 from wsdl.elaborate.operations import callee
 from wsdl.ir.requests import (
     PLACEHOLDER,
+    Fit,
     FreezeRequest,
     GroupRequest,
     LimitRequest,
@@ -108,7 +109,20 @@ def load_request(node: tree.Load, frame: Frame, context: Context) -> LoadRequest
     for mapping in node.mappings:
         with suppress(_NoPath):
             mappings.append(_mapping(mapping, frame, context))
-    return LoadRequest(node.file.value, node.file.span, target, frame.layer.module.path, tuple(mappings), node.span)
+    base, fit = frame.layer.module.path, None if node.fit is None else _fit(node.fit, frame, context)
+    return LoadRequest(node.file.value, node.file.span, target, base, tuple(mappings), node.span, fit)
+
+
+def _fit(node: tree.Expression, frame: Frame, context: Context) -> Fit | None:
+    """The number behind `fit`."""
+    value = evaluate(node, frame, context)
+    if not has_poison(value):
+        try:
+            return Fit(SHARE.fit(value), node.span)
+        except Misfit as misfit:
+            help = "0.2 lets each parameter lose a fifth of its norm; without `fit` all values have to be met exactly"
+            context.error("E0225", node.span, f"`fit` {misfit}", help=help)
+    return None
 
 
 def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:

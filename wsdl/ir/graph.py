@@ -135,6 +135,11 @@ class Graph:
             if node.body is not None:
                 yield from node.body.graphs()
 
+    def stored(self) -> list[str]:
+        """The names of the stored tensors that its nodes read, each once, in the order of use."""
+        names = (node.attributes["stored"] for node in self.walk() if node.op == "parameter")
+        return list(dict.fromkeys(map(str, names)))
+
     def producers(self) -> dict[Value, Node]:
         """The producer of each value, in nested bodies too."""
         return {value: node for node in self.walk() for value in node.results}

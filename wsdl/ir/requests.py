@@ -108,9 +108,17 @@ class LoadMapping:
     path_span: Span
 
 
+@dataclass(frozen=True)
+class Fit:
+    """`fit 0.2`: the share of the norm of a parameter that may be lost where its values can't be met exactly."""
+
+    share: float
+    span: Span
+
+
 @dataclass(frozen=True, eq=False)
 class LoadRequest:
-    """`load "x.safetensors" into encoder { … }`."""
+    """`load "x.safetensors" into encoder fit 0.2 { … }`; without `fit` the values have to be met exactly."""
 
     file: str
     file_span: Span
@@ -118,3 +126,4 @@ class LoadRequest:
     base: str
     mappings: tuple[LoadMapping, ...]
     span: Span
+    fit: Fit | None = None

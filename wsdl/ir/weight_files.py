@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import PurePath
@@ -12,6 +13,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
 
+SHARING, FORMULAS = "wsdl.sharing", "wsdl.formulas"  # what a file says: what is stored, what is computed from it
 FORMATS = (".safetensors", ".npz", ".onnx")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
@@ -48,11 +50,18 @@ class TensorInfo:
 
 @dataclass
 class Listing:
-    """The tensors of a file. `aliases` are further names of some, by what the file itself says about sharing."""
+    """The tensors of a file. `aliases` are further names of some, by what the file itself says about sharing.
+
+    Where the file says how parameters were read, these are among the tensors, by their paths in files: `parts` has for
+    each that is not stored as it is the tensors that it is made of. `readings` has the texts of how they were read, by
+    their paths in programs.
+    """
 
     path: str
     tensors: dict[str, TensorInfo]
     aliases: dict[str, str] = field(default_factory=dict)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
+    readings: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def names(self) -> list[str]:
@@ -70,12 +79,20 @@ class Listing:
 @dataclass(frozen=True)
 class Fill:
     """The tensor `tensor` of a file becomes the view `view` of the stored tensor `stored`: asked for at `span`, for the
-    slot with the path `slot`, or for the part of it that the view `part` reads."""
+    slot with the path `slot`, or for the part of it that the view `part` reads. Where a formula computes the slot,
+    nothing is stored for it (`None`), and the view is one of the slot.
 
-    stored: str
+    `as_stored` says that it is the tensor that the file itself holds under this name, whatever the parameter of the
+    name held. `fit` is the share of the norm of the tensor that may be lost where it can't be met exactly; `None` where
+    it must.
+    """
+
+    stored: str | None
     view: View
     slot: str
     file: str
     tensor: str
     span: Span | None = None
     part: View | None = None
+    fit: float | None = None
+    as_stored: bool = False

@@ -16,9 +16,10 @@ from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.onnx.guards import subgraphs
-from wsdl.weights.metadata import VARIANT, described
+from wsdl.weights.metadata import VARIANT
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
+from wsdl.weights.recorded import described
 from wsdl.weights.source import broken
 
 

@@ -25,6 +25,7 @@ from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill, Listing
 from wsdl.sharing.check_loads import placeholders
 from wsdl.sharing.paths import NotFound, viewed
+from wsdl.sharing.reading_texts import formula_texts
 from wsdl.sharing.targets import Target, Targets
 
 MOST_LISTED = 20
@@ -93,12 +94,14 @@ def _opened(storage: Storage, request: LoadRequest, target: Target, listing: Lis
 
 
 def _by_name(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
-    """Without mappings a tensor has the path of its parameter, from the target on or whole, or its stored tensor's."""
-    fills = []
-    paths = dict(load.slots)
-    for path, slot in load.slots.items():
+    """Without mappings a tensor has the path of its parameter, from the target on or whole, or its stored tensor's.
+    Where a formula reads what it read when the file was written, its tensors are filled as they are."""
+    fills, filled = _as_before(load, storage)
+    paths = {path: slot for path, slot in load.slots.items() if slot.path not in filled}
+    for path, slot in list(paths.items()):
         paths.setdefault(path.removeprefix(f"{load.prefix}."), slot)
-        paths.setdefault(storage.home(slot.path)[0].name, slot)
+        if not storage.is_computed(slot.path):
+            paths.setdefault(storage.home(slot.path)[0].name, slot)
     only = len(load.slots) == len(load.listing.tensors) == 1
     for name in load.listing.names:
         target_slot = next(iter(load.slots.values())) if only else paths.get(name)
@@ -107,6 +110,23 @@ def _by_name(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
                 load, name, target_slot, load.view or View.identity(target_slot.sizes), None, storage, problems
             )
     return fills
+
+
+def _as_before(load: _Load, storage: Storage) -> tuple[list[Fill], set[str]]:
+    """What fills the tensors behind parameters that are computed as when the file was written; the paths of these."""
+    texts = formula_texts(storage) if load.listing.readings else {}
+    fills: dict[str, Fill] = {}
+    slots: set[str] = set()
+    for slot in load.slots.values():
+        if slot.path in texts and load.listing.readings.get(slot.path) == texts[slot.path]:
+            load.used.add(slot.file_path)
+            slots.add(slot.path)
+            for name in storage.readings[slot.path].tensors:
+                whole = View.identity(storage.stored[name].sizes)
+                span = load.request.file_span
+                fills[name] = Fill(name, whole, slot.path, load.listing.path, name, span, as_stored=True)
+                load.used.add(name)
+    return list(fills.values()), slots
 
 
 # -- by mappings -------------------------------------------------------------------------------------------------------
@@ -218,7 +238,7 @@ def _fill(
     load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, storage: Storage, problems: Problems
 ) -> list[Fill]:
     """The one fill of a view of a slot, or none and a problem where shape or dtype don't fit."""
-    load.used.add(load.listing.stored_name(name))
+    load.used.update((load.listing.stored_name(name), *load.listing.parts.get(name, ())))
     info, span = load.listing.info(name), mapping.span if mapping else load.request.file_span
     sizes = seen.shape
     if info.shape != sizes:
@@ -234,9 +254,13 @@ def _fill(
     if info.dtype != slot.type.dtype and not {info.dtype, slot.type.dtype} <= FLOATS:
         problems.error("E0510", span, f"`{name}` is {info}, but `{slot.path}` is {slot.type.dtype}")
         return []
-    stored, view = storage.home(slot.path)
     part = None if seen.is_whole else seen
-    return [Fill(stored.name, view.then(seen), slot.path, load.listing.path, name, span, part)]
+    name_of_stored, view = None, seen
+    fit = load.request.fit.share if load.request.fit is not None else None
+    if not storage.is_computed(slot.path):
+        stored, home = storage.home(slot.path)
+        name_of_stored, view = stored.name, home.then(seen)
+    return [Fill(name_of_stored, view, slot.path, load.listing.path, name, span, part, fit)]
 
 
 def _how_to_turn(seen: View) -> str:
@@ -250,15 +274,15 @@ def _how_to_turn(seen: View) -> str:
 
 def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
     slots = _filled_slots(storage, fills)
-    filled = slots | {stored.name for stored, view in map(storage.home, slots) if view.is_whole}
+    filled = {name for slot in slots if _is_whole(slot, storage) for name in storage.readings[slot].tensors}
     reported: set[str] = set()
     for load in loads:
-        missing = [
-            slot
-            for slot in load.slots.values()
-            if not {slot.path, storage.home(slot.path)[0].name} & (filled | reported)
-        ]
-        reported |= {storage.home(slot.path)[0].name for slot in missing}
+        missing = []
+        for slot in load.slots.values():
+            tensors = set(storage.readings[slot.path].tensors)
+            if slot.path not in slots and not tensors <= filled and not tensors <= reported:
+                missing.append(slot)
+                reported |= tensors
         if missing:
             what = f"{_count(missing, 'parameter')} of `{load.prefix}` {_are(missing)}"
             unused = [name for name in load.listing.tensors if name not in load.used]
@@ -269,6 +293,11 @@ def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[F
                 details=_listed([f"{slot.path}: {slot.type}{_nearest_to(slot, unused)}" for slot in missing]),
                 help="map them, load a smaller layer, or remove what the file doesn't have",
             )
+
+
+def _is_whole(slot: str, storage: Storage) -> bool:
+    """Does what fills a slot leave out nothing of what it reads? What a formula reads is fitted."""
+    return storage.is_computed(slot) or storage.home(slot)[1].is_whole
 
 
 def _filled_slots(storage: Storage, fills: Sequence[Fill]) -> set[str]:
@@ -290,7 +319,12 @@ def _nearest_to(slot: Slot, names: Sequence[str]) -> str:
 def _note_unused(loads: Sequence[_Load], problems: Problems) -> None:
     """Tensors that no `load` of their file uses."""
     for load in loads[:1]:
-        unused = [n for n in load.listing.tensors if n not in load.used and not n.endswith(_COUNTERS)]
+        parts = load.listing.parts
+        unused = [
+            name
+            for name in load.listing.tensors
+            if not load.used.issuperset(parts.get(name, (name,))) and not name.endswith(_COUNTERS)
+        ]
         if not unused:
             continue
         problems.error(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from wsdl.ir.graph import Graph, Lowered, Node, Value
+from wsdl.ir.graph import Graph, Lowered, Node, Slot, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.stages import Formula, FormulaReading, Reading, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import AuxiliaryLoss, Objective
-from wsdl.ir.views import ViewError
+from wsdl.ir.views import View, ViewError
 from wsdl.ops.build import Build
 from wsdl.sharing.auxiliary_losses import with_auxiliary
 from wsdl.sharing.fold_views import view_of
@@ -60,6 +60,14 @@ def initializers_over_stored(storage: Storage) -> Storage:
         if (graph := stored.initializer.graph) is not None
     }
     return replace(storage, stored={**storage.stored, **computed}) if computed else storage
+
+
+def slot_over_stored(slot: Slot, view: View, storage: Storage) -> Graph:
+    """What computes a view of a slot from what is stored: a graph without inputs, with this one output."""
+    read = Value(slot.type)
+    graph = Graph([], [Node("parameter", [], {"slot": slot.path}, [read])])
+    graph.outputs = [through(Build(graph), read, view)]
+    return over_stored(graph, storage, {})
 
 
 def over_stored(

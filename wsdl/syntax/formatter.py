@@ -166,7 +166,7 @@ class _Formatter:
         elif isinstance(node, tree.If):
             self._if(node, indent)
         elif isinstance(node, tree.Load) and node.mappings:
-            end = node.target.span.end
+            end = (node.fit or node.target).span.end
             self._compound(end, indent, lambda: self._load(node), node.mappings)
         else:
             self._line(node.span.end, indent, lambda: self._simple(node))
@@ -265,7 +265,8 @@ class _Formatter:
         return ["share ", f"{node.name.text} " if node.name else "", *way, group, *clause]
 
     def _load(self, node: tree.Load) -> list[str | Group]:
-        return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target)]
+        fit = [] if node.fit is None else [" fit ", *self.write.expression(node.fit)]
+        return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target), *fit]
 
     def _clause(self, clause: tree.Clause) -> list[str | Group]:
         return [f"{clause.name.text} in ", *self.write.expression(clause.values)]

@@ -241,10 +241,11 @@ class Mapping(Node):
 
 
 class Load(Node):
-    """`load "x.safetensors" into encoder { … }`."""
+    """`load "x.safetensors" into encoder fit 0.2 { … }`."""
 
     file: String
     target: Expression
+    fit: Expression | None
     mappings: tuple[Mapping, ...]
 
 

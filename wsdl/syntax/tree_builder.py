@@ -299,8 +299,9 @@ class Builder:
         return self.call(parts[1:])
 
     def load(self, parts: Parts) -> tree.Load:
-        mappings = parts[4][1] if parts[4] else ()
-        return tree.Load(self._span(parts), parts[1], parts[3], mappings)
+        table = parts[-1]
+        mappings = table[1] if table else ()
+        return tree.Load(self._span(parts), parts[1], parts[3], _after(parts, "fit"), mappings)
 
     def mapping(self, parts: Parts) -> tree.Mapping:
         target = parts[2].span

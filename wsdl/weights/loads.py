@@ -12,6 +12,7 @@ from wsdl.ir.stages import Storage
 from wsdl.ir.weight_files import Fill
 from wsdl.sharing.match_weights import match_weights
 from wsdl.weights.open_source import open_source
+from wsdl.weights.recorded import by_slots
 from wsdl.weights.source import Source, WeightsError
 
 
@@ -42,7 +43,7 @@ def open_loads(storage: Storage, problems: Problems, *, missing: bool = False) -
             )
             continue
         try:
-            sources[path] = sources.get(path) or open_source(path)
+            sources[path] = sources.get(path) or by_slots(open_source(path))
             opened.append((request, sources[path]))
         except WeightsError as error:
             for d in error.diagnostics:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from onnx import GraphProto, ModelProto
 
 from wsdl._version import __version__
-from wsdl.diagnostics import limits
 from wsdl.ir.graph import ComputedSlot, Reads, Slot, Stored
-from wsdl.ir.inventory import Tensor, Use
-from wsdl.ir.ranges import compact, count, expand
-from wsdl.ir.types import BYTES
-from wsdl.ir.views import View, ViewError
-from wsdl.ir.weight_files import are_sizes
+from wsdl.ir.ranges import compact
+from wsdl.ir.weight_files import FORMULAS, SHARING
 
 VARIANT = "wsdl.variant"  # key of the name of the variant, in ONNX files and in files of weights
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a compiled file was made of: the digest of the source, and the variant (`""` for the program itself)."""
+    """What a compiled file was made of: the digest of the source, the variant (`""` for the program itself), and the
+    texts of the formulas by the paths of the parameters that they compute."""
 
     source_sha256: str = ""
     variant: str = ""
+    formulas: Mapping[str, str] = field(default_factory=dict)
 
 
 UNKNOWN = Provenance()
@@ -42,18 +40,21 @@ def describe(
     provenance: Provenance = UNKNOWN,
 ) -> None:
     """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.variant`,
-    `wsdl.sharing`).
+    `wsdl.sharing`, `wsdl.formulas`).
 
     `reads` says how often the model reads each slot.
     """
     stored = list(stored)
+    computed = dict.fromkeys(use.slot.path for s in stored for use in s.computed if use.slot.path in reads)
+    formulas = {path: provenance.formulas[path] for path in computed if path in provenance.formulas}
     proto.producer_name, proto.producer_version = "wsdl", __version__
     proto.doc_string = doc
     properties = {
         "wsdl.version": __version__,
         "wsdl.source_sha256": provenance.source_sha256,
         VARIANT: provenance.variant,
-        "wsdl.sharing": _json([_compact(sharing_record(s, reads)) for s in stored]),
+        FORMULAS: _json(formulas) if formulas else "",
+        SHARING: _json([_compact(sharing_record(s, reads)) for s in stored]),
     }
     for key, value in properties.items():
         if value:
@@ -107,43 +108,6 @@ def _compact(record: dict[str, Any]) -> dict[str, Any]:
         alike.setdefault((slot["view"], slot.get("formula"), slot.get("used"), slot.get("elements")), []).append(slot)
     slots = [{**group[0], "path": path} for group in alike.values() for path in compact(slot["path"] for slot in group)]
     return {**record, "slots": slots}
-
-
-def described(metadata: str) -> dict[str, Tensor]:
-    """The tensors that `wsdl.sharing` of a file describes, by name, each slot by itself. Anybody may have written it:
-    raises `ValueError` where it says something else than a `sharing_record` each, or names slots without end."""
-    try:
-        records = json.loads(metadata)
-        slots = [slot for record in records for slot in record["slots"]]
-        if max((len(slot["path"]) for slot in slots), default=0) > limits.PATH:
-            raise ValueError("the path of a slot has no end")
-        if sum(count(slot["path"]) for slot in slots) > limits.SLOTS:
-            raise ValueError(f"more than {limits.SLOTS:,} slots")
-        tensors = {record["name"]: _described(record) for record in records}
-    except (KeyError, TypeError, AttributeError, RecursionError, ViewError) as error:
-        raise ValueError(str(error)) from error
-    if len(tensors) < len(records):
-        raise ValueError("a name occurs twice")
-    return tensors
-
-
-def _described(record: Mapping[str, Any]) -> Tensor:
-    name, shape, dtype, group = (record.get(key, "") for key in ("name", "shape", "dtype", "group"))
-    texts = [name, dtype, group, *(slot[key] for slot in record["slots"] for key in ("path", "view"))]
-    texts += [slot.get("formula", "") for slot in record["slots"]]
-    if not all(isinstance(text, str) for text in texts) or type(record["trainable"]) is not bool:
-        raise TypeError("what should be a text is none")
-    if not are_sizes(shape) or dtype not in BYTES:
-        raise ValueError("a type of nobody")
-    uses = []
-    for slot in record["slots"]:
-        times = slot.get("used", 1)
-        elements = slot.get("elements", times * prod(View.parse(slot["view"], shape).shape))
-        if not are_sizes([times]) or not are_sizes([elements]):
-            raise ValueError("a count of nobody")
-        formula = slot.get("formula", "")
-        uses += [Use(path, slot["view"], elements, times, formula) for path in expand(slot["path"])]
-    return Tensor(name, dtype, tuple(shape), tuple(uses), record["trainable"], group)
 
 
 def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:

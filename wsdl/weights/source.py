@@ -26,10 +26,12 @@ def broken(path: str | Path, reason: str, help: str | None = None) -> WeightsErr
 
 @dataclass
 class Source(Listing):
-    """An opened file: its listing, and a way to each tensor."""
+    """An opened file: its listing, and a way to each tensor. `stored` is the file as it is, where the tensors listed
+    here are those of parameters."""
 
     reader: Callable[[str], Any] = field(kw_only=True)
     metadata: dict[str, str] = field(default_factory=dict)
+    stored: Source | None = None
 
     def read(self, name: str) -> Any:
         """A tensor as a NumPy array, memory-mapped where that is possible; it may be read-only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wsdl.diagnostics import Diagnostic, Problems
@@ -12,15 +12,18 @@ from wsdl.ir.stages import Storage
 from wsdl.weights.check_memory import check_memory
 
 if TYPE_CHECKING:
+    from wsdl.weights.fill import Filled
     from wsdl.weights.weights import Weights
 
 
 @dataclass(frozen=True)
 class Values:
-    """The value of each stored tensor; `drawn` are the names of those with random initial values."""
+    """The value of each stored tensor; `drawn` are the names of those with random initial values, `lost` has the share
+    of its norm that each parameter lost that was fitted, by its path."""
 
     values: dict[str, Any]
     drawn: frozenset[str]
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 def stored_values(
@@ -30,38 +33,72 @@ def stored_values(
     *,
     seed: int = 0,
     partial: bool = False,
+    fit: float | None = None,
 ) -> Values:
     """The values that a program starts with: `weights`, else what its `load`s fill, else initial values.
 
-    Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`.
+    Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`. `fit` is the
+    share of its norm that a parameter may lose where it can't be what the weights say.
     """
+    from wsdl.ops.interpreter import evaluate
+    from wsdl.weights.fill import Filled, filled, read_before
     from wsdl.weights.initial_values import completed, initial_value
     from wsdl.weights.loads import open_loads
-    from wsdl.weights.weights import given_weights, loaded_weights, not_finite
+    from wsdl.weights.weights import given_weights, not_finite
 
     stored = storage.stored
-    loaded: dict[str, Any] = {}
+    loaded = Filled()
+
+    def so_far(name: str) -> Any:
+        if name in loaded.values:
+            return loaded.values[name]
+        graph = stored[name].initializer.graph
+        if graph is None:
+            return initial_value(stored[name], seed)
+        return evaluate(graph, [], {read: so_far(read) for read in graph.stored()})[0]
+
     if weights is not None and not partial:
-        loaded = given_weights(storage, weights)
-    if not loaded.keys() >= stored.keys():
+        loaded = given_weights(storage, weights, so_far, fit=fit)
+    if not loaded.values.keys() >= stored.keys():
         loads = open_loads(storage, problems)
         if problems.errors:
             return Values({}, frozenset())
-        partly = {fill.stored for fill in loads.fills if not fill.view.is_whole}
-        check_memory([stored[name] for name in partly])
-        initial = {name: initial_value(stored[name], seed) for name in partly}
-        loaded = {**loaded_weights(storage, loads, initial), **loaded}
+        check_memory([stored[name] for name in read_before(storage, loads.fills)])
+        loaded = filled(storage, loads.fills, loads.sources, so_far).updated(loaded)
     if weights is not None and partial:
-
-        def initial_of(name: str) -> Any:
-            return loaded[name] if name in loaded else initial_value(stored[name], seed)
-
-        loaded = {**loaded, **given_weights(storage, weights, initial_value=initial_of)}
+        loaded = loaded.updated(given_weights(storage, weights, so_far, partial=True, fit=fit))
+    _report_fitted(loaded, storage, weights, fit, problems)
+    values = loaded.values
     finite = {name for name, s in stored.items() if not _may_be_infinite(s)}
-    if not isinstance(weights, Mapping) and (lines := not_finite(loaded, finite)):
+    if not isinstance(weights, Mapping) and (lines := not_finite(values, finite)):
         problems.add(_not_finite(lines, None if weights is None else str(weights)))
-    check_memory([s for s in stored.values() if s.name not in loaded])
-    return Values(completed(stored, loaded, seed), frozenset(stored.keys() - loaded.keys()))
+    check_memory([s for s in stored.values() if s.name not in values])
+    drawn = frozenset(stored.keys() - values.keys())
+    lost = {slot: loss.share for slot, loss in loaded.lost.items()}
+    return Values(completed(stored, values, seed), drawn, lost)
+
+
+def _report_fitted(
+    loaded: Filled, storage: Storage, weights: Weights | None, fit: float | None, problems: Problems
+) -> None:
+    """Say what was lost; or that nothing was, where `fit` allows it."""
+    from wsdl.weights.fill import listed, overall, percent
+
+    asked = next((load.fit.span for load in storage.checked.loads if load.fit is not None), None)
+    file = None if weights is None or isinstance(weights, Mapping) else str(weights)
+    span = asked if weights is None else None
+    if loaded.lost:
+        worst = sorted(loaded.lost.items(), key=lambda item: -item[1].share)
+        count = "1 parameter was" if len(worst) == 1 else f"{len(worst)} parameters were"
+        most = f"the worst lost {percent(worst[0][1].share)} of its norm"
+        total = f", all together {percent(overall(loaded.lost.values()))}" if len(worst) > 1 else ""
+        lines = listed([f"{slot}: {percent(loss.share)}" for slot, loss in worst])
+        message = f"{count} fitted: {most}{total}"
+        problems.add(Diagnostic("N0503", message, span, file=file, severity="note", details=tuple(lines)))
+    elif fit is not None or (asked is not None and weights is None):
+        message = "nothing had to be fitted: all parameters hold exactly what is loaded"
+        help = f"without `{'fit' if fit is None else '--fit'}` that is required"
+        problems.add(Diagnostic("N0504", message, span, file=file, severity="note", help=help))
 
 
 def _may_be_infinite(stored: Stored) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,28 +17,24 @@ from numpy.typing import NDArray
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.dtypes import dtype_of, numpy_dtype
-from wsdl.ir.graph import Stored, file_path
+from wsdl.ir.connected import connected
+from wsdl.ir.dtypes import dtype_of
+from wsdl.ir.graph import file_path
 from wsdl.ir.stages import Storage
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
-from wsdl.ir.weight_files import Fill, TensorInfo
-from wsdl.weights.loads import Loads
+from wsdl.ir.weight_files import FORMULAS, SHARING, Fill, TensorInfo
+from wsdl.sharing.reading_texts import formula_texts, reading_texts
+from wsdl.weights.fill import Filled, filled, listed, tensors_of
 from wsdl.weights.metadata import VARIANT, sharing_record
-from wsdl.weights.narrow import as_stored
 from wsdl.weights.open_source import open_source
+from wsdl.weights.recorded import by_slots
 from wsdl.weights.safetensors import save_safetensors
 from wsdl.weights.source import Source, WeightsError, broken
 
 Array = NDArray[Any]
 Weights: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
-MOST_LISTED = 20
-
-
-def loaded_weights(storage: Storage, loads: Loads, initial: Mapping[str, Array]) -> dict[str, Array]:
-    """The stored tensors that the `load`s of a program fill; `initial` has those that are filled in part only."""
-    return _filled(storage, loads.fills, loads.sources, initial)
 
 
 # -- files and mappings of weights -------------------------------------------------------------------------------------
@@ -46,44 +43,39 @@ def loaded_weights(storage: Storage, loads: Loads, initial: Mapping[str, Array])
 def given_weights(
     storage: Storage,
     weights: Weights,
+    before: Callable[[str], Array],
     *,
     needed: Container[str] | None = None,
-    initial_value: Callable[[str], Array] | None = None,
-) -> dict[str, Array]:
+    partial: bool = False,
+    fit: float | None = None,
+) -> Filled:
     """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
-    without the model's name in front. Raises `WeightsError` where some are unknown, of another shape, contradict each
-    other, or are missing: of those that are `needed`, by default all. With `initial_value` none need be there; it
-    returns the stored tensor of which only a part is filled."""
-    source = _of_mapping(weights) if isinstance(weights, Mapping) else open_source(os.fspath(weights))
-    homes = _homes(storage)
+    without the model's name in front.
+
+    Raises `WeightsError` where some are unknown, of another shape, contradict each other, can't be met, or are missing:
+    of those that are `needed`, by default all; with `partial` none need be there. `before` gives a stored tensor as it
+    is so far; `fit` is the share of its norm that a slot may lose where it can't be met exactly.
+    """
+    source = _of_mapping(weights) if isinstance(weights, Mapping) else by_slots(open_source(os.fspath(weights)))
+    names = _Names(storage, source, partial)
     fills, diagnostics = [], []
-    unknown = []
-    for name in source.names:
-        if name.startswith(OPTIMIZER) or name.endswith("num_batches_tracked"):
-            continue
-        if name not in homes:
-            unknown.append(name)
-            continue
-        stored, view = homes[name]
-        problem = _misfit(name, source.info(name), stored, view, source.path)
+    for name, home in names.homes():
+        problem = _misfit(name, home, storage, source)
         diagnostics += [problem] if problem else []
-        fills.append(Fill(stored.name, view, name, source.path, name))
-    full = {fill.stored for fill in fills if fill.view.is_whole}
+        fills.append(Fill(home.stored, home.view, home.slot, source.path, name, fit=fit, as_stored=home.as_stored))
+    full = {t for fill in fills if fill.view.is_whole for t in tensors_of(storage, fill)}
     expected = [s for s in storage.stored.values() if s.derived is None and (needed is None or s.name in needed)]
-    missing = [s for s in expected if s.name not in full] if initial_value is None else []
-    diagnostics += _unknown(unknown, [s.name for s in missing] or list(homes), source.path)
+    missing = [] if partial else [s for s in expected if s.name not in full]
+    diagnostics += _unknown(names.unknown(), [s.name for s in missing] or list(names.known), source.path)
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
         message = f"{len(missing)} of {len(expected)} stored tensors are not in the weights"
         help = "`partial=True` keeps what is stored for the others" if isinstance(weights, Mapping) else None
-        diagnostics.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(_listed(lines))))
+        diagnostics.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(listed(lines))))
     if diagnostics:
         raise WeightsError(diagnostics)
-    partly = sorted({fill.stored for fill in fills} - full)
-    initial = {} if initial_value is None else {name: initial_value(name) for name in partly}
-    return _filled(
-        storage, [fill for fill in fills if fill.stored in {*full, *initial}], {source.path: source}, initial
-    )
+    chosen = [fill for fill in fills if partial or fill.stored is None or fill.stored in full]
+    return filled(storage, chosen, {source.path: source}, before)
 
 
 def _of_mapping(weights: Mapping[str, Any]) -> Source:
@@ -95,29 +87,103 @@ def _of_mapping(weights: Mapping[str, Any]) -> Source:
     return Source("<weights>", infos, reader=arrays.__getitem__)
 
 
-def _homes(storage: Storage) -> dict[str, tuple[Stored, View]]:
-    """Each name that weights may have: of a stored tensor or a slot; of a single model also without its name."""
-    homes: dict[str, tuple[Stored, View]] = {}
-    for stored in storage.stored.values():
-        if stored.derived is None:
-            homes[stored.name] = (stored, View.identity(stored.sizes))
-    for stored in storage.stored.values():
-        for slot, view in stored.slots if stored.derived is None else ():
-            for name in (slot.file_path, slot.path):
-                homes.setdefault(name, (stored, view))
-    if len(storage.models) == 1:
-        [model] = storage.models
+@dataclass(frozen=True)
+class _Home:
+    """What a name of the weights stands for: a view of a stored tensor, or of a slot that is computed."""
+
+    stored: str | None
+    view: View
+    slot: str
+    as_stored: bool = False
+
+
+class _Names:
+    """The names that weights may have: of a stored tensor or a slot; of a single model also without its name."""
+
+    def __init__(self, storage: Storage, source: Source, partial: bool) -> None:
+        self._storage, self._source = storage, source
+        self.known = self._of_slots()
+        self._as_stored = self._stored_alike(partial)
+
+    def homes(self) -> Iterator[tuple[str, _Home]]:
+        """The names of the source that stand for something, with what that is."""
+        for name, stored in self._as_stored.items():
+            yield name, _Home(stored, View.identity(self._storage.stored[stored].sizes), stored, True)
+        filled = set(self._as_stored.values())
+        for name in self._source.names:
+            home = self.known.get(name)
+            if home is not None and not self._tensors(home) & filled:
+                yield name, home
+
+    def unknown(self) -> list[str]:
+        """The names of the source that stand for nothing; what known ones are made of does, and views of that."""
+        parts = self._source.parts
+        used = {part for name in self.known for part in parts.get(name, ())} | self._as_stored.keys()
+        return [
+            name
+            for name in self._source.names
+            if name not in self.known and not used.issuperset(parts.get(name, (name,)))
+            if not name.startswith(OPTIMIZER) and not name.endswith("num_batches_tracked")
+        ]
+
+    def _tensors(self, home: _Home) -> set[str]:
+        return {home.stored} if home.stored is not None else set(self._storage.readings[home.slot].tensors)
+
+    def _of_slots(self) -> dict[str, _Home]:
+        storage, homes = self._storage, dict[str, _Home]()
+        computed = {s.file_path: s for s in storage.checked.slots() if storage.is_computed(s.path)}
+        for slot in computed.values():
+            home = _Home(None, View.identity(slot.sizes), slot.path)
+            homes |= {slot.file_path: home, slot.path: home}
+        for stored in storage.stored.values():
+            path = stored.root.path if stored.root.file_path == stored.name else stored.name
+            homes.setdefault(stored.name, _Home(stored.name, View.identity(stored.sizes), path))
+        for stored in storage.stored.values():
+            for slot, view in stored.slots:
+                for name in (slot.file_path, slot.path):
+                    homes.setdefault(name, _Home(stored.name, view, slot.path))
         for name, home in list(homes.items()):
-            homes.setdefault(name.removeprefix(f"{file_path(model)}."), home)
-    return homes
+            homes.setdefault(self._short(name), home)
+        return homes
+
+    def _short(self, name: str) -> str:
+        """Without the name of the only model."""
+        models = list(self._storage.models)
+        return name.removeprefix(f"{file_path(models[0])}.") if len(models) == 1 else name
+
+    def _stored_alike(self, partial: bool) -> dict[str, str]:
+        """The names in the file of the tensors that are stored as they were there: those of slots that are read as they
+        were. Without a record that is so where all that is stored for some slots is there."""
+        storage, source = self._storage, self._source
+        if source.stored is None and not storage.formulas:
+            return {}
+        raw = source.stored or source
+        texts = reading_texts(storage)
+        alike: dict[str, str] = {}
+        for slots in connected(storage.checked.slots(), lambda slot: storage.readings[slot.path].tensors):
+            names = dict.fromkeys(name for slot in slots for name in storage.readings[slot.path].tensors)
+            there = {n: name for name in names for n in (self._short(name), name) if n in raw.tensors}
+            if source.stored is not None:
+                same = all(source.readings.get(s.path, s.file_path) == texts[s.path] for s in slots)
+            else:
+                same = any(storage.is_computed(s.path) for s in slots) and (
+                    len({*there.values()}) == len(names)
+                    or (partial and not any(s.file_path in raw.tensors and s.file_path not in names for s in slots))
+                )
+            if same:
+                alike |= there
+        return alike
 
 
-def _misfit(name: str, info: TensorInfo, stored: Stored, view: View, file: str) -> Diagnostic | None:
-    if info.shape != view.shape:
-        message = f"`{name}` is {info}, but {shape_text(view.shape)} is needed"
-        return Diagnostic("E0508", message, file=file)
-    if info.dtype != stored.type.dtype and not {info.dtype, stored.type.dtype} <= FLOATS:
-        return Diagnostic("E0510", f"`{name}` is {info}, but it is stored as {stored.type.dtype}", file=file)
+def _misfit(name: str, home: _Home, storage: Storage, source: Source) -> Diagnostic | None:
+    info = (source.stored if home.as_stored and source.stored else source).info(name)
+    if info.shape != home.view.shape:
+        message = f"`{name}` is {info}, but {shape_text(home.view.shape)} is needed"
+        return Diagnostic("E0508", message, file=source.path)
+    stored = home.stored if home.stored is not None else storage.readings[home.slot].tensors[0]
+    dtype = storage.stored[stored].type.dtype
+    if info.dtype != dtype and not {info.dtype, dtype} <= FLOATS:
+        return Diagnostic("E0510", f"`{name}` is {info}, but it is stored as {dtype}", file=source.path)
     return None
 
 
@@ -127,75 +193,10 @@ def _unknown(names: list[str], known: list[str], file: str) -> list[Diagnostic]:
     lines = [f"{name}{f' (is it `{near}`?)' if (near := nearest(name, known)) else ''}" for name in names]
     tensors = "a tensor is" if len(names) == 1 else f"{len(names)} tensors are"
     message = f"{tensors} in the weights that the program doesn't have"
-    return [Diagnostic("E0512", message, file=file, details=tuple(_listed(lines)))]
+    return [Diagnostic("E0512", message, file=file, details=tuple(listed(lines)))]
 
 
-def _listed(lines: list[str]) -> list[str]:
-    more = len(lines) - MOST_LISTED
-    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
-
-
-# -- filling -----------------------------------------------------------------------------------------------------------
-
-
-def _filled(
-    storage: Storage, fills: Iterable[Fill], sources: Mapping[str, Source], initial: Mapping[str, Array]
-) -> dict[str, Array]:
-    """The tensors that are filled. Two sources of one must agree; nothing is copied that needn't be."""
-    by_stored: dict[str, list[Fill]] = {}
-    for fill in fills:
-        by_stored.setdefault(fill.stored, []).append(fill)
-    values: dict[str, Array] = {}
-    for name, group in by_stored.items():
-        dtype = numpy_dtype(storage.stored[name].type.dtype)
-        arrays = [
-            as_stored(sources[fill.file].read(fill.tensor), dtype, f"`{fill.tensor}`", fill.span, fill.file)
-            for fill in group
-        ]
-        whole = next((i for i, fill in enumerate(group) if fill.view.is_whole), None)
-        if whole is None:
-            values[name] = np.array(initial[name], dtype)
-            for fill, array in zip(group, arrays, strict=True):
-                values[name] = fill.view.put(values[name], array)
-            _require_whole(storage, group)
-        else:
-            back = group[whole].view.inverse()
-            assert back is not None
-            values[name] = np.asarray(back.of(arrays[whole]), order="C")
-        for fill, array in zip(group, arrays, strict=True):
-            _require_equal(fill, group[whole or 0], fill.view.of(values[name]), array)
-    return values
-
-
-def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
-    """Slots that parts fill must have no element that none of them does; parts may overlap."""
-    parts = [fill for fill in fills if fill.part is not None]
-    for slot in dict.fromkeys(fill.slot for fill in parts):
-        stored, view = storage.home(slot)
-        filled = np.zeros(stored.sizes, bool)
-        for fill in parts:
-            filled = fill.view.put(filled, np.ones(fill.view.shape, bool))
-        if not view.of(filled).all():
-            [*_, last] = [fill for fill in parts if fill.slot == slot]
-            message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
-            raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
-
-
-def _require_equal(fill: Fill, other: Fill, stored: Array, loaded: Array) -> None:
-    if _is_same_memory(stored, loaded) or np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f"):
-        return
-    with np.errstate(all="ignore"):
-        distance = np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64)))
-    message = (
-        f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
-    )
-    help = "load one of them only, or take their parameters out of the share group"
-    raise WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
-
-
-def _is_same_memory(a: Array, b: Array) -> bool:
-    """Are they the same array? Shared tensors of PyTorch occur under each of their names."""
-    return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
+# -- what is not finite ------------------------------------------------------------------------------------------------
 
 
 def not_finite(values: Mapping[str, Array], finite: Collection[str]) -> list[str]:
@@ -210,7 +211,7 @@ def not_finite(values: Mapping[str, Array], finite: Collection[str]) -> list[str
         if nan or (infinite and name in finite):
             parts = [f"{count:,} {what}" for count, what in ((nan, "NaN"), (infinite, "infinite")) if count]
             lines.append(f"{name}: {' and '.join(parts)} of {array.size:,}")
-    return _listed(lines)
+    return listed(lines)
 
 
 # -- saving ------------------------------------------------------------------------------------------------------------
@@ -231,8 +232,10 @@ def save_weights(
 
 
 def header(storage: Storage) -> dict[str, str]:
-    """What a file of weights says in its header: the share groups, and the variant where the program is one."""
+    """What a file of weights says in its header: the share groups, the formulas, and the variant where the program is
+    one."""
     shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) + len(s.computed) > 1]
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
-    variant = storage.checked.variant
-    return {"format": "wsdl", "wsdl.sharing": groups, **({VARIANT: variant} if variant else {})}
+    texts, variant = formula_texts(storage), storage.checked.variant
+    formulas = {FORMULAS: json.dumps(texts, ensure_ascii=False)} if texts else {}
+    return {"format": "wsdl", SHARING: groups, **formulas, **({VARIANT: variant} if variant else {})}

@@ -1,0 +1,200 @@
+"""The formula of one slot as a function to be fitted: its values, and its derivative with regard to what it is made of.
+
+The derivative comes from the gradient rules of the operations: a formula is linear in a tensor exactly where its
+gradient for that tensor doesn't read the tensor. All is computed in f64 by the reference interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ir.types import FLOATS
+from wsdl.ir.views import View
+from wsdl.ops import OPERATIONS
+from wsdl.ops.build import Build
+from wsdl.ops.interpreter import evaluate
+from wsdl.rewrite.hoist_invariants import hoist_graph
+from wsdl.rewrite.prune import needed_nodes, prune_graph
+from wsdl.training.differentiate_scan import differentiate_scan
+from wsdl.training.pull_back import pull_back
+
+Array = NDArray[Any]
+
+
+class SlotFormula:
+    """A graph without inputs, whose `parameter` nodes read stored tensors, and whose one output is a slot."""
+
+    def __init__(self, formula: Graph) -> None:
+        self.graph = _in_f64(formula)
+        hoist_graph(self.graph)
+        prune_graph(self.graph)
+        self.reads: dict[str, list[Node]] = {}  # by the name of the stored tensor
+        for node in self.graph.walk():
+            if node.op == "parameter":
+                self.reads.setdefault(str(node.attributes["stored"]), []).append(node)
+        self._derivatives: dict[tuple[Value, ...], Derivative] = {}
+
+    def value(self, stored: Mapping[str, Array]) -> Array:
+        """The value of the slot."""
+        [array] = evaluate(self.graph, [], stored)
+        return np.asarray(array)
+
+    def by_tensor(self, name: str) -> Derivative:
+        """The derivative with regard to a stored tensor."""
+        reads = self.reads[name]
+        return self.by_values([node.result for node in reads], [_view(node) for node in reads])
+
+    def by_values(self, values: Sequence[Value], views: Sequence[View] | None = None) -> Derivative:
+        """The derivative with regard to values of the graph, which read one tensor through `views`."""
+        key = tuple(values)
+        if key not in self._derivatives:
+            chosen = views or [View.identity(v.type.sizes or ()) for v in values]
+            self._derivatives[key] = Derivative.of(self.graph, list(values), list(chosen))
+        return self._derivatives[key]
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """The products of two matrices that the formula reads nowhere else."""
+        producers = self.graph.producers()
+        found = []
+        for node in self.graph.nodes:
+            factors = [producers[value] for value in node.inputs]
+            if node.op != "matmul" or any(factor.op != "parameter" or not _is_matrix(factor) for factor in factors):
+                continue
+            if all(len(self.reads[str(factor.attributes["stored"])]) == 1 for factor in factors):
+                left, right = (Factor(str(f.attributes["stored"]), _view(f)) for f in factors)
+                found.append(Product(node.result, left, right))
+        return found
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A matrix of a product: the stored tensor, and the view of it, which leaves nothing out."""
+
+    stored: str
+    view: View
+
+
+@dataclass(frozen=True)
+class Product:
+    """`left @ right`, the value of a graph."""
+
+    value: Value
+    left: Factor
+    right: Factor
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """The derivative of a graph's output with regard to one tensor, which values of the graph read through views.
+
+    `around` computes what doesn't change with the tensor and is read by the other two: `forward` takes the values (then
+    what `around` gives) to the output, `backward` a gradient of the output to those of the values. `factors` are the
+    stored tensors that the derivative changes with.
+    """
+
+    views: list[View]
+    around: Graph
+    forward: Graph
+    backward: Graph
+    factors: frozenset[str]
+    is_linear: bool
+
+    @staticmethod
+    def of(graph: Graph, values: list[Value], views: list[View]) -> Derivative:
+        """The derivative with regard to some values of a graph."""
+        [output] = graph.outputs
+        seed = Value(output.type)
+        changing = _dependents(graph.nodes, values)
+        work = Graph(list(graph.inputs), list(graph.nodes), [output])
+        pulled = pull_back(work, graph.nodes, {output: seed}, values, differentiate_scan).gradients(values)
+        gradients = [g if g is not None else _zeros(work, v) for g, v in zip(pulled, values, strict=True)]
+        known = {v for node in graph.nodes for v in node.results}
+        needed = needed_nodes(work.nodes, gradients)
+        backward = Graph([seed], [n for n in needed if known.isdisjoint(n.results)], gradients)
+        forward = Graph(list(values), [n for n in graph.nodes if not changing.isdisjoint(n.reads())], [output])
+        captured = backward.captured()
+        flat = any(n.op in OPERATIONS and OPERATIONS[n.op].flat for n in forward.nodes)
+        is_linear = not flat and changing.isdisjoint(captured)
+        fixed = [v for v in dict.fromkeys([*forward.captured(), *captured]) if v not in changing]
+        around = Graph([], [n for n in graph.nodes if changing.isdisjoint(n.results)], fixed)
+        prune_graph(around)
+        factors = frozenset(str(n.attributes["stored"]) for n in needed if n.op == "parameter")
+        forward.inputs += fixed
+        backward.inputs += fixed
+        return Derivative(views, around, forward, backward, factors, is_linear)
+
+    def at(self, stored: Mapping[str, Array]) -> LinearMap:
+        """The derivative where the other tensors are as `stored`."""
+        return LinearMap(self, evaluate(self.around, [], stored))
+
+
+@dataclass(eq=False)
+class LinearMap:
+    """A derivative at some place: a linear map from a tensor to the slot."""
+
+    derivative: Derivative
+    fixed: list[Array]
+
+    @cached_property
+    def _at_zero(self) -> Array:
+        return self._forward(np.zeros(self.derivative.views[0].source))
+
+    def _forward(self, tensor: Array) -> Array:
+        read = [view.of(tensor) for view in self.derivative.views]
+        [array] = evaluate(self.derivative.forward, [*read, *self.fixed], {})
+        return np.asarray(array)
+
+    def apply(self, tensor: Array) -> Array:
+        """The change of the slot for a change of the tensor."""
+        return self._forward(tensor) - self._at_zero
+
+    def transposed(self, gradient: Array) -> Array:
+        """The gradient of the tensor for one of the slot."""
+        parts = evaluate(self.derivative.backward, [gradient, *self.fixed], {})
+        total = np.zeros(self.derivative.views[0].source)
+        for view, part in zip(self.derivative.views, parts, strict=True):
+            total += view.put(np.zeros(view.source), np.broadcast_to(part, view.shape))
+        return total
+
+
+def _in_f64(graph: Graph) -> Graph:
+    """A copy of a graph that computes in f64."""
+    copies: dict[Value, Value] = {}
+    result = graph.copy(copies)
+    for value in copies.values():
+        if value.type.dtype in FLOATS:
+            value.type = value.type.with_dtype("f64")
+    for node in result.walk():
+        if node.attributes.get("dtype") in FLOATS:
+            node.attributes["dtype"] = "f64"
+    return result
+
+
+def _dependents(nodes: Sequence[Node], values: Sequence[Value]) -> set[Value]:
+    """All values that change with some values, these among them."""
+    changing = set(values)
+    for node in nodes:
+        if not changing.isdisjoint(node.reads()):
+            changing.update(node.results)
+    return changing
+
+
+def _zeros(graph: Graph, value: Value) -> Value:
+    return Build(graph).expand(Build(graph).zeros(value.type), value.type)
+
+
+def _is_matrix(read: Node) -> bool:
+    return read.result.type.rank == 2 and _view(read).is_whole
+
+
+def _view(read: Node) -> View:
+    assert read.view is not None
+    return read.view

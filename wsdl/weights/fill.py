@@ -1,0 +1,358 @@
+"""From tensors of files to what is stored: exactly where that is possible, fitted where that is asked for.
+
+What fills views of one stored tensor must agree. A slot that a formula computes is filled by values for the tensors
+that the formula reads: those that they have already, where the formula then gives what the slot is to hold, or else
+those with which it comes nearest (`wsdl.fitting`). That must be as near as the numbers of a dtype lie, or with `fit` as
+near as is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsdl.diagnostics import Diagnostic, Label
+from wsdl.ir.connected import connected
+from wsdl.ir.dtypes import dtype_of, numpy_dtype
+from wsdl.ir.graph import Graph, Slot
+from wsdl.ir.stages import FormulaReading, Storage
+from wsdl.ir.weight_files import Fill
+from wsdl.ops.build import Build
+from wsdl.sharing.read_stored import slot_over_stored
+from wsdl.weights.narrow import as_stored
+from wsdl.weights.source import Source, WeightsError
+
+if TYPE_CHECKING:
+    from wsdl.fitting.fit import Wanted
+
+Array = NDArray[Any]
+ROUNDING = 8  # steps between two numbers near 1: as far as a formula may be from what its slot is to hold
+STEPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
+MOST_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a slot loses: a share of its norm."""
+
+    share: float
+    norm: float
+
+
+@dataclass
+class Filled:
+    """The stored tensors that are filled, by name; `lost` has the slots that were fitted, by path."""
+
+    values: dict[str, Array] = field(default_factory=dict)
+    lost: dict[str, Loss] = field(default_factory=dict)
+
+    def updated(self, other: Filled) -> Filled:
+        """With what another one has in place of its own."""
+        return Filled({**self.values, **other.values}, {**self.lost, **other.lost})
+
+
+def read_before(storage: Storage, fills: Iterable[Fill]) -> set[str]:
+    """The stored tensors whose values before `filled` needs: those filled in part, and those behind formulas."""
+    names: set[str] = set()
+    for fill in fills:
+        if fill.stored is None:
+            names.update(storage.readings[fill.slot].tensors)
+        elif not fill.view.is_whole:
+            names.add(fill.stored)
+    return names
+
+
+def filled(
+    storage: Storage, fills: Iterable[Fill], sources: Mapping[str, Source], before: Callable[[str], Array]
+) -> Filled:
+    """What the fills give. Raises `WeightsError` where they contradict each other or can't be met. Nothing is copied
+    that needn't be; `before` gives the values of a stored tensor so far."""
+    slots = {slot.path: slot for slot in storage.checked.slots()}
+    values: dict[str, Array] = {}
+    missed: list[_Missed] = []
+    for family in connected(fills, lambda fill: tensors_of(storage, fill)):
+        members = _Family(storage, slots, family, sources, before)
+        exact = members.exactly()
+        values |= members.nearest(missed) if exact is None else exact
+    _require_near(storage, missed)
+    return Filled(values, _losses(missed))
+
+
+@dataclass(frozen=True)
+class _Missed:
+    """By how much a fill that was fitted is missed: a share of its norm; or `is_met`, but for rounding. `not_linear`
+    are tensors that could not be fitted."""
+
+    fill: Fill
+    share: float
+    norm: float
+    is_met: bool
+    not_linear: frozenset[str]
+
+    @property
+    def is_far(self) -> bool:
+        return not self.is_met and self.share > (self.fill.fit or 0.0)
+
+
+def _losses(missed: Iterable[_Missed]) -> dict[str, Loss]:
+    """What each slot has lost: of several fills of one the most."""
+    losses: dict[str, Loss] = {}
+    for m in missed:
+        if not m.is_met and (m.fill.slot not in losses or m.share > losses[m.fill.slot].share):
+            losses[m.fill.slot] = Loss(m.share, m.norm)
+    return losses
+
+
+def _read(source: Source, fill: Fill) -> Array:
+    array: Array = (source.stored if fill.as_stored and source.stored else source).read(fill.tensor)
+    return array
+
+
+def tensors_of(storage: Storage, fill: Fill) -> tuple[str, ...]:
+    """The stored tensors that a fill changes."""
+    return storage.readings[fill.slot].tensors if fill.stored is None else (fill.stored,)
+
+
+class _Family:
+    """Fills that have stored tensors in common."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        slots: Mapping[str, Slot],
+        fills: list[Fill],
+        sources: Mapping[str, Source],
+        before: Callable[[str], Array],
+    ) -> None:
+        self._storage, self._slots, self._fills, self._before = storage, slots, fills, before
+        self._arrays = [_read(sources[fill.file], fill) for fill in fills]
+
+    def exactly(self) -> dict[str, Array] | None:
+        """What is stored, where that meets all fills; `None` where they may be fitted."""
+        views = [fill.stored for fill in self._fills]
+        return self._through_formulas() if None in views else self._through_views(str(views[0]))
+
+    # -- views of one stored tensor ------------------------------------------------------------------------------------
+
+    def _through_views(self, name: str) -> dict[str, Array] | None:
+        """What all fills give alike; `None` where they differ and may be fitted."""
+        fills, dtype = self._fills, numpy_dtype(self._storage.stored[name].type.dtype)
+        arrays = [
+            as_stored(array, dtype, f"`{fill.tensor}`", fill.span, fill.file)
+            for fill, array in zip(fills, self._arrays, strict=True)
+        ]
+        whole = next((i for i, fill in enumerate(fills) if fill.view.is_whole), None)
+        if whole is None:
+            value = np.array(self._before(name), dtype)
+            for fill, array in zip(fills, arrays, strict=True):
+                value = fill.view.put(value, array)
+            _require_whole(self._storage, fills)
+        else:
+            back = fills[whole].view.inverse()
+            assert back is not None
+            value = np.asarray(back.of(arrays[whole]), order="C")
+        for fill, array in zip(fills, arrays, strict=True):
+            read = fill.view.of(value)
+            if not _is_same_memory(read, array) and not _equal(read, array):
+                if self._may_lose:
+                    return None
+                missed: list[_Missed] = []
+                self.nearest(missed)
+                raise _differ(fill, fills[whole or 0], read, array, max(m.share for m in missed))
+        return {name: value}
+
+    @property
+    def _may_lose(self) -> bool:
+        [stored, *_] = (name for fill in self._fills for name in tensors_of(self._storage, fill))
+        is_float = self._storage.stored[stored].type.is_float
+        return is_float and any(fill.fit is not None for fill in self._fills)
+
+    # -- formulas ------------------------------------------------------------------------------------------------------
+
+    def _through_formulas(self) -> dict[str, Array] | None:
+        """The values so far, with which all slots hold what they are to; `None` where they don't."""
+        from wsdl.fitting.fit import lost
+
+        start = self._start()
+        shares = zip(self._fills, self._arrays, lost(self._wanted(), start), strict=True)
+        return self._as_stored(start) if all(share <= _rounding(array) for _, array, share in shares) else None
+
+    def _as_stored(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        stored, places = (
+            self._storage.stored,
+            {f.stored or name: f for f in self._fills for name in tensors_of(self._storage, f)},
+        )
+        return {
+            name: as_stored(
+                array, numpy_dtype(stored[name].type.dtype), f"`{name}`", places[name].span, places[name].file
+            )
+            for name, array in values.items()
+        }
+
+    def _start(self) -> dict[str, Array]:
+        """Values of all tensors of the family: what fills them whole, or those so far."""
+        names = dict.fromkeys(name for fill in self._fills for name in tensors_of(self._storage, fill))
+        start: dict[str, Array] = {}
+        for fill, array in zip(self._fills, self._arrays, strict=True):
+            name = fill.stored if fill.stored is not None else self._plain.get(fill.slot)
+            if name is not None and (back := fill.view.inverse()) is not None:
+                start.setdefault(name, np.asarray(back.of(array), order="C"))
+        return {name: start[name] if name in start else self._before(name) for name in names}
+
+    @cached_property
+    def _plain(self) -> dict[str, str]:
+        """By the path of a slot that a formula computes the tensor that would be stored for it without: of a way of
+        sharing it is the input, and often all that differs is 0 at first."""
+        return {s.root.path: s.name for s in self._storage.stored.values() if s.sizes == s.root.sizes}
+
+    def _wanted(self) -> list[Wanted]:
+        from wsdl.fitting.fit import Wanted
+
+        return [Wanted(self._formula(f), array) for f, array in zip(self._fills, self._arrays, strict=True)]
+
+    def _formula(self, fill: Fill) -> Graph:
+        """What a fill reads."""
+        if fill.stored is None:
+            return slot_over_stored(self._slots[fill.slot], fill.view, self._storage)
+        build = Build(Graph())
+        return Graph([], build.nodes, [build.parameter(self._storage.stored[fill.stored], fill.view)])
+
+    def nearest(self, missed: list[_Missed]) -> dict[str, Array]:
+        """The values with which the slots come nearest; `missed` then also has by how much they don't get there."""
+        from wsdl.fitting.fit import fit, lost
+
+        wanted = self._wanted()
+        fitted = fit(wanted, self._start())
+        values = self._as_stored(fitted.stored)
+        shares = zip(lost(wanted, fitted.stored), lost(wanted, values), strict=True)
+        for fill, array, (before_rounding, share) in zip(self._fills, self._arrays, shares, strict=True):
+            norm = float(np.linalg.norm(array.astype(np.float64)))
+            missed.append(_Missed(fill, share, norm, before_rounding <= _rounding(array), fitted.not_linear))
+        return values
+
+
+def _rounding(array: Array) -> float:
+    """The share of the norm of what is loaded that rounding takes."""
+    return ROUNDING * STEPS[dtype_of(array)]
+
+
+# -- as near as must be ------------------------------------------------------------------------------------------------
+
+
+def _require_near(storage: Storage, missed: Sequence[_Missed]) -> None:
+    """Raises `WeightsError`, with the slots that lose most, where some lose more than they may."""
+    far = sorted((m for m in missed if m.is_far), key=lambda m: -m.share)
+    if not far:
+        return
+    unlinear = next((m for m in far if m.not_linear), None)
+    if unlinear is not None:
+        raise WeightsError([_not_linear(storage, unlinear)])
+    worst, first = far[0], far[0].fill
+    parameters = "1 parameter" if len(missed) == 1 else f"{len(far)} of {len(missed)} parameters"
+    if first.fit is None:
+        message = (
+            f"{parameters} can't hold exactly what is loaded: the nearest values lose up to {percent(worst.share)}"
+        )
+    else:
+        lose = "loses more of its" if len(far) == 1 else "lose more of their"
+        message = f"{parameters} {lose} norm than `fit {first.fit:g}` allows"
+    raise WeightsError([
+        Diagnostic(
+            "E0515",
+            message,
+            first.span,
+            file=None if first.span else first.file,
+            details=tuple(listed([f"{m.fill.slot}: {percent(m.share)}" for m in far])),
+            help=_offer(first, _rounded_up(worst.share)),
+        )
+    ])  # fmt: skip
+
+
+def _not_linear(storage: Storage, missed: _Missed) -> Diagnostic:
+    fill, [name, *_] = missed.fill, sorted(missed.not_linear)
+    reading = storage.readings[fill.slot]
+    labels = [Label(reading.formula.span, "this formula")] if isinstance(reading, FormulaReading) else []
+    return Diagnostic(
+        "E0516",
+        f"`{fill.slot}` can't be fitted, as its formula is not linear in `{name}`",
+        fill.span,
+        file=None if fill.span else fill.file,
+        labels=tuple(labels),
+        help="load what the formula reads by its own names",
+    )
+
+
+def _offer(fill: Fill, share: float) -> str:
+    """How to ask for the nearest values."""
+    if fill.span is not None:
+        return f"`fit {share:g}` behind the target of the `load` takes the nearest values"
+    return f"`--fit {share:g}`, in Python `fit={share:g}`, takes the nearest values"
+
+
+def _rounded_up(share: float) -> float:
+    """Two digits behind the point that are at least a share."""
+    return ceil(share * 100) / 100
+
+
+def percent(share: float) -> str:
+    """`18.3 %`."""
+    return f"{100 * share:.3g} %"
+
+
+def overall(losses: Iterable[Loss]) -> float:
+    """The share of all norms together."""
+    losses = list(losses)
+    missed, whole = (
+        sum(x * x for x in xs) for xs in ([loss.share * loss.norm for loss in losses], [loss.norm for loss in losses])
+    )
+    return float(np.sqrt(missed / whole)) if whole else 0.0
+
+
+def listed(lines: Sequence[str]) -> list[str]:
+    """The first of many lines, and how many more there are."""
+    more = len(lines) - MOST_LISTED
+    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
+
+
+# -- equal, and all of it ----------------------------------------------------------------------------------------------
+
+
+def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
+    """Slots that parts fill must have no element that none of them does; parts may overlap."""
+    parts = [fill for fill in fills if fill.part is not None]
+    for slot in dict.fromkeys(fill.slot for fill in parts):
+        stored, view = storage.home(slot)
+        filled = np.zeros(stored.sizes, bool)
+        for fill in parts:
+            filled = fill.view.put(filled, np.ones(fill.view.shape, bool))
+        if not view.of(filled).all():
+            [*_, last] = [fill for fill in parts if fill.slot == slot]
+            message = f"the parts of `{slot}` that are filled leave {int((~view.of(filled)).sum())} elements out"
+            raise WeightsError([Diagnostic("E0503", message, last.span, file=None if last.span else last.file)])
+
+
+def _equal(stored: Array, loaded: Array) -> bool:
+    return np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f")
+
+
+def _differ(fill: Fill, other: Fill, stored: Array, loaded: Array, nearest: float) -> WeightsError:
+    with np.errstate(all="ignore"):
+        distance = np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64)))
+    message = (
+        f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
+    )
+    help = (
+        f"load one of them only, or take their parameters out of the share group; {_offer(fill, _rounded_up(nearest))}"
+    )
+    return WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
+
+
+def _is_same_memory(a: Array, b: Array) -> bool:
+    """Are they one array? What is shared in PyTorch comes under each of its names."""
+    return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
