@@ -204,6 +204,7 @@ STREAMS = {
     "run": ["m.wsd", "--input", "d.npz"],
     "train": ["m.wsd", "--data", "d.npz", "-o", "out"],
     "eval": ["m.wsd", "--data", "d.npz"],
+    "study": ["m.wsd", "--data", "d.npz", "--eval", "d.npz", "-o", "out"],
     "inspect": ["m.wsd"],
     "graph": ["m.wsd"],
     "fmt": ["--diff", "messy.wsd"],
@@ -325,10 +326,12 @@ def test_a_folder_that_was_deleted(tmp_path: Path) -> None:
         assert "E0799" not in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["check", "fmt", "compile", "run", "train", "eval", "inspect", "graph", "explain"])
+@pytest.mark.parametrize(
+    "verb", ["check", "fmt", "compile", "run", "train", "eval", "study", "inspect", "graph", "explain"]
+)
 def test_errors_are_json_where_that_is_asked_for(verb: str, wsdl: Wsdl) -> None:
     needed = {"run": ["--input", "d.npz"], "train": ["--data", "d.npz", "-o", "r"], "eval": ["--data", "d.npz"]}
-    needed["compile"] = ["-o", "out"]
+    needed |= {"compile": ["-o", "out"], "study": ["--data", "d.npz", "--eval", "d.npz", "-o", "s"]}
     done = wsdl(verb, "nothing.wsd", *needed.get(verb, []), "--json")
     assert done.code == 2
     assert done.err == ""

@@ -19,6 +19,7 @@ from wsdl.diagnostics.figures import count, size
 from wsdl.diagnostics.render import as_json as findings_as_json
 from wsdl.options import COUNT
 from wsdl.reporting.numbers import digits
+from wsdl.reporting.plot import is_installed
 from wsdl.reporting.trials import QuietTrials
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def study(
         return exit_code(found.diagnostics)
     write_findings(found.diagnostics, sys.stderr)
     note(f"wrote {', '.join(map(str, found.files))}")
+    if not is_installed():
+        note("no study.svg, as matplotlib is not installed: pip install 'wsdl[plot]'")
     _print_results(found)
     return exit_code(found.diagnostics)
 

@@ -24,6 +24,7 @@ from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
 from wsdl.ir.inventory import inventory
 from wsdl.ir.stages import Storage
+from wsdl.ir.variants import BASE
 from wsdl.options import COUNT, DIMS, FLAG, NAME, PATH, PROGRAM, Alternatives, Names, Optional, takes
 from wsdl.reporting.pareto import Point, figure
 from wsdl.reporting.plot import as_svg, is_installed
@@ -126,11 +127,11 @@ def study(
         raise fail(
             "E0704", "`patience` counts epochs that are evaluated on the data of `select`", help="add these data"
         )
-    warnings = _require_clean(source, training)
+    warnings = _require_clean(source, training, None if variants is None else BASE)
     options = SourceOptions(training.dims, import_root)
     programs = configurations(source, variants, _texts(constants or {}), options)
     training, new = _prepared(source, training, programs, seeds)
-    jobs = jobs or (max(1, (os.cpu_count() or 1) // threads) if device == "cpu" else 1)
+    jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
     with alone_in(root, "study"):
         known = begun(root, new, resume=resume, replace=replace)
         trials = []
@@ -146,6 +147,11 @@ def study(
     return with_fields(found, diagnostics=(*warnings, *_failures(found)), files=files)
 
 
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
     """Values of constants as a program has them."""
     return {
@@ -157,9 +163,9 @@ def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 # -- before the first trial --------------------------------------------------------------------------------------------
 
 
-def _require_clean(source: Source, training: Training) -> list[Diagnostic]:
-    """The warnings about the program and all its variants. Raises `CompileError` for mistakes in any of them."""
-    problems, _ = api.examine(source, dims=training.dims, import_root=training.import_root)
+def _require_clean(source: Source, training: Training, variant: str | None) -> list[Diagnostic]:
+    """The warnings about the program, and about all its variants if none is named. Raises `CompileError` for errors."""
+    problems, _ = api.examine(source, dims=training.dims, import_root=training.import_root, variant=variant)
     if problems.errors:
         raise CompileError(problems)
     return list(problems)
@@ -174,7 +180,7 @@ def _prepared(
     base = api.compile(programs[0].source, dims=training.dims, import_root=training.import_root)
     evaluator = base.evaluator(training.model or None, device=training.device, threads=training.threads)
     names, types = evaluator.model.names, evaluator.model.batch
-    better = Better.of(training.best or names[min(1, len(names) - 1)])
+    better = Better.of(training.best or [*names[1:], *names][0])
     if better.name not in names:
         listed = ", ".join(f"`{name}`" for name in names)
         raise fail("E0704", f"there is no metric `{better.name}` to compare by", help=f"there are {listed}")
@@ -272,7 +278,7 @@ def _failures(study: Study) -> Iterator[Diagnostic]:
             if run.failure is not None:
                 message = f"the trial of `{variant.name}` with seed {run.seed} failed: {run.failure.message}"
                 help = None if run.failure.is_lasting else "the same command with `--resume` tries it again"
-                yield Diagnostic(run.failure.code, message, help=help)
+                yield Diagnostic(run.failure.code, message, help=help, details=run.failure.details)
 
 
 def draw(study: Study, root: Path) -> list[Path]:

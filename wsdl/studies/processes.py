@@ -85,7 +85,11 @@ class _Worker(Thread):
         with self._errors, suppress(Empty):
             while not self._is_stopped:
                 trial = self._waiting.get_nowait()
-                process = self._process = self._process or self._begin()
+                try:
+                    process = self._process = self._process or self._begin()
+                except OSError as error:  # too many processes, or no memory for one more
+                    self._fail(trial, f"no process can be started for this trial: {error.strerror}")
+                    continue
                 if self._is_stopped:
                     process.terminate()
                 self._hand_over(trial, process)
@@ -119,7 +123,12 @@ class _Worker(Thread):
         self._process = None
         code = self._close(process)
         if not self._is_stopped:
-            self._events.put((trial, {"run": Run(trial.seed, failure=self._death(code)).as_json()}))
+            self._fail(trial, self._death(code))
+
+    def _fail(self, trial: Trial, message: str) -> None:
+        """Pass on that a trial has no result, which another try may have."""
+        failure = Failure("E0731", message, is_lasting=False)
+        self._events.put((trial, {"run": Run(trial.seed, failure=failure).as_json()}))
 
     def _close(self, process: subprocess.Popen[str]) -> int:
         """Let a process end, by the end of its stdin if by nothing else; gives its exit code."""
@@ -129,9 +138,9 @@ class _Worker(Thread):
                 stream.close()
         return process.wait()
 
-    def _death(self, code: int) -> Failure:
+    def _death(self, code: int) -> str:
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()[-LAST_LINES:]
-        why = "; memory may have run out" if code == -signal.SIGKILL else "".join(f"; {line}" for line in lines)
-        return Failure("E0731", f"the process of this trial {ended}{why}", is_lasting=False)
+        why = "; memory may have run out" if ended.endswith("SIGKILL") else "".join(f"; {line}" for line in lines)
+        return f"the process of this trial {ended}{why}"

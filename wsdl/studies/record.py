@@ -17,6 +17,7 @@ from wsdl.runtime.checkpoint import changes, significant_lines
 from wsdl.studies.results import Run, Study
 
 RECORD, TRIALS = "study.json", "trials"
+DATA = ("data", "evaluation", "select")  # of the setup: fingerprints
 OTHER = "`--resume` goes on with the study that the folder holds; another folder, or `--replace`, begins a new one"
 
 
@@ -33,8 +34,8 @@ def begun(folder: Path, study: Study, *, resume: bool, replace: bool) -> Study:
     replaced is an error (E0724), and so is another one (E0727)."""
     path = folder / RECORD
     remove_leftovers(folder)
-    if replace:
-        path.unlink(missing_ok=True)
+    if replace and path.exists():
+        path.unlink()
         shutil.rmtree(folder / TRIALS, ignore_errors=True)
     if not path.exists():
         return study
@@ -55,7 +56,9 @@ def _with_results(study: Study, path: Path) -> Study:
         record = json.loads(path.read_text("utf-8"))
         program, setup, seeds = dict(record["program"]), dict(record["setup"]), int(record["seeds"])
         before = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if len({frozenset(run.metrics) for _, runs in before.values() for run in runs if run.metrics}) > 1:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         help = "it is damaged, or was written by another version; `--replace` starts over"
         raise fail("E0727", "this is no record of a study", file=str(path), help=help) from None
     _require_same(study, path, program, setup, seeds, before)
@@ -77,7 +80,11 @@ def _require_same(
 ) -> None:
     """Raises `RunError` where the folder's study is another one. More seeds, and more variants, may be added to it."""
     names = [*dict.fromkeys([*setup, *study.setup])]
-    lines = [f"{n}: {setup.get(n)} then, {study.setup.get(n)} now" for n in names if setup.get(n) != study.setup.get(n)]
+    different = [name for name in names if setup.get(name) != study.setup.get(name)]
+    lines = [
+        f"{name}: other data" if name in DATA else f"{name}: {setup.get(name)} then, {study.setup.get(name)} now"
+        for name in different
+    ]
     if lines:
         raise _other("this folder holds a study with another setup", path, lines)
     now = {variant.name: variant.sha256 for variant in study.variants}

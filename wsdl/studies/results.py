@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ class Failure:
     code: str
     message: str
     is_lasting: bool
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,27 @@ class Run:
 
     def as_json(self) -> dict[str, Any]:
         if self.failure is not None:
-            return {"seed": self.seed, "failure": vars(self.failure)}
+            return {"seed": self.seed, "failure": {**vars(self.failure), "details": list(self.failure.details)}}
         best = {} if self.best_epoch is None else {"best_epoch": self.best_epoch}
         times = {"step_ms": self.step_ms, "seconds": self.seconds}
         return {"seed": self.seed, "metrics": dict(self.metrics), "steps": self.steps, **best, **times}
 
     @staticmethod
     def of_json(value: Mapping[str, Any]) -> Run:
-        """Raises `TypeError` where it is no such value."""
+        """Raises `TypeError`, `KeyError` or `ValueError` where it is no such value."""
         failure = value.get("failure")
-        return Run(**{**value, "failure": None if failure is None else Failure(**failure)})
+        if failure is not None:
+            details = tuple(map(str, failure["details"]))
+            return Run(
+                int(value["seed"]),
+                failure=Failure(str(failure["code"]), str(failure["message"]), bool(failure["is_lasting"]), details),
+            )
+        metrics = {str(name): float(result) for name, result in value["metrics"].items()}
+        times = float(value["step_ms"]), float(value["seconds"])
+        if not metrics or not all(map(isfinite, (*metrics.values(), *times))):
+            raise ValueError
+        best = value.get("best_epoch")
+        return Run(int(value["seed"]), metrics, int(value["steps"]), None if best is None else int(best), *times)
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,13 @@ def run(trial: Trial, reporter: Reporter) -> Run:
             if first.code == "E0725" and monotonic() < until:  # the process of a study that was killed is about to end
                 sleep(0.1)
                 continue
-            return Run(trial.seed, failure=Failure(first.code, first.summary(), not first.code.startswith("E07")))
+            is_lasting = not first.code.startswith("E07")  # else a matter of files and machines
+            return Run(trial.seed, failure=Failure(first.code, first.summary(), is_lasting, first.details))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            return Run(trial.seed, failure=Failure("E0703", f"this can't be written: {reason}", is_lasting=False))
+        except MemoryError:
+            return Run(trial.seed, failure=Failure("E0709", "there is not enough memory for this", is_lasting=False))
 
 
 def _trained(trial: Trial, reporter: Reporter) -> Run:
