@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from wsdl.cli import execute, study
 from wsdl.diagnostics.run_error import RunError
 from wsdl.reporting.trials import QuietTrials
 from wsdl.runtime.folder_lock import alone_in
-from wsdl.studies import compare, processes
+from wsdl.runtime.plan import Better
+from wsdl.studies import Study, compare, processes
+from wsdl.studies.record import begun
 
 WHOLE = (*TRAIN, *DEPTHS, "--seeds", "2")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -209,6 +212,36 @@ def test_mistakes(whole: Path, wsdl: Wsdl, golden: Golden) -> None:
     golden(GOLDEN / "mistakes.txt", "\n".join(shown))
     assert not Path("new").exists()
     assert recorded("whole") == recorded(whole / "whole")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.clear(),
+        lambda record: record.update(program=3),
+        lambda record: record.update(seeds=None),
+        lambda record: record.update(variants=[{}]),
+        lambda record: record["variants"][0].update(runs=[3]),
+        lambda record: record["variants"][0]["runs"][0].pop("metrics"),
+        lambda record: record["variants"][0]["runs"][0]["metrics"].update(loss=float("nan")),
+        lambda record: record["variants"][0]["runs"][0]["metrics"].update(other=1.0),
+        lambda record: record["variants"][0]["runs"][0].update(seed="x"),
+    ],
+)
+def test_a_damaged_record(whole: Path, damage: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads((whole / "whole" / "study.json").read_text("utf-8"))
+    study = Study(record["program"], record["setup"], 2, Better(), [])
+    damage(record)
+    Path("study.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(RunError) as error:
+        begun(Path(), study, resume=True, replace=False)
+    assert [(d.code, d.message) for d in error.value.diagnostics] == [("E0727", "this is no record of a study")]
+
+
+def test_only_a_study_is_replaced() -> None:
+    Path("trials").mkdir()
+    begun(Path(), Study({}, {}, 1, Better(), []), resume=False, replace=True)
+    assert Path("trials").exists()
 
 
 def show(wsdl: Wsdl, *arguments: str) -> str:
