@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,18 @@ model m(x: f32[n, 4]) {
     layer narrow = Dense(4, bias=false)
     %s
     return x |> wide |> narrow
+}
+"""
+SCALARS = """
+block Scale()(x: [n, d]) -> [n, d] {
+    param by: [] = ones
+    return x * by
+}
+
+model m(x: f64[n, 4]) {
+    layer f[2] = Scale()
+    %s
+    return x |> f[0] |> f[1]
 }
 """
 KERNELS = """
@@ -111,6 +125,9 @@ STORED = {
     m.f.1.weight.down f32[1, 4]
     m.pair.bias f32[4]
 """,
+    ),
+    "scalars": (
+        SCALARS, "share all as Two() { f[*] }", "m.all.by.both f64[2] vector",
     ),
     "a transposed member": (
         TIED, "share as Delta(1) { wide.weight, narrow.weight.T }",
@@ -205,6 +222,14 @@ def test_initial_values_computed_from_what_is_loaded() -> None:
     loaded = np.arange(16, dtype=np.float32).reshape(4, 4)
     program = wsdl.compile(Source("m.wsd", text), weights={"m.f.0.weight": loaded}, partial=True)
     np.testing.assert_array_equal(program.stored["m.f.0.weight.half"], loaded / 2)
+
+
+def test_a_way_is_imported_and_stands_in_a_variant(tmp_path: Path) -> None:
+    (tmp_path / "ways.wsd").write_text(BLOCKS)
+    text = 'from "./ways.wsd" import Two\n' + DENSE % "" + "variant two { share all as Two() { m.f[*] } }\n"
+    (tmp_path / "m.wsd").write_text(text)
+    program = wsdl.compile(tmp_path / "m.wsd", variant="two")
+    assert sorted(program.stored) == ["all.bias.both", "all.weight.both"]
 
 
 FROZEN = {

@@ -291,7 +291,9 @@ def _left_out(pattern: PathPattern, layer: Module, work: _Sharing) -> list[Match
 
 
 def _check_initializers(work: _Sharing) -> None:
-    for _, slots in work.sharing.families():
+    for root, slots in work.sharing.families():
+        if work.ways.inputs.get(root.path, root) is None:
+            continue  # nothing is stored for all of them
         explicit = [slot for slot, _ in slots if slot.initializer.explicit]
         for other in explicit[1:]:
             if str(other.initializer) != str(explicit[0].initializer):

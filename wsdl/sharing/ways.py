@@ -134,9 +134,10 @@ class Ways:
         """What is stored for a part. One of the shape of the parameter is stored in the shape that this has."""
         slot, name = part.slot, file_path(part.slot.path)
         decay: Decay = "by rank" if part.decays else "never"
+        group = name if part.shared and first.request.group.name else ""
         if part.leading is None:
-            view = View.identity(slot.sizes)
-            return Stored(name, slot.type, slot, ((slot, view),), slot.initializer, decay=decay)
+            views = ((slot, View.identity(slot.sizes)),)
+            return Stored(name, slot.type, slot, views, slot.initializer, group=group, decay=decay)
         root, view = first.united if part.shared else (first.root, first.view)
         leading = slot.sizes[: part.leading]
         each = view.of_each(leading).reshape(slot.sizes)
@@ -149,7 +150,7 @@ class Ways:
         type_ = TensorType.of(slot.type.dtype, each.source)
         if part.decays and root.type.rank <= 1:
             decay = "vector"
-        return Stored(name, type_, replace(slot, type=type_), ((slot, each),), initializer, decay=decay)
+        return Stored(name, type_, replace(slot, type=type_), ((slot, each),), initializer, group=group, decay=decay)
 
     @property
     def slots(self) -> tuple[Slot, ...]:
