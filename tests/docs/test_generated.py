@@ -53,7 +53,7 @@ def test_command_line(golden: Golden) -> None:
     for name in COMMANDS:
         command = command_line.get_command(context, name)
         assert command is not None
-        own = click.Context(command, info_name=f"wsdl {name}")
+        own = click.Context(command, info_name=f"wsdl {name}", **command.context_settings)
         usage = re.sub(r"\s+", " ", own.get_usage().removeprefix("Usage: "))
         help = unwrapped(inspect.cleandoc(command.help or ""))
         text += f"## `wsdl {name}`\n\n{help}\n\n```text\n{usage}\n```\n\n"

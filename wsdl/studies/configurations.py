@@ -41,7 +41,7 @@ def configurations(
     _check(source, constants)
     names = [None, *_variants(source, variants, options)]
     alone = {name: without_variants(source, name) for name in names}
-    reads = {name: _constants_read(text, options) for name, text in alone.items()}
+    reads = {name: _constants_read(text, options) if constants else set() for name, text in alone.items()}
     for unread in constants.keys() - set().union(*reads.values()):
         message = f"nothing reads the constant `{unread}`, so its values make no difference"
         raise _mistake(source, message, f"leave out `--let {unread}=…`")
