@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ import wsdl
 from tests.sharing.formulas import CASES, Case
 from wsdl.diagnostics.span import Source
 from wsdl.ir.dtypes import numpy_dtype
+from wsdl.onnx.guards import walk
 from wsdl.runtime.session import Session
 
 
@@ -82,3 +84,40 @@ def test_formulas_are_computed_in_f32_of_what_16_bits_store(case: Case, dtype: A
     output = expected.session(weights=weights)(**data)["output"]
     tolerance = 2e-3 if dtype == "f16" else 1e-5
     np.testing.assert_allclose(narrow.session()(**data)["output"], output, tolerance, tolerance)
+
+
+LOOPS = """
+model m(x: f32[n, t, 4]) -> (y: f32[n, 4]) {
+    layer blocks[10] = Residual(Dense(4))
+    layer cell = GRUCell(4)
+    param base: [12, 4]
+    param cell.weight_hh = exp(base)
+    param blocks[3].inner.weight = cos(base[0:4])
+    share { blocks[i].inner.weight, blocks[i + 1].inner.weight.T } for i in 0..9
+    share { blocks[*].inner.bias }
+    scan xt in x along t with h = zeros([n, 4]) {
+        h = cell(xt, h)
+    }
+    for i in 0..5 {
+        h = blocks[2 * i](h) |> blocks[2 * i + 1] |> tanh
+    }
+    return h
+}
+
+train m() {
+    loss mean(y ** 2)
+    optimizer SGD(lr=1.0)
+}
+"""
+
+
+def test_a_formula_is_computed_once_outside_of_loops_and_scans(tmp_path: Path) -> None:
+    """However many layers read it, and through whichever views."""
+    compiled = wsdl.compile(Source("m.wsd", LOOPS), loops="loop")
+    compiled.save(tmp_path, train=True)
+    for file, body in ("m.onnx", {"Scan", "Loop"}), ("m.train.onnx", {"Scan"}):
+        graph = onnx.load(str(tmp_path / file)).graph
+        assert body <= {node.op_type for node in graph.node}
+        for op in "Exp", "Cos":
+            assert [node.op_type for node in graph.node].count(op) == 1
+            assert [node.op_type for node in walk(graph)].count(op) == 1

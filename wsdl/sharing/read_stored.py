@@ -7,14 +7,14 @@ once. These are copies, for passes to rewrite; `Checked` and `Storage` stay as t
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from wsdl.ir.graph import Graph, Lowered, Node, Slot, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.stages import Formula, FormulaReading, Reading, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import AuxiliaryLoss, Objective
-from wsdl.ir.views import View, ViewError
+from wsdl.ir.views import Step, View, ViewError
 from wsdl.ops.build import Build
 from wsdl.sharing.auxiliary_losses import with_auxiliary
 from wsdl.sharing.fold_views import view_of
@@ -76,46 +76,78 @@ def over_stored(
     """A copy of a graph in which each slot is read as `storage` says. `copies` gets the new values by the old ones,
     `losses` those of the formulas in it; without it they are left out."""
     result = graph.copy(copies)
-    computed = _read(result, storage, {}, losses)
+    computed = _Formulas(storage, losses).read(result)
     for old, new in copies.items() if computed else ():
         copies[old] = computed.get(new, new)
     return result
 
 
-def _read(
-    graph: Graph, storage: Storage, placed: dict[Formula, Value], losses: list[AuxiliaryLoss] | None
-) -> dict[Value, Value]:
-    """Let `parameter` nodes read what is stored, and put formulas, each once, in front of the first that reads it;
-    `placed` are those that are there, `losses` theirs. What stands for which value."""
-    computed: list[tuple[Node, FormulaReading]] = []
-    for node in graph.walk():
-        if node.op == "parameter":
-            reading = storage.readings[str(node.attributes["slot"])]
-            if losses is None:
-                reading = _without_losses(reading, storage)
-            if isinstance(reading, FormulaReading):
-                computed.append((node, reading))
-            else:
-                node.attributes, node.view = {"stored": reading.stored}, reading.view
-    if not computed:
-        return {}
-    values: dict[Value, Value] = {}
-    with Rewriter(graph) as rewriter:
-        for node, reading in computed:
-            if reading.formula not in placed:
-                formula = reading.formula.graph.copy({})
-                _read(formula, storage, placed, losses)
-                for inner in formula.walk():
-                    inner.in_f32 = True
-                rewriter.insert(formula.nodes, node)
-                placed[reading.formula], *auxiliary = formula.outputs
-                named = zip(reading.formula.losses, auxiliary, strict=True)
-                if losses is not None:
-                    losses += [AuxiliaryLoss(name, value, span) for (name, span), value in named]
-            build = Build.at(node)
-            values[node.result] = through(build, placed[reading.formula], reading.view)
-            rewriter.replace_node(node, build.nodes, [values[node.result]])
-    return values
+@dataclass
+class _Formulas:
+    """The formulas of one graph: `placed` has the values of those that are there, as they are and through views, and
+    `losses` gets theirs."""
+
+    storage: Storage
+    losses: list[AuxiliaryLoss] | None
+    placed: dict[tuple[Formula, tuple[Step, ...]], Value] = field(default_factory=dict)
+
+    def read(self, graph: Graph) -> dict[Value, Value]:
+        """Let `parameter` nodes read what is stored, and put formulas, each once, in front of the first that reads it
+        and of the `for` around that. What stands for which value."""
+        computed: list[tuple[Node, FormulaReading]] = []
+        for node in graph.walk():
+            if node.op == "parameter":
+                reading = self.storage.readings[str(node.attributes["slot"])]
+                if self.losses is None:
+                    reading = _without_losses(reading, self.storage)
+                if isinstance(reading, FormulaReading):
+                    computed.append((node, reading))
+                else:
+                    node.attributes, node.view = {"stored": reading.stored}, reading.view
+        if not computed:
+            return {}
+        values: dict[Value, Value] = {}
+        places = _outside_loops(graph)
+        with Rewriter(graph) as rewriter:
+            for node, reading in computed:
+                key = reading.formula, reading.view.steps
+                if key not in self.placed:
+                    build = Build.at(node)
+                    self.placed[key] = through(build, self._value(reading.formula, build), reading.view)
+                    rewriter.insert(build.nodes, places.get(node, node))
+                values[node.result] = self.placed[key]
+                rewriter.replace_node(node, [], [values[node.result]])
+        return values
+
+    def _value(self, formula: Formula, build: Build) -> Value:
+        """What a formula computes; its nodes are appended where they aren't there yet."""
+        if (formula, ()) not in self.placed:
+            graph = formula.graph.copy({})
+            self.read(graph)
+            for node in graph.walk():
+                node.in_f32 = True
+            build.nodes.extend(graph.nodes)
+            self.placed[formula, ()], *auxiliary = graph.outputs
+            named = zip(formula.losses, auxiliary, strict=True)
+            if self.losses is not None:
+                self.losses += [AuxiliaryLoss(name, value, span) for (name, span), value in named]
+        return self.placed[formula, ()]
+
+
+def _outside_loops(graph: Graph) -> dict[Node, Node]:
+    """For the nodes between the first and the last step of a `for`, its first node: what is put in front of that is in
+    none of the steps."""
+    last = {node.steps[0].loop: node for node in graph.nodes if node.steps}
+    places: dict[Node, Node] = {}
+    first: Node | None = None
+    for node in graph.nodes:
+        if first is None and node.steps:
+            first = node
+        if first is not None:
+            places[node] = first
+            if node is last[first.steps[0].loop]:
+                first = None
+    return places
 
 
 def _without_losses(reading: Reading, storage: Storage) -> Reading:
