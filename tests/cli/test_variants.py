@@ -85,6 +85,8 @@ def test_a_compiled_file_says_its_variant(wsdl: Wsdl) -> None:
 def test_run_train_and_eval_take_it(wsdl: Wsdl) -> None:
     data = ("--data", "data.npz")
     done = wsdl("train", "m.wsd", *data, *TIED, "--epochs", "2", "--eval", "data.npz", "-o", "run")
+    assert done.err.startswith("m (variant tied): 72 parameters (144 without sharing), 2 steps")
+    assert "m (variant tied)" in Path("run/curve.svg").read_text()
     assert "next: wsdl compile m.wsd --variant tied --weights run/best.safetensors -o build" in done.err
     with safe_open("run/last.safetensors", "np") as checkpoint:
         assert sorted(n for n in checkpoint.keys() if n.startswith("m.")) == ["m.blocks.0.bias", "m.blocks.0.weight"]  # noqa: SIM118 - not a dict
@@ -135,6 +137,15 @@ def test_what_is_no_variant(wsdl: Wsdl, arguments: tuple[str, ...], code: str, h
     assert done.code != 0
     assert f"error[{code}]" in done.out + done.err
     assert help in done.out + done.err
+
+
+def test_those_of_imported_files_are_not_seen(wsdl: Wsdl) -> None:
+    Path("parts.wsd").write_text(f"block Same()(x: [n, d]) -> [n, d] {{\n    return x\n}}\n{SOUND}")
+    Path("top.wsd").write_text(
+        'from "./parts.wsd" import Same\nmodel top(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    return Same()(x)\n}\n'
+    )
+    assert wsdl("check", "top.wsd").code == 0
+    assert "the file declares none" in wsdl("check", "top.wsd", *TIED).out
 
 
 def test_in_python() -> None:

@@ -98,4 +98,4 @@ class Curve(Quiet):
         words += [f"batch {plan.batch:,}", count(plan.parameters, "parameter")]
         if plan.parameters_without_sharing != plan.parameters:
             words[-1] += f" ({plan.parameters_without_sharing:,} without sharing)"
-        return Curves(plan.model, ", ".join(words), self._loss, self._lr, self._results, self._lowest)
+        return Curves(plan.title, ", ".join(words), self._loss, self._lr, self._results, self._lowest)

@@ -140,7 +140,7 @@ def step_text(plan: RunPlan, step: int) -> str:
 
 def plan_text(plan: RunPlan) -> Iterator[str]:
     """The size and the length of a run in one line, and the step from which it resumes."""
-    words = [f"{plan.model}: {plan.parameters:,} parameters"]
+    words = [f"{plan.title}: {plan.parameters:,} parameters"]
     if plan.parameters_without_sharing != plan.parameters:
         words[0] += f" ({plan.parameters_without_sharing:,} without sharing)"
     if plan.steps:

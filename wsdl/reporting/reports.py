@@ -26,6 +26,12 @@ class RunPlan:
     first_step: int  # steps done by earlier runs; 0 for a fresh one
     parameters: int  # of the model, as stored
     parameters_without_sharing: int
+    variant: str = ""  # of the program; empty for the program itself
+
+    @property
+    def title(self) -> str:
+        """What is trained: `lm`, or `lm (variant tied)`."""
+        return f"{self.model} (variant {self.variant})" if self.variant else self.model
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from wsdl.runtime.plan import Plan, Progress
 from wsdl.runtime.single_values import check_batches
 from wsdl.runtime.stopping import Interrupted, Stop
 from wsdl.runtime.trainer import LAST, Step, Trainer
+from wsdl.weights.metadata import VARIANT
 from wsdl.weights.safetensors import save_safetensors
 
 BEST = "best.safetensors"
@@ -170,6 +171,7 @@ class _Run:
             trainer.steps,
             stored,
             unshared,
+            trainer.header.get(VARIANT, ""),
         )
 
     def _report(self, step: Step) -> None:
