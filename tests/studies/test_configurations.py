@@ -10,7 +10,7 @@ from tests.studies.programs import PROGRAM
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.span import Source
-from wsdl.studies.configurations import configurations, split, with_constants, without_variants
+from wsdl.studies.configurations import configurations, constants_read, split, with_constants, without_variants
 
 LETS = """\
 let width = 4 * half    # of the hidden layer
@@ -63,6 +63,52 @@ def test_lines_keep_their_numbers() -> None:
     assert text.index("model") - text.index("let other") == LETS.index("model") - LETS.index("let other")
 
 
+READS = """\
+let a = 1
+let b = 2 * c
+let c = 3
+let d = 4
+let e = 5
+let f = 1e-3
+let unread = 7
+let named = 8
+
+block Own(named: int = 1)(x: [n, k]) -> [n, k] {
+    param w: [k + 0 * a, k] = normal(0.02)
+    return (x @ w) * named
+}
+
+model m(x: f32[n, b]) -> (y: f32[n, b]) {
+    layer blocks[4] = Own(named=2)
+    for block in blocks {
+        x = block(x)
+    }
+    return x
+}
+
+train m(label: f32[n, b]) {
+    loss mse(y, label)
+    optimizer SGD(lr=1e-3)
+}
+
+variant some {
+    share { m.blocks[0:d] }
+    limit params 1000 * e
+    train m {
+        lr blocks = f
+    }
+}
+"""
+
+
+def test_which_constants_a_program_reads() -> None:
+    """In types, sizes, indices of paths and rates; not a parameter of a block that has the name of one."""
+    source = Source("m.wsd", READS)
+    base, variant = without_variants(source, None), without_variants(source, "some")
+    assert constants_read(base, SourceOptions()) == {"a", "b", "c"}
+    assert constants_read(variant, SourceOptions()) == {"a", "b", "c", "d", "e", "f"}
+
+
 def test_variants() -> None:
     """Each is compared with the base of the same constants, and has those alone that it reads."""
     assert compared(VARIANTS) == [("base", "base"), ("tied", "base"), ("ranked", "base")]
@@ -97,7 +143,7 @@ def test_a_constant_may_be_read_through_another() -> None:
     ("constants", "message"),
     [
         ({"widht": ["4"]}, "this file declares no constant `widht`"),
-        ({"other": ["4"]}, "nothing reads the constant `other`, so its values make no difference"),
+        ({"other": ["4"]}, "no program of this study reads the constant `other`, so its values make no difference"),
         ({"width": ["4 4"]}, "`4 4`, a value of `width`, is not an expression"),
         ({"width": [""]}, "``, a value of `width`, is not an expression"),
         ({"width": ["4 # or more"]}, "`4 # or more`, a value of `width`, is not an expression"),

@@ -219,7 +219,9 @@ def _storage(program: Configuration, training: Training) -> Storage:
     except CompileError as error:
         constants = ", ".join(f"{name} = {value}" for name, value in program.constants.items())
         where = [f"with {constants}"] if constants else []
-        raise CompileError([with_fields(d, details=(*d.details, *where)) for d in error.diagnostics]) from None
+        of = () if program.variant is None else (program.variant,)
+        found = [with_fields(d, details=(*d.details, *where), variants=of) for d in error.diagnostics]
+        raise CompileError(found) from None
 
 
 def _trials(study: Study, programs: Sequence[Configuration], training: Training, root: Path) -> Iterator[Trial]:

@@ -9,7 +9,7 @@ from itertools import product
 from wsdl import compiler
 from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
-from wsdl.diagnostics.span import Source, Span
+from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.variants import BASE
 from wsdl.syntax import tree
@@ -41,9 +41,9 @@ def configurations(
     _check(source, constants)
     names = [None, *_variants(source, variants, options)]
     alone = {name: without_variants(source, name) for name in names}
-    reads = {name: _constants_read(text, options) if constants else set() for name, text in alone.items()}
+    reads = {name: constants_read(text, options) if constants else set() for name, text in alone.items()}
     for unread in constants.keys() - set().union(*reads.values()):
-        message = f"nothing reads the constant `{unread}`, so its values make no difference"
+        message = f"no program of this study reads the constant `{unread}`, so its values make no difference"
         raise _mistake(source, message, f"leave out `--let {unread}=…`")
     found: list[Configuration] = []
     for name, text in alone.items():
@@ -103,30 +103,43 @@ def _lets(source: Source) -> list[tree.Let]:
     return [d for d in parse(source, Problems()).declarations if isinstance(d, tree.Let)]
 
 
-def _constants_read(source: Source, options: SourceOptions) -> set[str]:
-    """The names of those of a file's `let`s that anything but other `let`s reads, by itself or through these."""
+def constants_read(source: Source, options: SourceOptions) -> set[str]:
+    """The names of those of a file's `let`s that anything but other `let`s reads, by itself or through these.
+
+    What has the name of a constant and isn't known to be something else, such as an index in a path, counts as a read.
+    """
     problems = Problems()
-    checked = compiler.check(source, problems, options)
+    uses = compiler.check(source, problems, options).references.definitions
     if problems.errors:
         raise CompileError(problems)
-    lets = _lets(source)
-    needs: dict[str, set[str]] = {let.name.text: set() for let in lets}
-    read: set[str] = set()
-    places = {(let.name.span.start, let.name.span.end): let.name.text for let in lets}
-    for use, definitions in checked.references.definitions.items():
-        names = {places.get((d.start, d.end)) for d in definitions if d.source is source} - {None}
-        owner = next((let for let in lets if _is_in(use, let.value.span)), None) if use.source is source else None
-        (read if owner is None else needs[owner.name.text]).update(name for name in names if name)
+    declarations = parse(source, Problems()).declarations
+    lets = {d.name.text: d for d in declarations if isinstance(d, tree.Let)}
+
+    def read_in(part: object) -> set[str]:
+        constants = [(name, lets[name.text].name.span) for name in _names_in(part) if name.text in lets]
+        return {name.text for name, let in constants if let in uses.get(name.span, (let,))}
+
+    read = read_in([d for d in declarations if not isinstance(d, tree.Let)])
     todo = list(read)
     while todo:
-        new = needs[todo.pop()] - read
+        new = read_in(lets[todo.pop()].value) - read
         read |= new
         todo += new
     return read
 
 
-def _is_in(inner: Span, outer: Span) -> bool:
-    return outer.start <= inner.start and inner.end <= outer.end
+def _names_in(part: object) -> Iterator[tree.Name]:
+    """The names in a part of a tree, but for those that it declares, or that arguments and parts of layers have."""
+    if isinstance(part, tree.Name):
+        yield part
+    elif isinstance(part, tree.Node):
+        bound = {"name", "names"} | ({"targets"} if isinstance(part, tree.Assign | tree.Scan) else set())
+        for field in part.fields:
+            if field not in bound:
+                yield from _names_in(getattr(part, field))
+    elif isinstance(part, list | tuple):
+        for item in part:
+            yield from _names_in(item)
 
 
 def _check(source: Source, constants: Mapping[str, Sequence[str]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from wsdl.diagnostics import Diagnostic
@@ -110,8 +111,7 @@ class Variant:
     @property
     def step_ms(self) -> float | None:
         """The median over the seeds."""
-        times = sorted(run.step_ms for run in self.done)
-        return times[len(times) // 2] if times else None
+        return round(median(run.step_ms for run in self.done), 4) if self.done else None
 
     def as_json(self, differences: Mapping[str, Difference]) -> dict[str, Any]:
         return {
@@ -150,8 +150,8 @@ class Study:
         return replace(self, variants=variants)
 
     def __getitem__(self, name: str) -> Variant:
-        """A variant by its name."""
-        return next(variant for variant in self.variants if variant.name == name)
+        """A variant by its name; `KeyError` where there is none."""
+        return {variant.name: variant for variant in self.variants}[name]
 
     @cached_property
     def differences(self) -> dict[str, dict[str, Difference]]:
