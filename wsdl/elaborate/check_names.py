@@ -63,6 +63,7 @@ class _Body:
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
     in_scan: bool = False
+    of_way: bool = False  # of a block that may be a way of sharing
 
     def declaration(self, node: tree.Block | tree.Model) -> None:
         taken: dict[str, Span] = {}
@@ -96,7 +97,8 @@ class _Body:
                     if name.text in self.bound:
                         self.scope.references.add(name.span, *self.bound[name.text])
                     self.bound.setdefault(name.text, (name.span,))
-        if isinstance(node, tree.Block) and maps_matrices(node):
+        self.of_way = isinstance(node, tree.Block) and maps_matrices(node)
+        if self.of_way:
             for known in OF_WAYS:
                 self.bound.setdefault(known, ())
         for output in node.outputs or ():
@@ -154,6 +156,7 @@ class _Body:
             check_capital(node.name, "layer", self.problems)
             self.declare(node.name)
         elif isinstance(node, tree.Parameter):
+            self.words_of_ways(node)
             self.dtype(node.type)
             for dim in node.type.dims:
                 self.expression(dim)
@@ -193,6 +196,18 @@ class _Body:
             self.expression(part)
         self.bind(node.name)
 
+    def words_of_ways(self, node: tree.Parameter) -> None:
+        """Report what only a parameter of a way of sharing may be."""
+        word = "shared" if node.shared else "per" if node.extent else "nodecay" if node.nodecay else ""
+        if word and not self.of_way:
+            self.problems.error(
+                "E0341",
+                node.span,
+                f"`{word}` belongs to the block of a way of sharing",
+                "not declared in one",
+                help="it maps a matrix to a matrix: `block Name(…)(base: [rows, columns]) -> [rows, columns]`",
+            )
+
     def way(self, node: tree.Share, way: tree.Call) -> None:
         """The call of `share as BLOCK(…)`, in each step of its `for`."""
         inside = _Body(self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body)
@@ -227,7 +242,14 @@ class _Body:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
         inside = _Body(
-            self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body, in_scan=True
+            self.scope,
+            self.problems,
+            self.bound.new_child(),
+            self.declared,
+            self.later,
+            self.body,
+            in_scan=True,
+            of_way=self.of_way,
         )
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)

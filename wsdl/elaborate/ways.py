@@ -283,8 +283,11 @@ def _initializer(
 
 def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Seat, context: Context) -> None:
     """Seats that share a parameter would give it two shapes."""
-    first = part.seat
-    extent = "all parameters of a member" if part.slot.path.startswith(seat.layer) else "all families"
+    first, extent = part.seat, "all members"
+    help = "give it a shape that doesn't depend on `member`"
+    if node.extent is not None:
+        extent = "all weights of a member" if node.extent.text == "member" else "all weights of all members"
+        help = "give it a shape that doesn't depend on `rows`, `columns` and `axes`, or leave out `per`"
     context.error(
         "E0344",
         node.type.span,
@@ -293,5 +296,5 @@ def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Sea
         labels=[Label(part.slot.span, f"{part.slot.type} for `{first.path}` {shape_text(first.sizes)}")]
         if first is not seat
         else (),
-        help="give it a shape that doesn't depend on `rows`, `columns` and `axes`, or leave out `per`",
+        help=help,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from wsdl.diagnostics import Label, Problems
@@ -55,13 +56,14 @@ def _layers(program: Checked) -> Iterator[tuple[str, Span]]:
 
 def _repeated(program: Checked, sharing: Sharing) -> set[str]:
     """The names that the groups of one `for` give to several tensors."""
-    roots: dict[str, set[str]] = {}
-    for root, _ in sharing.families():
-        roots.setdefault(sharing.named(root) or "", set()).add(root.path)
-    groups = {file_path(group.name) for group in program.groups}
-    repeated = {name for name, own in roots.items() if len(own) > 1 for name in _beginnings(name) if name in groups}
-    ways = [file_path(request.group.name) for request in program.ways]
-    return repeated | {name for name in ways if ways.count(name) > 1}
+    groups = Counter(file_path(group.name) for group in program.groups if group.name)
+    ways = Counter(file_path(request.group.name) for request in program.ways if request.group.name)
+    repeated = {name for name, count in ways.items() if count > 1}
+    if any(count > 1 for count in groups.values()):
+        names = Counter(sharing.named(root) or "" for root, _ in sharing.families())
+        several = (name for name, count in names.items() if count > 1)
+        repeated |= {beginning for name in several for beginning in _beginnings(name) if beginning in groups}
+    return repeated
 
 
 def _beginnings(name: str) -> Iterator[str]:

@@ -237,6 +237,16 @@ UNNAMED_LOSS = Mistake(
     "a loss that each training adds is written `loss name = …`; one that compares with targets stands in a `train`",
     examples=("model m(x: f32[n]) {\n    loss mean(x ** 2)\n    return x\n}",),
 )
+EXTENT = Mistake(
+    "E0161",
+    "`{written}` says two things",
+    "{problem}",
+    "`shared param … per group` is one for all weights of all members, `param … per member` one for all weights of one",
+    examples=(
+        "block A()() -> [rows, columns] {\n    shared param a: [1, 1] per member\n    return a\n}",
+        "block A()() -> [rows, columns] {\n    param a: [1, 1] per group\n    return a\n}",
+    ),
+)
 INSIDE_VARIANT = Mistake(
     "E0157",
     "`{word}` can't stand in {where}",

@@ -220,7 +220,12 @@ class Builder:
         if _has(parts, "state"):
             return tree.Parameter(span, "state", parts[1], parts[3], _after(parts, "="), self._doc(span))
         shared, _, name, _, type_ = parts[:5]
-        words = {"shared": shared is not None, "extent": _after(parts, "per"), "nodecay": _has(parts, "nodecay")}
+        extent = _after(parts, "per")
+        if extent is not None and (extent.text == "group") != (shared is not None):
+            both = f"{'shared ' if shared is not None else ''}param … per {extent.text}"
+            problem = "each member has its own" if extent.text == "member" else "the members share it"
+            mistakes.EXTENT.report(self.problems, extent.span, written=both, problem=problem)
+        words = {"shared": shared is not None, "extent": extent, "nodecay": _has(parts, "nodecay")}
         return tree.Parameter(span, "param", name, type_, _after(parts, "="), self._doc(span), **words)
 
     def formula(self, parts: Parts) -> tree.Formula:
