@@ -179,12 +179,12 @@ def test_a_variant_is_added_to_the_file(whole: Path, wsdl: Wsdl) -> None:
     """What was found of the other programs stays. An error that a value of a constant makes in it says so."""
     shutil.copytree(whole / "whole", "whole")
     with open("classify.wsd", "a", encoding="utf-8") as file:
-        file.write("\nvariant still {\n    freeze classify.blocks[unread - 3]\n}\n")
+        file.write("\nvariant bound {\n    limit params 33 * unread\n}\n")
     done = wsdl(*WHOLE, "-o", "whole", "--resume", "--variants", "base")
     assert (done.code, done.err) == (0, "4 trials; 4 done\nwrote whole/study.json\n")
-    one = wsdl(*TRAIN, "-o", "one", "--variants", "still", "--let", "unread=3,9").err
-    assert "  = in: the variant `still`" in one
-    assert " │ with unread = 9" in one
+    one = wsdl(*TRAIN, "-o", "one", "--variants", "bound", "--let", "unread=3,2").err
+    assert "  = in: the variant `bound`" in one
+    assert " │ with unread = 2" in one
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------
