@@ -62,3 +62,28 @@ def test_inside_a_scan() -> None:
     assert operators(result)["Gemm"] == 2
     assert all(len(node.input) == 3 for node in walk(result.protos["m"].graph) if node.op_type == "Gemm")
     assert result.session()(x=np.ones((2, 3, 4), np.float32))["output"].shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("return x @ w.T + (x @ v.T) @ u.T + b", 0),
+        ("return (x @ v.T) @ u.T + x @ w.T", 0),
+        ("y = x @ w.T\nreturn (x @ v.T) @ u.T + y, y", 0),
+        ("y = (x @ v.T) @ u.T\nreturn x @ w.T + y * y", 1),
+        ("return x @ w.T + (x[:1] @ v.T) @ u.T", 1),
+    ],
+    ids=["with a bias", "of the later one", "read twice", "something between", "other rows"],
+)
+def test_sums_of_products(body: str, left: int) -> None:
+    declared = "param w: [6, 4]\nparam v: [2, 4]\nparam u: [6, 2]\n" + ("param b: [6]\n" if "+ b" in body else "")
+    rng = np.random.default_rng(0)
+    shapes = {"w": (6, 4), "v": (2, 4), "u": (6, 2)} | ({"b": (6,)} if "+ b" in body else {})
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    result = compiled(f"model m(x: f32[n, 4]) {{\n{declared}{body}\n}}\n", weights)
+    assert operators(result)["Add"] == left
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    names: dict[str, Any] = {**weights, "x": x}
+    exec(body.replace("return ", "output = ").replace(", y", ""), names)
+    output = next(iter(result.session()(x=x).values()))
+    np.testing.assert_allclose(output, names["output"], rtol=1e-5, atol=1e-5)

@@ -44,6 +44,7 @@ from wsdl.rewrite.fuse_recurrent import fuse_recurrent
 from wsdl.rewrite.hoist_invariants import hoist_invariants
 from wsdl.rewrite.lower_precision import lower_graph, lower_precision
 from wsdl.rewrite.prune import prune
+from wsdl.rewrite.push_products import push_products
 from wsdl.rewrite.roll_loops import roll_loops
 from wsdl.rewrite.share_products import share_products
 from wsdl.sharing.fold_views import fold_views
@@ -86,6 +87,7 @@ PASSES: dict[str, Tried] = {
     "fold_views": Tried(fold_views),
     "fuse_recurrent": Tried(fuse_recurrent, prunes=True),
     "share_products": Tried(share_products, prunes=True),
+    "push_products": Tried(push_products, prunes=True),
     "roll_loops": Tried(roll_loops),
     "fold_batch_norm": Tried(fold_batch_norm, prunes=True),
     "batch_norm_to_conv": Tried(batch_norm_to_conv, prunes=True),
@@ -127,7 +129,8 @@ class Case:
         tried(program)
         verify(program)
         for got, wanted in zip(computed(program) if tried.keeps else [], expected, strict=True):
-            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6, err_msg=self.title)
+            largest = np.abs(wanted).max(initial=1.0, where=np.isfinite(wanted))
+            np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=1e-6 * largest, err_msg=self.title)
         after = to_text(program)
         result = "// stays\n" if after == before else f"// becomes\n{after}"
         whys = "".join(f"// {'rolled' if c.rolled else 'unrolled'}: {c.why}\n" for c in program.loops)

@@ -1,6 +1,7 @@
-"""Lets `Gemm` add the bias of a linear layer, for which it has a third input.
+"""Lets `Gemm` add the bias of a linear layer, for which it has a third input, or another product of the same rows.
 
-    Gemm(x, W) -> Reshape -> Add(b)      becomes      Gemm(x, W, b) -> Reshape
+    Gemm(x, W) -> Reshape -> Add(b)                     becomes      Gemm(x, W, b) -> Reshape
+    Add(Gemm(Gemm(x, V), U), Gemm(x, W)) -> Add(b)      becomes      Gemm(Gemm(x, V), U, Gemm(x, W, b))
 
 Only where the bias runs along the columns of the product, and nothing else reads what lies between. The runtime does
 this for `MatMul` alone. It saves a pass over the result, and a node with its names for every layer.
@@ -41,18 +42,19 @@ def _graphs(graph: GraphProto) -> list[GraphProto]:
 
 def _fuse(graph: GraphProto, known: _KnownTensors, reads: Counter[str]) -> None:
     producers = {name: node for node in graph.node for name in node.output}
+    places = {name: at for at, node in enumerate(graph.node) for name in node.output}
     kept: list[NodeProto] = []
     for node in graph.node:
         for body in subgraphs(node):
             _fuse(body, known, reads)
-        match = _product(node, producers, known, reads)
+        match = _product(node, producers, known, reads) or _second_product(node, producers, places, known, reads)
         if match is None:
             kept.append(node)
             continue
         product, last, bias = match
         product.input.append(bias)
-        last.output[0] = node.output[0]
-        producers[node.output[0]] = last
+        last_output, last.output[0] = last.output[0], node.output[0]
+        producers[node.output[0]], places[node.output[0]] = last, places[last_output]
     del graph.node[:]
     graph.node.extend(kept)
 
@@ -68,14 +70,47 @@ def _product(
         product = last
         if last is not None and last.op_type == "Reshape":
             product = producers.get(last.input[0])
-        if last is None or product is None or product.op_type != "Gemm" or len(product.input) > 2:
+        nodes = [last, product]
+        while product is not None and product.op_type == "Gemm" and len(product.input) > 2:
+            product = producers.get(product.input[2])  # the bias is added to what this one adds
+            nodes.append(product)
+        if last is None or product is None or product.op_type != "Gemm":
             continue
         columns = _columns(product, known)
         along = columns is not None and known.sizes.get(bias) == [columns]
-        shaped = product is last or _last_size(last.input[1], producers, known) == columns
-        if along and shaped and all(reads[n.output[0]] == 1 for n in (product, last)):
+        shaped = last.op_type == "Gemm" or _last_size(last.input[1], producers, known) == columns
+        if along and shaped and all(n is not None and reads[n.output[0]] == 1 for n in nodes):
             return product, last, bias
     return None
+
+
+def _second_product(
+    node: NodeProto,
+    producers: dict[str, NodeProto],
+    places: dict[str, int],
+    known: _KnownTensors,
+    reads: Counter[str],
+) -> tuple[NodeProto, NodeProto, str] | None:
+    """For the sum of two products: the later one, twice, and the name of the earlier one."""
+    if node.op_type != "Add" or any(name not in places for name in node.input):
+        return None
+    first, second = sorted(node.input, key=lambda name: places[name])
+    last, before = producers[second], producers[first]
+    if {last.op_type, before.op_type} != {"Gemm"} or len(last.input) > 2 or reads[second] > 1 or first == second:
+        return None
+    columns = _columns(last, known)
+    alike = columns is not None and columns == _columns(before, known)
+    return (last, last, first) if alike and _rows(last, producers) == _rows(before, producers) else None
+
+
+def _rows(product: NodeProto, producers: dict[str, NodeProto]) -> str:
+    """The tensor that a product has its rows from; its own name where it is transposed."""
+    while not any(a.name == "transA" and helper.get_attribute_value(a) for a in product.attribute):
+        producer = producers.get(product.input[0])
+        if producer is None or producer.op_type != "Gemm":
+            return str(product.input[0])
+        product = producer
+    return str(product.output[0])
 
 
 def _columns(product: NodeProto, known: _KnownTensors) -> int | None:

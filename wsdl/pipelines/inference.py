@@ -14,6 +14,7 @@ from wsdl.rewrite.fold_batch_norm import fold_batch_norm
 from wsdl.rewrite.fuse_recurrent import fuse_recurrent
 from wsdl.rewrite.lower_precision import lower_precision
 from wsdl.rewrite.prune import prune
+from wsdl.rewrite.push_products import push_products
 from wsdl.rewrite.roll_loops import roll_loops
 from wsdl.rewrite.share_products import share_products
 from wsdl.sharing.fold_views import fold_views
@@ -22,6 +23,7 @@ from wsdl.sharing.read_stored import read_stored
 Pass: TypeAlias = "Callable[[Lowered], object]"
 
 INFERENCE: tuple[Pass, ...] = (
+    push_products,
     lower_precision,
     fold_views,
     fuse_recurrent,

@@ -21,6 +21,7 @@ from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.dedupe import dedupe
 from wsdl.rewrite.hoist_invariants import hoist_invariants
 from wsdl.rewrite.prune import prune
+from wsdl.rewrite.push_products import push_products
 from wsdl.rewrite.roll_loops import roll_loops
 from wsdl.sharing.fold_views import fold_views
 from wsdl.training.draft import Draft, variables_of
@@ -57,7 +58,7 @@ def _on_phase(*passes: Pass) -> tuple[TrainingPass, ...]:
     return tuple(map(on_phase, passes))
 
 
-LOWERING = _on_phase(fold_views, roll_loops, dedupe)
+LOWERING = _on_phase(push_products, fold_views, roll_loops, dedupe)
 CLEANING = (*_on_phase(dedupe, prune), drop_unread_inputs)
 
 GRADIENT: tuple[TrainingPass, ...] = (

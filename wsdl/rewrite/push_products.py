@@ -1,0 +1,217 @@
+"""Multiplies with what a weight is computed from, where that is cheaper than computing the weight.
+
+    stored m.base: f32[64, 32]
+    stored m.up: f32[64, 2]
+    stored m.down: f32[2, 32]
+
+    model m(%x: f32[n, 32]) -> (y: %y) {
+        %base = parameter {stored="m.base"}: f32[64, 32]
+        %up = parameter {stored="m.up"}: f32[64, 2]
+        %down = parameter {stored="m.down"}: f32[2, 32]
+        %0 = matmul(%up, %down): f32[64, 32]
+        %weight = add(%base, %0): f32[64, 32]
+        %1 = transpose(%weight): f32[32, 64]
+        %y = matmul(%x, %1): f32[n, 64]
+    }
+
+becomes (without what nothing reads any more)
+
+    stored m.base: f32[64, 32]
+    stored m.up: f32[64, 2]
+    stored m.down: f32[2, 32]
+
+    model m(%x: f32[n, 32]) -> (y: %y) {
+        %0 = parameter {stored="m.base"}: f32[64, 32]
+        %1 = gemm(%x, %0) {trans_a=false, trans_b=true}: f32[n, 64]
+        %2 = parameter {stored="m.down"}: f32[2, 32]
+        %3 = gemm(%x, %2) {trans_a=false, trans_b=true}: f32[n, 2]
+        %4 = parameter {stored="m.up"}: f32[64, 2]
+        %5 = gemm(%3, %4) {trans_a=false, trans_b=true}: f32[n, 64]
+        %y = add(%5, %1): f32[n, 64]
+    }
+
+What can be applied to `x`, and what it costs, is in `product_plans.py`. All products that read a weight are looked at
+together, as it is computed once for all of them; where anything else reads it, or a body of a loop, it is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsdl.ir.dims import Dim, product
+from wsdl.ir.graph import Graph, Lowered, Node, Value
+from wsdl.ir.rewriter import Rewriter
+from wsdl.ops.build import Build
+from wsdl.rewrite.product_plans import Planner, Product, Whole, is_transpose, rows_of
+
+CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+
+
+def push_products(program: Lowered) -> Lowered:
+    """Push the products of every model through the formulas of their weights."""
+    for model in program.models.values():
+        computed = _computed_weights(model.graph)
+        if not computed:
+            continue
+        with Rewriter(model.graph) as rewriter:
+            own = set(model.graph.nodes)
+            for weight in computed:
+                uses = _uses(weight, rewriter, own)
+                if uses:
+                    _push(weight, uses, rewriter)
+    return program
+
+
+def _computed_weights(graph: Graph) -> list[Value]:
+    """The matrices that are computed from stored tensors, and from nothing that only the run knows, where something
+    else reads them."""
+    producers = {value: node for node in graph.nodes for value in node.results}
+    fixed: set[Value] = set()
+    weights: dict[Value, None] = {}
+    for node in graph.nodes:
+        reads = node.reads()
+        if node.in_f32 or node.op in ("parameter", "constant") or (reads and fixed.issuperset(reads)):
+            fixed.update(node.results)
+            continue
+        for value in fixed.intersection(reads):
+            while is_movement(producers[value]):
+                [value] = producers[value].inputs
+            if producers[value].op != "parameter" and value.type.rank == 2 and value.type.is_float:
+                weights[value] = None
+    return list(weights)
+
+
+def is_movement(node: Node) -> bool:
+    return is_transpose(node) or node.op == "reshape"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A product that reads a weight, transposed (`turned`) or not."""
+
+    node: Node
+    turned: bool
+
+    @property
+    def rows(self) -> list[float]:
+        y = self.node.result.type
+        return rows_of((y.shape[0], *y.shape[2:]) if self.node.op in CONVOLUTIONS else y.shape[:-1])
+
+    @property
+    def pointwise(self) -> bool:
+        return self.node.op == "matmul" or all(d.constant == 1 for d in self.node.inputs[1].type.shape[2:])
+
+
+def _uses(weight: Value, rewriter: Rewriter, own: set[Node]) -> list[_Use] | None:
+    """The products that read a weight; `None` where anything else reads it."""
+    uses: list[_Use] = []
+    rest = [(weight, False)]
+    while rest:
+        value, turned = rest.pop()
+        for reader in rewriter.readers(value):
+            if not isinstance(reader, Node) or reader not in own:
+                return None
+            if is_transpose(reader):
+                rest.append((reader.result, not turned))
+            elif reader.op == "matmul" and reader.inputs[1] is value and reader.inputs[0] is not value:
+                uses.append(_Use(reader, turned))
+            elif reader.op == "reshape" and not turned:
+                convolutions = [_of_kernel(r, reader.result, value, own) for r in rewriter.readers(reader.result)]
+                uses += [use for use in convolutions if use is not None]
+                if None in convolutions:
+                    return None
+            else:
+                return None
+    return uses
+
+
+def _of_kernel(reader: Node | Graph, kernel: Value, weight: Value, own: set[Node]) -> _Use | None:
+    """The use by a convolution whose kernel is the matrix reshaped, `[channels, inner]` as `[channels, inner, …]`."""
+    if not isinstance(reader, Node) or reader not in own or reader.op not in CONVOLUTIONS:
+        return None
+    of_weight = reader.inputs[1] is kernel and kernel not in (reader.inputs[0], *reader.inputs[2:])
+    whole = kernel.type.shape[0].constant == weight.type.shape[0].constant and reader.attributes["groups"] == 1
+    return _Use(reader, True) if of_weight and whole else None
+
+
+def _push(weight: Value, uses: list[_Use], rewriter: Rewriter) -> None:
+    scenarios = list(zip(*(use.rows for use in uses), strict=True))
+    planner = Planner(rewriter, weight, scenarios, all(use.pointwise for use in uses))
+    turned = uses[0].turned
+    plans = {turned: planner.plan(weight, turned)}
+    for use in uses:
+        if use.turned not in plans:
+            plans[use.turned] = planner.plan(weight, use.turned)
+    if any(isinstance(plan, Whole) for plan in plans.values()):
+        return
+    for use in uses:
+        build, (x, _, *bias), y = Build.at(use.node), use.node.inputs, use.node.result
+        if use.node.op == "matmul":
+            x = build.like(x, x.type.with_shape((product(x.type.shape[:-1]), x.type.shape[-1])))
+            result = build.like(plans[use.turned].apply(build, _Matrices(build), x, None), y.type)
+        else:
+            result = plans[use.turned].apply(build, _Convolution(build, use.node), x, bias[0] if bias else None)
+        rewriter.replace_node(use.node, build.nodes, [result])
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """Products of the rows of a matrix."""
+
+    build: Build
+    pointwise: bool = True
+
+    def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
+        return self.added(self.build("gemm", x, weight, trans_b=turned), onto)
+
+    def added(self, y: Value, onto: Value | None) -> Value:
+        return y if onto is None else self.build("add", y, onto)
+
+    def scaled(self, op: str, x: Value, scale: Value) -> Value:
+        return self.build(op, x, _as_vector(self.build, scale, 0))
+
+    @property
+    def behind(self) -> Product:
+        return self
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    """Products of the windows of an image; `node` is the convolution, `None` for one with kernels of one element. A
+    vector that results are added to is a bias."""
+
+    build: Build
+    node: Node | None
+
+    @property
+    def pointwise(self) -> bool:
+        return self.node is None
+
+    def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
+        axes = x.type.rank - 2
+        kernel = weight if turned else self.build("transpose", weight)
+        sizes = (Dim.of(1),) * axes if self.node is None else self.node.inputs[1].type.shape[2:]
+        kernel = self.build("reshape", kernel, shape=[kernel.type.shape[0], x.type.shape[1], *sizes])
+        bias, attributes = _as_bias(onto), {} if self.node is None else self.node.attributes
+        return self.added(self.build(f"conv{axes}d", x, kernel, bias, **attributes), None if bias else onto)
+
+    def added(self, y: Value, onto: Value | None) -> Value:
+        bias = _as_bias(onto)
+        other = _as_vector(self.build, bias, y.type.rank - 2) if bias else onto
+        return y if other is None else self.build("add", y, other)
+
+    def scaled(self, op: str, x: Value, scale: Value) -> Value:
+        return self.build(op, x, _as_vector(self.build, scale, x.type.rank - 2))
+
+    @property
+    def behind(self) -> Product:
+        return _Convolution(self.build, None)
+
+
+def _as_bias(onto: Value | None) -> Value | None:
+    return onto if onto is not None and onto.type.rank == 1 else None
+
+
+def _as_vector(b: Build, scale: Value, axes: int) -> Value:
+    """A scale with one axis of its own and `axes` of one element behind it."""
+    return b("reshape", scale, shape=[product(scale.type.shape), *[Dim.of(1)] * axes])
