@@ -59,10 +59,8 @@ def delta(stored: Stored, member: int) -> Tensor:
     return base.flatten(1) + own
 
 
-def mix(name: str) -> Weight:
-    return lambda stored, i: torch.einsum(
-        "b,b...->...", stored[f"all.{name}.mixtures"][i], stored[f"all.{name}.templates"]
-    )
+def mix(stored: Stored, member: int) -> Tensor:
+    return torch.einsum("b,b...->...", stored["all.weight.mixtures"][member], stored["all.weight.templates"])
 
 
 def weight_norm(stored: Stored, member: int) -> Tensor:
@@ -122,7 +120,7 @@ def common(stored: Stored, member: int) -> Tensor:
 WAYS: dict[str, tuple[Weight, Weight]] = {
     "as Delta(rank=2)": (delta, same),
     "as Delta(rank=2, diagonal=true)": (delta, same),
-    "all as Mix(bank=2)": (mix("weight"), mix("bias")),
+    "all as Mix(bank=2)": (mix, own("bias")),
     "all as Basis(rank=2)": (basis, own("bias")),
     "all as Basis(rank=2, right=true)": (basis_on_the_right, own("bias")),
     (SOFT := "all as Soft(strength=0.5)"): (own("weight"), own("bias")),
