@@ -130,6 +130,7 @@ WAYS = {
     "plain": Way("share { w[*] }", 4, 6, 5, plain),
     "Delta": Way("share as Delta(rank=3) { w[*] }", 6, 24, 20, delta),
     "Delta, diagonal": Way("share as Delta(rank=2, diagonal=true) { w[*] }", 6, 14, 14, diagonal_delta),
+    "Delta of two": Way("share as Delta(rank=3) { w[*] }", 2, 12, 10, delta),
     "Mix": Way("share s as Mix(bank=2) { w[*] }", 5, 8, 6, mix),
     "Basis": Way("share s as Basis(rank=5) { w[*] }", 4, 12, 9, basis),
     "Basis, right": Way("share s as Basis(rank=5, right=true) { w[*] }", 4, 9, 12, right_basis),

@@ -41,6 +41,8 @@ WAYS = {
     "Basis": "share body as Basis(rank=4) { blocks[*] }",
     "Scaled": "share as Scaled() { blocks[*] }",
     "WeightNorm": "share as WeightNorm() { blocks[1] }",
+    "Soft": "share body as Soft(strength=0.1) { blocks[*] }",
+    "Delta, transposed": "share as Delta(rank=2) { blocks[0].weight, blocks[1].weight.T }",
     "Symmetric": "share as Symmetric() { blocks[*].weight }",
 }
 X = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
@@ -99,7 +101,7 @@ def test_a_program_that_shares_nothing_takes_all_weights(way: str, tmp_path: Pat
         assert not back.lost
 
 
-@pytest.mark.parametrize("way", ["Delta", "Scaled", "WeightNorm", "Mix"])
+@pytest.mark.parametrize("way", ["Delta", "Scaled", "WeightNorm", "Mix", "Soft"])
 def test_plainly_shared_weights_fill_a_way_exactly(way: str, tmp_path: Path) -> None:
     file, values, y = trained(tmp_path, WAYS["plain"])
     compiled = wsdl.compile(program(tmp_path, WAYS[way]), weights=file)
@@ -107,9 +109,26 @@ def test_plainly_shared_weights_fill_a_way_exactly(way: str, tmp_path: Path) -> 
     if way == "Delta":  # is plain sharing at its start, to the bit
         np.testing.assert_array_equal(compiled.stored["m.blocks.0.weight"], values["m.blocks.0.weight"])
         assert not compiled.stored["m.blocks.1.weight.up"].any()
+    if way == "Soft":  # all own weights, and what they are drawn to, as a plain group would store it
+        for name in ("m.body.weight", "m.blocks.0.weight.own", "m.blocks.2.weight.own"):
+            np.testing.assert_array_equal(compiled.stored[name], values["m.blocks.0.weight"])
 
 
 # -- fitted ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_members_are_drawn_to_is_their_mean(tmp_path: Path) -> None:
+    file, values, _ = trained(tmp_path, "")
+    compiled = wsdl.compile(program(tmp_path, WAYS["Soft"]), weights=file)
+    weights = [values[f"m.blocks.{i}.weight"] for i in range(3)]
+    np.testing.assert_allclose(compiled.stored["m.body.weight"], np.mean(weights, 0), atol=1e-7)
+
+
+def test_a_transposed_member_counts_as_the_others_do(tmp_path: Path) -> None:
+    file, values, y = trained(tmp_path, "share { blocks[0].weight, blocks[1].weight.T }")
+    compiled = wsdl.compile(program(tmp_path, WAYS["Delta, transposed"]), weights=file)
+    np.testing.assert_array_equal(compiled.stored["m.blocks.0.weight"], values["m.blocks.0.weight"])
+    np.testing.assert_allclose(compiled.session()(x=X)["y"], y, atol=1e-6)
 
 
 def test_members_that_differ_become_their_mean(tmp_path: Path) -> None:
@@ -133,6 +152,15 @@ def test_rounding_is_no_loss(dtype: Precision, tmp_path: Path) -> None:
     save_npz(tmp_path / "free.npz", wsdl.compile(program(tmp_path), weights=file).stored)
     compiled = wsdl.compile(program(tmp_path, WAYS["Delta"]), weights=tmp_path / "free.npz", dtype=dtype)
     np.testing.assert_allclose(compiled.session()(x=X)["y"], y, atol=0.05)
+
+
+def test_a_file_of_half_precision_is_met_up_to_its_rounding(tmp_path: Path) -> None:
+    file, _, y = trained(tmp_path, WAYS["Delta"])
+    free = wsdl.compile(program(tmp_path), weights=file).stored
+    save_npz(tmp_path / "half.npz", {name: array.astype(np.float16) for name, array in free.items()})
+    compiled = wsdl.compile(program(tmp_path, WAYS["Delta"]), weights=tmp_path / "half.npz")
+    np.testing.assert_allclose(compiled.session()(x=X)["y"], y, atol=1e-2)
+    assert not compiled.lost
 
 
 def test_parts_of_parameters_are_fitted(tmp_path: Path) -> None:

@@ -138,9 +138,12 @@ class _Family:
         singles = [_Single(name) for name in shared_first if name not in self.not_linear]
         for pair in pairs:
             pair.clear(self)
+        first = (
+            self.slots[0] if pairs and len(self.slots) == 2 else None
+        )  # from the mean, the products of two stay alike
         for single in singles:
             if single.name not in paired:
-                single.run(self)
+                single.run(self, first)
         exact = [pair for pair in pairs if pair.is_exact(self)]
         for pair in pairs:
             if pair not in exact:
@@ -185,8 +188,11 @@ class _Single:
         self._structure: Structure | None = None
         self._is_known = False
 
-    def run(self, family: _Family) -> None:
-        readers = family.readers[self.name]
+    def run(self, family: _Family, only: _Slot | None = None) -> None:
+        """By all slots that read it, or `only` by one."""
+        readers = [slot for slot in family.readers[self.name] if only is None or slot is only]
+        if not readers:
+            return
         maps = [slot.formula.by_tensor(self.name).at(family.stored) for slot in readers]
         zero = np.zeros_like(family.stored[self.name])
         right = sum((map.transposed(family.missed(s)) for map, s in zip(maps, readers, strict=True)), zero)
@@ -196,9 +202,9 @@ class _Single:
 
         if not np.any(right):
             return
-        if not self._is_known:
+        if only is None and not self._is_known:
             self._structure, self._is_known = structure_of(normal, right.shape), True
-        known = self._structure
+        known = self._structure if only is None else structure_of(normal, right.shape)
         change = solve(normal, right) if known is None else known.read(normal, right.shape)(right)
         changes = {slot: map.apply(change) for map, slot in zip(maps, readers, strict=True)}
         family.set({self.name: family.stored[self.name] + change}, changes)

@@ -265,6 +265,9 @@ class Stored:
     frozen: bool = False
     group: str = ""  # the name of the share group, where it has one
     computed: tuple[ComputedSlot, ...] = ()
+    members: tuple[
+        tuple[Slot, View], ...
+    ] = ()  # what would be views of it without the way of sharing whose input it is
     decay: Decay = "by rank"
     derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
 

@@ -215,6 +215,12 @@ class Storage:
         readings = (self.readings[slot.path] for slot in self.checked.slots())
         return tuple(dict.fromkeys(r.formula for r in readings if isinstance(r, FormulaReading)))
 
+    @cached_property
+    def inputs(self) -> Mapping[str, tuple[str, View]]:
+        """By the path of a slot that has a way of sharing the input of the way, which is what plain sharing would store
+        for it, by name, and the view of that which the slot would be."""
+        return {slot.path: (stored.name, view) for stored in self.stored.values() for slot, view in stored.members}
+
     def is_computed(self, slot: str) -> bool:
         """Is a slot computed by a formula, so that nothing can be written through it?"""
         return isinstance(self.readings[slot], FormulaReading)

@@ -13,7 +13,9 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
 
-SHARING, FORMULAS = "wsdl.sharing", "wsdl.formulas"  # what a file says: what is stored, what is computed from it
+# What a file says of its tensors: which parameters are views of them, how others are computed, and which are inputs of
+# ways of sharing, which need not be read.
+SHARING, FORMULAS, INPUTS = "wsdl.sharing", "wsdl.formulas", "wsdl.inputs"
 FORMATS = (".safetensors", ".npz", ".onnx")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
@@ -54,7 +56,7 @@ class Listing:
 
     Where the file says how parameters were read, these are among the tensors, by their paths in files: `parts` has for
     each that is not stored as it is the tensors that it is made of. `readings` has the texts of how they were read, by
-    their paths in programs.
+    their paths in programs. `inputs` are those of ways of sharing.
     """
 
     path: str
@@ -62,6 +64,7 @@ class Listing:
     aliases: dict[str, str] = field(default_factory=dict)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
     readings: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    inputs: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @property
     def names(self) -> list[str]:

@@ -25,7 +25,7 @@ from wsdl.ir.views import View
 from wsdl.ir.weight_files import Fill, Listing
 from wsdl.sharing.check_loads import placeholders
 from wsdl.sharing.paths import NotFound, viewed
-from wsdl.sharing.reading_texts import formula_texts
+from wsdl.sharing.reading_texts import reading_texts
 from wsdl.sharing.targets import Target, Targets
 
 MOST_LISTED = 20
@@ -114,14 +114,15 @@ def _by_name(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
 
 def _as_before(load: _Load, storage: Storage) -> tuple[list[Fill], set[str]]:
     """What fills the tensors behind parameters that are computed as when the file was written; the paths of these."""
-    texts = formula_texts(storage) if load.listing.readings else {}
+    texts = reading_texts(storage) if load.listing.readings else {}
     fills: dict[str, Fill] = {}
     slots: set[str] = set()
     for slot in load.slots.values():
-        if slot.path in texts and load.listing.readings.get(slot.path) == texts[slot.path]:
+        has_parts = storage.is_computed(slot.path) or slot.path in storage.inputs
+        if has_parts and texts and load.listing.readings.get(slot.path) == texts[slot.path]:
             load.used.add(slot.file_path)
             slots.add(slot.path)
-            for name in storage.readings[slot.path].tensors:
+            for name in (*storage.readings[slot.path].tensors, *storage.inputs.get(slot.path, ())[:1]):
                 whole = View.identity(storage.stored[name].sizes)
                 span = load.request.file_span
                 fills[name] = Fill(name, whole, slot.path, load.listing.path, name, span, as_stored=True)
@@ -323,7 +324,8 @@ def _note_unused(loads: Sequence[_Load], problems: Problems) -> None:
         unused = [
             name
             for name in load.listing.tensors
-            if not load.used.issuperset(parts.get(name, (name,))) and not name.endswith(_COUNTERS)
+            if not {*load.used, *load.listing.inputs}.issuperset(parts.get(name, (name,)))
+            and not name.endswith(_COUNTERS)
         ]
         if not unused:
             continue

@@ -178,7 +178,8 @@ class Ways:
             if source is not None:
                 views = self._views.get(source[0].path, ())
                 slots = stored.slots if len(views) == len(stored.slots) else (source, *views)
-                stored = replace(stored, slots=slots, frozen=stored.frozen or source[0].path in frozen)
+                is_frozen = stored.frozen or source[0].path in frozen
+                stored = replace(stored, slots=slots, members=self._members(path), frozen=is_frozen)
             if path not in self.inputs or source is not None:
                 result.append(stored)
             for part in self.parts.get(path, ()):
@@ -186,6 +187,17 @@ class Ways:
                 slots = (*part.slots, *self._views.get(part.root.path, ()))
                 result.append(replace(part, slots=slots, frozen=is_frozen))
         return result
+
+    def _members(self, path: str) -> tuple[tuple[Slot, View], ...]:
+        """The slots that a plain group of all members would make views of what it stores, which has this path."""
+        members: list[tuple[Slot, View]] = []
+        for shared, _, _ in self.graphs:
+            united, view = shared.united
+            back = shared.view.inverse() if united.path == path else None
+            if back is not None:
+                with suppress(ViewError):
+                    members += [(slot, view.then(back).then(own)) for slot, own in shared.slots]
+        return tuple(members)
 
     def formulas(self, readings: Mapping[str, Reading]) -> list[Formula]:
         """The formulas of members; `readings` are those of parts, of inputs, and of what is only a view of these."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil
+from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,10 +76,11 @@ def filled(
     slots = {slot.path: slot for slot in storage.checked.slots()}
     values: dict[str, Array] = {}
     missed: list[_Missed] = []
-    for family in connected(fills, lambda fill: tensors_of(storage, fill)):
-        members = _Family(storage, slots, family, sources, before)
-        exact = members.exactly()
-        values |= members.nearest(missed) if exact is None else exact
+    for fills_together in connected(fills, lambda fill: [*tensors_of(storage, fill), *input_of(storage, fill)]):
+        family = _Family(storage, slots, fills_together, sources, before)
+        exact = family.exactly()
+        values |= family.nearest(missed) if exact is None else exact
+        values |= family.unread(values)
     _require_near(storage, missed)
     return Filled(values, _losses(missed))
 
@@ -119,6 +120,12 @@ def tensors_of(storage: Storage, fill: Fill) -> tuple[str, ...]:
     return storage.readings[fill.slot].tensors if fill.stored is None else (fill.stored,)
 
 
+def input_of(storage: Storage, fill: Fill) -> tuple[str, ...]:
+    """The name of what plain sharing would store for the slot of a fill, where a way of sharing takes that as input; no
+    formula need read it."""
+    return storage.inputs[fill.slot][:1] if fill.slot in storage.inputs else ()
+
+
 class _Family:
     """Fills that have stored tensors in common."""
 
@@ -135,17 +142,23 @@ class _Family:
 
     def exactly(self) -> dict[str, Array] | None:
         """What is stored, where that meets all fills; `None` where they may be fitted."""
-        views = [fill.stored for fill in self._fills]
-        return self._through_formulas() if None in views else self._through_views(str(views[0]))
+        names = dict.fromkeys(fill.stored for fill in self._fills)
+        if None in names:
+            return self._through_formulas()
+        values = {str(name): self._through_views(str(name)) for name in names}
+        exact = {name: value for name, value in values.items() if value is not None}
+        return exact if len(exact) == len(values) else None
 
     # -- views of one stored tensor ------------------------------------------------------------------------------------
 
-    def _through_views(self, name: str) -> dict[str, Array] | None:
-        """What all fills give alike; `None` where they differ and may be fitted."""
-        fills, dtype = self._fills, numpy_dtype(self._storage.stored[name].type.dtype)
+    def _through_views(self, name: str) -> Array | None:
+        """What all fills of a stored tensor give alike; `None` where they differ and may be fitted."""
+        dtype = numpy_dtype(self._storage.stored[name].type.dtype)
+        fills = [fill for fill in self._fills if fill.stored == name]
         arrays = [
             as_stored(array, dtype, f"`{fill.tensor}`", fill.span, fill.file)
-            for fill, array in zip(fills, self._arrays, strict=True)
+            for fill, array in zip(self._fills, self._arrays, strict=True)
+            if fill.stored == name
         ]
         whole = next((i for i, fill in enumerate(fills) if fill.view.is_whole), None)
         if whole is None:
@@ -160,18 +173,14 @@ class _Family:
         for fill, array in zip(fills, arrays, strict=True):
             read = fill.view.of(value)
             if not _is_same_memory(read, array) and not _equal(read, array):
-                if self._may_lose:
+                is_float = self._storage.stored[name].type.is_float
+                if is_float and any(each.fit is not None for each in fills):
                     return None
                 missed: list[_Missed] = []
-                self.nearest(missed)
-                raise _differ(fill, fills[whole or 0], read, array, max(m.share for m in missed))
-        return {name: value}
-
-    @property
-    def _may_lose(self) -> bool:
-        [stored, *_] = (name for fill in self._fills for name in tensors_of(self._storage, fill))
-        is_float = self._storage.stored[stored].type.is_float
-        return is_float and any(fill.fit is not None for fill in self._fills)
+                if is_float:
+                    self.nearest(missed)
+                raise _differ(fill, fills[whole or 0], read, array, max((m.share for m in missed), default=None))
+        return value
 
     # -- formulas ------------------------------------------------------------------------------------------------------
 
@@ -184,13 +193,11 @@ class _Family:
         return self._as_stored(start) if all(share <= _rounding(array) for _, array, share in shares) else None
 
     def _as_stored(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        stored, places = (
-            self._storage.stored,
-            {f.stored or name: f for f in self._fills for name in tensors_of(self._storage, f)},
-        )
+        stored = self._storage.stored
+        fills = {name: f for f in self._fills for name in (*tensors_of(self._storage, f), *input_of(self._storage, f))}
         return {
             name: as_stored(
-                array, numpy_dtype(stored[name].type.dtype), f"`{name}`", places[name].span, places[name].file
+                array, numpy_dtype(stored[name].type.dtype), f"`{name}`", fills[name].span, fills[name].file
             )
             for name, array in values.items()
         }
@@ -200,16 +207,35 @@ class _Family:
         names = dict.fromkeys(name for fill in self._fills for name in tensors_of(self._storage, fill))
         start: dict[str, Array] = {}
         for fill, array in zip(self._fills, self._arrays, strict=True):
-            name = fill.stored if fill.stored is not None else self._plain.get(fill.slot)
-            if name is not None and (back := fill.view.inverse()) is not None:
-                start.setdefault(name, np.asarray(back.of(array), order="C"))
+            if fill.stored is not None and (back := fill.view.inverse()) is not None:
+                start.setdefault(fill.stored, np.asarray(back.of(array), order="C"))
+        start = {**self._inputs, **start}
         return {name: start[name] if name in start else self._before(name) for name in names}
 
+    def unread(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The inputs of ways of sharing that no formula reads, as that of `Soft`: what plain sharing would store."""
+        return self._as_stored({name: array for name, array in self._inputs.items() if name not in values})
+
     @cached_property
-    def _plain(self) -> dict[str, str]:
-        """By the path of a slot that a formula computes the tensor that would be stored for it without: of a way of
-        sharing it is the input, and often all that differs is 0 at first."""
-        return {s.root.path: s.name for s in self._storage.stored.values() if s.sizes == s.root.sizes}
+    def _inputs(self) -> dict[str, Array]:
+        """What plain sharing would store for the slots, where ways of sharing take that as their input: the mean."""
+        seen: dict[str, list[Array]] = {}
+        for fill, array in zip(self._fills, self._arrays, strict=True):
+            value = self._slot_value(fill, array) if fill.slot in self._storage.inputs else None
+            if value is not None:
+                name, view = self._storage.inputs[fill.slot]
+                if (back := view.inverse()) is not None:
+                    seen.setdefault(name, []).append(back.of(value))
+        return {name: _mean(arrays) for name, arrays in seen.items()}
+
+    def _slot_value(self, fill: Fill, array: Array) -> Array | None:
+        """The value of a whole slot that a fill gives; `None` where it gives anything else."""
+        if fill.stored is None:
+            back = fill.view.inverse()
+            return None if back is None else np.asarray(back.of(array))
+        reading = self._storage.readings[fill.slot]
+        is_slot = reading.tensors == (fill.stored,) and not self._storage.is_computed(fill.slot)
+        return array if is_slot and reading.view.reads_like(fill.view) else None
 
     def _wanted(self) -> list[Wanted]:
         from wsdl.fitting.fit import Wanted
@@ -235,6 +261,14 @@ class _Family:
             norm = float(np.linalg.norm(array.astype(np.float64)))
             missed.append(_Missed(fill, share, norm, before_rounding <= _rounding(array), fitted.not_linear))
         return values
+
+
+def _mean(arrays: Sequence[Array]) -> Array:
+    """The mean; of equal arrays it is each of them, to the bit."""
+    first, *others = arrays
+    if all(_equal(first, other) for other in others):
+        return np.asarray(first, order="C")
+    return np.asarray(np.mean([array.astype(np.float64) for array in arrays], axis=0))
 
 
 def _rounding(array: Array) -> float:
@@ -341,15 +375,16 @@ def _equal(stored: Array, loaded: Array) -> bool:
     return np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f")
 
 
-def _differ(fill: Fill, other: Fill, stored: Array, loaded: Array, nearest: float) -> WeightsError:
+def _differ(fill: Fill, other: Fill, stored: Array, loaded: Array, share: float | None) -> WeightsError:
+    """Two fills of one tensor that differ; the nearest values lose a `share` of a norm."""
     with np.errstate(all="ignore"):
         distance = np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64)))
     message = (
         f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
     )
-    help = (
-        f"load one of them only, or take their parameters out of the share group; {_offer(fill, _rounded_up(nearest))}"
-    )
+    help = "load one of them only, or take their parameters out of the share group"
+    if share is not None and isfinite(share):
+        help += f"; {_offer(fill, _rounded_up(share))}"
     return WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
 
 

@@ -2,6 +2,7 @@
 
     wsdl.sharing     stored tensors with the parameters that are views of them (`metadata.py`)
     wsdl.formulas    by the path of a parameter, the text of the graph that computes it (`wsdl.ir.text`)
+    wsdl.inputs      the names of what ways of sharing take as their input
 
 So weights of one program load into another that shares otherwise: from what was stored to parameters, and from these
 to what is stored now. Anybody may have written the file, so nothing in it is trusted.
@@ -22,7 +23,7 @@ from wsdl.ir.ranges import count, expand
 from wsdl.ir.text import from_text
 from wsdl.ir.types import BYTES, TensorType
 from wsdl.ir.views import View, ViewError
-from wsdl.ir.weight_files import FORMULAS, SHARING, TensorInfo, are_sizes
+from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, TensorInfo, are_sizes
 from wsdl.ops import OPERATIONS
 from wsdl.ops.verify import InvalidProgram, verify
 from wsdl.sharing.reading_texts import view_text
@@ -39,10 +40,10 @@ MOST_TIMES, MOST_ANYWAY = (
 def by_slots(source: Source) -> Source:
     """The same weights with each parameter under its path, whatever was stored for it. `source.stored` is what the file
     itself holds."""
-    shared, formulas = _shared(source), _formulas(source)
+    shared, formulas, inputs = _shared(source), _formulas(source), _inputs(source)
     if source.path.endswith(".onnx") and shared:  # which are all that it stores; the others are its constants
         source = replace(source, tensors={t.name: source.tensors[t.name] for t in shared})
-    if not formulas and not shared:
+    if not formulas and not shared and not inputs:
         return source
     readers: dict[str, Callable[[], Any]] = {}
     tensors = dict(source.tensors)
@@ -68,7 +69,7 @@ def by_slots(source: Source) -> Source:
     def read(name: str) -> Any:
         return readers[name]() if name in readers else source.read(name)
 
-    return replace(source, tensors=tensors, reader=read, stored=source, parts=parts, readings=readings)
+    return replace(source, tensors=tensors, reader=read, stored=source, parts=parts, readings=readings, inputs=inputs)
 
 
 class _Viewed:
@@ -153,6 +154,15 @@ def _shared(source: Source) -> list[Tensor]:
         raise broken(source.path, f"what it says about shared weights can't be read: {error}") from error
     known = [t for t in tensors.values() if t.name in source.tensors]
     return [t for t in known if source.tensors[t.name].shape == t.shape]
+
+
+def _inputs(source: Source) -> frozenset[str]:
+    """The names of the inputs of ways of sharing."""
+    try:
+        names = json.loads(source.metadata.get(INPUTS, "[]"))
+        return frozenset(name for name in names if isinstance(name, str))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise broken(source.path, "what it says about ways of sharing can't be read") from error
 
 
 def _formulas(source: Source) -> dict[str, tuple[str, Graph]]:

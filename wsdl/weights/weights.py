@@ -19,14 +19,14 @@ from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.connected import connected
 from wsdl.ir.dtypes import dtype_of
-from wsdl.ir.graph import file_path
+from wsdl.ir.graph import Slot, file_path
 from wsdl.ir.stages import Storage
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
-from wsdl.ir.weight_files import FORMULAS, SHARING, Fill, TensorInfo
+from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, Fill, TensorInfo
 from wsdl.sharing.reading_texts import formula_texts, reading_texts
-from wsdl.weights.fill import Filled, filled, listed, tensors_of
+from wsdl.weights.fill import Filled, filled, input_of, listed, tensors_of
 from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.open_source import open_source
 from wsdl.weights.recorded import by_slots
@@ -63,7 +63,7 @@ def given_weights(
         problem = _misfit(name, home, storage, source)
         diagnostics += [problem] if problem else []
         fills.append(Fill(home.stored, home.view, home.slot, source.path, name, fit=fit, as_stored=home.as_stored))
-    full = {t for fill in fills if fill.view.is_whole for t in tensors_of(storage, fill)}
+    full = {t for f in fills if f.view.is_whole for t in (*tensors_of(storage, f), *input_of(storage, f))}
     expected = [s for s in storage.stored.values() if s.derived is None and (needed is None or s.name in needed)]
     missing = [] if partial else [s for s in expected if s.name not in full]
     diagnostics += _unknown(names.unknown(), [s.name for s in missing] or list(names.known), source.path)
@@ -119,6 +119,7 @@ class _Names:
         """The names of the source that stand for nothing; what known ones are made of does, and views of that."""
         parts = self._source.parts
         used = {part for name in self.known for part in parts.get(name, ())} | self._as_stored.keys()
+        used |= self._source.inputs
         return [
             name
             for name in self._source.names
@@ -160,8 +161,8 @@ class _Names:
         raw = source.stored or source
         texts = reading_texts(storage)
         alike: dict[str, str] = {}
-        for slots in connected(storage.checked.slots(), lambda slot: storage.readings[slot.path].tensors):
-            names = dict.fromkeys(name for slot in slots for name in storage.readings[slot.path].tensors)
+        for slots in connected(storage.checked.slots(), lambda slot: _behind(slot, storage)):
+            names = dict.fromkeys(name for slot in slots for name in _behind(slot, storage))
             there = {n: name for name in names for n in (self._short(name), name) if n in raw.tensors}
             if source.stored is not None:
                 same = all(source.readings.get(s.path, s.file_path) == texts[s.path] for s in slots)
@@ -173,6 +174,11 @@ class _Names:
             if same:
                 alike |= there
         return alike
+
+
+def _behind(slot: Slot, storage: Storage) -> tuple[str, ...]:
+    """The stored tensors that belong to a slot: those that it reads, and the input of its way of sharing."""
+    return (*storage.readings[slot.path].tensors, *storage.inputs.get(slot.path, ())[:1])
 
 
 def _misfit(name: str, home: _Home, storage: Storage, source: Source) -> Diagnostic | None:
@@ -238,4 +244,6 @@ def header(storage: Storage) -> dict[str, str]:
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
     texts, variant = formula_texts(storage), storage.checked.variant
     formulas = {FORMULAS: json.dumps(texts, ensure_ascii=False)} if texts else {}
+    inputs = [s.name for s in storage.stored.values() if s.members]
+    formulas |= {INPUTS: json.dumps(inputs, ensure_ascii=False)} if inputs else {}
     return {"format": "wsdl", SHARING: groups, **formulas, **({VARIANT: variant} if variant else {})}
