@@ -97,7 +97,7 @@ def test_bytes_that_are_no_copy_of_one_tensor_are_told(
     wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden
 ) -> None:
     """The sum of two weights, which the guards would keep from being folded."""
-    monkeypatch.setattr("wsdl.onnx.emit.guard_sharing", lambda proto: None)
+    monkeypatch.setattr("wsdl.onnx.emit.guard_sharing", lambda *_: None)
     Path("added.wsd").write_text(ADDED)
     done = wsdl("compile", "added.wsd", "-o", "build")
     assert done.code == 1

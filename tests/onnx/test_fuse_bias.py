@@ -11,7 +11,7 @@ import pytest
 
 import wsdl
 from tests.compiling import Array, compiled
-from wsdl.onnx.guards import walk
+from wsdl.onnx.walk import walk
 
 WEIGHTS = {"w": (6, 4), "b": (6,), "c": (3,), "one": (1,)}
 

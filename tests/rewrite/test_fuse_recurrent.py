@@ -16,8 +16,8 @@ from tests.stages import storage_of
 from wsdl.diagnostics.run_error import RunError
 from wsdl.diagnostics.span import Source
 from wsdl.ir.target import Loops
-from wsdl.onnx.guards import walk
 from wsdl.onnx.proof import prove
+from wsdl.onnx.walk import walk
 from wsdl.ops.interpreter import evaluate
 from wsdl.sharing.read_stored import read_stored
 from wsdl.weights.initial_values import initial_values

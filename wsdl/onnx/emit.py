@@ -55,7 +55,7 @@ def structure(
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
     part_transposes(proto)
-    guard_sharing(proto)
+    guard_sharing(proto, emission.builder.stored, emission.refs.values())
     describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, provenance=provenance)
     return proto
 

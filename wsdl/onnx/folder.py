@@ -18,10 +18,10 @@ from wsdl.atomic import Writer, holding, write_files
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.training_graphs import TrainStep
 from wsdl.onnx.emit import fill, little_endian
-from wsdl.onnx.guards import tensor_bytes
 from wsdl.onnx.streaming import model_writer
 from wsdl.onnx.structure import point_into, require_valid
 from wsdl.onnx.training import emit_step, initial_state
+from wsdl.onnx.walk import tensor_bytes
 from wsdl.weights.safetensors import safetensors_writer
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from collections import Counter
 
 from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
 
-from wsdl.onnx.guards import subgraphs, walk
+from wsdl.onnx.walk import subgraphs, walk
 
 
 def fuse_bias(proto: ModelProto) -> None:

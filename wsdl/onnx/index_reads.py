@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from wsdl.onnx.guards import subgraphs, walk
+from wsdl.onnx.walk import subgraphs, walk
 
 _MOVES = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity"}
 _ASSUMED = re.compile(r"assume (?:indices|labels) from 0 to (\d+)")

@@ -15,7 +15,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
-from wsdl.onnx.guards import subgraphs
+from wsdl.onnx.walk import subgraphs
 from wsdl.weights.metadata import VARIANT
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source

@@ -7,10 +7,11 @@ others. Sums and products with other weights can't be told this way; the totals 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,13 @@ class Comparison:
     constants: int = 0
 
 
-def count_copies(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array]]) -> Comparison:
+def count_copies(
+    stored: Mapping[str, Array],
+    tensors: Iterable[tuple[str, Array]],
+    origins: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Comparison:
     """Count the copies of each stored tensor among `tensors`, which are names and contents. An array of `stored` itself
-    is not read."""
+    is not read. `origins` are the stored tensors that a tensor is computed from, where that is known."""
     comparison = Comparison(dict.fromkeys(stored, 0.0))
     known = [_Known(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
     strangers: list[tuple[str, Array]] = []
@@ -50,7 +55,7 @@ def count_copies(stored: Mapping[str, Array], tensors: Iterable[tuple[str, Array
                 comparison.copies[other] += share
             if not shares:
                 strangers.append((name, array))
-    _by_size(comparison, known, strangers)
+    _by_size(comparison, known, strangers, origins)
     return comparison
 
 
@@ -91,13 +96,21 @@ def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
     return [(k.name, array.nbytes / k.array.nbytes) for k in whole[:1]]
 
 
-def _by_size(comparison: Comparison, known: Iterable[_Known], strangers: list[tuple[str, Array]]) -> None:
-    """What was computed from a tensor that is gone is taken for it if it has its size; the rest stays unknown."""
+def _by_size(
+    comparison: Comparison,
+    known: Sequence[_Known],
+    strangers: list[tuple[str, Array]],
+    origins: Mapping[str, Collection[str]],
+) -> None:
+    """What was computed from tensors that are gone is taken for one of them if it has its size, in units of the bytes
+    of all of them; the rest stays unknown."""
+    sizes = {k.name: k.array.nbytes for k in known}
     for k in known:
         if not comparison.copies[k.name]:
-            for i, (_, array) in enumerate(strangers):
-                if array.size == k.array.size:
-                    comparison.copies[k.name] += array.nbytes / k.array.nbytes
+            for i, (name, array) in enumerate(strangers):
+                made_of = origins.get(name) or [k.name]
+                if array.size == k.array.size and k.name in made_of:
+                    comparison.copies[k.name] += array.nbytes / sum(sizes.get(origin, 0) for origin in made_of)
                     del strangers[i]
                     break
     comparison.strangers = {name: array.nbytes for name, array in strangers}

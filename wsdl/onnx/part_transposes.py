@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from wsdl.onnx.guards import subgraphs
+from wsdl.onnx.walk import subgraphs
 
 
 def part_transposes(proto: ModelProto) -> None:

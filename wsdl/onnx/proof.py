@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.guards import folded_origins, subgraphs
+from wsdl.onnx.folding import folded_origins, maps_of
 from wsdl.onnx.likeness import SMALL, Comparison, count_copies, is_recognizable
 from wsdl.onnx.structure import structure_of
+from wsdl.onnx.walk import subgraphs
 from wsdl.weights.onnx_source import read_tensor
 
 Array = NDArray[Any]
@@ -195,6 +196,11 @@ class _FileUnderTest:
         """What can be computed when loading, and the stored tensors from which it is."""
         return {name: of & self.stored.keys() for name, of in folded_origins(self.proto.graph).items()}
 
+    @cached_property
+    def constants(self) -> set[str]:
+        """What can be computed from constants alone, for what runs: not the maps from stored tensors to weights."""
+        return {name for name, of in self.folded.items() if not of} - maps_of(self.proto.graph, self.stored)
+
     def origins_of(self, name: str) -> tuple[str, ...]:
         return tuple(sorted(self.folded.get(name, ())))
 
@@ -205,11 +211,11 @@ class _FileUnderTest:
         constants = 0
         others: list[tuple[str, Array]] = []
         for name, array in self._tensors(proto.graph, path):
-            if name in self.folded and not self.folded[name] and proto is not self.proto:
+            if name in self.constants and proto is not self.proto:
                 constants += array.nbytes
             else:
                 others.append((name, array))
-        found = count_copies(self.stored, others)
+        found = count_copies(self.stored, others, self.folded)
         found.total, found.constants = found.total + constants, constants
         return found
 

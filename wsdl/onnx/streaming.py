@@ -15,7 +15,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from wsdl.atomic import Writer
 from wsdl.onnx.emit import little_endian
-from wsdl.onnx.guards import tensor_bytes
+from wsdl.onnx.walk import tensor_bytes
 from wsdl.weights.safetensors import little_endian_bytes
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.graph, GraphProto.initializer, ….raw_data

@@ -17,8 +17,8 @@ import onnx
 from onnx import ModelProto, TensorProto
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.guards import tensor_bytes
 from wsdl.onnx.streaming import GRAPH, INITIALIZER, RAW_DATA
+from wsdl.onnx.walk import tensor_bytes
 
 LARGE = 4096  # bytes; smaller initializers are read along
 DATA = "data"  # the file into which weights are said to point while a structure is checked
