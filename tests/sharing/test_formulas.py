@@ -15,7 +15,7 @@ import wsdl
 from tests.sharing.formulas import CASES, Case
 from wsdl.diagnostics.span import Source
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.onnx.guards import walk
+from wsdl.onnx.walk import walk
 from wsdl.runtime.session import Session
 
 
