@@ -224,6 +224,31 @@ def test_initial_values_computed_from_what_is_loaded() -> None:
     np.testing.assert_array_equal(program.stored["m.f.0.weight.half"], loaded / 2)
 
 
+DECAYED = """
+block Ones()() -> [rows, columns] {
+    param a: [rows, columns] = ones
+    param b: [rows, 1] = ones
+    param c: [rows, columns] = ones nodecay
+    return a * b * c
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("vectors", "decayed"),
+    [("true", ["bias.a", "bias.b", "weight.a", "weight.b"]), ("false", ["bias.b", "weight.a", "weight.b"])],
+)
+def test_decay(vectors: str, decayed: list[str]) -> None:
+    """Without a gradient a step changes what is decayed, and nothing else."""
+    optimizer = f"optimizer AdamW(lr=0.5, weight_decay=0.5, decay_norms_and_biases={vectors})"
+    training = f"train m() {{\n    loss 0.0 * sum(output)\n    {optimizer}\n}}\n"
+    program = wsdl.compile(Source("m.wsd", DECAYED + DENSE % "share as Ones() { f[0] }" + training))
+    trainer = program.trainer()
+    trainer.step({"x": np.ones((2, 4), np.float32)})
+    after = {name.removeprefix("m.f.0."): array for name, array in trainer.weights.items() if "m.f.0" in name}
+    assert sorted(name for name, array in after.items() if (array != 1).all()) == decayed
+
+
 def test_a_way_is_imported_and_stands_in_a_variant(tmp_path: Path) -> None:
     (tmp_path / "ways.wsd").write_text(BLOCKS)
     text = 'from "./ways.wsd" import Two\n' + DENSE % "" + "variant two { share all as Two() { m.f[*] } }\n"

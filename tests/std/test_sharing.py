@@ -108,8 +108,8 @@ def hashed(stored: Stored, member: int) -> Tensor:
     values = stored["all.weight.values"]
     elements = 4 * values.shape[1]
     place = (torch.arange(elements) + elements * member + 1) * -7046029254386353131
-    mixed = place * (2 * place + 1) >> 32
-    return values.flatten()[(mixed >> 1) % values.numel()] * (1 - 2 * (mixed & 1))
+    mixed = (place * (2 * place + 1)).double()
+    return values.flatten()[(mixed.abs() * (values.numel() / 2**63)).long()] * mixed.sign().float()
 
 
 def common(stored: Stored, member: int) -> Tensor:

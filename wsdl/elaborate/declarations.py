@@ -150,17 +150,8 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         frame.layer.module.doubtful = True
         _report_run_time_shape(node, type_, context)
         return None
-    elements = type_.elements.constant
-    if elements is not None and elements > limits.PARAMETER:
+    if refuse_large(node, type_, frame, context):
         frame.layer.module.doubtful = True
-        context.error(
-            "E0602",
-            node.type.span,
-            f"a parameter of {elements:,} elements",
-            f"`{name}` would be {type_}",
-            help=f"at most {limits.PARAMETER:,} are allowed",
-            applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
-        )
         return None
     if name not in slots:
         context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
@@ -173,6 +164,22 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         _report_refit(slot, type_, frame, context)
         return None
     return slot
+
+
+def refuse_large(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> bool:
+    """Report a parameter that no machine could hold; is it one?"""
+    elements, name = type_.elements.constant, node.name.text
+    if elements is None or elements <= limits.PARAMETER:
+        return False
+    context.error(
+        "E0602",
+        node.type.span,
+        f"a parameter of {elements:,} elements",
+        f"`{name}` would be {type_}",
+        help=f"at most {limits.PARAMETER:,} are allowed",
+        applied_label=f"`{name}` of `{frame.layer.name}` would be {type_}",
+    )
+    return True
 
 
 def _call_by_user(context: Context, node: tree.Parameter) -> Span:

@@ -61,6 +61,7 @@ class BlockWay:
 
     def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
         context = Context(ProgramBuilder(), self.meanings, self.dims, self.root, problems)
+        context.where.uses.append(Use(self.root, self.span))  # the file, so that messages show what is inside of what
         parts: dict[str, Part] = {}
         graphs: list[Graph] = []
         losses: list[tuple[tuple[str, Span], ...]] = []
@@ -216,7 +217,7 @@ def _part(node: tree.Parameter, running: Running, frame: Frame, context: Context
     """A parameter of a way: declared by the first seat that it belongs to, and read by the others."""
     name, seat = node.name.text, running.seat
     type_ = type_of(node.type, frame, context)
-    if type_ is None:
+    if type_ is None or declarations.refuse_large(node, type_, frame, context):
         return POISON
     path = f"{_place(node, seat)}.{name}"
     part = running.parts.get(path)
