@@ -153,9 +153,11 @@ def keep_weights(folder: Path) -> None:
 
 
 def _times(log: Path) -> tuple[float, float]:
-    """The seconds of a training and those of a step, the latter by the median epoch. Evaluations and checkpoints are
-    not in it, which come between epochs."""
+    """The seconds of a training and those of a step, the latter by the median epoch: without evaluations and
+    checkpoints, which come between epochs. 0 where the log is gone."""
     lines = [line for line in read_log(log) if line.results is None]
+    if not lines:
+        return 0.0, 0.0
     epochs = [list(steps) for _, steps in groupby(lines, lambda line: line.epoch)]
     each = [(e[-1].seconds - e[0].seconds) / (len(e) - 1) for e in epochs if len(e) > 1]
     total = lines[-1].seconds
