@@ -37,6 +37,7 @@ from wsdl.pipelines.inference import INFERENCE
 from wsdl.pipelines.training import BATCH, EVALUATION, PART, PIECEWISE_UPDATE, STEP
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
+from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
 from wsdl.rewrite.even_steps import even_steps
 from wsdl.rewrite.fold_batch_norm import fold_batch_norm
@@ -87,6 +88,7 @@ PASSES: dict[str, Tried] = {
     "fold_views": Tried(fold_views),
     "fuse_recurrent": Tried(fuse_recurrent, prunes=True),
     "share_products": Tried(share_products, prunes=True),
+    "contract_sums": Tried(contract_sums, prunes=True),
     "push_products": Tried(push_products, prunes=True),
     "roll_loops": Tried(roll_loops),
     "fold_batch_norm": Tried(fold_batch_norm, prunes=True),

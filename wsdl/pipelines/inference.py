@@ -9,6 +9,7 @@ from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
+from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
 from wsdl.rewrite.fold_batch_norm import fold_batch_norm
 from wsdl.rewrite.fuse_recurrent import fuse_recurrent
@@ -23,6 +24,7 @@ from wsdl.sharing.read_stored import read_stored
 Pass: TypeAlias = "Callable[[Lowered], object]"
 
 INFERENCE: tuple[Pass, ...] = (
+    contract_sums,
     push_products,
     lower_precision,
     fold_views,

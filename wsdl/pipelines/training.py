@@ -18,6 +18,7 @@ from wsdl.ir.step import Result
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
+from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
 from wsdl.rewrite.hoist_invariants import hoist_invariants
 from wsdl.rewrite.prune import prune
@@ -58,7 +59,7 @@ def _on_phase(*passes: Pass) -> tuple[TrainingPass, ...]:
     return tuple(map(on_phase, passes))
 
 
-LOWERING = _on_phase(push_products, fold_views, roll_loops, dedupe)
+LOWERING = _on_phase(contract_sums, push_products, fold_views, roll_loops, dedupe)
 CLEANING = (*_on_phase(dedupe, prune), drop_unread_inputs)
 
 GRADIENT: tuple[TrainingPass, ...] = (

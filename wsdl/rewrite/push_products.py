@@ -42,6 +42,7 @@ from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Graph, Lowered, Node, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
+from wsdl.rewrite.from_stored import from_stored
 from wsdl.rewrite.product_plans import Planner, Product, Whole, is_transpose, rows_of
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
@@ -65,15 +66,11 @@ def push_products(program: Lowered) -> Lowered:
 def _computed_weights(graph: Graph) -> list[Value]:
     """The matrices that are computed from stored tensors, and from nothing that only the run knows, where something
     else reads them."""
+    fixed = from_stored(graph)
     producers = {value: node for node in graph.nodes for value in node.results}
-    fixed: set[Value] = set()
     weights: dict[Value, None] = {}
     for node in graph.nodes:
-        reads = node.reads()
-        if node.in_f32 or node.op in ("parameter", "constant") or (reads and fixed.issuperset(reads)):
-            fixed.update(node.results)
-            continue
-        for value in fixed.intersection(reads):
+        for value in fixed.intersection(node.reads()) if fixed.isdisjoint(node.results) else ():
             while is_movement(producers[value]):
                 [value] = producers[value].inputs
             if producers[value].op != "parameter" and value.type.rank == 2 and value.type.is_float:

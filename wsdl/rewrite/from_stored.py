@@ -1,0 +1,16 @@
+"""The values that are computed from stored tensors alone: what formulas compute, and weights that a block changes."""
+
+from __future__ import annotations
+
+from wsdl.ir.graph import Graph, Value
+
+
+def from_stored(graph: Graph) -> set[Value]:
+    """Those of a graph, without its bodies, that don't change from run to run: stored tensors, constants, and what is
+    computed from these."""
+    fixed: set[Value] = set()
+    for node in graph.nodes:
+        reads = node.reads()
+        if node.in_f32 or node.op in ("parameter", "constant") or (reads and fixed.issuperset(reads)):
+            fixed.update(node.results)
+    return fixed
