@@ -128,7 +128,8 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
         shared, words = "", ""
         if word == "param":
             shared = draw(st.sampled_from(["", "shared "]))
-            words = draw(st.sampled_from(["", " per member", " per group nodecay", " nodecay"]))
+            extent = " per group" if shared else " per member"
+            words = draw(st.sampled_from(["", extent, f"{extent} nodecay", " nodecay"]))
         return f"{shared}{word} {draw(names())}: {draw(st.sampled_from(TYPES))}{default}{words}"
     if kind == 5:
         return draw(shares())

@@ -79,7 +79,9 @@ def _keep(loss: AuxiliaryLoss, kept: list[AuxiliaryLoss], context: Context) -> N
     named = loss.name, value.type.dtype
     at = next((i for i, other in enumerate(kept) if (other.name, other.value.type.dtype) == named), None)
     if at is not None:
-        kept[at] = replace(kept[at], value=_operation("add", context, loss.span, kept[at].value, value))
+        before, others = kept[at], dict.fromkeys((*kept[at].others, loss.span))
+        added = _operation("add", context, loss.span, before.value, value)
+        kept[at] = replace(before, value=added, others=tuple(others))
     elif context.where.steps:
         zero = Value(value.type)
         constant = Node("constant", [], {"value": 0.0, "dtype": value.type.dtype}, [zero], span=loss.span)

@@ -141,11 +141,13 @@ class RateRequest:
 
 @dataclass(frozen=True, eq=False)
 class AuxiliaryLoss:
-    """`loss balance = …` of a block, once for each application: a scalar; `span` is that of its name."""
+    """`loss balance = …` of a block, a scalar; `span` is that of its name, `others` those of others of this name that
+    were added to it."""
 
     name: str
     value: Value
     span: Span
+    others: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)

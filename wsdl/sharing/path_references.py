@@ -25,7 +25,8 @@ def references(program: Checked) -> References:
         found = _with_paths(program.with_variant(name), found)
     for training in program.trainings.values():
         for name, weight in training.weights.items():
-            found.add(weight.span, *(loss.span for loss in training.objective.auxiliary if loss.name == name))
+            losses = (loss for loss in training.objective.auxiliary if loss.name == name)
+            found.add(weight.span, *(span for loss in losses for span in (loss.span, *loss.others)))
     return found
 
 
