@@ -15,7 +15,7 @@ from tests.cli.conftest import Wsdl
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl import api, options
 from wsdl.diagnostics import CompileError
-from wsdl.options import Alternatives, Instance, Names, OneOf, Option, Optional, Sizes, Whole
+from wsdl.options import Alternatives, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
 from wsdl.runtime.plan import Plan
 from wsdl.runtime.trainer import Settings
 
@@ -51,6 +51,8 @@ def nonsense(option: Option) -> list[Any]:
         return [{"n": 0}, {"n": 1.5}, {"n": 2**62}, {"n": "8"}, {1: 2}, {"a b": 1}, ["n"], "n=8", 5]
     if isinstance(option, Names):
         return ["tied", [1], 5, {"tied"}, b"tied"]
+    if isinstance(option, Share):
+        return [0, -0.5, "0.2", True, None, [0.2], float("inf"), float("nan")]
     if isinstance(option, Alternatives):
         return [{"rank": 4}, {"rank": []}, {1: [2]}, {"rank": "2,4"}, ["rank"], "rank=2,4", 5]
     assert isinstance(option, Instance)
