@@ -58,7 +58,7 @@ class _Follow:
         self._paths = Paths(program)
         self.references = References(dict(known.definitions))
         self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
-        for group in program.groups:
+        for group in (*program.groups, *(request.group for request in program.ways)):
             if group.name:
                 self._groups.setdefault(file_path(group.name), []).append(group)
 
