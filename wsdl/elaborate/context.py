@@ -83,6 +83,7 @@ class Mode:
     training: bool = False
     again: bool = False
     depends_on_training: bool = False  # was something made that is another one at inference?
+    all_ran: bool = False  # have all bodies run, so that what is not applied never will be?
     requests: Requests | None = None
     variant: FileRequests | None = None
     way: Running | None = None

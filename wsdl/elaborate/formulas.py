@@ -48,7 +48,7 @@ def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
 def elaborate_formulas(models: Mapping[str, Layer], context: Context) -> None:
     """Add the formulas that were kept to those of the program, or of the variant whose statements ran. `models` are the
     layers that stand for the models, by name."""
-    context.budget.done = 0
+    context.budget.done, context.mode.all_ran = 0, True
     while rest := {
         key: p for key, p in context.formulas.items() if p is not None
     }:  # layers that they apply may have some

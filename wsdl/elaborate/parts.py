@@ -54,10 +54,14 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
             context.error(
                 "E0236",
                 node.name.span,
-                f"`{layer.module.path}` has no parts before it is applied",
-                "its shapes are not known yet",
+                f"`{layer.module.path}` is never applied, so it has no parts"
+                if context.mode.all_ran
+                else f"`{layer.module.path}` has no parts before it is applied",
+                "its shapes are not known" if context.mode.all_ran else "its shapes are not known yet",
                 labels=[Label(layer.module.span, "declared here")],
-                help="read its parameters after the first place that applies it",
+                help="apply it to a tensor, or to a parameter in a formula"
+                if context.mode.all_ran
+                else "read its parameters after the first place that applies it",
                 applied=False,
             )
         return POISON

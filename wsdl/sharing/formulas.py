@@ -83,8 +83,7 @@ def resolve_formulas(
                 _report_second(request, slot, computed[root.path], problems)
                 continue
             computed[root.path] = Computed(request, slot, root, back)
-    _check_circles(computed, slots, sharing, problems)
-    return computed
+    return _in_order(computed, slots, sharing, problems)
 
 
 # -- one formula -------------------------------------------------------------------------------------------------------
@@ -164,24 +163,30 @@ def _report_part(request: FormulaRequest, slot: Slot, root: Slot, problems: Prob
     )
 
 
-def _check_circles(
+def _in_order(
     computed: Mapping[str, Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems
-) -> None:
-    """Report formulas that need themselves."""
-    done: set[str] = set()
+) -> dict[str, Computed]:
+    """The formulas, each behind those that it needs; circles are reported."""
+    ordered: dict[str, Computed] = {}
 
-    def follow(root: str, way: list[str]) -> None:
-        if root in way:
-            _report_circle([computed[r] for r in way[way.index(root) :]], problems)
-            done.update(way)
-        if root in done or root not in computed:
-            return
-        for path in computed[root].reads:
-            follow(sharing.home(slots[path])[0].path, [*way, root])
-        done.add(root)
+    def needed(root: str) -> Iterator[str]:
+        roots = (sharing.home(slots[path])[0].path for path in computed[root].reads)
+        return iter(dict.fromkeys(r for r in roots if r in computed))
 
-    for root in computed:
-        follow(root, [])
+    for start in computed:
+        way = {start: needed(start)} if start not in ordered else {}  # from one formula to another that it needs
+        while way:
+            root, rest = next(reversed(way.items()))
+            following = next((r for r in rest if r not in ordered), None)
+            if following is None:
+                ordered[root] = computed[root]
+                del way[root]
+            elif following in way:
+                roots = list(way)
+                _report_circle([computed[r] for r in roots[roots.index(following) :]], problems)
+            else:
+                way[following] = needed(following)
+    return ordered
 
 
 def _report_circle(circle: list[Computed], problems: Problems) -> None:
@@ -233,24 +238,14 @@ def storage_of(
 
 
 def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> list[Formula]:
-    """Add the readings of all slots that are computed; the formulas."""
+    """Add the readings of all slots that are computed; the formulas. Each comes behind those that it needs."""
     formulas: list[Formula] = []
     families = {root.path: (root, slots) for root, slots in sharing.families() if root.path in computed}
-    homes = {slot.path: root for root, (_, slots) in families.items() for slot, _ in slots}
-
-    def read(root_path: str) -> None:
-        at, (root, slots) = computed[root_path], families.pop(root_path)
-        tensors: dict[str, None] = {}
-        for path in at.reads:
-            if homes.get(path) in families:
-                read(homes[path])
-            tensors.update(dict.fromkeys(readings[path].tensors))
+    for root_path, at in computed.items():
+        root, slots = families[root_path]
+        tensors = dict.fromkeys(name for path in at.reads for name in readings[path].tensors)
         views = [(slot, View.identity(slot.sizes) if slot is at.slot else at.back.then(v)) for slot, v in slots]
         formula = Formula(root, at.request.graph, at.request.span, tuple(tensors), tuple(views), at.request.losses)
         readings.update({slot.path: FormulaReading(formula, view) for slot, view in views})
         formulas.append(formula)
-
-    for root_path in computed:
-        if root_path in families:
-            read(root_path)
     return formulas

@@ -97,9 +97,7 @@ class _Formulas:
         computed: list[tuple[Node, FormulaReading]] = []
         for node in graph.walk():
             if node.op == "parameter":
-                reading = self.storage.readings[str(node.attributes["slot"])]
-                if self.losses is None:
-                    reading = _without_losses(reading, self.storage)
+                reading = self._reading(node)
                 if isinstance(reading, FormulaReading):
                     computed.append((node, reading))
                 else:
@@ -119,19 +117,35 @@ class _Formulas:
                 rewriter.replace_node(node, [], [values[node.result]])
         return values
 
+    def _reading(self, node: Node) -> Reading:
+        reading = self.storage.readings[str(node.attributes["slot"])]
+        return _without_losses(reading, self.storage) if self.losses is None else reading
+
     def _value(self, formula: Formula, build: Build) -> Value:
-        """What a formula computes; its nodes are appended where they aren't there yet."""
-        if (formula, ()) not in self.placed:
-            graph = formula.graph.copy({})
-            self.read(graph)
-            for node in graph.walk():
-                node.in_f32 = True
-            build.nodes.extend(graph.nodes)
-            self.placed[formula, ()], *auxiliary = graph.outputs
-            named = zip(formula.losses, auxiliary, strict=True)
-            if self.losses is not None:
-                self.losses += [AuxiliaryLoss(name, value, span) for (name, span), value in named]
+        """What a formula computes; its nodes, and those of formulas that it needs, are appended where they aren't there
+        yet."""
+        rest = [formula]
+        while rest:
+            first = rest[-1]
+            reads = (self._reading(node) for node in first.graph.walk() if node.op == "parameter")
+            needed = [r.formula for r in reads if isinstance(r, FormulaReading) and (r.formula, ()) not in self.placed]
+            if (first, ()) not in self.placed and not needed:
+                self._place(first, build)
+            if (first, ()) in self.placed:
+                rest.pop()
+            rest += needed
         return self.placed[formula, ()]
+
+    def _place(self, formula: Formula, build: Build) -> None:
+        graph = formula.graph.copy({})
+        self.read(graph)
+        for node in graph.walk():
+            node.in_f32 = True
+        build.nodes.extend(graph.nodes)
+        self.placed[formula, ()], *auxiliary = graph.outputs
+        named = zip(formula.losses, auxiliary, strict=True)
+        if self.losses is not None:
+            self.losses += [AuxiliaryLoss(name, value, span) for (name, span), value in named]
 
 
 def _outside_loops(graph: Graph) -> dict[Node, Node]:
