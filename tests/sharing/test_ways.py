@@ -129,6 +129,14 @@ STORED = {
     "scalars": (
         SCALARS, "share all as Two() { f[*] }", "m.all.by.both f64[2] vector",
     ),
+    "below the name of a plain group": (
+        DENSE, "share pair { f[0], f[2] }\n    share as Two() { f[*].weight }",
+        """
+    m.pair.weight.both f32[2, 4, 4]
+    m.pair.bias f32[4]
+    m.f.1.bias f32[4]
+""",
+    ),
     "a transposed member": (
         TIED, "share as Delta(1) { wide.weight, narrow.weight.T }",
         """

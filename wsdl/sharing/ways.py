@@ -97,7 +97,7 @@ class Ways:
         group, way, first = request.group, request.way, members[0]
         stored, view = self.sharing.home(first.slot)
         view = view.then(first.view)
-        family = f"{group.name}.{below}" if group.name and below else group.name or stored.path
+        family = f"{group.name}.{below}" if group.name and below else group.name or self._names[stored.path]
         matrix, source = as_matrix(view.shape), None
         if way.input is not None:
             type_ = TensorType.of(stored.type.dtype, matrix)
