@@ -392,7 +392,7 @@ def test_a_program_that_is_not_trained(wsdl: Wsdl) -> None:
     for verb in (("train", "-o", "run"), ("eval",)):
         done = wsdl(verb[0], "tied.wsd", "--data", "train.npz", *verb[1:])
         assert done.code == 1
-        assert "nothing says how to train `m`" in done.err
+        assert "there is no `train` declaration for `m`" in done.err
 
 
 def test_data_that_do_not_fit(wsdl: Wsdl) -> None:

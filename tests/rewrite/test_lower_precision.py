@@ -197,7 +197,7 @@ def test_a_program_that_the_cpu_has_no_kernels_for_is_written_and_a_warning_says
     assert manifest["proof"] == []
     [warning] = program.diagnostics
     assert warning.code == "W0702"
-    assert warning.message == "`m` is written, but not proved: ONNX Runtime can't load it on this machine's CPU"
+    assert warning.message == "`m` was written but not verified: ONNX Runtime can't load it on this machine's CPU"
 
 
 def test_inputs_of_every_dtype() -> None:

@@ -245,4 +245,4 @@ def test_formulas_that_are_none(formulas: str, tmp_path: Path) -> None:
     with pytest.raises(CompileError) as error:
         wsdl.compile(program(tmp_path, WAYS["formula"]), weights=file)
     [diagnostic] = error.value.diagnostics
-    assert (diagnostic.code, diagnostic.message) == ("E0501", "what it says about formulas can't be read")
+    assert (diagnostic.code, diagnostic.message) == ("E0501", "the metadata about formulas is invalid")

@@ -173,7 +173,7 @@ def test_headers_that_lie(tmp_path: Path, content: bytes) -> None:
 
 def test_python_objects_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", a=np.array([{}, []], object))
-    assert broken(tmp_path / "w.npz") == "`a` holds Python objects, which are never read"
+    assert broken(tmp_path / "w.npz") == "`a` contains Python objects, which can't be read safely"
 
 
 def test_a_zip_that_claims_too_much(tmp_path: Path) -> None:

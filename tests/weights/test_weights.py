@@ -328,6 +328,6 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as error:
         given_weights(program, values)
     by_code = {d.code: d for d in error.value.diagnostics}
-    assert by_code["E0508"].message == "`m.head.bias` is f32[5], but [4] is needed"
+    assert by_code["E0508"].message == "`m.head.bias` is f32[5], but the shape [4] is required"
     assert by_code["E0512"].details == ("m.embeding (is it `m.embedding`?)",)
     assert "m.embedding: f32[4, 4]" in by_code["E0511"].details

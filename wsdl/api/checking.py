@@ -1,4 +1,4 @@
-"""Checking and formatting a program, without anything that computes."""
+"""Checks and formats a program, without importing NumPy or ONNX."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check(
     dims: Mapping[str, int] | None = None,
     variant: str | None = None,
 ) -> list[Diagnostic]:
-    """All errors, warnings and notes of a file with all of its variants, or of one `variant`; of a path or of source
-    text. They are in the order of their locations. Never raises `CompileError`."""
+    """All errors, warnings and notes of a file or source text, with all of its variants or one `variant`, in the order
+    of their locations. Never raises `CompileError`."""
     return list(examine(path_or_source, dims=dims, variant=variant)[0])
 
 
@@ -34,8 +34,8 @@ def examine(
     import_root: str | None = None,
     variant: str | None = None,
 ) -> tuple[Problems, Checked | None]:
-    """All diagnostics of a file with all of its variants, or of one `variant`, and the program as far as it could be
-    checked; `None` if it couldn't be read."""
+    """All diagnostics of a file, with all of its variants or one `variant`, and the program as far as it could be
+    checked (`None` if it couldn't be read)."""
     problems, program, _ = _examined(path_or_source, dims, import_root, variant)
     if program is not None and variant is None:
         compiler.check_variants(program, problems)
@@ -79,7 +79,7 @@ def stored(
     import_root: str | None,
     variant: str | None,
 ) -> Storage:
-    """What is stored for a program, or for a variant of it. Raises `CompileError` where there are errors in it."""
+    """The `Storage` of a program, or of a variant of it. Raises `CompileError` if there are errors."""
     problems, _, storage = _examined(path, dims, import_root, variant)
     if storage is None or problems.errors:
         raise CompileError(problems)

@@ -1,5 +1,4 @@
-"""What is stored, as the rows of a list: one for each decision of the program (`albert.blocks[0:12]`), and not for each
-tensor that follows from it."""
+"""Stored tensors as rows of a list, one for each family of tensors that are shared alike: `albert.blocks[0:12]`."""
 
 from __future__ import annotations
 
@@ -10,12 +9,12 @@ from itertools import takewhile
 from wsdl.ir.inventory import Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, runs
 
-Parts = tuple[str, ...]  # of a path: ("lm", "blocks[0]", "ffn", "up", "weight")
+Parts = tuple[str, ...]  # of a path, as in ("lm", "blocks[0]", "ffn", "up", "weight")
 
 
 @dataclass(frozen=True)
 class Family:
-    """Tensors that the same layers share: what to call them, by whom they are shared, and their bytes."""
+    """Tensors that the same layers share: the common name, the layers, their bytes and the bytes saved."""
 
     name: str
     tensors: tuple[Tensor, ...]
@@ -30,7 +29,7 @@ class Family:
 
 
 def families(stored: Inventory) -> Iterator[Family]:
-    """The shared tensors of an inventory, in the order in which each family is first met."""
+    """The shared tensors of an inventory, in the order of the first tensor of each family."""
     outermost = [tuple(path.split(".")) for path in stored.repeats()]
     grouped: dict[object, list[tuple[Tensor, tuple[Parts, ...], Parts]]] = {}
     for tensor in stored.shared():
@@ -61,7 +60,7 @@ def _split(uses: Sequence[Use], outermost: Iterable[Parts]) -> tuple[tuple[Parts
 
 
 def _name(tensors: Sequence[Tensor], layers: tuple[Parts, ...], rests: Sequence[Parts]) -> str:
-    """The path that all tensors of a family begin with; repeated layers as a range."""
+    """The common beginning of the paths of all tensors of a family; repeated layers as a range."""
     if len(tensors) == 1 and len(tensors[0].uses) == 1:
         return tensors[0].name
     paths = compact(dict.fromkeys(".".join(layer) for layer in layers))
@@ -71,12 +70,12 @@ def _name(tensors: Sequence[Tensor], layers: tuple[Parts, ...], rests: Sequence[
 
 
 def _beginning(paths: Sequence[Sequence[str]]) -> list[str]:
-    """The parts with which all paths begin."""
+    """The common prefix of all paths."""
     return [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))]
 
 
 def _shared_by(uses: Sequence[Use]) -> str:
-    """`12 layers`, `1 layer, 4 uses`: the layers that read a tensor, and how often where that is more."""
+    """`12 layers`, `1 layer, 4 uses`: the layers that read a tensor, and the number of reads if that differs."""
     owners = len({use.path.rpartition(".")[0] for use in uses})
     paths = len({use.path for use in uses})
     noun = "layer" if owners == paths else "parameter"
@@ -84,12 +83,12 @@ def _shared_by(uses: Sequence[Use]) -> str:
     return f"{paths} {noun}{'' if paths == 1 else 's'}" + (f", {reads} uses" if reads != paths else "")
 
 
-# -- slots, and what is not shared -------------------------------------------------------------------------------------
+# -- slots, and tensors that are not shared ----------------------------------------------------------------------------
 
 
 def slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
-    """The slots that read a tensor, as which view of it or in which formula, and how often each does; repeated layers
-    as a range: `lm.blocks[0:12].ffn.up.weight as .T`."""
+    """The slots that read a tensor, with view or formula, and the number of reads of each; repeated layers as a range:
+    `lm.blocks[0:12].ffn.up.weight as .T`."""
     alike: dict[tuple[str, int], list[str]] = {}
     for use in uses:
         how = f" in {use.formula}" if use.formula else f" as {use.view}" if use.view else ""
@@ -99,7 +98,7 @@ def slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
 
 
 def unshared(stored: Inventory) -> list[tuple[str, list[Tensor]]]:
-    """The tensors that are not shared, in the order of the inventory; those of repeated layers as one range."""
+    """The tensors that are not shared, in the order of the inventory; repeated layers as one range."""
     shared = {tensor.name for tensor in stored.shared()}
     alike: dict[tuple[str, int], dict[str, Tensor]] = {}
     for tensor in stored.stored.values():

@@ -23,7 +23,7 @@ FIRST = 5  # elements that a summary shows
 
 @dataclass(frozen=True)
 class Summary:
-    """Summary of one output; minimum, mean and maximum are of its finite elements, `None` where there are none."""
+    """Summary of one output; minimum, mean and maximum are those of its finite elements, `None` if there are none."""
 
     name: str
     dtype: str
@@ -50,7 +50,7 @@ def summary(name: str, array: Array) -> Summary:
 
 
 def save_results(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
-    """Write outputs by name into a `.npz`, or a single one into a `.npy`, atomically."""
+    """Write outputs by name to a `.npz`, or a single one to a `.npy`, atomically."""
     suffix = Path(path).suffix.lower()
     plain = {name: _plain(array) for name, array in arrays.items()}
     if suffix == ".npy" and len(plain) == 1:
@@ -71,5 +71,5 @@ def save_results(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
 
 
 def _plain(array: Array) -> Array:
-    """NumPy files have no bf16: it is converted to f32, which loses nothing."""
+    """The array in a dtype that NumPy files have: bf16 is converted to f32, without loss."""
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

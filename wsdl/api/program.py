@@ -85,18 +85,18 @@ def compile(
     - `dims` fixes dynamic dimensions: `{"t": 128}`.
     - `loops`: repeated layers become an ONNX `Loop` (`"loop"`), or nodes for each step (`"unroll"`).
     - `seed` is that of the initial values. `load` statements replace them, and then `weights`: a file, or a mapping
-      from the name of a stored tensor, or the path of any parameter that reads it, to an array. It must have every
-      stored tensor, unless `partial=True`. Where they can't be met exactly, since more is shared than there, that is
-      an error, unless `fit` is the share of its norm that each parameter may lose: `fit=0.2` takes the nearest values.
-    - `variant` is the name of one that the file declares; without it the program is compiled as it stands.
+      from the name of a stored tensor, or the path of any parameter that reads it, to an array. Every stored tensor is
+      required, unless `partial=True`. Weights that can't be represented exactly, since this program shares more, are an
+      error, unless `fit` is the share of its norm that each parameter may lose: `fit=0.2` takes the nearest values.
+    - `variant` is the name of a variant that the file declares; by default the program is compiled without one.
     - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
 
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
     source = source_of(path_or_source)
     if fit is not None and weights is None:
-        help = 'weights that a program loads by itself have it there: `load "x.safetensors" into lm fit 0.2`'
-        raise CompileError([Diagnostic("E0704", "`fit` needs `weights` that it is for", file=source.path, help=help)])
+        help = 'for the weights that a program loads, write it there: `load "x.safetensors" into lm fit 0.2`'
+        raise CompileError([Diagnostic("E0704", "`fit` requires `weights`", file=source.path, help=help)])
     target = Target(loops, opset, dtype, keep_io)
     problems = Problems()
     checked = compiler.check(source, problems, SourceOptions(dims or {}, import_root))
@@ -104,7 +104,7 @@ def compile(
     if storage is None:
         raise CompileError(problems)
     if not storage.models:
-        help = "a `model` is what compiles to a file; blocks are for import"
+        help = "only a `model` compiles to a file; blocks can be imported"
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
         raise CompileError(problems)
     storage = storage.as_dtype(dtype)
@@ -116,8 +116,8 @@ def compile(
 
 class Program:
     """A compiled program. `stored` has the value of each stored tensor by name, `drawn` the names of those with random
-    initial values, `lost` by the path of each parameter that was fitted the share of its norm that it lost,
-    `diagnostics` the warnings and notes; `variant` is the name of the variant, if it is one."""
+    initial values, `lost` for each parameter that was fitted the share of its norm that it lost, by path, `diagnostics`
+    the warnings and notes; `variant` is the name of the variant, if it is one."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Program:
         self, name: str | None = None, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu"
     ) -> Session:
         """A session that runs a model: `session(ids=ids)["logits"]`. `name` may be omitted if there is one model.
-        `weights` replaces the stored values in this session: all of them, or with `partial=True` those it has."""
+        `weights` replaces the stored values in this session: all of them, or with `partial=True` those provided."""
         return self._model(name).session(weights=weights, partial=partial, device=device)
 
     @takes(
@@ -216,7 +216,7 @@ class Program:
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
     def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
-        """An evaluator for the loss and the metrics of a model's `train` declaration."""
+        """An evaluator of the loss and the metrics of a model's `train` declaration."""
         from wsdl.onnx.training import evaluation_model
         from wsdl.runtime.evaluator import Evaluator
 
@@ -236,8 +236,8 @@ class Program:
         """Write a compiled folder: `<model>.onnx` for each model (or only `model`), one data file if models share
         weights or are larger than 1 GiB, and `manifest.json`. Returns the manifest.
 
-        All files appear at once. With `proof`, ONNX Runtime then optimizes each model, and the manifest gets the number
-        of copies of each stored tensor before and after; a tensor that is stored twice adds an error to `diagnostics`.
+        The files are written atomically. With `proof`, ONNX Runtime then optimizes each model, and the manifest gets
+        the number of copies of each stored tensor before and after; more than one copy adds an error to `diagnostics`.
         With `train`, the training step of each model with a `train` declaration is written too: `<model>.train.onnx`,
         and its initial state, `<model>.train.safetensors`.
 
@@ -251,7 +251,7 @@ class Program:
 
         names = list(self.models) if model is None else [self._model(model).name]
         paths = {name: place_of(name, folder) for name in names}
-        stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # of `<text>`: text
+        stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # `<text>` → `text`
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
         files = writers({paths[n]: self.protos[n] for n in names}, values, Path(folder, data))
@@ -295,13 +295,13 @@ class Program:
             message = f"a program in {self.target.dtype} can't be trained"
             help = "train it in f32, and compile it with the trained weights"
             return CompileError([Diagnostic("E0822", message, file=self.source.path, help=help)])
-        help = "`train MODEL(targets) { loss …; optimizer … }` says how a model is trained"
-        message = "nothing says how to train" + (f" `{names[0]}`" if len(names) == 1 else "")
+        help = "declare it as `train MODEL(targets) { loss …; optimizer … }`"
+        message = "there is no `train` declaration" + (f" for `{names[0]}`" if len(names) == 1 else "")
         return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
 
     def _trained(self, name: str | None) -> str:
-        """The name of the model to train, which must have a `train` declaration; without a name the only one that
-        has."""
+        """The name of the model to train, which must have a `train` declaration; without a name the only model that
+        has one."""
         trained = list(self._trainings)
         if name is None and len(trained) == 1:
             return trained[0]
@@ -369,8 +369,8 @@ class Model:
 
     @takes(path=PATH)
     def save(self, path: str | os.PathLike[str]) -> list[Path]:
-        """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; gives what was
-        written. Files that were there are replaced, all at once."""
+        """Write the model as one ONNX file, with a data file beside it if it is larger than 1 GiB; returns the paths.
+        Existing files are replaced atomically."""
         from wsdl.atomic import write_files
         from wsdl.onnx.folder import writers
 
@@ -397,7 +397,8 @@ class Model:
 def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
     listed = ", ".join(f"`{n}`" for n in names)
     if name is None:
-        return Diagnostic("E0705", f"which of the {len(names)} models?", file=file, help=f"they are {listed}")
+        message = f"the file has {len(names)} models, and none is selected"
+        return Diagnostic("E0705", message, file=file, help=f"select one of {listed}")
     close = nearest(name, names)
     help = f"did you mean `{close}`?" if close else f"the models are {listed}"
     return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)

@@ -10,16 +10,20 @@ from wsdl.diagnostics.figures import size
 from wsdl.ir.graph import Lowered, Stored, file_path
 from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
-TWICE = 1.5  # copies; the layout for a CPU pads a tensor, and what is padded isn't two
+TWICE = 1.5  # copies; below it is one tensor with padding, as in blocked layouts for a CPU
 REPORT = "please report it, with the program and these lines"
+ACCEPT = (
+    "the file is valid and stores each weight once, but ONNX Runtime keeps more in memory; "
+    "if that is acceptable, compile with `--no-proof`, which skips this check"
+)
 
 
 def prove_models(
     program: Lowered, paths: Mapping[str, Path], shared: Collection[str]
 ) -> tuple[dict[str, Proofs], list[Diagnostic]]:
-    """The proofs of the models that ONNX Runtime can load here, and the diagnostics about all of them: an error where a
-    tensor is stored twice; a warning where only the default optimization level copies one of the `shared`, and where a
-    model can't be loaded on this machine. Raises `CompileError` with E0521 for models that ONNX Runtime refuses."""
+    """The proofs of the models that ONNX Runtime can load here, and the diagnostics about all of them: an error if a
+    tensor is stored twice; a warning if only the default optimization level copies one of the `shared`, or if a model
+    can't be loaded on this machine. Raises `CompileError` with E0521 for models that ONNX Runtime rejects."""
     proofs: dict[str, Proofs] = {}
     findings: list[Diagnostic] = []
     refused: list[Diagnostic] = []
@@ -39,7 +43,7 @@ def prove_models(
 
 
 def load_steps(paths: Iterable[Path]) -> list[Diagnostic]:
-    """Have ONNX Runtime load the training steps; results and errors as those of `prove_models`."""
+    """Load the training steps with ONNX Runtime; diagnostics and errors as in `prove_models`."""
     findings: list[Diagnostic] = []
     for path in paths:
         try:
@@ -52,31 +56,31 @@ def load_steps(paths: Iterable[Path]) -> list[Diagnostic]:
 
 
 def _not_proved(name: str, path: Path, reason: str) -> Diagnostic:
-    message = f"`{name}` is written, but not proved: ONNX Runtime can't load it on this machine's CPU"
-    help = "it has kernels for f32 of everything, for f64 and f16 of most, and for bf16 of next to nothing"
+    message = f"`{name}` was written but not verified: ONNX Runtime can't load it on this machine's CPU"
+    help = "its CPU kernels support f32 everywhere, f64 and f16 mostly, bf16 hardly anywhere"
     return Diagnostic("W0702", message, file=str(path), help=help, severity="warning", details=(reason,))
 
 
 def _refused(name: str, path: Path, reason: str) -> Diagnostic:
-    message = f"`{name}` is written, but ONNX Runtime refuses to load it"
-    help = f"this is a fault of wsdl or of the runtime: {REPORT}; `--no-proof` writes the file without loading it"
+    message = f"`{name}` was written, but ONNX Runtime can't load it"
+    help = f"this is a bug in wsdl or in the runtime: {REPORT}; `--no-proof` writes the file without loading it"
     return Diagnostic("E0521", message, file=str(path), help=help, details=(reason,))
 
 
-# -- what is stored twice ----------------------------------------------------------------------------------------------
+# -- tensors that are stored twice -------------------------------------------------------------------------------------
 
 
 def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
-    help = "the file is right, and holds it once; `--no-proof` leaves out the proof, and its exit code"
     copied = [proof for proof in proofs.tensors if not proof.holds]
     for proof in copied:
         stored = program.stored.get(proof.stored)
+        after = " after ONNX Runtime's optimization" if _is_optimized(proof) else ""
         yield Diagnostic(
             "E0522",
-            f"`{proof.stored}` is stored {proof.copies:.3g} times in `{model}` {_when(proof)}",
+            f"`{proof.stored}` is stored {proof.copies:.3g} times in `{model}`{after}",
             stored.root.layer_span if stored else program.models[model].span,
-            "this layer's" if stored else "",
-            help=help,
+            "a weight of this layer" if stored else "",
+            help=ACCEPT if _is_optimized(proof) else f"this is a bug in wsdl: {REPORT}",
             details=tuple(_readers(stored)) if stored else (),
         )
     if not copied and not proofs.holds:
@@ -103,30 +107,30 @@ def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) ->
     )
 
 
-def _when(proof: Proof) -> str:
-    after = (proof.copies_after_optimization or 0) >= (proof.copies_in_file or 0)
-    return "after ONNX Runtime's optimization" if after else "already"
+def _is_optimized(proof: Proof) -> bool:
+    """Whether the copies are those of ONNX Runtime's optimization, and not in the file itself."""
+    return (proof.copies_after_optimization or 0) >= (proof.copies_in_file or 0)
 
 
 def _readers(stored: Stored) -> Iterator[str]:
     if len(stored.slots) > 1:
         readers = ((f"`{file_path(slot.path)}`", f" as `{view}`" * bool(str(view))) for slot, view in stored.slots[:6])
-        yield "it is read by " + ", ".join(f"{path}{view}" for path, view in readers)
+        yield "read by " + ", ".join(f"{path}{view}" for path, view in readers)
 
 
 def _more_bytes(program: Lowered, model: str, proofs: Proofs) -> Diagnostic:
-    """ONNX Runtime computes large tensors from stored ones that are copies of none of them."""
+    """An error about large tensors that ONNX Runtime computes from stored ones, without copying any of them."""
     created = sorted(proofs.created, key=lambda tensor: -tensor.bytes)
     origins = [program.stored[name] for tensor in created for name in tensor.origins if name in program.stored]
     return Diagnostic(
         "E0522",
         f"ONNX Runtime's optimization stores {size(proofs.added_bytes)} besides the weights of `{model}`",
         origins[0].root.layer_span if origins else program.models[model].span,
-        "made of these weights, among others" if origins else "",
-        help="the file is right, and holds all weights once; `--no-proof` leaves out the proof, and its exit code",
+        "computed from these weights, among others" if origins else "",
+        help=ACCEPT,
         details=tuple(
             f"`{tensor.name}`, {size(tensor.bytes)}"
-            + (f", made of {', '.join(f'`{name}`' for name in tensor.origins[:6])}" if tensor.origins else "")
+            + (f", computed from {', '.join(f'`{name}`' for name in tensor.origins[:6])}" if tensor.origins else "")
             for tensor in created[:6]
         ),
     )

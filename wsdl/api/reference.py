@@ -22,7 +22,7 @@ def names() -> list[str]:
 
 
 def page(name: str) -> str:
-    """The page of an operation or of a block, as Markdown; `KeyError` where there is neither."""
+    """The page of an operation or of a block, as Markdown; raises `KeyError` if there is none of this name."""
     if name in NAMED:
         return _operation_page(NAMED[name])
     definition = standard_block(name)
@@ -33,13 +33,13 @@ def page(name: str) -> str:
 
 
 def elsewhere(name: str) -> tuple[str, str]:
-    """The name here of PyTorch's or Keras's `name`, and how to write it; empty texts if unknown."""
+    """The name in WSDL of PyTorch's or Keras's `name`, and how to write it; empty texts if unknown."""
     last = name.rpartition(".")[2]  # of `nn.Linear`
     called = ELSEWHERE.get(last, last if last != name else "")
     written, dtype = WRITTEN.get(last), called if called in DTYPES else last if last in DTYPES else None
     help = f"write it, for example, as `{written}`" if written else NO_NAMES.get(last, "")
     if dtype:
-        help = f"the dtype `{dtype}` is told of in docs/language.md, Types and dimensions"
+        help = f"the dtype `{dtype}` is described in docs/language.md, Types and dimensions"
     return (called if called in NAMED or standard_block(called) else ""), help
 
 
@@ -74,7 +74,7 @@ def _operation_page(operation: Operation) -> str:
         f"# {operation.name}",
         _code(signature(operation)),
         operation.text,
-        "With the types of its operands and of what comes out:",
+        "With the types of its operands and results:",
         _code("\n".join(operation.examples)),
     ]
     if operation.flat:
@@ -89,7 +89,7 @@ def _block_page(block: tree.Block) -> str:
 
 
 def text_and_example(block: tree.Block) -> tuple[str, str]:
-    """The doc comment of a block: what it says, and the indented lines."""
+    """The doc comment of a block: its text, and the example in its indented lines."""
     paragraphs = (block.doc or "").split("\n\n")
     prose = [p for p in paragraphs if not p.startswith("    ")]
     shown = [re.sub(r"^    ", "", p, flags=re.MULTILINE) for p in paragraphs if p.startswith("    ")]

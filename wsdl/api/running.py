@@ -1,4 +1,4 @@
-"""Sessions for one model, or for the models of a compiled folder."""
+"""Sessions that run one model, or the models of a compiled folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_model(
     import_root: str | None = None,
     variant: str | None = None,
 ) -> tuple[Session, list[Diagnostic]]:
-    """A session for a `.wsd` or `.onnx` file, and the warnings about it. An ONNX file has its own weights."""
+    """A session for a `.wsd` or `.onnx` file, and the warnings about it. An ONNX file contains its weights."""
     require(path)
     if Path(path).suffix.lower() == ".onnx":
         from wsdl.runtime.session import Session
@@ -120,8 +120,8 @@ def untrained(program: Program) -> list[Diagnostic]:
 def load(folder: str | os.PathLike[str], *, device: str = "cpu") -> dict[str, Session]:
     """A session for each model of a compiled folder, by name.
 
-    Models with a common data file share its memory: the file is mapped, and prepacking is disabled, which would copy
-    the weights for each model (matrix products on few rows are slower without it).
+    Models with a common data file share its memory: the file is mapped, and prepacking is disabled, since it would copy
+    the weights for each model (without it, matrix products with few rows are slower).
     """
     from wsdl.onnx.folder import models_in
     from wsdl.runtime.session import Session

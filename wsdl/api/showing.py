@@ -21,11 +21,11 @@ def inspect(
     import_root: str | None = None,
     variant: str | None = None,
 ) -> Inventory:
-    """What is stored in a program or a variant of it, in any ONNX file, or in a file of weights."""
+    """The stored tensors of a program or a variant of it, of any ONNX file, or of a weights file."""
     require(path)
     suffix = Path(path).suffix.lower()
     if variant is not None and suffix in (".onnx", ".safetensors", ".npz"):
-        message = "variants are declared by programs; this file holds one of them"
+        message = "only a program has variants; this file contains one of them"
         raise CompileError([Diagnostic("E0704", message, file=os.fspath(path), help="leave out `--variant`")])
     if suffix == ".onnx":
         require_file(path)
@@ -48,7 +48,7 @@ def graph(
     import_root: str | None = None,
     variant: str | None = None,
 ) -> str:
-    """The picture of a program, or of a variant of it, as DOT text; `depth` opens layers down to it."""
+    """The picture of a program, or of a variant of it, as DOT text; layers are opened down to `depth`."""
     from wsdl.pictures.dot import dot
     from wsdl.pictures.picture import picture
 
@@ -57,7 +57,7 @@ def graph(
 
 @takes(dot=NAME, path=PATH)
 def write_picture(dot: str, path: str | os.PathLike[str]) -> None:
-    """Write DOT text, or for a `.svg` file the picture that Graphviz makes of it."""
+    """Write DOT text, or to a `.svg` file its rendering by Graphviz."""
     from wsdl.pictures.graphviz import svg_from_dot
 
     text = svg_from_dot(dot) if Path(path).suffix == ".svg" else dot

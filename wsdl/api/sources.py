@@ -39,26 +39,26 @@ def require(path: str | os.PathLike[str]) -> None:
 
 
 def require_file(path: str | os.PathLike[str]) -> None:
-    """Raises `CompileError` if the path isn't an ordinary file but missing, a folder, a pipe or a device."""
+    """Raises `CompileError` if the path isn't a regular file but missing, a folder, a pipe or a device."""
     require(path)
     if not os.path.isfile(path):
         raise CompileError([Diagnostic("E0701", "this is not a file", file=os.fspath(path))])
 
 
 def write_files(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
-    """Write files, all of them or none."""
+    """Write files atomically: all of them or none."""
     atomic.write_files({Path(path): atomic.holding(data) for path, data in contents.items()})
 
 
 def program_in(path: str | os.PathLike[str] | Source) -> Source:
-    """The text of a program. A file with the ending of another kind is refused before it is read."""
+    """The text of a program. A file with the suffix of another kind is rejected before it is read."""
     if isinstance(path, Source):
         return path
     suffix = Path(path).suffix.lower()
     if suffix in ("", ".wsd"):
         return read_source(path)
     help = "programs are .wsd files, models .onnx files, weights .safetensors and .npz files"
-    message = f"a {suffix} file is nothing that this works on"
+    message = f"a {suffix} file isn't a program"
     raise CompileError([Diagnostic("E0708", message, file=os.fspath(path), help=help)])
 
 

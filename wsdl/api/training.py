@@ -36,11 +36,11 @@ def fit(
     folder: Paths | None = None,
     replace: bool = False,
 ) -> dict[str, float]:
-    """Train for some epochs; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
+    """Train for `epochs`; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
 
     `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches.
-    `folder` gets the same checkpoints as `wsdl train` writes; one that holds a training already is an error (E0724),
-    unless `replace` starts over in its place.
+    The checkpoints that `wsdl train` writes go to `folder`; if it contains a training already, that is an error
+    (E0724), unless `replace` overwrites it.
     """
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
@@ -101,7 +101,7 @@ def train(
     threads: int | None = None,
     reporter: Reporter | None = None,
 ) -> Trained:
-    """Train a model of a program on data in files, as `plan` says.
+    """Train a model of a program on data in files, as described by `plan`.
 
     `settings` are the fields of `Settings` that differ from the defaults; a resumed training has those of its
     checkpoint. If the folder holds a training, `resume` continues it and `replace` overwrites it; otherwise it is an
@@ -142,7 +142,7 @@ def train(
 
 
 def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
-    """The arrays of a file or folder. Raises `RunError`, which names it, if it has no rows."""
+    """The arrays of a file or folder. Raises `RunError` if it has no rows."""
     from wsdl.diagnostics.run_error import fail
     from wsdl.runtime.arrays import rows_of
     from wsdl.runtime.batches import has_rows
@@ -186,7 +186,7 @@ def evaluate(
     device: str = "cpu",
     threads: int | None = None,
 ) -> tuple[dict[str, float], list[Diagnostic]]:
-    """The loss and the metrics of a model's `train` on data in a file, and the findings about the program."""
+    """The loss and the metrics of a model's `train` on data in a file, and the diagnostics of the program."""
     from wsdl.runtime.batches import batches_of
     from wsdl.runtime.indices import check_indices
 

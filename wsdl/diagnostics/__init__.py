@@ -50,22 +50,22 @@ class Diagnostic:
     severity: Severity = "error"
     file: str | None = None
     details: tuple[str, ...] = ()  # lines shown below the snippet: listings of tensors, paths, sizes
-    variants: tuple[str, ...] = ()  # of the program, which alone have it; empty where all do
+    variants: tuple[str, ...] = ()  # of the program, the only ones with this diagnostic; empty: all have it
 
     def __post_init__(self) -> None:
-        """Shorten the texts: they may quote names of a million letters."""
+        """Shorten the texts: they may quote names of a million characters."""
         for part in ("message", "label", "help"):
             text = getattr(self, part)
             object.__setattr__(self, part, text and short(text))
         object.__setattr__(self, "details", tuple(map(short, self.details)))
 
     def summary(self) -> str:
-        """The message with the label of the primary place, for forms that don't show the place: `message (label)`."""
+        """The message with the primary label, for formats that show no snippet: `message (label)`."""
         where = f", in {self.in_variants()}" if self.variants else ""
         return self.message + (f" ({self.label})" if self.label else "") + where
 
     def in_variants(self) -> str:
-        """The variants that have it, as in "the variants `a` and `b`"."""
+        """The variants with this diagnostic, as in "the variants `a` and `b`"."""
         *first, last = [f"`{name}`" for name in self.variants]
         return f"the variants {', '.join(first)} and {last}" if first else f"the variant {last}"
 
@@ -78,13 +78,13 @@ class Diagnostic:
 
 @dataclass
 class Problems:
-    """The findings of a run, each once."""
+    """The diagnostics of a run, without duplicates."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     _keys: set[tuple[str, Span | None, str]] = field(default_factory=set)
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding; the same one at the same place (a block applied twice) counts once."""
+        """Add a diagnostic, unless an equal one at the same location (a block applied twice) is there already."""
         by_message = diagnostic.span is None or diagnostic.variants
         key = (diagnostic.code, diagnostic.span, diagnostic.message if by_message else "")
         if key not in self._keys:
@@ -92,11 +92,11 @@ class Problems:
             self.diagnostics.append(diagnostic)
 
     def copy(self) -> Problems:
-        """The same findings, to which others may be added."""
+        """An independent copy, to which others may be added."""
         return Problems([*self.diagnostics], {*self._keys})
 
     def has(self, code: str, span: Span) -> bool:
-        """Was a finding of this code made at this place?"""
+        """Whether there is a diagnostic with this code at this location."""
         return (code, span, "") in self._keys
 
     def error(

@@ -1,8 +1,8 @@
 """Makes text safe to show in a terminal.
 
-Names come from files that anybody may have written, and terminals interpret control characters: ESC begins commands,
-U+202E reverses the direction of a line, a line break forges a line. Output for people goes through `printable`; output
-for programs stays exact, as `escaped` JSON.
+Names come from untrusted files, and terminals interpret control characters: ESC starts commands, U+202E reverses the
+direction of a line, a line break forges a line. Output for people goes through `printable`; output for programs stays
+exact, as `escaped` JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LONG_WORD = re.compile(rf"\S{{{WORD},}}")
 
 
 def printable(text: str, *, unicode: bool = True) -> str:
-    """One line of text, in which each character can be printed; `unicode=False` keeps to ASCII."""
+    """The text on one line, unprintable characters replaced; `unicode=False` restricts it to ASCII."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else placeholder(c, unicode) for c in text)
     return text if unicode else text.encode("ascii", "replace").decode("ascii")
@@ -29,13 +29,13 @@ def placeholder(character: str, unicode: bool) -> str:
 
 
 def short(text: str) -> str:
-    """A text with the middle of overlong words, and of an overlong whole, left out."""
+    """The text with overlong words shortened in the middle, and cut if it is still too long."""
     text = _LONG_WORD.sub(lambda word: f"{word[0][:60]}…{word[0][-20:]}", text)
     return text if len(text) <= TEXT else f"{text[: TEXT - 100]}…{text[-100:]}"
 
 
 def escaped(json: str) -> str:
-    """JSON text with `\\u202e` in the place of a character that can't be printed. It reads as the same value."""
+    """JSON text with unprintable characters as escapes (`\\u202e`); it parses to the same value."""
     if json.isprintable():
         return json
     return "".join(c if c.isprintable() or c == "\n" else _escape(ord(c)) for c in json)

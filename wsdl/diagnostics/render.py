@@ -1,4 +1,4 @@
-"""Findings as text: for people (`full`, `concise`) and for programs (`json`, `github`, `sarif`)."""
+"""Diagnostics as text: for people (`full`, `concise`) and for programs (`json`, `github`, `sarif`)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def render(
     width: int = 0,
     unicode: bool = True,
 ) -> str:
-    """All findings in one of the formats, each line ended; nothing at all for people where nothing was found.
+    """All diagnostics in one of the formats, with a final newline; for people an empty text if there are none.
 
-    `color` asks for ANSI colors, `unicode=False` keeps to ASCII, and lines of programs longer than `width` (0: any)
-    are cut around the place that is meant.
+    `color` adds ANSI colors, `unicode=False` restricts to ASCII, and source lines longer than `width` cells (0: no
+    limit) are cut around the location.
     """
     listed = list(diagnostics)
     if format == "json":
@@ -49,7 +49,7 @@ def render(
 
 
 def _first(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
-    """As many as somebody may read; errors before all others."""
+    """The first `limits.PROBLEMS`, errors before all others."""
     return sorted(diagnostics, key=lambda d: d.severity != "error")[: limits.PROBLEMS]
 
 
@@ -71,7 +71,7 @@ def _concise(diagnostic: Diagnostic, style: Style) -> str:
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
-    """What `--output-format json` writes; places count from 1, columns in code points."""
+    """The value written by `--output-format json`; lines and columns count from 1, columns in code points."""
     return {"format_version": FORMAT_VERSION, "diagnostics": [_object(d) for d in diagnostics]}
 
 
@@ -93,7 +93,7 @@ def _object(diagnostic: Diagnostic) -> dict[str, Any]:
 
 
 def _edit(edit: Edit, source: Source | None) -> dict[str, Any]:
-    """An insertion has one place, a replacement an end as well."""
+    """An insertion has one location, a replacement also an end."""
     end = _end(edit.span) if edit.span.start != edit.span.end else {}
     return _other_file(edit.span, source) | _location(edit.span) | end | {"insert": edit.text}
 
@@ -111,7 +111,7 @@ def _other_file(span: Span, source: Source | None) -> dict[str, Any]:
 
 
 def _github(diagnostic: Diagnostic) -> str:
-    """A workflow command, which GitHub shows beside the line."""
+    """A workflow command, which GitHub shows as an annotation of the line."""
     properties: dict[str, object] = {}
     span = diagnostic.span
     if span is not None:

@@ -1,7 +1,7 @@
-"""Findings with the program they are about, for people to read.
+"""Diagnostics with a snippet of the source, for people to read.
 
-The line with the primary span comes first, its places marked `^^^^`; the other lines follow with `────`, places in
-other files under a header of their own. Columns are terminal cells: wide characters take two, tabs go to the next stop.
+The line with the primary span comes first, marked `^^^^`; the lines with labels follow, marked `────`, those in other
+files below a header with the path. Columns are terminal cells: wide characters take two, tabs go to the next stop.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from wsdl.diagnostics.printable import placeholder, printable
 from wsdl.diagnostics.span import Source
 
 TAB = 4
-LINE = 400  # cells of a line of a program that are shown at most
-NEAR = 1_000  # characters on each side of a place that are looked at; a whole program may stand in one line
+LINE = 400  # cells of a source line shown at most
+NEAR = 1_000  # characters considered on each side of a location; a whole program may be one line
 _COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36", "gutter": "34", "strong": "1", "help": "1;32"}
 
 
 @dataclass(frozen=True)
 class Style:
-    """How it is drawn: with ANSI colors or not, with box drawing or in ASCII; `width` in cells, 0 for no limit."""
+    """Whether to use ANSI colors, and box drawing or ASCII; `width` in cells, 0 for no limit."""
 
     color: bool = False
     unicode: bool = True
@@ -33,7 +33,7 @@ class Style:
         return f"\x1b[{_COLORS[what]}m{text}\x1b[0m" if self.color and text else text
 
     def plain(self, text: str) -> str:
-        """Text that does no harm in a terminal."""
+        """The text, safe to show in a terminal."""
         return printable(text, unicode=self.unicode)
 
     @property
@@ -55,7 +55,7 @@ class Style:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A place in one line: where it begins and ends, in characters, and what is said about it."""
+    """A part of one line: start and end in characters, and its message."""
 
     start: int
     end: int
@@ -71,7 +71,7 @@ class _Line:
 
 
 def draw(diagnostic: Diagnostic, style: Style) -> str:
-    """One finding, without a newline at the end."""
+    """One diagnostic, without a final newline."""
     lines = _marked_lines(diagnostic)
     margin = max([len(str(line.number)) for line in lines], default=1) + 2
     drawing = _Drawing(style, margin, diagnostic)
@@ -178,7 +178,7 @@ class _Drawing:
 
 
 def _near(line: _Line) -> tuple[_Line, int]:
-    """A line with its marks counted from near the first one, and how many characters are left out before."""
+    """A line with its marks counted from near the first one, and how many characters are skipped before."""
     left_out = max(line.marks[0].start - NEAR, 0)
     marks = [_Mark(max(m.start - left_out, 0), max(m.end - left_out, 1), m.message, m.primary) for m in line.marks]
     return _Line(line.source, line.number, tuple(marks)), left_out
@@ -188,7 +188,7 @@ def _near(line: _Line) -> tuple[_Line, int]:
 
 
 def _cells(text: str, style: Style) -> list[str]:
-    """What is shown for each character of a line."""
+    """The text shown for each character of a line."""
     cells, column = [], 0
     for character in text:
         if character == "\t":
@@ -205,7 +205,7 @@ def _cells(text: str, style: Style) -> list[str]:
 
 
 def _width(cell: str, style: Style) -> int:
-    """How many columns of a terminal a text takes."""
+    """The number of terminal columns of a text."""
     if cell.isascii():
         return len(cell)
     width = 0
@@ -217,16 +217,16 @@ def _width(cell: str, style: Style) -> int:
 
 
 def _cell(starts: Sequence[int], index: int) -> int:
-    """Where a character is shown; behind the end of the line the cells go on one by one."""
+    """The column of a character; past the end of the line each position takes one cell."""
     return starts[index] if index < len(starts) else starts[-1] + index - len(starts) + 1
 
 
 def _window(starts: Sequence[int], mark: _Mark, room: int) -> tuple[int, int]:
-    """The characters, from and to, of a line that is too long to show whole: those around the mark."""
+    """Start and end of the characters to show, around the mark, of a line that is too long to show in full."""
     count = len(starts) - 1
     if room <= 0 or starts[-1] <= room:
         return 0, count
-    room = max(room - 6, 20)  # for the dots on both sides
+    room = max(room - 6, 20)  # for the ellipses on both sides
     center = _cell(starts, min(mark.start, count))
     first = next((i for i in range(count) if starts[i] >= center - room // 3), count)
     if starts[-1] - starts[first] < room:

@@ -1,4 +1,4 @@
-"""Source text, and places in it.
+"""Source text, and locations in it.
 
 Offsets count Unicode code points from 0; lines and columns count from 1, as editors show them.
 """
@@ -21,7 +21,7 @@ class Source:
 
     @property
     def sha256(self) -> str:
-        """Of the text, in hexadecimal."""
+        """SHA-256 of the text, in hexadecimal."""
         return sha256(self.text.encode()).hexdigest()
 
     @cached_property
@@ -76,7 +76,7 @@ class Span:
         return Span(self.source, self.start, other.end)
 
     def after(self) -> Span:
-        """The empty place behind the span, where an insertion goes."""
+        """The empty span behind this one, for an insertion."""
         return Span(self.source, self.end, self.end)
 
     def __str__(self) -> str:

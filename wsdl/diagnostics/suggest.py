@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-LONGEST = 100  # letters; comparing takes the product of two lengths
+LONGEST = 100  # characters; comparing two names takes time in the product of their lengths
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that a name is probably a misspelling of, or `None`.
+    """The candidate of which a name is probably a misspelling, or `None`.
 
-    Case counts least (`lstm` for `LSTM`); then a name of which the other one is a prefix (`kernel_size` for
-    `kernel`); then the share of letters in common. Names of one letter are near only to themselves.
+    Preferred are names that differ in case (`lstm` for `LSTM`), then names of which one is a prefix of the other
+    (`kernel_size` for `kernel`), then names with the most letters in common. Names of one letter match only exactly.
     """
     others = sorted(set(candidates) - {name})
     for candidate in others:

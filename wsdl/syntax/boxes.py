@@ -1,7 +1,7 @@
-"""Text that stands on one line where it fits, and how it is broken over lines where it doesn't.
+"""Boxes: text that is put on one line if it fits, and broken over several lines otherwise.
 
-A `Box` is a sequence of text and groups; a `Group` is what can be broken: a bracket with its items, a pipeline with its
-stages. Comments belong to items. A group that holds one is always broken, for a comment ends its line.
+A `Box` is a sequence of text and groups; a `Group` can be broken: a bracket with its items, a pipeline with its
+stages. Comments belong to items. A group with a comment is always broken, since a comment ends its line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Box: TypeAlias = "Sequence[str | Group]"
 
 @dataclass
 class Row:
-    """A line of the result, with its indentation, and the comment behind it or, where there is no text, alone on it."""
+    """A line of the result, with its indentation and trailing comment; with empty text, a line with only a comment."""
 
     text: str
     comment: Comment | None = None
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass
 class Item:
-    """One of the things in a group, with the comments above and behind it."""
+    """An item of a group, with the comments above and behind it."""
 
     box: Box
     start: int
@@ -61,7 +61,7 @@ class Group:
 
     @cached_property
     def flat(self) -> str | None:
-        """The group on one line; `None` if it can't stand on one."""
+        """The group on one line; `None` if it can't be put on one."""
         texts = [flat(item.box) for item in self.items]
         if self.below or any(item.commented for item in self.items) or any(text is None for text in texts):
             return None
@@ -90,8 +90,8 @@ def _joined(items: Sequence[Item]) -> str:
 def lay_out(box: Box, indent: int, column: int, suffix: int = 0) -> list[Row]:
     """The rows of a box that begins at a column of a line indented by `indent`, with `suffix` characters to follow.
 
-    The first row continues the current line; the others bring their own indentation. Broken are the groups that have to
-    be; if that isn't enough, one more, from the right; then all of them.
+    The first row continues the current line; the others have their own indentation. Groups are broken if they have to
+    be; if that isn't enough, also one other group, tried from the right; then all of them.
     """
     line = flat(box)
     groups = [part for part in box if isinstance(part, Group) and (part.items or part.flat is None)]
@@ -140,7 +140,7 @@ def _break(group: Group, indent: int, column: int, suffix: int) -> list[Row]:
 
 
 def _break_bracket(group: Group, indent: int) -> list[Row]:
-    """Opening bracket, the items one level further in, closing bracket: each on lines of its own."""
+    """Opening bracket, the items indented by one more level, closing bracket, each on separate lines."""
     inner = indent + INDENT
     margin = " " * inner
     texts = [flat(item.box) for item in group.items]
@@ -176,7 +176,7 @@ def _fill(texts: list[str], margin: str) -> list[Row]:
 
 
 def _break_pipeline(group: Group, indent: int, column: int, suffix: int) -> list[Row]:
-    """The value, then the stages on lines one level further in: where the author began lines, else each on its own."""
+    """The value, then the stages indented by one more level: with the author's line breaks, otherwise one per line."""
     by_author = any(item.new_line for item in group.items)
     (value, *first), *runs = _runs(group.items, by_author)
     box = [*value.box, *(part for stage in first for part in (" |> ", *stage.box))]
@@ -198,7 +198,7 @@ def _break_pipeline(group: Group, indent: int, column: int, suffix: int) -> list
 
 
 def _runs(items: list[Item], by_author: bool) -> list[list[Item]]:
-    """What stands together on a line: first the value, alone or with stages, then stages."""
+    """The items of each line: first the value, alone or with stages, then stages."""
     runs = [[items[0]]]
     for item in items[1:]:
         if item.above or runs[-1][-1].behind is not None or item.new_line or not by_author:

@@ -1,8 +1,8 @@
-"""The one layout of a program: four spaces, 100 columns, every comment kept.
+"""The formatter: four spaces, 100 columns, every comment kept.
 
-Lines that the author began in a pipeline stay, so do single blank lines between statements and the column of comments
-that stand behind adjacent lines, as long as it fits. The result is read again before it is handed out: a text that
-would mean something else, or lack a comment, is never returned.
+The author's line breaks in a pipeline stay, so do single blank lines between statements and, as long as it fits, the
+column of comments behind adjacent lines. The result is parsed again and compared: a text with another meaning or a
+missing comment is never returned.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _BRACKETS = re.compile(r'"(?:\\.|[^"\\])*"|[()]')
 _ELSE = re.compile(r"\s*else\b\s*(?P<if>if\b)?")
 _WORDS: dict[type, str] = {tree.Emit: "emit", tree.Return: "return"}
 
-ROUNDS = 5  # one, and a second to see that nothing changes; more where breaking a line makes another one fit
+ROUNDS = 5  # one, and a second to verify that nothing changes; more where breaking one line makes another one fit
 
 
 class UnfaithfulError(Exception):
-    """The formatter would have changed the meaning of a text, or lost a comment: a bug of ours."""
+    """The formatter would have changed the meaning of a text, or lost a comment: a bug in WSDL."""
 
 
 def format_source(source: Source, problems: Problems) -> str | None:
-    """The text in its one layout; `None`, and the errors in `problems`, if it doesn't parse."""
+    """The formatted text; `None`, and the errors in `problems`, if it doesn't parse."""
     own_problems = Problems()
     original = file = parse(source, own_problems)
     for problem in own_problems:
@@ -55,7 +55,7 @@ def format_source(source: Source, problems: Problems) -> str | None:
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two trees say the same, wherever it stands."""
+    """Whether two trees are equal, their locations aside."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, tree.Node):
@@ -67,12 +67,12 @@ def same(one: object, other: object) -> bool:
 
 
 def _comments(file: tree.File) -> list[str]:
-    """The comments of a file in order. A doc comment that documents nothing may have become an ordinary one."""
+    """The comments of a file in order, `##` as `#`: a doc comment without a declaration may become an ordinary one."""
     return [comment.text.lstrip("#").strip() for comment in file.comments]
 
 
 class _Formatter:
-    """Writes the rows of one file; `comments` are those not yet written."""
+    """Writes the rows of one file; `comments` are the comments still to write."""
 
     def __init__(self, file: tree.File) -> None:
         self.file = file
@@ -89,7 +89,7 @@ class _Formatter:
         self._sequence(self.file.declarations, len(self.text), 0)
         return "".join(f"{line}\n" for line in _aligned(self.rows))
 
-    # -- what stands one below the other -------------------------------------------------------------------------------
+    # -- sequences of lines --------------------------------------------------------------------------------------------
 
     def _sequence(self, nodes: Sequence[Any], end: int, indent: int) -> None:
         """Statements or declarations, with the comments between them, up to an offset."""
@@ -114,7 +114,7 @@ class _Formatter:
             previous = node
 
     def _comments_before(self, end: int) -> list[tree.Comment]:
-        """Take those that stand before an offset."""
+        """Remove and return the comments before an offset."""
         taken = []
         while self.comments and self.comments[0].span.start < end:
             taken.append(self.comments.popleft())
@@ -128,9 +128,9 @@ class _Formatter:
             self.rows[-1].comment = self.comments.popleft()
 
     def _line(self, end: int, indent: int, write: Callable[[], Box], before: str = "") -> None:
-        """What stands up to an offset, `before` being written already on the same line.
+        """The text up to an offset; `before` is already written on the same line.
 
-        Comments inside that have no place of their own, or would change their order, go above.
+        Comments inside it that can't stay at their place, or would change their order, go above.
         """
         inside = self._comments_before(end)
         self.write.comments = list(inside)
@@ -181,7 +181,7 @@ class _Formatter:
         return self.closing[opening]
 
     def _body(self, opening: int, body: Sequence[Any], indent: int) -> None:
-        """The statements, one level further in, and the closing brace; the opening one is written."""
+        """The statements, indented by one more level, and the closing brace; the opening one is already written."""
         closing = self.closing[opening]
         if not body and not (self.comments and self.comments[0].span.start < closing):
             self.rows[-1].text += " }"
@@ -284,13 +284,13 @@ class _Formatter:
     # -- variants ------------------------------------------------------------------------------------------------------
 
     def _stands_apart(self, node: Any) -> bool:
-        """Is there an empty line before and behind a declaration, whether the author has one or not?"""
+        """Whether a declaration always has an empty line before and behind it."""
         if isinstance(node, tree.Variant):
             return bool(node.body) and not self._is_one_line(node)
         return isinstance(node, tree.Block | tree.Model | tree.Train)
 
     def _is_one_line(self, node: tree.Variant) -> bool:
-        """A variant of one statement stays on the author's one line, as long as it fits."""
+        """Whether a variant of one statement stays on one line, as the author wrote it and as long as it fits."""
         return (
             "\n" not in node.span.text
             and len(node.body) == 1
@@ -327,7 +327,7 @@ class _Formatter:
         return [f"train {node.name.text}", self.write.bracket("(", node.targets, ")", span, self.write.typed)]
 
     def _brackets(self, node: tree.Node, start: int) -> Span:
-        """The next pair of parentheses from an offset on."""
+        """The next pair of parentheses at or behind an offset."""
         depth = 0
         for match in _BRACKETS.finditer(self.code, start):
             depth += {"(": 1, ")": -1}.get(match[0], 0)
@@ -345,7 +345,7 @@ def _lines_between(above: tree.Node, below: tree.Node) -> int:
 
 
 def _aligned(rows: Iterable[Row]) -> Iterator[str]:
-    """The lines; comments behind adjacent ones in one column, the author's where all of them were in it."""
+    """The lines, with comments behind adjacent lines in one column: the author's, if all of them were in it."""
     for behind, group in groupby(rows, key=lambda row: row.comment is not None and row.text.strip() != ""):
         lines = list(group)
         if not behind:
@@ -360,7 +360,7 @@ def _aligned(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _as_written(row: Row) -> bool:
-    """Whether a line was the same before, so that the place of its comment was chosen for it."""
+    """Whether a line was the same before, so that the author chose the column of its comment for it."""
     if row.comment is None:
         return False
     span = row.comment.span

@@ -1,8 +1,7 @@
-"""The parser that Lark makes of `grammar/wsdl.lark`.
+"""The parser that Lark generates from `grammar/wsdl.lark`.
 
-Computing its tables takes longer than checking a small file, so they are kept between runs: as JSON, not as Lark's own
-pickle, so that whoever can write to the cache still can't make us run anything. No cache, or a damaged one, only costs
-time.
+Computing its tables takes longer than checking a small file, so they are cached between runs: as JSON, not as Lark's
+pickle, so that loading a cache that someone else wrote can't run code. A missing or damaged cache only costs time.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def grammar_path() -> Path:
 
 
 def make_parser(builder: object) -> lark.Lark:
-    """A parser that calls the methods of `builder`, named as the rules are."""
+    """A parser that calls the methods of `builder` that have the names of the rules."""
     grammar = grammar_path().read_text(encoding="utf-8")
     cache = _cache_file(grammar)
     if cache is not None:
@@ -50,7 +49,7 @@ def make_parser(builder: object) -> lark.Lark:
 
 
 def _cache_file(grammar: str) -> Path | None:
-    """Where the tables of this grammar are kept, for this version of Lark and of Python."""
+    """The cache file for this grammar, version of Lark and version of Python."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
     else:
@@ -62,7 +61,7 @@ def _cache_file(grammar: str) -> Path | None:
 
 
 def _keep(parser: lark.Lark, cache: Path) -> None:
-    """Write the tables so that a reader sees all of them or none."""
+    """Write the tables atomically: a reader sees all of them or none."""
     data, memo = parser.memo_serialize([TerminalDef, Rule])
     data["options"] = {k: v for k, v in data["options"].items() if k in ("parser", "lexer", "start", "keep_all_tokens")}
     temporary = None
@@ -72,15 +71,15 @@ def _keep(parser: lark.Lark, cache: Path) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump({"data": data, "memo": memo}, file)
         os.replace(temporary, cache)
-    except (OSError, TypeError, ValueError):  # no home, no room, a Lark whose tables are not plain data
+    except (OSError, TypeError, ValueError):  # no home, no space, or tables that are not plain data
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
 
 def _integer_keys(table: dict[str, Any]) -> Any:
-    """JSON turns the numbers of states and symbols into strings; turn them back. All keys of a table are numbers, or
-    none is."""
+    """The table with its integer keys, which JSON turned into strings. Either all keys of a table are integers or none
+    is."""
     if next(iter(table), "").isdigit():
         return {int(key): value for key, value in table.items()}
     return table

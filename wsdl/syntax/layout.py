@@ -1,9 +1,9 @@
-"""What is settled before the grammar reads a text: comments, line breaks, brackets.
+"""Comments, line breaks and brackets, which are handled before the grammar reads a text.
 
-The result is a text of the same length, so that places stay places: comments and line breaks that end nothing are
-spaces. It is cut into chunks, one for each declaration, so that a mistake in one doesn't hide those in the others.
-Inside a chunk the separators (line breaks that end a statement, braces around statements) say how much has to be left
-out when a statement is wrong.
+The result is a text of the same length, so that offsets stay valid: comments, and line breaks that end no statement,
+become spaces. It is cut into chunks, one for each declaration, so that an error in one doesn't hide those in others.
+Inside a chunk the separators (line breaks that end a statement, braces around statements) tell how much to skip when a
+statement is wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OPERATORS = frozenset(("=", "+", "-", "*", "/", "%", "@", "**", "//", "|>", "an
     ">=",
 }
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-# A line that begins like this begins a statement, whatever is open before it.
+# A line that begins like this begins a statement, whatever bracket is open before it.
 _STATEMENT = re.compile(
     r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
     r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
@@ -61,10 +61,10 @@ class Chunk:
     missing: str = ""  # braces that the author forgot at the end
     separators: list[int] = field(default_factory=list)
     pairs: dict[int, int] = field(default_factory=dict)  # opening brace -> closing brace
-    faults: list[int] = field(default_factory=list)  # places of statements already known to be wrong
-    hopeless: bool = False  # not to be parsed at all
+    faults: list[int] = field(default_factory=list)  # offsets of statements already reported
+    hopeless: bool = False  # not parsed at all
     tokens: int = 0  # in the longest statement
-    branches: int = 0  # how often `else` stands in it
+    branches: int = 0  # how often it contains `else`
     indent: int = 0
 
     def statement_at(self, offset: int) -> tuple[int, int]:
@@ -85,8 +85,8 @@ class Layout:
 class _Bracket:
     sign: str
     start: int
-    indent: int  # of the line it stands in
-    group: bool  # the braces of `share`, which hold no statements
+    indent: int  # of its line
+    group: bool  # the braces of `share`, which contain no statements
 
     @property
     def closes_lines(self) -> bool:
@@ -95,7 +95,7 @@ class _Bracket:
 
 
 def read(source: Source, problems: Problems) -> Layout:
-    """Lay out a text; brackets that don't match and characters of other languages are reported here."""
+    """Lay out a text; reports brackets that don't match, and comments and quotes of other languages."""
     reader = _Reader(source, problems)
     reader.run()
     return reader.layout()
@@ -152,9 +152,9 @@ class _Reader:
         self.problems.error(
             "E0602",
             self._span(start, end),
-            f"the file has more than {limits.TOKENS:,} words and signs, which no program has",
-            "the one too many",
-            help="repeat layers with arrays and `for`; weights belong into a .safetensors file, which `load` names",
+            f"the file has more than {limits.TOKENS:,} tokens",
+            "the limit is exceeded here",
+            help="repeat layers with arrays and `for`; store weights in a .safetensors file and `load` it",
         )
         self.chunks.clear()
 
@@ -217,13 +217,13 @@ class _Reader:
                 self._end_chunk()
 
     def _seems_to_go_on(self, text: str, start: int) -> bool:
-        """Whether the line before ended with an operator, and a value stands on this one."""
+        """Whether the line before ends with an operator and this one begins with a value."""
         if self.previous not in _OPERATORS or not re.match(r"[\w(\[\"-]", text):
             return False
         return not (_STATEMENT.match(self.text, start) or _ASSIGNMENT.match(self.text, start))
 
     def _begins_statement(self, start: int) -> bool:
-        """Whether a line inside ( ), [ ] or share { } can only be a statement of its own."""
+        """Whether a line inside ( ), [ ] or share { } can only be a new statement."""
         if _STATEMENT.match(self.text, start):
             return True
         if not _ASSIGNMENT.match(self.text, start):
@@ -234,7 +234,7 @@ class _Reader:
         return self.previous not in ("(", ",") and self.indent <= opening.indent
 
     def _single_quotes(self, start: int, end: int) -> None:
-        """Report them, and read on as if they were double ones."""
+        """Report single quotes, and continue as if they were double quotes."""
         span = self._span(start, end)
         fix = [Edit(self._span(start, start + 1), '"'), Edit(self._span(end - 1, end), '"')]
         inside = self.text[start + 1 : end - 1]
@@ -242,7 +242,7 @@ class _Reader:
         self.replaced.append((start, end, '"' + inside.replace('"', "'") + '"'))
 
     def _semicolon(self, start: int, end: int) -> None:
-        """Report it, and read it as the end of the line that it would be elsewhere."""
+        """Report a semicolon, and read it as the end of a line."""
         last = end == len(self.text) or self.text[end] in "\r\n#"
         sign = self._span(start, start + 1)
         mistakes.SEMICOLON.report(self.problems, sign, fix=[Edit(sign, "")] if last else [])
@@ -273,7 +273,7 @@ class _Reader:
             return
         opening = self.stack[-1]
         if _CLOSING[opening.sign] != sign:
-            if opening.sign == "{":  # `)` or `]` too many
+            if opening.sign == "{":  # an unmatched `)` or `]`
                 mistakes.UNOPENED.report(self.problems, self._span(start, start + 1), sign=sign)
                 self.chunk.faults.append(start)
                 return
@@ -297,7 +297,7 @@ class _Reader:
                 self.suspects.append(opening)
 
     def _stray_brace(self, start: int) -> None:
-        """A `}` too many: what it made of the text before it would only give errors that are none."""
+        """An unmatched `}`: skip the pieces of text that it separated, whose errors would be misleading."""
         assert self.chunk is not None
         self.chunk.hopeless = True
         for chunk in reversed(self.chunks[:-1]):
@@ -316,12 +316,12 @@ class _Reader:
             self._report_unclosed(innermost, start)
 
     def _forgotten_braces(self) -> None:
-        """A declaration begins while the one before it is open: close it, and report the likeliest brace."""
+        """A declaration begins inside an open one: close that one, and report the most likely unclosed brace."""
         assert self.chunk is not None
         culprit = self.suspects[0] if self.suspects else self.stack[-1]
         if not self.chunk.hopeless:
             self._report_unclosed(culprit, None)
-        self.chunk.hopeless |= self.text[self.chunk.start] == "{"  # whose braces they are nobody can tell
+        self.chunk.hopeless |= self.text[self.chunk.start] == "{"  # no head: unclear where braces belong
         self.chunk.missing = "}" * len(self.stack)
         self.stack.clear()
 
@@ -364,6 +364,6 @@ class _Reader:
 
 
 def _is_open(string: str) -> bool:
-    """Whether a string lacks its closing quote; one with an odd number of backslashes before it closes nothing."""
+    """Whether a string lacks its closing quote; a quote behind an odd number of backslashes doesn't close it."""
     inside = string[1:-1]
     return len(string) < 2 or string[-1] != '"' or (len(inside) - len(inside.rstrip("\\"))) % 2 == 1

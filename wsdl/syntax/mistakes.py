@@ -1,8 +1,8 @@
-"""What people write that isn't WSDL, and what to tell them.
+"""Common syntax errors, and their messages.
 
-Each mistake stands here with its code, its words, how it is recognized and the programs that make it; a test runs all
-of them. Those with no pattern are seen before the grammar (`layout.py`) or after it (`builder.py`); the others are in
-`stuck.py`. The page of a code is `wsdl/diagnostics/codes/<CODE>.md`.
+Each mistake has its code, its texts, the conditions that recognize it and examples, which a test runs. Those without
+patterns are recognized before the grammar (`layout.py`) or after it (`tree_builder.py`); the others are in `stuck.py`.
+The page of a code is `wsdl/diagnostics/codes/<CODE>.md`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from wsdl.diagnostics.span import Span
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is said (facts stand in braces), and `examples` of programs with this as their only error.
+    """The texts of a message, with facts in braces, and `examples` of programs with this as their only error.
 
-    The patterns are tried against the statement in which the parser got stuck: `statement` against all of it, `before`
-    against what ends at the place, `at` against what begins there. `expects` are terminals that could have stood there,
-    `inside` the innermost brackets that are open (`-` for none), `level` whether the statement is a declaration of the
-    file. A group `mark` is what the message points at, `fixes` what may be put in its place, `insert` what is missing
-    before the place.
+    The patterns are matched against the statement in which the parser got stuck: `statement` against all of it,
+    `before` against the text that ends at the place, `at` against the text that begins there. `expects` are terminals
+    that the parser would have accepted, `inside` the innermost open brackets (`-` for none), `level` whether the
+    statement is at file level. The message points at the group `mark`, which `fixes` replaces; `insert` is the text
+    missing before the place.
     """
 
     code: str
@@ -61,17 +61,17 @@ class Mistake:
 
 NAME = r"[^\W\d]\w*"
 KEYWORDS = "let|param|share|for|if|else|return|emit|scan|and|or|not|true|false|none"
-VALUE = ("NUMBER",)  # what the grammar takes where a value stands
+VALUE = ("NUMBER",)  # a terminal that the grammar accepts where it expects a value
 # Programs around the examples of mistakes in statements.
 IN_MODEL = "model m(x: f32[n]) {\n    %s\n    return x\n}"
 IN_BLOCK = "block A(units: int)(x: [n, d]) -> [n, units] {\n    %s\n    return x\n}"
 
-# -- seen before the grammar -------------------------------------------------------------------------------------------
+# -- recognized before the grammar -------------------------------------------------------------------------------------
 
 UNCLOSED = Mistake(
     "E0102",
     "`{sign}` is never closed",
-    "no `{closing}` for this",
+    "no matching `{closing}`",
     examples=(
         "let a = (1 + 2\nlet b = 3",
         "let a = [1, 2\n",
@@ -83,8 +83,8 @@ UNCLOSED = Mistake(
 )
 UNOPENED = Mistake(
     "E0103",
-    "`{sign}` closes nothing",
-    "nothing is open here",
+    "unmatched `{sign}`",
+    "no open bracket matches this",
     examples=("let a = 1 + 2)", "model m(x: f32[n]) {\n    return x\n}\n}", "let a = 2]"),
 )
 WRONG_CLOSING = Mistake(
@@ -97,19 +97,19 @@ OPEN_STRING = Mistake(
     examples=('let a = "hello', 'freeze a\nload "x.npz into a\n', 'let a = "one\\"'),
 )
 SINGLE_QUOTES = Mistake(
-    "E0105", "strings stand in double quotes", 'write `"…"`', examples=("let a = 'same'", "let a = [\"x\", 'y']")
+    "E0105", "strings are written in double quotes", 'write `"…"`', examples=("let a = 'same'", "let a = [\"x\", 'y']")
 )
 TOO_DEEP = Mistake(
     "E0109",
     "nested too deeply",
     "more than {limit} levels",
-    "give parts names of their own",
+    "assign parts of it to names",
     examples=("let a = " + "(" * 120 + "1" + ")" * 120, "let a = " + "-" * 300 + "1", "let a = 1" + " + 1" * 300),
 )
 SEMICOLON = Mistake(
     "E0115",
-    "a statement ends with its line",
-    "no `;` is needed",
+    "statements end at the end of the line, not with `;`",
+    "remove this",
     examples=("let a = 3;", "model m(x: f32[n]) { y = x; return y }"),
 )
 LINE_GOES_ON = Mistake(
@@ -126,22 +126,22 @@ LINE_GOES_ON = Mistake(
 FOREIGN_COMMENT = Mistake(
     "E0116",
     "comments begin with `#`",
-    "a comment of another language",
+    "comment syntax of another language",
     examples=("// the width\nlet a = 3", "let a = 3 /* wide */"),
 )
 DOCSTRING = Mistake(
     "E0117",
-    "a description is written as `##` comments",
-    "a text of Python",
-    "put the lines above the declaration, each with `##` before it",
+    "documentation is written as `##` comments",
+    "a Python docstring",
+    "put the lines above the declaration, each beginning with `##`",
     examples=('block A()(x: [d]) {\n    """Adds."""\n    return x\n}',),
 )
 
-# -- seen after the grammar --------------------------------------------------------------------------------------------
+# -- recognized after the grammar --------------------------------------------------------------------------------------
 
 NUMBER = Mistake(
     "E0107",
-    "this isn't a number",
+    "invalid number",
     "{problem}",
     help="numbers are written `64`, `100_000`, `0.5`, `1e-3`",
     examples=("let a = 1.e5", "let a = 1e999", "let a = " + "9" * 5000),
@@ -149,13 +149,13 @@ NUMBER = Mistake(
 ODD_NAME = Mistake(
     "E0106",
     "`{name}` can't be a name",
-    "not only letters, digits and `_`",
+    "names contain only letters, digits and `_`",
     examples=("let x² = 3", "let a = ½ + b"),
 )
 ESCAPE = Mistake(
     "E0108",
-    "`{escape}` means nothing in a string",
-    help=r"only `\"`, `\\`, `\n` and `\t` are known; a backslash is written `\\`",
+    "unknown escape `{escape}` in a string",
+    help=r"the escapes are `\"`, `\\`, `\n` and `\t`; a backslash is written `\\`",
     examples=(r'let a = "C:\data"', r'let a = "\d"'),
 )
 PYTHON_CONSTANT = Mistake(
@@ -165,14 +165,14 @@ PYTHON_CONSTANT = Mistake(
 )
 PYTHON_RANGE = Mistake(
     "E0128",
-    "numbers are counted with `..`",
+    "ranges are written with `..`",
     help="write `{meant}`",
     examples=("model m(x: f32[n]) {\n    for i in range(3) { x = x + i }\n    return x\n}",),
 )
 POSITIONAL = Mistake(
     "E0133",
-    "an argument without a name after one with a name",
-    "needs a name, or a place further left",
+    "a positional argument follows a named one",
+    "name it, or move it before the named arguments",
     examples=("let a = f(x, axis=1, 2)",),
 )
 CHAIN = Mistake(
@@ -184,27 +184,27 @@ CHAIN = Mistake(
 UNTYPED = Mistake(
     "E0144",
     "`{name}` has no type",
-    "its type is missing here",
-    "write `param {name}: [units, d] = …`; a formula is for a parameter of a layer, `param layer.{name} = …`",
+    "the type is missing here",
+    "write `param {name}: [units, d] = …`; a formula needs the path of a layer's parameter, `param layer.{name} = …`",
     examples=(IN_BLOCK % "param weight = zeros",),
 )
 STAGE = Mistake(
     "E0135",
-    "a value can't flow into this",
+    "a value can't be piped into this",
     "not a block, a layer or an operation",
     "to continue computing with the result, put the pipeline in parentheses: `(x |> f) + 1`",
     examples=("let a = x |> f + 1", "let a = x |> 3", "let a = x |> [f]", "let a = x |> -f"),
 )
 PLACEHOLDER = Mistake(
     "E0152",
-    "`{placeholder}` stands for a name only in the lines of a `load`",
+    "the placeholder `{placeholder}` is only allowed in the lines of a `load`",
     examples=("freeze a.{p}", "model m(x: f32[n]) {\n    return x.{p}\n}"),
 )
 OUTSIDE_TRAIN = Mistake(
     "E0153",
-    "`{word}` belongs to training, and can't stand in {where}",
-    "not part of what is computed",
-    "how a model is trained stands in a declaration of its own: `train model(targets) {{ … }}`",
+    "`{word}` belongs to training and isn't allowed in {where}",
+    "not part of the computation",
+    "declare the training separately: `train model(targets) {{ … }}`",
     examples=(
         "model m(x: f32[n]) {\n    metric right = mean(x)\n    return x\n}",
         "block A()(x: [d]) {\n    if a {\n        optimizer SGD(lr=0.1)\n    }\n    return x\n}",
@@ -212,9 +212,9 @@ OUTSIDE_TRAIN = Mistake(
 )
 INSIDE_TRAIN = Mistake(
     "E0154",
-    "`{word}` can't stand in {where}",
-    "belongs into the model",
-    "in a `train` stand `loss`, `metric`, `optimizer`, `freeze`, `lr`, and names, `if` and `for` to compute with",
+    "`{word}` isn't allowed in {where}",
+    "belongs in the model",
+    "a `train` contains `loss`, `metric`, `optimizer`, `freeze`, `lr`, `weight`, assignments, `if` and `for`",
     examples=(
         "train m(y: f32[n]) {\n    layer head = Dense(3)\n    loss mse(head(x), y)\n    optimizer SGD(lr=0.1)\n}",
         "train m(y: f32[n]) {\n    optimizer SGD(lr=0.1)\n    return mse(x, y)\n}",
@@ -222,9 +222,9 @@ INSIDE_TRAIN = Mistake(
 )
 OUTSIDE_VARIANT = Mistake(
     "E0141",
-    "`{word}` can't stand in {where}",
+    "`{word}` isn't allowed in {where}",
     "inside another declaration",
-    "a `train` stands at file level, and without a list of targets in a variant",
+    "write `train` at file level or, without a list of targets, in a variant",
     examples=(
         "model m(x: f32[n]) {\n    train m {\n        freeze a\n    }\n    return x\n}",
         "train m() {\n    loss a\n    train m {\n        freeze a\n    }\n    optimizer SGD(lr=0.1)\n}",
@@ -234,7 +234,7 @@ UNNAMED_LOSS = Mistake(
     "E0160",
     "a loss in {where} needs a name",
     "a name and `=` are missing behind this",
-    "a loss that each training adds is written `loss name = …`; one that compares with targets stands in a `train`",
+    "write `loss name = …` for a loss that each training adds; a loss that reads targets belongs in a `train`",
     examples=("model m(x: f32[n]) {\n    loss mean(x ** 2)\n    return x\n}",),
 )
 EXTENT = Mistake(
@@ -249,9 +249,9 @@ EXTENT = Mistake(
 )
 INSIDE_VARIANT = Mistake(
     "E0157",
-    "`{word}` can't stand in {where}",
-    "not what is shared, loaded or frozen",
-    "in a variant stand `share`, `param PATH = …`, `freeze`, `load`, `limit` and `train model {{ … }}`",
+    "`{word}` isn't allowed in {where}",
+    "would change the computation",
+    "a variant contains `share`, `param PATH = …`, `freeze`, `load`, `limit` and `train model {{ … }}`",
     examples=(
         "variant wide {\n    layer head = Dense(3)\n}",
         "variant wide {\n    for i in 0..3 {\n        share { a[i], b[i] }\n    }\n}",
@@ -260,9 +260,9 @@ INSIDE_VARIANT = Mistake(
 )
 INSIDE_CHANGES = Mistake(
     "E0157",
-    "`{word}` can't stand in {where}",
+    "`{word}` isn't allowed in {where}",
     "the same in all variants",
-    "a variant says which parameters a training changes and how fast: in its `train` stand `freeze` and `lr`",
+    "the `train` of a variant contains only `freeze` and `lr`",
     examples=("variant slow {\n    train m {\n        loss mse(x, y)\n    }\n}",),
 )
 UNEXPECTED = Mistake("E0101", "unexpected {found}", "expected {expected}")

@@ -1,7 +1,7 @@
-"""Text to syntax tree, and all mistakes of a text at once.
+"""From text to syntax tree, with all syntax errors of a text at once.
 
-A declaration that doesn't parse is read again with the wrong statement left out, until nothing is wrong with what is
-left: so each mistake is reported once and drags no others behind it.
+A declaration that doesn't parse is parsed again without the wrong statement, until the rest parses: each error is
+reported once and causes no others.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from wsdl.syntax.layout import Chunk, Layout, read
 from wsdl.syntax.recognize import Stuck, report
 from wsdl.syntax.tree_builder import Builder
 
-_WITHOUT_STATEMENTS = ("load", "class", "struct")  # in whose braces stand other things
+_WITHOUT_STATEMENTS = ("load", "class", "struct")  # their braces contain no statements
 
-_lock = threading.Lock()  # the parser has one builder, which knows the text it is at
+_lock = threading.Lock()  # the parser has one builder, with the state of the current text
 _builder = Builder()
 _parser: Lark | None = None
 
 
 def parse(source: Source, problems: Problems) -> tree.File:
-    """The tree of a text. Syntax errors go to `problems`; declarations that have some are left out of the tree."""
-    own_problems = Problems()  # of this text alone; `problems` may hold those of others
+    """The tree of a text. Syntax errors go to `problems`; declarations with errors are left out of the tree."""
+    own_problems = Problems()  # of this text; `problems` may already contain those of other files
     layout = read(source, own_problems)
     docs = _docs(source, layout.comments)
     declarations = []
@@ -38,7 +38,7 @@ def parse(source: Source, problems: Problems) -> tree.File:
         for chunk in layout.chunks:
             if len(own_problems) >= limits.PROBLEMS:
                 break
-            if chunk.indent and wrong:  # the body, indented as in Python, of a declaration that was none
+            if chunk.indent and wrong:  # the body, indented as in Python, of a declaration with an error
                 continue
             declaration = _Reading(source, layout, chunk, docs, own_problems).run()
             wrong = declaration is None
@@ -50,7 +50,7 @@ def parse(source: Source, problems: Problems) -> tree.File:
 
 
 def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source) -> Iterator[Diagnostic]:
-    """The findings, in which what is wrong in each line of a `load` table is told once."""
+    """The diagnostics; an error that many lines of a `load` table have is reported once per table."""
     tables = [(c.start, c.end) for c in chunks if source.text[c.start : c.end].lstrip().startswith("load")]
     groups: dict[tuple[int, int], list[Diagnostic]] = {}
     for diagnostic in reported:
@@ -62,7 +62,7 @@ def _once_in_tables(reported: Problems, chunks: Iterable[Chunk], source: Source)
 
 
 class Declarations:
-    """Those of a text without mistakes, each parsed when it is asked for: by the words that it begins with."""
+    """The declarations of a text without errors, each parsed on first access, by the words that it begins with."""
 
     def __init__(self, source: Source) -> None:
         self._source, self._problems = source, Problems()
@@ -79,7 +79,7 @@ class Declarations:
 
 
 def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
-    """The doc comments, by the line under them; ordinary comments may stand between."""
+    """The doc comments, by the line below them; ordinary comments may be between."""
     docs: dict[int, str] = {}
     for comment in comments:
         line, column = source.position(comment.span.start)
@@ -95,7 +95,7 @@ def _docs(source: Source, comments: tuple[tree.Comment, ...]) -> dict[int, str]:
 
 
 class _Reading:
-    """The reading of one declaration."""
+    """Parses one declaration."""
 
     def __init__(self, source: Source, layout: Layout, chunk: Chunk, docs: dict[int, str], problems: Problems) -> None:
         self.source = source
@@ -127,7 +127,7 @@ class _Reading:
         return None
 
     def _is_too_deep(self, node: tree.Node) -> bool:
-        """Whether what comes after would recurse too deeply; brackets were counted before, this is for `1 + 1 + …`."""
+        """Whether the later passes would recurse too deeply on `1 + 1 + …`; nested brackets were counted before."""
         if max(self.chunk.tokens, self.chunk.branches) <= limits.DEPTH:
             return False
         stack: list[tuple[object, int]] = [(node, 0)]
@@ -144,7 +144,7 @@ class _Reading:
         return False
 
     def _report(self, error: UnexpectedInput) -> int:
-        """Say what is wrong; returns where."""
+        """Report the error; returns its offset."""
         length = self.chunk.end - self.chunk.start
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         offset = self.chunk.start + (length if ended else min(error.pos_in_stream or 0, length))
@@ -155,17 +155,17 @@ class _Reading:
         report(Stuck(self.source, text, start, end, offset, expected, top_level), self.problems)
         return offset
 
-    # -- leaving out ---------------------------------------------------------------------------------------------------
+    # -- skipping wrong statements -------------------------------------------------------------------------------------
 
     def _leave_out(self, offset: int) -> bool:
-        """Put spaces in place of the statement around an offset; False where that changes nothing."""
+        """Replace the statement around an offset by spaces; `False` if that changes nothing."""
         start, end = self.chunk.statement_at(offset)
         before = self.text
         self._leave_out_head(start, end)
         return self.text != before
 
     def _leave_out_head(self, start: int, end: int) -> None:
-        """Leave out a statement. Of one with a body only the head: what is inside is still read."""
+        """Skip a statement; of a statement with a body only the head, so that the body is still parsed."""
         word = self.text[start - self.chunk.start : end - self.chunk.start].split(None, 1)[:1]
         self._blank(start, end)
         if end not in self.chunk.pairs and self.source.text[end : end + 1] != "{":
@@ -188,7 +188,7 @@ class _Reading:
 
 
 def _lark() -> Lark:
-    """The parser, made when it is first needed."""
+    """The parser, created on first use."""
     global _parser
     if _parser is None:
         _parser = make_parser(_builder)

@@ -9,9 +9,9 @@ from wsdl.diagnostics.span import Source
 
 
 def read(path: str, imported: bool = False) -> Source | None:
-    """The source in a file, or `None` where there is none. Raises `CompileError` where it can't be read as text.
+    """The source in a file, or `None` if there is no such file. Raises `CompileError` if it can't be read as text.
 
-    A pipe may be given, as a shell does; what is `imported` is a file, so that nothing waits for a writer.
+    The path may be a pipe, unless it is `imported`: reading must not wait for a writer.
     """
     data = b""
     try:
@@ -34,10 +34,10 @@ def read(path: str, imported: bool = False) -> Source | None:
 
 
 def read_import(path: str) -> Source | None:
-    """The source in a file that another one imports."""
+    """The source in an imported file, or `None` if there is no such file."""
     return read(path, imported=True)
 
 
 def too_much_text(path: str) -> Diagnostic:
-    message = f"the file has more than {limits.SOURCE_BYTES:,} bytes, which no program has"
-    return Diagnostic("E0701", message, file=path, help="weights belong into a .safetensors file, which `load` names")
+    message = f"the file has more than {limits.SOURCE_BYTES:,} bytes"
+    return Diagnostic("E0701", message, file=path, help="store weights in a .safetensors file and `load` it")

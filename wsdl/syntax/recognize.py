@@ -1,4 +1,4 @@
-"""From the place where the parser got stuck to the mistake that was made there."""
+"""Recognizes, from the place where the parser got stuck, which mistake was made there."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax.mistakes import NAME, Mistake
 from wsdl.syntax.stuck import STUCK
 
-# What the terminals of the grammar are called when a person reads of them; words and signs not listed stand for
-# themselves, and what can follow any value (operators, calls) is not worth a mention.
+# The terminals of the grammar as messages call them. Words and signs not listed are shown as they are; operators and
+# calls, which can follow any value, are not mentioned.
 _PHRASES = {
     "_NEWLINE": "the end of the line",
     "$END": "the end of the line",
-    "STRING": 'a text in `"`',
+    "STRING": 'a string in `"`',
     "NAME": "a name",
     "ARROW": "`->`",
     "COLON": "`:`",
@@ -43,7 +43,7 @@ _FOLLOWS_VALUE = {
 }
 _BEGINS_STATEMENT = {"LET", "SHARE", "LAYER", "FREEZE", "LOAD"}
 
-# How a statement is written, by its first word.
+# The form of a statement, by its first word.
 _FORMS = {
     "let": "`let width = 64`",
     "layer": "`layer f = Dense(64)` or `layer blocks[12] = Block()`",
@@ -69,8 +69,8 @@ _FORMS = {
     "lr": "`lr encoder, head.bias = 1e-4`",
 }
 _LOOKALIKES = {
-    **dict.fromkeys("“”„«»", 'texts stand in plain double quotes, `"`'),
-    **dict.fromkeys("‘’`´'", 'texts stand in double quotes, `"`'),  # noqa: RUF001 - the wrong quotes
+    **dict.fromkeys("“”„«»", 'strings are written in plain double quotes, `"`'),
+    **dict.fromkeys("‘’`´'", 'strings are written in double quotes, `"`'),  # noqa: RUF001 - the wrong quotes
     **dict.fromkeys("→⇒", "an arrow is written `->`"),
     **dict.fromkeys("×·∙", "a product is written `*`"),
     **dict.fromkeys("−–—", "a minus sign is written `-`"),
@@ -78,17 +78,18 @@ _LOOKALIKES = {
     **dict.fromkeys("²³", "a power is written `** 2`"),
     **dict.fromkeys("\u00a0\u202f\u2007\u3000\u200b\u2060\ufeff", "an invisible character; replace it by a space"),
     "…": "dots are written `...`",
-    "\\": "a line continues inside ( ) and [ ], and before a line that begins with `|>`",
-    "$": "not a sign of the language",
+    "\\": "lines continue inside ( ) and [ ], and before a line that begins with `|>`",
+    "$": "not used in the language",
 }
 
 
 @dataclass(frozen=True)
 class Stuck:
-    """Where the parser got stuck: the statement from `start` to `end`, the place in it, and what would have gone on."""
+    """Where the parser got stuck: the statement from `start` to `end`, the offset in it, and the terminals that the
+    parser would have accepted."""
 
     source: Source
-    text: str  # laid out, as the grammar saw it; as long as the source up to its end
+    text: str  # laid out, as the grammar reads it; the offsets are those of the source
     start: int
     end: int
     offset: int
@@ -101,12 +102,12 @@ class Stuck:
 
     @property
     def after(self) -> str:
-        """From the place to the end of the statement, with the sign that ends it."""
+        """From the offset to the end of the statement, with the sign that ends it."""
         return self.text[self.offset : self.end + 1]
 
     @property
     def inside(self) -> str:
-        """The innermost bracket that is open at the place; `-` for none."""
+        """The innermost bracket that is open at the offset; `-` for none."""
         open_brackets = ["-"]
         for sign in re.findall(r'"(?:\\.|[^"\\])*"|[()\[\]{}]', self.before):
             if sign in "([{":
@@ -117,13 +118,13 @@ class Stuck:
 
 
 def report(stuck: Stuck, problems: Problems) -> None:
-    """Say which mistake was made."""
+    """Report the first mistake that matches."""
     for mistake in STUCK:
         marks = _match(mistake, stuck)
         if marks is not None:
             break
     else:
-        raise AssertionError("the last mistake fits every place")
+        raise AssertionError("the last mistake matches everything")
     start, end = marks.get("mark", _token(stuck))
     facts: dict[str, Any] = {name: stuck.text[slice(*span)].strip() for name, span in marks.items()}
     fix = []
@@ -145,13 +146,13 @@ def report(stuck: Stuck, problems: Problems) -> None:
         expected=_expected(stuck.expected),
         form=f"it is written {form}",
         character=_named(character),
-        advice=_LOOKALIKES.get(character, "not a sign of the language"),
+        advice=_LOOKALIKES.get(character, "not used in the language"),
         **facts,
     )
 
 
 def _match(mistake: Mistake, stuck: Stuck) -> dict[str, tuple[int, int]] | None:
-    """Where the named groups of a mistake's patterns are, if all its conditions hold."""
+    """The spans of the named groups of a mistake's patterns, or `None` if one of its conditions doesn't hold."""
     if mistake.level and (mistake.level == "file") != stuck.top_level:
         return None
     if mistake.expects and not set(mistake.expects) & set(stuck.expected):
@@ -186,7 +187,7 @@ def _match_end(pattern: str, text: str) -> re.Match[str] | None:
 
 
 def _token(stuck: Stuck) -> tuple[int, int]:
-    """The token at the place; where the line ends, the end of what stands before it."""
+    """The token at the offset; at the end of a line, the end of the text before it."""
     rest = stuck.text[stuck.offset :]
     match = re.match(rf'{NAME}|\d[\w.]*|"[^"\n]*"?|[=!<>]=|\*\*|//|->|\|>|\.+|[^ \t\r\n\f]', rest)
     if match is None:
@@ -203,7 +204,7 @@ def _found(stuck: Stuck) -> str:
 
 
 def _expected(expected: Collection[str]) -> str:
-    """What could have stood there, in words: `a value`, "`,` or `)`"."""
+    """The accepted terminals in words: `a value`, "`,` or `)`"."""
     rest = set(expected)
     phrases = []
     if rest >= _BEGINS_STATEMENT:
@@ -223,10 +224,10 @@ def _expected(expected: Collection[str]) -> str:
 
 
 def _named(character: str) -> str:
-    """A character, and its name where it may be invisible or look like another one."""
+    """A character, with its Unicode name if it may be invisible or look like another one."""
     if not character:
         return "the end"
     if character.isascii() and character.isprintable():
         return f"`{character}`"
     name = unicodedata.name(character, "").lower() or f"U+{ord(character):04X}"
-    return f"`{character}` ({name})" if character.isprintable() else f"the character {name}"
+    return f"`{character}` ({name})" if character.isprintable() else name

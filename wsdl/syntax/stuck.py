@@ -25,8 +25,8 @@ _VALUES: tuple[Mistake, ...] = (
     Mistake(
         "E0132",
         "there are no tuples",
-        "one value stands in parentheses",
-        "a list is written `[a, b]`; `return` takes several values without parentheses",
+        "parentheses contain one value",
+        "write a list as `[a, b]`; `return` takes several values without parentheses",
         at=r",",
         inside="(",
         expects=("RPAR",),
@@ -35,7 +35,7 @@ _VALUES: tuple[Mistake, ...] = (
     Mistake(
         "E0132",
         "wsdl has no dictionaries, sets or unpacking",
-        "a form of another language",
+        "syntax of another language",
         at=r"\{|\*\*?",
         before=r"[=(,\[:]\s*$|return\s*$",
         expects=VALUE,
@@ -61,7 +61,7 @@ _VALUES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0114",
-        "a new statement begins on a new line",
+        "each statement needs a line of its own",
         "a second statement on this line",
         at=rf"({KEYWORDS})\b|(layer|state|freeze|load|block|model|train|loss|metric|optimizer)\s+{NAME}|{NAME}\s*(,\s*{NAME}\s*)*=(?!=)",
         before=r"\S\s*$",
@@ -71,7 +71,7 @@ _VALUES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0114",
-        "two values stand side by side",
+        "two values without an operator between them",
         "an operator is missing before this",
         at=r"[\w\"]",
         before=r"[\w)\]\"]\s*$",
@@ -81,7 +81,7 @@ _VALUES: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0106",
-        "{character} means nothing here",
+        "unexpected character {character}",
         "{advice}",
         at=r"(?P<mark>[^\w \t\r\n\f\"#()\[\]{},.:=+*/%@<>|!&~^-])",
         examples=(

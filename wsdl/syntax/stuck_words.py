@@ -1,18 +1,18 @@
-"""Where the parser gets stuck: words and signs of other languages."""
+"""Mistakes at which the parser gets stuck: keywords and operators of other languages."""
 
 from __future__ import annotations
 
 from wsdl.syntax.mistakes import FOREIGN_COMMENT, IN_MODEL, NAME, VALUE, Mistake
 
-_FOREIGN = ("E0130", "wsdl has no `{mark}`", "a word of another language")
+_FOREIGN = ("E0130", "wsdl has no `{mark}`", "a keyword of another language")
 
 WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     # -- words of other languages --------------------------------------------------------------------------------------
     Mistake(
         "E0124",
         "`{mark}` doesn't begin a declaration",
-        "a word of another language",
-        "a layer kind is declared by `block Name(configuration)(inputs) -> outputs {{ … }}`, a model by `model`",
+        "a keyword of another language",
+        "declare a kind of layer with `block Name(configuration)(inputs) -> outputs {{ … }}`, a model with `model`",
         statement=rf"(?P<mark>def|class|fn|func|function|struct|module|network)\s+{NAME}\s*[(:{{]",
         examples=("def f(x):\n    return x", "class Net(Module):\n    def forward(self, x):\n        return x"),
     ),
@@ -32,8 +32,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0127",
-        "`else` stands on the line of the brace before it",
-        "begins a line of its own",
+        "`else` belongs on the line of the brace before it",
+        "begins a line",
         "write `}} else {{`",
         statement=r"(?P<mark>else)\b",
         before=r"^\s*$",
@@ -41,7 +41,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0125",
-        "a body stands in braces, not behind a colon",
+        "a body is written in braces, not behind a colon",
         "expected `{{`",
         "write `{{` here, and `}}` on a line of its own after the body",
         before=r"^\s*(if|else|for|scan|block|model|train|while|with)\b(?!.*[\[(]\s*$).*",
@@ -55,21 +55,21 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         *_FOREIGN,
-        "what repeats a known number of times is a `for`, what repeats along an axis a `scan`",
+        "repeat a known number of times with `for`, along an axis with `scan`",
         statement=r"(?P<mark>while|loop|repeat|do|until)\b(?!\s*[=,.(])",
         examples=(IN_MODEL % "while a < 3 { x = x + 1 }",),
     ),
     Mistake(
         *_FOREIGN,
-        "a compiled model has no gradients; in training `stop_gradient(x)` stops them, `freeze` keeps weights",
+        "a compiled model has no gradients; in training, `stop_gradient(x)` stops them and `freeze` freezes weights",
         statement=r"(?P<mark>with)\s+(torch\.)?(no_grad|inference_mode|set_grad_enabled|GradientTape)\b",
         examples=(IN_MODEL % "with torch.no_grad():\n        x = relu(x)",),
     ),
     Mistake(
         "E0101",
-        "results have names one beside the other, not within each other",
-        "no parentheses here",
-        "write `a, b, c = …`; what `LSTM(64)` and its like give is the states of all steps, the last `states[:, -1]`",
+        "results can't be unpacked into nested names",
+        "parentheses aren't allowed here",
+        "write `a, b, c = …`; layers like `LSTM(64)` return the states of all steps, the last is `states[:, -1]`",
         statement=rf"{NAME}\s*,\s*(?P<mark>\([^()=]*\))\s*=",
         examples=(IN_MODEL % "y, (h, c) = LSTM(8)(x)",),
     ),
@@ -90,8 +90,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     Mistake(
         "E0130",
         "wsdl has no comprehensions",
-        "a list is written out",
-        "build layers with `layer name[count] = …`, groups with `share {{ … }} for i in 0..n`",
+        "write the list out",
+        "declare layers with `layer name[count] = …`, groups with `share {{ … }} for i in 0..n`",
         at=r"for\b",
         inside="([",
         expects=("COMMA",),
@@ -99,9 +99,9 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0131",
-        "a choice between two values is not written so",
-        "a form of another language",
-        "write `where(condition, a, b)` for tensors, or an `if` statement for what is known when compiling",
+        "wsdl has no conditional expressions",
+        "syntax of another language",
+        "write `where(condition, a, b)` for tensors, or an `if` statement for conditions known when compiling",
         at=r"if\b|\?",
         expects=("PLUS",),
         examples=(IN_MODEL % "y = 1 if a else 2", IN_MODEL % "y = a ? x : 2", "let a = [1 if b else 2]"),
@@ -118,8 +118,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0122",
-        "`{mark}` is no operator",
-        "a sign of another language",
+        "`{mark}` isn't an operator",
+        "an operator of another language",
         "logic is written with `and`, `or` and `not`, comparison with `==` and `!=`",
         at=r"(?P<mark>&&|\|\||&|!(?!=)|~|\^|===?|<>|->)",
         expects=("NUMBER",),
@@ -128,8 +128,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0122",
-        "`{mark}` is no operator",
-        "a sign of another language",
+        "`{mark}` isn't an operator",
+        "an operator of another language",
         "logic is written with `and`, `or` and `not`, comparison with `==` and `!=`",
         at=r"(?P<mark>&&|\|\||&(?!=)|!(?!=)|~|\^|<>|is\s+not\b|is\b|not\s+in\b|in\b)",
         expects=("PLUS",),
@@ -138,8 +138,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0120",
-        "`{mark}` is not a way to assign",
-        "a sign of another language",
+        "`{mark}` isn't supported",
+        "an operator of another language",
         "write the name again: `x = x + 1`",
         at=r"(?P<mark>(\+|-|\*\*?|//?|%|@|\||&|:)=(?!=)|\+\+|--)",
         expects=("EQUAL",),
@@ -149,7 +149,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     Mistake(
         "E0121",
         "`=` assigns; `==` compares",
-        "a comparison is meant?",
+        "did you mean a comparison?",
         before=r"^\s*(else\s+)?if\b.*",
         at=r"(?P<mark>=)(?!=)",
         inside="-(",
@@ -184,8 +184,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0107",
-        "this isn't a number",
-        "no number is written so",
+        "invalid number",
+        "not the form of a number",
         "numbers are written `64`, `100_000`, `0.5`, `1e-3`",
         at=r"(?P<mark>\.\d\w*|\d[\w.]*)",
         before=r"(^|[^.\w])$",
@@ -194,7 +194,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         "E0107",
-        "this isn't a number",
+        "invalid number",
         "digits are missing after the point",
         "numbers are written `64`, `100_000`, `0.5`, `1e-3`",
         before=r"(?P<mark>(?<![\w.])\d+\.)\s*$",

@@ -1,7 +1,7 @@
-"""The syntax tree: what the file says, nothing about what it means.
+"""The syntax tree: the form of a file, not its meaning.
 
-Every node has the span of its whole text. Names that stand in a declaration are `Name`s of their own, so that a message
-can point at them. Nothing changes a node that was made.
+Every node has the span of its text. Names in declarations are `Name` nodes, so that a message can point at them. Nodes
+are immutable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wsdl.diagnostics.span import Source, Span
 
 @dataclass_transform(eq_default=False)
 class _Record:
-    """As in a dataclass, annotations are fields; but making so many dataclasses would take 15 ms at each start."""
+    """Annotations are fields, as in a dataclass; so many dataclasses would take 15 ms at each start."""
 
     fields: ClassVar[tuple[str, ...]] = ()
 
@@ -26,18 +26,18 @@ class _Record:
         self.__dict__.update(zip(self.fields, values, strict=False), **named)
 
     def replaced(self, **changes: Any) -> Self:
-        """The same with other values in some fields."""
+        """A copy with other values in some fields."""
         return type(self)(**{**self.__dict__, **changes})
 
 
 class Node(_Record):
-    """A part of a text."""
+    """A node of the tree; `span` is its text."""
 
     span: Span
 
 
 class Name(Node):
-    """`hidden`; also a name in a declaration, a dtype, a word in a place of its own."""
+    """`hidden`; also a name in a declaration, a dtype, a contextual keyword."""
 
     text: str
 
@@ -73,7 +73,7 @@ class Unary(Node):
 
 
 class Binary(Node):
-    """`+ - * / // % ** @`, `== != < <= > >=`, `and or`; `operator_span` is the sign itself."""
+    """`+ - * / // % ** @`, `== != < <= > >=`, `and or`; `operator_span` is that of the operator alone."""
 
     operator: str
     operator_span: Span
@@ -133,7 +133,7 @@ class Index(Node):
 
 
 class Range(Node):
-    """`start..stop` of a `for`, the stop not included."""
+    """`start..stop` of a `for`, without `stop`."""
 
     start: Expression
     stop: Expression
@@ -295,7 +295,7 @@ class Return(Node):
 
 
 class Loss(Node):
-    """`loss mse(y, wanted)` in a `train`, where it may have a name; in the body of a block or a model it has one:
+    """`loss mse(y, target)` in a `train`, where the name is optional; in the body of a block or a model it has one:
     `loss balance = sum(load ** 2)`."""
 
     name: Name | None
@@ -303,7 +303,7 @@ class Loss(Node):
 
 
 class Metric(Node):
-    """`metric accuracy = mean(right)`, in a `train`."""
+    """`metric accuracy = mean(correct)`, in a `train`."""
 
     name: Name
     value: Expression
@@ -323,14 +323,14 @@ class LearningRate(Node):
 
 
 class LossWeight(Node):
-    """`weight balance = 0.1`, in a `train`: how much a loss of the model's blocks counts."""
+    """`weight balance = 0.1`, in a `train`: the weight of an auxiliary loss of the model's blocks."""
 
     name: Name
     value: Expression
 
 
 class Changes(Node):
-    """`train lm { freeze tok }` in a variant: what it changes in the training of the model `name`."""
+    """`train lm { freeze tok }` in a variant: its changes to the training of the model `name`."""
 
     name: Name
     body: tuple[Statement, ...]
@@ -398,7 +398,7 @@ class Train(Node):
 
 
 class Variant(Node):
-    """`variant ffn { share { lm.blocks[*].ffn } }`: what is stored and trained differently, under a name."""
+    """`variant ffn { share { lm.blocks[*].ffn } }`: named changes to what is stored and trained."""
 
     name: Name
     body: tuple[Statement, ...]
@@ -418,13 +418,13 @@ Declaration: TypeAlias = (
 
 
 class Comment(Node):
-    """`# text`, sign included; doc comments (`##`) are the `doc` of their declaration and stand here as well."""
+    """`# text`, with the `#`; doc comments (`##`) are here and in the `doc` of their declaration."""
 
     text: str
 
 
 class File(Node):
-    """All that stands in one file."""
+    """One file."""
 
     source: Source
     declarations: tuple[Declaration, ...]

@@ -1,7 +1,7 @@
-"""From what the grammar recognized to the syntax tree.
+"""Builds the syntax tree while the parser recognizes the grammar.
 
-The parser calls one method for each rule of `grammar/wsdl.lark`, innermost first, with everything the rule is made of:
-nodes, tokens, and `None` for an optional part that is not there. No intermediate tree is built, and nothing recurses.
+The parser calls one method for each rule of `grammar/wsdl.lark`, innermost first, with the parts of the rule: nodes,
+tokens, and `None` for an optional part that is absent. No intermediate tree is built, and nothing recurses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONSTANTS = {"true": True, "false": False, "none": None}
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
-# The statements that stand in a `train` alone, and those that never do.
+# The statements that are only allowed in a `train`, and those that are never allowed there.
 _OF_TRAINING = (tree.Metric, tree.Optimizer, tree.LearningRate, tree.LossWeight)
 _OF_MODELS = (
     tree.Layer,
@@ -38,7 +38,7 @@ _OF_MODELS = (
     tree.Emit,
     tree.Return,
 )
-# Those that stand in a variant, and in a `train` of a variant.
+# The statements that are allowed in a variant, and in the `train` of a variant.
 _OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Limit, tree.Changes)
 _OF_CHANGES = (tree.Freeze, tree.LearningRate)
 
@@ -53,18 +53,18 @@ def _has(parts: Parts, word: str) -> bool:
 
 
 def _after(parts: Parts, word: str) -> Part:
-    """The part that follows a word or sign, or `None` where the word isn't there."""
-    for here, following in pairwise(parts):
-        if isinstance(here, Token) and here == word:
+    """The part that follows a keyword or sign, or `None` if that is absent."""
+    for part, following in pairwise(parts):
+        if isinstance(part, Token) and part == word:
             return following
     return None
 
 
 class Builder:
-    """Makes the nodes of one text; `begin` says which."""
+    """Creates the nodes of one text at a time, which `begin` sets."""
 
     def begin(self, source: Source, offset: int, docs: dict[int, str], problems: Problems) -> None:
-        """Read on in `source` from `offset`; `docs` are the doc comments by the line under them."""
+        """Begin a declaration at `offset` of `source`; `docs` are the doc comments by the line below them."""
         self.source = source
         self.offset = offset
         self.docs = docs
@@ -72,7 +72,7 @@ class Builder:
         self.placeholders: list[tree.Name] = []
 
     def finish(self) -> None:
-        """Report what only the whole declaration shows: placeholders that stand outside `load`."""
+        """Report errors that only the complete declaration shows: placeholders outside `load`."""
         for name in self.placeholders:
             mistakes.PLACEHOLDER.report(self.problems, name.span, placeholder=name.text)
 
@@ -141,7 +141,7 @@ class Builder:
     def _check_places(
         self, body: tuple[tree.Statement, ...], mistake: mistakes.Mistake, misplaced: tuple[type, ...], where: str
     ) -> None:
-        """Report the statements that belong into another kind of declaration."""
+        """Report the statements that belong in another kind of declaration."""
         rest = [*reversed(body)]
         while rest:
             statement = rest.pop()
@@ -157,7 +157,7 @@ class Builder:
                 rest += reversed((*statement.then, *statement.otherwise))
 
     def _report_place(self, statement: tree.Statement, mistake: mistakes.Mistake, where: str) -> None:
-        """Report a statement where it can't stand, at its first word."""
+        """Report a misplaced statement at its first word."""
         start = statement.span.start
         first = re.match(mistakes.NAME, statement.span.text)
         assert first is not None, "every statement begins with a word"
@@ -201,7 +201,7 @@ class Builder:
     statements = _collect
 
     def body(self, parts: Parts) -> tuple[Part, ...]:
-        """Opening brace, statements, closing brace: all three, so that its place is known."""
+        """Opening brace, statements, closing brace; the braces have the location."""
         return (parts[0], _nodes(parts), parts[-1])
 
     mappings = body
@@ -360,7 +360,7 @@ class Builder:
         return tree.Slice(self._span(parts), start, stop, step)
 
     def parenthesized(self, parts: Parts) -> tree.Expression:
-        """The node inside; its span takes the parentheses in, which is how the formatter knows of them."""
+        """The node inside, with a span that includes the parentheses, by which the formatter recognizes them."""
         return parts[1].replaced(span=self._span(parts))  # type: ignore[no-any-return] # an expression
 
     def list(self, parts: Parts) -> tree.List:
@@ -381,7 +381,7 @@ class Builder:
         if text in PYTHON_CONSTANTS:
             meant = PYTHON_CONSTANTS[text]
             mistakes.PYTHON_CONSTANT.report(self.problems, span, fix=[Edit(span, meant)], word=text, meant=meant)
-        elif not text.isidentifier():  # `\w` takes in more than letters and digits: powers, fractions
+        elif not text.isidentifier():  # `\w` also matches superscripts and fractions
             mistakes.ODD_NAME.report(self.problems, span, name=text)
         return tree.Name(span, text)
 
@@ -410,7 +410,7 @@ class Builder:
         return tree.Constant(self._span(parts), CONSTANTS[parts[0]])
 
     def _check_range(self, call: tree.Call, function: tree.Name) -> None:
-        """`for i in range(a, b)` is Python."""
+        """Report `for i in range(a, b)`."""
         bounds = [argument.value.span.text for argument in call.arguments]
         if function.text == "range" and len(bounds) in (1, 2):
             meant = "..".join(["0", *bounds][-2:])

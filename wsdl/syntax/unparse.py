@@ -1,4 +1,4 @@
-"""Expressions, types and the lists around them as boxes: with the parentheses they need and those the author chose."""
+"""Expressions, types and lists as boxes, with the parentheses that they need and those of the author."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.syntax import tree
 from wsdl.syntax.boxes import Box, Group, Item
 
-# How tightly an expression binds; what binds less tightly than its place asks for gets parentheses.
+# Precedences. An expression of lower precedence than its context requires gets parentheses.
 PIPE, OR, AND, NOT, COMPARISON, SUM, PRODUCT, UNARY, POWER, POSTFIX = range(10)
 _BINARY = {
     **{"or": OR, "and": AND, "+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "//": PRODUCT, "%": PRODUCT},
@@ -28,7 +28,7 @@ class Unparser:
     # -- expressions ---------------------------------------------------------------------------------------------------
 
     def expression(self, node: Any, context: int = PIPE) -> list[str | Group]:
-        """A value at a place that asks for at least so much binding."""
+        """An expression in a context that requires at least this precedence."""
         level = _level(node)
         chosen = context > PIPE and level < POSTFIX and self._parenthesized(node)
         if level < context or chosen:
@@ -175,14 +175,14 @@ class Unparser:
         return Item(box, node.span.start, node.span.end)
 
     def group(self, kind: str, opening: str, items: list[Item], closing: str, span: Span) -> Group:
-        """A group, with the comments in its span given to its items."""
+        """A group, with the comments in its span assigned to its items."""
         group = Group(kind, opening, items, closing)
         for comment in [c for c in self.comments if span.start <= c.span.start < span.end]:
             self._place(comment, group)
         return group
 
     def _place(self, comment: tree.Comment, group: Group) -> None:
-        """Behind the item it stands behind, else above the next one. Groups further in have taken theirs before."""
+        """Assign a comment to the item on its line, otherwise above the next item. Inner groups come first."""
         self.comments.remove(comment)
         before = [item for item in group.items if item.end <= comment.span.start]
         after = [item for item in group.items if item.end > comment.span.start]
@@ -195,7 +195,7 @@ class Unparser:
             group.below.append(comment)
 
     def _parenthesized(self, node: tree.Node) -> bool:
-        """Whether the author put parentheses around a node: its span then begins before its first part."""
+        """Whether the author put parentheses around a node: then its span begins before its first part."""
         parts = [value for name, value in vars(node).items() if isinstance(value, tree.Node)]
         first = min((part.span.start for part in parts), default=node.span.start)
         return self.text[node.span.start : node.span.start + 1] == "(" and first > node.span.start
@@ -210,7 +210,7 @@ def _level(node: Any) -> int:
 
 
 def _together(group: Group) -> str | Group:
-    """A group that is broken only for a comment."""
+    """A group that is only broken for comments."""
     return group if group.flat is None else group.flat
 
 

@@ -31,13 +31,13 @@ def check_memory(tensors: Sequence[Stored], memory: int | None = None) -> None:
             largest[0].root.layer_span,
             f"`{largest[0].name}`: {size(sizes[largest[0].name])}",
             details=("the largest:", *(f"  {size(sizes[s.name]):>9}  {s.name} {s.type}" for s in largest)),
-            help="make a layer smaller, share more, or give the weights as a file: `load`, `--weights`",
+            help="make a layer smaller, share more, or provide the weights as a file: `load`, `--weights`",
         )
     ])  # fmt: skip
 
 
 def _require_drawable(stored: Stored) -> None:
-    """Raises `CompileError` for an orthogonal matrix whose decomposition takes hours, and ten times its memory."""
+    """Raises `CompileError` for an orthogonal matrix whose decomposition would take hours and ten times its memory."""
     rows = stored.sizes[0] if stored.sizes else 1
     work = stored.elements * min(rows, stored.elements // max(rows, 1))
     if stored.initializer.name != "orthogonal" or work <= limits.ORTHOGONAL:
@@ -45,16 +45,16 @@ def _require_drawable(stored: Stored) -> None:
     raise CompileError([
         Diagnostic(
             "E0602",
-            f"the initial value of `{stored.root.path}` is orthogonal, and {stored.type} is too large for that",
+            f"the orthogonal initial value of `{stored.root.path}`, {stored.type}, is too large to compute",
             stored.root.span,
             f"needs a decomposition of {stored.elements:,} values",
-            help="give it another initializer, such as `normal(std=0.02)`, or give the weights as a file",
+            help="use another initializer, such as `normal(std=0.02)`, or provide the weights as a file",
         )
     ])  # fmt: skip
 
 
 def memory_of_machine() -> int:
-    """Bytes that a process can have; where the system doesn't say, as many as there can be."""
+    """Bytes of memory of this machine; unlimited where the system doesn't tell."""
     try:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows

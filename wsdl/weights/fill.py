@@ -1,9 +1,9 @@
-"""From tensors of files to what is stored: exactly where that is possible, fitted where that is asked for.
+"""From the tensors of files to stored tensors: exactly where possible, fitted where `fit` allows it.
 
-What fills views of one stored tensor must agree. A slot that a formula computes is filled by values for the tensors
-that the formula reads: those that they have already, where the formula then gives what the slot is to hold, or else
-those with which it comes nearest (`wsdl.fitting`). That must be as near as the numbers of a dtype lie, or with `fit` as
-near as is asked.
+All tensors loaded into views of one stored tensor must agree. A slot that a formula computes is loaded by setting the
+tensors that the formula reads: to the values that they have already, if the formula then gives the loaded value,
+otherwise to those with the smallest difference (`wsdl.fitting`). The difference may be a rounding error or, with `fit`,
+at most that share of the norm.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from wsdl.fitting.fit import Wanted
 
 Array = NDArray[Any]
-ROUNDING = 8  # steps between two numbers near 1: as far as a formula may be from what its slot is to hold
+ROUNDING = 8  # units in the last place: the difference between a formula and a loaded value that counts as rounding
 STEPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
 MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a slot loses: a share of its norm."""
+    """The difference between a slot and its loaded value: its norm as a share of `norm`, that of the loaded value."""
 
     share: float
     norm: float
@@ -47,18 +47,18 @@ class Loss:
 
 @dataclass
 class Filled:
-    """The stored tensors that are filled, by name; `lost` has the slots that were fitted, by path."""
+    """The loaded stored tensors by name; `lost` has the differences of slots that were fitted, by path."""
 
     values: dict[str, Array] = field(default_factory=dict)
     lost: dict[str, Loss] = field(default_factory=dict)
 
     def updated(self, other: Filled) -> Filled:
-        """With what another one has in place of its own."""
+        """With the entries of `other`, which take precedence."""
         return Filled({**self.values, **other.values}, {**self.lost, **other.lost})
 
 
 def read_before(storage: Storage, fills: Iterable[Fill]) -> set[str]:
-    """The stored tensors whose values before `filled` needs: those filled in part, and those behind formulas."""
+    """The stored tensors whose previous values `filled` reads: those loaded in part, and those behind formulas."""
     names: set[str] = set()
     for fill in fills:
         if fill.stored is None:
@@ -71,8 +71,8 @@ def read_before(storage: Storage, fills: Iterable[Fill]) -> set[str]:
 def filled(
     storage: Storage, fills: Iterable[Fill], sources: Mapping[str, Source], before: Callable[[str], Array]
 ) -> Filled:
-    """What the fills give. Raises `WeightsError` where they contradict each other or can't be met. Nothing is copied
-    that needn't be; `before` gives the values of a stored tensor so far."""
+    """The stored tensors with the loaded values. Raises `WeightsError` if the fills contradict each other or can't be
+    met. Copies only where necessary; `before` returns the previous value of a stored tensor."""
     slots = {slot.path: slot for slot in storage.checked.slots()}
     values: dict[str, Array] = {}
     missed: list[_Missed] = []
@@ -87,8 +87,8 @@ def filled(
 
 @dataclass(frozen=True)
 class _Missed:
-    """By how much a fill that was fitted is missed: a share of its norm; or `is_met`, but for rounding. `not_linear`
-    are tensors that could not be fitted."""
+    """The difference of a fitted fill, as a share of its norm; `is_met` if that is only rounding. `not_linear` are the
+    tensors that could not be fitted."""
 
     fill: Fill
     share: float
@@ -102,7 +102,7 @@ class _Missed:
 
 
 def _losses(missed: Iterable[_Missed]) -> dict[str, Loss]:
-    """What each slot has lost: of several fills of one the most."""
+    """The difference of each slot: of several fills of one slot the largest."""
     losses: dict[str, Loss] = {}
     for m in missed:
         if not m.is_met and (m.fill.slot not in losses or m.share > losses[m.fill.slot].share):
@@ -141,7 +141,7 @@ class _Family:
         self._arrays = [_read(sources[fill.file], fill) for fill in fills]
 
     def exactly(self) -> dict[str, Array] | None:
-        """What is stored, where that meets all fills; `None` where they may be fitted."""
+        """The stored tensors that meet all fills exactly; `None` if there are none and fitting is allowed."""
         names = dict.fromkeys(fill.stored for fill in self._fills)
         if None in names:
             return self._through_formulas()
@@ -152,7 +152,7 @@ class _Family:
     # -- views of one stored tensor ------------------------------------------------------------------------------------
 
     def _through_views(self, name: str) -> Array | None:
-        """What all fills of a stored tensor give alike; `None` where they differ and may be fitted."""
+        """The value on which all fills of a stored tensor agree; `None` if they differ and fitting is allowed."""
         dtype = numpy_dtype(self._storage.stored[name].type.dtype)
         fills = [fill for fill in self._fills if fill.stored == name]
         arrays = [
@@ -185,7 +185,7 @@ class _Family:
     # -- formulas ------------------------------------------------------------------------------------------------------
 
     def _through_formulas(self) -> dict[str, Array] | None:
-        """The values so far, with which all slots hold what they are to; `None` where they don't."""
+        """The start values, if all slots have their loaded values with them; otherwise `None`."""
         from wsdl.fitting.fit import lost
 
         start = self._start()
@@ -203,7 +203,7 @@ class _Family:
         }
 
     def _start(self) -> dict[str, Array]:
-        """Values of all tensors of the family: what fills them whole, or those so far."""
+        """Values of all tensors of the family: loaded completely, or else the previous ones."""
         names = dict.fromkeys(name for fill in self._fills for name in tensors_of(self._storage, fill))
         start: dict[str, Array] = {}
         for fill, array in zip(self._fills, self._arrays, strict=True):
@@ -213,12 +213,12 @@ class _Family:
         return {name: start[name] if name in start else self._before(name) for name in names}
 
     def unread(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """The inputs of ways of sharing that no formula reads, as that of `Soft`: what plain sharing would store."""
+        """The values of inputs of ways of sharing that no formula reads, as that of `Soft`."""
         return self._as_stored({name: array for name, array in self._inputs.items() if name not in values})
 
     @cached_property
     def _inputs(self) -> dict[str, Array]:
-        """What plain sharing would store for the slots, where ways of sharing take that as their input: the mean."""
+        """The values of the inputs of ways of sharing: the tensor that plain sharing would store, as a mean of slots."""
         seen: dict[str, list[Array]] = {}
         for fill, array in zip(self._fills, self._arrays, strict=True):
             value = self._slot_value(fill, array) if fill.slot in self._storage.inputs else None
@@ -229,7 +229,7 @@ class _Family:
         return {name: _mean(arrays) for name, arrays in seen.items()}
 
     def _slot_value(self, fill: Fill, array: Array) -> Array | None:
-        """The value of a whole slot that a fill gives; `None` where it gives anything else."""
+        """The value of the whole slot of a fill; `None` if the fill sets anything else."""
         if fill.stored is None:
             back = fill.view.inverse()
             return None if back is None else np.asarray(back.of(array))
@@ -243,14 +243,14 @@ class _Family:
         return [Wanted(self._formula(f), array) for f, array in zip(self._fills, self._arrays, strict=True)]
 
     def _formula(self, fill: Fill) -> Graph:
-        """What a fill reads."""
+        """The graph that computes the value that a fill sets."""
         if fill.stored is None:
             return slot_over_stored(self._slots[fill.slot], fill.view, self._storage)
         build = Build(Graph())
         return Graph([], build.nodes, [build.parameter(self._storage.stored[fill.stored], fill.view)])
 
     def nearest(self, missed: list[_Missed]) -> dict[str, Array]:
-        """The values with which the slots come nearest; `missed` then also has by how much they don't get there."""
+        """The values with the smallest differences of the slots, which are appended to `missed`."""
         from wsdl.fitting.fit import fit, lost
 
         wanted = self._wanted()
@@ -264,7 +264,7 @@ class _Family:
 
 
 def _mean(arrays: Sequence[Array]) -> Array:
-    """The mean; of equal arrays it is each of them, to the bit."""
+    """The mean; for equal arrays exactly their value."""
     first, *others = arrays
     if all(_equal(first, other) for other in others):
         return np.asarray(first, order="C")
@@ -272,15 +272,15 @@ def _mean(arrays: Sequence[Array]) -> Array:
 
 
 def _rounding(array: Array) -> float:
-    """The share of the norm of what is loaded that rounding takes."""
+    """The share of the norm of a loaded array that rounding can account for."""
     return ROUNDING * STEPS[dtype_of(array)]
 
 
-# -- as near as must be ------------------------------------------------------------------------------------------------
+# -- how close the fit must be -----------------------------------------------------------------------------------------
 
 
 def _require_near(storage: Storage, missed: Sequence[_Missed]) -> None:
-    """Raises `WeightsError`, with the slots that lose most, where some lose more than they may."""
+    """Raises `WeightsError`, which lists the worst slots, if some lose more than allowed."""
     far = sorted((m for m in missed if m.is_far), key=lambda m: -m.share)
     if not far:
         return
@@ -318,19 +318,19 @@ def _not_linear(storage: Storage, missed: _Missed) -> Diagnostic:
         fill.span,
         file=None if fill.span else fill.file,
         labels=tuple(labels),
-        help="load what the formula reads by its own names",
+        help="load the tensors that the formula reads, under their own names",
     )
 
 
 def _offer(fill: Fill, share: float) -> str:
-    """How to ask for the nearest values."""
+    """How to allow the nearest values."""
     if fill.span is not None:
         return f"`fit {share:g}` behind the target of the `load` takes the nearest values"
     return f"`--fit {share:g}`, in Python `fit={share:g}`, takes the nearest values"
 
 
 def _rounded_up(share: float) -> float:
-    """Two digits behind the point that are at least a share."""
+    """A share rounded up to two decimals."""
     return ceil(share * 100) / 100
 
 
@@ -340,7 +340,7 @@ def percent(share: float) -> str:
 
 
 def overall(losses: Iterable[Loss]) -> float:
-    """The share of all norms together."""
+    """The share of the norm of all tensors together."""
     losses = list(losses)
     missed, whole = (
         sum(x * x for x in xs) for xs in ([loss.share * loss.norm for loss in losses], [loss.norm for loss in losses])
@@ -349,16 +349,16 @@ def overall(losses: Iterable[Loss]) -> float:
 
 
 def listed(lines: Sequence[str]) -> list[str]:
-    """The first of many lines, and how many more there are."""
+    """At most `MOST_LISTED` lines, then the number of the others."""
     more = len(lines) - MOST_LISTED
     return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
 
 
-# -- equal, and all of it ----------------------------------------------------------------------------------------------
+# -- agreement and completeness ----------------------------------------------------------------------------------------
 
 
 def _require_whole(storage: Storage, fills: Iterable[Fill]) -> None:
-    """Slots that parts fill must have no element that none of them does; parts may overlap."""
+    """Raises `WeightsError` if parts that are loaded into a slot don't cover all of its elements; they may overlap."""
     parts = [fill for fill in fills if fill.part is not None]
     for slot in dict.fromkeys(fill.slot for fill in parts):
         stored, view = storage.home(slot)
@@ -389,5 +389,5 @@ def _differ(fill: Fill, other: Fill, stored: Array, loaded: Array, share: float 
 
 
 def _is_same_memory(a: Array, b: Array) -> bool:
-    """Are they one array? What is shared in PyTorch comes under each of its names."""
+    """Whether both are the same array: PyTorch lists a shared tensor under each of its names."""
     return (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)

@@ -1,7 +1,7 @@
-"""Initial values: each stored tensor has a random stream of its own, keyed by the path of its root slot and the seed.
+"""Initial values: each stored tensor has its own random stream, keyed by the path of its root slot and the seed.
 
-So adding a layer or naming a share group doesn't change the values of other layers. Only the raw bits of
-NumPy's Philox generator are used, which are the same in every version; distributions are computed here.
+So adding a layer or naming a share group doesn't change the values of other layers. Only the raw bits of NumPy's Philox
+generator are used, which are the same in every version; distributions are computed here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wsdl.ops.interpreter import evaluate
 from wsdl.weights.narrow import as_stored
 
 Array = NDArray[Any]
-CHUNK = 1 << 20  # elements that are drawn at a time, in float64
+CHUNK = 1 << 20  # elements drawn at a time, in float64
 
 
 def initial_values(program: Lowered | Storage, seed: int = 0) -> dict[str, Array]:
@@ -31,10 +31,10 @@ def initial_values(program: Lowered | Storage, seed: int = 0) -> dict[str, Array
 
 
 def completed(stored: Mapping[str, Stored], values: Mapping[str, Array], seed: int) -> dict[str, Array]:
-    """A value for each stored tensor: from `values`, else drawn, or computed from those of others."""
+    """A value for each stored tensor: from `values`, otherwise its initial value, drawn or computed from others."""
     drawn = {n: s for n, s in stored.items() if n not in values and s.initializer.graph is None}
     complete = {**values, **{name: initial_value(s, seed) for name, s in drawn.items()}}
-    for name, tensor in stored.items():  # a part may start as what those before it give
+    for name, tensor in stored.items():  # an initializer may read the tensors before it
         if name not in complete:
             assert tensor.initializer.graph is not None
             [array] = evaluate(tensor.initializer.graph, [], complete)
@@ -43,8 +43,8 @@ def completed(stored: Mapping[str, Stored], values: Mapping[str, Array], seed: i
 
 
 class WithDerived(Mapping[str, Array]):
-    """`values`, and the stored tensors that are computed from them when compiling: each when it is asked for, so that
-    none is held beside what it is made of."""
+    """`values`, and the stored tensors that are computed from them when compiling: each on access, so that it isn't in
+    memory together with the tensors that it is computed from."""
 
     def __init__(self, program: Lowered, values: Mapping[str, Array]) -> None:
         self._values = values
@@ -72,7 +72,7 @@ class WithDerived(Mapping[str, Array]):
 
 
 def initial_value(stored: Stored, seed: int) -> Array:
-    """The initial value of one stored tensor, which isn't computed from those of others."""
+    """The initial value of a stored tensor that isn't computed from others."""
     initializer = stored.initializer
     arguments = INITIALIZERS[initializer.name].arguments(initializer.arguments)
     key, several = initializer.key or stored.root.path, stored.sizes[: initializer.leading]
@@ -96,7 +96,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 class _Draw:
-    """The stream of one tensor, with a method for each initializer; all return flat arrays."""
+    """The random stream of one tensor, with a method for each initializer; all return flat arrays."""
 
     def __init__(self, path: str, seed: int, shape: tuple[int, ...]) -> None:
         key = int.from_bytes(sha256(f"{path}\0{seed}".encode()).digest()[:16], "little")
@@ -107,12 +107,12 @@ class _Draw:
     # -- random values -------------------------------------------------------------------------------------------------
 
     def _unit(self, out: Array) -> Array:
-        """Evenly in [0, 1): the upper 53 of the next 64 bits."""
+        """Uniform in [0, 1): the upper 53 of the next 64 bits."""
         self._even.random(out=out)
         return out
 
     def _standard_normal(self, out: Array) -> Array:
-        """By Box and Muller."""
+        """By the method of Box and Muller."""
         half = (out.size + 1) // 2
         radius, angle = np.empty(half), np.empty(half)
         np.log1p(np.negative(self._unit(radius), out=radius), out=radius)
@@ -150,7 +150,7 @@ class _Draw:
         return np.full(self._size, value, np.float64)
 
     def uniform(self, low: float, high: float) -> Array:
-        return self._filled(self._unit, high - low, low, CHUNK >> 5)  # in any chunks the same, in small ones faster
+        return self._filled(self._unit, high - low, low, CHUNK >> 5)  # small chunks are faster, with the same values
 
     def normal(self, mean: float, std: float) -> Array:
         return self._filled(self._standard_normal, std, mean)

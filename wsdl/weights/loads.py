@@ -1,6 +1,5 @@
-"""The files of a program's `load` statements: opened, and checked against the parameters that they fill. Only listings
-are read, so NumPy is not needed.
-"""
+"""Opens the files of a program's `load` statements and checks their listings against the parameters. No tensor is
+read, so NumPy isn't needed."""
 
 from __future__ import annotations
 
@@ -18,16 +17,16 @@ from wsdl.weights.source import Source, WeightsError
 
 @dataclass(frozen=True)
 class Loads:
-    """What the `load`s of a program fill, checked against the listings of their files."""
+    """The `load`s of a program, matched with the listings of their files."""
 
     fills: list[Fill]
     sources: dict[str, Source]
 
 
 def open_loads(storage: Storage, problems: Problems, *, missing: bool = False) -> Loads:
-    """Open the files of all `load`s, which are named from the folder of the source that they stand in.
+    """Open the files of all `load`s; their paths are relative to the folder of the source file.
 
-    A file that is `missing` may be: then that is said, and nothing else is asked of the `load`s.
+    With `missing`, a file that doesn't exist is a note, and the `load`s aren't checked further.
     """
     sources: dict[str, Source] = {}
     opened = []

@@ -1,4 +1,4 @@
-"""What a compiled file says about itself: the share groups with their views, the source, the compiler."""
+"""Metadata of compiled files: the share groups with their views, the source, the compiler."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ VARIANT = "wsdl.variant"  # key of the name of the variant, in ONNX files and in
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a compiled file was made of: the digest of the source, the variant (`""` for the program itself), and the
-    texts of the formulas by the paths of the parameters that they compute."""
+    """The origin of a compiled file: the digest of the source, the variant (`""` for the program itself), and the texts
+    of the formulas by the paths of the parameters that they compute."""
 
     source_sha256: str = ""
     variant: str = ""
@@ -42,7 +42,7 @@ def describe(
     """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.variant`,
     `wsdl.sharing`, `wsdl.formulas`).
 
-    `reads` says how often the model reads each slot.
+    `reads` has the number of times that the model reads each slot.
     """
     stored = list(stored)
     computed = dict.fromkeys(use.slot.path for s in stored for use in s.computed if use.slot.path in reads)
@@ -67,8 +67,8 @@ def _json(value: object) -> str:
 
 
 def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> dict[str, Any]:
-    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for as it is) or
-    its formula, with `reads` also how often it does (`used`, where that isn't once)."""
+    """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for the identity)
+    or its formula; with `reads` also the number of reads (`used`, if it isn't 1)."""
     return {
         "name": stored.name,
         "shape": list(stored.sizes),
@@ -84,14 +84,14 @@ def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> 
 
 
 def _computed(use: ComputedSlot, reads: Mapping[str, Reads] | None) -> dict[str, Any]:
-    """A slot that is computed by a formula; `elements` as it counts for the tensor."""
+    """A slot that is computed by a formula; `elements` is the part that counts for this tensor."""
     used = _used(use.slot, reads)
     elements = used.get("elements", used.get("used", 1) * prod(use.slot.sizes)) if use.counted else 0
     return {"path": use.slot.path, "view": "", "formula": use.formula, **used, "elements": elements}
 
 
 def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
-    """`used`, and `elements` where it doesn't read all of the slot each time."""
+    """`used`, and `elements` if not every read is of the whole slot."""
     if not reads:
         return {}
     reads_of_slot = reads.get(slot.path, Reads(0, 0))
@@ -102,7 +102,7 @@ def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
 
 
 def _compact(record: dict[str, Any]) -> dict[str, Any]:
-    """With ranges in the paths of the slots, so that a file doesn't grow with the number of layers that share."""
+    """The record with ranges in the paths of the slots, so that it doesn't grow with the number of layers."""
     alike: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for slot in record["slots"]:
         alike.setdefault((slot["view"], slot.get("formula"), slot.get("used"), slot.get("elements")), []).append(slot)
@@ -111,7 +111,7 @@ def _compact(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _label_groups(graph: GraphProto, groups: Mapping[str, str]) -> None:
-    """`wsdl.group` on every node that reads a shared tensor itself."""
+    """Set `wsdl.group` on every node that directly reads a shared tensor."""
     for node in graph.node:
         read = dict.fromkeys(groups[name] for name in node.input if name in groups)
         if read:

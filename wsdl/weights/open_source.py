@@ -1,7 +1,7 @@
-"""Opening a file with weights by its name.
+"""Opens a weights file by its suffix.
 
-The listing is read only, and nothing in it is trusted: sizes, offsets and lengths are checked against the file before
-anything is allocated.
+Only the listing is read. The file is untrusted: sizes, offsets and lengths are checked against it before anything is
+allocated.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from wsdl.weights.source import Source, broken, reason_of
 
 
 def open_source(path: str | Path) -> Source:
-    """Open a `.safetensors`, `.npz` or `.onnx` file."""
+    """Open a `.safetensors`, `.npz` or `.onnx` file. Raises `WeightsError` if it can't be read."""
     suffix = Path(path).suffix.lower()
     if Path(path).exists() and not Path(path).is_file():
-        raise broken(path, "this is not a file")  # of a pipe or a device nobody would see the end
+        raise broken(path, "this is not a file")  # reading a pipe or a device might not end
     try:
         if suffix == ".safetensors":
             return open_safetensors(path)

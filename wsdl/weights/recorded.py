@@ -1,11 +1,11 @@
-"""What a file of weights says of how its tensors were read, and the file as what the parameters of its program held.
+"""The record in a weights file of how its tensors were read, and the values of the parameters that follow from it.
 
     wsdl.sharing     stored tensors with the parameters that are views of them (`metadata.py`)
-    wsdl.formulas    by the path of a parameter, the text of the graph that computes it (`wsdl.ir.text`)
-    wsdl.inputs      the names of what ways of sharing take as their input
+    wsdl.formulas    texts of the graphs that compute parameters, by path (`wsdl.ir.text`)
+    wsdl.inputs      the names of the inputs of ways of sharing
 
-So weights of one program load into another that shares otherwise: from what was stored to parameters, and from these
-to what is stored now. Anybody may have written the file, so nothing in it is trusted.
+So weights of one program load into another with different sharing: from the old stored tensors to parameters, and from
+these to the new stored tensors. The file is untrusted.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from wsdl.ops.verify import InvalidProgram, verify
 from wsdl.sharing.reading_texts import view_text
 from wsdl.weights.source import Source, broken
 
-STRUCTURE = ("parameter", "scan")  # nodes of a formula that are no operations
+STRUCTURE = ("parameter", "scan")  # nodes of a formula that aren't operations
 MOST_NODES = 10_000  # of one formula
 MOST_TIMES, MOST_ANYWAY = (
     64,
     1 << 20,
-)  # elements of a value in it: so many times those of the file, and so many in any case
+)  # limit of the elements of a value in a formula: this multiple of those in the file, or at least this number
 
 
 def by_slots(source: Source) -> Source:
-    """The same weights with each parameter under its path, whatever was stored for it. `source.stored` is what the file
-    itself holds."""
+    """The same weights with each parameter under its path, however it was stored. The tensors of the file itself are in
+    the `stored` of the result."""
     shared, formulas, inputs = _shared(source), _formulas(source), _inputs(source)
-    if source.path.endswith(".onnx") and shared:  # which are all that it stores; the others are its constants
+    if source.path.endswith(".onnx") and shared:  # all weights of the file; its other initializers are constants
         source = replace(source, tensors={t.name: source.tensors[t.name] for t in shared})
     if not formulas and not shared and not inputs:
         return source
@@ -73,7 +73,7 @@ def by_slots(source: Source) -> Source:
 
 
 class _Viewed:
-    """A view of a tensor of a file, when it is asked for."""
+    """Reads a view of a tensor of a file, when called."""
 
     def __init__(self, source: Source, name: str, view: View) -> None:
         self._source, self._name, self._view = source, name, view
@@ -83,7 +83,7 @@ class _Viewed:
 
 
 class _Computed(Mapping[str, Any]):
-    """What a formula gives over the tensors of a file, which it reads one at a time."""
+    """Computes a formula over the tensors of a file, when called; reads them one at a time."""
 
     def __init__(self, source: Source, graph: Graph) -> None:
         self._source, self._graph = source, graph
@@ -104,24 +104,24 @@ class _Computed(Mapping[str, Any]):
         return len(self._source.tensors)
 
 
-# -- what a file says --------------------------------------------------------------------------------------------------
+# -- parsing the record ------------------------------------------------------------------------------------------------
 
 
 def described(metadata: str) -> dict[str, Tensor]:
-    """The tensors that `wsdl.sharing` of a file describes, by name, each slot by itself. Anybody may have written it:
-    raises `ValueError` where it says something else than a `sharing_record` each, or names slots without end."""
+    """The tensors that `wsdl.sharing` of a file describes, by name, with ranges of slots expanded. The text is
+    untrusted: raises `ValueError` if it isn't a list of `sharing_record`s, or exceeds a limit."""
     try:
         records = json.loads(metadata)
         slots = [slot for record in records for slot in record["slots"]]
         if max((len(slot["path"]) for slot in slots), default=0) > limits.PATH:
-            raise ValueError("the path of a slot has no end")
+            raise ValueError(f"the path of a slot has more than {limits.PATH:,} characters")
         if sum(count(slot["path"]) for slot in slots) > limits.SLOTS:
             raise ValueError(f"more than {limits.SLOTS:,} slots")
         tensors = {record["name"]: _described(record) for record in records}
     except (KeyError, TypeError, AttributeError, RecursionError, ViewError) as error:
         raise ValueError(str(error)) from error
     if len(tensors) < len(records):
-        raise ValueError("a name occurs twice")
+        raise ValueError("duplicate name")
     return tensors
 
 
@@ -130,28 +130,28 @@ def _described(record: Mapping[str, Any]) -> Tensor:
     texts = [name, dtype, group, *(slot[key] for slot in record["slots"] for key in ("path", "view"))]
     texts += [slot.get("formula", "") for slot in record["slots"]]
     if not all(isinstance(text, str) for text in texts) or type(record["trainable"]) is not bool:
-        raise TypeError("what should be a text is none")
+        raise TypeError("not a string")
     if not are_sizes(shape) or dtype not in BYTES:
-        raise ValueError("a type of nobody")
+        raise ValueError("unknown type")
     uses = []
     for slot in record["slots"]:
         times = slot.get("used", 1)
         elements = slot.get("elements", times * prod(View.parse(slot["view"], shape).shape))
         if not are_sizes([times]) or not are_sizes([elements]):
-            raise ValueError("a count of nobody")
+            raise ValueError("invalid count")
         formula = slot.get("formula", "")
         uses += [Use(path, slot["view"], elements, times, formula) for path in expand(slot["path"])]
     return Tensor(name, dtype, tuple(shape), tuple(uses), record["trainable"], group)
 
 
 def _shared(source: Source) -> list[Tensor]:
-    """The tensors that the file has, as its record describes them."""
+    """The tensors of the file, as its record describes them."""
     if SHARING not in source.metadata:
         return []
     try:
         tensors = described(source.metadata[SHARING])
     except ValueError as error:
-        raise broken(source.path, f"what it says about shared weights can't be read: {error}") from error
+        raise broken(source.path, f"the metadata about shared weights is invalid: {error}") from error
     known = [t for t in tensors.values() if t.name in source.tensors]
     return [t for t in known if source.tensors[t.name].shape == t.shape]
 
@@ -162,11 +162,11 @@ def _inputs(source: Source) -> frozenset[str]:
         names = json.loads(source.metadata.get(INPUTS, "[]"))
         return frozenset(name for name in names if isinstance(name, str))
     except (ValueError, TypeError, RecursionError) as error:
-        raise broken(source.path, "what it says about ways of sharing can't be read") from error
+        raise broken(source.path, "the metadata about ways of sharing is invalid") from error
 
 
 def _formulas(source: Source) -> dict[str, tuple[str, Graph]]:
-    """The formulas of the file by the path of what they compute: text and graph."""
+    """The formulas of the file, text and graph, by the path of the parameter that they compute."""
     if FORMULAS not in source.metadata:
         return {}
     try:
@@ -174,23 +174,23 @@ def _formulas(source: Source) -> dict[str, tuple[str, Graph]]:
         if len(texts) > limits.SLOTS:
             raise ValueError(f"more than {limits.SLOTS:,} formulas")
         return {path: (text, _parsed(text, source)) for path, text in texts.items()}
-    except Exception as error:  # of a text that anybody may have written, from many places
-        raise broken(source.path, "what it says about formulas can't be read") from error
+    except Exception as error:  # many kinds, as the text is untrusted
+        raise broken(source.path, "the metadata about formulas is invalid") from error
 
 
 def _parsed(text: str, source: Source) -> Graph:
-    """The graph of a text; raises one of many exceptions where it is none over the tensors of the file."""
+    """The graph of a formula; raises an exception of any kind if the text is invalid or doesn't fit the file."""
     if text.count("\n") > MOST_NODES:
-        raise ValueError("a formula without end")
+        raise ValueError("the formula is too long")
     declared = {name: info for name, info in source.tensors.items() if f'stored="{name}"' in text}
     types = {name: TensorType.of("f32", info.shape) for name, info in declared.items()}
     program = from_text("".join(f"stored {name}: {type}\n" for name, type in types.items()) + "\n" + text)
     if any(node.op not in OPERATIONS and node.op not in STRUCTURE for node in program.only.graph.walk()):
-        raise InvalidProgram("an operation of nobody")
+        raise InvalidProgram("unknown operation")
     verify(program)
     graph = program.only.graph
     if graph.inputs or len(graph.outputs) != 1:
-        raise InvalidProgram("a formula has no inputs and one output")
+        raise InvalidProgram("a formula must have no inputs and one output")
     most = MOST_TIMES * sum(prod(info.shape) for info in source.tensors.values()) + MOST_ANYWAY
     for value in (v for node in graph.walk() for v in node.results):
         if value.type.elements.constant is None or value.type.elements.constant > most:

@@ -20,7 +20,7 @@ from wsdl.ir.types import BYTES
 from wsdl.ir.weight_files import TensorInfo, are_sizes
 from wsdl.weights.source import Source, broken
 
-_FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # dtypes of others, for their sizes
+_FOREIGN = {"U16": 2, "U32": 4, "U64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8}  # bytes of unsupported dtypes
 
 
 def open_safetensors(path: str | Path) -> Source:
@@ -29,11 +29,11 @@ def open_safetensors(path: str | Path) -> Source:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little") if size >= 8 else -1
         if not 2 <= length <= min(limits.HEADER, size - 8):
-            raise broken(path, "this is no safetensors file, or its end is missing: its header doesn't fit into it")
+            raise broken(path, "not a safetensors file, or incomplete: its header ends after the end of the file")
         header = _parsed(path, file.read(length))
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise broken(path, "the metadata in the header are not texts")
+        raise broken(path, "the metadata in the header isn't a mapping of strings")
     start, ranges, tensors = 8 + length, {}, {}
     for name, entry in header.items():
         tensors[name], ranges[name] = _checked(path, name, entry, size - start)
@@ -50,31 +50,31 @@ def _parsed(path: str | Path, header: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         entries = dict(pairs)
         if len(entries) < len(pairs):
-            raise ValueError("a name occurs twice")
+            raise ValueError("duplicate name")
         return entries
 
     try:
         parsed = json.loads(header.decode("utf-8"), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise broken(path, "the header is not the JSON text that a safetensors file begins with") from error
+        raise broken(path, "not a safetensors file: its header isn't valid JSON") from error
     if not isinstance(parsed, dict):
-        raise broken(path, "the header is not the JSON object that a safetensors file begins with")
+        raise broken(path, "not a safetensors file: its header isn't a JSON object")
     return parsed
 
 
 def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[TensorInfo, tuple[int, int]]:
-    """Type and range of bytes of a tensor, if they are inside the file."""
+    """Type and byte range of a tensor. Raises `WeightsError` if they are invalid or outside of the file."""
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not (isinstance(dtype, str) and are_sizes(shape) and _are_offsets(offsets)):
-        raise broken(path, f"the header has no dtype, shape and offsets of the tensor `{name}`")
+        raise broken(path, f"the header lacks a valid dtype, shape or offsets of the tensor `{name}`")
     known = OF_SAFETENSORS.get(dtype)
     width = BYTES[known] if known else _FOREIGN.get(dtype)
     first, last = offsets
     if not first <= last <= size:
         raise broken(path, f"the tensor `{name}` ends after the end of the file; is the file complete?")
     if width is not None and last - first != prod(shape) * width:
-        raise broken(path, f"the tensor `{name}` is said to be {dtype}{shape}, which {last - first} bytes don't fit")
+        raise broken(path, f"the size of the tensor `{name}`, {last - first} bytes, doesn't match {dtype}{shape}")
     return TensorInfo(known or dtype, tuple(shape)), (first, last)
 
 
@@ -83,7 +83,7 @@ def _are_offsets(value: Any) -> bool:
 
 
 def _check_places(path: str | Path, ranges: Mapping[str, tuple[int, int]], size: int) -> None:
-    """The tensors fill the rest of the file: each begins where the one before it ends."""
+    """Raises `WeightsError` unless the tensors fill the rest of the file without gaps and overlaps."""
     end, before = 0, ""
     for name, (first, last) in sorted(ranges.items(), key=lambda item: item[1]):
         if first < end:
@@ -99,7 +99,7 @@ def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
     import numpy as np
 
     if info.dtype not in BYTES:
-        raise broken(path, f"the language has no dtype {info.dtype}")
+        raise broken(path, f"the dtype {info.dtype} isn't supported")
     dtype = numpy_dtype(info.dtype)
     if prod(info.shape) == 0:
         return np.zeros(info.shape, dtype)
@@ -110,12 +110,12 @@ def _mapped(path: str | Path, offset: int, info: TensorInfo) -> Any:
 
 
 def save_safetensors(path: str | Path, arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write arrays by name, in their order; whole or not at all. The same arrays give the same bytes."""
+    """Write arrays by name, in their order, atomically. Equal arrays give equal bytes."""
     write_file(path, safetensors_writer(arrays, metadata))
 
 
 def safetensors_writer(arrays: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> Writer:
-    """The same, for files that are written together."""
+    """The same as a function that writes to an open file, for files that are written together."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
     for name, array in arrays.items():
@@ -127,7 +127,7 @@ def safetensors_writer(arrays: Mapping[str, Any], metadata: Mapping[str, str] | 
     def write(file: BinaryIO) -> None:
         file.write(len(text).to_bytes(8, "little") + text)
         for array in arrays.values():
-            if array.size and not any(array.strides) and not array.any():  # one 0 for all: a hole in the file
+            if array.size and not any(array.strides) and not array.any():  # a broadcast 0: a hole in the file
                 file.seek(array.nbytes, os.SEEK_CUR)
             else:
                 file.write(little_endian_bytes(array))
@@ -137,7 +137,7 @@ def safetensors_writer(arrays: Mapping[str, Any], metadata: Mapping[str, str] | 
 
 
 def little_endian_bytes(array: Any) -> memoryview:
-    """The elements in row-major order, as files hold them."""
+    """The elements in row-major order and little-endian, as in files."""
     import numpy as np
 
     array = np.ascontiguousarray(array)

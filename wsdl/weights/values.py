@@ -1,4 +1,4 @@
-"""The values that a program starts with: drawn, loaded, or passed as weights. NumPy is imported on first use."""
+"""The initial values of a program: drawn, loaded, or passed as weights. NumPy is imported on first use."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Values:
-    """The value of each stored tensor; `drawn` are the names of those with random initial values, `lost` has the share
-    of its norm that each parameter lost that was fitted, by its path."""
+    """The value of each stored tensor; `drawn` are the names of those with random initial values, `lost` has for each
+    parameter that was fitted the share of its norm that it lost, by path."""
 
     values: dict[str, Any]
     drawn: frozenset[str]
@@ -35,10 +35,10 @@ def stored_values(
     partial: bool = False,
     fit: float | None = None,
 ) -> Values:
-    """The values that a program starts with: `weights`, else what its `load`s fill, else initial values.
+    """The initial values of a program: from `weights`, otherwise from its `load`s, otherwise by its initializers.
 
-    Weights are complete, so that the files of the `load`s need not be there, unless they may be `partial`. `fit` is the
-    share of its norm that a parameter may lose where it can't be what the weights say.
+    Unless `partial`, the weights must be complete, and the files of the `load`s need not exist. `fit` is the share of
+    its norm that a parameter may lose where the weights can't be represented exactly.
     """
     from wsdl.ops.interpreter import evaluate
     from wsdl.weights.fill import Filled, filled, read_before
@@ -81,12 +81,12 @@ def stored_values(
 def _report_fitted(
     loaded: Filled, storage: Storage, weights: Weights | None, fit: float | None, problems: Problems
 ) -> None:
-    """Say what was lost; or that nothing was, where `fit` allows it."""
+    """Report what was lost, or that `fit` was unnecessary."""
     from wsdl.weights.fill import listed, overall, percent
 
-    asked = next((load.fit.span for load in storage.checked.loads if load.fit is not None), None)
+    fit_clause = next((load.fit.span for load in storage.checked.loads if load.fit is not None), None)
     file = None if weights is None or isinstance(weights, Mapping) else str(weights)
-    span = asked if weights is None else None
+    span = fit_clause if weights is None else None
     if loaded.lost:
         worst = sorted(loaded.lost.items(), key=lambda item: -item[1].share)
         count = "1 parameter was" if len(worst) == 1 else f"{len(worst)} parameters were"
@@ -95,14 +95,14 @@ def _report_fitted(
         lines = listed([f"{slot}: {percent(loss.share)}" for slot, loss in worst])
         message = f"{count} fitted: {most}{total}"
         problems.add(Diagnostic("N0503", message, span, file=file, severity="note", details=tuple(lines)))
-    elif fit is not None or (asked is not None and weights is None):
-        message = "nothing had to be fitted: all parameters hold exactly what is loaded"
-        help = f"without `{'fit' if fit is None else '--fit'}` that is required"
+    elif fit is not None or (fit_clause is not None and weights is None):
+        message = "nothing had to be fitted: all parameters have exactly the loaded values"
+        help = f"leave out `{'fit' if fit is None else '--fit'}`, so that a difference is an error"
         problems.add(Diagnostic("N0504", message, span, file=file, severity="note", help=help))
 
 
 def _may_be_infinite(stored: Stored) -> bool:
-    """Where an infinity is meant, such as those of a mask: in a state of the user's, and in what is frozen."""
+    """Whether infinities may be intended, as in a mask: in frozen tensors, and in states that the user declares."""
     return stored.frozen or (stored.root.kind == "state" and not stored.root.span.source.is_standard)
 
 
@@ -110,5 +110,5 @@ def _not_finite(lines: list[str], file: str | None) -> Diagnostic:
     message = "a weight tensor has values that are not finite"
     if len(lines) > 1:
         message = "weight tensors have values that are not finite"
-    help = "was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a mask"
+    help = "check the training that wrote them; `freeze` a tensor that is infinite on purpose, such as a mask"
     return Diagnostic("W0703", message, file=file, help=help, severity="warning", details=tuple(lines))

@@ -1,7 +1,7 @@
-"""Values of stored tensors: from the `load`s of a program, from files and mappings of weights, and saved to files.
+"""Values of stored tensors from files and mappings of weights, and saving them to files.
 
-Everything is loaded and saved under the names of stored tensors. A source may name any slot that reads a stored tensor;
-what it holds for a slot that reads a transposed or permuted view is turned back.
+They are saved under the names of stored tensors. A source may name any slot that reads a stored tensor; the value of a
+slot that reads a transposed or permuted view is transposed back.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ def given_weights(
     partial: bool = False,
     fit: float | None = None,
 ) -> Filled:
-    """The stored tensors that a file or a mapping gives, by the names of stored tensors or the paths of slots, with or
+    """The stored tensors from a file or a mapping, by the names of stored tensors or the paths of slots, with or
     without the model's name in front.
 
-    Raises `WeightsError` where some are unknown, of another shape, contradict each other, can't be met, or are missing:
-    of those that are `needed`, by default all; with `partial` none need be there. `before` gives a stored tensor as it
-    is so far; `fit` is the share of its norm that a slot may lose where it can't be met exactly.
+    Raises `WeightsError` if names are unknown, shapes differ, values contradict each other or can't be represented, or
+    tensors are missing: any of those in `needed`, by default all; with `partial` none is required. `before` returns the
+    previous value of a stored tensor; `fit` is the share of its norm that a slot may lose where it can't be represented
+    exactly.
     """
     source = _of_mapping(weights) if isinstance(weights, Mapping) else by_slots(open_source(os.fspath(weights)))
     names = _Names(storage, source, partial)
@@ -70,7 +71,7 @@ def given_weights(
     if missing:
         lines = [f"{s.name}: {s.type}" for s in missing]
         message = f"{len(missing)} of {len(expected)} stored tensors are not in the weights"
-        help = "`partial=True` keeps what is stored for the others" if isinstance(weights, Mapping) else None
+        help = "`partial=True` keeps the stored values of the others" if isinstance(weights, Mapping) else None
         diagnostics.append(Diagnostic("E0511", message, file=source.path, help=help, details=tuple(listed(lines))))
     if diagnostics:
         raise WeightsError(diagnostics)
@@ -83,13 +84,13 @@ def _of_mapping(weights: Mapping[str, Any]) -> Source:
     try:
         infos = {name: TensorInfo(dtype_of(a), a.shape) for name, a in arrays.items()}
     except KeyError as error:
-        raise broken("<weights>", f"the language has no dtype {error.args[0]}") from None
+        raise broken("<weights>", f"the dtype {error.args[0]} isn't supported") from None
     return Source("<weights>", infos, reader=arrays.__getitem__)
 
 
 @dataclass(frozen=True)
 class _Home:
-    """What a name of the weights stands for: a view of a stored tensor, or of a slot that is computed."""
+    """The place of a named tensor: a view of a stored tensor, or of a slot that is computed."""
 
     stored: str | None
     view: View
@@ -98,7 +99,7 @@ class _Home:
 
 
 class _Names:
-    """The names that weights may have: of a stored tensor or a slot; of a single model also without its name."""
+    """The valid names of weights: of stored tensors and slots; for a single model also without its name."""
 
     def __init__(self, storage: Storage, source: Source, partial: bool) -> None:
         self._storage, self._source = storage, source
@@ -106,7 +107,7 @@ class _Names:
         self._as_stored = self._stored_alike(partial)
 
     def homes(self) -> Iterator[tuple[str, _Home]]:
-        """The names of the source that stand for something, with what that is."""
+        """The names of the source that the program knows, with their places."""
         for name, stored in self._as_stored.items():
             yield name, _Home(stored, View.identity(self._storage.stored[stored].sizes), stored, True)
         filled = set(self._as_stored.values())
@@ -116,7 +117,8 @@ class _Names:
                 yield name, home
 
     def unknown(self) -> list[str]:
-        """The names of the source that stand for nothing; what known ones are made of does, and views of that."""
+        """The names of the source that the program doesn't know; neither tensors that known ones are computed from, nor
+        views of these, count as unknown."""
         parts = self._source.parts
         used = {part for name in self.known for part in parts.get(name, ())} | self._as_stored.keys()
         used |= self._source.inputs
@@ -148,13 +150,13 @@ class _Names:
         return homes
 
     def _short(self, name: str) -> str:
-        """Without the name of the only model."""
+        """The name without that of the model, if there is only one."""
         models = list(self._storage.models)
         return name.removeprefix(f"{file_path(models[0])}.") if len(models) == 1 else name
 
     def _stored_alike(self, partial: bool) -> dict[str, str]:
-        """The names in the file of the tensors that are stored as they were there: those of slots that are read as they
-        were. Without a record that is so where all that is stored for some slots is there."""
+        """The tensors that can be copied from the file as stored: those of slots that are read in the same way as in
+        the file. If the file has no record of that, those of slots of which all stored tensors are in the file."""
         storage, source = self._storage, self._source
         if source.stored is None and not storage.formulas:
             return {}
@@ -184,7 +186,7 @@ def _behind(slot: Slot, storage: Storage) -> tuple[str, ...]:
 def _misfit(name: str, home: _Home, storage: Storage, source: Source) -> Diagnostic | None:
     info = (source.stored if home.as_stored and source.stored else source).info(name)
     if info.shape != home.view.shape:
-        message = f"`{name}` is {info}, but {shape_text(home.view.shape)} is needed"
+        message = f"`{name}` is {info}, but the shape {shape_text(home.view.shape)} is required"
         return Diagnostic("E0508", message, file=source.path)
     stored = home.stored if home.stored is not None else storage.readings[home.slot].tensors[0]
     dtype = storage.stored[stored].type.dtype
@@ -202,16 +204,16 @@ def _unknown(names: list[str], known: list[str], file: str) -> list[Diagnostic]:
     return [Diagnostic("E0512", message, file=file, details=tuple(listed(lines)))]
 
 
-# -- what is not finite ------------------------------------------------------------------------------------------------
+# -- values that are not finite ----------------------------------------------------------------------------------------
 
 
 def not_finite(values: Mapping[str, Array], finite: Collection[str]) -> list[str]:
-    """The tensors that hold NaN, as lines to show, and of those that are to be `finite` the ones that hold infinity."""
+    """The tensors with NaN and, of those in `finite`, the ones with infinities, as lines to show."""
     lines = []
     for name, array in values.items():
         with np.errstate(all="ignore"):
             if array.dtype.kind not in "fV" or np.isfinite(np.sum(array, dtype=np.float32)):
-                continue  # a sum takes a fraction of the time that looking at each number does
+                continue  # a sum is much faster than testing each value
         numbers = array.astype(np.float32) if array.dtype.itemsize == 2 else array
         nan, infinite = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
         if nan or (infinite and name in finite):
@@ -231,15 +233,14 @@ def save_weights(
     extra: Mapping[str, Array] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the stored tensors of a program as safetensors, with the share groups in the header. `extra` are further
-    tensors (`optimizer/…`). The file is whole or not there; the same values give the same bytes."""
+    """Write the stored tensors of a program as safetensors, with the share groups in the header. `extra` are additional
+    tensors (`optimizer/…`). The file is written atomically; equal values give equal bytes."""
     arrays = {s.name: values[s.name] for s in storage.stored.values() if s.derived is None}
     save_safetensors(os.fspath(path), {**arrays, **(extra or {})}, {**header(storage), **(metadata or {})})
 
 
 def header(storage: Storage) -> dict[str, str]:
-    """What a file of weights says in its header: the share groups, the formulas, and the variant where the program is
-    one."""
+    """The metadata of a weights file: the share groups, the formulas and, if there is one, the variant."""
     shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) + len(s.computed) > 1]
     groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
     texts, variant = formula_texts(storage), storage.checked.variant
