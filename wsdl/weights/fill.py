@@ -218,7 +218,7 @@ class _Family:
 
     @cached_property
     def _inputs(self) -> dict[str, Array]:
-        """The values of the inputs of ways of sharing: the tensor that plain sharing would store, as a mean of slots."""
+        """The values of the inputs of ways of sharing: what plain sharing would store, the mean over the slots."""
         seen: dict[str, list[Array]] = {}
         for fill, array in zip(self._fills, self._arrays, strict=True):
             value = self._slot_value(fill, array) if fill.slot in self._storage.inputs else None
