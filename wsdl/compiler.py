@@ -25,6 +25,8 @@ from wsdl.elaborate.check_dims import check_dims
 from wsdl.elaborate.check_file_names import check_file_names
 from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
+from wsdl.ir.inventory import ComputedTensor, Inventory
+from wsdl.ir.inventory import inventory as stored_inventory
 from wsdl.ir.stages import Checked, Storage
 from wsdl.ir.target import DEFAULT, Precision, Target
 from wsdl.ir.variants import BASE
@@ -131,6 +133,16 @@ def check_loads(storage: Storage, problems: Problems) -> None:
         from wsdl.weights.loads import open_loads
 
         open_loads(storage, problems, missing=True)
+
+
+def inventory(storage: Storage, target: Target = DEFAULT) -> Inventory:
+    """What a program stores and computes, with the types of inputs and outputs as `target` has them."""
+    computed: tuple[ComputedTensor, ...] = ()
+    if storage.formulas:
+        from wsdl.sharing.materialize import computed_tensors
+
+        computed = computed_tensors(storage, target)
+    return replace(stored_inventory(storage, target.io), computed=computed)
 
 
 # -- stored tensors to graphs ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ from tests.cli.conftest import TIED, Wsdl
 from tests.golden import Golden
 from tests.npz import save_npz
 from wsdl import compile as compiled
-from wsdl.api import proving
+from wsdl.api import Materialize, proving
 from wsdl.diagnostics import CompileError
 from wsdl.onnx import folder
 from wsdl.onnx.proof import Proof, Proofs
@@ -70,6 +70,36 @@ model m(x: f32[n, 32]) -> (y: f32[n, 32]) {
     assert re.search(r"for, std/dense.wsd:\d+ +unrolled \(", done.out)
     files = [loop["file"] for loop in json.loads(Path("build/manifest.json").read_text())["loops"]]
     assert sorted(set(files)) == ["parts/m.wsd", "std/dense.wsd"]
+
+
+FORMULAS = """\
+model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
+    layer blocks[3] = Dense(64, bias=false)
+    layer last = Dense(64)
+    layer hyper = Dense(64 * 64)
+    param code: [1, 8] = normal
+    param base: [64, 64]
+    param low: [3, 64, 4]
+    param blocks[i].weight = base + low[i] @ low[i].T for i in 0..3
+    param last.weight = hyper(code).reshape(64, 64)
+    return x |> blocks[0] |> blocks[1] |> blocks[2] |> last
+}
+
+train m() {
+    loss mean(y ** 2)
+    optimizer SGD(lr=1.0)
+}
+"""
+
+
+@pytest.mark.parametrize("materialize", get_args(Materialize))
+def test_formulas_and_their_values(wsdl: Wsdl, materialize: str, golden: Golden) -> None:
+    Path("m.wsd").write_text(FORMULAS)
+    done = wsdl("compile", "m.wsd", "-o", "build", "--materialize", materialize)
+    assert done.code == 0
+    golden(HERE / f"compile_formulas_{materialize}.txt", PACKED.sub("", done.out))
+    trained = wsdl("compile", "m.wsd", "-o", "trained", "--train", "--no-proof", "--materialize", materialize, "--json")
+    assert trained.codes == ([] if materialize == "none" else ["E0704"])
 
 
 def test_a_copy_that_the_optimizer_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:

@@ -72,3 +72,61 @@ model m(x: f32[n, 256]) {
     assert (guarded.holds, guarded.constant_bytes // whole) == (True, 1)
     monkeypatch.setattr(GUARDS, lambda *_: None)
     assert not proved(wsdl.compile(text), tmp_path).holds
+
+
+SEVERAL = """\
+layer base = Dense(64, bias=false)
+layer code = Dense(64 * 64)
+
+model one(x: f32[n, 64]) {
+    layer a[3] = Dense(64, bias=false)
+    layer b = Dense(64, bias=false)
+    param up: [3, 64, 2] = normal
+    param seed: [1, 4] = normal
+    param a[i].weight = base.weight + up[i] @ up[i].T for i in 0..3
+    param b.weight = code(seed).reshape(64, 64)
+    return x |> a[0] |> a[1] |> a[2] |> b
+}
+
+model two(x: f32[n, 64]) {
+    layer c = Dense(64, bias=false)
+    layer d = Dense(64, bias=false)
+    param c.weight = base.weight * 0.5
+    param own: [64, 64] = normal
+    param d.weight = softmax(own, axis=1)
+    return x |> c |> d |> base
+}
+"""
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16"])
+@pytest.mark.parametrize("materialize", ["none", "auto", "all"])
+def test_values_in_place_of_formulas(materialize: Any, dtype: Any, tmp_path: Path) -> None:
+    """`auto` writes what takes no more bytes, over all models: the matrix of a hypernetwork, not the sums."""
+    program = wsdl.compile(SEVERAL, materialize=materialize, dtype=dtype)
+    manifest = program.save(tmp_path, proof=True)
+    assert all(totals["holds"] for totals in manifest["proof_totals"].values())
+    written = {path for f in manifest["formulas"] if f["written_out"] for path in f["slots"]}
+    every = {f"one.a.{i}.weight" for i in range(3)} | {"one.b.weight", "two.c.weight", "two.d.weight"}
+    assert written == {"none": set(), "auto": {"one.b.weight", "two.d.weight"}, "all": every}[materialize]
+    held = {proof["stored"] for proof in manifest["proof"]}
+    assert written <= held
+    assert ("code.weight" in held, "one.up" in held, "base.weight" in held) == {
+        "none": (True, True, True),
+        "auto": (False, True, True),
+        "all": (False, False, True),
+    }[materialize]
+    x, plain = random(3, 64), wsdl.compile(SEVERAL, dtype=dtype)
+    for name in "one", "two":
+        [result], [expected] = (p.session(name)(x=x).values() for p in (program, plain))
+        tolerance = 1e-5 if dtype == "f32" else 2e-2
+        np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+
+
+def test_other_weights_make_other_values() -> None:
+    """What a session is given are the parts, as they are trained; values follow from them."""
+    program, plain = (wsdl.compile(SEVERAL, materialize=m) for m in ("all", "none"))
+    weights = {name: array + 0.25 for name, array in plain.stored.items()}
+    x = random(3, 64)
+    [result], [expected] = (p.session("one", weights=weights)(x=x).values() for p in (program, plain))
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

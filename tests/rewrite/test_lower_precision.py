@@ -161,7 +161,7 @@ def test_what_is_made_when_compiling_is_not_too_large_in_silence() -> None:
     text = "model m(x: f32[n, 3, 8, 8]) -> (y: f32[n, 2, 6, 6]) {\n    return x |> Conv2d(2) |> BatchNorm()\n}\n"
     numbers = {"m.batch_norm.weight": 6e4, "m.batch_norm.running_var": 1e-6}
     weights = {name: np.full(2, number, np.float32) for name, number in numbers.items()}
-    folded = "`m.conv2d.weight.folded`, into which a batch normalization is folded, has"
+    folded = "`m.conv2d.weight.folded`, which is computed when compiling, has"
     with pytest.raises(CompileError, match=re.escape(folded)):
         wsdl.compile(text, weights=weights, partial=True, dtype="f16").session()
 

@@ -24,7 +24,7 @@ from wsdl.api.training import Trained, evaluate, fit, train
 from wsdl.ir.graph import Binding
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.stages import Checked
-from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision
+from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision
 from wsdl.ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "Interrupted",
     "Inventory",
     "Loops",
+    "Materialize",
     "Model",
     "Plan",
     "Precision",

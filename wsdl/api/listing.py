@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from wsdl.ir.inventory import Inventory, Tensor, Use
+from wsdl.ir.inventory import ComputedTensor, Inventory, Tensor, Use
 from wsdl.ir.ranges import compact, runs
 
 Parts = tuple[str, ...]  # of a path, as in ("lm", "blocks[0]", "ffn", "up", "weight")
@@ -61,7 +61,7 @@ def _split(uses: Sequence[Use], outermost: Iterable[Parts]) -> tuple[tuple[Parts
 
 def _name(tensors: Sequence[Tensor], layers: tuple[Parts, ...], rests: Sequence[Parts]) -> str:
     """The common beginning of the paths of all tensors of a family; repeated layers as a range."""
-    if len(tensors) == 1 and len(tensors[0].uses) == 1:
+    if len(tensors) == 1 and (len(tensors[0].uses) == 1 or any(use.formula for use in tensors[0].uses)):
         return tensors[0].name
     paths = compact(dict.fromkeys(".".join(layer) for layer in layers))
     if tensors[0].group or len(paths) > 1 or not rests[0]:
@@ -81,6 +81,33 @@ def _shared_by(uses: Sequence[Use]) -> str:
     noun = "layer" if owners == paths else "parameter"
     reads = sum(use.times for use in uses)
     return f"{paths} {noun}{'' if paths == 1 else 's'}" + (f", {reads} uses" if reads != paths else "")
+
+
+@dataclass(frozen=True)
+class ComputedFamily:
+    """Tensors that one formula computes in repeated layers: their paths, the formula, the bytes of the stored tensors
+    behind them and of their values."""
+
+    name: str
+    formula: str
+    bytes_of_parts: int
+    bytes: int
+    written_out: bool
+
+
+def computed_families(stored: Inventory) -> Iterator[ComputedFamily]:
+    """The tensors that formulas compute, in the order in which each family is first met."""
+    alike: dict[tuple[object, ...], list[ComputedTensor]] = {}
+    for tensor in stored.computed:
+        alike.setdefault((tensor.formula, tensor.shape, tensor.written_out), []).append(tensor)
+    for tensors in alike.values():
+        by_path = {tensor.slots[0]: tensor for tensor in tensors}
+        for name, paths in runs(by_path):
+            members = [by_path[path] for path in paths]
+            parts = dict.fromkeys(part for tensor in members for part in tensor.parts)
+            bytes_of_parts = sum(stored.stored[part].bytes for part in parts)
+            values = sum(tensor.bytes for tensor in members)
+            yield ComputedFamily(name, members[0].formula, bytes_of_parts, values, members[0].written_out)
 
 
 # -- slots, and tensors that are not shared ----------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Lowered, file_path
-from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.inventory import Inventory
 from wsdl.ir.stages import Storage
-from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Precision, Target
+from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision, Target
 from wsdl.ir.types import TensorType
 from wsdl.options import (
     COUNT,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     variant=Optional(NAME),
     dtype=OneOf(PRECISIONS),
     keep_io=FLAG,
+    materialize=OneOf(get_args(Materialize)),
 )
 def compile(
     path_or_source: str | os.PathLike[str] | Source,
@@ -79,6 +80,7 @@ def compile(
     variant: str | None = None,
     dtype: Precision = "f32",
     keep_io: bool = True,
+    materialize: Materialize = "none",
 ) -> Program:
     """Compile a file, or source text.
 
@@ -90,6 +92,8 @@ def compile(
       error, unless `fit` is the share of its norm that each parameter may lose: `fit=0.2` takes the nearest values.
     - `variant` is the name of a variant that the file declares; by default the program is compiled without one.
     - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
+    - `materialize="all"` writes the values of what formulas compute in place of what they are computed from, `"auto"`
+      those with which the file doesn't get larger. A trainer computes them all the same.
 
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
@@ -97,7 +101,7 @@ def compile(
     if fit is not None and weights is None:
         help = 'for the weights that a program loads, write it there: `load "x.safetensors" into lm fit 0.2`'
         raise CompileError([Diagnostic("E0704", "`fit` requires `weights`", file=source.path, help=help)])
-    target = Target(loops, opset, dtype, keep_io)
+    target = Target(loops, opset, dtype, keep_io, materialize)
     problems = Problems()
     checked = compiler.check(source, problems, SourceOptions(dims or {}, import_root))
     storage = compiler.store(compiler.with_variant(checked, variant, problems), problems, dtype)
@@ -132,7 +136,7 @@ class Program:
         self.target = target
         self.seed = seed
         self.diagnostics = diagnostics
-        self.inventory: Inventory = inventory(storage, target.io)
+        self.inventory: Inventory = compiler.inventory(storage, target)
         self.stored: Mapping[str, Array] = MappingProxyType(numbers.values)
         self.drawn = numbers.drawn
         self.variant = storage.checked.variant or None
@@ -258,9 +262,11 @@ class Program:
         seed, opset = self.seed, self.target.opset
         provenance = compiler.provenance(self._storage, self.source)
         steps = self._steps(names) if train else {}
+        saved = self.inventory.of_models(names)
+        if steps and any(tensor.written_out for tensor in saved.computed):
+            raise self._not_trainable()
         for step in steps.values():
             files |= training_writers(step, folder, values, seed, opset=opset, provenance=provenance)
-        saved = self.inventory.of_models(names)
         written = manifest(self.source, saved, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if self.lost:
             written["fitted"] = [{"parameter": file_path(slot), "lost": share} for slot, share in self.lost.items()]
@@ -298,6 +304,11 @@ class Program:
         help = "declare it as `train MODEL(targets) { loss …; optimizer … }`"
         message = "there is no `train` declaration" + (f" for `{names[0]}`" if len(names) == 1 else "")
         return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+
+    def _not_trainable(self) -> CompileError:
+        message = "a training changes what formulas are computed from, which `materialize` leaves out of the models"
+        help = "write the training step without it; when it is done, compile with `materialize` and the new weights"
+        return CompileError([Diagnostic("E0704", message, file=self.source.path, help=help)])
 
     def _trained(self, name: str | None) -> str:
         """The name of the model to train, which must have a `train` declaration; without a name the only model that

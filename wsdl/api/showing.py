@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from wsdl import compiler
 from wsdl.api.checking import stored
 from wsdl.api.sources import program_in, require, require_file, write_files
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.ir.inventory import Inventory, inventory
+from wsdl.ir.inventory import Inventory
 from wsdl.options import COUNT, DIMS, NAME, PATH, Optional, takes
 
 
@@ -36,7 +37,7 @@ def inspect(
         from wsdl.onnx.inspect import inventory_of_weights
 
         return inventory_of_weights(path)
-    return inventory(stored(program_in(path), dims, import_root, variant))
+    return compiler.inventory(stored(program_in(path), dims, import_root, variant))
 
 
 @takes(path=PATH, depth=Optional(COUNT), dims=Optional(DIMS), import_root=Optional(PATH), variant=Optional(NAME))

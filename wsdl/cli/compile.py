@@ -10,11 +10,11 @@ from typing import Any, TypeAlias, get_args
 import click
 
 from wsdl import api
-from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Precision
+from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Materialize, Precision
 from wsdl.api.listing import families
 from wsdl.cli.command import command, dims, fit, import_root, seed, variant, weights
 from wsdl.cli.failures import exit_code, writing
-from wsdl.cli.tables import print_table
+from wsdl.cli.tables import print_computed, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics.figures import count, size
 from wsdl.diagnostics.render import as_json as findings_as_json
@@ -44,6 +44,9 @@ CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth
               help="Data type in which f32 tensors are stored.")  # fmt: skip
 @click.option("--keep-io/--no-keep-io", default=True, show_default=True,
               help="Keep inputs and outputs in f32 with --dtype f16 or bf16.")  # fmt: skip
+@click.option("--materialize", type=click.Choice(get_args(Materialize)), default="none", show_default=True,
+              help="Write the values of formulas, not what they are computed from: of all, or (auto) where that takes "
+                   "no more bytes.")  # fmt: skip
 @import_root
 @variant
 @click.option("--train", is_flag=True, help="Also write the training step: <model>.train.onnx.")
@@ -60,6 +63,7 @@ def compile(
     loops: Loops,
     dtype: Precision,
     keep_io: bool,
+    materialize: Materialize,
     import_root: str | None,
     variant: str | None,
     train: bool,
@@ -80,6 +84,7 @@ def compile(
         variant=variant,
         dtype=dtype,
         keep_io=keep_io,
+        materialize=materialize,
     )
     with writing(output):
         manifest = program.save(output, model=model, proof=not no_proof, train=train)
@@ -93,9 +98,11 @@ def compile(
         note(f"wrote {path} ({size(os.path.getsize(path))})")
     stored = program.inventory.of_models(manifest["models"])
     _print_shared(stored)
+    print_computed(stored, ROWS)
     facts = [
         *_variant(stored),
         *_sizes(stored),
+        *_formulas(stored),
         *_verified(manifest, stored),
         *_loops(manifest),
         *_weights(manifest, program.drawn),
@@ -134,6 +141,19 @@ def _sizes(stored: Inventory) -> Iterator[Fact]:
     percent = 100 * (1 - sizes.bytes / sizes.bytes_without_sharing)
     yield "parameters", f"{parameters} ({sizes.parameters_without_sharing:,} without sharing)"
     yield "size", f"{bytes} ({size(sizes.bytes_without_sharing)} without sharing, {percent:.0f} % saved)"
+
+
+def _formulas(stored: Inventory) -> Iterator[Fact]:
+    """How many formulas are computed at each run, and what the values of the others take."""
+    written = [tensor for tensor in stored.computed if tensor.written_out]
+    formulas = count(len(stored.computed), "tensor")
+    if not written and stored.computed:
+        yield "formulas", f"{formulas}, computed at each run"
+    elif written:
+        parts = size(sum(stored.stored[part].bytes for part in {part for tensor in written for part in tensor.parts}))
+        values = size(sum(tensor.bytes for tensor in written))
+        which = formulas if len(written) == len(stored.computed) else f"{len(written)} of {formulas}"
+        yield "formulas", f"{which}, written out: {values} in place of {parts}"
 
 
 # -- verification ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from wsdl import api
 from wsdl.api import Inventory
 from wsdl.api.listing import slots, unshared
 from wsdl.cli.command import command, dims, import_root, variant
-from wsdl.cli.tables import print_table, repeats, times
+from wsdl.cli.tables import print_computed, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
 from wsdl.diagnostics.figures import count, size
 
@@ -32,7 +32,9 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
     shared = bool(inventory.shared())
     headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
     print_table(headers, (row[: len(headers)] for row in _rows(inventory)), text=(0, 1))
-    print_lines(["", *_totals(inventory)])
+    print_lines([""])
+    print_computed(inventory)
+    print_lines(_totals(inventory))
 
 
 def _signature(name: str, inventory: Inventory) -> str:

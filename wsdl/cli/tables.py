@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wsdl.api import Inventory
-from wsdl.cli.terminal import Terminal
+from wsdl.api.listing import computed_families
+from wsdl.cli.terminal import Terminal, print_lines
+from wsdl.diagnostics.figures import size
 from wsdl.diagnostics.printable import printable, short
 
 
@@ -33,6 +35,22 @@ def repeats(inventory: Inventory) -> Iterator[str]:
     """The layers that share their weights with themselves, by being applied more than once."""
     for path, applied in inventory.repeats().items():
         yield f"{path} is applied {applied} times"
+
+
+def print_computed(inventory: Inventory, most: int | None = None) -> None:
+    """A row for each family of tensors that formulas compute: what is stored for them, and what their values take."""
+    families = list(computed_families(inventory))
+    if not families:
+        return
+    headers = ["computed weights", "by", "stored", "values"]
+    if any(family.written_out for family in families):
+        headers.append("in the file")
+    rows = [
+        [f.name, f.formula, size(f.bytes_of_parts), size(f.bytes), "values" if f.written_out else "parts"]
+        for f in families[:most]
+    ]
+    print_table(headers, (row[: len(headers)] for row in rows), text=(0, 1))
+    print_lines([*([f"and {len(families) - len(rows):,} more"] if families[len(rows) :] else []), ""])
 
 
 def times(uses: int) -> str:

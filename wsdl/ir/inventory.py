@@ -83,18 +83,55 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class ComputedTensor:
+    """A tensor that a formula computes: the paths of the slots that read it, the text of the formula, the names of the
+    stored tensors behind it with their bytes, whether it is `written_out`, so that files hold its value in place of
+    these, and the models that read it."""
+
+    slots: tuple[str, ...]
+    formula: str
+    dtype: str
+    shape: tuple[int, ...]
+    parts: tuple[str, ...]
+    bytes_of_parts: int
+    written_out: bool
+    models: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Those of its value."""
+        return prod(self.shape) * _WIDTHS[self.dtype]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "slots": [file_path(path) for path in self.slots],
+            "formula": self.formula,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "stored": list(self.parts),
+            "bytes_stored": self.bytes_of_parts,
+            "bytes_written_out": self.bytes,
+            "written_out": self.written_out,
+        }
+
+
+@dataclass(frozen=True)
 class Inventory:
-    """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one."""
+    """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one, and
+    `computed` are the tensors that its formulas compute."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
     variant: str = ""
+    computed: tuple[ComputedTensor, ...] = ()
 
     def of_models(self, names: Iterable[str]) -> Inventory:
         """Of some of the models only."""
         models = {name: self.models[name] for name in names}
         read = {tensor for model in models.values() for tensor in model.reads}
-        return replace(self, models=models, stored={n: tensor for n, tensor in self.stored.items() if n in read})
+        stored = {name: tensor for name, tensor in self.stored.items() if name in read}
+        computed = tuple(tensor for tensor in self.computed if not models.keys().isdisjoint(tensor.models))
+        return replace(self, models=models, stored=stored, computed=computed)
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
         """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
@@ -158,6 +195,7 @@ class Inventory:
             **({"variant": self.variant} if self.variant else {}),
             "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
             "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
+            **({"formulas": [tensor.as_json() for tensor in self.computed]} if self.computed else {}),
         }
 
     def _tensor_as_json(self, tensor: Tensor) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wsdl.rewrite.push_products import push_products
 from wsdl.rewrite.roll_loops import roll_loops
 from wsdl.rewrite.share_products import share_products
 from wsdl.sharing.fold_views import fold_views
+from wsdl.sharing.materialize import written_out
 from wsdl.sharing.read_stored import read_stored
 
 Pass: TypeAlias = "Callable[[Lowered], object]"
@@ -41,7 +42,7 @@ INFERENCE: tuple[Pass, ...] = (
 def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
     """The models for a target, ready to be emitted: in its precision, views folded, recurrent layers fused, loops
     rolled, common subexpressions eliminated."""
-    program = read_stored(storage, target)
+    program = read_stored(written_out(storage, target), target)
     for run_on in INFERENCE:
         run_on(program)
     return program

@@ -119,7 +119,7 @@ class _Formulas:
 
     def _reading(self, node: Node) -> Reading:
         reading = self.storage.readings[str(node.attributes["slot"])]
-        return _without_losses(reading, self.storage) if self.losses is None else reading
+        return without_losses(reading, self.storage) if self.losses is None else reading
 
     def _value(self, formula: Formula, build: Build) -> Value:
         """What a formula computes; its nodes, and those of formulas that it needs, are appended where they aren't there
@@ -164,7 +164,7 @@ def _outside_loops(graph: Graph) -> dict[Node, Node]:
     return places
 
 
-def _without_losses(reading: Reading, storage: Storage) -> Reading:
+def without_losses(reading: Reading, storage: Storage) -> Reading:
     """A formula that is a view of a stored tensor but for its losses is that view in a compiled model."""
     if isinstance(reading, FormulaReading) and reading.formula.losses:
         found = view_of(reading.formula.graph)

@@ -56,7 +56,7 @@ class WithDerived(Mapping[str, Array]):
             return self._values[name]
         assert stored.derived is not None
         [array] = evaluate(stored.derived, [], self)
-        subject = f"`{name}`, into which a batch normalization is folded,"
+        subject = f"`{name}`, which is computed when compiling,"
         dtype = numpy_dtype(stored.type.dtype)
         return np.asarray(as_stored(array, dtype, subject, stored.root.span), order="C")
 
