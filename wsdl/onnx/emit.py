@@ -55,7 +55,7 @@ def structure(
     proto = helper.make_model(graph, opset_imports=domains, ir_version=ir_version)
     fuse_bias(proto)
     part_transposes(proto)
-    guard_sharing(proto, emission.builder.stored, emission.refs.values())
+    guard_sharing(proto, emission.builder.stored, emission.refs.values(), emission.in_formulas)
     describe(proto, emission.builder.stored.values(), model.reads, doc=model.doc, provenance=provenance)
     return proto
 
@@ -81,6 +81,7 @@ class _Emission:
         self.program = program
         self.builder = Builder(opset, block)
         self.refs: dict[Value, Ref] = {}
+        self.in_formulas: set[str] = set()  # the names of what is computed in formulas
 
     def model_graph(self, model: Model, fed: Sequence[str]) -> GraphProto:
         e, graph = self.builder, model.graph
@@ -131,6 +132,8 @@ class _Emission:
                 refs = self.builder.name_results(self._lower(node), node.results, start)
             for value, ref in zip(node.results, refs, strict=True):
                 self.refs[value] = ref
+            if node.in_f32:
+                self.in_formulas.update(ref.name for ref in refs)
 
     def _lower(self, node: Node) -> Sequence[Ref]:
         e = self.builder

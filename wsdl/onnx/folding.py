@@ -133,16 +133,19 @@ class InferredTypes:
 # -- what is to be computed at each run --------------------------------------------------------------------------------
 
 
-def reads_to_guard(stored: Collection[str], constants: Constants, inferred: InferredTypes) -> list[Read]:
+def reads_to_guard(
+    stored: Collection[str], maps: Collection[str], constants: Constants, inferred: InferredTypes
+) -> list[Read]:
     """The reads that must not be of a constant, so that folding leaves the fewest bytes that are possible.
 
     What is computed from `stored` tensors alone is a graph that begins with them and with constants (indices, shapes),
     and ends in what the run reads. A session holds what of it is folded and read by something that is not: a cut
     through this graph. The minimum cut is the fewest bytes, and the nodes behind it are to be left to the run. Of
     several minimum cuts that with the fewest such nodes is taken. So a weight that is read through one view only is
-    folded, and so are masks and tables that no stored tensor takes part in.
+    folded, and so are masks and tables that no stored tensor takes part in, unless they are among the `maps`, the
+    constants of formulas that are multiplied by activations first.
     """
-    weights = {name for name in constants.folded if constants.origins[name] & set(stored)}
+    weights = {name for name in constants.folded if constants.origins[name] & set(stored) or name in maps}
     if not any(name in constants.kept for name in weights):
         return []
     return _Cut(weights, frozenset(stored), constants, inferred).reads()

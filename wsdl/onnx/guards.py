@@ -29,14 +29,17 @@ _MELTS = {  # what melts into the weight (the second input) of what: the inputs 
 _BETWEEN = {"Reshape", "Transpose"}  # may stand between the two
 
 
-def guard_sharing(proto: ModelProto, stored: Collection[str], known: Iterable[Ref] = ()) -> None:
+def guard_sharing(
+    proto: ModelProto, stored: Collection[str], known: Iterable[Ref] = (), maps: Collection[str] = ()
+) -> None:
     """Insert the `Reshape`s where they are needed, so that no `stored` tensor is copied; `known` are tensors with types
-    that ONNX could not infer. (A model without inputs has nothing that only the run knows.)"""
+    that ONNX could not infer, `maps` the results in formulas. (A model without inputs has nothing that only the run
+    knows.)"""
     if not proto.graph.input:
         return
     constants = Constants(proto.graph)
     inferred = InferredTypes(proto, known)
-    folded = reads_to_guard(stored, constants, inferred)
+    folded = reads_to_guard(stored, maps, constants, inferred)
     reads = [*folded, *_fused_copies(constants), *_scales_in_a_row(constants)]
     if reads:
         _Guards(proto.graph, inferred).put_before(reads)
