@@ -7,27 +7,26 @@
 
     models = wsdl.load("build/")                        # every model of a compiled folder
 
-The command line is a thin layer over this module. Importing it is cheap: NumPy, ONNX and ONNX Runtime are imported
-when they are needed.
+The command line is a thin layer over this module. Importing it is cheap: what a name needs is imported at its first
+use, so that a check doesn't wait for what trains.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wsdl.api.checking import check, examine, format
-from wsdl.api.program import Model, Program, compile
-from wsdl.api.running import load, open_model, run
-from wsdl.api.showing import graph, inspect, write_picture
-from wsdl.api.sources import STDIN, read_source, require, write_files
-from wsdl.api.training import Trained, evaluate, fit, train
-from wsdl.ir.graph import Binding
-from wsdl.ir.inventory import Inventory
-from wsdl.ir.stages import Checked
-from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision
-from wsdl.ir.types import TensorType
-
 if TYPE_CHECKING:
+    from wsdl.api.checking import check, examine, format
+    from wsdl.api.program import Model, Program, compile
+    from wsdl.api.running import load, open_model, run
+    from wsdl.api.showing import graph, inspect, write_picture
+    from wsdl.api.sources import STDIN, read_source, require, write_files
+    from wsdl.api.training import Trained, evaluate, fit, train
+    from wsdl.ir.graph import Binding
+    from wsdl.ir.inventory import Inventory
+    from wsdl.ir.stages import Checked
+    from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision
+    from wsdl.ir.types import TensorType
     from wsdl.runtime.plan import Better, Plan
     from wsdl.runtime.stopping import Interrupted
 
@@ -66,17 +65,32 @@ __all__ = [
     "write_picture",
 ]
 
-_OF_TRAINING = {
-    "Better": "wsdl.runtime.plan",
-    "Interrupted": "wsdl.runtime.stopping",
-    "Plan": "wsdl.runtime.plan",
-}  # imported at first use
+_NAMES = {
+    "wsdl.api.checking": ("check", "examine", "format"),
+    "wsdl.api.program": ("Model", "Program", "compile"),
+    "wsdl.api.running": ("load", "open_model", "run"),
+    "wsdl.api.showing": ("graph", "inspect", "write_picture"),
+    "wsdl.api.sources": ("STDIN", "read_source", "require", "write_files"),
+    "wsdl.api.training": ("Trained", "evaluate", "fit", "train"),
+    "wsdl.ir.graph": ("Binding",),
+    "wsdl.ir.inventory": ("Inventory",),
+    "wsdl.ir.stages": ("Checked",),
+    "wsdl.ir.target": ("OPSETS", "PRECISIONS", "Loops", "Materialize", "Precision"),
+    "wsdl.ir.types": ("TensorType",),
+    "wsdl.runtime.plan": ("Better", "Plan"),
+    "wsdl.runtime.stopping": ("Interrupted",),
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_TRAINING:
+    if name not in _MODULES:
         raise AttributeError(f"module 'wsdl.api' has no attribute {name!r}")
     from importlib import import_module
 
-    globals()[name] = value = getattr(import_module(_OF_TRAINING[name]), name)
+    globals()[name] = value = getattr(import_module(_MODULES[name]), name)
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

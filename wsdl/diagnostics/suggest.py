@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 LONGEST = 100  # characters; comparing two names takes time in the product of their lengths
 
@@ -29,6 +28,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
 
 def _likeness(name: str, candidate: str) -> float:
     """From 0 to 1; letters in another order (`nrom`) count as letters in common."""
+    from difflib import SequenceMatcher
+
     likeness = SequenceMatcher(None, name, candidate, autojunk=False).ratio()
     if sorted(name) == sorted(candidate):
         likeness = max(likeness, 0.9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from math import prod
 from typing import Any
 
@@ -147,6 +146,8 @@ def _scaled(size: Dim, scale: float, x: TensorType) -> Dim:
         raise OpError(f"`scale` must be positive, but is {scale}", argument="scale", code="E0414")
     if size.constant is not None:
         return Dim.of(int(size.constant * scale))
+    from fractions import Fraction
+
     ratio = Fraction(scale).limit_denominator(1000)
     if abs(float(ratio) - scale) > 1e-9:
         raise OpError(
