@@ -42,9 +42,10 @@ model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {
 """
 
 
-def compiled(source: Path, folder: Path) -> Path:
-    command = Path(sys.executable).with_name("wsdl")
-    done = subprocess.run([command, "compile", source, "-o", folder], capture_output=True, text=True, check=False)
+def compiled(source: Path, folder: Path, *options: str) -> Path:
+    wsdl = Path(sys.executable).with_name("wsdl")
+    command: list[str | Path] = [wsdl, "compile", source, "-o", folder, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -115,6 +116,13 @@ def test_two_models_over_one_data_file(tmp_path: Path) -> None:
     assert len(list(folder.glob("*.data"))) == 1
     for model in ("embed", "classify"):
         assert_same_in_node(folder / f"{model}.onnx", {"n": 4})
+
+
+@pytest.mark.parametrize("materialize", ["none", "all"])
+def test_formulas(materialize: str, tmp_path: Path) -> None:
+    """Also as the values of the same weights."""
+    source = HERE / "trainings" / "formulas.wsd"
+    assert_same_in_node(compiled(source, tmp_path, "--materialize", materialize) / "formulas.onnx", {"n": 3})
 
 
 EDGES = """\

@@ -78,10 +78,14 @@ def autoencoder(random: Generator, rows: int) -> dict[str, Array]:
     return {"image": np.clip(random.integers(0, 2, (rows, 8)) @ strokes, 0.0, 1.0)}
 
 
-# Between them: sharing by use, by group and by view; convolutions and batch statistics; dropout; Scan and Loop; every
-# optimizer; the learning rates that need the length of the run.
+def formulas(random: Generator, rows: int) -> dict[str, Array]:
+    return autoencoder(random, rows)
+
+
+# Between them: sharing by use, by group, by view and by formula; convolutions and batch statistics; dropout; Scan and
+# Loop; every optimizer; the learning rates that need the length of the run.
 TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
-    siamese, images, sequences, depth, dropped, autoencoder,
+    siamese, images, sequences, depth, dropped, autoencoder, formulas,
 ]  # fmt: skip
 MODELS = [training.__name__ for training in TRAININGS]
 
