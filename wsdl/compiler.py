@@ -184,10 +184,11 @@ def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evalua
 
 def provenance(storage: Storage, source: Source) -> Provenance:
     """What a compiled file says that it was made of."""
+    from wsdl.ir.inventory import ways
     from wsdl.sharing.reading_texts import formula_texts
     from wsdl.weights.metadata import Provenance
 
-    return Provenance(source.sha256, storage.checked.variant, formula_texts(storage))
+    return Provenance(source.sha256, storage.checked.variant, formula_texts(storage), ways(storage))
 
 
 def emit(program: Lowered, provenance: Provenance, target: Target = DEFAULT) -> dict[str, ModelProto]:

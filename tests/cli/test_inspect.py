@@ -33,9 +33,29 @@ model lm(ids: i64[n, t]) -> (logits: f32[n, t, 100]) {
 """
 
 
-@pytest.mark.parametrize("name", ["tied", "two", "deep"])
+WAYS = """\
+model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
+    layer a[3] = Dense(64)
+    layer b[3] = Dense(64)
+    layer c[3] = Dense(64, bias=false)
+    layer d = Dense(64, bias=false)
+    share as Delta(rank=4) { a[*] }
+    share bank as Mix(bank=2) { b[*] }
+    share near as Soft(strength=1) { c[*] }
+    param half: [64, 64] = normal(0.1)
+    param d.weight = half + half.T
+    for i in 0..3 {
+        x = x |> a[i] |> b[i] |> c[i]
+    }
+    return d(x)
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["tied", "two", "deep", "ways"])
 def test_what_is_printed(wsdl: Wsdl, golden: Golden, name: str) -> None:
     Path("deep.wsd").write_text(DEEP)
+    Path("ways.wsd").write_text(WAYS)
     done = wsdl("inspect", f"{name}.wsd")
     assert (done.code, done.err) == (0, "")
     assert max(len(line) for line in done.out.splitlines()) <= 80
@@ -63,15 +83,66 @@ def test_the_json_that_scripts_rely_on(wsdl: Wsdl) -> None:
     assert {"path": "lm.blocks.2.weight", "view": "", "used": 1} in answer["stored"][1]["slots"]
 
 
-@pytest.mark.parametrize("name", ["tied", "deep"])
+@pytest.mark.parametrize("name", ["tied", "deep", "ways"])
 def test_a_compiled_file_says_the_same_as_its_program(wsdl: Wsdl, name: str) -> None:
     Path("deep.wsd").write_text(DEEP)
+    Path("ways.wsd").write_text(WAYS.replace("Soft(strength=1)", "WeightNorm()"))  # a file has all of it
     model = "lm" if name == "deep" else "m"
     wsdl("compile", f"{name}.wsd", "-o", "build", "--no-proof")
     program = wsdl("inspect", f"{name}.wsd", "--json").json
     file = wsdl("inspect", f"build/{model}.onnx", "--json").json
     assert file["models"] == program["models"]
+    for tensor in (*file["stored"], *program["stored"]):  # a file also says what blocks of ways call what they take
+        tensor["slots"] = [slot for slot in tensor["slots"] if slot["used"]]
     assert {t["name"]: t for t in file["stored"]} == {t["name"]: t for t in program["stored"]}
+    assert file.get("ways") == program.get("ways")
+
+
+# By what is shared as it: the bytes that are stored, the names of what is shared, and how many tensors are one member's
+# own. Three layers of [8, 16] and [8], f32.
+WAYS_BY_HAND = {
+    "Delta(rank=2)": (4 * (8 * 16 + 8 + 3 * 2 * (8 + 16)), ("weight", "bias"), 6),
+    "Mix(bank=2)": (4 * (2 * 8 * 16 + 3 * 2 + 3 * 8), ("templates", "mixtures"), 3),
+    "Basis(rank=2)": (4 * (8 * 2 + 3 * 2 * 16 + 3 * 8), ("basis",), 6),
+    "Scaled()": (4 * (8 * 16 + 3 * 8 + 8 + 3 * 8), ("weight", "bias"), 6),
+    "Hashed(ratio=2)": (4 * (4 * 16 + 8), ("values", "common"), 0),
+    "WeightNorm()": (4 * (8 * 16 + 3 * 8 + 8), ("weight", "bias"), 3),
+    "Soft(strength=0.1)": (4 * (8 * 16 + 8) * 4, ("weight", "bias"), 6),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_BY_HAND)
+def test_what_a_way_of_sharing_stores_and_saves(wsdl: Wsdl, way: str) -> None:
+    stored, shared, own = WAYS_BY_HAND[way]
+    unshared = 3 * 4 * (8 * 16 + 8)
+    text = (
+        "model m(x: f32[n, 16]) -> (y: f32[n, 8]) {\n    layer a[3] = Dense(8)\n"
+        f"    share g as {way} {{ a[*] }}\n    return a[0](x) + a[1](x) + a[2](x)\n}}\n"
+    )
+    Path("way.wsd").write_text(text)
+    [listed] = wsdl("inspect", "way.wsd", "--json").json["ways"]
+    assert (listed["block"], listed["name"], listed["members"]) == (way, "m.g", ["m.a[0:3]"])
+    assert (listed["bytes"], listed["bytes_without_sharing"]) == (stored, unshared)
+    assert (tuple(name.rpartition(".")[2] for name in listed["shared"]), len(listed["own"])) == (shared, own)
+    manifest = wsdl("compile", "way.wsd", "-o", "build", "--no-proof", "--json").json
+    assert wsdl("inspect", "build/m.onnx", "--json").json["ways"] == manifest["ways"]
+    soft = way.startswith("Soft")  # of which the compiled model has what is each member's own alone
+    [compiled] = manifest["ways"]
+    assert compiled == ({**listed, "shared": [], "bytes": unshared} if soft else listed)
+    assert manifest["models"]["m"]["bytes_without_sharing"] == unshared
+
+
+OTHER = '{"block": "B()", "name": "", "members": [], "shared": ["x"], "own": []}'
+
+
+@pytest.mark.parametrize("metadata", ["[", "[1]", '[{"block": 1}]', f"[{OTHER}]"])
+def test_ways_of_sharing_in_a_file_that_was_changed(wsdl: Wsdl, metadata: str) -> None:
+    wsdl("compile", "tied.wsd", "-o", "build", "--no-proof")
+    model = onnx.load("build/m.onnx")
+    model.metadata_props.add(key="wsdl.ways", value=metadata)
+    onnx.save(model, "changed.onnx")
+    done = wsdl("inspect", "changed.onnx", "--json")
+    assert (done.codes, done.code) == (["E0501"], 2)
 
 
 def test_the_model_of_another_tool(wsdl: Wsdl) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from wsdl.ir.inventory import ComputedTensor, Inventory, Tensor, Use
+from wsdl.ir.graph import with_indices
+from wsdl.ir.inventory import ComputedTensor, Inventory, Tensor, Use, Way
 from wsdl.ir.ranges import compact, runs
 
 Parts = tuple[str, ...]  # of a path, as in ("lm", "blocks[0]", "ffn", "up", "weight")
@@ -14,25 +15,34 @@ Parts = tuple[str, ...]  # of a path, as in ("lm", "blocks[0]", "ffn", "up", "we
 
 @dataclass(frozen=True)
 class Family:
-    """Tensors that the same layers share: the common name, the layers, their bytes and the bytes saved."""
+    """Tensors that the same layers share: the common name, the layers, their bytes and the bytes saved; in a way of
+    sharing with those of one member each, which are `own` bytes."""
 
-    name: str
-    tensors: tuple[Tensor, ...]
+    label: str  # `lm.blocks[0:12].ffn (4 tensors)`
     shared_by: str
     bytes: int
     saved: int
-
-    @property
-    def label(self) -> str:
-        """`lm.blocks[0:12].ffn (4 tensors)`."""
-        return self.name if len(self.tensors) == 1 else f"{self.name} ({len(self.tensors)} tensors)"
+    own: int = 0
 
 
 def families(stored: Inventory) -> Iterator[Family]:
-    """The shared tensors of an inventory, in the order of the first tensor of each family."""
+    """The shared tensors of an inventory, in the order of the first tensor of each family, then ways of sharing."""
+    yield from _plain_families(stored)
+    for way in (way for way in stored.ways if way.shared):
+        bytes = sum(tensor.bytes for tensor in stored.tensors(way))
+        own = sum(stored.stored[name].bytes for name in way.own)
+        yield Family(way.label, _shared_by(_most_read(stored, way)), bytes, stored.saved_by(way), own)
+
+
+def _most_read(stored: Inventory, way: Way) -> tuple[Use, ...]:
+    """The slots of that tensor of a way which most read."""
+    return stored.uses(max(stored.tensors(way), key=stored.used))
+
+
+def _plain_families(stored: Inventory) -> Iterator[Family]:
     outermost = [tuple(path.split(".")) for path in stored.repeats()]
     grouped: dict[object, list[tuple[Tensor, tuple[Parts, ...], Parts]]] = {}
-    for tensor in stored.shared():
+    for tensor in plainly_shared(stored):
         uses = stored.uses(tensor)
         layers, rest = _split(uses, outermost)
         alike = not any(use.view or use.formula for use in uses) and rest
@@ -40,12 +50,12 @@ def families(stored: Inventory) -> Iterator[Family]:
         grouped.setdefault(key, []).append((tensor, layers, rest))
     for members in grouped.values():
         tensors = tuple(tensor for tensor, _, _ in members)
+        name = _name(tensors, members[0][1], [rest for _, _, rest in members])
         yield Family(
-            _name(tensors, members[0][1], [rest for _, _, rest in members]),
-            tensors,
+            name if len(tensors) == 1 else f"{name} ({len(tensors)} tensors)",
             _shared_by(stored.uses(tensors[0])),
             sum(tensor.bytes for tensor in tensors),
-            sum(max(0, stored.saved(tensor)) for tensor in tensors),
+            sum(stored.saved(tensor) for tensor in tensors),
         )
 
 
@@ -124,13 +134,34 @@ def slots(uses: Iterable[Use]) -> Iterator[tuple[str, int]]:
         yield from ((f"{path}{how}", read) for path in compact(dict.fromkeys(paths)))
 
 
+def plainly_shared(stored: Inventory) -> list[Tensor]:
+    """The tensors that are read more than once and are of no way of sharing."""
+    of_ways = _of_ways(stored)
+    return [tensor for tensor in stored.shared() if tensor.name not in of_ways]
+
+
 def unshared(stored: Inventory) -> list[tuple[str, list[Tensor]]]:
-    """The tensors that are not shared, in the order of the inventory; repeated layers as one range."""
-    shared = {tensor.name for tensor in stored.shared()}
+    """The tensors that are neither shared nor of a way of sharing, in the order of the inventory; repeated
+    layers as one range."""
+    others = {tensor.name for tensor in stored.shared()} | _of_ways(stored)
+    return _ranges((t.path, t) for t in stored.stored.values() if t.name not in others)
+
+
+def parts(stored: Inventory, names: Iterable[str]) -> list[tuple[str, list[Tensor]]]:
+    """Some of what is stored for a way of sharing; that of repeated layers as one range."""
+    return _ranges((with_indices(name), stored.stored[name]) for name in names)
+
+
+def _of_ways(stored: Inventory) -> set[str]:
+    return {name for way in stored.ways for name in (*way.shared, *way.own)}
+
+
+def _ranges(tensors: Iterable[tuple[str, Tensor]]) -> list[tuple[str, list[Tensor]]]:
+    """Tensors with their paths, those that differ in an index alone as one range, in the order of their first."""
+    order: dict[str, int] = {}
     alike: dict[tuple[str, int], dict[str, Tensor]] = {}
-    for tensor in stored.stored.values():
-        if tensor.name not in shared:
-            alike.setdefault((tensor.type, tensor.bytes), {})[tensor.path] = tensor
-    rows = [(path, [tensors[p] for p in paths]) for tensors in alike.values() for path, paths in runs(tensors)]
-    order = {name: position for position, name in enumerate(stored.stored)}
+    for path, tensor in tensors:
+        order[tensor.name] = len(order)
+        alike.setdefault((tensor.type, tensor.bytes), {})[path] = tensor
+    rows = [(path, [found[p] for p in paths]) for found in alike.values() for path, paths in runs(found)]
     return sorted(rows, key=lambda row: order[row[1][0].name])

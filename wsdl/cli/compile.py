@@ -120,8 +120,14 @@ def _print_shared(stored: Inventory) -> None:
     if not shared:
         return
     shown = sorted(shared, key=lambda family: -family.saved)[:ROWS]
-    rows = [[f.label, f.shared_by, size(f.bytes), size(f.saved)] for f in shared if f in shown]
-    print_table(["shared weights", "shared by", "stored", "saved"], rows, text=(0, 1))
+    own = any(f.own for f in shared)
+    headers = ["shared weights", "shared by", "stored", *(["members' own"] if own else []), "saved"]
+    rows = [
+        [f.label, f.shared_by, size(f.bytes), *([size(f.own) if f.own else ""] if own else []), size(f.saved)]
+        for f in shared
+        if f in shown
+    ]
+    print_table(headers, rows, text=(0, 1))
     print_lines([*([f"and {len(shared) - ROWS:,} more"] if shared[ROWS:] else []), ""])
 
 

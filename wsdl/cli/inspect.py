@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from wsdl import api
 from wsdl.api import Inventory
-from wsdl.api.listing import slots, unshared
+from wsdl.api.listing import parts, plainly_shared, slots, unshared
 from wsdl.cli.command import command, dims, import_root, variant
 from wsdl.cli.tables import print_computed, print_table, repeats, times
 from wsdl.cli.terminal import print_json, print_lines
@@ -29,7 +29,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
     head = [f"variant {inventory.variant}"] if inventory.variant else []
     head += [_signature(name, inventory) for name in inventory.models]
     print_lines([*head, *([""] if head else [])])
-    shared = bool(inventory.shared())
+    shared = bool(inventory.shared() or inventory.ways)
     headers = ["stored", "type", "size", *(["uses", "saved"] if shared else [])]
     print_table(headers, (row[: len(headers)] for row in _rows(inventory)), text=(0, 1))
     print_lines([""])
@@ -45,25 +45,41 @@ def _signature(name: str, inventory: Inventory) -> str:
 
 
 def _rows(inventory: Inventory) -> Iterator[list[str]]:
-    """Shared tensors first, with the slots that read them; then the others, those of repeated layers in one row."""
-    shared = inventory.shared()
-    for tensor in shared:
+    """Shared tensors first, with the slots that read them, then ways of sharing, with what is stored for them; then the
+    others. Those of repeated layers are in one row."""
+    for tensor in plainly_shared(inventory):
         uses = inventory.uses(tensor)
-        saved = size(max(0, inventory.saved(tensor)))
+        saved = size(inventory.saved(tensor))
         yield [tensor.name, tensor.type, size(tensor.bytes), times(inventory.used(tensor)), saved]
         repeated = len({use.times for use in uses}) > 1 or uses[0].times > 1
         for line, read in slots(uses):
             if len(uses) > 1 or line != tensor.name:
                 yield [f"  read by {line}", "", "", times(read) if repeated and len(uses) > 1 else "", ""]
+    for way in inventory.ways:
+        tensors = inventory.tensors(way)
+        used, saved = max(map(inventory.used, tensors)), size(inventory.saved_by(way))
+        yield [way.label, "", size(sum(tensor.bytes for tensor in tensors)), times(used), saved]
+        if way.name:
+            yield [f"  read by {', '.join(way.members)}", "", "", "", ""]
+        for kind, names in (("shared", way.shared), ("own   ", way.own)):
+            for path, alike in parts(inventory, names):
+                yield [f"  {kind} {path}", *_type_and_size([(t.type, t.bytes) for t in alike]), "", ""]
     for path, alike in unshared(inventory):
-        several = f" × {len(alike)}" if len(alike) > 1 else ""
-        yield [path, alike[0].type + several, size(sum(tensor.bytes for tensor in alike)), "", ""]
+        yield [path, *_type_and_size([(t.type, t.bytes) for t in alike]), "", ""]
+        computed = (use for tensor in alike for use in inventory.uses(tensor) if use.formula)
+        yield from ([f"  read by {line}", "", "", "", ""] for line, _ in slots(computed))
+
+
+def _type_and_size(alike: Sequence[tuple[str, int]]) -> tuple[str, str]:
+    """Of tensors of one type, with their bytes: `f32[64] × 6`, `1.5 kB`."""
+    several = f" × {len(alike)}" if len(alike) > 1 else ""
+    return alike[0][0] + several, size(sum(bytes for _, bytes in alike))
 
 
 def _totals(inventory: Inventory) -> Iterator[str]:
     sizes, tensors = inventory.sizes(), count(len(inventory.stored), "tensor")
     yield f"{count(sizes.parameters, 'parameter')} in {tensors}, {size(sizes.bytes)}"
-    if sizes.bytes_without_sharing > sizes.bytes:
+    if sizes.bytes_without_sharing != sizes.bytes:
         factor = sizes.bytes_without_sharing / sizes.bytes
         without = f"{count(sizes.parameters_without_sharing, 'parameter')}, {size(sizes.bytes_without_sharing)}"
         yield f"without sharing: {without} ({factor:.1f} times as much)"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def size(bytes: int) -> str:
-    """`812 B`, `41.2 kB`, `4.1 MB`."""
+    """`812 B`, `41.2 kB`, `4.1 MB`, `-41.2 kB`."""
+    if bytes < 0:
+        return f"-{size(-bytes)}"
     if bytes < 1000:
         return f"{bytes} B"
     for power, unit in enumerate(("kB", "MB", "GB", "TB", "PB"), 1):

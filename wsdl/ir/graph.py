@@ -11,6 +11,7 @@ A node is an operation of `wsdl.ops` by name, or one of four that hold the struc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
@@ -237,6 +238,11 @@ class Slot:
 
 def file_path(path: str) -> str:
     return path.replace("[", ".").replace("]", "")
+
+
+def with_indices(name: str) -> str:
+    """The path of a name in a file, `file_path` backwards: no name begins with a digit."""
+    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,16 @@ figures about sharing come from here: `used` is a number of reads (`wsdl.sharing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
-from wsdl.ir.graph import Model, Slot, Stored, file_path
-from wsdl.ir.stages import Storage
+from wsdl.diagnostics.span import Span
+from wsdl.ir.graph import Model, Slot, Stored, file_path, with_indices
+from wsdl.ir.ranges import compact
+from wsdl.ir.stages import SharedAs, Storage
 from wsdl.ir.types import BYTES, TensorType, shape_text
 
 _WIDTHS: dict[str, int] = dict(BYTES.items()) | {  # of one element, in bytes
@@ -54,8 +56,11 @@ class Tensor:
 
     @property
     def path(self) -> str:
-        """Its name with indices, as the language writes it, where a slot tells it: `lm.blocks[0].up.weight`."""
-        return self.uses[0].path if self.uses and file_path(self.uses[0].path) == self.name else self.name
+        """Its name with indices, as the language writes it, where its slots tell that it is of a program:
+        `lm.blocks[0].up.weight`."""
+        if self.uses and file_path(self.uses[0].path) == self.name:
+            return self.uses[0].path
+        return with_indices(self.name) if any(use.formula for use in self.uses) else self.name
 
     @property
     def elements(self) -> int:
@@ -69,6 +74,30 @@ class Tensor:
     @property
     def bytes(self) -> int:
         return self.elements * self.width
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is stored for a line `share [NAME] as BLOCK { … }`, or for several if it stands in a `for`.
+
+    `members` are the paths of the layers or parameters that share, with ranges. `shared` and `own` name the tensors of
+    all members, and those of one member each.
+    """
+
+    block: str  # `Mix(bank=3)`
+    name: str  # of the group, "" where it has none
+    members: tuple[str, ...]
+    shared: tuple[str, ...]
+    own: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """`lm.body as Mix(bank=3)`."""
+        return f"{self.name or ', '.join(self.members)} as {self.block}"
+
+    def as_json(self) -> dict[str, Any]:
+        lists = {"members": list(self.members), "shared": list(self.shared), "own": list(self.own)}
+        return {"block": self.block, "name": self.name, **lists}
 
 
 @dataclass(frozen=True)
@@ -117,12 +146,13 @@ class ComputedTensor:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one, and
-    `computed` are the tensors that its formulas compute."""
+    """What is stored, and the models that read it, if it is known; `variant` is that of the program, if it is one,
+    `ways` its ways of sharing, `computed` the tensors that its formulas compute."""
 
     models: Mapping[str, Signature] = field(default_factory=dict)
     stored: Mapping[str, Tensor] = field(default_factory=dict)
     variant: str = ""
+    ways: tuple[Way, ...] = ()
     computed: tuple[ComputedTensor, ...] = ()
 
     def of_models(self, names: Iterable[str]) -> Inventory:
@@ -131,7 +161,8 @@ class Inventory:
         read = {tensor for model in models.values() for tensor in model.reads}
         stored = {name: tensor for name, tensor in self.stored.items() if name in read}
         computed = tuple(tensor for tensor in self.computed if not models.keys().isdisjoint(tensor.models))
-        return replace(self, models=models, stored=stored, computed=computed)
+        ways = ways_of(stored, self.ways)
+        return replace(self, models=models, stored=stored, ways=ways, computed=computed)
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
         """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
@@ -159,6 +190,14 @@ class Inventory:
         """The tensors that are read more than once, within a model or by several."""
         return [tensor for tensor in self.stored.values() if self.used(tensor) > 1]
 
+    def tensors(self, way: Way) -> list[Tensor]:
+        """What is stored for a way of sharing."""
+        return [self.stored[name] for name in (*way.shared, *way.own)]
+
+    def saved_by(self, way: Way) -> int:
+        """The bytes that a way of sharing saves; less than 0 where it stores more than a network without sharing."""
+        return sum(self.saved(tensor) for tensor in self.tensors(way))
+
     def repeats(self) -> dict[str, int]:
         """How often the outermost layers with weights are applied that are applied more than once."""
         applied: Counter[str] = Counter()
@@ -181,9 +220,16 @@ class Inventory:
         )
 
     def elements_without_sharing(self, tensor: Tensor) -> int:
-        """What would be stored if each read had a tensor of its own; what nothing reads is stored all the same."""
+        """What would be stored if each read had a tensor of its own. What nothing reads is stored all the same, unless
+        it is of a way of sharing."""
         uses = self.uses(tensor)
-        return sum(use.elements for use in uses) if uses else tensor.elements
+        return sum(use.elements for use in uses) if uses or tensor.name in self._of_read_ways else tensor.elements
+
+    @cached_property
+    def _of_read_ways(self) -> frozenset[str]:
+        """The names of all tensors of the ways of sharing of which any is read."""
+        ways = (way for way in self.ways if any(self.uses(tensor) for tensor in self.tensors(way)))
+        return frozenset(name for way in ways for name in (*way.shared, *way.own))
 
     def saved(self, tensor: Tensor) -> int:
         """The bytes that sharing one tensor saves; less than 0 where parts of it are stored that nothing reads."""
@@ -195,8 +241,13 @@ class Inventory:
             **({"variant": self.variant} if self.variant else {}),
             "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
             "stored": [self._tensor_as_json(tensor) for tensor in self.stored.values()],
+            **({"ways": [self._way_as_json(way) for way in self.ways]} if self.ways else {}),
             **({"formulas": [tensor.as_json() for tensor in self.computed]} if self.computed else {}),
         }
+
+    def _way_as_json(self, way: Way) -> dict[str, Any]:
+        stored = sum(tensor.bytes for tensor in self.tensors(way))
+        return {**way.as_json(), "bytes": stored, "bytes_without_sharing": stored + self.saved_by(way)}
 
     def _tensor_as_json(self, tensor: Tensor) -> dict[str, Any]:
         times = {(use.path, use.view): use.times for use in self.uses(tensor)}
@@ -242,7 +293,33 @@ def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda 
     """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
     models = {name: _model(model, storage, io) for name, model in storage.models.items()}
     stored = {name: _stored(stored, storage) for name, stored in storage.stored.items()}
-    return Inventory(models, stored, storage.checked.variant)
+    return Inventory(models, stored, storage.checked.variant, ways(storage))
+
+
+def ways(storage: Storage) -> tuple[Way, ...]:
+    """The ways of sharing of a program, one for each line."""
+    lines: dict[Span, list[SharedAs]] = {}
+    for way in storage.ways:
+        lines.setdefault(way.request.way.span, []).append(way)
+    return tuple(_way(span, resolved) for span, resolved in lines.items())
+
+
+def _way(span: Span, resolved: Sequence[SharedAs]) -> Way:
+    names = compact(dict.fromkeys(way.request.group.name for way in resolved))
+    members = compact(dict.fromkeys(path for way in resolved for path in way.members))
+    shared = dict.fromkeys(name for way in resolved for name in way.shared)
+    own = dict.fromkeys(name for way in resolved for name in way.own)
+    return Way(" ".join(span.text.split()), ", ".join(names), tuple(members), tuple(shared), tuple(own))
+
+
+def ways_of(stored: Collection[str], ways: Iterable[Way]) -> tuple[Way, ...]:
+    """The ways of sharing for which some of these tensors are stored, and those of them alone."""
+
+    def kept(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in stored)
+
+    of_stored = (replace(way, shared=kept(way.shared), own=kept(way.own)) for way in ways)
+    return tuple(way for way in of_stored if way.shared or way.own)
 
 
 def _layers_around(path: str) -> Iterator[str]:

@@ -149,6 +149,22 @@ Reading: TypeAlias = ViewReading | FormulaReading
 
 
 @dataclass(frozen=True, eq=False)
+class SharedAs:
+    """A `share as BLOCK` line whose paths were looked up.
+
+    `members` are the paths of the layers or parameters that share, each tensor once, `slots` those of what the block
+    computes. `shared` and `own` name the tensors that are stored for it: those of all members, and those of one member
+    each.
+    """
+
+    request: WayRequest
+    members: tuple[str, ...]
+    slots: tuple[str, ...]
+    shared: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class ResolvedTraining:
     """A training whose paths were looked up: what it changes in one `Storage`, and how fast.
 
@@ -186,6 +202,7 @@ class Storage:
     stored: Mapping[str, Stored]  # by name, in the order of declaration
     readings: Mapping[str, Reading]
     parts: tuple[Slot, ...] = ()  # of ways of sharing: what formulas alone read
+    ways: tuple[SharedAs, ...] = ()
     trainings: Mapping[str, ResolvedTraining] = field(default_factory=dict)  # by the name of the model
 
     @property

@@ -13,9 +13,9 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.types import shape_text
 from wsdl.ir.views import View
 
-# What a file says of its tensors: which parameters are views of them, how others are computed, and which are inputs of
-# ways of sharing, which need not be read.
-SHARING, FORMULAS, INPUTS = "wsdl.sharing", "wsdl.formulas", "wsdl.inputs"
+# What a file says of its tensors: which parameters are views of them, how others are computed, which are inputs of ways
+# of sharing, which need not be read, and which are stored for each of these.
+SHARING, FORMULAS, INPUTS, WAYS = "wsdl.sharing", "wsdl.formulas", "wsdl.inputs", "wsdl.ways"
 FORMATS = (".safetensors", ".npz", ".onnx")
 _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 

@@ -12,15 +12,16 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
-from wsdl.ir.inventory import Inventory, Signature, Tensor, Use
+from wsdl.ir.inventory import Inventory, Signature, Tensor, Use, Way
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
+from wsdl.ir.weight_files import SHARING, WAYS
 from wsdl.onnx.walk import subgraphs
 from wsdl.weights.metadata import VARIANT
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
-from wsdl.weights.recorded import described
-from wsdl.weights.source import broken
+from wsdl.weights.recorded import described, described_ways
+from wsdl.weights.source import WeightsError, broken
 
 
 def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:
@@ -43,14 +44,15 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
     proto = read_proto(path)
     tensors = initializers(path, proto)
     metadata = {p.key: p.value for p in proto.metadata_props}
-    sharing = metadata.get("wsdl.sharing")
+    sharing = metadata.get(SHARING)
     stored = _read(proto, tensors) if sharing is None else _described(path, sharing)
     signature = Signature(
         {v.name: _type(v) for v in proto.graph.input if v.name not in tensors},
         {v.name: _type(v) for v in proto.graph.output},
         {tensor.name: tuple(use for use in tensor.uses if use.times) for tensor in stored.values()},
     )
-    return Inventory({proto.graph.name or Path(path).stem: signature}, stored, metadata.get(VARIANT, ""))
+    ways = _ways(path, metadata.get(WAYS), stored)
+    return Inventory({proto.graph.name or Path(path).stem: signature}, stored, metadata.get(VARIANT, ""), ways)
 
 
 def _described(path: str, metadata: str) -> dict[str, Tensor]:
@@ -58,8 +60,20 @@ def _described(path: str, metadata: str) -> dict[str, Tensor]:
     try:
         return described(metadata)
     except ValueError as error:
-        help = "it was changed since `wsdl` wrote it; without that entry it is read as any other model"
-        raise broken(path, "its metadata `wsdl.sharing` are not as `wsdl` writes them", help) from error
+        raise _changed(path, SHARING) from error
+
+
+def _ways(path: str, metadata: str | None, stored: Mapping[str, Tensor]) -> tuple[Way, ...]:
+    """The ways of sharing by our own metadata."""
+    try:
+        return described_ways(metadata, stored) if metadata else ()
+    except ValueError as error:
+        raise _changed(path, WAYS) from error
+
+
+def _changed(path: str, key: str) -> WeightsError:
+    help = "it was changed since `wsdl` wrote it; without that entry it is read as any other model"
+    return broken(path, f"its metadata `{key}` are not as `wsdl` writes them", help)
 
 
 # -- models of others --------------------------------------------------------------------------------------------------

@@ -234,7 +234,7 @@ def storage_of(
         for name in behind | uses.keys():
             s = tensors[name]
             tensors[name] = replace(s, frozen=s.frozen or name in behind, computed=tuple(uses.get(name, ())))
-    return Storage(program, tensors, readings, ways.slots)
+    return Storage(program, tensors, readings, ways.slots, ways.resolved(stored))
 
 
 def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> list[Formula]:

@@ -16,7 +16,7 @@ from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Decay, Graph, Slot, Stored, Value, file_path
 from wsdl.ir.sharing import Member, Sharing, explicit_initializer
-from wsdl.ir.stages import Formula, Reading
+from wsdl.ir.stages import Formula, Reading, SharedAs
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View, ViewError
 from wsdl.ir.ways import Part, Seat, WayRequest, as_matrix
@@ -64,6 +64,7 @@ class Ways:
     _readers: dict[str, list[tuple[Slot, View]]] = field(default_factory=dict)
 
     _formulas: Mapping[str, Span] = field(default_factory=dict)  # by the path of the root
+    _made: list[tuple[WayRequest, Sequence[Shared], Sequence[Part]]] = field(default_factory=list)
 
     def begin(self, formulas: Mapping[str, Span]) -> None:
         """The plain groups are united: remember the homes that slots have by these. `formulas` says which tensors have
@@ -120,6 +121,7 @@ class Ways:
         made = request.way.run([one.seat for one in shared], self.problems)
         if made is None:
             return
+        self._made.append((request, shared, tuple(made.parts.values())))
         by_seat = {one.seat: one for one in shared}
         for one, graph, losses in zip(shared, made.graphs, made.losses, strict=True):
             self.graphs.append((one, _of_root(graph, one), losses))
@@ -227,6 +229,19 @@ class Ways:
                 if all(own.layout for _, own in slots):
                     views.setdefault(found[0], []).extend(slots)
         return views
+
+    def resolved(self, stored: Sequence[Stored]) -> tuple[SharedAs, ...]:
+        """What each `share as` line comes to; `stored` is all that is stored."""
+        names = {s.root.path: s.name for s in stored}
+        lines = []
+        for request, shared, parts in self._made:
+            inputs = (names[one.united[0].path] for one in shared if one.seat.input is not None)
+            common = (names[part.slot.path] for part in parts if part.shared)
+            own = (names[part.slot.path] for part in parts if not part.shared)
+            members = dict.fromkeys(one.seat.layer for one in shared)
+            slots = tuple(slot.path for one in shared for slot, _ in one.slots)
+            lines.append(SharedAs(request, tuple(members), slots, tuple(dict.fromkeys([*inputs, *common])), tuple(own)))
+        return tuple(lines)
 
     # -- mistakes ------------------------------------------------------------------------------------------------------
 

@@ -12,20 +12,22 @@ from onnx import GraphProto, ModelProto
 
 from wsdl._version import __version__
 from wsdl.ir.graph import ComputedSlot, Reads, Slot, Stored
+from wsdl.ir.inventory import Way, ways_of
 from wsdl.ir.ranges import compact
-from wsdl.ir.weight_files import FORMULAS, SHARING
+from wsdl.ir.weight_files import FORMULAS, SHARING, WAYS
 
 VARIANT = "wsdl.variant"  # key of the name of the variant, in ONNX files and in files of weights
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """The origin of a compiled file: the digest of the source, the variant (`""` for the program itself), and the texts
-    of the formulas by the paths of the parameters that they compute."""
+    """The origin of a compiled file: the digest of the source, the variant (`""` for the program itself), the texts of
+    the formulas by the paths of the parameters that they compute, and the ways of sharing."""
 
     source_sha256: str = ""
     variant: str = ""
     formulas: Mapping[str, str] = field(default_factory=dict)
+    ways: tuple[Way, ...] = ()
 
 
 UNKNOWN = Provenance()
@@ -40,13 +42,14 @@ def describe(
     provenance: Provenance = UNKNOWN,
 ) -> None:
     """Write producer, documentation and `metadata_props` (`wsdl.version`, `wsdl.source_sha256`, `wsdl.variant`,
-    `wsdl.sharing`, `wsdl.formulas`).
+    `wsdl.sharing`, `wsdl.formulas`, `wsdl.ways`).
 
     `reads` has the number of times that the model reads each slot.
     """
     stored = list(stored)
     computed = dict.fromkeys(use.slot.path for s in stored for use in s.computed if use.slot.path in reads)
     formulas = {path: provenance.formulas[path] for path in computed if path in provenance.formulas}
+    ways = ways_of({s.name for s in stored}, provenance.ways)
     proto.producer_name, proto.producer_version = "wsdl", __version__
     proto.doc_string = doc
     properties = {
@@ -54,6 +57,7 @@ def describe(
         "wsdl.source_sha256": provenance.source_sha256,
         VARIANT: provenance.variant,
         FORMULAS: _json(formulas) if formulas else "",
+        WAYS: _json([way.as_json() for way in ways]) if ways else "",
         SHARING: _json([_compact(sharing_record(s, reads)) for s in stored]),
     }
     for key, value in properties.items():

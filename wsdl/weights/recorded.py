@@ -3,6 +3,7 @@
     wsdl.sharing     stored tensors with the parameters that are views of them (`metadata.py`)
     wsdl.formulas    texts of the graphs that compute parameters, by path (`wsdl.ir.text`)
     wsdl.inputs      the names of the inputs of ways of sharing
+    wsdl.ways        in compiled files, the stored tensors of each way of sharing
 
 So weights of one program load into another with different sharing: from the old stored tensors to parameters, and from
 these to the new stored tensors. The file is untrusted.
@@ -11,14 +12,14 @@ these to the new stored tensors. The file is untrusted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 from wsdl.diagnostics import limits
 from wsdl.ir.graph import Graph, file_path
-from wsdl.ir.inventory import Tensor, Use
+from wsdl.ir.inventory import Tensor, Use, Way
 from wsdl.ir.ranges import count, expand
 from wsdl.ir.text import from_text
 from wsdl.ir.types import BYTES, TensorType
@@ -123,6 +124,25 @@ def described(metadata: str) -> dict[str, Tensor]:
     if len(tensors) < len(records):
         raise ValueError("duplicate name")
     return tensors
+
+
+def described_ways(metadata: str, stored: Collection[str]) -> tuple[Way, ...]:
+    """The ways of sharing that `wsdl.ways` of a file describes, over its tensors. Anybody may have written it: raises
+    `ValueError` where it says something else."""
+    try:
+        ways = tuple(
+            Way(record["block"], record["name"], *(tuple(record[key]) for key in ("members", "shared", "own")))
+            for record in [*json.loads(metadata)]
+        )
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    texts = [text for w in ways for text in (w.block, w.name, *w.members, *w.shared, *w.own)]
+    names = [name for way in ways for name in (*way.shared, *way.own)]
+    if not all(isinstance(text, str) for text in texts) or not {*names} <= {*stored}:
+        raise ValueError("a way of sharing of something else")
+    if len(set(names)) < len(names) or not all(way.shared or way.own for way in ways):
+        raise ValueError("a tensor in two ways of sharing, or a way of nothing")
+    return ways
 
 
 def _described(record: Mapping[str, Any]) -> Tensor:
