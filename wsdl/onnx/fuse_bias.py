@@ -30,7 +30,10 @@ class _KnownTensors:
     def __init__(self, graph: GraphProto) -> None:
         self.tensors = {t.name: t for t in graph.initializer}
         self.sizes = {name: list(t.dims) for name, t in self.tensors.items()}
-        for fed in graph.input:  # in training the weights are inputs
+        bodies = (body for node in walk(graph) for body in subgraphs(node))
+        for fed in (
+            value for each in (graph, *bodies) for value in each.input
+        ):  # weights in training, parts of a stack
             shape = fed.type.tensor_type.shape.dim
             if all(d.HasField("dim_value") for d in shape):
                 self.sizes[fed.name] = [d.dim_value for d in shape]

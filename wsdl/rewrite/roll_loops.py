@@ -23,21 +23,27 @@ becomes, with `loop`,
 
 The size of the file and the start of a session then no longer depend on the number of steps. What doesn't change from
 step to step is computed once, before the loop. Where a step has numbers of its own, as the place of a dropout, the loop
-is a `scan` over the list of them.
+is a `scan` over the list of them. So it is where steps have small parts of weights of their own, as the changes that
+`Delta` makes to a shared tensor: over the stack of them, which is all that the runtime keeps of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
+from math import prod
 from typing import TypeAlias
 
 from wsdl.ir.graph import Attribute, Graph, LoopChoice, Lowered, Node, Operand, Repetition, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.target import Loops
 from wsdl.ir.types import TensorType
+from wsdl.ir.views import View
+from wsdl.ops.build import Build
 from wsdl.rewrite.dedupe import frozen_attributes
+from wsdl.rewrite.from_stored import from_stored
+from wsdl.rewrite.product_plans import elements
 
 ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough and unrolled nodes run a little faster
 
@@ -50,6 +56,7 @@ def roll_loops(program: Lowered) -> Lowered:
     """Roll the `for`s of every model as the target says; `program.loops` tells what became of each."""
     for model in program.models.values():
         _hoist_parameters(model.graph)
+        _take_into_steps(model.graph)
         _roll_all(model.graph, program)
     return program
 
@@ -79,10 +86,13 @@ def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> Lo
     if mode == "auto" and steps < ENOUGH:
         return LoopChoice(span, steps, False, f"fewer than {ENOUGH} steps")
     try:
-        _roll(graph, repetition, depth)
+        own = _roll(graph, repetition, depth)
     except StepsDiffer as reason:
         return LoopChoice(span, steps, False, str(reason))
-    why = "asked for with --loops loop" if mode == "loop" else "all steps use the same weights"
+    same = (
+        "all steps use the same weights, but for small parts of their own" if own else "all steps use the same weights"
+    )
+    why = "asked for with --loops loop" if mode == "loop" else same
     return LoopChoice(span, steps, True, why)
 
 
@@ -100,6 +110,18 @@ def _hoist_parameters(graph: Graph) -> None:
     graph.nodes.sort(key=lambda node: node.op != "parameter")
 
 
+def _take_into_steps(graph: Graph) -> None:
+    """What is computed from stored tensors for one step of a `for` belongs to that step."""
+    fixed = from_stored(graph)
+    rewriter = Rewriter(graph)
+    for node in reversed(graph.nodes):
+        if node.op == "parameter" or node.steps or not fixed.issuperset(node.results):
+            continue
+        steps = {r.steps if isinstance(r, Node) else () for v in node.results for r in rewriter.readers(v)}
+        if len(steps) == 1:
+            [node.steps] = steps
+
+
 # -- matching the steps ------------------------------------------------------------------------------------------------
 
 
@@ -109,14 +131,15 @@ class Match:
 
     `uses` says for each operand where step 0 reads a value from outside what later steps read there: the same (`None`),
     or what the step before computed (a value of step 0). `numbers` are those of the scalar constants at a place, one of
-    each step.
+    each step; `stored` are the stored tensors that are read at a place.
     """
 
-    names: dict[Value, str]  # of stored tensors, for messages
+    names: dict[Value, str]  # of stored tensors
     steps: list[list[Node]]
     history: list[dict[Value, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
     numbers: dict[int, list[Attribute]] = field(default_factory=dict)
     uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
+    stored: dict[tuple[int, int], list[Value]] = field(default_factory=dict)
 
     def step(
         self, first: list[Node], nodes: list[Node], previous: dict[Value, Value], index: int
@@ -145,6 +168,9 @@ class Match:
                     if own[x] is not y:
                         raise StepsDiffer(f"step {index} connects its parts in another way than step 0")
                     continue
+                if x in self.names and y in self.names and str(x.type) == str(y.type):
+                    self.stored.setdefault((at, operand), [x]).append(y)
+                    continue
                 source = None if x is y else before.get(y)
                 if source is None and x is not y:
                     raise StepsDiffer(self.difference(x, y, index))
@@ -156,6 +182,20 @@ class Match:
     def moving_numbers(self) -> dict[int, list[Attribute]]:
         """Those that are not the same in each step."""
         return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
+
+    def members(self) -> dict[Value, list[Value]]:
+        """For stored tensors that step 0 reads those of each step, where these aren't all the same; all places of a
+        tensor must read the same ones. Together they must be smaller than what all steps read."""
+        found: dict[Value, list[Value]] = {}
+        for values in self.stored.values():
+            if found.setdefault(values[0], values) != values:
+                raise StepsDiffer("steps read other stored tensors in one place than in another")
+        own = {x: values for x, values in found.items() if any(v is not x for v in values)}
+        shared = sum(elements(x) for x in found.keys() - own.keys())
+        if own and sum(elements(v) for values in own.values() for v in dict.fromkeys(values)) > shared:
+            index, other = next((i, v) for values in own.values() for i, v in enumerate(values) if v is not values[0])
+            raise StepsDiffer(self.difference(next(iter(own)), other, index))
+        return own
 
     def difference(self, x: Value, y: Value, index: int) -> str:
         if x in self.names and y in self.names:
@@ -182,15 +222,19 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
     return match
 
 
-def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
-    """Replace the nodes of all steps by one `loop` node, or one `scan` over the constants that differ between them."""
+def _roll(graph: Graph, repetition: Repetition, depth: int) -> bool:
+    """Replace the nodes of all steps by one `loop` node, or one `scan` over the constants and the stored tensors that
+    differ between them. Does a step have stored tensors of its own?"""
     match = match_steps(graph, repetition, depth)
+    members = match.members()
     steps, last = match.steps, match.history[-1]
     first = steps[0]
     hoisted = _invariant(first, match)
     carried = _carried(first, match, hoisted)
     results = _results(graph, match, carried)
     lists = [_list(first[at], numbers, depth) for at, numbers in match.moving_numbers().items()]
+    parameters = {n.result: n for n in graph.nodes if n.op == "parameter"}
+    lists += [_stacked([parameters[v] for v in values], first[0], depth) for values in members.values()]
     body = _body(first, match, hoisted, carried, depth)
     starts: list[Operand] = [[v for v, _ in carried]]
     if lists:
@@ -208,12 +252,13 @@ def _roll(graph: Graph, repetition: Repetition, depth: int) -> None:
     rewriter = Rewriter(graph)
     for (_, source), result in zip(carried, results, strict=True):
         rewriter.replace(last[source], result)
+    return bool(members)
 
 
 def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
     """The nodes of a step that compute the same in each, in order: they read nothing that changes."""
     hoisted: dict[Node, None] = {}
-    moving: set[Value] = set()
+    moving: set[Value] = {*match.members()}
     numbers = match.moving_numbers()
     for at, node in enumerate(first):
         reads = enumerate(node.inputs)
@@ -257,6 +302,7 @@ def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: C
     numbers = match.moving_numbers()
     body = Graph([Value(start.type, source.name) for start, source in carried])
     inputs = dict(zip(carried, body.inputs, strict=True))
+    members = {x: Value(x.type, x.name) for x in match.members()}
     for at, node in enumerate(first):
         if node in hoisted:
             continue
@@ -265,9 +311,11 @@ def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: C
             continue
         sources = [match.uses.get((at, operand)) for operand in range(len(node.inputs))]
         reads = zip(node.inputs, sources, strict=True)
-        node.operands = node.operands_of(v if source is None else inputs[v, source] for v, source in reads)
+        own = (members.get(v, v) if source is None else inputs[v, source] for v, source in reads)
+        node.operands = node.operands_of(own)
         node.steps = node.steps[depth + 1 :]
         body.nodes.append(node)
+    body.inputs += members.values()
     body.outputs = [source for _, source in carried]
     return body
 
@@ -277,6 +325,25 @@ def _list(first: Node, numbers: list[Attribute], depth: int) -> Node:
     type = TensorType.of(first.result.type.dtype, [len(numbers)])
     attributes: dict[str, Attribute] = {"value": numbers, "dtype": type.dtype}
     return Node("constant", [], attributes, [Value(type)], first.path, first.span, first.steps[:depth])
+
+
+def _stacked(parameters: list[Node], first: Node, depth: int) -> Node:
+    """The stored tensors that the steps read, with an axis for the steps in front: one stored tensor, where they are
+    its parts one after the other, or the stack of several."""
+    build = Build(Graph(), first.path, first.span, first.steps[:depth])
+    view, type, count = parameters[0].view, parameters[0].result.type, len(parameters)
+    assert view is not None
+    assert type.sizes is not None
+    stored = {str(node.attributes["stored"]) for node in parameters}
+    if len(stored) == 1 and prod(view.source) == count * prod(type.sizes):
+        whole = View.identity(view.source).reshape((count, *type.sizes))
+        parts = [whole.slice([(i, i + 1, 1), *((0, size, 1) for size in type.sizes)]) for i in range(count)]
+        places = zip(parameters, parts, strict=True)
+        if all(n.view is not None and n.view.reads_like(part.reshape(type.sizes)) for n, part in places):
+            return replace(parameters[0], results=[Value(TensorType.of(type.dtype, whole.shape))], view=whole)
+    build("stack", [node.result for node in parameters], axis=0)
+    [node] = build.nodes
+    return node
 
 
 def _path(nodes: list[Node]) -> str:
