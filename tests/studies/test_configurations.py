@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,11 @@ variant ranked {
 """
 
 
-def compared(text: str, variants: Sequence[str] | None = None, **constants: Sequence[str]) -> list[tuple[str, str]]:
-    return [(c.name, c.base) for c in configurations(Source("m.wsd", text), variants, constants, SourceOptions())]
+def compared(
+    text: str, variants: Sequence[str] | None = None, against: str | None = None, **constants: Sequence[str]
+) -> list[tuple[str, str]]:
+    found = configurations(Source("m.wsd", text), variants, constants, SourceOptions(), against)
+    return [(c.name, c.base) for c in found]
 
 
 def test_combinations() -> None:
@@ -124,14 +128,24 @@ def test_variants() -> None:
         ("ranked width=4 rank=1", "base width=4"),
         ("ranked width=4 rank=2", "base width=4"),
     ]
+    assert compared(VARIANTS, ["tied"], "ranked") == [("base", "ranked"), ("tied", "ranked"), ("ranked", "ranked")]
+    assert compared(VARIANTS, [], "ranked", width=["8", "4"], rank=["1", "2"]) == [
+        ("base width=8", "ranked width=8 rank=1"),
+        ("base width=4", "ranked width=4 rank=1"),
+        ("ranked width=8 rank=1", "ranked width=8 rank=1"),
+        ("ranked width=8 rank=2", "ranked width=8 rank=1"),
+        ("ranked width=4 rank=1", "ranked width=8 rank=1"),
+        ("ranked width=4 rank=2", "ranked width=8 rank=1"),
+    ]
     text = without_variants(Source("m.wsd", VARIANTS), "ranked").text
     assert "variant tied" not in text
     assert text.index("variant ranked") == VARIANTS.index("variant ranked")
 
 
-def test_there_is_no_such_variant() -> None:
+@pytest.mark.parametrize("named", [{"variants": ["rankd"]}, {"against": "rankd"}])
+def test_there_is_no_such_variant(named: Mapping[str, Any]) -> None:
     with pytest.raises(CompileError) as error:
-        compared(VARIANTS, ["rankd"])
+        compared(VARIANTS, **named)
     assert [(d.code, d.help) for d in error.value.diagnostics] == [("E0710", "did you mean `ranked`?")]
 
 
@@ -151,7 +165,7 @@ def test_a_constant_may_be_read_through_another() -> None:
         ({"width": ["4", "4"]}, "`width` has one of its values twice"),
     ],
 )
-def test_mistakes(constants: Mapping[str, Sequence[str]], message: str) -> None:
+def test_mistakes(constants: Mapping[str, Any], message: str) -> None:
     with pytest.raises(CompileError) as error:
         compared(LETS, **constants)
     assert [(d.code, d.message) for d in error.value.diagnostics] == [("E0726", message)]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from wsdl.diagnostics.run_error import RunError
 from wsdl.reporting.trials import QuietTrials
 from wsdl.runtime.folder_lock import alone_in
 from wsdl.runtime.plan import Better
-from wsdl.studies import Study, compare, processes
-from wsdl.studies.record import begun
+from wsdl.studies import Run, Study, Variant, compare, processes
+from wsdl.studies.record import begun, write_record
 
 WHOLE = (*TRAIN, *DEPTHS, "--seeds", "2")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -185,6 +186,20 @@ def test_a_variant_is_added_to_the_file(whole: Path, wsdl: Wsdl) -> None:
     one = wsdl(*TRAIN, "-o", "one", "--variants", "bound", "--let", "unread=3,2").err
     assert "  = in: the variant `bound`" in one
     assert " │ with unread = 2" in one
+
+
+def test_only_some_variants_have_an_auxiliary_loss() -> None:
+    """What only they report is compared with nothing, nor is the sum that has it; the record holds it."""
+    runs = {"base": {"loss": 0.5, "accuracy": 0.75}, "soft": {"loss": 0.75, "accuracy": 0.5, "pull": 0.25}}
+    variants = [
+        Variant(name, None, {}, "base", 1, 4, name, [Run(seed, {**metrics}) for seed in (0, 1)])
+        for name, metrics in runs.items()
+    ]
+    found = Study({}, {}, 2, Better(), variants)
+    assert {name: d.mean for name, d in found.differences["soft"].items()} == {"accuracy": -0.25}
+    write_record(Path(), found)
+    unknown = replace(found, variants=[replace(variant, runs=()) for variant in variants])
+    assert begun(Path(), unknown, resume=True, replace=False) == found
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------

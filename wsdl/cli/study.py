@@ -39,6 +39,7 @@ if TYPE_CHECKING:
               help="Train each variant with the seeds 0 to N-1.")  # fmt: skip
 @click.option("--variants", metavar="A,B,...", callback=lambda _, __, v: v and v.split(","),
               help="The variants to train, beside the program as it stands.  [default: all]")  # fmt: skip
+@click.option("--against", metavar="NAME", help="The variant to compare with.  [default: the program as it stands]")
 @click.option("--let", "constants", multiple=True, metavar="NAME=A,B,...", callback=lambda _, __, v: _constants(v),
               help="Values of a `let` of FILE; all combinations are trained.")  # fmt: skip
 @click.option("--model", metavar="M", help="The model to train, if the file trains several.")
@@ -71,6 +72,7 @@ def study(
     epochs: int,
     seeds: int,
     variants: list[str] | None,
+    against: str | None,
     constants: Mapping[str, list[str]],
     model: str | None,
     batch: int,
@@ -101,6 +103,7 @@ def study(
                 epochs=epochs,
                 seeds=seeds,
                 variants=variants,
+                against=against,
                 constants=constants,
                 select=select,
                 best=best,

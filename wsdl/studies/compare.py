@@ -52,6 +52,7 @@ PICTURE = "study.svg"
     epochs=COUNT,
     seeds=COUNT,
     variants=Optional(Names()),
+    against=Optional(NAME),
     constants=Optional(Alternatives()),
     select=Optional(PATH),
     best=Optional(NAME),
@@ -76,6 +77,7 @@ def study(
     epochs: int = 1,
     seeds: int = 3,
     variants: Sequence[str] | None = None,
+    against: str | None = None,
     constants: Mapping[str, Sequence[Any]] | None = None,
     select: str | os.PathLike[str] | None = None,
     best: str | None = None,
@@ -95,6 +97,7 @@ def study(
     """Train the program and each of its variants with the seeds 0, 1, …, and evaluate each on the data `evaluation`.
 
     - `variants` are the names of some of them; the program as it stands, `base`, is trained in any case.
+    - `against` is the variant with which all are compared, by default `base`.
     - `constants` gives `let`s of the file other values: `{"rank": [2, 4, 8]}` trains all with each of them. A text is
       an expression.
     - The weights of the last epoch are evaluated. With `select`, data that are not those of `evaluation`, they are
@@ -129,7 +132,7 @@ def study(
         )
     warnings = _require_clean(source, training, None if variants is None else BASE)
     options = SourceOptions(training.dims, import_root)
-    programs = configurations(source, variants, _texts(constants or {}), options)
+    programs = configurations(source, variants, _texts(constants or {}), options, against)
     training, new = _prepared(source, training, programs, seeds)
     jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
     with alone_in(root, "study"):

@@ -19,7 +19,7 @@ from wsdl.syntax.parser import parse
 @dataclass(frozen=True)
 class Configuration:
     """A program that is trained: `source` is the file with these constants and without other variants. `base` is the
-    name of the configuration that it is compared with, for the first its own."""
+    name of the configuration that it is compared with, which may be its own."""
 
     name: str
     variant: str | None
@@ -29,40 +29,60 @@ class Configuration:
 
 
 def configurations(
-    source: Source, variants: Sequence[str] | None, constants: Mapping[str, Sequence[str]], options: SourceOptions
+    source: Source,
+    variants: Sequence[str] | None,
+    constants: Mapping[str, Sequence[str]],
+    options: SourceOptions,
+    against: str | None = None,
 ) -> list[Configuration]:
     """The program as it stands and its variants, by default all, each with each combination of the values of the
     constants that it reads.
 
-    A configuration is compared with the base that has the same constants, and each of these with the first. Raises
-    `CompileError` for errors in the program, for names that are no variants (E0710), for names that are no constants of
-    the file, values that are no expressions, and constants that nothing reads (E0726).
+    A configuration is compared with that of the variant `against`, by default of the program as it stands, that has
+    the same constants, and each of these with the first. Raises `CompileError` for errors in the program, for names
+    that are no variants (E0710), for names that are no constants of the file, values that are no expressions, and
+    constants that nothing reads (E0726).
     """
     _check(source, constants)
-    names = [None, *_variants(source, variants, options)]
+    names = [None, *_variants(source, variants, against, options)]
     alone = {name: without_variants(source, name) for name in names}
     reads = {name: constants_read(text, options) if constants else set() for name, text in alone.items()}
     for unread in constants.keys() - set().union(*reads.values()):
         message = f"no program of this study reads the constant `{unread}`, so its values make no difference"
         raise _mistake(source, message, f"leave out `--let {unread}=…`")
-    found: list[Configuration] = []
-    for name, text in alone.items():
-        for values in _combinations({n: v for n, v in constants.items() if n in reads[name]}):
-            same = _name(None, {n: v for n, v in values.items() if n in reads[None]})
-            base = found[0].name if found and name is None else same
-            found.append(Configuration(_name(name, values), name, values, with_constants(text, values), base))
-    return found
+    found = [
+        (name, values)
+        for name in names
+        for values in _combinations({n: v for n, v in constants.items() if n in reads[name]})
+    ]
+    compared = None if against == BASE else against
+    bases = [values for name, values in found if name == compared]
+    return [
+        Configuration(
+            _name(name, values),
+            name,
+            values,
+            with_constants(alone[name], values),
+            _name(compared, next(base for base in bases if name == compared or _agree(base, values))),
+        )
+        for name, values in found
+    ]
 
 
-def _variants(source: Source, chosen: Sequence[str] | None, options: SourceOptions) -> list[str]:
+def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Have the constants that both read the same values?"""
+    return all(other.get(name, value) == value for name, value in one.items())
+
+
+def _variants(source: Source, chosen: Sequence[str] | None, against: str | None, options: SourceOptions) -> list[str]:
     """The names of the variants that are meant, `base` not among them."""
     problems = Problems()
     program = compiler.check(source, problems, options)
-    for name in chosen or ():
+    for name in (*(chosen or ()), against or BASE):
         compiler.with_variant(program, name, problems)
     if problems.errors:
         raise CompileError(problems)
-    return [name for name in program.variants if chosen is None or name in chosen]
+    return [name for name in program.variants if chosen is None or name in (*chosen, against)]
 
 
 def without_variants(source: Source, kept: str | None) -> Source:

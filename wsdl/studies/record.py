@@ -56,7 +56,7 @@ def _with_results(study: Study, path: Path) -> Study:
         record = json.loads(path.read_text("utf-8"))
         program, setup, seeds = dict(record["program"]), dict(record["setup"]), int(record["seeds"])
         before = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
-        if len({frozenset(run.metrics) for _, runs in before.values() for run in runs if run.metrics}) > 1:
+        if any(len({frozenset(run.metrics) for run in runs if run.metrics}) > 1 for _, runs in before.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         help = "it is damaged, or was written by another version; `--replace` starts over"

@@ -168,9 +168,14 @@ class Study:
         return found
 
     def _differences(self, variant: Variant, metric: str) -> list[float]:
-        """Of each seed that both have."""
-        base = {run.seed: run.metrics[metric] for run in self[variant.base].done}
-        return [run.metrics[metric] - base[run.seed] for run in variant.done if run.seed in base]
+        """Of each seed that both have. A variant with auxiliary losses that the base doesn't have, or without some of
+        the base's, has another sum as its `loss`, which isn't compared."""
+        base = self[variant.base]
+        if metric not in base.metrics or (metric == "loss" and variant.metrics.keys() != base.metrics.keys()):
+            return []
+        results = {run.seed: run.metrics[metric] for run in base.done}
+        runs = [run for run in variant.done if metric in run.metrics]
+        return [run.metrics[metric] - results[run.seed] for run in runs if run.seed in results]
 
     def as_json(self) -> dict[str, Any]:
         return {
