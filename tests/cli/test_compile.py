@@ -102,6 +102,19 @@ def test_formulas_and_their_values(wsdl: Wsdl, materialize: str, golden: Golden)
     assert trained.codes == ([] if materialize == "none" else ["E0704"])
 
 
+def test_runs_are_measured_both_ways(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsdl.api.costs.SECONDS", 0)
+    Path("m.wsd").write_text(FORMULAS)
+    Path("plain.wsd").write_text(LOOP)
+    costs = wsdl("compile", "m.wsd", "-o", "build", "--no-proof", "--measure", "--json").json["run_costs"]["m"]
+    alone = costs["written_out_alone_ms"]
+    assert (costs["rows"], alone.keys()) == (32, {"m.blocks[0:3].weight", "m.last.weight"})
+    assert min(costs["computed_ms"], costs["written_out_ms"], *alone.values()) > 0
+    table = wsdl("compile", "m.wsd", "-o", "build", "--no-proof", "--measure").out
+    assert re.search(r"m, values written out of +run with 32 rows\n.*\nnone +[\d.]+ ms\nm\.blocks", table)
+    assert wsdl("compile", "plain.wsd", "-o", "build", "--no-proof", "--measure", "--json").json["run_costs"] == {}
+
+
 def test_a_copy_that_the_optimizer_makes_is_told(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch, golden: Golden) -> None:
     def copied(model: object) -> Proofs:
         tensors = [Proof("m.encode.weight", 4096, 1.0, 2.0, 2.5), Proof("m.encode.bias", 64, None, None, None)]

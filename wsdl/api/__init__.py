@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsdl.api.checking import check, examine, format
+    from wsdl.api.costs import RunCosts
     from wsdl.api.program import Model, Program, compile
     from wsdl.api.running import load, open_model, run
     from wsdl.api.showing import graph, inspect, write_picture
@@ -45,6 +46,7 @@ __all__ = [
     "Plan",
     "Precision",
     "Program",
+    "RunCosts",
     "TensorType",
     "Trained",
     "check",
@@ -67,6 +69,7 @@ __all__ = [
 
 _NAMES = {
     "wsdl.api.checking": ("check", "examine", "format"),
+    "wsdl.api.costs": ("RunCosts",),
     "wsdl.api.program": ("Model", "Program", "compile"),
     "wsdl.api.running": ("load", "open_model", "run"),
     "wsdl.api.showing": ("graph", "inspect", "write_picture"),

@@ -95,10 +95,11 @@ def _shared_by(uses: Sequence[Use]) -> str:
 
 @dataclass(frozen=True)
 class ComputedFamily:
-    """Tensors that one formula computes in repeated layers: their paths, the formula, the bytes of the stored tensors
-    behind them and of their values."""
+    """Tensors that one formula computes in repeated layers: their paths, as one with ranges (`name`) and of each, the
+    formula, the bytes of the stored tensors behind them and of their values."""
 
     name: str
+    paths: tuple[str, ...]
     formula: str
     bytes_of_parts: int
     bytes: int
@@ -117,7 +118,8 @@ def computed_families(stored: Inventory) -> Iterator[ComputedFamily]:
             parts = dict.fromkeys(part for tensor in members for part in tensor.parts)
             bytes_of_parts = sum(stored.stored[part].bytes for part in parts)
             values = sum(tensor.bytes for tensor in members)
-            yield ComputedFamily(name, members[0].formula, bytes_of_parts, values, members[0].written_out)
+            first = members[0]
+            yield ComputedFamily(name, tuple(paths), first.formula, bytes_of_parts, values, first.written_out)
 
 
 # -- slots, and tensors that are not shared ----------------------------------------------------------------------------

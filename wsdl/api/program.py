@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from wsdl.api.costs import RunCosts
     from wsdl.ir.training_graphs import TrainStep
     from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.session import Session
@@ -142,6 +143,23 @@ class Program:
         self.variant = storage.checked.variant or None
         self.lost: Mapping[str, float] = MappingProxyType(dict(numbers.lost))
         self._storage = storage
+        self._numbers = numbers
+
+    def materialized(self, materialize: Materialize | frozenset[str]) -> Program:
+        """The same program with the values of other formulas written: of none, all, those with which the files don't
+        get larger (`"auto"`), or of the parameters with these paths."""
+        target = replace(self.target, materialize=materialize)
+        return Program(self.source, target, self._storage, self._numbers, self.seed, list(self.diagnostics))
+
+    @takes(name=Optional(NAME), rows=COUNT)
+    def run_costs(self, name: str | None = None, *, rows: int = 32) -> RunCosts | None:
+        """Measure what a run of a model takes with its formulas computed, and over their values: processor time with
+        one thread, each dynamic dimension having the size `rows`. `None` where it has no formulas. Raises `RunError`
+        where the model can't run with such sizes."""
+        from wsdl.api.costs import run_costs
+
+        model = self._model(name).name
+        return run_costs(self.inventory, model, rows, lambda m: self.materialized(m).models[model].session(threads=1))
 
     def __repr__(self) -> str:
         variant = f" {self.variant}" if self.variant else ""
@@ -368,15 +386,22 @@ class Model:
     name: str
     program: Program = field(repr=False)
 
-    @takes(weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
-    def session(self, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu") -> Session:
+    @takes(weights=Optional(WEIGHTS), partial=FLAG, device=NAME, threads=Optional(COUNT))
+    def session(
+        self,
+        *,
+        weights: Weights | None = None,
+        partial: bool = False,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Session:
         """A session that runs the model; `weights` and `partial` as in `Program.session`."""
         from wsdl.onnx.folder import loadable
         from wsdl.onnx.index_reads import index_reads
         from wsdl.runtime.session import Session
 
         with loadable(self._proto, self.program.values(weights, partial=partial, model=self.name)) as model:
-            return Session(model, device=device, indices=lambda: index_reads(self._proto))
+            return Session(model, device=device, threads=threads, indices=lambda: index_reads(self._proto))
 
     @takes(path=PATH)
     def save(self, path: str | os.PathLike[str]) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, get_args
 import click
 
 from wsdl import api
-from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Materialize, Precision
+from wsdl.api import OPSETS, PRECISIONS, Inventory, Loops, Materialize, Precision, RunCosts
 from wsdl.api.listing import families
 from wsdl.cli.command import command, dims, fit, import_root, seed, variant, weights
 from wsdl.cli.failures import exit_code, writing
@@ -50,6 +50,8 @@ CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth
 @import_root
 @variant
 @click.option("--train", is_flag=True, help="Also write the training step: <model>.train.onnx.")
+@click.option("--measure", is_flag=True,
+              help="Measure a run of each model, with formulas computed and over their values.")  # fmt: skip
 @click.option("--no-proof", is_flag=True, help="Skip the verification in ONNX Runtime.")
 def compile(
     file: str,
@@ -67,6 +69,7 @@ def compile(
     import_root: str | None,
     variant: str | None,
     train: bool,
+    measure: bool,
     no_proof: bool,
     as_json: bool,
 ) -> int:
@@ -90,8 +93,10 @@ def compile(
         manifest = program.save(output, model=model, proof=not no_proof, train=train)
     files = [os.path.join(output, name) for name in manifest["files"]]
     code = exit_code(program.diagnostics)
+    costs = {name: cost for name in manifest["models"] if measure and (cost := program.run_costs(name))}
     if as_json:
-        print_json({**manifest, "files": files, **findings_as_json(program.diagnostics)})
+        measured = {"run_costs": {name: cost.as_json() for name, cost in costs.items()}} if measure else {}
+        print_json({**manifest, **measured, "files": files, **findings_as_json(program.diagnostics)})
         return code
     write_findings(program.diagnostics, sys.stderr)
     for path in files:
@@ -99,6 +104,8 @@ def compile(
     stored = program.inventory.of_models(manifest["models"])
     _print_shared(stored)
     print_computed(stored, ROWS)
+    for name, cost in costs.items():
+        _print_costs(name, cost)
     facts = [
         *_variant(stored),
         *_sizes(stored),
@@ -160,6 +167,14 @@ def _formulas(stored: Inventory) -> Iterator[Fact]:
         values = size(sum(tensor.bytes for tensor in written))
         which = formulas if len(written) == len(stored.computed) else f"{len(written)} of {formulas}"
         yield "formulas", f"{which}, written out: {values} in place of {parts}"
+
+
+def _print_costs(model: str, costs: RunCosts) -> None:
+    """Processor times of one run, by which of the formulas have their values written out."""
+    times = {"none": costs.computed, **costs.families, "all": costs.written_out}
+    rows = [[name, f"{1e3 * seconds:.3g} ms"] for name, seconds in times.items()]
+    print_table([f"{model}, values written out of", f"run with {costs.rows} rows"], rows)
+    print_lines([""])
 
 
 # -- verification ------------------------------------------------------------------------------------------------------

@@ -21,13 +21,14 @@ OPSETS = range(18, 26)  # versions of ONNX's operators that can be written
 class Target:
     """`loops` says how repeated layers are compiled, `opset` is the version of ONNX's operators. What is f32 is stored
     as `dtype`; inputs and outputs are too unless `keep_io`. `materialize` says of which formulas the values are
-    written in place of what they are computed from: none, all, or those with which a file doesn't get larger."""
+    written in place of what they are computed from: none, all, those with which a file doesn't get larger, or those of
+    some slots, by their paths."""
 
     loops: Loops = "auto"
     opset: int = 21
     dtype: Precision = "f32"
     keep_io: bool = True
-    materialize: Materialize = "none"
+    materialize: Materialize | frozenset[str] = "none"
 
     def io(self, type: TensorType) -> TensorType:
         """The type of an input or an output that is written as `type`."""

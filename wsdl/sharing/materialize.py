@@ -69,6 +69,8 @@ def _chosen(storage: Storage, target: Target) -> list[Formula]:
     if target.materialize == "none":
         return []
     formulas = _formulas(storage)
+    if isinstance(target.materialize, frozenset):
+        return [f for f in formulas if any(slot.path in target.materialize for slot, _ in f.slots)]
     return formulas if target.materialize == "all" else _smaller(formulas, storage, target)
 
 
