@@ -1,4 +1,4 @@
-"""The command `wsdl`; also `python -m wsdl`, for where its script is not on the PATH."""
+"""The command `wsdl`; also `python -m wsdl`, if its script is not on the PATH."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsdl import process
 
 
 def main() -> NoReturn:
-    """The entry point of the command: signals are caught before it is imported, which takes far longer than this."""
+    """The entry point of the command. Signals are handled before the command is imported, which takes far longer."""
     process.run(_command)
 
 

@@ -1,4 +1,4 @@
-"""Atomic writing: files are written under a temporary name beside their path, then renamed."""
+"""Atomic writing: files are written under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def holding(data: bytes) -> Writer:
 
 
 def write_files(writers: Mapping[Path, Writer]) -> None:
-    """Write all of the files or none: each into a temporary one in the same folder, with its data on the disk, and only
-    when all are complete are they renamed (the last first, so that a file comes before what points at it)."""
+    """Write all files or none: each to a temporary file in the same folder, synced to disk; when all are complete they
+    are renamed, in reverse order, so that a file exists before the files that refer to it."""
     done: dict[Path, str] = {}
     try:
         for path, write in writers.items():
@@ -52,12 +52,12 @@ def write_files(writers: Mapping[Path, Writer]) -> None:
 
 
 def _put_in_place(parts: Mapping[Path, str]) -> None:
-    """Rename all, with nothing in between: no signal, and no time for what is replaced to be freed, which
-    for large files takes far longer than the moving. (Who kills the process just then may find new files beside old
-    ones, each of them whole.)"""
+    """Rename all without interruption: signals are deferred, and so is freeing the replaced files, which for large
+    files takes far longer than renaming. (If the process is killed in this moment, some files are new and some old,
+    each of them complete.)"""
     old = [f"{part}.old" for part in parts.values()]
     for path, replaced in zip(parts, old, strict=True):
-        with suppress(OSError):  # there is none, or the system has no links
+        with suppress(OSError):  # no such file, or no support for links
             os.link(path, replaced)
     with _no_signals():
         for path in reversed([*parts]):
@@ -69,7 +69,7 @@ def _put_in_place(parts: Mapping[Path, str]) -> None:
 
 @contextmanager
 def _no_signals() -> Iterator[None]:
-    """Signals that would stop the process wait until the end."""
+    """Defer signals that would end the process."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -88,7 +88,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_file(path: str | Path, write: Writer) -> None:
-    """Write one file, whole or not at all."""
+    """Write one file atomically."""
     write_files({Path(path): write})
 
 
@@ -99,7 +99,7 @@ def _mode(path: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """So that the new name survives a loss of power as well; not every system can open a folder."""
+    """Sync a folder, so that new names survive a power failure; not every system can open a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -62,7 +62,7 @@ def check(
     read: Callable[[str], Source | None] = read_import,
 ) -> Checked:
     """The checked program of a source, as far as it has no errors; diagnostics go to `problems`. Paths are resolved by
-    `store`. `read` returns the source of an imported file, or `None` where there is none."""
+    `store`. `read` returns the source of an imported file, or `None` if there is none."""
     sources = {Path(source.path).name: source}
 
     def reading(path: str) -> Source | None:
@@ -80,8 +80,8 @@ def check(
 
 
 def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Storage | None:
-    """The stored tensors of a program and who reads them; `None` if there are errors. Limits are checked against the
-    sizes in `dtype`."""
+    """The stored tensors of a program and the slots that read them; `None` if there are errors. Limits are checked
+    against the sizes in `dtype`."""
     storage = share(program, problems)
     if storage is None:
         return None
@@ -91,7 +91,8 @@ def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Sto
 
 
 def with_variant(program: Checked, name: str | None, problems: Problems) -> Checked:
-    """A program with what one of its variants adds; an error where it has no such variant. `None`: as it stands."""
+    """A program with the statements of one of its variants, unchanged for `None`; reports an error if there is no such
+    variant."""
     if name is None or name == BASE:
         return program
     if name in program.variants:
@@ -113,8 +114,8 @@ def _unknown_variant(name: str, program: Checked) -> Diagnostic:
 
 
 def check_variants(program: Checked, problems: Problems) -> None:
-    """Report what is wrong in the variants of a program, beside what is wrong in all of it and was reported: each
-    finding once, with the variants that have it."""
+    """Report the errors of the variants of a program that aren't already reported for the program itself: each once,
+    with the variants that have it."""
     found: dict[Diagnostic, list[str]] = {}
     for name in program.variants:
         own = problems.copy()
@@ -183,7 +184,7 @@ def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evalua
 
 
 def provenance(storage: Storage, source: Source) -> Provenance:
-    """What a compiled file says that it was made of."""
+    """The origin of a compiled file, for its metadata."""
     from wsdl.ir.inventory import ways
     from wsdl.sharing.reading_texts import formula_texts
     from wsdl.weights.metadata import Provenance

@@ -1,10 +1,9 @@
-"""What options may be: one table for the flags of the command line and the arguments of the Python functions.
+"""Valid values of options: one table for the flags of the command line and the arguments of the Python functions.
 
     @takes(batch=COUNT, seed=SEED)
     def trainer(self, *, batch: int = 64, seed: int = 0): ...
 
-An argument that is something else raises `CompileError` with E0704 before anything is done. NumPy's whole numbers
-become Python's.
+An invalid argument raises `CompileError` with E0704 before anything is done. NumPy's integers become Python's.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ T = TypeVar("T")
 
 
 class Option(Protocol):
-    """A kind of values."""
+    """A kind of value."""
 
     def of(self, value: Any) -> Any:
-        """The value as it is used; `ValueError` or `TypeError` where it is none of them."""
+        """The value, normalized; raises `ValueError` or `TypeError` if it is invalid."""
 
     def __str__(self) -> str:
         """As in "`batch` is …"."""
@@ -38,7 +37,7 @@ class Option(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number."""
+    """An integer."""
 
     lowest: int
     highest: int
@@ -50,12 +49,12 @@ class Whole:
         return number
 
     def __str__(self) -> str:
-        return f"a whole number from {self.lowest} to {self.highest}"
+        return f"an integer from {self.lowest} to {self.highest}"
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of a whole, which may be more than all of it."""
+    """A ratio, which may be more than 1."""
 
     def of(self, value: Any) -> float:
         number = float(value)
@@ -69,7 +68,7 @@ class Share:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of some words."""
+    """One of several words."""
 
     words: tuple[str, ...]
 
@@ -84,7 +83,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Instance:
-    """Something of some types."""
+    """An instance of one of several types."""
 
     types: tuple[type, ...]
     text: str
@@ -113,7 +112,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Names:
-    """Some names."""
+    """A list of names."""
 
     def of(self, value: Any) -> list[str]:
         if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
@@ -126,7 +125,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """Several values for each of some constants."""
+    """Several values for each of several constants."""
 
     def of(self, value: Any) -> dict[str, list[Any]]:
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
@@ -141,7 +140,7 @@ class Alternatives:
 
 @dataclass(frozen=True)
 class Optional:
-    """The same, or `None`."""
+    """Another option, or `None`."""
 
     option: Option
 
@@ -161,13 +160,13 @@ FLAG = Instance((bool,), "True or False")
 NAME = Instance((str,), "a name")
 PATH = Instance((str, os.PathLike), "a path")
 PROGRAM = Instance((str, os.PathLike, Source), "a path, or a source")
-WEIGHTS = Instance((str, os.PathLike, Mapping), "a file of weights, or a mapping from names to arrays")
+WEIGHTS = Instance((str, os.PathLike, Mapping), "a weights file, or a mapping from names to arrays")
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))
 
 
 def checked(name: str, option: Option, value: Any) -> Any:
-    """The value of one option as it is used."""
+    """The normalized value of one option."""
     try:
         return option.of(value)
     except (ValueError, TypeError):
@@ -176,7 +175,7 @@ def checked(name: str, option: Option, value: Any) -> Any:
 
 
 def takes(**options: Option) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """The decorator of a function whose arguments are options."""
+    """A decorator that checks the arguments of a function."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         signature = inspect.signature(function)
@@ -196,6 +195,6 @@ def takes(**options: Option) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def settle(record: Any, **options: Option) -> None:
-    """The same for the fields of a frozen data class, in its `__post_init__`."""
+    """Check the fields of a frozen data class, in its `__post_init__`."""
     for name, option in options.items():
         object.__setattr__(record, name, checked(name, option, getattr(record, name)))

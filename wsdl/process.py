@@ -1,6 +1,6 @@
-"""The process of a command: its signals, and the streams that it was started with.
+"""The process of a command: signals and standard streams.
 
-Nothing here imports more than Python has loaded anyway, so that it holds before the command itself is imported.
+It only imports modules that Python has loaded at start, so that it is active before the command is imported.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 INTERRUPTED = 130
-GARBAGE = 100_000  # new objects between two runs of the garbage collector: most live to the end of the process
-_received = 0  # the first signal that asked the process to end
+GARBAGE = 100_000  # new objects between two garbage collections: most objects live until the process ends
+_received = 0  # the first signal received
 
 
 def run(command: Callable[[], int]) -> NoReturn:
     """Run a command and end the process with its exit code, or with 128 and the number of a signal.
 
-    A signal becomes an exception, so that nothing half-written is left; a second one ends the process at once. What
-    can't be written to stderr is left out: the work and the exit code don't depend on it.
+    A signal becomes an exception, so that no incomplete file is left; a second one ends the process at once. Failures
+    to write to stderr are ignored: the work and the exit code don't depend on it.
     """
     gc.set_threshold(GARBAGE)
     _open_missing()
@@ -42,13 +42,13 @@ def run(command: Callable[[], int]) -> NoReturn:
 
 
 def received() -> int:
-    """The number of the signal that has come, 0 for none. C code turns the exceptions of signals into others, or drops
-    them; so whoever handles an exception asks."""
+    """The number of the signal received, 0 for none. Handlers of exceptions must check it, since C code can replace or
+    drop the exception of a signal."""
     return _received
 
 
 def interrupted() -> int:
-    """Say so on stderr; gives the exit code."""
+    """Report the signal on stderr; returns the exit code."""
     if sys.stderr is not None:
         sys.stderr.write("interrupted\n")
     return INTERRUPTED
@@ -58,7 +58,7 @@ def interrupted() -> int:
 
 
 def _signals() -> list[signal.Signals]:
-    """Those that ask a process to end, but for those that who started it wants to be ignored (`nohup`, `&`)."""
+    """The signals that ask a process to end, without those that are ignored since its start (`nohup`, `&`)."""
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     signals = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
     return [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
@@ -78,7 +78,8 @@ def _receive(number: int, frame: FrameType | None) -> None:
 
 
 def _loads_an_extension(frame: FrameType | None) -> bool:
-    """Is a module in C++ being initialized? Some call Python there (for an `enum`) and abort on an exception."""
+    """Whether an extension module is being initialized. Some call Python then (for an `enum`), and abort on
+    exceptions."""
     while frame is not None:
         is_loading = frame.f_code.co_name in ("create_module", "exec_module")
         if is_loading and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
@@ -101,7 +102,7 @@ def _shown(kind: type[BaseException], error: BaseException, trace: Any) -> None:
 
 
 def _unless_received(problem: Any) -> None:
-    """Exceptions of signals arrive in destructors, too."""
+    """A hook for exceptions in destructors, where those of signals also arrive."""
     if not _received:
         sys.__unraisablehook__(problem)
 
@@ -110,8 +111,8 @@ def _unless_received(problem: Any) -> None:
 
 
 def _open_missing() -> None:
-    """Give the numbers 0 to 2 away where they are closed: else the next file that is opened gets one of them, and what
-    libraries print goes into it."""
+    """Open the file descriptors 0 to 2 if they are closed: otherwise the next opened file would get one of them, and
+    the output of libraries would go into it."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -121,7 +122,7 @@ def _open_missing() -> None:
 
 
 class _LossyStream:
-    """A stream that drops what can't be written to it."""
+    """A stream that ignores failures to write."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -29,8 +29,8 @@ MAIN = [sys.executable, "-m", "wsdl"]
         (["chek"], "did you mean `wsdl check`?"),
         (["xyz"], "the commands are new, check"),
         (["check", "--shap", "tied.wsd"], "did you mean `--shapes`?"),
-        (["fmt", "--zzz", "tied.wsd"], "`wsdl fmt --help` lists what there is"),
-        (["check"], "`wsdl check --help` lists what there is"),
+        (["fmt", "--zzz", "tied.wsd"], "`wsdl fmt --help` lists the options"),
+        (["check"], "`wsdl check --help` lists the options"),
         (["explain", "E079"], "did you mean `E07"),
     ],
 )
@@ -71,7 +71,7 @@ def test_explain(wsdl: Wsdl) -> None:
     [("Linear", "Dense"), ("MultiheadAttention", "Attention"), ("nn.Conv2d", "Conv2d"), ("torch.cat", "concat")],
 )
 def test_explain_by_the_name_elsewhere(wsdl: Wsdl, name: str, called: str) -> None:
-    assert wsdl("explain", name).out.startswith(f"`{name}` is called `{called}` here.\n\n# {called}\n")
+    assert wsdl("explain", name).out.startswith(f"In WSDL, `{name}` is called `{called}`.\n\n# {called}\n")
     assert wsdl("explain", name, "--json").json["name"] == called
 
 
@@ -206,7 +206,7 @@ def test_no_graphviz(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.code, done.err) == (
         2,
         "error[E0780]: drawing a picture needs Graphviz, which is not installed\n"
-        "   = help: `pip install 'wsdl[viz]'` installs it, or write the graph itself with `-o g.dot`\n"
+        "   = help: `pip install 'wsdl[viz]'` installs it; `-o g.dot` writes the graph without it\n"
         "   = see: wsdl explain E0780\n\n"
         "1 error\n",
     )

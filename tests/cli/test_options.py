@@ -100,13 +100,13 @@ def test_a_session_and_a_trainer() -> None:
     compiled = program(CLASSIFY)
     session = compiled.session()
     for batch in (0, -1, 1.5, True):
-        with pytest.raises(CompileError, match="`batch` is a whole number"):
+        with pytest.raises(CompileError, match="`batch` is an integer"):
             session.run({"x": data()["x"]}, batch=batch)
     trainer = compiled.trainer(batch=np.int64(50), accumulate=np.int8(1))
     assert type(trainer.settings.batch) is int
-    with pytest.raises(CompileError, match="`total_steps` is a whole number"):
+    with pytest.raises(CompileError, match="`total_steps` is an integer"):
         trainer.total_steps = -1
-    with pytest.raises(CompileError, match="`epochs` is a whole number"):
+    with pytest.raises(CompileError, match="`epochs` is an integer"):
         package.fit(trainer, data(), epochs=1.5)  # type: ignore[arg-type] # which is the mistake
     assert trainer.steps == 0
 

@@ -196,7 +196,7 @@ def test_a_full_disk_keeps_what_was_saved(wsdl: Wsdl) -> None:
     arguments = ("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
     done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "error[E0703]: this can't be written: file too large" in done.stderr
+    assert "error[E0703]: can't write this file: file too large" in done.stderr
     assert Path("run/last.safetensors").read_bytes() == before
     assert not [name for name in os.listdir("run") if name.endswith(".part")]
 
@@ -373,11 +373,11 @@ def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
     [
         ((), "an output folder is missing"),
         (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` takes its weights from RUN"),
-        (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, which need `--eval E`"),
+        (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, and there are none"),
         (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to select the best weights by"),
         (("-o", "run", "--best", "loss:least"), "`loss:least` is not a metric with `:min` or `:max`"),
         (("-o", "run", "--eval", "nowhere.npz"), "the data can't be read: no such file or directory"),
-        (("-o", "classify.wsd/run"), "this can't be written: not a directory"),
+        (("-o", "classify.wsd/run"), "can't write this file: not a directory"),
         (("-o", "run", "--model", "clasify"), "there is no model `clasify`"),
     ],
 )

@@ -83,7 +83,7 @@ def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with pytest.raises(RunError) as raised:
         TensorBoard(tmp_path)
     assert render(raised.value.diagnostics) == (
-        "error[E0781]: writing for TensorBoard needs the package tensorboardX, and it is not installed\n"
-        "   = help: `pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same values\n"
+        "error[E0781]: writing for TensorBoard requires the package tensorboardX, which is not installed\n"
+        "   = help: `pip install 'wsdl[tensorboard]'` installs it; `log.jsonl` has the same values\n"
         "   = see: wsdl explain E0781\n\n1 error\n"
     )

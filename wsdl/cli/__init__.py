@@ -1,7 +1,7 @@
-"""The command `wsdl`: one file for each command, imported when it is used.
+"""The command `wsdl`: one file for each command, imported on use.
 
-Exceptions arrive here and leave as diagnostics and an exit code: 0 success, 1 errors in a program, 2 a wrong file,
-option or data (codes E07xx), 3 a bug in wsdl, 130 on Ctrl-C.
+Exceptions become diagnostics and an exit code: 0 success, 1 errors in a program, 2 a wrong file, option or data (codes
+E07xx), 3 a bug in wsdl, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COMMANDS = ("new", "check", "fmt", "compile", "run", "train", "eval", "study", "
 
 
 class Commands(click.Group):
-    """All commands. Only the one that is used is imported."""
+    """All commands, imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -64,7 +64,7 @@ def wsdl(ctx: click.Context, version: bool) -> int:
 
 
 def main() -> NoReturn:
-    """Run the command line of this process, and end it."""
+    """Run the command line of this process, and exit."""
     process.run(lambda: execute(sys.argv[1:]))
 
 
@@ -80,7 +80,7 @@ def execute(arguments: Sequence[str]) -> int:
     except SystemExit:
         if process.received():
             raise
-        return CLEAN  # click ends so when nobody reads its help
+        return CLEAN  # raised by click when the reader of its help has closed the pipe
     except Exception as error:
         if process.received():
             return process.interrupted()

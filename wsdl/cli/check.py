@@ -36,7 +36,7 @@ def check(
     as_json: bool,
 ) -> int:
     """Check programs with their variants: all errors and warnings, without compiling. `-` reads stdin."""
-    once: dict[tuple[object, ...], Diagnostic] = {}  # what several files import is reported once
+    once: dict[tuple[object, ...], Diagnostic] = {}  # a file that several files import is reported once
     bindings: list[Binding] = []
     for file in files:
         problems, program = _examined(file, dims, import_root, variant)

@@ -1,4 +1,4 @@
-"""How a command is declared, and the options that several commands take."""
+"""The decorator of commands, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def weights(function: Function) -> Function:
 
 
 def fit(function: Function) -> Function:
-    text = "Where FILE shares more than W does, take the nearest weights; the share of its norm that each may lose."
+    text = "If FILE shares more than W, load the nearest weights; each may differ by SHARE of its norm."
     share = click.FloatRange(0, min_open=True)
     return click.option("--fit", type=share, metavar="SHARE", help=text)(function)
 

@@ -19,13 +19,13 @@ from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics.figures import count, size
 from wsdl.diagnostics.render import as_json as findings_as_json
 
-Fact: TypeAlias = tuple[str, str]  # a line below the table: what it is about, and what there is to say
+Fact: TypeAlias = tuple[str, str]  # a line below the table: subject and text
 
-NAMES = 17  # columns for the first of the two
+NAMES = 17  # columns of the subject
 ROWS = 20  # of the table of shared weights
 
-ONCE, TWICE = 1.01, 1.5  # copies: fewer than the first is one; what is padded for a CPU isn't two
-CONSTANTS = 1 << 20  # bytes; fewer that are computed when loading are not worth a line
+ONCE, TWICE = 1.01, 1.5  # copies: below the first counts as one; from the second on as two, since layouts for a CPU pad
+CONSTANTS = 1 << 20  # bytes of constants computed on loading, below which they aren't mentioned
 
 
 @command
@@ -118,11 +118,11 @@ def compile(
     return code
 
 
-# -- what is shared, and what that saves -------------------------------------------------------------------------------
+# -- shared weights ----------------------------------------------------------------------------------------------------
 
 
 def _print_shared(stored: Inventory) -> None:
-    """A row for each family of shared tensors, those that save most if there are many."""
+    """A row for each family of shared tensors; if there are many, for those that save most."""
     shared = list(families(stored))
     if not shared:
         return
@@ -193,7 +193,7 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
     if copied:
         yield "verified", f"no: more than one copy of {count(len(copied), 'tensor')}"
     elif not all(total["holds"] for total in totals.values()):
-        yield "verified", "no: ONNX Runtime stores more than the weights"
+        yield "verified", "no: ONNX Runtime keeps more in memory than the weights"
     elif len(small) < len(stored.stored):
         yield "verified", "one copy per tensor, in the file and in ONNX Runtime (extended)"
         several = f"more than one copy of {count(len(copied_by_default), 'shared tensor')}"
@@ -209,7 +209,7 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
 
 
 def _copies(proof: Mapping[str, Any]) -> float:
-    """The most copies of a tensor, in the file or after all rewriting of the graph; 0 where it was not checked."""
+    """The larger number of copies of a tensor, in the file or after all graph rewriting; 0 if it was not checked."""
     return max(float(proof["copies_in_file"] or 0), float(proof["copies_after_optimization"] or 0))
 
 
@@ -217,7 +217,7 @@ def _copies(proof: Mapping[str, Any]) -> float:
 
 
 def _loops(manifest: Mapping[str, Any]) -> Iterator[Fact]:
-    """What became of each `for`; once, though one in a block runs for each of its layers."""
+    """How each `for` was compiled; one line for a `for` in a block, however many layers it has."""
     for loop in dict.fromkeys(tuple(loop.values()) for loop in manifest["loops"]):
         file, line, steps, rolled, why = loop
         position = f"line {line}" if file == manifest["source"]["file"] else f"{file}:{line}"

@@ -43,14 +43,14 @@ def _list(as_json: bool) -> None:
 
 
 def _reference_page(what: str) -> tuple[str, str]:
-    """The name of an operation or block, and its page; also by the name that PyTorch or Keras has for it."""
+    """The name of an operation or block, and its page; `what` may be its name in PyTorch or Keras."""
     from wsdl.api import reference
 
     with suppress(KeyError):
         return what, reference.page(what)
     name, help = reference.elsewhere(what)
     if name:
-        return name, f"`{what}` is called `{name}` here.\n\n{reference.page(name)}"
+        return name, f"In WSDL, `{what}` is called `{name}`.\n\n{reference.page(name)}"
     if not help:
         alike = [n for n in reference.names() if n[:1].isupper() == what[:1].isupper() or n.lower() == what.lower()]
         close = nearest(what.upper(), codes.codes()) or nearest(what, alike)
@@ -59,7 +59,7 @@ def _reference_page(what: str) -> tuple[str, str]:
 
 
 def _show(text: str) -> None:
-    """The page, laid out on a terminal and as it is written elsewhere."""
+    """The page, rendered on a terminal, otherwise as Markdown."""
     terminal = Terminal.of(sys.stdout)
     if terminal.color and terminal.unicode:
         from rich.markdown import Markdown

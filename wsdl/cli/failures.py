@@ -17,7 +17,7 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.render import as_json
 from wsdl.diagnostics.suggest import nearest
 
-OUTSIDE = ("E07", "E0501")  # codes about files, flags, data and machines, not about a program
+OUTSIDE = ("E07", "E0501")  # prefixes of codes about files, flags, data and machines, not about a program
 CLEAN, FINDINGS, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -37,13 +37,13 @@ def failure(error: Exception) -> tuple[list[Diagnostic], int]:
         return [_usage(error)], USAGE
     if isinstance(error, MemoryError):
         help = "make the program smaller, or run it on a machine with more memory"
-        return [Diagnostic("E0709", "there is not enough memory for this", help=help)], USAGE
+        return [Diagnostic("E0709", "not enough memory", help=help)], USAGE
     if isinstance(error, OSError):
         reason = (error.strerror or str(error)).lower()
         file = os.fsdecode(error.filename) if error.filename is not None else None
         if error.errno in (errno.ENOSPC, errno.EFBIG):
-            return [Diagnostic("E0703", f"this can't be written: {reason}", file=file)], USAGE
-        return [Diagnostic("E0701", f"the system can't do this: {reason}", file=file)], USAGE
+            return [Diagnostic("E0703", f"can't write this file: {reason}", file=file)], USAGE
+        return [Diagnostic("E0701", f"an operation of the system failed: {reason}", file=file)], USAGE
     if os.environ.get("WSDL_DEBUG"):
         traceback.print_exception(error)
     return [_internal(error)], INTERNAL
@@ -56,23 +56,23 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise CompileError([Diagnostic("E0703", f"this can't be written: {reason}", file=os.fspath(path))]) from error
+        raise CompileError([Diagnostic("E0703", f"can't write this file: {reason}", file=os.fspath(path))]) from error
 
 
 def show(diagnostics: list[Diagnostic], arguments: Sequence[str]) -> None:
     """Show the diagnostics that ended a command: on stderr, or as JSON on stdout with `--json`.
 
-    The command line itself may be wrong, so its arguments are examined unparsed.
+    The command line itself may be invalid, so `--json` is searched in the unparsed arguments.
     """
     if wants_json(arguments) and sys.stdout is not None:
-        with suppress(CompileError):  # if nobody can read it there
+        with suppress(CompileError):  # stderr may be closed
             print_json(as_json(diagnostics))
             flush_stdout()
             return
     write_findings(diagnostics, sys.stderr)
     try:
         flush_stdout()
-    except CompileError:  # which is what was said just now, or less
+    except CompileError:  # reported just now
         abandon_stdout()
 
 
@@ -82,9 +82,9 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _usage(error: click.ClickException) -> Diagnostic:
-    """A usage error of click in the form and the words of all others."""
+    """A usage error of click as a diagnostic."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    help = f"`{context.command_path} --help` lists what there is" if context else None
+    help = f"`{context.command_path} --help` lists the options" if context else None
     if isinstance(error, click.NoSuchOption):
         options = [o for p in (context.command.params if context else ()) for o in p.opts if o.startswith("--")]
         close = nearest(error.option_name, [*options, "--help"])
@@ -100,8 +100,8 @@ def _internal(error: Exception) -> Diagnostic:
     where = f"{os.path.basename(os.path.dirname(frame.filename))}/{os.path.basename(frame.filename)}:{frame.lineno}"
     return Diagnostic(
         "E0799",
-        "wsdl failed at something that is not your mistake",
-        help="please report it, with the command, the program and these lines; WSDL_DEBUG=1 shows where it happened",
+        "internal error: this is a bug in wsdl",
+        help="please report it, with the command, the program and these lines; WSDL_DEBUG=1 shows the traceback",
         details=(
             f"{type(error).__name__}: {error} ({where})",
             versions(),

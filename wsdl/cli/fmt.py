@@ -21,7 +21,7 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Formatted:
-    """A text before and after."""
+    """A text before and after formatting."""
 
     file: str
     before: str
@@ -32,7 +32,7 @@ class Formatted:
         return self.before != self.after
 
     def diff(self) -> str:
-        """As `diff -u` writes it; empty where nothing changes."""
+        """The changes in the format of `diff -u`; empty if there are none."""
         before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
         lines = unified_diff(before, after, self.file, f"{self.file} (formatted)")
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
@@ -73,7 +73,7 @@ def _format(file: str) -> Formatted:
 
 
 def _keep(formatted: Formatted) -> None:
-    """Write the new text where it belongs, unless it is there already."""
+    """Write the new text to its file if it differs, or to stdout."""
     if formatted.file == "<stdin>":
         print_bytes(formatted.after.encode())
     elif formatted.changed:

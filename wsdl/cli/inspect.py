@@ -1,4 +1,4 @@
-"""`wsdl inspect`: what is stored in a program, an ONNX file or a file of weights."""
+"""`wsdl inspect`: the stored tensors of a program, an ONNX file or a weights file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def inspect(file: str, dims: dict[str, int], import_root: str | None, variant: s
 
 
 def _signature(name: str, inventory: Inventory) -> str:
-    """As the language writes it."""
+    """The signature in the syntax of the language."""
     model = inventory.models[name]
     inputs, outputs = (", ".join(f"{n}: {t}" for n, t in io.items()) for io in (model.inputs, model.outputs))
     return f"model {name}({inputs}) -> ({outputs})"

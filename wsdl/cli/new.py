@@ -21,7 +21,7 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.span import Source
 
 EXAMPLES = ("siamese", "lenet", "tied_autoencoder", "lm")
-ROWS = 8  # of the inputs made up for it
+ROWS = 8  # of the generated inputs
 
 
 @command
@@ -34,7 +34,7 @@ def new(directory: str, example: str, as_json: bool) -> None:
     folder = Path(directory)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         reason = "the folder is not empty" if folder.is_dir() else "there is a file of this name"
-        help = "choose another name; nothing is ever overwritten"
+        help = "choose another name; `wsdl new` overwrites nothing"
         raise CompileError([Diagnostic("E0707", reason, file=directory, help=help)])
     contents = _contents(example)
     with writing(directory):
@@ -49,7 +49,7 @@ def new(directory: str, example: str, as_json: bool) -> None:
 
 
 def _contents(example: str) -> dict[str, bytes]:
-    """What the folder gets: the program, inputs for it, and a page on what to do with them."""
+    """The files of the folder: the program, inputs for it, and a README."""
     folder = files("wsdl.cli") / "examples"
     name = f"{example}.wsd"
     program = (folder / name).read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def _contents(example: str) -> dict[str, bytes]:
 
 
 def _inputs(types: Mapping[str, TensorType]) -> bytes:
-    """Arrays that fit the model's inputs and targets: values from 0 to 1, or small indices."""
+    """Arrays for the model's inputs and targets: values from 0 to 1, or small indices."""
     import numpy as np
 
     generator = np.random.default_rng(0)

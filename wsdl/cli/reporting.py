@@ -1,4 +1,4 @@
-"""The reporters of `wsdl train` and `wsdl study`: what is shown while it runs, and what is written."""
+"""The reporters of `wsdl train` and `wsdl study`, which show progress and write logs and curves."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def reporting(folder: Path | None, *, tensorboard: bool = False, quiet: bool = F
 
 
 def reported(folder: Path) -> list[Path]:
-    """What reporters have written into the folder of a training."""
+    """The files that reporters have written to the folder of a training."""
     return [path for name in (LOG, CURVE, TENSORBOARD) if (path := folder / name).exists()]
 
 
 class NoCurve(Quiet):
-    """Says at the start that there will be no curve."""
+    """Reports at the start that no curve will be drawn."""
 
     def __init__(self, shown: Reporter) -> None:
         self._shown = shown
@@ -47,13 +47,13 @@ class NoCurve(Quiet):
 
 
 def shown() -> Reporter:
-    """On stderr: a live view where it is a terminal, else plain lines."""
+    """A reporter on stderr: a live view on a terminal, otherwise plain lines."""
     terminal = Terminal.of(sys.stderr)
     return Progress(terminal.stream, color=terminal.color) if _is_live(terminal) else Lines(_line_by_line(terminal))
 
 
 def trials_shown() -> TrialReporter:
-    """The same for the trials of a study."""
+    """A reporter of the trials of a study on stderr."""
     terminal = Terminal.of(sys.stderr)
     write = _line_by_line(terminal)
     return TrialProgress(write, terminal.stream, color=terminal.color) if _is_live(terminal) else TrialLines(write)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
               help="What study.svg compares, and selects the best epoch: loss, a metric, or NAME:min.  "
               "[default: the first metric]")  # fmt: skip
 @click.option("--select", metavar="V",
-              help="Data by which the best epoch is selected; not those of --eval.  "
+              help="Data by which the best epoch is selected, other than that of --eval.  "
               "[default: the last epoch]")  # fmt: skip
 @click.option("--patience", type=whole(COUNT), metavar="N", help="End a trial after N epochs without a new best.")
 @click.option("--resume", is_flag=True, help="Resume the study in STUDY; seeds and values may be added.")
@@ -142,7 +142,7 @@ def _constants(values: tuple[str, ...]) -> dict[str, list[str]]:
     for value in values:
         name, equals, listed = value.partition("=")
         if not name.isidentifier() or not equals or not listed.strip() or name in constants:
-            twice = f"`--let {name}` is given twice"
+            twice = f"`--let {name}` occurs twice"
             message = twice if name in constants else f"`--let {value[:60]}` is not a name and its values"
             raise CompileError([Diagnostic("E0704", message, help="write `--let rank=2,4,8`")])
         constants[name] = split(listed)
@@ -184,7 +184,7 @@ def _spread(spread: Spread | None) -> str:
 
 
 def _difference(difference: Difference | None) -> str:
-    """`+0.012, p 0.03`, and whether that is noise."""
+    """`+0.012, p 0.03`, and whether it is within the noise."""
     if difference is None:
         return "–"
     sign = "−" if difference.mean < 0 else "+"
@@ -197,12 +197,12 @@ def _difference(difference: Difference | None) -> str:
 
 
 def _about(found: Study, compared: int) -> Iterator[str]:
-    """What the numbers behind the differences mean."""
+    """How to read the p values behind the differences."""
     from wsdl.studies.significance import LEVEL, TEST, recognized
 
     least = recognized(found.seeds)
     if least is None:
-        yield "with one seed nothing says what is noise"
+        yield "one seed doesn't show what is noise"
         return
     yield f"{TEST} for {count(compared, 'variant')}; noise: p is {LEVEL} or more"
-    yield f"with {found.seeds} seeds a single difference is recognized from {least:.1f} of its standard deviations on"
+    yield f"with {found.seeds} seeds, a single difference is detected from {least:.1f} of its standard deviations on"

@@ -13,7 +13,7 @@ from wsdl.diagnostics.printable import printable, short
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, text: Sequence[int] = (0,)) -> None:
-    """A table on stdout; all columns but those of `text` hold numbers. Names are folded, and `short`."""
+    """A table on stdout; all columns except those in `text` contain numbers. Long names are folded or shortened."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -32,7 +32,7 @@ def results_line(results: Mapping[str, float]) -> str:
 
 
 def repeats(inventory: Inventory) -> Iterator[str]:
-    """The layers that share their weights with themselves, by being applied more than once."""
+    """Lines about layers that are applied more than once, with the same weights."""
     for path, applied in inventory.repeats().items():
         yield f"{path} is applied {applied} times"
 

@@ -1,8 +1,8 @@
-"""Output, adapted to what the terminal can show: colors, box drawing, number of columns.
+"""Output adapted to the terminal: colors, box drawing, number of columns.
 
-Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honored; a stream that can't hold
-box drawing gets ASCII; what goes into a pipe is as wide as it needs to be. Lines for people may hold names from files,
-so they are made `printable`; JSON is `escaped`, and exact.
+Results go to stdout, everything else to stderr. `NO_COLOR` and `FORCE_COLOR` are honored; a stream that can't encode
+box drawing gets ASCII; output to a pipe isn't limited in width. Lines for people may contain names from files, so they
+are made `printable`; JSON is `escaped`, and exact.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wsdl.diagnostics.render import FORMAT_VERSION, Format, render
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-UNLIMITED = 10_000  # columns; what goes into a pipe is not cut
+UNLIMITED = 10_000  # columns; output to a pipe is not cut
 _ASCII = str.maketrans({"×": "x", "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "─": "-", "≤": "<="})
 
 
@@ -44,15 +44,15 @@ class Terminal:
         return Terminal(stream, _has_color(is_tty), _has_unicode(stream), width)
 
     def write(self, text: str) -> None:
-        """Write a text, with characters replaced that the stream can't encode, as in some file names."""
+        """Write a text; characters that the stream can't encode, as in some file names, are replaced."""
         shown = text if self.unicode else to_ascii(text)
         if not shown:
-            return  # a full disk refuses even that
+            return  # the disk is full
         with _writing():
             self.stream.write(shown.encode("utf-8", "replace").decode("utf-8"))
 
     def draw(self, renderable: RenderableType, width: int = 0) -> None:
-        """Write what Rich lays out, tables and the like."""
+        """Write a renderable of Rich, such as a table."""
         from rich.console import Console
 
         console = Console(
@@ -71,7 +71,7 @@ class Terminal:
 
 
 def _has_color(is_tty: bool) -> bool:
-    """`NO_COLOR` beats `FORCE_COLOR`, as it is the one that a reader may depend on."""
+    """`NO_COLOR` takes precedence over `FORCE_COLOR`, since a reader may depend on it."""
     if os.environ.get("NO_COLOR"):
         return False
     return os.environ.get("FORCE_COLOR", "0") not in ("", "0") or (is_tty and os.environ.get("TERM") != "dumb")
@@ -93,10 +93,10 @@ def to_ascii(text: str) -> str:
 
 
 def require_stdout() -> None:
-    """Raises `CompileError` where stdout is closed, before there are results."""
+    """Raises `CompileError` if stdout is closed, before there are results."""
     if sys.stdout is None:
-        help = "`> /dev/null` throws results away"
-        raise CompileError([Diagnostic("E0703", "stdout is closed, to which results are written", help=help)])
+        help = "`> /dev/null` discards the results"
+        raise CompileError([Diagnostic("E0703", "stdout, to which results are written, is closed", help=help)])
 
 
 def flush_stdout() -> None:
@@ -120,15 +120,15 @@ def _writing() -> Iterator[None]:
         abandon_stdout()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        help = "files that were to be written are there, the text about them is not"
-        raise CompileError([Diagnostic("E0703", f"stdout can't be written: {reason}", help=help)]) from None
+        help = "files were written; only the text on stdout is missing"
+        raise CompileError([Diagnostic("E0703", f"can't write to stdout: {reason}", help=help)]) from None
 
 
 # -- results -----------------------------------------------------------------------------------------------------------
 
 
 def write_findings(diagnostics: Iterable[Diagnostic], stream: TextIO, format: Format = "full") -> None:
-    """Findings in one of their formats, as the stream can show them."""
+    """Write diagnostics in one of their formats, adapted to the stream."""
     terminal = Terminal.of(stream)
     text = render(diagnostics, format, color=terminal.color, width=terminal.width, unicode=terminal.unicode)
     terminal.write(text)
@@ -147,14 +147,14 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_text(text: str) -> None:
-    """A text as it is on stdout: a page, a picture, a difference; on a terminal each line of it `printable`."""
+    """A text on stdout, unchanged (a page, a picture, a diff); on a terminal each line is made `printable`."""
     if sys.stdout.isatty():
         text = "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
     Terminal.of(sys.stdout).write(text)
 
 
 def print_bytes(data: bytes) -> None:
-    """The contents of a file on stdout, byte for byte where the stream allows it."""
+    """The contents of a file on stdout, as bytes if the stream supports that."""
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(data.decode("utf-8"))
@@ -166,5 +166,5 @@ def print_bytes(data: bytes) -> None:
 
 
 def note(text: str) -> None:
-    """Progress, or what was done, on stderr: one line."""
+    """One line on stderr, about progress or a written file."""
     Terminal.of(sys.stderr).write(f"{printable(short(text))}\n")

@@ -84,8 +84,8 @@ def train(
     variant: str | None,
     as_json: bool,
 ) -> int | None:
-    """Train a model as its `train` declaration says. Writes last.safetensors, best.safetensors (with --eval), log.jsonl
-    and curve.svg to RUN."""
+    """Train a model by its `train` declaration. Writes last.safetensors, best.safetensors (with --eval), log.jsonl and
+    curve.svg to RUN."""
     _check(output, dry_run, resume, weights, patience, evaluation)
     folder = None if output is None or dry_run else Path(output)
     plan = api.Plan(epochs, folder, save_every, keep, api.Better.of(best), patience, limit_steps)
@@ -137,11 +137,9 @@ def _check(
     if output is None and not dry_run:
         raise _misuse("an output folder is missing", "add `-o RUN`, or `--dry-run` to write nothing")
     if resume and weights is not None:
-        raise _misuse(
-            "`--resume` takes its weights from RUN, so `--weights` can't be given as well", "leave one of them out"
-        )
+        raise _misuse("`--resume` and `--weights` exclude each other: RUN has the weights", "leave one of them out")
     if patience is not None and evaluation is None:
-        raise _misuse("`--patience` counts evaluations, which need `--eval E`", "add `--eval E`")
+        raise _misuse("`--patience` counts evaluations, and there are none", "add `--eval E`")
 
 
 def _misuse(message: str, help: str) -> CompileError:

@@ -1,4 +1,4 @@
-"""What `wsdl --version` prints, and a report of a bug needs: this version and what it runs on."""
+"""The output of `wsdl --version`, for bug reports: the versions of wsdl and of what it runs on."""
 
 from __future__ import annotations
 

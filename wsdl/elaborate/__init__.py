@@ -1,15 +1,15 @@
 """Runs the bodies of a resolved file: syntax tree in, typed graph out.
 
-Blocks are run where they are applied, with the types of what they are applied to, so that every node of the graph has
-its type, every parameter its shape. Whatever doesn't fit is reported; elaboration continues with a poisoned value, so
-that one mistake gives one message.
+The body of a block is run where the block is applied, with the types of its inputs, so that every node of the graph has
+a type and every parameter a shape. Errors are reported, and elaboration continues with a poison value, so that one
+mistake gives one message.
 
     elaborate        the file: its layers and constants, its models, its trainings, its variants
     models           the body of a model, from inputs to outputs
-    evaluate         expressions are evaluated, statements run: two functions that look up what a node means ...
-    meanings         ... in these tables, which name the file to open next
-    calls            a call: `operations` append nodes, `layers` makes a layer, `apply` runs its block's body
-    context          what all of them share, in parts
+    evaluate         evaluates expressions and runs statements: dispatches on the kind of node ...
+    meanings         ... by these tables, which name the file to open next
+    calls            a call: `operations` appends nodes, `layers` creates a layer, `apply` runs the body of its block
+    context          the state that all of them share
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from wsdl.syntax import tree
 
 
 def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | None = None) -> Checked:
-    """The program of a file: the graph of each model, the layers with their slots, and what is asked of them.
+    """The program of a file: the graph of each model, the layers with their slots, and the requests about these.
 
-    `dims` gives dynamic dimensions a value.
+    `dims` fixes dynamic dimensions.
     """
     draft = ProgramBuilder(references=scope.references, doubtful=scope.is_partial)
     context = Context(draft, MEANINGS, dims or {}, _root(scope), problems)
@@ -63,7 +63,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
 
 def _root(scope: FileScope) -> Layer:
-    """A layer that stands for the file itself; its path is empty."""
+    """The layer of the file itself; its path is empty."""
     span = scope.source.span(0, 0)
     node = tree.Model(span, tree.Name(span, ""), (), None, ())
     return Layer(Definition(node, scope), {}, Module("", "", span), span)
@@ -75,7 +75,7 @@ def _file(scope: FileScope, context: Context) -> None:
         if isinstance(declaration, tree.Layer):
             context.root.declared[declaration.name.text] = declare_layer(declaration, frame, context)
         elif isinstance(declaration, tree.Let):
-            evaluate(declaration.name, frame, context)  # also one that nothing uses
+            evaluate(declaration.name, frame, context)  # unused ones too
         elif isinstance(declaration, tree.Parameter):
             slot = declare_parameter(declaration, frame, context)
             if slot is not None:

@@ -1,4 +1,4 @@
-"""Applying a layer: its inputs are matched with the block's signature, its body is run, its results are checked."""
+"""Applies a layer: matches its inputs with the block's signature, runs its body, checks its results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
             span,
             f"`{layer.name}` computes a tensor, and there is no body around it",
             "outside of blocks and models",
-            help="apply layers inside a block or model; constants are made of numbers, lists and sizes",
+            help="apply layers inside a block or model; a constant is computed from numbers, lists and sizes",
         )
         layer.module.doubtful = True
         return POISON
@@ -84,13 +84,13 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
 
 
 def _called(layer: Layer) -> str:
-    """For messages: a layer by its name, one written inline by what is written."""
+    """A layer in messages: by its name or, if it is written inline, by its source text."""
     name = layer.module.path.rpartition(".")[2] if layer.module.span != layer.call_span else layer.call_span.text
     return f"`{name}`" if len(name) <= 30 and "\n" not in name else f"`{layer.name}`"
 
 
 def assumed(value: Value, signature: Signature, span: Span, context: Context) -> Value:
-    """The value, after a run-time check of what the signature could not decide."""
+    """The value, after run-time checks of the relations that the signature could not decide."""
     while signature.unchecked:
         left, right = signature.unchecked.pop()
         note_check(left, right, span, "", context)
@@ -101,7 +101,7 @@ def assumed(value: Value, signature: Signature, span: Span, context: Context) ->
 def finish(
     frame: Frame, signature: Signature, outputs: Sequence[tree.Output] | None, what: str, context: Context
 ) -> list[Value] | None:
-    """The results of a body as tensors, matched with the declared outputs; `None` where that was reported."""
+    """The results of a body as tensors, matched with the declared outputs; `None` after reporting an error."""
     if frame.results is None:
         _report_no_results(frame, context)
         return None
@@ -115,8 +115,8 @@ def finish(
             context.error(
                 "E0233",
                 result.span,
-                f"a result is a tensor, not {describe(result.item)}",
-                f"what {what} is to return",
+                f"a result must be a tensor, not {describe(result.item)}",
+                f"a result of {what}",
                 help=applied,
                 applied=False,
             )
@@ -128,7 +128,7 @@ def finish(
         context.error(
             "E0230",
             frame.results[0].span.to(frame.results[-1].span),
-            f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, and this returns {len(values)}",
+            f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, but this returns {len(values)}",
             f"{len(values)} result{'s' if len(values) != 1 else ''}",
             labels=[Label(outputs[0].span.to(outputs[-1].span), f"{len(outputs)} declared")],
             applied=False,
@@ -145,7 +145,7 @@ def finish(
 
 
 def _report_no_results(frame: Frame, context: Context) -> None:
-    """No `return` was reached; no news where a reported mistake is the reason."""
+    """Report that no `return` was reached, unless that follows from an error already reported."""
     node = frame.layer.definition.node
     if not frame.layer.module.doubtful:
         context.error(
@@ -153,7 +153,7 @@ def _report_no_results(frame: Frame, context: Context) -> None:
             node.name.span,
             f"`{node.name.text}` returns nothing",
             "no `return` was reached",
-            help="the `return` stands in an `if` whose condition is false, or in a `for` without steps",
+            help="the `return` is in an `if` whose condition is false, or in a `for` without iterations",
         )
 
 
@@ -172,14 +172,14 @@ def as_tensor(argument: ArgumentValue, dtype: DType, context: Context) -> Value 
 
 
 def _callee(layer: Layer, arguments: list[ArgumentValue]) -> Callee:
-    """A layer that is applied."""
+    """A layer as a callee."""
     block = layer.block
 
     def wording() -> Wording:
         applied = f"it is applied to `({_inputs(block)})`"
         surplus = [argument for argument in arguments if argument.name is None][len(block.inputs) :]
         no_tensor = surplus and not isinstance(surplus[0].item, Value)
-        hint = f"{applied}, and made as `{configured(block)}`" if no_tensor else None
+        hint = f"{applied}, and created as `{configured(block)}`" if no_tensor else None
         return Wording(f"`{block.name.text}`", applied, noun="input", takes="is applied to", surplus=hint)
 
     required = [i.name.text for i in block.inputs if i.default is None]
@@ -189,7 +189,7 @@ def _callee(layer: Layer, arguments: list[ArgumentValue]) -> Callee:
 def _bind(
     layer: Layer, arguments: list[ArgumentValue], span: Span, context: Context
 ) -> dict[str, ArgumentValue] | None:
-    """The value of each input, a tensor or `none`; `None` where that was reported."""
+    """The value of each input, a tensor or `none`; `None` after reporting an error."""
     block = layer.block
     configuration = {c.name.text for c in block.configuration}
     for argument in arguments:
@@ -222,14 +222,14 @@ def _bind(
 
 
 def _default(declared: tree.Input, layer: Layer, context: Context) -> ArgumentValue:
-    """What an input is where none is given: `none`, or a number of the configuration."""
+    """The default of an input: `none`, or a number of the configuration."""
     assert declared.default is not None
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, context.where.dtype)
     return ArgumentValue(None, evaluate(declared.default, frame, context), declared.default.span)
 
 
 def _is_input(item: Item, declared: tree.Input, optional: bool) -> bool:
-    """A tensor, or a number where a scalar is wanted or numbers are the default."""
+    """Whether an item is a tensor, or a number for a scalar input or one with a number as default."""
     number = isinstance(item, int | float | Dim) and (optional or not declared.type.dims)
     return item is None or isinstance(item, Value) or number
 
@@ -237,11 +237,11 @@ def _is_input(item: Item, declared: tree.Input, optional: bool) -> bool:
 def _to_be_made_with(item: Item, layer: Layer) -> str | None:
     if isinstance(item, Layer):
         return "apply the layer to a tensor first"
-    return f"it is made as `{configured(layer.block)}`, then applied to `({_inputs(layer.block)})`"
+    return f"create it as `{configured(layer.block)}`, then apply it to `({_inputs(layer.block)})`"
 
 
 def _report_configuration(given: ArgumentValue, layer: Layer, context: Context) -> None:
-    """An argument of the block where its layer is applied: it belongs where that is made."""
+    """Report a configuration argument where a layer is applied, instead of where it is created."""
     assert given.name is not None
     call, argument = layer.call_span.text, f"{given.name.text}={given.span.text}"
     where = f"`{layer.name}({argument})`"
@@ -251,10 +251,10 @@ def _report_configuration(given: ArgumentValue, layer: Layer, context: Context) 
     context.error(
         "E0221",
         given.name.span,
-        f"`{given.name.text}` of `{layer.name}` is set where the layer is made, not where it is applied",
+        f"`{given.name.text}` of `{layer.name}` is set where the layer is created, not where it is applied",
         "no input",
         labels=[Label(layer.call_span, "made here")] if own else (),
-        help=f"write {where} where it is made; it is applied to `({_inputs(layer.block)})`",
+        help=f"write {where} where it is created; it is applied to `({_inputs(layer.block)})`",
         applied=False,
     )
 
@@ -264,7 +264,7 @@ def _inputs(block: tree.Block) -> str:
 
 
 def _float_dtype(block: tree.Block, inputs: dict[str, ArgumentValue]) -> DType | None:
-    """The dtype of a block's own numbers: that of its first input that is written without one."""
+    """The default dtype in a block's body: that of its first input declared without a dtype."""
     for declared in block.inputs:
         item = inputs[declared.name.text].item
         if declared.type.dtype is None and isinstance(item, Value) and item.type.dtype in FLOATS:

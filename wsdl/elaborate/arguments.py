@@ -1,7 +1,7 @@
-"""Matching arguments with parameters: of operations, blocks, layers, optimizers, schedules, initializers.
+"""Matches arguments with parameters: of operations, blocks, layers, optimizers, schedules, initializers.
 
-An argument goes by its place, counted among those without a name, or by its name. Each that fits nowhere is reported;
-where all fit, so is what is missing. With one too many nothing is certain, so that alone is reported then.
+Arguments are matched by name, otherwise by position. Each argument without a parameter is reported; if there is none,
+the missing ones are. With too many positional arguments, only that is reported, since the matching is uncertain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wsdl.syntax import tree
 
 
 class Argument(Protocol):
-    """`tree.Argument` as written, or `ArgumentValue` with its value."""
+    """`tree.Argument`, or `ArgumentValue` with its value."""
 
     @property
     def name(self) -> tree.Name | None: ...
@@ -34,11 +34,11 @@ A = TypeVar("A", bound=Argument)
 
 @dataclass(eq=False)
 class Wording:
-    """How messages speak of what takes arguments: "`Dense` is made with 2 arguments, not 3".
+    """The texts of messages about a callee: "`Dense` is created with 2 arguments, not 3".
 
-    `signature` is the help of every message where there is no better advice: `surplus`, `twice`, and by
-    the name `unknown`, `missing`. `others` is what a parameter is called elsewhere;
-    `codes` are those of an argument that there is not, of one too many, of one that is missing.
+    `signature` is the default help; more specific ones are `surplus`, `twice`, and by parameter name `unknown` and
+    `missing`. `others` maps names from other frameworks to parameters; `codes` are those of an unknown argument, of too
+    many, and of a missing one.
     """
 
     name: str
@@ -55,8 +55,7 @@ class Wording:
 
 
 class Callee(NamedTuple):
-    """What takes arguments: its parameters in order, those that have no default, and the words for messages, which are
-    made where there is one."""
+    """A callee: its parameters in order, those without a default, and the texts for messages, computed on demand."""
 
     parameters: Sequence[str]
     required: Collection[str]
@@ -64,7 +63,7 @@ class Callee(NamedTuple):
 
 
 def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) -> tuple[dict[str, A], bool]:
-    """The argument of each parameter that has one in a call at `span`; and whether no error was reported."""
+    """The arguments of a call at `span` by parameter, and whether there was no error."""
     positional = [argument for argument in arguments if argument.name is None]
     if len(positional) > len(callee.parameters):
         _report_surplus(callee, positional, context)
@@ -88,8 +87,8 @@ def match(callee: Callee, arguments: Sequence[A], span: Span, context: Context) 
 
 
 def collected(arguments: list[ArgumentValue], count: int, into_list: bool, single: bool) -> list[ArgumentValue]:
-    """Arguments by place in which those from the last of `count` parameters on are one list: `x.reshape(2, 3)` for
-    `x.reshape([2, 3])`. With `single` a tensor alone is a list of one."""
+    """Positional arguments, with those from the last of `count` parameters on collected into a list: `x.reshape(2, 3)`
+    is `x.reshape([2, 3])`. With `single`, a single tensor becomes a list of one."""
     positional = [argument for argument in arguments if argument.name is None]
     rest = positional[count - 1 :]
     alone = single and len(rest) == 1 and isinstance(rest[0].item, Value)
@@ -100,7 +99,7 @@ def collected(arguments: list[ArgumentValue], count: int, into_list: bool, singl
 
 
 def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
-    """The parameter of a name; `None` where there is none, which is reported."""
+    """The parameter of this name; `None` after reporting that there is none."""
     if name.text in callee.parameters:
         return name.text
     wording = callee.wording()
@@ -137,7 +136,7 @@ def _report_twice(callee: Callee, name: str, argument: Argument, first: Argument
     context.error(
         "E0223",
         argument.name.span if argument.name is not None else argument.span,
-        f"`{name}` is given twice",
+        f"`{name}` occurs twice",
         "given again",
         labels=[Label(first.span, "given first")],
         help=callee.wording().twice,
@@ -153,7 +152,7 @@ def _report_missing(callee: Callee, missing: Sequence[str], span: Span, context:
         wording.codes[2],
         span,
         f"{wording.name} needs {what}{names}",
-        f"{names} {'is' if len(missing) == 1 else 'are'} not given",
+        f"{names} {'is' if len(missing) == 1 else 'are'} missing",
         labels=wording.labels,
         help=wording.missing.get(missing[0], wording.signature),
         applied=False,

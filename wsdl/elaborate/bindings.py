@@ -1,4 +1,4 @@
-"""Binding names: `a, b = f(x)` and `let`."""
+"""Binds names: `a, b = f(x)` and `let`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsdl.syntax import tree
 
 
 def assign(targets: tuple[tree.Name, ...], items: list[Item], frame: Frame, context: Context) -> None:
-    """Bind names; those of tensors are kept, for editors and `check --shapes`."""
+    """Bind names; bindings of tensors are recorded, for editors and `check --shapes`."""
     for target, item in zip(targets, items, strict=True):
         frame.names[target.text] = item
         if isinstance(item, Value):
@@ -31,7 +31,7 @@ def let(node: tree.Let, frame: Frame, context: Context) -> None:
 
 
 def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
-    """All values are found before any name is bound, so that `a, b = b, a` changes them over."""
+    """All values are evaluated before any name is bound, so that `a, b = b, a` swaps them."""
     count = len(node.targets)
     if len(node.values) > 1 or count == 1:
         items = [_single(value, node, frame, context) for value in node.values]
@@ -43,7 +43,7 @@ def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
             context.error(
                 "E0230",
                 node.values[0].span.to(node.values[-1].span),
-                f"{_names(count)} on the left, and this gives {_results(items)}",
+                f"{_names(count)} on the left, but this returns {_results(items)}",
                 f"{len(items)} result{'s' if len(items) != 1 else ''}",
                 labels=[
                     Label(node.targets[0].span.to(node.targets[-1].span), f"{count} name{'s' if count > 1 else ''}")
@@ -56,16 +56,18 @@ def run_assignment(node: tree.Assign, frame: Frame, context: Context) -> None:
 
 
 def _of_recurrent(items: list[Item], context: Context) -> str | None:
-    """What to write for the last state that PyTorch's recurrent layers also give."""
+    """The help about the last state, which PyTorch's recurrent layers also return."""
     [result] = items if len(items) == 1 else [None]
     producer = context.builder.origins.producers.get(result) if isinstance(result, Value) else None
     if producer is None or producer.op != "scan":
         return None
-    return "it gives the state after each step; `states[:, -1]` is the last, and a `scan` over a cell has them all"
+    return (
+        "it returns the state after each step; `states[:, -1]` is the last; `scan` over a cell gives all final states"
+    )
 
 
 def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:
-    """What one value is, for one name."""
+    """The value for a single name."""
     item = evaluate(value, frame, context)
     if not isinstance(item, tuple):
         return item
@@ -73,18 +75,18 @@ def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Co
     context.error(
         "E0230",
         value.span,
-        f"this gives {len(item)} results, and one name stands on the left"
+        f"this returns {len(item)} results, but one name is on the left"
         if len(node.values) == 1
-        else f"this gives {len(item)} results, and stands for one",
+        else f"this returns {len(item)} results where one is expected",
         f"{len(item)} results",
-        help=f"bind each: {names}" if len(node.values) == 1 else "bind them in a line of their own",
+        help=f"bind each: {names}" if len(node.values) == 1 else "bind them in a separate statement",
         applied=False,
     )
     return POISON
 
 
 def _names(count: int) -> str:
-    return "one name stands" if count == 1 else f"{count} names stand"
+    return "one name is" if count == 1 else f"{count} names are"
 
 
 def _results(items: list[Item]) -> str:

@@ -1,4 +1,4 @@
-"""Names in programs: which are bound where, and what was probably meant by one that stands for nothing."""
+"""Names in programs: where each is bound, and suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wsdl.ir.types import DTYPES
 from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
-VIEWS = ("T", "permute", "reshape", "flip")  # what follows a dot on a tensor
-BUILTINS = ("len", "per_axis")  # computed when compiling
-OF_WAYS = ("rows", "columns", "axes", "member", "members")  # known in the body of a way of sharing
-MOST_SUGGESTIONS = 50  # nobody reads more, and each takes a while to find
+VIEWS = ("T", "permute", "reshape", "flip")  # names that may follow a dot on a tensor
+BUILTINS = ("len", "per_axis")  # functions that are computed when compiling
+OF_WAYS = ("rows", "columns", "axes", "member", "members")  # names bound in the body of a way of sharing
+MOST_SUGGESTIONS = 50  # each takes time to compute
 
 
 def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> None:
-    """Report a name that stands for nothing, with the nearest one that does."""
+    """Report an unknown name, with the nearest known one."""
     capital = node.text[:1].isupper()
     called = ELSEWHERE.get(node.text)
     help = NO_NAMES.get(node.text)
@@ -30,28 +30,24 @@ def unknown_name(node: tree.Name, bound: Iterable[str], problems: Problems) -> N
     problems.error(
         "E0201",
         node.span,
-        f"there is no block named `{node.text}`" if capital else f"there is no `{node.text}` here",
-        f"is called `{called}` here"
-        if called
-        else f"did you mean `{near}`?"
-        if near
-        else "not bound before this place",
+        f"there is no block named `{node.text}`" if capital else f"there is no `{node.text}` in scope",
+        f"is called `{called}` in WSDL" if called else f"did you mean `{near}`?" if near else "not bound before this",
         help=help,
         fix=[Edit(node.span, called or near or "")] if called or near else (),
     )
 
 
 def unknown_conversion(call: tree.Call, problems: Problems, in_body: bool = True) -> None:
-    """Report a dtype that is called, as `int(x)` and `float(x)` are elsewhere."""
+    """Report a call of a dtype, such as `int(x)` and `float(x)` in Python."""
     dtype = ELSEWHERE.get(call.function.span.text, call.function.span.text)
     value = call.arguments[0].value if len(call.arguments) == 1 and call.arguments[0].name is None else None
     instead = f"cast({value.span.text if value else 'x'}, {dtype})"
     help = f"to convert a tensor write `{instead}`"
     if isinstance(value, tree.Number):
         instead = str(float(value.value) if dtype.startswith(("f", "bf")) else int(value.value))
-        help = f"write the number as it is to be: `{instead}`"
+        help = f"write the converted number: `{instead}`"
     elif not in_body:
-        help = "constants are not converted: whole numbers are divided by `//`, and stand beside fractions as they are"
+        help = "constants need no conversion: `//` divides integers, and integers and floats can be mixed"
     problems.error(
         "E0201",
         call.function.span,
@@ -63,7 +59,7 @@ def unknown_conversion(call: tree.Call, problems: Problems, in_body: bool = True
 
 
 def _meant(name: str, bound: list[str]) -> str | None:
-    """The name that was probably meant: one of the file's own, or one of the language's."""
+    """The name that was probably meant: one of the file, otherwise one of the language."""
     capital = name[:1].isupper()
     own = [n for n in bound if n[:1].isupper() == capital]
     everything = [*bound, *standard_blocks(), *NAMED, *BUILTINS]
@@ -71,13 +67,13 @@ def _meant(name: str, bound: list[str]) -> str | None:
     return nearest(name, own) or nearest(name, alike) or nearest(name, DTYPES)
 
 
-ANY = "any"  # in the place of a dtype, in the signature of a block: whatever it is applied to
+ANY = "any"  # in the signature of a block: any dtype
 
 
 def unknown_dtype(node: tree.Name, problems: Problems) -> None:
-    """Report what is written as a dtype and is none."""
+    """Report an invalid dtype."""
     if node.text == ANY:
-        message, label = "a dtype is needed here", "stands for any one, in the signature of a block only"
+        message, label = "a dtype is required here", "`any` is only allowed in the signature of a block"
         problems.error("E0404", node.span, message, label, help=f"the dtypes are {', '.join(DTYPES)}")
         return
     near = ELSEWHERE.get(node.text) or nearest(node.text, DTYPES)
@@ -101,14 +97,14 @@ def check_capital(name: tree.Name, kind: str, problems: Problems) -> None:
     problems.error(
         "E0203",
         name.span,
-        f"the name of a {kind} starts with a {'capital' if capital else 'small'} letter",
+        f"the name of a {kind} must start with a {'capital' if capital else 'lower-case'} letter",
         f"write `{better}`",
-        help="capitalized names are blocks, which own weights; all other names start small",
+        help="only blocks, which own weights, have capitalized names",
     )
 
 
 def maps_matrices(block: tree.Block) -> bool:
-    """May a block be a way of sharing: has it one matrix or nothing as input, and returns one?"""
+    """Whether a block can be a way of sharing: with one matrix or nothing as input, and one matrix as result."""
     outputs = block.outputs or ()
     matrices = [*(i.type for i in block.inputs), *(o.type for o in outputs)]
     named = all(isinstance(dim, tree.Name) for type_ in matrices for dim in type_.dims)
@@ -119,7 +115,7 @@ def maps_matrices(block: tree.Block) -> bool:
 
 
 def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
-    """The names that a body binds, with the first place of each."""
+    """The names that a body binds, with the first location of each."""
     spans: dict[str, Span] = {}
     for name in _bound(body):
         spans.setdefault(name.text, name.span)
@@ -127,7 +123,7 @@ def bound_names(body: Iterable[tree.Statement]) -> dict[str, Span]:
 
 
 def last_places(body: Iterable[tree.Statement]) -> dict[str, Span]:
-    """The names that a body binds, with the last place of each."""
+    """The names that a body binds, with the last location of each."""
     return {name.text: name.span for name in _bound(body)}
 
 

@@ -1,4 +1,4 @@
-"""Calls and pipelines: an operation on arguments, a layer on inputs, a block that makes a layer."""
+"""Calls and pipelines: of operations, of layers, and of blocks, which create layers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def call(node: tree.Call, frame: Frame, context: Context) -> Item:
 
 
 def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) -> Item:
-    """`x.reshape(2, 3)`, or a layer inside another one that is applied."""
+    """`x.reshape(2, 3)`, or the application of a layer inside another one."""
     item, name = evaluate(field.object, frame, context), field.name.text
     if not isinstance(item, Value) or name in ("T", "dtype"):
         return _applied(part(item, field, context), _arguments(node, frame, context), node, field, context)
@@ -58,7 +58,7 @@ def _method(node: tree.Call, field: tree.Field, frame: Frame, context: Context) 
 
 
 def _is_conversion(node: tree.Call, frame: Frame) -> bool:
-    """Is a dtype called, as in `float(x)`?"""
+    """Whether a dtype is called, as in `float(x)`."""
     if not isinstance(node.function, tree.Name):
         return False
     name = node.function.text
@@ -83,7 +83,7 @@ def _applied(
         _report_not_made(function, written, context)
         return POISON
     if isinstance(function, str) and function in DTYPES:
-        help = f"a dtype converts nothing by itself: write `|> cast({function})`"
+        help = f"a dtype isn't a function: write `|> cast({function})`"
         fix = [Edit(written.span, f"cast({function})")] if written is node else []
         context.error("E0226", written.span, f"the dtype `{function}` can't be applied", help=help, fix=fix)
         return POISON
@@ -98,7 +98,7 @@ def _applied(
         if hidden
         else f"apply one of them, `{written.span.text}[0]`, or all of them by a `for`"
         if array
-        else "a layer or an operation stands here"
+        else "only layers and operations can be applied"
         + ("; to multiply, write `*`" if isinstance(function, int | float) else ""),
         applied=False,
     )
@@ -106,7 +106,7 @@ def _applied(
 
 
 def _report_not_made(function: Definition, written: tree.Expression, context: Context) -> None:
-    """A block or model is applied as if it were a layer."""
+    """Report a block or model that is applied like a layer."""
     if isinstance(function.node, tree.Block):
         needed = call_with_needed(function.node)
         context.error(
@@ -114,7 +114,7 @@ def _report_not_made(function: Definition, written: tree.Expression, context: Co
             written.span,
             f"`{function.name}` is a block, not a layer",
             "has no weights yet",
-            help=f"make a layer of it first: `{needed}`",
+            help=f"create a layer first: `{needed}`",
             fix=[Edit(written.span.after(), "()")] if needed.endswith("()") else (),
             applied=False,
         )
@@ -123,7 +123,7 @@ def _report_not_made(function: Definition, written: tree.Expression, context: Co
         "E0226",
         written.span,
         f"`{function.name}` is a model, and a model can't be applied",
-        "a file of its own when compiled",
+        "compiles to a separate file",
         help="put what both models need into a block, or into a layer at file level",
         applied=False,
     )
@@ -144,8 +144,8 @@ def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
 
 @dataclass(frozen=True)
 class _BuiltIn:
-    """A function that is computed when compiling; `kinds` are those of its parameters by name. What it can't be
-    computed of is a `Misfit` of its first argument."""
+    """A function that is computed when compiling; `kinds` are those of its parameters by name. `compute` raises
+    `Misfit` for an invalid first argument."""
 
     compute: Callable[..., Item]
     kinds: Mapping[str, Kind]
@@ -157,7 +157,7 @@ def _per_axis(numbers: Item, axes: int) -> Item:
         return [numbers] * axes
     if len(numbers) == axes:
         return numbers
-    raise Misfit(f"is one number, or one for each of {axes} axes, not {len(numbers)} numbers")
+    raise Misfit(f"must be one number, or one for each of {axes} axes, not {len(numbers)} numbers")
 
 
 _BUILT_IN = {
@@ -179,7 +179,7 @@ def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Co
         try:
             values.append(kind.fit(given.item))
         except Misfit as misfit:
-            sizes = "the sizes of a tensor have the names that the signature gives them"
+            sizes = "the sizes of a tensor have names in the signature: `x: f32[n, d]`"
             help = sizes if isinstance(given.item, Value) else wording.signature
             context.error("E0225", given.span, f"`{parameter}` of `{name}` {misfit}", help=help)
             return POISON

@@ -1,4 +1,4 @@
-"""Are these names of dynamic dimensions? What `--dim n=8` names must stand in a model's signature."""
+"""Checks the names of `--dim n=8`: they must be dynamic dimensions in a model's signature."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from wsdl.syntax import tree
 
 
 def check_dims(scope: FileScope, dims: Iterable[str], problems: Problems) -> None:
-    """An error for each name that is no dynamic dimension of any model."""
+    """Report each name that isn't a dynamic dimension of any model."""
     known = run_time_dims(scope)
     for name in dims:
         if name not in known:
             close = nearest(name, known)
             listed = ", ".join(f"`{n}`" for n in known) or "none"
             help = f"did you mean `{close}`?" if close else f"the dynamic dimensions are {listed}"
-            message = f"`{name}` is no dynamic dimension of a model"
+            message = f"no model has a dynamic dimension `{name}`"
             problems.add(Diagnostic("E0706", message, file=scope.source.path, help=help))
 
 
 def run_time_dims(scope: FileScope) -> list[str]:
-    """The names in the models' signatures that nothing binds, in the order in which they are written."""
+    """The unbound names in the models' signatures, in source order."""
     dims = [
         name.text
         for definition in scope.models()

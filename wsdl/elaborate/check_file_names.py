@@ -1,5 +1,5 @@
-"""Are the names distinct that a compiled file has? In a file the inputs, the outputs and the stored tensors of a model
-share one space of names, and so do those of its training step, which takes the targets and gives the metrics too.
+"""Checks that the names in a compiled file are distinct. The inputs, outputs and stored tensors of a model share one
+namespace; so do those of its training step, with the targets and metrics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wsdl.ir.stages import Checked
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
 from wsdl.syntax import tree
 
-Named = tuple[str, str, Span]  # what it is, its name, and where that is written
+Named = tuple[str, str, Span]  # kind, name, location of the name
 
 
 def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> None:
@@ -31,7 +31,7 @@ def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> 
 
 
 def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:
-    """The outputs of a model under the names that they get; none where its body has a mistake."""
+    """The outputs of a model with their names in the file; none if its body has an error."""
     elaborated = program.models.get(model.name.text)
     for i, name in enumerate(elaborated.output_names if elaborated else ()):
         declared = model.outputs[i] if model.outputs else None
@@ -50,7 +50,7 @@ def _of_step(train: tree.Train, model: tree.Model, groups: list[Named], problems
                 f"`{name}` can't be {kind} of a model that is trained",
                 f"the training step has an {'output' if name == LOSS else 'input'} of this name",
                 labels=[Label(train.name.span, f"`{train.name.text}` is trained here")],
-                help="give it another name",
+                help="rename it",
             )
     what = f"the training of `{train.name.text}`"
     for kind, new, before in ("a target", targets, groups), ("a metric", metrics, [*groups, *inputs, *targets]):

@@ -1,4 +1,4 @@
-"""Checks the names in every body of a file, whether it is applied or not; shapes come later."""
+"""Checks the names in every body of a file, whether it is applied or not; shapes are checked later."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Places: TypeAlias = tuple[Span, ...]
 
 
 def check_names(scope: FileScope, problems: Problems) -> None:
-    """Report what is wrong with the names of a file, its imports known."""
+    """Report errors about names in a file whose imports are resolved."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
         if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share):
@@ -53,12 +53,11 @@ def check_names(scope: FileScope, problems: Problems) -> None:
 
 @dataclass
 class _Body:
-    """Walks a body in the order in which it runs; `bound` are the names known so far, `later` those that it binds
-    somewhere."""
+    """Walks a body in the order of execution; `bound` are the names bound so far, `later` all those that it binds."""
 
     scope: FileScope
     problems: Problems
-    bound: ChainMap[str, Places]  # with the last place that binds each, several behind branches
+    bound: ChainMap[str, Places]  # with the last location that binds each; several after branches
     declared: ChainMap[str, Span] = field(default_factory=ChainMap)  # layers and parameters: can't be bound twice
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
@@ -175,7 +174,7 @@ class _Body:
             self.clause(node.clause)
             before = self.places_in(node.body)
             last = last_places(node.body)
-            self.also({name: (last[name],) for name in before})  # bound by the step before
+            self.also({name: (last[name],) for name in before})  # bound by the previous iteration
             self.statements(node.body)
             self.also(before)
         elif isinstance(node, tree.If):
@@ -209,7 +208,7 @@ class _Body:
             )
 
     def way(self, node: tree.Share, way: tree.Call) -> None:
-        """The call of `share as BLOCK(…)`, in each step of its `for`."""
+        """The call of `share as BLOCK(…)`, in each iteration of its `for`."""
         inside = _Body(self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body)
         if node.clause is not None:
             inside.clause(node.clause)
@@ -230,11 +229,11 @@ class _Body:
         self.declared = declared
 
     def places_in(self, body: Iterable[tree.Statement]) -> dict[str, Places]:
-        """Where those names are bound by now that a body binds."""
+        """The names that a body binds, with the locations that have bound them so far."""
         return {name: self.bound[name] for name in bound_names(body) if name in self.bound}
 
     def also(self, *places: Mapping[str, Places]) -> None:
-        """Names may be bound in other places, too."""
+        """Add locations where names may be bound."""
         for name, spans in (item for some in places for item in some.items()):
             self.bound[name] = tuple(dict.fromkeys((*spans, *self.bound.get(name, ()))))
 
@@ -262,7 +261,7 @@ class _Body:
             self.problems.error(
                 "E0212",
                 node.span,
-                "`emit` stands outside of a `scan`",
+                "`emit` outside of a `scan`",
                 "no `scan` around it",
                 help="use `return` for the result of a body",
             )
@@ -270,9 +269,9 @@ class _Body:
             self.problems.error(
                 "E0213",
                 node.span,
-                "`return` stands inside a `scan`",
-                "the body of a `scan` runs to its end",
-                help="use `emit` for a value of each step; what is carried is known under its name afterwards",
+                "`return` inside a `scan`",
+                "a `scan` can't return early",
+                help="use `emit` for a value of each step; after the `scan`, carried names have their final values",
             )
 
     def bind(self, name: tree.Name) -> None:
@@ -286,7 +285,7 @@ class _Body:
             self.problems.error(
                 "E0202",
                 name.span,
-                f"`{name.text}` is the name of a layer or parameter already",
+                f"a layer or parameter is already named `{name.text}`",
                 "bound again",
                 labels=[Label(earlier, "declared first")],
                 help="give one of them another name",
@@ -306,7 +305,7 @@ class _Body:
                 self.expression(child)
 
     def is_dtype(self, node: tree.Subscript) -> bool:
-        """Does it name a dtype, here or elsewhere, and nothing of the file?"""
+        """Whether a node names a dtype, of this or another framework, and nothing in the file."""
         if not isinstance(node, tree.Name) or node.text in self.bound or node.text in self.later:
             return False
         return ELSEWHERE.get(node.text, node.text) in DTYPES and not self.scope.may_have(node.text)
@@ -328,5 +327,5 @@ class _Body:
             )
         elif not self.scope.may_have(name):
             unknown_name(node, self.bound, self.problems)
-        self.bound[name] = ()  # once in a body is enough
+        self.bound[name] = ()  # report it once in a body
         self.scope.unknown.add((self.body, name))

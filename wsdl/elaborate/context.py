@@ -1,4 +1,4 @@
-"""What all of an elaboration shares, in parts that each say what they are for."""
+"""The state of an elaboration, in parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | 
 
 @dataclass(eq=False)
 class Meanings:
-    """What each kind of node of the tree means: the function that evaluates an expression, or runs a statement."""
+    """The function for each kind of node, which evaluates an expression or runs a statement."""
 
     expressions: Mapping[type[tree.Node], Callable[[Any, Frame, Context], Item]]
     statements: Mapping[type[tree.Node], Callable[[Any, Frame, Context], None]]
@@ -32,7 +32,7 @@ class Meanings:
 
 @dataclass(eq=False)
 class Constants:
-    """The `let`s of the files: those that are worked out, and those being worked out, outermost first."""
+    """The `let`s of the files: the values so far, and those being evaluated, outermost first."""
 
     values: dict[tree.Let, Item] = field(default_factory=dict)
     open: list[tree.Let] = field(default_factory=list)
@@ -40,21 +40,21 @@ class Constants:
 
 @dataclass(eq=False)
 class Requests:
-    """What the body of a `train` has asked for so far."""
+    """The requests of the body of a `train` so far."""
 
     losses: list[ArgumentValue] = field(default_factory=list)
     auxiliary: list[AuxiliaryLoss] = field(default_factory=list)
     weights: dict[str, LossWeight] = field(default_factory=dict)
     metrics: dict[str, ArgumentValue] = field(default_factory=dict)
     metric_places: dict[str, Span] = field(default_factory=dict)
-    optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` where one is wrong
+    optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` for an invalid one
     freezes: list[FreezeRequest] = field(default_factory=list)
     rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
 class PendingFormula:
-    """A `param PATH = …` as its body came by it: with the names, the graph and the way from the model of that time."""
+    """A `param PATH = …` to evaluate later, with the names, the graph and the applications at its statement."""
 
     node: tree.Formula
     target: PathPattern
@@ -65,7 +65,7 @@ class PendingFormula:
 
 @dataclass(eq=False)
 class Running:
-    """The run of a way's body for one seat; `parts` are those of all runs so far, by their paths."""
+    """A run of a way's body for one seat; `parts` are those of all runs so far, by path."""
 
     layer: Layer
     seat: Seat
@@ -74,15 +74,15 @@ class Running:
 
 @dataclass(eq=False)
 class Mode:
-    """How bodies run: as they are while training or as compiled, for the first time or once more.
+    """How bodies run: as in training or as in the compiled model, for the first time or again.
 
-    What a body says of its layers is known when it runs `again`. `requests` is there while that of a `train` runs,
-    `variant` while that of a variant does, `way` while that of a way of sharing does.
+    When a body runs `again`, its requests about layers are already recorded. `requests` is set while the body of a
+    `train` runs, `variant` for that of a variant, `way` for that of a way of sharing.
     """
 
     training: bool = False
     again: bool = False
-    depends_on_training: bool = False  # was something made that is another one at inference?
+    depends_on_training: bool = False  # whether a node was appended that differs at inference
     all_ran: bool = False  # have all bodies run, so that what is not applied never will be?
     requests: Requests | None = None
     variant: FileRequests | None = None
@@ -92,18 +92,18 @@ class Mode:
 class Context:
     """One elaboration.
 
-    program    what it makes: models, layers, requests
-    meanings   what each kind of node of the tree means
-    dims       dynamic dimensions that were given a value
-    root       the layer that stands for the file, and owns those declared there
+    program    the result so far: models, layers, requests
+    meanings   the function for each kind of node
+    dims       fixed dynamic dimensions
+    root       the layer of the file, which owns the layers declared there
     references use and definition of the names that are known only when bodies run
-    where      the way from the model to the statement that runs
-    report     its findings; `error` reports one
-    budget     how much of what a program may ask for was done
+    where      the applications from the model to the current statement
+    report     its diagnostics; `error` reports one
+    budget     counts operations and layers against the limits
     constants  the `let`s of the files
-    mode       as while training, or as compiled
-    builder    the graph of the model whose body runs
-    formulas   those of parameters until they are worked out, then `None`; by statement, layer, and step of its `for`
+    mode       as in training, or as compiled
+    builder    the graph of the current model
+    formulas   pending formulas, `None` once evaluated; by statement, layer, and iteration of its `for`
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Context:
         self.formulas: dict[object, PendingFormula | None] = {}
 
     def request(self, request: Request | None) -> None:
-        """Keep what a body asks of its parameters, for the passes that look up the paths in it."""
+        """Record a request about parameters, for the passes that look up its paths."""
         kept = self.mode.variant or self.program
         if self.mode.again:
             if self.mode.requests is not None and isinstance(request, FreezeRequest):
@@ -137,19 +137,19 @@ class Context:
         elif request is not None:
             kept.loads.append(request)
 
-    def doubt(self) -> None:
-        """Remember that parts of the layers around may be missing, so that no paths to them are missed."""
+    def mark_incomplete(self) -> None:
+        """Mark the enclosing layers as incomplete, so that paths into them aren't reported as unknown."""
         for use in self.where.uses:
             use.layer.module.doubtful = True
         self.program.doubtful |= not self.where.uses
 
     def refuse_size(self, error: TooLong, span: Span) -> NoReturn:
-        """Say that a size is too long to be worked with, and stop: what comes after would be longer still."""
+        """Report that a dimension is too long to compute with, and stop elaboration."""
         [diagnostic] = error.diagnostics
         self.error("E0602", span, diagnostic.message, "in here", help=diagnostic.help)
         raise TooMuch
 
     def refuse_nesting(self) -> None:
-        """Say that blocks or constants are nested more deeply than can be followed."""
+        """Report that blocks or constants are nested too deeply, and stop elaboration."""
         lets, self.constants.open = self.constants.open, []
         self.report.nesting(lets[0].span if lets else self.root.call_span)

@@ -1,4 +1,4 @@
-"""`for` and `if`, which are decided when compiling; `return` and `emit`."""
+"""`for` and `if`, which are evaluated when compiling; `return` and `emit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from wsdl.syntax import tree
 def for_(node: tree.For, frame: Frame, context: Context) -> None:
     items = clause_values(node.clause, frame, context)
     if items is None:
-        frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the steps would bind is unknown now
+        frame.names.update(
+            dict.fromkeys(bound_names((node,)), POISON)
+        )  # the names that the iterations would bind are unknown
         return
     loop = context.where.loops
     context.where.loops += 1
@@ -34,24 +36,24 @@ def for_(node: tree.For, frame: Frame, context: Context) -> None:
 
 
 def loop_key(node: tree.For, step: int) -> int:
-    """Tells the steps of the `for`s of one body apart, in the same way each time the body runs."""
+    """A key of an iteration of a `for` in a body, the same each time the body runs."""
     return hash((node.span.start, step))
 
 
 def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[Item] | None:
-    """The values that the name of a `for` goes through; `None` where that was reported as an error."""
+    """The values over which a `for` iterates; `None` after reporting an error."""
     values = clause.values
     if not isinstance(values, tree.Range):
         item = evaluate(values, frame, context)
         if isinstance(item, list):
             return item
-        context.doubt()
+        context.mark_incomplete()
         if not has_poison(item):
             context.error(
                 "E0231",
                 values.span,
-                f"a `for` goes through a range, a list or an array of layers, not {describe(item)}",
-                help="write `0..n` for the numbers from 0 up to n - 1",
+                f"a `for` iterates over a range, a list or an array of layers, not {describe(item)}",
+                help="write `0..n` for the numbers from 0 to n - 1",
             )
         return None
     bounds = []
@@ -59,12 +61,12 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         item = evaluate(part, frame, context)
         number = as_int(item)
         if number is None:
-            context.doubt()
+            context.mark_incomplete()
             if not has_poison(item):
                 context.error(
                     "E0231",
                     part.span,
-                    "the range of a `for` is known when compiling",
+                    "the range of a `for` must be known when compiling",
                     f"is {describe(item)}",
                     help="to repeat for each step of a dynamic length, use `scan`" if isinstance(item, Dim) else None,
                 )
@@ -75,9 +77,9 @@ def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[I
         context.error(
             "E0602",
             values.span,
-            f"a `for` of {count:,} steps is too long",
+            f"a `for` of {count:,} iterations is too long",
             f"at most {limits.REPETITIONS:,} are allowed",
-            help="a `for` is written out when compiling; `scan` runs along an axis of any length",
+            help="a `for` is unrolled when compiling; `scan` runs along an axis of any length",
         )
         raise TooMuch
     return list(range(*bounds))
@@ -88,18 +90,20 @@ def if_(node: tree.If, frame: Frame, context: Context) -> None:
     if isinstance(condition, bool):
         run(node.then if condition else node.otherwise, frame, context)
         return
-    context.doubt()
+    context.mark_incomplete()
     if not has_poison(condition):
         context.error(
             "E0411",
             node.condition.span,
-            "the condition of an `if` is `true` or `false` when compiling",
+            "the condition of an `if` must be `true` or `false` when compiling",
             f"is {describe(condition)}",
             help="to choose between values at run time, use `where(condition, a, b)`"
             if isinstance(condition, Value)
             else None,
         )
-    frame.names.update(dict.fromkeys(bound_names((node,)), POISON))  # what the branches would bind is unknown now
+    frame.names.update(
+        dict.fromkeys(bound_names((node,)), POISON)
+    )  # the names that the branches would bind are unknown
 
 
 # -- results and requests ----------------------------------------------------------------------------------------------
@@ -107,14 +111,12 @@ def if_(node: tree.If, frame: Frame, context: Context) -> None:
 
 def return_(node: tree.Return, frame: Frame, context: Context) -> None:
     frame.results = evaluate_all(node.values, frame, context)
-    if len(frame.results) == 1 and isinstance(
-        frame.results[0].item, tuple
-    ):  # `return f(x)` hands on all of f's results
+    if len(frame.results) == 1 and isinstance(frame.results[0].item, tuple):  # `return f(x)` returns all results of f
         span = frame.results[0].span
         frame.results = [type(frame.results[0])(None, item, span) for item in frame.results[0].item]
 
 
 def emit(node: tree.Emit, frame: Frame, context: Context) -> None:
     emitted = evaluate_all(node.values, frame, context)
-    if frame.emitted is not None:  # outside of a scan, which resolve has reported
+    if frame.emitted is not None:  # `None` outside of a scan, which `check_names` has reported
         frame.emitted.append(emitted)

@@ -1,4 +1,4 @@
-"""`layer`, `param` and `state`: what a body declares, created when it first runs and looked up when it runs again."""
+"""`layer`, `param` and `state`: created when a body first runs, and looked up when it runs again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from wsdl.syntax import tree
 
 def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
     name = node.name.text
-    if name not in frame.layer.declared:  # a body that runs again finds the layers that it made the first time
+    if name not in frame.layer.declared:  # created in the first run of the body
         frame.layer.declared[name] = declare_layer(node, frame, context)
     frame.names[name] = frame.layer.declared[name]
 
 
 def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
-    """The layer, or the array of layers, that a declaration makes."""
+    """The layer, or the array of layers, of a declaration."""
     name = node.name.text
     if node.count is None and isinstance(node.value, tree.List):  # `layer encode = [Dense(256), Dense(64)]`
         frame.layer.module.children[name] = []
@@ -43,8 +43,8 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         context.error(
             "E0234",
             node.count.span,
-            "the number of an array stands beside one layer, and these are listed",
-            f"{len(node.value.items)} are listed",
+            "an array has either a number or a list of layers, not both",
+            f"a list of {len(node.value.items)} layers",
             help=f"leave it out: `layer {node.name.text} = [ … ]`",
             fix=[Edit(bracket, "")],
             applied=False,
@@ -58,7 +58,7 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
             context.error(
                 "E0234",
                 node.count.span,
-                "the size of an array of layers is a whole number of at least 1, known when compiling",
+                "the size of an array of layers must be an integer of at least 1, known when compiling",
                 f"is {describe(item)}",
             )
         _attach_doubtful(node.name, frame, context)
@@ -69,7 +69,7 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
             node.count.span,
             f"an array of {count:,} layers is too long",
             f"at most {limits.REPETITIONS:,} are allowed",
-            help="weights that are all the same need one layer, which is applied as often as you like",
+            help="for shared weights one layer is enough: apply it several times",
         )
         raise TooMuch
     frame.layer.module.children[name] = []
@@ -77,7 +77,7 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
 
 
 def _after_bracket(node: tree.Layer) -> int:
-    """Where the `]` behind the number of an array ends."""
+    """The offset behind the `]` of the number of an array."""
     assert node.count is not None
     return node.span.source.text.index("]", node.count.span.end) + 1
 
@@ -103,10 +103,10 @@ def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame,
 
 
 def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, context: Context) -> None:
-    """What is to be a layer isn't made from a block."""
-    message, help, fix = f"a layer is made from a block, not from {describe(item)}", None, []
+    """Report a `layer` whose value isn't the call of a block."""
+    message, help, fix = f"a layer must be an instance of a block, not {describe(item)}", None, []
     if isinstance(item, Definition) and isinstance(item.node, tree.Block):
-        message = f"`{item.name}` is a block; a layer is made by calling it"
+        message = f"`{item.name}` is a block; call it to create a layer"
         needed = call_with_needed(item.node)
         help = f"write `{needed}`"
         fix = [Edit(call.span.after(), "()")] if needed.endswith("()") else []
@@ -118,7 +118,7 @@ def _report_no_block(item: Item, call: tree.Expression, node: tree.Layer, contex
 
 
 def _attach_doubtful(name: tree.Name, frame: Frame, context: Context, name_in_list: str = "") -> None:
-    """Keep the place of a layer that could not be made, so that paths to it are not reported as wrong, too."""
+    """Add a placeholder for a layer that could not be created, so that paths to it aren't reported as errors too."""
     name_in_list = name_in_list or name.text
     _attach(frame.layer.module, name_in_list, Module(frame.layer.below(name_in_list), "", name.span, doubtful=True))
 
@@ -139,7 +139,7 @@ def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
 
 
 def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> Slot | None:
-    """The slot that a declaration makes; `None` where that was reported."""
+    """The slot of a declaration; `None` after reporting an error."""
     name = node.name.text
     type_ = type_of(node.type, frame, context)
     if type_ is None:
@@ -154,7 +154,7 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         frame.layer.module.doubtful = True
         return None
     if name not in slots:
-        context.budget.count(node.span, 3)  # with its path, its initial value and what reads it
+        context.budget.count(node.span, 3)  # also for its path, its initial value and its readers
         made = initializer(node, type_, frame, context)
         call = _call_by_user(context, node)
         story = _story(node, call, frame, context)
@@ -183,14 +183,14 @@ def refuse_large(node: tree.Parameter, type_: TensorType, frame: Frame, context:
 
 
 def _call_by_user(context: Context, node: tree.Parameter) -> Span:
-    """Where the user's own file makes the layer whose body runs, or the one around it that the library makes it for;
-    for a parameter of the file its declaration."""
+    """The call in the user's file that creates the current layer, or the layer of the library around it; for a
+    parameter of the file its declaration."""
     calls = [use.layer.call_span for use in reversed(context.where.uses)] or [node.span]
     return next((span for span in calls if not span.source.is_standard), calls[0])
 
 
 def _story(node: tree.Parameter, call: Span, frame: Frame, context: Context) -> str:
-    """How a shape came about: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
+    """The origin of a shape: "`weight` is [units, d]: units = 784, d = 64 from `encode` (line 5)"."""
     values: dict[str, str] = {}
     for dim in node.type.dims:
         if isinstance(dim, tree.Name):
@@ -214,8 +214,8 @@ def _report_run_time_shape(node: tree.Parameter, type_: TensorType, context: Con
         node.type.span,
         f"the shape of `{node.name.text}` is not known when compiling",
         f"`{node.name.text}` would be {type_}",
-        labels=[Label(span, f"brings {_listed(names)}, known at run time only") for span, names in brought.items()],
-        help=f"give {_listed(unknown)} a value, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
+        labels=[Label(span, f"introduces {_listed(names)}, known at run time only") for span, names in brought.items()],
+        help=f"fix {_listed(unknown)}, {', '.join(f'`--dim {n}=…`' for n in unknown)}, "
         "or write a number in the signature",
         applied_label=f"`{node.name.text}` of `{context.where.uses[-1].layer.name}` would be {type_}",
     )
@@ -227,7 +227,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context) -> None:
-    """A layer is applied to inputs of two sizes: show where the two ways to it part."""
+    """Report a layer that is applied to inputs of two sizes, at the applications that differ."""
     name = slot.path.rpartition(".")[2]
     now, first = context.where.way(), frame.layer.module.ways[0]
     here, there = next(((a, b) for a, b in zip(now, first, strict=False) if a != b), (now[-1], first[-1]))
@@ -238,13 +238,13 @@ def _report_refit(slot: Slot, type_: TensorType, frame: Frame, context: Context)
         f"`{frame.layer.module.path}` has one set of weights, but they don't fit here",
         f"`{name}` would be {type_} here",
         labels=[Label(there, f"`{name}`{inner} became {slot.type} here")] if there != here else (),
-        help="apply it to inputs of one size, or make a second layer",
+        help="apply it to inputs of one size, or declare a second layer",
         applied=False,
     )
 
 
 def initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: Context) -> Initializer:
-    """How a parameter of a type is filled, as it is declared."""
+    """The declared initializer of a parameter of this type."""
     written, rank = node.initializer, type_.rank
     default = Initializer("kaiming_uniform" if rank > 1 and node.kind == "param" and type_.is_float else "zeros")
     if written is None:
@@ -286,16 +286,16 @@ def initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: 
     if not kind.accepts(len(parameters)):
         forms = [f"`{name.text}({', '.join(form)})`" if form else f"`{name.text}`" for form in kind.forms]
         count = f"{len(parameters) or 'no'} number{'s' if len(parameters) != 1 else ''}"
-        message = f"the initializer `{name.text}` can't be given {count}"
+        message = f"the initializer `{name.text}` doesn't take {count}"
         context.error("E0222", written.span, message, help=f"write {' or '.join(forms)}", applied=False)
         return default
     if kind.rank > rank:
         context.error(
             "E0235",
             written.span,
-            f"`{name.text}` fills tensors of at least {kind.rank} axes",
+            f"`{name.text}` requires at least {kind.rank} axes",
             f"`{node.name.text}` has {rank}",
-            help="`normal(0.02)`, `zeros` and `ones` fill any tensor",
+            help="`normal(0.02)`, `zeros` and `ones` work for any tensor",
             applied=False,
         )
         return default
@@ -313,18 +313,18 @@ def _callee(name: str, kind: InitializerKind) -> Callee:
 
 
 def _misfit(name: str, arguments: dict[str, float], type_: TensorType) -> tuple[str, str | None] | None:
-    """Why an initializer can't fill a tensor of a type with these numbers, and what to do; `None` where it can."""
+    """Why an initializer with these arguments can't fill a tensor of this type, and a help; `None` if it can."""
     dtype = type_.dtype
     if not type_.is_float and name not in ("zeros", "ones", "constant"):
-        return f"`{name}` draws fractions, and {dtype} can't hold them", "`zeros`, `ones` and `constant(3)` fill it"
+        return f"`{name}` draws fractions, which {dtype} can't represent", "use `zeros`, `ones` or `constant(3)`"
     precision = "f32" if dtype == "f64" and name != "constant" else dtype
     if (beyond := next((n for n in arguments.values() if not holds(precision, n)), None)) is not None:
-        return f"{beyond:g} is beyond what {precision} can hold", None
+        return f"{beyond:g} is out of range for {precision}", None
     value = arguments.get("value", 0.0)
     if not type_.is_float and (value != int(value) or (dtype == "bool" and value not in (0, 1))):
-        return f"{value:g} is no number of {dtype}", "write a whole number" if dtype != "bool" else "write 0 or 1"
+        return f"{value:g} isn't a value of {dtype}", "write an integer" if dtype != "bool" else "write 0 or 1"
     if arguments.get("std", 0.0) < 0:
-        return "a standard deviation is not negative", None
+        return "a standard deviation can't be negative", None
     if arguments.get("low", 0.0) > arguments.get("high", 0.0):
-        return "the first number is above the second", "write the lower end first"
+        return "the lower bound is above the upper one", "write the lower bound first"
     return None

@@ -1,4 +1,4 @@
-"""Dropout while training: the mask is a function of the seed, the number of the step, and the place in the model."""
+"""Dropout in training: the mask is a function of the seed, the number of the step, and the location in the model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from wsdl.ir.graph import Attribute, Value
 from wsdl.ir.types import TensorType
 
 NUMBER = TensorType.of("i64")
-FACTOR = 0x5851F42D4C957F2D  # Knuth's, for linear congruence: takes the steps of a scan far from each other
+FACTOR = 0x5851F42D4C957F2D  # Knuth's multiplier for linear congruential generators: separates the steps of a scan
 
 
 def drop(x: Value, p: float, span: Span, context: Context) -> Value:
-    """`dropout(x, p)` as it is while training."""
+    """`dropout(x, p)` in training."""
     if p == 0:
         return x
     seed, step = context.builder.noise()
@@ -25,9 +25,9 @@ def drop(x: Value, p: float, span: Span, context: Context) -> Value:
 
 
 def _place(span: Span, context: Context) -> Value:
-    """A number for this place: of the path of its layer, and how often that layer has dropped out before.
+    """A number for this location: a hash of the path of its layer and of the number of its dropouts so far.
 
-    So a layer that is added elsewhere moves no mask. Inside of scans each step makes a number of its own of it.
+    So adding a layer elsewhere changes no mask. Inside of scans it is combined with the number of the step.
     """
     path = context.where.path
     count = context.builder.drops[path] = context.builder.drops.get(path, 0) + 1

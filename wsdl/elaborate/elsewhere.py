@@ -1,8 +1,8 @@
-"""What PyTorch, Keras and NumPy call things that have another name here, or that are written in another way."""
+"""Names of PyTorch, Keras and NumPy, with their WSDL equivalents."""
 
 from __future__ import annotations
 
-# Blocks, operations and dtypes that have another name here.
+# Blocks, operations and dtypes with another name in WSDL.
 ELSEWHERE = {
     "Linear": "Dense", "FullyConnected": "Dense", "MultiheadAttention": "Attention", "MultiHeadAttention": "Attention",
     "BatchNorm1d": "BatchNorm", "BatchNorm2d": "BatchNorm", "BatchNorm3d": "BatchNorm",
@@ -33,7 +33,7 @@ ELSEWHERE = {
     "uint8": "u8", "byte": "u8",
 }  # fmt: skip
 
-# What a line of code says here; `x` is the operand.
+# Functions that are expressions in WSDL; `x` is the operand.
 WRITTEN = {
     **dict.fromkeys(("relu6", "ReLU6"), "clip(x, 0.0, 6.0)"),
     **dict.fromkeys(("hardtanh", "Hardtanh"), "clip(x, -1.0, 1.0)"),
@@ -50,33 +50,33 @@ WRITTEN = {
     "swapaxes": "x.permute(1, 0)", "norm": "sqrt(sum(x ** 2))", "outer": "x.reshape(-1, 1) * x.reshape(1, -1)",
 }  # fmt: skip
 
-# Names that every PyTorch program has, and what takes their place.
+# Names in every PyTorch program, and their replacement.
 NO_NAMES = {
     **dict.fromkeys(
         ("nn", "torch", "F", "tf", "keras", "np", "numpy", "math"),
-        "there are no modules: blocks and operations go by their own names, `Dense(4)`, `relu(x)`",
+        "there are no modules: write blocks and operations directly, `Dense(4)`, `relu(x)`",
     ),
-    "self": "the layers of a block go by their own names: `fc(x)`",
+    "self": "use the layers of a block directly by name: `fc(x)`",
     "ModuleList": "equal layers are an array, `layer blocks[12] = Block()`; others a list, `layer pair = [A(), B()]`",
-    "Parameter": "a parameter is declared: `param weight: [units, d] = normal(0.02)`",
+    "Parameter": "declare a parameter: `param weight: [units, d] = normal(0.02)`",
 }  # fmt: skip
 
-# Arguments of layers elsewhere, and what takes their place.
+# Arguments of layers of other frameworks, and their replacement.
 NO_ARGUMENTS = {
     **dict.fromkeys(
         ("in_features", "in_channels", "input_shape", "input_dim", "input_size", "embed_dim", "d_model",
          "normalized_shape", "num_features"),
-        "leave it out: what goes in is known where the layer is applied",
+        "leave it out: the input size is inferred where the layer is applied",
     ),
     **dict.fromkeys(("activation", "nonlinearity"), "apply it behind the layer: `x |> Dense(4) |> relu`"),
     **dict.fromkeys(
         ("kernel_initializer", "bias_initializer"), "initial values are those of the block; write one with a `param`"
     ),
     "batch_first": "leave it out: the batch is always the first axis",
-    "return_sequences": "leave it out: all states are given, the last is `states[:, -1]`",
+    "return_sequences": "leave it out: all states are returned, the last is `states[:, -1]`",
     "trainable": "leave it out, and write `freeze` with the path of the layer",
-    "device": "leave it out: where a model runs is said later, `--device cuda`",
-    "dtype": "leave it out: parameters are f32, and `--dtype` compiles them to another",
+    "device": "leave it out: select the device when running, `--device cuda`",
+    "dtype": "leave it out: parameters are f32, and `--dtype` compiles them to another dtype",
 }  # fmt: skip
 ARGUMENTS_ELSEWHERE = {
     "out_features": "units", "hidden_size": "units", "out_channels": "channels", "filters": "channels",

@@ -1,6 +1,6 @@
-"""The two recursions of elaboration: expressions are evaluated, statements run, each by what its node means.
+"""The two recursions of elaboration: evaluates expressions and runs statements.
 
-`meanings.py` says for every kind of node which function that is.
+`meanings.py` has the function for every kind of node.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wsdl.syntax import tree
 
 
 def evaluate(node: tree.Expression, frame: Frame, context: Context) -> Item:
-    """What an expression stands for in a frame; poison where that was reported as an error."""
+    """The value of an expression in a frame; poison after reporting an error."""
     return context.meanings.expressions[type(node)](node, frame, context)
 
 

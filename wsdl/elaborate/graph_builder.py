@@ -1,4 +1,4 @@
-"""The graph of a model while its body runs: nodes, parameters, and what is known of each value."""
+"""The graph of a model while its body runs: nodes, parameters, and facts about values."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from wsdl.syntax import tree
 
 @dataclass(eq=False)
 class GraphBuilder:
-    """One for each run of a model's body. `graphs` has the graph, and behind it the bodies of the scans that are open;
-    at file level there is none."""
+    """One for each run of a model's body. `graphs` is a stack: the graph, then the bodies of open scans; empty at file
+    level."""
 
     where: Where
     report: Report
@@ -28,13 +28,13 @@ class GraphBuilder:
     origins: Origins
     graphs: list[Graph] = field(default_factory=list)
     parameters: dict[str, Value] = field(default_factory=dict)  # by the path of the slot
-    slots: dict[Value, Slot] = field(default_factory=dict)  # which each of these reads
-    naming: dict[str, set[Application | None]] = field(default_factory=dict)  # which applications name a slot
-    sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that brought it
-    compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions that the run compares, as noted
+    slots: dict[Value, Slot] = field(default_factory=dict)  # the slot that each of these reads
+    naming: dict[str, set[Application | None]] = field(default_factory=dict)  # the applications that name a slot
+    sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that introduced it
+    compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions compared at run time, already noted
     losses: list[AuxiliaryLoss] | None = field(default_factory=list)  # of bodies; `None` in a compiled model
-    # What only training has: new values of states by the path of the slot, inputs for seed and step where something is
-    # random, how often each layer has dropped out, the number of the step in each scan.
+    # Only for training: updated states by the path of the slot, the inputs seed and step if something is random, the
+    # number of dropouts of each layer, the number of the step in each scan.
     updated: dict[str, Value] = field(default_factory=dict)
     random: list[Value] = field(default_factory=list)
     drops: dict[str, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class GraphBuilder:
         span: Span,
         body: Graph | None = None,
     ) -> list[Value]:
-        """Append a node to the graph being built; its results."""
+        """Append a node to the innermost graph; returns its results."""
         self.budget.count(span)
         results = [Value(t) for t in types]
         self._refuse_beyond(results, attributes.get("dim"), span)
@@ -63,11 +63,11 @@ class GraphBuilder:
         return results
 
     def _refuse_beyond(self, results: Sequence[Value], size: Attribute, span: Span) -> None:
-        """`TooMuch` where a size has a number in it that the file can't hold: added up, padded or multiplied."""
+        """Raises `TooMuch` if a dimension of a result, or a size, exceeds the limit."""
         sizes = [d for value in results for d in value.type.shape] + ([size] if isinstance(size, Dim) else [])
         for dim in sizes:
             if any(abs(number) >= limits.DIMENSION for _, number in dim.terms):
-                self.report.error("E0405", span, f"a dimension can't be {dim}", "more than any tensor has")
+                self.report.error("E0405", span, f"a dimension can't be {dim}", "too large for a tensor")
                 raise TooMuch
 
     def constant(self, value: Attribute, type: TensorType, span: Span) -> Value:
@@ -81,12 +81,12 @@ class GraphBuilder:
         return self.node("cast", [value], {"dtype": dtype}, [TensorType.of(dtype)], span)[0]
 
     def assume(self, value: Value, left: Dim, right: Dim, span: Span) -> Value:
-        """The value, after a check at run time that two sizes are equal."""
+        """The value, after a run-time check that two sizes are equal."""
         sides: dict[str, Attribute] = {"left": left, "right": right}
         return self.node("assume", [value], sides, [value.type], span)[0]
 
     def parameter(self, slot: Slot) -> Value:
-        """The value that a slot reads; one node for each slot of a model, ahead of all bodies."""
+        """The value of a slot; one node for each slot of a model, outside of all bodies."""
         if slot.path not in self.parameters:
             value = Value(slot.type, slot.path.rsplit(".", 1)[-1])
             node = Node("parameter", [], {"slot": slot.path}, [value], slot.path.rpartition(".")[0], slot.span)
@@ -97,7 +97,7 @@ class GraphBuilder:
         return self.parameters[slot.path]
 
     def noise(self) -> list[Value]:
-        """The seed and the number of the step: inputs of the graph, once something in it is random."""
+        """The seed and the number of the step, added as inputs of the graph on first use."""
         if not self.random:
             self.random = [Value(TensorType.of("i64"), name) for name in (SEED, STEP)]
         return self.random
@@ -109,7 +109,7 @@ class GraphBuilder:
     # -- values --------------------------------------------------------------------------------------------------------
 
     def origin(self, value: Value, size: int, near: Span) -> str:
-        """Where a dimension of a tensor came from, for messages: ` from `encode` (line 5)`, or nothing."""
+        """The origin of a dimension, for messages: ` from `encode` (line 5)`, or an empty text."""
         origin = self.origins.of(value, lambda operand: any(d.constant == size for d in operand.type.shape))
         if origin is None:
             return ""

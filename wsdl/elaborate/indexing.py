@@ -20,9 +20,7 @@ def index(node: tree.Index, frame: Frame, context: Context) -> Item:
         return _of_list(node, list(item), frame, context)
     if isinstance(item, Value):
         return _of_tensor(node, item, frame, context)
-    help = (
-        "to index what comes of it, put the pipeline in parentheses: `(x |> f)[0]`" if isinstance(item, Layer) else None
-    )
+    help = "to index its result, put the pipeline in parentheses: `(x |> f)[0]`" if isinstance(item, Layer) else None
     context.error("E0228", node.span, f"{describe(item)} can't be indexed", help=help, applied=False)
     return POISON
 
@@ -37,7 +35,7 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
         if has_poison(bounds):
             return POISON
         if all(b is None or isinstance(b, int) for b in bounds) and bounds[2] != 0:
-            return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, as was just checked
+            return items[slice(*bounds)]  # type: ignore[arg-type]  # numbers, checked above
     elif len(node.subscripts) == 1 and not isinstance(subscript, tree.Star | tree.Ellipsis | tree.Slice):
         at = evaluate(subscript, frame, context)
         if has_poison(at):
@@ -48,9 +46,9 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
             message, label = f"there is no element {at}", f"`{node.object.span.text}` has {len(items)}, counted from 0"
             context.error("E0237", subscript.span, message, label)
             return POISON
-        context.error("E0228", subscript.span, f"an index is a whole number, not {describe(at)}")
+        context.error("E0228", subscript.span, f"an index must be an integer, not {describe(at)}")
         return POISON
-    context.error("E0228", node.span, "an array of layers or a list is indexed by one whole number or slice")
+    context.error("E0228", node.span, "an array of layers or a list has one index: an integer or a slice")
     return POISON
 
 
@@ -97,14 +95,14 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
 def _leaves(
     subscript: tree.Subscript, bounds: tuple[Dim | None, Dim | None, int], axis: int, value: Value, context: Context
 ) -> bool:
-    """Does a subscript go beyond its axis? That was reported then."""
+    """Whether a subscript is out of bounds, which is reported."""
     size = value.type.shape[axis].constant
     single = not isinstance(subscript, tree.Slice | tree.Star)
     for bound in bounds[:1] if single else bounds[:2]:
         number = None if bound is None else bound.constant
         if size is None or number is None or -size <= number <= size - single:
             continue
-        what = f"there is no element {number}" if single else f"the slice goes to {number}"
+        what = f"there is no element {number}" if single else f"the slice ends at {number}"
         label = f"axis {axis} of {value.type} has {size} elements" + (", counted from 0" if single else "")
         context.error("E0237", subscript.span, what, label)
         return True
@@ -114,7 +112,7 @@ def _leaves(
 def _bounds(
     subscript: tree.Subscript, frame: Frame, axis: int, x: str, context: Context
 ) -> tuple[Dim | None, Dim | None, int] | None:
-    """Start, stop and step of one subscript, which is of an axis of `x`; a single index is a slice of length one."""
+    """Start, stop and step of the subscript of one axis of `x`; a single index is a slice of length one."""
     if isinstance(subscript, tree.Slice):
         items = [
             None if b is None else evaluate(b, frame, context)
@@ -132,7 +130,7 @@ def _bounds(
             context.error(
                 "E0228",
                 subscript.span,
-                f"a subscript is a whole number or a slice, not {describe(at)}",
+                f"a subscript must be an integer or a slice, not {describe(at)}",
                 help=_picking(at, subscript, axis, x),
             )
             return None
@@ -142,14 +140,14 @@ def _bounds(
     start, stop, step = items
     low, high = as_dim(start), as_dim(stop)
     if (low is None and start is not None) or (high is None and stop is not None):
-        context.error("E0228", subscript.span, "the bounds of a slice are whole numbers")
+        context.error("E0228", subscript.span, "the bounds of a slice must be integers")
         return None
     stride = 1 if step is None else as_int(step)
     if stride is None or stride <= 0:
         context.error(
             "E0228",
             subscript.span,
-            "the step of a slice is a positive whole number",
+            "the step of a slice must be a positive integer",
             help=f"to reverse, use `.flip({axis})`",
         )
         return None
@@ -157,8 +155,8 @@ def _bounds(
 
 
 def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:
-    """What to write for `x[indices]` and `x[mask]`."""
+    """The help for `x[indices]` and `x[mask]`."""
     if isinstance(at, Value) and at.type.dtype == "bool":
-        return f"how many a mask picks is not known; `where({subscript.span.text}, a, b)` chooses and keeps the shape"
+        return f"a mask selects an unknown number of elements; `where({subscript.span.text}, a, b)` keeps the shape"
     indices = subscript.span.text if isinstance(at, Value) else "indices"
-    return f"to pick by a tensor of indices, use `gather({x if len(x) <= 30 else 'x'}, {indices}, axis={axis})`"
+    return f"to select by a tensor of indices, use `gather({x if len(x) <= 30 else 'x'}, {indices}, axis={axis})`"

@@ -1,4 +1,4 @@
-"""What an expression can stand for while a body is run: constants, dimensions, tensors, layers, operations, blocks."""
+"""The values of expressions while a body runs: constants, dimensions, tensors, layers, operations, blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsdl.syntax import tree
 
 
 class Poison:
-    """Stands for what could not be worked out; whatever it touches becomes poison too, without a second message."""
+    """The value of an expression with an error; anything computed from it is poison too, without a second message."""
 
 
 POISON = Poison()
@@ -29,12 +29,12 @@ class Layer:
     definition: Definition
     configuration: dict[str, Item]
     module: Module
-    call_span: Span  # of the call of its block
+    call_span: Span  # the call of its block
     argument_spans: dict[str, Span] = field(default_factory=dict)  # of its configuration, by name
     declared: dict[str, Item] = field(default_factory=dict)
     inline: dict[tuple[tree.Call, tuple[int, ...]], Layer] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)  # the names that its children have, or will have
-    counted: dict[str, int] = field(default_factory=dict)  # the last number behind a name that several wanted
+    taken: set[str] = field(default_factory=set)  # the names of its children, including future ones
+    counted: dict[str, int] = field(default_factory=dict)  # the last suffix of a duplicate name
 
     @property
     def name(self) -> str:
@@ -68,10 +68,10 @@ class ArgumentValue:
 
 @dataclass(eq=False)
 class Frame:
-    """One run of a body.
+    """A run of a body.
 
-    `owner` is set while the configuration of a layer is evaluated: a layer written inline there belongs to it, under
-    that name. `path` numbers the repetitions of the `for`s of this body.
+    `owner` is set while the configuration of a layer is evaluated: a layer written inline there is its child, under
+    that name. `path` has the iterations of the `for`s of this body.
     """
 
     layer: Layer
@@ -81,7 +81,7 @@ class Frame:
     owner: tuple[Layer, str] | None = None
     path: tuple[int, ...] = ()
     sources: dict[str, Value] = field(default_factory=dict)  # the input that bound a dimension's name
-    declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their types as written
+    declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their declared types
     results: list[ArgumentValue] | None = None
     emitted: list[list[ArgumentValue]] | None = None
 
@@ -93,19 +93,19 @@ def has_poison(item: Item) -> bool:
 
 
 def as_dim(item: Item) -> Dim | None:
-    """A whole number, or a dynamic dimension; `None` for anything else."""
+    """An integer or a dynamic dimension as `Dim`; `None` for anything else."""
     return Dim.of(item) if isinstance(item, int | Dim) and not isinstance(item, bool) else None
 
 
 def as_int(item: Item) -> int | None:
-    """A whole number known when compiling, or `None`."""
+    """An integer known when compiling, or `None`."""
     if isinstance(item, Dim):
         return item.constant
     return item if isinstance(item, int) and not isinstance(item, bool) else None
 
 
 def describe(item: Item) -> str:
-    """For messages: `a tensor f32[n, 3]`, `the number 3`."""
+    """An item in messages: `a tensor f32[n, 3]`, `the number 3`."""
     if item is None:
         return "`none`"
     if isinstance(item, bool):
@@ -131,7 +131,7 @@ def describe(item: Item) -> str:
         return f"the operation `{item.name}`"
     if isinstance(item, Definition):
         return f"the {'block' if isinstance(item.node, tree.Block) else 'model'} `{item.name}`"
-    return "something broken"
+    return "an invalid value"
 
 
 def _plain(item: Item) -> str:

@@ -1,7 +1,7 @@
-"""Kinds of arguments: what a parameter accepts, what is kept of it, and the words of messages.
+"""Kinds of arguments: which items a parameter accepts, how they are converted, and their names in messages.
 
-Operations, blocks, optimizers, schedules, initializers and built-in functions write kinds in their own way; all are
-looked up here.
+Operations, blocks, optimizers, schedules, initializers and built-in functions declare kinds in different notations; all
+are looked up here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_AXES = 16
 
 
 class Misfit(Exception):
-    """An argument that its parameter doesn't accept; the message stands behind the name of the parameter."""
+    """An argument that its parameter doesn't accept; the message follows the name of the parameter."""
 
     def __init__(self, message: str = "", help: str | None = None) -> None:
         super().__init__(message)
@@ -31,14 +31,14 @@ class Misfit(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """`words` name it in messages; `convert` gives what is kept of an item, and raises `Misfit` for one of another
+    """`words` is its name in messages; `convert` returns the converted item, and raises `Misfit` for an item of another
     kind."""
 
     words: str
     convert: Callable[[Item], Any]
 
     def fit(self, item: Item) -> Any:
-        """What is kept of an argument. Raises `Misfit` with a message."""
+        """The converted argument. Raises `Misfit` with a message."""
         try:
             return self.convert(item)
         except Misfit:
@@ -47,7 +47,7 @@ class Kind:
 
 
 def _one_of(*types: type) -> Callable[[Item], Item]:
-    """Keeps items of these types as they are; `true` is no number."""
+    """Accepts items of these types, unchanged; `true` isn't a number."""
 
     def convert(item: Item) -> Item:
         if isinstance(item, Dim) and item.constant is not None and Dim not in types:
@@ -66,8 +66,8 @@ def _size(item: Item) -> Dim:
     return dim
 
 
-def _whole(low: int, high: float = inf) -> Callable[[Item], int]:
-    """A whole number in a range."""
+def _integer(low: int, high: float = inf) -> Callable[[Item], int]:
+    """An integer in a range."""
 
     def convert(item: Item) -> int:
         number: int = INT.convert(item)
@@ -102,7 +102,7 @@ def _pair(item: Item) -> list[float]:
 
 
 def _list_of(kind: Kind) -> Kind:
-    """A list; a single item is a list of one: `x.reshape(12)`."""
+    """A list; a single item becomes a list of one: `x.reshape(12)`."""
     noun = kind.words.removeprefix("a ")
     return Kind(
         f"a list of {noun.replace('list', 'lists', 1) if noun.startswith('list') else f'{noun}s'}",
@@ -112,7 +112,7 @@ def _list_of(kind: Kind) -> Kind:
 
 @cache
 def either(*kinds: Kind) -> Kind:
-    """What the first of several kinds that accepts an item keeps of it."""
+    """The first of several kinds that accepts an item."""
     if len(kinds) == 1:
         return kinds[0]
 
@@ -127,21 +127,21 @@ def either(*kinds: Kind) -> Kind:
     return Kind(" or ".join(kind.words for kind in kinds), convert)
 
 
-INT = Kind("a whole number", _one_of(int))
+INT = Kind("an integer", _one_of(int))
 NUMBER = Kind("a number", _one_of(int, float))
 FLOAT = Kind("a number", _float)
 BOOL = Kind("`true` or `false`", _one_of(bool))
 STRING = Kind("a string", _one_of(str))
 NONE = Kind("`none`", _one_of(type(None)))
 LIST = Kind("a list", _one_of(list))
-INTS = replace(_list_of(INT), words="a whole number or a list of them")
-LIMIT = Kind("a whole number of at least 0", _whole(0))
+INTS = replace(_list_of(INT), words="an integer or a list of integers")
+LIMIT = Kind("an integer of at least 0", _integer(0))
 SHARE = Kind("a number above 0", _share)
-AXES = Kind(f"a whole number from 1 to {MOST_AXES}", _whole(1, MOST_AXES))
+AXES = Kind(f"an integer from 1 to {MOST_AXES}", _integer(1, MOST_AXES))
 
-# The types of a block's configuration; its whole numbers may be sizes that only the run knows.
+# The types of a block's configuration; its integers may be dynamic dimensions.
 CONFIGURATION = {
-    "int": Kind("a whole number", _one_of(int, Dim)),
+    "int": Kind("an integer", _one_of(int, Dim)),
     "float": NUMBER,
     "bool": BOOL,
     "string": STRING,
@@ -161,7 +161,7 @@ _ATTRIBUTES = {
     "None": NONE,
 }
 
-# The options of optimizers and schedules. A schedule is no item: it is read before.
+# The options of optimizers and schedules. A schedule isn't an item; it is handled separately.
 OPTIONS = {
     "rate": Kind("a number or a schedule", _float),
     "number": FLOAT,

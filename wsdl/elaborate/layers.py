@@ -1,4 +1,4 @@
-"""Making layers: an instance of a block, its configuration checked, at its place in the tree of layers."""
+"""Creates layers: instances of blocks, with checked configurations, in the tree of layers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wsdl.syntax import tree
 
 
 def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context: Context) -> Item:
-    """The layer of a block written inline: created when it first runs, looked up when it runs again."""
+    """The layer of a block written inline: created in the first run, looked up in later ones."""
     owner, base_name = frame.owner or (frame.layer, _snake(definition.name))
     key = (call, frame.path)
     if key in owner.inline:
@@ -37,11 +37,11 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
 
 
 def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item]:
-    """The elements of a list that configures a layer. Layers written in it are an array of that layer, in which those
-    that are made elsewhere, and operations, keep their places empty."""
+    """The elements of a list that configures a layer. Layers written in it form an array of that layer; the positions
+    of operations, and of layers created elsewhere, stay empty in it."""
     assert frame.owner is not None
     outer = owner, name = frame.owner
-    frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # lists in lists are counted on
+    frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # nested lists continue the numbering
     items: list[Item] = []
     for part in node.items:
         item = evaluate(part, frame, context)
@@ -55,7 +55,7 @@ def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item
 
 
 def _free_name(owner: Layer, base_name: str) -> str:
-    """The name of a layer written inline: counted where it is taken, numbered in an array (`layers[]`)."""
+    """The name of a layer written inline: with a suffix if it is taken, with an index in an array (`layers[]`)."""
     array, bracket, _ = base_name.partition("[")
     if bracket:
         siblings = owner.module.children.get(array)
@@ -70,7 +70,7 @@ def _free_name(owner: Layer, base_name: str) -> str:
 
 
 def _keep(owner: Layer, name: str, module: Module, item: Item = None) -> None:
-    """Put a layer in its place below its owner, and `item` where the owner's parts are looked up by name."""
+    """Add a layer to its owner's children, and `item` to the names that are looked up in the owner."""
     array, bracket, _ = name.partition("[")
     if not bracket:
         owner.module.children[name] = module
@@ -101,9 +101,9 @@ def make_layer(
         context.error(
             "E0218",
             call.span,
-            f"`{block.name.text}` is made of itself without end",
-            "makes another one",
-            help="a configuration can't be, by default, a layer of the same block",
+            f"`{block.name.text}` contains itself endlessly",
+            "creates another one",
+            help="a default of the configuration can't be a layer of the same block",
         )
         raise TooMuch
     layer = _create(definition, block, call, Module(path, block.name.text, span), frame, context)
@@ -149,7 +149,7 @@ def _create(
 
 
 def _callee(block: tree.Block, call: tree.Call) -> Callee:
-    """A block that is configured."""
+    """A block as a callee."""
 
     def wording() -> Wording:
         needed = call_with_needed(block)
@@ -157,12 +157,12 @@ def _callee(block: tree.Block, call: tree.Call) -> Callee:
         inputs = {i.name.text for i in block.inputs} & written.keys()
         return Wording(
             f"`{block.name.text}`",
-            _is_made_as(block),
+            _is_created_as(block),
             takes="is made with",
             labels=_declaration(block.name.span),
             others=ARGUMENTS_ELSEWHERE,
             surplus=_in_a_list(block, call)
-            or f"{_is_made_as(block)}; tensors go before `|>` or into parentheses of their own",
+            or f"{_is_created_as(block)}; tensors go before `|>` or into parentheses of their own",
             unknown={
                 **NO_ARGUMENTS,
                 **{name: f"`{name}` is an input: `{needed}(…, {written[name]})`" for name in inputs},
@@ -174,19 +174,19 @@ def _callee(block: tree.Block, call: tree.Call) -> Callee:
 
 
 def signature(block: tree.Block) -> str:
-    """For messages: `Dense(units: int, bias: bool = true)`; without types where it would be long."""
+    """A signature in messages: `Dense(units: int, bias: bool = true)`; without types if it is long."""
     whole = f"{block.name.text}({', '.join(c.span.text for c in block.configuration)})"
     short = f"{block.name.text}({', '.join(c.name.text for c in block.configuration)})"
     return whole if len(whole) <= 70 and "\n" not in whole else short
 
 
 def call_with_needed(block: tree.Block) -> str:
-    """For messages, how a layer is made at least: `Dense(units)`."""
+    """The shortest call in messages: `Dense(units)`."""
     return f"{block.name.text}({', '.join(c.name.text for c in block.configuration if c.default is None)})"
 
 
-def _is_made_as(block: tree.Block) -> str:
-    return f"it is made as `{signature(block)}`"
+def _is_created_as(block: tree.Block) -> str:
+    return f"it is created as `{signature(block)}`"
 
 
 def declared_names(body: Iterable[tree.Statement]) -> Iterable[str]:
@@ -206,7 +206,7 @@ def _snake(name: str) -> str:
 
 
 def _in_a_list(block: tree.Block, call: tree.Call) -> str | None:
-    """How to write several arguments of a block that takes one list."""
+    """The help for several arguments of a block that takes one list."""
     [only] = block.configuration if len(block.configuration) == 1 else [None]
     takes_list = only is not None and [kind.text for kind in only.types] == ["list"]
     written = ", ".join(argument.span.text for argument in call.arguments)
@@ -223,8 +223,8 @@ def _report_tensor(
     call: tree.Call,
     context: Context,
 ) -> None:
-    """A tensor where a layer is made: it, and others after it, were to be inputs of the layer; or what was to be handed
-    over was applied before."""
+    """Report a tensor where a layer is created: it is an input of the layer, or an argument that should be passed
+    without applying it."""
     first = tensors[0].value
     others = ", ".join(a.span.text for a in call.arguments if a not in tensors)
     call_text = f"{block.name.text}({others})" if others else call_with_needed(block)
@@ -234,7 +234,7 @@ def _report_tensor(
         help = f"a block is configured first, then applied: `{call_text}({', '.join(span.text for span in inputs)})`"
     if "layer" in [kind.text for kind in parameter.types] and isinstance(first, tree.Call | tree.Pipe):
         layer = first.stage if isinstance(first, tree.Pipe) else first.function
-        help = f"hand it over without applying it: `{layer.span.text}`"
+        help = f"pass it without applying it: `{layer.span.text}`"
     context.error(
         "E0225",
         first.span,
@@ -261,8 +261,8 @@ def _fits(
                 context.error(
                     "E0225",
                     part.span,
-                    f"`{parameter.name.text}` of `{block.name.text}` is made of layers, not of {describe(element)}",
-                    help=f"make a layer of it: `{call_with_needed(element.node)}`",
+                    f"`{parameter.name.text}` of `{block.name.text}` must contain layers, not {describe(element)}",
+                    help=f"create a layer: `{call_with_needed(element.node)}`",
                     applied=False,
                 )
                 return False
@@ -279,9 +279,9 @@ def _fits(
         argument.value.span,
         f"`{parameter.name.text}` of `{block.name.text}` {misfit}",
         labels=_declaration(parameter.span),
-        help=f"make a layer of it: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type] # a call
+        help=f"create a layer: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type] # a call
         if is_block and "layer" in kinds
-        else f"{_is_made_as(block)}: the size of what goes in isn't written"
+        else f"{_is_created_as(block)}: the size of its input is inferred"
         if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int)
         else None,
         applied=False,

@@ -1,4 +1,4 @@
-"""Warns where a loss gets probabilities in place of the logits from which it computes them."""
+"""Warns if a loss gets probabilities in place of logits, or the other way around."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from wsdl.ops import OPERATIONS, Operation
 def check_logits(
     loss: Operation, operands: Mapping[str, Operand], bound: Mapping[str, ArgumentValue], span: Span, context: Context
 ) -> None:
-    """W0401, where the value comes directly from such an operation: the loss is a number all the same, and training
-    only slow."""
+    """W0401, if the value comes directly from such an operation: the loss would be finite, but training slow."""
     expects = loss.expects
     if expects is None or span.source.is_standard:
         return
@@ -35,6 +34,6 @@ def check_logits(
         labels=[Label(made_by.span, f"`{made_by.op}` is applied here")] if elsewhere and made_by.span else (),
         help="write `log_softmax` in its place, or `cross_entropy` without either"
         if expects.meaning == "log probabilities"
-        else f"give it what `{made_by.op}` is applied to",
+        else f"pass it the input of `{made_by.op}`",
         severity="warning",
     )

@@ -1,4 +1,4 @@
-"""What each kind of node of the tree means: the map of this folder."""
+"""The function for each kind of node of the tree: the map of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the body of a model: its inputs, its graph, its outputs."""
+"""Runs the body of a model: its inputs, its graph, its outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wsdl.syntax import tree
 
 @dataclass
 class ModelRun:
-    """A run of a model's body: its graph so far, and what its outputs are, by name."""
+    """A run of a model's body: its graph so far, and its inputs and outputs by name."""
 
     graph: Graph
     inputs: dict[str, Item]
@@ -33,7 +33,7 @@ class ModelRun:
 
 
 def elaborate_model(definition: Definition, context: Context) -> Layer:
-    """Add a model to the program; the layer that stands for it, and has its layers."""
+    """Add a model to the program; returns the layer of the model, which owns its layers."""
     node = definition.node
     assert isinstance(node, tree.Model)
     name = node.name.text
@@ -48,7 +48,7 @@ def elaborate_model(definition: Definition, context: Context) -> Layer:
 
 
 def run_again(layer: Layer, context: Context) -> ModelRun:
-    """Another graph of a model, over the same layers."""
+    """A new graph of a model, over the same layers."""
     node = layer.definition.node
     assert isinstance(node, tree.Model)
     context.budget.done = 0
@@ -63,7 +63,7 @@ def run_again(layer: Layer, context: Context) -> ModelRun:
 
 
 def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, Frame, list[Value] | None]:
-    """The graph of a model without its outputs, the names of its body, the outputs where there are no errors."""
+    """The graph of a model without its outputs, the frame of its body, and the outputs (`None` after errors)."""
     frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
@@ -93,7 +93,7 @@ def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, contex
 
 
 def _output_names(node: tree.Model, count: int) -> list[str]:
-    """The names of a model's outputs as declared; `output`, `output_2` where they have none."""
+    """The declared names of a model's outputs; by default `output`, `output_2`, …"""
     declared = [o.name.text if o and o.name else None for o in node.outputs or [None] * count]
     return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
 
@@ -109,7 +109,7 @@ def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) ->
 
 
 def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, context: Context) -> None:
-    """Does the shape of an input say what each dynamic dimension is?"""
+    """Check that each dynamic dimension can be computed from the shape of an input."""
     known = size_sources([value.type for value in graph.inputs])
     for declared, value in inputs:
         for dim, written in zip(value.type.shape, declared.type.dims, strict=False):
@@ -117,22 +117,22 @@ def _check_sizes(inputs: Sequence[tuple[tree.Input, Value]], graph: Graph, conte
                 context.error(
                     "E0419",
                     written.span,
-                    f"no input says what `{min(unknown)}` is",
-                    f"`{written.span.text}` doesn't tell it",
-                    help=f"give `{min(unknown)}` an axis of its own, or a value with `--dim {min(unknown)}=…`",
+                    f"no input determines `{min(unknown)}`",
+                    f"`{written.span.text}` doesn't determine it",
+                    help=f"let an axis of an input be `{min(unknown)}`, or fix it with `--dim {min(unknown)}=…`",
                 )
                 return
 
 
 def _input_type(declared: tree.Input, frame: Frame, context: Context) -> TensorType | None:
-    """The type of a model's input, which has no default: all inputs of a compiled file are wanted."""
+    """The type of a model's input, which must have a dtype and no default."""
     node = declared.type
     if declared.default is not None:
         context.error(
             "E0232",
             declared.default.span,
-            f"the input `{declared.name.text}` of a model has no default",
-            help="an input that may be left out belongs to a block; write two models where both are wanted",
+            f"the input `{declared.name.text}` of a model can't have a default",
+            help="only inputs of blocks are optional; write two models to have both",
         )
     if node.dtype is None:
         context.error(

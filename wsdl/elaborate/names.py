@@ -1,4 +1,4 @@
-"""What names stand for: values of the body, constants and layers of the file, blocks, operations."""
+"""Resolves names: values of the body, constants and layers of the file, blocks, operations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def name(node: tree.Name, frame: Frame, context: Context) -> Item:
 
 
 def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
-    """A name that `resolve` has let pass, since some part of the body binds it; or one in a path."""
+    """Report a name that `check_names` accepted, since some part of the body binds it; or a name in a path."""
     definition = frame.layer.definition.node
     bound = bound_names(definition.body) if isinstance(definition, tree.Block | tree.Model) else {}
     if node.text not in bound and node.text in OF_WAYS and isinstance(definition, tree.Block):
@@ -43,7 +43,7 @@ def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
             "E0341",
             node.span,
             f"`{node.text}` belongs to ways of sharing, and `{definition.name.text}` is applied as a layer",
-            "known where a way is run for a parameter",
+            "only bound in ways of sharing",
             help=f"write `share as {definition.name.text}(…) {{ … }}`",
         )
         return
@@ -54,14 +54,14 @@ def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
         "E0204",
         node.span,
         f"`{node.text}` is not bound when this runs",
-        "nothing has bound it here",
-        labels=[Label(bound[node.text], "bound here, where this run didn't come by")],
+        "not bound here",
+        labels=[Label(bound[node.text], "bound here, but this wasn't executed")],
         help="bind it in both branches of the `if`, or before",
     )
 
 
 def definition_item(definition: Definition, node: tree.Name, context: Context) -> Item:
-    """What a name of a file stands for in its bodies: a constant's value, a layer of the file, a block itself."""
+    """The value of a name of a file: a constant's value, a layer of the file, a block itself."""
     if isinstance(definition.node, tree.Let):
         return _constant(definition, definition.node, context)
     if isinstance(definition.node, tree.Parameter):
@@ -74,14 +74,14 @@ def definition_item(definition: Definition, node: tree.Name, context: Context) -
                 f"`{definition.name}` is used before it is declared",
                 "not declared yet",
                 labels=[Label(definition.node.name.span, "declared here")],
-                help="layers of a file are made from top to bottom",
+                help="layers of a file are created from top to bottom",
             )
         return context.root.declared.get(definition.name, POISON)
     return definition
 
 
 def _file_parameter(definition: Definition, node: tree.Name, context: Context) -> Item:
-    """The value of a parameter of the file, where something is computed."""
+    """The value of a parameter of the file, in a body."""
     if not context.builder.graphs:
         context.error(
             "E0238",
@@ -89,7 +89,7 @@ def _file_parameter(definition: Definition, node: tree.Name, context: Context) -
             f"`{node.text}` is a parameter, and there is no body around it",
             "outside of blocks and models",
             labels=[Label(definition.node.name.span, "declared here")],
-            help="constants are made of numbers, lists and sizes",
+            help="a constant is computed from numbers, lists and sizes",
         )
         return POISON
     slot = context.program.parameters.get(node.text)
@@ -111,19 +111,19 @@ def _constant(definition: Definition, node: tree.Let, context: Context) -> Item:
 
 
 def _report_circle(node: tree.Let, context: Context) -> None:
-    """Constants that need each other, from the one where the circle was entered."""
+    """Report constants that depend on each other, beginning with the first one evaluated."""
     lets = context.constants.open
     circle = lets[lets.index(node) :]
     first, *others = sorted(circle, key=lambda let: let.span.start)
     *names, last = [f"`{let.name.text}`" for let in (first, *others)]
-    each_other = f"the constants {', '.join(names)} and {last} need each other"
+    each_other = f"the constants {', '.join(names)} and {last} depend on each other"
     context.error(
         "E0214",
         first.value.span,
-        each_other if others else f"the constant {last} needs itself",
-        f"needs {_needs(first, circle)}",
-        labels=[Label(let.value.span, f"needs {_needs(let, circle)}") for let in others],
-        help="give one of them a value of its own" if others else "give it a value of its own",
+        each_other if others else f"the constant {last} depends on itself",
+        f"depends on {_needs(first, circle)}",
+        labels=[Label(let.value.span, f"depends on {_needs(let, circle)}") for let in others],
+        help="define one of them without the others" if others else "define it without itself",
     )
     for let in circle:
         context.constants.values[let] = POISON
@@ -134,7 +134,7 @@ def _needs(let: tree.Let, circle: list[tree.Let]) -> str:
 
 
 def constant_of(node: tree.Let, item: Item, context: Context) -> Item:
-    """What a `let` names, which is no tensor and no layer."""
+    """The value of a `let`, which can't be a tensor or a layer."""
     if isinstance(item, Value | Layer | Operation | Definition):
         name = node.name.text
         keyword = node.span.source.span(node.span.start, node.span.start + len("let"))

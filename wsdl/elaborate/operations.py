@@ -1,4 +1,4 @@
-"""Calling an operation: its arguments are matched with its parameters, its shape rule asked, a node appended."""
+"""Calls operations: matches arguments with parameters, applies the shape rule, appends a node."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from wsdl.ops.build import Build
 
 
 def call_operation(name: str, arguments: list[ArgumentValue], span: Span, context: Context, sign: str = "") -> Item:
-    """The results of an operation on arguments: a tensor, or a tuple of several. `sign` says that it is written as an
-    operator."""
+    """The results of an operation: a tensor, or a tuple of several. `sign` is the operator, if it is written as one."""
     operation = OPERATIONS[name]
     last = operation.parameters[-1]
     into_list, single = "list[" in last.annotation, last.kind == "operands"
@@ -41,7 +40,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
             span,
             f"`{sign or name}` computes a tensor, and there is no body around it",
             "outside of blocks and models",
-            help="constants are made of numbers, lists and sizes; tensors inside a block or model",
+            help="a constant is computed from numbers, lists and sizes; compute tensors inside a block or model",
         )
         return POISON
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
@@ -56,7 +55,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
     except OpError as error:
         _report(operation, error, bound, span, sign, context)
         return POISON
-    if "shape" in attributes:  # a size that was left open (`-1`) is known now
+    if "shape" in attributes:  # a size of `-1` is inferred now
         attributes["shape"] = list(result_types[0].shape)
     check_logits(operation, operands, bound, span, context)
     values: list[Operand] = [operands.get(p.name) for p in operation.parameters if p.kind != "attribute"]
@@ -89,34 +88,34 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:
-    """Say that the run compares two sizes, once for each pair."""
+    """Note that two sizes are compared at run time, once for each pair."""
     pair = (str(left), str(right))
     if pair in context.builder.compared:
         return
     context.builder.compared |= {pair, pair[::-1]}
     what, help = _checked(*((left, right) if left.constant is None else (right, left)))
     message = f"whether {what} is checked at run time"
-    context.error("N0401", span, message, why or "has to be so here", help=help, severity="note")
+    context.error("N0401", span, message, why or "required here", help=help, severity="note")
 
 
 def _checked(size: Dim, other: Dim) -> tuple[str, str | None]:
-    """What a run finds out about a size, and how to say it in the program where a signature can."""
+    """The relation of sizes that is checked at run time, and how to state it in a signature, if that is possible."""
     if other.constant == 0 and (parts := size.remainder):
         whole, divisor = parts
-        always = f"where it always does, write `{divisor} * {whole}` in the signature" if whole.name else None
+        always = f"if it always does, write `{divisor} * {whole}` in the signature" if whole.name else None
         return f"{divisor} divides `{whole}`", always
     what = f"`{size}` is {other}" if other.constant is not None else f"`{size}` and `{other}` are equal"
     if size.name and other.name:
-        return what, "write one name for both where they are always equal"
+        return what, "if they are always equal, use one name for both"
     solutions = list(_solved(size - other))
     if not solutions:
         return what, None
     _, name, by = min(solutions)
-    return what, f"where that is always so, write `{by}` in place of `{name}` in the signature"
+    return what, f"if that always holds, write `{by}` in place of `{name}` in the signature"
 
 
 def _solved(difference: Dim) -> Iterator[tuple[bool, str, str]]:
-    """A name that a difference of 0 determines, and what it is then; first whether something is subtracted there."""
+    """The names that are determined by a difference of 0, and their values; first whether that has a subtraction."""
     for name in difference.names():
         for sign in 1, -1:
             by = Dim.symbol(name) - sign * difference
@@ -125,13 +124,13 @@ def _solved(difference: Dim) -> Iterator[tuple[bool, str, str]]:
 
 
 def signature(operation: Operation) -> str:
-    """For messages: `max_pool(x, kernel, stride=none)`."""
+    """A signature in messages: `max_pool(x, kernel, stride=none)`."""
     parts = [p.name if p.required else f"{p.name}={_written(p)}" for p in operation.parameters]
     return f"{operation.name}({', '.join(parts)})"
 
 
 def _written(parameter: Parameter) -> str:
-    """The default of a parameter as a program would write it."""
+    """A parameter with its default, in the syntax of the language."""
     value = parameter.default
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
@@ -144,7 +143,7 @@ def _written(parameter: Parameter) -> str:
 
 
 def callee(operation: Operation, arguments: list[ArgumentValue]) -> Callee:
-    """An operation that is called, or a view in a path."""
+    """An operation, or a view in a path, as a callee."""
 
     def wording() -> Wording:
         as_one_list = _as_one_list(operation, [given for given in arguments if given.name is None])
@@ -156,11 +155,11 @@ def callee(operation: Operation, arguments: list[ArgumentValue]) -> Callee:
 
 @cache
 def _names(operation: Operation) -> tuple[list[str], list[str]]:
-    """Those of all parameters, and of those without a default."""
+    """The names of all parameters, and of those without a default."""
     return [p.name for p in operation.parameters], [p.name for p in operation.parameters if p.required]
 
 
-# What PyTorch calls the arguments that have another name here.
+# Arguments with another name in PyTorch.
 _ELSEWHERE = {
     "dim": "axis",
     "dims": "axis",
@@ -172,7 +171,7 @@ _ELSEWHERE = {
 
 
 def _as_one_list(operation: Operation, positional: list[ArgumentValue]) -> str | None:
-    """How to write several tensors, given one by one, for an operation that takes a list of them."""
+    """The help for several tensors passed to an operation that takes a list of them."""
     tensors = [argument.span.text for argument in positional if isinstance(argument.item, Value)]
     if operation.parameters[0].kind != "operands" or len(tensors) < 2 or any("\n" in text for text in tensors):
         return None
@@ -182,7 +181,7 @@ def _as_one_list(operation: Operation, positional: list[ArgumentValue]) -> str |
 def _converted(
     operation: Operation, bound: dict[str, ArgumentValue], sign: str, context: Context
 ) -> tuple[dict[str, Operand], dict[str, Attribute]] | None:
-    """Operands as values, attributes as what the annotations say."""
+    """Operands as values, and attributes converted by their annotations."""
     operands: dict[str, Operand] = {}
     attributes: dict[str, Attribute] = {}
     like = _common_dtype(operation, bound, context)
@@ -217,8 +216,8 @@ def _converted(
 
 
 def _common_dtype(operation: Operation, bound: dict[str, ArgumentValue], context: Context) -> DType | None:
-    """The dtype that a bare number takes: that of the first tensor beside it which is no condition and no index; where
-    only numbers stand, that of a float as soon as one of them is."""
+    """The dtype of number literals: that of the first tensor operand that is neither a condition nor an index; with
+    only numbers, a float dtype if one of them is a float."""
     fraction = False
     for parameter in operation.parameters:
         if parameter.kind == "attribute" or parameter.name in operation.integer_operands:
@@ -240,11 +239,11 @@ def _tensor(item: Item, like: DType | None, span: Span, context: Context) -> Val
         return context.builder.constant(item, TensorType.of("bool"), span)
     values, shape = _flattened(item)
     if any(isinstance(n, float) for n in values) and like is not None and like not in ("f16", "bf16", "f32", "f64"):
-        raise Misfit(f"is a fraction, and the tensor beside it holds {like}", "convert the tensor: `cast(…, f32)`")
+        raise Misfit(f"is a fraction, but the other operand is {like}", "convert the tensor: `cast(…, f32)`")
     dtype: DType = like or (context.where.dtype if any(isinstance(n, float) for n in values) else "i64")
     beyond = next((n for n in values if not holds(dtype, n)), None)
     if beyond is not None:
-        raise Misfit(f"is {'less' if beyond < 0 else 'more'} than {dtype} can hold")
+        raise Misfit(f"is too {'small' if beyond < 0 else 'large'} for {dtype}")
     assert isinstance(item, int | float | list)
     return context.builder.constant(item, TensorType.of(dtype, shape), span)  # type: ignore[arg-type]  # numbers only
 
@@ -275,7 +274,7 @@ def _types_of(operand: Operand) -> TensorType | list[TensorType] | None:
     return None if operand is None else operand.type
 
 
-# -- what the shape rule refuses ---------------------------------------------------------------------------------------
+# -- errors of the shape rule ------------------------------------------------------------------------------------------
 
 
 def _report(
@@ -308,7 +307,7 @@ def _report(
 
 
 def _transposed(written: Span) -> tuple[str, list[Edit]]:
-    """How to turn the second matrix of a product around."""
+    """The help and the fix that transpose the second matrix of a product."""
     if written.text.endswith(".T"):
         sign = written.source.span(written.end - 2, written.end)
         return f"the shapes match without `.T`: write `{written.text[:-2]}`", [Edit(sign, "")]
@@ -317,7 +316,7 @@ def _transposed(written: Span) -> tuple[str, list[Edit]]:
 
 
 def _rest_behind(span: Span, context: Context) -> Remainder | None:
-    """A division with a rest, inside a place that doesn't fit, or in the same block of the library."""
+    """A division with a remainder, inside the span of an error, or in the same block of the library."""
     near = [r for r in context.report.remainders if r.span.source is span.source and r.path == context.where.path]
     inside = [r for r in near if span.start <= r.span.start and r.span.end <= span.end]
     return next(iter([*inside, *(near if span.source.is_standard else [])]), None)
@@ -326,8 +325,8 @@ def _rest_behind(span: Span, context: Context) -> Remainder | None:
 def _in_words_of_the_file(
     text: str, operation: Operation, bound: dict[str, ArgumentValue], context: Context
 ) -> str | None:
-    """What an operation says of its operands, which it knows by its own names, as the file has written them; `None`
-    where it names what only the library has."""
+    """A message of an operation, with the names of its parameters replaced by the user's expressions; `None` if one of
+    them is only in the library."""
     operands = {p.name for p in operation.parameters if p.kind == "operand" and p.name in bound}
     written = {name: context.where.written(bound[name].span) for name in operands if len(bound[name].span.text) <= 24}
     named = {name for code in re.findall(r"`([^`]*)`", text) for name in re.findall(r"\b[a-z]\w*\b", code)}

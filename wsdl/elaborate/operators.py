@@ -35,14 +35,14 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
     """The value of `left operator right`."""
     left = evaluate(node.left, frame, context)
     if (node.operator == "and" and left is False) or (node.operator == "or" and left is True):
-        return left  # `mask != none and …`: the right side may make no sense then
+        return left  # `mask != none and …`: the right side may be invalid then
     right = evaluate(node.right, frame, context)
     if has_poison(left) or has_poison(right):
         return POISON
     sign = node.operator
     if isinstance(left, Value) or isinstance(right, Value):
         if sign in ("==", "!=") and (left is None or right is None):
-            return sign == "!="  # an input that was given is not `none`
+            return sign == "!="  # a tensor is never `none`
         if not all(isinstance(i, Value | bool | int | float | Dim | list) for i in (left, right)):
             return _refuse(node, left, right, context)
         arguments = [ArgumentValue(None, left, node.left.span), ArgumentValue(None, right, node.right.span)]
@@ -55,7 +55,7 @@ def binary(node: tree.Binary, frame: Frame, context: Context) -> Item:
         return _on_sizes(node, left, right, context)
     if sign in ("==", "!="):
         if isinstance(left, list | tuple) or isinstance(right, list | tuple):
-            return _refuse(node, left, right, context)  # their sizes may be known at run time only
+            return _refuse(node, left, right, context)  # their sizes may be dynamic
         return (left == right) == (sign == "==")
     if sign == "+" and isinstance(left, list) and isinstance(right, list):
         return list_of(left + right, node.span, context)
@@ -78,7 +78,7 @@ def unary(node: tree.Unary, frame: Frame, context: Context) -> Item:
         return not operand
     if node.operator == "-" and isinstance(operand, int | float | Dim) and not isinstance(operand, bool):
         return -operand
-    message = f"`{node.operator}` doesn't go with {describe(operand)}"
+    message = f"`{node.operator}` can't be applied to {describe(operand)}"
     context.error("E0406", node.span, message, labels=[Label(node.operand.span, describe(operand))])
     return POISON
 
@@ -109,7 +109,7 @@ def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> It
 
 
 def _too_large(node: tree.Binary, context: Context) -> Item:
-    context.error("E0417", node.span, "this number is too large", "beyond 64 bits")
+    context.error("E0417", node.span, "this number is too large", "doesn't fit into 64 bits")
     return POISON
 
 
@@ -121,7 +121,7 @@ def list_(node: tree.List, frame: Frame, context: Context) -> Item:
 
 
 def list_of(items: list[Item], span: Span, context: Context) -> Item:
-    """A list, if it isn't too long. One inside the other, doubled, they would soon hold more than there is memory."""
+    """A list, if it isn't too long: nested and doubled lists would soon exceed the memory."""
     elements, depth = _extent(items)
     if elements > limits.ELEMENTS or depth > limits.LIST_DEPTH:
         many = f"more than {limits.ELEMENTS:,} elements"
@@ -129,7 +129,7 @@ def list_of(items: list[Item], span: Span, context: Context) -> Item:
             "E0417",
             span,
             "this list is too large",
-            many if elements > limits.ELEMENTS else f"{depth} lists in each other",
+            many if elements > limits.ELEMENTS else f"lists nested {depth} deep",
         )
         return POISON
     context.budget.count(span, elements // 100)
@@ -137,19 +137,19 @@ def list_of(items: list[Item], span: Span, context: Context) -> Item:
 
 
 def _extent(items: list[Item]) -> tuple[int, int]:
-    """How many elements a list has, with those of the lists in it, and how many lists are inside each other."""
+    """The number of elements of a list, with those of nested lists, and the depth of nesting."""
     inner = [_extent(item) for item in items if isinstance(item, list)]
     return len(items) + sum(elements for elements, _ in inner), 1 + max((depth for _, depth in inner), default=0)
 
 
 def _remember_rest(node: tree.Binary, left: int, right: int, context: Context) -> None:
-    """A division that doesn't come out even is often why a shape doesn't fit afterwards."""
-    story = f"{left} // {right}, which leaves a rest of {left % right}"
+    """Record a division with a remainder, which is often the cause of a later shape error."""
+    story = f"{left} // {right}, which leaves a remainder of {left % right}"
     context.report.remainders.append(Remainder(node.span, node.right.span, story, context.where.path))
 
 
 def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
-    """Arithmetic and comparison where a dynamic dimension takes part."""
+    """Arithmetic and comparison with a dynamic dimension."""
     sign = node.operator
     if left is None or right is None:
         return sign == "!=" if sign in ("==", "!=") else _refuse(node, left, right, context)
@@ -157,7 +157,7 @@ def _on_sizes(node: tree.Binary, left: Item, right: Item, context: Context) -> I
     if a is None or b is None:
         if sign in ("*", "/", "+", "-", "**") and all(isinstance(i, int | float | Dim) for i in (left, right)):
             arguments = [ArgumentValue(None, i, n.span) for i, n in ((left, node.left), (right, node.right))]
-            for argument in arguments:  # a fraction of a dynamic dimension is a number that only the run knows
+            for argument in arguments:  # a dynamic dimension times a fraction is computed at run time
                 if isinstance(argument.item, Dim):
                     argument.item = context.builder.size(argument.item, context.where.dtype, argument.span)
             return call_operation(OPERATIONS_OF_SIGNS[sign], arguments, node.operator_span, context, sign)
@@ -192,17 +192,17 @@ def _compared(node: tree.Binary, a: Dim, b: Dim, context: Context) -> Item:
     context.error(
         "E0408",
         node.span,
-        "this comparison is not known when compiling",
+        "the result of this comparison is not known when compiling",
         f"{names} {'are' if ',' in names else 'is'} known at run time only",
         labels=[Label(n.span, f"is {d}") for n, d in ((node.left, a), (node.right, b)) if n.span.text != str(d)],
-        help=f"give {names} a value, {', '.join(f'`--dim {n}=…`' for n in sorted(a.names() | b.names()))}, "
+        help=f"fix {names}, {', '.join(f'`--dim {n}=…`' for n in sorted(a.names() | b.names()))}, "
         "or choose between values with `where`",
     )
     return POISON
 
 
 def simplest(dim: Dim) -> int | Dim:
-    """A number where it is one."""
+    """An `int` if the dimension is constant."""
     return dim if dim.constant is None else dim.constant
 
 
@@ -211,7 +211,7 @@ def _refuse(node: tree.Binary, left: Item, right: Item, context: Context) -> Ite
     context.error(
         "E0406",
         node.operator_span,
-        f"`{node.operator}` doesn't go with {describe(left)} and {describe(right)}",
+        f"`{node.operator}` can't be applied to {describe(left)} and {describe(right)}",
         labels=[Label(node.left.span, describe(left)), Label(node.right.span, describe(right))],
         help=f"a layer is applied to a tensor first: `{layer.span.text}(x)`" if layer is not None else None,
     )

@@ -1,4 +1,4 @@
-"""`optimizer AdamW(lr=cosine(1e-3, warmup=100))`: names and arguments against the tables of `wsdl/ir/training.py`."""
+"""`optimizer AdamW(lr=cosine(1e-3, warmup=100))`: checks names and arguments by the tables of `wsdl/ir/training.py`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _IN_RANGE = {
 
 
 class _InvalidOption(Exception):
-    """What was given is no such thing; it has been reported."""
+    """An invalid option, which has been reported."""
 
 
 def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimizer | None:
-    """The optimizer that a line names, with all its options; `None` where that was reported as an error."""
+    """The optimizer of a statement, with all its options; `None` after reporting an error."""
     name = node.call.function
     assert isinstance(name, tree.Name)
     if name.text not in OPTIMIZERS:
@@ -46,7 +46,7 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimi
         arguments = _arguments(node.call, options, frame, context)
         if arguments.get("nesterov") and not arguments["momentum"]:
             blamed = next(a for a in node.call.arguments if a.name is None or a.name.text == "nesterov")
-            context.error("E0812", blamed.span, "Nesterov's look ahead needs a momentum", help="add `momentum=0.9`")
+            context.error("E0812", blamed.span, "`nesterov` requires a momentum", help="add `momentum=0.9`")
             return None
     except _InvalidOption:
         return None
@@ -55,7 +55,7 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimi
 
 
 def rate_of(node: tree.Expression, frame: Frame, context: Context) -> Schedule | float | None:
-    """A learning rate: a schedule, or a number; `None` where that was reported as an error."""
+    """A learning rate: a schedule, or a number; `None` after reporting an error."""
     try:
         rate: Schedule | float = _value(Option("lr", "rate"), node, "`lr`", frame, context)
     except _InvalidOption:
@@ -68,7 +68,7 @@ def _constant(lr: float) -> Schedule:
 
 
 def _arguments(call: tree.Call, options: Sequence[Option], frame: Frame, context: Context) -> dict[str, Any]:
-    """All options by name, as given or by default. Raises `_InvalidOption` after reporting."""
+    """All options by name, including defaults. Raises `_InvalidOption` after reporting."""
     what = call.function.span.text
     bound, complete = match(_callee(call, options), call.arguments, call.span, context)
     by_name = {option.name: option for option in options}

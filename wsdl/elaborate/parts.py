@@ -1,4 +1,4 @@
-"""What follows a dot: parts of layers and tensors, and how a method of PyTorch is written here."""
+"""Names behind a dot: parts of layers and tensors, and suggestions for methods of PyTorch."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
                 labels=[Label(layer.module.span, "declared here")],
                 help="apply it to a tensor, or to a parameter in a formula"
                 if context.mode.all_ran
-                else "read its parameters after the first place that applies it",
+                else "read its parameters after its first application",
                 applied=False,
             )
         return POISON
@@ -82,24 +82,24 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
 
 # -- methods of PyTorch ------------------------------------------------------------------------------------------------
 
-# Methods that have no code of their own in the place of which something else is said.
+# Methods without an equivalent expression, and what to do instead.
 _HELP_BY_NAME = {
     **dict.fromkeys(
-        ("contiguous", "clone"), "leave it out: how a tensor lies in memory is not said in a program"
+        ("contiguous", "clone"), "leave it out: a program doesn't determine the memory layout of a tensor"
     ),
-    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: where a model runs is said later, `--device cuda`"),
-    **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "a tensor never changes: bind the result to a name"),
+    **dict.fromkeys(("cuda", "cpu", "device"), "leave it out: select the device when running, `--device cuda`"),
+    **dict.fromkeys(("add_", "mul_", "copy_", "fill_"), "tensors are immutable: bind the result to a name"),
     **dict.fromkeys(
-        ("shape", "size", "ndim"), "the sizes of a tensor have the names that the signature gives them: `x: f32[n, d]`"
+        ("shape", "size", "ndim"), "the sizes of a tensor have names in the signature: `x: f32[n, d]`"
     ),
     "masked_fill": "write `where(mask, value, x)`",
-    "item": "a program has tensors only; what is known when compiling is a `let`",
+    "item": "tensors have no values when compiling; a `let` declares a constant",
 }  # fmt: skip
-_SHORT = 40  # letters of an expression that a help repeats
+_SHORT = 40  # characters of an expression that a help repeats
 
 
 def report_no_part(field: tree.Field, value: Value, context: Context, call: tree.Call | None = None) -> None:
-    """E0227 for a name behind a tensor, in a call or without one."""
+    """E0227 for an unknown name behind a tensor, in a call or without one."""
     name, x = field.name.text, field.object.span.text
     near = (
         nearest(name, [*VIEWS, *NAMED])
@@ -107,7 +107,7 @@ def report_no_part(field: tree.Field, value: Value, context: Context, call: tree
         else None
     )
     label = f"did you mean `{near}`?" if near and name not in NAMED else ""
-    help = _HELP_BY_NAME.get(name, "what follows a dot on a tensor is `.T`, `.permute(…)`, `.reshape(…)` or `.flip(…)`")
+    help = _HELP_BY_NAME.get(name, "a tensor has `.T`, `.permute(…)`, `.reshape(…)` and `.flip(…)`")
     code = _code(name, x if len(x) <= _SHORT and "\n" not in x else "x", value, call)
     if code:
         label, help = "", f"write `{code}`"
@@ -116,7 +116,7 @@ def report_no_part(field: tree.Field, value: Value, context: Context, call: tree
 
 
 def _code(name: str, x: str, value: Value, call: tree.Call | None) -> str | None:
-    """How the method is written here, where that is known."""
+    """The equivalent of a method, if it is known."""
     arguments = [a.span.text for a in call.arguments] if call else []
     if any("\n" in argument for argument in arguments):
         return None
@@ -139,7 +139,7 @@ def _code(name: str, x: str, value: Value, call: tree.Call | None) -> str | None
 
 
 def _transposed(x: str, rank: int, arguments: Sequence[str]) -> str | None:
-    """`x.transpose(1, 2)`, which exchanges two axes, as a `permute`."""
+    """`x.transpose(1, 2)`, which swaps two axes, as a `permute`."""
     try:
         first, second = (range(rank)[int(argument)] for argument in arguments)
     except (ValueError, IndexError):

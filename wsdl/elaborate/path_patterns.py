@@ -1,4 +1,4 @@
-"""The paths in `share`, `freeze` and `load`: read as written, with their indices worked out, not yet looked up."""
+"""The paths in `share`, `freeze` and `load` as patterns: with evaluated indices, but not yet looked up."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LIMITS = ("params", "bytes", "macs")
 
 
 class _NoPath(Exception):
-    """What stands there is no path; it has been reported."""
+    """An expression that isn't a path, which has been reported."""
 
 
 def path_pattern(node: tree.Expression, frame: Frame, context: Context) -> PathPattern:
@@ -46,7 +46,7 @@ def path_pattern(node: tree.Expression, frame: Frame, context: Context) -> PathP
 
 
 def path_or_none(node: tree.Expression, frame: Frame, context: Context) -> PathPattern | None:
-    """The same; `None` where what stands there is no path, which was reported."""
+    """The same; `None` after reporting that an expression isn't a path."""
     try:
         return path_pattern(node, frame, context)
     except _NoPath:
@@ -54,7 +54,7 @@ def path_or_none(node: tree.Expression, frame: Frame, context: Context) -> PathP
 
 
 def group_request(node: tree.Share, frame: Frame, context: Context) -> GroupRequest | None:
-    """One `share` group; `None` where a path in it is none."""
+    """One `share` group; `None` if a member isn't a path."""
     try:
         members = tuple(path_pattern(m, frame, context) for m in node.members)
         exceptions = tuple(path_pattern(e, frame, context) for e in node.exceptions)
@@ -88,7 +88,7 @@ def limit_request(node: tree.Limit, frame: Frame, context: Context) -> LimitRequ
             node.kind.span,
             f"there is no limit on `{node.kind.text}`",
             f"did you mean `{near}`?" if near else "",
-            help=f"what can be limited: {', '.join(LIMITS)}",
+            help=f"the limits are {', '.join(LIMITS)}",
             fix=[Edit(node.kind.span, near)] if near else (),
         )
     elif not has_poison(value):
@@ -120,13 +120,13 @@ def _fit(node: tree.Expression, frame: Frame, context: Context) -> Fit | None:
         try:
             return Fit(SHARE.fit(value), node.span)
         except Misfit as misfit:
-            help = "0.2 lets each parameter lose a fifth of its norm; without `fit` all values have to be met exactly"
+            help = "0.2 lets each parameter lose a fifth of its norm; without `fit` values must be met exactly"
             context.error("E0225", node.span, f"`fit` {misfit}", help=help)
     return None
 
 
 def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
-    """A line of a table: the path of its target, and the views behind it, which are the same for all tensors."""
+    """A line of a table: the path of its target, and the views behind it, which are equal for all tensors."""
     path, views = node.target, list[Select | ViewCall]()
     while _is_view(path):
         if isinstance(path, tree.Call) and isinstance(path.function, tree.Field):
@@ -152,7 +152,8 @@ def _mapping(node: tree.Mapping, frame: Frame, context: Context) -> LoadMapping:
 
 
 def _is_view(node: tree.Expression) -> bool:
-    """A number in brackets is a view only behind another one; else it may pick a layer."""
+    """Whether a node is a view; an index in brackets is one only behind another view, otherwise it may select a
+    layer."""
     if isinstance(node, tree.Index):
         return not _is_number(node.subscripts) or _is_view(node.object)
     if isinstance(node, tree.Call):
@@ -161,7 +162,7 @@ def _is_view(node: tree.Expression) -> bool:
 
 
 def _template(node: tree.Expression, number_of: Callable[[tree.Name], int | None], context: Context) -> str:
-    """The path of a target as a text, in which constants in indices have become numbers."""
+    """The path of a target as text, with constants in indices replaced by numbers."""
     if isinstance(node, tree.Field):
         return f"{_template(node.object, number_of, context)}.{node.name.text}"
     if not isinstance(node, tree.Index):
@@ -170,9 +171,9 @@ def _template(node: tree.Expression, number_of: Callable[[tree.Name], int | None
         context.error(
             "E0505",
             node.span,
-            "a tensor of the file fills one parameter, and this names several",
+            "a tensor of the file fills one parameter, but this selects several",
             "several layers",
-            help="write `[i]`, and `{i}` where the number stands in the names of the file",
+            help="write `[i]`, and `{i}` in place of the number in the names of the file",
         )
         raise _NoPath
     [subscript] = node.subscripts
@@ -207,7 +208,7 @@ def _walk(node: tree.Expression, steps: list[Part | Select | ViewCall], frame: F
     context.error(
         "E0318",
         node.span,
-        "what stands here is no path of a layer or parameter",
+        "this isn't a path of a layer or parameter",
         "not a path",
         help="write, for example, `blocks[*].ffn.up.weight` or `decode.weight.T`",
     )
@@ -258,7 +259,7 @@ def _select(node: tree.Index, frame: Frame, context: Context) -> Select:
                 continue
             if has_poison(at):
                 raise _NoPath
-        message = "the index in a path is a whole number, a slice or `*`, known when compiling"
+        message = "an index in a path must be an integer, a slice or `*`, known when compiling"
         context.error("E0330", subscript.span, message)
         raise _NoPath
     return Select(tuple(subscripts), node.span)

@@ -16,7 +16,7 @@ from wsdl.ir.ways import WayRequest
 
 @dataclass
 class FileRequests:
-    """What a file with its models, or one of its variants, has asked for so far."""
+    """The requests of a file with its models, or of one of its variants, so far."""
 
     groups: list[GroupRequest] = field(default_factory=list)
     formulas: list[FormulaRequest] = field(default_factory=list)
@@ -28,7 +28,7 @@ class FileRequests:
 
 @dataclass
 class ProgramBuilder(FileRequests):
-    """What `Checked` has, as far as it is known."""
+    """The contents of `Checked` so far."""
 
     models: dict[str, Model] = field(default_factory=dict)
     trainings: dict[str, Training] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class ProgramBuilder(FileRequests):
     doubtful: bool = False
 
     def checked(self) -> Checked:
-        """The program as it stays."""
+        """The finished program."""
         return Checked(
             models=self.models,
             trainings=self.trainings,

@@ -1,4 +1,4 @@
-"""How elaboration reports: at the place that a person would change, once, and what asks for too much ends it."""
+"""Reports of elaboration: at the location that the user would change, without duplicates; and the limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from wsdl.elaborate.where import Where
 
 
 class TooMuch(Exception):
-    """The program asks for more than any device could hold; reported, and then nothing more is built."""
+    """The program exceeds a limit; it has been reported, and elaboration stops."""
 
 
 @dataclass(eq=False)
 class Remainder:
-    """A division that didn't come out even, such as `d // heads`, in the layer `path`: often why shapes don't fit."""
+    """A division with a remainder, such as `d // heads`, in the layer `path`: a frequent cause of shape errors."""
 
     span: Span
     divisor: Span
@@ -26,14 +26,14 @@ class Remainder:
 
 @dataclass(eq=False)
 class Report:
-    """The findings of an elaboration, and what their stories are told with."""
+    """The diagnostics of an elaboration, and the context for their texts."""
 
     problems: Problems
     where: Where
     remainders: list[Remainder] = field(default_factory=list)
 
     def is_reported(self, span: Span) -> bool:
-        """Was an error about names reported at this place already?"""
+        """Whether an error about names was already reported at this location."""
         return self.problems.has("E0201", span) or self.problems.has("E0205", span)
 
     def error(
@@ -50,11 +50,11 @@ class Report:
         applied_label: str = "",
         severity: Severity = "error",
     ) -> None:
-        """Report at the place that a person would change: inside the standard library nothing can be changed, so there
-        the application in the user's file takes its place, or the argument that the library handed on.
+        """Report at the location that the user would change: in place of one inside the standard library, at the
+        application in the user's file, or at the argument that the library passed on.
 
-        `applied` shows where the block around the place is applied, since the mistake may lie there. With
-        `applied_label` the application tells the whole story, without the place in the standard library.
+        `applied` adds a label where the enclosing block is applied, since the error may be there. With `applied_label`,
+        that label replaces the location in the standard library.
         """
         uses, others = self.where.uses, list(labels)
         blamed, block = self.where.to_blame(span)
@@ -66,12 +66,12 @@ class Report:
             others.append(Label(uses[-1].span, f"`{uses[-1].layer.name}` is applied here"))
         others = [o for o in others if o.span != blamed or o.message != label]
         if len(others) > 1 and others[-1].span in (blamed, *(o.span for o in others[:-1])):
-            others.pop()  # the application is shown already
+            others.pop()  # the application is already shown
         self.problems.error(code, blamed, message, label, labels=others, help=help, fix=fix, severity=severity)
 
     def nesting(self, fallback: Span) -> None:
-        """Say what is nested more deeply than can be followed: often a block inside itself. `fallback` is the place
-        where no body runs."""
+        """Report blocks or constants nested too deeply, often a block inside itself. `fallback` is the location if no
+        body runs."""
         uses = self.where.uses
         blocks = [use.layer.definition.node for use in uses]
         again = next((use for use in reversed(uses) if blocks.count(use.layer.definition.node) > 1), None)
@@ -80,7 +80,7 @@ class Report:
             self.problems.error(
                 "E0218",
                 self.where.place(again.span),
-                f"`{again.layer.name}` is made of itself without end",
+                f"`{again.layer.name}` contains itself endlessly",
                 "applied inside its own body",
                 labels=[Label(again.layer.block.name.span, "the block")] if own else (),
                 help="let an `if` end it, or repeat with `for`",
@@ -90,28 +90,28 @@ class Report:
             "E0602",
             self.where.place(uses[-1].span) if uses else fallback,
             f"the program is nested too deeply: more than {limits.NESTING} blocks or constants inside each other",
-            "this far down",
+            "the limit is exceeded here",
             help="repeat with `for` instead of nesting",
         )
 
 
 @dataclass(eq=False)
 class Budget:
-    """How much of what a program may ask for was done: limits.STEPS in each model, limits.NESTING inside each other."""
+    """Counts against the limits: limits.STEPS in each model, limits.NESTING levels."""
 
     report: Report
     done: int = 0
-    depth: int = 0  # of layers that are being made inside each other
+    depth: int = 0  # of layers that are being created inside each other
 
     def count(self, span: Span, more: int = 1) -> None:
-        """One more operation, layer or repetition, or several; `TooMuch` where it is one too many."""
+        """Count operations, layers or iterations; raises `TooMuch` beyond the limit."""
         self.done += more
         if self.done > limits.STEPS:
             self.report.error(
                 "E0602",
                 span,
-                f"the program asks for more than {limits.STEPS:,} operations, layers and repetitions",
-                "the one too many",
+                f"the program has more than {limits.STEPS:,} operations, layers and iterations",
+                "the limit is exceeded here",
                 help="repeat less, or use `scan`",
             )
             raise TooMuch

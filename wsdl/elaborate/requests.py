@@ -1,4 +1,4 @@
-"""What a body asks of its parameters and of its training, kept for later passes."""
+"""Requests of a body about its parameters and its training, recorded for later passes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:
 
 
 def loss(node: tree.Loss, frame: Frame, context: Context) -> None:
-    """A loss of a `train`, or one of a block or a model that this runs."""
+    """A loss of a `train`, or an auxiliary loss of a block or a model."""
     requests = context.mode.requests
     if requests is None or frame.layer.module.kind != "training":
         auxiliary_loss(node, frame, context)
@@ -62,7 +62,7 @@ def metric(node: tree.Metric, frame: Frame, context: Context) -> None:
 
 
 def _name_result(name: tree.Name, requests: Requests, context: Context) -> None:
-    """Report a name that another loss or metric of a `train` has."""
+    """Report a name that another loss or metric of the `train` already has."""
     places = requests.metric_places
     if name.text in places:
         context.error(
@@ -73,7 +73,7 @@ def _name_result(name: tree.Name, requests: Requests, context: Context) -> None:
             labels=[Label(places[name.text], "named first")] if places[name.text] != name.span else (),
             help="give one of them another name"
             if places[name.text] != name.span
-            else "it has one value; add up what the steps of a `for` give, and name the sum",
+            else "a name has one value: add up the values of the iterations of a `for`, and name the sum",
         )
     places.setdefault(name.text, name.span)
 
@@ -98,5 +98,5 @@ def load(node: tree.Load, frame: Frame, context: Context) -> None:
 
 
 def _requests(context: Context) -> Requests:
-    assert context.mode.requests is not None, "the parser lets these stand in a `train` only"
+    assert context.mode.requests is not None, "the parser allows these in a `train` only"
     return context.mode.requests

@@ -1,4 +1,4 @@
-"""Reads a file and those that it imports, and finds out what every name in them stands for."""
+"""Reads a file and its imports, and resolves the names in them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Files:
 
 
 class _Open(NamedTuple):
-    """A file that is being read, and the import that asked for it."""
+    """A file that is being read, and the import that refers to it."""
 
     path: str
     asked: Span | None
@@ -44,7 +44,8 @@ class _Open(NamedTuple):
 def resolve(source: Source, problems: Problems, read: Reader, import_root: str | None = None) -> FileScope:
     """Parse a file and those that it imports, and check their names.
 
-    `read` gives the source of a path, or `None`. Imports stay inside `import_root`, by default the folder of the file.
+    `read` returns the source of a path, or `None`. Imports stay inside `import_root`, by default the folder of the
+    file.
     """
     root = posixpath.abspath(import_root if import_root is not None else posixpath.dirname(source.path))
     return _scope_of(source, _Files(problems, read, root))
@@ -106,7 +107,7 @@ def _define_variant(node: tree.Variant, scope: FileScope, problems: Problems) ->
             name.span,
             f"`{BASE}` is the program without a variant",
             "can't be a variant's name",
-            help="give it another name, or write its lines at file level",
+            help="rename it, or move its lines to file level",
         )
     elif earlier is not None:
         problems.error(
@@ -130,7 +131,7 @@ def _import(node: tree.Import, scope: FileScope, files: _Files) -> None:
 
 
 def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope | None:
-    """The file that an import names; `None` where that was reported."""
+    """The imported file; `None` after reporting an error."""
     written = node.file.value
     path = posixpath.normpath(posixpath.join(posixpath.dirname(posixpath.abspath(scope.source.path)), written))
     if not (written.startswith(("./", "../")) and written.endswith(".wsd")) or "\0" in written:
@@ -156,8 +157,8 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
         files.problems.error(
             "E0602",
             node.file.span,
-            f"more than {limits.IMPORTS} files import each other, one inside the other",
-            "the one too many",
+            f"imports are nested too deeply: more than {limits.IMPORTS} files",
+            "the limit is exceeded here",
             help="import from fewer, larger files",
         )
     elif path in files.scopes:
@@ -177,14 +178,14 @@ def _imported(node: tree.Import, scope: FileScope, files: _Files) -> FileScope |
             "E0209",
             node.file.span,
             f"there is no file `{written}`",
-            f"looked for as `{shown}`",
-            help="the path starts at the folder of the file that imports",
+            f"resolved to `{shown}`",
+            help="the path is relative to the folder of the importing file",
         )
     return None
 
 
 def _is_inside(path: str, root: str) -> bool:
-    """Whether a path is below a folder: as it is written, and where links lead."""
+    """Whether a path is below a folder, both as written and with links resolved."""
     real = os.path.realpath(root)
     return posixpath.commonpath([root, path]) == root and os.path.commonpath([real, os.path.realpath(path)]) == real
 
@@ -197,8 +198,8 @@ def _report_circle(node: tree.Import, path: str, files: _Files) -> None:
         node.file.span,
         "these files import each other in a circle" if way else "this file imports itself",
         "leads back to a file that is still being read" if way else "",
-        labels=[Label(span, "the circle comes by here") for span in way],
-        help="move what both need into a third file" if way else "remove the import: a file sees its own names",
+        labels=[Label(span, "part of the circle") for span in way],
+        help="move the common parts into a third file" if way else "remove the import: a file sees its own names",
     )
 
 

@@ -1,4 +1,4 @@
-"""Results whose shape may not be the declared one: what was computed, and how to say or compute the other."""
+"""Warns of results whose shape may differ from the declared one, and suggests how to declare or compute it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsdl.syntax import tree
 
 
 def warn_of_result(declared: tree.Type, actual: TensorType, signature: Signature, span: Span, what: str) -> None:
-    """W0402 for what matching a result with its declaration left to the run; then it needs no note."""
+    """W0402 for the run-time checks that remain after matching a result with its declaration, in place of notes."""
     context = signature.context
     pairs = [(str(a), str(b)) for a, b in signature.unchecked]
     if all(pair in context.builder.compared for pair in pairs):
@@ -37,8 +37,8 @@ def _help(declared: tree.Type, actual: TensorType, frame: Frame, span: Span) -> 
     if (order := _order(declared_dims, actual.shape)) is not None:
         view = ".T" if order == [1, 0] else f".permute({', '.join(map(str, order))})"
         turned = f"return `{span.text}{view}`" if re.fullmatch(r"\w+", span.text) else f"put `{view}` behind it"
-        return f"its axes stand in another order: {turned}, or declare {shape_text(actual.shape)}"
-    new = "put a new name in its place, which stands for what is computed"
+        return f"its axes have another order: {turned}, or declare {shape_text(actual.shape)}"
+    new = "declare a new name for the computed dimension"
     if isinstance(frame.layer.definition.node, tree.Model):
         return f"if the computation is right, declare {shape_text(actual.shape)}, or {new}"
     return f"if the computation is right, {new}"
@@ -53,7 +53,7 @@ def _dim(node: tree.Expression | tree.Ellipsis, frame: Frame) -> Dim | None:
 
 
 def _order(declared: Sequence[Dim | None], actual: Sequence[Dim]) -> list[int] | None:
-    """The axes of `actual` in the order in which they are `wanted`, where that is all that differs."""
+    """The permutation from the axes of `actual` to those of `declared`, if only their order differs."""
     left = dict(enumerate(actual))
     order: list[int] = []
     for dim in declared:

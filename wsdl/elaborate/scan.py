@@ -1,4 +1,4 @@
-"""`scan`: the body is built once, as a graph of its own that runs for each step."""
+"""`scan`: the body is built once, as a separate graph that runs for each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsdl.syntax import tree
 
 
 def scan(node: tree.Scan, frame: Frame, context: Context) -> None:
-    """Build a `scan` node; binds its targets to what is emitted and the carried names to their last values."""
+    """Build a `scan` node; bind its targets to the emitted tensors and the carried names to their final values."""
     results = _build(node, frame, context)
     carried_names = tuple(b.name for b in node.carried)
     if results is None:
@@ -29,10 +29,10 @@ def scan(node: tree.Scan, frame: Frame, context: Context) -> None:
         context.error(
             "E0230",
             node.targets[0].span.to(node.targets[-1].span),
-            f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''} on the left, and this scan emits "
+            f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''} on the left, but this scan emits "
             f"{len(emitted)} value{'s' if len(emitted) != 1 else ''} at each step",
             f"{len(node.targets)} name{'s' if len(node.targets) != 1 else ''}",
-            help="each value behind `emit` gives one result; what is carried needs no name on the left",
+            help="each value of `emit` is one result; carried values need no name on the left",
             applied=False,
         )
         assign(node.targets, [POISON] * len(node.targets), frame, context)
@@ -61,8 +61,8 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
             "E0602",
             node.along.span,
             f"the program is nested too deeply: more than {limits.SCANS} scans inside each other",
-            "this far down",
-            help="`flatten` or `reshape` makes one axis of several, along which one `scan` can go",
+            "the limit is exceeded here",
+            help="`flatten` or `reshape` merges several axes into one, for one `scan`",
         )
         raise TooMuch
     body = Graph()
@@ -82,8 +82,8 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
     finals = [_carried(b, s, node, inner, context) for b, s in zip(node.carried, starts, strict=True)]
     context.builder.graphs.pop()
     emitted = _emitted(node, inner, context)
-    if inner.results is not None:  # a `return` in the body, which was reported
-        context.doubt()
+    if inner.results is not None:  # a `return` in the body, already reported
+        context.mark_incomplete()
         return None
     if emitted is None or any(f is None for f in finals):
         return None
@@ -131,7 +131,7 @@ def _dtype_of(values: list[Value | None]) -> DType:
 def _axis(
     binding: tree.Binding, value: Value, along: Dim, node: tree.Scan, frame: Frame, context: Context
 ) -> int | None:
-    """The one axis of a sequence that has the size that the scan goes along; of several the one that is declared so."""
+    """The axis of a sequence with the size of the scan; of several the one whose declaration has its name."""
     fits = [i for i, d in enumerate(value.type.shape) if compare(d, along) == "equal"]
     if len(fits) > 1:
         named = _declared_axes(binding.value, value, node.along, frame)
@@ -148,14 +148,14 @@ def _axis(
         labels=[Label(node.along.span, f"`{name}` is {along}")] if name != str(along) else (),
         help="give the dimensions of the sequence different names, so that `along` can tell them apart"
         if fits
-        else "go along a dimension that the sequence has",
+        else "scan along a dimension of the sequence",
     )
     return None
 
 
 def _declared_axes(sequence: tree.Expression, value: Value, along: tree.Expression, frame: Frame) -> list[int]:
-    """The axes of an input that its declaration gives the name of `along`: in `x: [n, t, d]` the second is `t`, for any
-    sizes."""
+    """The axes of an input that have the name of `along` in its declaration: in `x: [n, t, d]` the second is `t`, for
+    any sizes."""
     if not isinstance(sequence, tree.Name) or not isinstance(along, tree.Name):
         return []
     declared, type_ = frame.declared.get(sequence.text, (None, None))
@@ -163,7 +163,7 @@ def _declared_axes(sequence: tree.Expression, value: Value, along: tree.Expressi
         return []
     axes = [i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Name) and dim.text == along.text]
     leading = next((i for i, dim in enumerate(type_.dims) if isinstance(dim, tree.Ellipsis)), len(type_.dims))
-    more = value.type.rank - len(type_.dims)  # axes that `...` stands for, but for one
+    more = value.type.rank - len(type_.dims)  # the number of axes of `...`, minus one
     return [axis if axis < leading else axis + more for axis in axes]
 
 
@@ -177,10 +177,10 @@ def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame,
         context.error(
             "E0413",
             binding.value.span,
-            f"`{binding.name.text}` is not of one type at all steps",
+            f"the type of `{binding.name.text}` changes between steps",
             f"starts as {start.type}",
-            labels=[Label(last, f"goes on as {after}")] if last else (),
-            help="what is carried keeps its dtype and its shape from step to step",
+            labels=[Label(last, f"continues as {after}")] if last else (),
+            help="a carried value must keep its dtype and its shape",
         )
         return None
     return item

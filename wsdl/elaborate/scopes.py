@@ -1,4 +1,4 @@
-"""What names stand for: the declarations of a file, what it imports, and behind them the standard library."""
+"""Scopes: the declarations of a file, its imports, and the standard library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STANDARD = Path(__file__).parents[1] / "std"
 
 @dataclass(frozen=True, eq=False)
 class Definition:
-    """A declaration and the file whose names its body sees."""
+    """A declaration and the scope of its file."""
 
     node: tree.Let | tree.Block | tree.Model | tree.Layer | tree.Parameter
     scope: FileScope
@@ -29,15 +29,16 @@ class Definition:
 
 @dataclass(eq=False)
 class FileScope:
-    """The names that a file's bodies see, its own and imported ones; the standard library and operations lie behind."""
+    """The names of a file, declared and imported; names not found here are looked up in the standard library and the
+    operations."""
 
     file: tree.File
     definitions: dict[str, Definition] = field(default_factory=dict)
-    places: dict[str, Span] = field(default_factory=dict)  # where a name was declared in this file, or imported
-    variants: dict[str, tree.Variant] = field(default_factory=dict)  # whose names are their own, and not imported
-    lost: set[str] = field(default_factory=set)  # names that an import, reported as wrong, was to bring
+    places: dict[str, Span] = field(default_factory=dict)  # the declaration of each name in this file, or its import
+    variants: dict[str, tree.Variant] = field(default_factory=dict)  # a namespace of their own; not imported
+    lost: set[str] = field(default_factory=set)  # names of imports with errors
     is_partial: bool = False  # declarations with syntax errors are missing
-    unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # body, name: was reported
+    unknown: set[tuple[Span | None, str]] = field(default_factory=set)  # (body, name) already reported
     references: References = field(default_factory=References)  # of all files of the program
 
     @property
@@ -45,14 +46,14 @@ class FileScope:
         return self.file.source
 
     def may_have(self, name: str) -> bool:
-        """Is a name that is not found perhaps one that a reported mistake took away?"""
+        """Whether a missing name may be missing because of an error already reported."""
         return self.is_partial or name in self.lost
 
     def find(self, name: str) -> Definition | None:
         return self.definitions.get(name) or standard_block(name)
 
     def place(self, name: str) -> Span | None:
-        """Where what a name of this file stands for is defined; `None` for operations."""
+        """The definition of a name; `None` for operations."""
         definition = self.find(name)
         return None if definition is None else definition.node.name.span
 
@@ -75,7 +76,7 @@ def _standard_index() -> dict[str, str]:
 
 @cache
 def _standard_file(file: str) -> tuple[FileScope, Declarations]:
-    """A file of the library: nothing but blocks, without imports and, as the tests see to, without mistakes."""
+    """A file of the library, which contains only blocks, without imports and (as tests verify) without errors."""
     text = (STANDARD / file).read_text("utf-8")
     source = Source(f"std/{file}", text, is_standard=True)
     return FileScope(tree.File(source.span(0, len(text)), source, (), ())), Declarations(source)
@@ -83,7 +84,7 @@ def _standard_file(file: str) -> tuple[FileScope, Declarations]:
 
 @cache
 def standard_block(name: str) -> Definition | None:
-    """A block of the standard library, parsed when it is first asked for."""
+    """A block of the standard library, parsed on first use."""
     file = _standard_index().get(name)
     if file is None:
         return None
@@ -100,5 +101,5 @@ def standard_blocks() -> list[str]:
 
 
 def standard_ways() -> list[str]:
-    """The names of those that are ways of sharing."""
+    """The names of the standard blocks that are ways of sharing."""
     return [name for name, file in _standard_index().items() if file == "sharing.wsd"]

@@ -1,4 +1,4 @@
-"""Types as written, and matching them with what a block is applied to."""
+"""Evaluates declared types, and matches them with the types of inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dtype_of(name: tree.Name, context: Context) -> DType | None:
 
 
 def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | None:
-    """A type whose names are all known; without a dtype that of the block."""
+    """A type whose names are all bound; the default dtype is that of the block."""
     dtype = frame.dtype if node.dtype is None else dtype_of(node.dtype, context)
     shape = [dim_of(d, frame, context) for d in node.dims]
     if dtype is None or any(d is None for d in shape):
@@ -36,7 +36,7 @@ def type_of(node: tree.Type, frame: Frame, context: Context) -> TensorType | Non
 
 
 def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context) -> Dim | None:
-    """One dimension of a type whose names are all known; `None` where that was reported."""
+    """One dimension of a type whose names are all bound; `None` after reporting an error."""
     if isinstance(node, tree.Ellipsis):
         message = "`...` stands for leading dimensions in the signature of a block only"
         context.error("E0416", node.span, message, "which ones?", applied=False)
@@ -45,7 +45,7 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
     if (dim := as_dim(item)) is not None:
         if dim.constant is None or 0 <= dim.constant < limits.DIMENSION:
             return dim
-        label = "less than nothing" if dim.constant < 0 else "more than any tensor has"
+        label = "negative" if dim.constant < 0 else "too large for a tensor"
         context.error("E0405", node.span, f"a dimension can't be {dim}", label)
     elif not has_poison(item):
         _report_no_number(node, item, context)
@@ -53,24 +53,25 @@ def dim_of(node: tree.Expression | tree.Ellipsis, frame: Frame, context: Context
 
 
 def _report_no_number(node: tree.Expression, item: Item, context: Context) -> None:
-    message, help = f"a dimension is a whole number, not {describe(item)}", None
+    message, help = f"a dimension must be an integer, not {describe(item)}", None
     if isinstance(item, Value) and isinstance(node, tree.Name):
-        message = f"`{node.text}` is the name of a tensor here, so it can't be a dimension"
+        message = f"`{node.text}` is a tensor here, so it can't be a dimension"
         help = "give the tensor or the dimension another name"
     context.error("E0405", node.span, message, help=help)
 
 
 class Signature:
-    """The dimensions of one application: names bound so far, and what `...` stands for."""
+    """The dimensions of one application: names bound so far, and the dimensions of `...`."""
 
     def __init__(self, frame: Frame, context: Context) -> None:
         self.frame, self.context = frame, context
         self.leading: tuple[Dim, ...] | None = None
-        self.places: dict[str, tuple[Span, str]] = {}  # where a name was bound, and by what
-        self.unchecked: list[tuple[Dim, Dim]] = []  # equal or not: only the run knows
+        self.places: dict[str, tuple[Span, str]] = {}  # the location that bound a name, and the input
+        self.unchecked: list[tuple[Dim, Dim]] = []  # to compare at run time
 
     def match(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
-        """Bind the free names of a written type by an actual one; `False` where they don't fit, which was reported."""
+        """Bind the free names of a declared type by matching it with an actual one; `False` after reporting a
+        mismatch."""
         return self._dtype(node, actual, span, what) and self._shape(node, actual, span, what)
 
     def _dtype(self, node: tree.Type, actual: TensorType, span: Span, what: str) -> bool:
@@ -209,7 +210,7 @@ class Signature:
         return node.text in self.frame.names or node.text in self.frame.scope.definitions
 
     def _solve(self, node: tree.Expression, actual: Dim) -> tuple[tree.Name, int | Dim] | None:
-        """`2 * h` against 28 gives h = 14: one free name, in sums and products with what is known."""
+        """Solve for one free name in sums and products: `2 * h` and 28 give h = 14."""
         free = [n for n in names_in(node) if not self._known(n)]
         if len({n.text for n in free}) != 1 or isinstance(node, tree.Name):
             return None
@@ -240,8 +241,10 @@ def names_in(node: tree.Expression | tree.Ellipsis) -> list[tree.Name]:
 
 
 def _how_to_convert(written: str, actual: DType, expected: str) -> str:
-    if expected == "bool" and actual in FLOATS:  # all but 0 would be true, also in a bias of an attention
-        return f"say what is true by a comparison, such as `{written} > 0.5`; numbers that are added are no mask"
+    if (
+        expected == "bool" and actual in FLOATS
+    ):  # `cast` would turn all values except 0 into true, also in an additive attention mask
+        return f"write a comparison, such as `{written} > 0.5`; an additive mask isn't a boolean mask"
     if expected in FLOATS and re.fullmatch(r"-?\d[\d_]*", written):
         return f"write `{written}.0`"
     return f"convert it with `cast({written}, {expected})`"
@@ -252,5 +255,5 @@ def _user(span: Span, message: str) -> list[Label]:
 
 
 def _declared(node: tree.Type, what: str) -> str | None:
-    """What a block of the library says, whose text isn't shown."""
+    """The declaration in a block of the library, whose source isn't shown."""
     return f"{what} is declared `{node.span.text}`" if node.span.source.is_standard else None

@@ -1,4 +1,4 @@
-"""Batch normalization while training: by the statistics of the batch, and the running statistics take them in."""
+"""Batch normalization in training: by the statistics of the batch, with updated running statistics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wsdl.ir.graph import Attribute, Operand, Value
 def normalize_by_batch(
     values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
 ) -> list[Value]:
-    """`batch_norm` as it is while training. What is applied later sees the new running statistics, as in PyTorch. From
-    inside a `scan` nothing is written: `check_training` refuses it unless the statistics are frozen (E0819)."""
+    """`batch_norm` in training. Later applications see the updated running statistics, as in PyTorch. A `scan` doesn't
+    update them: `check_training` reports that, unless the statistics are frozen (E0819)."""
     operands = [v for v in values if isinstance(v, Value)]
     x, statistics = operands[0], operands[3:]
     types = [x.type, *(s.type for s in statistics)]

@@ -1,7 +1,7 @@
-"""`train` declarations: the model's body is run again, then the declaration's own with the names of the model.
+"""`train` declarations: runs the model's body again, then that of the declaration with the names of the model.
 
-It is run twice: as while training for the loss, and as compiled for the evaluation. The layers, and so their slots,
-are the model's own.
+This is done twice: as in training for the loss, and as compiled for the evaluation. The layers and slots are those of
+the model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wsdl.syntax import tree
 
 
 def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    """Fill `program.trainings` with what the `train` declarations of a file say."""
+    """Fill `program.trainings` from the `train` declarations of a file."""
     seen: dict[str, Span] = {}
     for node in scope.file.declarations:
         if not isinstance(node, tree.Train):
@@ -50,7 +50,7 @@ def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: 
 
 
 def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    """Report a `train` that names no model of the file."""
+    """Report a `train` without a model of this name in the file."""
     if scope.is_partial and name.text not in scope.definitions:
         return  # it may be the one with the syntax error
     near = nearest(name.text, models)
@@ -60,7 +60,7 @@ def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str,
         name.span,
         f"there is no model `{name.text}` to train",
         f"did you mean `{near}`?" if near else "",
-        labels=[Label(other.node.name.span, "this is no model")] if other is not None and other.scope is scope else (),
+        labels=[Label(other.node.name.span, "not a model")] if other is not None and other.scope is scope else (),
         help=f"the models of this file are {', '.join(f'`{m}`' for m in models)}" if models else "declare it first",
         fix=[Edit(name.span, near)] if near else (),
     )
@@ -82,7 +82,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         context.error(
             "E0804",
             node.name.span,
-            f"nothing says what training `{node.name.text}` is to minimize",
+            f"the training of `{node.name.text}` has no loss",
             "no `loss` was reached",
             help="add a line such as `loss mse(output, target)`",
         )
@@ -104,7 +104,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
 
 
 def rates_of(requests: Requests, optimizer: Optimizer) -> list[RateRequest]:
-    """The learning rates of parts of the model. A number follows the course of the optimizer's, at its own height."""
+    """The learning rates of parts of the model. A number is the peak of a schedule like the optimizer's."""
     return [
         RateRequest(r.paths, r.base, rate if isinstance(rate, Schedule) else optimizer.lr.with_peak(rate), span)
         for r, rate, span in requests.rates
@@ -116,7 +116,7 @@ def _the_optimizer(node: tree.Train, requests: Requests, context: Context) -> Op
         context.error(
             "E0805",
             node.name.span,
-            f"nothing says how `{node.name.text}` is trained",
+            f"the training of `{node.name.text}` has no optimizer",
             "no `optimizer` was reached",
             help="add a line such as `optimizer AdamW(lr=cosine(1e-3, warmup=100))`",
         )
@@ -126,16 +126,16 @@ def _the_optimizer(node: tree.Train, requests: Requests, context: Context) -> Op
         context.error(
             "E0808",
             span,
-            "a model is trained by one optimizer",
+            "a training has one optimizer",
             "one too many",
             labels=[Label(first, "the first one")] if first != span else (),
-            help="to train parts at other speeds, write `lr PATH = …`",
+            help="for other learning rates of parts, write `lr PATH = …`",
         )
     return optimizer
 
 
 def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Requests, Objective | None]:
-    """What the declaration asks for, and the graph of its losses and metrics; `None` where something is wrong."""
+    """The requests of the declaration, and the graph of its losses and metrics (`None` after errors)."""
     errors = len(context.report.problems.errors)
     model = run_again(layer, context)
     own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
@@ -198,7 +198,7 @@ def _targets_with_names_of_their_own(
                 f"the target `{name}` has the name of {kinds[name]} of `{node.name.text}`",
                 "named again",
                 labels=[Label(output_spans[name], f"{kinds[name]} of the model")] if name in output_spans else (),
-                help="the model's inputs and outputs are there without being targets"
+                help="inputs and outputs of the model can be used without declaring them"
                 if theirs
                 else "give it another name",
             )
@@ -207,7 +207,7 @@ def _targets_with_names_of_their_own(
 
 
 def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: Context) -> None:
-    """Names of values inside the model's body can't be used; what says so is better than "there is no such name"."""
+    """Report the use of a name inside the model's body, with a better message than "unknown name"."""
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     inside = bound_names(definition.body).keys() - frame.names.keys() - bound_names(node.body).keys()
@@ -216,8 +216,8 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
             context.error(
                 "E0814",
                 name.span,
-                f"`{name.text}` is a name inside of `{node.name.text}`",
-                "not known outside of its body",
+                f"`{name.text}` is bound inside of `{node.name.text}`",
+                "not visible outside of its body",
                 labels=[Label(bound_names(definition.body)[name.text], "bound here")],
                 help=f"return it too: `-> (…, {name.text}: …)`",
             )
@@ -225,7 +225,7 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
 
 
 def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
-    """Where the names in the body of a `train` are defined: in it, as its targets, in the model, in the file."""
+    """Record the definitions of the names in the body of a `train`: in it, its targets, the model, the file."""
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     outputs = [output.name for output in definition.outputs or () if output.name is not None]
@@ -241,7 +241,7 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
         context.references.add(name.span, spans.get(name.text) or layer.definition.scope.place(name.text))
 
 
-# Fields of nodes with names that are bound, and with paths.
+# Fields of nodes that contain bound names, and paths.
 _NO_EXPRESSIONS = ("name", "targets", "paths")
 
 
@@ -258,14 +258,14 @@ def _names_in(part: object) -> list[tree.Name]:
 
 
 def _report_new_layers(own: Layer, context: Context) -> None:
-    """A block without weights is as good as an operation, so it may be applied; one with weights can't be new here."""
+    """Report new layers with weights; a block without weights may be applied like an operation."""
     for layer in own.inline.values():
         if not layer.module.doubtful and not any(layer.module.all_slots()):
             continue
         context.error(
             "E0815",
             layer.module.span,
-            f"a training adds no weights, and `{layer.name}` has some",
+            f"a training can't add weights, but `{layer.name}` has some",
             "a new layer",
-            help="make it a layer of the model, and apply that",
+            help="declare it as a layer of the model, and apply that",
         )

@@ -1,6 +1,6 @@
-"""`variant` declarations: their statements are run as those of the file, and kept apart from them.
+"""`variant` declarations: runs their statements like those of the file, and records their requests separately.
 
-All bodies have run before, so that a variant can't change what they compute.
+All bodies have run before, so that a variant can't change the computation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wsdl.syntax import tree
 
 
 def elaborate_variants(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    """Fill `program.variants` with what the `variant` declarations of a file say."""
+    """Fill `program.variants` from the `variant` declarations of a file."""
     for node in scope.variants.values():
         context.program.variants[node.name.text] = _variant(node, scope, models, context)
 
@@ -81,7 +81,7 @@ def _trainings(
 
 
 def _changes(node: tree.Changes, layer: Layer, context: Context) -> TrainingChanges:
-    """What the lines add to the training of a model; paths begin below it, as in its `train`."""
+    """The changes to the training of a model; paths begin below the model, as in its `train`."""
     own = Layer(layer.definition, {}, Module(layer.module.path, "training", node.name.span), node.name.span)
     requests = context.mode.requests = Requests()
     context.mode.again = True
@@ -90,18 +90,18 @@ def _changes(node: tree.Changes, layer: Layer, context: Context) -> TrainingChan
     run(node.body, Frame(own, layer.definition.scope, {**layer.declared}, context.where.dtype), context)
     context.where.uses.pop()
     context.mode.again, context.mode.requests = False, None
-    training = context.program.trainings.get(node.name.text)  # none where something is wrong with it
+    training = context.program.trainings.get(node.name.text)  # `None` after errors
     rates = rates_of(requests, training.optimizer) if training is not None else []
     return TrainingChanges(tuple(requests.freezes), tuple(rates))
 
 
 def _report_untrained(node: tree.Changes, scope: FileScope, context: Context) -> None:
     name = node.name
-    if not scope.is_partial:  # its training may be the one with the syntax error
+    if not scope.is_partial:  # its training may have a syntax error
         context.error(
             "E0824",
             name.span,
-            f"nothing says how `{name.text}` is trained, so a variant can't change it",
+            f"`{name.text}` has no `train`, so a variant can't change it",
             "has no training",
             labels=[Label(scope.definitions[name.text].node.name.span, "the model")],
             help=f"declare its training at file level: `train {name.text}(targets) {{ loss … optimizer … }}`",

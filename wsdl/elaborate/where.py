@@ -1,4 +1,4 @@
-"""Where elaboration is: the way from a model into the body that runs, the repetitions around it."""
+"""The location of elaboration: the stack of applications from a model to the current body, and the `for` iterations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from wsdl.ir.types import DType
 
 @dataclass(eq=False)
 class Use:
-    """A layer applied at a place: one step of the way from a model into a block's body.
+    """The application of a layer: one frame of the stack from a model into a block's body.
 
-    `dtype` is that of what the body makes without saying one; `inputs` has the place where each input is given.
+    `dtype` is the default dtype in the body; `inputs` has the location of the argument of each input.
     """
 
     layer: Layer
@@ -27,11 +27,11 @@ class Use:
 
 @dataclass(eq=False)
 class Where:
-    """`uses` is the stack of applications, outermost (the model) first; `steps` that of the repetitions of `for`s."""
+    """`uses` is the stack of applications, outermost (the model) first; `steps` that of the iterations of `for`s."""
 
     uses: list[Use] = field(default_factory=list)
     steps: list[Repetition] = field(default_factory=list)
-    loops: int = 0  # runs of `for`s so far, which numbers them
+    loops: int = 0  # the number of executed `for`s
 
     @property
     def path(self) -> str:
@@ -40,7 +40,7 @@ class Where:
 
     @property
     def dtype(self) -> DType:
-        """Of what is made without a dtype: that of the block, or f32."""
+        """The default dtype: that of the block, or f32."""
         return self.uses[-1].dtype if self.uses else "f32"
 
     @property
@@ -48,18 +48,18 @@ class Where:
         return self.uses[-1].application if self.uses else None
 
     def place(self, span: Span) -> Span:
-        """The innermost place in the user's own files that led here."""
+        """The innermost location in the user's files on the stack."""
         if not span.source.is_standard:
             return span
         return next((use.span for use in reversed(self.uses) if not use.span.source.is_standard), span)
 
     def way(self) -> tuple[Span, ...]:
-        """The places in the user's own files that led here, from the model on."""
+        """The locations in the user's files on the stack, from the model on."""
         return tuple(use.span for use in self.uses if not use.span.source.is_standard)
 
     def written(self, span: Span) -> str | None:
-        """An expression as a user has written it: for an input of a standard block the argument that was given for it;
-        `None` for another expression inside the standard library."""
+        """The source text of an expression in the user's file: for an input of a standard block the text of its
+        argument; `None` for another expression inside the standard library."""
         for use in reversed(self.uses):
             if not span.source.is_standard:
                 break
@@ -69,8 +69,8 @@ class Where:
         return None if span.source.is_standard else span.text
 
     def to_blame(self, span: Span) -> tuple[Span, str]:
-        """The place in the user's files that a message about `span` points at, and the standard block that is applied
-        there (empty where it is an argument that the library handed on)."""
+        """The location in the user's files for a message about `span`, and the standard block that is applied there
+        (empty if it is an argument that the library passed on)."""
         if not span.source.is_standard:
             return span, ""
         name = span.text

@@ -1,7 +1,7 @@
 """The ONNX graph under construction: names, scopes, constants, and the stored tensors that it reads.
 
 Implements the `Emitter` that the lowerings of `wsdl.ops` write to. Constants, dynamic dimensions and views of stored
-tensors are made once, in the model's own graph, and subgraphs of `Scan` and `Loop` capture them.
+tensors are emitted once, in the model's graph, and subgraphs of `Scan` and `Loop` capture them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wsdl.ops._interfaces import Ref, Relation
 
 
 class Builder:
-    """Appends nodes to the innermost scope; `Ref`s go in and out."""
+    """Appends nodes to the innermost scope; operands and results are `Ref`s."""
 
     def __init__(self, opset: int, block: int = 0) -> None:
         self.opset, self.block = opset, block
@@ -33,21 +33,21 @@ class Builder:
         self.origin = Origin()
         self.nodes_of_model: list[NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], TensorProto] = {}
-        self._numbers: dict[str, list[int | float | bool]] = {}  # of constants, by their names
+        self._numbers: dict[str, list[int | float | bool]] = {}  # values of constants, by name
         self.stored: dict[str, Stored] = {}  # those that the model reads
         self._scopes = [self.nodes_of_model]
         self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}  # the last number that was put behind a name
+        self._counts: dict[str, int] = {}  # the last suffix of a name
         self._views: dict[str, tuple[Ref, View]] = {}
         self._materialized: dict[tuple[str, object], Ref] = {}
         self._converted: dict[tuple[str, DType], Ref] = {}
-        self.captured: set[str] = set()  # results in the model's graph that are remembered by name
+        self.captured: set[str] = set()  # named results in the model's graph
         self.sizes = RunTimeSizes(self, Origin("sizes"))
 
     # -- names and scopes ----------------------------------------------------------------------------------------------
 
     def unique(self, name: str) -> str:
-        """`name`, or `name_2`, `name_3`, … where it is taken."""
+        """`name`, or `name_2`, `name_3`, … if it is taken."""
         candidate, count = name, self._counts.get(name, 1)
         while candidate in self._taken:
             count += 1
@@ -65,7 +65,7 @@ class Builder:
 
     @contextmanager
     def at(self, node: Node) -> Iterator[None]:
-        """Nodes appended inside belong to a node of the IR."""
+        """Nodes appended in this context get the name and the source position of a node of the IR."""
         span = node.span
         outer = self.origin
         source = f"{os.path.basename(span.source.path)}:{span.line}" if span else outer.source  # without its folder
@@ -77,7 +77,7 @@ class Builder:
 
     @contextmanager
     def body(self) -> Iterator[list[NodeProto]]:
-        """Nodes appended inside go into a body."""
+        """Nodes appended in this context go into a new body."""
         self._scopes.append([])
         try:
             yield self._scopes[-1]
@@ -86,7 +86,7 @@ class Builder:
 
     @contextmanager
     def in_model_graph(self, origin: Origin | None = None) -> Iterator[None]:
-        """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
+        """Nodes appended in this context go into the model's graph, where all subgraphs can capture their results."""
         outer = self.origin, self._scopes
         self.origin, self._scopes = origin or self.origin, self._scopes[:1]
         start = len(self.scope)
@@ -115,7 +115,7 @@ class Builder:
         return [Ref(name) for name in names]
 
     def constant(self, value: Any, dtype: DType) -> Ref:
-        with np.errstate(over="ignore"):  # a limit beyond all numbers of a dtype is infinity
+        with np.errstate(over="ignore"):  # a limit outside the range of the dtype becomes infinity
             array = np.asarray(value, dtype=numpy_dtype(dtype))
         key = (dtype, array.shape, array.tobytes())
         if key not in self.constants:
@@ -150,10 +150,10 @@ class Builder:
         return self.node("Reshape", x, self.sizes_unless(count, what, x.type.rank)).typed(x.type)
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
-        """`rank` zeros, "copy each size", unless `count` is more than 0, which stops the run.
+        """`rank` zeros, "copy each size", as the shape of a `Reshape`; the run fails if `count` is more than 0.
 
-        A `Gather` behind the end of its data raises, with its own name in the message; the `Reshape` of something to
-        its own shape that reads the outcome costs nothing and keeps the check from being pruned.
+        A `Gather` beyond the end of its data raises, with its node name in the message; a `Reshape` to the same shape
+        that reads the result costs nothing and keeps the check from being pruned.
         """
         zeros = self.node("Gather", self.constant([[0] * rank], "i64"), count)
         self.assume(what)
@@ -181,8 +181,8 @@ class Builder:
     # -- stored tensors ------------------------------------------------------------------------------------------------
 
     def read_stored(self, stored: Stored, view: View | None, dtype: DType | None = None) -> Ref:
-        """A stored tensor through a view, in another dtype where one is given. No node is appended until the view
-        itself is read."""
+        """A stored tensor through a view, converted to `dtype` if that is not `None`. The nodes are only appended when
+        the view is read."""
         self.stored[stored.name] = stored
         tensor, view = Ref(stored.name, stored.type), view or View.identity(stored.sizes)
         if dtype is not None and dtype != stored.type.dtype:
@@ -192,7 +192,7 @@ class Builder:
         return Ref(name, TensorType.of(tensor.type.dtype, view.shape))
 
     def _stored_as(self, tensor: Ref, dtype: DType) -> Ref:
-        """A stored tensor in another dtype: one node for all who read it so."""
+        """A stored tensor in another dtype: one node for all readers."""
         key = (tensor.name, dtype)
         if key not in self._converted:
             with self.in_model_graph(Origin(tensor.name)):
@@ -200,7 +200,7 @@ class Builder:
         return self._converted[key]
 
     def tensor(self, ref: Ref) -> Ref:
-        """The tensor behind a `Ref`; computes a view where it is one."""
+        """The tensor of a `Ref`; appends the nodes that compute a view."""
         if ref.name not in self._views:
             return ref
         tensor, view = self._views[ref.name]
@@ -234,7 +234,7 @@ class Builder:
     # -- results -------------------------------------------------------------------------------------------------------
 
     def name_results(self, refs: Sequence[Ref], values: Sequence[Value], start: int) -> list[Ref]:
-        """Give the results of the nodes appended since `start` the types and the names that the source has for them."""
+        """Rename the results of the nodes appended since `start` as in the source, and set their types."""
         produced = {name for node in self.scope[start:] for name in node.output} - self.captured
         renamed: dict[str, str] = {}
         named: list[Ref] = []
@@ -247,7 +247,7 @@ class Builder:
 
 
 def value_info(name: str, type: TensorType) -> ValueInfoProto:
-    """A tensor with its shape; a dynamic dimension is named by its text."""
+    """A tensor with its type; a dynamic dimension has its text as name."""
     shape = [str(dim) if dim.constant is None else dim.constant for dim in type.shape]
     return helper.make_tensor_value_info(name, ONNX[type.dtype], shape)
 
@@ -271,7 +271,7 @@ def _attribute(key: str, value: Any) -> onnx.AttributeProto:
 
 
 def _constant_name(array: np.ndarray[Any, Any], dtype: DType) -> str:
-    """What the constant is: `i64[0, 2]`, `f32(0.5)`."""
+    """A name that shows the value: `i64[0, 2]`, `f32(0.5)`."""
     values = array.ravel()[:4].tolist()
     text = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
     if array.ndim == 0:

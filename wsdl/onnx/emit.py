@@ -1,7 +1,7 @@
-"""From a model of the IR to an ONNX model: structure first, values of tensors apart.
+"""From a model of the IR to an ONNX model.
 
-`structure` gives a model whose initializers have names, types and shapes but no numbers; `emit` puts the numbers in.
-The same program, model and values give the same bytes.
+`structure` returns a model whose initializers have names, types and shapes but no values; `emit` adds the values. The
+same program, model and values give the same bytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wsdl.weights.metadata import UNKNOWN, Provenance, describe
 
 
 def emit(program: Lowered, model: Model, values: Mapping[str, NDArray[Any]], **options: Any) -> ModelProto:
-    """An ONNX model with its weights inside. `options` are those of `structure`."""
+    """An ONNX model with its weights. `options` are those of `structure`."""
     proto = structure(program, model, **options)
     fill(proto, values)
     return proto
@@ -44,10 +44,11 @@ def structure(
     provenance: Provenance = UNKNOWN,
     block: int = 0,
 ) -> ModelProto:
-    """An ONNX model whose stored tensors have no values yet; those that are `fed` are inputs. `provenance` goes into
-    its metadata.
+    """An ONNX model whose stored tensors have no values; those in `fed` are inputs. `provenance` goes into its
+    metadata.
 
-    With `block` it is for this machine only: convolutions may be in the CPU's own layout (`wsdl.ops.blocked`).
+    With `block`, the model is for this machine only: convolutions may use the CPU's blocked layout
+    (`wsdl.ops.blocked`).
     """
     emission = _Emission(program, opset, block)
     graph = emission.model_graph(model, fed)
@@ -61,21 +62,21 @@ def structure(
 
 
 def fill(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> None:
-    """Put the values of the stored tensors into the file itself."""
+    """Put the values of the stored tensors into the model itself."""
     for tensor in proto.graph.initializer:
         if tensor.name in values and not tensor.HasField("raw_data"):
             tensor.raw_data = little_endian(values[tensor.name], tensor).tobytes()
 
 
 def little_endian(array: NDArray[Any], tensor: TensorProto) -> NDArray[Any]:
-    """An array as the file holds it; it must have the shape and the dtype of the initializer."""
+    """The array in little-endian bytes, as in the file; it must have the shape and the dtype of the initializer."""
     assert list(array.shape) == list(tensor.dims), f"{tensor.name}: {array.shape} for {list(tensor.dims)}"
     assert ONNX[dtype_of(array)] == tensor.data_type, f"{tensor.name}: {array.dtype}"
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
 class _Emission:
-    """One model on its way to ONNX: the builder, and the `Ref` of each value."""
+    """The emission of one model: the builder, and the `Ref` of each value."""
 
     def __init__(self, program: Lowered, opset: int, block: int) -> None:
         self.program = program
@@ -110,7 +111,7 @@ class _Emission:
         return TensorProto(name=name, dims=stored.sizes, data_type=ONNX[stored.type.dtype])
 
     def _finish(self, refs: Sequence[Ref], names: Sequence[str]) -> None:
-        """Let the innermost scope's results have the names of its outputs."""
+        """Name the results of the innermost scope as its outputs."""
         e = self.builder
         own = {name for node in e.scope for name in node.output} - e.captured
         renamed: dict[str, str] = {}
@@ -157,8 +158,8 @@ class _Emission:
     # -- subgraphs -----------------------------------------------------------------------------------------------------
 
     def _scan(self, node: Node) -> Sequence[Ref]:
-        """ONNX Scan over leading axes. (An empty tensor whose axes Scan itself moves, and a Scan without a step, make
-        ONNX Runtime 1.32 divide by zero, which ends the process.)"""
+        """ONNX Scan over leading axes. (ONNX Runtime 1.32 crashes with a division by zero on an empty tensor of which
+        Scan moves the axes, and on a Scan without steps.)"""
         e, parts = self.builder, ScanParts.of(node)
         assert node.body is not None
         refs = [self.refs[v] for v in node.inputs]
@@ -189,7 +190,7 @@ class _Emission:
         return e.nodes("Loop", count, None, *carried, outputs=len(node.results), body=self._body(node.body, loop=True))
 
     def _body(self, graph: Graph, *, loop: bool = False) -> GraphProto:
-        """A body with the names of its own inputs and outputs; a loop's has the step and the condition before them."""
+        """A body as a subgraph; the body of a loop also has the step and the condition as first inputs."""
         e = self.builder
         step, go_on, still = (TensorType.of("i64"), TensorType.of("bool"), TensorType.of("bool"))
         with e.body() as nodes:

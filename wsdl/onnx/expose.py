@@ -19,8 +19,8 @@ class Computed:
 
 
 def exposed(proto: ModelProto) -> tuple[ModelProto, list[Computed]]:
-    """A copy of a model whose outputs are all tensors of its graph, in the order in which they are made; and the nodes.
-    What subgraphs of loops compute stays inside."""
+    """A copy of a model whose outputs are all tensors of its graph, in the order of the nodes; and these nodes. Tensors
+    in subgraphs are not exposed."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     there = {output.name for output in copy.graph.output}

@@ -3,8 +3,8 @@
     Gemm(x, W) -> Reshape -> Add(b)                     becomes      Gemm(x, W, b) -> Reshape
     Add(Gemm(Gemm(x, V), U), Gemm(x, W)) -> Add(b)      becomes      Gemm(Gemm(x, V), U, Gemm(x, W, b))
 
-Only where the bias runs along the columns of the product, and nothing else reads what lies between. The runtime does
-this for `MatMul` alone. It saves a pass over the result, and a node with its names for every layer.
+Only if the bias has the length of the columns of the product, and nothing else reads the results between them. The
+runtime does this only for `MatMul`. It saves a pass over the result, and a node for every layer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wsdl.onnx.walk import subgraphs, walk
 
 
 def fuse_bias(proto: ModelProto) -> None:
-    """Move each bias into its product."""
+    """Fuse each bias into its product."""
     reads = Counter(name for node in walk(proto.graph) for name in node.input)
     for graph in _graphs(proto.graph):
         reads.update(output.name for output in graph.output)
@@ -25,7 +25,7 @@ def fuse_bias(proto: ModelProto) -> None:
 
 
 class _KnownTensors:
-    """What is known of tensors: the sizes of those that are stored or fed, and the values of the former."""
+    """The shapes of stored and fed tensors, and the values of stored ones."""
 
     def __init__(self, graph: GraphProto) -> None:
         self.tensors = {t.name: t for t in graph.initializer}
@@ -117,14 +117,14 @@ def _rows(product: NodeProto, producers: dict[str, NodeProto]) -> str:
 
 
 def _columns(product: NodeProto, known: _KnownTensors) -> int | None:
-    """How many columns a product has, where its right side is a stored or fed tensor as it is."""
+    """The number of columns of a product, if its right operand is directly a stored or fed tensor."""
     weight = known.sizes.get(product.input[1])
     transposed = any(a.name == "transB" and helper.get_attribute_value(a) for a in product.attribute)
     return None if weight is None else weight[0 if transposed else 1]
 
 
 def _last_size(shape: str, producers: dict[str, NodeProto], known: _KnownTensors) -> int | None:
-    """The last number of a shape, where that is known."""
+    """The last size of a shape, if it is known."""
     producer = producers.get(shape)
     if producer is not None and producer.op_type == "Concat":
         shape = producer.input[-1]

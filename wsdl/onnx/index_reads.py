@@ -1,7 +1,7 @@
-"""Which inputs of an ONNX model are read as indices, into a table of weights or of classes, and from where to where.
+"""The inputs of an ONNX model that are read as indices, into a table of weights or of classes, with their ranges.
 
-Read off the graph, so that data can be checked beforehand, and in words of the program where the runtime only says that
-some index is wrong.
+Derived from the graph, so that data can be checked before a run with messages that name the input and the source line;
+the runtime only reports that some index is out of bounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ASSUMED = re.compile(r"assume (?:indices|labels) from 0 to (\d+)")
 @dataclass(frozen=True)
 class IndexRead:
     """All elements of the input `name` are indices from `low` to `high`, or `ignored`; `source` is the line of the
-    program that reads them, where the file says so."""
+    program that reads them, if the file has it."""
 
     name: str
     low: int
@@ -33,14 +33,14 @@ class IndexRead:
 
 
 def index_reads(proto: ModelProto) -> list[IndexRead]:
-    """The inputs that are read as indices whole and as they come, but for their shape and dtype."""
+    """The inputs that are read as indices completely and unchanged, except for their shape and dtype."""
     graph = _Graph(proto)
     reads = (graph.read(node) for node in walk(proto.graph))
     return list(dict.fromkeys(read for read in reads if read is not None))
 
 
 def reads_in_file(path: str) -> list[IndexRead]:
-    """Those of a model in a file; none where there is no file."""
+    """The index reads of the model in a file; none if there is no file."""
     return index_reads(onnx.load(path, load_external_data=False)) if os.path.isfile(path) else []
 
 
@@ -53,7 +53,7 @@ class _Graph:
         self._outer = {inner: outer for node in nodes for inner, outer in _sequences(node)}
 
     def read(self, node: NodeProto) -> IndexRead | None:
-        """What a node reads as indices, if that is an input."""
+        """The read of a node, if it reads an input as indices."""
         assumed = _ASSUMED.search(node.name)
         if assumed is not None:
             low, high = 0, int(assumed[1])
@@ -67,7 +67,7 @@ class _Graph:
         return None if name is None else IndexRead(name, low, high, ignored, _source(node))
 
     def _before_count(self, name: str) -> str:
-        """The indices of which those are counted that are wrong, for operators that don't stop by themselves."""
+        """The indices of which the invalid ones are counted, for operators that don't check them."""
         for op_type in ("ReduceSum", "Cast", "Not", "Equal"):
             node = self._producers.get(name)
             if node is None or node.op_type != op_type:
@@ -76,8 +76,8 @@ class _Graph:
         return name
 
     def _origin(self, name: str, has_guard: bool) -> tuple[str | None, int | None]:
-        """The input that a tensor is but for its shape and dtype, and the index in it that another was put in place
-        of. `has_guard`: on the way a negative number is made one that is too large."""
+        """The input from which a tensor comes, unchanged except for shape and dtype, and the index in it that was
+        replaced by another. `has_guard`: on the way negative indices are replaced by one that is too large."""
         ignored = None
         while (name := self._outer.get(name, name)) not in self._inputs:
             node = self._producers.get(name)
@@ -100,7 +100,7 @@ class _Graph:
         )
 
     def _replaced(self, node: NodeProto) -> int | None:
-        """`c` where a node is `where(x != c, x, …)`."""
+        """`c` if a node is `where(x != c, x, …)`."""
         differs = self._producers.get(node.input[0]) if node.op_type == "Where" else None
         equal = self._producers.get(differs.input[0]) if differs is not None and differs.op_type == "Not" else None
         if equal is None or equal.op_type != "Equal" or equal.input[1] not in self._constants:
@@ -111,7 +111,7 @@ class _Graph:
 
 
 def _sequences(node: NodeProto) -> Iterator[tuple[str, str]]:
-    """What the body of a `Scan` has of each step, and the whole of it outside."""
+    """Each input of the body of a `Scan` that is a step of a sequence, with that sequence."""
     count = next((a.i for a in node.attribute if a.name == "num_scan_inputs"), 0)
     for body in subgraphs(node) if count else ():
         yield from zip([value.name for value in body.input][-count:], list(node.input)[-count:], strict=True)

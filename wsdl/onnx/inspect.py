@@ -1,4 +1,4 @@
-"""What is stored in a file: an ONNX model, ours or anybody's, or a file of weights."""
+"""The inventory of a file: of an ONNX model, from WSDL or other tools, or of a weights file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wsdl.weights.source import WeightsError, broken
 
 
 def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:
-    """What a file of weights stores; a tensor is used under each name that the file has for it."""
+    """The inventory of a weights file; each name of a tensor counts as a use."""
     source = open_source(os.fspath(path))
     names: dict[str, list[str]] = {name: [name] for name in source.tensors if not name.startswith(OPTIMIZER)}
     for alias, name in source.aliases.items():
@@ -39,7 +39,8 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...], paths: Iterable[str])
 
 
 def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
-    """What an ONNX model stores: by its metadata where it is ours, else by the nodes that read its initializers."""
+    """The inventory of an ONNX model: from its metadata if WSDL wrote it, otherwise from the nodes that read its
+    initializers."""
     path = os.fspath(path)
     proto = read_proto(path)
     tensors = initializers(path, proto)
@@ -56,7 +57,7 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
 
 
 def _described(path: str, metadata: str) -> dict[str, Tensor]:
-    """The tensors by our own metadata."""
+    """The tensors from the metadata of WSDL."""
     try:
         return described(metadata)
     except ValueError as error:
@@ -72,16 +73,16 @@ def _ways(path: str, metadata: str | None, stored: Mapping[str, Tensor]) -> tupl
 
 
 def _changed(path: str, key: str) -> WeightsError:
-    help = "it was changed since `wsdl` wrote it; without that entry it is read as any other model"
-    return broken(path, f"its metadata `{key}` are not as `wsdl` writes them", help)
+    help = "it was changed after `wsdl` wrote it; without that entry it is read like any other model"
+    return broken(path, f"its metadata `{key}` is invalid", help)
 
 
 # -- models of others --------------------------------------------------------------------------------------------------
 
 
 def _read(proto: ModelProto, tensors: Mapping[str, TensorProto]) -> dict[str, Tensor]:
-    """The initializers that are weights, with the nodes that read them. Short lists of whole numbers (shapes, axes,
-    indices) and single numbers are constants."""
+    """The initializers that are weights, with the nodes that read them. Short lists of integers (shapes, axes, indices)
+    and scalars are constants."""
     readers: dict[str, list[str]] = {}
     _collect(proto.graph, readers)
     stored: dict[str, Tensor] = {}
@@ -102,15 +103,17 @@ def _collect(graph: GraphProto, readers: dict[str, list[str]]) -> None:
 
 
 def _label(node: NodeProto) -> str:
-    """A node's name, or what it computes where it has none."""
+    """The name of a node, or its operator and outputs if it has none."""
     return node.name or f"{node.op_type}({', '.join(node.output)})"
 
 
 def _type(value: ValueInfoProto) -> TensorType:
-    """The type of an input or output. Where the file doesn't say a size it is a name of its own."""
+    """The type of an input or output. An unspecified dimension gets a unique name."""
     tensor = value.type.tensor_type
     dims = [_dim(d.dim_param, d.dim_value, f"{value.name}.{axis}") for axis, d in enumerate(tensor.shape.dim)]
-    return TensorType(cast(DType, dtype_name(tensor.elem_type)), tuple(dims))  # which may be one of others
+    return TensorType(
+        cast(DType, dtype_name(tensor.elem_type)), tuple(dims)
+    )  # or a dtype that the language doesn't have
 
 
 def _dim(name: str, size: int, default: str) -> Dim:

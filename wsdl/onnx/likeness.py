@@ -1,8 +1,8 @@
 """Recognizes stored tensors after graph rewriting, by their content.
 
-A tensor counts as a copy of a stored one if it holds the same values, in whatever order and shape (transposed, in the
-CPU's blocked layout), also padded with zeros, multiplied by one factor for each channel, cut out, or joined with
-others. Sums and products with other weights can't be told this way; the totals of bytes show them.
+A tensor counts as a copy of a stored one if it has the same values, in any order and shape (transposed, in the CPU's
+blocked layout), also padded with zeros, multiplied by a factor per channel, sliced, or concatenated with others. Sums
+and products with other weights can't be recognized; the totals of bytes show them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-SMALL = 1024  # bytes; tensors below this aren't looked for
-DISTINCT = 16  # so many different values make a tensor recognizable
+SMALL = 1024  # bytes; smaller tensors aren't searched for
+DISTINCT = 16  # the number of distinct values that makes a tensor recognizable
 BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 
 @dataclass
 class Comparison:
-    """How often each stored tensor is there, in units of its own bytes; `strangers` are other tensors with their bytes.
-    `total` is all bytes, `constants` those of them that come from no stored tensor."""
+    """The number of copies of each stored tensor, in units of its bytes; `strangers` are other tensors with their
+    bytes. `total` is the sum of all bytes, `constants` the part that comes from no stored tensor."""
 
     copies: dict[str, float] = field(default_factory=dict)
     total: int = 0
@@ -39,10 +39,10 @@ def count_copies(
     tensors: Iterable[tuple[str, Array]],
     origins: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Comparison:
-    """Count the copies of each stored tensor among `tensors`, which are names and contents. An array of `stored` itself
-    is not read. `origins` are the stored tensors that a tensor is computed from, where that is known."""
+    """Count the copies of each stored tensor among `tensors`, pairs of name and contents. Arrays that are those of
+    `stored` themselves aren't read. `origins` are the stored tensors that a tensor is computed from, if known."""
     comparison = Comparison(dict.fromkeys(stored, 0.0))
-    known = [_Known(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
+    known = [_Candidate(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
     strangers: list[tuple[str, Array]] = []
     for name, array in tensors:
         comparison.total += array.nbytes
@@ -60,14 +60,14 @@ def count_copies(
 
 
 def is_recognizable(array: Array) -> bool:
-    """Does it have enough distinct values to be distinguished from other tensors?"""
+    """Whether an array has enough distinct values to be distinguished from other tensors."""
     flat = array.ravel()
     spread = flat[:: max(1, flat.size // 4096)]
     return any(np.unique(_bits(part)).size >= DISTINCT for part in (flat[:4096], spread) if part.size)
 
 
-class _Known:
-    """A stored tensor, with what is known about it whatever the order of its elements."""
+class _Candidate:
+    """A stored tensor, with features that don't depend on the order of its elements, computed on first use."""
 
     def __init__(self, name: str, array: Array) -> None:
         self.name, self.array = name, array
@@ -81,8 +81,8 @@ class _Known:
         return _fingerprint(self.numbers)
 
 
-def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
-    """The stored tensors that it contains, and how many copies of each; cheap checks come first."""
+def _shares(array: Array, known: Iterable[_Candidate]) -> list[tuple[str, float]]:
+    """The stored tensors that an array contains, and the number of copies of each; cheap checks come first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
     bits = _bits(array.ravel())
     fingerprint = _fingerprint(bits)
@@ -98,12 +98,12 @@ def _shares(array: Array, known: Iterable[_Known]) -> list[tuple[str, float]]:
 
 def _by_size(
     comparison: Comparison,
-    known: Sequence[_Known],
+    known: Sequence[_Candidate],
     strangers: list[tuple[str, Array]],
     origins: Mapping[str, Collection[str]],
 ) -> None:
-    """What was computed from tensors that are gone is taken for one of them if it has its size, in units of the bytes
-    of all of them; the rest stays unknown."""
+    """Count a tensor that was computed from stored ones that have disappeared as a copy of one that has its size, in
+    units of the bytes of all of them; the others stay unknown."""
     sizes = {k.name: k.array.nbytes for k in known}
     for k in known:
         if not comparison.copies[k.name]:
@@ -129,12 +129,12 @@ def _equal(a: Array, b: Array) -> bool:
 
 
 def _fingerprint(bits: Array) -> tuple[int, int, int]:
-    """Equal for the same values in any order; zeros don't count, because blocked layouts are padded with them."""
+    """A digest of the values in any order, without zeros, since blocked layouts are padded with them."""
     return int(np.count_nonzero(bits)), int(bits.sum(dtype=np.uint64)), int(np.bitwise_xor.reduce(bits))
 
 
 def _is_within(few: Array, many: Array) -> bool:
-    """Does every number of `few` but 0 occur in `many`? Some are looked for first, which needs no sorting of `many`."""
+    """Whether every value of `few` except 0 occurs in `many`. A sample is searched first, without sorting `many`."""
     few = few[few != 0]
     sample = np.unique(few[:: max(1, few.size // DISTINCT)])
     if few.itemsize == 1 or sample.size < DISTINCT:
@@ -143,7 +143,7 @@ def _is_within(few: Array, many: Array) -> bool:
 
 
 def _is_scaled(array: Array, stored: Array) -> bool:
-    """Is it the stored tensor times one factor for each index of one axis, in another order of the axes or blocked?"""
+    """Whether an array is the stored tensor times one factor for each index of one axis, permuted or blocked."""
     if array.dtype.kind not in "fV" or stored.ndim < 2:
         return False
     original = stored.astype(np.float32)
@@ -151,7 +151,7 @@ def _is_scaled(array: Array, stored: Array) -> bool:
 
 
 def _arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """The array with the axes of `shape`, under each way in which it may have been rearranged."""
+    """The array with the axes of `shape`, for each way in which it may have been rearranged."""
     values = array.astype(np.float32)
     if sorted(array.shape) == sorted(shape):
         for axes in permutations(range(array.ndim)):
@@ -162,7 +162,7 @@ def _arrangements(array: Array, shape: tuple[int, ...]) -> Iterator[Array]:
 
 
 def _unblocked(values: Array, shape: tuple[int, ...]) -> Iterator[Array]:
-    """A convolution's weight back from the layouts `OIHWBiBo` and `OIHWBo`, without their padding."""
+    """A convolution's weight, converted from the layouts `OIHWBiBo` and `OIHWBo`, without their padding."""
     out, inner, height, width = values.shape
     for block in BLOCKS:
         if out % block == 0 and inner % block == 0:

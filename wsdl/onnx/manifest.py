@@ -1,6 +1,6 @@
-"""`manifest.json` of a compiled folder: the models with their signatures, what is stored, and the proof.
+"""`manifest.json` of a compiled folder: the models with their signatures, the stored tensors, and the proof.
 
-No time stamps and no paths of a machine, so that the same program gives the same bytes.
+It has no time stamps and no absolute paths, so that the same program gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Manifest = dict[str, Any]
 def manifest(
     source: Source, inventory: Inventory, files: Iterable[str], loops: Iterable[LoopChoice], *, seed: int, opset: int
 ) -> Manifest:
-    """All but the proof."""
+    """The manifest without the proof."""
     return {
         "format_version": FORMAT_VERSION,
         "wsdl": __version__,
@@ -38,7 +38,7 @@ def manifest(
 
 
 def _loop(choice: LoopChoice, source: Source) -> dict[str, Any]:
-    """What became of a `for`; its file from the folder of the program on, of a standard block as `std/conv.wsd`."""
+    """How a `for` was compiled; its file is relative to the folder of the program, or as in `std/conv.wsd`."""
     other = choice.span.source
     file = os.path.basename(source.path)
     if other is not source:
@@ -48,9 +48,9 @@ def _loop(choice: LoopChoice, source: Source) -> dict[str, Any]:
 
 
 def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
-    """With what became of each stored tensor of each model, and the bytes of each model in all."""
+    """The manifest with the copies of each stored tensor of each model, and the total bytes of each model."""
     tensors = [
-        {"model": model, **{key: _whole(value) for key, value in asdict(proof).items()}}
+        {"model": model, **{key: _as_integer(value) for key, value in asdict(proof).items()}}
         for model, verified in proofs.items()
         for proof in verified.tensors
     ]
@@ -69,6 +69,6 @@ def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
     return {**manifest, "proof": tensors, "proof_totals": totals}
 
 
-def _whole(value: Any) -> Any:
-    """2.0 copies are 2 copies."""
+def _as_integer(value: Any) -> Any:
+    """2 instead of 2.0 copies; other values unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

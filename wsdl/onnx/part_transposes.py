@@ -1,12 +1,12 @@
-"""Keeps ONNX Runtime 1.32 from ending the process over a product of matrices in f16.
+"""Avoids a crash of ONNX Runtime 1.32 in a matrix product in f16.
 
-It has no f16 kernel of `MatMul` on the CPU, so it puts casts around one, makes f32 of an operand that is constant, and
-takes a `Transpose` that brings the first axis next to the last into the product:
+It has no f16 kernel of `MatMul` on the CPU, so it inserts casts, converts a constant operand to f32, and fuses a
+`Transpose` that moves the first axis next to the last into the product:
 
     Transpose(x, perm=[1, 0, 2]) -> MatMul(w: f16)
 
-The last two together leave a graph whose loading ends in a segmentation fault. A `Concat` of one tensor, which copies
-it, keeps the two nodes apart; there is nothing that takes it out again.
+The last two together leave a graph whose loading ends in a segmentation fault. A `Concat` of one tensor, a copy,
+between the two nodes prevents the fusion; no optimization of the runtime removes it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def part_transposes(proto: ModelProto) -> None:
 
 
 def _part(graph: GraphProto, constant: set[str], turned: dict[str, NodeProto]) -> None:
-    """`constant` are f16 tensors known before the run, `turned` the results of such a `Transpose`; both of the graphs
-    around this one too."""
+    """`constant` are f16 tensors known before the run, `turned` the results of such a `Transpose`; both include those
+    of enclosing graphs."""
     constant, turned, kept = set(constant), dict(turned), list[NodeProto]()
     for node in graph.node:
         if node.input and constant.issuperset(node.input[:1]) and not any(subgraphs(node)):
@@ -46,7 +46,7 @@ def _part(graph: GraphProto, constant: set[str], turned: dict[str, NodeProto]) -
 
 
 def _turns_batch(node: NodeProto) -> bool:
-    """Does the first axis come next to the last, or last?"""
+    """Whether a `Transpose` moves the first axis to the last position or the one before."""
     perm = next(list(helper.get_attribute_value(a)) for a in node.attribute if a.name == "perm")
     last = len(perm) - 1
     return last > 1 and perm in ([*range(1, last), 0, last], [*range(1, last + 1), 0])

@@ -1,4 +1,4 @@
-"""Dynamic dimensions in the ONNX graph: `Shape` of an input, and arithmetic over that; each computed once."""
+"""Dynamic dimensions in the ONNX graph: `Shape` of an input, and arithmetic on it; each computed once."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from wsdl.ops._interfaces import Emitter, Ref, Relation
 
 @dataclass(frozen=True)
 class Origin:
-    """What nodes that are appended now are named and labeled after."""
+    """The path and the source position for the names and labels of appended nodes."""
 
     path: str = ""
     source: str = ""
 
 
 class ModelEmitter(Emitter, Protocol):
-    """An `Emitter` that can append to the model's own graph while it is in a body."""
+    """An `Emitter` that can append to the model's graph while it is in a body."""
 
     def in_model_graph(self, origin: Origin | None = None) -> AbstractContextManager[None]:
-        """Nodes appended inside go into the model's own graph, where all subgraphs can capture their results."""
+        """Nodes appended in this context go into the model's graph, where all subgraphs can capture their results."""
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
-        """`rank` zeros, "copy each size", unless `count` is more than 0, which stops the run."""
+        """`rank` zeros, "copy each size", as the shape of a `Reshape`; the run fails if `count` is more than 0."""
 
 
 class RunTimeSizes:
-    """Sizes as `i64[1]` tensors, so that a shape is nothing but their concatenation."""
+    """Sizes as `i64[1]` tensors, so that a shape is their concatenation."""
 
     def __init__(self, emitter: ModelEmitter, origin: Origin) -> None:
         self._emitter, self._origin = emitter, origin
@@ -70,7 +70,8 @@ class RunTimeSizes:
         return self._known[key]
 
     def checked(self, x: Ref, relation: Relation, left: Dim, right: Dim) -> Ref:
-        """`x`, after a check that stops the run where two dimensions are not as wanted; each check is made once."""
+        """`x`, after a check that fails the run if two dimensions don't have the relation; each check is emitted
+        once."""
         e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[relation]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
@@ -119,9 +120,9 @@ class RunTimeSizes:
 
 
 def constant_shape(before: Sequence[Dim], after: Sequence[Dim]) -> list[int] | None:
-    """The shape operand of a `Reshape` where it can be constant: `0` copies a size, `-1` is what remains.
+    """The shape operand of a `Reshape` if it can be constant: `0` copies a size, `-1` is inferred.
 
-    `-1` beside a copied size is not used: ONNX Runtime can't tell what remains where the copied size is 0.
+    `-1` beside a copied size is not used: ONNX Runtime can't infer it if the copied size is 0.
     """
     values: list[int] = []
     for axis, dim in enumerate(after):

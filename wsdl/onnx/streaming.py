@@ -1,8 +1,8 @@
-"""Writes a model with its weights without holding the whole file in memory.
+"""Writes a model with its weights without having the whole file in memory.
 
-Protobuf would copy the weights three times on their way into a file: into the message, into its bytes, and out of them.
-The bytes of a message are those of its fields one behind the other, in the order of their numbers; so those before and
-behind the weights are written by protobuf, and the weights from where they lie. The file is the same, byte for byte.
+Protobuf would copy the weights three times: into the message, into its bytes, and into the file. The bytes of a message
+are those of its fields in the order of their numbers; so the fields before and behind the weights are serialized by
+protobuf, and the weights are written directly from their arrays. The file is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9  # the numbers of the fields ModelProto.g
 
 
 def model_writer(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Writer:
-    """The writer of a model's file with the values of its stored tensors inside."""
+    """The writer of a model's file that contains the values of its stored tensors."""
 
     def write(file: BinaryIO) -> None:
         for piece in _model(proto, values):
@@ -45,7 +45,7 @@ def _model(proto: ModelProto, values: Mapping[str, NDArray[Any]]) -> Iterator[by
 
 
 def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes]:
-    """The bytes of the fields before and behind the one with a number."""
+    """The bytes of the fields before and behind the field with this number."""
     before, behind = type(message)(), type(message)()
     for field, value in message.ListFields():
         part = before if field.number < number else behind
@@ -59,7 +59,7 @@ def _around(message: ModelProto | GraphProto, number: int) -> tuple[bytes, bytes
 
 
 def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[bytes, int]:
-    """An initializer up to its values, and the size of these in bytes; 0 where they are in it already."""
+    """The bytes of an initializer up to its values, and the size of these in bytes; 0 if it already contains them."""
     head = tensor.SerializeToString(deterministic=True)
     if tensor.name not in values or tensor.HasField("raw_data"):
         return _length(INITIALIZER, len(head)) + head, 0
@@ -70,12 +70,12 @@ def _head(tensor: TensorProto, values: Mapping[str, NDArray[Any]]) -> tuple[byte
 
 
 def _length(number: int, length: int) -> bytes:
-    """What a field with a length begins with: its number and kind, and the length."""
+    """The header of a length-delimited field: its number and wire type, and the length."""
     return bytes([number << 3 | 2]) + _varint(length)
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, the eighth set in all but the last."""
+    """A varint: seven bits per byte, lowest first; the eighth is set in all but the last byte."""
     parts = []
     while value > 127:
         parts.append(value & 127 | 128)

@@ -1,7 +1,7 @@
-"""The structure of a model apart from its weights: reading it out of a file in which they stay, and checking it.
+"""The structure of a model without its weights: reads it from a file, and checks it.
 
-Protobuf would read a file with its weights twice into memory, once as bytes and once as a message. `structure_of` takes
-only what lies around them, and lets each large initializer refer to its place in the file.
+Protobuf would have the weights in memory twice, as bytes and as a message. `structure_of` only reads the rest, and each
+large initializer refers to its position in the file.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.onnx.streaming import GRAPH, INITIALIZER, RAW_DATA
 from wsdl.onnx.walk import tensor_bytes
 
-LARGE = 4096  # bytes; smaller initializers are read along
-DATA = "data"  # the file into which weights are said to point while a structure is checked
+LARGE = 4096  # bytes; smaller initializers are read too
+DATA = "data"  # the external file to which weights nominally refer while a structure is checked
 
 Range: TypeAlias = tuple[int, int]  # start and end in a file
 Content: TypeAlias = "mmap.mmap | bytes"
 
 
 def structure_of(path: Path) -> ModelProto:
-    """A model without the values of its large initializers: these point into its own file, or into another one as they
-    do there. Raises `ValueError` where this is no ONNX file."""
+    """A model without the values of its large initializers: these refer to its file, or to the external file that they
+    refer to there. Raises `ValueError` if it isn't an ONNX file."""
     with open(path, "rb") as file:
         if os.path.getsize(path) == 0:
             return ModelProto()
@@ -64,14 +64,14 @@ def _initializer(content: Content, position: Range, name: str) -> TensorProto:
 
 
 def point_into(tensor: TensorProto, file: str, offset: int, length: int) -> None:
-    """Say that the values of a tensor are in a file."""
+    """Let a tensor refer to external data in a file."""
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", file), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
 
 
 def _fields(content: Content, start: int, end: int) -> Iterator[tuple[int, Range, Range]]:
-    """The fields of a message: number, range of bytes, and that of the contents (of a field with a length)."""
+    """The fields of a message: number, byte range, and byte range of the contents (of a length-delimited field)."""
     while start < end:
         key, at = _varint(content, start, end)
         kind = key & 7
@@ -83,30 +83,30 @@ def _fields(content: Content, start: int, end: int) -> Iterator[tuple[int, Range
         elif kind in (1, 5):
             stop = at + (8 if kind == 1 else 4)
         else:
-            raise ValueError(f"no field of a message begins with {key}")
+            raise ValueError(f"invalid key of a field: {key}")
         if stop > end:
-            raise ValueError("a field goes beyond the end of its message")
+            raise ValueError("a field ends after the end of its message")
         yield key >> 3, (start, stop), (at, stop)
         start = stop
 
 
 def _varint(content: Content, at: int, end: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
+    """The value of a varint and the position after it."""
     value = shift = 0
     while at < end and shift < 64:
         byte = content[at]
         value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
         if byte < 128:
             return value, at
-    raise ValueError("a number has no end")
+    raise ValueError("a varint has no end")
 
 
 # -- checking ----------------------------------------------------------------------------------------------------------
 
 
 def require_valid(proto: ModelProto, values: Mapping[str, Any]) -> None:
-    """Have `onnx.checker` check a model (in full, with the types of all tensors) whose weights are `values`; raises
-    `CompileError` with E0520 where it is wrong. The weights don't matter for that, and are left out."""
+    """Run the full `onnx.checker` on a model, with inference of all types; raises `CompileError` with E0520 if it
+    fails. The values of the weights, `values`, aren't part of the check and are left out."""
     without = ModelProto()
     without.CopyFrom(proto)
     for tensor in without.graph.initializer:
@@ -118,12 +118,12 @@ def require_valid(proto: ModelProto, values: Mapping[str, Any]) -> None:
         path.write_bytes(without.SerializeToString())
         try:
             onnx.checker.check_model(os.fspath(path), full_check=True)
-        except Exception as error:  # of the checker or of the inference of shapes, without a common class
+        except Exception as error:  # of the checker or of shape inference, without a common base class
             raise CompileError([_invalid(proto.graph.name, str(error).replace(f"{folder}/", ""))]) from error
 
 
 def _invalid(model: str, reason: str) -> Diagnostic:
-    message = f"`{model}` would be no valid ONNX file, so nothing is written"
-    help = "this is a fault of wsdl, not of the program: please report it, with the program and these lines"
+    message = f"`{model}` would not be a valid ONNX file, so nothing was written"
+    help = "this is a bug in wsdl, not in the program: please report it, with the program and these lines"
     lines = [line.strip() for line in reason.splitlines() if line.strip()]
     return Diagnostic("E0520", message, help=help, details=tuple(lines[:6]))

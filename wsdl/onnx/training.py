@@ -1,7 +1,7 @@
-"""The training step as a file: its contract in the metadata, what it starts from beside it.
+"""The training step as a file, with its contract in the metadata, and its initial state as another.
 
-`<model>.train.onnx` takes a batch, the number of the step and all that training changes; it gives the loss, the metrics
-and all that anew. `<model>.train.safetensors` has what the first step is fed with.
+`<model>.train.onnx` has as inputs a batch, the number of the step and the training state, as outputs the loss, the
+metrics and the updated state. `<model>.train.safetensors` has the initial state.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def _structure(phase: Phase, **options: Any) -> ModelProto:
 
 
 def contract(step: TrainStep) -> dict[str, Any]:
-    """What an app has to know, as JSON; all are names of inputs and outputs of the file.
+    """The contract for apps, as JSON; all values are names of inputs and outputs of the file.
 
-    `batch`: the inputs of the model and the targets. `total_steps`: the input that wants the number of steps of the
-    whole run, or null. `loss`, `metrics`, `gradient_norm`: outputs to look at. `feeds`: which output is which input of
-    the next step. `initial`: the file beside it with what the first step is fed with.
+    `batch`: the inputs of the model and the targets. `total_steps`: the input for the number of steps of the whole run,
+    or null. `loss`, `metrics`, `gradient_norm`: outputs to report. `feeds`: from outputs to the inputs of the next
+    step. `initial`: the file with the initial state.
     """
     inputs, outputs = step.phase.inputs.values(), step.phase.outputs
     results = [port for port in outputs if isinstance(port, Result)]
@@ -59,8 +59,8 @@ def contract(step: TrainStep) -> dict[str, Any]:
 
 
 def initial_state(variables: Sequence[Variable], values: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
-    """What the first step is fed with: the stored tensors, an optimizer that has seen nothing, step 0, the seed of what
-    is random in it."""
+    """The initial training state: the stored tensors, freshly initialized optimizer state, step 0, and the seed of
+    dropout."""
     return {variable.name: _initial(variable, values, seed) for variable in variables}
 
 
@@ -69,7 +69,7 @@ def _initial(variable: Variable, values: Mapping[str, Array], seed: int) -> Arra
         return values[variable.of]
     assert variable.type.sizes is not None
     number = np.array(seed if variable.role == "seed" else 0, numpy_dtype(variable.type.dtype))
-    return np.broadcast_to(number, variable.type.sizes)  # which takes no memory
+    return np.broadcast_to(number, variable.type.sizes)  # takes no memory
 
 
 # -- for the trainer ---------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def _initial(variable: Variable, values: Mapping[str, Array], seed: int) -> Arra
 
 @dataclass(frozen=True, eq=False)
 class EvaluationModel:
-    """What gives the parts of loss and metrics for a batch, a model for each round; and `values`, as below."""
+    """The models that compute the parts of loss and metrics for a batch, one for each round; `values` as below."""
 
     name: str
     evaluation: Evaluation
@@ -91,12 +91,12 @@ class EvaluationModel:
 
     @property
     def batch(self) -> dict[str, TensorType]:
-        """What a batch consists of: the inputs of the model and the targets."""
+        """The arrays of a batch: the inputs of the model and the targets."""
         return self.evaluation.batch
 
     @property
     def variables(self) -> list[Variable]:
-        """What training changes and the evaluation reads."""
+        """The training state that the evaluation reads."""
         return self.evaluation.variables
 
 
@@ -108,9 +108,9 @@ def evaluation_model(evaluation: Evaluation, values: Mapping[str, Array], *, ops
 
 @dataclass(frozen=True, eq=False)
 class TrainingModels:
-    """All that a training runs, as ONNX models without the values of their stored tensors, which are in `values`.
+    """The ONNX models of a training, without the values of their stored tensors, which are in `values`.
 
-    What is trained, and the running statistics, are inputs of all of them; what is frozen is an initializer.
+    Trained tensors and running statistics are inputs of all of them; frozen tensors are initializers.
     """
 
     name: str
@@ -135,7 +135,7 @@ class TrainingModels:
         return norm_type(v.type for v in self.step.variables if v.role == "parameter")
 
     def initial_state(self, seed: int = 0) -> dict[str, Array]:
-        """What the first step is fed with."""
+        """The inputs of the first step."""
         return initial_state(self.step.variables, self.values, seed)
 
 
@@ -148,7 +148,7 @@ def training_models(
     opset: int = 21,
     block: int = 0,
 ) -> TrainingModels:
-    """The models of a training; with `block` for this machine alone (`structure`)."""
+    """The models of a training; with `block` for this machine only (`structure`)."""
     return TrainingModels(
         step.gradients.model.name,
         parameters,

@@ -174,7 +174,7 @@ class OneHot(
     half="makes",
     mixes={},
     steps_along=None,
-    no_gradient="an index is a whole number",
+    no_gradient="an index is an integer",
     integer_operands=["indices"],
 ):
     """1 at each index along a new axis of size `depth`, 0 elsewhere. ONNX OneHot.

@@ -12,11 +12,11 @@ from wsdl.diagnostics.printable import printable, short
 from wsdl.ir.types import TensorType
 from wsdl.pictures.picture import Box, Ops, Picture, Port, Shared, Unit
 
-COLORS = (  # fill and line; those of Paul Tol's schemes that color-blind readers can tell apart
+COLORS = (  # fill and line; from Paul Tol's schemes, for color-blind readers
     ("#cce0f5", "#2a6fb0"), ("#fbdcc4", "#c8611b"), ("#cfe8d0", "#2f7d3b"), ("#f3d1e2", "#a8386f"),
     ("#f4e8b8", "#97761b"), ("#dcd3ef", "#6a4aa5"), ("#cfeaea", "#1f7f83"), ("#e4d8cf", "#795238"),
 )  # fmt: skip
-LID = " "  # of a cylinder, which Graphviz doesn't count as a line
+LID = " "  # extra line for the lid of a cylinder, which Graphviz doesn't include
 LONGEST = 10  # characters of a size
 BOLD = 0.67 * 11 / 72  # inches: the mean width of a bold letter of DejaVu Sans, wider than those of Helvetica and Arial
 GRAY, INK = "#6b6b6b", "#222222"
@@ -104,7 +104,7 @@ class _Writer:
 
 
 def _shape(type: TensorType) -> str:
-    """The shape; arithmetic that is long to read is left out."""
+    """The shape, with long dimensions shortened to `…`."""
     return f"[{', '.join(text if len(text) <= LONGEST else '…' for text in map(str, type.shape))}]"
 
 
@@ -118,26 +118,26 @@ def _title(box: Box) -> str:
 
 
 def _about(box: Box) -> str:
-    """`12 × Block`, `Dense · 3.2 MB`, `LayerNorm · 12 × 2.0 kB`: the bytes are those that nobody shares."""
+    """`12 × Block`, `Dense · 3.2 MB`, `LayerNorm · 12 × 2.0 kB`; the bytes are those of unshared tensors."""
     kind = f"{box.count} × {box.kind}" if box.count > 1 else box.kind
     times = f"{box.copies} × " if box.copies > 1 else ""
     return f"{kind} · {times}{size(box.own_bytes // box.copies)}" if box.own_bytes else kind
 
 
 def _words(ops: Ops) -> str:
-    """A few operations by name; of many the first and the last."""
+    """Few operations by name; of many the first and the last."""
     names = ops.names if len(ops.names) <= 5 else [*ops.names[:3], "…", ops.names[-1]]
     return " → ".join(names)
 
 
 def _room(title: str, *lines: str) -> str:
-    """The smallest width of a node, if its title is its longest line: Graphviz measures regular Helvetica, but titles
-    are bold, and in the wider font that a viewer may have in its place."""
+    """A minimal width of a node, if its title is its longest line: Graphviz measures regular Helvetica, but titles are
+    bold, and the viewer may use a wider font."""
     title = short(title)
     return f", width={len(title) * BOLD + 0.28:.2f}" if len(title) * 1.25 > max(map(len, lines)) else ""
 
 
 def _label(*lines: str) -> str:
-    """Plain lines, since not every Graphviz can do more; `svg_from_dot` makes the first bold and the others small."""
+    """Plain lines, since not every Graphviz supports more; `svg_from_dot` makes the first bold and the others small."""
     shown = (printable(short(line)).replace("\\", "\\\\").replace('"', '\\"') for line in lines if line)
     return '"' + "\\n".join(shown) + '"'

@@ -1,8 +1,8 @@
-"""A program as a picture sees it: boxes for layers, the data that flows between them, and what is stored.
+"""The contents of a picture: boxes for layers, the data that flows between them, and the stored tensors.
 
-Each application of a layer is a box, so that a tower that is applied twice is two boxes over one set of weights. Layers
-of the user's own blocks are open and show what is inside, down to a depth; those of the standard library are closed.
-Arrays of equal layers are drawn once.
+Each application of a layer is a box: a tower that is applied twice is two boxes that read the same weights. Layers of
+the user's blocks are open, down to a depth, and show their contents; those of the standard library are closed. Arrays
+of equal layers are drawn once.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from wsdl.ir.ranges import compact
 from wsdl.ir.stages import Reading, Storage
 from wsdl.ir.types import TensorType
 
-MANY = 4  # equal layers in a row that are drawn as one
-MOST_UNITS = 60  # a picture with more is drawn less deep
+MANY = 4  # from this number on, consecutive equal layers are drawn as one
+MOST_UNITS = 60  # a picture with more is drawn with a smaller depth
 _SILENT = {"parameter", "constant", "size", "assume"}  # nodes that are not drawn
 
 Unit: TypeAlias = "Box | Ops | Port"
@@ -27,10 +27,10 @@ Unit: TypeAlias = "Box | Ops | Port"
 
 @dataclass(eq=False)
 class Box:
-    """A layer in one of its applications, or `count` equal ones; open if it has `parts`.
+    """One application of a layer, or `count` equal ones; open if it has `parts`.
 
-    It stands for `copies` layers, as those around it may stand for several too, and `own_bytes` are stored for all of
-    them and for nothing else.
+    It represents `copies` layers, since the boxes around it may represent several too; `own_bytes` are stored for them
+    and for nothing else.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Box:
 
 @dataclass(eq=False)
 class Ops:
-    """Operations that stand outside of closed boxes, one behind the other."""
+    """Consecutive operations outside of closed boxes."""
 
     names: list[str]
 
@@ -81,7 +81,7 @@ class Shared:
 
     @property
     def name(self) -> str:
-        """The group's name, or what the paths of its slots have in common, without the model."""
+        """The group's name, or the common part of the paths of its slots, without the model."""
         if self.tensors[0].group:
             return self.tensors[0].group.rsplit(".", 1)[-1]
         paths = [path for stored in self.tensors for path in _pattern(stored)]
@@ -91,7 +91,8 @@ class Shared:
 
 
 def _pattern(stored: Stored) -> list[str]:
-    """The path of its slots with a range for the index in which they differ, else the path of the stored one."""
+    """The path of the slots, with a range for the one index in which they differ, otherwise that of the stored
+    tensor."""
     paths = compact(slot.path for slot, _ in stored.slots)
     return paths if len(paths) == 1 else [stored.root.path]
 
@@ -104,8 +105,8 @@ class Picture:
 
 
 def picture(storage: Storage, depth: int | None = None) -> Picture:
-    """The picture of a checked program. `depth` opens all layers down to it, closed ones of the standard library too;
-    by default it is as deep as the user's own blocks go, but not so deep that nothing can be seen."""
+    """The picture of a checked program. `depth` opens all layers down to it, also those of the standard library; by
+    default the user's blocks are opened, up to four levels, unless that gives more than `MOST_UNITS` units."""
     partly = _partly_shared(storage)
     if depth is not None:
         return _picture(storage, _OpenBoxes(depth, True, partly))
@@ -125,8 +126,8 @@ def _walk(units: Iterable[Unit]) -> Iterator[Unit]:
 
 @dataclass(frozen=True)
 class _OpenBoxes:
-    """Which boxes are open: those above a depth, the models being at 0; of the standard library all, or those of which
-    only a part is shared."""
+    """Decides which boxes are open: those above a depth, where models are at 0; of the standard library all, or only
+    those with both shared and unshared parts."""
 
     depth: int
     also_standard: bool
@@ -138,37 +139,37 @@ class _OpenBoxes:
 
 
 def _partly_shared(storage: Storage) -> frozenset[str]:
-    """The layers with parts that are shared and parts that are not."""
+    """The layers with both shared and unshared parts."""
     shared = {use.path for tensor in inventory(storage).shared() for use in tensor.uses}
     modules = (module for root in storage.checked.roots() for module in root.modules() if module.children)
     return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
 
 
 def _picture(storage: Storage, opened: _OpenBoxes, apart: frozenset[str] = frozenset()) -> Picture:
-    """`apart` are the paths of layers that aren't drawn as one with their equals."""
+    """`apart` are the paths of layers that aren't merged with equal ones."""
     result = Picture()
     reads = _Reads(storage.readings)
     modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
     for name, model in storage.models.items():
         result.models[name] = _Drawing(model, modules, opened, apart, result.flows, reads).units()
     circular = {box.path for units in result.models.values() for box in _circular(units, result.flows)}
-    if circular:  # data goes from one to the next through something else, so that as one they would feed themselves
+    if circular:  # data goes between the layers through other units, so that a single box would be in a cycle
         return _picture(storage, opened, apart | circular)
     result.shared = reads.shared(storage)
     for box in (u for units in result.models.values() for u in _walk(units) if isinstance(u, Box)):
         shared = {stored.name for group in result.shared for stored in group.tensors}
         box.own_bytes = sum(
             storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
-        )  # of all the layers that the box stands for
+        )  # of all layers of the box
     return result
 
 
-# -- who reads what ----------------------------------------------------------------------------------------------------
+# -- readers -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class _Reads:
-    """By stored tensor the units that read it with their views, by unit the tensors that it reads."""
+    """The units that read each stored tensor, with their views, and the tensors that each unit reads."""
 
     readings: Mapping[str, Reading]  # by the path of the slot
     units: dict[str, dict[Unit, str]] = field(default_factory=dict)
@@ -181,7 +182,7 @@ class _Reads:
             self.of_unit.setdefault(unit, {})[name] = None
 
     def shared(self, storage: Storage) -> list[Shared]:
-        """The tensors that are read more than once, those with the same readers together."""
+        """The tensors that are read more than once, grouped by their readers."""
         listing = inventory(storage)
         groups: dict[object, Shared] = {}
         for tensor in listing.shared():
@@ -197,8 +198,8 @@ class _Reads:
 
 
 class _Drawing:
-    """The units of one model. `representative` leads from a node of an equal layer to that of the layer which is drawn
-    for it."""
+    """The units of one model. `representative` maps a node of a layer that isn't drawn to that of the equal layer that
+    is."""
 
     def __init__(
         self,
@@ -221,7 +222,7 @@ class _Drawing:
         self.top: list[Unit] = []
 
     def units(self) -> list[Unit]:
-        """Everything that stands at the level of the model; flows and reads are added on the way."""
+        """The units at the level of the model; also records flows and reads."""
         inputs: dict[Value, Unit] = {v: Port(v.name, v.type, True) for v in self.model.graph.inputs}
         self.top += inputs.values()
         producers: dict[Value, Node] = {v: outer for outer, node in self.nodes for v in node.results}
@@ -257,7 +258,7 @@ class _Drawing:
             yield from self._through(value, producers)
 
     def _through(self, value: Value, producers: Mapping[Value, Node]) -> Iterator[Value]:
-        """The value, or what a check that isn't drawn lets through; nothing for a constant."""
+        """The value, or the inputs of a check that isn't drawn; nothing for a constant."""
         node = producers.get(value)
         if node is None or node.op not in _SILENT or node.op == "parameter":
             yield value
@@ -267,7 +268,7 @@ class _Drawing:
     # -- units ---------------------------------------------------------------------------------------------------------
 
     def _unit(self, node: Node) -> Unit:
-        """The closed box in which a node stands, else the operations that it is one of."""
+        """The closed box that contains a node, otherwise the `Ops` that it belongs to."""
         while node in self.representative:
             node = self.representative[node]
         parts = self.top
@@ -295,7 +296,7 @@ class _Drawing:
     # -- rows of equal layers ------------------------------------------------------------------------------------------
 
     def _find_rows(self) -> None:
-        """Applications of one array, or of one layer, that do the same: the first stands for all."""
+        """Find applications of one array, or of one layer, with equal bodies; the first represents all."""
         inside: dict[Application, list[Node]] = {}
         for _, node in self.nodes:
             for application in _chain(node):
@@ -325,19 +326,19 @@ class _Drawing:
         return " ".join(compact(dict.fromkeys(application.path for application in row)))
 
     def _from_the_row(self, source: Node, target: Node) -> bool:
-        """Does the data go from one member of a row to another, which is drawn as one?"""
+        """Whether data goes from one member of a row to another; the row is drawn as one box."""
         rows = {self.row_of[a]: a for a in _chain(source) if a in self.row_of}
         return any(rows.get(self.row_of[a], a) is not a for a in _chain(target) if a in self.row_of)
 
     # -- operations ----------------------------------------------------------------------------------------------------
 
     def _join_operations(self) -> None:
-        """Operations that follow each other with nothing between them become one unit."""
+        """Merge consecutive operations into one unit."""
         self.flows[:] = _joined(self.flows, self.top)
 
 
 def _inside(node: Node) -> Iterator[Node]:
-    """The nodes of its body, which are drawn with it."""
+    """The nodes of its body, which are part of the same unit."""
     if node.body is not None:
         yield from node.body.walk()
 
@@ -350,18 +351,18 @@ def _word(node: Node) -> str:
 
 
 def _chain(node: Node) -> list[Application]:
-    """The applications in which a node stands, outermost first."""
+    """The applications around a node, outermost first."""
     return [] if node.application is None else _around(node.application)
 
 
 def _around(application: Application) -> list[Application]:
-    """The application itself and those in whose bodies it stands, outermost first."""
+    """The application and those around it, outermost first."""
     outer = [] if application.inside is None else _around(application.inside)
     return [*outer, application]
 
 
 def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
-    """Join neighboring operations of one level and, in place, take those joined out of `units`."""
+    """Merge neighboring operations of one level and, in place, remove the merged ones from `units`."""
     level = {unit: parts for parts in _levels(units) for unit in parts}
     for parts in list(_levels(units)):
         for unit in [u for u in parts if isinstance(u, Ops)]:
@@ -378,7 +379,7 @@ def _joined(flows: list[Flow], units: list[Unit]) -> list[Flow]:
 
 
 def _circular(units: list[Unit], flows: list[Flow]) -> Iterator[Box]:
-    """The boxes for several layers on whose way data comes back to where it was."""
+    """The boxes for several layers that are part of a cycle."""
     after: dict[Unit, list[Unit]] = {}
     for flow in flows:
         after.setdefault(flow.source, []).append(flow.target)

@@ -15,13 +15,12 @@ from wsdl.reporting.plot import Curves, as_svg, figure
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.reporting.series import Point, Series
 
-DRAWING = 50  # a picture is drawn again after so many times the time that drawing it took
+DRAWING = 50  # a picture is redrawn after this multiple of the time that drawing it took
 
 
 class Curve(Quiet):
-    """Draws at evaluations, at most every `seconds` and never for more than a small part of the time, and at the end.
-    A resumed run reads what came before in the log, which lies beside the picture unless it is said where. Needs
-    matplotlib."""
+    """Draws at evaluations, at most every `seconds` and for at most a small part of the time, and at the end. A resumed
+    run reads the previous values from the `log`, by default the one beside the picture. Needs matplotlib."""
 
     def __init__(
         self,
@@ -74,7 +73,7 @@ class Curve(Quiet):
     def _evaluated(self, step: int, results: Mapping[str, float]) -> None:
         for name, value in results.items():
             series = self._results.setdefault(name, Series())
-            if not series or series.last[0] != step:  # else it is in the log, and done again by a resumed run
+            if not series or series.last[0] != step:  # else already read from the log: a resumed run repeats it
                 series.add(step, value)
         loss = results.get("loss", inf)
         if isfinite(loss) and (self._lowest is None or loss < self._lowest[1]):
@@ -90,7 +89,7 @@ class Curve(Quiet):
         self._drawn = self._clock()
 
     def curves(self, plan: RunPlan) -> Curves:
-        """What was told so far."""
+        """The data reported so far."""
         last = max(series.last[0] for series in (self._loss, *self._results.values()))
         words = [count(int(last), "step")]
         if self._epoch:

@@ -3,7 +3,7 @@
     {"step": 1, "epoch": 1, "loss": 2.31, "lr": 0.001, "seconds": 0.004}
     {"step": 938, "epoch": 1, "eval": {"loss": 0.41, "accuracy": 0.85}}
 
-Losses that are not finite are `null`: JSON has no NaN, and readers take `null` for a missing number.
+Losses that are not finite are `null`: JSON has no NaN, and readers treat `null` as a missing value.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from wsdl.atomic import holding, write_file
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 
 LOG = "log.jsonl"
-FLUSH_SECONDS = 1.0  # what a killed process may lose
+FLUSH_SECONDS = 1.0  # of entries that a killed process may lose
 
 
 @dataclass(frozen=True)
 class LogEntry:
-    """A line that was read: of a step with `loss` and `lr`, or of an evaluation with `results`."""
+    """A parsed line: of a step, with `loss` and `lr`, or of an evaluation, with `results`."""
 
     text: str
     step: int
@@ -49,8 +49,8 @@ class JsonLines(Quiet):
         self._evaluated = -1  # the step of the last evaluation
 
     def begin(self, plan: RunPlan) -> None:
-        """Lines behind the step that a run resumes from belong to steps that will be done again: they go, and so does
-        a line that was broken off."""
+        """Open the log. Lines after the step from which a run resumes are removed, since their steps will be repeated;
+        so is an incomplete line."""
         self._evaluated = -1
 
         def write(file: BinaryIO) -> None:
@@ -64,7 +64,7 @@ class JsonLines(Quiet):
         self._flushed = self._clock()
 
     def step(self, r: StepReport) -> None:
-        # Written out, since `json.dumps` takes three times as long. `float` as NumPy's numbers print with their type.
+        # Formatted here, since `json.dumps` takes three times as long. `float`, since NumPy's scalars print their type.
         loss = repr(float(r.loss)) if isfinite(r.loss) else "null"
         lr = repr(float(r.lr)) if isfinite(r.lr) else "null"
         self._add(
@@ -73,7 +73,7 @@ class JsonLines(Quiet):
 
     def evaluation(self, r: EvaluationReport) -> None:
         if r.step == self._evaluated:
-            return  # the run resumes from a checkpoint that was written before this evaluation, which is in the log
+            return  # already in the log: the run resumes from a checkpoint at this step, before its evaluation
         self._evaluated = r.step
         results = {name: value if isfinite(value) else None for name, value in r.results.items()}
         line = {"step": r.step, "epoch": r.epoch, "eval": results}
@@ -106,7 +106,7 @@ class JsonLines(Quiet):
 
 
 def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iterator[LogEntry]:
-    """The lines of a log up to a step; none if there is no file. What is not such a line is left out."""
+    """The lines of a log up to a step; none if there is no file. Invalid lines are skipped."""
     if not os.path.isfile(path):
         return
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -117,13 +117,13 @@ def read_log(path: str | os.PathLike[str], last_step: int | None = None) -> Iter
 
 
 def seconds_until(path: str | os.PathLike[str], step: int) -> float:
-    """The time that a training had taken until a step, as its log says; 0 where that is unknown."""
+    """The seconds of training until a step, from its log; 0 if unknown."""
     return max((line.seconds for line in read_log(path, step)), default=0.0)
 
 
 def _logged(text: str) -> LogEntry | None:
     if not text.endswith("\n"):
-        return None  # broken off, even if what is there can be read: `1` of `12`
+        return None  # incomplete, even if it can be parsed: `1` of `12`
     try:
         entry = json.loads(text)
         step, epoch = int(entry["step"]), int(entry["epoch"])

@@ -9,19 +9,19 @@ from wsdl.reporting.meter import Meter, epoch_text, plan_text, step_text, values
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 
 FIRST, MOST = 5.0, 60.0  # seconds between lines
-RARER = 0.05  # of the time so far: a run of hours doesn't need a line every few seconds
+RARER = 0.05  # of the time so far: in a run of hours, lines are less frequent
 
 
 class Lines(Quiet):
     """A line for each epoch, training and evaluation side by side; in between a line every few seconds, later every
-    minute. `write` takes a line with its end."""
+    minute. `write` receives lines with their newline."""
 
     def __init__(self, write: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
         self._meter: Meter | None = None
         self._began = self._next = 0.0
-        self._epoch = 0  # the last that has a line
+        self._epoch = 0  # the last epoch with a line
 
     def begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)

@@ -11,17 +11,17 @@ from wsdl.diagnostics.figures import count
 from wsdl.reporting.numbers import digits, short
 from wsdl.reporting.reports import RunPlan, StepReport
 
-WINDOW = 30  # steps that a smoothed number looks back, in a run of 50 times as many or more
-SPEED_SECONDS = 3.0  # how far back the speed looks
+WINDOW = 30  # steps of the moving average, in a run of 50 times as many or more
+SPEED_SECONDS = 3.0  # window of the speed
 
 
 class MovingAverage:
-    """An exponential mean without the bias of its first steps; what is not finite is left out."""
+    """An exponential moving average with bias correction, as in Adam; values that are not finite are skipped."""
 
     __slots__ = ("_keep", "_total", "_weight")
 
     def __init__(self, window: float) -> None:
-        """`window` is so many steps, at least one."""
+        """`window` is in steps, at least one."""
         self._keep = 1 - 1 / window
         self._total = self._weight = 0.0
 
@@ -57,7 +57,7 @@ class EpochMeans:
 
 
 class Meter:
-    """Takes every step, which is cheap, and formats what is shown only when it is shown."""
+    """Accumulates every step, which is cheap; formats values only when they are shown."""
 
     def __init__(self, plan: RunPlan, clock: Callable[[], float] = time.monotonic) -> None:
         self.plan = plan
@@ -68,9 +68,11 @@ class Meter:
         self.epoch = EpochMeans()
         self._clock = clock
         self._examples = 0
-        self._started: tuple[float, int] | None = None  # when the first step was done, and which; that one is slow
+        self._started: tuple[float, int] | None = (
+            None  # time and number of the first step, which is slow and not counted
+        )
         self._speed = nan  # examples a second
-        self._measured = (0.0, 0)  # seconds of training and examples at the last look
+        self._measured = (0.0, 0)  # seconds of training and examples at the last measurement
 
     def step(self, r: StepReport) -> None:
         if self._started is None:
@@ -88,7 +90,7 @@ class Meter:
     # -- as numbers ----------------------------------------------------------------------------------------------------
 
     def speed(self) -> float:
-        """Examples a second of training, over the last seconds; NaN before the second step."""
+        """Examples per second of training, over the last `SPEED_SECONDS`; NaN before the second step."""
         if self.last is None:
             return nan
         seconds, examples = self.last.seconds, self._examples
@@ -100,7 +102,7 @@ class Meter:
         return self._speed
 
     def seconds_left(self) -> float | None:
-        """At the pace of this run so far, evaluations included; `None` while nobody can know."""
+        """At the pace of this run so far, with evaluations; `None` while unknown."""
         if self.plan.steps is None or self.last is None or self._started is None:
             return None
         began, first = self._started
@@ -110,7 +112,7 @@ class Meter:
     # -- as text -------------------------------------------------------------------------------------------------------
 
     def shown(self) -> Iterator[tuple[str, str]]:
-        """What to show of the last step: names and numbers. The loss is shown as it is where it is not finite."""
+        """Names and values of the last step to show: smoothed, except a loss that is not finite."""
         if self.last is None:
             return
         yield "loss", digits(self.loss.value if isfinite(self.last.loss) else self.last.loss)
@@ -119,7 +121,7 @@ class Meter:
         yield "lr", short(self.last.lr)
 
     def pace(self) -> Iterator[str]:
-        """`24,812 examples/s` and `1:12 left`, where they are known."""
+        """`24,812 examples/s` and `1:12 left`, if they are known."""
         speed = self.speed()
         if isfinite(speed):
             yield f"{speed:,.0f} examples/s" if speed >= 10 else f"{speed:.2g} examples/s"

@@ -1,14 +1,14 @@
-"""Numbers as text, and when they are shown on a logarithmic scale: for progress and pictures."""
+"""Formats of numbers, and the choice of a logarithmic scale, for progress and pictures."""
 
 from __future__ import annotations
 
 from math import isfinite
 
-LOG_FROM = 30  # the highest of some positive numbers divided by the lowest, above which an axis is logarithmic
+LOG_FROM = 30  # the ratio of the highest to the lowest of positive values above which an axis is logarithmic
 
 
 def short(value: float) -> str:
-    """A number in few characters: `0.0312`, `12,500`, `1.2M`, `3e-4`."""
+    """A short form of a number: `0.0312`, `12,500`, `1.2M`, `3e-4`."""
     size = abs(value)
     if not isfinite(size):
         return str(value)
@@ -23,7 +23,7 @@ def short(value: float) -> str:
 
 
 def digits(value: float) -> str:
-    """A number with four digits, so that those below each other can be compared: `0.4100`, `12.50`."""
+    """A number with four significant digits, trailing zeros included, for columns: `0.4100`, `12.50`."""
     return f"{value:#.4g}" if 1e-3 <= abs(value) < 1000 else short(value)
 
 

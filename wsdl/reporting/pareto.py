@@ -1,4 +1,4 @@
-"""The picture of a study: a result against what is stored, by matplotlib (the extra `plot`)."""
+"""The picture of a study: a result against stored bytes, by matplotlib (the extra `plot`)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 HEIGHT = 4.4  # inches
 GREY = "#8a909c"
-FAR = 16  # pixels from a point to its name, from which on a line joins them
-WIDE = 20  # the largest size divided by the smallest, above which the axis is logarithmic
+FAR = 16  # pixels from a point to its name above which a line joins them
+WIDE = 20  # the ratio of the largest to the smallest size above which the axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Point:
 
 
 def front(points: Sequence[Point], *, highest: bool) -> list[Point]:
-    """The points that no other surpasses: none stores as little and is better, or is as good and stores less. From
-    small to large."""
+    """The Pareto front, from small to large: the points of which none is better with at most the same bytes, or as good
+    with fewer."""
     best: list[Point] = []
     for point in sorted(points, key=lambda p: (p.bytes, -p.mean if highest else p.mean)):
         if not best or (point.mean > best[-1].mean if highest else point.mean < best[-1].mean):
@@ -45,7 +45,7 @@ def front(points: Sequence[Point], *, highest: bool) -> list[Point]:
 
 def figure(points: Sequence[Point], metric: str, *, highest: bool, about: str) -> Figure:
     """The picture, with the names beside the points and a line through the front. Needs matplotlib."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache on stderr
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs messages about its font cache
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -82,8 +82,8 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top, in pixels
 
 def _label(figure: Figure, axes: Axes, points: Sequence[Point], best: Sequence[Point]) -> None:
     """A name beside each point, those of the front first: at the first place around it where it covers no point, bar,
-    line or other name, and is nearer to its own point than to any other. Where there is none such the nearest free one,
-    with a line to the point if it is far away."""
+    line or other name, and is nearer to its point than to any other. If there is none, at the nearest free place, with
+    a line to the point if it is far away."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call] # matplotlib gives it no types
@@ -115,7 +115,7 @@ def _label(figure: Figure, axes: Axes, points: Sequence[Point], best: Sequence[P
 
 
 def _drawn(axes: Axes, points: Sequence[Point], best: Sequence[Point], places: Mapping[str, Any]) -> Iterator[Box]:
-    """What a name may not cover: points, their bars, the line through the front in short pieces."""
+    """The boxes that a name may not cover: points, their error bars, the line through the front in short pieces."""
     for point in points:
         x, y = places[point.name]
         low, high = (axes.transData.transform((point.bytes, point.mean + s * (point.std or 0)))[1] for s in (-1, 1))
@@ -129,8 +129,8 @@ def _drawn(axes: Axes, points: Sequence[Point], best: Sequence[Point], places: M
 
 
 def _offsets(width: float, height: float) -> Iterator[tuple[float, float]]:
-    """Where the lower left corner of a name may be, from its point, in pixels: beside, above and below it, then ever
-    farther away."""
+    """Candidate offsets in pixels from a point to the lower left corner of its name: beside, above and below it, then
+    farther and farther away."""
     for gap in range(8, 150, 6):
         for dx, dy in ((gap, -height / 2), (-gap - width, -height / 2), (-width / 2, gap), (-width / 2, -gap - height)):
             yield dx, dy
@@ -148,6 +148,6 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def _distance(box: Box, point: tuple[float, float]) -> float:
-    """From a box to a point, 0 inside."""
+    """The distance from a box to a point, 0 inside."""
     x, y = (max(low - at, at - high, 0.0) for low, high, at in zip(box[:2], box[2:], point, strict=True))
     return hypot(x, y)

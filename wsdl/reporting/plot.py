@@ -1,7 +1,7 @@
 """The picture of a training, drawn by matplotlib (the extra `plot`): a large panel for the loss, a small one for each
 metric and for the learning rate.
 
-`figure` gives matplotlib's own `Figure`, `as_svg` the bytes of a file. The same numbers give the same bytes.
+`figure` returns a `Figure` of matplotlib, `as_svg` the bytes of a file. Equal data gives equal bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, LARGE, SMALL, HEAD = 7.6, 3.2, 1.4, 0.7  # inches: of the picture, and the heights of its parts
-MOST_DOTS = 60  # evaluations, up to which each has a dot
+MOST_DOTS = 60  # evaluations; up to this number each has a dot
 BLUE, ORANGE, VIOLET, RED = "#2a6fb0", "#c8611b", "#6a4aa5", "#c62f3b"
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#a9afba",
@@ -38,8 +38,8 @@ STYLE: dict[Any, Any] = {
     "grid.color": "#e7e9ed",
     "legend.fontsize": 8,
     "legend.frameon": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "wsdl",  # ids that are the same at each run
+    "svg.fonttype": "none",  # text instead of paths
+    "svg.hashsalt": "wsdl",  # deterministic ids
     "xtick.color": "#5c6370",
     "ytick.color": "#5c6370",
 }
@@ -47,8 +47,8 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curves:
-    """What is drawn: each series over the training steps. `results` are those of evaluations, `lowest` the step and
-    the value of the lowest evaluated loss."""
+    """The data to draw: series over the training steps. `results` are those of evaluations, `lowest` is the step and
+    the value of the lowest evaluation loss."""
 
     title: str
     about: str
@@ -59,13 +59,13 @@ class Curves:
 
 
 def is_installed() -> bool:
-    """Is matplotlib here?"""
+    """Whether matplotlib is installed."""
     return find_spec("matplotlib") is not None
 
 
 def figure(curves: Curves) -> Figure:
     """The picture as matplotlib's figure. Needs matplotlib."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its font cache on stderr
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs messages about its font cache
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -96,7 +96,7 @@ def figure(curves: Curves) -> Figure:
 
 
 def as_svg(figure: Figure) -> bytes:
-    """The text of an SVG file, the same for the same figure."""
+    """The bytes of an SVG file; deterministic."""
     import matplotlib
 
     buffer = io.BytesIO()
@@ -155,7 +155,7 @@ def _finish(axes: Axes, title: str, limits: tuple[float, float]) -> None:
 
 
 def value_range(values: Sequence[float], *, outliers: Sequence[float] = ()) -> tuple[float, float]:
-    """The lowest and the highest of the values, and of those that may lie outside the middle 98 %."""
+    """The lowest and the highest of `values` and of the middle 98 % of `outliers`."""
     ordered = sorted(outliers)
     cut = len(ordered) // 100
     shown = [*values, *ordered[cut : len(ordered) - cut]]
@@ -163,15 +163,15 @@ def value_range(values: Sequence[float], *, outliers: Sequence[float] = ()) -> t
 
 
 def is_wide(low: float, high: float, values: Iterable[float]) -> bool:
-    """Do positive values span so much that a logarithmic axis shows them better?"""
+    """Whether values are positive and span so much that a logarithmic axis shows them better."""
     return min(values, default=0.0) > 0 and high / low > LOG_FROM
 
 
 def with_room(low: float, high: float) -> tuple[float, float]:
-    """A linear axis that shows a range: with zero where that is near, and no tiny difference blown up."""
+    """The limits of a linear axis for a range: with zero if that is near, and without magnifying tiny differences."""
     span = max(high - low, 0.02 * abs(high)) or 1.0
     room = 0.55 * span - (high - low) / 2
-    is_near_zero = 0 <= low < 0.35 * span  # so near that the eye expects it
+    is_near_zero = 0 <= low < 0.35 * span  # so near that a reader expects it
     return 0.0 if is_near_zero else low - room, high + room
 
 
@@ -180,11 +180,11 @@ def _finite(points: Sequence[Point]) -> list[float]:
 
 
 def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    """Steps and values; infinities are gaps."""
+    """Steps and values; infinities become gaps."""
     return [step for step, _ in points], [value if abs(value) < inf else nan for _, value in points]
 
 
 def _broken(smooth: list[Point], series: Series) -> list[Point]:
-    """The smoothed line with gaps where the series has no finite number."""
+    """The smoothed line, with gaps where the series has no finite values."""
     gaps = [(bucket.middle, nan) for bucket in series.buckets if not bucket.count]
     return sorted([*smooth, *gaps], key=lambda point: point[0])

@@ -1,5 +1,5 @@
-"""A training on a terminal: a progress bar and the current values at the bottom, redrawn a few times a second, above
-them a table with a row for each epoch."""
+"""The live view of a training: at the bottom a progress bar and the current values, redrawn several times per second;
+above them a table with a row for each epoch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 DRAW_SECONDS = 0.1  # between two drawings
-DRAW_SHARE = 0.03  # of the time may go into drawing; where it is slow it is done more seldom
+DRAW_SHARE = 0.03  # the largest share of time for drawing; if drawing is slow, it is done less often
 BAR, SPARK = 40, 30  # columns at most
 EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
 
 
 class Progress(Quiet):
-    """A live view on a terminal that can show box drawing. When it ends, by whatever way, the cursor is back and the
-    last view stays."""
+    """A live view on a terminal with box drawing. However it ends, the cursor is restored and the last view stays."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class Progress(Quiet):
         self._live: Live | None = None
         self._next = 0.0
         self._columns: list[str] = []  # of the table, once it has a header
-        self._epoch = 0  # the last that has a row
+        self._epoch = 0  # the last epoch with a row
 
     def begin(self, plan: RunPlan) -> None:
         from rich.live import Live
@@ -54,7 +53,7 @@ class Progress(Quiet):
         console = self._console()
         for line in plan_text(plan):
             console.print(line, style="dim")
-        # We refresh ourselves: a thread would draw while a step computes. What others write to stderr goes above.
+        # No automatic refresh: its thread would draw during a step. Other output to stderr is shown above the view.
         self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop")
         self._live.start()
 
@@ -90,7 +89,7 @@ class Progress(Quiet):
             self._add_row(self._meter, r)
 
     def _add_row(self, meter: Meter, r: EvaluationReport | None = None) -> None:
-        """A row of the table for the last epoch; training and evaluation side by side, where there are both."""
+        """A row of the table for the last epoch; training and evaluation side by side, if there are both."""
         last = meter.last
         if last is None or last.epoch == self._epoch:
             return
@@ -120,7 +119,7 @@ class Progress(Quiet):
         self._print(Text(text))
 
     def _print(self, text: Text, *, cut: bool = False) -> None:
-        """Above the view; what is longer than a line is cut or folded."""
+        """Print above the view; text longer than a line is cut or folded."""
         if self._live is not None:
             self._live.console.print(text, no_wrap=cut, overflow="crop" if cut else "fold")
 
@@ -141,7 +140,7 @@ class Progress(Quiet):
             self._live.update(self._view(self._meter, self._live.console.width), refresh=True)
 
     def _view(self, meter: Meter, width: int) -> Text:
-        """Two lines: how far it is, and how good. The bar and the sparkline take what room is left."""
+        """Two lines: progress with a bar, and values with a sparkline, which fill the width."""
         from rich.text import Text
 
         last = meter.last

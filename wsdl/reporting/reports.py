@@ -16,7 +16,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is known before the first step; `None` for unknown numbers."""
+    """The size and the length of a run, known before the first step; `None` if unknown."""
 
     model: str
     steps: int | None  # of the whole training, those of earlier runs included
@@ -26,17 +26,17 @@ class RunPlan:
     first_step: int  # steps done by earlier runs; 0 for a fresh one
     parameters: int  # of the model, as stored
     parameters_without_sharing: int
-    variant: str = ""  # of the program; empty for the program itself
+    variant: str = ""  # name of the variant; empty for the program itself
 
     @property
     def title(self) -> str:
-        """What is trained: `lm`, or `lm (variant tied)`."""
+        """`lm`, or `lm (variant tied)`."""
         return f"{self.model} (variant {self.variant})" if self.variant else self.model
 
 
 @dataclass(frozen=True)
 class StepReport:
-    """After each step."""
+    """The report of a step."""
 
     step: int  # steps done, from 1
     epoch: int  # from 1
@@ -49,7 +49,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """After each evaluation."""
+    """The report of an evaluation."""
 
     step: int
     epoch: int
@@ -67,18 +67,18 @@ class Reporter(Protocol):
     def evaluation(self, r: EvaluationReport) -> None: ...
 
     def note(self, text: str) -> None:
-        """Something worth a line of text."""
+        """A line of text to show."""
 
     def flush(self) -> None:
-        """What was told so far must outlive this process; called before a checkpoint is written, so that a run that
-        resumes from there finds every line up to it."""
+        """Write everything reported so far to disk. Called before a checkpoint is written, so that a run that resumes
+        from it finds every line up to it."""
 
     def end(self) -> None:
-        """The training is over, or was broken off."""
+        """The training has ended or was interrupted."""
 
 
 class Quiet:
-    """Shows nothing; the other reporters say what they do instead."""
+    """Shows nothing; the base of other reporters."""
 
     def begin(self, plan: RunPlan) -> None:
         pass
@@ -100,14 +100,14 @@ class Quiet:
 
 
 class Reporters:
-    """Tells each of some reporters, in their order."""
+    """Forwards the reports to several reporters, in order."""
 
     def __init__(self, reporters: Sequence[Reporter]) -> None:
         self.reporters = reporters
         self._begun = ExitStack()
 
     def begin(self, plan: RunPlan) -> None:
-        """If one can't begin, those before it are ended."""
+        """If one fails to begin, those before it are ended."""
         with ExitStack() as opened:
             for reporter in self.reporters:
                 opened.enter_context(reporting(reporter, plan))
@@ -130,13 +130,13 @@ class Reporters:
             reporter.flush()
 
     def end(self) -> None:
-        """The last first, and all of them even if one fails."""
+        """End all in reverse order, even if one fails."""
         self._begun.close()
 
 
 @contextmanager
 def reporting(reporter: Reporter, plan: RunPlan) -> Iterator[Reporter]:
-    """A reporter that has begun and is ended in any case: by an exception and Ctrl-C, too."""
+    """A context with a reporter that has begun; it is ended in any case, also on exceptions and Ctrl-C."""
     reporter.begin(plan)
     try:
         yield reporter

@@ -1,4 +1,4 @@
-"""Numbers over steps, in little memory however many there are, and a smoothed line through them."""
+"""A series of values over steps in bounded memory, and a smoothed line through them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from math import exp, inf, isfinite, nan
 from typing import TypeAlias
 
-Point: TypeAlias = tuple[float, float]  # step, value; NaN where there is none
+Point: TypeAlias = tuple[float, float]  # step, value; NaN for a gap
 
 MOST = 300  # buckets; each gives up to two points of a drawn line
 
 
 @dataclass
 class Bucket:
-    """So many consecutive values in one."""
+    """A summary of consecutive values."""
 
     first: int  # step
     last: int
@@ -46,7 +46,7 @@ class Bucket:
             self.high, self.low_first = value, True
 
     def join(self, other: Bucket) -> None:
-        """Take in the bucket after this one."""
+        """Merge the bucket after this one into it."""
         if other.high > self.high:
             low_first = True if other.low >= self.low else other.low_first
         else:
@@ -58,11 +58,11 @@ class Bucket:
 
 
 class Series:
-    """Numbers that come one by one, in at most `2 * most` buckets: when these are full, neighbors are joined."""
+    """Values that arrive one by one, in at most `2 * most` buckets: when these are full, neighbors are merged."""
 
     def __init__(self, most: int = MOST) -> None:
         self.buckets: list[Bucket] = []
-        self.last: Point = (0, nan)  # what came last, finite or not
+        self.last: Point = (0, nan)  # the last value, finite or not
         self._most = most
         self._stride = 1  # numbers in a full bucket
 
@@ -93,7 +93,7 @@ class Series:
         return (bucket for bucket in self.buckets if bucket.count)
 
     def raw(self) -> list[Point]:
-        """A line that shows how much the values vary: through the lowest and the highest of each bucket."""
+        """A line that shows the variation: through the lowest and the highest value of each bucket."""
         points: list[Point] = []
         for bucket in self.buckets:
             if bucket.not_finite:
@@ -109,8 +109,8 @@ class Series:
         return [(bucket.middle, bucket.mean) for bucket in self.buckets]
 
     def smooth(self, width: float = 0.02) -> list[Point]:
-        """The means of the values around each bucket, near ones counting more: a Gaussian whose standard deviation
-        is this part of all steps. Unlike an exponential mean it doesn't lag behind."""
+        """The values smoothed by a Gaussian kernel, with a standard deviation of `width` times the number of steps.
+        Unlike an exponential moving average it doesn't lag."""
         buckets = list(self.finite())
         if not buckets:
             return []

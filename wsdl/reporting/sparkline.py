@@ -1,4 +1,4 @@
-"""A line of small bars in a row of text."""
+"""Sparklines: small bars in a line of text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """At most `width` bars from the lowest to the highest value, each the mean of as many neighbors; a space where
-    nothing is finite. What spans decades is shown by its logarithm, as `curve.svg` does."""
+    """At most `width` bars from the lowest to the highest value, each the mean of equally many neighbors; a space if
+    none is finite. Values that span decades are shown by their logarithm, as in `curve.svg`."""
     if not values or width <= 0:
         return ""
     count = min(width, len(values))

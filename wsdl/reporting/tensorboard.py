@@ -14,8 +14,8 @@ from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
-ALL = 1000  # so many first steps are written, each
-REST_SECONDS = 0.1  # and then one in this time: an event costs 0.1 ms, and TensorBoard shows a sample of 1,000
+ALL = 1000  # number of first steps that are all written
+REST_SECONDS = 0.1  # then at most one step in this time: an event takes 0.1 ms, and TensorBoard shows a sample of 1,000
 
 
 class TensorBoard(Quiet):
@@ -23,12 +23,12 @@ class TensorBoard(Quiet):
 
     def __init__(self, folder: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
         try:
-            import tensorboardX  # noqa: F401 - so that its lack is said before anything else is done
+            import tensorboardX  # noqa: F401 - so that it is reported first if it is missing
         except ImportError as error:
             raise fail(
                 "E0781",
-                "writing for TensorBoard needs the package tensorboardX, and it is not installed",
-                help="`pip install 'wsdl[tensorboard]'` brings it; `log.jsonl` has the same values",
+                "writing for TensorBoard requires the package tensorboardX, which is not installed",
+                help="`pip install 'wsdl[tensorboard]'` installs it; `log.jsonl` has the same values",
             ) from error
         self._folder = os.fspath(folder)
         self._clock = clock
@@ -37,10 +37,12 @@ class TensorBoard(Quiet):
         self._next = 0.0
 
     def begin(self, plan: RunPlan) -> None:
-        """What earlier runs wrote in this folder behind the first step is hidden from view."""
+        """Open the files. Events of earlier runs in this folder after the first step are purged."""
         from tensorboardX import SummaryWriter
 
-        logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)  # it warns of each NaN, which we show ourselves
+        logging.getLogger("tensorboardX.x2num").setLevel(
+            logging.ERROR
+        )  # it warns about each NaN, which other reporters show
         self._writer = SummaryWriter(self._folder, purge_step=plan.first_step + 1, flush_secs=10)
         self._all_until = plan.first_step + ALL
 

@@ -1,4 +1,4 @@
-"""The trials of a study as they run: plain lines for pipes, and a live view on a terminal."""
+"""Progress of the trials of a study: plain lines for pipes, and a live view on a terminal."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DRAW_SECONDS = 0.1  # between two drawings
 
 
 class TrialReporter(Protocol):
-    """Is told of the trials of a study, by their labels, from `begin` to `end`."""
+    """Receives the progress of the trials of a study, by their labels, from `begin` to `end`."""
 
     def begin(self, trials: int, done: int, jobs: int) -> None:
-        """So many trials has the study; `done` were finished by earlier runs."""
+        """`trials` is the number of trials of the study, of which `done` were finished by earlier runs."""
 
     def step(self, label: str, step: int, steps: int | None, loss: float | None) -> None:
-        """How far a trial is; no loss before its first step."""
+        """The progress of a trial; no loss before its first step."""
 
     def finished(self, label: str, results: Mapping[str, float], failure: str | None) -> None:
-        """A trial has ended, with results or with the reason why there are none."""
+        """A trial has ended, with results or with the reason for its failure."""
 
     def end(self) -> None:
-        """No more trials run, since all are finished or the study was broken off."""
+        """No more trials run: all are finished, or the study was interrupted."""
 
 
 class QuietTrials:
@@ -51,12 +51,12 @@ class QuietTrials:
 
 
 class TrialLines(QuietTrials):
-    """A line for each trial that ends. `write` takes a line with its end."""
+    """A line for each trial that ends. `write` receives lines with their newline."""
 
     def __init__(self, write: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
-        self.trials = self.done = 0  # in all, and those that have ended
-        self._first = 0  # those that had ended before
+        self.trials = self.done = 0  # total, and ended
+        self._first = 0  # ended in earlier runs
         self._began = 0.0
 
     def begin(self, trials: int, done: int, jobs: int) -> None:
@@ -93,7 +93,7 @@ class TrialProgress(TrialLines):
         super().__init__(write, clock=clock)
         self._stream, self._color, self._width = stream, color, width
         self._live: Live | None = None
-        self._running: dict[str, str] = {}  # by label: how far it is
+        self._running: dict[str, str] = {}  # by label: its progress
         self._next = 0.0
 
     def begin(self, trials: int, done: int, jobs: int) -> None:
