@@ -1,4 +1,4 @@
-"""The names of share groups, and of the parts of ways of sharing: each is the path of one thing."""
+"""Checks that the names of share groups and of the parts of ways of sharing are unique paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsdl.sharing.ways import Ways
 
 
 def check_group_names(program: Checked, sharing: Sharing, ways: Ways, problems: Problems) -> None:
-    """Report what has the name of something else, as written into files."""
+    """Report names that collide in files."""
     paths = {slot.file_path: slot.layer_span for slot in sharing.slots}
     paths |= dict(_layers(program))
     taken: dict[str, GroupRequest] = {}
@@ -27,18 +27,18 @@ def check_group_names(program: Checked, sharing: Sharing, ways: Ways, problems: 
             problems.error(
                 "E0331",
                 group.span,
-                f"`{name}` is the name of something else already",
+                f"the name `{name}` is already in use",
                 "a group of this name",
                 labels=[Label(earlier, f"`{name}`")],
-                help="give the group another name: its name is a path, as those of layers and parameters are",
+                help="rename the group: its name is a path, like those of layers and parameters",
             )
         elif name and name in repeated:
             problems.error(
                 "E0331",
                 group.span,
-                f"`{name}` would be the name of the group of each step of this `for`",
-                "several groups of one name",
-                help="leave the name out, or write the groups one by one, each with a name of its own",
+                f"`{name}` would be the name of several groups, one for each iteration of this `for`",
+                "several groups with one name",
+                help="leave the name out, or write the groups separately, each with its own name",
             )
         elif name:
             taken[name] = group
@@ -47,7 +47,7 @@ def check_group_names(program: Checked, sharing: Sharing, ways: Ways, problems: 
 
 
 def _layers(program: Checked) -> Iterator[tuple[str, Span]]:
-    """Layers and arrays of layers by their names."""
+    """The names of layers and arrays of layers."""
     for module in (module for root in program.roots() for module in root.modules()):
         yield file_path(module.path), module.span
         if module.path.endswith("[0]"):
@@ -55,7 +55,7 @@ def _layers(program: Checked) -> Iterator[tuple[str, Span]]:
 
 
 def _repeated(program: Checked, sharing: Sharing) -> set[str]:
-    """The names that the groups of one `for` give to several tensors."""
+    """The names that groups in a `for` would give to several tensors."""
     groups = Counter(file_path(group.name) for group in program.groups if group.name)
     ways = Counter(file_path(request.group.name) for request in program.ways if request.group.name)
     repeated = {name for name, count in ways.items() if count > 1}
@@ -77,9 +77,9 @@ def _check_parts(ways: Ways, paths: dict[str, Span], problems: Problems) -> None
             problems.error(
                 "E0331",
                 slot.layer_span,
-                f"`{slot.file_path}` is the name of something else already",
-                f"has a part `{slot.path.rpartition('.')[2]}` there",
+                f"the name `{slot.file_path}` is already in use",
+                f"has a part `{slot.path.rpartition('.')[2]}` with this path",
                 labels=[Label(earlier, f"`{slot.file_path}`")],
-                help="give the group of this way of sharing a name, or the part another one",
+                help="name the group of this way of sharing, or rename the part",
             )
         paths[slot.file_path] = slot.layer_span

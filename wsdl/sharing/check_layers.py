@@ -1,4 +1,4 @@
-"""Warns of layers that are never applied, or mix the statistics of several applications."""
+"""Warns of layers that are never applied, and of layers that mix the statistics of several applications."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LISTED = 4
 
 
 def check_layers(program: Checked, sharing: Sharing, spans: Mapping[str, Span], problems: Problems) -> None:
-    """W0301 and W0302. `spans` says where each slot was put into a group."""
-    if not problems.errors:  # what seems to have no use may have it where something is wrong
+    """W0301 and W0302. `spans` has the location that put each slot into a group."""
+    if not problems.errors:  # after errors, a layer may only seem to be unused
         _warn_of_unused(program, problems)
     _warn_of_mixed_statistics(program, sharing, spans, problems)
 
 
-# -- layers without a use ----------------------------------------------------------------------------------------------
+# -- unused layers -----------------------------------------------------------------------------------------------------
 
 
 def _warn_of_unused(program: Checked, problems: Problems) -> None:
-    """A layer that no model applies; one that a block declares and applies in some of its instances is fine."""
+    """Warn of layers that no model applies; a layer that some instances of a block apply is fine."""
     used: set[tuple[Span, str]] = set()
     unused: dict[Span, list[Module]] = {}
     for root in program.roots():
@@ -52,7 +52,7 @@ def _declaration(module: Module) -> tuple[Span, str]:
 
 
 def _unused(module: Module) -> list[Module]:
-    """The outermost layers at and below one that nothing applies."""
+    """The outermost layers at or below this one that are never applied."""
     if not module.uses and module.kind != "model":
         return [module]
     children = [c for child in module.children.values() for c in (child if isinstance(child, list) else [child])]
@@ -64,7 +64,7 @@ def _unused(module: Module) -> list[Module]:
 
 @dataclass
 class _Mixed:
-    """The layers whose statistics are mixed at one span, their states as an `except` would name them."""
+    """The layers whose statistics are mixed at one span, and their states as `except` would name them."""
 
     labels: list[Label]
     label: str
@@ -78,7 +78,7 @@ def _warn_of_mixed_statistics(
     mixed_at: dict[Span, _Mixed] = {}
     tied = {root.path: [slot for slot, _ in members] for root, members in sharing.families()}
     for root in program.roots():
-        outermost: dict[Span, str] = {}  # the shortest path of the layers that are applied at a place
+        outermost: dict[Span, str] = {}  # the shortest path of the layers applied at a location
         for module in root.modules():
             for span in module.uses:
                 outermost[span] = min(outermost.get(span, module.path), module.path, key=len)
@@ -94,10 +94,10 @@ def _warn_of_mixed_statistics(
             "W0301",
             span,
             f"{_listed(mixed.layers)} {'keep' if several else 'keeps'} running statistics, "
-            f"and {'mix' if several else 'mixes'} those of several places",
+            f"and {'mix' if several else 'mixes'} those of several applications",
             mixed.label,
             labels=mixed.labels,
-            help="right where all places see the same kind of data; to keep them apart, make a layer for each place "
+            help="correct if all inputs are the same kind of data; to keep them separate, declare a layer for each "
             f"and share them `except {', '.join(mixed.states[:LISTED])}{', …' if len(mixed.states) > LISTED else ''}`",
             severity="warning",
         )
@@ -106,7 +106,7 @@ def _warn_of_mixed_statistics(
 def _applied_again(
     module: Module, states: Sequence[Slot], outermost: Mapping[Span, str], mixed_at: dict[Span, _Mixed]
 ) -> None:
-    """One model applies the layer, or one around it, more than once."""
+    """Record a layer that one model applies more than once, directly or through one around it."""
     by_model: dict[Span, list[tuple[Span, ...]]] = {}
     for way in module.ways:
         by_model.setdefault(way[0], []).append(way)
@@ -129,13 +129,13 @@ def _shared(
     spans: Mapping[str, Span],
     mixed_at: dict[Span, _Mixed],
 ) -> None:
-    """A group ties the statistics of layers that are applied at different places; `tied` are the slots that read what
-    each of the states reads, in the order of declaration."""
+    """Record layers applied at different locations whose statistics a group ties; `tied` are, for each of the states,
+    the slots that read the same tensor, in the order of declaration."""
     tied_slots = tied[0]
     if len(tied_slots) < 2 or tied_slots[0] is not states[0]:
         return
     span = spans.get(tied_slots[1].path, module.span)
-    mixed = mixed_at.setdefault(span, _Mixed([], "makes their statistics one"))
+    mixed = mixed_at.setdefault(span, _Mixed([], "ties their statistics"))
     mixed.layers += [slot.path.rpartition(".")[0] for slot in tied_slots]
     for others in tied:
         below = _common_end([s.path for s in others])
@@ -144,7 +144,7 @@ def _shared(
 
 
 def _common_end(paths: Sequence[str]) -> str:
-    """The parts with which all paths end."""
+    """The common suffix of all paths."""
     common: list[str] = []
     for names in zip(*(reversed(path.split(".")) for path in paths), strict=False):
         if len(set(names)) > 1:

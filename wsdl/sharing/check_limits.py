@@ -1,4 +1,4 @@
-"""Holds each model against its budgets: `limit params`, `limit bytes`, `limit macs`."""
+"""Checks each model against its limits: `limit params`, `limit bytes`, `limit macs`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTED = 5  # of the largest parameters
 
 
 def check_limits(storage: Storage, problems: Problems) -> None:
-    """An error for each model that is larger than its file allows."""
+    """Report each model that exceeds a limit."""
     for limit in storage.checked.limits:
         model = storage.models[limit.model]
         if limit.kind == "macs":
@@ -34,8 +34,8 @@ def stored_by(model: Model, storage: Storage) -> list[Stored]:
 
 
 def slots_of(stored: list[Stored], model: Model, storage: Storage) -> int:
-    """How many elements the slots of a model have: what would be stored without sharing. A slot that formulas alone
-    read is none of them."""
+    """The number of elements of the slots of a model: those that would be stored without sharing. Slots that only
+    formulas read don't count."""
     paths = {slot.path for slot in model.module.all_slots()}
     paths |= {slot.path for root in storage.checked.layers.values() for slot in root.all_slots()}
     views = [slot for s in stored for slot, _ in s.slots if not s.computed or slot.path in model.reads]
@@ -73,9 +73,9 @@ def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
         problems.error(
             "W0601",
             limit.span,
-            f"how many multiplications the model `{model.name}` takes{each} depends on the run",
+            f"the number of multiplications of the model `{model.name}`{each} depends on the run",
             f"{macs}",
-            help=f"give the dimensions a value: {names}",
+            help=f"fix the dimensions: {names}",
             severity="warning",
         )
     elif macs.constant > limit.value:
@@ -90,7 +90,7 @@ def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
 
 
 def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
-    """The work for one row of the batch, where the first dimension of all inputs is the batch, and how to say so."""
+    """The multiplications for one row, if the first dimension of all inputs is the batch, and the text for messages."""
     leading = {value.type.shape[0].name if value.type.rank else None for value in model.graph.inputs}
     [batch] = leading if len(leading) == 1 else [None]
     if batch is None:

@@ -1,4 +1,4 @@
-"""Do the `load`s of a program make sense, whatever is in their files?"""
+"""Checks the `load`s of a program, without their files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wsdl.ir.weight_files import unknown_format
 from wsdl.sharing.paths import NotFound, Paths, target_of
 from wsdl.sharing.targets import Target
 
-MOST_PARTS = 3  # placeholders that take in dots: each multiplies the ways to read a name by its length
+MOST_PARTS = 3  # placeholders that match dots: each multiplies the ways to match a name by its length
 
 
 def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Problems) -> None:
-    """Report what is wrong with a `load`: its file's format, what its target means, its table."""
+    """Report errors of a `load`: the format of its file, its target, its table."""
     if unknown := unknown_format(request.file):
         problems.error("E0501", request.file_span, unknown[0], help=unknown[1])
     modules = [f.thing for f in target.matches if isinstance(f.thing, Module)]
@@ -27,9 +27,9 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
             "E0505",
             request.target.span,
             "a file is loaded into one layer or one array, "
-            f"and these are {len(target.matches or target.groups)} {what}",
+            f"but this selects {len(target.matches or target.groups)} {what}",
             f"several {what}",
-            help="load into each of them by itself"
+            help="load into each of them separately"
             if target.groups
             else "name the array itself, or the layer around it and each parameter in a table: "
             '`"layers.{i}.{p}" -> blocks[i].{p}`',
@@ -38,12 +38,12 @@ def check_load(request: LoadRequest, target: Target, paths: Paths, problems: Pro
         problems.error(
             "E0505",
             request.target.span,
-            "the paths of a table start at one layer",
+            "the target of a table must be one layer",
             "an array of layers" if modules else "a parameter",
             help="name the layer around it, and start the paths of the table there",
         )
     for module in modules[:1]:
-        reported = Problems()  # what is wrong is often so in each line of a table
+        reported = Problems()  # an error often occurs in every line of a table
         for mapping in request.mappings:
             with suppress(NotFound):
                 _check_mapping(mapping, module, paths, reported)
@@ -58,17 +58,17 @@ def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems:
         problems.error(
             "E0505",
             mapping.path_span,
-            f"the target uses `{name}`, which the pattern doesn't have",
-            help=f"write `{{{name}}}` where it stands in the names of the file",
+            f"the target uses `{name}`, which is not in the pattern",
+            help=f"write `{{{name}}}` at its position in the names of the file",
         )
         return
     if "}{" in mapping.pattern or len(parts) > MOST_PARTS:
         problems.error(
             "E0505",
             mapping.span,
-            "there are too many ways to read this pattern",
+            "there are too many ways to match this pattern",
             "two placeholders touch" if "}{" in mapping.pattern else f"{len(parts)} placeholders for several names",
-            help=f"write what stands between them; at most {MOST_PARTS} may stand for several names with dots",
+            help=f"write the text between them; at most {MOST_PARTS} placeholders may match several names with dots",
         )
         return
     for index in INDEX.findall(mapping.path):
@@ -80,13 +80,13 @@ def _check_mapping(mapping: LoadMapping, target: Module, paths: Paths, problems:
         problems.error(
             "E0505",
             mapping.path_span,
-            "a tensor of the file fills one parameter, and this is a layer",
+            "a tensor of the file fills one parameter, but this is a layer",
             "not a parameter",
-            help=f"write `{mapping.path}.{{p}}`, and `{{p}}` where its parameter stands in the names of the file",
+            help=f"write `{mapping.path}.{{p}}`, and `{{p}}` in place of its parameter in the names of the file",
         )
 
 
 def placeholders(mapping: LoadMapping) -> tuple[set[str], set[str]]:
-    """The placeholders of a target that stand for indices, and those that stand for parts of its path."""
+    """The placeholders of a target that are indices, and those that are parts of its path."""
     indices = {name for index in INDEX.findall(mapping.path) for name in dim_of_text(index).names()}
     return indices, set(PLACEHOLDER.findall(INDEX.sub("", mapping.path)))

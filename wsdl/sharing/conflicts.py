@@ -1,4 +1,4 @@
-"""Diagnostics for share groups whose members contradict each other: always with both spans."""
+"""Errors about share groups whose members contradict each other, always with both spans."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsdl.sharing.paths import Match
 def report_conflict(
     conflict: Conflict, sharing: Sharing, ties: Sequence[tuple[Member, Member]], problems: Problems
 ) -> None:
-    """Two members can't be one tensor. `ties` are the pairs of members that were united before."""
+    """Report that two members can't be one tensor. `ties` are the pairs of members that were united before."""
     first, second = conflict.first, conflict.second
     if conflict.reason == "shape":
         _report_shape(first, second, problems)
@@ -28,7 +28,7 @@ def report_conflict(
             "the members of this share group do not have one dtype",
             f"{_named(second)}is {second.slot.type.dtype}",
             labels=[Label(first.span, f"{_named(first)}is {first.slot.type.dtype}")],
-            help="a layer has the dtype of what it is applied to: `cast` the input of one of them",
+            help="a layer has the dtype of its input: `cast` the input of one of them",
         )
     elif conflict.reason == "kind":
         problems.error(
@@ -37,7 +37,7 @@ def report_conflict(
             "a parameter and a state can't be one tensor",
             f"`{second.slot.path}` is a {_kind(second.slot)}",
             labels=[Label(first.span, f"`{first.slot.path}` is a {_kind(first.slot)}")],
-            help="training changes a parameter by its gradient, and a state by what it sees",
+            help="training updates a parameter by its gradient, and a state by the data",
         )
     elif conflict.reason == "itself":
         _report_itself(first, second, sharing, ties, problems)
@@ -45,27 +45,27 @@ def report_conflict(
         problems.error(
             "E0323",
             first.span,
-            "neither of these holds the other, so there is no tensor to store",
+            "neither of these contains the other, so there is no tensor to store",
             f"a part of `{first.slot.path}`, {first.slot.type}",
             labels=[Label(second.span, f"a part of `{second.slot.path}`, {second.slot.type}")],
-            help="what is stored is the widest member: name it as a whole, and slice only the other",
+            help="the largest member is stored: name it without a slice, and slice only the other",
         )
     else:
         problems.error(
             "E0328",
             second.span,
-            "these views can't be joined to one view of a stored tensor",
-            f"`{second.slot.path}` is seen so here",
-            labels=[Label(first.span, f"`{first.slot.path}` is seen so here")],
-            help="a reshape cuts across another one: name the members with fewer steps",
+            "these views can't be combined into one view of a stored tensor",
+            f"a view of `{second.slot.path}`",
+            labels=[Label(first.span, f"a view of `{first.slot.path}`")],
+            help="the combination of two reshapes isn't a view: use simpler views",
         )
 
 
 def report_partly_frozen(
     slots: Iterable[Slot], frozen: Mapping[str, Span], problems: Problems, ties: Mapping[str, Span] | None = None
 ) -> None:
-    """Report slots of one tensor of which only some are frozen: by their paths, `frozen` says where that is written,
-    and `ties` where they were put into their group."""
+    """Report slots of one tensor of which only some are frozen; `frozen` and `ties` have the locations that freeze them
+    and that put them into their group, by path."""
     cold: list[Slot] = []
     warm: list[Slot] = []
     for slot in slots:
@@ -85,8 +85,8 @@ def report_partly_frozen(
 
 
 def report_partly_frozen_parts(storage: Storage, frozen: Mapping[str, Span], problems: Problems) -> None:
-    """Report members of a way of sharing of which only some are frozen: what they share would be frozen for all.
-    `frozen` says by the paths of slots where each is frozen."""
+    """Report members of a way of sharing of which only some are frozen: shared parameters would be frozen for all.
+    `frozen` has the location that freezes each slot, by path."""
     parts = {storage.home(slot.path)[0].name: slot for slot in storage.parts}
     for name, part in parts.items():
         readers = storage.readers[name]
@@ -102,7 +102,7 @@ def report_partly_frozen_parts(storage: Storage, frozen: Mapping[str, Span], pro
             f"`{one}` is frozen, but `{other}`, which shares `{name}` with it, is not",
             f"freezes `{one}`",
             labels=[Label(part.layer_span, f"shares `{name}`")],
-            help=f"freeze `{other}` too" + (f", or only what is its own, such as `{own[0]}`" if own else ""),
+            help=f"freeze `{other}` too" + (f", or only unshared parts, such as `{own[0]}`" if own else ""),
         )
 
 
@@ -133,7 +133,7 @@ def _report_itself(
     first: Member, second: Member, sharing: Sharing, ties: Sequence[tuple[Member, Member]], problems: Problems
 ) -> None:
     seen = [str(sharing.home(m.slot)[1].then(m.view)) for m in (first, second)]
-    texts = [f"reads the stored tensor as `{view}`" if view else "reads the stored tensor as it is" for view in seen]
+    texts = [f"reads the stored tensor as `{view}`" if view else "reads the stored tensor directly" for view in seen]
     way = _ties_between(first.slot.path, second.slot.path, ties)
     problems.error(
         "E0322",
@@ -144,12 +144,12 @@ def _report_itself(
             Label(first.span, texts[0]),
             *(Label(b.span, f"ties `{b.slot.path}` with `{a.slot.path}`") for a, b in way),
         ],
-        help="remove one of the ties, or the view" if way else "remove the group: it says more than can be true",
+        help="remove one of the ties, or the view" if way else "remove the group: it contradicts itself",
     )
 
 
 def _ties_between(start: str, goal: str, ties: Sequence[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
-    """The ties that lead from one slot to another."""
+    """The chain of ties from one slot to another."""
     ways: dict[str, list[tuple[Member, Member]]] = {start: []}
     queue = [start]
     for path in queue:
@@ -164,7 +164,7 @@ def _ties_between(start: str, goal: str, ties: Sequence[tuple[Member, Member]]) 
 
 
 def report_missing(one: Match, has: Sequence[str], other: Match, has_too: Sequence[str], problems: Problems) -> None:
-    """Two layers of a group don't have the same parameters."""
+    """Report that two layers of a group don't have the same parameters."""
     missing = [p for p in has if p not in has_too]
     owner, lacking = (one, other) if missing else (other, one)
     missing = missing or [p for p in has_too if p not in has]
@@ -187,13 +187,13 @@ def report_missing(one: Match, has: Sequence[str], other: Match, has_too: Sequen
 
 
 def report_initializers(first: Slot, other: Slot, spans: Mapping[str, Span], problems: Problems) -> None:
-    """One tensor would be filled in two ways."""
+    """Report that one tensor has two different initializers."""
     span = spans.get(other.path, other.span)
     problems.error(
         "E0324",
         span,
         f"`{other.path}` and `{first.path}` are one tensor, but have two initializers",
-        "made one here",
+        "tied here",
         labels=[
             Label(first.span, f"`{first.path}` starts as `{first.initializer}`"),
             Label(other.span, f"`{other.path}` starts as `{other.initializer}`"),
@@ -203,7 +203,7 @@ def report_initializers(first: Slot, other: Slot, spans: Mapping[str, Span], pro
 
 
 def _named(member: Member) -> str:
-    """Which parameter is meant, where the file names a layer, or many at once."""
+    """The path of a parameter as a prefix of a label, if the source names a layer, or several parameters."""
     return "" if _written_alone(member) else f"`{member.slot.path}` "
 
 
@@ -214,7 +214,7 @@ def _stored_as(member: Member) -> str:
 
 
 def _written_alone(member: Member) -> bool:
-    """Does the path in the file name this parameter and no other?"""
+    """Whether the path in the source names only this parameter."""
     text = re.sub(r"(\.(T|permute|reshape|flip)\b.*|\[[^\]]*\])$", "", member.span.text)
     text = re.sub(r"(\.(T|permute|reshape|flip)\b.*)$", "", text)
     return f".{member.slot.path}".endswith(f".{text}")

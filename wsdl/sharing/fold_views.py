@@ -18,7 +18,7 @@ becomes
         %y = matmul(%x, %t): f32[n, 8]
     }
 
-So a lowering sees `x @ weight.T` as one thing, and the runtime has nothing to fold into a second copy.
+So a lowering sees `x @ weight.T` as one operation, and the runtime can't fold the transpose into a second copy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from wsdl.ops import OPERATIONS
 
 
 def fold_views(program: Lowered) -> Lowered:
-    """Every movement of a parameter becomes a part of its view, where a view can express it."""
+    """Fold every movement of a parameter into its view, if a view can express it."""
     for model in program.models.values():
         parameters: dict[Value, Node] = {}
         for node in model.graph.walk():
@@ -43,7 +43,8 @@ def fold_views(program: Lowered) -> Lowered:
 
 
 def moved(view: View, node: Node) -> View | None:
-    """The view that a node makes of a view which it reads; `None` where it does anything else, or no view can do it."""
+    """The view that results from applying a node to a view; `None` if the node isn't a movement, or no view expresses
+    it."""
     operation = OPERATIONS.get(node.op)
     if operation is None or len(node.results) > 1:
         return None
@@ -51,7 +52,7 @@ def moved(view: View, node: Node) -> View | None:
 
 
 def view_of(graph: Graph) -> tuple[str, View] | None:
-    """The slot and the view of it that a graph computes; `None` where it computes anything else."""
+    """The slot and the view of it that a graph computes; `None` if it computes anything else."""
     producers = graph.producers()
     nodes = []
     value = graph.outputs[0]

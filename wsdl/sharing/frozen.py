@@ -1,5 +1,5 @@
-"""How layers that are frozen run while the rest is trained: their running statistics stay as they are, and with `eval`
-they also normalize by these and leave dropout out, as the compiled model does. The others normalize by the batch."""
+"""Modes of frozen layers in training: their running statistics don't change; with `eval` they also normalize by these
+and have no dropout, as in the compiled model. The others normalize by the batch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from wsdl.sharing.targets import Target, Targets
 def frozen_modes(
     storage: Storage, training: Training, frozen: Collection[str], targets: Targets, problems: Problems
 ) -> Modes:
-    """In which mode the layers run that the file, its models and a training freeze; `frozen` are the stored tensors
-    that the training does. Notes the layers with running statistics for which nothing says it."""
+    """The modes of the layers that the file, its models and a training freeze; `frozen` are the stored tensors that the
+    training freezes. Adds a note for layers with running statistics without an explicit mode."""
     modes, spans = Modes(), dict[str, Span]()
     for target, mode, pattern in _freezes(storage, training, targets):
         spans.update(dict.fromkeys((slot.path for slot in target.slots), pattern.span))
@@ -39,24 +39,24 @@ def frozen_modes(
 
 
 def is_frozen(slot: str, storage: Storage, frozen: Collection[str]) -> bool:
-    """Is what a slot reads frozen, in the file or as one of the tensors `frozen`?"""
+    """Whether the tensors of a slot are frozen, in the file or by being in `frozen`."""
     return any(stored.frozen or stored.name in frozen for stored in storage.tensors_of(slot))
 
 
 def differs_at_inference(graph: Graph) -> Iterator[Node]:
-    """The nodes that a layer in the mode `eval` computes otherwise."""
+    """The nodes that differ in a layer with the mode `eval`."""
     return (node for node in graph.walk() if _at_inference(node) is not None)
 
 
 def run_frozen(graph: Graph, layers: Collection[str]) -> dict[Value, Value]:
-    """Let layers compute as the compiled model does. What stands in for which value."""
+    """Let layers compute as in the compiled model; returns the replacement of each value."""
     values: dict[Value, Value] = {}
     _rewrite(graph, layers, values)
     return values
 
 
 def normalized(graph: Graph) -> list[Normalized]:
-    """All of them, in the order of use."""
+    """The batch normalizations of a graph, in the order of use."""
     nodes = [node for node in graph.walk() if node.op == "batch_norm_training"]
     shapes = [node.inputs[0].type.shape for node in nodes]
     counts = [product([*shape[:1], *shape[2:]]) for shape in shapes]
@@ -64,7 +64,7 @@ def normalized(graph: Graph) -> list[Normalized]:
 
 
 def kept_by_scans(graph: Graph) -> Iterator[tuple[Node, str]]:
-    """The nodes in scans that take the statistics of the batch in, and the path of the slot of each of these."""
+    """The nodes in scans that update running statistics, and the paths of their slots."""
     nodes = list(graph.walk())
     updates = [node for node in nodes if node.op == "batch_norm_training"]
     before = {new: old for node in updates for old, new in zip(node.inputs[3:], node.results[1:], strict=True)}
@@ -81,8 +81,7 @@ def kept_by_scans(graph: Graph) -> Iterator[tuple[Node, str]]:
 def _freezes(
     storage: Storage, training: Training, targets: Targets
 ) -> Iterator[tuple[Target, Mode | None, PathPattern]]:
-    """What is frozen by the lines of the file and its models, then by those of the training. Mistakes in them were
-    reported."""
+    """The targets frozen by the file and its models, then by the training. Errors in them are already reported."""
     for requests, from_file in (storage.checked.freezes, False), (training.freezes, True):
         for request in requests:
             for pattern in request.paths:
@@ -99,7 +98,7 @@ def _note_undecided(span: Span, layer: str, problems: Problems) -> None:
         "N0801",
         span,
         f"`{layer}` keeps its running statistics, and normalizes by those of each batch",
-        "frozen, without a word about how it normalizes",
+        "frozen, without a mode for normalization",
         help=f"`freeze {span.text} eval` normalizes by the running statistics, as at inference; "
         f"`freeze {span.text} train` by the batch, without this note",
         severity="note",
@@ -108,9 +107,11 @@ def _note_undecided(span: Span, layer: str, problems: Problems) -> None:
 
 @dataclass
 class Modes:
-    """In which mode layers run: as the last line says that names the layer, one around it, or a tensor of it."""
+    """The modes of layers: by the last statement that names the layer, one around it, or a tensor of it."""
 
-    _whole: dict[str, tuple[int, Mode]] = field(default_factory=dict)  # layers with all that is below: line and mode
+    _whole: dict[str, tuple[int, Mode]] = field(
+        default_factory=dict
+    )  # layers with all layers below: statement and mode
     _own: dict[str, tuple[int, Mode]] = field(default_factory=dict)  # layers alone
     _lines: int = 0
 
@@ -129,7 +130,7 @@ class Modes:
 
 
 def _at_inference(node: Node) -> str | None:
-    """What the compiled model has in its place, if that is something else."""
+    """The operation that the compiled model has in its place, if it differs."""
     return OPERATIONS[node.op].at_inference if node.op in OPERATIONS else None
 
 
@@ -142,7 +143,7 @@ def _rewrite(graph: Graph, layers: Collection[str], values: dict[Value, Value]) 
             values[node.result] = node.inputs[0]
             continue
         if becomes is not None:
-            y, *states = node.results  # which stay as they came in
+            y, *states = node.results  # unchanged
             values.update(zip(states, node.inputs[-len(states) :], strict=True))
             node = replace(node, op=becomes, results=[y])
         if node.body is not None:

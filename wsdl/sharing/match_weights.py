@@ -1,9 +1,9 @@
-"""Decides which tensor of a file fills which parameter: the mappings of `load`, or one name on both sides.
+"""Matches the tensors of a file with parameters: by the mappings of `load`, or by equal names.
 
     "encoder.layer.{i}.output.LayerNorm.{p}" -> blocks[i].norm2.{p}
 
-A placeholder that the target uses as an index stands for digits, one that it uses as `{p}` for names with dots between
-them, any other for one name. Only listings are looked at, no numbers.
+A placeholder that the target uses as an index matches digits, one used as `{p}` names joined by dots, any other one
+name. Only the listings are read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from wsdl.sharing.reading_texts import reading_texts
 from wsdl.sharing.targets import Target, Targets
 
 MOST_LISTED = 20
-_COUNTERS = "num_batches_tracked"  # PyTorch's, which nothing reads
+_COUNTERS = "num_batches_tracked"  # of PyTorch; never read
 
 
 @dataclass
@@ -46,7 +46,7 @@ class _Load:
 
 
 def match_weights(storage: Storage, loads: Iterable[tuple[LoadRequest, Listing]], problems: Problems) -> list[Fill]:
-    """What fills what, for all `load`s of a program. All that doesn't fit goes to `problems`."""
+    """The fills of all `load`s of a program; mismatches are reported to `problems`."""
     targets = Targets(storage.checked, storage.group_of, parts=storage.parts)
     fills: list[Fill] = []
     opened: list[_Load] = []
@@ -64,7 +64,7 @@ def match_weights(storage: Storage, loads: Iterable[tuple[LoadRequest, Listing]]
         else:
             fills += _by_name(load, storage, problems)
         if len(problems.errors) > before:
-            return fills  # what is missing now is missing for these reasons
+            return fills  # parameters that are missing now are missing because of these errors
     _report_unfilled(storage, opened, fills, problems)
     for path in used:
         _note_unused([load for load in opened if load.listing.path == path], problems)
@@ -72,8 +72,8 @@ def match_weights(storage: Storage, loads: Iterable[tuple[LoadRequest, Listing]]
 
 
 def _opened(storage: Storage, request: LoadRequest, target: Target, listing: Listing, used: set[str]) -> _Load:
-    """The slots that a `load` is to fill, by their path in files, and the path of the target. `check_load` has seen it
-    before."""
+    """The slots that a `load` fills, by their path in files, and the path of the target. `check_load` has checked
+    it."""
     slot, view = target.tensors[0]
     if target.groups:
         [name] = target.groups
@@ -134,10 +134,10 @@ def _as_before(load: _Load, storage: Storage) -> tuple[list[Fill], set[str]]:
 
 
 def _by_table(load: _Load, storage: Storage, problems: Problems) -> list[Fill]:
-    """What the mappings of a table fill."""
+    """The fills of the mappings of a table."""
     fills: list[Fill] = []
     unmatched: list[LoadMapping] = []
-    reported = Problems()  # what is wrong is often so in each line
+    reported = Problems()  # an error often occurs in every line
     for mapping in load.request.mappings:
         indices, parts = placeholders(mapping)
         pattern = _regex(mapping.pattern, indices, parts)
@@ -159,7 +159,7 @@ def _mapped(
     storage: Storage,
     problems: Problems,
 ) -> list[Fill]:
-    """What one mapping fills."""
+    """The fills of one mapping."""
     fills: list[Fill] = []
     astray = ""
     for name, match in matches:
@@ -205,7 +205,7 @@ def _instantiated(target: str, values: dict[str, str]) -> str:
 
 
 def _report_no_match(unmatched: Sequence[LoadMapping], load: _Load, problems: Problems) -> None:
-    """One error for all of a table: often a part of each name is another one in the file."""
+    """Report one error for the whole table: often a part of each name differs in the file."""
     near = {m.pattern: _alike(m, load.listing.names) for m in unmatched}
     _, *others = [f"`{pattern}`" + (f" (is it `{name}`?)" if name else "") for pattern, name in near.items()]
     problems.error(
@@ -213,14 +213,14 @@ def _report_no_match(unmatched: Sequence[LoadMapping], load: _Load, problems: Pr
         unmatched[0].span,
         f"no tensor of {load.request.file} has a name like `{unmatched[0].pattern}`",
         details=[f"nor like {_count(others, 'more pattern')} of this table:", *_listed(others)] if others else (),
-        help=f"the nearest is `{near[unmatched[0].pattern]}`"
+        help=f"the most similar name is `{near[unmatched[0].pattern]}`"
         if near[unmatched[0].pattern]
         else "`wsdl inspect` lists the names in a file",
     )
 
 
 def _alike(mapping: LoadMapping, names: Sequence[str]) -> str | None:
-    """The name that was probably meant: one that ends in the same way, or else the nearest."""
+    """The name that was probably meant: one with the same end, otherwise the most similar one."""
     indices, parts = placeholders(mapping)
     pieces = mapping.pattern.split(".")
     for start in range(len(pieces)):
@@ -238,7 +238,7 @@ def _alike(mapping: LoadMapping, names: Sequence[str]) -> str | None:
 def _fill(
     load: _Load, name: str, slot: Slot, seen: View, mapping: LoadMapping | None, storage: Storage, problems: Problems
 ) -> list[Fill]:
-    """The one fill of a view of a slot, or none and a problem where shape or dtype don't fit."""
+    """The fill of a view of a slot; none after reporting that shape or dtype don't fit."""
     load.used.update((load.listing.stored_name(name), *load.listing.parts.get(name, ())))
     info, span = load.listing.info(name), mapping.span if mapping else load.request.file_span
     sizes = seen.shape
@@ -270,7 +270,7 @@ def _how_to_turn(seen: View) -> str:
     return "the shapes match transposed: write `.T` behind the target"
 
 
-# -- what is left over -------------------------------------------------------------------------------------------------
+# -- missing and unused tensors ----------------------------------------------------------------------------------------
 
 
 def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[Fill], problems: Problems) -> None:
@@ -292,17 +292,17 @@ def _report_unfilled(storage: Storage, loads: Sequence[_Load], fills: Sequence[F
                 load.request.target.span,
                 f"{what} not filled from {load.request.file}",
                 details=_listed([f"{slot.path}: {slot.type}{_nearest_to(slot, unused)}" for slot in missing]),
-                help="map them, load a smaller layer, or remove what the file doesn't have",
+                help="map them, load a smaller layer, or remove parameters that the file doesn't have",
             )
 
 
 def _is_whole(slot: str, storage: Storage) -> bool:
-    """Does what fills a slot leave out nothing of what it reads? What a formula reads is fitted."""
+    """Whether filling a slot fills its tensors completely; the tensors of a formula are fitted."""
     return storage.is_computed(slot) or storage.home(slot)[1].is_whole
 
 
 def _filled_slots(storage: Storage, fills: Sequence[Fill]) -> set[str]:
-    """The slots of which a tensor fills the whole, or several fill parts of as many elements in all."""
+    """The slots that one tensor fills completely, or several by parts with as many elements in total."""
     parts: dict[str, dict[object, int]] = {}
     for fill in fills:
         if fill.part is not None:
@@ -318,7 +318,7 @@ def _nearest_to(slot: Slot, names: Sequence[str]) -> str:
 
 
 def _note_unused(loads: Sequence[_Load], problems: Problems) -> None:
-    """Tensors that no `load` of their file uses."""
+    """Note the tensors that no `load` of their file uses."""
     for load in loads[:1]:
         parts = load.listing.parts
         unused = [

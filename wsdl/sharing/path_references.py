@@ -1,4 +1,4 @@
-"""Use and definition of the names in paths: each part of a path leads to a layer, a parameter or a share group."""
+"""Use and definition of the names in paths: each part of a path refers to a layer, a parameter or a share group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def references(program: Checked) -> References:
     """Those of the program, and those of the paths in `share`, `freeze`, `lr` and `load`, and of formulas, in its
     variants too; and of the losses that a `weight` names.
 
-    A path is followed as far as it leads. Of a block that nothing applies, no paths are known.
+    A path is followed as far as it exists. Paths in a block that is never applied aren't resolved.
     """
     found = _with_paths(program, program.references)
     for name in program.variants:
@@ -52,7 +52,7 @@ def _with_paths(program: Checked, known: References) -> References:
 
 
 class _Follow:
-    """Follows paths, and keeps where each of their parts leads."""
+    """Follows paths, and records the definition of each of their parts."""
 
     def __init__(self, program: Checked, known: References) -> None:
         self._paths = Paths(program)
@@ -75,7 +75,7 @@ class _Follow:
             self.path(pattern, request.base, from_file)
 
     def path(self, pattern: PathPattern, base: str, from_file: bool = False, of_groups: bool = True) -> list[Thing]:
-        """What a path leads to; nothing where a part of it does not exist."""
+        """The things that a path selects; none if a part of it does not exist."""
         with suppress(NotFound):
             root = self._paths.start(pattern, base, from_file)
             starts = dict.fromkeys([root, *([self._paths.root("")] if from_file else [])])
@@ -101,7 +101,7 @@ class _Follow:
         return []
 
     def _named(self, things: Iterable[Thing], step: Part | Select | ViewCall) -> list[GroupRequest]:
-        """The groups below layers whose name a part of a path is."""
+        """The groups of these layers with the name of a part of a path."""
         if not isinstance(step, Part):
             return []
         names = [f"{file_path(m.path)}.{step.name}".lstrip(".") for m in things if isinstance(m, Module)]
@@ -109,7 +109,7 @@ class _Follow:
 
 
 def _places(thing: Thing) -> list[Span | None]:
-    """Where a layer, the layers of an array, or a parameter is declared."""
+    """The declarations of a layer, of the layers of an array, or of a parameter."""
     if isinstance(thing, Module):
         return [thing.span]
     if isinstance(thing, list):

@@ -1,5 +1,5 @@
-"""Texts of how parameters are read, to be kept in files of weights and compared: where two are equal, the same stored
-tensors give the same values."""
+"""Texts of readings of parameters, stored in weights files and compared: if two are equal, equal stored tensors give
+equal values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reading_texts(storage: Storage) -> dict[str, str]:
 
 
 def formula_texts(storage: Storage) -> dict[str, str]:
-    """By the path of each parameter that is computed, the text of the graph that computes it from stored tensors."""
+    """The text of the graph that computes each computed parameter from stored tensors, by path."""
     texts = {}
     for slot in storage.checked.slots() if storage.formulas else ():
         if storage.is_computed(slot.path):
@@ -38,5 +38,5 @@ def _home(slot: str, storage: Storage) -> tuple[str, View]:
 
 
 def view_text(stored: str, view: View) -> str:
-    """That of a view of a stored tensor."""
+    """The text of a view of a stored tensor."""
     return f"{stored}{view}"

@@ -1,10 +1,10 @@
-"""Views of tensors that are computed; and the gradient of a stored tensor, from that of a view of it: the steps of
-the view, backward.
+"""Views of computed tensors, and the gradient of a stored tensor from that of a view of it, by the steps of the view in
+reverse.
 
     b = Build(graph)
     total = b.add([through_view(b, gradient, view) for gradient, view in uses])
 
-is the gradient of a tensor that is read in several places. What a view leaves out has the gradient 0.
+is the gradient of a tensor with several readers. Elements outside of a view have the gradient 0.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from wsdl.ops.build import Build
 
 
 def through(build: Build, value: Value, view: View) -> Value:
-    """Append the operations that take a view of a value."""
+    """Append the operations that compute a view of a value."""
     for step in view.steps:
         value = build.transposed(value) if _transposes(step) else build(step.kind, value, **_attributes(step))
     return value
 
 
 def through_view(build: Build, gradient: Value, view: View) -> Value:
-    """Append what takes the gradient of a view to the gradient of the whole tensor. `gradient` may become unused."""
+    """Append the operations from the gradient of a view to that of the whole tensor. `gradient` may become unused."""
     shapes = [view.source]
     for step in view.steps:
         shapes.append(step.shape_after(shapes[-1]))
@@ -47,7 +47,7 @@ def _transposes(step: Step) -> bool:
 
 
 def _attributes(step: Step) -> dict[str, Any]:
-    """Those of the operation that does the same as the step."""
+    """The attributes of the operation that does the same as the step."""
     if step.kind == "slice":
         starts, stops, steps = ([*column] for column in zip(*step.slices, strict=True))
         return {"starts": starts, "stops": stops, "steps": steps}
