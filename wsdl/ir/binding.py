@@ -1,7 +1,7 @@
-"""Dynamic dimensions: which axis of which input says what `n` is, and whether all axes agree.
+"""Dynamic dimensions: which axis of which input determines `n`, and whether all axes agree.
 
-A name is taken from the first axis that is exactly that name. One that stands only inside arithmetic (`2 * t`, `t + 1`)
-is solved for where it occurs linearly and the other names are known.
+A name is read from the first axis that is exactly that name. A name that only occurs in arithmetic (`2 * t`, `t + 1`)
+is solved for, if the arithmetic is linear in it and the other names are known.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class SizeSource:
 
     @property
     def is_exact(self) -> bool:
-        """Is the axis the name itself?"""
+        """Whether the axis is the name itself."""
         return self.factor.constant == 1 and self.rest.constant == 0
 
 
 def rows_dimension(types: Iterable[TensorType]) -> str | None:
-    """The dynamic dimension that counts the rows of a batch: that in front of the first input which has one there."""
+    """The dynamic dimension of the rows of a batch: the first axis of the first input whose first axis is dynamic."""
     return next((type.shape[0].name for type in types if type.shape and type.shape[0].name), None)
 
 
 class SizeError(Exception):
-    """Arrays whose shapes don't fit the types, or contradict each other; says which input and axis is at fault."""
+    """Arrays whose shapes don't match the types, or contradict each other, with the index of the input and the axis."""
 
     def __init__(self, message: str, *, input: int, axis: int | None = None):
         super().__init__(message)
@@ -45,7 +45,7 @@ class SizeError(Exception):
 
 
 def size_sources(types: Sequence[TensorType]) -> dict[str, SizeSource]:
-    """Where each name gets its value from, in an order in which they can be computed."""
+    """The source of each name, in an order in which they can be computed."""
     axes = [(i, axis, dim) for i, t in enumerate(types) for axis, dim in enumerate(t.shape)]
     sources: dict[str, SizeSource] = {}
     for i, axis, dim in axes:
@@ -66,7 +66,7 @@ def size_sources(types: Sequence[TensorType]) -> dict[str, SizeSource]:
 
 
 def _linear_in(dim: Dim, name: str) -> tuple[Dim, Dim] | None:
-    """`factor` and `rest` such that the dimension is `factor * name + rest`, where it is linear in the name."""
+    """`factor` and `rest` with dimension = `factor * name + rest`; `None` if it isn't linear in the name."""
     atom = Atom(name)
     factor, rest = Dim({}), Dim({})
     for monomial, coefficient in dim.terms:
@@ -84,7 +84,7 @@ def _linear_in(dim: Dim, name: str) -> tuple[Dim, Dim] | None:
 def bind_sizes(
     types: Sequence[TensorType], shapes: Sequence[Sequence[int]], names: Sequence[str] = ()
 ) -> dict[str, int]:
-    """The size that each name has for arrays of these shapes; `SizeError` where ranks or sizes don't fit.
+    """The size of each name for arrays of these shapes. Raises `SizeError` if ranks or sizes don't match.
 
     `names` are the inputs' names for the messages.
     """
@@ -119,7 +119,7 @@ def _contradiction(label: str, axis: int, dim: Dim, size: int, sizes: dict[str, 
 
 
 def dim_of_text(text: str) -> Dim:
-    """A dimension from how it is written into files (`2 * t + 1`); a text that is no arithmetic is one name."""
+    """Parse a dimension from a file (`2 * t + 1`); a text that isn't arithmetic becomes one name."""
     if len(text) > limits.SIZE_TEXT:
         return Dim.symbol(text)
     try:

@@ -1,4 +1,4 @@
-"""Things that have names in common, directly or by way of others."""
+"""Connected components of items that share names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def connected(things: Iterable[T], names: Callable[[T], Iterable[str]]) -> list[list[T]]:
-    """The things in lists that have no name in common, in the order of the first of each list."""
+    """The items grouped by common names, direct or indirect, in the order of the first item of each group."""
     lists: dict[int, list[tuple[int, T]]] = {}
     of_name: dict[str, int] = {}
     names_of: dict[int, list[str]] = {}

@@ -1,8 +1,8 @@
 """Dimensions: sums of products of names, in one normal form, compared with three answers.
 
 A dimension is a polynomial with integer coefficients over *atoms*: names of dynamic dimensions (`n`, `t`), and
-quotients and remainders that don't come out even (`t // 2`). Every name stands for a size of at least 0. `==` on
-dimensions is not defined: `compare` says `equal`, `different` or `unknown`."""
+quotients and remainders that can't be simplified (`t // 2`). Every name is a size of at least 0. `==` on dimensions is
+not defined: `compare` returns `equal`, `different` or `unknown`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Terms: TypeAlias = "tuple[tuple[Monomial, int], ...]"  # the normal form: monomi
 
 
 class TooLong(CompileError):
-    """A size whose normal form has more terms than can be worked with; who knows the span reports it there."""
+    """A dimension whose normal form exceeds a limit; callers that know the span report it there."""
 
     def __init__(self) -> None:
         message = f"a size with more than {limits.FACTORS:,} terms and factors in its normal form"
@@ -72,11 +72,11 @@ class Dim:
     def symbol(name: str) -> Dim:
         return Dim({(Atom(name),): 1})
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
+    # -- properties ----------------------------------------------------------------------------------------------------
 
     @property
     def remainder(self) -> tuple[Dim, Dim] | None:
-        """Both arguments, where it is `a % b` and nothing else."""
+        """Both arguments if it is exactly `a % b`, otherwise `None`."""
         if len(self.terms) != 1:
             return None
         monomial, coefficient = self.terms[0]
@@ -87,14 +87,14 @@ class Dim:
 
     @property
     def constant(self) -> int | None:
-        """The number that it is, or `None` where it depends on a dynamic dimension."""
+        """Its value, or `None` if it depends on a dynamic dimension."""
         if not self.terms:
             return 0
         return self.terms[0][1] if self.terms[0][0] == () else None
 
     @property
     def name(self) -> str | None:
-        """The name that it is, where it is nothing but a name."""
+        """The name if it is just a name, otherwise `None`."""
         if len(self.terms) == 1 and self.terms[0][1] == 1 and len(self.terms[0][0]) == 1:
             atom = self.terms[0][0][0]
             return None if atom.operator else atom.text
@@ -180,7 +180,7 @@ class Dim:
         return self.fold(lambda name: values.get(name, Dim.symbol(name)))
 
     def fold(self, of_name: Callable[[str], Dim]) -> Dim:
-        """The same arithmetic over what `of_name` gives for each name."""
+        """The dimension with each name replaced by the result of `of_name`."""
         total = Dim({})
         for monomial, coefficient in self.terms:
             product = Dim.of(coefficient)
@@ -194,7 +194,7 @@ class Dim:
         return total
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
-        """The number for given dynamic dimensions; KeyError for a name without one."""
+        """Its value for these dynamic dimensions. Raises `KeyError` for a missing name."""
         value = self.fold(lambda name: Dim.of(sizes[name])).constant
         assert value is not None
         return value
@@ -217,7 +217,7 @@ class Dim:
     def __eq__(self, other: object) -> NoReturn:
         raise TypeError("`==` is not defined for dimensions; use `compare`, which has three answers")
 
-    __hash__ = None  # type: ignore[assignment]  # what has no `==` has no hash
+    __hash__ = None  # type: ignore[assignment]  # no `==`, so no hash
 
 
 def _exact_quotient(monomial: Monomial, coefficient: int, divisor: Dim) -> Dim | None:
@@ -246,7 +246,7 @@ def _number(value: int) -> Dim:
 
 
 def compare(a: Dim | int, b: Dim | int) -> Answer:
-    """Are two dimensions the same number, for all dynamic dimensions, for none, or does it depend?"""
+    """Whether two dimensions are equal for all values of the dynamic dimensions, for none, or unknown."""
     a, b = Dim.of(a), Dim.of(b)
     if a is b or a.terms == b.terms:
         return "equal"
@@ -262,7 +262,7 @@ def same(a: Dim | int, b: Dim | int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compared(a: Terms, b: Terms) -> Answer:
-    """`compare` for two that aren't equal."""
+    """`compare` for two normal forms that aren't equal."""
     difference = Dim(dict(a)) - Dim(dict(b))
     constant = sum(c for m, c in difference.terms if m == ())
     variable = [c for m, c in difference.terms if m != ()]

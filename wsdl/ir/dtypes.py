@@ -1,4 +1,4 @@
-"""The names that others give to the dtypes: NumPy, ONNX (`TensorProto.DataType`), safetensors, ONNX Runtime."""
+"""The names of dtypes in NumPy, ONNX (`TensorProto.DataType`), safetensors and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OF_RUNTIME: dict[str, DType] = {name: dtype for dtype, name in RUNTIME.items()}
 
 
 def numpy_dtype(dtype: DType) -> Any:
-    """The `numpy.dtype`; `bf16` comes from the package `ml_dtypes`, which `onnx` brings along."""
+    """The `numpy.dtype`; `bf16` is that of the package `ml_dtypes`, a dependency of `onnx`."""
     import numpy as np
 
     if dtype == "bf16":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InitializerKind:
-    """`forms` are the lists of arguments that may be given; `rank` is the least number of axes that it can fill."""
+    """`forms` are the valid lists of arguments; `rank` is the minimal number of axes."""
 
     doc: str
     forms: tuple[tuple[str, ...], ...] = ((),)
@@ -15,11 +15,11 @@ class InitializerKind:
     rank: int = 0
 
     def accepts(self, count: int) -> bool:
-        """Can it be given this many arguments?"""
+        """Whether it takes this number of arguments."""
         return any(len(form) == count for form in self.forms)
 
     def arguments(self, values: tuple[float, ...]) -> dict[str, float]:
-        """All arguments by name, for as many as are given."""
+        """All arguments by name, with defaults for the missing ones."""
         form = next(form for form in self.forms if len(form) == len(values))
         return {**dict(zip(self.forms[-1], self.defaults, strict=False)), **dict(zip(form, values, strict=True))}
 

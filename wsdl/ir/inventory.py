@@ -1,8 +1,8 @@
-"""What is stored: each stored tensor with the slots that read it, and how often each model reads it.
+"""The inventory of stored tensors, with the slots that read them and the number of reads of each model.
 
-The same inventory is made of a program, of an ONNX file and of a checkpoint, and written as a table or as JSON. All
-figures about sharing come from here: `used` is a number of reads (`wsdl.sharing.count_reads` says what one is), and
-"without sharing" is what the same network would store if each read had a tensor of its own.
+It can be computed for a program, an ONNX file and a checkpoint, and written as a table or as JSON. All figures about
+sharing come from here: `used` is a number of reads (defined in `wsdl.sharing.count_reads`), and "without sharing" is
+what the same network would store if each read had a separate tensor.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Tensor:
 
     @property
     def width(self) -> int:
-        """The bytes of one element; 1 where that isn't known."""
+        """The bytes of one element; 1 if unknown."""
         return _WIDTHS.get(self.dtype, 1)
 
     @property
@@ -128,7 +128,7 @@ class ComputedTensor:
 
     @property
     def bytes(self) -> int:
-        """Those of its value."""
+        """The bytes of its value."""
         return prod(self.shape) * _WIDTHS[self.dtype]
 
     def as_json(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Inventory:
     computed: tuple[ComputedTensor, ...] = ()
 
     def of_models(self, names: Iterable[str]) -> Inventory:
-        """Of some of the models only."""
+        """The inventory of some of the models."""
         models = {name: self.models[name] for name in names}
         read = {tensor for model in models.values() for tensor in model.reads}
         stored = {name: tensor for name, tensor in self.stored.items() if name in read}
@@ -165,13 +165,13 @@ class Inventory:
         return replace(self, models=models, stored=stored, ways=ways, computed=computed)
 
     def uses(self, tensor: Tensor) -> tuple[Use, ...]:
-        """The slots of a tensor that the models read, with what they read in all; simply its slots where there are no
+        """The slots of a tensor that the models read, with the sums of their reads; all slots if there are no
         models."""
         return self._read.get(tensor.name, ()) if self.models else tensor.uses
 
     @cached_property
     def _read(self) -> dict[str, tuple[Use, ...]]:
-        """By tensor, what all models together read of it."""
+        """The reads of all models together, by tensor."""
         read: dict[str, dict[tuple[str, str], Use]] = {}
         for name, use in (
             (name, use) for model in self.models.values() for name, u in model.reads.items() for use in u
@@ -183,7 +183,7 @@ class Inventory:
         return {name: tuple(uses.values()) for name, uses in read.items()}
 
     def used(self, tensor: Tensor) -> int:
-        """How often a tensor is read."""
+        """The number of reads of a tensor."""
         return sum(use.times for use in self.uses(tensor))
 
     def shared(self) -> list[Tensor]:
@@ -199,7 +199,7 @@ class Inventory:
         return sum(self.saved(tensor) for tensor in self.tensors(way))
 
     def repeats(self) -> dict[str, int]:
-        """How often the outermost layers with weights are applied that are applied more than once."""
+        """The number of applications of the outermost layers with weights that are applied more than once."""
         applied: Counter[str] = Counter()
         for model in self.models.values():
             applied.update(model.applied)
@@ -209,7 +209,7 @@ class Inventory:
         return {path: applied[path] for path in outermost}
 
     def sizes(self, *models: str) -> Sizes:
-        """Of what these models read, by default of all that is stored."""
+        """The sizes of the tensors that these models read, by default of all."""
         chosen = self.of_models(models) if models else self
         tensors = [(tensor, chosen.elements_without_sharing(tensor)) for tensor in chosen.stored.values()]
         return Sizes(
@@ -220,8 +220,8 @@ class Inventory:
         )
 
     def elements_without_sharing(self, tensor: Tensor) -> int:
-        """What would be stored if each read had a tensor of its own. What nothing reads is stored all the same, unless
-        it is of a way of sharing."""
+        """The elements that would be stored if each read had a separate tensor. Unread tensors count once, unless they
+        belong to a way of sharing."""
         uses = self.uses(tensor)
         return sum(use.elements for use in uses) if uses or tensor.name in self._of_read_ways else tensor.elements
 
@@ -232,11 +232,11 @@ class Inventory:
         return frozenset(name for way in ways for name in (*way.shared, *way.own))
 
     def saved(self, tensor: Tensor) -> int:
-        """The bytes that sharing one tensor saves; less than 0 where parts of it are stored that nothing reads."""
+        """The bytes that sharing a tensor saves; negative if parts of it are stored but not read."""
         return self.elements_without_sharing(tensor) * tensor.width - tensor.bytes
 
     def as_json(self) -> dict[str, Any]:
-        """`models` and `stored` as scripts rely on them."""
+        """`models` and `stored`, in a stable format for scripts."""
         return {
             **({"variant": self.variant} if self.variant else {}),
             "models": {name: _signature(model) | vars(self.sizes(name)) for name, model in self.models.items()},
@@ -269,7 +269,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Elements and bytes: of each stored tensor once, and of each read by itself."""
+    """Elements and bytes: with each stored tensor counted once, and with each read counted."""
 
     parameters: int
     parameters_without_sharing: int
@@ -290,7 +290,7 @@ def _io(name: str, type: TensorType) -> dict[str, Any]:
 
 
 def inventory(storage: Storage, io: Callable[[TensorType], TensorType] = lambda type: type) -> Inventory:
-    """What a program stores; `io` gives the types of inputs and outputs from those that are written."""
+    """The inventory of a program; `io` maps the declared types of inputs and outputs to those in the file."""
     models = {name: _model(model, storage, io) for name, model in storage.models.items()}
     stored = {name: _stored(stored, storage) for name, stored in storage.stored.items()}
     return Inventory(models, stored, storage.checked.variant, ways(storage))
@@ -323,7 +323,7 @@ def ways_of(stored: Collection[str], ways: Iterable[Way]) -> tuple[Way, ...]:
 
 
 def _layers_around(path: str) -> Iterator[str]:
-    """The paths of the layers in which a layer or a parameter is, itself left out."""
+    """The paths of the layers around a layer or a parameter."""
     while "." in path:
         path = path.rpartition(".")[0]
         yield path

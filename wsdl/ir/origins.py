@@ -1,4 +1,4 @@
-"""Where values come from: the node that computes each, and the input or the layer that it is a result of."""
+"""Origins of values: the node that computes each, and the input or the layer that it is a result of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsdl.ir.graph import Node, Value
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """An input, or an application of a layer, as messages call it, and its place."""
+    """An input, or an application of a layer, with its name in messages and its location."""
 
     name: str
     span: Span

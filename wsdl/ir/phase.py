@@ -16,9 +16,9 @@ P = TypeVar("P", bound=Port)
 
 @dataclass(eq=False)
 class Phase:
-    """A program of one model. The passes that make it add inputs and outputs here, and so say what these are.
+    """A program of one model. Passes add its inputs and outputs here, together with their ports.
 
-    Outputs also hold what a later pass needs: whatever a pass rewrites, the output of a port is the value that it was.
+    Outputs also carry values for later passes: whatever a pass rewrites, the output of a port stays the same value.
     """
 
     program: Lowered
@@ -28,7 +28,7 @@ class Phase:
 
     @staticmethod
     def of(model: Model, stored: Mapping[str, Stored], target: Target) -> Phase:
-        """With the inputs that the graph of a model has, all of the batch, and no outputs."""
+        """A phase with the inputs of the graph of a model, all as `Batch`, and without outputs."""
         phase = Phase(Lowered({model.name: model}, dict(stored), target))
         model.output_names, model.graph.outputs = [], []
         phase._inputs = {v.name: Batch(v.name) for v in model.graph.inputs}
@@ -54,7 +54,7 @@ class Phase:
     # -- inputs --------------------------------------------------------------------------------------------------------
 
     def read(self, port: Port, type: TensorType) -> Value:
-        """The input of a port, made when it is first asked for."""
+        """The input of a port, created on first use."""
         value = next((v for v in self.graph.inputs if self._inputs[v.name] == port), None)
         if value is None:
             value = Value(type, port.name)
@@ -63,12 +63,12 @@ class Phase:
         return value
 
     def feed(self, *variables: Variable) -> None:
-        """Make inputs of stored tensors, which the graph reads as such."""
+        """Turn stored tensors into inputs."""
         self.fed += [variable.of for variable in variables]
         self._inputs |= {variable.of: variable for variable in variables}
 
     def label(self, *ports: Port) -> None:
-        """Say what inputs of these names are, which the graph has or will have."""
+        """Set the ports of inputs with these names, which may be added to the graph later."""
         self._inputs |= {port.name: port for port in ports}
 
     # -- outputs -------------------------------------------------------------------------------------------------------
@@ -80,17 +80,17 @@ class Phase:
         self.graph.outputs.append(value)
 
     def values(self, kind: type[P]) -> dict[P, Value]:
-        """The outputs whose ports are of a class."""
+        """The outputs with ports of this class."""
         return {p: v for p, v in zip(self.outputs, self.graph.outputs, strict=True) if isinstance(p, kind)}
 
     def take(self, kind: type[P]) -> dict[P, Value]:
-        """The same, which are outputs no more."""
+        """The outputs with ports of this class, which are removed."""
         values = self.values(kind)
         self.drop(*values)
         return values
 
     def drop(self, *ports: Port) -> None:
-        """Leave out outputs."""
+        """Remove outputs."""
         kept = [(p, v) for p, v in zip(self.outputs, self.graph.outputs, strict=True) if p not in ports]
         self.outputs, self.graph.outputs = [p for p, _ in kept], [v for _, v in kept]
         self.model.output_names = [p.name for p in self.outputs]

@@ -1,6 +1,6 @@
-"""Paths that differ in an index alone, written as one: `blocks[0].up` … `blocks[11].up` is `blocks[0:12].up`.
+"""Ranges of paths that differ in one index: `blocks[0].up` … `blocks[11].up` is `blocks[0:12].up`.
 
-So what a file says about its sharing doesn't grow with the depth of the network.
+So the metadata about sharing doesn't grow with the depth of the network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def compact(paths: Iterable[str]) -> list[str]:
 
 
 def runs(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """The same, each with the paths that it stands for."""
+    """The same, each with the paths in the range."""
     parts: dict[Parts, list[str]] = {}
     for path in paths:
         parts.setdefault(tuple(_INDEX.split(path)), []).append(path)
@@ -33,7 +33,7 @@ def runs(paths: Iterable[str]) -> list[tuple[str, list[str]]]:
 
 
 def expand(path: str) -> list[str]:
-    """All paths that one with ranges stands for; `count` says how many before they are made."""
+    """All paths of a path with ranges; use `count` first for untrusted texts."""
     match = _RANGE.search(path)
     if match is None:
         return [path]
@@ -42,7 +42,7 @@ def expand(path: str) -> list[str]:
 
 
 def count(path: str) -> int:
-    """The number of paths that one with ranges stands for. Raises `ValueError` for numbers that nobody writes."""
+    """The number of paths of a path with ranges. Raises `ValueError` for invalid numbers."""
     return prod(max(int(stop) - int(start), 0) for start, stop in _RANGE.findall(path))
 
 

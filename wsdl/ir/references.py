@@ -1,4 +1,4 @@
-"""Use and definition: for each name in a source the places that define it, as editors ask for them."""
+"""Use and definition: for each name in a source the locations that define it, for editors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from wsdl.diagnostics.span import Span
 
 @dataclass(eq=False)
 class References:
-    """`definitions` has for each use of a name the places of the name in its definitions, which may be in another file
-    or in the standard library.
+    """`definitions` has for each use of a name the locations of its definitions, which may be in another file or in the
+    standard library.
 
     A name that a body binds several times is defined by the last binding above the use; behind the branches of an `if`
     by the last one of each, and in a `for` also by that of the step before. An argument given by name, a part of a
@@ -22,7 +22,7 @@ class References:
     definitions: dict[Span, tuple[Span, ...]] = field(default_factory=dict)
 
     def add(self, use: Span, *definitions: Span | None) -> None:
-        """Keep a use in a file of the user's, where what it stands for has a place."""
+        """Record a use in a user's file, if its definition has a location."""
         if use.source.is_standard:
             return
         known = self.definitions.get(use, ())

@@ -1,4 +1,4 @@
-"""What a file asks of its parameters - to be shared, frozen, limited - before the paths in it are looked up."""
+"""Requests of a file about its parameters (`share`, `freeze`, `limit`, `load`), before their paths are looked up."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ViewCall:
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A path as a file writes it, its indices already numbers."""
+    """A path as written in a file, with evaluated indices."""
 
     steps: tuple[Part | Select | ViewCall, ...]
     span: Span
@@ -98,7 +98,7 @@ class LimitRequest:
 class LoadMapping:
     """`"layer.{i}.weight" -> blocks[i].weight.T`: the name in the file and the path as templates, then the views.
 
-    In the path constants of the program are numbers already; `path_span` is where it is written.
+    In the path, constants of the program are replaced by numbers; `path_span` is its location.
     """
 
     pattern: str

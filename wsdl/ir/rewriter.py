@@ -1,4 +1,4 @@
-"""Rewriting a graph: the producer and the readers of every value, and the edits that keep both right.
+"""Rewrites graphs: the producer and the readers of every value, and edits that keep both up to date.
 
     with Rewriter(graph) as rewriter:
         for node in graph.walk():
@@ -53,11 +53,11 @@ class Rewriter:
         return self._producers.get(value)
 
     def readers(self, value: Value) -> list[Reader]:
-        """All that read a value, each once, in the order in which they came."""
+        """The readers of a value, each once, in the order in which they were added."""
         return list(self._readers.get(value, ()))
 
     def is_read(self, node: Node) -> bool:
-        """Is any of its results read?"""
+        """Whether any of its results is read."""
         return any(self._readers.get(value) for value in node.results)
 
     def current(self, value: Value) -> Value:
@@ -93,7 +93,7 @@ class Rewriter:
             self._readers.setdefault(value, {})[node] = None
 
     def set_outputs(self, graph: Graph, outputs: Sequence[Value]) -> None:
-        """Give a graph other outputs."""
+        """Replace the outputs of a graph."""
         for value in graph.outputs:
             self._readers[value].pop(graph, None)
         graph.outputs = list(outputs)

@@ -1,8 +1,8 @@
-"""The one mechanism of sharing: slots are united into stored tensors by a union-find that carries views.
+"""The mechanism of sharing: a union-find with views unites slots into stored tensors.
 
-Every slot has a *home*: a root slot, and the view of the root that the slot reads. Uniting `a.weight` with
-`b.weight.T` says that two views are the same tensor; one root becomes a view of the other, the wider one stays. A slot
-that nothing is tied with is its own root.
+Every slot has a *home*: a root slot, and the view of the root that the slot reads. Uniting `a.weight` with `b.weight.T`
+declares that two views are the same tensor; one root becomes a view of the other, and the larger one stays. An untied
+slot is its own root.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsdl.ir.views import View, ViewError
 
 @dataclass(frozen=True)
 class Member:
-    """A slot in a group, the view that the group takes of it, and where the file says so."""
+    """A slot in a group, its view in the group, and its location in the source."""
 
     slot: Slot
     view: View
@@ -46,7 +46,7 @@ class Sharing:
     _names: dict[str, str] = field(default_factory=dict)  # root path -> name of its group
 
     def home(self, slot: Slot) -> tuple[Slot, View]:
-        """The root that the slot reads, and how."""
+        """The root that the slot reads, and the view through which it does."""
         root, view = self._homes.get(slot.path, (slot, View.identity(slot.sizes)))
         if root is slot or root.path not in self._homes:
             return root, view
@@ -55,7 +55,7 @@ class Sharing:
         return self._homes[slot.path]
 
     def unite(self, first: Member, second: Member) -> Conflict | None:
-        """Make two members one tensor, or say why that can't be."""
+        """Unite two members into one tensor; returns the conflict if that is impossible."""
         if first.slot.kind != second.slot.kind:
             return Conflict("kind", first, second)
         if first.slot.type.dtype != second.slot.type.dtype:
@@ -82,7 +82,7 @@ class Sharing:
         return Conflict(reason, first, second)
 
     def _move(self, root: Slot, onto: Slot, view: View) -> None:
-        """Make a root a view of another one. Raises `ViewError` where a slot that reads it then has no view."""
+        """Make a root a view of another one. Raises `ViewError` if a slot that reads it would have no view."""
         readers = self._readers.get(root.path, [root])
         for slot in readers:
             _ = view.then(self.home(slot)[1]).layout
@@ -92,7 +92,7 @@ class Sharing:
             self._names.setdefault(onto.path, self._names.pop(root.path))
 
     def name(self, slot: Slot, name: str) -> None:
-        """Give the stored tensor of a slot its group's name; the first name stays."""
+        """Set the group's name for the stored tensor of a slot; the first name stays."""
         self._names.setdefault(self.home(slot)[0].path, name)
 
     def named(self, slot: Slot) -> str | None:

@@ -1,10 +1,10 @@
-"""What a program is before its graphs read stored tensors: `Checked`, then `Storage`. Nothing changes either.
+"""The stages of a program before its graphs read stored tensors: `Checked`, then `Storage`. Both are immutable.
 
     text -> Checked -> Storage -> Program -> ONNX
 
-`Checked` is all that a file says: the graphs of its models, in which `parameter` nodes read slots. `Storage` decides
-which tensors are stored, and how each slot reads them. Many can be made of one `Checked`, and of each of them programs
-for many targets (`wsdl.compiler`).
+`Checked` is the meaning of a file: the graphs of its models, in which `parameter` nodes read slots. `Storage` decides
+which tensors are stored, and how each slot reads them. One `Checked` can have many `Storage`s, and each of them
+programs for many targets (`wsdl.compiler`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wsdl.ir.ways import WayRequest
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """All that a file says. The requests are in the order of the file, their paths not yet looked up."""
+    """The meaning of a file. The requests are in source order, and their paths are not yet looked up."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
     trainings: Mapping[str, Training] = field(default_factory=dict)  # by the name of the model
@@ -49,7 +49,7 @@ class Checked:
     doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
 
     def with_variant(self, name: str) -> Checked:
-        """The program with what one of its variants adds; the graphs are the same."""
+        """The program with the requests of one of its variants; the graphs are the same."""
         variant = self.variants[name]
         kinds = {limit.kind for limit in variant.limits}
         trainings = {
@@ -92,7 +92,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class ViewReading:
-    """A slot that is a view of a stored tensor, which it names."""
+    """The reading of a slot that is a view of a stored tensor."""
 
     stored: str
     view: View
@@ -131,7 +131,7 @@ class Formula:
 
 @dataclass(frozen=True, eq=False)
 class FormulaReading:
-    """A slot that is a view of what a formula computes."""
+    """The reading of a slot that is a view of the value of a formula."""
 
     formula: Formula
     view: View
@@ -145,7 +145,7 @@ class FormulaReading:
 
 
 Reading: TypeAlias = ViewReading | FormulaReading
-"""How the values of a slot come about."""
+"""How the value of a slot is computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,14 +189,14 @@ class ResolvedTraining:
         return self.schedules.get(stored, self.written.optimizer.lr)
 
     def trains(self, stored: Stored) -> bool:
-        """May a loss change this tensor?"""
+        """Whether a loss may change this tensor."""
         return stored.trainable and stored.name not in self.frozen
 
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """What is stored for a program. `readings` says by the path of a slot what it reads: there is no other way
-    from a slot to its values."""
+    """The stored tensors of a program. `readings` has the reading of each slot by path: the only way from a slot to its
+    value."""
 
     checked: Checked
     stored: Mapping[str, Stored]  # by name, in the order of declaration
@@ -239,17 +239,17 @@ class Storage:
         return {slot.path: (stored.name, view) for stored in self.stored.values() for slot, view in stored.members}
 
     def is_computed(self, slot: str) -> bool:
-        """Is a slot computed by a formula, so that nothing can be written through it?"""
+        """Whether a slot is computed by a formula, so that it can't be written through."""
         return isinstance(self.readings[slot], FormulaReading)
 
     def home(self, slot: str) -> tuple[Stored, View]:
-        """The one tensor that a slot, which is not computed, is a view of: for those who write through it."""
+        """The tensor of which a slot that is not computed is a view, to write through it."""
         reading = self.readings[slot]
         assert isinstance(reading, ViewReading), f"{slot} is computed"
         return self.stored[reading.stored], reading.view
 
     def as_dtype(self, dtype: DType) -> Storage:
-        """The same with all that is f32 stored in another dtype."""
+        """The same with f32 tensors stored in another dtype."""
         return self if dtype == "f32" else replace(self, stored=narrowed(self.stored, dtype))
 
 

@@ -1,4 +1,4 @@
-"""What is compiled for."""
+"""The target of a compilation."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Target:
     materialize: Materialize | frozenset[str] = "none"
 
     def io(self, type: TensorType) -> TensorType:
-        """The type of an input or an output that is written as `type`."""
+        """The type in the file of an input or an output declared as `type`."""
         return type if self.keep_io or type.dtype != "f32" else type.with_dtype(self.dtype)
 
     def stored(self, type: TensorType) -> TensorType:
-        """The type in which a tensor that is written as `type` is stored."""
+        """The type in which a tensor declared as `type` is stored."""
         return type.with_dtype(self.dtype) if type.dtype == "f32" else type
 
 

@@ -1,4 +1,4 @@
-"""The program as text, for tests, for people, and back again.
+"""Prints programs as text, for tests and for people, and parses them.
 
     stored m.weight: f32[8, 4]
 
@@ -45,7 +45,7 @@ NOWHERE = Span(Source("<ir>", ""), 0, 0)
 
 
 def to_text(program: Lowered) -> str:
-    """The text of a program, the same for the same program."""
+    """The text of a program; deterministic."""
     stored = "".join(f"{'derived' if s.derived else 'stored'} {s.name}: {s.type}\n" for s in program.stored.values())
     models = [model_to_text(model) for model in program.models.values()]
     return "\n".join(filter(None, [stored, *models]))
@@ -128,7 +128,7 @@ def _attribute(value: Attribute) -> str:
 
 
 def from_text(text: str) -> Lowered:
-    """The program that a text stands for; ValueError where it stands for none."""
+    """The program of a text. Raises `ValueError` if it is invalid."""
     program = Lowered()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     while lines:
@@ -169,7 +169,7 @@ _NODE = re.compile(
 
 
 def _nodes(lines: list[str], values: dict[str, Value], program: Lowered) -> list[Node]:
-    """The nodes up to the line that closes the block, which is taken too."""
+    """The nodes up to the line that closes the block, which is consumed too."""
     nodes: list[Node] = []
     while lines and lines[0] != "}" and not lines[0].startswith("yield"):
         line = lines.pop(0)
@@ -206,7 +206,7 @@ def _body(inputs: str, lines: list[str], values: dict[str, Value], program: Lowe
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that stand in no brackets."""
+    """The parts between commas outside of brackets."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
         depth += c in "[(<{"

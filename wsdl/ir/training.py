@@ -1,4 +1,4 @@
-"""What a `train` declaration says: the objective as graphs, the optimizer, how fast what is trained.
+"""The contents of a `train` declaration: the objective as graphs, the optimizer, learning rates, frozen parts.
 
 The tables name every optimizer and schedule with its arguments; what they compute is in `wsdl/training/optimizers.py`.
 """
@@ -19,7 +19,7 @@ from wsdl.ir.requests import FreezeRequest, PathPattern
 Kind: TypeAlias = Literal["rate", "number", "count", "pair", "switch"]
 Range: TypeAlias = Literal["more than 0", "at least 0", "from 0 up to, but not including, 1"]
 REQUIRED: Any = object()
-# Inputs of a step, i64: the number of steps done, that of the whole run, and what all that is random follows from.
+# Inputs of a step, i64: the number of the step, the number of steps of the run, and the seed of dropout.
 STEP, TOTAL, SEED = "step", "total_steps", "seed"
 LOSS = "loss"  # its output, beside those of the metrics
 
@@ -28,7 +28,7 @@ LOSS = "loss"  # its output, beside those of the metrics
 class Option:
     """An argument of an optimizer or a schedule: a number in a range, two of them, or `true` and `false`.
 
-    A `rate` is a number or a schedule, a `count` a whole number. `none` may be given where it is the default.
+    A `rate` is a number or a schedule, a `count` an integer. `none` is allowed if it is the default.
     """
 
     name: str
@@ -68,8 +68,8 @@ OPTIMIZERS: dict[str, tuple[Option, ...]] = {
     "Lion": (replace(_LR, default=1e-4), _betas(0.9, 0.99), _decay(0.0)),
 }
 
-# What every optimizer takes: gradients clipped by their common length or one by one, an exponential moving average of
-# the parameters for evaluation, and whether the decay takes in vectors (biases, the scales of norms).
+# Options of every optimizer: gradients clipped by global norm or by value, an exponential moving average of the
+# parameters for evaluation, and whether weight decay applies to vectors (biases, the scales of norms).
 COMMON: tuple[Option, ...] = (
     Option("clip_norm", "number", default=None),
     Option("clip_value", "number", default=None),
@@ -97,20 +97,20 @@ SCHEDULES: dict[str, tuple[Option, ...]] = {
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate over the steps: `options` has all that the table names, the peak as `lr`."""
+    """A learning rate over the steps: `options` has all options in the table; `lr` is the peak."""
 
     kind: str
     options: Mapping[str, Any]
 
     def with_peak(self, peak: float) -> Schedule:
-        """The same course at another height."""
+        """The same schedule with another peak."""
         options = {**self.options, "lr": peak}
         if "end" in options:
             options["end"] = options["end"] * peak / self.options["lr"]
         return Schedule(self.kind, options)
 
     def __str__(self) -> str:
-        """As it could be written, without the options that are as by default."""
+        """In the syntax of the language, without options that have their default."""
         defaults = {option.name: option.default for option in SCHEDULES[self.kind]}
         others = [f"{name}={value}" for name, value in self.options.items() if name != "lr" and value != defaults[name]]
         return f"{self.kind}({', '.join([str(self.options['lr']), *others])})"
@@ -118,7 +118,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`options` has all that the tables name but `lr`."""
+    """`options` has all options in the tables except `lr`."""
 
     name: str
     lr: Schedule
@@ -160,7 +160,7 @@ class LossWeight:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The model's body run again, with targets after its inputs, and what is computed from both.
+    """The model's body run again, with targets after its inputs, and the losses and metrics computed from both.
 
     The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
     the metrics. All are scalars, each the mean over a batch. `auxiliary` are losses of blocks, which the loss gets
@@ -176,7 +176,7 @@ class Objective:
     auxiliary: tuple[AuxiliaryLoss, ...] = ()
 
     def copy(self) -> Objective:
-        """The same of new nodes and values."""
+        """A copy with new nodes and values."""
         copies: dict[Value, Value] = {}
         return self.substituted(self.graph.copy(copies), copies)
 
@@ -199,7 +199,7 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """How one model is trained, as it is written; `check_training` looks its paths up.
+    """The training of one model as written; `check_training` looks up its paths.
 
     `objective` is the model as it is while training, `evaluation` as it is compiled (the two may differ in
     normalization and dropout); both read the slots of the model itself.
@@ -217,7 +217,7 @@ class Training:
     weights: Mapping[str, LossWeight] = field(default_factory=dict)  # of losses of blocks, by their names
 
     def changed(self, freezes: Iterable[FreezeRequest], rates: Iterable[RateRequest]) -> Training:
-        """The same, with more lines behind its own."""
+        """The same, with additional lines after its own."""
         return replace(self, freezes=[*self.freezes, *freezes], rates=[*self.rates, *rates])
 
 

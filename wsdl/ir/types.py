@@ -29,7 +29,7 @@ RANGE: dict[DType, tuple[float, float]] = {  # the smallest and the largest numb
 
 
 def holds(dtype: DType, number: float) -> bool:
-    """Is a number in the range of a dtype?"""
+    """Whether a number is in the range of a dtype."""
     low, high = RANGE.get(dtype, (number, number))
     return low <= number <= high
 

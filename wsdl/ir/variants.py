@@ -1,4 +1,4 @@
-"""What a `variant` of a file says: requests beside those of the file, over the same graphs."""
+"""The contents of a `variant` of a file: requests in addition to those of the file, over the same graphs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitR
 from wsdl.ir.training import RateRequest
 from wsdl.ir.ways import WayRequest
 
-BASE = "base"  # what the program is called that is none of its variants
+BASE = "base"  # the name of the program without a variant
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingChanges:
-    """`train lm { freeze tok }` in a variant: what is added to a training. Later lines refine earlier ones."""
+    """`train lm { freeze tok }` in a variant: additions to a training. Later lines override earlier ones."""
 
     freezes: tuple[FreezeRequest, ...] = ()
     rates: tuple[RateRequest, ...] = ()

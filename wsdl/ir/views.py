@@ -1,8 +1,8 @@
-"""Views: how a slot reads the tensor that is stored for it.
+"""Views: how a slot reads its stored tensor.
 
-A view is a chain of `permute`, `reshape`, `flip` and slices of a stored tensor of known shape. Two chains may mean the
-same; what decides is the *layout*: where in the stored tensor each element lies, as an offset and a row-major list of
-*digits* (size, stride), neighbors merged. So equality of views is exact, and needs no arrays.
+A view is a chain of `permute`, `reshape`, `flip` and slices of a stored tensor of known shape. Two chains can be
+equivalent; views are compared by their *layout*: the position of each element in the stored tensor, as an offset and a
+row-major list of *digits* (size, stride), with neighbors merged. So equality of views is exact, and needs no arrays.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Digit: TypeAlias = tuple[int, int]  # size, stride in elements of the stored ten
 
 
 class ViewError(Exception):
-    """A step that doesn't fit the shape, or that no view can express."""
+    """A step that doesn't fit the shape, or whose result isn't a view."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Step:
         return [(n[i], n[i + 1], n[i + 2]) for i in range(0, len(n), 3)]
 
     def back(self, shape: tuple[int, ...]) -> Step:
-        """The step that undoes this one, which is no slice, to the shape before it."""
+        """The inverse of this step, which must not be a slice; `shape` is the shape before it."""
         if self.kind == "permute":
             return Step("permute", tuple(self.numbers.index(i) for i in range(len(shape))))
         return Step("reshape", shape) if self.kind == "reshape" else self
 
     def of(self, array: Any) -> Any:
-        """The step on a NumPy array."""
+        """Apply the step to a NumPy array."""
         if self.kind == "permute":
             return array.transpose(self.numbers)
         if self.kind == "reshape":
@@ -97,7 +97,7 @@ class View:
         return self.permute((1, 0))
 
     def reshape(self, shape: Sequence[int]) -> View:
-        """One of the sizes may be -1."""
+        """Reshape; one of the sizes may be -1."""
         shape = list(shape)
         size = prod(self.shape)
         if shape.count(-1) == 1:
@@ -165,7 +165,7 @@ class View:
 
     @cached_property
     def layout(self) -> tuple[tuple[int, ...], int, tuple[Digit, ...]]:
-        """Shape, offset and merged digits: equal for two views exactly when they read the same."""
+        """Shape, offset and merged digits: equal for two views if and only if they read the same elements."""
         offset, axes = 0, _contiguous(self.source)
         grouped = True  # a reshape only regroups digits, and that waits until a step asks for its axes
         shape = self.source
@@ -195,7 +195,7 @@ class View:
         return shape, offset, tuple(_merged([d for axis in axes for d in axis]))
 
     def reads_like(self, other: View) -> bool:
-        """Do both read the same elements at the same positions?"""
+        """Whether both read the same elements at the same positions."""
         return self.source == other.source and self.layout == other.layout
 
     @property
@@ -204,16 +204,16 @@ class View:
 
     @property
     def is_whole(self) -> bool:
-        """Does it leave no element out?"""
+        """Whether it reads all elements."""
         return prod(self.shape) == prod(self.source)
 
     @property
     def is_transpose(self) -> bool:
-        """Nothing but `.T` of a matrix."""
+        """Whether it is `.T` of a matrix."""
         return len(self.source) == 2 and self.reads_like(View(self.source).transposed)
 
     def of(self, array: Any) -> Any:
-        """The view of a NumPy array."""
+        """Apply the view to a NumPy array."""
         for step in self.steps:
             array = step.of(array)
         return array
@@ -233,7 +233,7 @@ class View:
         return part
 
     def __str__(self) -> str:
-        """As written in a share group: `.T`, `[0:64, :]`, nothing for the tensor itself."""
+        """In the syntax of a share group: `.T`, `[0:64, :]`, an empty text for the identity."""
         text, shape = "", self.source
         for step in self.steps:
             if step.kind == "permute" and step.numbers == (1, 0):
@@ -247,7 +247,7 @@ class View:
 
     @staticmethod
     def parse(text: str, source: Sequence[int]) -> View:
-        """The view that `str` writes so; `ViewError` where it doesn't."""
+        """Parse the text of a view. Raises `ViewError` if it is invalid."""
         view, end = View.identity(source), 0
         if len(text) > limits.SIZE_TEXT:
             raise ViewError("a view without end")
@@ -273,11 +273,11 @@ class View:
 
     def _with_step(self, step: Step) -> View:
         view = View(self.source, (*self.steps, step))._simplified()
-        _ = view.layout  # a chain that no view can express is refused where it is made
+        _ = view.layout  # raises `ViewError` if the chain isn't a view
         return view
 
     def _simplified(self) -> View:
-        """The same view in fewer steps: neighbors of a kind joined, steps that do nothing left out."""
+        """The same view in fewer steps: merges neighbors of one kind, and removes steps without effect."""
         steps: list[Step] = []
         shape = self.source
         for step in self.steps:

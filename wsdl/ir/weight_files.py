@@ -21,7 +21,7 @@ _PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
 
 def unknown_format(path: str) -> tuple[str, str] | None:
-    """Why weights can't be read from a file of this name, and what to do; `None` where they can."""
+    """Why weights can't be read from a file with this name, and a help; `None` if they can."""
     suffix = PurePath(path).suffix.lower()
     if suffix in FORMATS:
         return None
@@ -33,7 +33,7 @@ def unknown_format(path: str) -> tuple[str, str] | None:
 
 
 def are_sizes(value: Any) -> bool:
-    """Is it a list of sizes that a tensor in a file may have? Of others even the product could take hours."""
+    """Whether a value is a valid shape of a tensor in a file. (For others even the product could take hours.)"""
     if not isinstance(value, list | tuple) or len(value) > limits.AXES:
         return False
     return all(type(n) is int and 0 <= n < limits.DIMENSION for n in value) and prod(value) < limits.DIMENSION
@@ -41,7 +41,7 @@ def are_sizes(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """What a file says of a tensor. `dtype` is the language's name, or the file's own where the language has none."""
+    """The type of a tensor in a file. `dtype` is the language's name, or that of the file if the language has none."""
 
     dtype: str
     shape: tuple[int, ...]
