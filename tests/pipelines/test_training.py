@@ -12,9 +12,9 @@ from wsdl.ir.step import NORM, Gradient, Next, Number, Part, Port, Shared, Varia
 from wsdl.ir.target import Loops, Target
 from wsdl.ops.verify import verify
 from wsdl.pipelines import training as pipelines
-from wsdl.training.draft import Draft, Latest
+from wsdl.training.draft import Draft, NewStatistic
 from wsdl.training.evaluation import results_of
-from wsdl.training.gradients import Crossing, objective_of
+from wsdl.training.gradients import EntrySide, objective_of
 from wsdl.training.update import update_of
 
 STORAGE = storage_of("""
@@ -45,7 +45,7 @@ PIPELINES = {
     "PIECEWISE_UPDATE": update_of,
     "EVALUATION": results_of,
 }
-ON_THE_WAY = (Latest, Crossing)  # ports that are no part of the contract
+ON_THE_WAY = (NewStatistic, EntrySide)  # ports that are no part of the contract
 
 
 def walked(name: str, loops: Loops = "auto") -> Draft:

@@ -267,12 +267,12 @@ class Program:
         """
         from wsdl.api.proving import load_steps, prove_models
         from wsdl.atomic import write_files
-        from wsdl.onnx.folder import manifest_writer, place_of, training_writers, writers
+        from wsdl.onnx.folder import manifest_writer, model_path, training_writers, writers
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.training import contract
 
         names = list(self.models) if model is None else [self._model(model).name]
-        paths = {name: place_of(name, folder) for name in names}
+        paths = {name: model_path(name, folder) for name in names}
         stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # `<text>` → `text`
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
         values = self.values()
@@ -293,7 +293,7 @@ class Program:
         write_files({**manifest_writer(folder, written), **files})
         if proof:
             proofs, findings = prove_models(self._lowered, paths, {t.name for t in saved.shared()})
-            findings += load_steps(place_of(f"{name}.train", folder) for name in steps)
+            findings += load_steps(model_path(f"{name}.train", folder) for name in steps)
             self.diagnostics += findings
             written = with_proof(written, proofs)
             write_files(manifest_writer(folder, written))

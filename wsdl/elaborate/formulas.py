@@ -1,7 +1,7 @@
-"""`param PATH = EXPRESSION`: the graph that computes a parameter, worked out once all layers have their parameters.
+"""`param PATH = EXPRESSION`: the graph that computes a parameter, evaluated when all layers have their parameters.
 
-A formula sees the names that its body has bound where it stands. Of tensors these are parameters alone: it is computed
-before any input is known. A layer that it applies gets its parameters by that, as it does elsewhere.
+A formula can use the names that are bound at its statement. Of tensors these are only parameters, since it is computed
+without inputs. A layer that it applies gets its parameters by that, as elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from wsdl.syntax import tree
 
 
 def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
-    """Keep a formula; one for each layer in whose body it stands, however often that is applied."""
+    """Record a formula, once for each layer with this body, however often that is applied."""
     if context.mode.again:
         return
     steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
@@ -60,7 +60,7 @@ def elaborate_formulas(models: Mapping[str, Layer], context: Context) -> None:
 
 
 def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Context) -> FormulaRequest | None:
-    """A formula with its graph; `None` where that was reported."""
+    """A formula with its graph; `None` after reporting an error."""
     node, frame, graph = pending.node, pending.frame, Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
     context.where.uses[:] = pending.uses
@@ -74,17 +74,17 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
         context.error(
             "E0239",
             node.value.span,
-            f"a parameter is a tensor, not {describe(item)}",
-            f"what `{node.target.span.text}` is to be",
+            f"a parameter must be a tensor, not {describe(item)}",
+            f"the value of `{node.target.span.text}`",
             applied=False,
         )
     if value is not None and context.mode.depends_on_training:
         _report(
             node.value.span,
-            "a formula computes the same while training as afterwards",
-            "drops out or normalizes by a batch",
+            "a formula must compute the same in training and in the compiled model",
+            "has dropout or normalizes by the batch",
             context,
-            help="leave dropout and norms with running statistics out of what makes weights",
+            help="compute weights without dropout and without norms with running statistics",
         )
         value = None
     context.mode.training = False
@@ -111,20 +111,20 @@ def _taken_over(item: Item, name: tree.Name, pending: PendingFormula, context: C
         return [_taken_over(part, name, pending, context) for part in item]
     if isinstance(item, Dim) and item.constant is None:
         what = f"`{name.text}` is a dimension of an input"
-        help = f"give it a value, `--dim {name.text}=…`, or write a number in the signature"
+        help = f"fix it, `--dim {name.text}=…`, or write a number in the signature"
     elif isinstance(item, Value) and item in pending.builder.slots:
         return context.builder.parameter(pending.builder.slots[item])
     elif isinstance(item, Value) and item not in context.builder.slots:
         what = f"`{name.text}` is a tensor of the body"
-        help = "write in its place what it stands for: parameters, constants, operations, layers applied to these"
+        help = "replace it by its definition: parameters, constants, operations, layers applied to these"
     else:
         return item
     origin = context.builder.origins.named.get(item) if isinstance(item, Value) else None
     labels = [Label(origin.span, f"{origin.name} comes from here")] if origin is not None else []
     _report(
         name.span,
-        f"{what}, and a formula is computed before any input is known",
-        "known only in a run",
+        f"{what}, but a formula is computed without inputs",
+        "only known at run time",
         context,
         labels=labels,
         help=help,

@@ -1,4 +1,4 @@
-"""Losses and metrics: scalars, or one value for each row of the batch, of which the mean is taken.
+"""Losses and metrics: scalars, or one value for each row of the batch, which are averaged.
 
 A loss of a block or a model (`loss balance = …`) is kept with the graph of the run of the body, once for each
 application, for the trainings that run it. The compiled model has none of it.
@@ -24,13 +24,13 @@ from wsdl.syntax import tree
 
 
 def scalar(argument: ArgumentValue, kind: str, context: Context) -> Value | None:
-    """A loss or a metric as a scalar of f32 or f64; `None` where it was reported to be something else."""
+    """A loss or a metric as a scalar of f32 or f64; `None` after reporting that it isn't one."""
     value = _checked(argument, kind, context)
     return None if value is None else _mean(value, argument.span, context)
 
 
 def total(values: Sequence[Value], arguments: Sequence[ArgumentValue], context: Context) -> Value:
-    """The sum of losses; 0 where there are none."""
+    """The sum of losses; 0 if there are none."""
     if not values:
         return context.builder.constant(0.0, TensorType.of("f32"), context.where.uses[-1].span)
     first, *others = values
@@ -95,7 +95,7 @@ def _keep(loss: AuxiliaryLoss, kept: list[AuxiliaryLoss], context: Context) -> N
 
 
 def _checked(argument: ArgumentValue, kind: str, context: Context) -> Value | None:
-    """A scalar, or a vector with a value for each row; `None` where that was reported."""
+    """A scalar, or a vector with a value for each row; `None` after reporting an error."""
     item = argument.item
     if has_poison(item):
         return None
@@ -107,7 +107,7 @@ def _checked(argument: ArgumentValue, kind: str, context: Context) -> Value | No
     context.error(
         "E0806",
         argument.span,
-        f"a {kind} is a number, not {describe(item)}",
+        f"a {kind} must be a number, not {describe(item)}",
         f"{'a float' if kind == 'loss' else 'one'} for the whole batch, or for each row",
         help=f"average it: `mean({text})`" if helps and "\n" not in text else None,
         fix=[Edit(argument.span, f"mean({text})")] if helps else (),
@@ -130,7 +130,7 @@ def _mean(value: Value, span: Span, context: Context) -> Value:
 
 
 def _is_batch(value: Value, context: Context) -> bool:
-    """Does a vector have a value for each row of the inputs?"""
+    """Whether a vector has a value for each row of the inputs."""
     rows = [v.type.shape[0] for v in context.builder.graphs[0].inputs if v.type.rank > 0]
     return value.type.rank == 1 and any(same(dim, value.type.shape[0]) for dim in rows)
 

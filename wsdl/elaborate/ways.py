@@ -96,10 +96,10 @@ def way_of(call: tree.Call, frame: Frame, context: Context) -> BlockWay | None:
         context.error(
             "E0340",
             call.function.span,
-            f"{f'`{block.name.text}`' if block else describe(item)} is no way of sharing",
-            "maps no matrix to a matrix" if isinstance(block, tree.Block) else "not a block",
+            f"{f'`{block.name.text}`' if block else describe(item)} isn't a way of sharing",
+            "doesn't map a matrix to a matrix" if isinstance(block, tree.Block) else "not a block",
             labels=[Label(block.name.span, "declared here")] if own and block else (),
-            help="the block of a way takes one matrix or nothing, and returns one: "
+            help="the block of a way has one matrix or nothing as input, and one as result: "
             "`block Name(…)(base: [rows, columns]) -> [rows, columns]`",
         )
         return None
@@ -111,7 +111,7 @@ def way_of(call: tree.Call, frame: Frame, context: Context) -> BlockWay | None:
             context.error(
                 "E0340",
                 layer.argument_spans.get(name, call.span),
-                f"`{name}` of `{item.name}` is a layer, and a way of sharing has none",
+                f"`{name}` of `{item.name}` is a layer, but a way of sharing can't have layers",
                 help="declare the parameters in the block itself, `shared param` where the members share them",
             )
             return None
@@ -119,7 +119,7 @@ def way_of(call: tree.Call, frame: Frame, context: Context) -> BlockWay | None:
 
 
 def _may_stand(block: tree.Block, context: Context) -> bool:
-    """Whether all statements of a block make sense in a way; reports those that don't."""
+    """Whether all statements of a block are allowed in a way; reports those that aren't."""
     fine = True
     for statement in flattened(block.body, into_scans=True):
         is_state = isinstance(statement, tree.Parameter) and statement.kind == "state"
@@ -128,8 +128,8 @@ def _may_stand(block: tree.Block, context: Context) -> bool:
             context.error(
                 "E0342",
                 statement.span,
-                f"`{word}` can't stand in a way of sharing",
-                "changes with the data, which a weight doesn't" if is_state else "not part of a weight",
+                f"`{word}` isn't allowed in a way of sharing",
+                "changes with the data, unlike a weight" if is_state else "not part of the computation of a weight",
                 help="declare a `param`" if is_state else "write it beside the `share as`",
                 applied=False,
             )
@@ -180,8 +180,8 @@ def _run(configured: Layer, seat: Seat, parts: dict[str, Part], context: Context
         context.error(
             "E0342",
             configured.call_span,
-            f"`{block.name.text}` computes something else in training",
-            "a weight is the same in the compiled model",
+            f"`{block.name.text}` computes a different value in training",
+            "a weight must be the same in the compiled model",
             help="leave out dropout and statistics of batches: a way of sharing computes weights from parameters alone",
         )
         return None
@@ -203,8 +203,8 @@ def parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
         context.error(
             "E0341",
             node.span,
-            f"`{word}` belongs to ways of sharing, and `{frame.layer.name}` is applied as a layer",
-            "declares a part of a way",
+            f"`{word}` belongs to ways of sharing, but `{frame.layer.name}` is applied as a layer",
+            "only allowed in a way of sharing",
             help=f"write `share as {frame.layer.name}(…) {{ … }}`",
         )
         frame.layer.module.doubtful = True
@@ -272,10 +272,10 @@ def _initializer(
             context.error(
                 "E0343",
                 written.span,
-                f"`{node.name.text}` is {type_}, and what it starts as is {describe(item)}",
-                "computed from what the members share",
+                f"`{node.name.text}` is {type_}, but its initial value is {describe(item)}",
+                "computed initial value",
                 labels=[] if node.span.source.is_standard else [Label(node.type.span, "declared here")],
-                help="a shape with all axes: `keepdims=true` keeps the one along which is summed",
+                help="the shapes must be equal; `keepdims=true` keeps the axis of a sum",
             )
         return Initializer("zeros")
     graph = Graph([], context.builder.graphs[0].needed([item]), [item]).copy({})
@@ -292,7 +292,7 @@ def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Sea
     context.error(
         "E0344",
         node.type.span,
-        f"`{part.slot.path}` is one parameter for {extent}, and would have two shapes",
+        f"`{part.slot.path}` is one parameter for {extent}, but would have two shapes",
         f"{type_} for `{seat.path}` {shape_text(seat.sizes)}",
         labels=[Label(part.slot.span, f"{part.slot.type} for `{first.path}` {shape_text(first.sizes)}")]
         if first is not seat

@@ -127,7 +127,7 @@ def training_writers(
     }
 
 
-def place_of(model: str, folder: str | os.PathLike[str]) -> Path:
+def model_path(model: str, folder: str | os.PathLike[str]) -> Path:
     """Where a compiled folder has a model."""
     return Path(folder, f"{model}.onnx")
 
@@ -152,4 +152,4 @@ def models_in(folder: str | os.PathLike[str]) -> dict[str, tuple[Path, bool]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"its {MANIFEST} can't be read: {error}"
         raise CompileError([Diagnostic("E0701", message, file=os.fspath(folder))]) from None
-    return {name: (place_of(name, path), is_shared and len(names) > 1) for name in names}
+    return {name: (model_path(name, path), is_shared and len(names) > 1) for name in names}

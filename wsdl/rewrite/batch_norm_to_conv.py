@@ -1,4 +1,4 @@
-"""Makes a convolution of each channel by itself of a batch normalization that can't be folded.
+"""Converts batch normalizations that can't be folded to depthwise convolutions.
 
     stored m.conv.weight: f32[16, 1, 1, 1]
     stored m.left.weight: f32[16]
@@ -17,7 +17,7 @@
         %v = conv2d(%z, %w, _): f32[n, 16, h, w]
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.conv.weight: f32[16, 1, 1, 1]
     stored m.left.weight: f32[16]
@@ -36,9 +36,9 @@ becomes (without what nothing reads any more)
         %v = conv2d(%z, %w, _): f32[n, 16, h, w]
     }
 
-Behind a convolution whose weight others read too, the runtime must not fold a normalization into the weight: that would
-be a copy for each of them. Left as it is, it would be computed outside of the CPU's blocked layout, and all numbers be
-brought from one layout into the other before and behind it. A convolution stays inside, and takes up what follows it.
+Behind a convolution with a shared weight, the runtime must not fold a normalization into the weight: that would make a
+copy for each use. A plain normalization would be computed outside of the CPU's blocked layout, with conversions of the
+layout before and behind it. A convolution stays in that layout, and the runtime fuses the next operations into it.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from wsdl.ir.rewriter import Rewriter
 from wsdl.ops.build import Build
 from wsdl.rewrite.derived import DerivedGraph, Statistics, whole_reads
 
-BLOCK = 16  # a whole number of so many channels fits the layout of every CPU
+BLOCK = 16  # multiples of this number of channels fit the blocked layout of every CPU
 
 
 def batch_norm_to_conv(program: Lowered) -> Lowered:
-    """Every normalization of images that is left behind a convolution with a shared weight, in whole blocks."""
+    """Convert every remaining normalization of images behind a convolution with a shared weight, in whole blocks."""
     derived: dict[Statistics, tuple[Stored, Stored]] = {}
     for model in program.models.values():
         names = whole_reads(model.graph)
@@ -76,7 +76,7 @@ def batch_norm_to_conv(program: Lowered) -> Lowered:
 
 
 def _is_kept_apart(source: Node, names: dict[Value, str], reads: Counter[str]) -> bool:
-    """Is it a convolution of images whose weight others read too?"""
+    """Whether a node is a convolution of images with a shared weight."""
     if source.op != "conv2d":
         return False
     channels = source.result.type.shape[1].constant

@@ -1,4 +1,4 @@
-"""Computes what a scan needs of its sequences alone for all steps at once, in front of it.
+"""Computes the nodes of a scan that only depend on its sequences for all steps at once, in front of it.
 
     stored m.w: f32[3, 4]
 
@@ -24,9 +24,9 @@ becomes
         }
     }
 
-One large product is much faster than many small ones, and a step that has fewer nodes costs less besides. A recurrent
-network's projections of its input go this way, and in the backward scan all that is computed again, with every factor
-of a gradient (`differentiate_scan`).
+One large product is much faster than many small ones, and a step with fewer nodes costs less. This applies to the input
+projections of recurrent networks and, in the backward scan, to everything that is recomputed and to the factors of
+gradients (`differentiate_scan`).
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ Find = Callable[[Value], "Value | None"]
 
 
 def batch_steps(program: Lowered) -> Lowered:
-    """Move what can be out of every scan of every model."""
+    """Move nodes out of every scan of every model, where possible."""
     for model in program.models.values():
         batch_graph(model.graph)
     return program
 
 
 def batch_graph(graph: Graph) -> None:
-    """Move what can be out of the scans of one graph, and of its bodies."""
+    """Move nodes out of the scans of one graph and of its bodies, where possible."""
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.body is not None:
@@ -65,7 +65,7 @@ def batch_graph(graph: Graph) -> None:
 
 
 def _in_front(node: Node) -> list[Node]:
-    """Take what can be out of the body of a scan; it then reads the stacks of that."""
+    """Move nodes out of the body of a scan; the body then reads their stacked results."""
     body, parts = node.body, ScanParts.of(node)
     assert body is not None
     slices, sequences = body.inputs[parts.carried :], node.inputs[parts.carried :]
@@ -102,10 +102,10 @@ def steps_first(build: Build, whole: Value, axis: int) -> Value:
 
 
 class Batch:
-    """The nodes of a body as nodes in front of it, which `build` appends.
+    """Converts nodes of a body to nodes in front of it, which `build` appends.
 
-    `find` gives the stack of a value that the body has for each step, steps first; `changing` is what only the loop
-    itself knows. What is neither is the same in all steps.
+    `find` returns the stack of the values of all steps, with the steps as first axis; `changing` are the values that
+    only the loop computes. All other values are the same in all steps.
     """
 
     def __init__(self, build: Build, steps: Dim, find: Find, changing: set[Value]) -> None:
@@ -115,7 +115,7 @@ class Batch:
         self._stacks: dict[Value, Value] = {}
 
     def take(self, nodes: Sequence[Node]) -> list[Node]:
-        """The nodes that have to stay."""
+        """Convert nodes; returns those that must stay in the body."""
         kept = []
         for node in nodes:
             if not self.takes(node):
@@ -124,7 +124,7 @@ class Batch:
         return kept
 
     def takes(self, node: Node) -> bool:
-        """Append what computes it for all steps, if there is a way."""
+        """Append a node that computes all steps; `False` if that is impossible."""
         if node.body is not None or not self.changing.isdisjoint(node.inputs):
             return False
         if not any(self.stack(v) for v in node.inputs):  # the same in all steps
@@ -143,7 +143,7 @@ class Batch:
         return True
 
     def stack(self, value: Value) -> Value | None:
-        """The stack of a value, where it has one."""
+        """The stack of a value, or `None`."""
         if value not in self._stacks and (stack := self._find(value)) is not None:
             self._stacks[value] = stack
         return self._stacks.get(value)

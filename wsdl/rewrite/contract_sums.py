@@ -1,4 +1,4 @@
-"""Makes a product of matrices of a weighted sum of stored tensors.
+"""Converts a weighted sum of stored tensors to a matrix product.
 
     stored m.bank: f32[4, 8, 6]
     stored m.mixture: f32[4]
@@ -12,7 +12,7 @@
         %y = matmul(%x, %weight): f32[n, 6]
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.bank: f32[4, 8, 6]
     stored m.mixture: f32[4]
@@ -28,7 +28,7 @@ becomes (without what nothing reads any more)
         %y = matmul(%x, %weight): f32[n, 6]
     }
 
-The products of all tensors with their weights, which are as large as all of them, are then never written.
+So the scaled tensors, which together are as large as all of them, are never written to memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Computes everything once: nodes that do the same to the same values become one.
+"""Common subexpression elimination: merges nodes that compute the same from the same values.
 
     model m(%x: f32[n]) -> (y: %y) {
         %a = relu(%x): f32[n]
@@ -29,7 +29,7 @@ Key: TypeAlias = "tuple[object, ...]"
 
 
 def dedupe(program: Lowered) -> Lowered:
-    """Merge equal nodes of every graph; a body also finds what the graphs around it have computed."""
+    """Merge equal nodes of every graph; a body also reuses values of the graphs around it."""
     for model in program.models.values():
         with Rewriter(model.graph) as rewriter:
             _dedupe(model.graph, {}, rewriter)
@@ -47,7 +47,7 @@ def _dedupe(graph: Graph, seen: dict[Key, Node], rewriter: Rewriter) -> None:
 
 
 def key_of(node: Node) -> Key | None:
-    """Equal for two nodes exactly when they compute the same."""
+    """A key that is equal for two nodes if and only if they compute the same."""
     if node.body is None:
         operands = tuple(tuple(o) if isinstance(o, list) else o for o in node.operands)
         return (node.op, operands, frozen_attributes(node), tuple(str(v.type) for v in node.results))
@@ -60,7 +60,7 @@ def _scan_key(node: Node) -> Key | None:
     positions: dict[Value, int] = {}
 
     def number(operand: Operand) -> object:
-        """What a body reads: the number of a value of its own, else the value."""
+        """The key of an operand in a body: the number of a value of the body, otherwise the value."""
         if isinstance(operand, list):
             return tuple(map(number, operand))
         return operand and positions.get(operand, operand)
@@ -81,7 +81,7 @@ def _scan_key(node: Node) -> Key | None:
 
 
 def frozen_attributes(node: Node) -> object:
-    """The attributes and the view of a node as something that can be compared and hashed."""
+    """The attributes and the view of a node as a hashable value."""
     return _frozen(node.attributes), None if node.view is None else (node.view.source, node.view.layout)
 
 

@@ -1,7 +1,7 @@
-"""Stored tensors that are computed from others when compiling: what a batch normalization does to each channel.
+"""Stored tensors that are computed from others when compiling: the factors and shifts of a batch normalization.
 
-Its statistics don't change at inference, so it is `x * factor + shift`, with two vectors of the channels. These are
-kept as graphs over the stored tensors, whatever numbers those will have: initial values, or loaded ones.
+Its statistics don't change at inference, so it is `x * factor + shift`, with two vectors over the channels. These are
+graphs over the stored tensors, for initial and loaded values alike.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def whole_reads(graph: Graph) -> dict[Value, str]:
 
 @dataclass
 class DerivedGraph:
-    """The graph of one derived tensor under construction. What has 16 bits is computed in f32 and then stored like its
-    origin."""
+    """The graph of one derived tensor under construction. For tensors in 16 bits it computes in f32 and rounds once."""
 
     program: Lowered
     graph: Graph = field(default_factory=Graph)

@@ -1,4 +1,4 @@
-"""Multiplies a batch normalization into the convolution before it, once for all uses of the weights.
+"""Folds batch normalizations into the convolutions before them, once for all uses of the weights.
 
     stored m.conv.weight: f32[2, 1, 1, 1]
     stored m.scale: f32[2]
@@ -16,7 +16,7 @@
         %y = batch_norm(%c, %scale, %shift, %mean, %var) {eps=0.1}: f32[n, 2, h, w]
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.conv.weight: f32[2, 1, 1, 1]
     stored m.scale: f32[2]
@@ -32,9 +32,9 @@ becomes (without what nothing reads any more)
         %y = conv2d(%x, %0, %1): f32[n, 2, h, w]
     }
 
-The runtime does the same for each use by itself, and so makes a copy of shared weights for each. Here the folded
-weights are stored *instead of* the others, where every use in the program agrees: the convolution is always followed
-by this normalization, and by nothing else. Running statistics don't change at inference, so nothing is lost.
+The runtime does the same separately for each use, and so copies shared weights. Here the folded weights are stored
+*instead of* the others, if every use in the program agrees: the convolution is always followed by this normalization,
+and by nothing else. Running statistics don't change at inference, so the result is the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The values that are computed from stored tensors alone: what formulas compute, and weights that a block changes."""
+"""The values that only depend on stored tensors: those of formulas, and weights that a block computes from others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes one operation of a `scan` that steps a standard cell: ONNX's `RNN`, `GRU` or `LSTM`.
+"""Fuses a `scan` over a standard cell into one operation: ONNX's `RNN`, `GRU` or `LSTM`.
 
     stored m.cell.weight_ih: f32[3, 4]
     stored m.cell.weight_hh: f32[3, 3]
@@ -21,7 +21,7 @@
         }
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.cell.weight_ih: f32[3, 4]
     stored m.cell.weight_hh: f32[3, 3]
@@ -42,11 +42,10 @@ becomes (without what nothing reads any more)
         %y = squeeze(%9) {axis=1}: f32[t, 1, 3]
     }
 
-Two bodies are the same if one can be read as the other, value by value; what the body of a standard cell is, is asked
-of the standard library itself. ONNX wants the gates in another order: nodes of the graph bring the weights into it,
-once however often a layer is applied, and the runtime, which computes them when it loads the model, then holds the
-outcome in place of the weights. Training differentiates the `scan`, and keeps it. What was measured stands in
-docs/decisions/0027-recurrent-layers.md.
+The body is matched, value by value, with that of the cell in the standard library. ONNX has the gates in another order:
+nodes of the graph reorder the weights, once however often a layer is applied; the runtime computes them when it loads
+the model, and keeps the result in place of the weights. Training differentiates the `scan` and doesn't fuse it.
+Measurements: docs/decisions/0027-recurrent-layers.md.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ SLOW = {"RNNCell"}  # for more than one sequence at a time the kernel takes up t
 
 
 def fuse_recurrent(program: Lowered) -> Lowered:
-    """Every `scan` over one sequence whose body is that of a standard cell becomes one operation."""
+    """Replace every `scan` over one sequence with the body of a standard cell by one operation."""
     for model in program.models.values():
         with Rewriter(model.graph) as rewriter:
             for node in model.graph.walk():

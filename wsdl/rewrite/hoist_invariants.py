@@ -1,4 +1,4 @@
-"""Computes what is the same in each step of a scan or loop once, in front of it.
+"""Loop-invariant code motion: computes nodes that are the same in each step of a scan or loop once, in front of it.
 
     stored m.w: f32[4, 4]
 
@@ -24,7 +24,7 @@ becomes
         }
     }
 
-Besides the time this saves the gradient of `%v` then is one product for all steps.
+This saves time, and the gradient of `%v` is one product for all steps.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def hoist_invariants(program: Lowered) -> Lowered:
 
 
 def hoist_graph(graph: Graph) -> None:
-    """Move nodes that read nothing made in a body out of it, also through several."""
+    """Move nodes that read no value computed in a body out of it, also out of nested ones."""
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.body is not None:

@@ -1,4 +1,4 @@
-"""Ways to compute `x @ W` where `W` is itself computed from stored tensors, and what each of them costs.
+"""Plans to compute `x @ W` for a `W` that is computed from stored tensors, and their costs.
 
 `W` is a matrix `[inner, columns]`, or (`turned`) the transpose of one. A plan is `Whole`: `W` is computed, then the
 product; or it applies to `x` what `W` is computed by, one after the other:
@@ -40,7 +40,7 @@ class Product(Protocol):
 
     @property
     def pointwise(self) -> bool:
-        """Does it read each row by itself, so that scaling the weight's inner axis is scaling that of `x`?"""
+        """Whether it reads each row separately, so that scaling the weight's inner axis is the same as scaling `x`."""
 
     def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
         """`x @ weight`, added to `onto`."""
@@ -58,7 +58,7 @@ class Product(Protocol):
 
 class Plan(Protocol):
     def cost(self, rows: Rows) -> float:
-        """Of all products that read the weight."""
+        """The cost of all products that read the weight."""
 
     def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
         """`x @ W`, added to `onto`."""
@@ -286,7 +286,7 @@ def _copied(b: Build, node: Node, copies: Mapping[Value, Value]) -> dict[Value, 
 
 
 def is_transpose(node: Node) -> bool:
-    """Does a node transpose a matrix?"""
+    """Whether a node transposes a matrix."""
     [*inputs] = node.inputs
     if len(inputs) != 1 or inputs[0].type.rank != 2:
         return False

@@ -1,4 +1,4 @@
-"""Leaves out what no output needs.
+"""Dead code elimination: removes nodes that no output depends on.
 
     model m(%x: f32[n]) -> (y: %b) {
         %a = relu(%x): f32[n]
@@ -11,7 +11,7 @@ becomes
         %b = tanh(%x): f32[n]
     }
 
-A stored tensor that nothing reads any more stays in `program.stored`: it belongs to the weights, not to the graph.
+A stored tensor without readers stays in `program.stored`: it belongs to the weights, not to the graph.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def prune_graph(graph: Graph) -> None:
 
 
 def needed_nodes(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
-    """The nodes without which some value isn't made; their bodies are pruned."""
+    """The nodes that some value depends on; their bodies are pruned."""
     needed = set(values)
     kept = []
     for node in reversed(nodes):
@@ -48,6 +48,6 @@ def needed_nodes(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
 
 
 def drop_unread(graph: Graph, *names: str) -> None:
-    """Leave out inputs that nothing reads; with names only these."""
+    """Remove inputs without readers, or only those with these names."""
     read = {*graph.outputs, *(v for node in graph.nodes for v in node.reads())}
     graph.inputs = [v for v in graph.inputs if (names and v.name not in names) or v in read]

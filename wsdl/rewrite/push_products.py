@@ -1,4 +1,4 @@
-"""Multiplies with what a weight is computed from, where that is cheaper than computing the weight.
+"""Pushes products through formulas: multiplies with the parts of a computed weight if that is cheaper.
 
     stored m.base: f32[64, 32]
     stored m.up: f32[64, 2]
@@ -14,7 +14,7 @@
         %y = matmul(%x, %1): f32[n, 64]
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.base: f32[64, 32]
     stored m.up: f32[64, 2]
@@ -100,7 +100,7 @@ class _Use:
 
 
 def _uses(weight: Value, rewriter: Rewriter, own: set[Node]) -> list[_Use] | None:
-    """The products that read a weight; `None` where anything else reads it."""
+    """The products that read a weight; `None` if anything else reads it."""
     uses: list[_Use] = []
     rest = [(weight, False)]
     while rest:

@@ -1,4 +1,4 @@
-"""Turns the unrolled steps of a `for` back into one body, where all steps do the same with the same weights.
+"""Rolls the unrolled iterations of a `for` into one body, if all compute the same with the same weights.
 
     stored m.w: f32[4, 4]
 
@@ -49,11 +49,11 @@ ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough
 
 
 class StepsDiffer(Exception):
-    """Why two steps can't be one body, in words for the user."""
+    """The reason why two steps can't be one body, for messages."""
 
 
 def roll_loops(program: Lowered) -> Lowered:
-    """Roll the `for`s of every model as the target says; `program.loops` tells what became of each."""
+    """Roll the `for`s of every model as the target requires; `program.loops` gets the choice for each."""
     for model in program.models.values():
         _hoist_parameters(model.graph)
         _take_into_steps(model.graph)
@@ -62,7 +62,7 @@ def roll_loops(program: Lowered) -> Lowered:
 
 
 def _roll_all(graph: Graph, program: Lowered) -> None:
-    """Outermost `for`s first; what can't be rolled is searched for those inside it."""
+    """Outermost `for`s first; if one can't be rolled, those inside it are tried."""
     for depth in count():
         loops = {n.steps[depth].loop: n.steps[depth] for n in graph.nodes if len(n.steps) > depth}
         if not loops:
@@ -144,7 +144,7 @@ class Match:
     def step(
         self, first: list[Node], nodes: list[Node], previous: dict[Value, Value], index: int
     ) -> dict[Value, Value]:
-        """Hold one step against the first; for each value of step 0 the one of this step."""
+        """Compare a step with the first one; returns the value of this step for each value of step 0."""
         if len(first) != len(nodes):
             raise StepsDiffer(f"step {index} computes something else than step 0")
         own: dict[Value, Value] = {}
@@ -180,7 +180,7 @@ class Match:
         return own
 
     def moving_numbers(self) -> dict[int, list[Attribute]]:
-        """Those that are not the same in each step."""
+        """The numbers that differ between steps."""
         return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
 
     def members(self) -> dict[Value, list[Value]]:
@@ -210,7 +210,7 @@ def _is_number(node: Node) -> bool:
 
 
 def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
-    """All steps of a `for` held against its first one; `StepsDiffer` where they do something else."""
+    """Compare all steps of a `for` with its first one. Raises `StepsDiffer` if they compute something else."""
     steps: list[list[Node]] = [[] for _ in range(repetition.count)]
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
@@ -347,7 +347,7 @@ def _stacked(parameters: list[Node], first: Node, depth: int) -> Node:
 
 
 def _path(nodes: list[Node]) -> str:
-    """The layer in which the loop stands: what the paths of its nodes have in common."""
+    """The layer of the loop: the common prefix of the paths of its nodes."""
     common = nodes[0].path.split(".")
     for node in nodes:
         parts = node.path.split(".")

@@ -1,4 +1,4 @@
-"""Takes the product with a part of a weight out of that with a wider part, where both are of one value.
+"""Replaces the product with a part of a weight by a slice of that with a larger part, if both multiply the same value.
 
     stored m.wide.weight: f32[8, 4]
 
@@ -9,7 +9,7 @@
         %wide = matmul(%x, %1): f32[n, 8]
     }
 
-becomes (without what nothing reads any more)
+becomes (after pruning)
 
     stored m.wide.weight: f32[8, 4]
 
@@ -19,8 +19,8 @@ becomes (without what nothing reads any more)
         %narrow = slice(%wide) {starts=[<2>], stops=[<6>], axes=[1], steps=none}: f32[n, 4]
     }
 
-Several widths over one weight would else cut their parts out of it in each run, since the runtime must not store them
-(docs/decisions/0004-no-copies-by-the-optimizer.md), and multiply with what it couldn't bring into order before.
+Otherwise several widths over one weight would slice it in each run, since the runtime must not store the slices
+(docs/decisions/0004-no-copies-by-the-optimizer.md), and multiply with slices that can't be prepacked.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from wsdl.ops.build import Build
 
 
 def share_products(program: Lowered) -> Lowered:
-    """One product for all parts of a weight that a value is multiplied with, where one of them has all others in it."""
+    """Use one product for all parts of a weight that multiply the same value, if one of them contains all others."""
     for model in program.models.values():
         with Rewriter(model.graph) as rewriter:
             for graph in model.graph.graphs():
@@ -88,7 +88,7 @@ def _share(graph: Graph, rewriter: Rewriter) -> None:
 
 
 def _take_out(graph: Graph, widest: _Product, parts: dict[Node, int], rewriter: Rewriter) -> None:
-    """The wide product where the first of all stood, slices of it in place of the others."""
+    """Move the wide product to the position of the first one, and replace the others by slices of it."""
     wide = [widest.parameter, widest.node]
     for node in graph.nodes:
         if node in wide:

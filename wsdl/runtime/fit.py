@@ -76,7 +76,7 @@ class _Run:
         reporter: Reporter,
     ) -> None:
         self.trainer, self.plan, self.reporter = trainer, plan, reporter
-        self.batches = trainer.batches(data) if isinstance(data, Mapping) else _Given(data)
+        self.batches = trainer.batches(data) if isinstance(data, Mapping) else _IterableBatches(data)
         self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
         self.progress = Progress(rows=self.batches.rows)
         self.epochs = plan.epochs or 1
@@ -263,7 +263,7 @@ class _Run:
         )
 
 
-class _Given:
+class _IterableBatches:
     """Batches from outside, iterated once per epoch."""
 
     rows: int | None = None

@@ -1,4 +1,4 @@
-"""The losses of blocks in a training: added to its own, each as often as its `weight` says, and reported by name."""
+"""Auxiliary losses in a training: added to its losses, each times its `weight`, and reported by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsdl.ops.build import Build
 
 
 def with_auxiliary(objective: Objective, losses: Sequence[AuxiliaryLoss], training: Training) -> Objective:
-    """An objective with losses in it, whose values its graph has: those of one name are one result, their sum."""
+    """An objective with auxiliary losses, which its graph computes: those of one name are one result, their sum."""
     totals: dict[str, Value] = {}
     loss = objective.loss
     for one in losses:
@@ -44,7 +44,7 @@ def weight_of(name: str, training: Training) -> float:
 
 
 def auxiliary_losses(objective: Objective, storage: Storage) -> Iterator[tuple[Graph, list[tuple[str, Value]]]]:
-    """The losses of blocks that an objective runs, and of the formulas that it reads: each graph with its own."""
+    """The auxiliary losses of an objective, and those of the formulas that it reads: each graph with its losses."""
     yield objective.graph, [(one.name, one.value) for one in objective.auxiliary]
     if any(formula.losses for formula in storage.formulas):
         for formula in _formulas_in(objective.graph, storage, set()):
@@ -56,7 +56,7 @@ def auxiliary_losses(objective: Objective, storage: Storage) -> Iterator[tuple[G
 
 
 def check_auxiliary(training: Training, storage: Storage, problems: Problems) -> None:
-    """Report weights of losses that there are not, and losses with a name that the step of the training has already."""
+    """Report weights of losses that don't exist, and losses with a name that the training step already uses."""
     objective = training.objective
     losses = [(one.name, one.span) for one in objective.auxiliary]
     if any(formula.losses for formula in storage.formulas):
@@ -73,7 +73,7 @@ def check_auxiliary(training: Training, storage: Storage, problems: Problems) ->
                 f"the loss `{name}` has the name of {taken[name]} of the training of `{training.model}`",
                 "a loss" if own else f"has the loss `{name}`, of a standard block",
                 labels=[Label(training.span, f"`{training.model}` is trained here")] if own else (),
-                help="give one of them another name",
+                help="rename one of them",
             )
     known = {one.name for one in objective.auxiliary} | set(_of_formulas(storage.checked))
     for name, weight in training.weights.items():
@@ -91,7 +91,7 @@ def check_auxiliary(training: Training, storage: Storage, problems: Problems) ->
 
 
 def _formulas_in(graph: Graph, storage: Storage, seen: set[Formula]) -> Iterator[Formula]:
-    """The formulas that a graph reads, and those that these do, each once."""
+    """The formulas that a graph reads, directly or through others, each once."""
     for node in graph.walk():
         reading = storage.readings[str(node.attributes["slot"])] if node.op == "parameter" else None
         if isinstance(reading, FormulaReading) and reading.formula not in seen:
@@ -101,8 +101,7 @@ def _formulas_in(graph: Graph, storage: Storage, seen: set[Formula]) -> Iterator
 
 
 def _of_formulas(program: Checked) -> Iterator[str]:
-    """The names of the losses in formulas and in ways of sharing, those of all variants: a weight is for whichever has
-    it."""
+    """The names of the losses in formulas and in ways of sharing of all variants, to which a weight may refer."""
     variants = program.variants.values()
     for formulas in program.formulas, *(variant.formulas for variant in variants):
         yield from (name for formula in formulas for name, _ in formula.losses)

@@ -1,7 +1,7 @@
 """`param PATH = EXPRESSION`: which slots are computed, by which formula, from which stored tensors.
 
-A formula that is a view of one parameter is a share group of two, and nothing else. Any other stands in the place of
-what would be stored for its parameter, so that all that are tied with that read the formula.
+A formula that is a view of one parameter is a share group of two. Any other replaces the tensor that would be stored
+for its parameter, so that all slots that are tied with it read the formula.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from wsdl.sharing.ways import Ways
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """A formula whose path was looked up: `root` is what would be stored for `slot`, and `back` the view of the
-    formula's value that this is."""
+    """A formula with its slot: `root` is the slot that would be stored for `slot`, and `back` the view of the formula's
+    value that gives it."""
 
     request: FormulaRequest
     slot: Slot
@@ -104,9 +104,9 @@ def _slot_of(request: FormulaRequest, targets: Targets, problems: Problems) -> S
         problems.error(
             "E0333",
             span,
-            "a formula computes a whole parameter, as it is",
+            "a formula computes a whole parameter, without a view",
             f"a view of `{slot.path}`, {slot.type}",
-            help="turn what stands behind `=` instead; what is made of parts is put together there, by `concat`",
+            help="apply the inverse view on the right side; to set parts, use `concat` there",
         )
     elif (type_ := request.graph.outputs[0].type).dtype != slot.type.dtype or type_.sizes != slot.sizes:
         _report_type(request, slot, problems)
@@ -127,7 +127,7 @@ def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> Non
     problems.error(
         "E0334",
         request.span,
-        f"`{slot.path}` is {slot.type}, and this is {type_}",
+        f"`{slot.path}` is {slot.type}, but this is {type_}",
         f"{type_}",
         labels=[Label(request.target.span, f"{slot.type}")]
         + ([Label(slot.layer_span, slot.story)] if slot.story else []),
@@ -157,7 +157,7 @@ def _report_part(request: FormulaRequest, slot: Slot, root: Slot, problems: Prob
         "E0337",
         request.target.span,
         f"`{slot.path}` is a part of `{root.path}`, which is stored",
-        "can't be computed by itself",
+        "can't have a formula of its own",
         labels=[Label(root.layer_span, f"`{root.path}` is {root.type}")],
         help=f"compute `{root.path}`, or take `{slot.path}` out of the group",
     )
@@ -193,17 +193,17 @@ def _report_circle(circle: list[Computed], problems: Problems) -> None:
     first, *others = circle
     names = [f"`{formula.slot.path}`" for formula in circle]
     if others:
-        message = f"the formulas of {', '.join(names[:-1])} and {names[-1]} need each other"
+        message = f"the formulas of {', '.join(names[:-1])} and {names[-1]} depend on each other"
     else:
-        message = f"the formula of {names[0]} needs itself"
+        message = f"the formula of {names[0]} depends on itself"
     needs = [*names[1:], names[0]]
     problems.error(
         "E0336",
         first.request.span,
         message,
-        f"needs {needs[0]}",
+        f"depends on {needs[0]}",
         labels=[Label(o.request.span, f"needs {n}") for o, n in zip(others, needs[1:], strict=True)],
-        help="begin with a parameter that is stored: `param base: […]`",
+        help="compute one of them from a stored parameter: `param base: […]`",
     )
 
 

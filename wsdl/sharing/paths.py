@@ -1,4 +1,4 @@
-"""Looking paths up: from a pattern such as `blocks[*].ffn.up.weight.T` to layers and slots of the program."""
+"""Looks up paths: from a pattern such as `blocks[*].ffn.up.weight.T` to layers and slots of the program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsdl.ir.views import View, ViewError
 
 @dataclass(frozen=True)
 class Match:
-    """A layer, or a slot through a view, and where the file names it."""
+    """A layer, or a slot through a view, and its location in the source."""
 
     thing: Module | Slot
     view: View | None
@@ -37,7 +37,7 @@ class Match:
 
 
 class NotFound(Exception):
-    """A path that leads nowhere; it has been reported."""
+    """A path that doesn't exist, which has been reported."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ Thing: TypeAlias = "Module | list[Module] | tuple[Slot, View]"
 
 
 class Paths:
-    """Looks paths up among the layers of a program, and remembers what it has reported as missing, so that one mistake
-    gives one message. Where errors were found before, what nothing applies may be so for these reasons."""
+    """Looks up paths among the layers of a program, and remembers reported missing names, so that one mistake gives one
+    message. After other errors, layers may only seem never to be applied."""
 
     def __init__(self, program: Checked, doubtful: bool = False, parts: Iterable[Slot] = ()) -> None:
         self._program, self._with_errors = program, doubtful
@@ -170,7 +170,7 @@ class Paths:
         return is_news
 
     def report_never_applied(self, module: Module, span: Span, root: Module, problems: Problems) -> None:
-        """Report a path into a layer that nothing applies, once; unless that is since a body could not be run."""
+        """Report a path into a layer that is never applied, once, unless a body could not be run."""
         if not self.is_doubtful(module) and not self.is_doubtful(root):
             problems.error(
                 "E0327",
@@ -221,7 +221,7 @@ def _step(thing: Thing, step: Part | Select | ViewCall, search: _Search) -> Iter
         search.problems.error(
             "E0319",
             step.span,
-            f"{what} doesn't go with {kind}",
+            f"{what} can't be applied to {kind}",
             f"`{thing.path}` is a {thing.kind}" if isinstance(thing, Module) else "",
             help="views belong to parameters, such as `decode.weight.T`; indices to arrays of layers and to parameters",
         )
@@ -312,7 +312,7 @@ def _selected(array: list[Module], step: Select, search: _Search) -> Iterator[Mo
         search.problems.error(
             "E0316",
             step.span,
-            "this slice goes beyond the array" if chosen else "this slice picks no layer",
+            "this slice goes beyond the array" if chosen else "this slice selects no layer",
             f"{_name_of(array)} has {len(array)}, counted from 0",
         )
         raise NotFound
@@ -351,6 +351,6 @@ def _viewed(slot: Slot, view: View, step: Part | Select | ViewCall, problems: Pr
         step.span,
         f"`{slot.path}` is a parameter and has no parts",
         "not there",
-        help="behind a parameter stand views: `.T`, `.permute(…)`, `.reshape(…)`, `.flip(…)`, `[a:b, c:d]`",
+        help="a parameter can be followed by views: `.T`, `.permute(…)`, `.reshape(…)`, `.flip(…)`, `[a:b, c:d]`",
     )
     raise NotFound

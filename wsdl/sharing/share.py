@@ -1,4 +1,4 @@
-"""Decides what is stored: looks the `share` groups up, unites their members, settles every slot on a stored tensor."""
+"""Decides which tensors are stored: looks up `share` groups, unites their members, assigns a tensor to each slot."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _Sharing:
                 span,
                 f"`share`, `freeze` and `load` name more than {limits.SELECTED:,} layers and parameters",
                 f"{more:,} more",
-                help="name each once; a layer stands for all of its parameters",
+                help="name each once; a layer includes all of its parameters",
             )
             raise _TooMany
 
@@ -194,7 +194,7 @@ def _families(group: GroupRequest, members: list[Match], work: _Sharing, least: 
         work.problems.error(
             "E0311",
             group.span,
-            "a group of one shares nothing",
+            "a group with one member shares nothing",
             f"only `{members[0].path}`" + (", named twice" if len(members) > 1 else ""),
             help="name the other members, or remove the group",
         )
@@ -205,8 +205,8 @@ def _families(group: GroupRequest, members: list[Match], work: _Sharing, least: 
             work.problems.error(
                 "E0314",
                 group.exceptions[0].span,
-                "`except` leaves out parts of layers, and these are parameters",
-                "nothing to leave out",
+                "`except` excludes parts of layers, but these are parameters",
+                "nothing to exclude",
                 labels=[Label(members[0].span, "a parameter")],
                 help="name the layers, or leave this out",
             )
@@ -217,7 +217,7 @@ def _families(group: GroupRequest, members: list[Match], work: _Sharing, least: 
         work.problems.error(
             "E0326",
             other.span,
-            "the members of a group are either layers or parameters",
+            "the members of a group must be either all layers or all parameters",
             "a parameter",
             labels=[Label(layers[0].span, "a layer")],
             help="name the parameters of the layers one by one, or make two groups",
@@ -245,8 +245,8 @@ def _matched(group: GroupRequest, layers: list[Match], work: _Sharing) -> dict[s
             "E0329",
             span,
             "nothing is left to share",
-            "leaves out all that they have" if group.exceptions else f"`{layers[0].path}` has no parameters",
-            help="remove the group, or leave out less" if group.exceptions else "remove the group",
+            "excludes all parameters" if group.exceptions else f"`{layers[0].path}` has no parameters",
+            help="remove the group, or exclude less" if group.exceptions else "remove the group",
         )
         raise NotFound
     return {

@@ -1,6 +1,6 @@
-"""What a path means, for all that names layers and parameters: `share`, `freeze`, `lr` and `load`.
+"""The targets of paths in `share`, `freeze`, `lr` and `load`.
 
-It means layers, parameters and states, each through a view; or a share group, by its name.
+A path selects layers, parameters and states, each through a view, or a share group by its name.
 """
 
 from __future__ import annotations
@@ -198,8 +198,8 @@ def _refuse_view(pattern: PathPattern, group: str, view: Select | ViewCall, prob
     problems.error(
         "E0319",
         view.span,
-        "a view doesn't go with a group of layers",
-        f"`{group}` is one",
+        "a view can't be applied to a group of layers",
+        f"`{group}` is a group of layers",
         help=f"name one parameter of the group, such as `{name}.weight`",
     )
     raise NotFound
@@ -214,6 +214,6 @@ def refuse_part(pattern: PathPattern, target: Target, verb: str, problems: Probl
                 pattern.span,
                 f"`{pattern.span.text}` is a part of `{slot.path}`, which can't {verb} by itself",
                 f"{shape_text(view.shape)} of {slot.type}",
-                help=f"name all of `{slot.path}`, or make the part a parameter of its own and put both together",
+                help=f"name all of `{slot.path}`, or declare the part as a separate parameter and concatenate both",
             )
             raise NotFound

@@ -250,9 +250,9 @@ class Ways:
         self.problems.error(
             "E0345",
             member.span,
-            "a part of a tensor can't have a way of sharing by itself",
+            "a part of a tensor can't have its own way of sharing",
             f"a part of `{root.path}`, {root.type}" if not own else f"`{member.slot.path}`{own}, is a part of it",
-            help="name the whole parameter; a parameter of its own for each part can be shared by itself",
+            help="name the whole parameter, or declare the part as a separate parameter",
         )
 
     def _refuse_second(self, member: Member, root: Slot, request: WayRequest) -> None:
@@ -274,8 +274,8 @@ class Ways:
         self.problems.error(
             "W0303",
             span,
-            f"what the members share lies below the first of them: `{common}`",
-            "shares parameters, without a name for them",
+            f"the paths of the shared parameters begin with that of the first member: `{common}`",
+            "has shared parameters, but no name",
             help=f"{written}: checkpoints then don't depend on which member is first",
             severity="warning",
         )
@@ -290,7 +290,7 @@ def refuse_member(family: Sequence[Member], problems: Problems) -> None:
         member.span,
         f"a {'state' if state else 'tensor of integers'} can't have a way of sharing",
         f"`{member.slot.path}` is {'a state' if state else member.slot.type}",
-        help="a way makes float parameters; `share { … }` makes any tensors one",
+        help="a way of sharing computes float parameters; `share { … }` shares any tensors",
     )
 
 

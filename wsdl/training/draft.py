@@ -13,7 +13,7 @@ from wsdl.ir.training_graphs import Pieces, Round
 
 
 @dataclass(frozen=True)
-class Latest:
+class NewStatistic:
     """An intermediate output: the new value of a running statistic by one of its `uses`, or, without a number, by
     all."""
 

@@ -36,7 +36,7 @@ from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
 from wsdl.training.differentiate import differentiate
-from wsdl.training.draft import Draft, Latest, changed_by_batches
+from wsdl.training.draft import Draft, NewStatistic, changed_by_batches
 from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
@@ -47,7 +47,7 @@ APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 
 @dataclass(frozen=True)
-class Crossing:
+class EntrySide:
     """An intermediate output: one side of the `Entry` of this number."""
 
     number: int
@@ -73,7 +73,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     for variable in statistics:
         uses = [value for name, value in latest if name == variable.of]
         for number, value in enumerate(uses):
-            phase.write(Latest(variable, number), value)
+            phase.write(NewStatistic(variable, number), value)
     return Draft(training, phase, trained, statistics, normalized=normalized(objective.graph))
 
 
@@ -88,8 +88,8 @@ def separate_rows(draft: Draft) -> None:
     if LOSS in draft.mixed:
         raise CompileError([refused(draft.training, draft.mixed[LOSS])])
     for number, entry in enumerate(entries):
-        phase.write(Crossing(number, "value"), entry.value)
-        phase.write(Crossing(number, "number"), entry.number)
+        phase.write(EntrySide(number, "value"), entry.value)
+        phase.write(EntrySide(number, "number"), entry.number)
 
 
 def tell_parts_apart(draft: Draft) -> None:
@@ -116,7 +116,7 @@ def add_up_parts(draft: Draft) -> None:
     for gradient, value in phase.take(Gradient).items():
         phase.write(gradient, build("add", phase.read(Sum(gradient), value.type), value))
     share = phase.read(PART_SHARE, TensorType.of("f32"))
-    latest = phase.take(Latest)
+    latest = phase.take(NewStatistic)
     shares = {port: build("mul", value, as_dtype(build, share, value.type)) for port, value in latest.items()}
     for port, value in shares.items():
         phase.write(port, build("add", phase.read(Sum(port.of), value.type), value))
@@ -158,23 +158,23 @@ def differentiate_loss(draft: Draft) -> None:
 def average_statistics(draft: Draft) -> None:
     """Where layers share a running statistic, its new value is the mean of theirs."""
     phase, build = draft.phase, Build(draft.phase.graph)
-    uses = phase.take(Latest)
+    uses = phase.take(NewStatistic)
     for variable in draft.statistics:
         own = [value for port, value in uses.items() if port.of == variable]
         mean = own[0] if len(own) == 1 else build("div", build.add(own), float(len(own)))
-        phase.write(Latest(variable), mean)
+        phase.write(NewStatistic(variable), mean)
 
 
 def measure_gradients(draft: Draft) -> None:
     """Output the norm of all gradients."""
     phase = draft.phase
-    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(Latest).values())
+    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(NewStatistic).values())
     phase.write(NORM, norm)
 
 
 def hand_on_statistics(draft: Draft) -> None:
     """Output the running statistics for the next step."""
-    for port, value in draft.phase.take(Latest).items():
+    for port, value in draft.phase.take(NewStatistic).items():
         draft.phase.write(Next(port.of), value)
 
 
@@ -186,7 +186,7 @@ def hand_on_seed(draft: Draft) -> None:
 
 def _entries(phase: Phase) -> list[Entry]:
     """The entries that are not connected yet."""
-    sides = phase.take(Crossing)
+    sides = phase.take(EntrySide)
     values_of = {p.number: v for p, v in sides.items() if p.side == "number"}
     values = {values_of[p.number]: v for p, v in sides.items() if p.side == "value"}
     return [Entry(value, number) for number, value in values.items()]

@@ -41,12 +41,12 @@ def separate_results(draft: Draft, *, of_gradients: bool = False) -> list[Entry]
 def rest_of(graph: Graph, values: Sequence[Value], merges: Sequence[Merge]) -> tuple[Graph, dict[Merge, list[Value]]]:
     """A graph that computes values of the whole batch from `Whole` inputs; and the merges of values that it reads and
     that are the same in all parts, with these."""
-    rest = _Rest(graph, merges)
+    rest = _RestOfBatch(graph, merges)
     rest.graph.outputs = [rest.take(v) for v in values]
     return rest.graph, rest.same
 
 
-class _Rest:
+class _RestOfBatch:
     """A copy of what lies between the merged values and the results."""
 
     def __init__(self, graph: Graph, merges: Sequence[Merge]) -> None:

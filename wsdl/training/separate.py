@@ -257,7 +257,7 @@ class _Separation:
         return rule(self.beside(node), self.merges, node.result, **arguments(operation, node, lambda value: value))
 
     def beside(self, node: Node) -> Build:
-        return _Once(self.graph, node.path, node.span, node.steps, computed=self.computed)
+        return _DeduplicatingBuild(self.graph, node.path, node.span, node.steps, computed=self.computed)
 
     # -- between the whole and the rows --------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ class _Separation:
 
 
 @dataclass
-class _Once(Build):
+class _DeduplicatingBuild(Build):
     """A `Build` that computes nothing twice, since several rules may request the same."""
 
     computed: dict[object, list[Value]] = field(default_factory=dict)

@@ -38,12 +38,13 @@ def update_parameters(draft: Draft) -> None:
     that are its inputs."""
     phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
     build = Build(phase.graph)
-    clocks = {dtype: _Clock(phase, dtype, optimizer.options) for dtype in sorted({"f32", *_dtypes(draft.trained)})}
+    dtypes = sorted({"f32", *_dtypes(draft.trained)})
+    of_step = {dtype: _StepScalars(phase, dtype, optimizer.options) for dtype in dtypes}
     gradients = _clipped(build, _gradients(draft), _norm(draft), optimizer.options)
-    draft.rate = clocks["f32"].rate(optimizer.lr)
+    draft.rate = of_step["f32"].rate(optimizer.lr)
     for parameter in draft.trained:
-        clock = clocks[parameter.type.dtype]
-        rate, scalars = clock.rate(training.schedule_of(parameter.of)), clock.scalars
+        step_scalars = of_step[parameter.type.dtype]
+        rate, scalars = step_scalars.rate(training.schedule_of(parameter.of)), step_scalars.scalars
         options = scalars.options = _options_for(parameter, optimizer.options)
         names = OPTIMIZERS[optimizer.name].states(options)
         variables = {name: parameter.optimizer(name) for name in names}
@@ -107,7 +108,7 @@ def _dtypes(trained: Sequence[Variable]) -> set[str]:
     return {parameter.type.dtype for parameter in trained}
 
 
-class _Clock:
+class _StepScalars:
     """Scalars that depend on the number of the step, in one dtype; each learning rate is computed once."""
 
     def __init__(self, phase: Phase, dtype: str, options: Mapping[str, Any]) -> None:
