@@ -207,7 +207,7 @@ def test_one_mistake_in_a_table_is_one_error(tmp_path: Path) -> None:
         "`model.wte` (is it `wte`?)",
         "`model.wte_bias` (is it `wte_bias`?)",
     )
-    assert error.help == "the nearest is `h.0.mlp_in.weight`"
+    assert error.help == "the most similar name is `h.0.mlp_in.weight`"
 
 
 def test_indices_may_be_computed(tmp_path: Path) -> None:
