@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.fitting.least_squares import ALIKE, Structure, low_rank, noise, solve, structure_of
+from wsdl.fitting.least_squares import ALIKE, Nearest, Operator, Structure, balanced, noise, solve, structure_of
 from wsdl.fitting.slot_formula import LinearMap, Product, SlotFormula
 from wsdl.ir.connected import connected
 from wsdl.ir.graph import Graph
@@ -29,6 +29,7 @@ FEW_ROUNDS, MANY_ROUNDS = 50, 1000  # the most, for large and for small tensors
 WORK = 700_000_000  # elements of slots that are computed in all, from the few to the many
 NOTHING = 1e-10  # a share that is as good as 0
 LITTLE, LITTLE_OF_IT = 1e-6, 1e-3  # what a round gains of the share that is lost: less of the whole, and of that share
+LITTLE_OF_LARGE = 1e-5  # instead of `LITTLE`, where large tensors make rounds slow
 QUIET = 2  # so many rounds in turn that gain little end it
 
 
@@ -112,7 +113,9 @@ class _Family:
         steps: list[_Step] = [*pairs, *singles]
         best, last, momentum, quiet = dict(self.stored), float("inf"), 0, 0
         elements = sum(slot.values.size for slot in self.slots)
-        for _ in range(min(MANY_ROUNDS, max(FEW_ROUNDS, WORK // max(elements, 1)))):
+        rounds = min(MANY_ROUNDS, max(FEW_ROUNDS, WORK // max(elements, 1)))
+        little = LITTLE if rounds == MANY_ROUNDS else LITTLE_OF_LARGE
+        for _ in range(rounds):
             for step in steps:
                 step.run(self)
             lost = self.lost()
@@ -120,15 +123,17 @@ class _Family:
                 self.set(best)
                 momentum = 0
                 continue
-            quiet = quiet + 1 if last - lost <= min(LITTLE, LITTLE_OF_IT * lost) else 0
+            quiet = quiet + 1 if last - lost <= min(little, LITTLE_OF_IT * lost) else 0
             before, best, last = best, dict(self.stored), min(lost, last)
             if quiet == QUIET or lost <= NOTHING:
                 break
             momentum += 1
             further = (momentum - 1) / (momentum + 2)
-            names = [single.name for single in singles]
-            self.set({name: best[name] + further * (best[name] - before[name]) for name in names if further})
-        self.stored = best
+            for single in singles if further else []:
+                single.move(self, further * (best[single.name] - before[single.name]))
+        self.set(best)
+        for pair in pairs:
+            pair.balance(self)
 
     def _begin(self) -> tuple[list[_Pair], list[_Single]]:
         """The steps of a round, after the first values: all products from what the other tensors leave."""
@@ -148,6 +153,7 @@ class _Family:
         for pair in pairs:
             if pair not in exact:
                 pair.run(self)
+                pair.balance(self)
         together = {name for pair in exact for name in pair.names}
         return exact, [single for single in singles if single.name not in together]
 
@@ -164,12 +170,11 @@ class _Family:
     def set(self, values: Mapping[str, Array], changes: Mapping[_Slot, Array] = MappingProxyType({})) -> None:
         """Give some tensors other values. `changes` are those of slots, where they are known."""
         self.stored |= values
-        for name in values:
-            for slot in self.readers[name]:
-                if slot in changes:
-                    self._missed[slot] = self._missed[slot] - changes[slot]
-                else:
-                    self._missed.pop(slot, None)
+        for slot in dict.fromkeys(slot for name in values for slot in self.readers[name]):
+            if slot in changes and slot in self._missed:
+                self._missed[slot] = self._missed[slot] - changes[slot]
+            else:
+                self._missed.pop(slot, None)
 
     def _products(self) -> Iterator[tuple[_Slot, Product]]:
         """The products whose factors nothing else reads, and behind which the slot keeps all squares alike."""
@@ -187,13 +192,14 @@ class _Single:
         self.name = name
         self._structure: Structure | None = None
         self._is_known = False
+        self._inverse: Operator | None = None  # where it stays the same
 
     def run(self, family: _Family, only: _Slot | None = None) -> None:
         """By all slots that read it, or `only` by one."""
         readers = [slot for slot in family.readers[self.name] if only is None or slot is only]
         if not readers:
             return
-        maps = [slot.formula.by_tensor(self.name).at(family.stored) for slot in readers]
+        maps = self._maps(family, readers)
         zero = np.zeros_like(family.stored[self.name])
         right = sum((map.transposed(family.missed(s)) for map, s in zip(maps, readers, strict=True)), zero)
 
@@ -202,10 +208,26 @@ class _Single:
 
         if not np.any(right):
             return
+        if self._inverse is not None and only is None:
+            self._change(family, self._inverse(right), maps, readers)
+            return
         if only is None and not self._is_known:
             self._structure, self._is_known = structure_of(normal, right.shape), True
         known = self._structure if only is None else structure_of(normal, right.shape)
-        change = solve(normal, right) if known is None else known.read(normal, right.shape)(right)
+        inverse = None if known is None else known.read(normal, right.shape)
+        if only is None and not any(map.derivative.factors for map in maps):
+            self._inverse = inverse
+        self._change(family, solve(normal, right) if inverse is None else inverse(right), maps, readers)
+
+    def move(self, family: _Family, change: Array) -> None:
+        """Add a change."""
+        readers = family.readers[self.name]
+        self._change(family, change, self._maps(family, readers), readers)
+
+    def _maps(self, family: _Family, readers: Sequence[_Slot]) -> list[LinearMap]:
+        return [slot.formula.by_tensor(self.name).at(family.stored) for slot in readers]
+
+    def _change(self, family: _Family, change: Array, maps: Sequence[LinearMap], readers: Sequence[_Slot]) -> None:
         changes = {slot: map.apply(change) for map, slot in zip(maps, readers, strict=True)}
         family.set({self.name: family.stored[self.name] + change}, changes)
 
@@ -220,6 +242,8 @@ class _Pair:
         self._slot, self._product = slot, product
         self._derivative = slot.formula.by_values([product.value])
         self._known: float | None = None
+        self._nearest = Nearest(product.left.view.shape[1])
+        self._last: tuple[Array, Array, Array] | None = None  # the tensors of both factors, and their product
 
     @property
     def names(self) -> tuple[str, str]:
@@ -238,10 +262,28 @@ class _Pair:
             return map.transposed(map.apply(x))
 
         change = solve(normal, right) if scale is None else right / scale if scale else right
+        before = self._value(family)
+        left, right = self._nearest.of(before + change)
+        value = left @ right
+        self._set(family, left, right, {self._slot: map.apply(value - before)})
+        in_left, in_right = self.names
+        self._last = family.stored[in_left], family.stored[in_right], value
+
+    def balance(self, family: _Family) -> None:
+        """Give both factors the same norm."""
         left, right = self._factors(family)
-        left, right = low_rank(left @ right + change, left.shape[1])
+        self._set(family, *balanced(left, right), {self._slot: np.zeros(self._slot.values.shape)})
+
+    def _set(self, family: _Family, left: Array, right: Array, changes: Mapping[_Slot, Array]) -> None:
         factors = {self._product.left: left, self._product.right: right}
-        family.set({f.stored: f.view.put(np.zeros(f.view.source), array) for f, array in factors.items()})
+        family.set({f.stored: f.view.put(np.zeros(f.view.source), array) for f, array in factors.items()}, changes)
+
+    def _value(self, family: _Family) -> Array:
+        """The product."""
+        if self._last is not None and all(family.stored[n] is a for n, a in zip(self.names, self._last, strict=False)):
+            return self._last[2]
+        left, right = self._factors(family)
+        return left @ right
 
     def is_exact(self, family: _Family) -> bool:
         """Is the nearest product the one with which the slot is nearest?"""

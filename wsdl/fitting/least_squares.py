@@ -22,6 +22,7 @@ PRECISE = 1e-10  # of the right-hand side, what may be left of it
 ALIKE = 1e-9  # by how much an operator may differ from a structure that it has
 SINGULAR = 1e-12  # of the largest eigenvalue: what is smaller is 0
 MOST_STEPS = 60  # of conjugate gradients at a time
+MORE = 8  # singular vectors beyond the rank that are iterated with
 MOST_PROBES = 16  # how often an operator is applied to find one matrix
 
 
@@ -121,6 +122,50 @@ def low_rank(matrix: Array, rank: int) -> tuple[Array, Array]:
     left[:, : len(scale)] = matrix @ chosen * over
     right[: len(scale)] = (chosen * (scale * usable)).T
     return left, right
+
+
+def balanced(left: Array, right: Array) -> tuple[Array, Array]:
+    """Two factors with the same product, of equal norm, whose columns and rows are orthogonal."""
+    base, turned = np.linalg.qr(right.T)
+    left, middle = low_rank(left @ turned.T, right.shape[0])
+    return left, middle @ base.T
+
+
+class Nearest:
+    """The nearest matrix of a rank to matrices that change little from one to the next: a step of subspace iteration
+    that begins at the last singular vectors, and some more of them than the rank (Halko, Martinsson and Tropp 2011)."""
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+        self._basis: Array | None = None  # [columns, width], orthonormal
+
+    def of(self, matrix: Array) -> tuple[Array, Array]:
+        """The two factors, [rows, rank] and [rank, columns]."""
+        if matrix.shape[0] < matrix.shape[1]:
+            left, right = self._of_tall(matrix.T)
+            return right.T, left.T
+        return self._of_tall(matrix)
+
+    def _of_tall(self, matrix: Array) -> tuple[Array, Array]:
+        columns = matrix.shape[1]
+        width = min(self._rank + self._rank // 2 + MORE, columns)
+        is_wide = 4 * width > columns  # then the square matrix is smaller than two products with the basis
+        square = matrix.T @ matrix if is_wide or self._basis is None else None
+        if self._basis is None:
+            assert square is not None
+            self._basis = np.linalg.eigh(square)[1][:, ::-1][:, : self._rank if 2 * width > columns else width]
+        else:
+            image = matrix.T @ (matrix @ self._basis) if square is None else square @ self._basis
+            self._basis = np.linalg.qr(image)[0]
+        left, right = matrix @ self._basis, self._basis.T
+        if left.shape[1] > self._rank:
+            turn = np.linalg.eigh(left.T @ left)[1][:, ::-1]
+            self._basis = self._basis @ turn
+            left, right = left @ turn[:, : self._rank], self._basis[:, : self._rank].T
+        more = self._rank - left.shape[1]
+        if more > 0:
+            left, right = np.pad(left, ((0, 0), (0, more))), np.pad(right, ((0, more), (0, 0)))
+        return left, right
 
 
 def noise(shape: Sequence[int], key: int) -> Array:

@@ -119,10 +119,12 @@ class Derivative:
         known = {v for node in graph.nodes for v in node.results}
         needed = needed_nodes(work.nodes, gradients)
         backward = Graph([seed], [n for n in needed if known.isdisjoint(n.results)], gradients)
-        forward = Graph(list(values), [n for n in graph.nodes if not changing.isdisjoint(n.reads())], [output])
         captured = backward.captured()
-        flat = any(n.op in OPERATIONS and OPERATIONS[n.op].flat for n in forward.nodes)
+        flat = any(
+            n.op in OPERATIONS and OPERATIONS[n.op].flat for n in graph.nodes if not changing.isdisjoint(n.reads())
+        )
         is_linear = not flat and changing.isdisjoint(captured)
+        forward = _transposed(backward, values)
         fixed = [v for v in dict.fromkeys([*forward.captured(), *captured]) if v not in changing]
         around = Graph([], [n for n in graph.nodes if changing.isdisjoint(n.results)], fixed)
         prune_graph(around)
@@ -143,18 +145,11 @@ class LinearMap:
     derivative: Derivative
     fixed: list[Array]
 
-    @cached_property
-    def _at_zero(self) -> Array:
-        return self._forward(np.zeros(self.derivative.views[0].source))
-
-    def _forward(self, tensor: Array) -> Array:
+    def apply(self, tensor: Array) -> Array:
+        """The change of the slot for a change of the tensor."""
         read = [view.of(tensor) for view in self.derivative.views]
         [array] = evaluate(self.derivative.forward, [*read, *self.fixed], {})
         return np.asarray(array)
-
-    def apply(self, tensor: Array) -> Array:
-        """The change of the slot for a change of the tensor."""
-        return self._forward(tensor) - self._at_zero
 
     def transposed(self, gradient: Array) -> Array:
         """The gradient of the tensor for one of the slot."""
@@ -163,6 +158,23 @@ class LinearMap:
         for view, part in zip(self.derivative.views, parts, strict=True):
             total += view.put(np.zeros(view.source), np.broadcast_to(part, view.shape))
         return total
+
+
+def _transposed(backward: Graph, values: Sequence[Value]) -> Graph:
+    """The transposed map of one from a gradient of the output to those of `values`: from changes of these to the change
+    of the output. It is computed from the changes alone, without what they are added to."""
+    [seed] = backward.inputs
+    changes = [Value(value.type) for value in values]
+    work = Graph([*changes, seed], list(backward.nodes), [])
+    by_gradient: dict[Value, list[Value]] = {}
+    for gradient, change in zip(backward.outputs, changes, strict=True):
+        by_gradient.setdefault(gradient, []).append(change)
+    seeds = {
+        gradient: parts[0] if len(parts) == 1 else Build(work).add(parts) for gradient, parts in by_gradient.items()
+    }
+    pulled = pull_back(work, backward.nodes, seeds, [seed], differentiate_scan).gradient(seed)
+    output = _zeros(work, seed) if pulled is None else pulled
+    return Graph(changes, needed_nodes(work.nodes, [output]), [output])
 
 
 def _in_f64(graph: Graph) -> Graph:
