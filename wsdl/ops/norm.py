@@ -81,8 +81,9 @@ class Standardize(Rules, name="standardize", internal=True, half="f32", mixes={"
         return _standardized(np, x, last, self.eps), 1 / np.sqrt(np.var(x, axis=tuple(last), keepdims=True) + self.eps)
 
     def lower(self, e: Emitter, x: Ref) -> list[Ref]:
-        dtype, last = x.type.dtype, axes_tensor(e, range(-self.axes, 0))
+        dtype = x.type.dtype
         if dtype == "f64":  # the operator returns its factors as f32
+            last = axes_tensor(e, range(-self.axes, 0))
             centered = e.node("Sub", x, e.node("ReduceMean", x, last, keepdims=1))
             variance = e.node("ReduceMean", e.node("Mul", centered, centered), last, keepdims=1)
             factors = e.node("Reciprocal", e.node("Sqrt", e.node("Add", variance, e.constant(self.eps, dtype))))
