@@ -14,7 +14,7 @@ MINILM  := examples/data/minilm/model.safetensors
 BROWSER := examples/browser
 DIGITS  := $(BROWSER)/build/digits.safetensors
 FETCHED := digits/train fashion_mnist/train mnist/canvases.train
-FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train
+FETCHED += japanese_vowels/train shakespeare/train words/train reviews/train snippets/train
 DATA    := $(FETCHED:%=examples/data/%.npz)
 SKLEARN := scikit-learn==1.7.2
 PORT    ?= 8000
@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study recursive bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -83,6 +83,9 @@ train-examples: .venv/dev data    ## train the examples at length, here and in P
 study: .venv/dev examples/data/digits/train.npz    ## compare eight ways to share, kill it and go on, write the page's table (minutes)
 	@$(BIN)/python -m benchmarks.study
 
+recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)
+	@$(BIN)/python -m benchmarks.recursive
+
 bench: $(MINILM) .venv/bench    ## what sharing saves here and elsewhere, how fast all is (half an hour)
 	@$(BIN)/python -m benchmarks
 	@echo
@@ -137,7 +140,7 @@ $(DATA): examples/fetch/$$(notdir $$(@D)).py | .venv/demo
 	@echo "Fetching $(@D:examples/data/%=%)"
 	@$(BIN)/python -m examples.fetch.$(notdir $(@D))
 
-examples/data/reviews/train.npz: | $(MINILM)
+examples/data/reviews/train.npz examples/data/snippets/train.npz: | $(MINILM)
 
 # The wheel is only read: installed by itself, without what it depends on, scikit-learn would not run.
 $(DIGITS): $(BROWSER)/digits.py | .venv/demo

@@ -11,23 +11,22 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
+from collections.abc import Iterator
 
 import numpy as np
 
 from examples.fetch import DATA, Arrays, save, unpacked
 
 LENGTH, TRAIN, TEST = 32, 400, 600
-SENTENCES = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
 def main() -> None:
-    rows = csv.reader(io.StringIO(read()), delimiter="\t", quoting=csv.QUOTE_NONE)
-    rated = [(float(rating), sentence) for _, rating, sentence in rows]
-    sides = [[s for rating, s in rated if rating < -1], [s for rating, s in rated if rating > 1]]
+    films = list(rated("movieReviewSnippets"))
+    sides = [[s for rating, s in films if rating < -1], [s for rating, s in films if rating > 1]]
     rng = np.random.default_rng(0)
     picked = [[side[i] for i in rng.permutation(len(side))[: (TRAIN + TEST) // 2]] for side in sides]
     sentences = [sentence for pair in zip(*picked, strict=True) for sentence in pair]
-    arrays = {**words(sentences), "praise": np.arange(len(sentences)) % 2}
+    arrays = {**words(sentences, LENGTH), "praise": np.arange(len(sentences)) % 2}
     save(
         "reviews",
         train={name: array[:TRAIN] for name, array in arrays.items()},
@@ -35,22 +34,24 @@ def main() -> None:
     )
 
 
-def read() -> str:
-    """A number, the mean rating and a sentence in each line, with tabs between them."""
+def rated(kind: str) -> Iterator[tuple[float, str]]:
+    """The mean rating and the text of each sentence of a kind."""
     with unpacked("vaderSentiment==3.3.2", source=True) as package:
         (inner,) = package.glob("*/additional_resources/hutto_ICWSM_2014.tar.gz")
         with tarfile.open(inner) as archive:
-            file = archive.extractfile(SENTENCES)
+            file = archive.extractfile(f"hutto_ICWSM_2014/{kind}_GroundTruth.txt")
             assert file is not None
-            return file.read().decode("latin-1")
+            text = file.read().decode("latin-1")
+    for _, rating, sentence in csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE):
+        yield float(rating), sentence
 
 
-def words(sentences: list[str]) -> Arrays:
+def words(sentences: list[str], length: int) -> Arrays:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(DATA / "minilm" / "tokenizer.json"))
-    tokenizer.enable_truncation(LENGTH)
-    tokenizer.enable_padding(length=LENGTH)
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length)
     encoded = tokenizer.encode_batch(sentences)
     return {"ids": np.array([e.ids for e in encoded]), "mask": np.array([e.attention_mask for e in encoded])}
 

@@ -12,6 +12,7 @@ import wsdl
 from references.examples.catalogue import FOLDER, present
 from wsdl.onnx.proof import prove
 from wsdl.runtime.session import Session
+from wsdl.weights.open_source import open_source
 
 WEIGHTS = FOLDER / "data" / "minilm"
 
@@ -74,3 +75,42 @@ def test_sentences() -> None:
     np.testing.assert_allclose(vectors, expected(ids, mask), rtol=1e-4, atol=1e-6)
     near, far = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
     assert near > 0.5 > 0.2 > far
+
+
+RECURSIVE = """
+model queries(x: f32[n, 384]) -> (y: f32[n, 384]) {
+    layer blocks[6] = Dense(384)
+    share as Delta(rank=4) { blocks[*] except bias }
+    for block in blocks {
+        x = block(x)
+    }
+    return x
+}
+
+load "MODEL" into queries fit 0.9 {
+    "encoder.layer.{i}.attention.self.query.{p}" -> blocks[i].{p}
+}
+"""
+
+
+def test_six_matrices_as_one_with_changes_of_low_rank(tmp_path: Path) -> None:
+    """`load … fit` loses what it says, and no more than some rounds of means and of singular value decompositions."""
+    path = tmp_path / "queries.wsd"
+    path.write_text(RECURSIVE.replace("MODEL", "model.safetensors"), "utf-8")
+    (tmp_path / "model.safetensors").symlink_to((WEIGHTS / "model.safetensors").resolve())
+    fitted = wsdl.compile(path)
+    published = open_source(tmp_path / "model.safetensors")
+    wanted = np.stack([published.read(f"encoder.layer.{i}.attention.self.query.weight") for i in range(6)])
+    stored = fitted.stored
+    slots = [f"queries.blocks.{i}.weight" for i in range(6)]
+    found = stored[slots[0]] + np.stack([stored[f"{slot}.up"] @ stored[f"{slot}.down"] for slot in slots])
+    norms = np.linalg.norm(wanted, axis=(1, 2))
+    shares = np.linalg.norm(found - wanted, axis=(1, 2)) / norms
+    np.testing.assert_allclose(shares, [fitted.lost[f"queries.blocks[{i}].weight"] for i in range(6)], rtol=1e-4)
+    changes = np.zeros_like(wanted)
+    for _ in range(3):
+        base = (wanted - changes).mean(0)
+        left, values, right = np.linalg.svd(wanted - base)
+        changes = left[:, :, :4] * values[:, None, :4] @ right[:, :4]
+    assert np.linalg.norm(found - wanted) <= np.linalg.norm(base + changes - wanted)
+    assert shares.min() > 0.8  # six layers have little in common
