@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from wsdl.reporting.pareto import Point, figure, front
+from wsdl.reporting.pareto import Point, figure, front, outliers
 from wsdl.reporting.plot import as_svg
 
 POINTS = [Point("large", 400, 0.9, 0.01, True), Point("small", 100, 0.8, 0.02), Point("worse", 200, 0.7, None)]
@@ -25,6 +25,25 @@ POINTS = [Point("large", 400, 0.9, 0.01, True), Point("small", 100, 0.8, 0.02), 
 )
 def test_the_front(points: list[Point], highest: bool, names: list[str]) -> None:
     assert [point.name for point in front(points, highest=highest)] == names
+
+
+@pytest.mark.parametrize(
+    ("means", "highest", "names"),
+    [
+        ([0.89, 0.86, 0.85, 0.63], True, ["d"]),
+        ([0.89, 0.86, 0.62, 0.61], True, []),  # half of them
+        ([0.89, 0.80, 0.75, 0.63], True, []),
+        ([1.1, 1.2, 1.3, 9.5, 8.5], False, ["d", "e"]),
+        ([1.1, 1.1, 1.1, 9.0], False, []),  # no height is left
+        ([1.1], False, []),
+        ([], False, []),
+    ],
+)
+def test_what_is_outliers(means: list[float], highest: bool, names: list[str]) -> None:
+    points = [Point(name, 100, mean, None) for name, mean in zip("abcde", means, strict=False)]
+    assert [point.name for point in outliers(points, highest=highest)] == names
+    texts = [text.get_text() for text in figure(points, "m", highest=highest, about="").axes[0].texts] if means else []
+    assert all(f"{p.name} {p.mean:.4g}" in (t.rstrip("0") for t in texts) for p in points if p.name in names)
 
 
 @pytest.mark.parametrize("count", [1, 9, 16])

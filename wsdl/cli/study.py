@@ -171,9 +171,8 @@ def _print_results(found: Study) -> None:
         print_lines([""])
         several = len({found[name].base for name in compared}) > 1
         first = "difference to its base" if several else f"difference to {found[next(iter(compared))].base}"
-        print_table(
-            [first, *metrics], [[name, *(_difference(d.get(m)) for m in metrics)] for name, d in compared.items()]
-        )
+        both = [metric for metric in metrics if any(metric in differences for differences in compared.values())]
+        print_table([first, *both], [[name, *(_difference(d.get(m)) for m in both)] for name, d in compared.items()])
         print_lines(["", *_about(found, len(compared))])
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import hypot
 from typing import TYPE_CHECKING, Any
 
 from wsdl.diagnostics.figures import size
+from wsdl.reporting.numbers import digits
 from wsdl.reporting.plot import BLUE, ORANGE, STYLE, WIDTH
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 HEIGHT = 4.4  # inches
 GREY = "#8a909c"
 FAR = 16  # pixels from a point to its name above which a line joins them
+LOW = 3  # the ratio of the height of all points to that of the others above which the worst are drawn at the edge
 WIDE = 20  # the ratio of the largest to the smallest size above which the axis is logarithmic
 
 
@@ -43,8 +45,19 @@ def front(points: Sequence[Point], *, highest: bool) -> list[Point]:
     return best
 
 
+def outliers(points: Sequence[Point], *, highest: bool) -> list[Point]:
+    """The worst points, fewer than half of all, if beside them the others would fill a third of the height or less."""
+    ordered = sorted((point.mean for point in points), reverse=highest)
+    heights = [abs(mean - ordered[0]) for mean in ordered]
+    for count in range(len(points) - 1, len(points) // 2, -1):
+        if 0 < heights[count - 1] <= heights[-1] / LOW:
+            return [point for point in points if point.mean in ordered[count:]]
+    return []
+
+
 def figure(points: Sequence[Point], metric: str, *, highest: bool, about: str) -> Figure:
-    """The picture, with the names beside the points and a line through the front. Needs matplotlib."""
+    """The picture, with the names beside the points and a line through the front. Outliers are drawn at the edge, with
+    their results beside their names. Needs matplotlib."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs messages about its font cache
     import matplotlib
     from matplotlib.figure import Figure
@@ -54,6 +67,7 @@ def figure(points: Sequence[Point], metric: str, *, highest: bool, about: str) -
         result = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
         result.suptitle(about, x=0.01, ha="left", fontsize=9, parse_math=False)
         axes = result.subplots()
+        points, far = _at_the_edge(points, highest=highest)
         sizes = [point.bytes for point in points]
         if max(sizes) > WIDE * min(sizes) > 0:
             axes.set_xscale("log")
@@ -66,13 +80,26 @@ def figure(points: Sequence[Point], metric: str, *, highest: bool, about: str) -
                 axes.errorbar(point.bytes, point.mean, point.std, color=color, linewidth=0.9, capsize=2.5, zorder=2)
             edge = ORANGE if point.is_base else color
             face = "white" if point.is_base else color
-            axes.plot(point.bytes, point.mean, "o", markersize=5, color=face, markeredgecolor=edge, zorder=3)
+            marker = "o" if point not in far else "v" if highest else "^"
+            axes.plot(point.bytes, point.mean, marker, markersize=5, color=face, markeredgecolor=edge, zorder=3)
         axes.margins(x=0.12, y=0.12)
         axes.set_title(f"{metric}, {'higher' if highest else 'lower'} is better")
         axes.set_xlabel("stored")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(round(value)) if value >= 0 else ""))
         _label(result, axes, points, best)
     return result
+
+
+def _at_the_edge(points: Sequence[Point], *, highest: bool) -> tuple[list[Point], list[Point]]:
+    """All points, with the outliers moved to the edge; and these alone."""
+    away = outliers(points, highest=highest)
+    near = [point for point in points if point not in away]
+    if not away:
+        return near, []
+    low, high = min(p.mean - (p.std or 0) for p in near), max(p.mean + (p.std or 0) for p in near)
+    edge = low - (high - low) / 10 if highest else high + (high - low) / 10
+    far = [replace(p, name=f"{p.name} {digits(p.mean)}", mean=edge, std=None) for p in away]
+    return [*near, *far], far
 
 
 # -- names beside the points -------------------------------------------------------------------------------------------
