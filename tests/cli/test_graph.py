@@ -12,7 +12,8 @@ import pytest
 from tests.cli.conftest import TIED, TWO, Wsdl
 from tests.stages import storage_of
 from wsdl.pictures.dot import dot
-from wsdl.pictures.picture import Box, Ops, Picture, Port, Unit, picture
+from wsdl.pictures.picture import picture
+from wsdl.pictures.units import Box, Ops, Picture, Port, Unit
 
 STACK = """\
 block Block()(x: [n, d]) -> [n, d] {
@@ -104,6 +105,54 @@ def test_models_that_share() -> None:
     [shared] = found.shared
     assert (shared.name, shared.uses) == ("encoder", 2)
     assert isinstance(found.models["embed"][0], Port)
+
+
+COMPUTED = """\
+model m(x: f32[n, 8]) -> (y: f32[n, 8]) {
+    layer blocks[4] = Dense(8)
+    layer low[2] = Dense(8, bias=false)
+    share as Delta(rank=2) { blocks[*] }
+    param base: [8, 8]
+    layer change[2] = Dense(8, bias=false)
+    param low[i].weight = change[i](base) for i in 0..2
+    for i in 0..4 {
+        x = blocks[i](x)
+    }
+    return x |> low[0] |> low[1]
+}
+"""
+
+
+def test_ways_of_sharing_and_formulas_stand_between_stored_tensors_and_layers() -> None:
+    found = drawn(COMPUTED)
+    told = {
+        at.text: (
+            at.name, at.members, [s.name for s in at.shared], [s.name for s in at.own],
+            [unit.path for unit in at.readers if isinstance(unit, Box)], at.uses, at.saved,
+        )
+        for at in found.computed
+    }  # fmt: skip
+    own = [f"m.blocks.{i}.weight.{part}" for i in range(4) for part in ("up", "down")]
+    shared = ["m.blocks.0.weight", "m.blocks.0.bias"]
+    assert told["Delta(rank=2)"] == ("blocks[0:4]", 4, shared, own, ["m.blocks[0:4]"], 4, 3 * 72 * 4 - 4 * 32 * 4)
+    low = ["m.low[0]", "m.low[1]"]
+    changes = ["m.change.0.weight", "m.change.1.weight"]
+    assert told["change[i](base)"] == ("low[0:2].weight", 2, ["m.base"], changes, low, 2, 4 * (64 - 2 * 64))
+    assert set(told) == {"Delta(rank=2)", "change[i](base)"}
+    assert found.shared == []
+
+
+def test_a_way_of_sharing_in_dot() -> None:
+    """What all members share is filled with the color of the group, what is each one's own is an outline."""
+    text = dot(drawn(COMPUTED))
+    nodes = dict(re.findall(r"^  (c0\w*) \[(.*)\]$", text, re.MULTILINE))
+    assert list(nodes) == ["c0", "c0p0", "c0p1"]
+    assert ["hexagon" in nodes["c0"], "cylinder" in nodes["c0p0"], "cylinder" in nodes["c0p1"]] == [True] * 3
+    assert [re.findall('fillcolor="(.*?)"', node)[0] for node in nodes.values()] == ["#cce0f5", "#cce0f5", "white"]
+    assert "2 tensors" in nodes["c0p0"]
+    assert "up, down" in nodes["c0p1"]
+    assert "4 × 128 B" in nodes["c0p1"]
+    assert len(re.findall(r"^  c0p\d -> c0 ", text, re.MULTILINE)) == 2
 
 
 def test_dot_on_stdout_and_in_a_file(wsdl: Wsdl) -> None:

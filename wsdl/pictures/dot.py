@@ -6,11 +6,14 @@ The same program gives the same text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 from wsdl.diagnostics.figures import size
 from wsdl.diagnostics.printable import printable, short
+from wsdl.ir.graph import Stored
+from wsdl.ir.ranges import compact
 from wsdl.ir.types import TensorType
-from wsdl.pictures.picture import Box, Ops, Picture, Port, Shared, Unit
+from wsdl.pictures.units import Box, Computed, Ops, Picture, Port, Shared, Unit
 
 COLORS = (  # fill and line; from Paul Tol's schemes, for color-blind readers
     ("#cce0f5", "#2a6fb0"), ("#fbdcc4", "#c8611b"), ("#cfe8d0", "#2f7d3b"), ("#f3d1e2", "#a8386f"),
@@ -18,6 +21,7 @@ COLORS = (  # fill and line; from Paul Tol's schemes, for color-blind readers
 )  # fmt: skip
 LID = " "  # extra line for the lid of a cylinder, which Graphviz doesn't include
 LONGEST = 10  # characters of a size
+FORMULA = 32  # characters of a formula that are shown
 BOLD = 0.67 * 11 / 72  # inches: the mean width of a bold letter of DejaVu Sans, wider than those of Helvetica and Arial
 GRAY, INK = "#6b6b6b", "#222222"
 HEAD = f"""\
@@ -36,11 +40,14 @@ def dot(picture: Picture) -> str:
 class _Writer:
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
-        self.names: dict[Unit, str] = {}
+        self.names: dict[Unit | Computed, str] = {}
         self.tints: dict[Unit, list[str]] = {}
-        for shared, (fill, _) in zip(picture.shared, _colors(len(picture.shared)), strict=True):
-            for unit in shared.readers:
-                self.tints.setdefault(unit, []).append(fill)
+        drawn: list[Shared | Computed] = [*picture.shared, *picture.computed]
+        self.colors = dict(zip(drawn, cycle(COLORS), strict=False))
+        for at, (fill, _) in self.colors.items():
+            for unit in at.readers:
+                if not isinstance(unit, Computed):
+                    self.tints.setdefault(unit, []).append(fill)
 
     def text(self) -> str:
         lines: list[str] = []
@@ -50,13 +57,13 @@ class _Writer:
             else:
                 lines.append(f'  subgraph cluster_model{number} {{ label="{name}"; color="{GRAY}"; style=rounded')
                 lines += [*self._units(units, "    "), "  }"]
-        lines += [self._cylinder(n, s, c) for n, (s, c) in enumerate(self._colored())]
+        self.names |= {at: f"c{number}" for number, at in enumerate(self.picture.computed)}
+        lines += [self._shared(f"s{number}", shared) for number, shared in enumerate(self.picture.shared)]
+        lines += [line for at in self.picture.computed for line in self._computed(at)]
         lines += self._flows()
-        lines += [line for n, (s, c) in enumerate(self._colored()) for line in self._reads(n, s, c)]
+        lines += [line for n, shared in enumerate(self.picture.shared) for line in self._reads(f"s{n}", shared)]
+        lines += [line for at in self.picture.computed for line in self._reads(self.names[at], at)]
         return HEAD + "".join(f"{line}\n" for line in lines) + "}\n"
-
-    def _colored(self) -> Iterator[tuple[Shared, tuple[str, str]]]:
-        yield from zip(self.picture.shared, _colors(len(self.picture.shared)), strict=True)
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -78,13 +85,29 @@ class _Writer:
             else:
                 yield f'{indent}{name} [shape=plain, fontcolor="{GRAY}", label="{_words(unit)}"]'
 
-    def _cylinder(self, number: int, shared: Shared, color: tuple[str, str]) -> str:
-        fill, line = color
+    def _shared(self, node: str, shared: Shared) -> str:
         what = str(shared.tensors[0].type) if len(shared.tensors) == 1 else f"{len(shared.tensors)} tensors"
-        lines = [f"{what} · {size(shared.bytes)}", f"used {shared.uses}× · saves {size(shared.saved)}"]
-        style = f'shape=cylinder, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4'
-        style += _room(shared.name, *lines)
-        return f"  s{number} [{style}, label={_label(LID, shared.name, *lines)}]"
+        lines = f"{what} · {size(shared.bytes)}", f"used {shared.uses}×{_saves(shared.saved)}"
+        fill, line = self.colors[shared]
+        return _cylinder(node, fill, line, shared.name, *lines)
+
+    def _computed(self, at: Computed) -> Iterator[str]:
+        """The node for a way of sharing or a formula, and the cylinders in front of it: that of what members share is
+        filled, that of what is each one's own is drawn in outline."""
+        node, (fill, line) = self.names[at], self.colors[at]
+        title = at.text if len(at.text) <= FORMULA else f"{at.text[: FORMULA - 1]}…"
+        lines = at.name, f"used {at.uses}×{_saves(at.saved)}" if at.members > 1 else ""
+        style = f'shape=hexagon, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4, margin="0.02,0.02"'
+        yield f"  {node} [{style}{_room(title, *lines)}, label={_label(title, *lines)}]"
+        kinds = ((at.shared, fill, "shared by all" if at.members > 1 else ""), (at.own, "white", "each member's own"))
+        for part, (tensors, inside, whose) in enumerate(kinds):
+            if tensors:
+                name = _parts(tensors, at.is_way)
+                several = f"{at.members} × " if tensors is at.own else ""
+                what = f"{tensors[0].type} · " if len(tensors) == 1 else ""
+                bytes = sum(stored.bytes for stored in tensors) // (at.members if several else 1)
+                yield _cylinder(f"{node}p{part}", inside, line, name, f"{what}{several}{size(bytes)}", whose)
+                yield f'  {node}p{part} -> {node} [color="{line}", penwidth=1.2, arrowhead=none]'
 
     # -- edges ---------------------------------------------------------------------------------------------------------
 
@@ -95,22 +118,36 @@ class _Writer:
                 label = ""
             yield f"  {self.names[flow.source]} -> {self.names[flow.target]}{label}"
 
-    def _reads(self, number: int, shared: Shared, color: tuple[str, str]) -> Iterator[str]:
-        _, line = color
-        for unit, view in shared.readers.items():
+    def _reads(self, node: str, at: Shared | Computed) -> Iterator[str]:
+        _, line = self.colors[at]
+        for unit, view in at.readers.items():
             label = f', label=" {view} ", fontcolor="{line}"' if view else ""
             style = f'color="{line}", penwidth=1.6, style=dashed, arrowhead=none'
-            yield f"  s{number} -> {self.names[unit]} [{style}{label}]"
+            yield f"  {node} -> {self.names[unit]} [{style}{label}]"
+
+
+def _cylinder(node: str, fill: str, line: str, title: str, *lines: str) -> str:
+    style = f'shape=cylinder, style=filled, fillcolor="{fill}", color="{line}", penwidth=1.4'
+    return f"  {node} [{style}{_room(title, *lines)}, label={_label(LID, title, *lines)}]"
+
+
+def _saves(bytes: int) -> str:
+    return f" · adds {size(-bytes)}" if bytes < 0 else f" · saves {size(bytes)}"
+
+
+def _parts(tensors: Sequence[Stored], of_way: bool) -> str:
+    """`up, down`: the parts of a way of sharing by their own names, those of a formula by their paths in the model. For
+    what plain sharing would store, or much else, the number of tensors."""
+    paths = [stored.root.path for stored in tensors]
+    ends = list(dict.fromkeys(path.rpartition(".")[2] if of_way else path.partition(".")[2] or path for path in paths))
+    names = compact(ends)
+    plain = len(tensors) > 1 and any(stored.members for stored in tensors)
+    return f"{len(tensors)} tensors" if plain or len(names) > 3 else ", ".join(names)
 
 
 def _shape(type: TensorType) -> str:
     """The shape, with long dimensions shortened to `…`."""
     return f"[{', '.join(text if len(text) <= LONGEST else '…' for text in map(str, type.shape))}]"
-
-
-def _colors(count: int) -> Iterator[tuple[str, str]]:
-    for number in range(count):
-        yield COLORS[number % len(COLORS)]
 
 
 def _title(box: Box) -> str:

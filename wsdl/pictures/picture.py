@@ -2,7 +2,7 @@
 
 Each application of a layer is a box: a tower that is applied twice is two boxes that read the same weights. Layers of
 the user's blocks are open, down to a depth, and show their contents; those of the standard library are closed. Arrays
-of equal layers are drawn once.
+of equal layers are drawn once. Ways of sharing and formulas are nodes between stored tensors and layers.
 """
 
 from __future__ import annotations
@@ -10,98 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from wsdl.ir.graph import Application, Model, Module, Node, Stored, Value
+from wsdl.ir.graph import Application, Model, Module, Node, Value
 from wsdl.ir.inventory import inventory
 from wsdl.ir.ranges import compact
-from wsdl.ir.stages import Reading, Storage
+from wsdl.ir.stages import FormulaReading, Reading, Storage
 from wsdl.ir.types import TensorType
+from wsdl.pictures.computed import computed_slots
+from wsdl.pictures.units import Box, Computed, Flow, Ops, Picture, Port, Shared, Unit
 
 MANY = 4  # from this number on, consecutive equal layers are drawn as one
 MOST_UNITS = 60  # a picture with more is drawn with a smaller depth
 _SILENT = {"parameter", "constant", "size", "assume"}  # nodes that are not drawn
-
-Unit: TypeAlias = "Box | Ops | Port"
-
-
-@dataclass(eq=False)
-class Box:
-    """One application of a layer, or `count` equal ones; open if it has `parts`.
-
-    It represents `copies` layers, since the boxes around it may represent several too; `own_bytes` are stored for them
-    and for nothing else.
-    """
-
-    path: str
-    kind: str
-    count: int = 1
-    copies: int = 1
-    parts: list[Unit] = field(default_factory=list)
-    own_bytes: int = 0
-
-
-@dataclass(eq=False)
-class Ops:
-    """Consecutive operations outside of closed boxes."""
-
-    names: list[str]
-
-
-@dataclass(eq=False)
-class Port:
-    """An input or output of a model."""
-
-    name: str
-    type: TensorType
-    is_input: bool
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Data that goes from one unit to another."""
-
-    source: Unit
-    target: Unit
-    type: TensorType
-
-
-@dataclass
-class Shared:
-    """Stored tensors that the same units read more than once."""
-
-    tensors: list[Stored]
-    readers: dict[Unit, str]  # with the view, where there is one
-    uses: int
-    saved: int  # bytes
-
-    @property
-    def bytes(self) -> int:
-        return sum(stored.bytes for stored in self.tensors)
-
-    @property
-    def name(self) -> str:
-        """The group's name, or the common part of the paths of its slots, without the model."""
-        if self.tensors[0].group:
-            return self.tensors[0].group.rsplit(".", 1)[-1]
-        paths = [path for stored in self.tensors for path in _pattern(stored)]
-        parts = [path.split(".") for path in paths]
-        common = [part for part, *others in zip(*parts, strict=False) if all(part == other for other in others)]
-        return ".".join(common[1:] or common)
-
-
-def _pattern(stored: Stored) -> list[str]:
-    """The path of the slots, with a range for the one index in which they differ, otherwise that of the stored
-    tensor."""
-    paths = compact(slot.path for slot, _ in stored.slots)
-    return paths if len(paths) == 1 else [stored.root.path]
-
-
-@dataclass
-class Picture:
-    models: dict[str, list[Unit]] = field(default_factory=dict)
-    flows: list[Flow] = field(default_factory=list)
-    shared: list[Shared] = field(default_factory=list)
 
 
 def picture(storage: Storage, depth: int | None = None) -> Picture:
@@ -141,6 +61,7 @@ class _OpenBoxes:
 def _partly_shared(storage: Storage) -> frozenset[str]:
     """The layers with both shared and unshared parts."""
     shared = {use.path for tensor in inventory(storage).shared() for use in tensor.uses}
+    shared |= {path for way in storage.ways for path in way.slots}
     modules = (module for root in storage.checked.roots() for module in root.modules() if module.children)
     return frozenset(m.path for m in modules if {slot.path in shared for slot in m.all_slots()} == {True, False})
 
@@ -148,7 +69,7 @@ def _partly_shared(storage: Storage) -> frozenset[str]:
 def _picture(storage: Storage, opened: _OpenBoxes, apart: frozenset[str] = frozenset()) -> Picture:
     """`apart` are the paths of layers that aren't merged with equal ones."""
     result = Picture()
-    reads = _Reads(storage.readings)
+    reads = _Reads(storage.readings, computed_slots(storage))
     modules = {m.path: m for root in storage.checked.roots() for m in root.modules()}
     for name, model in storage.models.items():
         result.models[name] = _Drawing(model, modules, opened, apart, result.flows, reads).units()
@@ -156,8 +77,9 @@ def _picture(storage: Storage, opened: _OpenBoxes, apart: frozenset[str] = froze
     if circular:  # data goes between the layers through other units, so that a single box would be in a cycle
         return _picture(storage, opened, apart | circular)
     result.shared = reads.shared(storage)
+    result.computed = [at for at in dict.fromkeys(reads.computed.values()) if at.readers]
+    shared = {stored.name for group in result.shared for stored in group.tensors}
     for box in (u for units in result.models.values() for u in _walk(units) if isinstance(u, Box)):
-        shared = {stored.name for group in result.shared for stored in group.tensors}
         box.own_bytes = sum(
             storage.stored[name].bytes for name in reads.of_unit.get(box, {}) if name not in shared
         )  # of all layers of the box
@@ -172,11 +94,18 @@ class _Reads:
     """The units that read each stored tensor, with their views, and the tensors that each unit reads."""
 
     readings: Mapping[str, Reading]  # by the path of the slot
-    units: dict[str, dict[Unit, str]] = field(default_factory=dict)
+    computed: Mapping[str, Computed]  # the same
+    units: dict[str, dict[Unit | Computed, str]] = field(default_factory=dict)
     of_unit: dict[Unit, dict[str, None]] = field(default_factory=dict)
 
     def add(self, read: Node, unit: Unit) -> None:
-        reading = self.readings[str(read.attributes["slot"])]
+        slot = str(read.attributes["slot"])
+        reading, computed = self.readings[slot], self.computed.get(slot)
+        if computed is not None:
+            computed.readers.setdefault(unit, str(reading) if isinstance(reading, FormulaReading) else "")
+            for name in reading.tensors:
+                self.units.setdefault(name, {}).setdefault(computed, "")
+            return
         for name in reading.tensors:
             self.units.setdefault(name, {}).setdefault(unit, str(reading))
             self.of_unit.setdefault(unit, {})[name] = None
@@ -185,12 +114,17 @@ class _Reads:
         """The tensors that are read more than once, grouped by their readers."""
         listing = inventory(storage)
         groups: dict[object, Shared] = {}
-        for tensor in listing.shared():
+        exclusive: set[str] = set()
+        for at in dict.fromkeys(self.computed.values()):
+            tensors = [listing.stored[stored.name] for stored in (*at.shared, *at.own)]
+            at.uses, at.saved = max(map(listing.used, tensors), default=0), sum(map(listing.saved, tensors))
+            exclusive.update(tensor.name for tensor in tensors)
+        for tensor in (tensor for tensor in listing.shared() if tensor.name not in exclusive):
             stored, readers, used = storage.stored[tensor.name], self.units.get(tensor.name, {}), listing.used(tensor)
             key = (stored.group, tuple(map(id, readers)), tuple(readers.values()), used)
             group = groups.setdefault(key, Shared([], readers, used, 0))
             group.tensors.append(stored)
-            group.saved += max(0, listing.saved(tensor))
+            group.saved += listing.saved(tensor)
         return list(groups.values())
 
 

@@ -1,0 +1,111 @@
+"""What is in a picture: boxes for layers, operations, ports, the data that flows between them, what is stored, and what
+is computed from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from wsdl.ir.graph import Stored
+from wsdl.ir.ranges import compact
+from wsdl.ir.types import TensorType
+
+Unit: TypeAlias = "Box | Ops | Port"
+
+
+@dataclass(eq=False)
+class Box:
+    """One application of a layer, or `count` equal ones; open if it has `parts`.
+
+    It represents `copies` layers, since the boxes around it may represent several too; `own_bytes` are stored for them
+    and for nothing else.
+    """
+
+    path: str
+    kind: str
+    count: int = 1
+    copies: int = 1
+    parts: list[Unit] = field(default_factory=list)
+    own_bytes: int = 0
+
+
+@dataclass(eq=False)
+class Ops:
+    """Consecutive operations outside of closed boxes."""
+
+    names: list[str]
+
+
+@dataclass(eq=False)
+class Port:
+    """An input or output of a model."""
+
+    name: str
+    type: TensorType
+    is_input: bool
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Data that goes from one unit to another."""
+
+    source: Unit
+    target: Unit
+    type: TensorType
+
+
+@dataclass(eq=False)
+class Computed:
+    """A way of sharing, or a formula: what units read is computed from stored tensors that nothing else reads.
+
+    `shared` are those of several members, or of the only one, `own` those of one member each, of `members`.
+    """
+
+    text: str
+    name: str
+    members: int
+    is_way: bool
+    shared: list[Stored] = field(default_factory=list)
+    own: list[Stored] = field(default_factory=list)
+    readers: dict[Unit, str] = field(default_factory=dict)  # with the view, where there is one
+    uses: int = 0
+    saved: int = 0  # bytes
+
+
+@dataclass(eq=False)
+class Shared:
+    """Stored tensors that the same units, or formulas, read more than once."""
+
+    tensors: list[Stored]
+    readers: dict[Unit | Computed, str]  # with the view, where there is one
+    uses: int
+    saved: int  # bytes
+
+    @property
+    def bytes(self) -> int:
+        return sum(stored.bytes for stored in self.tensors)
+
+    @property
+    def name(self) -> str:
+        """The group's name, or the common part of the paths of its slots, without the model."""
+        if self.tensors[0].group:
+            return self.tensors[0].group.rsplit(".", 1)[-1]
+        paths = [path for stored in self.tensors for path in _pattern(stored)]
+        parts = [path.split(".") for path in paths]
+        common = [part for part, *others in zip(*parts, strict=False) if all(part == other for other in others)]
+        return ".".join(common[1:] or common)
+
+
+def _pattern(stored: Stored) -> list[str]:
+    """The path of the slots, with a range for the one index in which they differ, otherwise that of the stored
+    tensor."""
+    paths = compact(slot.path for slot, _ in stored.slots)
+    return paths if len(paths) == 1 else [stored.root.path]
+
+
+@dataclass
+class Picture:
+    models: dict[str, list[Unit]] = field(default_factory=dict)
+    flows: list[Flow] = field(default_factory=list)
+    shared: list[Shared] = field(default_factory=list)
+    computed: list[Computed] = field(default_factory=list)
