@@ -74,6 +74,20 @@ model m(x: f32[n, 4, 8, 8]) {
     return x |> f[0] |> norm[0] |> f[1] |> norm[1]
 }
 """
+BLOCKS_OF_LAYERS = """
+block Layer()(x: [n, d]) -> [n, d] {
+    layer a = Dense(d)
+    layer b = Dense(d)
+    %s
+    return x |> a |> b
+}
+
+model m(x: f32[n, 4]) {
+    layer f[2] = Layer()
+    share { f[*] }
+    return x |> f[0] |> f[1] |> f[0]
+}
+"""
 EVERYWHERE = """
     m.f.0.weight f32[4, 4]
     m.f.0.weight.a f32[1, 1]
@@ -161,6 +175,21 @@ STORED = {
     m.norm.1.running_mean f32[4]
     m.norm.1.running_var f32[4]
 """,
+    ),
+    "in a block that is applied several times, for layers that are tied": (
+        BLOCKS_OF_LAYERS, "share all as Delta(1) { a, b }",
+        """
+    m.f.0.all.weight f32[4, 4]
+    m.f.0.all.bias f32[4]
+    m.f.0.a.weight.up f32[4, 1]
+    m.f.0.a.weight.down f32[1, 4]
+    m.f.0.b.weight.up f32[4, 1]
+    m.f.0.b.weight.down f32[1, 4]
+""",
+    ),
+    "a formula in a block whose layers are tied": (
+        BLOCKS_OF_LAYERS, "param b.weight = 2 * a.weight",
+        "m.f.0.a.weight f32[4, 4]\nm.f.0.a.bias f32[4]\nm.f.0.b.bias f32[4]",
     ),
     "for some of the parts": (
         KERNELS, "share as WeightNorm() { f[i] except bias } for i in 0..2",

@@ -36,6 +36,7 @@ WAYS = {
     "plain": "share { blocks[*] }",
     "transposed": "share { blocks[0].weight, blocks[1].weight.T }",
     "formula": "param half: [8, 8]\nparam blocks[1].weight = half + half.T",
+    "chain": "param blocks[i].weight = 0.5 * blocks[i - 1].weight for i in 1..3",
     "Delta": "share as Delta(rank=2) { blocks[*] }",
     "Mix": "share body as Mix(bank=2) { blocks[*] }",
     "Basis": "share body as Basis(rank=4) { blocks[*] }",
@@ -65,6 +66,17 @@ def trained(folder: Path, share: str, name: str = "trained.safetensors") -> tupl
 
 def said(error: CompileError, folder: Path) -> str:
     return render(error.diagnostics).replace(f"{folder}/", "")
+
+
+def test_records_of_long_chains_are_short(tmp_path: Path) -> None:
+    """What a formula reads of another one is named in its text, not written out again."""
+
+    def size(length: int) -> int:
+        text = MODEL.replace("SHARE", WAYS["chain"]).replace("..3", f"..{length}").replace("[3]", f"[{length}]")
+        compiled = wsdl.compile(Source("m.wsd", text))
+        return len(compiled.protos["m"].SerializeToString())
+
+    assert size(400) < 2.5 * size(200)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -104,6 +104,7 @@ class Context:
     mode       as in training, or as compiled
     builder    the graph of the current model
     formulas   pending formulas, `None` once evaluated; by statement, layer, and iteration of its `for`
+    groups     the `share`s that were recorded, in the same way
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Context:
         self.mode = Mode()
         self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
         self.formulas: dict[object, PendingFormula | None] = {}
+        self.groups: set[object] = set()
 
     def request(self, request: Request | None) -> None:
         """Record a request about parameters, for the passes that look up its paths."""

@@ -88,6 +88,8 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
         )
         value = None
     context.mode.training = False
+    if value is not None and _reads_a_state(node, context):
+        value = None
     context.where.uses.clear()
     if value is None:
         return None
@@ -95,6 +97,21 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
     graph.outputs = [value, *(loss.value for loss in losses)]
     named = tuple((loss.name, loss.span) for loss in losses)
     return FormulaRequest(pending.target, graph, frame.layer.module.path, node.value.span, named)
+
+
+def _reads_a_state(node: tree.Formula, context: Context) -> bool:
+    """Whether a formula reads a state, which is reported."""
+    state = next((slot for slot in context.builder.slots.values() if slot.kind == "state"), None)
+    if state is not None:
+        _report(
+            node.value.span,
+            f"`{state.path}` is a state, and a formula is made of parameters",
+            "changes with the data",
+            context,
+            labels=[Label(state.layer_span, f"`{state.path}` belongs to this")],
+            help="declare a `param`; one that training shall not change is excluded by `freeze`",
+        )
+    return state is not None
 
 
 def _take_over(pending: PendingFormula, context: Context) -> None:

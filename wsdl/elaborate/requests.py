@@ -18,11 +18,16 @@ from wsdl.syntax import tree
 
 
 def share(node: tree.Share, frame: Frame, context: Context) -> None:
+    """Keep a group; one for each layer in whose body it stands, however often that is applied."""
     steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
-    for step in steps or ():
+    for number, step in enumerate(steps or ()):
         if node.clause is not None:
             frame.names[node.clause.name.text] = step
             context.budget.count(node.clause.span)
+        key = node, frame.layer, frame.path, number
+        if key in context.groups:
+            continue
+        context.groups.add(key)
         group = group_request(node, frame, context)
         way = None if node.way is None else way_of(node.way, frame, context)
         if node.way is None or group is None:

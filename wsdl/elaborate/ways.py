@@ -51,6 +51,10 @@ class BlockWay:
         return self.layer.call_span
 
     @property
+    def configuration(self) -> Mapping[str, object]:
+        return self.layer.configuration
+
+    @property
     def input(self) -> str | None:
         return next((i.name.text for i in self.layer.block.inputs), None)
 

@@ -56,6 +56,15 @@ def model_to_text(model: Model) -> str:
     return _Printer().model(model)
 
 
+def graph_text(graph: Graph) -> str:
+    """The text of a graph by itself, without the names of its values: equal for graphs that compute the same."""
+    graph = graph.copy({})
+    for value in (v for node in graph.walk() for v in node.results):
+        value.name = ""
+    names = ["y", *(f"y{number}" for number in range(1, len(graph.outputs)))]
+    return model_to_text(Model("slot", graph, Module("slot", "model", NOWHERE), output_names=names))
+
+
 class _Printer:
     """Names each value once: by its own name where it is free, by a number otherwise."""
 
@@ -133,7 +142,7 @@ def from_text(text: str) -> Lowered:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     while lines:
         line = lines.pop(0)
-        if match := re.fullmatch(r"stored ([\w.]+): (.+)", line):
+        if match := re.fullmatch(r"stored ([^:]+): (.+)", line):
             program.stored[match[1]] = _stored(match[1], _type(match[2]))
         elif match := re.fullmatch(r"model (\w+)\((.*)\) -> \((.*)\) \{", line):
             values: dict[str, Value] = {}

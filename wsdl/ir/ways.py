@@ -90,6 +90,10 @@ class Way(Protocol):
         """Of the call."""
 
     @property
+    def configuration(self) -> Mapping[str, object]:
+        """The values of its configuration, by name."""
+
+    @property
     def input(self) -> str | None:
         """The name of what the block takes; `None` where it makes its matrix of its own parameters alone."""
 

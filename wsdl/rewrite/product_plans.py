@@ -31,6 +31,8 @@ ELEMENT = 8
 NODE = 50_000
 SIZES = (1, 32, 256)  # what a size that only the run knows is taken for: a plan is cheaper where it is on the whole
 
+MOST_PLANS = 32  # for one product: what is nested more deeply is multiplied whole
+
 Rows: TypeAlias = "Sequence[float]"
 """The number of rows of `x` for each of the products that read a weight."""
 
@@ -182,12 +184,14 @@ class Planner:
     root: Value
     rows: Sequence[Rows]
     pointwise: bool
+    left: int = MOST_PLANS  # plans that may still be made
 
     def plan(self, value: Value, turned: bool, pointwise: bool | None = None) -> Plan:
         """The cheapest plan for the products with a matrix."""
         pointwise = self.pointwise if pointwise is None else pointwise
         whole = self._whole(value, turned)
-        pushed = self._pushed(value, turned, pointwise)
+        self.left -= 1
+        pushed = self._pushed(value, turned, pointwise) if self.left >= 0 else None
         return whole if pushed is None else min((whole, pushed), key=self._typical)
 
     def _typical(self, plan: Plan) -> float:
@@ -251,16 +255,18 @@ class Planner:
 
     def _made(self, value: Value) -> float:
         """What it costs to compute a value, and nothing else that isn't computed anyhow."""
-        node = self.rewriter.producer(value)
-        is_read_elsewhere = value is not self.root and len(self.rewriter.readers(value)) > 1
-        if node is None or node.op not in OPERATIONS or is_read_elsewhere:
-            return 0
-        if OPERATIONS[node.op].rules.view is not None:
-            return self._made(node.inputs[0])
-        types = arguments(OPERATIONS[node.op], node, lambda v: v.type)
-        macs = OPERATIONS[node.op].multiplications(node.result.type, **types).constant or 0
-        moved = sum(map(elements, (*node.inputs, *node.results)))
-        return NODE + macs + ELEMENT * moved + sum(map(self._made, node.inputs))
+        cost, rest = 0.0, [value]
+        while rest:
+            node = self.rewriter.producer(value := rest.pop())
+            is_read_elsewhere = value is not self.root and len(self.rewriter.readers(value)) > 1
+            if node is None or node.op not in OPERATIONS or is_read_elsewhere:
+                continue
+            rest += dict.fromkeys(node.inputs)
+            if OPERATIONS[node.op].rules.view is None:
+                types = arguments(OPERATIONS[node.op], node, lambda v: v.type)
+                macs = OPERATIONS[node.op].multiplications(node.result.type, **types).constant or 0
+                cost += NODE + macs + ELEMENT * sum(map(elements, (*node.inputs, *node.results)))
+        return cost
 
     def _read_again(self, b: Build, value: Value) -> Value:
         """The value; a stored tensor is read by nodes of its own, in the dtype of the products that read it."""

@@ -17,6 +17,7 @@ from wsdl.ir.graph import ComputedSlot, Slot
 from wsdl.ir.requests import FormulaRequest
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Formula, FormulaReading, Reading, Storage, ViewReading
+from wsdl.ir.text import graph_text
 from wsdl.ir.views import View
 from wsdl.sharing.conflicts import report_conflict
 from wsdl.sharing.fold_views import view_of
@@ -79,10 +80,10 @@ def resolve_formulas(
             if back is None:
                 _report_part(request, slot, root, problems)
                 continue
-            if root.path in computed:
-                _report_second(request, slot, computed[root.path], problems)
-                continue
-            computed[root.path] = Computed(request, slot, root, back)
+            formula = Computed(request, slot, root, back)
+            earlier = computed.setdefault(root.path, formula)
+            if earlier is not formula and not _is_repeated(formula, earlier, slots, sharing):
+                _report_second(request, slot, earlier, problems)
     return _in_order(computed, slots, sharing, problems)
 
 
@@ -136,6 +137,20 @@ def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> Non
 
 
 # -- several -----------------------------------------------------------------------------------------------------------
+
+
+def _is_repeated(formula: Computed, earlier: Computed, slots: Mapping[str, Slot], sharing: Sharing) -> bool:
+    """Are two formulas one statement of a block, run for two layers, over the same tensors?"""
+
+    def text(of: Computed) -> str:
+        graph = of.request.graph.copy({})
+        for node in graph.walk():
+            if node.op == "parameter":
+                root, view = sharing.home(slots[str(node.attributes["slot"])])
+                node.attributes = {"slot": f"{root.path}{view}"}
+        return f"{of.back}{graph_text(graph)}"
+
+    return formula.request.span == earlier.request.span and text(formula) == text(earlier)
 
 
 def _report_second(request: FormulaRequest, slot: Slot, first: Computed, problems: Problems) -> None:

@@ -3,40 +3,95 @@ equal values."""
 
 from __future__ import annotations
 
-from wsdl.ir.graph import Model, Module
-from wsdl.ir.stages import Storage
-from wsdl.ir.text import NOWHERE, model_to_text
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+
+from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ir.stages import Formula, FormulaReading, Storage
+from wsdl.ir.text import graph_text
 from wsdl.ir.views import View
-from wsdl.sharing.read_stored import slot_over_stored
+
+COMPUTED = "= "  # begins what a text names as the tensor that it reads, where that is a computed parameter: its path
 
 
 def reading_texts(storage: Storage) -> dict[str, str]:
     """How each parameter is read, by its path: the same for two programs where the same stored tensors give its values
-    in the same way. `formula_texts` are among them."""
-    formulas = formula_texts(storage)
-    return {
-        slot.path: formulas[slot.path] if slot.path in formulas else view_text(*_home(slot.path, storage))
-        for slot in storage.checked.slots()
-    }
-
-
-def formula_texts(storage: Storage) -> dict[str, str]:
-    """The text of the graph that computes each computed parameter from stored tensors, by path."""
+    in the same way."""
+    formulas = comparable(formula_texts(storage))
     texts = {}
-    for slot in storage.checked.slots() if storage.formulas else ():
-        if storage.is_computed(slot.path):
-            graph = slot_over_stored(slot, View.identity(slot.sizes), storage)
-            for value in (v for node in graph.walk() for v in node.results):
-                value.name = ""
-            texts[slot.path] = model_to_text(Model("slot", graph, Module("slot", "model", NOWHERE), output_names=["y"]))
+    for slot in storage.checked.slots():
+        if slot.path in formulas:
+            texts[slot.path] = formulas[slot.path]
+        else:
+            stored, view = storage.home(slot.path)
+            texts[slot.path] = view_text(stored.name, view)
     return texts
 
 
-def _home(slot: str, storage: Storage) -> tuple[str, View]:
-    stored, view = storage.home(slot)
-    return stored.name, view
+def formula_texts(storage: Storage) -> dict[str, str]:
+    """By the path of each parameter that is computed, the text of the graph that computes it from stored tensors, and
+    from other such parameters, whose texts stand before its own."""
+    texts: dict[str, str] = {}
+    paths: dict[Formula, str] = {}  # of a parameter that is what the formula computes
+    for reading in storage.readings.values():  # in which a formula comes behind those that it needs
+        if not isinstance(reading, FormulaReading) or (formula := reading.formula) in paths:
+            continue
+        path = paths[formula] = next(slot.path for slot, view in formula.slots if not view.steps)
+        values = formula.graph.outputs[:1]
+        graph = Graph([], formula.graph.needed(values), values).copy({})
+        for node in graph.walk():
+            if node.op == "parameter":
+                _name_what_is_read(node, paths, storage)
+        texts[path] = graph_text(graph)
+        for slot, view in formula.slots:
+            if slot.path != path:
+                value = Value(slot.type)
+                node = Node("parameter", [], {"stored": f"{COMPUTED}{path}"}, [value], view=view)
+                texts[slot.path] = graph_text(Graph([], [node], [value]))
+    return texts
+
+
+def _name_what_is_read(node: Node, paths: Mapping[Formula, str], storage: Storage) -> None:
+    reading = storage.readings[str(node.attributes["slot"])]
+    if isinstance(reading, FormulaReading):
+        node.attributes = {"stored": f"{COMPUTED}{paths[reading.formula]}"}
+    else:
+        node.attributes = {"stored": reading.stored}
+    node.view = reading.view
 
 
 def view_text(stored: str, view: View) -> str:
     """The text of a view of a stored tensor."""
     return f"{stored}{view}"
+
+
+# -- between texts -----------------------------------------------------------------------------------------------------
+
+_NAMED = re.compile(f'stored="{COMPUTED}([^"]*)"')
+
+
+def named_in(text: str) -> list[str]:
+    """The paths of the parameters that a text reads as others compute them."""
+    return list(dict.fromkeys(_NAMED.findall(text)))
+
+
+def with_named(paths: Iterable[str], texts: Mapping[str, str]) -> dict[str, str]:
+    """The texts of some parameters, and those of all that they name, in the order of `texts`."""
+    needed: set[str] = set()
+    rest = [path for path in paths if path in texts]
+    while rest:
+        path = rest.pop()
+        if path not in needed:
+            needed.add(path)
+            rest += named_in(texts[path])
+    return {path: text for path, text in texts.items() if path in needed}
+
+
+def comparable(texts: Mapping[str, str]) -> dict[str, str]:
+    """For each text a digest of it and of all that it names."""
+    digests: dict[str, str] = {}
+    for path, text in texts.items():
+        whole = _NAMED.sub(lambda named: digests.get(named[1], named[1]), text)
+        digests[path] = sha256(whole.encode()).hexdigest()
+    return digests

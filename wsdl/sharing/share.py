@@ -163,6 +163,8 @@ def _way(request: WayRequest, work: _Sharing, *, may_have_name: bool) -> None:
                 return
             continue
         distinct = work.ways.distinct(family, request)
+        if distinct == []:
+            continue
         if distinct is None or not _unite(group, below, distinct, work):
             return
         paths = [layer for layer, member in zip(layers, family, strict=True) if member in distinct]

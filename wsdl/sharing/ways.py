@@ -59,6 +59,7 @@ class Ways:
     inputs: dict[str, tuple[Slot, View] | None] = field(default_factory=dict)
 
     _taken: dict[str, WayRequest] = field(default_factory=dict)  # by the path of the root
+    _families: dict[tuple[tuple[str, str], ...], WayRequest] = field(default_factory=dict)  # by their roots and views
     _homes: dict[str, tuple[Slot, View]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)  # below which the parts of a member lie
     _readers: dict[str, list[tuple[Slot, View]]] = field(default_factory=dict)
@@ -78,7 +79,14 @@ class Ways:
     # -- members -------------------------------------------------------------------------------------------------------
 
     def distinct(self, family: Sequence[Member], request: WayRequest) -> list[Member] | None:
-        """The members of a family, each tensor once; `None` where one can't be a member, which was reported."""
+        """The members of a family, each tensor once; `None` where one can't be a member, which was reported.
+
+        An empty list where they have this way already, as it is stated in a block of which plain groups tie layers."""
+        homes = ((self._homes[member.slot.path], member.view) for member in family)
+        key = tuple((root.path, str(view.then(own))) for (root, view), own in homes)
+        earlier = self._families.setdefault(key, request)
+        if earlier is not request and _is_repeated(request, earlier):
+            return []
         distinct: dict[str, Member] = {}
         for member in family:
             root, view = self._homes[member.slot.path]
@@ -279,6 +287,12 @@ class Ways:
             help=f"{written}: checkpoints then don't depend on which member is first",
             severity="warning",
         )
+
+
+def _is_repeated(request: WayRequest, earlier: WayRequest) -> bool:
+    """Are two requests one statement, with the same configuration?"""
+    same = request.group.span == earlier.group.span
+    return same and request.way.configuration == earlier.way.configuration
 
 
 def refuse_member(family: Sequence[Member], problems: Problems) -> None:

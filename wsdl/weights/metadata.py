@@ -15,6 +15,7 @@ from wsdl.ir.graph import ComputedSlot, Reads, Slot, Stored
 from wsdl.ir.inventory import Way, ways_of
 from wsdl.ir.ranges import compact
 from wsdl.ir.weight_files import FORMULAS, SHARING, WAYS
+from wsdl.sharing.reading_texts import with_named
 
 VARIANT = "wsdl.variant"  # key of the name of the variant, in ONNX files and in files of weights
 
@@ -48,7 +49,7 @@ def describe(
     """
     stored = list(stored)
     computed = dict.fromkeys(use.slot.path for s in stored for use in s.computed if use.slot.path in reads)
-    formulas = {path: provenance.formulas[path] for path in computed if path in provenance.formulas}
+    formulas = with_named(computed, provenance.formulas)
     ways = ways_of({s.name for s in stored}, provenance.ways)
     proto.producer_name, proto.producer_version = "wsdl", __version__
     proto.doc_string = doc

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -22,12 +23,12 @@ from wsdl.ir.graph import Graph, file_path
 from wsdl.ir.inventory import Tensor, Use, Way
 from wsdl.ir.ranges import count, expand
 from wsdl.ir.text import from_text
-from wsdl.ir.types import BYTES, TensorType
+from wsdl.ir.types import BYTES, DTYPES, FLOATS, DType, TensorType
 from wsdl.ir.views import View, ViewError
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, TensorInfo, are_sizes
 from wsdl.ops import OPERATIONS
 from wsdl.ops.verify import InvalidProgram, verify
-from wsdl.sharing.reading_texts import view_text
+from wsdl.sharing.reading_texts import COMPUTED, comparable, named_in, view_text
 from wsdl.weights.source import Source, broken
 
 STRUCTURE = ("parameter", "scan")  # nodes of a formula that aren't operations
@@ -49,7 +50,7 @@ def by_slots(source: Source) -> Source:
     readers: dict[str, Callable[[], Any]] = {}
     tensors = dict(source.tensors)
     parts: dict[str, tuple[str, ...]] = {}
-    readings = {path: text for path, (text, _) in formulas.items()}
+    readings = comparable({path: text for path, (text, _) in formulas.items()})
 
     def add(path: str, info: TensorInfo, read: Callable[[], Any], of: tuple[str, ...]) -> None:
         readers[file_path(path)], tensors[file_path(path)], parts[file_path(path)] = read, info, of
@@ -62,10 +63,11 @@ def by_slots(source: Source) -> Source:
             if file_path(use.path) == tensor.name:
                 continue
             add(use.path, replace(info, shape=view.shape), _Viewed(source, tensor.name, view), (tensor.name,))
+    values = _Computed(source, {path: graph for path, (_, graph) in formulas.items()})
     for path, (_, graph) in formulas.items():
         [output] = graph.outputs
         info = TensorInfo(output.type.dtype, output.type.sizes or ())
-        add(path, info, _Computed(source, graph), tuple(graph.stored()))
+        add(path, info, partial(values.of, path), values.behind(path))
 
     def read(name: str) -> Any:
         return readers[name]() if name in readers else source.read(name)
@@ -84,25 +86,55 @@ class _Viewed:
 
 
 class _Computed(Mapping[str, Any]):
-    """Computes a formula over the tensors of a file, when called; reads them one at a time."""
+    """Computes formulas over the tensors of a file, which it reads one at a time. As a mapping it has all that the
+    graphs name; the values of formulas that others read are kept."""
 
-    def __init__(self, source: Source, graph: Graph) -> None:
-        self._source, self._graph = source, graph
+    def __init__(self, source: Source, graphs: Mapping[str, Graph]) -> None:
+        self._source, self._graphs = source, graphs
+        self._needed = {path: [*map(_path, filter(_path, graph.stored()))] for path, graph in graphs.items()}
+        self._needed_by_others = {path for needed in self._needed.values() for path in needed}
+        self._kept: dict[str, Any] = {}
 
-    def __call__(self) -> Any:
+    def of(self, path: str) -> Any:
+        """The value of a formula."""
         from wsdl.ops.interpreter import evaluate
 
-        [array] = evaluate(self._graph, [], self)
+        array, rest = self._kept.get(path), [path]
+        while rest:
+            first = rest[-1]
+            missing = [needed for needed in self._needed[first] if needed not in self._kept]
+            rest = [*rest, *missing] if missing else rest[:-1]
+            if not missing and first not in self._kept:
+                [array] = evaluate(self._graphs[first], [], self)
+                if first in self._needed_by_others:
+                    self._kept[first] = array
         return array
 
+    def behind(self, path: str) -> tuple[str, ...]:
+        """The names of the tensors of the file that a formula is computed from."""
+        names: dict[str, None] = {}
+        seen, rest = {path}, [path]
+        while rest:
+            first = rest.pop()
+            names |= dict.fromkeys(name for name in self._graphs[first].stored() if not _path(name))
+            more = [needed for needed in self._needed[first] if needed not in seen]
+            seen.update(more)
+            rest += more
+        return tuple(names)
+
     def __getitem__(self, name: str) -> Any:
-        return self._source.read(name)
+        return self._kept[_path(name)] if _path(name) else self._source.read(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._source.tensors)
 
     def __len__(self) -> int:
         return len(self._source.tensors)
+
+
+def _path(name: str) -> str:
+    """The path of the parameter whose formula a graph names; empty where it names a tensor of the file."""
+    return name.removeprefix(COMPUTED) if name.startswith(COMPUTED) else ""
 
 
 # -- parsing the record ------------------------------------------------------------------------------------------------
@@ -193,17 +225,25 @@ def _formulas(source: Source) -> dict[str, tuple[str, Graph]]:
         texts = json.loads(source.metadata[FORMULAS])
         if len(texts) > limits.SLOTS:
             raise ValueError(f"more than {limits.SLOTS:,} formulas")
-        return {path: (text, _parsed(text, source)) for path, text in texts.items()}
+        formulas: dict[str, tuple[str, Graph]] = {}
+        for path, text in texts.items():
+            formulas[path] = text, _parsed(text, formulas, source)
+        return formulas
     except Exception as error:  # many kinds, as the text is untrusted
         raise broken(source.path, "the metadata about formulas is invalid") from error
 
 
-def _parsed(text: str, source: Source) -> Graph:
-    """The graph of a formula; raises an exception of any kind if the text is invalid or doesn't fit the file."""
+def _parsed(text: str, before: Mapping[str, tuple[str, Graph]], source: Source) -> Graph:
+    """The graph of a formula, which may read what the formulas `before` it compute; raises an exception of any kind if
+    the text is invalid or doesn't fit the file."""
     if text.count("\n") > MOST_NODES:
         raise ValueError("the formula is too long")
-    declared = {name: info for name, info in source.tensors.items() if f'stored="{name}"' in text}
-    types = {name: TensorType.of("f32", info.shape) for name, info in declared.items()}
+    types = {
+        name: TensorType.of(_dtype(info), info.shape)
+        for name, info in source.tensors.items()
+        if f'stored="{name}"' in text
+    }
+    types |= {f"{COMPUTED}{path}": before[path][1].outputs[0].type for path in named_in(text)}
     program = from_text("".join(f"stored {name}: {type}\n" for name, type in types.items()) + "\n" + text)
     if any(node.op not in OPERATIONS and node.op not in STRUCTURE for node in program.only.graph.walk()):
         raise InvalidProgram("unknown operation")
@@ -216,3 +256,8 @@ def _parsed(text: str, source: Source) -> Graph:
         if value.type.elements.constant is None or value.type.elements.constant > most:
             raise InvalidProgram(f"{value.type} is too large")
     return graph
+
+
+def _dtype(info: TensorInfo) -> DType:
+    """The dtype that a tensor is read in: of floats any, as a file may store them in 16 bits."""
+    return next((dtype for dtype in DTYPES if dtype == info.dtype and dtype not in FLOATS), "f32")
