@@ -52,16 +52,17 @@ class StepsDiffer(Exception):
     """The reason why two steps can't be one body, for messages."""
 
 
-def roll_loops(program: Lowered) -> Lowered:
-    """Roll the `for`s of every model as the target requires; `program.loops` gets the choice for each."""
+def roll_loops(program: Lowered, *, stacks: bool = True) -> Lowered:
+    """Roll the `for`s of every model as the target requires; `program.loops` gets the choice for each. Without `stacks`
+    those whose steps have parts of their own are rolled only with `--loops loop`."""
     for model in program.models.values():
         _hoist_parameters(model.graph)
         _take_into_steps(model.graph)
-        _roll_all(model.graph, program)
+        _roll_all(model.graph, program, stacks)
     return program
 
 
-def _roll_all(graph: Graph, program: Lowered) -> None:
+def _roll_all(graph: Graph, program: Lowered, stacks: bool) -> None:
     """Outermost `for`s first; if one can't be rolled, those inside it are tried."""
     for depth in count():
         loops = {n.steps[depth].loop: n.steps[depth] for n in graph.nodes if len(n.steps) > depth}
@@ -69,24 +70,24 @@ def _roll_all(graph: Graph, program: Lowered) -> None:
             break
         for repetition in loops.values():
             if repetition.count > 1 and any(_of(n, repetition.loop) for n in graph.nodes):
-                program.loops.append(_choose(graph, repetition, depth, program.target.loops))
+                program.loops.append(_choose(graph, repetition, depth, program.target.loops, stacks))
     for node in graph.nodes:
         if node.body is not None:
-            _roll_all(node.body, program)
+            _roll_all(node.body, program, stacks)
 
 
 def _of(node: Node, loop: int) -> bool:
     return any(step.loop == loop for step in node.steps)
 
 
-def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops) -> LoopChoice:
+def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops, stacks: bool) -> LoopChoice:
     steps, span = repetition.count, repetition.span
     if mode == "unroll":
         return LoopChoice(span, steps, False, "asked for with --loops unroll")
     if mode == "auto" and steps < ENOUGH:
         return LoopChoice(span, steps, False, f"fewer than {ENOUGH} steps")
     try:
-        own = _roll(graph, repetition, depth)
+        own = _roll(graph, repetition, depth, stacks or mode == "loop")
     except StepsDiffer as reason:
         return LoopChoice(span, steps, False, str(reason))
     same = (
@@ -222,11 +223,13 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
     return match
 
 
-def _roll(graph: Graph, repetition: Repetition, depth: int) -> bool:
+def _roll(graph: Graph, repetition: Repetition, depth: int, stacks: bool) -> bool:
     """Replace the nodes of all steps by one `loop` node, or one `scan` over the constants and the stored tensors that
     differ between them. Does a step have stored tensors of its own?"""
     match = match_steps(graph, repetition, depth)
     members = match.members()
+    if members and not stacks:
+        raise StepsDiffer("steps have parts of weights of their own")
     steps, last = match.steps, match.history[-1]
     first = steps[0]
     hoisted = _invariant(first, match)
