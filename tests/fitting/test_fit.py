@@ -114,6 +114,20 @@ def diagonal_delta(matrices: Array) -> Array:
     return base + changes + on * shifts[:, None]
 
 
+def hashed(matrices: Array) -> Array:
+    """The mean over the places that draw one value, with their signs, by the same hash in Python's integers."""
+    _, rows, columns = matrices.shape
+    size = rows * columns
+    count = (rows + 1) // 2 * columns
+    places = [(i + 1) * -7046029254386353131 for i in range(matrices.size)]
+    hashes = [(p * (2 * p + 1) + 2**63) % 2**64 - 2**63 for p in places]
+    index = np.minimum(np.array([int(abs(float(h)) * (count / 2.0**63)) for h in hashes]), count - 1)
+    signs = np.array([-1.0 if h < 0 else 1.0 for h in hashes])
+    assert matrices.size == len(matrices) * size
+    sums = np.bincount(index, signs * matrices.ravel(), count) / np.maximum(np.bincount(index, minlength=count), 1)
+    return (signs * sums[index]).reshape(matrices.shape)
+
+
 @dataclass(frozen=True)
 class Way:
     """A way of sharing, how many matrices of which shape, and the nearest that it can hold."""
@@ -136,6 +150,7 @@ WAYS = {
     "Basis, right": Way("share s as Basis(rank=5, right=true) { w[*] }", 4, 9, 12, right_basis),
     "Scaled": Way("share as Scaled() { w[*] }", 4, 7, 6, scaled),
     "Symmetric": Way("share as Symmetric() { w[0].weight }", 1, 9, 9, symmetric),
+    "Hashed": Way("share as Hashed(ratio=2) { w[*] }", 3, 8, 6, hashed),
     "circulant": Way(RING, 1, 9, 9, circulant),
     "half and its mirror": Way("param h: [9, 9]\nparam w[0].weight = h + h.T", 1, 9, 9, symmetric),
 }

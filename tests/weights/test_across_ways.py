@@ -258,3 +258,22 @@ def test_formulas_that_are_none(formulas: str, tmp_path: Path) -> None:
         wsdl.compile(program(tmp_path, WAYS["formula"]), weights=file)
     [diagnostic] = error.value.diagnostics
     assert (diagnostic.code, diagnostic.message) == ("E0501", "the metadata about formulas is invalid")
+
+
+def test_what_is_offered_is_enough_for_all_that_differ(tmp_path: Path) -> None:
+    share = "share { embedding, out }\nshare { first, second }"
+    text = "model m(x: f32[n, 2]) -> (y: f32[n, 2]) {\n" + "".join(
+        f"    param {name}: [2, 2]\n" for name in ("embedding", "out", "first", "second")
+    )
+    path = tmp_path / "m.wsd"
+    path.write_text(text + f"    {share}\n    return x @ embedding @ out @ first @ second\n}}\n", "utf-8")
+    one = np.ones((2, 2), np.float32)
+    weights = {"m.embedding": one, "m.out": 1.1 * one, "m.first": one, "m.second": 3 * one}
+    with pytest.raises(CompileError) as error:
+        wsdl.compile(path, weights=weights)
+    [diagnostic] = error.value.diagnostics
+    assert "m.second" in diagnostic.message
+    assert diagnostic.details == ("so do `m.out` and `m.embedding`, by 0.1",)
+    assert diagnostic.help is not None
+    assert "fit=1)" in diagnostic.help
+    assert wsdl.compile(path, weights=weights, fit=1).lost

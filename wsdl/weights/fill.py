@@ -8,6 +8,7 @@ at most that share of the norm.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,7 @@ Array = NDArray[Any]
 ROUNDING = 8  # units in the last place: the difference between a formula and a loaded value that counts as rounding
 STEPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
 MOST_LISTED = 20
+MOST_SINGLE = 6  # parameters that are listed one by one
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,16 @@ def filled(
     slots = {slot.path: slot for slot in storage.checked.slots()}
     values: dict[str, Array] = {}
     missed: list[_Missed] = []
+    differences: list[_Difference] = []
     for fills_together in connected(fills, lambda fill: [*tensors_of(storage, fill), *input_of(storage, fill)]):
         family = _Family(storage, slots, fills_together, sources, before)
         exact = family.exactly()
+        if family.differences:
+            differences += family.differences
+            continue
         values |= family.nearest(missed) if exact is None else exact
         values |= family.unread(values)
+    _require_equal(differences)
     _require_near(storage, missed)
     return Filled(values, _losses(missed))
 
@@ -139,6 +146,7 @@ class _Family:
     ) -> None:
         self._storage, self._slots, self._fills, self._before = storage, slots, fills, before
         self._arrays = [_read(sources[fill.file], fill) for fill in fills]
+        self.differences: list[_Difference] = []  # that `exactly` finds where fitting is not allowed
 
     def exactly(self) -> dict[str, Array] | None:
         """The stored tensors that meet all fills exactly; `None` if there are none and fitting is allowed."""
@@ -179,7 +187,9 @@ class _Family:
                 missed: list[_Missed] = []
                 if is_float:
                     self.nearest(missed)
-                raise _differ(fill, fills[whole or 0], read, array, max((m.share for m in missed), default=None))
+                share = max((m.share for m in missed), default=None)
+                self.differences.append(_Difference(fill, fills[whole or 0], _distance(read, array), share))
+                return value
         return value
 
     # -- formulas ------------------------------------------------------------------------------------------------------
@@ -302,7 +312,7 @@ def _require_near(storage: Storage, missed: Sequence[_Missed]) -> None:
             message,
             first.span,
             file=None if first.span else first.file,
-            details=tuple(listed([f"{m.fill.slot}: {percent(m.share)}" for m in far])),
+            details=tuple(lines_of((m.fill.slot, m.share) for m in far)),
             help=_offer(first, _rounded_up(worst.share)),
         )
     ])  # fmt: skip
@@ -326,7 +336,7 @@ def _offer(fill: Fill, share: float) -> str:
     """How to allow the nearest values."""
     if fill.span is not None:
         return f"`fit {share:g}` behind the target of the `load` takes the nearest values"
-    return f"`--fit {share:g}`, in Python `fit={share:g}`, takes the nearest values"
+    return f"`--fit {share:g}`, in Python `wsdl.compile(…, fit={share:g})`, takes the nearest values"
 
 
 def _rounded_up(share: float) -> float:
@@ -346,6 +356,22 @@ def overall(losses: Iterable[Loss]) -> float:
         sum(x * x for x in xs) for xs in ([loss.share * loss.norm for loss in losses], [loss.norm for loss in losses])
     )
     return float(np.sqrt(missed / whole)) if whole else 0.0
+
+
+def lines_of(shares: Iterable[tuple[str, float]]) -> list[str]:
+    """What parameters lose, the worst first; in long lists those of one path but for its indices are one line."""
+    worst = sorted(shares, key=lambda item: -item[1])
+    if len(worst) <= MOST_SINGLE:
+        return [f"{slot}: {percent(share)}" for slot, share in worst]
+    groups: dict[str, list[tuple[str, float]]] = {}
+    for slot, share in worst:
+        groups.setdefault(re.sub(r"\[\d+\]", "[*]", slot), []).append((slot, share))
+    return listed([
+        f"{path}: {percent(some[-1][1])} to {percent(some[0][1])} ({len(some)} parameters)"
+        if len(some) > 1
+        else f"{some[0][0]}: {percent(some[0][1])}"
+        for path, some in groups.items()
+    ])  # fmt: skip
 
 
 def listed(lines: Sequence[str]) -> list[str]:
@@ -375,17 +401,39 @@ def _equal(stored: Array, loaded: Array) -> bool:
     return np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f")
 
 
-def _differ(fill: Fill, other: Fill, stored: Array, loaded: Array, share: float | None) -> WeightsError:
-    """Two fills of one tensor that differ; the nearest values lose a `share` of a norm."""
+@dataclass(frozen=True)
+class _Difference:
+    """Two fills of one stored tensor that differ, by at most `distance`; the nearest values lose a `share` of a norm,
+    `None` for tensors that aren't floats."""
+
+    fill: Fill
+    other: Fill
+    distance: float
+    share: float | None
+
+    @property
+    def tensors(self) -> str:
+        return f"`{self.fill.tensor}` and `{self.other.tensor}`"
+
+
+def _distance(stored: Array, loaded: Array) -> float:
     with np.errstate(all="ignore"):
-        distance = np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64)))
-    message = (
-        f"`{fill.tensor}` and `{other.tensor}` fill one stored tensor, `{fill.stored}`, and differ by {distance:.3g}"
-    )
+        return float(np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64))))
+
+
+def _require_equal(differences: Sequence[_Difference]) -> None:
+    """Raises `WeightsError` if there are differences. The share that it offers is enough for all."""
+    if not differences:
+        return
+    first, *others = sorted(differences, key=lambda d: -(d.share or 0.0))
+    message = f"{first.tensors} fill one stored tensor, `{first.fill.stored}`, and differ by {first.distance:.3g}"
+    lines = [f"so do {d.tensors}, by {d.distance:.3g}" for d in others]
     help = "load one of them only, or take their parameters out of the share group"
-    if share is not None and isfinite(share):
-        help += f"; {_offer(fill, _rounded_up(share))}"
-    return WeightsError([Diagnostic("E0504", message, fill.span, file=None if fill.span else fill.file, help=help)])
+    shares = [d.share for d in differences if d.share is not None]
+    if len(shares) == len(differences) and all(map(isfinite, shares)):
+        help += f"; {_offer(first.fill, _rounded_up(max(shares)))}"
+    span, file = first.fill.span, None if first.fill.span else first.fill.file
+    raise WeightsError([Diagnostic("E0504", message, span, file=file, details=tuple(listed(lines)), help=help)])
 
 
 def _is_same_memory(a: Array, b: Array) -> bool:

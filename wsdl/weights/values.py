@@ -82,7 +82,7 @@ def _report_fitted(
     loaded: Filled, storage: Storage, weights: Weights | None, fit: float | None, problems: Problems
 ) -> None:
     """Report what was lost, or that `fit` was unnecessary."""
-    from wsdl.weights.fill import listed, overall, percent
+    from wsdl.weights.fill import lines_of, overall, percent
 
     fit_clause = next((load.fit.span for load in storage.checked.loads if load.fit is not None), None)
     file = None if weights is None or isinstance(weights, Mapping) else str(weights)
@@ -92,7 +92,7 @@ def _report_fitted(
         count = "1 parameter was" if len(worst) == 1 else f"{len(worst)} parameters were"
         most = f"the worst lost {percent(worst[0][1].share)} of its norm"
         total = f", all together {percent(overall(loaded.lost.values()))}" if len(worst) > 1 else ""
-        lines = listed([f"{slot}: {percent(loss.share)}" for slot, loss in worst])
+        lines = lines_of((slot, loss.share) for slot, loss in worst)
         message = f"{count} fitted: {most}{total}"
         problems.add(Diagnostic("N0503", message, span, file=file, severity="note", details=tuple(lines)))
     elif fit is not None or (fit_clause is not None and weights is None):
