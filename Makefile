@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study recursive bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words recursive bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -81,7 +81,13 @@ train-examples: .venv/dev data    ## train the examples at length, here and in P
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
 
 study: .venv/dev examples/data/digits/train.npz    ## compare eight ways to share, kill it and go on, write the page's table (minutes)
-	@$(BIN)/python -m benchmarks.study
+	@$(BIN)/python -m benchmarks.studies.digits
+
+study-clothes: .venv/dev examples/data/fashion_mnist/train.npz    ## six convolutions in ways between free and shared, and the page's table (minutes)
+	@$(BIN)/python -m benchmarks.studies.ways clothes
+
+study-words: .venv/dev examples/data/words/train.npz    ## three networks that answer one question each, shared tightly and softly (minutes)
+	@$(BIN)/python -m benchmarks.studies.ways words --against trunk
 
 recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)
 	@$(BIN)/python -m benchmarks.recursive

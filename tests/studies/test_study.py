@@ -85,6 +85,7 @@ def test_a_finished_study_is_shown_again(whole: Path, wsdl: Wsdl, golden: Golden
     told = wsdl(*WHOLE, "-o", "whole", "--resume", "--json").json
     assert told.pop("diagnostics") == []
     assert without_times(told) == recorded("whole")
+    assert wsdl(*WHOLE, "-o", "whole", "--resume", "--best", "loss").code == 0  # another picture, no other results
 
 
 def test_killed_at_any_moment_and_gone_on_with(whole: Path, wsdl: Wsdl) -> None:

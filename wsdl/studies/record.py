@@ -81,6 +81,8 @@ def _require_same(
     """Raises `RunError` where the folder's study is another one. More seeds, and more variants, may be added to it."""
     names = [*dict.fromkeys([*setup, *study.setup])]
     different = [name for name in names if setup.get(name) != study.setup.get(name)]
+    if study.setup.get("select") is None and "best" in different:  # then it is for the picture alone
+        different.remove("best")
     lines = [
         f"{name}: other data" if name in DATA else f"{name}: {setup.get(name)} then, {study.setup.get(name)} now"
         for name in different

@@ -1,26 +1,23 @@
-"""`python -m benchmarks.study`: eight variants of the digits with three seeds, in one command; once as it is, and once
-killed in the middle and gone on with, which must give the same record but for its times. Writes the table and the
-picture of `docs/studies.md`."""
+"""`python -m benchmarks.studies.digits`: eight variants of the digits with three seeds, in one command; once as it
+is, and once killed in the middle and gone on with, which must give the same record but for its times. Writes the table
+and the picture of `docs/studies.md`."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wsdl.diagnostics.figures import size
+from benchmarks.studies.tables import read, write
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "studies.md"
 PICTURE = ROOT / "docs" / "pictures" / "studies" / "digits_variants.svg"
-BEGIN, END = "<!-- measured: by `make study` -->", "<!-- end -->"
 DATA = ROOT / "examples" / "data" / "digits"
 PROGRAM = ROOT / "examples" / "training" / "digits_variants.wsd"
 TIMES = ("step_ms", "seconds")
@@ -38,12 +35,7 @@ def main() -> None:
             sys.exit("the study that was killed has another record")
         print(f"killed after {done} of {record['seeds'] * len(record['variants'])} trials: the same record")
         shutil.copy(whole / "study.svg", PICTURE)
-    before, begin, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{PAGE} has no place for a table: {BEGIN} and {END}")
-    table = "\n".join(lines(record))
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
+    write(PAGE, "study", record, {"loss": 3, "accuracy": 4})
 
 
 def study(folder: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -79,41 +71,10 @@ def trials_done(folder: Path) -> int:
     return sum(len(variant["runs"]) for variant in read(folder)["variants"])
 
 
-def read(folder: Path) -> Any:
-    return json.loads((folder / "study.json").read_text("utf-8"))
-
-
 def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: without_times(part) for name, part in value.items() if name not in TIMES}
     return [without_times(part) for part in value] if isinstance(value, list) else value
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
-
-
-def lines(record: Any) -> Iterator[str]:
-    yield "| variant | parameters | size | step | loss | accuracy | accuracy less `base` | p | |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|---|"
-    for variant in record["variants"]:
-        loss, accuracy = (variant["metrics"][name] for name in ("loss", "accuracy"))
-        difference = variant["differences"].get("accuracy")
-        cells = [
-            f"`{variant['name']}`",
-            f"{variant['parameters']:,}",
-            size(variant["bytes"]),
-            f"{variant['step_ms']:.1f} ms",
-            f"{loss['mean']:.3f} ± {loss['std']:.3f}",
-            f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f}",
-            *(["", "", ""] if difference is None else compared(difference)),
-        ]
-        yield f"| {' | '.join(cells)} |"
-
-
-def compared(difference: Any) -> list[str]:
-    mean = f"{difference['mean']:+.4f}".replace("-", "−")
-    p = "" if difference["p"] is None else f"{difference['p']:.2g}"
-    return [mean, p, "noise" if difference["is_noise"] else ""]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""The programs whose ways of sharing are compared: each variant is compiled, verified and trained for some steps, and
+the tables are of the programs as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import wsdl
+from benchmarks.studies import tables
+from benchmarks.studies.ways import PAGE, ROOT, STUDIES
+from wsdl.ir.variants import BASE
+
+RNG = np.random.default_rng(0)
+BATCHES: dict[str, dict[str, NDArray[np.generic]]] = {
+    "clothes": {"image": RNG.integers(0, 256, (8, 1, 28, 28)).astype(np.uint8), "label": np.arange(8)},
+    "words": {
+        "letters": RNG.integers(0, 27, (8, 16)),
+        "count": np.arange(8),
+        "place": np.arange(8) // 2,
+        "sound": np.arange(8) * 4,
+    },
+}
+
+
+MEASURED = {study: tables.rows(PAGE, f"study-{study}") for study in STUDIES}
+
+
+def path_of(study: str) -> Path:
+    return ROOT / "examples" / "training" / f"{STUDIES[study].program}.wsd"
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_all_variants_are_measured(study: str) -> None:
+    assert [*MEASURED[study]] == [BASE, *wsdl.compile(path_of(study)).variants]
+
+
+@pytest.mark.parametrize(("study", "name"), [(study, name) for study, rows in MEASURED.items() for name in rows])
+def test_a_variant(study: str, name: str, tmp_path: Path) -> None:
+    """It learns from eight rows, stores what its row says, and its file has each stored tensor once."""
+    program = wsdl.compile(path_of(study), variant=name)
+    trainer = program.trainer(batch=8, threads=1)
+    trainer.total_steps = 100
+    losses = [trainer.step(BATCHES[study]) for _ in range(8)]
+    assert losses[-1] < losses[0]
+    program.save(tmp_path, proof=True)
+    assert {finding.code for finding in program.diagnostics} <= {"W0704"}  # convolutions in ONNX Runtime's own layout
+    assert MEASURED[study][name][0] == f"{program.inventory.sizes(study).parameters:,}"
