@@ -3,7 +3,9 @@ of what is stored: results and all gradients."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -171,3 +173,10 @@ def test_equal_to_pytorch(written: str, kernels: bool) -> None:
 
 def test_every_way_is_here() -> None:
     assert {name for name in standard_ways() if not any(f"as {name}(" in written for written in WAYS)} == set()
+
+
+def test_every_way_has_at_most_15_lines() -> None:
+    text = (files("wsdl") / "std" / "sharing.wsd").read_text("utf-8")
+    lines = {block[1]: block[0].count("\n") + 1 for block in re.finditer(r"^block (\w+).*?^\}", text, re.M | re.S)}
+    assert set(lines) == set(standard_ways())
+    assert max(lines.values()) <= 15
