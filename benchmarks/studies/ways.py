@@ -34,7 +34,7 @@ class Ways:
 
 
 STUDIES = {
-    "clothes": Ways("clothes_ways", "fashion_mnist", 12_000, 4, 3, 64, {"surprise": 3, "accuracy": 4}),
+    "clothes": Ways("clothes_ways", "fashion_mnist", 12_000, 4, 5, 64, {"surprise": 3, "accuracy": 4}),
     "words": Ways(
         "words_ways",
         "words",
