@@ -372,7 +372,10 @@ def test_no_checkpoint(wsdl: Wsdl, damage: str) -> None:
     ("arguments", "message"),
     [
         ((), "an output folder is missing"),
-        (("-o", "run", "--resume", "--weights", "w.npz"), "`--resume` takes its weights from RUN"),
+        (
+            ("-o", "run", "--resume", "--weights", "w.npz"),
+            "`--resume` and `--weights` exclude each other",
+        ),
         (("-o", "run", "--patience", "3"), "`--patience` counts evaluations, and there are none"),
         (("-o", "run", "--best", "acuracy"), "there is no metric `acuracy` to select the best weights by"),
         (("-o", "run", "--best", "loss:least"), "`loss:least` is not a metric with `:min` or `:max`"),

@@ -77,7 +77,7 @@ def test_a_size_that_the_run_divides_is_noted_with_its_divisor() -> None:
     text = "model m(x: f32[n, 4]) -> (y: f32[h, 4]) {\n    y, _ = split(x, 2)\n    return y\n}\n"
     [note] = wsdl.check(text)
     assert note.message == "whether 2 divides `n` is checked at run time"
-    assert note.help == "where it always does, write `2 * n` in the signature"
+    assert note.help == "if it always does, write `2 * n` in the signature"
 
 
 def test_numbers_of_an_initializer_go_by_name_too() -> None:

@@ -36,7 +36,7 @@ def test_draws_the_same_picture_twice(needs: Callable[[], object], other: str, m
 def test_what_is_not_dot_is_refused(needs: Callable[[], object], other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     needs()
     monkeypatch.setattr(picture, other, lambda dot: None)
-    with pytest.raises(ValueError, match="does not read"):
+    with pytest.raises(ValueError, match="can't read this graph"):
         picture.svg_from_dot("digraph { a -> ")
 
 

@@ -143,10 +143,10 @@ def test_a_limit_counts_what_is_stored() -> None:
 
 def test_what_is_too_large_is_said() -> None:
     large = {"m.step.weight": np.full((32, 32), 7e4, np.float32)}
-    with pytest.raises(CompileError, match="1024 numbers too large for f16, up to 7e\\+04") as error:
+    with pytest.raises(CompileError, match="1024 values too large for f16, up to 7e\\+04") as error:
         wsdl.compile(LOOP, weights=large, partial=True, dtype="f16")
     assert error.value.diagnostics[0].code == "E0514"
-    assert error.value.diagnostics[0].help == "`--dtype bf16` reaches as far as f32"
+    assert error.value.diagnostics[0].help == "`--dtype bf16` has the range of f32"
     assert wsdl.compile(LOOP, weights=large, partial=True, dtype="bf16")
     infinite = {"m.step.weight": np.full((32, 32), np.inf, np.float32)}
     assert wsdl.compile(LOOP, weights=infinite, partial=True, dtype="f16"), "what is infinite stays so"
@@ -155,7 +155,7 @@ def test_what_is_too_large_is_said() -> None:
 def test_what_is_made_when_compiling_is_not_too_large_in_silence() -> None:
     """An initial value, and what a batch normalization makes of the weight of a convolution."""
     scaled = "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    param s: [8] = constant(1e6)\n    return x * s\n}\n"
-    initial = "the initial value of `m.s` has 8 numbers too large for f16, up to 1e+06"
+    initial = "the initial value of `m.s` has 8 values too large for f16, up to 1e+06"
     with pytest.raises(CompileError, match=re.escape(initial)):
         wsdl.compile(scaled, dtype="f16")
     text = "model m(x: f32[n, 3, 8, 8]) -> (y: f32[n, 2, 6, 6]) {\n    return x |> Conv2d(2) |> BatchNorm()\n}\n"

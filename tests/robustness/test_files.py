@@ -184,7 +184,7 @@ def test_weights_that_are_not_finite_are_said(dtype: str, wsdl: Wsdl, folder: Pa
         "warning[W0703]: a weight tensor has values that are not finite\n"
         "   ╭─ w.npz\n"
         "   │ m.dense.weight: 1 NaN and 5 infinite of 12\n"
-        "   = help: was the training that wrote them still sound? `freeze` what is infinite on purpose, such as a "
+        "   = help: check the training that wrote them; `freeze` a tensor that is infinite on purpose, such as a "
         "mask\n"
         "   = see: wsdl explain W0703\n\n1 warning\nwrote out/m.onnx (707 B)\n",
     )

@@ -41,11 +41,10 @@ from dataclasses import dataclass
 from wsdl.ir.dims import Dim, product
 from wsdl.ir.graph import Graph, Lowered, Node, Value
 from wsdl.ir.rewriter import Rewriter
+from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
 from wsdl.rewrite.from_stored import from_stored
 from wsdl.rewrite.product_plans import Planner, Product, Whole, is_transpose, rows_of
-
-CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 
 
 def push_products(program: Lowered) -> Lowered:
@@ -92,7 +91,7 @@ class _Use:
     @property
     def rows(self) -> list[float]:
         y = self.node.result.type
-        return rows_of((y.shape[0], *y.shape[2:]) if self.node.op in CONVOLUTIONS else y.shape[:-1])
+        return rows_of((y.shape[0], *y.shape[2:]) if _is_convolution(self.node) else y.shape[:-1])
 
     @property
     def pointwise(self) -> bool:
@@ -122,9 +121,14 @@ def _uses(weight: Value, rewriter: Rewriter, own: set[Node]) -> list[_Use] | Non
     return uses
 
 
+def _is_convolution(node: Node) -> bool:
+    """Has the weight of a node its output channels first?"""
+    return node.op in OPERATIONS and OPERATIONS[node.op].output_axis == 0
+
+
 def _of_kernel(reader: Node | Graph, kernel: Value, weight: Value, own: set[Node]) -> _Use | None:
     """The use by a convolution whose kernel is the matrix reshaped, `[channels, inner]` as `[channels, inner, …]`."""
-    if not isinstance(reader, Node) or reader not in own or reader.op not in CONVOLUTIONS:
+    if not isinstance(reader, Node) or reader not in own or not _is_convolution(reader):
         return None
     of_weight = reader.inputs[1] is kernel and kernel not in (reader.inputs[0], *reader.inputs[2:])
     whole = kernel.type.shape[0].constant == weight.type.shape[0].constant and reader.attributes["groups"] == 1

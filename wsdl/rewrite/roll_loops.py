@@ -112,11 +112,13 @@ def _hoist_parameters(graph: Graph) -> None:
 
 
 def _take_into_steps(graph: Graph) -> None:
-    """What is computed from stored tensors for one step of a `for` belongs to that step."""
+    """What is computed from stored tensors for one step of a `for` belongs to that step. A constant in no
+    formula doesn't: the first step may add to it what the others add to the result of the step before."""
     fixed = from_stored(graph)
     rewriter = Rewriter(graph)
     for node in reversed(graph.nodes):
-        if node.op == "parameter" or node.steps or not fixed.issuperset(node.results):
+        of_formula = node.in_f32 or (node.op != "constant" and fixed.issuperset(node.results))
+        if node.op == "parameter" or node.steps or not of_formula:
             continue
         steps = {r.steps if isinstance(r, Node) else () for v in node.results for r in rewriter.readers(v)}
         if len(steps) == 1:
