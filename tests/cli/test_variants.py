@@ -164,3 +164,42 @@ def test_in_python() -> None:
     for unknown in (lambda: api.compile("m.wsd", variant="teid"), lambda: api.compile("m.wsd", variant=3)):  # type: ignore[arg-type] # which is said
         with pytest.raises(CompileError, match="variant"):
             unknown()
+
+
+FILE_LEVEL = """\
+layer hyper = Dense(64)
+param code: [1, 8]
+param bank: [16, 8]
+param kept: [8, 8]
+load "code.npz" into code
+freeze hyper
+share { kept, m.blocks[1].weight }
+""" + PROGRAM.replace("    optimizer", "    lr code = 0.01\n    optimizer").partition("variant")[0]
+FILE_LEVEL += """\
+variant made { param m.blocks[0].weight = hyper(code).reshape(8, 8) }
+variant doubled { param m.blocks[0].weight = kept * 2 }
+variant banked { share { bank[0:8], m.blocks[0].weight } }
+"""
+
+
+def test_what_only_other_variants_use_is_not_stored(wsdl: Wsdl) -> None:
+    Path("file.wsd").write_text(FILE_LEVEL)
+    np.savez("code.npz", code=np.ones((1, 8), "f4"))
+    assert wsdl("check", "file.wsd").code == 0
+    stored = {
+        name: set(api.compile("file.wsd", variant=name).inventory.stored)
+        for name in ("base", "made", "doubled", "banked")
+    }
+    biases = {"m.blocks.0.bias", "m.blocks.1.bias"}
+    assert stored == {
+        "base": {"kept", "m.blocks.0.weight", *biases},
+        "made": {"kept", "hyper.weight", "hyper.bias", "code", *biases},
+        "doubled": {"kept", *biases},
+        "banked": {"kept", "bank", *biases},
+    }
+    for variant in ("base", "doubled"):
+        assert wsdl("graph", "file.wsd", "--variant", variant, "-o", "g.svg").code == 0
+        assert wsdl("compile", "file.wsd", "--variant", variant, "--train", "-o", variant).code == 0
+    Path("code.npz").unlink()  # only needed where `code` is stored
+    assert wsdl("compile", "file.wsd", "--no-proof", "-o", "base").code == 0
+    assert wsdl("compile", "file.wsd", "--variant", "made", "--no-proof", "-o", "made").code != 0

@@ -9,9 +9,10 @@ programs for many targets (`wsdl.compiler`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TypeAlias
 
 from wsdl.diagnostics.span import Source, Span
@@ -47,6 +48,7 @@ class Checked:
     origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
     doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
+    left_out: frozenset[str] = frozenset()  # slots that only other variants use, by path: none is stored
 
     def with_variant(self, name: str) -> Checked:
         """The program with the requests of one of its variants; the graphs are the same."""
@@ -85,9 +87,18 @@ class Checked:
 
     def slots(self) -> Iterator[Slot]:
         """Every slot of the program: those of the file, then those of its layers and models, as they are declared."""
-        yield from self.parameters.values()
-        for root in self.roots():
-            yield from root.all_slots()
+        below = (slot for root in self.roots() for slot in root.all_slots())
+        yield from (slot for slot in chain(self.parameters.values(), below) if slot.path not in self.left_out)
+
+    def read(self) -> set[str]:
+        """The paths of the slots that its graphs and formulas read."""
+        return read_by(chain(self.graphs(), (formula.graph for formula in self.formulas)))
+
+
+def read_by(graphs: Iterable[Graph]) -> set[str]:
+    """The paths of the slots that graphs read."""
+    nodes = (node for graph in graphs for node in graph.walk())
+    return {str(node.attributes["slot"]) for node in nodes if node.op == "parameter"}
 
 
 @dataclass(frozen=True)

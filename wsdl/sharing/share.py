@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from wsdl.diagnostics import Label, Problems, limits
@@ -13,7 +13,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Module, Slot, file_path
 from wsdl.ir.requests import GroupRequest, PathPattern
 from wsdl.ir.sharing import Member, Sharing
-from wsdl.ir.stages import Checked, Storage
+from wsdl.ir.stages import Checked, Storage, read_by
 from wsdl.ir.views import View
 from wsdl.ir.ways import WayRequest
 from wsdl.sharing.check_group_names import check_group_names
@@ -95,6 +95,7 @@ def share(program: Checked, problems: Problems) -> Storage | None:
             _group(group, work)
         computed = resolve_formulas(program, work.members, work.sharing, work.ties, work.spans, problems)
         _ways(computed, work)
+        _leave_out(computed, work)
         check_group_names(program, work.sharing, work.ways, problems)
         _check_initializers(work)
         _freeze(work)
@@ -102,7 +103,7 @@ def share(program: Checked, problems: Problems) -> Storage | None:
     check_layers(program, work.sharing, work.spans, problems)
     if problems.errors:
         return None
-    storage = storage_of(program, work.sharing, computed, work.ways, work.frozen)
+    storage = storage_of(work.program, work.sharing, computed, work.ways, work.frozen)
     report_partly_frozen_parts(storage, work.frozen, problems)
     return None if problems.errors else initializers_over_stored(storage)
 
@@ -170,6 +171,27 @@ def _way(request: WayRequest, work: _Sharing, *, may_have_name: bool) -> None:
         paths = [layer for layer, member in zip(layers, family, strict=True) if member in distinct]
         shared += work.ways.seats(below, distinct, paths, request)
     work.ways.run(request, shared, may_have_name=may_have_name)
+
+
+def _leave_out(computed: Mapping[str, Computed], work: _Sharing) -> None:
+    """Leave out what only other variants use, unless it is tied with what this program reads or computes."""
+    program = work.program
+    others = [variant for name, variant in program.variants.items() if name != program.variant]
+    unread = {slot.path for slot in program.slots()} - program.read() if others else set()
+    if not unread:
+        return
+    elsewhere = read_by(formula.graph for variant in others for formula in variant.formulas)
+    for group in (g for variant in others for g in (*variant.groups, *(way.group for way in variant.ways))):
+        for pattern in group.members:
+            with suppress(NotFound):  # reported for the variant
+                elsewhere.update(slot.path for slot in work.members.of(pattern, group.base, None).slots)
+    only_elsewhere, left_out = elsewhere & unread, set[str]()
+    for root, slots in work.sharing.families():
+        paths = {slot.path for slot, _ in slots}
+        if paths <= only_elsewhere and root.path not in computed and not work.ways.is_member(root):
+            left_out |= paths
+    work.program = replace(program, left_out=frozenset(left_out))
+    work.sharing.slots = list(work.program.slots())
 
 
 def _members(group: GroupRequest, work: _Sharing) -> list[Match]:
@@ -333,6 +355,14 @@ def _target(pattern: PathPattern, base: str, work: _Sharing) -> Target:
 
 
 def _check_loads(work: _Sharing) -> None:
+    """Check the `load`s, and leave out those of what is left out, so that no file is read for them."""
+    needless = set()
     for request in work.program.loads:
         with suppress(NotFound):  # reported
-            check_load(request, _target(request.target, request.base, work), work.paths, work.problems)
+            target = _target(request.target, request.base, work)
+            check_load(request, target, work.paths, work.problems)
+            if work.program.left_out and not target.tensors:
+                needless.add(request)
+    if needless:
+        loads = tuple(request for request in work.program.loads if request not in needless)
+        work.program = replace(work.program, loads=loads)

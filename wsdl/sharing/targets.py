@@ -80,7 +80,7 @@ class Targets:
         groups = self._named_below(base)
         matches = self.paths.find(pattern, root, problems, whole_arrays=whole_arrays, groups=groups)
         return Target(
-            [tensor for match in matches for tensor in match.tensors()],
+            [(s, view) for match in matches for s, view in match.tensors() if s.path not in self._program.left_out],
             [match.thing for match in matches if isinstance(match.thing, Module)],
             matches,
         )
