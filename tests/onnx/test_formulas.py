@@ -10,8 +10,10 @@ import onnx
 import pytest
 
 import wsdl
+from tests.examples.test_bytes import training_models_of
 from tests.onnx.draw_formulas import draw
 from tests.onnx.running import random
+from tests.stages import storage_of
 from wsdl.onnx.folding import SMALL
 from wsdl.onnx.proof import Proofs, prove
 
@@ -56,6 +58,46 @@ def test_an_index_map_over_a_small_tensor(name: str, d: int, tmp_path: Path) -> 
     proofs = proved(program, tmp_path)
     assert proofs.stored_bytes == 4 * d
     assert max(proofs.file_bytes, proofs.optimized_bytes) <= 1.1 * proofs.stored_bytes
+
+
+TRAINED = {
+    **{name: ("[d]", formula) for name, formula in MAPS.items()},
+    "rows in another order": ("[d, d]", "gather(first, arange(d) * 7 % d)"),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_a_training_holds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No map, and no zeros that gradients of gathered elements are added to; a training computes what it does without
+    guards."""
+    shape, formula = TRAINED[name]
+    text = f"""\
+let d = 256
+model m(x: f32[n, d]) -> (y: f32[n, d]) {{
+    layer ring = Dense(d, bias=false)
+    param first: {shape} = normal
+    param ring.weight = {formula}
+    return ring(x)
+}}
+train m(t: f32[n, d]) {{
+    loss mse(y, t)
+    optimizer SGD(lr=0.1)
+}}
+"""
+
+    def trained() -> tuple[list[int], float]:
+        """The bytes that the sessions of a training hold besides what its files do, and the loss of the second step."""
+        proofs = [prove(proto) for _, proto in training_models_of(storage_of(text), "m")]
+        trainer = wsdl.compile(text).trainer(batch=3)
+        losses = [trainer.step({"x": random(3, 256), "t": random(3, 256)}) for _ in range(2)]
+        return [proof.optimized_bytes - proof.file_bytes for proof in proofs], losses[1]
+
+    held, loss = trained()
+    assert max(held) <= 4 * SMALL
+    monkeypatch.setattr(GUARDS, lambda *_: None)
+    held_without, loss_without = trained()
+    assert max(held_without) > 200 * SMALL
+    assert loss == pytest.approx(loss_without, rel=1e-5)
 
 
 def test_a_map_that_is_folded_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

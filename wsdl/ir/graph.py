@@ -44,7 +44,7 @@ class Node:
     out. `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says
     in which repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
     `application` is the one of its layer in whose body it was made, for pictures; passes don't keep it. What a formula
-    computes a parameter with is computed `in_f32`, whatever the target's dtype.
+    computes a parameter with is computed `in_f32`, whatever the target's dtype, and so are its gradients.
     """
 
     op: str

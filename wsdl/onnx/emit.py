@@ -134,7 +134,7 @@ class _Emission:
             for value, ref in zip(node.results, refs, strict=True):
                 self.refs[value] = ref
             if node.in_f32:
-                self.in_formulas.update(ref.name for ref in refs)
+                self.in_formulas.update(name for emitted in self.builder.scope[start:] for name in emitted.output)
 
     def _lower(self, node: Node) -> Sequence[Ref]:
         e = self.builder

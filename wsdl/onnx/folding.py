@@ -206,6 +206,7 @@ class _Cut:
             network.add(("folded", name), ("held", name), self._bytes(name) if may_be_held else UNLIMITED)
             if name in self._constants.kept and (name in self._weights or name in self._constants.initializers):
                 network.add(("held", name), _SINK)
+        small: set[str] = set()  # a guard is not for a few bytes; one is enough for all that follows
         for node in self._nodes:
             first = node.output[0]
             for other in node.output[1:]:
@@ -219,9 +220,11 @@ class _Cut:
                 continue
             computed = [name for name in node.input if name in self._constants.folded]
             guarded = max(computed or filter(None, node.input), key=self._bytes)
-            if self._bytes(guarded) < SMALL:  # a guard is not for a few bytes; one is enough for all that follows
-                network.add(("folded", guarded), ("guarded", guarded), SMALL)
+            if self._bytes(guarded) < SMALL:
+                small.add(guarded)
                 network.add(("guarded", guarded), ("folded", first))
+        for name in sorted(small):
+            network.add(("folded", name), ("guarded", name), SMALL)
         return network
 
     def _operands(self, node: NodeProto) -> list[int]:

@@ -79,7 +79,13 @@ class Cotangents:
         self.parts.setdefault(value, []).append(gradient)
 
     def node(self, node: Node) -> None:
-        """Propagate the gradients of a node's results to its operands."""
+        """Propagate the gradients of a node's results to its operands. Those of a formula belong to it too."""
+        start = len(self.build.nodes)
+        self._pull_back(node)
+        for appended in self.build.nodes[start:] if node.in_f32 else ():
+            appended.in_f32 = True
+
+    def _pull_back(self, node: Node) -> None:
         build = replace(self.build.beside(node), around=self.around)
         dys = self.gradients(node.results)
         if node.body is not None:
