@@ -104,7 +104,13 @@ def _on_numbers(node: tree.Binary, left: Any, right: Any, context: Context) -> I
 
 
 def _by_zero(node: tree.Binary, left: Item, right: Item, context: Context) -> Item:
-    context.error("E0407", node.operator_span, "division by zero", f"{left} {node.operator} {right}")
+    """Report a division by zero; one in the standard library at the argument that is 0."""
+    span, message, help = node.operator_span, "division by zero", None
+    if isinstance(node.right, tree.Name):
+        name = node.right.text
+        message, help = f"division by zero: `{name}` is 0", f"give `{name}` another value"
+        span = node.right.span if span.source.is_standard else span
+    context.error("E0407", span, message, f"{left} {node.operator} {right}", help=help)
     return POISON
 
 

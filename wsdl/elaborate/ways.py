@@ -161,7 +161,8 @@ def _run(configured: Layer, seat: Seat, parts: dict[str, Part], context: Context
     frame = Frame(layer, configured.definition.scope, names, seat.dtype)
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
-    context.where.uses.append(Use(layer, configured.call_span, dtype=seat.dtype))
+    member = f", for `{seat.path}` {shape_text(seat.sizes)}"
+    context.where.uses.append(Use(layer, configured.call_span, dtype=seat.dtype, member=member))
     context.mode.way = Running(layer, seat, parts)
     try:
         signature = Signature(frame, context)

@@ -15,7 +15,8 @@ from wsdl.ir.types import DType
 class Use:
     """The application of a layer: one frame of the stack from a model into a block's body.
 
-    `dtype` is the default dtype in the body; `inputs` has the location of the argument of each input.
+    `dtype` is the default dtype in the body; `inputs` has the location of the argument of each input. `member` says,
+    for messages, what the block of a way of sharing computes: ", for `m.f.weight` [4, 8]".
     """
 
     layer: Layer
@@ -23,6 +24,7 @@ class Use:
     application: Application | None = None
     dtype: DType = "f32"
     inputs: Mapping[str, Span] = field(default_factory=dict)
+    member: str = ""
 
 
 @dataclass(eq=False)
@@ -69,7 +71,7 @@ class Where:
         return None if span.source.is_standard else span.text
 
     def to_blame(self, span: Span) -> tuple[Span, str]:
-        """The location in the user's files for a message about `span`, and the standard block that is applied there
+        """The location in the user's files for a message about `span`, and the standard block that is run there
         (empty if it is an argument that the library passed on)."""
         if not span.source.is_standard:
             return span, ""
@@ -80,5 +82,5 @@ class Where:
                 return argument, ""
             name = argument.text.rpartition("=")[2].strip() if argument is not None else ""  # `p` of `rate=p`
             if not use.span.source.is_standard:
-                return use.span, use.layer.name
+                return use.span, f"`{use.layer.name}`{use.member}"
         return span, ""
