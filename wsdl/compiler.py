@@ -136,13 +136,15 @@ def check_loads(storage: Storage, problems: Problems) -> None:
         open_loads(storage, problems, missing=True)
 
 
-def inventory(storage: Storage, target: Target = DEFAULT) -> Inventory:
-    """What a program stores and computes, with the types of inputs and outputs as `target` has them."""
+def inventory(storage: Storage, target: Target = DEFAULT, *, written: bool = False) -> Inventory:
+    """What a program stores and computes, with the types of inputs and outputs as `target` has them; with `written`
+    what its files hold, which may be the values of formulas in place of what they are computed from."""
     computed: tuple[ComputedTensor, ...] = ()
     if storage.formulas:
-        from wsdl.sharing.materialize import computed_tensors
+        from wsdl.sharing.materialize import computed_tensors, written_out
 
         computed = computed_tensors(storage, target)
+        storage = written_out(storage, target) if written else storage
     return replace(stored_inventory(storage, target.io), computed=computed)
 
 

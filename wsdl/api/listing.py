@@ -115,8 +115,7 @@ def computed_families(stored: Inventory) -> Iterator[ComputedFamily]:
         by_path = {tensor.slots[0]: tensor for tensor in tensors}
         for name, paths in runs(by_path):
             members = [by_path[path] for path in paths]
-            parts = dict.fromkeys(part for tensor in members for part in tensor.parts)
-            bytes_of_parts = sum(stored.stored[part].bytes for part in parts)
+            bytes_of_parts = sum(dict(part for tensor in members for part in tensor.parts.items()).values())
             values = sum(tensor.bytes for tensor in members)
             first = members[0]
             yield ComputedFamily(name, tuple(paths), first.formula, bytes_of_parts, values, first.written_out)

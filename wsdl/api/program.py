@@ -280,7 +280,7 @@ class Program:
         seed, opset = self.seed, self.target.opset
         provenance = compiler.provenance(self._storage, self.source)
         steps = self._steps(names) if train else {}
-        saved = self.inventory.of_models(names)
+        saved = self.written_inventory.of_models(names)
         if steps and any(tensor.written_out for tensor in saved.computed):
             raise self._not_trainable()
         for step in steps.values():
@@ -354,6 +354,12 @@ class Program:
     def protos(self) -> Mapping[str, ModelProto]:
         """The ONNX model of each model, without the values of its stored tensors."""
         return compiler.emit(self._lowered, compiler.provenance(self._storage, self.source), self.target)
+
+    @cached_property
+    def written_inventory(self) -> Inventory:
+        """What the compiled files hold: `inventory`, with the values of formulas that are written out in place of what
+        they are computed from."""
+        return compiler.inventory(self._storage, self.target, written=True)
 
     @cached_property
     def _lowered(self) -> Lowered:

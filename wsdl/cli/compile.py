@@ -101,7 +101,7 @@ def compile(
     write_findings(program.diagnostics, sys.stderr)
     for path in files:
         note(f"wrote {path} ({size(os.path.getsize(path))})")
-    stored = program.inventory.of_models(manifest["models"])
+    stored = program.written_inventory.of_models(manifest["models"])
     _print_shared(stored)
     print_computed(stored, ROWS)
     for name, cost in costs.items():
@@ -112,7 +112,7 @@ def compile(
         *_formulas(stored),
         *_verified(manifest, stored),
         *_loops(manifest),
-        *_weights(manifest, program.drawn),
+        *_weights(program.inventory.of_models(manifest["models"]), program.drawn),
     ]
     print_lines(f"{name:<{NAMES - 1}} {text}" for name, text in facts)
     return code
@@ -163,7 +163,7 @@ def _formulas(stored: Inventory) -> Iterator[Fact]:
     if not written and stored.computed:
         yield "formulas", f"{formulas}, computed at each run"
     elif written:
-        parts = size(sum(stored.stored[part].bytes for part in {part for tensor in written for part in tensor.parts}))
+        parts = size(sum(dict(part for tensor in written for part in tensor.parts.items()).values()))
         values = size(sum(tensor.bytes for tensor in written))
         which = formulas if len(written) == len(stored.computed) else f"{len(written)} of {formulas}"
         yield "formulas", f"{which}, written out: {values} in place of {parts}"
@@ -224,8 +224,8 @@ def _loops(manifest: Mapping[str, Any]) -> Iterator[Fact]:
         yield f"for, {position}", f"{'one Loop' if rolled else 'unrolled'} ({count(steps, 'step')}): {why}"
 
 
-def _weights(manifest: Mapping[str, Any], drawn: Collection[str]) -> Iterator[Fact]:
-    trainable = [tensor["name"] for tensor in manifest["stored"] if tensor["trainable"]]
+def _weights(stored: Inventory, drawn: Collection[str]) -> Iterator[Fact]:
+    trainable = [tensor.name for tensor in stored.stored.values() if tensor.trainable]
     untrained = sum(name in drawn for name in trainable)
     if untrained:
         which = "untrained" if untrained == len(trainable) else f"{untrained:,} of {len(trainable):,} tensors untrained"

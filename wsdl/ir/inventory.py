@@ -121,10 +121,13 @@ class ComputedTensor:
     formula: str
     dtype: str
     shape: tuple[int, ...]
-    parts: tuple[str, ...]
-    bytes_of_parts: int
+    parts: Mapping[str, int]
     written_out: bool
     models: tuple[str, ...]
+
+    @property
+    def bytes_of_parts(self) -> int:
+        return sum(self.parts.values())
 
     @property
     def bytes(self) -> int:
