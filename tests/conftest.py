@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import os
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.golden import Golden
+
+# One thread for PyTorch and OpenBLAS: the tensors here are small, and threads that wait for work in a loop take more
+# time than the work. A worker of xdist gets one core, as there is one for each, and so ONNX Runtime has one thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+if hasattr(os, "sched_setaffinity") and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 # The same examples at each run, so that a change is judged by what it does; `make fuzz` draws others. No deadlines, as
 # a machine may be busy.
@@ -34,6 +43,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "golden" in getattr(item, "fixturenames", ()):
             item.add_marker("golden")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Tests and PyTorch are never garbage: to go through them takes half a second, and by Python's thresholds that
+    happens often, while they are collected too."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
