@@ -97,20 +97,20 @@ EVERYWHERE = """
     m.f.2.weight.a f32[1, 1]
     m.f.2.b f32[1, 1] never
     m.f.0.bias f32[4]
-    m.f.0.bias.a f32[1, 1]
-    m.f.1.bias.a f32[1, 1]
-    m.f.2.bias.a f32[1, 1]
+    m.f.0.bias.a f32[1, 1] vector
+    m.f.1.bias.a f32[1, 1] vector
+    m.f.2.bias.a f32[1, 1] vector
 """
 # What is written in which program, and what is stored: name, type, how it decays if that isn't by its own rank.
 STORED = {
     "below the first member": (
         DENSE, "share as Everywhere() { f[*] }",
-        EVERYWHERE + "m.f.0.weight.c f32[3]\nm.f.0.bias.c f32[3]\nm.f.0.d f32[1]",
+        EVERYWHERE + "m.f.0.weight.c f32[3]\nm.f.0.bias.c f32[3] vector\nm.f.0.d f32[1]",
     ),
     "below the name of the group": (
         DENSE, "share all as Everywhere() { f[*] }",
         EVERYWHERE.replace("m.f.0.weight f", "m.all.weight f").replace("m.f.0.bias f", "m.all.bias f")
-        + "m.all.weight.c f32[3]\nm.all.bias.c f32[3]\nm.all.d f32[1]",
+        + "m.all.weight.c f32[3]\nm.all.bias.c f32[3] vector\nm.all.d f32[1]",
     ),
     "parameters": (
         DENSE, "share all as Everywhere() { f[*].weight }",
@@ -273,7 +273,7 @@ block Ones()() -> [rows, columns] {
 
 @pytest.mark.parametrize(
     ("vectors", "decayed"),
-    [("true", ["bias.a", "bias.b", "weight.a", "weight.b"]), ("false", ["bias.b", "weight.a", "weight.b"])],
+    [("true", ["bias.a", "bias.b", "weight.a", "weight.b"]), ("false", ["weight.a", "weight.b"])],
 )
 def test_decay(vectors: str, decayed: list[str]) -> None:
     """Without a gradient a step changes what is decayed, and nothing else."""

@@ -147,8 +147,9 @@ def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> S
         return None
     slots = frame.layer.module.slots
     if type_.sizes is None:
+        if not frame.layer.module.doubtful:
+            _report_run_time_shape(node, type_, context)
         frame.layer.module.doubtful = True
-        _report_run_time_shape(node, type_, context)
         return None
     if refuse_large(node, type_, frame, context):
         frame.layer.module.doubtful = True

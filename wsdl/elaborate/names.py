@@ -46,6 +46,7 @@ def _report_unbound(node: tree.Name, frame: Frame, context: Context) -> None:
             "only bound in ways of sharing",
             help=f"write `share as {definition.name.text}(…) {{ … }}`",
         )
+        frame.layer.module.doubtful = True
         return
     if node.text not in bound:
         unknown_name(node, [*frame.names, *frame.scope.definitions], context.report.problems)

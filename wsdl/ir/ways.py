@@ -64,6 +64,11 @@ class Part:
     inherits: bool
     decays: bool
 
+    @property
+    def of_vector(self) -> bool:
+        """Is it of vectors alone, as biases and scales of norms are? What is `per member` or `per group` isn't."""
+        return len(self.seat.sizes) <= 1 and self.slot.path.rpartition(".")[0] in (self.seat.path, self.seat.family)
+
 
 @dataclass(frozen=True, eq=False)
 class Shares:

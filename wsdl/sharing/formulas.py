@@ -13,12 +13,14 @@ from math import prod
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
-from wsdl.ir.graph import ComputedSlot, Slot
+from wsdl.ir.graph import ComputedSlot, Graph, Slot
 from wsdl.ir.requests import FormulaRequest
 from wsdl.ir.sharing import Member, Sharing
 from wsdl.ir.stages import Checked, Formula, FormulaReading, Reading, Storage, ViewReading
 from wsdl.ir.text import graph_text
+from wsdl.ir.types import same_type, shape_text
 from wsdl.ir.views import View
+from wsdl.ops.build import Build
 from wsdl.sharing.conflicts import report_conflict
 from wsdl.sharing.fold_views import view_of
 from wsdl.sharing.paths import NotFound
@@ -58,7 +60,7 @@ def resolve_formulas(
     formulas: list[tuple[FormulaRequest, Slot]] = []
     for request in program.formulas:
         with suppress(NotFound):
-            slot = _slot_of(request, targets, problems)
+            request, slot = _with_slot(request, targets, problems)
             source = view_of(request.graph)
             if source is None or request.losses:
                 formulas.append((request, slot))
@@ -90,8 +92,9 @@ def resolve_formulas(
 # -- one formula -------------------------------------------------------------------------------------------------------
 
 
-def _slot_of(request: FormulaRequest, targets: Targets, problems: Problems) -> Slot:
-    """The parameter that a formula computes. Raises `NotFound` after reporting."""
+def _with_slot(request: FormulaRequest, targets: Targets, problems: Problems) -> tuple[FormulaRequest, Slot]:
+    """A formula with the parameter that it computes; a number gets the dtype of that. Raises `NotFound` after
+    reporting."""
     target = targets.of(request.target, request.base, problems, whole_arrays=False)
     match = target.matches[0]
     slot, span = match.thing, request.target.span
@@ -109,17 +112,33 @@ def _slot_of(request: FormulaRequest, targets: Targets, problems: Problems) -> S
             f"a view of `{slot.path}`, {slot.type}",
             help="apply the inverse view on the right side; to set parts, use `concat` there",
         )
-    elif (type_ := request.graph.outputs[0].type).dtype != slot.type.dtype or type_.sizes != slot.sizes:
-        _report_type(request, slot, problems)
     else:
-        return slot
+        number = _number(request)
+        if number is not None and slot.type.is_float:
+            graph = Graph()
+            graph.outputs = [Build(graph, slot.path, request.span).constant(float(number), slot.type)]
+            request = replace(request, graph=graph)
+        if same_type(request.graph.outputs[0].type, slot.type):
+            return request, slot
+        _report_type(request, slot, problems)
     raise NotFound
+
+
+def _number(request: FormulaRequest) -> int | float | None:
+    """The number that a formula is, if it is nothing else."""
+    graph = request.graph
+    node = graph.nodes[0] if len(graph.nodes) == 1 and graph.nodes[0].op == "constant" else None
+    value = node.attributes["value"] if node is not None else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> None:
     type_ = request.graph.outputs[0].type
     sizes, help = type_.sizes, None
-    if type_.dtype != slot.type.dtype:
+    number = _number(request)
+    if number is not None and slot.sizes:
+        help = f"write `full({shape_text(slot.sizes)}, {number})`"
+    elif type_.dtype != slot.type.dtype:
         help = f"write `cast(…, {slot.type.dtype})`"
     elif sizes is not None and len(sizes) == 2 and sizes[::-1] == slot.sizes:
         help = "its transpose fits: `(…).T`"
@@ -198,20 +217,26 @@ def _in_order(
                 del way[root]
             elif following in way:
                 roots = list(way)
-                _report_circle([computed[r] for r in roots[roots.index(following) :]], problems)
+                _report_circle([computed[r] for r in roots[roots.index(following) :]], slots, sharing, problems)
             else:
                 way[following] = needed(following)
     return ordered
 
 
-def _report_circle(circle: list[Computed], problems: Problems) -> None:
+def _report_circle(circle: list[Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems) -> None:
+    def needed(formula: Computed, following: Computed) -> str:
+        """The slot that a formula reads of the next one, and how it comes to that."""
+        path = next(p for p in formula.reads if sharing.home(slots[p])[0] is following.root)
+        tied = f", which is tied with `{following.slot.path}`" if path != following.slot.path else ""
+        return f"`{path}`{tied}"
+
     first, *others = circle
     names = [f"`{formula.slot.path}`" for formula in circle]
     if others:
         message = f"the formulas of {', '.join(names[:-1])} and {names[-1]} depend on each other"
     else:
         message = f"the formula of {names[0]} depends on itself"
-    needs = [*names[1:], names[0]]
+    needs = [needed(formula, following) for formula, following in zip(circle, [*others, first], strict=True)]
     problems.error(
         "E0336",
         first.request.span,

@@ -143,7 +143,7 @@ class Ways:
     def _stored(self, part: Part, first: Shared) -> Stored:
         """What is stored for a part. One of the shape of the parameter is stored in the shape that this has."""
         slot, name = part.slot, file_path(part.slot.path)
-        decay: Decay = "by rank" if part.decays else "never"
+        decay: Decay = "never" if not part.decays else "vector" if part.of_vector else "by rank"
         group = name if part.shared and first.request.group.name else ""
         if part.leading is None:
             views = ((slot, View.identity(slot.sizes)),)
@@ -264,15 +264,20 @@ class Ways:
         )
 
     def _refuse_second(self, member: Member, root: Slot, request: WayRequest) -> None:
-        first = self._taken.get(root.path)
-        formula = self._formulas.get(root.path)
+        first, formula = self._taken.get(root.path), self._formulas.get(root.path)
+        label, labels = f"`{request.way.name}` here", [Label(formula, "computed here")] if formula else []
+        if first and first.group.span != request.group.span:
+            labels.append(Label(first.group.span, f"`{first.way.name}` here, which has it too"))
+        elif first:
+            in_steps = first.group.base == request.group.base
+            places = "two steps of the `for`" if in_steps else f"`{first.group.base}` and in `{request.group.base}`"
+            label += f", in {places}"
         self.problems.error(
             "E0346",
             member.span,
             f"`{member.slot.path}` has {'two ways of sharing' if first else 'a formula and a way of sharing'}",
-            f"`{request.way.name}` here",
-            labels=([Label(first.group.span, f"`{first.way.name}` here, which has it too")] if first else [])
-            + ([Label(formula, "computed here")] if formula else []),
+            label,
+            labels=labels,
             help="take it out of one of the two, by its path or by `except`" if first else "remove one of the two",
         )
 

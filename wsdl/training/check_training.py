@@ -173,11 +173,11 @@ def _note_others(readers: Sequence[Slot], computed: str, spans: Mapping[str, Spa
     others = [slot for slot in readers if slot.path not in spans]
     if not named or not others or problems.has("N0802", spans[named[0]]):
         return
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    also = f", `{others[0].path}` and {len(others) - 1} more" if len(others) > 1 else f" and `{others[0].path}`"
     problems.error(
         "N0802",
         spans[named[0]],
-        f"`{named[0]}` and `{others[0].path}`{more} are {computed}one tensor: this learning rate applies to all of it",
+        f"`{named[0]}`{also} are {computed}one tensor: this learning rate applies to all of it",
         f"also applies to `{others[0].path}`",
         labels=[Label(others[0].layer_span, f"`{others[0].path}`")],
         help=f"name `{others[0].path}` too to silence this note",
