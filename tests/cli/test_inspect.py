@@ -96,6 +96,12 @@ def test_a_compiled_file_says_the_same_as_its_program(wsdl: Wsdl, name: str) -> 
         tensor["slots"] = [slot for slot in tensor["slots"] if slot["used"]]
     assert {t["name"]: t for t in file["stored"]} == {t["name"]: t for t in program["stored"]}
     assert file.get("ways") == program.get("ways")
+    computed, expected = (
+        sorted(({**f, "stored": sorted(f["stored"])} for f in answer.get("formulas", ())), key=lambda f: f["slots"])
+        for answer in (file, program)
+    )
+    assert computed == expected
+    assert bool(computed) == (name == "ways")
 
 
 # By what is shared as it: the bytes that are stored, the names of what is shared, and how many tensors are one member's

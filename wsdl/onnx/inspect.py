@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from wsdl.ir.binding import dim_of_text
 from wsdl.ir.dims import Dim
-from wsdl.ir.inventory import Inventory, Signature, Tensor, Use, Way
+from wsdl.ir.inventory import ComputedTensor, Inventory, Signature, Tensor, Use, Way
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, DType, TensorType
 from wsdl.ir.weight_files import SHARING, WAYS
@@ -20,7 +20,7 @@ from wsdl.onnx.walk import subgraphs
 from wsdl.weights.metadata import VARIANT
 from wsdl.weights.onnx_source import dtype_name, initializers, read_proto
 from wsdl.weights.open_source import open_source
-from wsdl.weights.recorded import described, described_ways
+from wsdl.weights.recorded import computed_parameters, described, described_ways
 from wsdl.weights.source import WeightsError, broken
 
 
@@ -53,7 +53,9 @@ def inventory_of_onnx(path: str | os.PathLike[str]) -> Inventory:
         {tensor.name: tuple(use for use in tensor.uses if use.times) for tensor in stored.values()},
     )
     ways = _ways(path, metadata.get(WAYS), stored)
-    return Inventory({proto.graph.name or Path(path).stem: signature}, stored, metadata.get(VARIANT, ""), ways)
+    name = proto.graph.name or Path(path).stem
+    computed = _computed(path, name, stored) if sharing is not None else ()
+    return Inventory({name: signature}, stored, metadata.get(VARIANT, ""), ways, computed)
 
 
 def _described(path: str, metadata: str) -> dict[str, Tensor]:
@@ -70,6 +72,33 @@ def _ways(path: str, metadata: str | None, stored: Mapping[str, Tensor]) -> tupl
         return described_ways(metadata, stored) if metadata else ()
     except ValueError as error:
         raise _changed(path, WAYS) from error
+
+
+def _computed(path: str, model: str, stored: Mapping[str, Tensor]) -> tuple[ComputedTensor, ...]:
+    """What formulas compute for the model, by our own metadata."""
+    uses = [(use, tensor) for tensor in stored.values() for use in tensor.uses if use.formula and use.times]
+    parameters = computed_parameters(open_source(path)) if uses else {}
+    slots: dict[str, dict[str, None]] = {}  # by the parameter that a formula computes, those that are views of it
+    parts: dict[str, dict[str, Tensor]] = {}
+    for use, tensor in uses:
+        if use.path in parameters:
+            first, _ = parameters[use.path]
+            slots.setdefault(first, {})[use.path] = None
+            parts.setdefault(first, {})[tensor.name] = tensor
+    formulas = {use.path: use.formula for use, _ in uses}
+    return tuple(
+        ComputedTensor(
+            tuple(slots[first]),
+            formulas[next(iter(slots[first]))],
+            next((tensor.dtype for tensor in parts[first].values() if tensor.dtype in FLOATS), "f32"),
+            parameters[first][1],
+            {name: tensor.bytes for name, tensor in parts[first].items()},
+            False,
+            (model,),
+        )
+        for first in dict.fromkeys(first for first, _ in parameters.values())
+        if first in slots
+    )
 
 
 def _changed(path: str, key: str) -> WeightsError:

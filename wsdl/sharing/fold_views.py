@@ -52,7 +52,8 @@ def moved(view: View, node: Node) -> View | None:
 
 
 def view_of(graph: Graph) -> tuple[str, View] | None:
-    """The slot and the view of it that a graph computes; `None` if it computes anything else."""
+    """The slot, or where stored tensors are read the stored tensor, and the view of it that a graph computes; `None` if
+    it computes anything else."""
     producers = graph.producers()
     nodes = []
     value = graph.outputs[0]
@@ -64,4 +65,4 @@ def view_of(graph: Graph) -> tuple[str, View] | None:
     view: View | None = View.identity(value.type.sizes or ())
     for step in reversed(nodes):
         view = moved(view, step) if view is not None else None
-    return None if view is None else (str(node.attributes["slot"]), view)
+    return None if view is None else (str(node.attributes.get("slot") or node.attributes["stored"]), view)

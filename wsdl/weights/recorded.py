@@ -28,6 +28,7 @@ from wsdl.ir.views import View, ViewError
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, TensorInfo, are_sizes
 from wsdl.ops import OPERATIONS
 from wsdl.ops.verify import InvalidProgram, verify
+from wsdl.sharing.fold_views import view_of
 from wsdl.sharing.reading_texts import COMPUTED, comparable, named_in, view_text
 from wsdl.weights.source import Source, broken
 
@@ -231,6 +232,19 @@ def _formulas(source: Source) -> dict[str, tuple[str, Graph]]:
         return formulas
     except Exception as error:  # many kinds, as the text is untrusted
         raise broken(source.path, "the metadata about formulas is invalid") from error
+
+
+def computed_parameters(source: Source) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """For each parameter that the formulas of a file compute, by path: the parameter whose value it is a view of, which
+    may be itself, and the shape of that. Those that are views of stored tensors are not among them."""
+    computed: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for path, (_, graph) in _formulas(source).items():
+        viewed = view_of(graph)
+        if viewed is None:
+            computed[path] = path, graph.outputs[0].type.sizes or ()
+        elif _path(viewed[0]) in computed:
+            computed[path] = computed[_path(viewed[0])]
+    return computed
 
 
 def _parsed(text: str, before: Mapping[str, tuple[str, Graph]], source: Source) -> Graph:
