@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+
+from wsdl.cli import execute
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
@@ -43,10 +44,7 @@ model classify(x: f32[n, 8]) -> (logits: f32[n, 3]) {
 
 
 def compiled(source: Path, folder: Path, *options: str) -> Path:
-    wsdl = Path(sys.executable).with_name("wsdl")
-    command: list[str | Path] = [wsdl, "compile", source, "-o", folder, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert execute(["compile", str(source), "-o", str(folder), *options]) == 0
     return folder
 
 
