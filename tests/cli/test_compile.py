@@ -102,6 +102,20 @@ def test_formulas_and_their_values(wsdl: Wsdl, materialize: str, golden: Golden)
     assert trained.codes == ([] if materialize == "none" else ["E0704"])
 
 
+def test_constants_that_the_runtime_computes_are_named(wsdl: Wsdl) -> None:
+    text = """\
+model m(x: f32[n, 1024]) {
+    mask = tril(ones([1024, 1024]))
+    return softmax(x.reshape(n, 1024, 1) + mask, axis=-1)
+}
+"""
+    Path("m.wsd").write_text(text)
+    [(name, bytes)] = wsdl("compile", "m.wsd", "-o", "build", "--json").json["proof_totals"]["m"]["constants"].items()
+    assert bytes == 4 * 1024**2
+    told = f"constants        4.2 MB computed by ONNX Runtime when it loads the file, most of it `{name}`\n"
+    assert told in wsdl("compile", "m.wsd", "-o", "build").out
+
+
 def test_runs_are_measured_both_ways(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsdl.api.costs.SECONDS", 0)
     Path("m.wsd").write_text(FORMULAS)

@@ -203,7 +203,9 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
         yield "not checked", f"{count(len(small), 'tensor')} below 1 KiB"
     constants = sum(total["constant_bytes"] for total in totals.values())
     if constants > CONSTANTS:
-        yield "constants", f"{size(constants)} computed by ONNX Runtime when it loads the file"
+        large = {name: bytes for total in totals.values() for name, bytes in total["constants"].items()}
+        most = f", most of it `{max(large, key=large.__getitem__)}`" if large else ""
+        yield "constants", f"{size(constants)} computed by ONNX Runtime when it loads the file{most}"
     if packed := sum(total["packed_bytes"] for total in totals.values()):
         yield "CPU prepacking", f"+{size(packed)} in memory (session.disable_prepacking=1 avoids it)"
 

@@ -26,12 +26,12 @@ BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 @dataclass
 class Comparison:
     """The number of copies of each stored tensor, in units of its bytes; `strangers` are other tensors with their
-    bytes. `total` is the sum of all bytes, `constants` the part that comes from no stored tensor."""
+    bytes. `total` is the sum of all bytes, `constants` are those, with their bytes, that come from no stored tensor."""
 
     copies: dict[str, float] = field(default_factory=dict)
     total: int = 0
     strangers: dict[str, int] = field(default_factory=dict)
-    constants: int = 0
+    constants: dict[str, int] = field(default_factory=dict)
 
 
 def count_copies(

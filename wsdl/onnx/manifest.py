@@ -19,6 +19,7 @@ from wsdl.ir.inventory import Inventory
 from wsdl.onnx.proof import Proofs
 
 Manifest = dict[str, Any]
+LARGE = 1 << 20  # bytes; smaller constants aren't listed
 
 
 def manifest(
@@ -63,6 +64,7 @@ def with_proof(manifest: Manifest, proofs: Mapping[str, Proofs]) -> Manifest:
             "full_level_bytes": verified.full_level_bytes,
             "packed_bytes": verified.packed_bytes,
             "constant_bytes": verified.constant_bytes,
+            "constants": {name: bytes for name, bytes in verified.constants.items() if bytes >= LARGE},
         }
         for model, verified in proofs.items()
     }

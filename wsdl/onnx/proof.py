@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,8 +85,8 @@ class CreatedTensor:
 class Proofs:
     """The result for each tensor, and total bytes: of the stored tensors, and of all initializers at each stage.
 
-    `constant_bytes` are those of them, after optimization, that the runtime computes from constants alone; `created`
-    are the other tensors that it computes, none of which is a copy of a stored tensor.
+    `constants` are those of them, after optimization, that the runtime computes from constants alone, with their bytes;
+    `created` are the other tensors that it computes, none of which is a copy of a stored tensor.
     """
 
     tensors: list[Proof]
@@ -95,8 +95,12 @@ class Proofs:
     optimized_bytes: int
     full_level_bytes: int
     packed_bytes: int  # of matrices packed for this CPU, in memory only
-    constant_bytes: int = 0
+    constants: Mapping[str, int] = field(default_factory=dict)
     created: tuple[CreatedTensor, ...] = ()
+
+    @property
+    def constant_bytes(self) -> int:
+        return sum(self.constants.values())
 
     @property
     def added_bytes(self) -> int:
@@ -208,15 +212,15 @@ class _FileUnderTest:
 
     def compare(self, proto: ModelProto, path: Path) -> Comparison:
         """The stored tensors among the constants of a model that lies at `path`."""
-        constants = 0
+        constants: dict[str, int] = {}
         others: list[tuple[str, Array]] = []
         for name, array in self._tensors(proto.graph, path):
             if name in self.constants and proto is not self.proto:
-                constants += array.nbytes
+                constants[name] = array.nbytes
             else:
                 others.append((name, array))
         found = count_copies(self.stored, others, self.folded)
-        found.total, found.constants = found.total + constants, constants
+        found.total, found.constants = found.total + sum(constants.values()), constants
         return found
 
     def _tensors(self, graph: GraphProto, path: Path) -> Iterator[tuple[str, Array]]:
