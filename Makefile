@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words recursive bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare recursive bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -88,6 +88,9 @@ study-clothes: .venv/dev examples/data/fashion_mnist/train.npz    ## six convolu
 
 study-words: .venv/dev examples/data/words/train.npz    ## three networks that answer one question each, shared tightly and softly (minutes)
 	@$(BIN)/python -m benchmarks.studies.ways words --against trunk
+
+study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layers from free to shared, and the page's table (half an hour)
+	@$(BIN)/python -m benchmarks.studies.ways shakespeare
 
 recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)
 	@$(BIN)/python -m benchmarks.recursive

@@ -1,5 +1,5 @@
 """`python -m benchmarks.studies.ways NAME`: ways of sharing compared on a part of a data set, with a table and a
-picture in `docs/ways-compared.md`. The study is in `build/studies/NAME`; one that was stopped goes on."""
+picture in a page of the docs. The study is in `build/studies/NAME`; one that was stopped goes on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.studies.tables import read, write
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "ways-compared.md"
-PICTURES = ROOT / "docs" / "pictures" / "studies"
+DOCS = ROOT / "docs"
+PICTURES = DOCS / "pictures" / "studies"
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Ways:
     seeds: int
     batch: int
     metrics: Mapping[str, int]  # the columns of the table with their decimals; the last one is compared
+    best: str = "max"  # or `min`: how it is compared
+    page: Path = DOCS / "ways-compared.md"
 
 
 STUDIES = {
@@ -44,6 +46,9 @@ STUDIES = {
         64,
         {"count_right": 3, "place_right": 3, "sound_right": 3, "right": 4},
     ),
+    "shakespeare": Ways(
+        "shakespeare_ways", "shakespeare", 9_000, 1, 3, 16, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
+    ),
 }
 
 
@@ -52,7 +57,7 @@ def main() -> None:
     ways, folder = STUDIES[name], ROOT / "build" / "studies" / name
     run(ways, folder, *more)
     shutil.copy(folder / "study.svg", PICTURES / f"{ways.program}.svg")
-    write(PAGE, f"study-{name}", read(folder), ways.metrics, has_times=False)
+    write(ways.page, f"study-{name}", read(folder), ways.metrics, has_times=False)
 
 
 def run(ways: Ways, folder: Path, *more: str) -> None:
@@ -68,7 +73,7 @@ def run(ways: Ways, folder: Path, *more: str) -> None:
         "--epochs": ways.epochs,
         "--seeds": ways.seeds,
         "--batch": ways.batch,
-        "--best": [*ways.metrics][-1],
+        "--best": f"{[*ways.metrics][-1]}:{ways.best}",
         "-o": folder,
     }
     listed = [str(part) for option in options.items() for part in option]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import wsdl
 from benchmarks.studies import tables
-from benchmarks.studies.ways import PAGE, ROOT, STUDIES
+from benchmarks.studies.ways import ROOT, STUDIES
 from wsdl.ir.variants import BASE
 
 RNG = np.random.default_rng(0)
@@ -23,10 +23,11 @@ BATCHES: dict[str, dict[str, NDArray[np.generic]]] = {
         "place": np.arange(8) // 2,
         "sound": np.arange(8) * 4,
     },
+    "shakespeare": {"text": RNG.integers(32, 127, (8, 33)).astype(np.uint8)},
 }
 
 
-MEASURED = {study: tables.rows(PAGE, f"study-{study}") for study in STUDIES}
+MEASURED = {study: tables.rows(ways.page, f"study-{study}") for study, ways in STUDIES.items()}
 
 
 def path_of(study: str) -> Path:
@@ -48,4 +49,4 @@ def test_a_variant(study: str, name: str, tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
     program.save(tmp_path, proof=True)
     assert {finding.code for finding in program.diagnostics} <= {"W0704"}  # convolutions in ONNX Runtime's own layout
-    assert MEASURED[study][name][0] == f"{program.inventory.sizes(study).parameters:,}"
+    assert MEASURED[study][name][0] == f"{program.inventory.sizes(*program.models).parameters:,}"
