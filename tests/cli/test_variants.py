@@ -89,7 +89,7 @@ def test_run_train_and_eval_take_it(wsdl: Wsdl) -> None:
     assert "m (variant tied)" in Path("run/curve.svg").read_text()
     assert "next: wsdl compile m.wsd --variant tied --weights run/best.safetensors -o build" in done.err
     with safe_open("run/last.safetensors", "np") as checkpoint:
-        assert sorted(n for n in checkpoint.keys() if n.startswith("m.")) == ["m.blocks.0.bias", "m.blocks.0.weight"]  # noqa: SIM118 - not a dict
+        assert sorted(n for n in checkpoint.keys() if n.startswith("m.")) == ["m.blocks.0.bias", "m.blocks.0.weight"]  # noqa: SIM118 - a file of safetensors is no dict
         assert checkpoint.metadata()["wsdl.variant"] == "tied"
     assert wsdl("inspect", "run/last.safetensors", "--json").json["variant"] == "tied"
     weights = ("--weights", "run/best.safetensors")
@@ -161,7 +161,7 @@ def test_in_python() -> None:
     assert changed == {"m.blocks.1.weight", "m.blocks.1.bias"}
     assert [(d.code, d.variants) for d in api.check("over.wsd")] == [("E0601", ("small",))]
     assert api.check("over.wsd", variant="tied") == []
-    for unknown in (lambda: api.compile("m.wsd", variant="teid"), lambda: api.compile("m.wsd", variant=3)):  # type: ignore[arg-type] # which is said
+    for unknown in (lambda: api.compile("m.wsd", variant="teid"), lambda: api.compile("m.wsd", variant=3)):  # type: ignore[arg-type] # which is the mistake
         with pytest.raises(CompileError, match="variant"):
             unknown()
 

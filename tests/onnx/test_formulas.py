@@ -172,3 +172,15 @@ def test_other_weights_make_other_values() -> None:
     x = random(3, 64)
     [result], [expected] = (p.session("one", weights=weights)(x=x).values() for p in (program, plain))
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("way", ["Delta(rank=1)", "Delta(rank=2)", "Scaled()", "WeightNorm()"])
+def test_parts_of_a_few_bytes_are_guarded_for_what_they_make(way: str, tmp_path: Path) -> None:
+    """A tensor just above the bytes from which copies count, with members' parts below: six values would be copies."""
+    program = wsdl.compile(
+        "model m(x: f32[n, 16]) -> f32[n, 16] {\n    layer blocks[3] = FeedForward(32)\n"
+        f"    share as {way} {{ blocks[*] }}\n    for block in blocks {{\n        x = x + block(x)\n    }}\n"
+        "    return x\n}\n"
+    )
+    program.save(tmp_path, proof=True)
+    assert not program.diagnostics

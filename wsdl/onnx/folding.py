@@ -18,6 +18,7 @@ from wsdl.onnx.walk import subgraphs, tensor_bytes, walk
 from wsdl.ops._interfaces import Ref
 
 SMALL = 1024  # bytes; below this a copy doesn't matter
+GUARD = 64  # about the bytes of a guard itself
 ELEMENTS = "sharing/size"  # the number of elements of an input, which guards depend on
 _NOT_FOLDED = {"RandomNormal", "RandomUniform", "Size"}
 
@@ -206,7 +207,7 @@ class _Cut:
             network.add(("folded", name), ("held", name), self._bytes(name) if may_be_held else UNLIMITED)
             if name in self._constants.kept and (name in self._weights or name in self._constants.initializers):
                 network.add(("held", name), _SINK)
-        small: set[str] = set()  # a guard is not for a few bytes; one is enough for all that follows
+        guards: dict[str, int] = {}  # what one of a small tensor counts: it is enough for all that follows
         for node in self._nodes:
             first = node.output[0]
             for other in node.output[1:]:
@@ -221,10 +222,11 @@ class _Cut:
             computed = [name for name in node.input if name in self._constants.folded]
             guarded = max(computed or filter(None, node.input), key=self._bytes)
             if self._bytes(guarded) < SMALL:
-                small.add(guarded)
+                count = GUARD if self._bytes(first) >= SMALL else SMALL  # none is placed to save a few bytes
+                guards[guarded] = min(guards.get(guarded, SMALL), count)
                 network.add(("guarded", guarded), ("folded", first))
-        for name in sorted(small):
-            network.add(("folded", name), ("guarded", name), SMALL)
+        for name, count in sorted(guards.items()):
+            network.add(("folded", name), ("guarded", name), count)
         return network
 
     def _operands(self, node: NodeProto) -> list[int]:
