@@ -162,7 +162,7 @@ def test_a_constant_may_be_read_through_another() -> None:
         ({"width": [""]}, "``, a value of `width`, is not an expression"),
         ({"width": ["4 # or more"]}, "`4 # or more`, a value of `width`, is not an expression"),
         ({"width": ["4\nlet x = 3"]}, "`4\nlet x = 3`, a value of `width`, is not an expression"),
-        ({"width": ["4", "4"]}, "`width` has one of its values twice"),
+        ({"width": ["4", "4"]}, "`width` lists a value twice"),
     ],
 )
 def test_mistakes(constants: Mapping[str, Any], message: str) -> None:

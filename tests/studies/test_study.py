@@ -28,7 +28,7 @@ from wsdl.reporting.trials import QuietTrials
 from wsdl.runtime.folder_lock import alone_in
 from wsdl.runtime.plan import Better
 from wsdl.studies import Run, Study, Variant, compare, processes
-from wsdl.studies.record import begun, write_record
+from wsdl.studies.record import open_record, write_record
 
 WHOLE = (*TRAIN, *DEPTHS, "--seeds", "2")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -162,7 +162,7 @@ def test_a_process_that_dies(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> Non
         done = wsdl(*TRAIN, "--seeds", "1", "-o", "study")
     assert done.code == 2
     assert (
-        "error[E0731]: the trial of `base` with seed 0 failed: the process of this trial was ended by SIGKILL"
+        "error[E0731]: the trial of `base` with seed 0 failed: the process of this trial was killed by SIGKILL"
         in done.err
     )
     assert wsdl(*TRAIN, "--seeds", "1", "-o", "study", "--resume").code == 0
@@ -200,7 +200,7 @@ def test_only_some_variants_have_an_auxiliary_loss() -> None:
     assert {name: d.mean for name, d in found.differences["soft"].items()} == {"accuracy": -0.25}
     write_record(Path(), found)
     unknown = replace(found, variants=[replace(variant, runs=()) for variant in variants])
-    assert begun(Path(), unknown, resume=True, replace=False) == found
+    assert open_record(Path(), unknown, resume=True, replace=False) == found
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------
@@ -262,13 +262,13 @@ def test_a_damaged_record(whole: Path, damage: Callable[[dict[str, Any]], object
     damage(record)
     Path("study.json").write_text(json.dumps(record), "utf-8")
     with pytest.raises(RunError) as error:
-        begun(Path(), study, resume=True, replace=False)
-    assert [(d.code, d.message) for d in error.value.diagnostics] == [("E0727", "this is no record of a study")]
+        open_record(Path(), study, resume=True, replace=False)
+    assert [(d.code, d.message) for d in error.value.diagnostics] == [("E0727", "this is not the record of a study")]
 
 
 def test_only_a_study_is_replaced() -> None:
     Path("trials").mkdir()
-    begun(Path(), Study({}, {}, 1, Better(), []), resume=False, replace=True)
+    open_record(Path(), Study({}, {}, 1, Better(), []), resume=False, replace=True)
     assert Path("trials").exists()
 
 

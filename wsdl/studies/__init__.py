@@ -1,10 +1,11 @@
 """Studies: a program and its variants trained with several seeds, side by side, and compared.
 
-    found = wsdl.study("digits.wsd", "train.npz", evaluation="test.npz", epochs=10, seeds=3, folder="study")
-    found["pairs"].metrics["accuracy"]                  # mean and standard deviation
-    found.differences["pairs"]["accuracy"]              # to the base, paired by seed, with the p of the test
+    study = wsdl.study("digits.wsd", "train.npz", evaluation="test.npz", epochs=10, seeds=3, folder="study")
+    study["pairs"].metrics["accuracy"]                  # mean and standard deviation
+    study.differences["pairs"]["accuracy"]              # from the base, paired by seed, with the p value of the test
 
-`configurations` says what is compared, `trial` what one trial is, `processes` runs them, `record` is `study.json`.
+`configurations` lists the programs that are compared, `trial` runs one training, `processes` runs many in parallel,
+`record` reads and writes `study.json`.
 """
 
 from __future__ import annotations

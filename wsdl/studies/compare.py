@@ -37,7 +37,7 @@ from wsdl.runtime.plan import Better
 from wsdl.runtime.stopping import Interrupted
 from wsdl.studies.configurations import Configuration, configurations
 from wsdl.studies.processes import Machines, Processes
-from wsdl.studies.record import RECORD, TRIALS, begun, program_sha256, write_record
+from wsdl.studies.record import RECORD, TRIALS, open_record, program_sha256, write_record
 from wsdl.studies.results import Study, Variant
 from wsdl.studies.trial import Training, Trial, keep_weights
 
@@ -96,19 +96,19 @@ def study(
 ) -> Study:
     """Train the program and each of its variants with the seeds 0, 1, …, and evaluate each on the data `evaluation`.
 
-    - `variants` are the names of some of them; the program as it stands, `base`, is trained in any case.
+    - `variants` selects variants by name, by default all; the program without a variant, `base`, is always trained.
     - `against` is the variant with which all are compared, by default `base`.
-    - `constants` gives `let`s of the file other values: `{"rank": [2, 4, 8]}` trains all with each of them. A text is
-      an expression.
-    - The weights of the last epoch are evaluated. With `select`, data that are not those of `evaluation`, they are
-      those of the epoch that is `best` on these: `"loss"`, a metric, or `"error:min"`; by default the first metric.
-      Training then ends when `patience` epochs in a row were not the best.
+    - `constants` overrides `let`s of the file: `{"rank": [2, 4, 8]}` trains every variant with each value. A string is
+      parsed as an expression.
+    - By default the weights of the last epoch are evaluated. With `select`, data other than `evaluation`, the weights
+      of the epoch with the best result on `select` are: by `best`, which is `"loss"`, a metric, or `"error:min"`; by
+      default the first metric. Training then stops after `patience` epochs in a row without a better one.
     - `jobs` trials run at a time, by default as many as there are cores, each with `threads` threads. The results don't
       depend on `jobs`.
-    - `folder` gets `study.json`, `study.svg` and in `trials/` the weights of each trial. With `resume` a study that was
-      stopped goes on, bit for bit, and more seeds and values may be added; `replace` starts over.
+    - `folder` receives `study.json`, `study.svg`, and in `trials/` the weights of each trial. With `resume` an
+      interrupted study resumes, bit for bit, and seeds and values may be added; `replace` starts over.
 
-    A trial that fails is part of the result, with the reason. Raises `CompileError` for mistakes in the program.
+    A trial that fails is part of the result, with the reason. Raises `CompileError` for errors in the program.
     """
     source, root = program_in(path), Path(folder)
     training = Training(
@@ -128,7 +128,9 @@ def study(
     )
     if patience is not None and select is None:
         raise fail(
-            "E0704", "`patience` counts epochs that are evaluated on the data of `select`", help="add these data"
+            "E0704",
+            "`patience` counts epochs that are evaluated on the data of `select`",
+            help="pass these data with `--select`",
         )
     warnings = _require_clean(source, training, None if variants is None else BASE)
     options = SourceOptions(training.dims, import_root)
@@ -136,27 +138,27 @@ def study(
     training, new = _prepared(source, training, programs, seeds)
     jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
     with alone_in(root, "study"):
-        known = begun(root, new, resume=resume, replace=replace)
+        recorded = open_record(root, new, resume=resume, replace=replace)
         trials = []
-        for trial in _trials(known, programs, training, root):
-            done = next((run for run in known[trial.name].runs if run.seed == trial.seed), None)
+        for trial in _trials(recorded, programs, training, root):
+            done = next((run for run in recorded[trial.name].runs if run.seed == trial.seed), None)
             if done is None:
                 trials.append(trial)
             elif done.failure is None:
-                keep_weights(Path(trial.folder))  # if the study was killed before that
+                keep_weights(Path(trial.folder))  # the study may have been killed before this
         jobs = min(jobs, max(len(trials), 1))
-        found = _run(known, trials, root, Processes(jobs, threads), jobs, reporter or QuietTrials())
-        files = [root / RECORD, *draw(found, root)]
-    return with_fields(found, diagnostics=(*warnings, *_failures(found)), files=files)
+        results = _run(recorded, trials, root, Processes(jobs, threads), jobs, reporter or QuietTrials())
+        files = [root / RECORD, *draw(results, root)]
+    return with_fields(results, diagnostics=(*warnings, *_failures(results)), files=files)
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-    """Values of constants as a program has them."""
+    """Values of constants as source text."""
     return {
         name: [str(v).lower() if isinstance(v, bool) else v if isinstance(v, str) else repr(v) for v in values]
         for name, values in constants.items()
@@ -167,7 +169,8 @@ def _texts(constants: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
 
 
 def _require_clean(source: Source, training: Training, variant: str | None) -> list[Diagnostic]:
-    """The warnings about the program, and about all its variants if none is named. Raises `CompileError` for errors."""
+    """The warnings about the program, and about all its variants if `variant` is `None`. Raises `CompileError` for
+    errors."""
     problems, _ = api.examine(source, dims=training.dims, import_root=training.import_root, variant=variant)
     if problems.errors:
         raise CompileError(problems)
@@ -177,8 +180,8 @@ def _require_clean(source: Source, training: Training, variant: str | None) -> l
 def _prepared(
     source: Source, training: Training, programs: Sequence[Configuration], seeds: int
 ) -> tuple[Training, Study]:
-    """The training with the model and the result that are meant, and the study without results. What is wrong with any
-    of the programs or with the data is said now."""
+    """The training with defaults for model and metric resolved, and the study without results. Errors in any of the
+    programs or in the data are raised here, before the first trial."""
     storages = [_storage(program, training) for program in programs]
     base = api.compile(programs[0].source, dims=training.dims, import_root=training.import_root)
     evaluator = base.evaluator(training.model or None, device=training.device, threads=training.threads)
@@ -196,8 +199,8 @@ def _prepared(
             check_indices(evaluator.indices, batches.arrays)
             fingerprints[name] = batches.fingerprint
     if fingerprints["select"] == fingerprints["evaluation"]:
-        message = "the data that select an epoch are those that are reported"
-        help = "what is selected by them looks better on them than on others; take a part of the training data"
+        message = "the data of `select` and of `evaluation` are the same"
+        help = "results on data that selected the epoch are too optimistic; select by a part of the training data"
         raise fail("E0729", message, file=training.select, help=help)
     texts = [json.loads(source_text(storage.checked.sources)) for storage in storages]
     variants = []
@@ -209,26 +212,26 @@ def _prepared(
                 program.name, program.variant, program.constants, program.base, sizes.parameters, sizes.bytes, digest
             )
         )
-    left_out = ("data", "evaluation", "select", "import_root")  # where it is doesn't matter
+    left_out = ("data", "evaluation", "select", "import_root")  # paths, which may change
     setup = {name: value for name, value in asdict(training).items() if name not in left_out} | fingerprints
     whole = json.loads(source_text(stored(source, training.dims, training.import_root, None).checked.sources))
     return training, Study(whole, setup, seeds, better, variants)
 
 
 def _storage(program: Configuration, training: Training) -> Storage:
-    """What is stored for a program. Mistakes that only some values of constants make say which."""
+    """The storage of a program. Errors name the variant and the values of constants with which they occur."""
     try:
         return stored(program.source, training.dims, training.import_root, program.variant)
     except CompileError as error:
         constants = ", ".join(f"{name} = {value}" for name, value in program.constants.items())
         where = [f"with {constants}"] if constants else []
-        of = () if program.variant is None else (program.variant,)
-        found = [with_fields(d, details=(*d.details, *where), variants=of) for d in error.diagnostics]
-        raise CompileError(found) from None
+        variants = () if program.variant is None else (program.variant,)
+        diagnostics = [with_fields(d, details=(*d.details, *where), variants=variants) for d in error.diagnostics]
+        raise CompileError(diagnostics) from None
 
 
 def _trials(study: Study, programs: Sequence[Configuration], training: Training, root: Path) -> Iterator[Trial]:
-    """All trials, seed by seed, so that what a study has found so far compares all variants."""
+    """All trials, seed by seed, so that the results of an unfinished study compare all variants."""
     for seed in range(study.seeds):
         for variant, program in zip(study.variants, programs, strict=True):
             folder = root / TRIALS / _file_name(variant.name) / f"seed-{seed}"
@@ -237,7 +240,7 @@ def _trials(study: Study, programs: Sequence[Configuration], training: Training,
 
 
 def _file_name(name: str) -> str:
-    """The name of a folder for a variant: its own, or what is left of it and a digest where it has other letters."""
+    """The name of a folder for a variant: its name, or if that has special characters, what remains and a digest."""
     plain = re.sub(r"[^\w.=+,-]", "_", name.replace(" ", ","))[:80]
     return plain if plain.replace(",", " ") == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
 
@@ -248,7 +251,7 @@ def _file_name(name: str) -> str:
 def _run(
     study: Study, trials: Sequence[Trial], root: Path, machines: Machines, jobs: int, reporter: TrialReporter
 ) -> Study:
-    """The study with the results of these trials, which are recorded one by one."""
+    """Run trials; returns the study with their results. `study.json` is written after each trial."""
     total = study.seeds * len(study.variants)
 
     def watch(trial: Trial, event: Mapping[str, Any]) -> None:
@@ -287,7 +290,7 @@ def _failures(study: Study) -> Iterator[Diagnostic]:
 
 
 def draw(study: Study, root: Path) -> list[Path]:
-    """Write `study.svg`, where matplotlib is installed and there are results; gives the files that were written."""
+    """Write `study.svg` if matplotlib is installed and there are results. Returns the files written."""
     points = [
         Point(v.name, v.bytes, v.metrics[study.best.name].mean, v.metrics[study.best.name].std, v.name == v.base)
         for v in study.variants

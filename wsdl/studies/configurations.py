@@ -1,4 +1,4 @@
-"""What a study compares: a program, its variants, and each of these with other values of its constants."""
+"""The configurations that a study compares: a program and its variants, each with several values of its constants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsdl.syntax.parser import parse
 @dataclass(frozen=True)
 class Configuration:
     """A program that is trained: `source` is the file with these constants and without other variants. `base` is the
-    name of the configuration that it is compared with, which may be its own."""
+    name of the configuration that it is compared with; its own name for a base."""
 
     name: str
     variant: str | None
@@ -35,13 +35,12 @@ def configurations(
     options: SourceOptions,
     against: str | None = None,
 ) -> list[Configuration]:
-    """The program as it stands and its variants, by default all, each with each combination of the values of the
-    constants that it reads.
+    """The program without a variant and its variants, by default all, each with every combination of the values of
+    the constants that it reads.
 
-    A configuration is compared with that of the variant `against`, by default of the program as it stands, that has
-    the same constants, and each of these with the first. Raises `CompileError` for errors in the program, for names
-    that are no variants (E0710), for names that are no constants of the file, values that are no expressions, and
-    constants that nothing reads (E0726).
+    A configuration is compared with the one of the variant `against`, by default of the base, that has the same
+    constants. Raises `CompileError` for errors in the program, unknown variants (E0710), unknown constants, values
+    that are not expressions, and constants that nothing reads (E0726).
     """
     _check(source, constants)
     names = [None, *_variants(source, variants, against, options)]
@@ -49,14 +48,14 @@ def configurations(
     reads = {name: constants_read(text, options) if constants else set() for name, text in alone.items()}
     for unread in constants.keys() - set().union(*reads.values()):
         message = f"no program of this study reads the constant `{unread}`, so its values make no difference"
-        raise _mistake(source, message, f"leave out `--let {unread}=…`")
-    found = [
+        raise _error(source, message, f"leave out `--let {unread}=…`")
+    combinations = [
         (name, values)
         for name in names
         for values in _combinations({n: v for n, v in constants.items() if n in reads[name]})
     ]
     compared = None if against == BASE else against
-    bases = [values for name, values in found if name == compared]
+    bases = [values for name, values in combinations if name == compared]
     return [
         Configuration(
             _name(name, values),
@@ -65,17 +64,17 @@ def configurations(
             with_constants(alone[name], values),
             _name(compared, next(base for base in bases if name == compared or _agree(base, values))),
         )
-        for name, values in found
+        for name, values in combinations
     ]
 
 
 def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Have the constants that both read the same values?"""
+    """Whether the constants that both read have the same values."""
     return all(other.get(name, value) == value for name, value in one.items())
 
 
 def _variants(source: Source, chosen: Sequence[str] | None, against: str | None, options: SourceOptions) -> list[str]:
-    """The names of the variants that are meant, `base` not among them."""
+    """The names of the variants that are trained, without `base`."""
     problems = Problems()
     program = compiler.check(source, problems, options)
     for name in (*(chosen or ()), against or BASE):
@@ -85,11 +84,11 @@ def _variants(source: Source, chosen: Sequence[str] | None, against: str | None,
     return [name for name in program.variants if chosen is None or name in (*chosen, against)]
 
 
-def without_variants(source: Source, kept: str | None) -> Source:
-    """The text of a file with one of its variants, or none. Lines keep their numbers."""
+def without_variants(source: Source, except_name: str | None) -> Source:
+    """The text of a file without its variants, except the one named. Line numbers stay the same."""
     text = source.text
     for declaration in parse(source, Problems()).declarations:
-        if isinstance(declaration, tree.Variant) and declaration.name.text != kept:
+        if isinstance(declaration, tree.Variant) and declaration.name.text != except_name:
             span = declaration.span
             blank = "".join("\n" if letter == "\n" else " " for letter in span.text)
             text = text[: span.start] + blank + text[span.end :]
@@ -97,7 +96,7 @@ def without_variants(source: Source, kept: str | None) -> Source:
 
 
 def with_constants(source: Source, constants: Mapping[str, str]) -> Source:
-    """The text of a file in which some of its `let`s have other values. Lines keep their numbers."""
+    """The text of a file in which some of its `let`s have other values. Line numbers stay the same."""
     text = source.text
     for let in reversed(_lets(source)):
         value = let.value.span
@@ -124,9 +123,9 @@ def _lets(source: Source) -> list[tree.Let]:
 
 
 def constants_read(source: Source, options: SourceOptions) -> set[str]:
-    """The names of those of a file's `let`s that anything but other `let`s reads, by itself or through these.
+    """The names of the `let`s of a file that something other than a `let` reads, directly or through other `let`s.
 
-    What has the name of a constant and isn't known to be something else, such as an index in a path, counts as a read.
+    A name that is not resolved, such as an index in a path, counts as a read of the constant with that name.
     """
     problems = Problems()
     uses = compiler.check(source, problems, options).references.definitions
@@ -149,7 +148,7 @@ def constants_read(source: Source, options: SourceOptions) -> set[str]:
 
 
 def _names_in(part: object) -> Iterator[tree.Name]:
-    """The names in a part of a tree, but for those that it declares, or that arguments and parts of layers have."""
+    """The names in a part of a tree, except those that it declares and those of arguments and members."""
     if isinstance(part, tree.Name):
         yield part
     elif isinstance(part, tree.Node):
@@ -163,32 +162,32 @@ def _names_in(part: object) -> Iterator[tree.Name]:
 
 
 def _check(source: Source, constants: Mapping[str, Sequence[str]]) -> None:
-    """Raises `CompileError` where a name is no constant of the file, or a value no expression."""
-    known = [let.name.text for let in _lets(source)]
+    """Raises `CompileError` if a name is not a constant of the file, or a value not an expression."""
+    declared = [let.name.text for let in _lets(source)]
     for name, values in constants.items():
-        if name not in known:
-            close = nearest(name, known)
-            listed = ", ".join(f"`{n}`" for n in known) or "none"
+        if name not in declared:
+            close = nearest(name, declared)
+            listed = ", ".join(f"`{n}`" for n in declared) or "none"
             help = f"did you mean `{close}`?" if close else f"its constants are {listed}"
-            raise _mistake(source, f"this file declares no constant `{name}`", help)
+            raise _error(source, f"this file declares no constant `{name}`", help)
         for value in values:
             if not is_expression(value):
-                raise _mistake(
+                raise _error(
                     source, f"`{value}`, a value of `{name}`, is not an expression", f"write `--let {name}=2,4,8`"
                 )
         if len(set(values)) < len(values):
-            raise _mistake(source, f"`{name}` has one of its values twice", "give each once")
+            raise _error(source, f"`{name}` lists a value twice", "list each value once")
 
 
 def is_expression(text: str) -> bool:
-    """Is a text an expression on one line?"""
+    """Whether a text is an expression on one line."""
     problems = Problems()
     declarations = parse(Source("<value>", f"let x = {text}\n"), problems).declarations
     return "\n" not in text and "#" not in text and not problems.diagnostics and len(declarations) == 1
 
 
 def split(values: str) -> list[str]:
-    """`2, [4, 8]` → `2` and `[4, 8]`: the texts between commas that stand in no brackets."""
+    """`2, [4, 8]` → `2` and `[4, 8]`: split at the commas outside of brackets."""
     parts, depth = [""], 0
     for letter in values:
         depth += (letter in "([{") - (letter in ")]}")
@@ -199,5 +198,5 @@ def split(values: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _mistake(source: Source, message: str, help: str) -> CompileError:
+def _error(source: Source, message: str, help: str) -> CompileError:
     return CompileError([Diagnostic("E0726", message, file=source.path, help=help)])

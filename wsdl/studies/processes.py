@@ -1,4 +1,4 @@
-"""Runs trials side by side, in processes of this machine."""
+"""Runs trials in parallel, in processes on this machine."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from typing import IO, Any, Protocol, TypeAlias
 from wsdl.studies.results import Failure, Run
 from wsdl.studies.trial import Trial
 
-Watch: TypeAlias = Callable[[Trial, Mapping[str, Any]], None]  # is told of the steps of a trial
+Watch: TypeAlias = Callable[[Trial, Mapping[str, Any]], None]  # receives the events of a trial
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 WORKER = "from wsdl.studies.worker import main; main()"
-LAST_LINES = 3  # of what a process that died wrote to stderr
+LAST_LINES = 3  # of the stderr of a process that died, for the message
 
 
 class Machines(Protocol):
-    """What runs the trials of a study."""
+    """Runs the trials of a study."""
 
     def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
-        """The result of each trial, in the order in which they end. Closing the generator stops those that run."""
+        """Yield the result of each trial, in the order in which they end. Closing the generator stops running ones."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """At most `jobs` trials at a time, each with `threads` threads. What a trial gives doesn't depend on `jobs`."""
+    """At most `jobs` trials at a time, each with `threads` threads. Results don't depend on `jobs`."""
 
     jobs: int
     threads: int
@@ -44,14 +44,14 @@ class Processes:
         for trial in trials:
             waiting.put(trial)
         workers = [_Worker(self.threads, waiting, events) for _ in range(min(self.jobs, len(trials)))]
-        missing = len(trials)
+        remaining = len(trials)
         try:
             for worker in workers:
                 worker.start()
-            while missing:
+            while remaining:
                 trial, event = events.get()
                 if "run" in event:
-                    missing -= 1
+                    remaining -= 1
                     yield trial, Run.of_json(event["run"])
                 else:
                     watch(trial, event)
@@ -63,7 +63,7 @@ class Processes:
 
 
 class _Worker(Thread):
-    """Hands trials to a process of its own, one after another; to a new one where that has died."""
+    """Runs trials one after another in its own process, which is restarted if it dies."""
 
     def __init__(
         self, threads: int, waiting: SimpleQueue[Trial], events: SimpleQueue[tuple[Trial, Mapping[str, Any]]]
@@ -75,7 +75,7 @@ class _Worker(Thread):
         self._is_stopped = False
 
     def stop(self) -> None:
-        """Ask the process to end; it saves first where it trains."""
+        """Ask the process to end; it saves its training first."""
         self._is_stopped = True
         if self._process is not None:
             with suppress(OSError):
@@ -87,12 +87,12 @@ class _Worker(Thread):
                 trial = self._waiting.get_nowait()
                 try:
                     process = self._process = self._process or self._begin()
-                except OSError as error:  # too many processes, or no memory for one more
-                    self._fail(trial, f"no process can be started for this trial: {error.strerror}")
+                except OSError as error:  # too many processes, or out of memory
+                    self._fail(trial, f"the process of this trial can't be started: {error.strerror}")
                     continue
                 if self._is_stopped:
                     process.terminate()
-                self._hand_over(trial, process)
+                self._run_in(process, trial)
         if self._process is not None:
             self._close(self._process)
 
@@ -105,11 +105,11 @@ class _Worker(Thread):
             stderr=self._errors,
             encoding="utf-8",
             env={**os.environ, **dict.fromkeys(THREADS, str(self._threads))},
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then stops the others
+            start_new_session=True,  # Ctrl-C reaches only the parent, which then stops the others
         )
 
-    def _hand_over(self, trial: Trial, process: subprocess.Popen[str]) -> None:
-        """Have a trial run, and pass on what is told of it."""
+    def _run_in(self, process: subprocess.Popen[str], trial: Trial) -> None:
+        """Run a trial in a process, and forward its events."""
         assert process.stdin
         assert process.stdout
         with suppress(OSError):
@@ -126,12 +126,12 @@ class _Worker(Thread):
             self._fail(trial, self._death(code))
 
     def _fail(self, trial: Trial, message: str) -> None:
-        """Pass on that a trial has no result, which another try may have."""
+        """Report that a trial has no result; a retry may have one."""
         failure = Failure("E0731", message, is_lasting=False)
         self._events.put((trial, {"run": Run(trial.seed, failure=failure).as_json()}))
 
     def _close(self, process: subprocess.Popen[str]) -> int:
-        """Let a process end, by the end of its stdin if by nothing else; gives its exit code."""
+        """Close the streams of a process, which makes it end; returns its exit code."""
         for stream in (process.stdin, process.stdout):
             assert stream
             with suppress(OSError):
@@ -139,7 +139,7 @@ class _Worker(Thread):
         return process.wait()
 
     def _death(self, code: int) -> str:
-        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()[-LAST_LINES:]
         why = "; memory may have run out" if ended.endswith("SIGKILL") else "".join(f"; {line}" for line in lines)

@@ -1,4 +1,4 @@
-"""`study.json`: what a study is of and what it has found so far. It is written after each trial, and read to go on."""
+"""`study.json`: the setup of a study and its results so far. It is written after each trial, and read to resume."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from wsdl.studies.results import Run, Study
 
 RECORD, TRIALS = "study.json", "trials"
 DATA = ("data", "evaluation", "select")  # of the setup: fingerprints
-OTHER = "`--resume` goes on with the study that the folder holds; another folder, or `--replace`, begins a new one"
+OTHER = "`--resume` needs the study that the folder holds; use another folder or `--replace` for a new one"
 
 
 def write_record(folder: Path, study: Study) -> None:
-    """Write `study.json`, whole or not at all."""
+    """Write `study.json` atomically."""
     text = json.dumps(
         {"format_version": FORMAT_VERSION, **study.as_json()}, indent=1, ensure_ascii=False, allow_nan=False
     )
     write_file(folder / RECORD, holding(f"{text}\n".encode()))
 
 
-def begun(folder: Path, study: Study, *, resume: bool, replace: bool) -> Study:
-    """The study with the results that the folder has of it. A study there that is neither to be gone on with nor to be
-    replaced is an error (E0724), and so is another one (E0727)."""
+def open_record(folder: Path, study: Study, *, resume: bool, replace: bool) -> Study:
+    """The study with the results in the folder. Errors: a study is there, with neither `resume` nor `replace` (E0724);
+    `resume`, and it is another study (E0727)."""
     path = folder / RECORD
     remove_leftovers(folder)
     if replace and path.exists():
@@ -40,13 +40,13 @@ def begun(folder: Path, study: Study, *, resume: bool, replace: bool) -> Study:
     if not path.exists():
         return study
     if not resume:
-        help = "`--resume` continues it, `--replace` starts over in its place"
-        raise fail("E0724", "this folder holds a study already", file=str(folder), help=help)
+        help = "`--resume` continues it, `--replace` replaces it"
+        raise fail("E0724", "this folder already holds a study", file=str(folder), help=help)
     return _with_results(study, path)
 
 
 def program_sha256(files: Mapping[str, str]) -> str:
-    """What tells the program of a variant from another one; comments and layout don't count."""
+    """A digest of the program of a variant, without comments and layout."""
     return sha256(json.dumps({n: significant_lines(text) for n, text in files.items()}).encode()).hexdigest()
 
 
@@ -55,19 +55,19 @@ def _with_results(study: Study, path: Path) -> Study:
     try:
         record = json.loads(path.read_text("utf-8"))
         program, setup, seeds = dict(record["program"]), dict(record["setup"]), int(record["seeds"])
-        before = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
-        if any(len({frozenset(run.metrics) for run in runs if run.metrics}) > 1 for _, runs in before.values()):
+        recorded = {v["name"]: (str(v["sha256"]), [Run.of_json(run) for run in v["runs"]]) for v in record["variants"]}
+        if any(len({frozenset(run.metrics) for run in runs if run.metrics}) > 1 for _, runs in recorded.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         help = "it is damaged, or was written by another version; `--replace` starts over"
-        raise fail("E0727", "this is no record of a study", file=str(path), help=help) from None
-    _require_same(study, path, program, setup, seeds, before)
-    return replace(study, variants=[replace(v, runs=_kept(before.get(v.name))) for v in study.variants])
+        raise fail("E0727", "this is not the record of a study", file=str(path), help=help) from None
+    _require_same(study, path, program, setup, seeds, recorded)
+    return replace(study, variants=[replace(v, runs=_final(recorded.get(v.name))) for v in study.variants])
 
 
-def _kept(before: tuple[str, list[Run]] | None) -> list[Run]:
-    """The results that needn't be computed again."""
-    return [run for run in before[1] if run.failure is None or run.failure.is_lasting] if before else []
+def _final(recorded: tuple[str, list[Run]] | None) -> list[Run]:
+    """The recorded results that are not computed again: all except failures that a retry may avoid."""
+    return [run for run in recorded[1] if run.failure is None or run.failure.is_lasting] if recorded else []
 
 
 def _require_same(
@@ -76,12 +76,12 @@ def _require_same(
     program: Mapping[str, str],
     setup: Mapping[str, Any],
     seeds: int,
-    before: Mapping[str, tuple[str, list[Run]]],
+    recorded: Mapping[str, tuple[str, list[Run]]],
 ) -> None:
-    """Raises `RunError` where the folder's study is another one. More seeds, and more variants, may be added to it."""
+    """Raises `RunError` if the recorded study is another one. Seeds and variants may be added to it."""
     names = [*dict.fromkeys([*setup, *study.setup])]
     different = [name for name in names if setup.get(name) != study.setup.get(name)]
-    if study.setup.get("select") is None and "best" in different:  # then it is for the picture alone
+    if study.setup.get("select") is None and "best" in different:  # without `select` only the picture uses it
         different.remove("best")
     lines = [
         f"{name}: other data" if name in DATA else f"{name}: {setup.get(name)} then, {study.setup.get(name)} now"
@@ -90,9 +90,9 @@ def _require_same(
     if lines:
         raise _other("this folder holds a study with another setup", path, lines)
     now = {variant.name: variant.sha256 for variant in study.variants}
-    if any(now.get(name, digest) != digest for name, (digest, _) in before.items()):
+    if any(now.get(name, digest) != digest for name, (digest, _) in recorded.items()):
         raise _other("this folder holds a study of another program", path, changes(program, study.program))
-    missing = [name for name in before if name not in now]
+    missing = [name for name in recorded if name not in now]
     if missing or seeds > study.seeds:
         lines = [
             *([f"seeds: {seeds} then, {study.seeds} now"] if seeds > study.seeds else []),

@@ -1,4 +1,4 @@
-"""What a study found: typed, as JSON, and compared."""
+"""The results of a study: typed, as JSON, and compared."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from wsdl.studies.significance import LEVEL, Spread, adjusted, paired_p
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a trial has no results. What is lasting follows from the program, the data and the seed: another try would
-    end in the same way."""
+    """Why a trial has no results. A lasting failure follows from program, data and seed: a retry would fail again."""
 
     code: str
     message: str
@@ -30,8 +29,8 @@ class Failure:
 class Run:
     """One trial: the results of its evaluation, or the reason why there are none.
 
-    `step_ms` are the milliseconds of a step, `seconds` those of the whole training. `best_epoch` is the epoch whose
-    weights were evaluated, where there were data to select it by.
+    `step_ms` is the time of a step in milliseconds, `seconds` that of the whole training. `best_epoch` is the epoch
+    whose weights were evaluated, if one was selected.
     """
 
     seed: int
@@ -51,7 +50,7 @@ class Run:
 
     @staticmethod
     def of_json(value: Mapping[str, Any]) -> Run:
-        """Raises `TypeError`, `KeyError` or `ValueError` where it is no such value."""
+        """Raises `TypeError`, `KeyError` or `ValueError` if the value is not valid."""
         failure = value.get("failure")
         if failure is not None:
             details = tuple(map(str, failure["details"]))
@@ -69,8 +68,8 @@ class Run:
 
 @dataclass(frozen=True)
 class Difference:
-    """A result less that of the base, over the seeds that both have. `p` is that of the paired t-test, adjusted for the
-    number of variants (`significance`); `None` where the test says nothing."""
+    """A result minus that of the base, over the seeds that both have. `p` is the p value of the paired t-test, adjusted
+    for the number of variants (`significance`); `None` if the test doesn't apply."""
 
     mean: float
     std: float | None
@@ -79,14 +78,14 @@ class Difference:
 
     @property
     def is_noise(self) -> bool | None:
-        """Is it within the noise? `None` where the test says nothing."""
+        """Whether it is within the noise; `None` if the test doesn't apply."""
         return None if self.p is None else self.p >= LEVEL
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A configuration with its trials. `parameters` and `bytes` are what its model stores, each tensor once; `base` is
-    the name of the variant that it is compared with."""
+    """A configuration with its trials. `parameters` and `bytes` count what its model stores, each tensor once; `base`
+    is the name of the variant that it is compared with."""
 
     name: str
     variant: str | None
@@ -99,12 +98,12 @@ class Variant:
 
     @property
     def done(self) -> list[Run]:
-        """Those with results."""
+        """The runs that have results."""
         return [run for run in self.runs if run.failure is None]
 
     @cached_property
     def metrics(self) -> dict[str, Spread]:
-        """The loss and each metric over the seeds; empty without any result."""
+        """The loss and each metric over the seeds; empty without results."""
         names = self.done[0].metrics if self.done else ()
         return {name: Spread.of([run.metrics[name] for run in self.done]) for name in names}
 
@@ -131,15 +130,15 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """A study: `study["pairs"]` is a variant with its results. `best` says by which of them the picture compares."""
+    """A study: `study["pairs"]` is a variant with its results. `best` is the metric that the picture shows."""
 
-    program: Mapping[str, str]  # the text of each of its files
+    program: Mapping[str, str]  # the text of each source file
     setup: Mapping[str, Any]
     seeds: int
     best: Better
     variants: Sequence[Variant]
     diagnostics: Sequence[Diagnostic] = ()  # warnings about the program, and the trials that failed
-    files: Sequence[Path] = ()  # that were written
+    files: Sequence[Path] = ()  # written
 
     def with_run(self, name: str, run: Run) -> Study:
         """The study with one more result, in the order of the seeds."""
@@ -150,26 +149,26 @@ class Study:
         return replace(self, variants=variants)
 
     def __getitem__(self, name: str) -> Variant:
-        """A variant by its name; `KeyError` where there is none."""
+        """A variant by its name; raises `KeyError`."""
         return {variant.name: variant for variant in self.variants}[name]
 
     @cached_property
     def differences(self) -> dict[str, dict[str, Difference]]:
-        """By the name of the variant and of the result: how it differs from its base. Bases have none, nor has a
-        variant that has no seed in common with its base."""
-        found: dict[str, dict[str, Difference]] = {variant.name: {} for variant in self.variants}
+        """The differences from the base, by the names of the variant and of the metric. Bases have none, and variants
+        that have no seed in common with their base."""
+        differences: dict[str, dict[str, Difference]] = {variant.name: {} for variant in self.variants}
         for metric in dict.fromkeys(name for variant in self.variants for name in variant.metrics):
             pairs = {v.name: self._differences(v, metric) for v in self.variants if v.base != v.name}
             compared = {name: values for name, values in pairs.items() if values}
             ps = adjusted([paired_p(values) for values in compared.values()])
             for (name, values), p in zip(compared.items(), ps, strict=True):
                 spread = Spread.of(values)
-                found[name][metric] = Difference(spread.mean, spread.std, len(values), p)
-        return found
+                differences[name][metric] = Difference(spread.mean, spread.std, len(values), p)
+        return differences
 
     def _differences(self, variant: Variant, metric: str) -> list[float]:
-        """Of each seed that both have. A variant with auxiliary losses that the base doesn't have, or without some of
-        the base's, has another sum as its `loss`, which isn't compared."""
+        """The difference for each seed that both have. If the auxiliary losses are not the same, `loss` is a different
+        sum, and isn't compared."""
         base = self[variant.base]
         if metric not in base.metrics or (metric == "loss" and variant.metrics.keys() != base.metrics.keys()):
             return []

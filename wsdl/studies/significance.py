@@ -1,8 +1,8 @@
-"""What several seeds say: mean and standard deviation, and whether two variants differ by more than chance.
+"""Statistics over seeds: mean and standard deviation, and whether two variants differ by more than chance.
 
-Two variants are compared by the paired t-test (Student 1908): of each seed the difference counts, so that what a seed
-does to both, the order of the rows and the initial values, cancels out. Several variants are compared with one base,
-and one of twenty differences that are none would pass at 5 %; so p values are adjusted by Holm's method (1979).
+Two variants are compared by the paired t-test (Student 1908): it takes the difference for each seed, so that the effect
+of a seed on both (the order of the rows, the initial values) cancels out. Several variants are compared with one base,
+and without a true difference one in twenty would pass at 5 %; so p values are adjusted by Holm's method (1979).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atan, cos, inf, pi, sin, sqrt
 
-LEVEL = 0.05  # an adjusted p below it: the difference is not noise
-EQUAL = 1e-4  # differences that vary by less than this part of them are equal but for rounding
+LEVEL = 0.05  # significance level: with an adjusted p below it, a difference is not noise
+EQUAL = 1e-4  # differences with a smaller relative deviation are equal up to rounding
 TEST = "paired t-test, p values adjusted by Holm's method"
 
 
@@ -25,17 +25,17 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> Spread:
-        """Of one value or more."""
+        """The spread of at least one value."""
         mean = sum(values) / len(values)
         squares = sum((value - mean) ** 2 for value in values)
         return Spread(mean, sqrt(squares / (len(values) - 1)) if len(values) > 1 else None)
 
 
 def paired_p(differences: Sequence[float]) -> float | None:
-    """The two-sided p of the paired t-test: how probable a mean as far from 0 is if there is no difference.
+    """The two-sided p value of the paired t-test: how probable a mean as far from 0 is without a difference.
 
-    `None` where the test says nothing: for a single pair, and for equal differences, whose deviation is unknown. (Where
-    all are 0 there is no difference: 1.)
+    `None` if the test doesn't apply: for a single pair, and for equal differences, whose deviation is unknown. If all
+    are 0, p is 1.
     """
     if not any(differences):
         return 1.0
@@ -46,7 +46,7 @@ def paired_p(differences: Sequence[float]) -> float | None:
 
 
 def two_sided(t: float, degrees: int) -> float:
-    """The probability of a value of Student's distribution that is as far from 0 as `t`.
+    """The probability of a value of Student's distribution at least as far from 0 as `t`.
 
     The finite sums of Abramowitz and Stegun (26.7.3 and 26.7.4), exact for a whole number of degrees of freedom.
     """
@@ -61,7 +61,7 @@ def two_sided(t: float, degrees: int) -> float:
 
 
 def adjusted(values: Sequence[float | None]) -> list[float | None]:
-    """p values adjusted by Holm's method for there being several; `None` stays, and isn't counted."""
+    """p values adjusted for multiple comparisons by Holm's method; `None` stays, and isn't counted."""
     order = sorted((p, i) for i, p in enumerate(values) if p is not None)
     result, highest = list(values), 0.0
     for rank, (p, i) in enumerate(order):
@@ -70,8 +70,8 @@ def adjusted(values: Sequence[float | None]) -> list[float | None]:
 
 
 def recognized(pairs: int) -> float | None:
-    """The mean difference that the test tells from noise, in standard deviations of the differences: the `t` of p =
-    5 % divided by the root of the number of pairs. `None` for a single pair."""
+    """The smallest mean difference that is significant, in standard deviations of the differences: the `t` for p = 5 %
+    divided by the square root of the number of pairs. `None` for a single pair."""
     if pairs < 2:
         return None
     low, high = 0.0, 1e3

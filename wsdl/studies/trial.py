@@ -1,5 +1,5 @@
-"""One trial: a configuration trained with one seed and evaluated. `run` is all that a machine has to be able to do for
-a study; what it takes and gives is JSON, so that it may be any machine that has the data."""
+"""One trial: a configuration trained with one seed and evaluated. `run` is all that a worker does for a study; its
+argument and result convert to JSON, so that it may run on any machine that has the data."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from wsdl.studies.results import Failure, Run
 from wsdl.weights.safetensors import save_safetensors
 
 WEIGHTS = "weights.safetensors"
-LOCKED = 20.0  # seconds to wait for a folder
+LOCKED = 20.0  # seconds to wait for a locked folder
 
 
 @dataclass(frozen=True)
 class Training:
     """How every trial of a study trains and is evaluated; `data`, `evaluation` and `select` are paths.
 
-    `select` are the data by which the best epoch is chosen, those of `evaluation` being for reporting alone; without
-    them the weights of the last epoch are evaluated. `threads` are those of one trial.
+    `select` holds the data by which the best epoch is chosen; `evaluation` is only for reporting. Without `select` the
+    weights of the last epoch are evaluated. `threads` is the number of threads of one trial.
     """
 
     data: str
@@ -55,8 +55,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """A configuration and a seed. `folder` gets the log, and the weights that were evaluated; while it trains, its
-    checkpoints, from which it is resumed."""
+    """A configuration and a seed. `folder` receives the log and the evaluated weights and, during the training, the
+    checkpoints from which it resumes."""
 
     name: str  # of the configuration
     variant: str | None
@@ -68,7 +68,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """As a reader is told of it."""
+        """Its name in output."""
         return f"{self.name}, seed {self.seed}"
 
     def as_json(self) -> dict[str, Any]:
@@ -80,8 +80,8 @@ class Trial:
 
 
 def run(trial: Trial, reporter: Reporter) -> Run:
-    """Train and evaluate, from the last checkpoint in the folder on. What is wrong with program, data or course is a
-    `Run` with the reason; a signal to stop saves, and raises `Interrupted`."""
+    """Train and evaluate; resumes from a checkpoint in the folder. On errors in the program, the data or the training
+    returns a `Run` with the reason; a signal to stop saves, and raises `Interrupted`."""
     until = monotonic() + LOCKED
     while True:
         try:
@@ -91,13 +91,13 @@ def run(trial: Trial, reporter: Reporter) -> Run:
             if first.code == "E0725" and monotonic() < until:  # the process of a study that was killed is about to end
                 sleep(0.1)
                 continue
-            is_lasting = not first.code.startswith("E07")  # else a matter of files and machines
+            is_lasting = not first.code.startswith("E07")  # E07: errors of files and machines
             return Run(trial.seed, failure=Failure(first.code, first.summary(), is_lasting, first.details))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             return Run(trial.seed, failure=Failure("E0703", f"this can't be written: {reason}", is_lasting=False))
         except MemoryError:
-            return Run(trial.seed, failure=Failure("E0709", "there is not enough memory for this", is_lasting=False))
+            return Run(trial.seed, failure=Failure("E0709", "not enough memory", is_lasting=False))
 
 
 def _trained(trial: Trial, reporter: Reporter) -> Run:
@@ -124,7 +124,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
         save_safetensors(folder / WEIGHTS, trainer.weights, trainer.header)
     else:
         if not progress.has_best:
-            raise fail("E0830", f"no evaluation by which the best epoch is selected gave a finite {how.best}")
+            raise fail("E0830", f"`{how.best}` on the data of `select` was not finite in any epoch")
         metrics, _ = api.evaluate(
             source,
             how.evaluation,
@@ -137,24 +137,24 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
             device=how.device,
             threads=how.threads,
         )
-    wrong = [name for name, value in metrics.items() if not isfinite(value)]
-    if wrong:
-        raise fail("E0830", f"the evaluation gives {metrics[wrong[0]]} for `{wrong[0]}`")
+    not_finite = [name for name, value in metrics.items() if not isfinite(value)]
+    if not_finite:
+        raise fail("E0830", f"the evaluation gives {metrics[not_finite[0]]} for `{not_finite[0]}`")
     best = None if how.select is None else progress.best_step * progress.epoch // trainer.steps
     seconds, step = _times(folder / LOG)
     return Run(trial.seed, metrics, trainer.steps, best, round(1000 * step, 4), round(seconds, 3))
 
 
 def keep_weights(folder: Path) -> None:
-    """Of a finished trial, whose results are recorded, keep the weights that were evaluated and the log alone."""
+    """Delete the checkpoints of a finished trial whose results are recorded, except the evaluated weights."""
     with suppress(FileNotFoundError):
         (folder / BEST).replace(folder / WEIGHTS)
     (folder / LAST).unlink(missing_ok=True)
 
 
 def _times(log: Path) -> tuple[float, float]:
-    """The seconds of a training and those of a step, the latter by the median epoch: without evaluations and
-    checkpoints, which come between epochs. 0 where the log is gone."""
+    """The seconds of a training and of a step. The latter is that of the median epoch, so that evaluations and
+    checkpoints, which come between epochs, don't count. 0 without a log."""
     lines = [line for line in read_log(log) if line.results is None]
     if not lines:
         return 0.0, 0.0

@@ -1,6 +1,6 @@
-"""A process that runs trials. It reads one a line from stdin, and writes lines to stdout: `{"begin": …, "steps": …}`,
-`{"step": …, "loss": …}` now and then, `{"run": …}` at the end. When stdin ends, so does it, even in the middle of a
-trial: nothing trains on for a study that was killed.
+"""A process that runs trials. It reads one per line from stdin and writes lines to stdout: `{"begin": …, "steps": …}`,
+`{"step": …, "loss": …}` now and then, `{"run": …}` at the end. It exits when stdin ends, even in the middle of a trial,
+so that no process continues after its study was killed.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from typing import Any, TextIO
 from wsdl.process import INTERRUPTED
 from wsdl.reporting.reports import Quiet, RunPlan, StepReport
 
-TELL_SECONDS = 0.1  # between two lines about the steps of a trial
-Tell = Callable[[dict[str, Any]], None]
+SEND_SECONDS = 0.1  # between two lines about the steps of a trial
+Send = Callable[[dict[str, Any]], None]
 
 
-class Told(Quiet):
-    """Writes how far a trial is."""
+class SentProgress(Quiet):
+    """Sends the progress of a trial."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, send: Send) -> None:
+        self._send = send
         self._next = 0.0
 
     def begin(self, plan: RunPlan) -> None:
-        self._tell({"begin": plan.first_step, "steps": plan.steps})
+        self._send({"begin": plan.first_step, "steps": plan.steps})
 
     def step(self, r: StepReport) -> None:
         if (now := time.monotonic()) >= self._next:
-            self._tell({"step": r.step, "loss": r.loss})
-            self._next = now + TELL_SECONDS
+            self._send({"step": r.step, "loss": r.loss})
+            self._next = now + SEND_SECONDS
 
 
 def main() -> None:
-    # What libraries print must not come between the lines: they get stderr.
+    # Output of libraries must not come between the lines: it goes to stderr.
     lines = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
     os.dup2(2, 1)
     trials: SimpleQueue[str] = SimpleQueue()
     Thread(target=_read, args=(sys.stdin, trials), daemon=True).start()
 
-    def tell(event: dict[str, Any]) -> None:
+    def send(event: dict[str, Any]) -> None:
         lines.write(json.dumps(event) + "\n")
         lines.flush()
 
@@ -53,8 +53,8 @@ def main() -> None:
 
     try:
         while True:
-            tell({"run": run(Trial.of_json(json.loads(trials.get())), Told(tell)).as_json()})
-    except (Interrupted, KeyboardInterrupt):  # saved
+            send({"run": run(Trial.of_json(json.loads(trials.get())), SentProgress(send)).as_json()})
+    except (Interrupted, KeyboardInterrupt):  # the trial is saved
         os._exit(INTERRUPTED)
 
 
