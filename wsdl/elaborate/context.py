@@ -16,7 +16,7 @@ from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
 from wsdl.ir.training import AuxiliaryLoss, LossWeight, Optimizer, Schedule
-from wsdl.ir.ways import Part, Seat, WayRequest
+from wsdl.ir.ways import Part, WayMember, WayRequest
 from wsdl.syntax import tree
 
 Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest
@@ -65,10 +65,10 @@ class PendingFormula:
 
 @dataclass(eq=False)
 class Running:
-    """A run of a way's body for one seat; `parts` are those of all runs so far, by path."""
+    """A run of a way's body for one member; `parts` are those of all runs so far, by path."""
 
     layer: Layer
-    seat: Seat
+    member: WayMember
     parts: dict[str, Part]
 
 

@@ -1,7 +1,7 @@
-"""`share as BLOCK(…)`: the block is configured with the file, and run for each member once `share` knows these.
+"""`share as BLOCK(…)`: configures the block with the file, and runs it for each member once `sharing` knows these.
 
-Its body runs as that of a layer does, with the names `rows`, `columns`, `axes`, `member` and `members`. Its parameters
-are parts: of one member, or shared; they have the paths that their `Seat` says.
+Its body runs like that of a layer, with the names `rows`, `columns`, `axes`, `member` and `members`. Its parameters are
+parts, of one member or shared, with the paths that `WayMember` lists.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from wsdl.elaborate.where import Use
 from wsdl.ir.dims import TooLong
 from wsdl.ir.graph import Graph, Initializer, Module, Slot, Value
 from wsdl.ir.types import TensorType, same_type, shape_text
-from wsdl.ir.ways import Part, Seat, Shares
+from wsdl.ir.ways import ExpandedWay, Part, WayMember
 from wsdl.syntax import tree
 
 
 @dataclass(frozen=True, eq=False)
 class BlockWay:
-    """A block with its configuration, and what it takes to run it later. `layer` has no place in the program."""
+    """A block with its configuration and all that is needed to run it later. `layer` isn't part of the program."""
 
     layer: Layer
     root: Layer
@@ -63,16 +63,16 @@ class BlockWay:
         body = flattened(self.layer.block.body, into_scans=True)
         return [s.name.text for s in body if isinstance(s, tree.Loss) and s.name is not None]
 
-    def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
+    def run(self, members: Sequence[WayMember], problems: Problems) -> ExpandedWay | None:
         context = Context(ProgramBuilder(), self.meanings, self.dims, self.root, problems)
-        context.where.uses.append(Use(self.root, self.span))  # the file, so that messages show what is inside of what
+        context.where.uses.append(Use(self.root, self.span))  # the file, so that messages show the nesting
         parts: dict[str, Part] = {}
         graphs: list[Graph] = []
         losses: list[tuple[tuple[str, Span], ...]] = []
         before = len(problems.errors)
         try:
-            for seat in seats:
-                graph = _run(self.layer, seat, parts, context)
+            for member in members:
+                graph = _run(self.layer, member, parts, context)
                 if graph is None or len(problems.errors) > before:
                     return None
                 graphs.append(graph)
@@ -83,14 +83,14 @@ class BlockWay:
             with suppress(TooMuch):
                 context.refuse_size(error, self.span)
             return None
-        return Shares(graphs, losses, parts)
+        return ExpandedWay(graphs, losses, parts)
 
 
 # -- configuring -------------------------------------------------------------------------------------------------------
 
 
 def way_of(call: tree.Call, frame: Frame, context: Context) -> BlockWay | None:
-    """The way that `share as BLOCK(…)` asks for; `None` where that was reported."""
+    """The way of `share as BLOCK(…)`; `None` after reporting an error."""
     item = evaluate(call.function, frame, context)
     if has_poison(item):
         return None
@@ -148,27 +148,27 @@ def _has_layer(item: Item) -> bool:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-def _run(configured: Layer, seat: Seat, parts: dict[str, Part], context: Context) -> Graph | None:
+def _run(configured: Layer, member: WayMember, parts: dict[str, Part], context: Context) -> Graph | None:
     block = configured.block
-    module = Module(seat.path, configured.name, configured.call_span)
+    module = Module(member.path, configured.name, configured.call_span)
     layer = Layer(
         configured.definition, configured.configuration, module, configured.call_span, configured.argument_spans
     )
     layer.taken |= set(declared_names(block.body))
-    rows, columns = seat.matrix
-    names: dict[str, Item] = {"rows": rows, "columns": columns, "axes": len(seat.sizes)}
-    names |= {"member": seat.member, "members": seat.members, **configured.configuration}
-    frame = Frame(layer, configured.definition.scope, names, seat.dtype)
+    rows, columns = member.matrix
+    names: dict[str, Item] = {"rows": rows, "columns": columns, "axes": len(member.sizes)}
+    names |= {"member": member.index, "members": member.count, **configured.configuration}
+    frame = Frame(layer, configured.definition.scope, names, member.dtype)
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
-    member = f", for `{seat.path}` {shape_text(seat.sizes)}"
-    context.where.uses.append(Use(layer, configured.call_span, dtype=seat.dtype, member=member))
-    context.mode.way = Running(layer, seat, parts)
+    suffix = f", for `{member.path}` {shape_text(member.sizes)}"
+    context.where.uses.append(Use(layer, configured.call_span, dtype=member.dtype, member=suffix))
+    context.mode.way = Running(layer, member, parts)
     try:
         signature = Signature(frame, context)
         for declared in block.inputs:
-            assert seat.input is not None
-            value = context.builder.parameter(seat.input)
+            assert member.input is not None
+            value = context.builder.parameter(member.input)
             name = declared.name.text
             if not signature.match(declared.type, value.type, configured.call_span, f"`{name}` of `{block.name.text}`"):
                 return None
@@ -219,25 +219,26 @@ def parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
 
 
 def _part(node: tree.Parameter, running: Running, frame: Frame, context: Context) -> Item:
-    """A parameter of a way: declared by the first seat that it belongs to, and read by the others."""
-    name, seat = node.name.text, running.seat
+    """A parameter of a way: declared by the first member that it belongs to, and read by the others."""
+    name, member = node.name.text, running.member
     type_ = type_of(node.type, frame, context)
     if type_ is None or declarations.refuse_large(node, type_, frame, context):
         return POISON
-    path = f"{_place(node, seat)}.{name}"
+    path = f"{_prefix(node, member)}.{name}"
     part = running.parts.get(path)
     if part is None:
         part = running.parts[path] = _new_part(node, type_, path, running, frame, context)
     elif not same_type(part.slot.type, type_):
-        _report_refit(part, type_, node, seat, context)
+        _report_type_change(part, type_, node, member, context)
         return POISON
     return context.builder.parameter(part.slot)
 
 
-def _place(node: tree.Parameter, seat: Seat) -> str:
+def _prefix(node: tree.Parameter, member: WayMember) -> str:
+    """The beginning of the path of a part."""
     if node.extent is None:
-        return seat.family if node.shared else seat.path
-    return seat.group if node.extent.text == "group" else seat.layer
+        return member.family if node.shared else member.path
+    return member.group if node.extent.text == "group" else member.layer
 
 
 def _new_part(
@@ -250,12 +251,12 @@ def _new_part(
     if initializer is None:
         initializer = declarations.initializer(node, type_, frame, context)
     slot = Slot(path, type_, "param", initializer, node.span, running.layer.call_span, node.name.span)
-    return Part(slot, running.seat, leading, node.shared, inherits, not node.nodecay)
+    return Part(slot, running.member, leading, node.shared, inherits, not node.nodecay)
 
 
 def _leading(node: tree.Parameter, block: tree.Block) -> int | None:
-    """How many axes stand in front of `[rows, columns]`, as the result of the block names them; `None` if it doesn't
-    end so."""
+    """The number of axes before `[rows, columns]`, as the block's result names them; `None` if the shape doesn't end
+    in these."""
     assert block.outputs is not None
     [output] = block.outputs
     matrix = [dim.span.text for dim in output.type.dims]
@@ -265,18 +266,18 @@ def _leading(node: tree.Parameter, block: tree.Block) -> int | None:
 def _initializer(
     node: tree.Parameter, type_: TensorType, running: Running, frame: Frame, context: Context
 ) -> Initializer | None:
-    """The initializer that is written, which may be computed from the input and from other parts; `None` for none."""
-    written = node.initializer
-    if written is None:
+    """The declared initializer, which may be computed from the input and from other parts; `None` if there is none."""
+    expression = node.initializer
+    if expression is None:
         return None
-    if not any(isinstance(frame.names.get(name.text), Value) for name in names_of(written)):
+    if not any(isinstance(frame.names.get(name.text), Value) for name in names_of(expression)):
         return declarations.initializer(node, type_, frame, context)
-    item = evaluate(written, frame, context)
+    item = evaluate(expression, frame, context)
     if not isinstance(item, Value) or not same_type(item.type, type_):
         if not has_poison(item):
             context.error(
                 "E0343",
-                written.span,
+                expression.span,
                 f"`{node.name.text}` is {type_}, but its initial value is {describe(item)}",
                 "computed initial value",
                 labels=[] if node.span.source.is_standard else [Label(node.type.span, "declared here")],
@@ -284,12 +285,14 @@ def _initializer(
             )
         return Initializer("zeros")
     graph = Graph([], context.builder.graphs[0].needed([item]), [item]).copy({})
-    return Initializer(written.span.text, explicit=not node.span.source.is_standard, graph=graph)
+    return Initializer(expression.span.text, explicit=not node.span.source.is_standard, graph=graph)
 
 
-def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Seat, context: Context) -> None:
-    """Seats that share a parameter would give it two shapes."""
-    first, extent = part.seat, "all members"
+def _report_type_change(
+    part: Part, type_: TensorType, node: tree.Parameter, member: WayMember, context: Context
+) -> None:
+    """Members that share a parameter declare it with two shapes."""
+    first, extent = part.member, "all members"
     help = "give it a shape that doesn't depend on `member`"
     if node.extent is not None:
         extent = "all weights of a member" if node.extent.text == "member" else "all weights of all members"
@@ -298,9 +301,9 @@ def _report_refit(part: Part, type_: TensorType, node: tree.Parameter, seat: Sea
         "E0344",
         node.type.span,
         f"`{part.slot.path}` is one parameter for {extent}, but would have two shapes",
-        f"{type_} for `{seat.path}` {shape_text(seat.sizes)}",
+        f"{type_} for `{member.path}` {shape_text(member.sizes)}",
         labels=[Label(part.slot.span, f"{part.slot.type} for `{first.path}` {shape_text(first.sizes)}")]
-        if first is not seat
+        if first is not member
         else (),
         help=help,
     )

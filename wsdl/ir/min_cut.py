@@ -1,4 +1,4 @@
-"""The minimum cut of a network: where what flows from a source to a sink is cut off at the least capacity."""
+"""The minimum cut of a flow network: the edges of least total capacity that separate a sink from a source."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ UNLIMITED = 1 << 62
 
 
 class Network(Generic[Vertex]):
-    """Edges with capacities, of which there may be several between two vertices."""
+    """A flow network. The capacities of several edges between two vertices add up."""
 
     def __init__(self) -> None:
-        self._left: dict[Vertex, dict[Vertex, int]] = {}  # the capacity that is left, from each vertex to each other
+        self._left: dict[Vertex, dict[Vertex, int]] = {}  # residual capacities, from each vertex to each other
 
     def add(self, start: Vertex, end: Vertex, capacity: int = UNLIMITED) -> None:
         """Add an edge."""
@@ -24,16 +24,16 @@ class Network(Generic[Vertex]):
         self._left.setdefault(end, {}).setdefault(start, 0)
 
     def behind_cut(self, source: Vertex, sink: Vertex) -> set[Vertex]:
-        """The vertices on the sink's side of the minimum cut; of several such cuts that which is nearest to the sink.
+        """The vertices on the sink's side of the minimum cut; of several minimum cuts, the one nearest to the sink.
 
-        By Dinic's method (1970): shortest paths of one length are all filled before longer ones are looked for.
+        Dinic's algorithm (1970): all shortest augmenting paths of one length are saturated before longer ones.
         """
         while sink in (levels := self._levels(source)):
             remaining = {vertex: list(ends) for vertex, ends in self._left.items()}
             while path := self._path(source, sink, levels, remaining):
                 edges = list(pairwise(path))
                 flow = min(self._left[start][end] for start, end in edges)
-                assert flow < UNLIMITED, "there is a way from source to sink that can't be cut"
+                assert flow < UNLIMITED, "a path from source to sink can't be cut"
                 for start, end in edges:
                     if self._left[start][end] < UNLIMITED:
                         self._left[start][end] -= flow
@@ -42,7 +42,7 @@ class Network(Generic[Vertex]):
         return self._reaching(sink)
 
     def _levels(self, source: Vertex) -> dict[Vertex, int]:
-        """How many edges with capacity left each vertex is away from the source."""
+        """The distance of each vertex from the source, in edges with residual capacity."""
         levels, waiting = {source: 0}, deque([source])
         while waiting:
             start = waiting.popleft()
@@ -55,7 +55,7 @@ class Network(Generic[Vertex]):
     def _path(
         self, source: Vertex, sink: Vertex, levels: dict[Vertex, int], remaining: dict[Vertex, list[Vertex]]
     ) -> list[Vertex]:
-        """A shortest path with capacity left; empty where there is none. `remaining` are the edges not found dead."""
+        """A shortest augmenting path; empty if there is none. `remaining` are the edges not yet known as dead ends."""
         path = [source]
         while path and path[-1] != sink:
             start = path[-1]
@@ -71,7 +71,7 @@ class Network(Generic[Vertex]):
         return path
 
     def _reaching(self, sink: Vertex) -> set[Vertex]:
-        """The vertices from which capacity is left to the sink."""
+        """The vertices from which the sink can be reached by edges with residual capacity."""
         reaching, waiting = {sink}, [sink]
         while waiting:
             end = waiting.pop()

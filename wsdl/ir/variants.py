@@ -23,8 +23,8 @@ class TrainingChanges:
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """`variant ffn { share { lm.blocks[*].ffn } }`: what is added to the requests of the program; a limit takes the
-    place of those of its kind. The paths are not yet looked up; they begin at the models and layers of the file."""
+    """`variant ffn { share { lm.blocks[*].ffn } }`: requests added to those of the program; a limit replaces those of
+    its kind. The paths are not yet resolved; they begin at the models and layers of the file."""
 
     name: str
     span: Span  # of its name

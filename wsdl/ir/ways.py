@@ -1,7 +1,7 @@
-"""Ways of sharing: what `share as BLOCK` asks for, and what its block makes of the members.
+"""Ways of sharing: a request `share as BLOCK`, and the graphs that its block computes for the members.
 
-A way maps the matrix that the members share to the matrix of each member. Its block is run by `elaborate`; which
-tensors there are, and so what it is run for, is known once `share` has united the plain groups. `Way` stands between.
+A way maps the matrix that the members share to the matrix of each member. `elaborate` can run its block, but only
+`sharing` knows the members, once plain groups are united. `Way` is the interface between the two.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from wsdl.ir.types import DType
 
 
 def as_matrix(sizes: Sequence[int]) -> tuple[int, int]:
-    """A shape as ways of sharing see it: the first axis, and all others."""
+    """A shape as `[rows, columns]` of a way of sharing: the first axis, and all others."""
     return sizes[0] if sizes else 1, prod(sizes[1:])
 
 
 @dataclass(frozen=True, eq=False)
-class Seat:
-    """One member of a family, the parameters that share, as the block of a way sees it: number `member` of `members`.
+class WayMember:
+    """One member of a family (the parameters that share), as input of the block of a way: number `index` of `count`.
 
-    Its parts lie below `path`; those that are one for all parameters of a member below `layer`, those that the members
-    share below `family`, and those that all families share below `group`. `sizes` are those of the parameter; `input`
-    is the matrix that the members share, where the block takes it.
+    The paths of its parts begin with `path`; of parts `per member` with `layer`, of parts that the members share with
+    `family`, and of parts `per group` with `group`. `sizes` is the shape of the parameter; `input` reads the matrix
+    that the members share, if the block takes it.
     """
 
     path: str
     layer: str
     family: str
     group: str
-    member: int
-    members: int
+    index: int
+    count: int
     sizes: tuple[int, ...]
     dtype: DType
     input: Slot | None
@@ -50,15 +50,15 @@ class Seat:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A parameter that the block of a way declares; the slot has the type that is declared.
+    """A parameter that the block of a way declares; the slot has the declared type.
 
-    `leading` counts the axes in front of `[rows, columns]`, if it ends in these: it is stored as so many tensors of the
-    shape of the parameter whose way it is. If it has no initializer of its own, `inherits`, each is drawn like that.
-    `seat` is the first that declares it.
+    `leading` is the number of axes before `[rows, columns]`, if the shape ends in these: the part is then stored as
+    that many tensors of the member's shape, and, if it `inherits`, each is initialized like the member's parameter.
+    `member` is the first that declares it.
     """
 
     slot: Slot
-    seat: Seat
+    member: WayMember
     leading: int | None
     shared: bool
     inherits: bool
@@ -66,16 +66,17 @@ class Part:
 
     @property
     def of_vector(self) -> bool:
-        """Is it of vectors alone, as biases and scales of norms are? What is `per member` or `per group` isn't."""
-        return len(self.seat.sizes) <= 1 and self.slot.path.rpartition(".")[0] in (self.seat.path, self.seat.family)
+        """Whether it is for vectors only, such as biases and scales of norms; not if `per member` or `per group`."""
+        member = self.member
+        return len(member.sizes) <= 1 and self.slot.path.rpartition(".")[0] in (member.path, member.family)
 
 
 @dataclass(frozen=True, eq=False)
-class Shares:
-    """What a way makes of its members: a graph for each seat, and the parts by their paths.
+class ExpandedWay:
+    """The result of running the block of a way: a graph for each member, and the parts by their paths.
 
-    A graph has no inputs, and its `parameter` nodes read slots. Its first output is `[rows, columns]`, the others are
-    its `losses`, by name and place.
+    A graph has no inputs; its `parameter` nodes read slots. Its first output is `[rows, columns]`, the others are its
+    `losses`, whose names and locations are listed here.
     """
 
     graphs: Sequence[Graph]
@@ -84,15 +85,15 @@ class Shares:
 
 
 class Way(Protocol):
-    """A block that was configured: `Delta(rank=8)`."""
+    """A block with its configuration: `Delta(rank=8)`."""
 
     @property
     def name(self) -> str:
-        """Of the block."""
+        """The name of the block."""
 
     @property
     def span(self) -> Span:
-        """Of the call."""
+        """The location of the call."""
 
     @property
     def configuration(self) -> Mapping[str, object]:
@@ -100,14 +101,14 @@ class Way(Protocol):
 
     @property
     def input(self) -> str | None:
-        """The name of what the block takes; `None` where it makes its matrix of its own parameters alone."""
+        """The name of the block's input; `None` if it computes its matrix from its own parameters only."""
 
     @property
     def losses(self) -> Sequence[str]:
         """The names of the losses in the block."""
 
-    def run(self, seats: Sequence[Seat], problems: Problems) -> Shares | None:
-        """Run the block for each seat; `None` where that was reported."""
+    def run(self, members: Sequence[WayMember], problems: Problems) -> ExpandedWay | None:
+        """Run the block for each member; `None` after reporting an error."""
 
 
 @dataclass(frozen=True, eq=False)

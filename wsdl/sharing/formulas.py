@@ -1,7 +1,7 @@
-"""`param PATH = EXPRESSION`: which slots are computed, by which formula, from which stored tensors.
+"""`param PATH = EXPRESSION`: the computed slots, their formulas, and the stored tensors that these read.
 
 A formula that is a view of one parameter is a share group of two. Any other replaces the tensor that would be stored
-for its parameter, so that all slots that are tied with it read the formula.
+for its parameter: all slots tied to the parameter read the formula.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from wsdl.sharing.ways import Ways
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """A formula with its slot: `root` is the slot that would be stored for `slot`, and `back` the view of the formula's
-    value that gives it."""
+    """A formula with its slot: `root` is the slot whose tensor would be stored for `slot`; `back` is the view of the
+    formula's value that is the tensor of `root`."""
 
     request: FormulaRequest
     slot: Slot
@@ -40,7 +40,7 @@ class Computed:
 
     @property
     def reads(self) -> Iterator[str]:
-        """The paths of the slots that it is computed from."""
+        """The paths of the slots that it reads."""
         for node in self.request.graph.walk():
             if node.op == "parameter":
                 yield str(node.attributes["slot"])
@@ -54,8 +54,8 @@ def resolve_formulas(
     spans: dict[str, Span],
     problems: Problems,
 ) -> dict[str, Computed]:
-    """The formulas by the path of the root that they stand for, once groups are united; `sharing` then also has those
-    that are views. `ties` and `spans` say who was united with whom, and where."""
+    """The formulas by the path of the root that they replace; groups must be united. Formulas that are views are
+    united too, in `sharing`. `ties` and `spans` receive the united members and their locations, for messages."""
     slots = {slot.path: slot for slot in program.slots()} if program.formulas else {}
     formulas: list[tuple[FormulaRequest, Slot]] = []
     for request in program.formulas:
@@ -93,12 +93,12 @@ def resolve_formulas(
 
 
 def _with_slot(request: FormulaRequest, targets: Targets, problems: Problems) -> tuple[FormulaRequest, Slot]:
-    """A formula with the parameter that it computes; a number gets the dtype of that. Raises `NotFound` after
-    reporting."""
+    """A formula with the parameter that it computes; a number takes the parameter's dtype. Raises `NotFound` after
+    reporting an error."""
     target = targets.of(request.target, request.base, problems, whole_arrays=False)
     match = target.matches[0]
     slot, span = match.thing, request.target.span
-    help = "name one parameter of a layer, such as `decode.weight`; `for` makes a formula for each of several"
+    help = "name one parameter of a layer, such as `decode.weight`; use `for` to write a formula for each of several"
     if len(target.matches) > 1 or not isinstance(slot, Slot):
         many = f"{len(target.matches)} layers or parameters" if len(target.matches) > 1 else "a layer"
         problems.error("E0333", span, "a formula computes one parameter", many, help=help)
@@ -110,7 +110,7 @@ def _with_slot(request: FormulaRequest, targets: Targets, problems: Problems) ->
             span,
             "a formula computes a whole parameter, without a view",
             f"a view of `{slot.path}`, {slot.type}",
-            help="apply the inverse view on the right side; to set parts, use `concat` there",
+            help="apply the inverse view to the right side; to compute parts separately, use `concat` there",
         )
     else:
         number = _number(request)
@@ -125,7 +125,7 @@ def _with_slot(request: FormulaRequest, targets: Targets, problems: Problems) ->
 
 
 def _number(request: FormulaRequest) -> int | float | None:
-    """The number that a formula is, if it is nothing else."""
+    """The value of a formula that is a number; otherwise `None`."""
     graph = request.graph
     node = graph.nodes[0] if len(graph.nodes) == 1 and graph.nodes[0].op == "constant" else None
     value = node.attributes["value"] if node is not None else None
@@ -143,7 +143,7 @@ def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> Non
     elif sizes is not None and len(sizes) == 2 and sizes[::-1] == slot.sizes:
         help = "its transpose fits: `(…).T`"
     elif sizes is not None and prod(sizes) == prod(slot.sizes):
-        help = f"it has as many elements: `(…).reshape({', '.join(map(str, slot.sizes))})` fits"
+        help = f"it has the same number of elements: `(…).reshape({', '.join(map(str, slot.sizes))})` fits"
     problems.error(
         "E0334",
         request.span,
@@ -155,11 +155,11 @@ def _report_type(request: FormulaRequest, slot: Slot, problems: Problems) -> Non
     )
 
 
-# -- several -----------------------------------------------------------------------------------------------------------
+# -- several formulas --------------------------------------------------------------------------------------------------
 
 
 def _is_repeated(formula: Computed, earlier: Computed, slots: Mapping[str, Slot], sharing: Sharing) -> bool:
-    """Are two formulas one statement of a block, run for two layers, over the same tensors?"""
+    """Whether two formulas are one statement of a block, run for two layers, over the same tensors."""
 
     def text(of: Computed) -> str:
         graph = of.request.graph.copy({})
@@ -200,7 +200,7 @@ def _report_part(request: FormulaRequest, slot: Slot, root: Slot, problems: Prob
 def _in_order(
     computed: Mapping[str, Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems
 ) -> dict[str, Computed]:
-    """The formulas, each behind those that it needs; circles are reported."""
+    """The formulas in topological order, each after those that it reads; cycles are reported."""
     ordered: dict[str, Computed] = {}
 
     def needed(root: str) -> Iterator[str]:
@@ -208,53 +208,53 @@ def _in_order(
         return iter(dict.fromkeys(r for r in roots if r in computed))
 
     for start in computed:
-        way = {start: needed(start)} if start not in ordered else {}  # from one formula to another that it needs
-        while way:
-            root, rest = next(reversed(way.items()))
+        stack = {start: needed(start)} if start not in ordered else {}  # each formula is read by the one before it
+        while stack:
+            root, rest = next(reversed(stack.items()))
             following = next((r for r in rest if r not in ordered), None)
             if following is None:
                 ordered[root] = computed[root]
-                del way[root]
-            elif following in way:
-                roots = list(way)
-                _report_circle([computed[r] for r in roots[roots.index(following) :]], slots, sharing, problems)
+                del stack[root]
+            elif following in stack:
+                roots = list(stack)
+                _report_cycle([computed[r] for r in roots[roots.index(following) :]], slots, sharing, problems)
             else:
-                way[following] = needed(following)
+                stack[following] = needed(following)
     return ordered
 
 
-def _report_circle(circle: list[Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems) -> None:
+def _report_cycle(cycle: list[Computed], slots: Mapping[str, Slot], sharing: Sharing, problems: Problems) -> None:
     def needed(formula: Computed, following: Computed) -> str:
-        """The slot that a formula reads of the next one, and how it comes to that."""
+        """The slot by which a formula reads the next one."""
         path = next(p for p in formula.reads if sharing.home(slots[p])[0] is following.root)
         tied = f", which is tied with `{following.slot.path}`" if path != following.slot.path else ""
         return f"`{path}`{tied}"
 
-    first, *others = circle
-    names = [f"`{formula.slot.path}`" for formula in circle]
+    first, *others = cycle
+    names = [f"`{formula.slot.path}`" for formula in cycle]
     if others:
         message = f"the formulas of {', '.join(names[:-1])} and {names[-1]} depend on each other"
     else:
         message = f"the formula of {names[0]} depends on itself"
-    needs = [needed(formula, following) for formula, following in zip(circle, [*others, first], strict=True)]
+    needs = [needed(formula, following) for formula, following in zip(cycle, [*others, first], strict=True)]
     problems.error(
         "E0336",
         first.request.span,
         message,
         f"depends on {needs[0]}",
-        labels=[Label(o.request.span, f"needs {n}") for o, n in zip(others, needs[1:], strict=True)],
+        labels=[Label(o.request.span, f"depends on {n}") for o, n in zip(others, needs[1:], strict=True)],
         help="compute one of them from a stored parameter: `param base: […]`",
     )
 
 
-# -- what is stored ----------------------------------------------------------------------------------------------------
+# -- storage -----------------------------------------------------------------------------------------------------------
 
 
 def storage_of(
     program: Checked, sharing: Sharing, computed: Mapping[str, Computed], ways: Ways, frozen: Collection[str]
 ) -> Storage:
-    """What is stored, and how each slot reads it; `frozen` are the paths of slots. What is behind a formula whose slot
-    is frozen is frozen too."""
+    """The stored tensors and the reading of each slot. `frozen` are the paths of frozen slots; the tensors that their
+    formulas read are frozen too."""
     stored = [s for s in ways.stored(frozen) if s.root.path not in computed]
     readings: dict[str, Reading] = {slot.path: ViewReading(s.name, view) for s in stored for slot, view in s.slots}
     inputs = ((s.name, source) for s in stored if (source := ways.inputs.get(s.root.path)) is not None)
@@ -264,21 +264,21 @@ def storage_of(
     readings |= {slot.path: FormulaReading(formula, view) for formula in formulas for slot, view in formula.slots}
     formulas += _read_formulas(readings, sharing, computed)
     if formulas:
-        behind = {t for path in frozen if isinstance(r := readings[path], FormulaReading) for t in r.tensors}
+        read_by_frozen = {t for path in frozen if isinstance(r := readings[path], FormulaReading) for t in r.tensors}
         uses: dict[str, list[ComputedSlot]] = {}
         for formula in formulas:
             largest = max(formula.tensors, key=lambda name: tensors[name].elements, default=None)
             for name in formula.tensors:
                 slots = (ComputedSlot(slot, formula.text, name == largest) for slot, _ in formula.slots)
                 uses.setdefault(name, []).extend(slots)
-        for name in behind | uses.keys():
+        for name in read_by_frozen | uses.keys():
             s = tensors[name]
-            tensors[name] = replace(s, frozen=s.frozen or name in behind, computed=tuple(uses.get(name, ())))
+            tensors[name] = replace(s, frozen=s.frozen or name in read_by_frozen, computed=tuple(uses.get(name, ())))
     return Storage(program, tensors, readings, ways.slots, ways.resolved(stored))
 
 
 def _read_formulas(readings: dict[str, Reading], sharing: Sharing, computed: Mapping[str, Computed]) -> list[Formula]:
-    """Add the readings of all slots that are computed; the formulas. Each comes behind those that it needs."""
+    """Add the readings of all computed slots to `readings`; returns the formulas, each after those that it reads."""
     formulas: list[Formula] = []
     families = {root.path: (root, slots) for root, slots in sharing.families() if root.path in computed}
     for root_path, at in computed.items():

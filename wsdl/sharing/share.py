@@ -169,7 +169,7 @@ def _way(request: WayRequest, work: _Sharing, *, may_have_name: bool) -> None:
         if distinct is None or not _unite(group, below, distinct, work):
             return
         paths = [layer for layer, member in zip(layers, family, strict=True) if member in distinct]
-        shared += work.ways.seats(below, distinct, paths, request)
+        shared += work.ways.add_family(below, distinct, paths, request)
     work.ways.run(request, shared, may_have_name=may_have_name)
 
 
