@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.stages import storage_of
-from wsdl.fitting.fit import Fitted, Wanted, fit, lost
+from wsdl.fitting.fit import Fitted, SlotTarget, fit, relative_errors
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ops.interpreter import evaluate
@@ -46,11 +46,11 @@ def values(storage: Storage, seed: int) -> dict[str, Array]:
 
 
 def fitted(storage: Storage, matrices: Sequence[Array]) -> tuple[Fitted, float]:
-    """And the share of all norms that is lost."""
-    wanted = [Wanted(graph, matrix) for graph, matrix in zip(formulas(storage), matrices, strict=True)]
-    result = fit(wanted, initial_values(storage))
+    """And the share of all norms that is relative_errors."""
+    targets = [SlotTarget(graph, matrix) for graph, matrix in zip(formulas(storage), matrices, strict=True)]
+    result = fit(targets, initial_values(storage))
     norms = [np.linalg.norm(matrix) for matrix in matrices]
-    shares = lost(wanted, result.stored)
+    shares = relative_errors(targets, result.stored)
     return result, float(np.linalg.norm(np.multiply(shares, norms)) / np.linalg.norm(norms))
 
 

@@ -1,8 +1,8 @@
-"""Least squares for one tensor, which several slots change with linearly.
+"""Linear least squares for one tensor, in which several slots are linear.
 
 The normal operator `N = sum(J.T @ J)` of a tensor most often has a simple structure: it scales each element (means,
-gains, index maps), or it is one matrix along one axis (factors of products, mixtures). That is found by applying it to
-a few tensors, and then solved directly; what has no such structure is solved by conjugate gradients.
+gains, index maps), or it is one matrix along one axis (factors of products, mixtures). The structure is detected by
+applying the operator to a few tensors, and the system is then solved directly; without one, by conjugate gradients.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Operator: TypeAlias = Callable[[Array], Array]
 
-PRECISE = 1e-10  # of the right-hand side, what may be left of it
-ALIKE = 1e-9  # by how much an operator may differ from a structure that it has
-SINGULAR = 1e-12  # of the largest eigenvalue: what is smaller is 0
-MOST_STEPS = 60  # of conjugate gradients at a time
-MORE = 8  # singular vectors beyond the rank that are iterated with
-MOST_PROBES = 16  # how often an operator is applied to find one matrix
+PRECISION = 1e-10  # the norm of the residual relative to the right-hand side at which conjugate gradients stop
+TOLERANCE = 1e-9  # the relative difference of an operator from one with a given structure
+SINGULAR = 1e-12  # eigenvalues smaller than this, relative to the largest, count as 0
+MAX_STEPS = 60  # of conjugate gradients
+OVERSAMPLING = 8  # further singular vectors in the subspace iteration, beyond the rank
+MAX_PROBES = 16  # the number of times that an operator may be applied to determine a matrix
 
 
 class Structure(Protocol):
-    """How a normal operator may be built."""
+    """A structure that a normal operator may have."""
 
-    def read(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
-        """The inverse of an operator of this structure, as a function; 0 where the operator is singular."""
+    def inverse(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
+        """The pseudoinverse of an operator with this structure."""
 
 
 @dataclass(frozen=True)
 class Diagonal:
-    """Each element is scaled by itself."""
+    """Each element is scaled by its own factor."""
 
-    def read(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
+    def inverse(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
         signs = np.where(noise(shape, 1) < 0, -1.0, 1.0)
         scale = normal(signs) * signs
         inverse = np.zeros(shape)
@@ -47,11 +47,11 @@ class Diagonal:
 
 @dataclass(frozen=True)
 class Along:
-    """One matrix along an axis, the same at all places of the others."""
+    """One matrix along an axis, the same at all indices of the other axes."""
 
     axis: int
 
-    def read(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
+    def inverse(self, normal: Operator, shape: tuple[int, ...]) -> Operator:
         size, places = shape[self.axis], prod(shape) // shape[self.axis]
         matrix = np.empty((size, size))
         moved = (*shape[: self.axis], *shape[self.axis + 1 :], size)
@@ -65,50 +65,50 @@ class Along:
         return lambda x: np.moveaxis(np.moveaxis(x, self.axis, -1) @ inverse, -1, self.axis)
 
     def is_cheap(self, shape: tuple[int, ...]) -> bool:
-        return shape[self.axis] ** 2 <= MOST_PROBES * prod(shape)
+        return shape[self.axis] ** 2 <= MAX_PROBES * prod(shape)
 
 
 def structures(shape: tuple[int, ...]) -> Iterator[Structure]:
-    """Those that an operator on tensors of this shape may have, the cheapest first."""
+    """The structures that an operator on tensors of this shape may have, the cheapest first."""
     yield Diagonal()
     axes = [Along(axis) for axis in reversed(range(len(shape)))]
     yield from (along for along in axes if shape[along.axis] > 1 and along.is_cheap(shape))
 
 
 def structure_of(normal: Operator, shape: tuple[int, ...]) -> Structure | None:
-    """The structure of an operator; `None` where it has none of them."""
+    """The structure of an operator; `None` if it has none of them."""
     probe = noise(shape, 2)
     image = normal(probe)
     for structure in structures(shape):
-        back = structure.read(normal, shape)(image)
-        if _norm(normal(back) - image) <= ALIKE * _norm(image):
+        back = structure.inverse(normal, shape)(image)
+        if _norm(normal(back) - image) <= TOLERANCE * _norm(image):
             return structure
     return None
 
 
 def solve(normal: Operator, right: Array, precondition: Operator = lambda x: x) -> Array:
-    """`x` with `normal(x) == right`, by conjugate gradients; of several the one nearest to 0."""
-    x, rest = np.zeros_like(right), right
-    steered = precondition(rest)
-    direction, square = steered, float(np.vdot(rest, steered))
-    for _ in range(min(MOST_STEPS, right.size)):
-        if _norm(rest) <= PRECISE * _norm(right) or square <= 0:
+    """Solve `normal(x) == right` by conjugate gradients; of several solutions the one with the smallest norm."""
+    x, residual = np.zeros_like(right), right
+    preconditioned = precondition(residual)
+    direction, square = preconditioned, float(np.vdot(residual, preconditioned))
+    for _ in range(min(MAX_STEPS, right.size)):
+        if _norm(residual) <= PRECISION * _norm(right) or square <= 0:
             break
         image = normal(direction)
         curvature = float(np.vdot(direction, image))
         if curvature <= 0:
             break
         x = x + square / curvature * direction
-        rest = rest - square / curvature * image
-        steered = precondition(rest)
-        before, square = square, float(np.vdot(rest, steered))
-        direction = steered + square / before * direction
+        residual = residual - square / curvature * image
+        preconditioned = precondition(residual)
+        before, square = square, float(np.vdot(residual, preconditioned))
+        direction = preconditioned + square / before * direction
     return x
 
 
 def low_rank(matrix: Array, rank: int) -> tuple[Array, Array]:
-    """The two factors, [rows, rank] and [rank, columns], of the nearest matrix of a rank, of equal norm; further
-    columns and rows are 0."""
+    """The factors, [rows, rank] and [rank, columns], of the best approximation of this rank, of equal norm. Columns and
+    rows beyond the matrix's own rank are 0."""
     if matrix.shape[0] < matrix.shape[1]:
         left, right = low_rank(matrix.T, rank)
         return right.T, left.T
@@ -125,22 +125,22 @@ def low_rank(matrix: Array, rank: int) -> tuple[Array, Array]:
 
 
 def balanced(left: Array, right: Array) -> tuple[Array, Array]:
-    """Two factors with the same product, of equal norm, whose columns and rows are orthogonal."""
+    """Factors with the same product, of equal norm; columns of the left and rows of the right are orthogonal."""
     base, turned = np.linalg.qr(right.T)
     left, middle = low_rank(left @ turned.T, right.shape[0])
     return left, middle @ base.T
 
 
-class Nearest:
-    """The nearest matrix of a rank to matrices that change little from one to the next: a step of subspace iteration
-    that begins at the last singular vectors, and some more of them than the rank (Halko, Martinsson and Tropp 2011)."""
+class LowRank:
+    """Low-rank approximations of matrices that change little from one to the next: each takes one step of subspace
+    iteration from the last singular vectors, with oversampling (Halko, Martinsson and Tropp 2011)."""
 
     def __init__(self, rank: int) -> None:
         self._rank = rank
         self._basis: Array | None = None  # [columns, width], orthonormal
 
     def of(self, matrix: Array) -> tuple[Array, Array]:
-        """The two factors, [rows, rank] and [rank, columns]."""
+        """The factors, [rows, rank] and [rank, columns], of the approximation of a matrix."""
         if matrix.shape[0] < matrix.shape[1]:
             left, right = self._of_tall(matrix.T)
             return right.T, left.T
@@ -148,8 +148,8 @@ class Nearest:
 
     def _of_tall(self, matrix: Array) -> tuple[Array, Array]:
         columns = matrix.shape[1]
-        width = min(self._rank + self._rank // 2 + MORE, columns)
-        is_wide = 4 * width > columns  # then the square matrix is smaller than two products with the basis
+        width = min(self._rank + self._rank // 2 + OVERSAMPLING, columns)
+        is_wide = 4 * width > columns  # then one product with the Gram matrix is cheaper than two with the matrix
         square = matrix.T @ matrix if is_wide or self._basis is None else None
         if self._basis is None:
             assert square is not None
@@ -162,14 +162,14 @@ class Nearest:
             turn = np.linalg.eigh(left.T @ left)[1][:, ::-1]
             self._basis = self._basis @ turn
             left, right = left @ turn[:, : self._rank], self._basis[:, : self._rank].T
-        more = self._rank - left.shape[1]
-        if more > 0:
-            left, right = np.pad(left, ((0, 0), (0, more))), np.pad(right, ((0, more), (0, 0)))
+        missing = self._rank - left.shape[1]
+        if missing > 0:
+            left, right = np.pad(left, ((0, 0), (0, missing))), np.pad(right, ((0, missing), (0, 0)))
         return left, right
 
 
 def noise(shape: Sequence[int], key: int) -> Array:
-    """Numbers from -1 to 1, the same each time and in each version of NumPy."""
+    """Random numbers from -1 to 1, the same for a key in every version of NumPy."""
     return np.random.Generator(np.random.Philox(key=key)).random(tuple(shape)) * 2.0 - 1.0
 
 

@@ -1,7 +1,7 @@
-"""The formula of one slot as a function to be fitted: its values, and its derivative with regard to what it is made of.
+"""The formula of one slot as a function of stored tensors: its value, and its derivative with respect to a tensor.
 
-The derivative comes from the gradient rules of the operations: a formula is linear in a tensor exactly where its
-gradient for that tensor doesn't read the tensor. All is computed in f64 by the reference interpreter.
+The derivative is built by the gradient rules of the operations: a formula is linear in a tensor if and only if its
+gradient for that tensor doesn't read the tensor. The reference interpreter computes everything in f64.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 class SlotFormula:
-    """A graph without inputs, whose `parameter` nodes read stored tensors, and whose one output is a slot."""
+    """A graph without inputs, whose `parameter` nodes read stored tensors, and whose only output is the slot."""
 
     def __init__(self, formula: Graph) -> None:
         self.graph = _in_f64(formula)
@@ -47,12 +47,12 @@ class SlotFormula:
         return np.asarray(array)
 
     def by_tensor(self, name: str) -> Derivative:
-        """The derivative with regard to a stored tensor."""
+        """The derivative with respect to a stored tensor."""
         reads = self.reads[name]
         return self.by_values([node.result for node in reads], [_view(node) for node in reads])
 
     def by_values(self, values: Sequence[Value], views: Sequence[View] | None = None) -> Derivative:
-        """The derivative with regard to values of the graph, which read one tensor through `views`."""
+        """The derivative with respect to values of the graph, which read one tensor through `views`."""
         key = tuple(values)
         if key not in self._derivatives:
             chosen = views or [View.identity(v.type.sizes or ()) for v in values]
@@ -61,22 +61,22 @@ class SlotFormula:
 
     @cached_property
     def products(self) -> list[Product]:
-        """The products of two matrices that the formula reads nowhere else."""
+        """The products of two stored matrices that the formula reads only there."""
         producers = self.graph.producers()
-        found = []
+        products = []
         for node in self.graph.nodes:
             factors = [producers[value] for value in node.inputs]
             if node.op != "matmul" or any(factor.op != "parameter" or not _is_matrix(factor) for factor in factors):
                 continue
             if all(len(self.reads[str(factor.attributes["stored"])]) == 1 for factor in factors):
                 left, right = (Factor(str(f.attributes["stored"]), _view(f)) for f in factors)
-                found.append(Product(node.result, left, right))
-        return found
+                products.append(Product(node.result, left, right))
+        return products
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A matrix of a product: the stored tensor, and the view of it, which leaves nothing out."""
+    """A matrix of a product: the stored tensor, and the view of it, which has all of its elements."""
 
     stored: str
     view: View
@@ -84,7 +84,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Product:
-    """`left @ right`, the value of a graph."""
+    """`left @ right`, a value of a graph."""
 
     value: Value
     left: Factor
@@ -93,15 +93,15 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """The derivative of a graph's output with regard to one tensor, which values of the graph read through views.
+    """The derivative of a graph's output with respect to one tensor, which values of the graph read through views.
 
-    `around` computes what doesn't change with the tensor and is read by the other two: `forward` takes the values (then
-    what `around` gives) to the output, `backward` a gradient of the output to those of the values. `factors` are the
-    stored tensors that the derivative changes with.
+    `forward` maps changes of the values to the change of the output, `backward` a gradient of the output to those of
+    the values. Both also take the outputs of `fixed`, which computes what doesn't depend on the tensor. `factors` are
+    the stored tensors that the derivative depends on.
     """
 
     views: list[View]
-    around: Graph
+    fixed: Graph
     forward: Graph
     backward: Graph
     factors: frozenset[str]
@@ -109,38 +109,38 @@ class Derivative:
 
     @staticmethod
     def of(graph: Graph, values: list[Value], views: list[View]) -> Derivative:
-        """The derivative with regard to some values of a graph."""
+        """The derivative with respect to some values of a graph."""
         [output] = graph.outputs
         seed = Value(output.type)
         changing = _dependents(graph.nodes, values)
         work = Graph(list(graph.inputs), list(graph.nodes), [output])
         pulled = pull_back(work, graph.nodes, {output: seed}, values, differentiate_scan).gradients(values)
         gradients = [g if g is not None else _zeros(work, v) for g, v in zip(pulled, values, strict=True)]
-        known = {v for node in graph.nodes for v in node.results}
+        of_graph = {v for node in graph.nodes for v in node.results}
         needed = needed_nodes(work.nodes, gradients)
-        backward = Graph([seed], [n for n in needed if known.isdisjoint(n.results)], gradients)
+        backward = Graph([seed], [n for n in needed if of_graph.isdisjoint(n.results)], gradients)
         captured = backward.captured()
         flat = any(
             n.op in OPERATIONS and OPERATIONS[n.op].flat for n in graph.nodes if not changing.isdisjoint(n.reads())
         )
         is_linear = not flat and changing.isdisjoint(captured)
         forward = _transposed(backward, values)
-        fixed = [v for v in dict.fromkeys([*forward.captured(), *captured]) if v not in changing]
-        around = Graph([], [n for n in graph.nodes if changing.isdisjoint(n.results)], fixed)
-        prune_graph(around)
+        constant = [v for v in dict.fromkeys([*forward.captured(), *captured]) if v not in changing]
+        fixed = Graph([], [n for n in graph.nodes if changing.isdisjoint(n.results)], constant)
+        prune_graph(fixed)
         factors = frozenset(str(n.attributes["stored"]) for n in needed if n.op == "parameter")
-        forward.inputs += fixed
-        backward.inputs += fixed
-        return Derivative(views, around, forward, backward, factors, is_linear)
+        forward.inputs += constant
+        backward.inputs += constant
+        return Derivative(views, fixed, forward, backward, factors, is_linear)
 
     def at(self, stored: Mapping[str, Array]) -> LinearMap:
-        """The derivative where the other tensors are as `stored`."""
-        return LinearMap(self, evaluate(self.around, [], stored))
+        """The derivative at these values of the other tensors."""
+        return LinearMap(self, evaluate(self.fixed, [], stored))
 
 
 @dataclass(eq=False)
 class LinearMap:
-    """A derivative at some place: a linear map from a tensor to the slot."""
+    """A derivative at a point: a linear map from a tensor to the slot."""
 
     derivative: Derivative
     fixed: list[Array]
@@ -152,7 +152,7 @@ class LinearMap:
         return np.asarray(array)
 
     def transposed(self, gradient: Array) -> Array:
-        """The gradient of the tensor for one of the slot."""
+        """The gradient of the tensor from that of the slot."""
         parts = evaluate(self.derivative.backward, [gradient, *self.fixed], {})
         total = np.zeros(self.derivative.views[0].source)
         for view, part in zip(self.derivative.views, parts, strict=True):
@@ -161,8 +161,8 @@ class LinearMap:
 
 
 def _transposed(backward: Graph, values: Sequence[Value]) -> Graph:
-    """The transposed map of one from a gradient of the output to those of `values`: from changes of these to the change
-    of the output. It is computed from the changes alone, without what they are added to."""
+    """The transpose of a graph that maps a gradient of the output to those of `values`: it maps changes of the values
+    to the change of the output. It doesn't compute the values themselves."""
     [seed] = backward.inputs
     changes = [Value(value.type) for value in values]
     work = Graph([*changes, seed], list(backward.nodes), [])
@@ -191,7 +191,7 @@ def _in_f64(graph: Graph) -> Graph:
 
 
 def _dependents(nodes: Sequence[Node], values: Sequence[Value]) -> set[Value]:
-    """All values that change with some values, these among them."""
+    """The values that depend on some values, and these."""
     changing = set(values)
     for node in nodes:
         if not changing.isdisjoint(node.reads()):

@@ -30,7 +30,7 @@ from wsdl.weights.narrow import as_stored
 from wsdl.weights.source import Source, WeightsError
 
 if TYPE_CHECKING:
-    from wsdl.fitting.fit import Wanted
+    from wsdl.fitting.fit import SlotTarget
 
 Array = NDArray[Any]
 ROUNDING = 8  # units in the last place: the difference between a formula and a loaded value that counts as rounding
@@ -196,10 +196,10 @@ class _Family:
 
     def _through_formulas(self) -> dict[str, Array] | None:
         """The start values, if all slots have their loaded values with them; otherwise `None`."""
-        from wsdl.fitting.fit import lost
+        from wsdl.fitting.fit import relative_errors
 
         start = self._start()
-        shares = zip(self._fills, self._arrays, lost(self._wanted(), start), strict=True)
+        shares = zip(self._fills, self._arrays, relative_errors(self._targets(), start), strict=True)
         return self._as_stored(start) if all(share <= _rounding(array) for _, array, share in shares) else None
 
     def _as_stored(self, values: Mapping[str, Array]) -> dict[str, Array]:
@@ -247,10 +247,10 @@ class _Family:
         is_slot = reading.tensors == (fill.stored,) and not self._storage.is_computed(fill.slot)
         return array if is_slot and reading.view.reads_like(fill.view) else None
 
-    def _wanted(self) -> list[Wanted]:
-        from wsdl.fitting.fit import Wanted
+    def _targets(self) -> list[SlotTarget]:
+        from wsdl.fitting.fit import SlotTarget
 
-        return [Wanted(self._formula(f), array) for f, array in zip(self._fills, self._arrays, strict=True)]
+        return [SlotTarget(self._formula(f), array) for f, array in zip(self._fills, self._arrays, strict=True)]
 
     def _formula(self, fill: Fill) -> Graph:
         """The graph that computes the value that a fill sets."""
@@ -261,12 +261,12 @@ class _Family:
 
     def nearest(self, missed: list[_Missed]) -> dict[str, Array]:
         """The values with the smallest differences of the slots, which are appended to `missed`."""
-        from wsdl.fitting.fit import fit, lost
+        from wsdl.fitting.fit import fit, relative_errors
 
-        wanted = self._wanted()
-        fitted = fit(wanted, self._start())
+        targets = self._targets()
+        fitted = fit(targets, self._start())
         values = self._as_stored(fitted.stored)
-        shares = zip(lost(wanted, fitted.stored), lost(wanted, values), strict=True)
+        shares = zip(relative_errors(targets, fitted.stored), relative_errors(targets, values), strict=True)
         for fill, array, (before_rounding, share) in zip(self._fills, self._arrays, shares, strict=True):
             norm = float(np.linalg.norm(array.astype(np.float64)))
             missed.append(_Missed(fill, share, norm, before_rounding <= _rounding(array), fitted.not_linear))
