@@ -165,7 +165,7 @@ def prices(programs: Mapping[str, wsdl.Program]) -> Iterator[str]:
     yield f"{'':<16}" + "".join(f"{rows:>9}" for rows in ROWS) + f"{'training':>10}"
     columns: list[dict[str, float]] = []
     for rows in ROWS:
-        sessions = {name: program.session() for name, program in programs.items()}
+        sessions = {name: program.session(threads=1) for name, program in programs.items()}
         runs: Contenders = {name: _run(session, batch(name, rows)["x"]) for name, session in sessions.items()}
         columns.append(quartiles(runs, [None], 1, SECONDS))
     trainers = {name: program.trainer(threads=1) for name, program in programs.items()}
@@ -193,7 +193,7 @@ def against_pytorch(programs: Mapping[str, wsdl.Program]) -> Iterator[str]:
             if is_training:
                 contenders["ours"] = _on(programs[name].trainer(threads=1).step, inputs)
             else:
-                contenders["ours"] = _run(programs[name].session(), inputs["x"])
+                contenders["ours"] = _run(programs[name].session(threads=1), inputs["x"])
             first = {way: np.asarray(take(None)) for way, take in contenders.items()}
             error = np.abs(first["ours"] - first["eager"]).max() / np.abs(first["eager"]).max()
             took = quartiles(contenders, [None], 1, SECONDS / 2)

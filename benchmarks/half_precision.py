@@ -29,7 +29,7 @@ def row(example: Example) -> list[str]:
     weights = {f"{example.model_name}.{name}": array for name, array in module_weights(twin).items()}
     arrays = example.draw(example.sizes[-1])
     sessions = {
-        dtype: wsdl.compile(example.path, weights=weights, dtype=dtype).session(example.model_name)
+        dtype: wsdl.compile(example.path, weights=weights, dtype=dtype).session(example.model_name, threads=1)
         for dtype in ("f32", "f16", "bf16")
     }
     results = {dtype: session.run(arrays) for dtype, session in sessions.items()}

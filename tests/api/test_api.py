@@ -43,6 +43,11 @@ def test_a_program_from_a_path_or_a_text(given: str | Path) -> None:
     assert "m" in repr(program)
 
 
+def test_the_threads_of_a_session() -> None:
+    session = wsdl.compile("tied.wsd").session(threads=3)
+    assert session._session.get_session_options().intra_op_num_threads == 3
+
+
 def test_what_is_stored_decides_what_is_computed() -> None:
     program = wsdl.compile("tied.wsd")
     w, b, c = (program.stored[f"m.{name}"] for name in ("encode.weight", "encode.bias", "decode.bias"))

@@ -175,13 +175,20 @@ class Program:
         """The models by name, in the order of the file."""
         return {name: Model(name, self) for name in self._storage.models}
 
-    @takes(name=Optional(NAME), weights=Optional(WEIGHTS), partial=FLAG, device=NAME)
+    @takes(name=Optional(NAME), weights=Optional(WEIGHTS), partial=FLAG, device=NAME, threads=Optional(COUNT))
     def session(
-        self, name: str | None = None, *, weights: Weights | None = None, partial: bool = False, device: str = "cpu"
+        self,
+        name: str | None = None,
+        *,
+        weights: Weights | None = None,
+        partial: bool = False,
+        device: str = "cpu",
+        threads: int | None = None,
     ) -> Session:
         """A session that runs a model: `session(ids=ids)["logits"]`. `name` may be omitted if there is one model.
-        `weights` replaces the stored values in this session: all of them, or with `partial=True` those provided."""
-        return self._model(name).session(weights=weights, partial=partial, device=device)
+        `weights` replaces the stored values in this session: all of them, or with `partial=True` those provided.
+        `threads` is the number of CPU threads, by default that of the cores."""
+        return self._model(name).session(weights=weights, partial=partial, device=device, threads=threads)
 
     @takes(
         name=Optional(NAME),
@@ -401,7 +408,7 @@ class Model:
         device: str = "cpu",
         threads: int | None = None,
     ) -> Session:
-        """A session that runs the model; `weights` and `partial` as in `Program.session`."""
+        """A session that runs the model; the arguments are those of `Program.session`."""
         from wsdl.onnx.folder import loadable
         from wsdl.onnx.index_reads import index_reads
         from wsdl.runtime.session import Session
