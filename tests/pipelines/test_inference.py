@@ -160,7 +160,7 @@ def test_text_of_a_program_reads_back(text: str) -> None:
 def test_unroll_is_obeyed() -> None:
     p = lower(storage_of(PROGRAMS["shared blocks"]), Target(loops="unroll"))
     assert "loop" not in [node.op for node in p.only.graph.walk()]
-    assert [c.why for c in p.loops] == ["asked for with --loops unroll"]
+    assert [c.why for c in p.loops] == ["requested with --loops unroll"]
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.wsd")), ids=lambda p: p.stem)

@@ -68,7 +68,7 @@ def pushing(always: bool) -> Iterator[None]:
     def cost(self: Planner, plan: Plan) -> float:
         return float(isinstance(plan, Whole) == always)
 
-    with patch.object(Planner, "_typical", cost):
+    with patch.object(Planner, "_typical_cost", cost):
         yield
 
 

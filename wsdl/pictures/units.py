@@ -1,5 +1,4 @@
-"""What is in a picture: boxes for layers, operations, ports, the data that flows between them, what is stored, and what
-is computed from it."""
+"""The parts of a picture: boxes for layers, operations, ports, data flow, stored tensors, and formulas."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ Unit: TypeAlias = "Box | Ops | Port"
 
 @dataclass(eq=False)
 class Box:
-    """One application of a layer, or `count` equal ones; open if it has `parts`.
+    """One application of a layer, or `count` equal ones; drawn open if it has `parts`.
 
-    It represents `copies` layers, since the boxes around it may represent several too; `own_bytes` are stored for them
-    and for nothing else.
+    It represents `copies` layers, since the boxes around it may represent several too; `own_bytes` is the size of the
+    tensors that only these layers read.
     """
 
     path: str
@@ -31,7 +30,7 @@ class Box:
 
 @dataclass(eq=False)
 class Ops:
-    """Consecutive operations outside of closed boxes."""
+    """Consecutive operations that no closed box contains."""
 
     names: list[str]
 
@@ -47,7 +46,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Flow:
-    """Data that goes from one unit to another."""
+    """Data flow from one unit to another."""
 
     source: Unit
     target: Unit
@@ -56,9 +55,9 @@ class Flow:
 
 @dataclass(eq=False)
 class Computed:
-    """A way of sharing, or a formula: what units read is computed from stored tensors that nothing else reads.
+    """A way of sharing, or a formula, which computes weights of `members` members from stored tensors.
 
-    `shared` are those of several members, or of the only one, `own` those of one member each, of `members`.
+    Of the tensors that nothing else reads, `own` are those of one member each, `shared` all others.
     """
 
     text: str
@@ -67,7 +66,7 @@ class Computed:
     is_way: bool
     shared: list[Stored] = field(default_factory=list)
     own: list[Stored] = field(default_factory=list)
-    readers: dict[Unit, str] = field(default_factory=dict)  # with the view, where there is one
+    readers: dict[Unit, str] = field(default_factory=dict)  # each with the view, or ""
     uses: int = 0
     saved: int = 0  # bytes
 
@@ -77,7 +76,7 @@ class Shared:
     """Stored tensors that the same units, or formulas, read more than once."""
 
     tensors: list[Stored]
-    readers: dict[Unit | Computed, str]  # with the view, where there is one
+    readers: dict[Unit | Computed, str]  # each with the view, or ""
     uses: int
     saved: int  # bytes
 
@@ -87,7 +86,7 @@ class Shared:
 
     @property
     def name(self) -> str:
-        """The group's name, or the common part of the paths of its slots, without the model."""
+        """The group's name, or the common part of the slots' paths, without the model."""
         if self.tensors[0].group:
             return self.tensors[0].group.rsplit(".", 1)[-1]
         paths = [path for stored in self.tensors for path in _pattern(stored)]
@@ -97,7 +96,7 @@ class Shared:
 
 
 def _pattern(stored: Stored) -> list[str]:
-    """The path of the slots, with a range for the one index in which they differ, otherwise that of the stored
+    """The paths of the slots as one path with a range of indices; if they have no such pattern, that of the stored
     tensor."""
     paths = compact(slot.path for slot, _ in stored.slots)
     return paths if len(paths) == 1 else [stored.root.path]

@@ -6,8 +6,8 @@ from wsdl.ir.graph import Graph, Value
 
 
 def from_stored(graph: Graph) -> set[Value]:
-    """Those of a graph, without its bodies, that don't change from run to run: stored tensors, constants, and what is
-    computed from these."""
+    """The values of a graph, without its subgraphs, that are the same in every run: stored tensors, constants, and
+    values computed from these."""
     fixed: set[Value] = set()
     for node in graph.nodes:
         reads = node.reads()

@@ -1,15 +1,15 @@
 """Plans to compute `x @ W` for a `W` that is computed from stored tensors, and their costs.
 
-`W` is a matrix `[inner, columns]`, or (`turned`) the transpose of one. A plan is `Whole`: `W` is computed, then the
-product; or it applies to `x` what `W` is computed by, one after the other:
+`W` is a matrix `[inner, columns]`, or the transpose of one (`transposed`). The plan `Whole` computes `W`, then the
+product; the others apply the operations of the formula to `x`:
 
     x @ (a + b)      x @ a + x @ b          Sum
     x @ (a @ b)      (x @ a) @ b            Chain
     x @ (s * a)      (x * s) @ a            Scaled, where s scales rows; (x @ a) * s where it scales columns
     x @ -a           -x @ a                 Negated
 
-Costs are in multiply-accumulates: those of products, `ELEMENT` for each element that is read or written, and `NODE`
-for each operation (docs/decisions/0050-products-through-formulas.md has the measurements behind the two numbers).
+Costs are in multiply-accumulates: those of products, plus `ELEMENT` per element read or written, plus `NODE` per
+operation (measured: docs/decisions/0050-products-through-formulas.md).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from wsdl.ops.node_arguments import arguments
 
 ELEMENT = 8
 NODE = 50_000
-SIZES = (1, 32, 256)  # what a size that only the run knows is taken for: a plan is cheaper where it is on the whole
+SIZES = (1, 32, 256)  # assumed values of a dynamic dimension; plans are compared by the geometric mean of their costs
 
-MOST_PLANS = 32  # for one product: what is nested more deeply is multiplied whole
+MAX_PLANS = 32  # per product; for more deeply nested formulas the matrix is computed
 
 Rows: TypeAlias = "Sequence[float]"
 """The number of rows of `x` for each of the products that read a weight."""
@@ -44,26 +44,26 @@ class Product(Protocol):
     def pointwise(self) -> bool:
         """Whether it reads each row separately, so that scaling the weight's inner axis is the same as scaling `x`."""
 
-    def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
-        """`x @ weight`, added to `onto`."""
+    def __call__(self, x: Value, weight: Value, transposed: bool, addend: Value | None) -> Value:
+        """`x @ weight + addend`."""
 
-    def added(self, y: Value, onto: Value | None) -> Value:
-        """A result of such a product, added to `onto`."""
+    def added(self, y: Value, addend: Value | None) -> Value:
+        """`y + addend`, where `y` is a result of such a product."""
 
     def scaled(self, op: str, x: Value, scale: Value) -> Value:
-        """`x` times or divided by a scalar or a vector over its columns, in any shape."""
+        """`x` multiplied or divided by a scalar or by a vector over its columns, in any shape."""
 
     @property
-    def behind(self) -> Product:
-        """What multiplies the columns of its result."""
+    def next(self) -> Product:
+        """The kind of a product that follows in a chain."""
 
 
 class Plan(Protocol):
     def cost(self, rows: Rows) -> float:
         """The cost of all products that read the weight."""
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
-        """`x @ W`, added to `onto`."""
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        """`x @ W + addend`."""
 
 
 def elements(value: Value) -> float:
@@ -72,25 +72,25 @@ def elements(value: Value) -> float:
 
 @dataclass(frozen=True)
 class Whole:
-    """`x @ W`, with `W` as the sum of `terms`, which take `made` to compute; each is `turned` or not."""
+    """`x @ W`, where `W` is the sum of `terms`, each transposed or not, which cost `terms_cost` to compute."""
 
     terms: tuple[tuple[Value, bool], ...]
-    made: float
-    read_again: Callable[[Build, Value], Value]
+    terms_cost: float
+    reread: Callable[[Build, Value], Value]
 
     def cost(self, rows: Rows) -> float:
         size = elements(self.terms[0][0])
         inner, columns = _oriented(*self.terms[0])
-        made = self.made + (len(self.terms) - 1) * (NODE + 3 * ELEMENT * size)
-        return made + sum(NODE + n * size + ELEMENT * (n * inner + size + n * columns) for n in rows)
+        weight_cost = self.terms_cost + (len(self.terms) - 1) * (NODE + 3 * ELEMENT * size)
+        return weight_cost + sum(NODE + n * size + ELEMENT * (n * inner + size + n * columns) for n in rows)
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
-        (first, turned), *rest = self.terms
-        weight = self.read_again(b, first) if not rest else first
-        for other, other_turned in rest:
-            weight = b("add", weight, other if other_turned == turned else b("transpose", other))
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        (first, transposed), *rest = self.terms
+        weight = self.reread(b, first) if not rest else first
+        for other, other_transposed in rest:
+            weight = b("add", weight, other if other_transposed == transposed else b("transpose", other))
             b.nodes[-1].in_f32 = True
-        return product(x, weight, turned, onto)
+        return product(x, weight, transposed, addend)
 
 
 @dataclass(frozen=True)
@@ -102,47 +102,48 @@ class Sum:
         additions = (len(self.terms) - 1) * sum(ELEMENT * n * self.columns for n in rows)
         return additions + sum(term.cost(rows) for term in self.terms)
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        total = addend
         for term in self.terms:
-            onto = term.apply(b, product, x, onto)
-        assert onto is not None
-        return onto
+            total = term.apply(b, product, x, total)
+        assert total is not None
+        return total
 
 
 @dataclass(frozen=True)
 class Chain:
     first: Plan
     second: Plan
-    between: int  # how long the rows of the first product are
+    between: int  # the number of columns of the first product
 
     def cost(self, rows: Rows) -> float:
         return self.first.cost(rows) + self.second.cost(rows)
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
-        return self.second.apply(b, product.behind, self.first.apply(b, product, x, None), onto)
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        return self.second.apply(b, product.next, self.first.apply(b, product, x, None), addend)
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """`op` is `mul` or `div`; `before`: `x` is scaled, not the product; `size` elements of each row are."""
+    """`op` is `mul` or `div`. It scales `size` elements per row: of `x` if `before`, otherwise of the product."""
 
     inner: Plan
     op: str
     scale: Value
     before: bool
     size: int
-    made: float
-    read_again: Callable[[Build, Value], Value]
+    scale_cost: float
+    reread: Callable[[Build, Value], Value]
 
     def cost(self, rows: Rows) -> float:
-        return self.made + self.inner.cost(rows) + sum(NODE + ELEMENT * 2 * n * self.size for n in rows)
+        return self.scale_cost + self.inner.cost(rows) + sum(NODE + ELEMENT * 2 * n * self.size for n in rows)
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
-        scale = self.read_again(b, self.scale)
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        scale = self.reread(b, self.scale)
         if self.before:
-            return self.inner.apply(b, product, product.scaled(self.op, x, scale), onto)
+            return self.inner.apply(b, product, product.scaled(self.op, x, scale), addend)
         y = self.inner.apply(b, product, x, None)
-        return product.added(product.behind.scaled(self.op, y, scale), onto)
+        return product.added(product.next.scaled(self.op, y, scale), addend)
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,12 @@ class Negated:
     def cost(self, rows: Rows) -> float:
         return self.inner.cost(rows) + sum(NODE + ELEMENT * 2 * n * self.size for n in rows)
 
-    def apply(self, b: Build, product: Product, x: Value, onto: Value | None) -> Value:
-        return self.inner.apply(b, product, b("neg", x), onto)
+    def apply(self, b: Build, product: Product, x: Value, addend: Value | None) -> Value:
+        return self.inner.apply(b, product, b("neg", x), addend)
 
 
 def _negated(plan: Plan, size: int) -> Plan:
-    """The plan for `-W`, whose inner axis has this size; within a chain, where rows may be shorter."""
+    """The plan for `-W`, whose inner axis has this size. Of a chain the second product is negated."""
     if isinstance(plan, Negated):
         return plan.inner
     if isinstance(plan, Chain):
@@ -166,10 +167,10 @@ def _negated(plan: Plan, size: int) -> Plan:
     return Negated(plan, size)
 
 
-def _oriented(matrix: Value, turned: bool) -> tuple[int, int]:
-    """`inner` and `columns`."""
+def _oriented(matrix: Value, transposed: bool) -> tuple[int, int]:
+    """`inner` and `columns` of a matrix or its transpose."""
     rows, columns = matrix.type.sizes or (0, 0)
-    return (columns, rows) if turned else (rows, columns)
+    return (columns, rows) if transposed else (rows, columns)
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------
@@ -177,99 +178,99 @@ def _oriented(matrix: Value, turned: bool) -> tuple[int, int]:
 
 @dataclass
 class Planner:
-    """The cheapest plans for products with one weight. `rows` are those of each product, for each of `SIZES`;
-    `pointwise`: all of them read each row by itself."""
+    """Finds the cheapest plans for the products with one weight. `rows` has the number of rows of each product, for
+    each of `SIZES`; `pointwise` is whether all products are."""
 
     rewriter: Rewriter
     root: Value
     rows: Sequence[Rows]
     pointwise: bool
-    left: int = MOST_PLANS  # plans that may still be made
+    budget: int = MAX_PLANS  # the number of plans that may still be tried
 
-    def plan(self, value: Value, turned: bool, pointwise: bool | None = None) -> Plan:
+    def plan(self, value: Value, transposed: bool, pointwise: bool | None = None) -> Plan:
         """The cheapest plan for the products with a matrix."""
         pointwise = self.pointwise if pointwise is None else pointwise
-        whole = self._whole(value, turned)
-        self.left -= 1
-        pushed = self._pushed(value, turned, pointwise) if self.left >= 0 else None
-        return whole if pushed is None else min((whole, pushed), key=self._typical)
+        whole = self._whole(value, transposed)
+        self.budget -= 1
+        pushed = self._pushed(value, transposed, pointwise) if self.budget >= 0 else None
+        return whole if pushed is None else min((whole, pushed), key=self._typical_cost)
 
-    def _typical(self, plan: Plan) -> float:
-        """The product of the costs for all of `SIZES`, by which their geometric means compare."""
+    def _typical_cost(self, plan: Plan) -> float:
+        """The product of the costs for all of `SIZES`, which has the order of their geometric means."""
         return prod(plan.cost(rows) for rows in self.rows)
 
-    def _whole(self, value: Value, turned: bool) -> Whole:
-        return Whole(((value, turned),), self._made(value), self._read_again)
+    def _whole(self, value: Value, transposed: bool) -> Whole:
+        return Whole(((value, transposed),), self._cost_of(value), self._reread)
 
-    def _pushed(self, value: Value, turned: bool, pointwise: bool) -> Plan | None:
-        """The plan that applies to `x` what a matrix is computed by; `None` where this isn't linear in `x`."""
+    def _pushed(self, value: Value, transposed: bool, pointwise: bool) -> Plan | None:
+        """The plan that applies the last operation of a matrix's formula to `x`; `None` if there is no such rule."""
         node = self.rewriter.producer(value)
         if node is None or value.type.rank != 2 or not value.type.is_float or value.type.sizes is None:
             return None
-        inner, columns = _oriented(value, turned)
+        inner, columns = _oriented(value, transposed)
         if is_transpose(node):
-            return self.plan(node.inputs[0], not turned, pointwise)
+            return self.plan(node.inputs[0], not transposed, pointwise)
         if node.op in ("add", "sub") and all(same_shape(v.type.shape, value.type.shape) for v in node.inputs):
-            left, right = (self.plan(v, turned, pointwise) for v in node.inputs)
+            left, right = (self.plan(v, transposed, pointwise) for v in node.inputs)
             return self._sum([left, _negated(right, inner) if node.op == "sub" else right], columns)
         if node.op == "neg":
-            return _negated(self.plan(node.inputs[0], turned, pointwise), inner)
+            return _negated(self.plan(node.inputs[0], transposed, pointwise), inner)
         if node.op == "matmul" and all(v.type.rank == 2 for v in node.inputs):
-            first, second = reversed(node.inputs) if turned else node.inputs
-            between = _oriented(first, turned)[1]
-            return Chain(self.plan(first, turned, pointwise), self.plan(second, turned, True), between)
+            first, second = reversed(node.inputs) if transposed else node.inputs
+            between = _oriented(first, transposed)[1]
+            return Chain(self.plan(first, transposed, pointwise), self.plan(second, transposed, True), between)
         if node.op in ("mul", "div"):
-            return self._scaled(node, value, turned, pointwise)
+            return self._scaled(node, value, transposed, pointwise)
         return None
 
     def _sum(self, terms: Iterable[Plan], columns: int) -> Sum | None:
-        """Terms that are multiplied whole become one; `None` where there are no others."""
+        """The sum of plans, in which the `Whole` ones are merged; `None` if all are."""
         flat = [t for term in terms for t in (term.terms if isinstance(term, Sum) else [term])]
         wholes = [t for t in flat if isinstance(t, Whole)]
         if len(wholes) > 1:
-            made = sum(t.made for t in wholes)
-            merged = Whole(tuple(t for whole in wholes for t in whole.terms), made, self._read_again)
+            cost = sum(t.terms_cost for t in wholes)
+            merged = Whole(tuple(t for whole in wholes for t in whole.terms), cost, self._reread)
             flat = [merged, *(t for t in flat if not isinstance(t, Whole))]
         return Sum(tuple(flat), columns) if len(flat) > 1 else None
 
-    def _scaled(self, node: Node, value: Value, turned: bool, pointwise: bool) -> Plan | None:
+    def _scaled(self, node: Node, value: Value, transposed: bool, pointwise: bool) -> Plan | None:
         (a, b), shape = node.inputs, value.type.shape
         matrix, scale = (a, b) if same_shape(a.type.shape, shape) or node.op == "div" else (b, a)
         sizes = (*(1,) * (2 - scale.type.rank), *(scale.type.sizes or ()))
         if not same_shape(matrix.type.shape, shape) or scale.type.rank > 2 or 1 not in sizes:
             return None
-        inner, columns = _oriented(value, turned)
+        inner, columns = _oriented(value, transposed)
         by_rows, by_columns = (size > 1 for size in sizes)
-        before = by_columns if turned else by_rows
+        before = by_columns if transposed else by_rows
         if not by_rows and not by_columns:
             before = inner <= columns
         elif before and not pointwise:
             return None
         size = inner if before else columns
-        plan = self.plan(matrix, turned, pointwise)
-        made = self._made(scale)
+        plan = self.plan(matrix, transposed, pointwise)
+        scale_cost = self._cost_of(scale)
         if isinstance(plan, Chain) and not by_rows and not by_columns:
-            between = Scaled(plan.second, node.op, scale, True, plan.between, made, self._read_again)
-            return Chain(plan.first, between, plan.between)
-        return Scaled(plan, node.op, scale, before, size, made, self._read_again)
+            second = Scaled(plan.second, node.op, scale, True, plan.between, scale_cost, self._reread)
+            return Chain(plan.first, second, plan.between)
+        return Scaled(plan, node.op, scale, before, size, scale_cost, self._reread)
 
-    def _made(self, value: Value) -> float:
-        """What it costs to compute a value, and nothing else that isn't computed anyhow."""
-        cost, rest = 0.0, [value]
-        while rest:
-            node = self.rewriter.producer(value := rest.pop())
+    def _cost_of(self, value: Value) -> float:
+        """The cost of computing a value, without what is computed anyway since something else reads it."""
+        cost, stack = 0.0, [value]
+        while stack:
+            node = self.rewriter.producer(value := stack.pop())
             is_read_elsewhere = value is not self.root and len(self.rewriter.readers(value)) > 1
             if node is None or node.op not in OPERATIONS or is_read_elsewhere:
                 continue
-            rest += dict.fromkeys(node.inputs)
+            stack += dict.fromkeys(node.inputs)
             if OPERATIONS[node.op].rules.view is None:
                 types = arguments(OPERATIONS[node.op], node, lambda v: v.type)
                 macs = OPERATIONS[node.op].multiplications(node.result.type, **types).constant or 0
                 cost += NODE + macs + ELEMENT * sum(map(elements, (*node.inputs, *node.results)))
         return cost
 
-    def _read_again(self, b: Build, value: Value) -> Value:
-        """The value; a stored tensor is read by nodes of its own, in the dtype of the products that read it."""
+    def _reread(self, b: Build, value: Value) -> Value:
+        """The value; a stored tensor is read by new nodes, so that it gets the dtype of the products that read it."""
         node = self.rewriter.producer(value)
         chain: list[Node] = []
         while node is not None and node.op in OPERATIONS and OPERATIONS[node.op].rules.view is not None:
@@ -278,12 +279,12 @@ class Planner:
         if node is None or node.op != "parameter":
             return value
         copies: Mapping[Value, Value] = {}
-        for each in (node, *reversed(chain)):
-            copies = {**copies, **_copied(b, each, copies)}
+        for original in (node, *reversed(chain)):
+            copies = {**copies, **_copy(b, original, copies)}
         return copies[value]
 
 
-def _copied(b: Build, node: Node, copies: Mapping[Value, Value]) -> dict[Value, Value]:
+def _copy(b: Build, node: Node, copies: Mapping[Value, Value]) -> dict[Value, Value]:
     results = {v: Value(v.type) for v in node.results}
     operands, attributes = node.substituted(copies), dict(node.attributes)
     copy = Node(node.op, operands, attributes, list(results.values()), b.path, b.span, b.steps, view=node.view)
@@ -300,9 +301,9 @@ def is_transpose(node: Node) -> bool:
 
 
 def rows_of(shape: Iterable[Dim]) -> list[float]:
-    """The elements of a shape for each of `SIZES`: all that the run alone knows of it is one such size."""
-    known, unknown = 1.0, False
+    """The number of elements of a shape for each of `SIZES`, as the product of its dynamic dimensions."""
+    fixed, is_dynamic = 1.0, False
     for dim in shape:
-        unknown |= dim.constant is None
-        known *= dim.constant or 1
-    return [known * size if unknown else known for size in SIZES]
+        is_dynamic |= dim.constant is None
+        fixed *= dim.constant or 1
+    return [fixed * size if is_dynamic else fixed for size in SIZES]

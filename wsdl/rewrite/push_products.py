@@ -1,4 +1,4 @@
-"""Pushes products through formulas: multiplies with the parts of a computed weight if that is cheaper.
+"""Pushes products through formulas: multiplies by the parts of a computed weight if that is cheaper.
 
     stored m.base: f32[64, 32]
     stored m.up: f32[64, 2]
@@ -30,8 +30,8 @@ becomes (after pruning)
         %y = add(%5, %1): f32[n, 64]
     }
 
-What can be applied to `x`, and what it costs, is in `product_plans.py`. All products that read a weight are looked at
-together, as it is computed once for all of them; where anything else reads it, or a body of a loop, it is computed.
+The rules and their costs are in `product_plans.py`. All products that read a weight are planned together, as it is
+computed once for all of them; if anything else reads it, or the body of a loop, it stays computed.
 """
 
 from __future__ import annotations
@@ -54,17 +54,16 @@ def push_products(program: Lowered) -> Lowered:
         if not computed:
             continue
         with Rewriter(model.graph) as rewriter:
-            own = set(model.graph.nodes)
+            nodes = set(model.graph.nodes)
             for weight in computed:
-                uses = _uses(weight, rewriter, own)
+                uses = _uses(weight, rewriter, nodes)
                 if uses:
                     _push(weight, uses, rewriter)
     return program
 
 
 def _computed_weights(graph: Graph) -> list[Value]:
-    """The matrices that are computed from stored tensors, and from nothing that only the run knows, where something
-    else reads them."""
+    """The matrices that are computed from stored tensors only and read by operations that also read inputs."""
     fixed = from_stored(graph)
     producers = {value: node for node in graph.nodes for value in node.results}
     weights: dict[Value, None] = {}
@@ -83,10 +82,10 @@ def is_movement(node: Node) -> bool:
 
 @dataclass(frozen=True)
 class _Use:
-    """A product that reads a weight, transposed (`turned`) or not."""
+    """A product that reads a weight, or its transpose."""
 
     node: Node
-    turned: bool
+    transposed: bool
 
     @property
     def rows(self) -> list[float]:
@@ -98,21 +97,21 @@ class _Use:
         return self.node.op == "matmul" or all(d.constant == 1 for d in self.node.inputs[1].type.shape[2:])
 
 
-def _uses(weight: Value, rewriter: Rewriter, own: set[Node]) -> list[_Use] | None:
-    """The products that read a weight; `None` if anything else reads it."""
+def _uses(weight: Value, rewriter: Rewriter, nodes: set[Node]) -> list[_Use] | None:
+    """The products among `nodes` that read a weight; `None` if anything else reads it."""
     uses: list[_Use] = []
-    rest = [(weight, False)]
-    while rest:
-        value, turned = rest.pop()
+    stack = [(weight, False)]
+    while stack:
+        value, transposed = stack.pop()
         for reader in rewriter.readers(value):
-            if not isinstance(reader, Node) or reader not in own:
+            if not isinstance(reader, Node) or reader not in nodes:
                 return None
             if is_transpose(reader):
-                rest.append((reader.result, not turned))
+                stack.append((reader.result, not transposed))
             elif reader.op == "matmul" and reader.inputs[1] is value and reader.inputs[0] is not value:
-                uses.append(_Use(reader, turned))
-            elif reader.op == "reshape" and not turned:
-                convolutions = [_of_kernel(r, reader.result, value, own) for r in rewriter.readers(reader.result)]
+                uses.append(_Use(reader, transposed))
+            elif reader.op == "reshape" and not transposed:
+                convolutions = [_of_kernel(r, reader.result, value, nodes) for r in rewriter.readers(reader.result)]
                 uses += [use for use in convolutions if use is not None]
                 if None in convolutions:
                     return None
@@ -122,36 +121,36 @@ def _uses(weight: Value, rewriter: Rewriter, own: set[Node]) -> list[_Use] | Non
 
 
 def _is_convolution(node: Node) -> bool:
-    """Has the weight of a node its output channels first?"""
+    """Whether a node is a convolution whose weight has its output channels first."""
     return node.op in OPERATIONS and OPERATIONS[node.op].output_axis == 0
 
 
-def _of_kernel(reader: Node | Graph, kernel: Value, weight: Value, own: set[Node]) -> _Use | None:
+def _of_kernel(reader: Node | Graph, kernel: Value, weight: Value, nodes: set[Node]) -> _Use | None:
     """The use by a convolution whose kernel is the matrix reshaped, `[channels, inner]` as `[channels, inner, …]`."""
-    if not isinstance(reader, Node) or reader not in own or not _is_convolution(reader):
+    if not isinstance(reader, Node) or reader not in nodes or not _is_convolution(reader):
         return None
-    of_weight = reader.inputs[1] is kernel and kernel not in (reader.inputs[0], *reader.inputs[2:])
-    whole = kernel.type.shape[0].constant == weight.type.shape[0].constant and reader.attributes["groups"] == 1
-    return _Use(reader, True) if of_weight and whole else None
+    is_weight = reader.inputs[1] is kernel and kernel not in (reader.inputs[0], *reader.inputs[2:])
+    has_channels = kernel.type.shape[0].constant == weight.type.shape[0].constant and reader.attributes["groups"] == 1
+    return _Use(reader, True) if is_weight and has_channels else None
 
 
 def _push(weight: Value, uses: list[_Use], rewriter: Rewriter) -> None:
     scenarios = list(zip(*(use.rows for use in uses), strict=True))
     planner = Planner(rewriter, weight, scenarios, all(use.pointwise for use in uses))
-    turned = uses[0].turned
-    plans = {turned: planner.plan(weight, turned)}
+    transposed = uses[0].transposed
+    plans = {transposed: planner.plan(weight, transposed)}
     for use in uses:
-        if use.turned not in plans:
-            plans[use.turned] = planner.plan(weight, use.turned)
+        if use.transposed not in plans:
+            plans[use.transposed] = planner.plan(weight, use.transposed)
     if any(isinstance(plan, Whole) for plan in plans.values()):
         return
     for use in uses:
         build, (x, _, *bias), y = Build.at(use.node), use.node.inputs, use.node.result
         if use.node.op == "matmul":
             x = build.like(x, x.type.with_shape((product(x.type.shape[:-1]), x.type.shape[-1])))
-            result = build.like(plans[use.turned].apply(build, _Matrices(build), x, None), y.type)
+            result = build.like(plans[use.transposed].apply(build, _Matrices(build), x, None), y.type)
         else:
-            result = plans[use.turned].apply(build, _Convolution(build, use.node), x, bias[0] if bias else None)
+            result = plans[use.transposed].apply(build, _Convolution(build, use.node), x, bias[0] if bias else None)
         rewriter.replace_node(use.node, build.nodes, [result])
 
 
@@ -162,24 +161,24 @@ class _Matrices:
     build: Build
     pointwise: bool = True
 
-    def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
-        return self.added(self.build("gemm", x, weight, trans_b=turned), onto)
+    def __call__(self, x: Value, weight: Value, transposed: bool, addend: Value | None) -> Value:
+        return self.added(self.build("gemm", x, weight, trans_b=transposed), addend)
 
-    def added(self, y: Value, onto: Value | None) -> Value:
-        return y if onto is None else self.build("add", y, onto)
+    def added(self, y: Value, addend: Value | None) -> Value:
+        return y if addend is None else self.build("add", y, addend)
 
     def scaled(self, op: str, x: Value, scale: Value) -> Value:
         return self.build(op, x, _as_vector(self.build, scale, 0))
 
     @property
-    def behind(self) -> Product:
+    def next(self) -> Product:
         return self
 
 
 @dataclass(frozen=True)
 class _Convolution:
-    """Products of the windows of an image; `node` is the convolution, `None` for one with kernels of one element. A
-    vector that results are added to is a bias."""
+    """Products of the windows of an image; `node` is the convolution, `None` for one with kernels of one element. An
+    addend that is a vector is a bias."""
 
     build: Build
     node: Node | None
@@ -188,31 +187,31 @@ class _Convolution:
     def pointwise(self) -> bool:
         return self.node is None
 
-    def __call__(self, x: Value, weight: Value, turned: bool, onto: Value | None) -> Value:
+    def __call__(self, x: Value, weight: Value, transposed: bool, addend: Value | None) -> Value:
         axes = x.type.rank - 2
-        kernel = weight if turned else self.build("transpose", weight)
+        kernel = weight if transposed else self.build("transpose", weight)
         sizes = (Dim.of(1),) * axes if self.node is None else self.node.inputs[1].type.shape[2:]
         kernel = self.build("reshape", kernel, shape=[kernel.type.shape[0], x.type.shape[1], *sizes])
-        bias, attributes = _as_bias(onto), {} if self.node is None else self.node.attributes
-        return self.added(self.build(f"conv{axes}d", x, kernel, bias, **attributes), None if bias else onto)
+        bias, attributes = _as_bias(addend), {} if self.node is None else self.node.attributes
+        return self.added(self.build(f"conv{axes}d", x, kernel, bias, **attributes), None if bias else addend)
 
-    def added(self, y: Value, onto: Value | None) -> Value:
-        bias = _as_bias(onto)
-        other = _as_vector(self.build, bias, y.type.rank - 2) if bias else onto
+    def added(self, y: Value, addend: Value | None) -> Value:
+        bias = _as_bias(addend)
+        other = _as_vector(self.build, bias, y.type.rank - 2) if bias else addend
         return y if other is None else self.build("add", y, other)
 
     def scaled(self, op: str, x: Value, scale: Value) -> Value:
         return self.build(op, x, _as_vector(self.build, scale, x.type.rank - 2))
 
     @property
-    def behind(self) -> Product:
+    def next(self) -> Product:
         return _Convolution(self.build, None)
 
 
-def _as_bias(onto: Value | None) -> Value | None:
-    return onto if onto is not None and onto.type.rank == 1 else None
+def _as_bias(addend: Value | None) -> Value | None:
+    return addend if addend is not None and addend.type.rank == 1 else None
 
 
 def _as_vector(b: Build, scale: Value, axes: int) -> Value:
-    """A scale with one axis of its own and `axes` of one element behind it."""
+    """A scale as a vector, followed by `axes` axes of size 1."""
     return b("reshape", scale, shape=[product(scale.type.shape), *[Dim.of(1)] * axes])

@@ -1,4 +1,4 @@
-"""Rolls the unrolled iterations of a `for` into one body, if all compute the same with the same weights.
+"""Rolls the unrolled iterations of a `for` into one loop body, if all compute the same with the same weights.
 
     stored m.w: f32[4, 4]
 
@@ -21,10 +21,10 @@ becomes, with `loop`,
         }
     }
 
-The size of the file and the start of a session then no longer depend on the number of steps. What doesn't change from
-step to step is computed once, before the loop. Where a step has numbers of its own, as the place of a dropout, the loop
-is a `scan` over the list of them. So it is where steps have small parts of weights of their own, as the changes that
-`Delta` makes to a shared tensor: over the stack of them, which is all that the runtime keeps of them.
+The size of the file and the start of a session then don't depend on the number of steps. Values that don't change from
+step to step are computed once, before the loop. If a constant differs between steps, such as the index of a dropout,
+the loop is a `scan` over the list of its values. The same is done for small stored tensors that differ, such as the
+low-rank changes of `Delta`: the loop scans over the stack of them, which is the only copy that the runtime keeps.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from wsdl.rewrite.dedupe import frozen_attributes
 from wsdl.rewrite.from_stored import from_stored
 from wsdl.rewrite.product_plans import elements
 
-ENOUGH = 8  # steps from which `auto` rolls: below, a session starts fast enough and unrolled nodes run a little faster
+MIN_STEPS = 8  # for `auto`: with fewer, a session starts fast enough, and unrolled nodes run a little faster
 
 
 class StepsDiffer(Exception):
-    """The reason why two steps can't be one body, for messages."""
+    """The reason why the steps can't be one loop body, for messages."""
 
 
 def roll_loops(program: Lowered, *, stacks: bool = True) -> Lowered:
-    """Roll the `for`s of every model as the target requires; `program.loops` gets the choice for each. Without `stacks`
-    those whose steps have parts of their own are rolled only with `--loops loop`."""
+    """Roll the `for`s of every model as the target requires; `program.loops` receives the choice for each. Without
+    `stacks`, loops whose steps read different stored tensors are rolled only with `--loops loop`."""
     for model in program.models.values():
         _hoist_parameters(model.graph)
         _take_into_steps(model.graph)
@@ -63,42 +63,39 @@ def roll_loops(program: Lowered, *, stacks: bool = True) -> Lowered:
 
 
 def _roll_all(graph: Graph, program: Lowered, stacks: bool) -> None:
-    """Outermost `for`s first; if one can't be rolled, those inside it are tried."""
+    """Roll outermost `for`s first; if one can't be rolled, those inside it are tried."""
     for depth in count():
         loops = {n.steps[depth].loop: n.steps[depth] for n in graph.nodes if len(n.steps) > depth}
         if not loops:
             break
         for repetition in loops.values():
-            if repetition.count > 1 and any(_of(n, repetition.loop) for n in graph.nodes):
+            if repetition.count > 1 and any(_is_in(n, repetition.loop) for n in graph.nodes):
                 program.loops.append(_choose(graph, repetition, depth, program.target.loops, stacks))
     for node in graph.nodes:
         if node.body is not None:
             _roll_all(node.body, program, stacks)
 
 
-def _of(node: Node, loop: int) -> bool:
+def _is_in(node: Node, loop: int) -> bool:
     return any(step.loop == loop for step in node.steps)
 
 
 def _choose(graph: Graph, repetition: Repetition, depth: int, mode: Loops, stacks: bool) -> LoopChoice:
     steps, span = repetition.count, repetition.span
     if mode == "unroll":
-        return LoopChoice(span, steps, False, "asked for with --loops unroll")
-    if mode == "auto" and steps < ENOUGH:
-        return LoopChoice(span, steps, False, f"fewer than {ENOUGH} steps")
+        return LoopChoice(span, steps, False, "requested with --loops unroll")
+    if mode == "auto" and steps < MIN_STEPS:
+        return LoopChoice(span, steps, False, f"fewer than {MIN_STEPS} steps")
     try:
-        own = _roll(graph, repetition, depth, stacks or mode == "loop")
+        has_stacks = _roll(graph, repetition, depth, stacks or mode == "loop")
     except StepsDiffer as reason:
         return LoopChoice(span, steps, False, str(reason))
-    same = (
-        "all steps use the same weights, but for small parts of their own" if own else "all steps use the same weights"
-    )
-    why = "asked for with --loops loop" if mode == "loop" else same
-    return LoopChoice(span, steps, True, why)
+    same = "all steps use the same weights" + (", except small parts" if has_stacks else "")
+    return LoopChoice(span, steps, True, "requested with --loops loop" if mode == "loop" else same)
 
 
 def _hoist_parameters(graph: Graph) -> None:
-    """All reads of stored tensors first, each once: through one view, in one dtype."""
+    """Move the reads of stored tensors to the front, and merge those with the same view and dtype."""
     reads: dict[object, Node] = {}
     with Rewriter(graph) as rewriter:
         for node in graph.nodes:
@@ -112,8 +109,8 @@ def _hoist_parameters(graph: Graph) -> None:
 
 
 def _take_into_steps(graph: Graph) -> None:
-    """What is computed from stored tensors for one step of a `for` belongs to that step. A constant in no
-    formula doesn't: the first step may add to it what the others add to the result of the step before."""
+    """Move nodes of formulas that only one step of a `for` reads into that step. Constants outside of formulas stay:
+    one may be what the first step starts from, like the others from the result of the step before."""
     fixed = from_stored(graph)
     rewriter = Rewriter(graph)
     for node in reversed(graph.nodes):
@@ -130,16 +127,16 @@ def _take_into_steps(graph: Graph) -> None:
 
 @dataclass
 class Match:
-    """The steps of a loop held against its first one. Values are named by those of step 0.
+    """The steps of a loop, compared with step 0. Keys are values of step 0, or positions of its nodes and operands.
 
-    `uses` says for each operand where step 0 reads a value from outside what later steps read there: the same (`None`),
-    or what the step before computed (a value of step 0). `numbers` are those of the scalar constants at a place, one of
-    each step; `stored` are the stored tensors that are read at a place.
+    `uses` has, for each operand of step 0 that comes from outside the step, what later steps read there: the same value
+    (`None`), or a result of the step before (as a value of step 0). `numbers` are the values of a scalar constant in
+    each step; `stored` are the stored tensors that an operand reads in each step.
     """
 
     names: dict[Value, str]  # of stored tensors
     steps: list[list[Node]]
-    history: list[dict[Value, Value]] = field(default_factory=list)  # for each value of step 0 the one of each step
+    history: list[dict[Value, Value]] = field(default_factory=list)  # per step, its value for each value of step 0
     numbers: dict[int, list[Attribute]] = field(default_factory=dict)
     uses: dict[tuple[int, int], Value | None] = field(default_factory=dict)
     stored: dict[tuple[int, int], list[Value]] = field(default_factory=dict)
@@ -149,27 +146,27 @@ class Match:
     ) -> dict[Value, Value]:
         """Compare a step with the first one; returns the value of this step for each value of step 0."""
         if len(first) != len(nodes):
-            raise StepsDiffer(f"step {index} computes something else than step 0")
-        own: dict[Value, Value] = {}
+            raise StepsDiffer(f"step {index} computes something other than step 0")
+        values: dict[Value, Value] = {}
         before = {value: original for original, value in previous.items()}
         for at, (a, b) in enumerate(zip(first, nodes, strict=True)):
             if a.body is not None or b.body is not None:
-                raise StepsDiffer("a step holds a scan or a loop of its own")
+                raise StepsDiffer("a step contains a scan or a loop")
             if _is_number(a) and _is_number(b):
                 self.numbers.setdefault(at, [a.attributes["value"]]).append(b.attributes["value"])
             elif a.op != b.op or frozen_attributes(a) != frozen_attributes(b):
-                raise StepsDiffer(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+                raise StepsDiffer(f"step {index} computes something other than step 0 (`{b.op}` in `{b.path}`)")
             if [str(v.type) for v in a.results] != [str(v.type) for v in b.results]:
                 raise StepsDiffer(
                     f"shapes change from step to step ({a.result.type} in step 0, {b.result.type} in {index})"
                 )
             left, right = a.inputs, b.inputs
             if len(left) != len(right):
-                raise StepsDiffer(f"step {index} computes something else than step 0 (`{b.op}` in `{b.path}`)")
+                raise StepsDiffer(f"step {index} computes something other than step 0 (`{b.op}` in `{b.path}`)")
             for operand, (x, y) in enumerate(zip(left, right, strict=True)):
-                if x in own:
-                    if own[x] is not y:
-                        raise StepsDiffer(f"step {index} connects its parts in another way than step 0")
+                if x in values:
+                    if values[x] is not y:
+                        raise StepsDiffer(f"step {index} connects its operations differently from step 0")
                     continue
                 if x in self.names and y in self.names and str(x.type) == str(y.type):
                     self.stored.setdefault((at, operand), [x]).append(y)
@@ -178,34 +175,35 @@ class Match:
                 if source is None and x is not y:
                     raise StepsDiffer(self.difference(x, y, index))
                 if self.uses.setdefault((at, operand), source) is not source:
-                    raise StepsDiffer(f"step {index} connects its parts in another way than step 1")
-            own.update(zip(a.results, b.results, strict=True))
-        return own
+                    raise StepsDiffer(f"step {index} connects its operations differently from step 1")
+            values.update(zip(a.results, b.results, strict=True))
+        return values
 
-    def moving_numbers(self) -> dict[int, list[Attribute]]:
-        """The numbers that differ between steps."""
+    def varying_numbers(self) -> dict[int, list[Attribute]]:
+        """The constants that differ between steps."""
         return {at: values for at, values in self.numbers.items() if len(set(map(repr, values))) > 1}
 
-    def members(self) -> dict[Value, list[Value]]:
-        """For stored tensors that step 0 reads those of each step, where these aren't all the same; all places of a
-        tensor must read the same ones. Together they must be smaller than what all steps read."""
-        found: dict[Value, list[Value]] = {}
+    def varying_tensors(self) -> dict[Value, list[Value]]:
+        """The stored tensors that step 0 reads and that differ between steps, with those of each step. Together they
+        must be smaller than those that all steps share."""
+        tensors: dict[Value, list[Value]] = {}
         for values in self.stored.values():
-            if found.setdefault(values[0], values) != values:
-                raise StepsDiffer("steps read other stored tensors in one place than in another")
-        own = {x: values for x, values in found.items() if any(v is not x for v in values)}
-        shared = sum(elements(x) for x in found.keys() - own.keys())
-        if own and sum(elements(v) for values in own.values() for v in dict.fromkeys(values)) > shared:
-            index, other = next((i, v) for values in own.values() for i, v in enumerate(values) if v is not values[0])
-            raise StepsDiffer(self.difference(next(iter(own)), other, index))
-        return own
+            if tensors.setdefault(values[0], values) != values:
+                raise StepsDiffer("the operands that read one stored tensor in step 0 read several in another step")
+        varying = {x: values for x, values in tensors.items() if any(v is not x for v in values)}
+        shared = sum(elements(x) for x in tensors.keys() - varying.keys())
+        if varying and sum(elements(v) for values in varying.values() for v in dict.fromkeys(values)) > shared:
+            differing = ((i, v) for values in varying.values() for i, v in enumerate(values) if v is not values[0])
+            index, other = next(differing)
+            raise StepsDiffer(self.difference(next(iter(varying)), other, index))
+        return varying
 
     def difference(self, x: Value, y: Value, index: int) -> str:
         if x in self.names and y in self.names:
             if self.names[x] == self.names[y]:
                 return f"step {index} reads another part or view of `{self.names[y]}` than step 0"
-            return f"step {index} has weights of its own (`{self.names[y]}`)"
-        return f"step {index} reads a value that is neither the same in each step nor made by the step before it"
+            return f"step {index} has its own weights (`{self.names[y]}`)"
+        return f"step {index} reads a value that is neither the same in each step nor a result of the step before"
 
 
 def _is_number(node: Node) -> bool:
@@ -213,7 +211,7 @@ def _is_number(node: Node) -> bool:
 
 
 def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
-    """Compare all steps of a `for` with its first one. Raises `StepsDiffer` if they compute something else."""
+    """Compare all steps of a `for` with step 0. Raises `StepsDiffer` if one computes something else."""
     steps: list[list[Node]] = [[] for _ in range(repetition.count)]
     for node in graph.nodes:
         if len(node.steps) > depth and node.steps[depth].loop == repetition.loop:
@@ -226,20 +224,20 @@ def match_steps(graph: Graph, repetition: Repetition, depth: int) -> Match:
 
 
 def _roll(graph: Graph, repetition: Repetition, depth: int, stacks: bool) -> bool:
-    """Replace the nodes of all steps by one `loop` node, or one `scan` over the constants and the stored tensors that
-    differ between them. Does a step have stored tensors of its own?"""
+    """Replace the nodes of all steps by one `loop` node, or by one `scan` over the constants and stored tensors that
+    differ between them. Returns whether stored tensors differ."""
     match = match_steps(graph, repetition, depth)
-    members = match.members()
-    if members and not stacks:
-        raise StepsDiffer("steps have parts of weights of their own")
+    varying = match.varying_tensors()
+    if varying and not stacks:
+        raise StepsDiffer("small parts of the weights differ between steps")
     steps, last = match.steps, match.history[-1]
     first = steps[0]
     hoisted = _invariant(first, match)
     carried = _carried(first, match, hoisted)
     results = _results(graph, match, carried)
-    lists = [_list(first[at], numbers, depth) for at, numbers in match.moving_numbers().items()]
+    lists = [_list(first[at], numbers, depth) for at, numbers in match.varying_numbers().items()]
     parameters = {n.result: n for n in graph.nodes if n.op == "parameter"}
-    lists += [_stacked([parameters[v] for v in values], first[0], depth) for values in members.values()]
+    lists += [_stacked([parameters[v] for v in values], first[0], depth) for values in varying.values()]
     body = _body(first, match, hoisted, carried, depth)
     starts: list[Operand] = [[v for v, _ in carried]]
     if lists:
@@ -257,25 +255,25 @@ def _roll(graph: Graph, repetition: Repetition, depth: int, stacks: bool) -> boo
     rewriter = Rewriter(graph)
     for (_, source), result in zip(carried, results, strict=True):
         rewriter.replace(last[source], result)
-    return bool(members)
+    return bool(varying)
 
 
 def _invariant(first: list[Node], match: Match) -> dict[Node, None]:
-    """The nodes of a step that compute the same in each, in order: they read nothing that changes."""
+    """The loop-invariant nodes of a step, in order."""
     hoisted: dict[Node, None] = {}
-    moving: set[Value] = {*match.members()}
-    numbers = match.moving_numbers()
+    varying: set[Value] = {*match.varying_tensors()}
+    numbers = match.varying_numbers()
     for at, node in enumerate(first):
         reads = enumerate(node.inputs)
-        if at in numbers or any(v in moving or match.uses.get((at, operand)) is not None for operand, v in reads):
-            moving.update(node.results)
+        if at in numbers or any(v in varying or match.uses.get((at, operand)) is not None for operand, v in reads):
+            varying.update(node.results)
         else:
             hoisted[node] = None
     return hoisted
 
 
 Carried: TypeAlias = "list[tuple[Value, Value]]"
-"""What step 0 starts from, and the value of step 0 that the next step starts from."""
+"""Pairs of an initial value, and the value of step 0 that the next step reads instead of it."""
 
 
 def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carried:
@@ -289,25 +287,25 @@ def _carried(first: list[Node], match: Match, hoisted: Collection[Node]) -> Carr
             raise StepsDiffer(f"shapes change from step to step ({start.type} before step 0, {source.type} after it)")
         pairs[start, source] = None
     if not pairs:
-        raise StepsDiffer("no step uses what the step before it computed")
+        raise StepsDiffer("no step uses a result of the step before")
     return list(pairs)
 
 
 def _results(graph: Graph, match: Match, carried: Carried) -> list[Value]:
-    """New values for the results of the loop; what else of the steps is used behind it stands in the way."""
+    """New values for the results of the loop. Raises `StepsDiffer` if other values are read after it."""
     inside = {node for nodes in match.steps for node in nodes}
     read = {value for node in graph.nodes if node not in inside for value in node.reads()} | {*graph.outputs}
     finals = {match.history[-1][source] for _, source in carried}
     if any(value in read and value not in finals for node in inside for value in node.results):
-        raise StepsDiffer("what a step computes is used after the loop, and not only the last step's result")
+        raise StepsDiffer("values other than the last step's result are used after the loop")
     return [Value(source.type, source.name) for _, source in carried]
 
 
 def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: Carried, depth: int) -> Graph:
-    numbers = match.moving_numbers()
+    numbers = match.varying_numbers()
     body = Graph([Value(start.type, source.name) for start, source in carried])
     inputs = dict(zip(carried, body.inputs, strict=True))
-    members = {x: Value(x.type, x.name) for x in match.members()}
+    tensors = {x: Value(x.type, x.name) for x in match.varying_tensors()}
     for at, node in enumerate(first):
         if node in hoisted:
             continue
@@ -316,25 +314,25 @@ def _body(first: list[Node], match: Match, hoisted: Collection[Node], carried: C
             continue
         sources = [match.uses.get((at, operand)) for operand in range(len(node.inputs))]
         reads = zip(node.inputs, sources, strict=True)
-        own = (members.get(v, v) if source is None else inputs[v, source] for v, source in reads)
-        node.operands = node.operands_of(own)
+        operands = (tensors.get(v, v) if source is None else inputs[v, source] for v, source in reads)
+        node.operands = node.operands_of(operands)
         node.steps = node.steps[depth + 1 :]
         body.nodes.append(node)
-    body.inputs += members.values()
+    body.inputs += tensors.values()
     body.outputs = [source for _, source in carried]
     return body
 
 
 def _list(first: Node, numbers: list[Attribute], depth: int) -> Node:
-    """The values that the constant `first` has in each step, as one constant."""
+    """The values of the constant `first` in all steps, as one constant."""
     type = TensorType.of(first.result.type.dtype, [len(numbers)])
     attributes: dict[str, Attribute] = {"value": numbers, "dtype": type.dtype}
     return Node("constant", [], attributes, [Value(type)], first.path, first.span, first.steps[:depth])
 
 
 def _stacked(parameters: list[Node], first: Node, depth: int) -> Node:
-    """The stored tensors that the steps read, with an axis for the steps in front: one stored tensor, where they are
-    its parts one after the other, or the stack of several."""
+    """The stored tensors that the steps read, stacked along a new first axis: a view of one stored tensor if they are
+    its consecutive parts, otherwise a `stack`."""
     build = Build(Graph(), first.path, first.span, first.steps[:depth])
     view, type, count = parameters[0].view, parameters[0].result.type, len(parameters)
     assert view is not None
@@ -343,8 +341,8 @@ def _stacked(parameters: list[Node], first: Node, depth: int) -> Node:
     if len(stored) == 1 and prod(view.source) == count * prod(type.sizes):
         whole = View.identity(view.source).reshape((count, *type.sizes))
         parts = [whole.slice([(i, i + 1, 1), *((0, size, 1) for size in type.sizes)]) for i in range(count)]
-        places = zip(parameters, parts, strict=True)
-        if all(n.view is not None and n.view.reads_like(part.reshape(type.sizes)) for n, part in places):
+        reads = zip(parameters, parts, strict=True)
+        if all(n.view is not None and n.view.reads_like(part.reshape(type.sizes)) for n, part in reads):
             return replace(parameters[0], results=[Value(TensorType.of(type.dtype, whole.shape))], view=whole)
     build("stack", [node.result for node in parameters], axis=0)
     [node] = build.nodes
@@ -352,7 +350,7 @@ def _stacked(parameters: list[Node], first: Node, depth: int) -> Node:
 
 
 def _path(nodes: list[Node]) -> str:
-    """The layer of the loop: the common prefix of the paths of its nodes."""
+    """The path of the loop: the common prefix of the paths of its nodes."""
     common = nodes[0].path.split(".")
     for node in nodes:
         parts = node.path.split(".")
