@@ -38,6 +38,7 @@ def run(command: Callable[[], int]) -> NoReturn:
         code = ended.code if isinstance(ended.code, int) else 1
     for number in _signals():
         signal.signal(number, signal.SIG_IGN)
+    gc.freeze()  # the interpreter would search all objects for garbage several times while it ends, which takes 40 ms
     sys.exit(128 + _received if _received else code)
 
 
