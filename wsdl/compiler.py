@@ -25,20 +25,17 @@ from wsdl.elaborate.check_dims import check_dims
 from wsdl.elaborate.check_file_names import check_file_names
 from wsdl.elaborate.resolve import resolve
 from wsdl.ir.graph import Lowered
-from wsdl.ir.inventory import ComputedTensor, Inventory
-from wsdl.ir.inventory import inventory as stored_inventory
-from wsdl.ir.stages import Checked, Storage
+from wsdl.ir.stages import BASE, Checked, Storage
 from wsdl.ir.target import DEFAULT, Precision, Target
-from wsdl.ir.variants import BASE
 from wsdl.sharing.check_limits import check_limits
 from wsdl.sharing.count_reads import count_reads
 from wsdl.sharing.share import share
 from wsdl.syntax.read import read_import
-from wsdl.training.check_training import check_training
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+    from wsdl.ir.inventory import ComputedTensor, Inventory
     from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
     from wsdl.weights.metadata import Provenance
 
@@ -85,7 +82,10 @@ def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Sto
     storage = share(program, problems)
     if storage is None:
         return None
-    storage = check_training(storage, problems)
+    if program.trainings:
+        from wsdl.training.check_training import check_training
+
+        storage = check_training(storage, problems)
     check_limits(storage.as_dtype(dtype), problems)
     return None if problems.errors else storage
 
@@ -139,13 +139,15 @@ def check_loads(storage: Storage, problems: Problems) -> None:
 def inventory(storage: Storage, target: Target = DEFAULT, *, written: bool = False) -> Inventory:
     """What a program stores and computes, with the types of inputs and outputs as `target` has them; with `written`
     what its files hold, which may be the values of formulas in place of what they are computed from."""
+    from wsdl.ir.inventory import inventory
+
     computed: tuple[ComputedTensor, ...] = ()
     if storage.formulas:
         from wsdl.sharing.materialize import computed_tensors, written_out
 
         computed = computed_tensors(storage, target)
         storage = written_out(storage, target) if written else storage
-    return replace(stored_inventory(storage, target.io), computed=computed)
+    return replace(inventory(storage, target.io), computed=computed)
 
 
 # -- stored tensors to graphs ------------------------------------------------------------------------------------------

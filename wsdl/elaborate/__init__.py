@@ -21,15 +21,12 @@ from wsdl.diagnostics import Problems
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.declarations import declare_layer, declare_parameter
 from wsdl.elaborate.evaluate import evaluate, run
-from wsdl.elaborate.formulas import elaborate_formulas
 from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.meanings import MEANINGS
 from wsdl.elaborate.models import elaborate_model
 from wsdl.elaborate.program_builder import ProgramBuilder
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition, FileScope
-from wsdl.elaborate.training import elaborate_trainings
-from wsdl.elaborate.variants import elaborate_variants
 from wsdl.ir.dims import TooLong
 from wsdl.ir.graph import Module
 from wsdl.ir.stages import Checked
@@ -46,9 +43,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
     try:
         _file(scope, context)
         models = {definition.name: elaborate_model(definition, context) for definition in scope.models()}
-        elaborate_trainings(scope, models, context)
-        elaborate_formulas(models, context)
-        elaborate_variants(scope, models, context)
+        _what_few_files_have(scope, models, context)
     except TooMuch:  # reported
         context.program.doubtful = True
     except TooLong as error:
@@ -60,6 +55,19 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
         context.refuse_nesting()
         context.program.doubtful = True
     return context.program.checked()
+
+
+def _what_few_files_have(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
+    if any(isinstance(node, tree.Train) for node in scope.file.declarations):
+        from wsdl.elaborate.training import elaborate_trainings
+
+        elaborate_trainings(scope, models, context)
+    if context.formulas or scope.variants:
+        from wsdl.elaborate.formulas import elaborate_formulas
+        from wsdl.elaborate.variants import elaborate_variants
+
+        elaborate_formulas(models, context)
+        elaborate_variants(scope, models, context)
 
 
 def _root(scope: FileScope) -> Layer:

@@ -134,8 +134,22 @@ def _attach(parent: Module, name: str, child: Module) -> None:
 
 
 def run_parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
-    slot = declare_parameter(node, frame, context)
+    word = "shared" if node.shared else "per" if node.extent else "nodecay" if node.nodecay else None
+    if word is not None:
+        _refuse_word_of_ways(word, node, frame, context)
+    slot = None if word is not None else declare_parameter(node, frame, context)
     frame.names[node.name.text] = POISON if slot is None else context.builder.parameter(slot)
+
+
+def _refuse_word_of_ways(word: str, node: tree.Parameter, frame: Frame, context: Context) -> None:
+    context.error(
+        "E0341",
+        node.span,
+        f"`{word}` belongs to ways of sharing, but `{frame.layer.name}` is applied as a layer",
+        "only allowed in a way of sharing",
+        help=f"write `share as {frame.layer.name}(…) {{ … }}`",
+    )
+    frame.layer.module.doubtful = True
 
 
 def declare_parameter(node: tree.Parameter, frame: Frame, context: Context) -> Slot | None:

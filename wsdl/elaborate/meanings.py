@@ -7,14 +7,11 @@ from wsdl.elaborate import (
     calls,
     control,
     declarations,
-    formulas,
     indexing,
     names,
     operators,
     parts,
     requests,
-    scan,
-    ways,
 )
 from wsdl.elaborate.context import Context, Meanings
 from wsdl.elaborate.items import Frame, Item
@@ -23,6 +20,21 @@ from wsdl.syntax import tree
 
 def _literal(node: tree.Number | tree.String | tree.Constant, frame: Frame, context: Context) -> Item:
     return node.value
+
+
+# -- statements that few programs have: their modules are imported at the first ----------------------------------------
+
+
+def _formula(node: tree.Formula, frame: Frame, context: Context) -> None:
+    from wsdl.elaborate.formulas import formula
+
+    formula(node, frame, context)
+
+
+def _scan(node: tree.Scan, frame: Frame, context: Context) -> None:
+    from wsdl.elaborate.scan import scan
+
+    scan(node, frame, context)
 
 
 MEANINGS = Meanings(
@@ -43,11 +55,11 @@ MEANINGS = Meanings(
         tree.Let: bindings.let,
         tree.Assign: bindings.run_assignment,
         tree.Layer: declarations.run_layer,
-        tree.Parameter: ways.parameter,
-        tree.Formula: formulas.formula,
+        tree.Parameter: declarations.run_parameter,
+        tree.Formula: _formula,
         tree.For: control.for_,
         tree.If: control.if_,
-        tree.Scan: scan.scan,
+        tree.Scan: _scan,
         tree.Return: control.return_,
         tree.Emit: control.emit,
         tree.Share: requests.share,

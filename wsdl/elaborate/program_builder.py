@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wsdl.ir.graph import Binding, Model, Module, Slot
 from wsdl.ir.origins import Origins
@@ -10,8 +11,10 @@ from wsdl.ir.references import References
 from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import Training
-from wsdl.ir.variants import Variant
-from wsdl.ir.ways import WayRequest
+
+if TYPE_CHECKING:
+    from wsdl.ir.variants import Variant
+    from wsdl.ir.ways import WayRequest
 
 
 @dataclass

@@ -11,7 +11,7 @@ from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
 from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request
-from wsdl.elaborate.ways import way_of
+from wsdl.ir.requests import GroupRequest
 from wsdl.ir.training import LossWeight
 from wsdl.ir.ways import WayRequest
 from wsdl.syntax import tree
@@ -29,11 +29,14 @@ def share(node: tree.Share, frame: Frame, context: Context) -> None:
             continue
         context.groups.add(key)
         group = group_request(node, frame, context)
-        way = None if node.way is None else way_of(node.way, frame, context)
-        if node.way is None or group is None:
-            context.request(group)
-        elif way is not None:
-            context.request(WayRequest(group, way))
+        context.request(group if node.way is None else _share_as(node.way, group, frame, context))
+
+
+def _share_as(way: tree.Call, group: GroupRequest | None, frame: Frame, context: Context) -> WayRequest | None:
+    from wsdl.elaborate.ways import way_of
+
+    block = way_of(way, frame, context)
+    return None if block is None or group is None else WayRequest(group, block)
 
 
 def freeze(node: tree.Freeze, frame: Frame, context: Context) -> None:

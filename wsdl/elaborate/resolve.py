@@ -15,7 +15,7 @@ from wsdl.elaborate.bound_names import check_capital
 from wsdl.elaborate.check_names import check_names
 from wsdl.elaborate.scopes import Definition, FileScope
 from wsdl.ir.references import References
-from wsdl.ir.variants import BASE
+from wsdl.ir.stages import BASE
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
@@ -64,7 +64,8 @@ class BlockWay:
         return [s.name.text for s in body if isinstance(s, tree.Loss) and s.name is not None]
 
     def run(self, members: Sequence[WayMember], problems: Problems) -> ExpandedWay | None:
-        context = Context(ProgramBuilder(), self.meanings, self.dims, self.root, problems)
+        meanings = replace(self.meanings, statements={**self.meanings.statements, tree.Parameter: _parameter})
+        context = Context(ProgramBuilder(), meanings, self.dims, self.root, problems)
         context.where.uses.append(Use(self.root, self.span))  # the file, so that messages show the nesting
         parts: dict[str, Part] = {}
         graphs: list[Graph] = []
@@ -197,25 +198,13 @@ def _run(configured: Layer, member: WayMember, parts: dict[str, Part], context: 
 # -- parameters --------------------------------------------------------------------------------------------------------
 
 
-def parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
-    """`param` and `state` in any body."""
+def _parameter(node: tree.Parameter, frame: Frame, context: Context) -> None:
+    """`param` in the body of a way, or of a block that it applies."""
     running = context.mode.way
     if running is not None and frame.layer is running.layer:
         frame.names[node.name.text] = _part(node, running, frame, context)
-        return
-    word = "shared" if node.shared else "per" if node.extent else "nodecay" if node.nodecay else None
-    if word is not None:
-        context.error(
-            "E0341",
-            node.span,
-            f"`{word}` belongs to ways of sharing, but `{frame.layer.name}` is applied as a layer",
-            "only allowed in a way of sharing",
-            help=f"write `share as {frame.layer.name}(…) {{ … }}`",
-        )
-        frame.layer.module.doubtful = True
-        frame.names[node.name.text] = POISON
-        return
-    declarations.run_parameter(node, frame, context)
+    else:
+        declarations.run_parameter(node, frame, context)
 
 
 def _part(node: tree.Parameter, running: Running, frame: Frame, context: Context) -> Item:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
@@ -22,9 +22,13 @@ from wsdl.ir.references import References
 from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
-from wsdl.ir.variants import Variant
 from wsdl.ir.views import View
-from wsdl.ir.ways import WayRequest
+
+if TYPE_CHECKING:
+    from wsdl.ir.variants import Variant
+    from wsdl.ir.ways import WayRequest
+
+BASE = "base"  # the name of the program without a variant
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,6 @@ from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitR
 from wsdl.ir.training import RateRequest
 from wsdl.ir.ways import WayRequest
 
-BASE = "base"  # the name of the program without a variant
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingChanges:

@@ -59,7 +59,7 @@ def initializers_over_stored(storage: Storage) -> Storage:
         for name, stored in storage.stored.items()
         if (graph := stored.initializer.graph) is not None
     }
-    return replace(storage, stored={**storage.stored, **computed}) if computed else storage
+    return replace(storage, stored={**storage.stored, **computed})
 
 
 def slot_over_stored(slot: Slot, view: View, storage: Storage) -> Graph:

@@ -18,7 +18,6 @@ from wsdl.ir.views import View
 from wsdl.ir.ways import WayRequest
 from wsdl.sharing.check_group_names import check_group_names
 from wsdl.sharing.check_layers import check_layers
-from wsdl.sharing.check_loads import check_load
 from wsdl.sharing.conflicts import (
     report_conflict,
     report_initializers,
@@ -28,7 +27,6 @@ from wsdl.sharing.conflicts import (
 )
 from wsdl.sharing.formulas import Computed, resolve_formulas, storage_of
 from wsdl.sharing.paths import Match, NotFound, Paths
-from wsdl.sharing.read_stored import initializers_over_stored
 from wsdl.sharing.targets import Target, Targets, refuse_part
 from wsdl.sharing.ways import Ways, refuse_member
 
@@ -105,7 +103,7 @@ def share(program: Checked, problems: Problems) -> Storage | None:
         return None
     storage = storage_of(work.program, work.sharing, computed, work.ways, work.frozen)
     report_partly_frozen_parts(storage, work.frozen, problems)
-    return None if problems.errors else initializers_over_stored(storage)
+    return None if problems.errors else _with_computed_initializers(storage)
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
@@ -325,6 +323,15 @@ def _check_initializers(work: _Sharing) -> None:
                 break
 
 
+def _with_computed_initializers(storage: Storage) -> Storage:
+    """The same, with the initial values that are computed from other tensors over what is stored for these."""
+    if all(stored.initializer.graph is None for stored in storage.stored.values()):
+        return storage
+    from wsdl.sharing.read_stored import initializers_over_stored
+
+    return initializers_over_stored(storage)
+
+
 # -- freezing and loading ----------------------------------------------------------------------------------------------
 
 
@@ -356,6 +363,10 @@ def _target(pattern: PathPattern, base: str, work: _Sharing) -> Target:
 
 def _check_loads(work: _Sharing) -> None:
     """Check the `load`s, and leave out those of what is left out, so that no file is read for them."""
+    if not work.program.loads:
+        return
+    from wsdl.sharing.check_loads import check_load
+
     needless = set()
     for request in work.program.loads:
         with suppress(NotFound):  # reported

@@ -23,8 +23,7 @@ from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.span import Source
 from wsdl.ir.inventory import inventory
-from wsdl.ir.stages import Storage
-from wsdl.ir.variants import BASE
+from wsdl.ir.stages import BASE, Storage
 from wsdl.options import COUNT, DIMS, FLAG, NAME, PATH, PROGRAM, Alternatives, Names, Optional, takes
 from wsdl.reporting.pareto import Point, figure
 from wsdl.reporting.plot import as_svg, is_installed

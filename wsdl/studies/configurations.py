@@ -11,7 +11,7 @@ from wsdl.compiler import SourceOptions
 from wsdl.diagnostics import CompileError, Diagnostic, Problems
 from wsdl.diagnostics.span import Source
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.variants import BASE
+from wsdl.ir.stages import BASE
 from wsdl.syntax import tree
 from wsdl.syntax.parser import parse
 

@@ -35,9 +35,9 @@ def make_parser(builder: object) -> lark.Lark:
     cache = _cache_file(grammar)
     if cache is not None:
         try:
-            tables = json.loads(cache.read_text(encoding="utf-8"), object_hook=_integer_keys)
+            data, memo = _with_integer_keys(json.loads(cache.read_text(encoding="utf-8")))
             loaded: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call] # lark gives it no types
-                tables["data"], tables["memo"], transformer=builder
+                data, memo, transformer=builder
             )
             return loaded
         except Exception:  # absent, cut short, or written by something else: compute the tables again
@@ -77,9 +77,13 @@ def _keep(parser: lark.Lark, cache: Path) -> None:
                 os.unlink(temporary)
 
 
-def _integer_keys(table: dict[str, Any]) -> Any:
-    """The table with its integer keys, which JSON turned into strings. Either all keys of a table are integers or none
-    is."""
-    if next(iter(table), "").isdigit():
-        return {int(key): value for key, value in table.items()}
-    return table
+def _with_integer_keys(cached: dict[str, Any]) -> tuple[dict[str, Any], dict[int, Any]]:
+    """The data and the memo of a parser; the integer keys of their tables became strings in JSON."""
+    data, tables = cached["data"], cached["data"]["parser"]["parser"]
+    tables["tokens"] = _by_integer(tables["tokens"])
+    tables["states"] = {int(state): _by_integer(actions) for state, actions in tables["states"].items()}
+    return data, _by_integer(cached["memo"])
+
+
+def _by_integer(table: dict[str, Any]) -> dict[int, Any]:
+    return {int(key): value for key, value in table.items()}

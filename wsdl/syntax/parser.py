@@ -17,7 +17,6 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.syntax import mistakes, tree
 from wsdl.syntax.grammar import make_parser
 from wsdl.syntax.layout import Chunk, Layout, read
-from wsdl.syntax.recognize import Stuck, report
 from wsdl.syntax.tree_builder import Builder
 
 _WITHOUT_STATEMENTS = ("load", "class", "struct")  # their braces contain no statements
@@ -145,6 +144,8 @@ class _Reading:
 
     def _report(self, error: UnexpectedInput) -> int:
         """Report the error; returns its offset."""
+        from wsdl.syntax.recognize import Stuck, report
+
         length = self.chunk.end - self.chunk.start
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         offset = self.chunk.start + (length if ended else min(error.pos_in_stream or 0, length))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import wsdl
 from benchmarks.studies import tables
 from benchmarks.studies.ways import ROOT, STUDIES
-from wsdl.ir.variants import BASE
+from wsdl.ir.stages import BASE
 
 RNG = np.random.default_rng(0)
 BATCHES: dict[str, dict[str, NDArray[np.generic]]] = {
