@@ -24,12 +24,12 @@ def main() -> None:
         pages.write(name, rows)
         missed += [row.example.name for row in rows if not _is_good(row)]
     print(f"{(time.perf_counter() - start) / 60:.0f} minutes in all")
-    sys.exit(f"not as good as wanted: {', '.join(missed)}" if missed else 0)
+    sys.exit(f"worse than required: {', '.join(missed)}" if missed else 0)
 
 
 def _is_good(row: Row) -> bool:
     measure = row.example.measure
-    return measure.is_reached(row.results[0], measure.wanted)
+    return measure.is_reached(row.results[0], measure.required)
 
 
 def _told(row: Row) -> Row:

@@ -1,4 +1,4 @@
-"""Every example with its twin in PyTorch and the inputs that both are run on; all checks walk this table."""
+"""Every example with its PyTorch equivalent (`twin`) and the inputs on which both run; all checks use this table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from torch import nn
 from references.examples import autoencoders, images, mobile, sequences, transformers
 
 FOLDER = Path(__file__).parents[2] / "examples"
-Size: TypeAlias = tuple[int, int]  # of a batch: how many, how long
+Size: TypeAlias = tuple[int, int]  # of a batch: the number of rows, and their length
 Draw: TypeAlias = Callable[[Generator, Size], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """`name` is that of the file, and of its model where `model` doesn't say otherwise."""
+    """`name` is that of the file, and of its model unless `model` is set."""
 
     name: str
     twin: Callable[[], nn.Module]
@@ -35,7 +35,7 @@ class Example:
         return self.model or self.name
 
     def draw(self, size: Size) -> dict[str, np.ndarray]:
-        """Random inputs of a size, the same at every call."""
+        """Random inputs of a size, the same in every call."""
         rng = np.random.default_rng(list(size))
         return {name: draw(rng, size) for name, draw in self.inputs.items()}
 
@@ -53,12 +53,12 @@ def ids(vocab: int) -> Draw:
 
 
 def present(rng: Generator, size: Size) -> np.ndarray:
-    """A mask of sequences of different lengths, at least one place each."""
+    """A mask for sequences of different lengths, at least 1."""
     return np.arange(size[1]) < rng.integers(1, size[1] + 1, (size[0], 1))
 
 
 def pictures(rng: Generator, size: Size) -> np.ndarray:
-    """Color images whose sides are the length, and a little more."""
+    """Color images, as high as the length and a little wider."""
     return rng.standard_normal((size[0], 3, size[1], size[1] + 10)).astype(np.float32)
 
 

@@ -1,6 +1,6 @@
-"""Every training of the examples: its program, its twin in PyTorch, its data, and what it is to reach.
+"""Every training of the examples: its program, its PyTorch equivalent (`twin`), its data, and the required result.
 
-The tests walk this table, and so does `python -m benchmarks.examples`, which measures what the pages say.
+The tests use this table, and so does `python -m benchmarks.examples`, which measures the results on the pages.
 """
 
 from __future__ import annotations
@@ -25,34 +25,35 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Measure:
-    """What counts: `of` takes the model's outputs for the test rows, and those rows. It is to be at least `wanted`."""
+    """A metric: `of` computes it from the model's outputs for the test rows, and these rows. `required` is the smallest
+    acceptable result, or the largest if not `more_is_better`."""
 
     name: str
     of: Callable[[Arrays, Arrays], float]
-    wanted: float
-    more_is_better: bool = True  # else at most
+    required: float
+    more_is_better: bool = True
 
-    def is_reached(self, result: float, wanted: float) -> bool:
-        return result >= wanted if self.more_is_better else result <= wanted
+    def is_reached(self, result: float, required: float) -> bool:
+        return result >= required if self.more_is_better else result <= required
 
 
 @dataclass(frozen=True)
 class Short:
-    """A training of seconds: the first `rows` of the data, and what it reaches all the same."""
+    """A training of a few seconds, on the first `rows` of the data, and its required result."""
 
     rows: int
     epochs: int
-    wanted: float
+    required: float
     batch: int = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
     """One training. `data` is below `examples/data`: `fashion_mnist/pairs` has `pairs.train.npz` and `pairs.test.npz`.
-    The result is measured there, or on the test rows of `judge`.
+    The result is measured on its test rows, or on those of `judge`.
 
-    `twin` has the model's layers under its names, `forward` takes its inputs, `loss` inputs and targets, all by name;
-    `forward` gives the `outputs`. The long training takes `epochs`, and is measured on the page.
+    `twin` has the model's layers with the same names; its `forward` takes the model's inputs and returns the `outputs`,
+    its `loss` takes inputs and targets, all by name. The full training takes `epochs`; its result is on the page.
     """
 
     program: str
@@ -99,7 +100,7 @@ def arrays(path: Path, rows: int | None = None) -> dict[str, NDArray[Any]]:
         return {name: data[name][:rows] for name in data.files}
 
 
-# -- what counts -------------------------------------------------------------------------------------------------------
+# -- metrics -----------------------------------------------------------------------------------------------------------
 
 
 def accuracy(outputs: Arrays, test: Arrays) -> float:
@@ -111,11 +112,11 @@ def verification(outputs: Arrays, test: Arrays) -> float:
 
 
 def squared_error(outputs: Arrays, test: Arrays, of: str) -> float:
-    wanted = test[of].astype(np.float32) / 255
-    return float(np.mean((outputs["restored"] - wanted) ** 2))
+    target = test[of].astype(np.float32) / 255
+    return float(np.mean((outputs["restored"] - target) ** 2))
 
 
-def strangeness(outputs: Arrays, test: Arrays) -> float:
+def anomaly_auc(outputs: Arrays, test: Arrays) -> float:
     return measures.auc(outputs["error"], test["label"] != CLASSES.index("trousers"))
 
 
@@ -123,16 +124,16 @@ def precision(outputs: Arrays, test: Arrays) -> float:
     return measures.mean_average_precision(outputs["logits"], outputs["boxes"], test["label"], test["box"])
 
 
-def share_right(outputs: Arrays, test: Arrays, **answers: str) -> float:
-    """How often the most likely class is the right one, over all questions: the label of each output by its name."""
+def mean_accuracy(outputs: Arrays, test: Arrays, **answers: str) -> float:
+    """The accuracy over all outputs; `answers` has the name of the label of each output."""
     return float(np.mean([outputs[logits].argmax(-1) == test[label] for logits, label in answers.items()]))
 
 
 def bits(outputs: Arrays, test: Arrays) -> float:
-    """For each character, from what is said about it by the one before."""
+    """The cross-entropy of the next character, in bits."""
     logits, following = outputs["logits"][:, :-1].astype(np.float64), test["text"][:, 1:, None].astype(np.int64)
-    said = np.take_along_axis(logits, following, -1)[..., 0] - np.log(np.exp(logits).sum(-1))
-    return float(-said.mean() / np.log(2))
+    log_likelihood = np.take_along_axis(logits, following, -1)[..., 0] - np.log(np.exp(logits).sum(-1))
+    return float(-log_likelihood.mean() / np.log(2))
 
 
 def agreement(outputs: Arrays, test: Arrays) -> float:
@@ -143,7 +144,7 @@ def agreement(outputs: Arrays, test: Arrays) -> float:
 
 
 def _autoencoder(
-    program: str, model: str, twin: Callable[[bool], nn.Module], lr: float, epochs: int, wanted: float, short: Short
+    program: str, model: str, twin: Callable[[bool], nn.Module], lr: float, epochs: int, required: float, short: Short
 ) -> Example:
     return Example(
         program=program,
@@ -153,14 +154,14 @@ def _autoencoder(
         recipe=Cosine(lr, warmup=200, weight_decay=0),
         data="fashion_mnist",
         outputs=("restored",),
-        measure=Measure("squared error", partial(squared_error, of="image"), wanted, more_is_better=False),
+        measure=Measure("squared error", partial(squared_error, of="image"), required, more_is_better=False),
         batch=128,
         epochs=epochs,
         short=short,
     )
 
 
-def _detector(model: str, wanted: float, short: Short | None) -> Example:
+def _detector(model: str, required: float, short: Short | None) -> Example:
     return Example(
         program="detector",
         model=model,
@@ -169,7 +170,7 @@ def _detector(model: str, wanted: float, short: Short | None) -> Example:
         recipe=Cosine(4e-3, warmup=200, weight_decay=0.05, eps=1e-4),
         data="mnist/canvases",
         outputs=("logits", "boxes"),
-        measure=Measure("mean average precision", precision, wanted),
+        measure=Measure("mean average precision", precision, required),
         batch=32,
         epochs=8,
         short=short,
@@ -185,14 +186,14 @@ def _vowels(model: str) -> Example:
         recipe=Cosine(5e-3, warmup=20, weight_decay=0.1),
         data="japanese_vowels",
         outputs=("logits",),
-        measure=Measure("accuracy", partial(share_right, logits="speaker"), 0.95),
+        measure=Measure("accuracy", partial(mean_accuracy, logits="speaker"), 0.95),
         batch=30,
         epochs=40,
-        short=Short(rows=270, epochs=15, wanted=0.9),
+        short=Short(rows=270, epochs=15, required=0.9),
     )
 
 
-def _shakespeare(model: str, wanted: float) -> Example:
+def _shakespeare(model: str, required: float) -> Example:
     return Example(
         program="shakespeare",
         model=model,
@@ -201,10 +202,10 @@ def _shakespeare(model: str, wanted: float) -> Example:
         recipe=Cosine(2e-3, warmup=50, weight_decay=0.01),
         data="shakespeare",
         outputs=("logits",),
-        measure=Measure("bits per character", bits, wanted, more_is_better=False),
+        measure=Measure("bits per character", bits, required, more_is_better=False),
         batch=16,
         epochs=1,
-        short=Short(rows=750, epochs=1, wanted=4.6, batch=8) if model == "shared" else None,
+        short=Short(rows=750, epochs=1, required=4.6, batch=8) if model == "shared" else None,
     )
 
 
@@ -217,14 +218,14 @@ def _words(model: str, twin: Callable[[], nn.Module]) -> Example:
         recipe=Cosine(2e-3, warmup=50, weight_decay=0.01),
         data="words",
         outputs=("syllables", "stress", "first"),
-        measure=Measure("accuracy", partial(share_right, syllables="count", stress="place", first="sound"), 0.8),
+        measure=Measure("accuracy", partial(mean_accuracy, syllables="count", stress="place", first="sound"), 0.8),
         batch=256,
         epochs=3,
-        short=Short(rows=16_000, epochs=1, wanted=0.5, batch=64) if model == "together" else None,
+        short=Short(rows=16_000, epochs=1, required=0.5, batch=64) if model == "together" else None,
     )
 
 
-def _reviews(model: str, twin: Callable[[], nn.Module], lr: float, wanted: float, short: Short | None) -> Example:
+def _reviews(model: str, twin: Callable[[], nn.Module], lr: float, required: float, short: Short | None) -> Example:
     return Example(
         program="reviews",
         model=model,
@@ -233,7 +234,7 @@ def _reviews(model: str, twin: Callable[[], nn.Module], lr: float, wanted: float
         recipe=Cosine(lr, warmup=10, weight_decay=0.01),
         data="reviews",
         outputs=("logit",),
-        measure=Measure("accuracy", agreement, wanted),
+        measure=Measure("accuracy", agreement, required),
         batch=32,
         epochs=12,
         short=short,
@@ -252,7 +253,7 @@ TRAININGS = (
         measure=Measure("accuracy", accuracy, 0.96),
         batch=32,
         epochs=10,
-        short=Short(rows=1437, epochs=4, wanted=0.9),
+        short=Short(rows=1437, epochs=4, required=0.9),
     ),
     Example(
         program="fashion",
@@ -265,7 +266,7 @@ TRAININGS = (
         measure=Measure("accuracy", accuracy, 0.90),
         batch=128,
         epochs=5,
-        short=Short(rows=3000, epochs=2, wanted=0.75),
+        short=Short(rows=3000, epochs=2, required=0.75),
     ),
     Example(
         program="siamese",
@@ -278,7 +279,7 @@ TRAININGS = (
         measure=Measure("accuracy", verification, 0.90),
         batch=128,
         epochs=3,
-        short=Short(rows=3000, epochs=2, wanted=0.75),
+        short=Short(rows=3000, epochs=2, required=0.75),
     ),
     _autoencoder("autoencoder", "free", autoencoders.Dense, 2e-3, 10, 0.0105, Short(4000, 3, 0.05)),
     _autoencoder("autoencoder", "tied", autoencoders.Dense, 5e-3, 10, 0.0105, Short(4000, 3, 0.05)),
@@ -295,7 +296,7 @@ TRAININGS = (
         measure=Measure("squared error", partial(squared_error, of="clean"), 0.02, more_is_better=False),
         batch=128,
         epochs=4,
-        short=Short(rows=1500, epochs=2, wanted=0.05),
+        short=Short(rows=1500, epochs=2, required=0.05),
     ),
     Example(
         program="anomaly",
@@ -306,10 +307,10 @@ TRAININGS = (
         data="fashion_mnist/trousers",
         judge="fashion_mnist",
         outputs=("error",),
-        measure=Measure("area under the ROC curve", strangeness, 0.95),
+        measure=Measure("area under the ROC curve", anomaly_auc, 0.95),
         batch=128,
         epochs=20,
-        short=Short(rows=6000, epochs=2, wanted=0.95),
+        short=Short(rows=6000, epochs=2, required=0.95),
     ),
     _detector("separate", 0.84, None),
     _detector("shared", 0.87, Short(800, 3, 0.15, batch=16)),
@@ -320,5 +321,5 @@ TRAININGS = (
     _words("apart", words.Apart),
     _words("together", words.Together),
     _reviews("scratch", reviews.Scratch, 1e-3, 0.6, None),
-    _reviews("transfer", reviews.Transfer, 1e-2, 0.75, Short(rows=128, epochs=3, wanted=0.6)),
+    _reviews("transfer", reviews.Transfer, 1e-2, 0.75, Short(rows=128, epochs=3, required=0.6)),
 )

@@ -28,4 +28,4 @@ def test_a_short_training(example: Example) -> None:
     outputs = model(**{name: test[name] for name in program.models[example.model].inputs})
     result = example.measure.of(outputs, test)
     print(f"{example.measure.name} {result:.4f}")
-    assert example.measure.is_reached(result, short.wanted)
+    assert example.measure.is_reached(result, short.required)
