@@ -41,7 +41,7 @@ def _separated(items: list[str], random_comma: bool = False) -> str:
 
 @st.composite
 def expressions(draw: st.DrawFn, depth: int = 3) -> str:
-    kind = draw(st.integers(0, 13)) if depth else draw(st.integers(0, 4))
+    kind = draw(st.integers(0, 14)) if depth else draw(st.integers(0, 4))
     inner = expressions(depth - 1)
     if kind <= 2:
         return draw(names())
@@ -73,6 +73,9 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
         return f"({INSIDE}{draw(names())}{stages})"
     if kind == 12:
         return draw(calls(depth - 1)) + draw(st.sampled_from(["", ".T", "(x)", "[0]"]))
+    if kind == 13:
+        clause = draw(st.sampled_from(["i in 0..4", "x, h in a, b", "i, j in 0..n, [1, 2]"]))
+        return f"[{INSIDE}{draw(inner)}{INSIDE} for {clause}{INSIDE}]"
     return " + ".join(draw(names()) for _ in range(draw(st.integers(2, 14))))
 
 
@@ -106,7 +109,7 @@ def shares(draw: st.DrawFn) -> str:
     excepted = draw(st.lists(paths(), max_size=2))
     exceptions = f" except {_separated(excepted)}" if excepted else ""
     name = draw(st.sampled_from(["", "tied ", "as Delta(rank=8)", "tied as Mix( ) "]))
-    clause = draw(st.sampled_from(["", " for i in 0..3", " for w in [16, 32]"]))
+    clause = draw(st.sampled_from(["", " for i in 0..3", " for w, i in [16, 32], 0..2"]))
     return f"share {name}{{{members}{exceptions}}}{clause}"
 
 
@@ -140,7 +143,9 @@ def statements(draw: st.DrawFn, depth: int = 2) -> str:
     if kind == 8:
         return f"{draw(st.sampled_from(['let', 'loss']))} {draw(names())} = {draw(expressions())}"
     if kind == 9:
-        return f"for i in {draw(st.sampled_from(['0..3', '[16, 32]', '0..n - 1']))} {draw(bodies(depth - 1))}"
+        return (
+            f"for {draw(st.sampled_from(['i in 0..3', 'i in [16, 32]', 'h, i in x, 0..2']))} {draw(bodies(depth - 1))}"
+        )
     if kind == 10:
         head = draw(st.sampled_from(["scan", "h, c = scan reverse"]))
         start = draw(expressions(1))

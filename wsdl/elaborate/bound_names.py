@@ -131,6 +131,8 @@ def _bound(body: Iterable[tree.Statement]) -> Iterable[tree.Name]:
     for statement in flattened(body):
         if isinstance(statement, tree.Assign):
             yield from statement.targets
+        elif isinstance(statement, tree.For):
+            yield from statement.clause.names
         elif isinstance(statement, tree.Scan):
             yield from (*(binding.name for binding in statement.carried), *statement.targets)
         elif isinstance(statement, tree.Let | tree.Layer | tree.Parameter):
@@ -141,6 +143,8 @@ def children(node: tree.Subscript) -> list[tree.Subscript]:
     """The expressions that an expression is made of."""
     if isinstance(node, tree.List):
         return list(node.items)
+    if isinstance(node, tree.Comprehension):
+        return [node.element, *series_of(node.clause)]
     if isinstance(node, tree.Unary):
         return [node.operand]
     if isinstance(node, tree.Binary):
@@ -156,6 +160,12 @@ def children(node: tree.Subscript) -> list[tree.Subscript]:
     if isinstance(node, tree.Slice):
         return [part for part in (node.start, node.stop, node.step) if part is not None]
     return []
+
+
+def series_of(clause: tree.Clause) -> Iterable[tree.Expression]:
+    """The expressions in the head of a `for`."""
+    for values in clause.series:
+        yield from (values.start, values.stop) if isinstance(values, tree.Range) else (values,)
 
 
 def names_of(node: tree.Subscript) -> list[tree.Name]:

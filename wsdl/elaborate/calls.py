@@ -13,7 +13,7 @@ from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, Recipe, describe, has_poison
 from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
 from wsdl.elaborate.layers import call_with_needed, inline_layer
 from wsdl.elaborate.operations import call_operation
@@ -81,6 +81,16 @@ def _applied(
         return apply(function, arguments, node.span, context)
     if isinstance(function, Definition):
         _report_not_made(function, written, context)
+        return POISON
+    if isinstance(function, Recipe):
+        context.error(
+            "E0226",
+            written.span,
+            f"`{written.span.text}` is a block, not a layer",
+            "has no weights yet",
+            help=f"create a layer first: `layer f = {written.span.text}`",
+            applied=False,
+        )
         return POISON
     if isinstance(function, str) and function in DTYPES:
         help = f"a dtype isn't a function: write `|> cast({function})`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from wsdl.diagnostics import Edit, Label, Problems
@@ -21,6 +21,7 @@ from wsdl.elaborate.bound_names import (
     last_places,
     maps_matrices,
     names_of,
+    series_of,
     unknown_conversion,
     unknown_dtype,
     unknown_name,
@@ -88,6 +89,14 @@ class _Body:
             check_capital(parameter.name, "constant", self.problems)
             for kind in parameter.types:
                 self.configuration_type(kind)
+            if {"layer", "block"} <= {kind.text for kind in parameter.types}:
+                self.problems.error(
+                    "E0229",
+                    parameter.types[0].span.to(parameter.types[-1].span),
+                    "a configuration is either a `layer` or a `block`",
+                    "a call such as `Dense(64)` could mean both",
+                    help="with `block`, the body creates its own layers: `layer f = " + parameter.name.text + "`",
+                )
         for input_ in node.inputs:
             check_capital(input_.name, "tensor", self.problems)
             self.dtype(input_.type, any=isinstance(node, tree.Block))
@@ -190,10 +199,10 @@ class _Body:
                 self.expression(value)
 
     def clause(self, node: tree.Clause) -> None:
-        values = node.values
-        for part in (values.start, values.stop) if isinstance(values, tree.Range) else (values,):
+        for part in series_of(node):
             self.expression(part)
-        self.bind(node.name)
+        for name in node.names:
+            self.bind(name)
 
     def words_of_ways(self, node: tree.Parameter) -> None:
         """Report what only a parameter of a way of sharing may be."""
@@ -209,10 +218,14 @@ class _Body:
 
     def way(self, node: tree.Share, way: tree.Call) -> None:
         """The call of `share as BLOCK(…)`, in each iteration of its `for`."""
-        inside = _Body(self.scope, self.problems, self.bound.new_child(), self.declared, self.later, self.body)
+        inside = self.inside()
         if node.clause is not None:
             inside.clause(node.clause)
         inside.expression(way)
+
+    def inside(self) -> _Body:
+        """For names that are bound inside a part of the body only."""
+        return replace(self, bound=self.bound.new_child())
 
     def branches(self, node: tree.If) -> None:
         before = self.places_in((*node.then, *node.otherwise))
@@ -240,16 +253,8 @@ class _Body:
     def scan(self, node: tree.Scan) -> None:
         for binding in (*node.steps, *node.carried):
             self.expression(binding.value)
-        inside = _Body(
-            self.scope,
-            self.problems,
-            self.bound.new_child(),
-            self.declared,
-            self.later,
-            self.body,
-            in_scan=True,
-            of_way=self.of_way,
-        )
+        inside = self.inside()
+        inside.in_scan = True
         for binding in (*node.steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)
@@ -296,6 +301,11 @@ class _Body:
     def expression(self, node: tree.Subscript) -> None:
         if isinstance(node, tree.Name):
             self.name(node)
+            return
+        if isinstance(node, tree.Comprehension):
+            inside = self.inside()
+            inside.clause(node.clause)
+            inside.expression(node.element)
             return
         for child in children(node):
             if isinstance(node, tree.Call) and child is node.function and self.is_dtype(child):

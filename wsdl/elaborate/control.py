@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wsdl.diagnostics import limits
+from collections.abc import Iterable
+
+from wsdl.diagnostics import Label, limits
 from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
@@ -14,8 +16,8 @@ from wsdl.syntax import tree
 
 
 def for_(node: tree.For, frame: Frame, context: Context) -> None:
-    items = clause_values(node.clause, frame, context)
-    if items is None:
+    steps = clause_steps(node.clause, frame, context)
+    if steps is None:
         frame.names.update(
             dict.fromkeys(bound_names((node,)), POISON)
         )  # the names that the iterations would bind are unknown
@@ -23,26 +25,73 @@ def for_(node: tree.For, frame: Frame, context: Context) -> None:
     loop = context.where.loops
     context.where.loops += 1
     outer = frame.path
-    for i, item in enumerate(items):
+    for i, step in enumerate(steps):
         if frame.results is not None:
             break
-        frame.names[node.clause.name.text] = item
+        frame.names.update(step)
         frame.path = (*outer, loop_key(node, i))
         context.budget.count(node.clause.span)
-        context.where.steps.append(Repetition(loop, i, len(items), node.clause.span))
+        context.where.steps.append(Repetition(loop, i, len(steps), node.clause.span))
         run(node.body, frame, context)
         context.where.steps.pop()
     frame.path = outer
 
 
-def loop_key(node: tree.For, step: int) -> int:
+def loop_key(node: tree.For | tree.Comprehension, step: int) -> int:
     """A key of an iteration of a `for` in a body, the same each time the body runs."""
     return hash((node.span.start, step))
 
 
-def clause_values(clause: tree.Clause, frame: Frame, context: Context) -> list[Item] | None:
-    """The values over which a `for` iterates; `None` after reporting an error."""
-    values = clause.values
+def elements_of(
+    node: tree.List | tree.Comprehension, frame: Frame, context: Context
+) -> Iterable[tree.Expression] | None:
+    """The expressions of a list; those of a comprehension have its names bound while they are iterated over. `None`
+    after reporting an error."""
+    if isinstance(node, tree.List):
+        return node.items
+    owner, frame.owner = frame.owner, None
+    steps = clause_steps(node.clause, frame, context)
+    frame.owner = owner
+    return None if steps is None else _in_steps(node, steps, frame, context)
+
+
+def _in_steps(
+    node: tree.Comprehension, steps: list[dict[str, Item]], frame: Frame, context: Context
+) -> Iterable[tree.Expression]:
+    names, path = frame.names, frame.path
+    for i, step in enumerate(steps):
+        frame.names, frame.path = {**names, **step}, (*path, loop_key(node, i))
+        context.budget.count(node.clause.span)
+        yield node.element
+    frame.names, frame.path = names, path
+
+
+def clause_steps(clause: tree.Clause, frame: Frame, context: Context) -> list[dict[str, Item]] | None:
+    """What each iteration of a `for` binds; `None` after reporting an error."""
+    columns: list[list[Item]] = []
+    for values in clause.series:
+        column = _series(values, frame, context)
+        if column is None:
+            return None
+        columns.append(column)
+    for column, values in zip(columns, clause.series, strict=True):
+        if len(column) != len(columns[0]):
+            context.error(
+                "E0241",
+                values.span,
+                f"a `for` goes through lists of one length, not of {len(columns[0])} and {len(column)}",
+                f"has {len(column)} element{'s' if len(column) != 1 else ''}",
+                labels=[Label(clause.series[0].span, f"has {len(columns[0])}")],
+                help="select a part, as in `right[0:2]`, or write the missing ones",
+            )
+            context.mark_incomplete()
+            return None
+    names = [name.text for name in clause.names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _series(values: tree.Expression | tree.Range, frame: Frame, context: Context) -> list[Item] | None:
+    """The values of one list of a `for`; `None` after reporting an error."""
     if not isinstance(values, tree.Range):
         item = evaluate(values, frame, context)
         if isinstance(item, list):

@@ -9,10 +9,11 @@ from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
+from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, as_int, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, as_int, describe, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
-from wsdl.elaborate.layers import call_with_needed, make_layer
+from wsdl.elaborate.layers import call_with_needed, make_layer, recipe_or_item
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import type_of
@@ -33,18 +34,22 @@ def run_layer(node: tree.Layer, frame: Frame, context: Context) -> None:
 def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
     """The layer, or the array of layers, of a declaration."""
     name = node.name.text
-    if node.count is None and isinstance(node.value, tree.List):  # `layer encode = [Dense(256), Dense(64)]`
+    if node.count is None and isinstance(node.value, tree.List | tree.Comprehension):
+        elements = elements_of(node.value, frame, context)
+        if elements is None:
+            _attach_doubtful(node.name, frame, context)
+            return POISON
         frame.layer.module.children[name] = []
-        return [_one_layer(part, f"{name}[{i}]", node, frame, context) for i, part in enumerate(node.value.items)]
+        return [_one_layer(part, f"{name}[{i}]", node, frame, context) for i, part in enumerate(elements)]
     if node.count is None:
         return _one_layer(node.value, name, node, frame, context)
-    if isinstance(node.value, tree.List):
+    if isinstance(node.value, tree.List | tree.Comprehension):
         bracket = node.span.source.span(node.name.span.end, _after_bracket(node))
         context.error(
             "E0234",
             node.count.span,
             "an array has either a number or a list of layers, not both",
-            f"a list of {len(node.value.items)} layers",
+            f"a list of {len(node.value.items)} layers" if isinstance(node.value, tree.List) else "a list of layers",
             help=f"leave it out: `layer {node.name.text} = [ … ]`",
             fix=[Edit(bracket, "")],
             applied=False,
@@ -83,17 +88,15 @@ def _after_bracket(node: tree.Layer) -> int:
 
 
 def _one_layer(call: tree.Expression, name: str, node: tree.Layer, frame: Frame, context: Context) -> Item:
-    if isinstance(call, tree.Call):
-        function = evaluate(call.function, frame, context)
-        if isinstance(function, Definition) and isinstance(function.node, tree.Block):
-            path = frame.layer.below(name)
-            item = make_layer(function, call, path, node.name.span, frame, context)
-            if isinstance(item, Layer):
-                _attach(frame.layer.module, name, item.module)
-            else:
-                _attach_doubtful(node.name, frame, context, name)
-            return item
-    item = evaluate(call, frame, context)
+    item = recipe_or_item(call, frame, context)
+    if isinstance(item, Recipe):
+        path = frame.layer.below(name)
+        item = make_layer(item.definition, item.call, path, node.name.span, item.frame, context)
+        if isinstance(item, Layer):
+            _attach(frame.layer.module, name, item.module)
+        else:
+            _attach_doubtful(node.name, frame, context, name)
+        return item
     if isinstance(item, Layer):
         return item
     _attach_doubtful(node.name, frame, context, name)

@@ -14,7 +14,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import names_of
 from wsdl.elaborate.context import Context, PendingFormula
-from wsdl.elaborate.control import clause_values
+from wsdl.elaborate.control import clause_steps
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -30,11 +30,10 @@ def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
     """Record a formula, once for each layer with this body, however often that is applied."""
     if context.mode.again:
         return
-    steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
+    steps: list[dict[str, Item]] | None = [{}] if node.clause is None else clause_steps(node.clause, frame, context)
     for number, step in enumerate(steps or ()):
-        if node.clause is not None:
-            frame.names[node.clause.name.text] = step
-            context.budget.count(node.clause.span)
+        frame.names.update(step)
+        context.budget.count((node.clause or node).span)
         key = node, frame.layer, frame.path, number
         if key in context.formulas:
             continue

@@ -51,9 +51,21 @@ class Layer:
         return f"{self.module.path}.{name}" if self.module.path else name
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """The value of a configuration of kind `block`: a block and its arguments, of which any number of layers are made.
+
+    The arguments are evaluated for each layer anew, in `frame`, so that layers written in them are its own.
+    """
+
+    definition: Definition
+    call: tree.Call
+    frame: Frame
+
+
 Item: TypeAlias = (
-    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Operation | Definition | Poison"
-    "| None"
+    "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Recipe | Operation | Definition"
+    "| Poison | None"
 )  # fmt: skip
 
 
@@ -127,6 +139,8 @@ def describe(item: Item) -> str:
         return f"a tensor {item.type}"
     if isinstance(item, Layer):
         return f"a layer ({item.name})"
+    if isinstance(item, Recipe):
+        return f"a block (`{item.call.span.text}`)"
     if isinstance(item, Operation):
         return f"the operation `{item.name}`"
     if isinstance(item, Definition):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
@@ -11,7 +12,7 @@ from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ARGUMENTS_ELSEWHERE, NO_ARGUMENTS
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, describe, has_poison
 from wsdl.elaborate.kinds import CONFIGURATION, Kind, Misfit, either
 from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
@@ -36,14 +37,14 @@ def inline_layer(definition: Definition, call: tree.Call, frame: Frame, context:
     return layer
 
 
-def layers_in_list(node: tree.List, frame: Frame, context: Context) -> list[Item]:
+def layers_in_list(elements: Iterable[tree.Expression], frame: Frame, context: Context) -> list[Item]:
     """The elements of a list that configures a layer. Layers written in it form an array of that layer; the positions
     of operations, and of layers created elsewhere, stay empty in it."""
     assert frame.owner is not None
     outer = owner, name = frame.owner
     frame.owner = (owner, name if name.endswith("[]") else f"{name}[]")  # nested lists continue the numbering
     items: list[Item] = []
-    for part in node.items:
+    for part in elements:
         item = evaluate(part, frame, context)
         items.append(item)
         is_made_here = isinstance(item, Layer) and item.call_span is part.span
@@ -82,6 +83,14 @@ def _keep(owner: Layer, name: str, module: Module, item: Item = None) -> None:
     assert isinstance(declared, list)
     siblings.append(module)
     declared.append(item if item is not None else POISON)
+
+
+def recipe_or_item(node: tree.Expression, frame: Frame, context: Context) -> Item:
+    """The value of an argument of kind `block`: the call of a block isn't evaluated, but a recipe of layers."""
+    function = evaluate(node.function, frame, context) if isinstance(node, tree.Call) else None
+    if isinstance(node, tree.Call) and isinstance(function, Definition) and isinstance(function.node, tree.Block):
+        return Recipe(function, node, replace(frame, names=dict(frame.names), owner=None, results=None))
+    return evaluate(node, frame, context)
 
 
 def make_layer(
@@ -129,7 +138,7 @@ def _create(
         if argument.name is not None:
             context.references.add(argument.name.span, parameter.name.span)
         outer, frame.owner = frame.owner, (layer, name)
-        item = given[name] = evaluate(argument.value, frame, context)
+        item = given[name] = _configured(parameter, argument.value, frame, context)
         frame.owner = outer
         layer.argument_spans[name] = argument.span
         if isinstance(item, Value):
@@ -144,8 +153,14 @@ def _create(
             layer.configuration[name] = given[name]
         elif parameter.default is not None:
             inner.owner = (layer, name)
-            layer.configuration[name] = evaluate(parameter.default, inner, context)
+            layer.configuration[name] = _configured(parameter, parameter.default, inner, context)
     return POISON if broken else layer
+
+
+def _configured(parameter: tree.Configuration, value: tree.Expression, frame: Frame, context: Context) -> Item:
+    """The value of one configuration."""
+    takes_block = any(kind.text == "block" for kind in parameter.types)
+    return (recipe_or_item if takes_block else evaluate)(value, frame, context)
 
 
 def _callee(block: tree.Block, call: tree.Call) -> Callee:
@@ -232,7 +247,7 @@ def _report_tensor(
     if len(tensors) > 1:
         inputs = sorted((t.span for t in tensors), key=lambda span: span.start)
         help = f"a block is configured first, then applied: `{call_text}({', '.join(span.text for span in inputs)})`"
-    if "layer" in [kind.text for kind in parameter.types] and isinstance(first, tree.Call | tree.Pipe):
+    if {"layer", "block"} & {kind.text for kind in parameter.types} and isinstance(first, tree.Call | tree.Pipe):
         layer = first.stage if isinstance(first, tree.Pipe) else first.function
         help = f"pass it without applying it: `{layer.span.text}`"
     context.error(
@@ -255,8 +270,9 @@ def _fits(
     kinds = [t.text for t in parameter.types]
     if any(kind not in CONFIGURATION for kind in kinds):
         return False  # reported by `check_names`
-    if isinstance(item, list) and block.span.source.is_standard and isinstance(argument.value, tree.List):
-        for part, element in zip(argument.value.items, item, strict=False):
+    if isinstance(item, list) and block.span.source.is_standard:
+        written = argument.value.items if isinstance(argument.value, tree.List) else [argument.value] * len(item)
+        for part, element in zip(written, item, strict=False):
             if isinstance(element, Definition) and isinstance(element.node, tree.Block):
                 context.error(
                     "E0225",
@@ -273,20 +289,34 @@ def _fits(
         return True
     except Misfit as error:
         misfit = error
-    is_block = isinstance(item, Definition) and isinstance(item.node, tree.Block)
+    help = _instead(kinds, item, argument, block)
+    if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int):
+        help = f"{_is_created_as(block)}: the size of its input is inferred"
     context.error(
         "E0225",
         argument.value.span,
         f"`{parameter.name.text}` of `{block.name.text}` {misfit}",
         labels=_declaration(parameter.span),
-        help=f"create a layer: `{call_with_needed(item.node)}`"  # type: ignore[union-attr,arg-type] # a call
-        if is_block and "layer" in kinds
-        else f"{_is_created_as(block)}: the size of its input is inferred"
-        if argument.name is None and block.span.source.is_standard and kinds == ["bool"] and isinstance(item, int)
-        else None,
+        help=help,
         applied=False,
     )
     return False
+
+
+def _instead(kinds: list[str], item: Item, argument: tree.Argument, block: tree.Block) -> str | None:
+    """The help about a layer where a block is expected, and the reverse."""
+    if isinstance(item, Definition) and isinstance(item.node, tree.Block):
+        call = call_with_needed(item.node)
+        return (
+            f"configure it: `{call}`" if "block" in kinds else f"create a layer: `{call}`" if "layer" in kinds else None
+        )
+    if isinstance(item, Recipe) and "layer" in kinds:
+        return f"create a layer first, `layer f = {argument.value.span.text}`, and pass `f`"
+    if isinstance(item, Layer) and "block" in kinds:
+        own = not item.call_span.source.is_standard and "\n" not in item.call_span.text
+        call = f"`{item.call_span.text}`" if own else f"`{call_with_needed(item.block)}`"
+        return f"pass the call of the block, {call}: `{block.name.text}` creates its own layers by it"
+    return None
 
 
 def _declaration(span: Span) -> list[Label]:

@@ -44,6 +44,7 @@ MEANINGS = Meanings(
         tree.String: _literal,
         tree.Constant: _literal,
         tree.List: operators.list_,
+        tree.Comprehension: operators.list_,
         tree.Binary: operators.binary,
         tree.Unary: operators.unary,
         tree.Call: calls.call,

@@ -9,6 +9,7 @@ from typing import Any
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
+from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, as_dim, describe, has_poison
 from wsdl.elaborate.layers import layers_in_list
@@ -119,11 +120,14 @@ def _too_large(node: tree.Binary, context: Context) -> Item:
     return POISON
 
 
-def list_(node: tree.List, frame: Frame, context: Context) -> Item:
-    """The value of `[a, b]`."""
+def list_(node: tree.List | tree.Comprehension, frame: Frame, context: Context) -> Item:
+    """The value of `[a, b]` and of `[2 * i for i in 0..4]`."""
+    elements = elements_of(node, frame, context)
+    if elements is None:
+        return POISON
     if frame.owner is not None:
-        return layers_in_list(node, frame, context)
-    return list_of([evaluate(i, frame, context) for i in node.items], node.span, context)
+        return layers_in_list(elements, frame, context)
+    return list_of([evaluate(element, frame, context) for element in elements], node.span, context)
 
 
 def list_of(items: list[Item], span: Span, context: Context) -> Item:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context, Requests
-from wsdl.elaborate.control import clause_values
+from wsdl.elaborate.control import clause_steps
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
+from wsdl.elaborate.items import ArgumentValue, Frame, Item, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
@@ -19,11 +19,10 @@ from wsdl.syntax import tree
 
 def share(node: tree.Share, frame: Frame, context: Context) -> None:
     """Keep a group; one for each layer in whose body it stands, however often that is applied."""
-    steps = [None] if node.clause is None else clause_values(node.clause, frame, context)
+    steps: list[dict[str, Item]] | None = [{}] if node.clause is None else clause_steps(node.clause, frame, context)
     for number, step in enumerate(steps or ()):
-        if node.clause is not None:
-            frame.names[node.clause.name.text] = step
-            context.budget.count(node.clause.span)
+        frame.names.update(step)
+        context.budget.count((node.clause or node).span)
         key = node, frame.layer, frame.path, number
         if key in context.groups:
             continue

@@ -18,7 +18,7 @@ from wsdl.elaborate.bound_names import flattened, maps_matrices, names_of
 from wsdl.elaborate.context import Context, Meanings, Running
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.graph_builder import GraphBuilder
-from wsdl.elaborate.items import POISON, Frame, Item, Layer, describe, has_poison
+from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, describe, has_poison
 from wsdl.elaborate.layers import declared_names, make_layer
 from wsdl.elaborate.losses import auxiliary_losses
 from wsdl.elaborate.program_builder import ProgramBuilder
@@ -143,7 +143,7 @@ def _may_stand(block: tree.Block, context: Context) -> bool:
 
 
 def _has_layer(item: Item) -> bool:
-    return any(map(_has_layer, item)) if isinstance(item, list) else isinstance(item, Layer)
+    return any(map(_has_layer, item)) if isinstance(item, list) else isinstance(item, Layer | Recipe)
 
 
 # -- running -----------------------------------------------------------------------------------------------------------

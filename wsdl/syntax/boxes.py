@@ -39,9 +39,9 @@ class Item:
     behind: Comment | None = None
 
     @property
-    def is_exception(self) -> bool:
-        """`except a, b`, the last item of a share group."""
-        return bool(self.box) and self.box[0] == "except "
+    def is_addition(self) -> bool:
+        """The last item, without a comma before it: `except a, b` of a share group, `for i in 0..4` of a list."""
+        return bool(self.box) and self.box[0] in ("except ", "for ")
 
     @property
     def commented(self) -> bool:
@@ -79,10 +79,10 @@ def flat(box: Box) -> str | None:
 
 
 def _joined(items: Sequence[Item]) -> str:
-    """Flat items on one line, with commas between; none before the exceptions of a share group."""
+    """Flat items on one line, with commas between; none before an addition."""
     text = ""
     for item in items:
-        separator = ("" if not text else " ") if item.is_exception else (", " if text else "")
+        separator = ("" if not text else " ") if item.is_addition else (", " if text else "")
         text += separator + (flat(item.box) or "")
     return text
 
@@ -154,8 +154,8 @@ def _break_bracket(group: Group, indent: int) -> list[Row]:
     else:
         for index, item in enumerate(group.items):
             rows += [Row(margin, comment) for comment in item.above]
-            excepted = any(near.is_exception for near in group.items[index : index + 2])
-            comma = "" if group.kind == "parentheses" or excepted else ","
+            added = any(near.is_addition for near in group.items[index : index + 2])
+            comma = "" if group.kind == "parentheses" or added else ","
             first, *more = lay_out(item.box, inner, inner, len(comma))
             rows += [Row(margin + first.text, first.comment), *(Row(row.text, row.comment) for row in more)]
             rows[-1].text += comma

@@ -159,7 +159,7 @@ class _Formatter:
             self._compound(node.name.span.end, indent, lambda: [f"{word} {node.name.text}"], node.body)
         elif isinstance(node, tree.For):
             end = node.clause.span.end
-            self._compound(end, indent, lambda: ["for ", *self._clause(node.clause)], node.body)
+            self._compound(end, indent, lambda: ["for ", *self.write.clause(node.clause)], node.body)
         elif isinstance(node, tree.Scan):
             end = [node.along, *node.carried][-1].span.end
             self._compound(end, indent, lambda: self._scan(node), node.body)
@@ -212,7 +212,7 @@ class _Formatter:
         if isinstance(node, tree.Let):
             return [f"let {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Assign):
-            return [f"{_names(node.targets)} = ", *self._separated(node.values)]
+            return [f"{_names(node.targets)} = ", *self.write.separated(node.values)]
         if isinstance(node, tree.Layer):
             count = [] if node.count is None else ["[", *expression(node.count), "]"]
             return [f"layer {node.name.text}", *count, " = ", *expression(node.value)]
@@ -221,7 +221,7 @@ class _Formatter:
             words += [" nodecay"] if node.nodecay else []
             return ["shared " if node.shared else "", f"{node.kind} ", *self.write.typed(node), *words]
         if isinstance(node, tree.Formula):
-            clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
+            clause = [] if node.clause is None else [" for ", *self.write.clause(node.clause)]
             return ["param ", *expression(node.target), " = ", *expression(node.value), *clause]
         if isinstance(node, tree.Share):
             return self._share(node)
@@ -243,33 +243,24 @@ class _Formatter:
         if isinstance(node, tree.Optimizer):
             return ["optimizer ", *expression(node.call)]
         if isinstance(node, tree.LearningRate):
-            return ["lr ", *self._separated(node.paths), " = ", *expression(node.value)]
+            return ["lr ", *self.write.separated(node.paths), " = ", *expression(node.value)]
         if isinstance(node, tree.Freeze):
-            return ["freeze ", *self._separated(node.paths), f" {node.mode.text}" if node.mode else ""]
-        return [f"{_WORDS[type(node)]} ", *self._separated(node.values)]
-
-    def _separated(self, values: Iterable[tree.Expression]) -> list[str | Group]:
-        box: list[str | Group] = []
-        for value in values:
-            box += [*([", "] if box else []), *self.write.expression(value)]
-        return box
+            return ["freeze ", *self.write.separated(node.paths), f" {node.mode.text}" if node.mode else ""]
+        return [f"{_WORDS[type(node)]} ", *self.write.separated(node.values)]
 
     def _share(self, node: tree.Share) -> list[str | Group]:
         way = [] if node.way is None else ["as ", *self.write.expression(node.way), " "]
         items = [self.write.item(member, self.write.expression(member)) for member in node.members]
         if node.exceptions:
-            excepted = ["except ", *self._separated(node.exceptions)]
+            excepted = ["except ", *self.write.separated(node.exceptions)]
             items.append(Item(excepted, node.exceptions[0].span.start, node.exceptions[-1].span.end))
         group = self.write.group("list", "{ ", items, " }", node.span)
-        clause = [] if node.clause is None else [" for ", *self._clause(node.clause)]
+        clause = [] if node.clause is None else [" for ", *self.write.clause(node.clause)]
         return ["share ", f"{node.name.text} " if node.name else "", *way, group, *clause]
 
     def _load(self, node: tree.Load) -> list[str | Group]:
         fit = [] if node.fit is None else [" fit ", *self.write.expression(node.fit)]
         return [f"load {quoted(node.file.value)} into ", *self.write.expression(node.target), *fit]
-
-    def _clause(self, clause: tree.Clause) -> list[str | Group]:
-        return [f"{clause.name.text} in ", *self.write.expression(clause.values)]
 
     def _scan(self, node: tree.Scan) -> list[str | Group]:
         box: list[str | Group] = [f"{_names(node.targets)} = " if node.targets else "", "scan "]

@@ -42,9 +42,9 @@ _OPERATORS = frozenset(("=", "+", "-", "*", "/", "%", "@", "**", "//", "|>", "an
     ">=",
 }
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-# A line that begins like this begins a statement, whatever bracket is open before it.
+# A line that begins like this begins a statement, whatever bracket is open before it; `for` without `{` is of a list.
 _STATEMENT = re.compile(
-    r"(?:let|param|share|for|if|return|emit)\b(?!\s*[=,)])"
+    r"(?:let|param|share|if|return|emit)\b(?!\s*[=,)])|for\b[^\n]*\{"
     r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
     r"|variant\s+[^\W\d]\w*\s*\{|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
 )

@@ -237,6 +237,16 @@ UNNAMED_LOSS = Mistake(
     "write `loss name = …` for a loss that each training adds; a loss that reads targets belongs in a `train`",
     examples=("model m(x: f32[n]) {\n    loss mean(x ** 2)\n    return x\n}",),
 )
+CLAUSE = Mistake(
+    "E0162",
+    "a `for` has as many names as lists",
+    "{names} for {series}",
+    "`for a, b in left, right` goes through two lists side by side",
+    examples=(
+        "let a = [i + j for i, j in [1, 2]]",
+        "model m(x: f32[n]) {\n    for i in 0..3, 0..3 {\n        x = x + i\n    }\n    return x\n}",
+    ),
+)
 EXTENT = Mistake(
     "E0161",
     "`{written}` says two things",

@@ -65,6 +65,13 @@ class List(Node):
     items: tuple[Expression, ...]
 
 
+class Comprehension(Node):
+    """`[Conv1d(8, kernel=3, dilation=2 ** i) for i in 0..4]`"""
+
+    element: Expression
+    clause: Clause
+
+
 class Unary(Node):
     """`-x`, `not x`."""
 
@@ -139,7 +146,9 @@ class Range(Node):
     stop: Expression
 
 
-Expression: TypeAlias = "Name | Number | String | Constant | List | Unary | Binary | Pipe | Call | Field | Index"
+Expression: TypeAlias = (
+    "Name | Number | String | Constant | List | Comprehension | Unary | Binary | Pipe | Call | Field | Index"
+)
 Subscript: TypeAlias = "Expression | Slice | Star | Ellipsis"
 
 
@@ -203,10 +212,10 @@ class Formula(Node):
 
 
 class Clause(Node):
-    """`i in 0..3`: the head of a `for`."""
+    """`i in 0..3`, `a, b in left, right`: the head of a `for`, with as many names as series."""
 
-    name: Name
-    values: Expression | Range
+    names: tuple[Name, ...]
+    series: tuple[Expression | Range, ...]
 
 
 class Share(Node):

@@ -273,10 +273,15 @@ class Builder:
         return tree.For(self._span(parts), parts[1], parts[2][1])
 
     def clause(self, parts: Parts) -> tree.Clause:
-        name, _, values = parts
-        if isinstance(values, tree.Call) and isinstance(values.function, tree.Name):
-            self._check_range(values, values.function)
-        return tree.Clause(self._span(parts), name, values)
+        names, series = parts[0], _nodes(parts[1:])
+        for values in series:
+            if isinstance(values, tree.Call) and isinstance(values.function, tree.Name):
+                self._check_range(values, values.function)
+        if len(names) != len(series):
+            several = f"{len(names)} names" if len(names) > 1 else "one name"
+            given = f"{len(series)} lists" if len(series) > 1 else "one list"
+            mistakes.CLAUSE.report(self.problems, self._span(parts), names=several, series=given)
+        return tree.Clause(self._span(parts), names, series)
 
     def range(self, parts: Parts) -> tree.Range:
         return tree.Range(self._span(parts), parts[0], parts[2])
@@ -365,6 +370,9 @@ class Builder:
 
     def list(self, parts: Parts) -> tree.List:
         return tree.List(self._span(parts), parts[1] or ())
+
+    def comprehension(self, parts: Parts) -> tree.Comprehension:
+        return tree.Comprehension(self._span(parts), parts[1], parts[3])
 
     def star(self, parts: Parts) -> tree.Star:
         return tree.Star(self._span(parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from wsdl.diagnostics.span import Span
@@ -46,6 +46,8 @@ class Unparser:
             return ["none" if node.value is None else str(node.value).lower()]
         if isinstance(node, tree.List):
             return self._list(node)
+        if isinstance(node, tree.Comprehension):
+            return self._comprehension(node)
         if isinstance(node, tree.Unary):
             return self._unary(node)
         if isinstance(node, tree.Binary):
@@ -94,6 +96,23 @@ class Unparser:
             "fill" if all(isinstance(item, tree.Number | tree.String | tree.Unary) for item in node.items) else "list"
         )
         return [self.bracket("[", node.items, "]", node.span, self.expression, kind)]
+
+    def _comprehension(self, node: tree.Comprehension) -> list[str | Group]:
+        clause = self.item(node.clause, ["for ", *self.clause(node.clause)])
+        return [
+            self.group("list", "[", [self.item(node.element, self.expression(node.element)), clause], "]", node.span)
+        ]
+
+    def clause(self, node: tree.Clause) -> list[str | Group]:
+        """`a, b in left, right`"""
+        names = ", ".join(name.text for name in node.names)
+        return [f"{names} in ", *self.separated(node.series)]
+
+    def separated(self, nodes: Iterable[tree.Expression | tree.Range]) -> list[str | Group]:
+        box: list[str | Group] = []
+        for node in nodes:
+            box += [*([", "] if box else []), *self.expression(node)]
+        return box
 
     def _call(self, node: tree.Call) -> list[str | Group]:
         inside = Span(node.span.source, node.function.span.end, node.span.end)
