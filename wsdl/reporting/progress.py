@@ -7,19 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wsdl.reporting.live import BAR, DRAW_SECONDS, bar, live_view
 from wsdl.reporting.meter import Meter, duration, epoch_text, plan_text, step_text, values_text
 from wsdl.reporting.reports import EvaluationReport, Quiet, RunPlan, StepReport
 from wsdl.reporting.series import Series
 from wsdl.reporting.sparkline import sparkline
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
-DRAW_SECONDS = 0.1  # between two drawings
 DRAW_SHARE = 0.03  # the largest share of time for drawing; if drawing is slow, it is done less often
-BAR, SPARK = 40, 30  # columns at most
+SPARK = 30  # columns at most
 EPOCH, COLUMN = 7, 9  # columns of the epoch and of a value in the table
 NOT_FINITE = ("nan", "inf", "-inf")
 
@@ -45,31 +44,13 @@ class Progress(Quiet):
         self._epoch = 0  # the last epoch with a row
 
     def begin(self, plan: RunPlan) -> None:
-        from rich.live import Live
-
         self._meter = Meter(plan, self._clock)
         self._losses, self._columns, self._epoch = Series(SPARK), [], 0
         self._next = self._clock()
-        console = self._console()
+        self._live = live_view(self._stream, color=self._color, width=self._width)
         for line in plan_text(plan):
-            console.print(line, style="dim")
-        # No automatic refresh: its thread would draw during a step. Other output to stderr is shown above the view.
-        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop")
+            self._live.console.print(line, style="dim")
         self._live.start()
-
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        return Console(
-            file=self._stream,
-            force_terminal=True,
-            color_system="standard" if self._color else None,
-            no_color=not self._color,
-            width=self._width,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
 
     def step(self, r: StepReport) -> None:
         if self._meter is None:
@@ -150,8 +131,7 @@ class Progress(Quiet):
         rest = Text("  ".join([step_text(meter.plan, last.step), *pace]))
         room = min(width - 1 - len(position) - len(rest) - 4, BAR)
         if meter.plan.steps and room >= 5:
-            bar = self._bar(last.step / meter.plan.steps, room)
-            first = Text("  ").join([position, bar, rest])
+            first = Text("  ").join([position, bar(last.step / meter.plan.steps, room), rest])
         else:
             first = Text("  ").join([position, rest])
         second = Text()
@@ -165,9 +145,3 @@ class Progress(Quiet):
             line.rstrip()
             line.truncate(width - 1)
         return Text("\n", no_wrap=True).join([first, second])
-
-    def _bar(self, done: float, width: int) -> Text:
-        from rich.text import Text
-
-        full = round(min(max(done, 0.0), 1.0) * width)
-        return Text("━" * full, "blue").append("─" * (width - full), "dim")

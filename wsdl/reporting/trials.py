@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from wsdl.diagnostics.figures import count
+from wsdl.reporting.live import BAR, DRAW_SECONDS, bar, live_view
 from wsdl.reporting.meter import duration
 from wsdl.reporting.numbers import digits
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
-
-BAR = 40  # columns at most
-DRAW_SECONDS = 0.1  # between two drawings
 
 
 class TrialReporter(Protocol):
@@ -97,21 +95,8 @@ class TrialProgress(TrialLines):
         self._next = 0.0
 
     def begin(self, trials: int, done: int, jobs: int) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(
-            file=self._stream,
-            force_terminal=True,
-            color_system="standard" if self._color else None,
-            no_color=not self._color,
-            width=self._width,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
         super().begin(trials, done, jobs)
-        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop")
+        self._live = live_view(self._stream, color=self._color, width=self._width)
         self._live.start()
         self._draw()
 
@@ -150,8 +135,7 @@ class TrialProgress(TrialLines):
         left = self.seconds_left()
         words = f"{self.done}/{self.trials}" + (f"  {duration(left)} left" if left else "")
         room = max(min(BAR, width - 10 - len(words)), 0)
-        full = round(room * self.done / self.trials)
-        head = Text.assemble(("trials ", "bold"), ("━" * full, "blue"), ("─" * (room - full), "dim"), f" {words}")
+        head = Text.assemble(("trials ", "bold"), bar(self.done / self.trials, room), f" {words}")
         lines = [head, *(Text(f"  {line}", "dim") for line in self._running.values())]
         for line in lines:
             line.truncate(width - 1)
