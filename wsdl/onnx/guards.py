@@ -1,11 +1,11 @@
-"""Keeps ONNX Runtime's own optimizer from storing a shared tensor a second time.
+"""Keeps ONNX Runtime's optimizer from storing a shared tensor a second time.
 
-Two of its rewritings copy weights: constant folding (`W.T`, a slice, `W * s` become tensors of their own beside `W`),
-and folding a batch normalization or a scale into the convolution or the product before it (a copy for each use).
-Neither touches what only the run knows. So where a copy would be made, the tensor concerned is read through a `Reshape`
-to its own shape, whose operand (zeros: "copy each size") the run computes from the number of elements of an input; what
-is a `Reshape` anyhow gets its shape in that way. That copies nothing and takes next to no time; measured in
-docs/decisions/0004-no-copies-by-the-optimizer.md.
+Two of its rewrites copy weights: constant folding (`W.T`, a slice, `W * s` become new tensors beside `W`), and folding
+a batch normalization or a scale into the convolution or the product before it (a copy for each use). Neither applies to
+values that are only known at run time. So where a copy would be made, the tensor is read through a *guard*: a `Reshape`
+to its own shape, whose operand (zeros: "copy each size") is computed at run time from the number of elements of an
+input. If the reader is a `Reshape`, its shape is computed in this way instead. A guard copies nothing and takes next to
+no time; measured in docs/decisions/0004-no-copies-by-the-optimizer.md.
 """
 
 from __future__ import annotations
@@ -21,20 +21,19 @@ from wsdl.onnx.folding import ELEMENTS, Constants, InferredTypes, Read, reads_to
 from wsdl.onnx.walk import walk
 from wsdl.ops._interfaces import Ref
 
-_MELTS = {  # what melts into the weight (the second input) of what: the inputs of it that may be data and scale
+_FUSED = {  # of (product, scale), which the runtime fuses: the inputs of the scale that are data and factor
     ("Conv", "BatchNormalization"): [(0, 1)],
     ("Conv", "Mul"): [(0, 1), (1, 0)],
     ("MatMul", "BatchNormalization"): [(0, 1)],
 }
-_BETWEEN = {"Reshape", "Transpose"}  # may stand between the two
+_BETWEEN = {"Reshape", "Transpose"}  # operators that may come between the two
 
 
 def guard_sharing(
     proto: ModelProto, stored: Collection[str], known: Iterable[Ref] = (), maps: Collection[str] = ()
 ) -> None:
-    """Insert the `Reshape`s where they are needed, so that no `stored` tensor is copied; `known` are tensors with types
-    that ONNX could not infer, `maps` the results in formulas. (A model without inputs has nothing that only the run
-    knows.)"""
+    """Insert guards so that no `stored` tensor is copied. `known` are tensors whose types ONNX can't infer, `maps` the
+    results in formulas. A model without inputs has no guards, as it has no value that is only known at run time."""
     if not proto.graph.input:
         return
     constants = Constants(proto.graph)
@@ -45,14 +44,14 @@ def guard_sharing(
         _Guards(proto.graph, inferred).put_before(reads)
 
 
-# -- where a copy would be made ----------------------------------------------------------------------------------------
+# -- reads that would be copied ----------------------------------------------------------------------------------------
 
 
 def _fused_copies(constants: Constants) -> list[Read]:
-    """Reads of constant scales that melt into a product whose weight has other readers."""
+    """Reads of constant scales that the runtime would fuse into a product whose weight has other readers."""
     reads: list[Read] = []
     for node in constants.nodes:
-        for (product_type, scale_type), inputs in _MELTS.items():
+        for (product_type, scale_type), inputs in _FUSED.items():
             for data, scale in inputs if node.op_type == scale_type else ():
                 product = constants.producers.get(node.input[data])
                 while product is not None and product.op_type in _BETWEEN:
@@ -63,17 +62,17 @@ def _fused_copies(constants: Constants) -> list[Read]:
 
 
 def _scales_in_a_row(constants: Constants) -> list[Read]:
-    """Reads of a number that scales what was scaled before and has other readers.
+    """Reads of the second of two consecutive scalings by a number, if the result of the first has other readers.
 
-    ONNX Runtime 1.32 melts scales into products of matrices. It takes the first scale out where a product reads what it
-    gives, though the second one, melted into another product, still does: the model is then invalid.
+    ONNX Runtime 1.32 fuses scales into matrix products. It removes the first scaling when a product reads its result,
+    although the second one, fused into another product, reads it too: the model is then invalid.
     """
     reads: list[Read] = []
     for node in constants.nodes:
         scale = constants.scaled_by_number(node)
         name = "" if scale is None else node.input[1 - scale]
         is_shared, before = constants.reads[name] > 1, constants.producers.get(name)
-        while before is not None and before.op_type == "Transpose":  # melts into the product too
+        while before is not None and before.op_type == "Transpose":  # is fused into the product too
             is_shared = is_shared or constants.reads[before.input[0]] > 1
             before = constants.producers.get(before.input[0])
         if scale is not None and is_shared and before is not None and constants.scaled_by_number(before) is not None:
@@ -81,16 +80,16 @@ def _scales_in_a_row(constants: Constants) -> list[Read]:
     return reads
 
 
-# -- the guard ---------------------------------------------------------------------------------------------------------
+# -- guards ------------------------------------------------------------------------------------------------------------
 
 
 class _Guards:
-    """The `Reshape`s of one graph, each tensor's once, in front of all other nodes or behind what computes it."""
+    """The guards of one graph, one per tensor: before all other nodes, or after the node that computes the tensor."""
 
     def __init__(self, graph: GraphProto, inferred: InferredTypes) -> None:
         self._graph, self._inferred = graph, inferred
         self._computed = {name for node in graph.node for name in node.output}
-        self._behind: dict[str, NodeProto] = {}  # guards of what is computed
+        self._behind: dict[str, NodeProto] = {}  # guards of computed tensors
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._nodes: list[NodeProto] = []
         self._zeros: dict[int, str] = {}
@@ -119,8 +118,8 @@ class _Guards:
         return self._guarded[name]
 
     def _reshape_at_run_time(self, node: NodeProto) -> None:
-        """Guards a `Reshape` by its own shape: of several in a row the runtime makes one with the shape of the last, so
-        that a guard before it would be gone, and one behind it that isn't guarded too undoes it."""
+        """Guard a `Reshape` by its shape. The runtime merges consecutive ones into one with the shape of the last,
+        so a guard before it would be removed, and those that follow it must be guarded too."""
         shape = self._initializers.get(node.input[1])
         before = node.input[1]
         node.input[1] = self._guard(before) if shape is None else self._run_time_shape(shape, shape.dims[0])
@@ -131,14 +130,14 @@ class _Guards:
                 self._reshape_at_run_time(reader)
 
     def _run_time_shape(self, shape: TensorProto, rank: int) -> str:
-        """A shape, with zeros added to it that only the run knows."""
+        """A shape plus zeros that are only known at run time."""
         if shape.name not in self._guarded:
             self._guarded[shape.name] = f"{shape.name}/at run time"
             self._node("Add", [shape.name, self._zero_shape(rank)], self._guarded[shape.name])
         return self._guarded[shape.name]
 
     def _zero_shape(self, rank: int) -> str:
-        """`rank` zeros that only the run can know to be zeros: the smaller of 0 and a number of elements."""
+        """`rank` zeros that are only known at run time: the minimum of 0 and a number of elements."""
         if not self._zeros:
             self._node("Size", [self._counted()], ELEMENTS)
         if rank not in self._zeros:
@@ -149,7 +148,7 @@ class _Guards:
         return self._zeros[rank]
 
     def _counted(self) -> str:
-        """An input that can be counted: for bf16 there is no `Size` on the CPU."""
+        """An input for `Size`, which the CPU doesn't support for bf16."""
         inputs = sorted(self._graph.input, key=lambda i: i.type.tensor_type.elem_type == TensorProto.BFLOAT16)
         if inputs[0].type.tensor_type.elem_type != TensorProto.BFLOAT16:
             return str(inputs[0].name)
