@@ -174,13 +174,48 @@ def test_other_weights_make_other_values() -> None:
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("way", ["Delta(rank=1)", "Delta(rank=2)", "Scaled()", "WeightNorm()"])
-def test_parts_of_a_few_bytes_are_guarded_for_what_they_make(way: str, tmp_path: Path) -> None:
-    """A tensor just above the bytes from which copies count, with members' parts below: six values would be copies."""
-    program = wsdl.compile(
-        "model m(x: f32[n, 16]) -> f32[n, 16] {\n    layer blocks[3] = FeedForward(32)\n"
-        f"    share as {way} {{ blocks[*] }}\n    for block in blocks {{\n        x = x + block(x)\n    }}\n"
+def small_layers(way: str, d: int, layers: int, width: int) -> str:
+    return (
+        f"model m(x: f32[n, {d}]) -> f32[n, {d}] {{\n    layer blocks[{layers}] = FeedForward({width})\n"
+        f"    share small as {way} {{ blocks[*] }}\n    for block in blocks {{\n        x = x + block(x)\n    }}\n"
         "    return x\n}\n"
     )
+
+
+@pytest.mark.parametrize("way", ["Delta(rank=1)", "Delta(rank=2)", "Delta(rank=4)", "Scaled()", "WeightNorm()"])
+@pytest.mark.parametrize("trained", [False, True])
+def test_parts_of_a_few_bytes_are_guarded_for_what_they_make(
+    way: str, trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tensor just above the bytes from which copies count, with members' parts below: six values would be copies,
+    whatever the numbers in the parts are."""
+    text = small_layers(way, 16, 3, 32)
+    weights = {name: random(*array.shape) for name, array in wsdl.compile(text).stored.items()} if trained else None
+    for guarded in (True, False):
+        if not guarded:
+            monkeypatch.setattr(GUARDS, lambda *_: None)
+        program = wsdl.compile(text, weights=weights)
+        program.save(tmp_path, proof=True)
+        assert {found.code for found in program.diagnostics} == (set() if guarded else {"E0522"})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "way", "d", "layers", "width"),
+    [
+        ("f32", "Delta(rank=8)", 8, 6, 32),
+        ("f32", "Delta(rank=8)", 16, 3, 16),
+        ("f32", "Delta(rank=8)", 24, 2, 32),
+        ("f32", "Delta(rank=8)", 48, 3, 16),
+        ("f16", "Delta(rank=4)", 24, 2, 32),
+        ("f16", "Delta(rank=8)", 16, 20, 32),
+        ("f16", "Delta(rank=8)", 24, 6, 32),
+        ("f32", "Basis(rank=4)", 16, 3, 32),
+    ],
+)
+def test_values_that_take_less_than_their_parts_are_no_copies(
+    dtype: Any, way: str, d: int, layers: int, width: int, tmp_path: Path
+) -> None:
+    """While `up` is 0 each of them is equal to the shared tensor, which the session doesn't hold."""
+    program = wsdl.compile(small_layers(way, d, layers, width), dtype=dtype)
     program.save(tmp_path, proof=True)
     assert not program.diagnostics

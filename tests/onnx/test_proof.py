@@ -133,8 +133,8 @@ SCALE = random(12, 1, 1, 1) + 2
         (W * np.float32(3), 1.0),
         (W[:6], 0.5),
         (np.concatenate([W.ravel(), random(4000)]), 1.0),
-        (blocked(W, 8), 16 * 24 / (12 * 20)),
-        (blocked(W * SCALE, 8), 16 * 24 / (12 * 20)),
+        (blocked(W, 8), 1.0),
+        (blocked(W * SCALE, 8), 1.0),
         (random(12, 20, 3, 4), 0.0),
     ],
 )
@@ -142,3 +142,25 @@ def test_likeness(found: np.ndarray, copies: float) -> None:
     other = {"other": random(50, 50)}
     result = count_copies({"W": W, **other}, [("stranger", np.ascontiguousarray(found)), *other.items()])
     assert result.copies == {"W": pytest.approx(copies), "other": 1.0}
+
+
+PARTS = {"base": random(32, 32), "up": np.zeros((32, 4), np.float32), "down": random(4, 32)}
+SUM = 32 * 32 / (32 * 32 + 2 * 32 * 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept", "equal", "different"),
+    [
+        ({"sum": ["base", "up", "down"]}, [], 1.0, SUM),
+        ({"sum": ["base", "up", "down"]}, ["up", "down"], 1.0, SUM),
+        ({"sum": ["base", "up", "down"]}, ["base"], 2.0, 1 + SUM),
+        ({"sum": ["base", "up", "down"], "half": ["base", "up"]}, [], 2.0, 2 * SUM),
+    ],
+)
+def test_sums(values: dict[str, list[str]], kept: list[str], equal: float, different: float) -> None:
+    """The copies of `base` where the runtime holds `values` of these origins, and of the origins themselves those in
+    `kept`: while `up` is 0, so that the values are equal to `base`, and later."""
+    held = [(name, PARTS[name]) for name in kept]
+    for value, copies in (PARTS["base"].T, equal), (random(32, 32) + 1, different):
+        result = count_copies(PARTS, [*((name, value) for name in values), *held], values)
+        assert result.copies["base"] == pytest.approx(copies)

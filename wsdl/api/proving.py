@@ -8,9 +8,8 @@ from pathlib import Path
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.figures import size
 from wsdl.ir.graph import Lowered, Stored, file_path
-from wsdl.onnx.proof import Proof, Proofs, Unloadable, Unproved, prove, require_loadable
+from wsdl.onnx.proof import ONCE, Proof, Proofs, Unloadable, Unproved, prove, require_loadable
 
-TWICE = 1.5  # copies; below it is one tensor with padding, as in blocked layouts for a CPU
 REPORT = "please report it, with the program and these lines"
 ACCEPT = (
     "the file is valid and stores each weight once, but ONNX Runtime keeps more in memory; "
@@ -89,7 +88,7 @@ def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic
 
 def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
     """One warning for all shared tensors that the default optimization level copies and the extended one doesn't."""
-    copied = [proof for proof in shared if proof.holds and (proof.copies_at_full_level or 0) >= TWICE]
+    copied = [proof for proof in shared if proof.holds and (proof.copies_at_full_level or 0) >= ONCE]
     if not copied:
         return
     first = program.stored.get(copied[0].stored)

@@ -24,7 +24,7 @@ Fact: TypeAlias = tuple[str, str]  # a line below the table: subject and text
 NAMES = 17  # columns of the subject
 ROWS = 20  # of the table of shared weights
 
-ONCE, TWICE = 1.01, 1.5  # copies: below the first counts as one; from the second on as two, since layouts for a CPU pad
+ONCE = 1.01  # copies; a tensor with fewer is stored once
 CONSTANTS = 1 << 20  # bytes of constants computed on loading, below which they aren't mentioned
 
 
@@ -188,7 +188,7 @@ def _verified(manifest: Mapping[str, Any], stored: Inventory) -> Iterator[Fact]:
     proofs, totals = manifest["proof"], manifest["proof_totals"]
     copied = {proof["stored"] for proof in proofs if _copies(proof) >= ONCE}
     shared = {tensor.name for tensor in stored.shared()}
-    copied_by_default = {p["stored"] for p in proofs if (p["copies_at_full_level"] or 0) >= TWICE} & shared
+    copied_by_default = {p["stored"] for p in proofs if (p["copies_at_full_level"] or 0) >= ONCE} & shared
     small = {proof["stored"] for proof in proofs if proof["copies_in_file"] is None}
     if copied:
         yield "verified", f"no: more than one copy of {count(len(copied), 'tensor')}"

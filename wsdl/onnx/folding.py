@@ -17,7 +17,7 @@ from wsdl.onnx.builder import value_info
 from wsdl.onnx.walk import subgraphs, tensor_bytes, walk
 from wsdl.ops._interfaces import Ref
 
-SMALL = 1024  # bytes; below this a copy doesn't matter
+SMALL = 1024  # bytes; below this a copy doesn't matter, and isn't searched for
 GUARD = 64  # about the bytes of a guard itself
 ELEMENTS = "sharing/size"  # the number of elements of an input, which guards depend on
 _NOT_FOLDED = {"RandomNormal", "RandomUniform", "Size"}
@@ -193,6 +193,15 @@ class _Cut:
                 reads += [(node, i) for i in held if i in needed or self._is_read_elsewhere(node.input[i])]
         return reads
 
+    @cached_property
+    def _leads_to_large(self) -> set[str]:
+        """The results that are large themselves, or that a large one is computed from."""
+        large: set[str] = set()
+        for node in reversed(self._nodes):
+            if any(name in large or self._bytes(name) >= SMALL for name in node.output):
+                large.update(node.output, node.input)
+        return large
+
     def _is_read_elsewhere(self, name: str) -> bool:
         return self._constants.reads[name] > 1 and self._bytes(name) >= SMALL and self._is_guardable(name)
 
@@ -222,7 +231,7 @@ class _Cut:
             computed = [name for name in node.input if name in self._constants.folded]
             guarded = max(computed or filter(None, node.input), key=self._bytes)
             if self._bytes(guarded) < SMALL:
-                count = GUARD if self._bytes(first) >= SMALL else SMALL  # none is placed to save a few bytes
+                count = GUARD if first in self._leads_to_large else SMALL  # none is placed to save a few bytes
                 guards[guarded] = min(guards.get(guarded, SMALL), count)
                 network.add(("guarded", guarded), ("folded", first))
         for name, count in sorted(guards.items()):

@@ -1,8 +1,9 @@
 """Recognizes stored tensors after graph rewriting, by their content.
 
 A tensor counts as a copy of a stored one if it has the same values, in any order and shape (transposed, in the CPU's
-blocked layout), also padded with zeros, multiplied by a factor per channel, sliced, or concatenated with others. Sums
-and products with other weights can't be recognized; the totals of bytes show them.
+blocked layout), also padded with zeros, which don't count, multiplied by a factor per channel, sliced, or concatenated
+with others. Sums and products of several stored tensors can't be recognized: their bytes are compared with those of all
+that they are computed from, where this is known.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.ir.connected import connected
+from wsdl.onnx.folding import GUARD, SMALL
+
 Array = NDArray[Any]
-SMALL = 1024  # bytes; smaller tensors aren't searched for
 DISTINCT = 16  # the number of distinct values that makes a tensor recognizable
 BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
@@ -44,6 +47,7 @@ def count_copies(
     comparison = Comparison(dict.fromkeys(stored, 0.0))
     known = [_Candidate(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
     strangers: list[tuple[str, Array]] = []
+    values: list[_Value] = []
     for name, array in tensors:
         comparison.total += array.nbytes
         same_name = stored.get(name)
@@ -51,11 +55,16 @@ def count_copies(
             comparison.copies[name] += 1
         elif array.nbytes >= SMALL:
             shares = _shares(array, known)
-            for other, share in shares:
-                comparison.copies[other] += share
-            if not shares:
+            made_of = origins.get(name, ())
+            if len(made_of) > 1:
+                values.append(_Value(name, array.nbytes, made_of, dict(shares)))
+            elif not shares:
                 strangers.append((name, array))
+            else:
+                for other, share in shares:
+                    comparison.copies[other] += share
     _by_size(comparison, known, strangers, origins)
+    _by_parts(comparison, {name: array.nbytes for name, array in stored.items()}, values)
     return comparison
 
 
@@ -81,8 +90,19 @@ class _Candidate:
         return _fingerprint(self.numbers)
 
 
+@dataclass(frozen=True)
+class _Value:
+    """A tensor that is computed from several stored ones, and the copies of stored tensors that its content shows."""
+
+    name: str
+    bytes: int
+    made_of: Collection[str]
+    shares: Mapping[str, float]
+
+
 def _shares(array: Array, known: Iterable[_Candidate]) -> list[tuple[str, float]]:
-    """The stored tensors that an array contains, and the number of copies of each; cheap checks come first."""
+    """The stored tensors that an array contains, and the number of copies of each, by the elements that are not 0;
+    cheap checks come first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
     bits = _bits(array.ravel())
     fingerprint = _fingerprint(bits)
@@ -93,7 +113,7 @@ def _shares(array: Array, known: Iterable[_Candidate]) -> list[tuple[str, float]
         if parts:
             return [(k.name, 1.0) for k in parts]
         whole = [k for k in alike if _is_scaled(array, k.array)]
-    return [(k.name, array.nbytes / k.array.nbytes) for k in whole[:1]]
+    return [(k.name, fingerprint[0] / max(1, k.fingerprint[0])) for k in whole[:1]]
 
 
 def _by_size(
@@ -102,18 +122,31 @@ def _by_size(
     strangers: list[tuple[str, Array]],
     origins: Mapping[str, Collection[str]],
 ) -> None:
-    """Count a tensor that was computed from stored ones that have disappeared as a copy of one that has its size, in
-    units of the bytes of all of them; the others stay unknown."""
-    sizes = {k.name: k.array.nbytes for k in known}
+    """Count an unknown tensor as a copy of a stored one of its size that has disappeared; the others stay unknown."""
     for k in known:
         if not comparison.copies[k.name]:
             for i, (name, array) in enumerate(strangers):
-                made_of = origins.get(name) or [k.name]
-                if array.size == k.array.size and k.name in made_of:
-                    comparison.copies[k.name] += array.nbytes / sum(sizes.get(origin, 0) for origin in made_of)
+                if array.size == k.array.size and k.name in (origins.get(name) or [k.name]):
+                    comparison.copies[k.name] += array.nbytes / k.array.nbytes
                     del strangers[i]
                     break
     comparison.strangers = {name: array.nbytes for name, array in strangers}
+
+
+def _by_parts(comparison: Comparison, sizes: Mapping[str, int], values: Iterable[_Value]) -> None:
+    """Count tensors that are computed from several stored ones, all together that have some of these in common. They are
+    no copies if they and what is left of the stored tensors take no more bytes than the stored tensors, each with a
+    guard. Their values don't matter: a sum may be equal to one of its terms for now, as the others are 0."""
+    copies = comparison.copies
+    for group in connected(values, lambda value: value.made_of):
+        parts = sorted({name for value in group for name in value.made_of})
+        total = sum(sizes[name] for name in parts)
+        created = sum(value.bytes for value in group)
+        holds = created + sum(copies[name] * sizes[name] for name in parts) <= total + GUARD * len(parts)
+        for name in parts:
+            share = max(created / total, sum(value.shares.get(name, 0) for value in group))
+            copies[name] = max(copies[name], min(share, 1)) if holds else copies[name] + share
+        comparison.strangers |= {value.name: value.bytes for value in group if not value.shares}
 
 
 # -- comparing values --------------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
 from wsdl.diagnostics import CompileError, Diagnostic
-from wsdl.onnx.folding import folded_origins, maps_of
-from wsdl.onnx.likeness import SMALL, Comparison, count_copies, is_recognizable
+from wsdl.onnx.folding import SMALL, folded_origins, maps_of
+from wsdl.onnx.likeness import Comparison, count_copies, is_recognizable
 from wsdl.onnx.structure import structure_of
 from wsdl.onnx.walk import subgraphs
 from wsdl.weights.onnx_source import read_tensor
