@@ -134,8 +134,8 @@ def _by_size(
 
 
 def _by_parts(comparison: Comparison, sizes: Mapping[str, int], values: Iterable[_Value]) -> None:
-    """Count tensors that are computed from several stored ones, all together that have some of these in common. They are
-    no copies if they and what is left of the stored tensors take no more bytes than the stored tensors, each with a
+    """Count tensors that are computed from several stored ones, those that have some of these in common together. They
+    are no copies if they and what is left of the stored tensors take no more bytes than the stored tensors, each with a
     guard. Their values don't matter: a sum may be equal to one of its terms for now, as the others are 0."""
     copies = comparison.copies
     for group in connected(values, lambda value: value.made_of):
