@@ -102,12 +102,12 @@ def test_numbers_and_strings_have_values() -> None:
 
 def test_words_of_the_language_may_be_names_where_nothing_else_is_meant() -> None:
     statements = body(
-        "layer layer[3] = GRU(8, reverse=true, in=1)\nstate = load(limit)\nlimit, freeze = x\n"
+        "layer layer[3] = GRU(8, reverse=true, in=1)\nstate = load(limit)\nlimit, freeze = x\nrequire, y = require\n"
         "shared, per = member\nshared param group: [nodecay] = per per group nodecay\nshare shared as As() { as }\n"
         "state state: [d] = zeros\nfor block in model.layer { with = block(into) }\nreturn along.except"
     )
     kinds = [type(s).__name__ for s in statements]
-    assert kinds == ["Layer", *["Assign"] * 3, "Parameter", "Share", "Parameter", "For", "Return"]
+    assert kinds == ["Layer", *["Assign"] * 4, "Parameter", "Share", "Parameter", "For", "Return"]
 
 
 def test_words_of_training_may_be_names() -> None:

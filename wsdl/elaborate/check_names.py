@@ -191,6 +191,8 @@ class _Body:
             self.branches(node)
         elif isinstance(node, tree.Scan):
             self.scan(node)
+        elif isinstance(node, tree.Require):
+            self.expression(node.condition)
         elif isinstance(node, tree.Loss):
             self.expression(node.value)
         elif isinstance(node, tree.Return | tree.Emit):

@@ -1,14 +1,14 @@
-"""`for` and `if`, which are evaluated when compiling; `return` and `emit`."""
+"""`for`, `if` and `require`, which are evaluated when compiling; `return` and `emit`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from wsdl.diagnostics import Label, limits
-from wsdl.elaborate.bound_names import bound_names
+from wsdl.elaborate.bound_names import bound_names, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, evaluate_all, run
-from wsdl.elaborate.items import POISON, Frame, Item, as_int, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, as_int, describe, has_poison
 from wsdl.elaborate.report import TooMuch
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Repetition, Value
@@ -155,6 +155,32 @@ def if_(node: tree.If, frame: Frame, context: Context) -> None:
     )  # the names that the branches would bind are unknown
 
 
+def require(node: tree.Require, frame: Frame, context: Context) -> None:
+    condition = evaluate(node.condition, frame, context)
+    if condition is True:
+        return
+    context.mark_incomplete()
+    if has_poison(condition):
+        return
+    if not isinstance(condition, bool):
+        context.error(
+            "E0411",
+            node.condition.span,
+            "the condition of a `require` must be `true` or `false` when compiling",
+            f"is {describe(condition)}",
+        )
+        return
+    names = {name.text: evaluate(name, frame, context) for name in names_of(node.condition)}
+    numbers = {name: item for name, item in names.items() if isinstance(item, int | float | Dim)}
+    context.error(
+        "E0420",
+        node.condition.span,
+        node.message.value if node.message else f"`{node.condition.span.text}` is required",
+        ", ".join(f"`{name}` is {describe(item).removeprefix('the number ')}" for name, item in numbers.items()),
+    )
+    frame.results = [ArgumentValue(None, POISON, node.span)]  # what follows depends on it
+
+
 # -- results and requests ----------------------------------------------------------------------------------------------
 
 
@@ -162,7 +188,7 @@ def return_(node: tree.Return, frame: Frame, context: Context) -> None:
     frame.results = evaluate_all(node.values, frame, context)
     if len(frame.results) == 1 and isinstance(frame.results[0].item, tuple):  # `return f(x)` returns all results of f
         span = frame.results[0].span
-        frame.results = [type(frame.results[0])(None, item, span) for item in frame.results[0].item]
+        frame.results = [ArgumentValue(None, item, span) for item in frame.results[0].item]
 
 
 def emit(node: tree.Emit, frame: Frame, context: Context) -> None:

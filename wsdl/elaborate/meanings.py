@@ -60,6 +60,7 @@ MEANINGS = Meanings(
         tree.Formula: _formula,
         tree.For: control.for_,
         tree.If: control.if_,
+        tree.Require: control.require,
         tree.Scan: _scan,
         tree.Return: control.return_,
         tree.Emit: control.emit,

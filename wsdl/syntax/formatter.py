@@ -227,6 +227,9 @@ class _Formatter:
             return self._share(node)
         if isinstance(node, tree.Limit):
             return [f"limit {node.kind.text} ", *expression(node.value)]
+        if isinstance(node, tree.Require):
+            message = f", {quoted(node.message.value)}" if node.message else ""
+            return ["require ", *expression(node.condition), message]
         if isinstance(node, tree.Load):
             return self._load(node)
         if isinstance(node, tree.Mapping):

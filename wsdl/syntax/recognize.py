@@ -53,6 +53,7 @@ _FORMS = {
     "share": "`share { encode.weight, decode.weight.T }` or `share as Delta(rank=8) { blocks[*].ffn }`",
     "freeze": "`freeze encoder, head.bias` or `freeze encoder eval`",
     "limit": "`limit params 100_000`",
+    "require": '`require d % heads == 0, "heads must divide the width"`',
     "load": '`load "file.safetensors" into encoder { "name" -> path }`',
     "from": '`from "./file.wsd" import Name`',
     "for": "`for i in 0..12 { … }`",

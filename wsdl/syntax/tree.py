@@ -242,6 +242,13 @@ class Limit(Node):
     value: Expression
 
 
+class Require(Node):
+    """`require rows == columns, "only square matrices are symmetric"`"""
+
+    condition: Expression
+    message: String | None
+
+
 class Mapping(Node):
     """`"embeddings.{i}.weight" -> blocks[i].weight` of a `load`."""
 
@@ -346,8 +353,8 @@ class Changes(Node):
 
 
 Statement: TypeAlias = (
-    "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Load | For | If | Scan | Emit | Return"
-    "| Loss | Metric | Optimizer | LearningRate | LossWeight | Changes"
+    "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Require | Load | For | If | Scan | Emit"
+    "| Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------

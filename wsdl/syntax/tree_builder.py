@@ -240,6 +240,9 @@ class Builder:
     def limit(self, parts: Parts) -> tree.Limit:
         return tree.Limit(self._span(parts), parts[1], parts[2])
 
+    def require(self, parts: Parts) -> tree.Require:
+        return tree.Require(self._span(parts), parts[1], parts[-1])
+
     def emit(self, parts: Parts) -> tree.Emit:
         return tree.Emit(self._span(parts), parts[1])
 
