@@ -6,6 +6,7 @@ python -m benchmarks.half_precision
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import wsdl
 from benchmarks.timing import quartiles
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 def row(example: Example) -> list[str]:
+    torch.manual_seed(0)
     twin = example.twin()
     shake(twin)
     weights = {f"{example.model_name}.{name}": array for name, array in module_weights(twin).items()}
