@@ -20,7 +20,7 @@ from tests.stages import storage_of
 from wsdl import compiler
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import Target
-from wsdl.onnx.training import emit_step, evaluation_model, training_models
+from wsdl.onnx.training import emit_step, training_models
 from wsdl.syntax.read import read
 
 HERE = Path(__file__).parent
@@ -73,10 +73,10 @@ def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, Mode
     """The training step of a model in one, and what a trainer runs for batches in one part and in several."""
     step = compiler.train_steps(storage)[model]
     yield f"{model} training step", emit_step(step)
+    evaluation = compiler.evaluation(storage, model)
     for parts in ("one part", "several parts"):
         of_parts = parts == "several parts"
         split = compiler.split_step(storage, model, of_parts=of_parts, piecewise=not of_parts)
-        evaluation = compiler.evaluation(storage, model)
         trainer = training_models(split, evaluation, {}, (0, 0))
         yield f"{model} gradients of {parts}", trainer.gradients
         yield f"{model} update after {parts}", trainer.update
@@ -84,5 +84,5 @@ def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, Mode
             yield f"{model} round {i + 1} of {parts}", proto
         for i, proto in enumerate(trainer.pieces):
             yield f"{model} piece {i + 1} after {parts}", proto
-    for i, proto in enumerate(evaluation_model(evaluation, {}).protos):
+    for i, proto in enumerate(trainer.evaluation.protos):
         yield f"{model} evaluation {i + 1}", proto
