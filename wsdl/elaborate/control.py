@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from wsdl.diagnostics import Label, limits
 from wsdl.elaborate.bound_names import bound_names, names_of
@@ -88,6 +88,15 @@ def clause_steps(clause: tree.Clause, frame: Frame, context: Context) -> list[di
             return None
     names = [name.text for name in clause.names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def statement_steps(node: tree.Share | tree.Formula, frame: Frame, context: Context) -> Iterator[int]:
+    """The numbers of the iterations of a statement's `for`, whose names are bound in each; 0 for one without `for`."""
+    steps: list[dict[str, Item]] | None = [{}] if node.clause is None else clause_steps(node.clause, frame, context)
+    for number, step in enumerate(steps or ()):
+        frame.names.update(step)
+        context.budget.count((node.clause or node).span)
+        yield number
 
 
 def _series(values: tree.Expression | tree.Range, frame: Frame, context: Context) -> list[Item] | None:

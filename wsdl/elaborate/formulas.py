@@ -14,7 +14,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import as_tensor
 from wsdl.elaborate.bound_names import names_of
 from wsdl.elaborate.context import Context, PendingFormula
-from wsdl.elaborate.control import clause_steps
+from wsdl.elaborate.control import statement_steps
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -30,28 +30,24 @@ def formula(node: tree.Formula, frame: Frame, context: Context) -> None:
     """Record a formula, once for each layer with this body, however often that is applied."""
     if context.mode.again:
         return
-    steps: list[dict[str, Item]] | None = [{}] if node.clause is None else clause_steps(node.clause, frame, context)
-    for number, step in enumerate(steps or ()):
-        frame.names.update(step)
-        context.budget.count((node.clause or node).span)
+    for number in statement_steps(node, frame, context):
         key = node, frame.layer, frame.path, number
         if key in context.formulas:
             continue
         target = path_or_none(node.target, frame, context)
         if target is not None:
-            kept = replace(frame, names=dict(frame.names), owner=None, results=None)
+            snapshot = replace(frame, names=dict(frame.names), owner=None, results=None)
             uses = tuple(context.where.uses)
-            context.formulas[key] = PendingFormula(node, target, kept, context.builder, uses)
+            context.formulas[key] = PendingFormula(node, target, snapshot, context.builder, uses)
 
 
 def elaborate_formulas(models: Mapping[str, Layer], context: Context) -> None:
-    """Add the formulas that were kept to those of the program, or of the variant whose statements ran. `models` are the
-    layers that stand for the models, by name."""
+    """Evaluate the pending formulas, and add them to those of the program, or of the variant whose statements ran.
+    `models` are the layers of the models, by name."""
     context.budget.done, context.mode.all_ran = 0, True
-    while rest := {
-        key: p for key, p in context.formulas.items() if p is not None
-    }:  # layers that they apply may have some
-        for key, pending in rest.items():
+    # Layers that formulas apply may have formulas.
+    while todo := {key: p for key, p in context.formulas.items() if p is not None}:
+        for key, pending in todo.items():
             context.formulas[key] = None
             request = _request(pending, models, context)
             if request is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from wsdl.diagnostics import Label
 from wsdl.elaborate.context import Context, Requests
-from wsdl.elaborate.control import clause_steps
+from wsdl.elaborate.control import statement_steps
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import ArgumentValue, Frame, Item, has_poison
+from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
@@ -18,11 +18,8 @@ from wsdl.syntax import tree
 
 
 def share(node: tree.Share, frame: Frame, context: Context) -> None:
-    """Keep a group; one for each layer in whose body it stands, however often that is applied."""
-    steps: list[dict[str, Item]] | None = [{}] if node.clause is None else clause_steps(node.clause, frame, context)
-    for number, step in enumerate(steps or ()):
-        frame.names.update(step)
-        context.budget.count((node.clause or node).span)
+    """Record a group, once for each layer with this body, however often that is applied."""
+    for number in statement_steps(node, frame, context):
         key = node, frame.layer, frame.path, number
         if key in context.groups:
             continue
