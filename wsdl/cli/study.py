@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="FILE")
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
 @click.option("--eval", "evaluation", required=True, metavar="E",
-              help="Data by which the variants are compared, used once at the end of each trial.")  # fmt: skip
+              help="Data on which the variants are compared, used once at the end of each trial.")  # fmt: skip
 @click.option(
     "-o", "--output", required=True, metavar="STUDY", help="The output folder: study.json, study.svg, trials."
 )
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=whole(COUNT), metavar="N", default=3, show_default=True,
               help="Train each variant with the seeds 0 to N-1.")  # fmt: skip
 @click.option("--variants", metavar="A,B,...", callback=lambda _, __, v: v and v.split(","),
-              help="The variants to train, beside the program as it stands.  [default: all]")  # fmt: skip
-@click.option("--against", metavar="NAME", help="The variant to compare with.  [default: the program as it stands]")
+              help="The variants to train, in addition to base, the program without a variant.  "
+              "[default: all]")  # fmt: skip
+@click.option("--against", metavar="NAME", help="The variant to compare with.  [default: base]")
 @click.option("--let", "constants", multiple=True, metavar="NAME=A,B,...", callback=lambda _, __, v: _constants(v),
               help="Values of a `let` of FILE; all combinations are trained.")  # fmt: skip
 @click.option("--model", metavar="M", help="The model to train, if the file trains several.")
@@ -47,10 +48,10 @@ if TYPE_CHECKING:
 @click.option("--accumulate", type=whole(COUNT), metavar="N", default=1, show_default=True,
               help="Compute each batch in N parts, to save memory.")  # fmt: skip
 @click.option("--best", metavar="NAME",
-              help="What study.svg compares, and selects the best epoch: loss, a metric, or NAME:min.  "
+              help="The result that study.svg shows and that selects the best epoch: loss, a metric, or NAME:min.  "
               "[default: the first metric]")  # fmt: skip
 @click.option("--select", metavar="V",
-              help="Data by which the best epoch is selected, other than that of --eval.  "
+              help="Data on which the best epoch is selected, other than that of --eval.  "
               "[default: the last epoch]")  # fmt: skip
 @click.option("--patience", type=whole(COUNT), metavar="N", help="End a trial after N epochs without a new best.")
 @click.option("--resume", is_flag=True, help="Resume the study in STUDY; seeds and values may be added.")
@@ -89,13 +90,13 @@ def study(
     import_root: str | None,
     as_json: bool,
 ) -> int:
-    """Train a program and its variants with several seeds, and compare what they store and how good they are. The exit
-    code is 1 if a trial has failed."""
+    """Train a program and its variants with several seeds, and compare their sizes and metrics. The exit code is 1 if a
+    trial has failed."""
     from wsdl import studies
 
     try:
         with writing(output):
-            found = studies.study(
+            results = studies.study(
                 file,
                 data,
                 evaluation=evaluation,
@@ -124,18 +125,18 @@ def study(
         note(stopped.message)
         return INTERRUPTED
     if as_json:
-        print_json({**found.as_json(), **findings_as_json(found.diagnostics)})
-        return exit_code(found.diagnostics)
-    write_findings(found.diagnostics, sys.stderr)
-    note(f"wrote {', '.join(map(str, found.files))}")
+        print_json({**results.as_json(), **findings_as_json(results.diagnostics)})
+        return exit_code(results.diagnostics)
+    write_findings(results.diagnostics, sys.stderr)
+    note(f"wrote {', '.join(map(str, results.files))}")
     if not is_installed():
         note("no study.svg, as matplotlib is not installed: pip install 'wsdl[plot]'")
-    _print_results(found)
-    return exit_code(found.diagnostics)
+    _print_results(results)
+    return exit_code(results.diagnostics)
 
 
 def _constants(values: tuple[str, ...]) -> dict[str, list[str]]:
-    """`rank=2,4,8`, by name."""
+    """The texts of the values in `rank=2,4,8`, by the name of the constant."""
     from wsdl.studies.configurations import split
 
     constants: dict[str, list[str]] = {}
@@ -152,28 +153,28 @@ def _constants(values: tuple[str, ...]) -> dict[str, list[str]]:
 # -- results -----------------------------------------------------------------------------------------------------------
 
 
-def _print_results(found: Study) -> None:
-    metrics = list(dict.fromkeys(name for variant in found.variants for name in variant.metrics))
-    is_whole = all(len(variant.done) == found.seeds for variant in found.variants)
+def _print_results(results: Study) -> None:
+    metrics = list(dict.fromkeys(name for variant in results.variants for name in variant.metrics))
+    is_whole = all(len(variant.done) == results.seeds for variant in results.variants)
     rows = [
         [
-            variant.name if is_whole else f"{variant.name} ({len(variant.done)} of {count(found.seeds, 'seed')})",
+            variant.name if is_whole else f"{variant.name} ({len(variant.done)} of {count(results.seeds, 'seed')})",
             f"{variant.parameters:,}",
             size(variant.bytes),
             "–" if variant.step_ms is None else f"{variant.step_ms:.3g} ms",
             *(_spread(variant.metrics.get(metric)) for metric in metrics),
         ]
-        for variant in found.variants
+        for variant in results.variants
     ]
     print_table(["variant", "parameters", "size", "step", *metrics], rows)
-    compared = {name: differences for name, differences in found.differences.items() if differences}
+    compared = {name: differences for name, differences in results.differences.items() if differences}
     if compared:
         print_lines([""])
-        several = len({found[name].base for name in compared}) > 1
-        first = "difference to its base" if several else f"difference to {found[next(iter(compared))].base}"
+        several = len({results[name].base for name in compared}) > 1
+        first = "difference to its base" if several else f"difference to {results[next(iter(compared))].base}"
         both = [metric for metric in metrics if any(metric in differences for differences in compared.values())]
         print_table([first, *both], [[name, *(_difference(d.get(m)) for m in both)] for name, d in compared.items()])
-        print_lines(["", *_about(found, len(compared))])
+        print_lines(["", *_about(results, len(compared))])
 
 
 def _spread(spread: Spread | None) -> str:
@@ -195,13 +196,13 @@ def _difference(difference: Difference | None) -> str:
     return ", ".join(words)
 
 
-def _about(found: Study, compared: int) -> Iterator[str]:
+def _about(results: Study, compared: int) -> Iterator[str]:
     """How to read the p values behind the differences."""
     from wsdl.studies.significance import LEVEL, TEST, recognized
 
-    least = recognized(found.seeds)
+    least = recognized(results.seeds)
     if least is None:
         yield "one seed doesn't show what is noise"
         return
     yield f"{TEST} for {count(compared, 'variant')}; noise: p is {LEVEL} or more"
-    yield f"with {found.seeds} seeds, a single difference is detected from {least:.1f} of its standard deviations on"
+    yield f"with {results.seeds} seeds, a single difference is detected from {least:.1f} of its standard deviations on"

@@ -40,11 +40,11 @@ class Value:
 class Node:
     """One operation.
 
-    `operands` hold a value for each operand of the operation in order, a list for a list operand, `None` for one left
-    out. `path` is the layer in which it stands (`lm.blocks[3].ffn`), `span` the source that asked for it. `steps` says
-    in which repetitions of which `for` it stands, outermost first, so that `roll_loops` can find them again.
-    `application` is the one of its layer in whose body it was made, for pictures; passes don't keep it. What a formula
-    computes a parameter with is computed `in_f32`, whatever the target's dtype, and so are its gradients.
+    `operands` has a value for each operand of the operation in order, a list for a list operand, `None` for an omitted
+    one. `path` is its layer (`lm.blocks[3].ffn`), `span` its location in the source. `steps` has the iterations of the
+    `for`s around it, outermost first, for `roll_loops`. `application` is the application of its layer, for pictures;
+    passes don't preserve it. The nodes of formulas are computed `in_f32`, whatever the target's dtype, and so are those
+    of their gradients.
     """
 
     op: str
@@ -61,7 +61,7 @@ class Node:
 
     @property
     def inputs(self) -> list[Value]:
-        """The values that it reads itself, without those that its body captures."""
+        """Its operands as a flat list, without the values that its body captures."""
         flat: list[Value] = []
         for operand in self.operands:
             if isinstance(operand, Value):
@@ -75,7 +75,7 @@ class Node:
         return self.results[0]
 
     def reads(self) -> list[Value]:
-        """The values that it reads, with those that its body captures."""
+        """The values that it reads, including those that its body captures."""
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
     def operands_of(self, inputs: Iterable[Value]) -> list[Operand]:
@@ -93,7 +93,7 @@ Operand: TypeAlias = "Value | list[Value] | None"
 
 @dataclass(frozen=True)
 class Repetition:
-    """Step `index` of the `count` steps of one `for`; `loop` numbers the `for`s of a program as they were run."""
+    """Step `index` of the `count` steps of one `for`; `loop` numbers the `for`s of a program in the order they ran."""
 
     loop: int
     index: int
@@ -103,11 +103,11 @@ class Repetition:
 
 @dataclass(frozen=True, eq=False)
 class Application:
-    """One of the times that the layer `path` is applied, `inside` the body of another one or of a model (`None`)."""
+    """One application of the layer `path`, `inside` the body of another one or of a model (`None`)."""
 
     path: str
     inside: Application | None
-    is_standard: bool  # is its block one of the standard library?
+    is_standard: bool  # whether its block is in the standard library
 
 
 @dataclass(eq=False)
@@ -147,12 +147,12 @@ class Graph:
 
     def needed(self, values: Iterable[Value] | None = None) -> list[Node]:
         """The nodes that some values, by default the outputs, are computed from, in their order."""
-        wanted = set(self.outputs if values is None else values)
+        needed = set(self.outputs if values is None else values)
         nodes: list[Node] = []
         for node in reversed(self.nodes):
-            if not wanted.isdisjoint(node.results):
+            if not needed.isdisjoint(node.results):
                 nodes.append(node)
-                wanted.update(node.reads())
+                needed.update(node.reads())
         return nodes[::-1]
 
     def copy(self, copies: dict[Value, Value]) -> Graph:
@@ -184,20 +184,22 @@ def _copied(value: Value, copies: dict[Value, Value]) -> Value:
     return copies[value]
 
 
-# -- what is stored ----------------------------------------------------------------------------------------------------
+# -- stored tensors ----------------------------------------------------------------------------------------------------
 
 Kind = Literal["param", "state"]
-Decay: TypeAlias = Literal["by rank", "vector", "never"]  # what pulls a parameter to 0: as it does matrices or vectors
+Decay: TypeAlias = Literal[
+    "by rank", "vector", "never"
+]  # which weight decay applies: by its rank, that of vectors, none
 
 
 @dataclass(frozen=True)
 class Initializer:
-    """How initial values are drawn: `kaiming_uniform`, `normal(0.02)`, `zeros`; `explicit` where the user's own file
-    says so, not the standard library.
+    """How a tensor is initialized: `kaiming_uniform`, `normal(0.02)`, `zeros`; `explicit` if it is declared in the
+    user's file, not in the standard library.
 
-    `key` is the path whose random numbers these are, by default that of the tensor itself; axes in front of which there
-    are `leading` count tensors, each drawn by itself. With a `graph` the values are computed from other tensors, and
-    `name` is the expression.
+    `key` is the path that seeds the random numbers, by default that of the tensor. The first `leading` axes count
+    tensors that are initialized separately. With a `graph` the values are computed from other tensors, and `name` is
+    the expression.
     """
 
     name: str
@@ -213,16 +215,16 @@ class Initializer:
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A parameter or state as a layer owns it; its path is its identity. What it reads is decided by `share`."""
+    """A parameter or state of a layer, identified by its path. `share` decides which stored tensor it reads."""
 
     path: str
     type: TensorType
     kind: Kind
     initializer: Initializer
     span: Span  # of its declaration in the block
-    layer_span: Span  # of the layer that it belongs to, where the user made it
-    name_span: Span | None = None  # of its name there
-    story: str = ""  # how its shape came about: "`weight` is [units, d]: units = 784, d = 64"
+    layer_span: Span  # of its layer in the user's source
+    name_span: Span | None = None  # of its name in the block
+    story: str = ""  # explains its shape: "`weight` is [units, d]: units = 784, d = 64"
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -247,8 +249,8 @@ def with_indices(name: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class ComputedSlot:
-    """A slot that a formula, here its text, computes from a stored tensor and perhaps others. It is `counted` for the
-    largest of these: what would be stored in its place without sharing is one tensor."""
+    """A slot that a formula (its text) computes from a stored tensor and perhaps others. It is `counted` only for the
+    largest of these, since without sharing one tensor would be stored in its place."""
 
     slot: Slot
     formula: str
@@ -273,9 +275,11 @@ class Stored:
     computed: tuple[ComputedSlot, ...] = ()
     members: tuple[
         tuple[Slot, View], ...
-    ] = ()  # what would be views of it without the way of sharing whose input it is
+    ] = ()  # of the way of sharing whose input it is, as views that plain `share` has
     decay: Decay = "by rank"
-    derived: Graph | None = None  # computed when compiling: reads stored tensors, its one output is this tensor
+    derived: Graph | None = (
+        None  # for a tensor computed when compiling: reads stored tensors; its output is this tensor
+    )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -300,7 +304,7 @@ class Stored:
 
 @dataclass(eq=False)
 class Module:
-    """A layer in the tree of layers: what has a path and owns slots. `kind` is its block's name."""
+    """A layer in the tree of layers, which owns slots. `kind` is the name of its block."""
 
     path: str
     kind: str
@@ -309,7 +313,7 @@ class Module:
     slots: dict[str, Slot] = field(default_factory=dict)
     uses: list[Span] = field(default_factory=list)  # where it is applied
     ways: list[tuple[Span, ...]] = field(default_factory=list)  # for each use, the call spans from the model down to it
-    doubtful: bool = False  # parts may be missing, since something in it was reported as an error
+    doubtful: bool = False  # parts may be missing, since an error in it was reported
     tensors: dict[str, Span] = field(default_factory=dict)  # names that its body binds to tensors, for messages
 
     def modules(self) -> Iterator[Module]:
@@ -327,7 +331,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Reads:
-    """How often a model reads a slot, and how many elements in all: what it would store if each read had its own."""
+    """How often a model reads a slot, and the number of elements read: those it would store without sharing."""
 
     times: int
     elements: int
@@ -348,13 +352,13 @@ class Model:
     span: Span | None = None
     output_names: list[str] = field(default_factory=list)
     naming: dict[str, set[Application | None]] = field(default_factory=dict)
-    reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; of what results need
-    applied: dict[str, int] = field(default_factory=dict)  # how often each layer is, by its path; for results too
+    reads: dict[str, Reads] = field(default_factory=dict)  # by the path of the slot; only those that outputs depend on
+    applied: dict[str, int] = field(default_factory=dict)  # the number of applications of each layer, by its path
 
 
 @dataclass(frozen=True)
 class Binding:
-    """A name that the body of the layer `path` binds to a tensor; `Checked.origins` says where this comes from."""
+    """A name that the body of the layer `path` binds to a tensor; its origin is in `Checked.origins`."""
 
     path: str
     name: str
@@ -368,7 +372,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class LoopChoice:
-    """What became of a `for` that ran `count` steps: one body (`rolled`) or nodes for each step, and why."""
+    """Whether a `for` with `count` steps became one loop body (`rolled`) or nodes for each step, and why."""
 
     span: Span
     count: int
@@ -378,7 +382,7 @@ class LoopChoice:
 
 @dataclass(eq=False)
 class Lowered:
-    """Graphs of models over stored tensors, for a target: what passes rewrite, and what is written as ONNX."""
+    """Graphs of models over stored tensors, for a target: passes rewrite them, then they are written as ONNX."""
 
     models: dict[str, Model] = field(default_factory=dict)
     stored: dict[str, Stored] = field(default_factory=dict)
@@ -387,6 +391,6 @@ class Lowered:
 
     @property
     def only(self) -> Model:
-        """The model of a program that has one."""
+        """The model of a program with exactly one."""
         [model] = self.models.values()
         return model

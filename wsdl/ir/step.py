@@ -1,11 +1,11 @@
-"""The contract of a training step: what each of its graphs takes and gives, and what feeds what.
+"""The contract of a training step: the inputs and outputs of its graphs, and how they are connected.
 
 A step is one graph (`<model>.train.onnx`) or, for the trainer, several *phases*: rounds that reduce over all rows,
-gradients, the update. Each input and output of a phase is a *port*, and its class says where the tensor comes from or
-goes to. Two phases are connected where one gives a port that the other takes; two steps where one gives the `Next` of a
-`Variable` that the other takes.
+gradients, the update. Each input and output of a phase is a *port*, and its class tells where the tensor comes from or
+goes to. A port that is an output of one phase and an input of another connects them; the `Next` of a `Variable`
+connects a step with the one after it.
 
-    class       given by             taken by           name in a file
+    class       output of            input of           name in a file
     Batch       the data             all but the update that of the input or target
     Variable    the state            any                of a stored tensor; `optimizer/first/NAME`, `step`, `seed`
     Next        whoever changes it   the state          `next/VARIABLE`
@@ -19,7 +19,7 @@ goes to. Two phases are connected where one gives a port that the other takes; t
     Piece       one of the tensors   a piece            `value`, `gradient`, or a state of the optimizer
     NextPiece   a piece              one of the tensors `next/PIECE`
 
-Names are made here and nowhere parsed: whoever holds a name of a phase looks its port up in that phase.
+Names are only created here, and never parsed: a phase maps names to ports.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OPTIMIZER = "optimizer/"  # begins the names of variables of the optimizer, in f
 
 
 class Port(Protocol):
-    """Any of the classes below, or one that a pass hands to a later one. Ports are compared by what they say."""
+    """Any of the classes below, or one that a pass defines for a later one. Ports are compared by value."""
 
     @property
     def name(self) -> str: ...
@@ -106,7 +106,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Gradient:
-    """That of the loss with respect to a trained tensor, which has its type."""
+    """The gradient of the loss with respect to a trained tensor, with the tensor's type."""
 
     of: str
 
@@ -117,16 +117,16 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Number:
-    """A scalar of the step that has a name of its own."""
+    """A scalar of the step with a fixed name."""
 
     name: str
 
 
-TOTAL_STEPS = Number(TOTAL)  # i64, of the whole run; where a learning rate follows a course over it
-NORM = Number("norm/gradients")  # f32 or f64, of all gradients together: only where it is finite the step may be made
+TOTAL_STEPS = Number(TOTAL)  # i64, of the whole run; for learning rates with a schedule over it
+NORM = Number("norm/gradients")  # f32 or f64, of all gradients together; the step may be committed only if it is finite
 RATE = Number("lr")  # f32, of this step
 PART_NUMBER = Number("part/number")  # i64, which part of a batch this is
-PART_SHARE = Number("part/share")  # f32, how many of the rows of a batch this part has, from 0 to 1
+PART_SHARE = Number("part/share")  # f32, the fraction of a batch's rows in this part, from 0 to 1
 
 
 def norm_type(gradients: Iterable[TensorType]) -> TensorType:
@@ -136,7 +136,7 @@ def norm_type(gradients: Iterable[TensorType]) -> TensorType:
 
 @dataclass(frozen=True)
 class Whole:
-    """A number of all rows, which a phase that sees a part of them is given."""
+    """A value reduced over all rows, as input of a phase that runs on a part of them."""
 
     label: str
     type: TensorType = field(compare=False)
@@ -147,13 +147,13 @@ class Whole:
 
     @property
     def part(self) -> Part:
-        """What it is merged from."""
+        """The values that it is merged from."""
         return Part(self.label)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of the rows contributes to the `Whole` of the same label."""
+    """The contribution of one part of the rows to the `Whole` of the same label."""
 
     label: str
 
@@ -175,13 +175,13 @@ class Shared:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a tensor of the update, f32[elements]; `name` says which: see `piece_of`."""
+    """A piece of a tensor of the update, f32[elements]; names are those of `piece_of`."""
 
     name: str
 
 
 def piece_of(port: Variable | Gradient) -> Piece:
-    """What a tensor of the update is to the pieces of one stored tensor."""
+    """The piece of a tensor of the update."""
     if isinstance(port, Gradient):
         return Piece("gradient")
     return Piece(port.state or {"parameter": "value"}.get(port.role, port.role))
@@ -189,7 +189,7 @@ def piece_of(port: Variable | Gradient) -> Piece:
 
 @dataclass(frozen=True)
 class Next:
-    """What a variable is in the next step."""
+    """The value of a variable in the next step."""
 
     of: Variable
 
@@ -200,7 +200,7 @@ class Next:
 
 @dataclass(frozen=True)
 class NextPiece:
-    """What a piece is in the next step."""
+    """The value of a piece in the next step."""
 
     of: Piece
 
@@ -211,7 +211,7 @@ class NextPiece:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum over the parts so far of a gradient, or of what a statistic is next."""
+    """The sum over the parts so far of a gradient, or of the next value of a statistic."""
 
     of: Gradient | Variable
 
@@ -220,14 +220,14 @@ class Sum:
         return f"sum/{self.of.of}"
 
 
-# -- what is merged ----------------------------------------------------------------------------------------------------
+# -- merging -----------------------------------------------------------------------------------------------------------
 
 How: TypeAlias = Literal["sum", "prod", "max", "min", "logsumexp", "mean", "moments", "same", "size"]
 
 
 @dataclass(frozen=True)
 class Merge:
-    """How the results of a whole batch follow from those of its parts: each of `wholes` from its part.
+    """How results of a whole batch are merged from those of its parts: each of `wholes` from its part.
 
     `how` is one of the ways of `wsdl.ops.Merged`; or `same`, for what must not differ from part to part; or `size`, the
     dynamic dimension `dim` of the whole, which has no parts.

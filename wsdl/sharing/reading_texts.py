@@ -12,12 +12,12 @@ from wsdl.ir.stages import Formula, FormulaReading, Storage
 from wsdl.ir.text import graph_text
 from wsdl.ir.views import View
 
-COMPUTED = "= "  # begins what a text names as the tensor that it reads, where that is a computed parameter: its path
+COMPUTED = "= "  # prefix of the path of a computed parameter, where a text has the name of a stored tensor
 
 
 def reading_texts(storage: Storage) -> dict[str, str]:
-    """How each parameter is read, by its path: the same for two programs where the same stored tensors give its values
-    in the same way."""
+    """The reading of each parameter, by its path: equal in two programs if they compute its values from the same stored
+    tensors in the same way."""
     formulas = comparable(formula_texts(storage))
     texts = {}
     for slot in storage.checked.slots():
@@ -30,11 +30,11 @@ def reading_texts(storage: Storage) -> dict[str, str]:
 
 
 def formula_texts(storage: Storage) -> dict[str, str]:
-    """By the path of each parameter that is computed, the text of the graph that computes it from stored tensors, and
-    from other such parameters, whose texts stand before its own."""
+    """By the path of each computed parameter, the text of the graph that computes it from stored tensors and from other
+    computed parameters, whose texts come before its own."""
     texts: dict[str, str] = {}
-    paths: dict[Formula, str] = {}  # of a parameter that is what the formula computes
-    for reading in storage.readings.values():  # in which a formula comes behind those that it needs
+    paths: dict[Formula, str] = {}  # the parameter that has the formula's value without a view
+    for reading in storage.readings.values():  # each formula comes after those that it reads
         if not isinstance(reading, FormulaReading) or (formula := reading.formula) in paths:
             continue
         path = paths[formula] = next(slot.path for slot, view in formula.slots if not view.steps)
@@ -72,24 +72,24 @@ _NAMED = re.compile(f'stored="{COMPUTED}([^"]*)"')
 
 
 def named_in(text: str) -> list[str]:
-    """The paths of the parameters that a text reads as others compute them."""
+    """The paths of the computed parameters that a text reads."""
     return list(dict.fromkeys(_NAMED.findall(text)))
 
 
 def with_named(paths: Iterable[str], texts: Mapping[str, str]) -> dict[str, str]:
-    """The texts of some parameters, and those of all that they name, in the order of `texts`."""
+    """The texts of some parameters, and of all computed parameters that they read, in the order of `texts`."""
     needed: set[str] = set()
-    rest = [path for path in paths if path in texts]
-    while rest:
-        path = rest.pop()
+    stack = [path for path in paths if path in texts]
+    while stack:
+        path = stack.pop()
         if path not in needed:
             needed.add(path)
-            rest += named_in(texts[path])
+            stack += named_in(texts[path])
     return {path: text for path, text in texts.items() if path in needed}
 
 
 def comparable(texts: Mapping[str, str]) -> dict[str, str]:
-    """For each text a digest of it and of all that it names."""
+    """For each text, a digest of it and of all texts that it reads."""
     digests: dict[str, str] = {}
     for path, text in texts.items():
         whole = _NAMED.sub(lambda named: digests.get(named[1], named[1]), text)

@@ -33,11 +33,9 @@ from wsdl.sharing.reading_texts import COMPUTED, comparable, named_in, view_text
 from wsdl.weights.source import Source, broken
 
 STRUCTURE = ("parameter", "scan")  # nodes of a formula that aren't operations
-MOST_NODES = 10_000  # of one formula
-MOST_TIMES, MOST_ANYWAY = (
-    64,
-    1 << 20,
-)  # limit of the elements of a value in a formula: this multiple of those in the file, or at least this number
+MAX_NODES = 10_000  # of one formula
+# The elements of a value in a formula are limited to this multiple of those in the file, plus this number.
+MAX_RATIO, MAX_EXTRA = 64, 1 << 20
 
 
 def by_slots(source: Source) -> Source:
@@ -87,44 +85,44 @@ class _Viewed:
 
 
 class _Computed(Mapping[str, Any]):
-    """Computes formulas over the tensors of a file, which it reads one at a time. As a mapping it has all that the
-    graphs name; the values of formulas that others read are kept."""
+    """Computes formulas over the tensors of a file, which it reads one at a time. Maps names in graphs to values;
+    those of formulas that others read are cached."""
 
     def __init__(self, source: Source, graphs: Mapping[str, Graph]) -> None:
         self._source, self._graphs = source, graphs
         self._needed = {path: [*map(_path, filter(_path, graph.stored()))] for path, graph in graphs.items()}
         self._needed_by_others = {path for needed in self._needed.values() for path in needed}
-        self._kept: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
 
     def of(self, path: str) -> Any:
         """The value of a formula."""
         from wsdl.ops.interpreter import evaluate
 
-        array, rest = self._kept.get(path), [path]
-        while rest:
-            first = rest[-1]
-            missing = [needed for needed in self._needed[first] if needed not in self._kept]
-            rest = [*rest, *missing] if missing else rest[:-1]
-            if not missing and first not in self._kept:
+        array, stack = self._values.get(path), [path]
+        while stack:
+            first = stack[-1]
+            missing = [needed for needed in self._needed[first] if needed not in self._values]
+            stack = [*stack, *missing] if missing else stack[:-1]
+            if not missing and first not in self._values:
                 [array] = evaluate(self._graphs[first], [], self)
                 if first in self._needed_by_others:
-                    self._kept[first] = array
+                    self._values[first] = array
         return array
 
     def behind(self, path: str) -> tuple[str, ...]:
         """The names of the tensors of the file that a formula is computed from."""
         names: dict[str, None] = {}
-        seen, rest = {path}, [path]
-        while rest:
-            first = rest.pop()
+        seen, stack = {path}, [path]
+        while stack:
+            first = stack.pop()
             names |= dict.fromkeys(name for name in self._graphs[first].stored() if not _path(name))
             more = [needed for needed in self._needed[first] if needed not in seen]
             seen.update(more)
-            rest += more
+            stack += more
         return tuple(names)
 
     def __getitem__(self, name: str) -> Any:
-        return self._kept[_path(name)] if _path(name) else self._source.read(name)
+        return self._values[_path(name)] if _path(name) else self._source.read(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._source.tensors)
@@ -160,8 +158,8 @@ def described(metadata: str) -> dict[str, Tensor]:
 
 
 def described_ways(metadata: str, stored: Collection[str]) -> tuple[Way, ...]:
-    """The ways of sharing that `wsdl.ways` of a file describes, over its tensors. Anybody may have written it: raises
-    `ValueError` where it says something else."""
+    """The ways of sharing that `wsdl.ways` of a file describes, over its tensors. The text is untrusted: raises
+    `ValueError` if it is invalid."""
     try:
         ways = tuple(
             Way(record["block"], record["name"], *(tuple(record[key]) for key in ("members", "shared", "own")))
@@ -172,9 +170,9 @@ def described_ways(metadata: str, stored: Collection[str]) -> tuple[Way, ...]:
     texts = [text for w in ways for text in (w.block, w.name, *w.members, *w.shared, *w.own)]
     names = [name for way in ways for name in (*way.shared, *way.own)]
     if not all(isinstance(text, str) for text in texts) or not {*names} <= {*stored}:
-        raise ValueError("a way of sharing of something else")
+        raise ValueError("a way of sharing of unknown tensors")
     if len(set(names)) < len(names) or not all(way.shared or way.own for way in ways):
-        raise ValueError("a tensor in two ways of sharing, or a way of nothing")
+        raise ValueError("a tensor in two ways of sharing, or a way of sharing without tensors")
     return ways
 
 
@@ -250,7 +248,7 @@ def computed_parameters(source: Source) -> dict[str, tuple[str, tuple[int, ...]]
 def _parsed(text: str, before: Mapping[str, tuple[str, Graph]], source: Source) -> Graph:
     """The graph of a formula, which may read what the formulas `before` it compute; raises an exception of any kind if
     the text is invalid or doesn't fit the file."""
-    if text.count("\n") > MOST_NODES:
+    if text.count("\n") > MAX_NODES:
         raise ValueError("the formula is too long")
     types = {
         name: TensorType.of(_dtype(info), info.shape)
@@ -265,13 +263,13 @@ def _parsed(text: str, before: Mapping[str, tuple[str, Graph]], source: Source) 
     graph = program.only.graph
     if graph.inputs or len(graph.outputs) != 1:
         raise InvalidProgram("a formula must have no inputs and one output")
-    most = MOST_TIMES * sum(prod(info.shape) for info in source.tensors.values()) + MOST_ANYWAY
+    limit = MAX_RATIO * sum(prod(info.shape) for info in source.tensors.values()) + MAX_EXTRA
     for value in (v for node in graph.walk() for v in node.results):
-        if value.type.elements.constant is None or value.type.elements.constant > most:
+        if value.type.elements.constant is None or value.type.elements.constant > limit:
             raise InvalidProgram(f"{value.type} is too large")
     return graph
 
 
 def _dtype(info: TensorInfo) -> DType:
-    """The dtype that a tensor is read in: of floats any, as a file may store them in 16 bits."""
+    """The dtype in which a tensor is read: f32 for all floats, as a file may store them in 16 bits."""
     return next((dtype for dtype in DTYPES if dtype == info.dtype and dtype not in FLOATS), "f32")
