@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.stages import storage_of
 from wsdl.fitting.fit import Fitted, SlotTarget, fit, relative_errors
+from wsdl.fitting.least_squares import LowRank
 from wsdl.ir.stages import Storage
 from wsdl.ir.views import View
 from wsdl.ops.interpreter import evaluate
@@ -46,7 +47,7 @@ def values(storage: Storage, seed: int) -> dict[str, Array]:
 
 
 def fitted(storage: Storage, matrices: Sequence[Array]) -> tuple[Fitted, float]:
-    """And the share of all norms that is relative_errors."""
+    """And the relative error of all together."""
     targets = [SlotTarget(graph, matrix) for graph, matrix in zip(formulas(storage), matrices, strict=True)]
     result = fit(targets, initial_values(storage))
     norms = [np.linalg.norm(matrix) for matrix in matrices]
@@ -74,17 +75,26 @@ def delta(matrices: Array) -> Array:
     return base + changes
 
 
-def mix(matrices: Array) -> Array:
-    return nearest_of_rank(matrices.reshape(len(matrices), -1), 2).reshape(matrices.shape)
+def mix(matrices: Array, bank: int = 2) -> Array:
+    return nearest_of_rank(matrices.reshape(len(matrices), -1), bank).reshape(matrices.shape)
 
 
-def basis(matrices: Array) -> Array:
-    side_by_side = nearest_of_rank(np.concatenate([*matrices], 1), 5)
+def basis(matrices: Array, rank: int = 5) -> Array:
+    side_by_side = nearest_of_rank(np.concatenate([*matrices], 1), rank)
     return np.stack(np.split(side_by_side, len(matrices), 1))
 
 
 def right_basis(matrices: Array) -> Array:
     return basis(matrices.transpose(0, 2, 1)).transpose(0, 2, 1)
+
+
+def basis_and_common(matrices: Array) -> Array:
+    """Alternating least squares."""
+    common = matrices.mean(0)
+    for _ in range(SWEEPS):
+        changes = basis(matrices - common, 2)
+        common = (matrices - changes).mean(0)
+    return common + changes
 
 
 def scaled(matrices: Array) -> Array:
@@ -140,6 +150,13 @@ class Way:
 
 
 RING = "param first: [9]\nparam w[0].weight = gather(first, (arange(9).reshape(9, 1) - arange(9)) % 9)"
+COMMON = """param common: [9, 7]
+    param left: [9, 2]
+    param right: [4, 2, 7]
+    param w[i].weight = common + left @ right[i] for i in 0..4"""
+TEMPLATES = """param templates: [5, 7, 3]
+    param mixtures: [3, 4] = normal(1)
+    param w[i].weight = 0.5 * sum(templates * mixtures.T[i], axis=2) for i in 0..4"""
 WAYS = {
     "plain": Way("share { w[*] }", 4, 6, 5, plain),
     "Delta": Way("share as Delta(rank=3) { w[*] }", 6, 24, 20, delta),
@@ -148,6 +165,8 @@ WAYS = {
     "Mix": Way("share s as Mix(bank=2) { w[*] }", 5, 8, 6, mix),
     "Basis": Way("share s as Basis(rank=5) { w[*] }", 4, 12, 9, basis),
     "Basis, right": Way("share s as Basis(rank=5, right=true) { w[*] }", 4, 9, 12, right_basis),
+    "a basis, and what all have in common": Way(COMMON, 4, 9, 7, basis_and_common),
+    "templates along the last axis": Way(TEMPLATES, 4, 5, 7, lambda matrices: mix(matrices, 3)),
     "Scaled": Way("share as Scaled() { w[*] }", 4, 7, 6, scaled),
     "Symmetric": Way("share as Symmetric() { w[0].weight }", 1, 9, 9, symmetric),
     "Hashed": Way("share as Hashed(ratio=2) { w[*] }", 3, 8, 6, hashed),
@@ -186,6 +205,28 @@ def test_a_gain_over_a_product_is_fitted_too() -> None:
     stored = values(storage, 4)
     _, share_lost = fitted(storage, [evaluate(graph, [], stored)[0] for graph in formulas(storage)])
     assert share_lost <= 1e-6
+
+
+def test_a_factor_that_is_read_elsewhere_is_fitted_by_itself() -> None:
+    storage = program("param a: [6, 6]\nparam b: [6, 6]\nparam w[0].weight = a @ b + a", 1, 6, 6)
+    stored = values(storage, 6)
+    _, share = fitted(storage, [evaluate(graph, [], stored)[0] for graph in formulas(storage)])
+    assert share <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["Mix", "Basis", "Basis, right", "templates along the last axis"])
+def test_one_decomposition_is_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    way, nearest, calls = WAYS[name], LowRank.of, 0
+
+    def counted(self: LowRank, matrix: Array) -> tuple[Array, Array]:
+        nonlocal calls
+        calls += 1
+        return nearest(self, matrix)
+
+    monkeypatch.setattr(LowRank, "of", counted)
+    storage = program(way.share, way.members, way.rows, way.columns)
+    fitted(storage, list(np.random.default_rng(7).normal(size=(way.members, way.rows, way.columns))))
+    assert calls == 1
 
 
 def test_what_is_not_linear_is_named() -> None:

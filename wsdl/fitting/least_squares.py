@@ -149,6 +149,8 @@ class LowRank:
     def _of_tall(self, matrix: Array) -> tuple[Array, Array]:
         columns = matrix.shape[1]
         width = min(self._rank + self._rank // 2 + OVERSAMPLING, columns)
+        if width == columns:
+            self._basis = None  # an exact decomposition is cheaper than iterating with all vectors
         is_wide = 4 * width > columns  # then one product with the Gram matrix is cheaper than two with the matrix
         square = matrix.T @ matrix if is_wide or self._basis is None else None
         if self._basis is None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.fitting.products import Product, products_of
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.types import FLOATS
 from wsdl.ir.views import View
@@ -61,34 +62,8 @@ class SlotFormula:
 
     @cached_property
     def products(self) -> list[Product]:
-        """The products of two stored matrices that the formula reads only there."""
-        producers = self.graph.producers()
-        products = []
-        for node in self.graph.nodes:
-            factors = [producers[value] for value in node.inputs]
-            if node.op != "matmul" or any(factor.op != "parameter" or not _is_matrix(factor) for factor in factors):
-                continue
-            if all(len(self.reads[str(factor.attributes["stored"])]) == 1 for factor in factors):
-                left, right = (Factor(str(f.attributes["stored"]), _view(f)) for f in factors)
-                products.append(Product(node.result, left, right))
-        return products
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A matrix of a product: the stored tensor, and the view of it, which has all of its elements."""
-
-    stored: str
-    view: View
-
-
-@dataclass(frozen=True)
-class Product:
-    """`left @ right`, a value of a graph."""
-
-    value: Value
-    left: Factor
-    right: Factor
+        """The products of two matrices whose factors the formula reads only there."""
+        return products_of(self.graph)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,10 +176,6 @@ def _dependents(nodes: Sequence[Node], values: Sequence[Value]) -> set[Value]:
 
 def _zeros(graph: Graph, value: Value) -> Value:
     return Build(graph).expand(Build(graph).zeros(value.type), value.type)
-
-
-def _is_matrix(read: Node) -> bool:
-    return read.result.type.rank == 2 and _view(read).is_whole
 
 
 def _view(read: Node) -> View:
