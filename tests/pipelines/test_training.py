@@ -76,7 +76,7 @@ def test_each_pass_leaves_a_phase_well_formed(name: str, loops: Loops) -> None:
     for phase in phases(draft):
         assert not any(isinstance(port, ON_THE_WAY) for port in phase.outputs)
     known = {port.of for phase in phases(draft) for port in phase.outputs if isinstance(port, Next)}
-    assert known <= {*draft.trained, *draft.statistics, *draft.changed, *variables(draft)}
+    assert known <= {*draft.changing.all, *draft.optimizer_states, *variables(draft)}
 
 
 def variables(draft: Draft) -> set[Port]:

@@ -14,12 +14,12 @@ from wsdl.elaborate.program_builder import FileRequests, ProgramBuilder
 from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
-from wsdl.ir.requests import FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
-from wsdl.ir.training import AuxiliaryLoss, LossWeight, Optimizer, Schedule
+from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
+from wsdl.ir.training import AuxiliaryLoss, LossWeight, Optimizer, Schedule, Update
 from wsdl.ir.ways import Part, WayMember, WayRequest
 from wsdl.syntax import tree
 
-Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest
+Request: TypeAlias = GroupRequest | WayRequest | FreezeRequest | LimitRequest | LoadRequest | CopyRequest
 
 
 @dataclass(eq=False)
@@ -50,6 +50,7 @@ class Requests:
     optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` for an invalid one
     freezes: list[FreezeRequest] = field(default_factory=list)
     rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ class Context:
             kept.freezes.append(request)
         elif isinstance(request, LimitRequest):
             kept.limits.append(request)
+        elif isinstance(request, CopyRequest):
+            kept.copies.append(request)
         elif request is not None:
             kept.loads.append(request)
 

@@ -37,6 +37,12 @@ def _scan(node: tree.Scan, frame: Frame, context: Context) -> None:
     scan(node, frame, context)
 
 
+def _update(node: tree.Update, frame: Frame, context: Context) -> None:
+    from wsdl.elaborate.updates import update
+
+    update(node, frame, context)
+
+
 MEANINGS = Meanings(
     expressions={
         tree.Name: names.name,
@@ -68,10 +74,12 @@ MEANINGS = Meanings(
         tree.Freeze: requests.freeze,
         tree.Limit: requests.limit,
         tree.Load: requests.load,
+        tree.Copy: requests.copy,
         tree.Loss: requests.loss,
         tree.LossWeight: requests.loss_weight,
         tree.Metric: requests.metric,
         tree.Optimizer: requests.optimizer,
         tree.LearningRate: requests.learning_rate,
+        tree.Update: _update,
     },
 )

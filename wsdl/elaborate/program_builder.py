@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wsdl.ir.graph import Binding, Model, Module, Slot
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
-from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import Training
 
@@ -27,6 +27,7 @@ class FileRequests:
     freezes: list[FreezeRequest] = field(default_factory=list)
     limits: list[LimitRequest] = field(default_factory=list)
     loads: list[LoadRequest] = field(default_factory=list)
+    copies: list[CopyRequest] = field(default_factory=list)
 
 
 @dataclass
@@ -57,6 +58,7 @@ class ProgramBuilder(FileRequests):
             freezes=tuple(self.freezes),
             limits=tuple(self.limits),
             loads=tuple(self.loads),
+            copies=tuple(self.copies),
             bindings=tuple(self.bindings),
             origins=self.origins,
             references=self.references,

@@ -10,8 +10,8 @@ from wsdl.elaborate.items import ArgumentValue, Frame, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.losses import auxiliary_loss
 from wsdl.elaborate.optimizers import optimizer_of, rate_of
-from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request
-from wsdl.ir.requests import GroupRequest
+from wsdl.elaborate.path_patterns import freeze_request, group_request, limit_request, load_request, path_or_none
+from wsdl.ir.requests import CopyRequest, GroupRequest
 from wsdl.ir.training import LossWeight
 from wsdl.ir.ways import WayRequest
 from wsdl.syntax import tree
@@ -99,6 +99,12 @@ def limit(node: tree.Limit, frame: Frame, context: Context) -> None:
 
 def load(node: tree.Load, frame: Frame, context: Context) -> None:
     context.request(load_request(node, frame, context))
+
+
+def copy(node: tree.Copy, frame: Frame, context: Context) -> None:
+    source, target = (path_or_none(path, frame, context) for path in (node.source, node.target))
+    if source is not None and target is not None:
+        context.request(CopyRequest(source, target, frame.layer.module.path))
 
 
 def _requests(context: Context) -> Requests:

@@ -7,6 +7,7 @@ the model.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
@@ -75,7 +76,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         if context.mode.depends_on_training:
             _, evaluation = _objective(node, layer, context)
         else:
-            evaluation = objective.copy()
+            evaluation = replace(objective, updates=()).copy()
     context.mode.again, context.mode.training = False, False
     optimizer = _the_optimizer(node, requests, context)
     if not requests.losses and not requests.auxiliary:
@@ -147,6 +148,7 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
     context.mode.requests = requests = Requests()
     context.where.uses.append(Use(own, node.name.span))
     before = len(model.graph.inputs)
+    _name_parameters(node, layer, frame, context)
     read_inputs(_targets_with_names_of_their_own(node, layer, model, context), frame, model.graph, context)
     frame.names.update({t.name.text: POISON for t in node.targets if t.name.text not in frame.names})
     _name_what_is_hidden(node, layer, frame, context)
@@ -167,7 +169,8 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
         targets = model.graph.inputs[before:]
         model.graph.inputs += context.builder.random
         states = dict(context.builder.updated)
-        objective = Objective(model.graph, targets, values, loss, results, states, tuple(requests.auxiliary))
+        auxiliary, updates = tuple(requests.auxiliary), tuple(requests.updates)
+        objective = Objective(model.graph, targets, values, loss, results, states, auxiliary, updates)
     context.where.uses.pop()
     context.mode.requests = None
     return requests, objective
@@ -206,6 +209,13 @@ def _targets_with_names_of_their_own(
     return free
 
 
+def _name_parameters(node: tree.Train, layer: Layer, frame: Frame, context: Context) -> None:
+    """Let the names of parameters and states of the model itself stand for them, where its inputs and outputs don't."""
+    for name in _names_in(node.body):
+        if name.text in layer.module.slots and name.text not in frame.names:
+            frame.names[name.text] = context.builder.parameter(layer.module.slots[name.text])
+
+
 def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: Context) -> None:
     """Report the use of a name inside the model's body, with a better message than "unknown name"."""
     definition = layer.definition.node
@@ -229,7 +239,8 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     outputs = [output.name for output in definition.outputs or () if output.name is not None]
-    spans = {name: span for name, span in bound_names(definition.body).items() if name in layer.declared}
+    owned = layer.declared.keys() | layer.module.slots.keys()
+    spans = {name: span for name, span in bound_names(definition.body).items() if name in owned}
     for item in (*definition.inputs, *node.targets):
         for size in (name for dim in item.type.dims for name in names_of(dim)):
             context.references.add(size.span, spans.get(size.text) or layer.definition.scope.place(size.text))

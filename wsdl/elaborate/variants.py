@@ -46,6 +46,7 @@ def _variant(node: tree.Variant, scope: FileScope, models: Mapping[str, Layer], 
         tuple(requests.freezes),
         tuple(replace(limit, model=model) for limit in requests.limits for model in context.program.models),
         tuple(requests.loads),
+        tuple(requests.copies),
         _trainings(node, scope, models, context),
         node.doc,
     )

@@ -94,6 +94,15 @@ class LimitRequest:
     span: Span
 
 
+@dataclass(frozen=True, eq=False)
+class CopyRequest:
+    """`load online into target`."""
+
+    source: PathPattern
+    target: PathPattern
+    base: str
+
+
 @dataclass(frozen=True)
 class LoadMapping:
     """`"layer.{i}.weight" -> blocks[i].weight.T`: the name in the file and the path as templates, then the views.

@@ -19,7 +19,7 @@ from wsdl.diagnostics.span import Source, Span
 from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
-from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import Schedule, Training
 from wsdl.ir.types import DType
 from wsdl.ir.views import View
@@ -47,6 +47,7 @@ class Checked:
     freezes: tuple[FreezeRequest, ...] = ()
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()
+    copies: tuple[CopyRequest, ...] = ()
     bindings: tuple[Binding, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
     origins: Origins = field(default_factory=Origins)
@@ -72,6 +73,7 @@ class Checked:
             freezes=(*self.freezes, *variant.freezes),
             limits=(*(limit for limit in self.limits if limit.kind not in kinds), *variant.limits),
             loads=(*self.loads, *variant.loads),
+            copies=(*self.copies, *variant.copies),
             trainings={**self.trainings, **trainings},
         )
 
@@ -184,8 +186,9 @@ class ResolvedTraining:
     """A training whose paths were looked up: what it changes in one `Storage`, and how fast.
 
     `frozen` are the stored tensors that its own `freeze` lines keep, `trained` those that the loss changes. `schedules`
-    has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change.
-    Layers in `as_at_inference` normalize by their running statistics and leave dropout out.
+    has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change,
+    `updated` the stored tensors that its `update` lines write, frozen ones too. Layers in `as_at_inference` normalize
+    by their running statistics and leave dropout out.
     """
 
     written: Training
@@ -193,6 +196,7 @@ class ResolvedTraining:
     trained: tuple[str, ...] = ()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     statistics: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
     as_at_inference: frozenset[str] = frozenset()
 
     @property

@@ -11,6 +11,7 @@ connects a step with the one after it.
     Next        whoever changes it   the state          `next/VARIABLE`
     Result      gradients            the caller         `loss`, and those of the metrics
     Gradient    gradients            the update         `gradient/STORED`
+    Forward     gradients            the update         `forward/N`
     Sum         the parts before     gradients          `sum/STORED`
     Number      caller, any phase    any phase          `total_steps`, `norm/gradients`, `lr`, `part/…`
     Part        rounds, gradients    the merge          `part/N`
@@ -33,7 +34,7 @@ from wsdl.ir.graph import Decay, Stored
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 
-Role: TypeAlias = Literal["parameter", "statistic", "optimizer", "average", "step", "seed"]
+Role: TypeAlias = Literal["parameter", "statistic", "optimizer", "average", "updated", "step", "seed"]
 COUNT = TensorType.of("i64")
 OPTIMIZER = "optimizer/"  # begins the names of variables of the optimizer, in files of weights too
 
@@ -59,8 +60,9 @@ class Batch:
 class Variable:
     """A tensor that one step hands on to the next.
 
-    `of` is the stored tensor that it is (a `parameter`, a running `statistic`) or follows (the `optimizer`'s own
-    `state`, an `average`); `step` and `seed` are of none. At first a state of the optimizer and the step are 0, and
+    `of` is the stored tensor that it is (a `parameter` that is trained, a `statistic` that batches change, or one that
+    is only `updated` by `update` lines) or follows (the `optimizer`'s own `state`, an `average`); `step` and `seed` are
+    of none. At first a state of the optimizer and the step are 0, and
     what belongs to a stored tensor in another way has its numbers.
     """
 
@@ -78,6 +80,10 @@ class Variable:
     @staticmethod
     def statistic(stored: Stored) -> Variable:
         return Variable("statistic", stored.name, stored.type, stored.name)
+
+    @staticmethod
+    def updated(stored: Stored) -> Variable:
+        return Variable("updated", stored.name, stored.type, stored.name)
 
     def optimizer(self, state: str) -> Variable:
         """The optimizer's own state of a parameter."""
@@ -113,6 +119,18 @@ class Gradient:
     @property
     def name(self) -> str:
         return f"gradient/{self.of}"
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A tensor of the forward pass that `update` lines read: a number stands for a value, the name of a running
+    statistic for what that is by this batch."""
+
+    label: str
+
+    @property
+    def name(self) -> str:
+        return f"forward/{self.label}"
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,22 @@ class AuxiliaryLoss:
     others: tuple[Span, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Update:
+    """`update target.weight = 0.9 * target.weight + 0.1 * online.weight every 10`: what a slot becomes by a step.
+
+    `graph` computes it, of the type of the slot, its one output. Its `parameter` nodes read slots as they are after the
+    step of the optimizer; what it captures are values of the objective's graph. Its inputs may be `step`, the number of
+    this step from 1, and `total_steps`, f32[]. `span` is the path as written, `value_span` the expression.
+    """
+
+    slot: str
+    graph: Graph
+    every: int
+    span: Span
+    value_span: Span
+
+
 @dataclass(frozen=True)
 class LossWeight:
     """`weight balance = 0.1`; `span` is that of the name."""
@@ -164,7 +180,8 @@ class Objective:
 
     The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
     the metrics. All are scalars, each the mean over a batch. `auxiliary` are losses of blocks, which the loss gets
-    (`sharing.auxiliary_losses`) once it is known what is stored: formulas may have some too.
+    (`sharing.auxiliary_losses`) once it is known what is stored: formulas may have some too. `updates` are those of a
+    step, one for each slot that an `update` line writes; an evaluation has none.
     """
 
     graph: Graph
@@ -174,6 +191,7 @@ class Objective:
     metrics: dict[str, Value]
     states: dict[str, Value] = field(default_factory=dict)  # by the path of the slot: what it becomes by this batch
     auxiliary: tuple[AuxiliaryLoss, ...] = ()
+    updates: tuple[Update, ...] = ()
 
     def copy(self) -> Objective:
         """A copy with new nodes and values."""
@@ -194,6 +212,7 @@ class Objective:
             {name: new(value) for name, value in self.metrics.items()},
             {path: new(value) for path, value in self.states.items()},
             tuple(replace(loss, value=new(loss.value)) for loss in self.auxiliary),
+            tuple(replace(update, graph=update.graph.copy(dict(values))) for update in self.updates),
         )
 
 

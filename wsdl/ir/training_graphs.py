@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.graph import Graph, Lowered, Model
 from wsdl.ir.phase import Phase
-from wsdl.ir.step import Gradient, Merge, Next, Piece, Variable
+from wsdl.ir.step import Forward, Gradient, Merge, Next, Piece, Variable
 from wsdl.ir.training import Normalized
 from wsdl.ir.types import TensorType
 
@@ -87,7 +87,8 @@ class SplitStep(Step):
     `gradients` computes the loss, the metrics, the gradients with their norm, and the new running statistics. For a
     batch in parts, it adds to a `Sum` of each, and reads values that were merged over all parts before, in one pass for
     each of `rounds`; instead of loss and metrics it outputs the parts of `last`, and `rest` computes them from these
-    and all other `merges`. `warnings` say which metrics depend on how the batch is cut.
+    and all other `merges`, then the values that updates read, `merged_forward`. `warnings` say which metrics depend on
+    how the batch is cut.
 
     `update` computes the new parameters and optimizer states, and the learning rate; it may overwrite variables that
     are `in_place`. The updates in `pieces` were split off.
@@ -104,6 +105,7 @@ class SplitStep(Step):
     rounds: list[Round]
     last: list[Merge]
     rest: Graph | None
+    merged_forward: list[Forward]
     warnings: list[Diagnostic]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsdl.diagnostics.span import Span
-from wsdl.ir.requests import FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
+from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.training import RateRequest
 from wsdl.ir.ways import WayRequest
 
@@ -32,5 +32,6 @@ class Variant:
     freezes: tuple[FreezeRequest, ...] = ()
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()
+    copies: tuple[CopyRequest, ...] = ()
     trainings: Mapping[str, TrainingChanges] = field(default_factory=dict)  # by the name of the model
     doc: str = ""

@@ -65,7 +65,7 @@ def initial_state(variables: Sequence[Variable], values: Mapping[str, Array], se
 
 
 def _initial(variable: Variable, values: Mapping[str, Array], seed: int) -> Array:
-    if variable.role in ("parameter", "statistic", "average"):
+    if variable.role in ("parameter", "statistic", "updated", "average"):
         return values[variable.of]
     assert variable.type.sizes is not None
     number = np.array(seed if variable.role == "seed" else 0, numpy_dtype(variable.type.dtype))

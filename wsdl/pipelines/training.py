@@ -44,7 +44,8 @@ from wsdl.training.mixed_rows import warned
 from wsdl.training.pieces import take_pieces
 from wsdl.training.rounds import plan_rounds, plan_rounds_before
 from wsdl.training.unread_inputs import drop_unread_inputs
-from wsdl.training.update import update_of, update_parameters, write_rate
+from wsdl.training.update import average_parameters, update_of, update_parameters, write_rate
+from wsdl.training.updates import give_to_updates, write_updates
 
 Pass: TypeAlias = "Callable[[Lowered], object]"
 TrainingPass: TypeAlias = "Callable[[Draft], object]"
@@ -78,6 +79,8 @@ STEP: tuple[TrainingPass, ...] = (
     *GRADIENT,
     measure_gradients,
     update_parameters,
+    write_updates,
+    average_parameters,
     hand_on_statistics,
     *CLEANING,
     hand_on_seed,
@@ -85,6 +88,7 @@ STEP: tuple[TrainingPass, ...] = (
 BATCH: tuple[TrainingPass, ...] = (
     *GRADIENT,
     measure_gradients,
+    give_to_updates,
     hand_on_statistics,
     *CLEANING,
 )
@@ -94,12 +98,15 @@ PART: tuple[TrainingPass, ...] = (
     *GRADIENT,
     add_up_parts,
     measure_gradients,
+    give_to_updates,
     hand_on_statistics,
     plan_rounds_before,
     *CLEANING,
 )
 UPDATE: tuple[TrainingPass, ...] = (
     update_parameters,
+    write_updates,
+    average_parameters,
     write_rate,
     *CLEANING,
     find_in_place,
@@ -148,6 +155,7 @@ def split_step(
         gradients.rounds,
         gradients.last,
         gradients.rest,
+        gradients.merged_forward,
         warned(gradients.mixed),
     )
 

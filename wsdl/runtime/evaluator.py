@@ -62,7 +62,8 @@ class Evaluator:
                     sizes.add(arrays)
             wholes |= {**self._known(sizes), **tally.wholes()}
         self.parts = sizes.parts
-        return results(evaluation.names, evaluation.rest, wholes, sizes)
+        computed = results(evaluation.rest, wholes, sizes)
+        return {name: float(array) for name, array in zip(evaluation.names, computed, strict=True)}
 
     @property
     def findings(self) -> list[Diagnostic]:

@@ -23,6 +23,7 @@ from wsdl.ir.step import (
     STEPS,
     TOTAL_STEPS,
     Batch,
+    Forward,
     Gradient,
     Next,
     Part,
@@ -83,6 +84,7 @@ class StepSession:
         self._of_part = {port.name: array for port, array in of_part.items() if port in ports}
         self._of_whole = [port.name for port in ports if isinstance(port, Whole)]
         self._of_batch = [port.name for port in ports if isinstance(port, Batch)]
+        self._forward: dict[Forward, Any] = {}  # tensors of the last forward pass, on the device
         self._last = [i for i, port in enumerate(step.gradients.outputs) if isinstance(port, Part)]
         sums = [port.of for port in ports if isinstance(port, Sum)]
         self._summed: list[Port] = [Next(of) if isinstance(of, Variable) else of for of in sums]
@@ -100,7 +102,9 @@ class StepSession:
         fractions of rows in each."""
         if self._step.rest is None:
             [part] = parts
-            self._compute_gradients(part)
+            outputs = self._compute_gradients(part)
+            given = zip(self._step.gradients.outputs, outputs, strict=True)
+            self._forward = {port: value for port, value in given if isinstance(port, Forward)}
             return {name: float(array) for name, array in self._results.items()}
         sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
         for part in parts:
@@ -114,7 +118,12 @@ class StepSession:
             self._part[...], self._share[...] = number, share
             outputs = self._compute_gradients(part)
             tally.add(outputs[i].numpy() for i in self._last)
-        return results(list(self._results), self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
+            given = zip(self._step.gradients.outputs, outputs, strict=True)
+            self._forward = {port: value for port, value in given if isinstance(port, Forward)}
+        arrays = results(self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
+        loss_and_metrics, of_updates = arrays[: len(self._results)], arrays[len(self._results) :]
+        self._forward |= {p: self.value(a) for p, a in zip(self._step.merged_forward, of_updates, strict=True)}
+        return {name: float(array) for name, array in zip(self._results, loss_and_metrics, strict=True)}
 
     def _compute_gradients(self, part: Mapping[str, Array]) -> list[Any]:
         """Compute gradients, which stay in their buffers; returns all outputs."""
@@ -146,7 +155,11 @@ class StepSession:
 
     def commit(self) -> float:
         """Apply the computed step; returns its learning rate."""
-        self._run(self._update_session, self._update_bindings[self._turn], {})
+        binding = self._update_bindings[self._turn]
+        for name, port in self._step.update.inputs.items():
+            if isinstance(port, Forward):
+                binding.bind_ortvalue_input(name, self._forward[port])
+        self._run(self._update_session, binding, {})
         for pieces in self._pieces[self._turn]:
             pieces.run(self._pool, self._threads)
         self._turn = 1 - self._turn
@@ -222,11 +235,13 @@ class StepSession:
         """Bind all inputs and outputs of a phase whose buffers stay the same from step to step."""
         binding = session.io_binding()
         for name, port in phase.inputs.items():
-            if not isinstance(port, Batch | Whole) and port not in (PART_NUMBER, PART_SHARE):
+            if not isinstance(port, Batch | Whole | Forward) and port not in (PART_NUMBER, PART_SHARE):
                 binding.bind_ortvalue_input(name, self._source(port, turn))
         for port in phase.outputs:
             if isinstance(port, Part):
                 binding.bind_output(port.name, "cpu")
+            elif isinstance(port, Forward):  # of a size that may differ from batch to batch
+                binding.bind_output(port.name, self.device)
             else:
                 binding.bind_ortvalue_output(port.name, self._target(port, turn))
         return binding

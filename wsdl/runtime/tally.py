@@ -5,7 +5,7 @@ Sums and means are kept in f64, so that thousands of parts round no worse than o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,6 @@ def _dims(attribute: object) -> Iterator[Dim]:
         yield from _dims(part)
 
 
-def results(names: Sequence[str], graph: Graph, wholes: Mapping[str, Array], sizes: Sizes) -> dict[str, float]:
-    """Scalars that a graph computes from values of the whole, by name."""
-    outputs = evaluate(graph, [wholes[v.name] for v in graph.inputs], {}, sizes.of(graph))
-    return {name: float(output) for name, output in zip(names, outputs, strict=True)}
+def results(graph: Graph, wholes: Mapping[str, Array], sizes: Sizes) -> list[Array]:
+    """What a graph computes from values of the whole."""
+    return [np.asarray(a) for a in evaluate(graph, [wholes[v.name] for v in graph.inputs], {}, sizes.of(graph))]

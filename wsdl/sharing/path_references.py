@@ -43,6 +43,9 @@ def _with_paths(program: Checked, known: References) -> References:
         things = follow.path(load.target, load.base)
         for mapping in load.mappings:
             follow.steps(target_of(mapping).steps, things)
+    for copy in program.copies:
+        follow.path(copy.source, copy.base)
+        follow.path(copy.target, copy.base)
     for training in program.trainings.values():
         for request in training.freezes:
             follow.paths(request, from_file=True)

@@ -36,7 +36,9 @@ def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objec
     objective = _over_stored(training.written.objective, training, storage)
     values = run_frozen(objective.graph, training.as_at_inference)
     changed = {path: objective.states[path] for path in training.statistics}
-    return replace(objective, states=changed).substituted(objective.graph, values)
+    objective = replace(objective, states=changed).substituted(objective.graph, values)
+    updates = tuple(replace(u, graph=over_stored(u.graph, storage, {})) for u in objective.updates)
+    return replace(objective, updates=updates)
 
 
 def evaluation_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:

@@ -103,6 +103,10 @@ def share(program: Checked, problems: Problems) -> Storage | None:
         return None
     storage = storage_of(work.program, work.sharing, computed, work.ways, work.frozen)
     report_partly_frozen_parts(storage, work.frozen, problems)
+    if program.copies:
+        from wsdl.sharing.copies import with_copies
+
+        storage = with_copies(storage, work.targets, problems)
     return None if problems.errors else _with_computed_initializers(storage)
 
 

@@ -232,6 +232,8 @@ class _Formatter:
             return ["require ", *expression(node.condition), message]
         if isinstance(node, tree.Load):
             return self._load(node)
+        if isinstance(node, tree.Copy):
+            return ["load ", *expression(node.source), " into ", *expression(node.target)]
         if isinstance(node, tree.Mapping):
             return [f"{quoted(node.pattern.value)} -> ", *expression(node.target)]
         if isinstance(node, tree.Import):
@@ -241,6 +243,10 @@ class _Formatter:
             return [f"loss {name}", *expression(node.value)]
         if isinstance(node, tree.LossWeight):
             return [f"weight {node.name.text} = ", *expression(node.value)]
+        if isinstance(node, tree.Update):
+            every = [] if node.every is None else [" every ", *expression(node.every)]
+            path = ["update ", *expression(node.target), " all" if node.all else ""]
+            return [*path, " = ", *expression(node.value), *every]
         if isinstance(node, tree.Metric):
             return [f"metric {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Optimizer):

@@ -54,7 +54,7 @@ _FORMS = {
     "freeze": "`freeze encoder, head.bias` or `freeze encoder eval`",
     "limit": "`limit params 100_000`",
     "require": '`require d % heads == 0, "heads must divide the width"`',
-    "load": '`load "file.safetensors" into encoder { "name" -> path }`',
+    "load": '`load "file.safetensors" into encoder { "name" -> path }` or `load online into target`',
     "from": '`from "./file.wsd" import Name`',
     "for": "`for i in 0..12 { … }`",
     "if": "`if condition { … } else { … }`",
@@ -68,6 +68,7 @@ _FORMS = {
     "optimizer": "`optimizer AdamW(lr=1e-3)`",
     "weight": "`weight balance = 0.1`",
     "lr": "`lr encoder, head.bias = 1e-4`",
+    "update": "`update target = 0.99 * target + 0.01 * online` or `update queue = … every 10`",
 }
 _LOOKALIKES = {
     **dict.fromkeys("“”„«»", 'strings are written in plain double quotes, `"`'),

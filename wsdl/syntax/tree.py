@@ -265,6 +265,13 @@ class Load(Node):
     mappings: tuple[Mapping, ...]
 
 
+class Copy(Node):
+    """`load online into target`: the initial values of the one are those of the other."""
+
+    source: Expression
+    target: Expression
+
+
 class For(Node):
     """`for i in 0..3 { … }`"""
 
@@ -345,6 +352,16 @@ class LossWeight(Node):
     value: Expression
 
 
+class Update(Node):
+    """`update target all = 0.99 * target + 0.01 * online every 10`, in a `train`, a block or a model: what parameters
+    and states become by a training step; `all`: states below a layer too."""
+
+    target: Expression
+    all: bool
+    value: Expression
+    every: Expression | None
+
+
 class Changes(Node):
     """`train lm { freeze tok }` in a variant: its changes to the training of the model `name`."""
 
@@ -353,8 +370,8 @@ class Changes(Node):
 
 
 Statement: TypeAlias = (
-    "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Require | Load | For | If | Scan | Emit"
-    "| Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Changes"
+    "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Require | Load | Copy | For | If | Scan"
+    "| Emit | Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Update | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------
@@ -429,7 +446,7 @@ class Import(Node):
 
 
 Declaration: TypeAlias = (
-    "Import | Let | Block | Model | Train | Variant | Layer | Parameter | Formula | Share | Freeze | Load"
+    "Import | Let | Block | Model | Train | Variant | Layer | Parameter | Formula | Share | Freeze | Load | Copy"
 )
 
 

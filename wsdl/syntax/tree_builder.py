@@ -34,12 +34,13 @@ _OF_MODELS = (
     tree.Share,
     tree.Limit,
     tree.Load,
+    tree.Copy,
     tree.Scan,
     tree.Emit,
     tree.Return,
 )
 # The statements that are allowed in a variant, and in the `train` of a variant.
-_OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Limit, tree.Changes)
+_OF_VARIANTS = (tree.Formula, tree.Share, tree.Freeze, tree.Load, tree.Copy, tree.Limit, tree.Changes)
 _OF_CHANGES = (tree.Freeze, tree.LearningRate)
 
 
@@ -255,6 +256,9 @@ class Builder:
     def loss_weight(self, parts: Parts) -> tree.LossWeight:
         return tree.LossWeight(self._span(parts), parts[1], parts[3])
 
+    def update(self, parts: Parts) -> tree.Update:
+        return tree.Update(self._span(parts), parts[1], _has(parts, "all"), _after(parts, "="), _after(parts, "every"))
+
     def metric(self, parts: Parts) -> tree.Metric:
         return tree.Metric(self._span(parts), parts[1], parts[3])
 
@@ -315,6 +319,9 @@ class Builder:
         table = parts[-1]
         mappings = table[1] if table else ()
         return tree.Load(self._span(parts), parts[1], parts[3], _after(parts, "fit"), mappings)
+
+    def copy(self, parts: Parts) -> tree.Copy:
+        return tree.Copy(self._span(parts), parts[1], parts[3])
 
     def mapping(self, parts: Parts) -> tree.Mapping:
         target = parts[2].span

@@ -45,6 +45,10 @@ def _resolved(training: Training, storage: Storage, targets: Targets, problems: 
     )
     _statistics(resolved, problems)
     _scans(resolved, storage, problems)
+    if training.objective.updates:
+        from wsdl.training.check_updates import updated_tensors
+
+        resolved = replace(resolved, updated=updated_tensors(training, storage, problems))
     resolved = replace(resolved, schedules=_rates(resolved, storage, targets, problems))
     return replace(resolved, trained=_losses(resolved, storage, problems))
 

@@ -9,7 +9,7 @@ from wsdl.ir.step import Result
 from wsdl.ir.target import Target
 from wsdl.ir.training import LOSS
 from wsdl.sharing.read_stored import evaluation_over_stored
-from wsdl.training.draft import Draft, changed_by_batches
+from wsdl.training.draft import Changing, Draft
 
 
 def results_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
@@ -17,9 +17,9 @@ def results_of(storage: Storage, training: ResolvedTraining, target: Target) -> 
     objective = evaluation_over_stored(storage, training)
     model = Model(training.model, objective.graph, storage.models[training.model].module)
     phase = Phase.of(model, storage.stored, target)
-    trained, statistics = changed_by_batches(storage, training)
-    changing = {variable.of: variable for variable in (*trained, *statistics)}
-    phase.feed(*(changing[name] for name in storage.stored if name in changing))
+    changing = Changing.by(training, storage)
+    variables = {variable.of: variable for variable in changing.all}
+    phase.feed(*(variables[name] for name in storage.stored if name in variables))
     for name, value in {LOSS: objective.loss, **objective.metrics}.items():
         phase.write(Result(name), value)
-    return Draft(training, phase, trained, statistics)
+    return Draft(training, phase, changing)

@@ -21,6 +21,7 @@ from wsdl.ir.step import (
     PART_SHARE,
     RANDOM_SEED,
     STEPS,
+    Forward,
     Gradient,
     Merge,
     Next,
@@ -36,12 +37,13 @@ from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
 from wsdl.training.differentiate import differentiate
-from wsdl.training.draft import Draft, NewStatistic, changed_by_batches
+from wsdl.training.draft import Changing, Draft, NewStatistic
 from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
 from wsdl.training.pull_back import dependents
 from wsdl.training.separate import Entry
+from wsdl.training.updates import plan_updates
 
 APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
@@ -64,17 +66,20 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     own = storage.models[training.model]
     model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
     phase = Phase.of(model, storage.stored, target)
-    trained, statistics = changed_by_batches(storage, training)
+    changing = Changing.by(training, storage)
+    writes, forward = plan_updates(objective, storage, changing)
     phase.label(STEPS, RANDOM_SEED)
-    phase.feed(*trained, *statistics)
+    phase.feed(*changing.all)
     for name, value in {LOSS: objective.loss, **objective.metrics}.items():
         phase.write(Result(name), value)
     latest = [(storage.home(path)[0].name, value) for path, value in objective.states.items()]
-    for variable in statistics:
+    for variable in changing.statistics:
         uses = [value for name, value in latest if name == variable.of]
         for number, value in enumerate(uses):
             phase.write(NewStatistic(variable, number), value)
-    return Draft(training, phase, trained, statistics, normalized=normalized(objective.graph))
+    for port, value in forward.items():
+        phase.write(port, value)
+    return Draft(training, phase, changing, writes, normalized=normalized(objective.graph))
 
 
 # -- for one part of a batch -------------------------------------------------------------------------------------------
@@ -133,7 +138,7 @@ def differentiate_loss(draft: Draft) -> None:
     """
     phase, graph = draft.phase, draft.phase.graph
     loss = phase.values(Result)[Result(LOSS)]
-    trained = {variable.of for variable in draft.trained}
+    trained = {variable.of for variable in draft.changing.trained}
     reads = [n for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] in trained]
     build = Build(graph)
     adjoints = {entry: _adjoint(draft, entry) for entry in _active(graph, reads, loss, _entries(phase))}
@@ -159,16 +164,18 @@ def average_statistics(draft: Draft) -> None:
     """Where layers share a running statistic, its new value is the mean of theirs."""
     phase, build = draft.phase, Build(draft.phase.graph)
     uses = phase.take(NewStatistic)
-    for variable in draft.statistics:
+    for variable in draft.changing.statistics:
         own = [value for port, value in uses.items() if port.of == variable]
         mean = own[0] if len(own) == 1 else build("div", build.add(own), float(len(own)))
         phase.write(NewStatistic(variable), mean)
 
 
 def measure_gradients(draft: Draft) -> None:
-    """Output the norm of all gradients."""
+    """Output the norm of all gradients, which is NaN where anything else that changes the state is not finite."""
     phase = draft.phase
-    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), phase.values(NewStatistic).values())
+    others = [*phase.values(NewStatistic).values(), *phase.values(Forward).values()]
+    checked = [value for value in others if value.type.is_float]
+    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), checked)
     phase.write(NORM, norm)
 
 

@@ -16,7 +16,7 @@ def find_in_place(draft: Draft) -> None:
         if node.op == "parameter":
             reads.setdefault(str(node.attributes["stored"]), set()).add(node.result)
     for port, output in phase.values(Next).items():
-        if _is_last(graph, reads[port.of.name], output):
+        if _is_last(graph, reads.get(port.of.name, set()), output):
             draft.in_place.add(port.of)
 
 

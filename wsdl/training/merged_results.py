@@ -10,23 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from wsdl.diagnostics import CompileError
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Graph, Node, Value
-from wsdl.ir.step import Merge, Result, Whole
+from wsdl.ir.step import Forward, Merge, Result, Whole
 from wsdl.ir.training import LOSS
 from wsdl.training.draft import Draft
+from wsdl.training.mixed_rows import refused_update
+from wsdl.training.rows import Rows
 from wsdl.training.separate import Entry, separate
 
 
 def separate_results(draft: Draft, *, of_gradients: bool = False) -> list[Entry]:
-    """Replace loss and metrics by the values that they are merged from. With `of_gradients` the loss stays, as the
-    contribution of one part, and the entries of values of the whole batch into the rows are returned."""
+    """Replace loss, metrics and what updates read by the values that they are merged from. With `of_gradients` the loss
+    stays, as the contribution of one part, and the entries of values of the whole batch into the rows are returned."""
     phase, graph = draft.phase, draft.phase.graph
-    results = phase.take(Result)
+    results: dict[Result | Forward, Value] = {**phase.take(Result), **phase.take(Forward)}
     rows = rows_dimension(v.type for v in graph.inputs)
     apart = separate(graph, list(results.values()), rows, of_gradients=of_gradients)
     pairs = zip(results, apart.mixed, strict=True)
     draft.mixed = {result.name: node for result, node in pairs if node is not None}
+    draft.merged_forward = [port for port in results if isinstance(port, Forward)]
+    of_rows = [port for port in draft.merged_forward if Rows(rows).are_in(results[port].type)]
+    for port in [*of_rows, *(port for port in draft.merged_forward if port.name in draft.mixed)]:
+        raise CompileError([refused_update(draft, port)])
     draft.rest, same = rest_of(graph, apart.values, list(apart.merges))
     draft.merges = [*apart.merges, *same]
     phase.label(*(whole for merge in draft.merges for whole in merge.wholes))

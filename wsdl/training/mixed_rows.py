@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.graph import Node
 from wsdl.ir.stages import ResolvedTraining
+from wsdl.ir.step import Forward
+from wsdl.training.draft import Draft
 
 
 def refused(training: ResolvedTraining, node: Node) -> Diagnostic:
@@ -17,6 +19,19 @@ def refused(training: ResolvedTraining, node: Node) -> Diagnostic:
         node.span or training.written.span,
         _seen(node),
         help="leave `accumulate` out; a smaller batch needs less memory, but changes the loss",
+    )
+
+
+def refused_update(draft: Draft, port: Forward) -> Diagnostic:
+    """The error for an update that can't be computed from parts of a batch."""
+    write = next(write for write in draft.writes if any(v.name == port.name for v in write.graph.inputs))
+    node = draft.mixed.get(port.name)
+    return Diagnostic(
+        "E0845",
+        f"the update of `{write.of.of}` reads single rows of the batch, so it can't be computed in parts",
+        write.span,
+        "not a sum or mean over the rows" if node is None else _seen(node),
+        help="leave `accumulate` out; sums, means and extremes over all rows can be merged",
     )
 
 

@@ -28,7 +28,7 @@ LARGE = 1 << 14  # elements; below, a call for each tensor costs more than it sa
 def take_pieces(draft: Draft) -> None:
     """Take the update of large tensors out of an update."""
     split = _Split(draft.phase)
-    for variable in draft.trained:
+    for variable in draft.changing.trained:
         elements = variable.type.elements.constant
         if elements is not None and elements >= LARGE:
             split.take(variable)
@@ -65,6 +65,10 @@ class _Split:
     def __init__(self, phase: Phase) -> None:
         self.phase, self.graph = phase, phase.graph
         self.producers = self.graph.producers()
+        self.readers: dict[Value, set[Node]] = {}
+        for node in self.graph.nodes:
+            for value in node.reads():
+                self.readers.setdefault(value, set()).add(node)
         self.pieces: dict[object, Pieces] = {}
         self.shared: dict[Value, Shared] = {}
 
@@ -86,7 +90,8 @@ class _Split:
                 self.phase.write(port, value)
 
     def _update_of(self, parameter: Variable) -> _OneUpdate | None:
-        """The nodes that compute the outputs of a parameter, in order; `None` if one isn't elementwise."""
+        """The nodes that compute the outputs of a parameter, in order; `None` if one isn't elementwise, or if anything
+        else reads what they compute."""
         outputs = {port.of: v for port, v in self.phase.values(Next).items() if port.of.of == parameter.of}
         own: dict[Value, Tensor] = {}
         needed, nodes = set(outputs.values()), list[Node]()
@@ -108,6 +113,9 @@ class _Split:
                 if not isinstance(port, Variable | Gradient) or port.of != parameter.of:
                     return None
                 own[value] = port
+        own_nodes = set(nodes)
+        if any(self.readers.get(node.result, set()) - own_nodes for node in nodes):
+            return None
         return _OneUpdate(nodes[::-1], own, outputs)
 
     def _is_constant(self, value: Value) -> bool:

@@ -16,21 +16,24 @@ from wsdl.ir.target import Target
 from wsdl.ir.training import Schedule
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
-from wsdl.training.draft import Draft, changed_by_batches
+from wsdl.sharing.read_stored import objective_over_stored
+from wsdl.training.draft import Changing, Draft
 from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.optimizers import OPTIMIZERS, Scalars, learning_rate
+from wsdl.training.updates import plan_updates
 
 
 def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
     """The update of a training, as a phase that so far has only the gradients as inputs."""
-    trained, statistics = changed_by_batches(storage, training)
+    changing = Changing.by(training, storage)
+    writes = plan_updates(objective_over_stored(storage, training), storage, changing)[0] if training.updated else []
     model = Model(training.model, Graph(), storage.models[training.model].module)
-    phase = Phase.of(model, {v.of: storage.stored[v.of] for v in trained}, target)
-    for variable in trained:
+    phase = Phase.of(model, storage.stored, target)
+    for variable in changing.trained:
         phase.read(Gradient(variable.of), variable.type)
-    phase.read(NORM, norm_type(v.type for v in trained))
-    phase.feed(*trained)
-    return Draft(training, phase, trained, statistics)
+    phase.read(NORM, norm_type(v.type for v in changing.trained))
+    phase.feed(*changing.trained, *changing.updated)
+    return Draft(training, phase, changing, writes)
 
 
 def update_parameters(draft: Draft) -> None:
@@ -38,11 +41,11 @@ def update_parameters(draft: Draft) -> None:
     that are its inputs."""
     phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
     build = Build(phase.graph)
-    dtypes = sorted({"f32", *_dtypes(draft.trained)})
+    dtypes = sorted({"f32", *_dtypes(draft.changing.trained)})
     of_step = {dtype: _StepScalars(phase, dtype, optimizer.options) for dtype in dtypes}
     gradients = _clipped(build, _gradients(draft), _norm(draft), optimizer.options)
     draft.rate = of_step["f32"].rate(optimizer.lr)
-    for parameter in draft.trained:
+    for parameter in draft.changing.trained:
         step_scalars = of_step[parameter.type.dtype]
         rate, scalars = step_scalars.rate(training.schedule_of(parameter.of)), step_scalars.scalars
         options = scalars.options = _options_for(parameter, optimizer.options)
@@ -54,13 +57,21 @@ def update_parameters(draft: Draft) -> None:
         phase.write(Next(parameter), new)
         for name, value in kept.items():
             phase.write(Next(variables[name]), value)
-        draft.changed += variables.values()
-        if (decay := optimizer.options.get("ema")) is not None:
-            variable = parameter.average
-            average = build("mul", phase.read(variable, variable.type), decay)
-            phase.write(Next(variable), build("add", average, build("mul", new, 1 - decay)))
-            draft.changed.append(variable)
+        draft.optimizer_states += variables.values()
     phase.write(Next(STEPS), build("add", phase.read(STEPS, COUNT), build("constant", value=1, dtype="i64")))
+
+
+def average_parameters(draft: Draft) -> None:
+    """With `ema`, output the moving average of each trained parameter, as it is by then."""
+    phase, decay = draft.phase, draft.training.written.optimizer.options.get("ema")
+    if decay is None:
+        return
+    build, new = Build(phase.graph), {port.of: value for port, value in phase.values(Next).items()}
+    for parameter in draft.changing.trained:
+        variable = parameter.average
+        average = build("mul", phase.read(variable, variable.type), decay)
+        phase.write(Next(variable), build("add", average, build("mul", new[parameter], 1 - decay)))
+        draft.optimizer_states.append(variable)
 
 
 def write_rate(draft: Draft) -> None:
@@ -74,12 +85,12 @@ def _gradients(draft: Draft) -> dict[str, Value]:
     own = draft.phase.take(Gradient)
     if own:
         return {gradient.of: value for gradient, value in own.items()}
-    return {v.of: draft.phase.read(Gradient(v.of), v.type) for v in draft.trained}
+    return {v.of: draft.phase.read(Gradient(v.of), v.type) for v in draft.changing.trained}
 
 
 def _norm(draft: Draft) -> Value:
     own = draft.phase.values(Number).get(NORM)
-    return own if own is not None else draft.phase.read(NORM, norm_type(v.type for v in draft.trained))
+    return own if own is not None else draft.phase.read(NORM, norm_type(v.type for v in draft.changing.trained))
 
 
 def _options_for(parameter: Variable, options: Mapping[str, object]) -> Mapping[str, object]:

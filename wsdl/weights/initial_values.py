@@ -34,11 +34,18 @@ def completed(stored: Mapping[str, Stored], values: Mapping[str, Array], seed: i
     """A value for each stored tensor: from `values`, otherwise its initial value, drawn or computed from others."""
     drawn = {n: s for n, s in stored.items() if n not in values and s.initializer.graph is None}
     complete = {**values, **{name: initial_value(s, seed) for name, s in drawn.items()}}
-    for name, tensor in stored.items():  # an initializer may read the tensors before it
-        if name not in complete:
-            assert tensor.initializer.graph is not None
-            [array] = evaluate(tensor.initializer.graph, [], complete)
-            complete[name] = _as_stored(array, tensor)
+    rest = [name for name in reversed([*stored]) if name not in complete]
+    while rest:
+        graph = stored[rest[-1]].initializer.graph
+        assert graph is not None
+        missing = [name for name in graph.stored() if name not in complete]
+        rest += missing
+        if not missing:
+            name = rest.pop()
+            [array] = evaluate(graph, [], complete)
+            complete[name] = _as_stored(array, stored[name])
+        while rest and rest[-1] in complete:
+            rest.pop()
     return {name: complete[name] for name in stored}
 
 
