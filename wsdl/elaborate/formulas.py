@@ -120,6 +120,8 @@ def _take_over(pending: PendingFormula, context: Context) -> None:
 
 def _taken_over(item: Item, name: tree.Name, pending: PendingFormula, context: Context) -> Item:
     if isinstance(item, list):
+        if set(map(type, item)) <= {Layer}:  # an array of layers, of which each may have a formula that names it
+            return item
         return [_taken_over(part, name, pending, context) for part in item]
     if isinstance(item, Dim) and item.constant is None:
         what = f"`{name.text}` is a dimension of an input"

@@ -14,7 +14,7 @@ from wsdl.syntax import tree
 def index(node: tree.Index, frame: Frame, context: Context) -> Item:
     """The value of `object[subscripts]`."""
     item = evaluate(node.object, frame, context)
-    if has_poison(item) and not isinstance(item, list):
+    if not isinstance(item, list) and has_poison(item):
         return POISON
     if isinstance(item, list | tuple):
         return _of_list(node, list(item), frame, context)
