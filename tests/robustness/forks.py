@@ -1,8 +1,8 @@
 """Commands in processes with little memory, each forked from one in which everything is imported: a second saved.
 
-`python -m tests.robustness.forks` reads on each line of stdin a folder and the arguments of a command, and writes what
-came of it: `{"status": 1, "seconds": 0.2}`, where seconds are those of CPU. What the command says is in the folder's
-`said.txt`.
+`python -m tests.robustness.forks` reads on each line of stdin a folder and the arguments of a command, and writes the
+number of its process, and when it has ended `{"status": 1, "seconds": 0.2}`, where seconds are those of CPU. The output
+of the command is in the folder's `said.txt`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
 MEMORY = 2 << 30  # bytes of addresses
@@ -35,12 +35,25 @@ class Forks:
     def run(self, folder: Path, *arguments: str) -> tuple[int, str, float]:
         """The exit code of the command in a folder (negative: the signal that ended it), all that it says, and the
         seconds of CPU that it took."""
+        self.start(folder, *arguments)
+        return self.wait(folder)
+
+    def start(self, folder: Path, *arguments: str) -> int:
+        """Start a command in a folder, of which `wait` must be called before the next; the number of its process."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([str(folder), *arguments]) + "\n")
         self.process.stdin.flush()
-        done = json.loads(self.process.stdout.readline())
+        number: int = self._answer()
+        return number
+
+    def wait(self, folder: Path) -> tuple[int, str, float]:
+        """What `run` returns, of the command that was started in this folder."""
+        done = self._answer()
         return done["status"], (folder / SAID).read_text("utf-8", "replace"), done["seconds"]
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
         self.process.communicate()
@@ -57,6 +70,7 @@ def serve() -> None:
         folder, *arguments = json.loads(line)
         if not (child := os.fork()):
             _command(folder, arguments)
+        print(child, flush=True)
         _, ended, usage = os.wait4(child, 0)
         answer = {"status": os.waitstatus_to_exitcode(ended), "seconds": usage.ru_utime + usage.ru_stime}
         print(json.dumps(answer), flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,9 @@ CHOSEN = ATTACKS if os.environ.get("WSDL_ATTACKS") == "all" else ATTACKS[::SAMPL
 Run = Callable[..., tuple[int, str, float]]
 
 
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    forks = Forks()
-    yield forks.run
-    forks.close()
+@pytest.fixture
+def run(forks: Forks) -> Run:
+    return forks.run
 
 
 @pytest.mark.parametrize("attack", CHOSEN, ids=lambda attack: attack.name)

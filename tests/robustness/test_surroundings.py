@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import wsdl as package
 from tests.cli.conftest import TIED, TWO, Wsdl
 from tests.npz import save_npz
 from tests.robustness.damage import DATA, PROGRAM
+from tests.robustness.forks import Forks
 from tests.robustness.test_files import codes
 
 ALL = os.environ.get("WSDL_ATTACKS") == "all"  # with `make fuzz`
@@ -133,30 +135,22 @@ model two(x: f32[n, 3000]) -> (y: f32[n, 10]) {
 """
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
-    root = Path(package.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-c", COMMAND, *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
 @pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, bytes]]:
+def versions(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, bytes]]:
     """What is written with each of two seeds."""
     folder = tmp_path_factory.mktemp("versions")
     (folder / "m.wsd").write_text(SHARED, encoding="utf-8")
     versions = []
     for seed in ("1", "2"):
-        with start("compile", "m.wsd", "-o", seed, "--no-proof", "--seed", seed, cwd=folder) as process:
-            process.communicate(timeout=30)
-        assert process.returncode == 0
+        status, said, _ = forks.run(folder, "compile", "m.wsd", "-o", seed, "--no-proof", "--seed", seed)
+        assert status == 0, said
         versions.append(files_in(folder / seed))
     return versions
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_signal_while_files_are_written(
-    number: signal.Signals, tmp_path: Path, versions: list[dict[str, bytes]]
+    number: signal.Signals, tmp_path: Path, forks: Forks, versions: list[dict[str, bytes]]
 ) -> None:
     """The files are those of before, or the new ones. Only SIGKILL may leave parts, under names of their own, and new
     files beside old ones, each of them whole."""
@@ -164,13 +158,14 @@ def test_a_signal_while_files_are_written(
     moments = random.Random(0)
     restore(tmp_path / "out", versions[1])
     for _ in range(10 if ALL else 2):
-        with start("compile", "m.wsd", "-o", "out", "--no-proof", "--seed", "1", cwd=tmp_path) as process:
-            wait_for_part(tmp_path / "out", process)
-            time.sleep(moments.uniform(0, 0.02))
-            process.send_signal(number)
-            _, err = process.communicate(timeout=30)
-        assert b"Traceback" not in err
-        assert process.returncode in (0, 130, 143, -number)
+        process = forks.start(tmp_path, "compile", "m.wsd", "-o", "out", "--no-proof", "--seed", "1")
+        wait_for_part(tmp_path / "out", process)
+        time.sleep(moments.uniform(0, 0.02))
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(process, number)
+        status, said, _ = forks.wait(tmp_path)
+        assert "Traceback" not in said
+        assert status in (0, 130, 143, -number)
         now = files_in(tmp_path / "out")
         whole = {name: content for name, content in now.items() if not name.startswith(".")}
         if number == signal.SIGKILL:
@@ -188,10 +183,12 @@ def restore(place: Path, files: dict[str, bytes]) -> None:
         (place / name).write_bytes(content)
 
 
-def wait_for_part(place: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the first file is being written."""
-    while process.poll() is None and not any(place.glob(".*.part")):
-        time.sleep(0.001)
+def wait_for_part(place: Path, process: int) -> None:
+    """Until the first file is being written, or the process has ended."""
+    with suppress(ProcessLookupError):
+        while not any(place.glob(".*.part")):
+            os.kill(process, 0)
+            time.sleep(0.001)
 
 
 # -- streams that nobody reads, signals at any moment ------------------------------------------------------------------
