@@ -172,7 +172,17 @@ def test_scan_with_and_without_targets() -> None:
     assert isinstance(one, tree.Scan)
     assert isinstance(two, tree.Scan)
     assert [name.text for name in one.targets] == ["a", "b"]
-    assert (one.reverse, len(one.steps), len(one.carried), len(two.carried)) == (True, 2, 2, 0)
+    assert isinstance(one.over, tree.Along)
+    assert (one.reverse, len(one.over.steps), len(one.carried), len(two.carried)) == (True, 2, 2, 0)
+
+
+def test_scan_over_numbers() -> None:
+    scan, assignment = body("s = scan step in 0..2 * k with h = x { until step > 3 }\nuntil = 3")
+    assert isinstance(scan, tree.Scan)
+    assert isinstance(scan.over, tree.Numbers)
+    [end] = scan.body
+    assert isinstance(end, tree.Until)
+    assert isinstance(assignment, tree.Assign)
 
 
 def test_share_members_views_and_exceptions() -> None:

@@ -63,6 +63,7 @@ class _Body:
     later: dict[str, Span] = field(default_factory=dict)
     body: Span | None = None  # the name of the block or model
     in_scan: bool = False
+    may_end: bool = False  # in a scan that `until` can end
     of_way: bool = False  # of a block that may be a way of sharing
 
     def declaration(self, node: tree.Block | tree.Model) -> None:
@@ -195,6 +196,9 @@ class _Body:
             self.expression(node.condition)
         elif isinstance(node, tree.Loss):
             self.expression(node.value)
+        elif isinstance(node, tree.Until):
+            self.placed(node)
+            self.expression(node.value)
         elif isinstance(node, tree.Return | tree.Emit):
             self.placed(node)
             for value in node.values:
@@ -253,17 +257,34 @@ class _Body:
             self.bound[name] = tuple(dict.fromkeys((*spans, *self.bound.get(name, ()))))
 
     def scan(self, node: tree.Scan) -> None:
-        for binding in (*node.steps, *node.carried):
+        steps = node.over.steps if isinstance(node.over, tree.Along) else ()
+        if isinstance(node.over, tree.Numbers):
+            self.expression(node.over.range.start)
+            self.expression(node.over.range.stop)
+        for binding in (*steps, *node.carried):
             self.expression(binding.value)
         inside = self.inside()
-        inside.in_scan = True
-        for binding in (*node.steps, *node.carried):
+        inside.in_scan, inside.may_end = True, isinstance(node.over, tree.Numbers) and not node.reverse
+        if isinstance(node.over, tree.Numbers):
+            inside.bind(node.over.name)
+        for binding in (*steps, *node.carried):
             inside.bind(binding.name)
         inside.statements(node.body)
         for name in (*(b.name for b in node.carried), *node.targets):
             self.bind(name)
 
-    def placed(self, node: tree.Return | tree.Emit) -> None:
+    def placed(self, node: tree.Return | tree.Emit | tree.Until) -> None:
+        if isinstance(node, tree.Until) and not self.may_end:
+            self.problems.error(
+                "E0242",
+                node.span,
+                "`until` ends a `scan` over numbers",
+                "not in a scan that counts upwards",
+                help="a `scan … along` takes all steps of its sequences; over numbers, `scan step in 0..t`, "
+                "`gather(x, step, axis=1)` reads one"
+                if self.in_scan
+                else "write `scan step in 0..100 with h = x { … until done … }`",
+            )
         if isinstance(node, tree.Emit) and not self.in_scan:
             self.problems.error(
                 "E0212",

@@ -1,4 +1,4 @@
-"""`for`, `if` and `require`, which are evaluated when compiling; `return` and `emit`."""
+"""`for`, `if` and `require`, which are evaluated when compiling; `return`, `emit` and `until`."""
 
 from __future__ import annotations
 
@@ -198,6 +198,10 @@ def return_(node: tree.Return, frame: Frame, context: Context) -> None:
     if len(frame.results) == 1 and isinstance(frame.results[0].item, tuple):  # `return f(x)` returns all results of f
         span = frame.results[0].span
         frame.results = [ArgumentValue(None, item, span) for item in frame.results[0].item]
+
+
+def until(node: tree.Until, frame: Frame, context: Context) -> None:
+    frame.ends.append(ArgumentValue(None, evaluate(node.value, frame, context), node.value.span))
 
 
 def emit(node: tree.Emit, frame: Frame, context: Context) -> None:

@@ -31,6 +31,7 @@ class GraphBuilder:
     slots: dict[Value, Slot] = field(default_factory=dict)  # the slot that each of these reads
     naming: dict[str, set[Application | None]] = field(default_factory=dict)  # the applications that name a slot
     sizes: dict[str, tree.Input] = field(default_factory=dict)  # dynamic dimension -> the input that introduced it
+    measured: dict[str, int] = field(default_factory=dict)  # how many sizes that only the run knows have a name
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions compared at run time, already noted
     losses: list[AuxiliaryLoss] | None = field(default_factory=list)  # of bodies; `None` in a compiled model
     # Only for training: updated states by the path of the slot, the inputs seed and step if something is random, the
@@ -105,6 +106,14 @@ class GraphBuilder:
     def step_of(self, body: Graph) -> Value:
         """The number of the step in the body of a scan."""
         return self.step_numbers.setdefault(body, Value(TensorType.of("i64"), "number"))
+
+    def unknown_size(self, name: str) -> Dim:
+        """A dimension of its own that only the run knows, called `name`, `name_2`, …"""
+        count = self.measured.get(name, 0)
+        while (called := f"{name}_{count + 1}" if count else name) in self.sizes:
+            count += 1
+        self.measured[name] = count + 1
+        return Dim.symbol(called)
 
     # -- values --------------------------------------------------------------------------------------------------------
 

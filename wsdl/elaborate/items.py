@@ -96,6 +96,7 @@ class Frame:
     declared: dict[str, tuple[Value, tree.Type]] = field(default_factory=dict)  # inputs with their declared types
     results: list[ArgumentValue] | None = None
     emitted: list[list[ArgumentValue]] | None = None
+    ends: list[ArgumentValue] = field(default_factory=list)  # the conditions that end its scan, after each step
 
 
 def has_poison(item: Item) -> bool:

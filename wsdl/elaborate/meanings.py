@@ -70,6 +70,7 @@ MEANINGS = Meanings(
         tree.Scan: _scan,
         tree.Return: control.return_,
         tree.Emit: control.emit,
+        tree.Until: control.until,
         tree.Share: requests.share,
         tree.Freeze: requests.freeze,
         tree.Limit: requests.limit,

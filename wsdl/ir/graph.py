@@ -4,7 +4,9 @@ A node is an operation of `wsdl.ops` by name, or one of four that hold the struc
 
 - `parameter` {slot}: reads a slot; in a lowered graph {stored}: reads a stored tensor, through `view`;
 - `scan` {axes, reverse}: a body once for each step of a sequence (ONNX Scan); `rolled` where the steps are those of a
-  `for`, and the sequences numbers that differ from one to the next;
+  `for`, and the sequences numbers that differ from one to the next. With {steps}, a dimension, it runs for the numbers
+  from 0 to that (ONNX Loop), and where it has a limit, a third operand, `steps` is the name of how often it ran: at
+  most as often as the limit, and no longer than {until} lets it;
 - `loop` {count}: a body a fixed number of times (ONNX Loop);
 - `assume` {left, right}: its operand, after checking at run time that two dimensions are equal.
 """
@@ -12,7 +14,7 @@ A node is an operation of `wsdl.ops` by name, or one of four that hold the struc
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -78,6 +80,21 @@ class Node:
         """The values that it reads, including those that its body captures."""
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
+    @property
+    def measured(self) -> str | None:
+        """The dynamic dimension whose size is known when the node has run: how often the body of a `scan` did."""
+        steps = self.attributes["steps"] if self.op == "scan" and len(self.operands) > 2 else None
+        return steps.name if isinstance(steps, Dim) else None
+
+    def names(self, sizes: Collection[str]) -> bool:
+        """Whether its attributes or results, or those of its body, have a dimension with one of these names."""
+        if not sizes:
+            return False
+        dims = [*_dims(list(self.attributes.values())), *(dim for value in self.results for dim in value.type.shape)]
+        if any(not dim.names().isdisjoint(sizes) for dim in dims):
+            return True
+        return self.body is not None and any(node.names(sizes) for node in self.body.nodes)
+
     def operands_of(self, inputs: Iterable[Value]) -> list[Operand]:
         """Its operands, with other values in place of `inputs`."""
         values = iter(inputs)
@@ -89,6 +106,13 @@ class Node:
 
 
 Operand: TypeAlias = "Value | list[Value] | None"
+
+
+def _dims(attribute: object) -> Iterator[Dim]:
+    if isinstance(attribute, Dim):
+        yield attribute
+    for item in attribute if isinstance(attribute, list) else ():
+        yield from _dims(item)
 
 
 @dataclass(frozen=True)
@@ -114,8 +138,9 @@ class Application:
 class Graph:
     """Nodes in an order in which they can run. A body may also read (*capture*) values of the graphs around it.
 
-    The body of a `scan` has as inputs the carried values, then one step of each sequence, and as outputs the carried
-    values for the next step, then what it emits; that of a `loop` has the carried values on both sides.
+    The body of a `scan` has as inputs the carried values, with `steps` the number of the step, then one step of each
+    sequence, and as outputs the carried values for the next step, with `until` whether it was the last one, then what
+    it emits; that of a `loop` has the carried values on both sides.
     """
 
     inputs: list[Value] = field(default_factory=list)
@@ -141,6 +166,10 @@ class Graph:
         names = (node.attributes["stored"] for node in self.walk() if node.op == "parameter")
         return list(dict.fromkeys(map(str, names)))
 
+    def measured(self) -> set[str]:
+        """The dynamic dimensions that its nodes measure, without those in bodies."""
+        return {node.measured for node in self.nodes if node.measured is not None}
+
     def producers(self) -> dict[Value, Node]:
         """The producer of each value, in nested bodies too."""
         return {value: node for node in self.walk() for value in node.results}
@@ -148,11 +177,13 @@ class Graph:
     def needed(self, values: Iterable[Value] | None = None) -> list[Node]:
         """The nodes that some values, by default the outputs, are computed from, in their order."""
         needed = set(self.outputs if values is None else values)
+        measured, sizes = self.measured(), set[str]()
         nodes: list[Node] = []
         for node in reversed(self.nodes):
-            if not needed.isdisjoint(node.results):
+            if not needed.isdisjoint(node.results) or node.measured in sizes:
                 nodes.append(node)
                 needed.update(node.reads())
+                sizes.update(name for name in measured if node.names([name]))
         return nodes[::-1]
 
     def copy(self, copies: dict[Value, Value]) -> Graph:

@@ -84,11 +84,17 @@ class Builder:
         finally:
             self._scopes.pop()
 
+    @property
+    def level(self) -> int:
+        """How many bodies the innermost scope is in."""
+        return len(self._scopes) - 1
+
     @contextmanager
-    def in_model_graph(self, origin: Origin | None = None) -> Iterator[None]:
-        """Nodes appended in this context go into the model's graph, where all subgraphs can capture their results."""
+    def in_model_graph(self, origin: Origin | None = None, level: int = 0) -> Iterator[None]:
+        """Nodes appended in this context go into the model's graph, or the body at a `level` around the innermost one,
+        where all subgraphs can capture their results."""
         outer = self.origin, self._scopes
-        self.origin, self._scopes = origin or self.origin, self._scopes[:1]
+        self.origin, self._scopes = origin or self.origin, self._scopes[: level + 1]
         start = len(self.scope)
         try:
             yield

@@ -10,18 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.dtypes import ONNX, dtype_of
 from wsdl.ir.graph import Graph, Lowered, Model, Node, Value
-from wsdl.ir.types import TensorType
+from wsdl.ir.types import RANGE, TensorType
 from wsdl.onnx.builder import Builder, rename, value_info
 from wsdl.onnx.fuse_bias import fuse_bias
 from wsdl.onnx.guards import guard_sharing
 from wsdl.onnx.part_transposes import part_transposes
 from wsdl.ops._define import OPERATIONS
 from wsdl.ops._interfaces import Ref
+from wsdl.ops._lowering import size_of
 from wsdl.ops.blocked import DOMAIN as BLOCKED
 from wsdl.ops.node_arguments import ScanParts, arguments
 from wsdl.weights.metadata import UNKNOWN, Provenance, describe
@@ -162,11 +163,12 @@ class _Emission:
         Scan moves the axes, and on a Scan without steps.)"""
         e, parts = self.builder, ScanParts.of(node)
         assert node.body is not None
+        if parts.numbered:
+            return self._numbered_scan(node, node.body, parts)
         refs = [self.refs[v] for v in node.inputs]
         carried, sequences = refs[: parts.carried], refs[parts.carried :]
-        steps = sequences[0].type.shape[parts.axes[0]]
-        if steps.constant is None:
-            sequences[0] = e.checked(sequences[0], "different", steps, Dim.of(0))
+        if parts.steps.constant is None:
+            sequences[0] = e.checked(sequences[0], "different", parts.steps, Dim.of(0))
         leading = [_moved(e, s, axis, 0) for s, axis in zip(sequences, parts.axes, strict=True)]
         results = e.nodes(
             "Scan",
@@ -189,6 +191,56 @@ class _Emission:
         carried = [self.refs[v] for v in node.inputs]
         return e.nodes("Loop", count, None, *carried, outputs=len(node.results), body=self._body(node.body, loop=True))
 
+    def _numbered_scan(self, node: Node, graph: Graph, parts: ScanParts) -> Sequence[Ref]:
+        """ONNX Loop. What it emits is stacked along the first axis, in the order of the steps; of no steps ONNX Runtime
+        makes a stack whose other dynamic sizes are 0 too."""
+        e = self.builder
+        limit = size_of(e, parts.steps) if parts.limit is None else self.refs[parts.limit]
+        starts = [self.refs[v] for v in node.inputs[: parts.carried]]
+        starts += [e.constant(0, "i64")] if parts.until else []
+        body = self._numbered_body(node, graph, parts, limit)
+        results = e.nodes("Loop", limit, None, *starts, outputs=len(node.results) + parts.until, body=body)
+        if node.measured is not None:
+            count = results.pop(parts.carried) if parts.until else None
+            e.sizes.measure(node.measured, lambda: count or e.node("Max", limit, e.constant(0, "i64")))
+        typed = [ref.typed(value.type) for ref, value in zip(results, node.results, strict=True)]
+        for at, axis in enumerate(parts.emit_axes, parts.carried):
+            step = graph.outputs[at + parts.until].type
+            stack = results[at].typed(step.with_shape([parts.steps, *step.shape]))
+            if parts.steps.constant is None and step.sizes is None:
+                stack = e.node("Reshape", stack, e.dims(stack.type.shape), allowzero=1).typed(stack.type)
+            if parts.reverse:
+                cut = (e.constant([number], "i64") for number in (-1, RANGE["i64"][0], 0, -1))
+                stack = e.node("Slice", stack, *cut).typed(stack.type)
+            typed[at] = _moved(e, stack, 0, axis)
+        return typed
+
+    def _numbered_body(self, node: Node, graph: Graph, parts: ScanParts, limit: Ref) -> GraphProto:
+        """The body for a Loop; with `until`, how many steps there were is carried too."""
+        e, number = self.builder, TensorType.of("i64")
+        with e.body() as nodes:
+            inputs = [Ref(e.name_here("i"), number), Ref(e.name_here("condition"), TensorType.of("bool"))]
+            inputs += [self._bind(v, e.name_here(v.name or "carried")) for v in graph.inputs[: parts.carried]]
+            step, go_on = inputs[:2]
+            if parts.reverse:
+                step = e.node("Sub", e.node("Sub", limit, e.constant(1, "i64")), step).typed(number)
+            self.refs[graph.inputs[parts.carried]] = step
+            sequences = zip(graph.inputs[parts.slices :], node.inputs[parts.carried :], parts.axes, strict=False)
+            for inner, sequence, axis in sequences:
+                self.refs[inner] = e.node("Gather", self.refs[sequence], step, axis=axis).typed(inner.type)
+            outputs = [e.name_here(name) for name in ("go_on", *(f"{v.name or 'step'}.next" for v in graph.outputs))]
+            self._append(graph)
+            refs = [self.refs[v] for v in graph.outputs]
+            if parts.until:
+                go_on = e.node("Not", refs[parts.carried])
+                refs[parts.carried] = e.node("Add", step, e.constant(1, "i64")).typed(number)
+                inputs.append(Ref(e.name_here("count"), number))
+            self._finish([go_on, *refs], outputs)
+        types = [TensorType.of("bool"), *(v.type for v in graph.outputs)]
+        if parts.until:
+            types[1 + parts.carried] = number
+        return self._subgraph(nodes, inputs, outputs, types)
+
     def _body(self, graph: Graph, *, loop: bool = False) -> GraphProto:
         """A body as a subgraph; the body of a loop also has the step and the condition as first inputs."""
         e = self.builder
@@ -203,9 +255,14 @@ class _Emission:
                 inputs = [Ref(e.name_here("i"), step), Ref(e.name_here("condition"), go_on), *inputs]
                 outputs, refs, types = [e.name_here("go_on"), *outputs], [inputs[1], *refs], [still, *types]
             self._finish(refs, outputs)
+        return self._subgraph(nodes, inputs, outputs, types)
+
+    def _subgraph(
+        self, nodes: list[NodeProto], inputs: Sequence[Ref], outputs: Sequence[str], types: Sequence[TensorType]
+    ) -> GraphProto:
         return helper.make_graph(
             nodes,
-            e.name_here("body"),
+            self.builder.name_here("body"),
             [value_info(ref.name, ref.type) for ref in inputs],
             [value_info(name, type) for name, type in zip(outputs, types, strict=True)],
         )

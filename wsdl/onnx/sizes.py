@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wsdl.ir.binding import SizeSource, size_sources
@@ -21,11 +21,25 @@ class Origin:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """A size that some node measures: how to compute it, the level of its scope, and the known sizes made of it."""
+
+    size: Callable[[], Ref]
+    level: int
+    uses: list[str] = field(default_factory=list)
+
+
 class ModelEmitter(Emitter, Protocol):
     """An `Emitter` that can append to the model's graph while it is in a body."""
 
-    def in_model_graph(self, origin: Origin | None = None) -> AbstractContextManager[None]:
-        """Nodes appended in this context go into the model's graph, where all subgraphs can capture their results."""
+    @property
+    def level(self) -> int:
+        """How many bodies the innermost scope is in."""
+
+    def in_model_graph(self, origin: Origin | None = None, level: int = 0) -> AbstractContextManager[None]:
+        """Nodes appended in this context go into the model's graph, or the body at a `level` around the innermost one,
+        where all subgraphs can capture their results."""
 
     def sizes_unless(self, count: Ref, what: str, rank: int) -> Ref:
         """`rank` zeros, "copy each size", as the shape of a `Reshape`; the run fails if `count` is more than 0."""
@@ -39,6 +53,15 @@ class RunTimeSizes:
         self._inputs: Sequence[Ref] = ()
         self._sources: dict[str, SizeSource] = {}
         self._known: dict[str, Ref] = {}
+        self._measured: dict[str, _Measured] = {}
+
+    def measure(self, name: str, size: Callable[[], Ref]) -> None:
+        """A size that is known from here on, in this scope and those in it; `size` appends the nodes that compute it,
+        as a scalar. It replaces one of the same name, from another scope."""
+        before = self._measured.get(name)
+        for key in before.uses if before is not None else ():
+            self._known.pop(key, None)
+        self._measured[name] = _Measured(size, self._emitter.level)
 
     def bind(self, inputs: Sequence[Ref]) -> None:
         """The inputs of the model, whose shapes bind the names."""
@@ -55,7 +78,7 @@ class RunTimeSizes:
         key = str([str(dim) for dim in dims])
         if key not in self._known:
             parts = [self.size(dim) for dim in dims]
-            with self._emitter.in_model_graph(self._origin):
+            with self._emitter.in_model_graph(self._origin, self._level(key, *dims)):
                 self._known[key] = self._emitter.node("Concat", *parts, axis=0)
         return self._known[key]
 
@@ -65,7 +88,7 @@ class RunTimeSizes:
             return self._emitter.constant([dim.constant], "i64")
         key = str(dim)
         if key not in self._known:
-            with self._emitter.in_model_graph(self._origin):
+            with self._emitter.in_model_graph(self._origin, self._level(key, dim)):
                 self._known[key] = self._named(dim.name) if dim.name else self._sum(dim)
         return self._known[key]
 
@@ -75,7 +98,7 @@ class RunTimeSizes:
         e, sign = self._emitter, {"equal": "==", "different": "!=", "at least": ">="}[relation]
         key = f"{left} {sign} {right} {x.type.rank}"
         if key not in self._known:
-            with e.in_model_graph():
+            with e.in_model_graph(level=self._level(key, left, right)):
                 wrong = e.node("Less" if relation == "at least" else "Equal", self.size(left), self.size(right))
                 if relation == "equal":
                     wrong = e.node("Not", wrong)
@@ -83,9 +106,20 @@ class RunTimeSizes:
                 self._known[key] = e.sizes_unless(count, f"{left} {sign} {right}", x.type.rank)
         return e.node("Reshape", x, self._known[key]).typed(x.type)
 
+    def _level(self, key: str, *dims: Dim) -> int:
+        """The scope in which dimensions can be computed, for the entry `key` of `_known`."""
+        if not self._measured:
+            return 0
+        measured = [self._measured[n] for dim in dims for n in dim.names() if n in self._measured]
+        for each in measured:
+            each.uses.append(key)
+        return max((each.level for each in measured), default=0)
+
     def _named(self, name: str) -> Ref:
-        source = self._sources[name]
         e = self._emitter
+        if name in self._measured:
+            return e.node("Reshape", self._measured[name].size(), e.constant([1], "i64"))
+        source = self._sources[name]
         size = e.node("Shape", self._inputs[source.input], start=source.axis, end=source.axis + 1)
         if not same(source.rest, 0):
             size = e.node("Sub", size, self.size(source.rest))

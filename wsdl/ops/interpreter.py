@@ -44,7 +44,7 @@ class _Run:
     previous one)."""
 
     def __init__(self, np: Any, stored: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
-        self.np, self.stored, self.sizes = np, stored, sizes
+        self.np, self.stored, self.sizes = np, stored, dict(sizes)
         self.arrays: dict[Value, Array] = {}
 
     def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
@@ -88,14 +88,21 @@ class _Run:
         parts = ScanParts.of(node)
         arrays = [self._array(v) for v in node.inputs]
         carried, sequences = arrays[: parts.carried], arrays[parts.carried :]
-        steps = sequences[0].shape[parts.axes[0]]
+        steps = self._attribute(parts.steps) if parts.limit is None else max(int(self._array(parts.limit)), 0)
         emitted: list[list[Array]] = [[] for _ in parts.emit_axes]
+        done = 0
         for i in reversed(range(steps)) if parts.reverse else range(steps):
-            slices = [self.np.take(s, i, axis=axis) for s, axis in zip(sequences, parts.axes, strict=True)]
-            outputs = self.run(node.body, [*carried, *slices])
+            slices = [self.np.take(s, i, axis=axis) for s, axis in zip(sequences, parts.axes, strict=False)]
+            number = [self.np.array(i, self.np.int64)] if parts.numbered else []
+            outputs = self.run(node.body, [*carried, *number, *slices])
             carried = outputs[: parts.carried]
-            for stack, array in zip(emitted, outputs[parts.carried :], strict=True):
+            done += 1
+            for stack, array in zip(emitted, outputs[parts.emitted :], strict=True):
                 stack.append(array)
+            if parts.until and outputs[parts.carried]:
+                break
+        if node.measured is not None:
+            self.sizes[node.measured] = done
         stacks = [stack[::-1] if parts.reverse else stack for stack in emitted]  # in the order of the input's positions
         return [*carried, *map(self._stacked, stacks, parts.emit_axes, node.results[parts.carried :])]
 

@@ -39,6 +39,7 @@ def verify(program: Lowered | Checked) -> None:
 
 def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value], where: str) -> None:
     known = around | {*graph.inputs}
+    later = graph.measured()
     for node in graph.nodes:
         location = f"{where}: `{node.op}` in `{node.path}`"
         for value in node.inputs:
@@ -46,6 +47,10 @@ def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value
                 raise InvalidProgram(f"{location} reads `{value.name}` ({value.type}) before the node that computes it")
         if (node.body is not None) != (node.op in ("scan", "loop")):
             raise InvalidProgram(f"{location} {'has' if node.body else 'lacks'} a body")
+        if node.measured is not None:
+            later.discard(node.measured)
+        if node.names(later):
+            raise InvalidProgram(f"{location} has a size that a node behind it measures")
         if node.op == "parameter":
             _verify_parameter(stored, node, location)
         for what, type, expected in _types(node, location):
@@ -113,13 +118,16 @@ def _types(node: Node, location: str) -> Types:
 def _types_of_scan(node: Node, body: Graph) -> Types:
     parts = ScanParts.of(node)
     starts = [v.type for v in node.inputs[: parts.carried]]
-    sequences = [(v.type, axis) for v, axis in zip(node.inputs[parts.carried :], parts.axes, strict=True)]
+    sequences = [(v.type, axis) for v, axis in zip(node.inputs[parts.carried :], parts.axes, strict=False)]
     slices = [t.with_shape([*t.shape[:axis], *t.shape[axis + 1 :]]) for t, axis in sequences]
-    steps = sequences[0][0].shape[sequences[0][1]]
-    emitted = [(v.type, axis) for v, axis in zip(body.outputs[parts.carried :], parts.emit_axes, strict=True)]
-    stacks = [t.with_shape([*t.shape[:axis], steps, *t.shape[axis:]]) for t, axis in emitted]
-    yield from _pairs("carried value or slice", body.inputs, [*starts, *slices])
-    yield from _pairs("next value", body.outputs[: parts.carried], starts)
+    emitted = [(v.type, axis) for v, axis in zip(body.outputs[parts.emitted :], parts.emit_axes, strict=True)]
+    stacks = [t.with_shape([*t.shape[:axis], parts.steps, *t.shape[axis:]]) for t, axis in emitted]
+    number = [TensorType.of("i64")] * parts.numbered
+    yield from (("sequence", t, t.with_dim(axis, parts.steps)) for t, axis in sequences)
+    if parts.limit is not None:
+        yield "limit", parts.limit.type, TensorType.of("i64")
+    yield from _pairs("carried value, number or slice", body.inputs, [*starts, *number, *slices])
+    yield from _pairs("next value", body.outputs[: parts.emitted], [*starts, *[TensorType.of("bool")] * parts.until])
     yield from _pairs("result", node.results, [*starts, *stacks])
 
 

@@ -42,7 +42,7 @@ from wsdl.ops.build import Build
 from wsdl.ops.node_arguments import ScanParts, arguments
 from wsdl.rewrite.prune import prune_graph
 
-Find = Callable[[Value], "Value | None"]
+Find = Callable[[Value], "Value | None"]  # the stack of a value
 
 
 def batch_steps(program: Lowered) -> Lowered:
@@ -58,7 +58,7 @@ def batch_graph(graph: Graph) -> None:
     for node in graph.nodes:
         if node.body is not None:
             batch_graph(node.body)
-        if node.op == "scan" and not node.attributes.get("rolled"):
+        if node.op == "scan" and node.measured is None and not node.attributes.get("rolled"):
             nodes += _in_front(node)
         nodes.append(node)
     graph.nodes = nodes
@@ -68,15 +68,17 @@ def _in_front(node: Node) -> list[Node]:
     """Move nodes out of the body of a scan; the body then reads their stacked results."""
     body, parts = node.body, ScanParts.of(node)
     assert body is not None
-    slices, sequences = body.inputs[parts.carried :], node.inputs[parts.carried :]
+    slices, sequences = body.inputs[parts.slices :], node.inputs[parts.carried :]
+    numbers = body.inputs[parts.carried : parts.slices]
     build = Build(Graph(), node.path, node.span, node.steps)
     stacked = {v: (whole, axis) for v, whole, axis in zip(slices, sequences, parts.axes, strict=True)}
 
     def find(value: Value) -> Value | None:
+        if value in numbers:
+            return build("arange", start=parts.steps)
         return steps_first(build, *stacked[value]) if value in stacked else None
 
-    steps = sequences[0].type.shape[parts.axes[0]]
-    batch = Batch(build, steps, find, set(body.inputs[: parts.carried]))
+    batch = Batch(build, parts.steps, find, set(body.inputs[: parts.carried]), body.measured())
     before = len(body.nodes)
     body.nodes = batch.take(body.nodes)
     if len(body.nodes) == before:
@@ -85,8 +87,9 @@ def _in_front(node: Node) -> list[Node]:
     read = {*body.outputs, *(v for n in body.nodes for v in n.reads())}
     kept = [(v, *stacked[v]) for v in slices if v in read]
     kept += [(v, whole, 0) for v, whole in batch.batched if v in read]
-    kept = kept or [(slices[0], sequences[0], parts.axes[0])]
-    body.inputs = [*body.inputs[: parts.carried], *(v for v, _, _ in kept)]
+    if not kept and not numbers:
+        kept = [(slices[0], sequences[0], parts.axes[0])]
+    body.inputs = [*body.inputs[: parts.slices], *(v for v, _, _ in kept)]
     node.operands = [list(node.inputs[: parts.carried]), [whole for _, whole, _ in kept]]
     node.attributes = {**node.attributes, "axes": [axis for *_, axis in kept], "emit_axes": list(parts.emit_axes)}
     return build.graph.nodes
@@ -105,12 +108,15 @@ class Batch:
     """Converts nodes of a body to nodes in front of it, which `build` appends.
 
     `find` returns the stack of the values of all steps, with the steps as first axis; `changing` are the values that
-    only the loop computes. All other values are the same in all steps.
+    only the loop computes, `measured` the sizes that only the loop knows. All others are the same in all steps.
     """
 
-    def __init__(self, build: Build, steps: Dim, find: Find, changing: set[Value]) -> None:
+    def __init__(
+        self, build: Build, steps: Dim, find: Find, changing: set[Value], measured: set[str] | None = None
+    ) -> None:
         self.build, self.steps, self.changing = build, steps, changing
         self.batched: list[tuple[Value, Value]] = []  # values of the body, and their stacks
+        self.measured = measured or set()
         self._find = find
         self._stacks: dict[Value, Value] = {}
 
@@ -125,7 +131,7 @@ class Batch:
 
     def takes(self, node: Node) -> bool:
         """Append a node that computes all steps; `False` if that is impossible."""
-        if node.body is not None or not self.changing.isdisjoint(node.inputs):
+        if node.body is not None or not self.changing.isdisjoint(node.inputs) or node.names(self.measured):
             return False
         if not any(self.stack(v) for v in node.inputs):  # the same in all steps
             self.build.graph.nodes.append(node)

@@ -24,7 +24,8 @@ becomes
         }
     }
 
-This saves time, and the gradient of `%v` is one product for all steps.
+This saves time, and the gradient of `%v` is one product for all steps. What has a size that is only known in the body
+stays there.
 """
 
 from __future__ import annotations
@@ -52,13 +53,15 @@ def hoist_graph(graph: Graph) -> None:
 
 def _taken_out(body: Graph) -> list[Node]:
     changing = set(body.inputs)
+    measured: set[str] = set()
     taken: list[Node] = []
     kept: list[Node] = []
     for node in body.nodes:
-        if changing.isdisjoint(node.reads()):
+        if changing.isdisjoint(node.reads()) and not node.names(measured):
             taken.append(node)
         else:
             changing.update(node.results)
+            measured.update(filter(None, [node.measured]))
             kept.append(node)
     body.nodes = kept
     return taken

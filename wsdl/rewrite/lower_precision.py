@@ -44,7 +44,7 @@ from wsdl.ir.types import DType
 from wsdl.ops import OPERATIONS
 from wsdl.ops._traits import HalfRule
 from wsdl.ops.build import Build
-from wsdl.ops.node_arguments import ScanParts, arguments
+from wsdl.ops.node_arguments import ScanParts, arguments, scan_inputs, scan_results
 from wsdl.rewrite.even_steps import even_steps
 
 WIDE: DType = "f32"
@@ -261,12 +261,12 @@ class _Lowering:
             if self._is_ours(value) and value.type.dtype != WIDE:
                 inputs[i] = self._cast(value, WIDE, node, casts)
         self.rewriter.set_inputs(node, inputs)
-        for inner, value in zip(body.inputs, inputs, strict=True):
+        for value, inner in scan_inputs(node):
             inner.type = inner.type.with_dtype(value.type.dtype)
             self.beyond[inner] = self.beyond.get(value, frozenset())
         self.run(body, dict(casts))
         self.finish(body, [v.type.dtype for v in inputs[:carried]])
-        for result, value in zip(node.results, body.outputs, strict=True):
+        for result, value in scan_results(node):
             result.type = result.type.with_dtype(value.type.dtype)
             self.beyond[result] = self.beyond.get(value, frozenset())
 

@@ -36,13 +36,16 @@ def prune_graph(graph: Graph) -> None:
 def needed_nodes(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
     """The nodes that some value depends on; their bodies are pruned."""
     needed = set(values)
+    measured = Graph(nodes=list(nodes)).measured()
+    sizes: set[str] = set()  # those of `measured` that some kept node has
     kept = []
     for node in reversed(nodes):
-        if needed.isdisjoint(node.results):
+        if needed.isdisjoint(node.results) and node.measured not in sizes:
             continue
         if node.body is not None:
             prune_graph(node.body)
         needed.update(node.reads())
+        sizes.update(name for name in measured if node.names([name]))
         kept.append(node)
     return kept[::-1]
 

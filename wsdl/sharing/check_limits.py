@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.dims import Dim, same
-from wsdl.ir.graph import Graph, Model, Node, Stored
+from wsdl.ir.graph import Graph, Model, Node, Stored, Value
 from wsdl.ir.requests import LimitRequest
 from wsdl.ir.stages import Storage
 from wsdl.ir.types import BYTES
 from wsdl.ops import OPERATIONS
-from wsdl.ops.node_arguments import arguments
+from wsdl.ops.node_arguments import ScanParts, arguments
 
 LISTED = 5  # of the largest parameters
 
@@ -69,13 +70,16 @@ def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: P
 def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
     macs, each = _for_one(multiplications(model.graph), model)
     if macs.constant is None:
-        names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names()))
+        unknown = {node.measured for node in model.graph.walk()} & macs.names()
+        names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names() - unknown))
+        helps = ["let a `scan` count up to a number"] if unknown else []
+        helps += [f"fix the dimensions: {names}"] if names else []
         problems.error(
             "W0601",
             limit.span,
             f"the number of multiplications of the model `{model.name}`{each} depends on the run",
             f"{macs}",
-            help=f"fix the dimensions: {names}",
+            help="; ".join(helps),
             severity="warning",
         )
     elif macs.constant > limit.value:
@@ -91,7 +95,7 @@ def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
 
 def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
     """The multiplications for one row, if the first dimension of all inputs is the batch, and the text for messages."""
-    leading = {value.type.shape[0].name if value.type.rank else None for value in model.graph.inputs}
+    leading = {value.type.shape[0].name for value in model.graph.inputs if value.type.rank}
     [batch] = leading if len(leading) == 1 else [None]
     if batch is None:
         return macs, ""
@@ -100,25 +104,24 @@ def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
 
 
 def multiplications(graph: Graph) -> Dim:
-    """Multiply-accumulate operations of the products and convolutions of a graph."""
+    """Multiply-accumulate operations of the products and convolutions of a graph: the most, where a scan may end."""
     total = Dim.of(0)
+    producers = {value: node for node in graph.nodes for value in node.results}
     for node in graph.nodes:
         if node.body is not None:
-            total += multiplications(node.body) * _repetitions(node)
+            total += multiplications(node.body) * _repetitions(node, producers)
         elif operation := OPERATIONS.get(node.op):
             types = arguments(operation, node, lambda value: value.type)
             total += operation.multiplications(node.results[0].type, **types)
     return total
 
 
-def _repetitions(node: Node) -> Dim:
+def _repetitions(node: Node, producers: Mapping[Value, Node]) -> Dim:
     if node.op == "loop":
         count = node.attributes["count"]
         assert isinstance(count, int)
         return Dim.of(count)
-    axes = node.attributes["axes"]
-    assert isinstance(axes, list)
-    sequence = node.inputs[len(node.inputs) - len(axes)]
-    axis = axes[0]
-    assert isinstance(axis, int)
-    return sequence.type.shape[axis]
+    parts = ScanParts.of(node)
+    limit = producers.get(parts.limit) if parts.limit is not None else None
+    most = limit.attributes.get("value") if limit is not None and limit.op == "constant" else None
+    return Dim.of(most) if isinstance(most, int) else parts.steps

@@ -161,7 +161,7 @@ class _Formatter:
             end = node.clause.span.end
             self._compound(end, indent, lambda: ["for ", *self.write.clause(node.clause)], node.body)
         elif isinstance(node, tree.Scan):
-            end = [node.along, *node.carried][-1].span.end
+            end = [node.over, *node.carried][-1].span.end
             self._compound(end, indent, lambda: self._scan(node), node.body)
         elif isinstance(node, tree.If):
             self._if(node, indent)
@@ -253,6 +253,8 @@ class _Formatter:
             return ["optimizer ", *expression(node.call)]
         if isinstance(node, tree.LearningRate):
             return ["lr ", *self.write.separated(node.paths), " = ", *expression(node.value)]
+        if isinstance(node, tree.Until):
+            return ["until ", *expression(node.value)]
         if isinstance(node, tree.Freeze):
             return ["freeze ", *self.write.separated(node.paths), f" {node.mode.text}" if node.mode else ""]
         return [f"{_WORDS[type(node)]} ", *self.write.separated(node.values)]
@@ -274,12 +276,19 @@ class _Formatter:
     def _scan(self, node: tree.Scan) -> list[str | Group]:
         box: list[str | Group] = [f"{_names(node.targets)} = " if node.targets else "", "scan "]
         box.append("reverse " if node.reverse else "")
-        for number, step in enumerate(node.steps):
-            box += [", " if number else "", f"{step.name.text} in ", *self.write.expression(step.value)]
-        box += [" along ", *self.write.expression(node.along)]
+        box += self._along(node.over) if isinstance(node.over, tree.Along) else self._numbers(node.over)
         for number, carry in enumerate(node.carried):
             box += [", " if number else " with ", f"{carry.name.text} = ", *self.write.expression(carry.value)]
         return box
+
+    def _numbers(self, over: tree.Numbers) -> list[str | Group]:
+        return [f"{over.name.text} in ", *self.write.expression(over.range)]
+
+    def _along(self, over: tree.Along) -> list[str | Group]:
+        box: list[str | Group] = []
+        for number, step in enumerate(over.steps):
+            box += [", " if number else "", f"{step.name.text} in ", *self.write.expression(step.value)]
+        return [*box, " along ", *self.write.expression(over.axis)]
 
     # -- variants ------------------------------------------------------------------------------------------------------
 

@@ -55,8 +55,8 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         *_FOREIGN,
-        "repeat a known number of times with `for`, along an axis with `scan`",
-        statement=r"(?P<mark>while|loop|repeat|do|until)\b(?!\s*[=,.(])",
+        "repeat a known number of times with `for`; the run ends a `scan step in 0..100 … {{ … until done }}`",
+        statement=r"(?P<mark>while|loop|repeat|do)\b(?!\s*[=,.(])",
         examples=(IN_MODEL % "while a < 3 { x = x + 1 }",),
     ),
     Mistake(

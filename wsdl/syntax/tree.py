@@ -294,13 +294,27 @@ class Binding(Node):
     value: Expression
 
 
+class Along(Node):
+    """`a in left, b in right along t`"""
+
+    steps: tuple[Binding, ...]
+    axis: Expression
+
+
+class Numbers(Node):
+    """`step in 0..depth`"""
+
+    name: Name
+    range: Range
+
+
 class Scan(Node):
-    """`states = scan xt in x along t with h = h0 { … }`; `targets` are empty where only the carried values are used."""
+    """`states = scan xt in x along t with h = h0 { … }`, or over numbers, `scan step in 0..depth with h = x { … }`;
+    `targets` are empty where only the carried values are used."""
 
     targets: tuple[Name, ...]
     reverse: bool
-    steps: tuple[Binding, ...]
-    along: Expression
+    over: Along | Numbers
     carried: tuple[Binding, ...]
     body: tuple[Statement, ...]
 
@@ -309,6 +323,12 @@ class Emit(Node):
     """`emit h, c`"""
 
     values: tuple[Expression, ...]
+
+
+class Until(Node):
+    """`until all(done)`, in a `scan` over numbers."""
+
+    value: Expression
 
 
 class Return(Node):
@@ -371,7 +391,7 @@ class Changes(Node):
 
 Statement: TypeAlias = (
     "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Require | Load | Copy | For | If | Scan"
-    "| Emit | Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Update | Changes"
+    "| Until | Emit | Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Update | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------

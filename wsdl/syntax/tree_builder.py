@@ -247,6 +247,9 @@ class Builder:
     def emit(self, parts: Parts) -> tree.Emit:
         return tree.Emit(self._span(parts), parts[1])
 
+    def until(self, parts: Parts) -> tree.Until:
+        return tree.Until(self._span(parts), parts[1])
+
     def return_(self, parts: Parts) -> tree.Return:
         return tree.Return(self._span(parts), parts[1])
 
@@ -295,10 +298,15 @@ class Builder:
 
     def scan(self, parts: Parts) -> tree.Scan:
         targets = parts[0] or ()
-        along = _after(parts, "along")
+        over = next(p for p in parts if isinstance(p, tree.Along | tree.Numbers))
         carried = parts[-2] or ()
-        steps = next(p for p in parts[1:] if isinstance(p, tuple))
-        return tree.Scan(self._span(parts), targets, _has(parts, "reverse"), steps, along, carried, parts[-1][1])
+        return tree.Scan(self._span(parts), targets, _has(parts, "reverse"), over, carried, parts[-1][1])
+
+    def numbers(self, parts: Parts) -> tree.Numbers:
+        return tree.Numbers(self._span(parts), parts[0], parts[2])
+
+    def along(self, parts: Parts) -> tree.Along:
+        return tree.Along(self._span(parts), parts[0], parts[-1])
 
     def binding(self, parts: Parts) -> tree.Binding:
         return tree.Binding(self._span(parts), parts[0], parts[2])

@@ -12,7 +12,7 @@ from wsdl.ir.requests import PathPattern
 from wsdl.ir.stages import Formula, ResolvedTraining, Storage, ViewReading
 from wsdl.ir.training import RateRequest, Schedule, Training
 from wsdl.ops import OPERATIONS
-from wsdl.ops.node_arguments import ScanParts
+from wsdl.ops.node_arguments import ScanParts, scan_inputs, scan_results
 from wsdl.sharing.auxiliary_losses import auxiliary_losses, check_auxiliary, weight_of
 from wsdl.sharing.conflicts import report_partly_frozen, report_partly_frozen_parts
 from wsdl.sharing.frozen import differs_at_inference, frozen_modes, is_frozen, kept_by_scans, normalized
@@ -272,9 +272,9 @@ class _Search:
         """A carried value comes from its start and from each step, a slice from its sequence, a result from the step;
         there is at least one step."""
         carried = len(body.inputs) if node.op == "loop" else ScanParts.of(node).carried
-        for i, (outer, inner) in enumerate(zip(node.inputs, body.inputs, strict=True)):
+        for i, (outer, inner) in enumerate(scan_inputs(node)):
             self.sources[inner] = [outer, body.outputs[i]] if i < carried else [outer]
-        for result, step in zip(node.results, body.outputs, strict=True):
+        for result, step in scan_results(node):
             self.sources[result] = [step]
 
     def behind(self, values: Iterable[Value]) -> tuple[set[str], list[Node]]:

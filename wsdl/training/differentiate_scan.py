@@ -12,7 +12,8 @@ products as one product over all steps, sums as one sum; the backward scan then 
 accumulated in the scan. Except for the steps of a `for`, whatever doesn't depend on the incoming gradients is computed
 for all steps at once, before the scan (`_batch`).
 
-A loop is a scan over the indices of its steps.
+A loop is a scan over the indices of its steps. How many steps a scan over numbers has made is known when the backward
+one begins, which runs over as many, has no limit and doesn't end early.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from wsdl.ir.graph import Attribute, Graph, Node, Operand, Value
 from wsdl.ir.types import TensorType
 from wsdl.ops._rules import axes_of
 from wsdl.ops.build import Build
-from wsdl.ops.node_arguments import ScanParts
+from wsdl.ops.node_arguments import ScanParts, scan_inputs
 from wsdl.rewrite.batch_steps import ScalingBatch, steps_first
 from wsdl.rewrite.prune import prune_graph
 from wsdl.training.pull_back import Cotangents, Gradients, dependents, pull_back
@@ -68,7 +69,7 @@ class _BackwardScan:
         self.back.nodes = self.body.copy(self.copies).nodes
         computed = [v for inner in self.body.nodes for v in inner.results]
         self.originals = {self.copies[v]: v for v in computed}
-        self.stacks = Stacks(node, self.copies)
+        self.stacks = Stacks(node, self.copies, build)
 
     def run(self, dys: Sequence[Value | None], active: set[Value]) -> Gradients:
         captured, kept = self.body.captured(), self.stacks.kept
@@ -102,7 +103,7 @@ class _BackwardScan:
 
     def _sources(self, captured: Sequence[Value], active: set[Value]) -> tuple[set[Value], list[int]]:
         """The values that the body reads and that have a gradient, and the indices of the carried values among them."""
-        pairs = zip(self.node.inputs, self.body.inputs, strict=True)
+        pairs = scan_inputs(self.node)
         sources = {inner for outer, inner in pairs if outer in active} | active.intersection(captured)
         before, after = self.body.inputs[: self.parts.carried], self.body.outputs[: self.parts.carried]
         while True:
@@ -119,8 +120,9 @@ class _BackwardScan:
         parts: dict[Value, list[Value]] = {}
         for k, gradient in incoming.items():
             parts.setdefault(self._copy(self.body.outputs[k]), []).append(gradient)
-        first, forward = self.parts.carried, list(self.back.nodes)
-        emitted = zip(self.body.outputs[first:], dys[first:], self.parts.emit_axes, strict=True)
+        forward = list(self.back.nodes)
+        outputs, of_outputs = self.body.outputs[self.parts.emitted :], dys[self.parts.carried :]
+        emitted = zip(outputs, of_outputs, self.parts.emit_axes, strict=True)
         for value, dy, axis in emitted:
             if dy is not None:
                 self.stacks.read.append(Stack(Value(value.type), dy, axis))
@@ -142,7 +144,8 @@ class _BackwardScan:
             stack = self.stacks.known(value)
             return None if stack is None else steps_first(self.build, stack.whole, stack.axis)
 
-        batch = ScalingBatch(self.build, self.stacks.steps, find, set(incoming), wanted=set(wanted))
+        moving = set(incoming)
+        batch = ScalingBatch(self.build, self.stacks.steps, find, moving, self.back.measured(), wanted=set(wanted))
         self.back.nodes = batch.take(self.back.nodes)
         self.stacks.read += [Stack(value, whole, 0) for value, whole in batch.batched]
 
@@ -156,15 +159,18 @@ class _BackwardScan:
             if value in stacks.dropped:
                 stacks.of(value)
         read = set(captured)
-        sequences = [s for s in [*stacks.kept, *stacks.read] if s.step in read] or stacks.read[:1]
+        sequences = [s for s in [*stacks.kept, *stacks.read] if s.step in read and s.step not in stacks.numbers]
+        sequences = sequences or stacks.read[: not stacks.numbers]
         for stack in sequences:
             stacks.keep(stack)
-        self.back.inputs = [*inputs, *(s.step for s in sequences)]
+        self.back.inputs = [*inputs, *stacks.numbers, *(s.step for s in sequences)]
         attributes: dict[str, Attribute] = {
             "axes": [s.axis for s in sequences],
             "emit_axes": [s.axis for s in stacks.emitted],
             "reverse": not self.parts.reverse,
         }
+        if stacks.numbers:
+            attributes["steps"] = stacks.steps
         operands: list[Operand] = [starts, [s.whole for s in sequences]]
         node = Node("scan", operands, attributes, [*results, *(s.whole for s in stacks.emitted)], self.node.path)
         node.span, node.steps, node.body = self.node.span, self.node.steps, self.back
@@ -183,6 +189,7 @@ class _Sum:
         self.scan, self.value, self.build = scan, value, scan.build
         self.so_far = Value(value.type)
         self.producers = {v: node for node in scan.back.nodes for v in node.results}
+        self.measured = scan.back.measured()
         behind = [(part, self._behind(part)) for part in parts]
         self.rest = [part for part, compute in behind if compute is None]
         self._computed = [compute for _, compute in behind if compute is not None]
@@ -195,6 +202,8 @@ class _Sum:
     def _behind(self, part: Value) -> Callable[[], Value] | None:
         """Computes the sum of `part` over all steps after the loop; `None` where that is impossible."""
         node, build = self.producers.get(part), self.build
+        if self.measured and any(_has(v, self.measured) for v in [part, *(node.inputs if node is not None else ())]):
+            return None  # another size in each step, so there is no stack
         if node is None:
             stack = self.scan.stacks.of(part)
             return lambda: build("sum", stack.whole, axis=stack.axis)
@@ -219,3 +228,7 @@ class _Sum:
             whole = self.build("permute", whole, axes=order)
         rows = product(whole.type.shape[:2])
         return self.build.like(whole, whole.type.with_shape((rows, whole.type.shape[2])))
+
+
+def _has(value: Value, sizes: set[str]) -> bool:
+    return any(not sizes.isdisjoint(dim.names()) for dim in value.type.shape)

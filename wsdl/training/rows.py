@@ -15,6 +15,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Node
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS
+from wsdl.ops.halting import ends_by_rows
 from wsdl.ops.node_arguments import ScanParts, arguments
 
 
@@ -72,12 +73,16 @@ class Rows:
     def _meet_in_body(self, node: Node) -> bool:
         """`meet` for a node with a body: along the steps of a scan, or within a step."""
         assert node.body is not None
+        ending: set[Node] = set()
         if node.op == "scan":
             parts = ScanParts.of(node)
-            sequences = node.inputs[parts.carried :]
-            if any(axis in self.axes(v.type) for v, axis in zip(sequences, parts.axes, strict=True)):
+            sequences = zip(node.inputs[parts.carried :], parts.axes, strict=False)
+            if any(axis in self.axes(v.type) for v, axis in sequences):
                 return True
-        return any(self.meet(inner) is not None for inner in node.body.nodes)
+            if parts.until and ends_by_rows(node):
+                others = [v for at, v in enumerate(node.body.outputs) if at != parts.carried]
+                ending = {*node.body.nodes}.difference(node.body.needed(others))
+        return any(self.meet(inner) is not None for inner in node.body.nodes if inner not in ending)
 
 
 def _names(attribute: object) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wsdl.ir.graph import Node, Value
+from wsdl.ops.build import Build
 from wsdl.ops.node_arguments import ScanParts
 
 
@@ -23,22 +24,23 @@ class Stacks:
 
     `kept` are stacks of the values carried into each step, `read` those of other sequences that the backward body may
     read, `emitted` those that it emits. `dropped` holds the copies that it doesn't compute, since the forward scan
-    emits their originals.
+    emits their originals, `numbers` that of the number of the step, if the scan has one.
     """
 
-    def __init__(self, forward: Node, copies: Mapping[Value, Value]) -> None:
+    def __init__(self, forward: Node, copies: Mapping[Value, Value], build: Build) -> None:
         assert forward.body is not None
-        self._forward, self._body = forward, forward.body
+        self._forward, self._body, self._build = forward, forward.body, build
         parts = ScanParts.of(forward)
         forward.attributes["emit_axes"] = list(parts.emit_axes)
-        self._carried = parts.carried
-        self.steps = forward.inputs[parts.carried].type.shape[parts.axes[0]]
+        self._carried, self._emitted = parts.carried, parts.emitted
+        self.steps = parts.steps
         self.dropped: dict[Value, Value] = {}
-        carried, slices = self._body.inputs[: parts.carried], self._body.inputs[parts.carried :]
+        carried, slices = self._body.inputs[: parts.carried], self._body.inputs[parts.slices :]
         self.kept = [Stack(copies.get(v, v), self._kept_whole(v), 0) for v in carried]
-        sequences = zip(slices, forward.inputs[parts.carried :], parts.axes, strict=True)
+        sequences = zip(slices, forward.inputs[parts.carried :], parts.axes, strict=False)
         self.read = [Stack(copies.get(v, v), whole, axis) for v, whole, axis in sequences]
         self.emitted: list[Stack] = []
+        self.numbers = [copies.get(v, v) for v in self._body.inputs[parts.carried : parts.slices]]
 
     def of(self, step: Value) -> Stack:
         """The stack of a value of the backward body, which emits it if there is none yet."""
@@ -48,6 +50,9 @@ class Stacks:
     def known(self, step: Value) -> Stack | None:
         """The stack of a value that the forward scan emits or may emit; `None` for other values."""
         stack = next((s for s in [*self.kept, *self.read] if s.step is step), None)
+        if stack is None and step in self.numbers:
+            self.read.append(Stack(step, self._build("arange", start=self.steps), 0))
+            return self.read[-1]
         if stack is None:
             return self._emit_forward(step) if step in self.dropped else None
         self.keep(stack)
@@ -83,8 +88,8 @@ class Stacks:
 
     def _emissions(self) -> Iterator[tuple[Value, Value, int]]:
         """The emissions of the forward scan: the value of a step, the stacked result, and the axis of the steps."""
-        first, axes = self._carried, ScanParts.of(self._forward).emit_axes
-        return zip(self._body.outputs[first:], self._forward.results[first:], axes, strict=True)
+        axes = ScanParts.of(self._forward).emit_axes
+        return zip(self._body.outputs[self._emitted :], self._forward.results[self._carried :], axes, strict=True)
 
     def _add_emission(self, step: Value, whole: Value) -> None:
         self._forward.attributes["emit_axes"] = [*ScanParts.of(self._forward).emit_axes, 0]
