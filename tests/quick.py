@@ -53,6 +53,7 @@ ROOMS = {
     "wsdl/elaborate": ("tests/mistakes", "tests/mistakes_training"),
     "wsdl/sharing": ("tests/pipelines", "tests/examples/test_sharing.py"),
     "wsdl/rewrite": ("tests/pipelines", "tests/examples/test_bytes.py"),
+    "wsdl/differentiation": ("tests/differentiation", "tests/ops/test_gradients.py"),
     "wsdl/training": ("tests/pipelines", "tests/mistakes_training"),
     "wsdl/pictures": ("tests/cli/test_graph.py",),
     "wsdl/std": ("tests/mistakes/test_recommendations.py",),

@@ -21,7 +21,8 @@ from wsdl.diagnostics.span import Source
 HERE = Path(__file__).parent
 PROGRAMS = sorted(path for path in HERE.rglob("*.wsd") if path.parent.name != "parts")
 PACKAGE = HERE.parents[1] / "wsdl"
-CHECKER = ("elaborate", "sharing", "rewrite", "training", "ops")  # the rooms that find mistakes in programs
+# the rooms that find mistakes in programs
+CHECKER = ("elaborate", "sharing", "rewrite", "differentiation", "training", "ops")
 
 
 def said(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diagnostic]:

@@ -60,7 +60,7 @@ TABLES = {
 }
 
 
-ROOMS = ("ir", "elaborate", "sharing", "rewrite", "training", "onnx", "pictures")
+ROOMS = ("ir", "elaborate", "sharing", "rewrite", "differentiation", "training", "onnx", "pictures")
 
 
 def test_no_table_of_names_of_operations_outside_of_them() -> None:

@@ -13,6 +13,7 @@ import torch
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, typed
 from tests.ops.case import FLOATS, Case
 from tests.ops.test_cases import CASES, to_torch
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.onnx.emit import emit
@@ -20,7 +21,6 @@ from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
-from wsdl.training.differentiate import differentiate
 
 
 def is_float(array: Any) -> bool:

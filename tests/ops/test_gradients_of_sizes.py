@@ -11,6 +11,7 @@ import pytest
 from tests.ops.build import NOWHERE, Array, assert_close, random_array, typed
 from tests.ops.symbolic import ROWS, Row
 from tests.ops.test_run_time_sizes import _array
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import emit
@@ -18,7 +19,6 @@ from wsdl.ops import OPERATIONS
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
 from wsdl.runtime.session import Session
-from wsdl.training.differentiate import differentiate
 
 
 def has_gradient(row: Row) -> bool:

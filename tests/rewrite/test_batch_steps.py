@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.differentiation.test_differentiate import as_program
+from tests.differentiation.test_differentiate_scan import scan
 from tests.ops.build import typed
-from tests.training.test_differentiate import as_program
-from tests.training.test_differentiate_scan import scan
 from wsdl.ir.graph import Graph, Value
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate

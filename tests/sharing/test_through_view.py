@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 
+from tests.differentiation.test_differentiate import run, session_of
 from tests.ir.test_views import SHAPE, views
 from tests.ops.build import typed
-from tests.training.test_differentiate import run, session_of
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.types import TensorType
 from wsdl.ir.views import View
@@ -15,7 +16,6 @@ from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
 from wsdl.rewrite.prune import prune_graph
 from wsdl.sharing.through_view import through_view
-from wsdl.training.differentiate import differentiate
 
 
 @given(views())

@@ -14,6 +14,7 @@ from tests.stages import examined, storage_of
 from wsdl.diagnostics import Problems
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.span import Source
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Value
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.text import to_text
@@ -21,7 +22,6 @@ from wsdl.ir.training import COMMON, OPTIMIZERS, SCHEDULES, Objective
 from wsdl.ops.interpreter import evaluate
 from wsdl.sharing.read_stored import evaluation_over_stored, objective_over_stored, read_stored
 from wsdl.training import optimizers
-from wsdl.training.differentiate import differentiate
 
 PROGRAMS = Path(__file__).parents[1] / "syntax" / "programs"
 MODEL = """

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.differentiation.differentiate_scan import differentiate_scan
+from wsdl.differentiation.pull_back import pull_back
 from wsdl.fitting.products import Product, products_of
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.types import FLOATS
@@ -23,8 +25,6 @@ from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
 from wsdl.rewrite.hoist_invariants import hoist_graph
 from wsdl.rewrite.prune import needed_nodes, prune_graph
-from wsdl.training.differentiate_scan import differentiate_scan
-from wsdl.training.pull_back import pull_back
 
 Array = NDArray[Any]
 

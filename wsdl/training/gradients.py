@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wsdl.diagnostics import CompileError
+from wsdl.differentiation.differentiate import differentiate
+from wsdl.differentiation.pull_back import dependents
 from wsdl.ir.graph import Graph, Model, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
@@ -36,12 +38,10 @@ from wsdl.ops.build import Build
 from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
-from wsdl.training.differentiate import differentiate
 from wsdl.training.draft import Changing, Draft, NewStatistic
 from wsdl.training.gradient_norm import as_dtype, gradient_norm
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
-from wsdl.training.pull_back import dependents
 from wsdl.training.separate import Entry
 from wsdl.training.updates import plan_updates
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.differentiation.test_differentiate import as_program, run, session_of
 from tests.ops.build import Array, assert_close, typed
-from tests.training.test_differentiate import as_program, run, session_of
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
-from wsdl.training.differentiate import differentiate
 
 Step = Callable[..., tuple[list[Any], list[Any]]]
 

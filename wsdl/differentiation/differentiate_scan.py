@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wsdl.differentiation.pull_back import Cotangents, Gradients, dependents, pull_back
+from wsdl.differentiation.scan_stacks import Stack, Stacks
 from wsdl.ir.dims import product
 from wsdl.ir.graph import Attribute, Graph, Node, Operand, Value
 from wsdl.ir.types import TensorType
@@ -29,8 +31,6 @@ from wsdl.ops.build import Build
 from wsdl.ops.node_arguments import ScanParts, scan_inputs
 from wsdl.rewrite.batch_steps import ScalingBatch, steps_first
 from wsdl.rewrite.prune import prune_graph
-from wsdl.training.pull_back import Cotangents, Gradients, dependents, pull_back
-from wsdl.training.scan_stacks import Stack, Stacks
 
 
 def differentiate_scan(node: Node, dys: Sequence[Value | None], active: set[Value], build: Build) -> Gradients:

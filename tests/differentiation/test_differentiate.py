@@ -12,6 +12,8 @@ import wsdl
 from tests.ops.build import NOWHERE, Array, assert_close, typed
 from tests.pipelines.test_passes import examples
 from wsdl.diagnostics.span import Source
+from wsdl.differentiation import differentiate as module
+from wsdl.differentiation.differentiate import differentiate
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.text import from_text, to_text
 from wsdl.onnx.emit import emit
@@ -19,8 +21,6 @@ from wsdl.ops.build import Build
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
 from wsdl.runtime.session import Session
-from wsdl.training import differentiate as module
-from wsdl.training.differentiate import differentiate
 
 Compute = Callable[..., Value]
 

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wsdl.differentiation.differentiate_scan import differentiate_scan
+from wsdl.differentiation.pull_back import pull_back
 from wsdl.ir.graph import Graph, Value
 from wsdl.ops.build import Build
 from wsdl.rewrite.hoist_invariants import hoist_graph
 from wsdl.rewrite.prune import needed_nodes
-from wsdl.training.differentiate_scan import differentiate_scan
-from wsdl.training.pull_back import pull_back
 
 
 def differentiate(graph: Graph, loss: Value, sources: Sequence[Value]) -> list[Value | None]:
