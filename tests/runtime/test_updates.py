@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
@@ -279,3 +280,57 @@ def test_initial_values_of_another_layer() -> None:
     assert all(np.array_equal(loaded[name], array) for name, array in given.items())
     part = wsdl.compile(Source("m.wsd", text), weights={"m.b.bias": np.full(4, 7, "f4")}, partial=True).stored
     assert np.array_equal(part["m.a.bias"], np.full(4, 7))
+
+
+# -- updates of blocks -------------------------------------------------------------------------------------------------
+
+BLOCKS = """\
+block Watched()(x: [n, 3]) -> [n, 3] {
+    param gain: [3] = ones
+    state seen: [3] = zeros
+    state rows: i64[] = zeros
+    update seen = 0.9 * seen + 0.1 * mean(x, axis=0)
+    update rows = rows + n
+    update gain = clip(gain, min=0.99, max=1.01) every 2
+    return x * gain
+}
+
+model m(x: f32[n, 3], z: f32[n, 3]) -> (y: f32[n, 3]) {
+    layer watched = Watched()
+    layer other = Watched()
+    LINES
+    return watched(x) + watched(z) + other(x)
+}
+
+train m(wanted: f32[n, 3]) {
+    loss mse(y, wanted)
+    optimizer SGD(lr=1.0)
+}
+"""
+
+
+@pytest.mark.parametrize("lines", ["", "freeze other", "share { watched, other }"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_updates_of_a_block_are_averaged_over_its_applications(lines: str, accumulate: int) -> None:
+    text = BLOCKS.replace("LINES", lines).replace("rows + n", "rows + cast(sum(x * 0 + 1) / 3, i64)")
+    trainer = wsdl.compile(Source("m.wsd", text)).trainer(accumulate=accumulate)
+    seen, other, count = np.zeros(3), np.zeros(3), 0
+    for number, batch in enumerate(batches(), 1):
+        x, z = batch["wanted"], 2 * batch["wanted"][::-1]
+        trainer.step({"x": x, "z": z, "wanted": batch["wanted"]})
+        state = tensors(trainer)
+        places = [x, z, x] if "share" in lines else [x, z]
+        seen = 0.9 * seen + 0.1 * np.mean([place.mean(0) for place in places], axis=0)
+        other = other if "freeze" in lines else 0.9 * other + 0.1 * x.mean(0)
+        count += ROWS
+        assert np.allclose(state["m.watched.seen"], seen, atol=1e-6)
+        assert state["m.watched.rows"] == count
+        assert (np.abs(state["m.watched.gain"] - 1) < 0.011).all() == (number % 2 == 0)
+        if "share" not in lines:
+            assert np.allclose(state["m.other.seen"], other, atol=1e-6)
+            assert state["m.other.rows"] == (0 if "freeze" in lines else count)
+
+
+def test_the_compiled_model_has_no_updates(tmp_path: Path) -> None:
+    wsdl.compile(Source("m.wsd", BLOCKS.replace("    LINES\n", ""))).save(tmp_path)
+    assert {node.op_type for node in onnx.load(str(tmp_path / "m.onnx")).graph.node} == {"Mul", "Add"}

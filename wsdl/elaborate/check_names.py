@@ -13,6 +13,7 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import (
     ANY,
     BUILTINS,
+    OF_UPDATES,
     OF_WAYS,
     bound_names,
     check_capital,
@@ -199,6 +200,8 @@ class _Body:
         elif isinstance(node, tree.Until):
             self.placed(node)
             self.expression(node.value)
+        elif isinstance(node, tree.Update):
+            self.update(node)
         elif isinstance(node, tree.Return | tree.Emit):
             self.placed(node)
             for value in node.values:
@@ -232,6 +235,12 @@ class _Body:
     def inside(self) -> _Body:
         """For names that are bound inside a part of the body only."""
         return replace(self, bound=self.bound.new_child())
+
+    def update(self, node: tree.Update) -> None:
+        numbers: dict[str, Places] = {name: () for name in OF_UPDATES if name not in self.bound}
+        inside = _Body(self.scope, self.problems, self.bound.new_child(numbers), self.declared, self.later, self.body)
+        for part in (node.target, node.value, *([node.every] if node.every else [])):
+            inside.expression(part)
 
     def branches(self, node: tree.If) -> None:
         before = self.places_in((*node.then, *node.otherwise))

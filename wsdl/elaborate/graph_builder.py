@@ -12,7 +12,7 @@ from wsdl.elaborate.where import Where
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Value
 from wsdl.ir.origins import Origins
-from wsdl.ir.training import SEED, STEP, AuxiliaryLoss
+from wsdl.ir.training import SEED, STEP, AuxiliaryLoss, Update
 from wsdl.ir.types import DType, TensorType
 from wsdl.syntax import tree
 
@@ -34,6 +34,7 @@ class GraphBuilder:
     measured: dict[str, int] = field(default_factory=dict)  # how many sizes that only the run knows have a name
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions compared at run time, already noted
     losses: list[AuxiliaryLoss] | None = field(default_factory=list)  # of bodies; `None` in a compiled model
+    updates: list[Update] = field(default_factory=list)  # of bodies and of the `train`
     # Only for training: updated states by the path of the slot, the inputs seed and step if something is random, the
     # number of dropouts of each layer, the number of the step in each scan.
     updated: dict[str, Value] = field(default_factory=dict)

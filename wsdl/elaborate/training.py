@@ -169,7 +169,7 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
         targets = model.graph.inputs[before:]
         model.graph.inputs += context.builder.random
         states = dict(context.builder.updated)
-        auxiliary, updates = tuple(requests.auxiliary), tuple(requests.updates)
+        auxiliary, updates = tuple(requests.auxiliary), tuple(context.builder.updates)
         objective = Objective(model.graph, targets, values, loss, results, states, auxiliary, updates)
     context.where.uses.pop()
     context.mode.requests = None

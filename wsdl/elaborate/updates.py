@@ -13,7 +13,7 @@ from typing import Any
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import as_tensor
-from wsdl.elaborate.bound_names import names_of
+from wsdl.elaborate.bound_names import OF_UPDATES, names_of
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.graph_builder import GraphBuilder
@@ -21,27 +21,39 @@ from wsdl.elaborate.items import ArgumentValue, Frame, Item, Layer, as_int, desc
 from wsdl.elaborate.operations import call_operation, note_check
 from wsdl.ir.dims import compare
 from wsdl.ir.graph import Graph, Slot, Value
-from wsdl.ir.training import STEP, TOTAL, Update
+from wsdl.ir.training import Update
 from wsdl.ir.types import TensorType
 from wsdl.syntax import tree
 
-NUMBERS = (STEP, TOTAL)  # names that are bound on the right side of an `update`: f32[]
-
 
 def update(node: tree.Update, frame: Frame, context: Context) -> None:
-    """Keep an update, once for each slot that it writes."""
+    """Keep an update, once for each slot that it writes; one of a block once for each application."""
     if not context.mode.training:
         return  # neither the compiled model nor an evaluation changes anything
-    requests = context.mode.requests
-    assert requests is not None
-    outer = context.builder
+    if not context.mode.again:  # a formula, which is the same in training
+        context.mode.depends_on_training = True
+        return
+    outer, in_block = context.builder, frame.layer.module.kind != "training"
+    if len(outer.graphs) > 1:
+        _refuse_in_scan(node, context)
+        return
     every = _every(node, frame, context)
     for below, slot in _targets(node, frame, context).items():
         context.budget.count(node.span)
         graph = _graph(node, slot, below, frame, context)
         context.builder = outer
         if graph is not None and every is not None:
-            requests.updates.append(Update(slot.path, graph, every, node.target.span, node.value.span))
+            outer.updates.append(Update(slot.path, graph, every, node.target.span, node.value.span, in_block))
+
+
+def _refuse_in_scan(node: tree.Update, context: Context) -> None:
+    context.error(
+        "E0846",
+        node.target.span,
+        "parameters and states can't be updated inside a `scan`",
+        "would change at each step",
+        help="carry the value through the scan, and update behind it",
+    )
 
 
 def _every(node: tree.Update, frame: Frame, context: Context) -> int | None:
@@ -121,7 +133,7 @@ def _graph(node: tree.Update, slot: Slot, below: str, frame: Frame, context: Con
     own = replace(frame, names=dict(frame.names), owner=None, results=None)
     for name in names_of(node.value):
         item = own.names.get(name.text)
-        if item is None and name.text in NUMBERS and frame.scope.find(name.text) is None:
+        if item is None and name.text in OF_UPDATES and frame.scope.find(name.text) is None:
             own.names[name.text] = number = Value(TensorType.of("f32"), name.text)
             graph.inputs.append(number)
         elif isinstance(item, Value) and item in outer.slots:

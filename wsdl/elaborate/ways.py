@@ -128,7 +128,9 @@ def _may_stand(block: tree.Block, context: Context) -> bool:
     fine = True
     for statement in flattened(block.body, into_scans=True):
         is_state = isinstance(statement, tree.Parameter) and statement.kind == "state"
-        if is_state or isinstance(statement, tree.Share | tree.Freeze | tree.Limit | tree.Load | tree.Copy):
+        if is_state or isinstance(
+            statement, tree.Share | tree.Freeze | tree.Limit | tree.Load | tree.Copy | tree.Update
+        ):
             word = statement.span.text.split()[0]
             context.error(
                 "E0342",

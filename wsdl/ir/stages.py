@@ -9,7 +9,7 @@ programs for many targets (`wsdl.compiler`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -20,7 +20,7 @@ from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
-from wsdl.ir.training import Schedule, Training
+from wsdl.ir.training import Schedule, Training, Update
 from wsdl.ir.types import DType
 from wsdl.ir.views import View
 
@@ -187,8 +187,8 @@ class ResolvedTraining:
 
     `frozen` are the stored tensors that its own `freeze` lines keep, `trained` those that the loss changes. `schedules`
     has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change,
-    `updated` the stored tensors that its `update` lines write, frozen ones too. Layers in `as_at_inference` normalize
-    by their running statistics and leave dropout out.
+    `updates` what `update` lines write, `updated` the stored tensors of that, frozen ones too. Layers in
+    `as_at_inference` normalize by their running statistics and leave dropout out.
     """
 
     written: Training
@@ -196,6 +196,7 @@ class ResolvedTraining:
     trained: tuple[str, ...] = ()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     statistics: tuple[str, ...] = ()
+    updates: Sequence[Update] = ()
     updated: tuple[str, ...] = ()
     as_at_inference: frozenset[str] = frozenset()
 

@@ -156,7 +156,8 @@ class Update:
 
     `graph` computes it, of the type of the slot, its one output. Its `parameter` nodes read slots as they are after the
     step of the optimizer; what it captures are values of the objective's graph. Its inputs may be `step`, the number of
-    this step from 1, and `total_steps`, f32[]. `span` is the path as written, `value_span` the expression.
+    this step from 1, and `total_steps`, f32[]. `span` is the path as written, `value_span` the expression. One that
+    stands `in_block` is there once for each application, and doesn't apply to what is frozen.
     """
 
     slot: str
@@ -164,6 +165,7 @@ class Update:
     every: int
     span: Span
     value_span: Span
+    in_block: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ def read_stored(storage: Storage, target: Target = DEFAULT) -> Lowered:
 
 def objective_over_stored(storage: Storage, training: ResolvedTraining) -> Objective:
     """What a training minimizes, with frozen layers as it says how they run; the states are those that it changes."""
-    objective = _over_stored(training.written.objective, training, storage)
+    written = replace(training.written.objective, updates=tuple(training.updates))
+    objective = _over_stored(written, training, storage)
     values = run_frozen(objective.graph, training.as_at_inference)
     changed = {path: objective.states[path] for path in training.statistics}
     objective = replace(objective, states=changed).substituted(objective.graph, values)

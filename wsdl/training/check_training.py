@@ -46,9 +46,10 @@ def _resolved(training: Training, storage: Storage, targets: Targets, problems: 
     _statistics(resolved, problems)
     _scans(resolved, storage, problems)
     if training.objective.updates:
-        from wsdl.training.check_updates import updated_tensors
+        from wsdl.training.check_updates import resolved_updates
 
-        resolved = replace(resolved, updated=updated_tensors(training, storage, problems))
+        updates, updated = resolved_updates(training, storage, frozen, problems)
+        resolved = replace(resolved, updates=updates, updated=updated)
     resolved = replace(resolved, schedules=_rates(resolved, storage, targets, problems))
     return replace(resolved, trained=_losses(resolved, storage, problems))
 

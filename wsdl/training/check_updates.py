@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from wsdl.diagnostics import Label, Problems
 from wsdl.ir.stages import FormulaReading, Storage
 from wsdl.ir.training import Training, Update
+from wsdl.sharing.frozen import is_frozen
 
 
-def updated_tensors(training: Training, storage: Storage, problems: Problems) -> tuple[str, ...]:
-    """The stored tensors that the `update` lines of a training write, in the order of storage. Reports slots that a
-    formula computes, and tensors that two lines write."""
+def resolved_updates(
+    training: Training, storage: Storage, frozen: Collection[str], problems: Problems
+) -> tuple[list[Update], tuple[str, ...]]:
+    """The updates that a training makes, and the stored tensors that they write, in the order of storage. Reports
+    slots that a formula computes, and tensors that two lines write. `frozen` are the tensors that the training freezes:
+    blocks don't update them."""
     first: dict[str, Update] = {}
-    for update in training.objective.updates:
+    updates = [u for u in training.objective.updates if not (u.in_block and is_frozen(u.slot, storage, frozen))]
+    for update in updates:
         reading = storage.readings[update.slot]
         if isinstance(reading, FormulaReading):
             problems.error(
@@ -34,4 +41,4 @@ def updated_tensors(training: Training, storage: Storage, problems: Problems) ->
                 labels=[Label(before.span, f"`{before.slot}` is written here")],
                 help="all updates of a step are computed from the values before them; write one expression",
             )
-    return tuple(name for name in storage.stored if name in first)
+    return updates, tuple(name for name in storage.stored if name in first)

@@ -93,7 +93,7 @@ def _merged(build: Build, uses: list[tuple[Write, Value]], reads: _Reads) -> Val
     old = reads.of(uses[0][0].of.of)
     whole = [through_view(build, value, write.view) for write, value in uses]
     if all(write.view.is_whole for write, _ in uses):
-        new = whole[0] if len(whole) == 1 else build("div", build.add(whole), float(len(whole)))
+        new = _mean(build, whole)
     else:
         ones = [build("ones", shape=list(value.type.shape), dtype="f32") for _, value in uses]
         counts = build.add([through_view(build, one, w.view) for one, (w, _) in zip(ones, uses, strict=True)])
@@ -104,6 +104,14 @@ def _merged(build: Build, uses: list[tuple[Write, Value]], reads: _Reads) -> Val
         return new
     done = build("equal", build("mod", reads.number, build("constant", value=every, dtype="i64")), 0)
     return build("where", done, new, old)
+
+
+def _mean(build: Build, values: list[Value]) -> Value:
+    """The mean of tensors; of integers rounded down, of bools the last one."""
+    if len(values) == 1 or values[0].type.dtype == "bool":
+        return values[-1]
+    total = build.add(values)
+    return build("div", total, float(len(values))) if total.type.is_float else build("floordiv", total, len(values))
 
 
 class _Reads:
