@@ -169,6 +169,23 @@ def series_of(clause: tree.Clause) -> Iterable[tree.Expression]:
         yield from (values.start, values.stop) if isinstance(values, tree.Range) else (values,)
 
 
+def paths_of(node: tree.Node) -> tuple[tree.Expression, ...]:
+    """The paths of layers and parameters in a statement."""
+    if isinstance(node, tree.Share):
+        return (*node.members, *node.exceptions)
+    if isinstance(node, tree.Freeze | tree.LearningRate):
+        return node.paths
+    if isinstance(node, tree.Load):
+        return (node.target, *(mapping.target for mapping in node.mappings))
+    return (node.target,) if isinstance(node, tree.Formula) else ()
+
+
+def names_in_indices(path: tree.Subscript) -> list[tree.Name]:
+    """The names in the indices and views of a path; all others in it are those of layers and parameters."""
+    parts = children(path)
+    return names_in_indices(parts[0]) + [name for node in parts[1:] for name in names_of(node)] if parts else []
+
+
 def names_of(node: tree.Subscript) -> list[tree.Name]:
     """All names in an expression."""
     return [node] if isinstance(node, tree.Name) else [n for child in children(node) for n in names_of(child)]

@@ -21,7 +21,9 @@ from wsdl.elaborate.bound_names import (
     flattened,
     last_places,
     maps_matrices,
+    names_in_indices,
     names_of,
+    paths_of,
     series_of,
     unknown_conversion,
     unknown_dtype,
@@ -41,11 +43,11 @@ def check_names(scope: FileScope, problems: Problems) -> None:
     """Report errors about names in a file whose imports are resolved."""
     known: dict[str, Places] = {name: (definition.node.name.span,) for name, definition in scope.definitions.items()}
     for declaration in scope.file.declarations:
-        if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share):
+        if isinstance(declaration, tree.Parameter | tree.Formula | tree.Share | tree.Freeze | tree.Load):
             _Body(scope, problems, ChainMap({}, known)).statement(declaration)
         elif isinstance(declaration, tree.Variant):
             _Body(scope, problems, ChainMap({}, known)).statements(
-                s for s in declaration.body if isinstance(s, tree.Formula | tree.Share)
+                s for s in declaration.body if not isinstance(s, tree.Changes)
             )
         elif isinstance(declaration, tree.Let | tree.Layer):
             _Body(scope, problems, ChainMap({}, known)).expression(declaration.value)
@@ -177,10 +179,14 @@ class _Body:
         elif isinstance(node, tree.Formula):
             if node.clause is not None:
                 self.clause(node.clause)
+            self.paths(node)
             self.expression(node.value)
         elif isinstance(node, tree.Share):
-            if node.way is not None:
-                self.way(node, node.way)
+            self.share(node)
+        elif isinstance(node, tree.Freeze | tree.Load):
+            self.paths(node)
+        elif isinstance(node, tree.Limit):
+            self.expression(node.value)
         elif isinstance(node, tree.For):
             self.clause(node.clause)
             before = self.places_in(node.body)
@@ -225,12 +231,19 @@ class _Body:
                 help="it maps a matrix to a matrix: `block Name(…)(base: [rows, columns]) -> [rows, columns]`",
             )
 
-    def way(self, node: tree.Share, way: tree.Call) -> None:
-        """The call of `share as BLOCK(…)`, in each iteration of its `for`."""
+    def share(self, node: tree.Share) -> None:
+        """A group, and the call of `share as BLOCK(…)`, in each iteration of its `for`."""
         inside = self.inside()
         if node.clause is not None:
             inside.clause(node.clause)
-        inside.expression(way)
+        inside.paths(node)
+        if node.way is not None:
+            inside.expression(node.way)
+
+    def paths(self, node: tree.Statement) -> None:
+        """The uses of names in the indices of paths."""
+        for name in (name for path in paths_of(node) for name in names_in_indices(path)):
+            self.scope.references.add(name.span, *self.bound.get(name.text, ()))
 
     def inside(self) -> _Body:
         """For names that are bound inside a part of the body only."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
-from wsdl.elaborate.bound_names import bound_names, names_of
+from wsdl.elaborate.bound_names import bound_names, names_in_indices, names_of, paths_of
 from wsdl.elaborate.context import Context, Requests
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.items import POISON, Frame, Layer
@@ -211,7 +211,7 @@ def _targets_with_names_of_their_own(
 
 def _name_parameters(node: tree.Train, layer: Layer, frame: Frame, context: Context) -> None:
     """Let the names of parameters and states of the model itself stand for them, where its inputs and outputs don't."""
-    for name in _names_in(node.body):
+    for name in names_read(node.body):
         if name.text in layer.module.slots and name.text not in frame.names:
             frame.names[name.text] = context.builder.parameter(layer.module.slots[name.text])
 
@@ -221,7 +221,7 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
     definition = layer.definition.node
     assert isinstance(definition, tree.Model)
     inside = bound_names(definition.body).keys() - frame.names.keys() - bound_names(node.body).keys()
-    for name in _names_in(node.body):
+    for name in names_read(node.body):
         if name.text in inside and name.text not in frame.names:
             context.error(
                 "E0814",
@@ -248,23 +248,24 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
     spans |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
     spans |= bound_names(node.body)
     context.references.add(node.name.span, definition.name.span)
-    for name in _names_in(node.body):
+    for name in names_read(node.body):
         context.references.add(name.span, spans.get(name.text) or layer.definition.scope.place(name.text))
 
 
 # Fields of nodes that contain bound names, and paths.
-_NO_EXPRESSIONS = ("name", "targets", "paths")
+_NO_EXPRESSIONS = ("name", "targets", "paths", "mode")
 
 
-def _names_in(part: object) -> list[tree.Name]:
-    """The names that the expressions of a body read. Those in the paths of `freeze` and `lr` are parts of the model."""
+def names_read(part: object) -> list[tree.Name]:
+    """The names that the expressions of a body read, also the indices in the paths of `freeze` and `lr`."""
     if isinstance(part, tree.Name):
         return [part]
     if isinstance(part, tuple):
-        return [name for item in part for name in _names_in(item)]
-    if isinstance(part, tree.Node) and not isinstance(part, tree.Freeze):
+        return [name for item in part for name in names_read(item)]
+    if isinstance(part, tree.Node):
+        indices = [name for path in paths_of(part) for name in names_in_indices(path)]
         parts = [value for key, value in vars(part).items() if key not in _NO_EXPRESSIONS]
-        return [name for value in parts for name in _names_in(value)]
+        return indices + [name for value in parts for name in names_read(value)]
     return []
 
 

@@ -15,7 +15,7 @@ from wsdl.elaborate.formulas import elaborate_formulas
 from wsdl.elaborate.items import Frame, Layer
 from wsdl.elaborate.program_builder import FileRequests
 from wsdl.elaborate.scopes import FileScope
-from wsdl.elaborate.training import rates_of, report_unknown_model
+from wsdl.elaborate.training import names_read, rates_of, report_unknown_model
 from wsdl.elaborate.where import Use
 from wsdl.ir.graph import Module
 from wsdl.ir.variants import TrainingChanges, Variant
@@ -87,6 +87,8 @@ def _changes(node: tree.Changes, layer: Layer, context: Context) -> TrainingChan
     requests = context.mode.requests = Requests()
     context.mode.again = True
     context.references.add(node.name.span, layer.definition.node.name.span)
+    for name in names_read(node.body):
+        context.references.add(name.span, layer.definition.scope.place(name.text))
     context.where.uses.append(Use(own, node.name.span))
     run(node.body, Frame(own, layer.definition.scope, {**layer.declared}, context.where.dtype), context)
     context.where.uses.pop()

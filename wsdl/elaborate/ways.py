@@ -63,6 +63,10 @@ class BlockWay:
         body = flattened(self.layer.block.body, into_scans=True)
         return [s.name.text for s in body if isinstance(s, tree.Loss) and s.name is not None]
 
+    def places_of(self, parameter: str) -> Sequence[Span]:
+        body = flattened(self.layer.block.body)
+        return [s.name.span for s in body if isinstance(s, tree.Parameter) and s.name.text == parameter]
+
     def run(self, members: Sequence[WayMember], problems: Problems) -> ExpandedWay | None:
         meanings = replace(self.meanings, statements={**self.meanings.statements, tree.Parameter: _parameter})
         context = Context(ProgramBuilder(), meanings, self.dims, self.root, problems)

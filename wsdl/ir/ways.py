@@ -107,6 +107,9 @@ class Way(Protocol):
     def losses(self) -> Sequence[str]:
         """The names of the losses in the block."""
 
+    def places_of(self, parameter: str) -> Sequence[Span]:
+        """Where the block declares a parameter of this name."""
+
     def run(self, members: Sequence[WayMember], problems: Problems) -> ExpandedWay | None:
         """Run the block for each member; `None` after reporting an error."""
 

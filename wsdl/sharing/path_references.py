@@ -60,6 +60,7 @@ class _Follow:
     def __init__(self, program: Checked, known: References) -> None:
         self._paths = Paths(program)
         self.references = References(dict(known.definitions))
+        self._ways = program.ways
         self._groups: dict[str, list[GroupRequest]] = {}  # by their names in files
         for group in (*program.groups, *(request.group for request in program.ways)):
             if group.name:
@@ -89,19 +90,23 @@ class _Follow:
     def steps(
         self, steps: Iterable[Part | Select | ViewCall], things: Sequence[Thing], of_groups: bool = True
     ) -> list[Thing]:
-        at = list(things)
-        with suppress(NotFound):
-            for step in steps:
-                groups = self._named(at, step) if of_groups else []
-                if groups:
-                    self.references.add(step.span, *(group.name_span for group in groups))
-                    at = [thing for group in groups for thing in self.group(group)]
-                else:
-                    at = self._paths.step(at, step)
-                    if isinstance(step, Part):
-                        self.references.add(step.span, *(place for thing in at for place in _places(thing)))
-            return at
-        return []
+        at, ways = list(things), self._ways
+        for step in steps:
+            groups = self._named(at, step) if of_groups else []
+            if groups:
+                self.references.add(step.span, *(group.name_span for group in groups))
+                at = [thing for group in groups for thing in self.group(group)]
+                ways = tuple(request for request in ways if request.group in groups)
+                continue
+            try:
+                at = self._paths.step(at, step)
+            except NotFound:  # what a way of sharing stores is known by its block alone
+                if isinstance(step, Part):
+                    self.references.add(step.span, *(place for w in ways for place in w.way.places_of(step.name)))
+                return []
+            if isinstance(step, Part):
+                self.references.add(step.span, *(place for thing in at for place in _places(thing)))
+        return at
 
     def _named(self, things: Iterable[Thing], step: Part | Select | ViewCall) -> list[GroupRequest]:
         """The groups of these layers with the name of a part of a path."""
