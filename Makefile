@@ -89,7 +89,7 @@ study-clothes: .venv/dev examples/data/fashion_mnist/train.npz    ## six convolu
 study-words: .venv/dev examples/data/words/train.npz    ## three networks that answer one question each, shared tightly and softly (minutes)
 	@$(BIN)/python -m benchmarks.studies.ways words --against trunk
 
-study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layers from free to shared, and the page's table (half an hour)
+study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layers from free to shared, and the page's table (an hour)
 	@$(BIN)/python -m benchmarks.studies.ways shakespeare
 
 recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)

@@ -47,7 +47,7 @@ STUDIES = {
         {"count_right": 3, "place_right": 3, "sound_right": 3, "right": 4},
     ),
     "shakespeare": Ways(
-        "shakespeare_ways", "shakespeare", 9_000, 1, 3, 16, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
+        "shakespeare_ways", "shakespeare", 18_738, 1, 4, 8, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
     ),
 }
 
