@@ -239,6 +239,16 @@ def test_a_step_that_is_not_finite_writes_nothing() -> None:
     assert all(np.array_equal(array, tensors(trainer)[name]) for name, array in before.items())
 
 
+def test_batches_of_each_size_are_read() -> None:
+    trainer = program("update queue = concat([z, queue], axis=0)[:8]", ema="").trainer()
+    before = trainer.state["m.queue"]
+    for rows in (5, 2, 4):
+        trainer.step({name: array[:rows] for name, array in next(batches()).items()})
+    after = trainer.state["m.queue"]
+    assert not np.isin(before, after).any()
+    assert len(np.unique(after[:, 0])) == 8
+
+
 def test_an_evaluation_sees_what_was_written() -> None:
     trainer = program("update online.dense = 0.0", ema="").trainer()
     for batch in batches():

@@ -194,6 +194,7 @@ class Program:
         name=Optional(NAME),
         batch=COUNT,
         accumulate=COUNT,
+        hold=COUNT,
         seed=SEED,
         weights=Optional(WEIGHTS),
         partial=FLAG,
@@ -207,6 +208,7 @@ class Program:
         *,
         batch: int = 64,
         accumulate: int = 1,
+        hold: int = 1,
         seed: int = 0,
         weights: Weights | None = None,
         partial: bool = False,
@@ -217,8 +219,9 @@ class Program:
         """A trainer for a model with a `train` declaration: `loss = trainer.step(batch)`. `name` may be omitted if only
         one model has such a declaration.
 
-        `batch` is the batch size, computed in `accumulate` parts; `seed` is for shuffling and dropout. A loss or a
-        gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch is skipped.
+        `batch` is the batch size, computed in `accumulate` parts; `fit` takes `hold` steps on each batch. `seed` is for
+        shuffling and dropout. A loss or a gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch
+        is skipped.
         """
         from wsdl.onnx.training import training_models
         from wsdl.runtime.channel_block import channel_block
@@ -227,7 +230,7 @@ class Program:
         from wsdl.weights.weights import header
 
         model = self._trained(name)
-        settings = Settings(batch, accumulate, seed)
+        settings = Settings(batch, accumulate, seed, hold)
         step = compiler.split_step(
             self._storage, model, self.target, of_parts=accumulate > 1, piecewise=device == "cpu"
         )

@@ -32,6 +32,7 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("--epochs", type=whole(COUNT), metavar="N", help="Number of epochs.  [default: 1]")
 @click.option("--batch", type=whole(COUNT), metavar="N", help="Batch size.  [default: 64]")
 @click.option("--accumulate", type=whole(COUNT), metavar="N", help="Compute each batch in N parts, to save memory.")
+@click.option("--hold", type=whole(COUNT), metavar="N", help="Take N steps on each batch.  [default: 1]")
 @click.option(
     "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and dropout.  [default: 0]"
 )
@@ -64,6 +65,7 @@ def train(
     epochs: int | None,
     batch: int | None,
     accumulate: int | None,
+    hold: int | None,
     seed: int | None,
     weights: str | None,
     fit: float | None,
@@ -89,7 +91,7 @@ def train(
     _check(output, dry_run, resume, weights, patience, evaluation)
     folder = None if output is None or dry_run else Path(output)
     plan = api.Plan(epochs, folder, save_every, keep, api.Better.of(best), patience, limit_steps)
-    settings = {"batch": batch, "accumulate": accumulate, "seed": seed}
+    settings = {"batch": batch, "accumulate": accumulate, "hold": hold, "seed": seed}
     reporter = reporting(folder, tensorboard=tensorboard, quiet=as_json or dry_run)
     try:
         with writing(folder or "."):

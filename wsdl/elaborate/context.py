@@ -15,7 +15,7 @@ from wsdl.elaborate.report import Budget, Report, TooMuch
 from wsdl.elaborate.where import Use, Where
 from wsdl.ir.dims import TooLong
 from wsdl.ir.requests import CopyRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest, PathPattern
-from wsdl.ir.training import AuxiliaryLoss, LossWeight, Optimizer, Schedule
+from wsdl.ir.training import AuxiliaryLoss, Carry, LossWeight, Optimizer, Schedule
 from wsdl.ir.ways import Part, WayMember, WayRequest
 from wsdl.syntax import tree
 
@@ -50,6 +50,7 @@ class Requests:
     optimizers: list[tuple[Optimizer | None, Span]] = field(default_factory=list)  # `None` for an invalid one
     freezes: list[FreezeRequest] = field(default_factory=list)
     rates: list[tuple[FreezeRequest, Schedule | float, Span]] = field(default_factory=list)
+    carries: dict[str, Carry] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

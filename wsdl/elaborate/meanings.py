@@ -43,6 +43,12 @@ def _update(node: tree.Update, frame: Frame, context: Context) -> None:
     update(node, frame, context)
 
 
+def _carry(node: tree.Carry, frame: Frame, context: Context) -> None:
+    from wsdl.elaborate.carries import carry
+
+    carry(node, frame, context)
+
+
 MEANINGS = Meanings(
     expressions={
         tree.Name: names.name,
@@ -82,5 +88,6 @@ MEANINGS = Meanings(
         tree.Optimizer: requests.optimizer,
         tree.LearningRate: requests.learning_rate,
         tree.Update: _update,
+        tree.Carry: _carry,
     },
 )

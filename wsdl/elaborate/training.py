@@ -171,6 +171,10 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
         states = dict(context.builder.updated)
         auxiliary, updates = tuple(requests.auxiliary), tuple(context.builder.updates)
         objective = Objective(model.graph, targets, values, loss, results, states, auxiliary, updates)
+        if requests.carries:
+            from wsdl.elaborate.carries import carried
+
+            objective = carried(objective, requests.carries, frame, context)
     context.where.uses.pop()
     context.mode.requests = None
     return requests, objective

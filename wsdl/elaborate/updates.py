@@ -82,7 +82,7 @@ def _targets(node: tree.Update, frame: Frame, context: Context) -> Mapping[str, 
     if isinstance(path, tree.Name) and path.text in frame.layer.module.slots:
         return {"": frame.layer.module.slots[path.text]}
     outer = context.builder
-    own = context.builder = _apart(Graph(), context)
+    own = context.builder = apart(Graph(), context)
     item = evaluate(path, frame, context)
     context.builder = outer
     if has_poison(item):
@@ -118,7 +118,7 @@ def _refuse(span: Span, message: str, label: str, context: Context) -> None:
 # -- what becomes of it ------------------------------------------------------------------------------------------------
 
 
-def _apart(graph: Graph, context: Context) -> GraphBuilder:
+def apart(graph: Graph, context: Context) -> GraphBuilder:
     """A builder of a graph that reads slots by itself, and may capture values of the one that is built."""
     before = context.builder
     builder = GraphBuilder(before.where, before.report, before.budget, before.origins, [graph])
@@ -126,18 +126,25 @@ def _apart(graph: Graph, context: Context) -> GraphBuilder:
     return builder
 
 
+def reading_slots(expression: tree.Expression, frame: Frame, outer: GraphBuilder, context: Context) -> Frame:
+    """A frame in which the names of an expression that stand for slots in the outer graph do so in the current one."""
+    own = replace(frame, names=dict(frame.names), owner=None, results=None)
+    for name in names_of(expression):
+        item = own.names.get(name.text)
+        if isinstance(item, Value) and item in outer.slots:
+            own.names[name.text] = context.builder.parameter(outer.slots[item])
+    return own
+
+
 def _graph(node: tree.Update, slot: Slot, below: str, frame: Frame, context: Context) -> Graph | None:
     """The graph of one slot; `None` after reporting an error."""
     outer, graph = context.builder, Graph()
-    context.builder = _apart(graph, context)
-    own = replace(frame, names=dict(frame.names), owner=None, results=None)
+    context.builder = apart(graph, context)
+    own = reading_slots(node.value, frame, outer, context)
     for name in names_of(node.value):
-        item = own.names.get(name.text)
-        if item is None and name.text in OF_UPDATES and frame.scope.find(name.text) is None:
+        if name.text in OF_UPDATES and name.text not in own.names and frame.scope.find(name.text) is None:
             own.names[name.text] = number = Value(TensorType.of("f32"), name.text)
             graph.inputs.append(number)
-        elif isinstance(item, Value) and item in outer.slots:
-            own.names[name.text] = context.builder.parameter(outer.slots[item])
     expression = _of_part(node.value, below, slot, own, context) if below else node.value
     item = None if expression is None else evaluate(expression, own, context)
     if expression is None or has_poison(item):

@@ -12,6 +12,8 @@ connects a step with the one after it.
     Result      gradients            the caller         `loss`, and those of the metrics
     Gradient    gradients            the update         `gradient/STORED`
     Forward     gradients            the update         `forward/N`
+    Carried     an update before     gradients          that of the input or target
+    NextCarried gradients            the next update    `next/INPUT`
     Sum         the parts before     gradients          `sum/STORED`
     Number      caller, any phase    any phase          `total_steps`, `norm/gradients`, `lr`, `part/…`
     Part        rounds, gradients    the merge          `part/N`
@@ -134,12 +136,31 @@ class Forward:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """An input of the model, or a target, that is carried from update to update of one batch."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class NextCarried:
+    """What a carried input is in the next update of the batch."""
+
+    of: Carried
+
+    @property
+    def name(self) -> str:
+        return f"next/{self.of.name}"
+
+
+@dataclass(frozen=True)
 class Number:
     """A scalar of the step with a fixed name."""
 
     name: str
 
 
+FIRST = Number("carry/first")  # bool, whether this is the first update of a batch; where something is carried
 TOTAL_STEPS = Number(TOTAL)  # i64, of the whole run; for learning rates with a schedule over it
 NORM = Number("norm/gradients")  # f32 or f64, of all gradients together; the step may be committed only if it is finite
 RATE = Number("lr")  # f32, of this step

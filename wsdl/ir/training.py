@@ -168,6 +168,17 @@ class Update:
     in_block: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Carry:
+    """`carry z = zeros([n, 8])`: the input `value`, and the graph of what it is at first, which may capture others.
+    `span` is that of the name."""
+
+    name: str
+    value: Value
+    start: Graph
+    span: Span
+
+
 @dataclass(frozen=True)
 class LossWeight:
     """`weight balance = 0.1`; `span` is that of the name."""
@@ -183,7 +194,8 @@ class Objective:
     The outputs of `graph` are the loss, which is the sum of the `losses` (one for each `loss` line that was run), and
     the metrics. All are scalars, each the mean over a batch. `auxiliary` are losses of blocks, which the loss gets
     (`sharing.auxiliary_losses`) once it is known what is stored: formulas may have some too. `updates` are those of a
-    step, one for each slot that an `update` line writes; an evaluation has none.
+    step, one for each slot that an `update` line writes; `carried` has what carried inputs are in the next step on a
+    batch, by their names. An evaluation has neither.
     """
 
     graph: Graph
@@ -194,6 +206,7 @@ class Objective:
     states: dict[str, Value] = field(default_factory=dict)  # by the path of the slot: what it becomes by this batch
     auxiliary: tuple[AuxiliaryLoss, ...] = ()
     updates: tuple[Update, ...] = ()
+    carried: Mapping[str, Value] = field(default_factory=dict)
 
     def copy(self) -> Objective:
         """A copy with new nodes and values."""
@@ -215,6 +228,7 @@ class Objective:
             {path: new(value) for path, value in self.states.items()},
             tuple(replace(loss, value=new(loss.value)) for loss in self.auxiliary),
             tuple(replace(update, graph=update.graph.copy(dict(values))) for update in self.updates),
+            {name: new(value) for name, value in self.carried.items()},
         )
 
 

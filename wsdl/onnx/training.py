@@ -17,7 +17,7 @@ from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
-from wsdl.ir.step import NORM, TOTAL_STEPS, Batch, Result, Variable, norm_type
+from wsdl.ir.step import FIRST, NORM, TOTAL_STEPS, Batch, NextCarried, Result, Variable, norm_type
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
@@ -43,10 +43,13 @@ def contract(step: TrainStep) -> dict[str, Any]:
 
     `batch`: the inputs of the model and the targets. `total_steps`: the input for the number of steps of the whole run,
     or null. `loss`, `metrics`, `gradient_norm`: outputs to report. `feeds`: from outputs to the inputs of the next
-    step. `initial`: the file with the initial state.
+    step. `initial`: the file with the initial state. Where inputs are carried from step to step of one batch, `carry`:
+    from outputs to the inputs of the next step on it, and `first`: an input, bool[], true in the first step on a batch,
+    which doesn't read them.
     """
     inputs, outputs = step.phase.inputs.values(), step.phase.outputs
     results = [port for port in outputs if isinstance(port, Result)]
+    carry = {port.name: port.of.name for port in outputs if isinstance(port, NextCarried)}
     return {
         "batch": [port.name for port in inputs if isinstance(port, Batch)],
         "total_steps": TOTAL_STEPS.name if TOTAL_STEPS in inputs else None,
@@ -55,6 +58,7 @@ def contract(step: TrainStep) -> dict[str, Any]:
         "gradient_norm": NORM.name,
         "feeds": step.feeds,
         "initial": f"{step.model.name}.train.safetensors",
+        **({"carry": carry, "first": FIRST.name} if carry else {}),
     }
 
 

@@ -108,9 +108,8 @@ class _Run:
 
     def _epoch(self) -> None:
         progress = self.progress
-        batches = self.batches.epoch(progress.epoch, progress.batch)
-        for batch in batches:
-            step = self.trainer.make_step(batch)
+        for batch, again in self._held():
+            step = self.trainer.make_step(batch, again=again)
             progress.batch += 1
             self.bad_in_a_row = self.bad_in_a_row + 1 if step.is_skipped else 0
             self._report(step)
@@ -120,12 +119,24 @@ class _Run:
                 break
             if self.plan.save_every and not step.is_skipped and self.trainer.steps % self.plan.save_every == 0:
                 self._save()
-        is_done = not self._is_over() or self.batches.steps == progress.batch
+        is_done = not self._is_over() or self._steps_of_epoch() == progress.batch
         if is_done:
             progress.epoch, progress.batch = progress.epoch + 1, 0
         if self.evaluation is not None:
             self._evaluate(progress.epoch if is_done else progress.epoch + 1)
         self._save()
+
+    def _held(self) -> Iterator[tuple[Mapping[str, Any], bool]]:
+        """The batches of the rest of an epoch, each once for each step on it, and whether that isn't its first."""
+        hold, done = self.trainer.settings.hold, self.progress.batch
+        for batch in self.batches.epoch(self.progress.epoch, done // hold):
+            for number in range(done % hold, hold):
+                yield batch, number > 0
+            done = 0
+
+    def _steps_of_epoch(self) -> int | None:
+        batches = self.batches.steps
+        return None if batches is None else batches * self.trainer.settings.hold
 
     def _is_over(self) -> bool:
         plan, progress = self.plan, self.progress
@@ -134,11 +145,12 @@ class _Run:
 
     def _planned_steps(self) -> int | None:
         """The length of the run for schedules, which early stopping and limits don't change."""
-        if self.batches.steps is None:
+        steps = self._steps_of_epoch()
+        if steps is None:
             message = "the learning rate schedule needs the length of the run, which is not known"
             help = "set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
-        return self.batches.steps * self.epochs
+        return steps * self.epochs
 
     def _check_names(self) -> None:
         names = self.trainer.models.evaluation.names
@@ -157,7 +169,7 @@ class _Run:
     # -- reports -------------------------------------------------------------------------------------------------------
 
     def _run_plan(self) -> RunPlan:
-        trainer, steps = self.trainer, self.batches.steps
+        trainer, steps = self.trainer, self._steps_of_epoch()
         total = None if steps is None else steps * self.epochs
         if self.plan.limit_steps is not None:
             total = min(self.plan.limit_steps, total if total is not None else self.plan.limit_steps)

@@ -70,7 +70,7 @@ class Plan:
 
 @dataclass
 class Progress:
-    """The progress of a training. `batch` counts the batches of the epoch so far, `waited` the evaluations since the
+    """The progress of a training. `batch` counts the steps of the epoch so far, `waited` the evaluations since the
     best one."""
 
     epoch: int = 0

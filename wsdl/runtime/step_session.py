@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import (
+    FIRST,
     NORM,
     PART_NUMBER,
     PART_SHARE,
@@ -23,9 +24,11 @@ from wsdl.ir.step import (
     STEPS,
     TOTAL_STEPS,
     Batch,
+    Carried,
     Forward,
     Gradient,
     Next,
+    NextCarried,
     Part,
     Port,
     Result,
@@ -83,7 +86,8 @@ class StepSession:
         of_part = {PART_NUMBER: self._part, PART_SHARE: self._share}
         self._of_part = {port.name: array for port, array in of_part.items() if port in ports}
         self._of_whole = [port.name for port in ports if isinstance(port, Whole)]
-        self._of_batch = [port.name for port in ports if isinstance(port, Batch)]
+        self._of_batch = [port.name for port in ports if isinstance(port, Batch | Carried) or port == FIRST]
+        self.carried: dict[str, Array] = {}  # what carried inputs are in the next update of the last batch
         self._forward: dict[Forward, Any] = {}  # tensors of the last forward pass, on the device
         self._last = [i for i, port in enumerate(step.gradients.outputs) if isinstance(port, Part)]
         sums = [port.of for port in ports if isinstance(port, Sum)]
@@ -102,9 +106,7 @@ class StepSession:
         fractions of rows in each."""
         if self._step.rest is None:
             [part] = parts
-            outputs = self._compute_gradients(part)
-            given = zip(self._step.gradients.outputs, outputs, strict=True)
-            self._forward = {port: value for port, value in given if isinstance(port, Forward)}
+            self._keep(self._compute_gradients(part))
             return {name: float(array) for name, array in self._results.items()}
         sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
         for part in parts:
@@ -114,16 +116,25 @@ class StepSession:
             self._wholes |= self._gone_through(session, own, parts)
         for port in self._summed:
             self._clear(self._target(port, self._turn))
+        carried: list[dict[str, Array]] = []
         for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
             self._part[...], self._share[...] = number, share
             outputs = self._compute_gradients(part)
             tally.add(outputs[i].numpy() for i in self._last)
-            given = zip(self._step.gradients.outputs, outputs, strict=True)
-            self._forward = {port: value for port, value in given if isinstance(port, Forward)}
+            self._keep(outputs)
+            carried.append(self.carried)
+        self.carried = {name: np.concatenate([part[name] for part in carried]) for name in carried[0]}
         arrays = results(self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
         loss_and_metrics, of_updates = arrays[: len(self._results)], arrays[len(self._results) :]
         self._forward |= {p: self.value(a) for p, a in zip(self._step.merged_forward, of_updates, strict=True)}
         return {name: float(array) for name, array in zip(self._results, loss_and_metrics, strict=True)}
+
+    def _keep(self, outputs: Sequence[Any]) -> None:
+        """Keep what the update reads of the forward pass, and a copy of what is carried."""
+        given = dict(zip(self._step.gradients.outputs, outputs, strict=True))
+        self._forward = {port: value for port, value in given.items() if isinstance(port, Forward)}
+        carried = {port.of.name: value for port, value in given.items() if isinstance(port, NextCarried)}
+        self.carried = {name: np.array(value.numpy()) for name, value in carried.items()}
 
     def _compute_gradients(self, part: Mapping[str, Array]) -> list[Any]:
         """Compute gradients, which stay in their buffers; returns all outputs."""
@@ -235,16 +246,18 @@ class StepSession:
         """Bind all inputs and outputs of a phase whose buffers stay the same from step to step."""
         binding = session.io_binding()
         for name, port in phase.inputs.items():
-            if not isinstance(port, Batch | Whole | Forward) and port not in (PART_NUMBER, PART_SHARE):
+            if not isinstance(port, Batch | Carried | Whole | Forward) and port not in (FIRST, PART_NUMBER, PART_SHARE):
                 binding.bind_ortvalue_input(name, self._source(port, turn))
         for port in phase.outputs:
-            if isinstance(port, Part):
-                binding.bind_output(port.name, "cpu")
-            elif isinstance(port, Forward):  # of a size that may differ from batch to batch
-                binding.bind_output(port.name, self.device)
+            if isinstance(port, Part | Forward | NextCarried):
+                self._bind_new(binding, port)
             else:
                 binding.bind_ortvalue_output(port.name, self._target(port, turn))
         return binding
+
+    def _bind_new(self, binding: Any, port: Port) -> None:
+        """Bind an output that the runtime makes anew."""
+        binding.bind_output(port.name, self.device if isinstance(port, Forward) else "cpu")
 
     def _source(self, port: Port, turn: int) -> Any:
         """The buffer of an input."""
@@ -268,6 +281,9 @@ class StepSession:
         return self._norm if port == NORM else _on_host(self._rate)
 
     def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
+        for port in self._step.gradients.outputs:
+            if isinstance(port, Forward | NextCarried):  # whose size may differ from that in the batch before
+                self._bind_new(binding, port)
         for name in self._of_batch:
             if self.device == "cpu":
                 binding.bind_cpu_input(name, part[name])

@@ -25,7 +25,9 @@ from wsdl import options
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.step import TOTAL_STEPS
+from wsdl.ir.binding import bind_sizes
+from wsdl.ir.dtypes import numpy_dtype
+from wsdl.ir.step import FIRST, OPTIMIZER, TOTAL_STEPS, Carried
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.arrays import check_inputs, rows_of, type_of
@@ -40,6 +42,7 @@ from wsdl.runtime.step_session import StepSession
 Array = NDArray[Any]
 OnNaN = Literal["stop", "skip"]
 LAST = "last.safetensors"
+CARRIED = OPTIMIZER + "carried/"  # begins the names of carried inputs in checkpoints
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,16 @@ class Settings:
 
     A step takes `batch` rows, computed in `accumulate` parts of equal size, which needs less memory and gives the same
     result except for the statistics of `BatchNorm` and the masks of dropout. `seed` determines the order of the rows
-    and these masks.
+    and these masks. Each batch is held for `hold` steps.
     """
 
     batch: int = 64
     accumulate: int = 1
     seed: int = 0
+    hold: int = 1
 
     def __post_init__(self) -> None:
-        options.settle(self, batch=options.COUNT, accumulate=options.COUNT, seed=options.SEED)
+        options.settle(self, batch=options.COUNT, accumulate=options.COUNT, seed=options.SEED, hold=options.COUNT)
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,9 @@ class Trainer:
         self.rows = rows_of(self.batch_types)
         variables = models.step.variables
         self._averages = {v.of: v.name for v in variables if v.role == "average"}  # by parameter
+        inputs, ports = models.step.gradients.graph.inputs, models.step.gradients.inputs
+        self._carried_types = {v.name: v.type for v in inputs if isinstance(ports[v.name], Carried)}
+        self._carried: dict[str, Array] | None = None  # by the last step; `None` before a batch
         self._indices = index_reads(models.gradients)
         self._total: int | None = None
         self._session = StepSession(models, self._start(), device=device, threads=threads)
@@ -103,11 +110,12 @@ class Trainer:
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
-    def step(self, batch: Mapping[str, Any]) -> float:
-        """Train on one batch, arrays by the names of inputs and targets. Returns the loss."""
-        return self.make_step(batch).loss
+    def step(self, batch: Mapping[str, Any], *, again: bool = False) -> float:
+        """Train on one batch, arrays by the names of inputs and targets. Returns the loss. If it is the batch of the
+        step before `again`, carried inputs are what that step made of them."""
+        return self.make_step(batch, again=again).loss
 
-    def make_step(self, batch: Mapping[str, Any]) -> Step:
+    def make_step(self, batch: Mapping[str, Any], *, again: bool = False) -> Step:
         """As `step`; returns the metrics, the learning rate and the number of rows as well."""
         if self.wants_total and self.total_steps is None:
             message = "the learning rate schedule needs the length of the run, which is not known"
@@ -118,7 +126,21 @@ class Trainer:
             raise fail("E0718", "this batch has no rows")
         if self.device != "cpu":  # the CPU looks itself
             check_indices(self._indices, arrays)
+        if self._carried_types:
+            arrays |= self._carried_into(arrays, again)
         return self._checked_step(arrays)
+
+    def _carried_into(self, arrays: Mapping[str, Array], again: bool) -> dict[str, Array]:
+        """The carried inputs of a step. In the first step of a batch they have no values yet."""
+        carried = self._carried if again else None
+        shapes = [arrays[name].shape for name in self.batch_types]
+        sizes = bind_sizes(list(self.batch_types.values()), shapes, list(self.batch_types))
+        types = self._carried_types.items()
+        zeros = {n: np.zeros([d.evaluate(sizes) for d in t.shape], numpy_dtype(t.dtype)) for n, t in types}
+        if carried is not None and any(array.shape != zeros[name].shape for name, array in carried.items()):
+            help = "`again=True` continues on the batch of the step before"
+            raise fail("E0718", "this batch doesn't have the sizes of the one before", help=help)
+        return {**(zeros if carried is None else carried), FIRST.name: np.array(carried is None)}
 
     def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
         parts = self._parts(arrays)
@@ -133,7 +155,9 @@ class Trainer:
             if self.on_nan == "skip":
                 return Step(results, norm, float("nan"), rows, is_skipped=True)
             raise nonfinite_step(self.models, self.state, parts, self._session.wholes, results["loss"])
-        return Step(results, norm, self._session.commit(), rows)
+        rate = self._session.commit()
+        self._carried = self._session.carried
+        return Step(results, norm, rate, rows)
 
     def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
         """A batch cut into the parts that it is computed in."""
@@ -151,7 +175,7 @@ class Trainer:
         return next(len(arrays[name]) for name in self.batch_types if self._is_cut(name))
 
     def _is_cut(self, name: str) -> bool:
-        return has_rows(self.batch_types[name], self.rows)
+        return name in self._carried_types or (name in self.batch_types and has_rows(self.batch_types[name], self.rows))
 
     @property
     def wants_total(self) -> bool:
@@ -237,12 +261,18 @@ class Trainer:
 
     def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
         """A checkpoint of the current state; `progress` is saved with it."""
-        return Checkpoint({**self._frozen(), **self.state}, self.header, asdict(self.settings), dict(progress or {}))
+        carried = {CARRIED + name: array for name, array in (self._carried or {}).items()}
+        return Checkpoint(
+            {**self._frozen(), **self.state, **carried}, self.header, asdict(self.settings), dict(progress or {})
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue from a checkpoint bit for bit: its whole state, frozen tensors included, replaces the current
         one."""
         self._begin(checkpoint.state_for(self._start()), checkpoint.state_for(self._frozen()))
+        carried = {name: checkpoint.arrays.get(CARRIED + name) for name in self._carried_types}
+        known = {name: array for name, array in carried.items() if array is not None}
+        self._carried = known if known and len(known) == len(carried) else None
 
     def _begin(self, state: Mapping[str, Array], frozen: Mapping[str, Array]) -> None:
         """Continue from another state, with other values for some frozen tensors."""

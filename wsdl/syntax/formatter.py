@@ -243,6 +243,8 @@ class _Formatter:
             return [f"loss {name}", *expression(node.value)]
         if isinstance(node, tree.LossWeight):
             return [f"weight {node.name.text} = ", *expression(node.value)]
+        if isinstance(node, tree.Carry):
+            return [f"carry {node.name.text} = ", *expression(node.value)]
         if isinstance(node, tree.Update):
             every = [] if node.every is None else [" every ", *expression(node.every)]
             path = ["update ", *expression(node.target), " all" if node.all else ""]

@@ -214,7 +214,8 @@ INSIDE_TRAIN = Mistake(
     "E0154",
     "`{word}` isn't allowed in {where}",
     "belongs in the model",
-    "a `train` contains `loss`, `metric`, `optimizer`, `freeze`, `lr`, `weight`, `update`, assignments, `if` and `for`",
+    "a `train` contains `loss`, `metric`, `optimizer`, `freeze`, `lr`, `weight`, `update`, `carry`, assignments, `if` "
+    "and `for`",
     examples=(
         "train m(y: f32[n]) {\n    layer head = Dense(3)\n    loss mse(head(x), y)\n    optimizer SGD(lr=0.1)\n}",
         "train m(y: f32[n]) {\n    optimizer SGD(lr=0.1)\n    return mse(x, y)\n}",

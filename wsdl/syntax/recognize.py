@@ -68,6 +68,7 @@ _FORMS = {
     "optimizer": "`optimizer AdamW(lr=1e-3)`",
     "weight": "`weight balance = 0.1`",
     "lr": "`lr encoder, head.bias = 1e-4`",
+    "carry": "`carry z = zeros([n, 64])`",
     "update": "`update target = 0.99 * target + 0.01 * online` or `update queue = … every 10`",
 }
 _LOOKALIKES = {

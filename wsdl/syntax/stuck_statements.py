@@ -63,7 +63,7 @@ STATEMENTS: tuple[Mistake, ...] = (
         "`{mark}` isn't allowed at file level",
         "belongs in a `train`",
         "write it in the training of a model: `train model(targets) {{ … }}`",
-        statement=rf"(?P<mark>loss|metric|optimizer|lr|weight|update)\s+{NAME}",
+        statement=rf"(?P<mark>loss|metric|optimizer|lr|weight|update|carry)\s+{NAME}",
         before=r"^\s*$",
         level="file",
         examples=("loss mse(x, y)", "optimizer SGD(lr=0.1)", "lr encoder = 1e-4"),

@@ -382,6 +382,13 @@ class Update(Node):
     every: Expression | None
 
 
+class Carry(Node):
+    """`carry z = zeros([n, d])`, in a `train`: an input that is carried from update to update of one batch."""
+
+    name: Name
+    value: Expression
+
+
 class Changes(Node):
     """`train lm { freeze tok }` in a variant: its changes to the training of the model `name`."""
 
@@ -391,7 +398,7 @@ class Changes(Node):
 
 Statement: TypeAlias = (
     "Let | Assign | Layer | Parameter | Formula | Share | Freeze | Limit | Require | Load | Copy | For | If | Scan"
-    "| Until | Emit | Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Update | Changes"
+    "| Until | Emit | Return | Loss | Metric | Optimizer | LearningRate | LossWeight | Update | Carry | Changes"
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------

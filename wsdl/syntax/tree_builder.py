@@ -26,7 +26,7 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 # The statements that are only allowed in a `train`, and those that are never allowed there.
-_OF_TRAINING = (tree.Metric, tree.Optimizer, tree.LearningRate, tree.LossWeight)
+_OF_TRAINING = (tree.Metric, tree.Optimizer, tree.LearningRate, tree.LossWeight, tree.Carry)
 _OF_MODELS = (
     tree.Layer,
     tree.Parameter,
@@ -258,6 +258,9 @@ class Builder:
 
     def loss_weight(self, parts: Parts) -> tree.LossWeight:
         return tree.LossWeight(self._span(parts), parts[1], parts[3])
+
+    def carry_(self, parts: Parts) -> tree.Carry:
+        return tree.Carry(self._span(parts), parts[1], parts[3])
 
     def update(self, parts: Parts) -> tree.Update:
         return tree.Update(self._span(parts), parts[1], _has(parts, "all"), _after(parts, "="), _after(parts, "every"))

@@ -18,15 +18,18 @@ from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import (
     COUNT,
+    FIRST,
     NORM,
     PART_NUMBER,
     PART_SHARE,
     RANDOM_SEED,
     STEPS,
+    Carried,
     Forward,
     Gradient,
     Merge,
     Next,
+    NextCarried,
     Result,
     Sum,
     Whole,
@@ -68,7 +71,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     phase = Phase.of(model, storage.stored, target)
     changing = Changing.by(training, storage)
     writes, forward = plan_updates(objective, storage, changing)
-    phase.label(STEPS, RANDOM_SEED)
+    phase.label(STEPS, RANDOM_SEED, FIRST, *map(Carried, objective.carried))
     phase.feed(*changing.all)
     for name, value in {LOSS: objective.loss, **objective.metrics}.items():
         phase.write(Result(name), value)
@@ -79,6 +82,8 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
             phase.write(NewStatistic(variable, number), value)
     for port, value in forward.items():
         phase.write(port, value)
+    for name, value in objective.carried.items():
+        phase.write(NextCarried(Carried(name)), value)
     return Draft(training, phase, changing, writes, normalized=normalized(objective.graph))
 
 
@@ -173,7 +178,7 @@ def average_statistics(draft: Draft) -> None:
 def measure_gradients(draft: Draft) -> None:
     """Output the norm of all gradients, which is NaN where anything else that changes the state is not finite."""
     phase = draft.phase
-    others = [*phase.values(NewStatistic).values(), *phase.values(Forward).values()]
+    others = [value for kind in (NewStatistic, Forward, NextCarried) for value in phase.values(kind).values()]
     checked = [value for value in others if value.type.is_float]
     norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), checked)
     phase.write(NORM, norm)
