@@ -23,6 +23,7 @@ _PHRASES = {
     "ARROW": "`->`",
     "COLON": "`:`",
     "COMMA": "`,`",
+    "DOT": "`.`",
     "EQUAL": "`=`",
     "LBRACE": "`{`",
     "LPAR": "`(`",
