@@ -34,6 +34,8 @@ def typed(text: str) -> TensorType:
 
 
 def dim(text: str) -> Dim:
+    if "." in text:  # a part
+        return Dim.symbol(text)
     names = {name: Dim.symbol(name) for name in ("n", "m", "t", "s", "c", "d")}
     return Dim.of(eval(text, {}, names))
 

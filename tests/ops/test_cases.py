@@ -10,7 +10,19 @@ import torch
 
 from tests.ops.build import NOWHERE, Array, Built, array_type, assert_close, evaluated, random_array
 from tests.ops.case import Case, from_example
-from tests.ops.cases import dropout, edges, elementwise, loss, matmul, movement, norm, recurrent, reduce, spatial
+from tests.ops.cases import (
+    dropout,
+    edges,
+    elementwise,
+    loss,
+    matmul,
+    movement,
+    norm,
+    partition,
+    recurrent,
+    reduce,
+    spatial,
+)
 from tests.ops.onnx_macs import multiplications_in
 from wsdl.ir.graph import Graph, Lowered, Model, Module, Value
 from wsdl.ir.types import TensorType
@@ -19,7 +31,7 @@ from wsdl.ops import NAMED
 from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
-FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, recurrent, edges)
+FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, recurrent, edges, partition)
 CASES = [case for family in FAMILIES for case in family.CASES]
 CASES += [
     case

@@ -23,7 +23,7 @@ from wsdl.runtime.session import Session
 
 def has_gradient(row: Row) -> bool:
     types = [t for x in row.types for t in (x if isinstance(x, list) else [x])]
-    floats = any(t is not None and t.is_float for t in types)
+    floats = any(t is not None and t.is_float for t in types) and "." not in row.gives  # no input has a part's shape
     return floats and OPERATIONS[row.op].rules.gradient is not None and row.attributes.get("dtype") != "i64"
 
 

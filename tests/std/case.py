@@ -18,6 +18,7 @@ Shapes: TypeAlias = tuple[tuple[int, ...], ...]  # of the inputs of one run
 @dataclass(frozen=True, eq=False)
 class Case:
     """`layer` applied to inputs of these types computes what `twin` does; `rename` turns its weights' names into ours.
+    `training` is a line for its training.
 
     Inputs are drawn as their dtype asks: numbers, ids below `ids`, truth values with the first of each row true.
     """
@@ -29,6 +30,7 @@ class Case:
     rename: Callable[[str], str] = str
     call: Callable[..., Any] = lambda module, *inputs: module(*inputs)
     ids: int = 11
+    training: str = ""
 
     @property
     def block(self) -> str:

@@ -39,7 +39,10 @@ def pair(case: Case) -> tuple[nn.Module, Session]:
     with torch.no_grad():
         count = len(results_of(case, twin, [torch.from_numpy(a) for a in draw(case, case.runs[0])]))
     losses = "\n".join(f"    loss sum(sin(output{f'_{i + 1}' if i else ''}))" for i in range(count))
-    text = program_of(case, scaled=SCALE) + f"\ntrain m() {{\n{losses}\n    optimizer SGD(lr=1.0)\n}}\n"
+    text = (
+        program_of(case, scaled=SCALE)
+        + f"\ntrain m() {{\n{losses}\n    {case.training}\n    optimizer SGD(lr=1.0)\n}}\n"
+    )
     program = storage_of(text)
     training = program.trainings["m"]
     as_compiled = replace(training.written, objective=training.written.evaluation)

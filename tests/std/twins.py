@@ -327,3 +327,63 @@ class FeaturePyramid(nn.Module):
             top = lateral + F.interpolate(top, size=lateral.shape[-2:])
             results.insert(0, self.layer_blocks[i](top))
         return tuple(results)
+
+
+class Bank(nn.Module):
+    """Layers and a gate that reads the input."""
+
+    def __init__(self, experts: list[nn.Module], d: int, bias: bool) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(experts)
+        self.gate = nn.Linear(d, len(experts), bias=bias)
+
+
+class Mixture(Bank):
+    def __init__(self, *experts: nn.Module, d: int) -> None:
+        super().__init__(list(experts), d, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.stack([f(x) for f in self.experts], -1)
+        return (y * self.gate(x).softmax(-1).unsqueeze(-2)).sum(-1)
+
+
+class Switch(Bank):
+    """Row by row, through the layers that are chosen for it."""
+
+    def __init__(
+        self, *experts: nn.Module, d: int, k: int = 1, capacity: float | None = None, shared: tuple[nn.Module, ...] = ()
+    ) -> None:
+        super().__init__(list(experts), d, bias=False)
+        self.k, self.capacity, self.shared = k, capacity, nn.ModuleList(shared)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        weights, chosen = self.gate(rows).softmax(-1).topk(self.k, -1)
+        weights = weights / weights.sum(-1, keepdim=True) if self.k > 1 else weights
+        taken = [0] * len(self.experts)
+        most = chosen.numel() if self.capacity is None else -int(-self.capacity * chosen.numel() // len(taken))
+        results = [sum((f(row) for f in self.shared), torch.zeros(())) for row in rows]
+        for i, row in enumerate(rows):
+            for weight, expert in zip(weights[i], chosen[i].tolist(), strict=True):
+                if taken[expert] < most:
+                    results[i] = results[i] + weight * self.experts[expert](row)
+                taken[expert] += 1
+        unused = 0 * sum((f(torch.zeros_like(rows[0])) for f in self.experts), torch.zeros(()))  # has a gradient of 0
+        return torch.stack([r + unused for r in results]).reshape(*x.shape[:-1], *unused.shape)
+
+
+class DynamicConv2d(nn.Module):
+    """Sample by sample, with the kernel that is mixed for it."""
+
+    def __init__(self, before: int, channels: int, kernel: int, bank: int, groups: int = 1, **options: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(bank, channels, before // groups, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(bank, channels))
+        self.gate = nn.Linear(before, bank)
+        self.options = {"groups": groups, **options}
+
+    def forward(self, x: Tensor) -> Tensor:
+        mix = self.gate(x.mean((2, 3))).sigmoid()
+        kernels, biases = torch.tensordot(mix, self.weight, 1), mix @ self.bias
+        samples = zip(x, kernels, biases, strict=True)
+        return torch.cat([F.conv2d(sample[None], k, b, **self.options) for sample, k, b in samples])

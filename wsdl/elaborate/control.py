@@ -103,8 +103,8 @@ def _series(values: tree.Expression | tree.Range, frame: Frame, context: Context
     """The values of one list of a `for`; `None` after reporting an error."""
     if not isinstance(values, tree.Range):
         item = evaluate(values, frame, context)
-        if isinstance(item, list):
-            return item
+        if isinstance(item, list | tuple):
+            return list(item)
         context.mark_incomplete()
         if not has_poison(item):
             context.error(

@@ -58,6 +58,10 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
     if len(subscripts) > rank or len(node.subscripts) - len(subscripts) > 1:
         context.error("E0228", node.span, f"too many subscripts for {value.type}", f"it has {rank} axes")
         return POISON
+    if len(node.subscripts) == 1 and isinstance(node.subscripts[0], tree.Name | tree.Call | tree.Binary | tree.Unary):
+        mask = evaluate(node.subscripts[0], frame, context)
+        if isinstance(mask, Value) and mask.type.dtype == "bool":
+            return _picked(node, value, mask, context)
     starts: list[Item] = []
     stops: list[Item] = []
     steps: list[Item] = []
@@ -90,6 +94,19 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
             "squeeze", [ArgumentValue(None, i, node.span) for i in (result, dropped)], node.span, context
         )
     return result
+
+
+def _picked(node: tree.Index, value: Value, mask: Value, context: Context) -> Item:
+    """`x[mask]`: the rows at which it is true, in one axis."""
+    span = node.subscripts[0].span
+    if not mask.type.rank:
+        help = f"it has one truth value for all rows; `where({span.text}, a, b)` chooses between two tensors"
+        context.error("E0228", span, f"a mask has an axis for the rows, but this is {mask.type}", help=help)
+        return POISON
+    group = call_operation("cast", [ArgumentValue(None, item, span) for item in (mask, "i64")], span, context)
+    group = call_operation("sub", [ArgumentValue(None, item, span) for item in (group, 1)], span, context)
+    arguments = [ArgumentValue(None, item, node.span) for item in (value, group, 1)]
+    return call_operation("partition", arguments, node.span, context)
 
 
 def _leaves(
@@ -157,6 +174,6 @@ def _bounds(
 def _picking(at: Item, subscript: tree.Subscript, axis: int, x: str) -> str:
     """The help for `x[indices]` and `x[mask]`."""
     if isinstance(at, Value) and at.type.dtype == "bool":
-        return f"a mask selects an unknown number of elements; `where({subscript.span.text}, a, b)` keeps the shape"
+        return f"a mask is the only subscript: `{x}[{subscript.span.text}]`"
     indices = subscript.span.text if isinstance(at, Value) else "indices"
     return f"to select by a tensor of indices, use `gather({x if len(x) <= 30 else 'x'}, {indices}, axis={axis})`"

@@ -43,6 +43,9 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
             help="a constant is computed from numbers, lists and sizes; compute tensors inside a block or model",
         )
         return POISON
+    if operation.sized_by_run and len(context.builder.graphs) > 1:
+        _refuse_in_body(span, context)
+        return POISON
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
@@ -85,6 +88,16 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
     else:
         results = context.builder.node(name, values, attributes, result_types, span)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def _refuse_in_body(span: Span, context: Context) -> None:
+    context.error(
+        "E0425",
+        span,
+        "rows can't be picked inside a `scan`",
+        "how many these are, only the run knows",
+        help="pick them before it, or compute all of them and keep some by `where(mask, a, b)`",
+    )
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.context import Context
+from wsdl.ir.dims import is_part
 from wsdl.ir.graph import Attribute, Operand, Value
 
 
@@ -16,6 +17,14 @@ def normalize_by_batch(
     update them: `check_training` reports that, unless the statistics are frozen (E0819)."""
     operands = [v for v in values if isinstance(v, Value)]
     x, statistics = operands[0], operands[3:]
+    if any(is_part(name) for dim in x.type.shape for name in dim.names()):
+        context.error(
+            "E0426",
+            span,
+            "a batch whose size only the run knows has no statistics",
+            f"`{operands[0].type}` may have no rows",
+            help="normalize before the rows are picked, or use a norm of single rows, such as LayerNorm",
+        )
     types = [x.type, *(s.type for s in statistics)]
     y, *new = context.builder.node("batch_norm_training", operands, dict(attributes), types, span)
     paths = {value: path for path, value in context.builder.parameters.items()}

@@ -6,6 +6,7 @@ not defined: `compare` returns `equal`, `different` or `unknown`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -199,6 +200,10 @@ class Dim:
         assert value is not None
         return value
 
+    def known(self, sizes: Mapping[str, int]) -> int | Dim:
+        """Its value, or itself if it depends on a size that isn't among these."""
+        return self.evaluate(sizes) if self.names() <= sizes.keys() else self
+
     # -- text ----------------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
@@ -269,6 +274,22 @@ def _compared(a: Terms, b: Terms) -> Answer:
     if constant and (all(c > 0 for c in variable) if constant > 0 else all(c < 0 for c in variable)):
         return "different"  # every name is at least 0, so the difference can't vanish
     return "unknown"
+
+
+def part_of(whole: Dim, number: int) -> Dim:
+    """The size of a part of an axis that only the run knows: `n.1`, `(n * t).2`."""
+    return Dim.symbol(f"{whole.name or f'({whole})'}.{number}")
+
+
+def is_part(name: str) -> bool:
+    """Whether a name is that of a part; others contain no dot."""
+    return "." in name
+
+
+def origins(dim: Dim) -> set[str]:
+    """The names that a dimension depends on, and those of which one of them is a part."""
+    names = dim.names()
+    return names.union(*(re.findall(r"[^\W\d]\w*", name) for name in names if is_part(name)))
 
 
 def product(dims: Iterable[Dim]) -> Dim:

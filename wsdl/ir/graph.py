@@ -81,10 +81,14 @@ class Node:
         return [*self.inputs, *(self.body.captured() if self.body is not None else ())]
 
     @property
-    def measured(self) -> str | None:
-        """The dynamic dimension whose size is known when the node has run: how often the body of a `scan` did."""
-        steps = self.attributes["steps"] if self.op == "scan" and len(self.operands) > 2 else None
-        return steps.name if isinstance(steps, Dim) else None
+    def measured(self) -> list[str]:
+        """The dynamic dimensions whose sizes are known when the node has run: how often the body of a `scan` did, how
+        many rows each part of a partition has."""
+        if self.op == "scan" and len(self.operands) > 2:
+            return [dim.name for dim in _dims(self.attributes["steps"]) if dim.name is not None]
+        if self.op == "partition_rows":
+            return [dim.name for dim in _dims(self.attributes["rows"]) if dim.name is not None]
+        return []
 
     def names(self, sizes: Collection[str]) -> bool:
         """Whether its attributes or results, or those of its body, have a dimension with one of these names."""
@@ -168,7 +172,7 @@ class Graph:
 
     def measured(self) -> set[str]:
         """The dynamic dimensions that its nodes measure, without those in bodies."""
-        return {node.measured for node in self.nodes if node.measured is not None}
+        return {name for node in self.nodes for name in node.measured}
 
     def producers(self) -> dict[Value, Node]:
         """The producer of each value, in nested bodies too."""
@@ -180,7 +184,7 @@ class Graph:
         measured, sizes = self.measured(), set[str]()
         nodes: list[Node] = []
         for node in reversed(self.nodes):
-            if not needed.isdisjoint(node.results) or node.measured in sizes:
+            if not needed.isdisjoint(node.results) or not sizes.isdisjoint(node.measured):
                 nodes.append(node)
                 needed.update(node.reads())
                 sizes.update(name for name in measured if node.names([name]))

@@ -275,6 +275,8 @@ def _dim(text: str) -> Dim:
                     return result(a, b)
         raise ValueError(f"not a dimension: {text}")
 
+    if re.fullmatch(r"(\w+|\(.*\))(\.\d+)+", text):
+        return Dim.symbol(text)  # a part
     return of(ast.parse(text, mode="eval").body)
 
 

@@ -19,6 +19,7 @@ from wsdl.ops import (
     movement,
     norm,
     pad,
+    partition,
     pool,
     recurrent,
     reduce,
@@ -29,8 +30,8 @@ from wsdl.ops._define import NAMED, OPERATIONS, Operation
 from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
-    elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, conv,
-    conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, recurrent,
+    elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, partition,
+    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -61,6 +61,7 @@ class Rules:
     integer_operands: ClassVar[Sequence[str]] = ()
     elementwise: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
+    sized_by_run: ClassVar[bool] = False
     training: ClassVar[TrainingForm] = "same"
     at_inference: ClassVar[str | None] = None
     gives: ClassVar[Meaning | None] = None
@@ -198,6 +199,7 @@ class Operation:
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.flat = rules.elementwise, rules.no_gradient
         self.f32_operands, self.integer_operands = rules.f32_operands, rules.integer_operands
+        self.sized_by_run = rules.sized_by_run
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
@@ -336,7 +338,9 @@ class Operation:
         results = list(result) if isinstance(result, tuple | list) else [result]
         arrays = tuple(np.asarray(r).astype(numpy_dtype(t.dtype)) for r, t in zip(results, types, strict=True))
         for array, type in zip(arrays, types, strict=True):
-            assert array.shape == type.sizes, f"{self.name}: {type} by the shape rule, but {array.shape} in fact"
+            assert type.sizes in (array.shape, None), (
+                f"{self.name}: {type} by the shape rule, but {array.shape} in fact"
+            )
         return arrays
 
     def _mapped(self, arguments: Mapping[str, Any], of_operand: Callable[[Any], Any]) -> dict[str, Any]:
@@ -392,4 +396,4 @@ def _widened(np: NumPy, array: Array) -> Array:
 def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
     if isinstance(value, list):
         return [_sized(v, sizes) for v in value]
-    return value.evaluate(sizes) if isinstance(value, Dim) else value
+    return value.known(sizes) if isinstance(value, Dim) else value

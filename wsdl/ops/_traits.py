@@ -62,6 +62,7 @@ class Traits(TypedDict, total=False):
     steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop
     # at once where these axes are moved by one; `None` for one that stays in its loop
     no_gradient: str  # why there is none, in words for the user: the result changes in jumps only, or is no float
+    sized_by_run: bool  # its results have sizes that only the run knows
     training: TrainingForm
     at_inference: str  # of one that only training steps have: what a compiled model has in its place, an operation or
     # "its operand"; its states, last among results and operands, then stay as they are

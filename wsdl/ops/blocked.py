@@ -48,12 +48,13 @@ def blocked_weight_gradient(e: Emitter, x: Ref, upstream: Ref, window: Window, g
     """The gradient of the weight as a convolution with samples and channels exchanged: of `x` as [in, n, h, w] with the
     gradient of the result, `upstream`, as filters [out, n, *places]; strides become dilations.
 
-    Samples are padded with zeros to whole blocks.
+    Samples are padded with zeros to whole blocks, so there is none for samples known to be few.
     """
     n, out, *places = upstream.type.shape
     sizes, counts = (t.type.with_shape(t.type.shape[2:]).sizes for t in (x, upstream))
     result = x.type.with_shape([out, x.type.shape[1], *window.kernel])
-    if groups > 1 or sizes is None or counts is None or not _fits(e, x.type, result):
+    few = n.constant is not None and 2 * n.constant <= e.block
+    if groups > 1 or few or sizes is None or counts is None or not _fits(e, x.type, result):
         return None
     whole = (n + (e.block - 1)) // e.block * e.block
     behind = [

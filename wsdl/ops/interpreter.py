@@ -53,6 +53,8 @@ class _Run:
         for node in graph.nodes:
             for value, array in zip(node.results, self._results(node), strict=True):
                 self.arrays[value] = self.np.asarray(array)
+            if node.op == "partition_rows":
+                self.sizes |= zip(node.measured, (len(self.arrays[v]) for v in node.results), strict=False)
         return [self._array(value) for value in graph.outputs]
 
     def _array(self, value: Value) -> Array:
@@ -73,9 +75,9 @@ class _Run:
         return operation.evaluate(self.np, **arguments(operation, node, self._array, self._attribute))
 
     def _attribute(self, attribute: Attribute) -> Any:
-        """Dimensions become numbers."""
+        """Dimensions become numbers, except those that the node measures."""
         if isinstance(attribute, Dim):
-            return attribute.evaluate(self.sizes)
+            return attribute.known(self.sizes)
         if isinstance(attribute, list):
             return [self._attribute(a) for a in attribute]
         return attribute
@@ -101,8 +103,7 @@ class _Run:
                 stack.append(array)
             if parts.until and outputs[parts.carried]:
                 break
-        if node.measured is not None:
-            self.sizes[node.measured] = done
+        self.sizes.update(dict.fromkeys(node.measured, done))
         stacks = [stack[::-1] if parts.reverse else stack for stack in emitted]  # in the order of the input's positions
         return [*carried, *map(self._stacked, stacks, parts.emit_axes, node.results[parts.carried :])]
 

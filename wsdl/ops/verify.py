@@ -47,8 +47,7 @@ def _verify(stored: Mapping[str, Stored] | None, graph: Graph, around: set[Value
                 raise InvalidProgram(f"{location} reads `{value.name}` ({value.type}) before the node that computes it")
         if (node.body is not None) != (node.op in ("scan", "loop")):
             raise InvalidProgram(f"{location} {'has' if node.body else 'lacks'} a body")
-        if node.measured is not None:
-            later.discard(node.measured)
+        later.difference_update(node.measured)
         if node.names(later):
             raise InvalidProgram(f"{location} has a size that a node behind it measures")
         if node.op == "parameter":

@@ -58,7 +58,7 @@ def batch_graph(graph: Graph) -> None:
     for node in graph.nodes:
         if node.body is not None:
             batch_graph(node.body)
-        if node.op == "scan" and node.measured is None and not node.attributes.get("rolled"):
+        if node.op == "scan" and not node.measured and not node.attributes.get("rolled"):
             nodes += _in_front(node)
         nodes.append(node)
     graph.nodes = nodes

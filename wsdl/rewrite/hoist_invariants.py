@@ -61,7 +61,7 @@ def _taken_out(body: Graph) -> list[Node]:
             taken.append(node)
         else:
             changing.update(node.results)
-            measured.update(filter(None, [node.measured]))
+            measured.update(node.measured)
             kept.append(node)
     body.nodes = kept
     return taken

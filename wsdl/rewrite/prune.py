@@ -40,7 +40,7 @@ def needed_nodes(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
     sizes: set[str] = set()  # those of `measured` that some kept node has
     kept = []
     for node in reversed(nodes):
-        if needed.isdisjoint(node.results) and node.measured not in sizes:
+        if needed.isdisjoint(node.results) and sizes.isdisjoint(node.measured):
             continue
         if node.body is not None:
             prune_graph(node.body)

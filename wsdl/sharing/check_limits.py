@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.dims import Dim, same
+from wsdl.ir.dims import Dim, is_part, same
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
 from wsdl.ir.requests import LimitRequest
 from wsdl.ir.stages import Storage
@@ -70,9 +70,9 @@ def _check_size(limit: LimitRequest, model: Model, storage: Storage, problems: P
 def _check_macs(limit: LimitRequest, model: Model, problems: Problems) -> None:
     macs, each = _for_one(multiplications(model.graph), model)
     if macs.constant is None:
-        unknown = {node.measured for node in model.graph.walk()} & macs.names()
+        unknown = {name for node in model.graph.walk() for name in node.measured} & macs.names()
         names = ", ".join(f"--dim {n}=…" for n in sorted(macs.names() - unknown))
-        helps = ["let a `scan` count up to a number"] if unknown else []
+        helps = ["let a `scan` count up to a number"] if not all(map(is_part, unknown)) else []
         helps += [f"fix the dimensions: {names}"] if names else []
         problems.error(
             "W0601",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, origins
 from wsdl.ir.graph import Node
 from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS
@@ -27,11 +27,11 @@ class Rows:
 
     def are_in(self, *types: TensorType) -> bool:
         """Does any of these types have rows?"""
-        return any(self.name in dim.names() for type in types for dim in type.shape)
+        return any(self.name in origins(dim) for type in types for dim in type.shape)
 
     def axes(self, type: TensorType) -> list[int]:
         """The axes along which a type has rows: rarely more than one."""
-        return [axis for axis, dim in enumerate(type.shape) if self.name in dim.names()]
+        return [axis for axis, dim in enumerate(type.shape) if self.name in origins(dim)]
 
     def meet(self, node: Node) -> Literal["reduced", "mixed"] | None:
         """How a node combines rows: `reduced` can be merged, `mixed` can't; `None` if it treats them independently."""
@@ -62,10 +62,11 @@ class Rows:
         )
 
     def _are_counted(self, type: TensorType) -> bool:
-        """Does each row have the same number of slices? In `2 * n` it has, but not in `n - 1` or `n // 2`."""
+        """Does each row have the same number of slices? In `2 * n` it has, but not in `n - 1` or `n // 2`. Of a part of
+        the rows, each row has one or none."""
         for axis in self.axes(type):
             for monomial, _ in type.shape[axis].terms:
-                others = tuple(atom for atom in monomial if atom.text != self.name)
+                others = tuple(a for a in monomial if a.operator or self.name not in origins(Dim.symbol(a.text)))
                 if len(others) != len(monomial) - 1 or self.name in Dim({others: 1}).names():
                     return False
         return True

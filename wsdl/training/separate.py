@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Literal, TypeAlias
 
-from wsdl.ir.dims import Dim
+from wsdl.ir.dims import Dim, is_part, origins
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.step import How, Merge, Whole
 from wsdl.ir.types import TensorType
@@ -105,7 +105,9 @@ class _Merges:
         return Build(self.graph)("cast", self.size_of_whole(dim), dtype=type.dtype)
 
     def size_of_whole(self, dim: Dim) -> Value:
-        """A dynamic dimension, i64[]."""
+        """A dynamic dimension, i64[]; that of a part of the rows is the sum over all parts of the batch."""
+        if any(map(is_part, dim.names())):
+            return self("sum", Build(self.graph)("size", dim=dim))
         key = str(dim)
         if key not in self._wholes:
             self._wholes[key] = self._merge("size", [NUMBER], (), dim)
@@ -168,7 +170,7 @@ class _Separation:
     def take_size(self, node: Node) -> None:
         dim = node.attributes["dim"]
         assert isinstance(dim, Dim)
-        if self.rows.name in dim.names():
+        if self.rows.name in origins(dim):
             self.replaced[node.result] = self.merges.size_of_whole(dim)
         else:
             self.append(node)
@@ -181,7 +183,7 @@ class _Separation:
         sizes: dict[Value, Value] = {}
         for node in body.nodes:
             dim = node.attributes.get("dim")
-            if node.op == "size" and isinstance(dim, Dim) and self.rows.name in dim.names():
+            if node.op == "size" and isinstance(dim, Dim) and self.rows.name in origins(dim):
                 sizes[node.result] = self.merges.size_of_whole(dim)
         body.nodes = [n for n in body.nodes if not n.results or n.result not in sizes]
         _substitute_in(body, sizes)

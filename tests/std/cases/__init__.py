@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.std.cases import attention, conv, dense, embedding, norm, recurrent, transformer, vision
+from tests.std.cases import attention, conv, dense, dynamic, embedding, norm, recurrent, transformer, vision
 
-FAMILIES = (dense, conv, vision, embedding, norm, recurrent, attention, transformer)
+FAMILIES = (dense, conv, vision, embedding, norm, recurrent, attention, transformer, dynamic)
 CASES = tuple(case for family in FAMILIES for case in family.CASES)

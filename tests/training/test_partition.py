@@ -1,0 +1,49 @@
+"""Rows in parts: batches cut into parts train as whole ones, also where layers and losses see only picked rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import wsdl
+from wsdl.diagnostics.span import Source
+
+PROGRAM = """
+model m(x: f32[n, t, 6], keep: bool[n, t]) -> (y: f32[n, t, 3], z: f32[k, 6]) {
+    return x |> Switch(Dense(8), bank=3, k=2) |> relu |> Switch(Dense(3), bank=3), x[keep] |> Dense(6)
+}
+train m(wanted: f32[n, t, 3]) {
+    loss mse(y, wanted)
+    loss picked = mean(z ** 2)
+    weight balance = 0.1
+    optimizer SGD(lr=0.1)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def program() -> wsdl.Program:
+    return wsdl.compile(Source("m.wsd", PROGRAM))
+
+
+def batch(rows: int, *, kept: float = 0.5) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+    rng = np.random.default_rng(0)
+    x, wanted = (rng.standard_normal((rows, 2, size)).astype(np.float32) for size in (6, 3))
+    return {"x": x, "wanted": wanted, "keep": rng.random((rows, 2)) < kept}
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 7])
+def test_batches_in_parts_train_as_whole_ones(program: wsdl.Program, accumulate: int) -> None:
+    whole, parts = program.trainer(), program.trainer(accumulate=accumulate)
+    rows = batch(7)
+    np.testing.assert_allclose([parts.step(rows) for _ in range(3)], [whole.step(rows) for _ in range(3)], rtol=1e-5)
+    for name, value in whole.weights.items():
+        np.testing.assert_allclose(parts.weights[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kept", [0.0, 1.0])
+def test_none_and_all_of_the_rows(program: wsdl.Program, kept: float) -> None:
+    rows = batch(5, kept=kept)
+    results = program.session().run({name: rows[name] for name in ("x", "keep")})
+    assert results["z"].shape == (10 * kept, 6)
+    assert np.isfinite(results["y"]).all()
