@@ -375,15 +375,18 @@ class Switch(Bank):
 class DynamicConv2d(nn.Module):
     """Sample by sample, with the kernel that is mixed for it."""
 
-    def __init__(self, before: int, channels: int, kernel: int, bank: int, groups: int = 1, **options: int) -> None:
+    def __init__(
+        self, before: int, channels: int, kernel: tuple[int, int], bank: int, bias: bool = True, **options: Any
+    ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(bank, channels, before // groups, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(bank, channels))
+        self.weight = nn.Parameter(torch.randn(bank, channels, before // options.get("groups", 1), *kernel) / 4)
+        self.bias = nn.Parameter(torch.randn(bank, channels)) if bias else None
         self.gate = nn.Linear(before, bank)
-        self.options = {"groups": groups, **options}
+        self.options = options
 
     def forward(self, x: Tensor) -> Tensor:
         mix = self.gate(x.mean((2, 3))).sigmoid()
-        kernels, biases = torch.tensordot(mix, self.weight, 1), mix @ self.bias
+        kernels = torch.tensordot(mix, self.weight, 1)
+        biases = [None] * len(x) if self.bias is None else mix @ self.bias
         samples = zip(x, kernels, biases, strict=True)
         return torch.cat([F.conv2d(sample[None], k, b, **self.options) for sample, k, b in samples])

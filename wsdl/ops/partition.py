@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil, prod
 from typing import Any, NamedTuple
 
+from wsdl.diagnostics import limits
 from wsdl.ir.dims import Dim, part_of, product
 from wsdl.ir.graph import Value
 from wsdl.ir.types import TensorType
@@ -48,8 +49,9 @@ class Partition(
     capacity: float | None = None
 
     def infer(self, x: TensorType, group: TensorType) -> tuple[TensorType, ...]:
-        if self.count < 1:
-            raise OpError(f"`count` must be at least 1, but is {self.count}", argument="count", code="E0414")
+        if not 1 <= self.count <= limits.REPETITIONS:
+            most = f"`count` must be from 1 to {limits.REPETITIONS:,}, but is {self.count}"
+            raise OpError(most, argument="count", code="E0414")
         if self.capacity is not None and not self.capacity > 0:
             raise OpError(f"`capacity` must be above 0, but is {self.capacity}", argument="capacity", code="E0414")
         rows, rest = _rows_and_rest(x, group, self.several)

@@ -50,14 +50,26 @@ CASES = (
     ),
     Case(
         "DynamicConv2d(4, kernel=3, pad=1, bank=3)",
-        lambda: twins.DynamicConv2d(6, 4, 3, 3, padding=1),
+        lambda: twins.DynamicConv2d(6, 4, (3, 3), 3, padding=1),
         ("f32[b, 6, h, w]",),
         one((1, 6, 5, 5), (4, 6, 7, 4)),
     ),
     Case(
         "DynamicConv2d(4, kernel=2, stride=2, dilation=2, groups=2, bank=2)",
-        lambda: twins.DynamicConv2d(6, 4, 2, 2, stride=2, dilation=2, groups=2),
+        lambda: twins.DynamicConv2d(6, 4, (2, 2), 2, stride=2, dilation=2, groups=2),
         ("f32[b, 6, 9, 8]",),
         one((3, 6, 9, 8)),
+    ),
+    Case(
+        "DynamicConv2d(4, kernel=[3, 2], stride=2, pad=[1, 0], bias=false)",
+        lambda: twins.DynamicConv2d(6, 4, (3, 2), 4, bias=False, stride=2, padding=(1, 0)),
+        ("f32[b, 6, h, w]",),
+        one((2, 6, 1, 2), (1, 6, 8, 5)),
+    ),
+    Case(
+        "DynamicConv2d(3, kernel=1)",
+        lambda: twins.DynamicConv2d(6, 3, (1, 1), 4),
+        ("f32[2, 6, h, w]",),
+        one((2, 6, 1, 1)),
     ),
 )
