@@ -46,6 +46,16 @@ STUDIES = {
         64,
         {"count_right": 3, "place_right": 3, "sound_right": 3, "right": 4},
     ),
+    "routing": Ways(
+        "clothes_routing",
+        "fashion_mnist",
+        12_000,
+        4,
+        3,
+        64,
+        {"surprise": 3, "accuracy": 4},
+        page=DOCS / "dynamic-sharing.md",
+    ),
     "shakespeare": Ways(
         "shakespeare_ways", "shakespeare", 18_738, 1, 4, 8, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
     ),

@@ -123,6 +123,23 @@ def test_formulas(materialize: str, tmp_path: Path) -> None:
     assert_same_in_node(compiled(source, tmp_path, "--materialize", materialize) / "formulas.onnx", {"n": 3})
 
 
+ROUTED = """\
+model routed(x: f32[n, t, 8], image: f32[n, 3, 6, 6]) -> (y: f32[n, t, 8], rows: f32[picked, 8], z: f32[n, 4, 4, 4]) {
+    layer bank[3] = Dense(8)
+    y = x |> Mixture(bank) |> Switch(bank, k=2, capacity=1.0)
+    return y, y[sum(x, axis=2) > 0.0], image |> DynamicConv2d(4, bank=2)
+}
+"""
+
+
+def test_weights_chosen_by_the_input(tmp_path: Path) -> None:
+    source = tmp_path / "routed.wsd"
+    source.write_text(ROUTED, encoding="utf-8")
+    folder = compiled(source, tmp_path / "out")
+    for sizes in ({"n": 1, "t": 1}, {"n": 3, "t": 5}):
+        assert_same_in_node(folder / "routed.onnx", sizes)
+
+
 EDGES = """\
 model edges(x: i32[n], y: i32[n], z: f32[n], ids: i32[n]) -> (q: i32[n], r: i32[n], whole: i32[n], rows: f32[n, 2]) {
     return x // y, x % y, cast(z, i32), ids |> Embedding(9, 2)
