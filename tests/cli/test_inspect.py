@@ -12,8 +12,12 @@ from onnx import helper, numpy_helper
 from tests.cli.conftest import Wsdl
 from tests.golden import Golden
 from tests.npz import save_npz
+from tests.stages import storage_of
+from wsdl.diagnostics.span import Source
 from wsdl.ir.views import View, ViewError
+from wsdl.weights.initial_values import initial_values
 from wsdl.weights.safetensors import save_safetensors
+from wsdl.weights.weights import save_weights
 
 HERE = Path(__file__).parent / "golden"
 DEEP = """\
@@ -102,6 +106,23 @@ def test_a_compiled_file_says_the_same_as_its_program(wsdl: Wsdl, name: str) -> 
     )
     assert computed == expected
     assert bool(computed) == (name == "ways")
+
+
+@pytest.mark.parametrize("name", ["tied", "deep", "ways"])
+def test_weights_say_the_same_as_their_program(wsdl: Wsdl, name: str) -> None:
+    Path("deep.wsd").write_text(DEEP)
+    Path("ways.wsd").write_text(WAYS)
+    storage = storage_of(Source(f"{name}.wsd", Path(f"{name}.wsd").read_text()))
+    save_weights("w.safetensors", storage, initial_values(storage))
+    expected = wsdl("inspect", f"{name}.wsd", "--json").json
+    answer = wsdl("inspect", "w.safetensors", "--json").json
+    assert answer["models"] == {}
+    keys = ("name", "shape", "dtype", "used", "bytes", "bytes_without_sharing")
+    assert [[t[key] for key in keys] for t in answer["stored"]] == [
+        [t[key] for key in keys] for t in expected["stored"]
+    ]
+    assert answer.get("ways") == expected.get("ways")
+    assert answer.get("formulas") == expected.get("formulas")
 
 
 # By what is shared as it: the bytes that are stored, the names of what is shared, and how many tensors are one member's

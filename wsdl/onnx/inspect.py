@@ -25,13 +25,18 @@ from wsdl.weights.source import WeightsError, broken
 
 
 def inventory_of_weights(path: str | os.PathLike[str]) -> Inventory:
-    """The inventory of a weights file; each name of a tensor counts as a use."""
-    source = open_source(os.fspath(path))
+    """The inventory of a weights file: which slots read a tensor, and through which ways of sharing, by its metadata
+    if WSDL wrote it; otherwise each name of a tensor counts as a use."""
+    path = os.fspath(path)
+    source = open_source(path)
     names: dict[str, list[str]] = {name: [name] for name in source.tensors if not name.startswith(OPTIMIZER)}
     for alias, name in source.aliases.items():
         names[name].append(alias)
-    stored = [_tensor(n, source.tensors[n].dtype, source.tensors[n].shape, paths) for n, paths in names.items()]
-    return Inventory({}, {tensor.name: tensor for tensor in stored}, source.metadata.get(VARIANT, ""))
+    stored = {n: _tensor(n, source.tensors[n].dtype, source.tensors[n].shape, paths) for n, paths in names.items()}
+    shared = _described(path, source.metadata.get(SHARING, "[]"))
+    stored |= {n: shared[n] for n, tensor in stored.items() if n in shared and shared[n].type == tensor.type}
+    ways = _ways(path, source.metadata.get(WAYS), stored)
+    return Inventory({}, stored, source.metadata.get(VARIANT, ""), ways, _computed(path, "", stored))
 
 
 def _tensor(name: str, dtype: str, shape: tuple[int, ...], paths: Iterable[str]) -> Tensor:

@@ -71,9 +71,9 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> dict[str, Any]:
+def sharing_record(stored: Stored, reads: Mapping[str, Reads]) -> dict[str, Any]:
     """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for the identity)
-    or its formula; with `reads` also the number of reads (`used`, if it isn't 1)."""
+    or its formula, and the number of reads (`used`, if it isn't 1)."""
     return {
         "name": stored.name,
         "shape": list(stored.sizes),
@@ -88,17 +88,15 @@ def sharing_record(stored: Stored, reads: Mapping[str, Reads] | None = None) -> 
     }
 
 
-def _computed(use: ComputedSlot, reads: Mapping[str, Reads] | None) -> dict[str, Any]:
+def _computed(use: ComputedSlot, reads: Mapping[str, Reads]) -> dict[str, Any]:
     """A slot that is computed by a formula; `elements` is the part that counts for this tensor."""
     used = _used(use.slot, reads)
     elements = used.get("elements", used.get("used", 1) * prod(use.slot.sizes)) if use.counted else 0
     return {"path": use.slot.path, "view": "", "formula": use.formula, **used, "elements": elements}
 
 
-def _used(slot: Slot, reads: Mapping[str, Reads] | None) -> dict[str, int]:
+def _used(slot: Slot, reads: Mapping[str, Reads]) -> dict[str, int]:
     """`used`, and `elements` if not every read is of the whole slot."""
-    if not reads:
-        return {}
     reads_of_slot = reads.get(slot.path, Reads(0, 0))
     part = reads_of_slot.elements != reads_of_slot.times * prod(slot.sizes)
     return ({"used": reads_of_slot.times} if reads_of_slot.times != 1 else {}) | (

@@ -3,7 +3,7 @@
     wsdl.sharing     stored tensors with the parameters that are views of them (`metadata.py`)
     wsdl.formulas    texts of the graphs that compute parameters, by path (`wsdl.ir.text`)
     wsdl.inputs      the names of the inputs of ways of sharing
-    wsdl.ways        in compiled files, the stored tensors of each way of sharing
+    wsdl.ways        the stored tensors of each way of sharing
 
 So weights of one program load into another with different sharing: from the old stored tensors to parameters, and from
 these to the new stored tensors. The file is untrusted.

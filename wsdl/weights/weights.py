@@ -19,12 +19,13 @@ from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.connected import connected
 from wsdl.ir.dtypes import dtype_of
-from wsdl.ir.graph import Slot, file_path
+from wsdl.ir.graph import Reads, Slot, Stored, file_path
+from wsdl.ir.inventory import ways, ways_of
 from wsdl.ir.stages import Storage
 from wsdl.ir.step import OPTIMIZER
 from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
-from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, Fill, TensorInfo
+from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, WAYS, Fill, TensorInfo
 from wsdl.sharing.reading_texts import formula_texts, reading_texts
 from wsdl.weights.fill import Filled, filled, input_of, listed, tensors_of
 from wsdl.weights.metadata import VARIANT, sharing_record
@@ -240,11 +241,30 @@ def save_weights(
 
 
 def header(storage: Storage) -> dict[str, str]:
-    """The metadata of a weights file: the share groups, the formulas and, if there is one, the variant."""
-    shared = [s for s in storage.stored.values() if s.derived is None and len(s.slots) + len(s.computed) > 1]
-    groups = json.dumps([sharing_record(s) for s in shared], ensure_ascii=False)
+    """The metadata of a weights file: the tensors that aren't read exactly once, the ways of sharing, the formulas and,
+    if there is one, the variant."""
+    reads = _reads(storage)
+    shared = [s for s in storage.stored.values() if s.derived is None and not _read_once(s, reads)]
+    groups = json.dumps([sharing_record(s, reads) for s in shared], ensure_ascii=False)
     texts, variant = formula_texts(storage), storage.checked.variant
     formulas = {FORMULAS: json.dumps(texts, ensure_ascii=False)} if texts else {}
     inputs = [s.name for s in storage.stored.values() if s.members]
     formulas |= {INPUTS: json.dumps(inputs, ensure_ascii=False)} if inputs else {}
+    if of_ways := ways_of({s.name for s in shared}, ways(storage)):
+        formulas[WAYS] = json.dumps([way.as_json() for way in of_ways], ensure_ascii=False)
     return {"format": "wsdl", SHARING: groups, **formulas, **({VARIANT: variant} if variant else {})}
+
+
+def _read_once(stored: Stored, reads: Mapping[str, Reads]) -> bool:
+    """Whether one slot alone reads a tensor, and models read that slot once."""
+    slots = [slot for slot, _ in stored.slots] + [use.slot for use in stored.computed]
+    return len(slots) == 1 and reads.get(slots[0].path, Reads(0, 0)).times == 1
+
+
+def _reads(storage: Storage) -> dict[str, Reads]:
+    """The reads of each slot by all models together."""
+    total: dict[str, Reads] = {}
+    for path, reads in ((path, reads) for model in storage.models.values() for path, reads in model.reads.items()):
+        before = total.get(path, Reads(0, 0))
+        total[path] = Reads(before.times + reads.times, before.elements + reads.elements)
+    return total
