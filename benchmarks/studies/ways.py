@@ -57,7 +57,7 @@ STUDIES = {
         page=DOCS / "dynamic-sharing.md",
     ),
     "shakespeare": Ways(
-        "shakespeare_ways", "shakespeare", 18_738, 1, 4, 8, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
+        "shakespeare_ways", "shakespeare", 18_738, 1, 5, 8, {"bits": 3}, "min", DOCS / "how-tightly-to-share.md"
     ),
 }
 
