@@ -44,7 +44,7 @@ Weights: TypeAlias = Mapping[str, Array]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recursive", description=__doc__)
     parser.add_argument("variants", nargs="*", default=VARIANTS)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     path = BUILD / f"recursive-{options.steps}.json"
@@ -191,8 +191,8 @@ def left(record: Any, steps: int) -> Iterator[str]:
 def spread(results: Sequence[float]) -> str:
     """The mean, and the standard deviation of single trainings."""
     if len(results) < 2:
-        return f"{results[0]:.2f}" if results else ""
-    return f"{np.mean(results):.2f} ± {np.std(results, ddof=1):.2f}"
+        return f"{results[0]:.3f}" if results else ""
+    return f"{np.mean(results):.3f} ± {np.std(results, ddof=1):.3f}"
 
 
 if __name__ == "__main__":
