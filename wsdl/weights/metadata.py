@@ -73,7 +73,7 @@ def _json(value: object) -> str:
 
 def sharing_record(stored: Stored, reads: Mapping[str, Reads]) -> dict[str, Any]:
     """One stored tensor: its name, shape and dtype, and each slot that reads it with its view (`""` for the identity)
-    or its formula, and the number of reads (`used`, if it isn't 1)."""
+    or its formula, and, if `reads` knows any, the number of reads (`used`, if it isn't 1)."""
     return {
         "name": stored.name,
         "shape": list(stored.sizes),
@@ -97,6 +97,8 @@ def _computed(use: ComputedSlot, reads: Mapping[str, Reads]) -> dict[str, Any]:
 
 def _used(slot: Slot, reads: Mapping[str, Reads]) -> dict[str, int]:
     """`used`, and `elements` if not every read is of the whole slot."""
+    if not reads:
+        return {}
     reads_of_slot = reads.get(slot.path, Reads(0, 0))
     part = reads_of_slot.elements != reads_of_slot.times * prod(slot.sizes)
     return ({"used": reads_of_slot.times} if reads_of_slot.times != 1 else {}) | (
