@@ -155,6 +155,8 @@ ROWS = [
     row("topk", "f32[n, t]", k=1, axis=1, largest=False, gives="f32[n, 1] i64[n, 1]", sizes=NO_T_0),
     row("topk", "f32[n, 9]", k=dim("t"), axis=1, beside=["f32[t]"], gives="f32[n, t] i64[n, t]"),
     row("topk", "f32[n, t]", k=dim("t"), axis=-1, largest=False, gives="f32[n, t] i64[n, t]"),
+    row("segment_sum", "f32[n, t, 4]", "i64[n]", count=5, gives="f32[5, t, 4]"),
+    row("segment_mean", "f32[n, t, 4]", "i64[n, t]", count=5, gives="f32[5, 4]"),
     row("partition", "f32[n, 4]", "i64[n]", count=2, gives="f32[n.1, 4] f32[n.2, 4]"),
     row("partition_rows", "f32[n, 4]", "i64[n]", rows=dims("n.1", "n.2"), gives="f32[n.1, 4] f32[n.2, 4]"),
     row("partition_rows", "f32[n, 4]", "i64[n, t]", rows=dims("m.1", "m.2"), several=True, gives="f32[m.1, 4] f32[m.2, 4]"),

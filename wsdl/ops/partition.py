@@ -13,8 +13,8 @@ from wsdl.ir.types import TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError, require_equal
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref
-from wsdl.ops._lowering import cast_to, unsqueezed
-from wsdl.ops._rules import integer, same_dtype
+from wsdl.ops._lowering import cast_to
+from wsdl.ops._rules import floating, integer, same_dtype
 from wsdl.ops.build import Build
 
 Gradients = dict[str, Any]
@@ -181,6 +181,53 @@ class Unpartition(Rules, name="unpartition", half="moves", mixes={}, steps_along
         return {"parts": g.all("partition_like", dy, group, parts)}
 
 
+# -- reductions of groups ----------------------------------------------------------------------------------------------
+
+
+class _Segments(Rules):
+    """Base of reductions of the rows of each group."""
+
+    count: int
+
+    def infer(self, x: TensorType, group: TensorType) -> TensorType:
+        _, rest = _rows_and_rest(floating(x), group, several=False)
+        if not 1 <= self.count <= limits.PARAMETER:
+            raise OpError(f"`count` must be at least 1, but is {self.count}", argument="count", code="E0414")
+        return x.with_shape([self.count, *rest])
+
+    def _sums(self, b: Build, x: Value, group: Value) -> Value:
+        return b("scatter_add", b.zeros(self.infer(x.type, group.type)), group, x)
+
+
+class SegmentSum(_Segments, name="segment_sum", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]):
+    """The sum of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements.
+
+    `group` has the first axes of `x`, and integers from 0 up to but without `count`.
+
+        segment_sum(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
+    """
+
+    def expand(self, b: Build, x: Value, group: Value) -> Value:
+        return self._sums(b, x, group)
+
+
+class SegmentMean(
+    _Segments, name="segment_mean", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]
+):
+    """The mean of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements and Div.
+
+    `group` has the first axes of `x`, and integers from 0 up to but without `count`.
+
+        segment_mean(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
+    """
+
+    def expand(self, b: Build, x: Value, group: Value) -> Value:
+        sums = self._sums(b, x, group)
+        ones = b("ones", shape=list(group.type.shape), dtype=x.type.dtype)
+        rows = b("maximum", self._sums(b, ones, group), 1.0)
+        return b("div", sums, b("reshape", rows, shape=[Dim.of(self.count), *[Dim.of(1)] * (sums.type.rank - 1)]))
+
+
 # -- shapes ------------------------------------------------------------------------------------------------------------
 
 
@@ -231,8 +278,8 @@ def _sorted(e: Emitter, group: Ref, count: int) -> _Sorted:
     flat = e.node("Min", e.node("Where", outside, none, flat), none)
     total = e.node("Shape", flat)
     groups, order = e.nodes("TopK", flat, total, outputs=2, axis=0, largest=0)
-    of_each = e.node("Equal", unsqueezed(e, groups, 1), e.constant(list(range(count + 1)), "i64"))
-    counts = e.node("ReduceSum", cast_to(e, of_each, "i64"), e.constant([0], "i64"), keepdims=0)
+    ones = e.node("Expand", e.constant(1, "i64"), total)
+    counts = e.node("ScatterElements", e.constant([0] * (count + 1), "i64"), groups, ones, axis=0, reduction="add")
     places = e.node("Range", e.constant(0, "i64"), e.node("Squeeze", total), e.constant(1, "i64"))
     ranks = e.node("Sub", places, e.node("Gather", _starts(e, counts), groups))
     return _Sorted(order, groups, ranks, counts)
