@@ -58,7 +58,7 @@ def elaborate(scope: FileScope, problems: Problems, dims: Mapping[str, int] | No
 
 
 def _what_few_files_have(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    if any(isinstance(node, tree.Train) for node in scope.file.declarations):
+    if any(isinstance(node, tree.Train | tree.Turns) for node in scope.file.declarations):
         from wsdl.elaborate.training import elaborate_trainings
 
         elaborate_trainings(scope, models, context)

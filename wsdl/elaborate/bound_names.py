@@ -14,7 +14,7 @@ from wsdl.ops import NAMED
 from wsdl.syntax import tree
 
 VIEWS = ("T", "permute", "reshape", "flip")  # names that may follow a dot on a tensor
-BUILTINS = ("len", "per_axis")  # functions that are computed when compiling
+BUILTINS = ("len", "per_axis", "frozen")  # functions that are computed when compiling
 OF_WAYS = ("rows", "columns", "axes", "member", "members")  # names bound in the body of a way of sharing
 OF_UPDATES = ("step", "total_steps")  # names bound on the right side of an `update`
 MOST_SUGGESTIONS = 50  # each takes time to compute

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from wsdl.diagnostics import Edit
@@ -13,7 +14,7 @@ from wsdl.elaborate.bound_names import VIEWS, unknown_conversion
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.elsewhere import ELSEWHERE
 from wsdl.elaborate.evaluate import evaluate
-from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, Recipe, describe, has_poison
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Frozen, Item, Layer, Recipe, describe, has_poison
 from wsdl.elaborate.kinds import AXES, CONFIGURATION, LIST, Kind, Misfit, either
 from wsdl.elaborate.layers import call_with_needed, inline_layer
 from wsdl.elaborate.operations import call_operation
@@ -29,11 +30,7 @@ from wsdl.syntax import tree
 def call(node: tree.Call, frame: Frame, context: Context) -> Item:
     if isinstance(node.function, tree.Field):
         return _method(node, node.function, frame, context)
-    if (
-        isinstance(node.function, tree.Name)
-        and node.function.text in _BUILT_IN
-        and node.function.text not in frame.names
-    ):
+    if isinstance(node.function, tree.Name) and _is_built_in(node.function, frame):
         return _built_in(node.function.text, _arguments(node, frame, context), node.span, context)
     if _is_conversion(node, frame):
         if not context.report.is_reported(node.function.span):
@@ -79,7 +76,14 @@ def _applied(
         return call_operation(function.name, arguments, node.span, context)
     if isinstance(function, Layer):
         return apply(function, arguments, node.span, context)
+    if isinstance(function, Frozen):
+        with _constant_weights(context):
+            return _applied(function.of, arguments, node, written, context)
     if isinstance(function, Definition):
+        if isinstance(function.node, tree.Model) and context.mode.requests is not None:
+            from wsdl.elaborate.applied_models import apply_model
+
+            return apply_model(function, arguments, node.span, context)
         _report_not_made(function, written, context)
         return POISON
     if isinstance(function, Recipe):
@@ -134,7 +138,7 @@ def _report_not_made(function: Definition, written: tree.Expression, context: Co
         written.span,
         f"`{function.name}` is a model, and a model can't be applied",
         "compiles to a separate file",
-        help="put what both models need into a block, or into a layer at file level",
+        help="put what both models need into a block, or into a layer at file level; a `train` can apply models",
         applied=False,
     )
 
@@ -142,11 +146,25 @@ def _report_not_made(function: Definition, written: tree.Expression, context: Co
 def pipe(node: tree.Pipe, frame: Frame, context: Context) -> Item:
     first = ArgumentValue(None, evaluate(node.value, frame, context), node.value.span)
     stage = node.stage
-    if isinstance(stage, tree.Call):
+    if isinstance(stage, tree.Call) and not _is_built_in(stage.function, frame):
         function = evaluate(stage.function, frame, context)
-        if isinstance(function, Operation | Layer):
+        if isinstance(function, Operation | Layer | Frozen) or _is_model(function):
             return _applied(function, [first, *_arguments(stage, frame, context)], stage, stage.function, context)
     return _applied(evaluate(stage, frame, context), [first], stage, stage, context)
+
+
+def _is_model(item: Item) -> bool:
+    return isinstance(item, Definition) and isinstance(item.node, tree.Model)
+
+
+@contextmanager
+def _constant_weights(context: Context) -> Iterator[None]:
+    """While this runs, layers take their weights as constants; in a compiled model they all are."""
+    builder, before = context.builder, context.builder.weights_are_constants
+    builder.weights_are_constants = before or context.mode.training
+    context.mode.depends_on_training = True
+    yield
+    builder.weights_are_constants = before
 
 
 # -- built-in functions ------------------------------------------------------------------------------------------------
@@ -161,6 +179,18 @@ class _BuiltIn:
     kinds: Mapping[str, Kind]
 
 
+def _is_built_in(function: tree.Expression, frame: Frame) -> bool:
+    return isinstance(function, tree.Name) and function.text in _BUILT_IN and function.text not in frame.names
+
+
+def _layer_or_model(item: Item) -> Layer | Definition:
+    if isinstance(item, Layer):
+        return item
+    if isinstance(item, Definition) and isinstance(item.node, tree.Model):
+        return item
+    raise Misfit
+
+
 def _per_axis(numbers: Item, axes: int) -> Item:
     """`per_axis(3, 2)` is `[3, 3]`, and a list of two stays as it is."""
     if not isinstance(numbers, list):
@@ -172,6 +202,7 @@ def _per_axis(numbers: Item, axes: int) -> Item:
 
 _BUILT_IN = {
     "len": _BuiltIn(len, {"list": LIST}),
+    "frozen": _BuiltIn(Frozen, {"layer": Kind("a layer or a model", _layer_or_model)}),
     "per_axis": _BuiltIn(_per_axis, {"numbers": either(CONFIGURATION["int"], LIST), "axes": AXES}),
 }
 
@@ -190,6 +221,8 @@ def _built_in(name: str, arguments: list[ArgumentValue], span: Span, context: Co
             values.append(kind.fit(given.item))
         except Misfit as misfit:
             sizes = "the sizes of a tensor have names in the signature: `x: f32[n, d]`"
+            if function.compute is Frozen:
+                sizes = f"`stop_gradient({given.span.text})` makes a tensor a constant"
             help = sizes if isinstance(given.item, Value) else wording.signature
             context.error("E0225", given.span, f"`{parameter}` of `{name}` {misfit}", help=help)
             return POISON

@@ -26,8 +26,8 @@ def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> 
         inputs = [("an input", i.name.text, i.name.span) for i in model.inputs]
         _distinct([*groups, *inputs, *_outputs(model, program)], f"`{model.name.text}`", problems)
     for train in declarations:
-        if isinstance(train, tree.Train) and train.name.text in models:
-            _of_step(train, models[train.name.text], groups, problems)
+        if isinstance(train, tree.Train) and train.model.text in models:
+            _of_step(train, models[train.model.text], groups, problems)
 
 
 def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:

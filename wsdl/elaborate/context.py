@@ -106,6 +106,7 @@ class Context:
     builder    the graph of the current model
     formulas   pending formulas, `None` once evaluated; by statement, layer, and iteration of its `for`
     groups     the `share`s that were recorded, in the same way
+    models     the layers of the models, once all their bodies have run
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Context:
         self.builder = GraphBuilder(self.where, self.report, self.budget, program.origins)
         self.formulas: dict[object, PendingFormula | None] = {}
         self.groups: set[object] = set()
+        self.models: Mapping[str, Layer] = {}
 
     def request(self, request: Request | None) -> None:
         """Record a request about parameters, for the passes that look up its paths."""

@@ -41,6 +41,8 @@ class GraphBuilder:
     random: list[Value] = field(default_factory=list)
     drops: dict[str, int] = field(default_factory=dict)
     step_numbers: dict[Graph, Value] = field(default_factory=dict)
+    weights_are_constants: bool = False  # in a use of `frozen(layer)`, in training
+    constants: dict[Value, Value] = field(default_factory=dict)  # the values of slots in such uses
 
     # -- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -96,7 +98,18 @@ class GraphBuilder:
             self.parameters[slot.path] = value
             self.slots[value] = slot
         self.naming.setdefault(slot.path, set()).add(self.where.application)
-        return self.parameters[slot.path]
+        value = self.parameters[slot.path]
+        return self._constant(value, slot) if self.weights_are_constants and slot.kind == "param" else value
+
+    def _constant(self, value: Value, slot: Slot) -> Value:
+        """The value of a parameter, without a gradient."""
+        if value not in self.constants:
+            constant = self.constants[value] = Value(value.type, value.name)
+            self.graphs[0].nodes.append(
+                Node("stop_gradient", [value], {}, [constant], slot.path.rpartition(".")[0], slot.span)
+            )
+            self.slots[constant] = slot
+        return self.constants[value]
 
     def noise(self) -> list[Value]:
         """The seed and the number of the step, added as inputs of the graph on first use."""

@@ -63,9 +63,16 @@ class Recipe:
     frame: Frame
 
 
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """`frozen(judge)`: a layer or a model of which a use takes the weights as constants."""
+
+    of: Layer | Definition
+
+
 Item: TypeAlias = (
     "bool | int | float | str | Dim | list[Item] | tuple[Item, ...] | Value | Layer | Recipe | Operation | Definition"
-    "| Poison | None"
+    "| Frozen | Poison | None"
 )  # fmt: skip
 
 
@@ -140,6 +147,8 @@ def describe(item: Item) -> str:
         return f"a tensor {item.type}"
     if isinstance(item, Layer):
         return f"a layer ({item.name})"
+    if isinstance(item, Frozen):
+        return "a frozen layer"
     if isinstance(item, Recipe):
         return f"a block (`{item.call.span.text}`)"
     if isinstance(item, Operation):

@@ -10,7 +10,7 @@ from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
 from wsdl.ir.stages import Checked
-from wsdl.ir.training import Training
+from wsdl.ir.training import Training, Turns
 
 if TYPE_CHECKING:
     from wsdl.ir.variants import Variant
@@ -36,6 +36,7 @@ class ProgramBuilder(FileRequests):
 
     models: dict[str, Model] = field(default_factory=dict)
     trainings: dict[str, Training] = field(default_factory=dict)
+    turns: Turns | None = None
     variants: dict[str, Variant] = field(default_factory=dict)
     layers: dict[str, Module] = field(default_factory=dict)
     parameters: dict[str, Slot] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class ProgramBuilder(FileRequests):
         return Checked(
             models=self.models,
             trainings=self.trainings,
+            turns=self.turns,
             variants=self.variants,
             layers=self.layers,
             parameters=self.parameters,

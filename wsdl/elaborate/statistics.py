@@ -14,7 +14,8 @@ def normalize_by_batch(
     values: Sequence[Operand], attributes: Mapping[str, Attribute], span: Span, context: Context
 ) -> list[Value]:
     """`batch_norm` in training. Later applications see the updated running statistics, as in PyTorch. A `scan` doesn't
-    update them: `check_training` reports that, unless the statistics are frozen (E0819)."""
+    update them: `check_training` reports that, unless the statistics are frozen (E0819). A use of `frozen(layer)`
+    doesn't either."""
     operands = [v for v in values if isinstance(v, Value)]
     x, statistics = operands[0], operands[3:]
     if any(is_part(name) for dim in x.type.shape for name in dim.names()):
@@ -27,6 +28,8 @@ def normalize_by_batch(
         )
     types = [x.type, *(s.type for s in statistics)]
     y, *new = context.builder.node("batch_norm_training", operands, dict(attributes), types, span)
+    if context.builder.weights_are_constants:
+        return [y]
     paths = {value: path for path, value in context.builder.parameters.items()}
     for old, latest in zip(statistics, new, strict=True):
         path = paths.get(old)

@@ -26,28 +26,43 @@ from wsdl.syntax import tree
 
 
 def elaborate_trainings(scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
-    """Fill `program.trainings` from the `train` declarations of a file."""
+    """Fill `program.trainings` from the `train` declarations of a file, and `program.turns`."""
+    context.models = models
     seen: dict[str, Span] = {}
     for node in scope.file.declarations:
         if not isinstance(node, tree.Train):
             continue
-        name = node.name.text
-        if name not in models:
-            report_unknown_model(node.name, scope, models, context)
+        name, model = node.name.text, node.model.text
+        if model not in models:
+            report_unknown_model(node.model, scope, models, context)
         elif name in seen:
             context.error(
                 "E0802",
                 node.name.span,
-                f"the model `{name}` is trained twice",
-                "trained again",
-                labels=[Label(seen[name], "trained first")],
-                help="several `loss` lines of one `train` add up",
+                f"two trainings have the name `{name}`",
+                "again",
+                labels=[Label(seen[name], "first")],
+                help="several `loss` lines of one `train` add up; two trainings of one model have names, "
+                f"`train first of {model}(…)`",
+            )
+        elif name != model and name in models:
+            context.error(
+                "E0833",
+                node.name.span,
+                f"`{name}` is a model, so a training of `{model}` can't have this name",
+                "the name of another model",
+                labels=[Label(models[name].definition.node.name.span, "the model")],
+                help="give the training another name: results and files are named after it",
             )
         else:
             seen[name] = node.name.span
-            training = _training(node, models[name], context)
+            training = _training(node, models[model], context)
             if training is not None:
                 context.program.trainings[name] = training
+    if any(isinstance(node, tree.Turns) for node in scope.file.declarations):
+        from wsdl.elaborate.turns import elaborate_turns
+
+        elaborate_turns(scope, seen, context)
 
 
 def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str, Layer], context: Context) -> None:
@@ -83,7 +98,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         context.error(
             "E0804",
             node.name.span,
-            f"the training of `{node.name.text}` has no loss",
+            f"the training {_called(node)} has no loss",
             "no `loss` was reached",
             help="add a line such as `loss mse(output, target)`",
         )
@@ -92,6 +107,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
     rates = rates_of(requests, optimizer)
     return Training(
         node.name.text,
+        node.model.text,
         objective,
         evaluation,
         optimizer,
@@ -102,6 +118,11 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
         node.doc,
         requests.weights,
     )
+
+
+def _called(node: tree.Train) -> str:
+    """A training in messages: "of `lm`", or its name."""
+    return f"of `{node.name.text}`" if node.model is node.name else f"`{node.name.text}`"
 
 
 def rates_of(requests: Requests, optimizer: Optimizer) -> list[RateRequest]:
@@ -117,7 +138,7 @@ def _the_optimizer(node: tree.Train, requests: Requests, context: Context) -> Op
         context.error(
             "E0805",
             node.name.span,
-            f"the training of `{node.name.text}` has no optimizer",
+            f"the training {_called(node)} has no optimizer",
             "no `optimizer` was reached",
             help="add a line such as `optimizer AdamW(lr=cosine(1e-3, warmup=100))`",
         )
@@ -202,7 +223,7 @@ def _targets_with_names_of_their_own(
             context.error(
                 "E0803",
                 target.name.span,
-                f"the target `{name}` has the name of {kinds[name]} of `{node.name.text}`",
+                f"the target `{name}` has the name of {kinds[name]} of `{node.model.text}`",
                 "named again",
                 labels=[Label(output_spans[name], f"{kinds[name]} of the model")] if name in output_spans else (),
                 help="inputs and outputs of the model can be used without declaring them"
@@ -230,7 +251,7 @@ def _name_what_is_hidden(node: tree.Train, layer: Layer, frame: Frame, context: 
             context.error(
                 "E0814",
                 name.span,
-                f"`{name.text}` is bound inside of `{node.name.text}`",
+                f"`{name.text}` is bound inside of `{node.model.text}`",
                 "not visible outside of its body",
                 labels=[Label(bound_names(definition.body)[name.text], "bound here")],
                 help=f"return it too: `-> (…, {name.text}: …)`",
@@ -251,7 +272,7 @@ def _keep_references(node: tree.Train, layer: Layer, context: Context) -> None:
             spans.setdefault(size.text, size.span)
     spans |= {name.text: name.span for name in (*outputs, *(i.name for i in (*definition.inputs, *node.targets)))}
     spans |= bound_names(node.body)
-    context.references.add(node.name.span, definition.name.span)
+    context.references.add(node.model.span, definition.name.span)
     for name in names_read(node.body):
         context.references.add(name.span, spans.get(name.text) or layer.definition.scope.place(name.text))
 

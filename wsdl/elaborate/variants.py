@@ -55,14 +55,14 @@ def _variant(node: tree.Variant, scope: FileScope, models: Mapping[str, Layer], 
 def _trainings(
     variant: tree.Variant, scope: FileScope, models: Mapping[str, Layer], context: Context
 ) -> dict[str, TrainingChanges]:
-    trained = {node.name.text for node in scope.file.declarations if isinstance(node, tree.Train)}
+    trained = {node.name.text: node for node in scope.file.declarations if isinstance(node, tree.Train)}
     changes: dict[str, TrainingChanges] = {}
     seen: dict[str, tree.Name] = {}
     for node in variant.body:
         if not isinstance(node, tree.Changes):
             continue
         name = node.name.text
-        if name not in models:
+        if name not in trained and name not in models:
             report_unknown_model(node.name, scope, models, context)
         elif name not in trained:
             _report_untrained(node, scope, context)
@@ -75,8 +75,8 @@ def _trainings(
                 labels=[Label(seen[name].span, "changed first")],
                 help="write all lines into one `train`",
             )
-        else:
-            changes[name] = _changes(node, models[name], context)
+        elif trained[name].model.text in models:
+            changes[name] = _changes(node, models[trained[name].model.text], context)
         seen.setdefault(name, node.name)
     return changes
 

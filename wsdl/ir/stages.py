@@ -20,7 +20,7 @@ from wsdl.ir.graph import Binding, Graph, Model, Module, Slot, Stored
 from wsdl.ir.origins import Origins
 from wsdl.ir.references import References
 from wsdl.ir.requests import CopyRequest, FormulaRequest, FreezeRequest, GroupRequest, LimitRequest, LoadRequest
-from wsdl.ir.training import Schedule, Training, Update
+from wsdl.ir.training import Schedule, Training, Turns, Update
 from wsdl.ir.types import DType
 from wsdl.ir.views import View
 
@@ -36,7 +36,8 @@ class Checked:
     """The meaning of a file. The requests are in source order, and their paths are not yet looked up."""
 
     models: Mapping[str, Model] = field(default_factory=dict)
-    trainings: Mapping[str, Training] = field(default_factory=dict)  # by the name of the model
+    trainings: Mapping[str, Training] = field(default_factory=dict)  # by name
+    turns: Turns | None = None  # how several trainings take turns
     variants: Mapping[str, Variant] = field(default_factory=dict)
     variant: str = ""  # the one whose requests are among those below; none in the program as it stands
     layers: Mapping[str, Module] = field(default_factory=dict)  # declared at file level: owned by every model
@@ -60,9 +61,9 @@ class Checked:
         variant = self.variants[name]
         kinds = {limit.kind for limit in variant.limits}
         trainings = {
-            model: training.changed(variant.trainings[model].freezes, variant.trainings[model].rates)
-            for model, training in self.trainings.items()
-            if model in variant.trainings
+            name: training.changed(variant.trainings[name].freezes, variant.trainings[name].rates)
+            for name, training in self.trainings.items()
+            if name in variant.trainings
         }
         return replace(
             self,
@@ -201,6 +202,10 @@ class ResolvedTraining:
     as_at_inference: frozenset[str] = frozenset()
 
     @property
+    def name(self) -> str:
+        return self.written.name
+
+    @property
     def model(self) -> str:
         return self.written.model
 
@@ -223,7 +228,7 @@ class Storage:
     readings: Mapping[str, Reading]
     parts: tuple[Slot, ...] = ()  # of ways of sharing: what formulas alone read
     ways: tuple[SharedAs, ...] = ()
-    trainings: Mapping[str, ResolvedTraining] = field(default_factory=dict)  # by the name of the model
+    trainings: Mapping[str, ResolvedTraining] = field(default_factory=dict)  # by name
 
     @property
     def models(self) -> Mapping[str, Model]:

@@ -234,12 +234,13 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The training of one model as written; `check_training` looks up its paths.
+    """The training `name` of one model as written; `check_training` looks up its paths.
 
     `objective` is the model as it is while training, `evaluation` as it is compiled (the two may differ in
     normalization and dropout); both read the slots of the model itself.
     """
 
+    name: str
     model: str
     objective: Objective
     evaluation: Objective
@@ -254,6 +255,17 @@ class Training:
     def changed(self, freezes: Iterable[FreezeRequest], rates: Iterable[RateRequest]) -> Training:
         """The same, with additional lines after its own."""
         return replace(self, freezes=[*self.freezes, *freezes], rates=[*self.rates, *rates])
+
+
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """`turns { critic 5, maker 1 }`: so many steps of each training, one after the other, again and again; or
+    `mix { classify 2, tag 1 }`, where the training of each step is drawn, in these proportions. `counts` are by the
+    names of the trainings, in order; those of `turns` are integers."""
+
+    kind: Literal["turns", "mix"]
+    counts: Mapping[str, float]
+    span: Span
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class Evaluation:
     values, so results don't depend on how the data set is cut; `warnings` name those for which this is impossible.
     """
 
-    name: str  # of the model
+    name: str  # of the training
     batch: dict[str, TensorType]  # the inputs of the model and the targets
     names: list[str]  # "loss", then the metrics
     rounds: list[Round]

@@ -33,5 +33,5 @@ class Variant:
     limits: tuple[LimitRequest, ...] = ()
     loads: tuple[LoadRequest, ...] = ()
     copies: tuple[CopyRequest, ...] = ()
-    trainings: Mapping[str, TrainingChanges] = field(default_factory=dict)  # by the name of the model
+    trainings: Mapping[str, TrainingChanges] = field(default_factory=dict)  # by the name of the training
     doc: str = ""

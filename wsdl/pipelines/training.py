@@ -169,4 +169,4 @@ def evaluation(storage: Storage, training: ResolvedTraining, target: Target = DE
     batch = {v.name: v.type for v in training.written.evaluation.graph.inputs}
     rows = rows_dimension(batch.values())
     warnings = warned(draft.mixed)
-    return Evaluation(training.model, batch, names, draft.rounds, draft.rest, draft.merges, rows, warnings)
+    return Evaluation(training.name, batch, names, draft.rounds, draft.rest, draft.merges, rows, warnings)

@@ -95,7 +95,7 @@ class Paths:
         if from_file and isinstance(first, Part) and first.name not in root.children and first.name not in root.slots:
             top = self.root("")
             of_file = first.name in top.children or first.name in top.slots
-            return top if of_file and first.name not in self._program.models else root
+            return top if of_file else root
         return root
 
     def _file(self) -> Module:

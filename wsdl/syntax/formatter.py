@@ -150,7 +150,7 @@ class _Formatter:
             last = [node.name, *node.inputs, *(node.outputs or ())][-1]
             self._compound(last.span.end, indent, lambda: self._signature(node), node.body)
         elif isinstance(node, tree.Train):
-            end = [node.name, *node.targets][-1].span.end
+            end = [node.model, *node.targets][-1].span.end
             self._compound(end, indent, lambda: self._train(node), node.body)
         elif isinstance(node, tree.Variant) and self._is_one_line(node):
             self._line(node.span.end, indent, lambda: self._variant(node))
@@ -225,6 +225,9 @@ class _Formatter:
             return ["param ", *expression(node.target), " = ", *expression(node.value), *clause]
         if isinstance(node, tree.Share):
             return self._share(node)
+        if isinstance(node, tree.Turns):
+            turns = [self.write.item(t, [f"{t.name.text} ", *self.write.expression(t.count)]) for t in node.turns]
+            return [f"{node.kind.text} ", self.write.group("list", "{ ", turns, " }", node.span)]
         if isinstance(node, tree.Limit):
             return [f"limit {node.kind.text} ", *expression(node.value)]
         if isinstance(node, tree.Require):
@@ -334,8 +337,9 @@ class _Formatter:
         return [*box, self.write.bracket("(", node.outputs, ")", span, self.write.output)]
 
     def _train(self, node: tree.Train) -> list[str | Group]:
-        span = self._brackets(node, node.name.span.end)
-        return [f"train {node.name.text}", self.write.bracket("(", node.targets, ")", span, self.write.typed)]
+        span = self._brackets(node, node.model.span.end)
+        of = "" if node.model is node.name else f" of {node.model.text}"
+        return [f"train {node.name.text}{of}", self.write.bracket("(", node.targets, ")", span, self.write.typed)]
 
     def _brackets(self, node: tree.Node, start: int) -> Span:
         """The next pair of parentheses at or behind an offset."""

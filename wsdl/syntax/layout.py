@@ -46,9 +46,11 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _STATEMENT = re.compile(
     r"(?:let|param|share|if|return|emit)\b(?!\s*[=,)])|for\b[^\n]*\{"
     r"|(?:layer|state|limit|metric|weight)\s+[^\W\d]\w*\s*[\[=:]|(?:block|model|train|optimizer)\s+[^\W\d]\w*\s*\("
-    r"|variant\s+[^\W\d]\w*\s*\{|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
+    r"|train\s+[^\W\d]\w*\s+of\s+[^\W\d]\w*\s*\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{|(?:from|load)\s*\"|loss\s+(?!and\b|or\b)[^\W\d]"
 )
-_DECLARATION = re.compile(r"(?:block|model|train)\s+[^\W\d]\w*\s*\(|variant\s+[^\W\d]\w*\s*\{")
+_DECLARATION = re.compile(
+    r"(?:block|model|train)\s+[^\W\d]\w*\s*(?:of\s+[^\W\d]\w*\s*)?\(|(?:turns|mix|variant\s+[^\W\d]\w*)\s*\{"
+)
 _ASSIGNMENT = re.compile(r"[^\W\d]\w*\s*=(?!=)")
 
 
@@ -86,7 +88,7 @@ class _Bracket:
     sign: str
     start: int
     indent: int  # of its line
-    group: bool  # the braces of `share`, which contain no statements
+    group: bool  # the braces of `share`, `turns` and `mix`, which contain no statements
 
     @property
     def closes_lines(self) -> bool:
@@ -258,7 +260,8 @@ class _Reader:
         if sign in "([{":
             if sign == "{" and self.stack and self.stack[-1].closes_lines:
                 self._unclosed(start)
-            self.stack.append(_Bracket(sign, start, self.indent, sign == "{" and self.first == "share"))
+            group = sign == "{" and self.first in ("share", "turns", "mix")
+            self.stack.append(_Bracket(sign, start, self.indent, group))
             if len(self.stack) == limits.DEPTH + 1 and not self.chunk.hopeless:
                 mistakes.TOO_DEEP.report(self.problems, self._span(start, start + 1), limit=limits.DEPTH)
                 self.chunk.hopeless = True

@@ -449,11 +449,28 @@ class Model(Node):
 
 
 class Train(Node):
-    """`train siamese(same: f32[n]) { … }`: how the model `name` is trained, with targets beside its inputs."""
+    """`train critic of gan(real: f32[n, 64]) { … }`: how a model is trained, with targets beside its inputs. Without
+    `of` the training has the name of the model: `train siamese(same: f32[n]) { … }`."""
 
     name: Name
+    model: Name
     targets: tuple[Input, ...]
     body: tuple[Statement, ...]
+    doc: str = ""
+
+
+class Turn(Node):
+    """`critic 5` in `turns` or `mix`."""
+
+    name: Name
+    count: Expression
+
+
+class Turns(Node):
+    """`turns { critic 5, maker 1 }` or `mix { classify 2, tag 1 }`: how several trainings take turns."""
+
+    kind: Name
+    turns: tuple[Turn, ...]
     doc: str = ""
 
 
@@ -473,7 +490,7 @@ class Import(Node):
 
 
 Declaration: TypeAlias = (
-    "Import | Let | Block | Model | Train | Variant | Layer | Parameter | Formula | Share | Freeze | Load | Copy"
+    "Import | Let | Block | Model | Train | Turns | Variant | Layer | Parameter | Formula | Share | Freeze | Load| Copy"
 )
 
 

@@ -120,9 +120,22 @@ class Builder:
 
     def train(self, parts: Parts) -> tree.Train:
         span = self._span(parts)
-        _, name, _, targets, _, body = parts
+        name, body = parts[1], parts[-1]
+        model, targets = _after(parts, "of") or name, parts[-3] or ()
         self._check_places(body[1], mistakes.INSIDE_TRAIN, _OF_MODELS, f"`train {name.text}`")
-        return tree.Train(span, name, targets or (), body[1], self._doc(span))
+        return tree.Train(span, name, model, targets, body[1], self._doc(span))
+
+    def turns(self, parts: Parts) -> tree.Turns:
+        span = self._span(parts)
+        [turns] = (part for part in parts if isinstance(part, tuple))
+        kind = tree.Name(self._span(parts[:1]), str(parts[0]))
+        return tree.Turns(span, kind, turns, self._doc(span))
+
+    def turn_list(self, parts: Parts) -> tuple[Any, ...]:
+        return self.members(parts)
+
+    def turn(self, parts: Parts) -> tree.Turn:
+        return tree.Turn(self._span(parts), *parts)
 
     def variant(self, parts: Parts) -> tree.Variant:
         span = self._span(parts)

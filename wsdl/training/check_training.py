@@ -164,7 +164,7 @@ def _is_of_base(request: RateRequest, training: ResolvedTraining, storage: Stora
     variant = storage.checked.variants.get(storage.checked.variant)
     if variant is None:
         return False
-    changes = variant.trainings.get(training.model)
+    changes = variant.trainings.get(training.name)
     return changes is None or request not in changes.rates
 
 

@@ -15,7 +15,7 @@ from wsdl.training.draft import Changing, Draft
 def results_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
     """Loss and metrics, in a graph of their own."""
     objective = evaluation_over_stored(storage, training)
-    model = Model(training.model, objective.graph, storage.models[training.model].module)
+    model = Model(training.name, objective.graph, storage.models[training.model].module)
     phase = Phase.of(model, storage.stored, target)
     changing = Changing.by(training, storage)
     variables = {variable.of: variable for variable in changing.all}

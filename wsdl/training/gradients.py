@@ -67,7 +67,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     """Loss, metrics and new running statistics, in a graph of their own."""
     objective, written = objective_over_stored(storage, training), training.written
     own = storage.models[training.model]
-    model = Model(training.model, objective.graph, own.module, written.doc, written.span, reads=own.reads)
+    model = Model(training.name, objective.graph, own.module, written.doc, written.span, reads=own.reads)
     phase = Phase.of(model, storage.stored, target)
     changing = Changing.by(training, storage)
     writes, forward = plan_updates(objective, storage, changing)

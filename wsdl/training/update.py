@@ -27,7 +27,7 @@ def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> D
     """The update of a training, as a phase that so far has only the gradients as inputs."""
     changing = Changing.by(training, storage)
     writes = plan_updates(objective_over_stored(storage, training), storage, changing)[0] if training.updated else []
-    model = Model(training.model, Graph(), storage.models[training.model].module)
+    model = Model(training.name, Graph(), storage.models[training.model].module)
     phase = Phase.of(model, storage.stored, target)
     for variable in changing.trained:
         phase.read(Gradient(variable.of), variable.type)
