@@ -86,7 +86,12 @@ def store(program: Checked, problems: Problems, dtype: Precision = "f32") -> Sto
         from wsdl.training.check_training import check_training
 
         storage = check_training(storage, problems)
-    check_limits(storage.as_dtype(dtype), problems)
+    models = storage.models
+    if program.has_gradients:
+        from wsdl.differentiation.check_gradients import expanded_models
+
+        models = expanded_models(storage, problems)
+    check_limits(storage.as_dtype(dtype), problems, models)
     return None if problems.errors else storage
 
 

@@ -114,7 +114,9 @@ def test_the_example_of_an_operation(name: str) -> None:
         names = set(re.findall(r"\b[nst]\b", example))
         known = {d for _, type in inputs for d in re.findall(r"\b[nst]\b", type)}
         inputs += [(f"of_{d}", f"f32[{d}]") for d in sorted(names - known)]
-        run(inputs, "return " + OPERAND.sub(r"\1", call), gives)
+        before = "y = sum(x)\n" if operation.expanded_by else ""  # there is a derivative only of what is computed
+        inputs = [i for i in inputs if not before or i[0] != "y"]
+        run(inputs, f"{before}return " + OPERAND.sub(r"\1", call), gives)
 
 
 # -- blocks ------------------------------------------------------------------------------------------------------------

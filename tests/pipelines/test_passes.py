@@ -27,6 +27,7 @@ import pytest
 import wsdl
 from tests.golden import Golden
 from tests.stages import storage_of
+from wsdl.differentiation.expand_gradients import expand_gradients
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.graph import Lowered
 from wsdl.ir.target import Target
@@ -39,6 +40,7 @@ from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
+from wsdl.rewrite.drop_stop_gradients import drop_stop_gradients
 from wsdl.rewrite.even_steps import even_steps
 from wsdl.rewrite.fold_batch_norm import fold_batch_norm
 from wsdl.rewrite.fuse_recurrent import fuse_recurrent
@@ -61,7 +63,7 @@ SIZES = {"n": 3, "t": 4, "h": 16, "w": 16}
 @dataclass(frozen=True)
 class Tried:
     """How a pass is run here: for which `target`; `prunes` where what nothing reads any more would hide what it does;
-    `keeps` the numbers of a program unless it computes in fewer bits."""
+    `keeps` the numbers of a program unless it computes in fewer bits, or what isn't expanded yet."""
 
     run: Callable[[Lowered], object]
     target: Target = ROLLED
@@ -85,6 +87,8 @@ def even_for_f16(program: Lowered) -> None:
 
 
 PASSES: dict[str, Tried] = {
+    "expand_gradients": Tried(expand_gradients, prunes=True, keeps=False),
+    "drop_stop_gradients": Tried(drop_stop_gradients),
     "fold_views": Tried(fold_views),
     "fuse_recurrent": Tried(fuse_recurrent, prunes=True),
     "share_products": Tried(share_products, prunes=True),

@@ -41,7 +41,7 @@ WRITTEN = {
     **dict.fromkeys(("logsigmoid", "LogSigmoid"), "-softplus(-x)"),
     **dict.fromkeys(("softsign", "Softsign"), "x / (1.0 + abs(x))"),
     "square": "x ** 2", "reciprocal": "1.0 / x", "std": "sqrt(var(x))", "log1p": "log(1.0 + x)",
-    "expm1": "exp(x) - 1.0",
+    "expm1": "exp(x) - 1.0", "grad": "gradient(sum(tanh(x)), x)",
     "exp2": "2.0 ** x", "log2": "log(x) / log(2.0)", "log10": "log(x) / log(10.0)", "ceil": "-floor(-x)",
     "trunc": "sign(x) * floor(abs(x))", "tan": "sin(x) / cos(x)", "ones_like": "0.0 * x + 1.0",
     "zeros_like": "0.0 * x",

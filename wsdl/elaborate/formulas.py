@@ -82,6 +82,15 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
             help="compute weights without dropout and without norms with running statistics",
         )
         value = None
+    if value is not None and any(n.op == "gradient" for n in graph.walk()):
+        _report(
+            node.value.span,
+            "a formula can't be made of derivatives",
+            "computes a derivative",
+            context,
+            help="write the derivative out, or compute it in the body that reads the parameter",
+        )
+        value = None
     context.mode.training = False
     if value is not None and _reads_a_state(node, context):
         value = None

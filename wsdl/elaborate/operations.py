@@ -75,8 +75,6 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         [x] = values
         assert isinstance(x, Value)
         results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
-    elif operation.training == "only" and not context.mode.training:
-        results = [v for v in values if isinstance(v, Value)]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(
@@ -87,6 +85,7 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         results = normalize_by_batch(values, attributes, span, context)
     else:
         results = context.builder.node(name, values, attributes, result_types, span)
+        context.program.has_gradients |= operation.expanded_by != ""
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -44,6 +44,7 @@ class ProgramBuilder(FileRequests):
     origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
     doubtful: bool = False
+    has_gradients: bool = False
 
     def checked(self) -> Checked:
         """The finished program."""
@@ -65,4 +66,5 @@ class ProgramBuilder(FileRequests):
             origins=self.origins,
             references=self.references,
             doubtful=self.doubtful,
+            has_gradients=self.has_gradients,
         )

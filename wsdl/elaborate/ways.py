@@ -197,6 +197,15 @@ def _run(configured: Layer, member: WayMember, parts: dict[str, Part], context: 
             help="leave out dropout and statistics of batches: a way of sharing computes weights from parameters alone",
         )
         return None
+    if any(node.op == "gradient" for node in graph.walk()):
+        context.error(
+            "E0342",
+            configured.call_span,
+            f"`{block.name.text}` computes a derivative",
+            "a weight can't be made of derivatives",
+            help="write the derivative out",
+        )
+        return None
     graph.outputs = [*results, *(loss.value for loss in auxiliary_losses(context))]
     return Graph([], graph.needed(), graph.outputs)
 

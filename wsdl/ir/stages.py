@@ -53,6 +53,7 @@ class Checked:
     sources: Mapping[str, Source] = field(default_factory=dict)  # by their paths from the folder of the first
     origins: Origins = field(default_factory=Origins)
     references: References = field(default_factory=References)
+    has_gradients: bool = False  # whether a graph has a node `gradient`
     doubtful: bool = False  # models or layers of the file may be missing, since an error was reported
     left_out: frozenset[str] = frozenset()  # slots that only other variants use, by path: none is stored
 

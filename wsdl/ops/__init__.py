@@ -11,6 +11,7 @@ from wsdl.ops import (
     dropout,
     einsum,
     elementwise,
+    gradient,
     grid_sample,
     index,
     loss,
@@ -31,7 +32,8 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, partition,
-    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, recurrent,
+    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, gradient,
+    recurrent,
 )  # fmt: skip
 
 __all__ = ["FAMILIES", "NAMED", "OPERATIONS", "OpError", "Operation", "collecting_assumptions"]

@@ -62,6 +62,7 @@ class Rules:
     elementwise: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
     sized_by_run: ClassVar[bool] = False
+    expanded_by: ClassVar[str] = ""
     training: ClassVar[TrainingForm] = "same"
     at_inference: ClassVar[str | None] = None
     gives: ClassVar[Meaning | None] = None
@@ -202,7 +203,8 @@ class Operation:
         self.sized_by_run = rules.sized_by_run
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
-        self.output_axis, self.is_expanded = rules.output_axis, rules.expand is not None
+        self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by
+        self.is_expanded = rules.expand is not None
 
     def unanswered(self) -> list[str]:
         """The rules and traits that are missing, each with where to add it."""
@@ -216,7 +218,7 @@ class Operation:
             missing.append("`half=` in its first line: how it computes in 16 bits (`HalfRule`)")
         if not hasattr(rules, "mixes"):
             missing.append("`mixes=` in its first line: the axes along which elements depend on others (`Mixes`)")
-        if self.is_expanded:
+        if self.is_expanded or self.expanded_by:
             return missing
         if rules.batch is Rules.batch and not hasattr(rules, "steps_along"):
             missing.append("`batch` (or the base `Elementwise`, or `steps_along=None`): all steps of a loop at once")

@@ -20,7 +20,7 @@ product   in f32, but times or divided by a constant near 1 as `widest`: it give
 moves     as `widest`: it gives elements of its operands, so what f16 doesn't hold is still in its result
 makes     it creates floats without reading any, in f16 where that holds them
 as is     it takes its operands as they are, and returns the dtype that is asked for
-expanded  as its parts; it never becomes a node
+expanded  as its parts, which take its place before
 """
 
 
@@ -63,6 +63,7 @@ class Traits(TypedDict, total=False):
     # at once where these axes are moved by one; `None` for one that stays in its loop
     no_gradient: str  # why there is none, in words for the user: the result changes in jumps only, or is no float
     sized_by_run: bool  # its results have sizes that only the run knows
+    expanded_by: str  # the pass over whole graphs that puts the operations that it consists of in its place
     training: TrainingForm
     at_inference: str  # of one that only training steps have: what a compiled model has in its place, an operation or
     # "its operand"; its states, last among results and operands, then stay as they are

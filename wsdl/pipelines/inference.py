@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from wsdl.differentiation.expand_gradients import expand_gradients
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import Storage
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.rewrite.batch_norm_to_conv import batch_norm_to_conv
 from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
+from wsdl.rewrite.drop_stop_gradients import drop_stop_gradients
 from wsdl.rewrite.fold_batch_norm import fold_batch_norm
 from wsdl.rewrite.fuse_recurrent import fuse_recurrent
 from wsdl.rewrite.lower_precision import lower_precision
@@ -25,6 +27,8 @@ from wsdl.sharing.read_stored import read_stored
 Pass: TypeAlias = "Callable[[Lowered], object]"
 
 INFERENCE: tuple[Pass, ...] = (
+    expand_gradients,
+    drop_stop_gradients,
     contract_sums,
     push_products,
     lower_precision,

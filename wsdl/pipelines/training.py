@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TypeAlias
 
+from wsdl.differentiation.expand_gradients import expand_gradients
 from wsdl.ir.binding import rows_dimension
 from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
@@ -20,6 +21,7 @@ from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
+from wsdl.rewrite.drop_stop_gradients import drop_stop_gradients
 from wsdl.rewrite.hoist_invariants import hoist_invariants
 from wsdl.rewrite.prune import prune
 from wsdl.rewrite.push_products import push_products
@@ -69,6 +71,8 @@ def _roll_equal_steps(program: Lowered) -> Lowered:
 LOWERING = _on_phase(contract_sums, push_products, fold_views, _roll_equal_steps, dedupe)
 CLEANING = (*_on_phase(dedupe, prune), drop_unread_inputs)
 
+EXPANDING = _on_phase(expand_gradients)
+
 GRADIENT: tuple[TrainingPass, ...] = (
     *LOWERING,
     *_on_phase(hoist_invariants, batch_steps),  # `hoist_invariants`: views read inside a scan move out of its body
@@ -76,6 +80,7 @@ GRADIENT: tuple[TrainingPass, ...] = (
     average_statistics,
 )
 STEP: tuple[TrainingPass, ...] = (
+    *EXPANDING,
     *GRADIENT,
     measure_gradients,
     update_parameters,
@@ -86,6 +91,7 @@ STEP: tuple[TrainingPass, ...] = (
     hand_on_seed,
 )
 BATCH: tuple[TrainingPass, ...] = (
+    *EXPANDING,
     *GRADIENT,
     measure_gradients,
     give_to_updates,
@@ -93,6 +99,7 @@ BATCH: tuple[TrainingPass, ...] = (
     *CLEANING,
 )
 PART: tuple[TrainingPass, ...] = (
+    *EXPANDING,
     separate_rows,
     tell_parts_apart,
     *GRADIENT,
@@ -113,6 +120,8 @@ UPDATE: tuple[TrainingPass, ...] = (
 )
 PIECEWISE_UPDATE: tuple[TrainingPass, ...] = (*UPDATE, take_pieces)
 EVALUATION: tuple[TrainingPass, ...] = (
+    *EXPANDING,
+    *_on_phase(drop_stop_gradients),
     separate_results,
     *LOWERING,
     plan_rounds,

@@ -17,14 +17,13 @@ from wsdl.ops.node_arguments import ScanParts, arguments
 LISTED = 5  # of the largest parameters
 
 
-def check_limits(storage: Storage, problems: Problems) -> None:
-    """Report each model that exceeds a limit."""
+def check_limits(storage: Storage, problems: Problems, computed: Mapping[str, Model]) -> None:
+    """Report each model that exceeds a limit; `computed` are the models with all that they compute."""
     for limit in storage.checked.limits:
-        model = storage.models[limit.model]
         if limit.kind == "macs":
-            _check_macs(limit, model, problems)
+            _check_macs(limit, computed[limit.model], problems)
         else:
-            _check_size(limit, model, storage, problems)
+            _check_size(limit, storage.models[limit.model], storage, problems)
 
 
 def stored_by(model: Model, storage: Storage) -> list[Stored]:

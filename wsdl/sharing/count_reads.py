@@ -110,7 +110,8 @@ class _Counting:
 
     def _runs_on_data(self, node: Node) -> None:
         self.data.update(node.results)
-        for value in node.inputs:
+        # A derivative with respect to a weight doesn't read it.
+        for value in node.inputs[:1] if node.op == "gradient" else node.inputs:
             self._meets_data(value, node)
         if node.body is not None:
             self.data.update(node.body.inputs)

@@ -109,6 +109,9 @@ class _Formulas:
             return {}
         values: dict[Value, Value] = {}
         places = _outside_loops(graph)
+        of_slots = {node.result: reading for node, reading in computed}
+        # With respect to what a formula computes, as all slots that are views of it read that.
+        gradients = [(n, of_slots[n.inputs[1]]) for n in graph.walk() if n.op == "gradient" and n.inputs[1] in of_slots]
         with Rewriter(graph) as rewriter:
             for node, reading in computed:
                 key = reading.formula, reading.view.steps
@@ -118,6 +121,9 @@ class _Formulas:
                     rewriter.insert(build.nodes, places.get(node, node))
                 values[node.result] = self.placed[key]
                 rewriter.replace_node(node, [], [values[node.result]])
+            for node, reading in gradients:
+                rewriter.set_inputs(node, [node.inputs[0], self.placed[reading.formula, ()]])
+                node.view = reading.view
         return values
 
     def _reading(self, node: Node) -> Reading:

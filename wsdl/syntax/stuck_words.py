@@ -61,7 +61,7 @@ WORDS_AND_SIGNS: tuple[Mistake, ...] = (
     ),
     Mistake(
         *_FOREIGN,
-        "a compiled model has no gradients; in training, `stop_gradient(x)` stops them and `freeze` freezes weights",
+        "only `gradient(y, x)` and trainings compute any: `stop_gradient(x)` stops them, `freeze` freezes weights",
         statement=r"(?P<mark>with)\s+(torch\.)?(no_grad|inference_mode|set_grad_enabled|GradientTape)\b",
         examples=(IN_MODEL % "with torch.no_grad():\n        x = relu(x)",),
     ),

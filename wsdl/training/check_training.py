@@ -197,6 +197,11 @@ def _losses(training: ResolvedTraining, storage: Storage, problems: Problems) ->
     """The stored tensors that the losses depend on."""
     reached: set[str] = set()
     objective = training.written.objective
+    if storage.checked.has_gradients:
+        from wsdl.differentiation.check_gradients import check_evaluation, expanded_objective
+
+        objective = expanded_objective(training, storage, problems)
+        check_evaluation(training, storage, problems)
     search = _Search(objective.graph)
     behind_formulas: dict[Formula, tuple[set[str], list[Node]]] = {}
     for loss, span in zip(objective.losses, training.written.loss_spans, strict=True):
@@ -216,8 +221,7 @@ def _read_by(
     search: _Search, values: Iterable[Value], storage: Storage, known: dict[Formula, tuple[set[str], list[Node]]]
 ) -> tuple[set[str], list[Node]]:
     """The stored tensors behind values of a graph, and the nodes without a gradient on the way."""
-    slots, flat = search.behind(values)
-    read = set[str]()
+    read, slots, flat = search.behind(values)
     for slot in slots:
         names, more_flat = _behind(slot, storage, known)
         read |= names
@@ -235,7 +239,7 @@ def _behind(
         return {reading.stored}, []
     formula = reading.formula
     if formula not in known:
-        slots, flat = _Search(formula.graph).behind(formula.graph.outputs[:1])
+        _, slots, flat = _Search(formula.graph).behind(formula.graph.outputs[:1])
         further = [_behind(slot, storage, known) for slot in slots]
         names = {name for names, _ in further for name in names}
         known[formula] = names, [*flat, *(node for _, nodes in further for node in nodes)]
@@ -251,7 +255,8 @@ def _report(read: set[str], flat: list[Node], span: Span, training: ResolvedTrai
     elif flat:
         node = flat[0]
         label = f"`{node.op}` has no gradient"
-        help = f"{OPERATIONS[node.op].flat}; a loss must change smoothly with the parameters"
+        why = OPERATIONS[node.op].flat or "integers change in jumps only"
+        help = f"{why}; a loss must change smoothly with the parameters"
         if node.span is not None and node.span != span and not span.start <= node.span.start < span.end:
             labels = [Label(node.span, "here")]
     else:
@@ -278,9 +283,10 @@ class _Search:
         for result, step in scan_results(node):
             self.sources[result] = [step]
 
-    def behind(self, values: Iterable[Value]) -> tuple[set[str], list[Node]]:
-        """The paths of the slots that it reaches, and the nodes without a gradient at which it stops."""
-        slots, flat = set[str](), list[Node]()
+    def behind(self, values: Iterable[Value]) -> tuple[set[str], set[str], list[Node]]:
+        """The stored tensors that it reaches, in a graph over slots the paths of these, and the nodes without a
+        gradient at which it stops."""
+        stored, slots, flat = set[str](), set[str](), list[Node]()
         rest, seen = list(values), set[Value]()
         while rest:
             value = rest.pop()
@@ -292,11 +298,15 @@ class _Search:
                 rest += self.sources[value] if value.type.is_float else []
             elif node is None:
                 continue
+            elif node.op == "parameter" and "stored" in node.attributes:
+                stored.add(str(node.attributes["stored"]))
             elif node.op == "parameter":
                 slots.add(str(node.attributes["slot"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
                 if node.inputs and node.op != "random_mask":  # which no program contains
                     flat.append(node)
+            elif node.op == "cast" and not value.type.is_float and node.inputs[0].type.is_float:
+                flat.append(node)
             elif value.type.is_float or node.op == "cast":
                 rest += node.inputs
-        return slots, flat
+        return stored, slots, flat

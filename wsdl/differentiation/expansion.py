@@ -1,0 +1,97 @@
+"""The expansion of `gradient(y, x)` in one graph and the bodies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from wsdl.differentiation.differentiate_scan import differentiate_scan
+from wsdl.differentiation.pull_back import pull_back
+from wsdl.ir.graph import Graph, Node, Value
+from wsdl.ops.build import Build
+from wsdl.rewrite.hoist_invariants import hoist_graph
+from wsdl.rewrite.prune import needed_nodes
+from wsdl.sharing.through_view import through, through_view
+
+
+@dataclass
+class Expansion:
+    """What stands for the gradients of a graph. Where `y` doesn't depend on `x` these are zeros, and the node is
+    `independent`; it is `outside` of the scan that asks for its gradient where `x` comes from around that."""
+
+    values: dict[Value, Value] = field(default_factory=dict)
+    independent: list[Node] = field(default_factory=list)
+    outside: list[Node] = field(default_factory=list)
+
+
+def expand(graph: Graph) -> Expansion:
+    """Expand the gradients of a graph, in place."""
+    hoist_graph(graph)
+    expansion = Expansion()
+    _expand(graph, expansion, None)
+    return expansion
+
+
+def _expand(graph: Graph, expansion: Expansion, around: Build | None) -> None:
+    nodes, graph.nodes = graph.nodes, []
+    build = Build(graph, around=around)
+    for node in nodes:
+        node.operands = node.substituted(expansion.values)
+        if node.body is not None:
+            _expand(node.body, expansion, build)
+        if node.op == "gradient":
+            expansion.values[node.result] = _derivative(node, graph, expansion, around)
+        else:
+            graph.nodes.append(node)
+    graph.outputs = [expansion.values.get(v, v) for v in graph.outputs]
+
+
+def _derivative(node: Node, graph: Graph, expansion: Expansion, around: Build | None) -> Value:
+    """Append what computes a gradient."""
+    y, x = node.inputs
+    forward = list(graph.nodes)
+    if around is not None and x not in {*graph.inputs, *(v for n in forward for v in n.results)}:
+        expansion.outside.append(node)
+    sources = _sources(x, forward, node)
+    build = Build(graph, node.path, node.span)
+    cotangents = pull_back(graph, forward, {y: build.constant(1.0, y.type)}, sources, differentiate_scan, around)
+    gradient = _over_all_uses(build, x, sources, cotangents.gradients(sources))
+    if gradient is None:
+        expansion.independent.append(node)
+        gradient = build.zeros(x.type)
+    if node.view is not None:
+        gradient = through(build, gradient, node.view)
+    gradient = build.expand(gradient, node.result.type)
+    gradient.name = gradient.name or node.result.name
+    before = [v for n in forward for v in n.results]
+    graph.nodes = needed_nodes(graph.nodes, [*before, gradient])
+    for appended in graph.nodes[len(forward) :]:
+        appended.steps = node.steps
+    return gradient
+
+
+def _sources(x: Value, forward: Sequence[Node], node: Node) -> list[Value]:
+    """The values whose gradients add up to that of `x`: of a parameter, all reads of the tensor that is stored for
+    it."""
+    producer = next((n for n in forward if x in n.results), None)
+    if producer is None or producer.op != "parameter":
+        return [x]
+    stored = producer.attributes["stored"]
+    reads = [n.result for n in forward if n.op == "parameter" and n.attributes["stored"] == stored]
+    return [x, *(value for value in reads if value is not x)]
+
+
+def _over_all_uses(build: Build, x: Value, sources: Sequence[Value], gradients: Sequence[Value | None]) -> Value | None:
+    """The sum of the gradients of all reads of one stored tensor, in the shape in which `x` reads it; `None` without
+    any."""
+    if len(sources) == 1:
+        return gradients[0]
+    views = {v: n.view for n in build.nodes if n.op == "parameter" for v in n.results}
+    own = views[x]
+    uses = [(views[s], g) for s, g in zip(sources, gradients, strict=True) if g is not None]
+    assert own is not None
+    if not uses:
+        return None
+    if all(view is not None and view.reads_like(own) for view, _ in uses):
+        return build.add([gradient for _, gradient in uses])
+    return through(build, build.add([through_view(build, g, view) for view, g in uses if view is not None]), own)
