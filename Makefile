@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing recursive bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing recursive byol bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -94,6 +94,9 @@ study-shakespeare: .venv/dev examples/data/shakespeare/train.npz    ## six layer
 
 study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of four matrices in six places, chosen by the input or not (minutes)
 	@$(BIN)/python -m benchmarks.studies.ways routing
+
+byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without labels, and the table of docs/updates.md (minutes)
+	@$(BIN)/python -m benchmarks.byol
 
 recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)
 	@$(BIN)/python -m benchmarks.recursive
