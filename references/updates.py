@@ -47,12 +47,9 @@ class Byol(Twin):
         self.optimizer = torch.optim.SGD(self.trained, momentum=0.9, weight_decay=1e-4)
 
     def norm(self, x: Tensor, path: str) -> Tensor:
-        running = (
-            (None, None)
-            if path.startswith("target.")
-            else (self.w[f"{path}.running_mean"], self.w[f"{path}.running_var"])
-        )
-        return F.batch_norm(x, *running, self.w[f"{path}.weight"], self.w[f"{path}.bias"], training=True)
+        names = (f"{path}.running_mean", f"{path}.running_var")
+        mean, var = (None if path.startswith("target.") else self.w[name] for name in names)
+        return F.batch_norm(x, mean, var, self.w[f"{path}.weight"], self.w[f"{path}.bias"], training=True)
 
     def conv(self, x: Tensor, path: str) -> Tensor:
         return F.relu(F.conv2d(x, self.w[f"{path}.weight"], self.w[f"{path}.bias"], stride=2, padding=1))
