@@ -126,7 +126,7 @@ def test_formulas(materialize: str, tmp_path: Path) -> None:
 ROUTED = """\
 model routed(x: f32[n, t, 8], image: f32[n, 3, 6, 6]) -> (y: f32[n, t, 8], rows: f32[picked, 8], z: f32[n, 4, 4, 4]) {
     layer bank[3] = Dense(8)
-    y = x |> Mixture(bank) |> Switch(bank, k=2, capacity=1.0)
+    y = x |> Mixture(bank=bank) |> Switch(bank=bank, k=2, capacity=1.0)
     return y, y[sum(x, axis=2) > 0.0], image |> DynamicConv2d(4, bank=2)
 }
 """

@@ -41,9 +41,35 @@ def test_batches_in_parts_train_as_whole_ones(program: wsdl.Program, accumulate:
         np.testing.assert_allclose(parts.weights[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("kept", [0.0, 1.0])
-def test_none_and_all_of_the_rows(program: wsdl.Program, kept: float) -> None:
+@pytest.mark.parametrize("kept", [0.0, 0.5, 1.0])
+def test_rows_picked_by_a_mask(program: wsdl.Program, kept: float) -> None:
     rows = batch(5, kept=kept)
     results = program.session().run({name: rows[name] for name in ("x", "keep")})
-    assert results["z"].shape == (10 * kept, 6)
+    weight, bias = (program.trainer().weights[f"m.dense.{name}"] for name in ("weight", "bias"))
+    np.testing.assert_allclose(results["z"], rows["x"][rows["keep"]] @ weight.T + bias, rtol=1e-4, atol=1e-5)
     assert np.isfinite(results["y"]).all()
+
+
+def test_the_balance_is_that_of_fedus_et_al() -> None:
+    """`count` times the sum over layers of the share of rows they get, times their mean chance."""
+    program = wsdl.compile(
+        Source(
+            "m.wsd",
+            """
+model m(x: f32[n, 6]) -> (y: f32[n, 6]) {
+    return x |> Switch(Dense(6), bank=4)
+}
+train m(wanted: f32[n, 6]) {
+    loss mse(y, wanted)
+    weight balance = 0.5
+    optimizer SGD(lr=0.1)
+}
+""",
+        )
+    )
+    trainer, x = program.trainer(), np.random.default_rng(0).standard_normal((9, 6)).astype(np.float32)
+    scores = x @ trainer.weights["m.switch.gate.weight"].T
+    chances = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    shares = np.bincount(chances.argmax(1), minlength=4) / 9
+    y = program.session().run({"x": x})["y"]
+    assert trainer.step({"x": x, "wanted": y}) == pytest.approx(0.5 * 4 * (shares * chances.mean(0)).sum(), rel=1e-4)

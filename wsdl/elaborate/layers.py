@@ -312,6 +312,9 @@ def _instead(kinds: list[str], item: Item, argument: tree.Argument, block: tree.
         )
     if isinstance(item, Recipe) and "layer" in kinds:
         return f"create a layer first, `layer f = {argument.value.span.text}`, and pass `f`"
+    if isinstance(item, list) and "block" in kinds:
+        lists = [c.name.text for c in block.configuration if any(kind.text == "list" for kind in c.types)]
+        return f"layers that exist are given as `{lists[0]}={argument.value.span.text}`" if lists else None
     if isinstance(item, Layer) and "block" in kinds:
         own = not item.call_span.source.is_standard and "\n" not in item.call_span.text
         call = f"`{item.call_span.text}`" if own else f"`{call_with_needed(item.block)}`"

@@ -18,6 +18,11 @@ def switch(count: int, build: Callable[[], nn.Module], **options: object) -> twi
     return twins.Switch(*(build() for _ in range(count)), d=6, **options)  # type: ignore[arg-type]  # as the twin's
 
 
+def in_list(name: str) -> str:
+    """The layers of a list that is written where a block is configured."""
+    return name.replace("experts.", "bank.")
+
+
 def dense() -> nn.Module:
     return nn.Linear(6, 5)
 
@@ -25,20 +30,22 @@ def dense() -> nn.Module:
 CASES = (
     Case("Mixture(Dense(5), bank=3)", lambda: twins.Mixture(*(dense() for _ in range(3)), d=6), ("f32[n, 6]",), ROWS),
     Case(
-        "Mixture([Dense(6), Residual(Dense(6))])",
+        "Mixture(bank=[Dense(6), Residual(Dense(6))])",
         lambda: twins.Mixture(nn.Linear(6, 6), twins.Around(nn.Linear(6, 6)), d=6),
         ("f32[n, t, 6]",),
         SEQUENCE,
+        in_list,
     ),
     Case("Switch(Dense(5), bank=4)", partial(switch, 4, dense), ("f32[n, 6]",), ROWS, training=BALANCE),
     Case(
         "Switch(Dense(5), bank=4, k=2)", partial(switch, 4, dense, k=2), ("f32[n, t, 6]",), SEQUENCE, training=BALANCE
     ),
     Case(
-        "Switch([Dense(6), Residual(Dense(6)), Residual(Dense(6))])",
+        "Switch(bank=[Dense(6), Residual(Dense(6)), Residual(Dense(6))])",
         lambda: twins.Switch(nn.Linear(6, 6), twins.Around(nn.Linear(6, 6)), twins.Around(nn.Linear(6, 6)), d=6),
         ("f32[n, 6]",),
         ROWS,
+        in_list,
         training=BALANCE,
     ),
     Case(
