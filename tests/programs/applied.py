@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.programs.description import Assign, Expr, For, If, Layer, Scan, Size, Statement, Type, expr
+from tests.programs.description import Assign, Count, Expr, For, If, Layer, Scan, Size, Statement, Type, expr
 from tests.programs.layers import Drawn, embedding, standard
 from tests.programs.scope import Applicable, Scope
 from tests.programs.twin import Frame, of_block
@@ -61,7 +61,7 @@ def _scans(body: Sequence[Statement]) -> bool:
     """Is there a `scan` in a body?"""
     return any(
         isinstance(st, Scan)
-        or (isinstance(st, For) and _scans(st.body))
+        or (isinstance(st, For | Count) and _scans(st.body))
         or (isinstance(st, If) and _scans((*st.then, *st.otherwise)))
         for st in body
     )

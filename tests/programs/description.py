@@ -193,7 +193,22 @@ class Scan:
     is_reverse: bool = False
 
 
-Statement: TypeAlias = Assign | Layer | Param | For | If | Scan
+@dataclass(frozen=True, eq=False)
+class Count:
+    """A `scan` over the numbers from 0 up to what `limit` is, which makes `steps` of them: fewer with `ends`, the last
+    number."""
+
+    targets: tuple[str, ...]
+    name: str
+    limit: str
+    steps: int
+    carried: tuple[tuple[str, Expr], ...]
+    body: tuple[Statement, ...]
+    emits: tuple[Expr, ...]
+    ends: int | None = None
+
+
+Statement: TypeAlias = Assign | Layer | Param | For | If | Scan | Count
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.programs.description import (
     Assign,
     Block,
+    Count,
     Description,
     Expr,
     For,
@@ -126,6 +127,12 @@ def _smaller_statement(statement: Statement, seen: dict[str, Type]) -> Iterator[
             yield from ((replace(statement, carried=carried),) for carried in _without(statement.carried))
             if len(statement.sequences) > 1:
                 yield from ((replace(statement, sequences=sequences),) for sequences in _without(statement.sequences))
+            yield from ((replace(statement, body=body),) for body in _smaller_body(statement.body, seen))
+        case Count():
+            for i in range(len(statement.emits)):
+                targets, emits = ((*x[:i], *x[i + 1 :]) for x in (statement.targets, statement.emits))
+                yield (replace(statement, targets=targets, emits=emits),)
+            yield from ((replace(statement, carried=carried),) for carried in _without(statement.carried))
             yield from ((replace(statement, body=body),) for body in _smaller_body(statement.body, seen))
 
 

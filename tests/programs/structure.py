@@ -19,6 +19,7 @@ from tests.programs.applied import (
 )
 from tests.programs.description import (
     Assign,
+    Count,
     Expr,
     For,
     If,
@@ -235,6 +236,33 @@ def scan(s: Scope) -> bool:
     return True
 
 
+def count(s: Scope) -> bool:
+    """A `scan` over numbers, with one or two states: up to a number, to one that only the run knows, or to an end."""
+    x = s.depth < 2 and s.pick(lambda type: type.dtype == s.dtype)
+    if not x:
+        return False
+    inner = s.within()
+    state = inner.bind(x.type, "h")
+    carried = [(state, x), *([_start(s, inner, state)] if s.chance(0.4) else [])]
+    number, steps = s.fresh("i"), s.choice([0, 1, 2, 3])
+    limit, ends = s.choice([str(steps), str(steps), f"argmax(arange({steps + 1}), axis=0)"]), None
+    if steps and s.chance(0.4):
+        limit, ends = s.choice([str(steps + 2), f"argmax(arange({steps + 3}), axis=0)"]), steps - 1
+    step = inner.bind(Type(s.dtype), "s")
+    of_step = expr(Type(s.dtype), f"cast({number}, {s.dtype})", lambda f: _tensor([], f.numbers[number]))
+    inner.body.append(Assign((step,), of_step))
+    extend(inner, s.choice([1, 2, 3]))
+    for name, _ in carried:
+        _rebind(inner, name)
+    emits = [inner.read(state)] if limit == str(steps) and steps and x.type.rank < RANK and s.chance(0.5) else []
+    targets = tuple(s.bind(Type(e.type.dtype, (Size(steps), *e.type.shape)), "e") for e in emits)
+    for name, start in carried:
+        s.values[name] = start.type
+        s.unread.append(name)
+    s.body.append(Count(targets, number, limit, steps, tuple(carried), tuple(inner.body), tuple(emits), ends))
+    return True
+
+
 def _start(s: Scope, inner: Scope, x: str) -> tuple[str, Expr]:
     """A state: like a slice, of another width, a scalar, or what something is that is there."""
     shape = inner.values[x].shape
@@ -280,5 +308,5 @@ def _cell(s: Scope, inner: Scope, x: str, carried: list[tuple[str, Expr]]) -> No
 
 DRAWS: list[tuple[Callable[[Scope], bool], int]] = [
     (an_operation, 12), (new_layer, 5), (reuse, 2), (weights_of_a_layer, 1), (new_embedding, 2), (array, 3),
-    (repeat, 2), (choose, 2), (scan, 3),
+    (repeat, 2), (choose, 2), (scan, 3), (count, 2),
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from torch import Tensor
 from tests.programs.description import (
     Assign,
     Block,
+    Count,
     Description,
     Expr,
     For,
@@ -177,6 +178,8 @@ class Frame:
                 self.take(inner)
             case Scan():
                 self._scan(statement)
+            case Count():
+                self._count(statement)
 
     def _layers(self, layer: Layer) -> Any:
         if not layer.is_array:
@@ -200,6 +203,19 @@ class Frame:
         self.values.update(carried)
         for i, target in enumerate(scan.targets):
             self.values[target] = torch.stack([rows[step][i] for step in range(length)], scan.axis)
+
+    def _count(self, count: Count) -> None:
+        carried = {name: self.value(start) for name, start in count.carried}
+        rows: list[list[Tensor]] = []
+        for step in range(count.steps):
+            inner = self.inner()
+            inner.values.update(carried)
+            inner.numbers[count.name] = step
+            inner.run(count.body)
+            carried = {name: inner.values[name] for name in carried}
+            rows.append([inner.value(value) for value in count.emits])
+        self.values.update(carried)
+        self.values.update(zip(count.targets, map(torch.stack, zip(*rows, strict=True)), strict=True))
 
 
 def of_block(block: Block, settings: Mapping[str, Any]) -> Made:

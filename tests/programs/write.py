@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tests.programs.description import (
     Assign,
     Block,
+    Count,
     Description,
     Expr,
     For,
@@ -111,3 +112,9 @@ def _statement(statement: Statement) -> list[str]:
             head = f"{', '.join(targets)} = " if targets else ""
             head += f"scan {'reverse ' * is_reverse}{steps} along {along}{f' with {starts}' if starts else ''}"
             return [*_within(head, body, [f"emit {_listed(emits)}"] if emits else []), "}"]
+        case Count(targets, name, limit, _, carried, body, emits, ends):
+            starts = ", ".join(f"{name} = {value}" for name, value in carried)
+            head = f"{', '.join(targets)} = " if targets else ""
+            head += f"scan {name} in 0..{limit}{f' with {starts}' if starts else ''}"
+            last = [f"emit {_listed(emits)}"] if emits else []
+            return [*_within(head, body, last + ([f"until {name} >= {ends}"] if ends is not None else [])), "}"]

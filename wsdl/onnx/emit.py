@@ -216,7 +216,7 @@ class _Emission:
         for at, axis in enumerate(parts.emit_axes, parts.carried):
             step = graph.outputs[at + parts.until].type
             stack = results[at].typed(step.with_shape([parts.steps, *step.shape]))
-            if parts.steps.constant is None and step.sizes is None:
+            if not parts.steps.constant and step.sizes is None:
                 stack = e.node("Reshape", stack, e.dims(stack.type.shape), allowzero=1).typed(stack.type)
             if parts.reverse:
                 cut = (e.constant([number], "i64") for number in (-1, RANGE["i64"][0], 0, -1))

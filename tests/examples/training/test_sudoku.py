@@ -1,0 +1,30 @@
+"""The recursive reasoner learns from a few puzzles, and has the parameters of two layers for any number of rounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.sudoku import PROGRAM, program
+from examples.fetch import sudoku
+
+
+def test_two_layers_learn_by_being_applied_many_times() -> None:
+    rng = np.random.default_rng(0)
+    puzzles = sudoku.dug([sudoku.solved(4, rng) for _ in range(16)], 8, rng)
+    compiled = program("sudoku", 4)
+    trainer = compiled.trainer("sudoku", batch=16, threads=1)
+    trainer.total_steps = 40
+    losses = [trainer.step(puzzles) for _ in range(40)]
+    assert losses[-1] < 0.6 * losses[0]
+    session = compiled.session("solve", weights=trainer.weights)
+    for rounds in (0, 1, 9):
+        numbers = session(puzzle=puzzles["puzzle"], rounds=np.int64(rounds))["numbers"]
+        assert numbers.shape == (rounds, 16, 16)
+    last = session(puzzle=puzzles["puzzle"], rounds=np.int64(4))["numbers"][-1]
+    assert trainer.evaluate(puzzles)["solved"] == pytest.approx((last == puzzles["solution"]).all(axis=1).mean())
+
+
+def test_its_size() -> None:
+    assert len(PROGRAM.read_text("utf-8").splitlines()) <= 40
+    assert program("sudoku", 6).inventory.sizes("sudoku").parameters < 20_000
