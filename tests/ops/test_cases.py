@@ -19,6 +19,7 @@ from tests.ops.cases import (
     movement,
     norm,
     partition,
+    random,
     recurrent,
     reduce,
     spatial,
@@ -31,7 +32,7 @@ from wsdl.ops import NAMED
 from wsdl.ops.build import Build
 from wsdl.runtime.session import Session
 
-FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, recurrent, edges, partition)
+FAMILIES = (elementwise, matmul, reduce, movement, spatial, norm, loss, dropout, random, recurrent, edges, partition)
 CASES = [case for family in FAMILIES for case in family.CASES]
 CASES += [
     case

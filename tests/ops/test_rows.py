@@ -16,10 +16,11 @@ from wsdl.ir.types import TensorType
 from wsdl.ops import OPERATIONS, collecting_assumptions
 from wsdl.training.rows import Rows
 
-# Where each part has statistics or masks of its own; the size itself, which is known of the whole; and rows by group,
-# which are cut with their groups (tests/training/test_partition.py).
+# Where each part has statistics, masks or random numbers of its own; the size itself, which is known of the whole; and
+# rows by group, which are cut with their groups (tests/training/test_partition.py).
 BY_DEFINITION = (
-    "batch_norm_training", "random_mask", "size", "partition_rows", "partition_like", "unpartition",
+    "batch_norm_training", "random_mask", "uniform_numbers", "normal_numbers", "size", "partition_rows",
+    "partition_like", "unpartition",
 )  # fmt: skip
 SIZES = {"n": 4, "t": 6, "c": 3, "d": 3, "m": 4, "s": 6}
 

@@ -79,7 +79,7 @@ def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
     def loss(of_parts: bool, part: int = 0) -> float:
         phase = split_step(p, training, of_parts=of_parts).gradients
         model, inputs = phase.model, phase.inputs.items()
-        numbers = {"seed": np.array(3), "step": np.array(2), "part/number": np.array(part)}
+        numbers = {"seed": np.array(3), "step": np.array(2), "part/start": np.array(part)}
         numbers |= {n: np.array(16, numpy_dtype(p.type.dtype)) for n, p in inputs if isinstance(p, Whole)}
         numbers |= {n: np.zeros_like(values[p.of.of]) for n, p in inputs if isinstance(p, Sum)}
         given = {**data(16), **numbers}

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsdl.api.checking import stored
-from wsdl.api.program import compile
+from wsdl.api.program import Program, compile
 from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SHARE, WEIGHTS, Optional, takes
+from wsdl.options import COUNT, DIMS, FLAG, NAME, ON_NAN, PATH, PROGRAM, SEED, SHARE, WEIGHTS, Optional, takes
 
 if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
@@ -166,6 +166,7 @@ def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     weights=Optional(WEIGHTS),
     fit=Optional(SHARE),
     batch=COUNT,
+    seed=Optional(SEED),
     dims=Optional(DIMS),
     import_root=Optional(PATH),
     variant=Optional(NAME),
@@ -180,14 +181,20 @@ def evaluate(
     weights: Weights | None = None,
     fit: float | None = None,
     batch: int = 256,
+    seed: int | None = None,
     dims: Mapping[str, int] | None = None,
     import_root: str | None = None,
     variant: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
 ) -> tuple[dict[str, float], list[Diagnostic]]:
-    """The loss and the metrics of a model's `train` on data in a file, and the diagnostics of the program."""
+    """The loss and the metrics of a model's `train` on data in a file, and the diagnostics of the program. `seed` is
+    that of random numbers, by default that of the training which wrote the weights, or 0."""
+    import numpy as np
+
+    from wsdl.ir.step import RANDOM_SEED
     from wsdl.runtime.batches import batches_of
+    from wsdl.runtime.checkpoint import seed_of
     from wsdl.runtime.indices import check_indices
 
     program = compile(program_in(path), dims=dims, weights=weights, fit=fit, import_root=import_root, variant=variant)
@@ -195,6 +202,19 @@ def evaluate(
     types = evaluator.model.batch
     batches = batches_of(rows_in(data, types), types, batch, shuffle=False)
     check_indices(evaluator.indices, batches.arrays)
-    carried = {v.name: program.stored[v.of] for v in evaluator.model.variables}
+    carried = {v.name: program.stored[v.of] for v in evaluator.model.variables if v.of}
+    notes = []
+    if RANDOM_SEED in evaluator.model.variables:
+        if seed is None:
+            seed = (None if weights is None or isinstance(weights, Mapping) else seed_of(weights)) or 0
+        carried[RANDOM_SEED.name] = np.array(seed)
+        notes.append(_sampled(program, seed))
     results = evaluator.run(batches.epoch(0), carried)
-    return results, [*program.diagnostics, *evaluator.findings, *untrained(program)]
+    return results, [*program.diagnostics, *evaluator.findings, *notes, *untrained(program)]
+
+
+def _sampled(program: Program, seed: int) -> Diagnostic:
+    """A note that results depend on random numbers."""
+    message = f"loss and metrics are computed with random numbers, of the seed {seed}"
+    help = "another `--seed` shows how much they depend on it"
+    return Diagnostic("N0803", message, file=program.source.path, help=help, severity="note")

@@ -13,7 +13,7 @@ from wsdl.cli.command import command, dims, fit, import_root, variant, weights, 
 from wsdl.cli.tables import results_line
 from wsdl.cli.terminal import print_json, print_lines, write_findings
 from wsdl.diagnostics.render import as_json as findings_as_json
-from wsdl.options import COUNT
+from wsdl.options import COUNT, SEED
 
 
 @command
@@ -21,6 +21,8 @@ from wsdl.options import COUNT
 @click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
 @click.option("--model", metavar="M", help="The model, if the file trains several.")
 @click.option("--batch", type=whole(COUNT), metavar="N", default=256, show_default=True, help="Batch size.")
+@click.option("--seed", type=whole(SEED), metavar="S",
+              help="Seed of random numbers.  [default: that of the training of the weights]")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="Device to run on.")  # fmt: skip
 @click.option("--threads", type=whole(COUNT), metavar="N", help="CPU cores to use.  [default: all]")
@@ -34,6 +36,7 @@ def eval(
     data: str,
     model: str | None,
     batch: int,
+    seed: int | None,
     device: str,
     threads: int | None,
     weights: str | None,
@@ -51,6 +54,7 @@ def eval(
         weights=weights,
         fit=fit,
         batch=batch,
+        seed=seed,
         dims=dims,
         import_root=import_root,
         variant=variant,

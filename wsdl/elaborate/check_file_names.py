@@ -23,7 +23,7 @@ def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> 
     groups = [("a share group", d.name.text, d.name.span) for d in declarations if isinstance(d, tree.Share) and d.name]
     models = {d.name: d.node for d in scope.models() if isinstance(d.node, tree.Model)}
     for model in models.values():
-        inputs = [("an input", i.name.text, i.name.span) for i in model.inputs]
+        inputs = [("an input", i.name.text, i.name.span) for i in model.inputs if not _is_seed(i)]
         _distinct([*groups, *inputs, *_outputs(model, program)], f"`{model.name.text}`", problems)
     for train in declarations:
         if isinstance(train, tree.Train) and train.model.text in models:
@@ -39,7 +39,7 @@ def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:
 
 
 def _of_step(train: tree.Train, model: tree.Model, groups: list[Named], problems: Problems) -> None:
-    inputs = [("an input", i.name.text, i.name.span) for i in model.inputs]
+    inputs = [("an input", i.name.text, i.name.span) for i in model.inputs if not _is_seed(i)]
     targets = [("a target", t.name.text, t.name.span) for t in train.targets]
     metrics = [("a metric", m.name.text, m.name.span) for m in flattened(train.body) if isinstance(m, tree.Metric)]
     for kind, name, span in [*inputs, *targets, *metrics]:
@@ -50,12 +50,19 @@ def _of_step(train: tree.Train, model: tree.Model, groups: list[Named], problems
                 f"`{name}` can't be {kind} of a model that is trained",
                 f"the training step has an {'output' if name == LOSS else 'input'} of this name",
                 labels=[Label(train.name.span, f"`{train.name.text}` is trained here")],
-                help="rename it",
+                help="rename it"
+                + (", or let it be the seed of the run: `seed: i64`" if kind == "an input" and name == SEED else ""),
             )
     what = f"the training of `{train.name.text}`"
     for kind, new, before in ("a target", targets, groups), ("a metric", metrics, [*groups, *inputs, *targets]):
         once = {name: (kind, name, span) for _, name, span in new}  # what else may be wrong: E0803, E0807
         _distinct([*before, *once.values()], what, problems, only=kind)
+
+
+def _is_seed(declared: tree.Input) -> bool:
+    """Whether an input is a seed, which is that of the run while the model is trained."""
+    type = declared.type
+    return declared.name.text == SEED and type.dtype is not None and type.dtype.text == "i64" and not type.dims
 
 
 def _distinct(named: list[Named], what: str, problems: Problems, only: str = "") -> None:

@@ -78,11 +78,13 @@ class Mode:
     """How bodies run: as in training or as in the compiled model, for the first time or again.
 
     When a body runs `again`, its requests about layers are already recorded. `requests` is set while the body of a
-    `train` runs, `variant` for that of a variant, `way` for that of a way of sharing.
+    `train` runs, `variant` for that of a variant, `way` for that of a way of sharing. `trained` is the name of a
+    training that has another one than its model.
     """
 
     training: bool = False
     again: bool = False
+    trained: str = ""
     depends_on_training: bool = False  # whether a node was appended that differs at inference
     all_ran: bool = False  # have all bodies run, so that what is not applied never will be?
     requests: Requests | None = None

@@ -35,11 +35,11 @@ class GraphBuilder:
     compared: set[tuple[str, str]] = field(default_factory=set)  # dimensions compared at run time, already noted
     losses: list[AuxiliaryLoss] | None = field(default_factory=list)  # of bodies; `None` in a compiled model
     updates: list[Update] = field(default_factory=list)  # of bodies and of the `train`
-    # Only for training: updated states by the path of the slot, the inputs seed and step if something is random, the
-    # number of dropouts of each layer, the number of the step in each scan.
+    # How often a random operation was applied in a layer, by its path and the operation; the number of the step in each
+    # scan; only for training updated states by the path of the slot, and the inputs that random numbers come from.
     updated: dict[str, Value] = field(default_factory=dict)
-    random: list[Value] = field(default_factory=list)
-    drops: dict[str, int] = field(default_factory=dict)
+    drawn: dict[tuple[str, str], int] = field(default_factory=dict)
+    random: dict[str, Value] = field(default_factory=dict)
     step_numbers: dict[Graph, Value] = field(default_factory=dict)
     weights_are_constants: bool = False  # in a use of `frozen(layer)`, in training
     constants: dict[Value, Value] = field(default_factory=dict)  # the values of slots in such uses
@@ -111,11 +111,15 @@ class GraphBuilder:
             self.slots[constant] = slot
         return self.constants[value]
 
-    def noise(self) -> list[Value]:
-        """The seed and the number of the step, added as inputs of the graph on first use."""
-        if not self.random:
-            self.random = [Value(TensorType.of("i64"), name) for name in (SEED, STEP)]
-        return self.random
+    def seed(self) -> Value:
+        """The seed of the run, an input of the graph: that of the model, if it has declared one."""
+        number = TensorType.of("i64")
+        declared = (value for value in self.graphs[0].inputs if value.name == SEED and value.type == number)
+        return next(declared, None) or self.random.setdefault(SEED, Value(number, SEED))
+
+    def step(self) -> Value:
+        """The number of the step of the training, an input of the graph."""
+        return self.random.setdefault(STEP, Value(TensorType.of("i64"), STEP))
 
     def step_of(self, body: Graph) -> Value:
         """The number of the step in the body of a scan."""

@@ -10,10 +10,10 @@ from wsdl.diagnostics import Edit, Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, collected, match
 from wsdl.elaborate.context import Context
-from wsdl.elaborate.dropout import drop
 from wsdl.elaborate.items import POISON, ArgumentValue, Item, describe, has_poison
 from wsdl.elaborate.kinds import Misfit, attribute
 from wsdl.elaborate.logits import check_logits
+from wsdl.elaborate.randomness import draw, drop
 from wsdl.elaborate.report import Remainder
 from wsdl.elaborate.statistics import normalize_by_batch
 from wsdl.ir.dims import Dim
@@ -75,6 +75,13 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         [x] = values
         assert isinstance(x, Value)
         results = [drop(x, float(attributes["p"]), span, context)]  # type: ignore[arg-type]  # a number
+    elif operation.is_drawn:
+        [seed] = values
+        assert not isinstance(seed, list)
+        drawn = draw(operation, seed, attributes, span, context)
+        if drawn is None:
+            return POISON
+        results = [drawn]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
         build = Build(

@@ -21,7 +21,7 @@ from wsdl.elaborate.models import ModelRun, read_inputs, run_again
 from wsdl.elaborate.scopes import FileScope
 from wsdl.elaborate.where import Use
 from wsdl.ir.graph import Module
-from wsdl.ir.training import Objective, Optimizer, RateRequest, Schedule, Training
+from wsdl.ir.training import SEED, STEP, Objective, Optimizer, RateRequest, Schedule, Training
 from wsdl.syntax import tree
 
 
@@ -84,6 +84,7 @@ def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str,
 
 def _training(node: tree.Train, layer: Layer, context: Context) -> Training | None:
     context.mode.again, context.mode.training, context.mode.depends_on_training = True, True, False
+    context.mode.trained = "" if node.model is node.name else node.name.text
     requests, objective = _objective(node, layer, context)
     evaluation = None
     if objective is not None:
@@ -92,7 +93,7 @@ def _training(node: tree.Train, layer: Layer, context: Context) -> Training | No
             _, evaluation = _objective(node, layer, context)
         else:
             evaluation = replace(objective, updates=()).copy()
-    context.mode.again, context.mode.training = False, False
+    context.mode.again, context.mode.training, context.mode.trained = False, False, ""
     optimizer = _the_optimizer(node, requests, context)
     if not requests.losses and not requests.auxiliary:
         context.error(
@@ -188,7 +189,8 @@ def _objective(node: tree.Train, layer: Layer, context: Context) -> tuple[Reques
         results = {name: value for name, value in metrics.items() if value is not None}
         model.graph.outputs = [loss, *results.values(), *(auxiliary.value for auxiliary in requests.auxiliary)]
         targets = model.graph.inputs[before:]
-        model.graph.inputs += context.builder.random
+        random = context.builder.random
+        model.graph.inputs += [random[name] for name in (SEED, STEP) if name in random]
         states = dict(context.builder.updated)
         auxiliary, updates = tuple(requests.auxiliary), tuple(context.builder.updates)
         objective = Objective(model.graph, targets, values, loss, results, states, auxiliary, updates)

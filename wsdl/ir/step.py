@@ -164,7 +164,7 @@ FIRST = Number("carry/first")  # bool, whether this is the first update of a bat
 TOTAL_STEPS = Number(TOTAL)  # i64, of the whole run; for learning rates with a schedule over it
 NORM = Number("norm/gradients")  # f32 or f64, of all gradients together; the step may be committed only if it is finite
 RATE = Number("lr")  # f32, of this step
-PART_NUMBER = Number("part/number")  # i64, which part of a batch this is
+PART_START = Number("part/start")  # i64, the number of rows in the parts of a batch before this one
 PART_SHARE = Number("part/share")  # f32, the fraction of a batch's rows in this part, from 0 to 1
 
 

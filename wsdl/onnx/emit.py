@@ -207,7 +207,8 @@ class _Emission:
         starts = [self.refs[v] for v in node.inputs[: parts.carried]]
         starts += [e.constant(0, "i64")] if parts.until else []
         body = self._numbered_body(node, graph, parts, limit)
-        results = e.nodes("Loop", limit, None, *starts, outputs=len(node.results) + parts.until, body=body)
+        condition = None if starts else e.constant(True, "bool")  # the last input can't be left out
+        results = e.nodes("Loop", limit, condition, *starts, outputs=len(node.results) + parts.until, body=body)
         if node.measured:
             [name] = node.measured
             count = results.pop(parts.carried) if parts.until else None

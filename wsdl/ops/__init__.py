@@ -22,6 +22,7 @@ from wsdl.ops import (
     pad,
     partition,
     pool,
+    random,
     recurrent,
     reduce,
     resize,
@@ -32,7 +33,8 @@ from wsdl.ops._errors import OpError, collecting_assumptions
 
 FAMILIES = (
     elementwise, activations, matmul, einsum, reduce, distribution, shape, movement, pad, creation, index, partition,
-    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, gradient,
+    conv, conv_gradients, pool, resize, grid_sample, norm, batch_norm, attention, loss, loss_pairs, dropout, random,
+    gradient, recurrent,
     recurrent,
 )  # fmt: skip
 

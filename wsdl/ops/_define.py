@@ -60,6 +60,7 @@ class Rules:
     f32_operands: ClassVar[Sequence[str]] = ()
     integer_operands: ClassVar[Sequence[str]] = ()
     elementwise: ClassVar[bool] = False
+    random: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
     sized_by_run: ClassVar[bool] = False
     expanded_by: ClassVar[str] = ""
@@ -117,6 +118,10 @@ class Rules:
     expand: ClassVar[Callable[..., Any] | None] = None
     """In place of these three: `expand(b, *operands)` appends the operations that this one consists of to a `Build`,
     and returns the result. The operation itself never becomes a node."""
+
+    drawn: ClassVar[Callable[..., Any] | None] = None
+    """Of random operations: `drawn(b, seed, step, place)` appends what this one consists of, as `expand`. Elaboration
+    knows the step of the training and the place in the program."""
 
     demand: ClassVar[Callable[..., None] | None] = None
     """Requirements on constant operands: `demand(types, numbers)` raises `OpError`. Both map operands by name;
@@ -205,6 +210,7 @@ class Operation:
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by
         self.is_expanded = rules.expand is not None
+        self.is_drawn, self.random = rules.drawn is not None, rules.random
 
     def unanswered(self) -> list[str]:
         """The rules and traits that are missing, each with where to add it."""
@@ -256,6 +262,11 @@ class Operation:
         rules, operands = self._use(arguments)
         result = rules.expand(build, *operands)
         return list(result) if isinstance(result, tuple | list) else [result]
+
+    def draw(self, build: Any, seed: Any, step: Any, place: Any, **attributes: Any) -> Any:
+        """Append the random numbers of a place in the program; returns the result."""
+        rules, _ = self._use(attributes)
+        return rules.drawn(build, seed, step, place)
 
     def lower(self, emitter: Emitter, **arguments: Any) -> tuple[Ref, ...]:
         """Append the ONNX nodes; returns the results."""

@@ -61,6 +61,7 @@ class Traits(TypedDict, total=False):
     elementwise: bool  # an element of the result depends on one of each operand
     steps_along: str | None  # the attribute with axes, of an operation on one operand that takes all steps of a loop
     # at once where these axes are moved by one; `None` for one that stays in its loop
+    random: bool  # it returns random numbers; its operands are `seed`, `step` and `place`
     no_gradient: str  # why there is none, in words for the user: the result changes in jumps only, or is no float
     sized_by_run: bool  # its results have sizes that only the run knows
     expanded_by: str  # the pass over whole graphs that puts the operations that it consists of in its place

@@ -1,9 +1,6 @@
 """Dropout, and its mask: random numbers that are a function of seed, step and position.
 
-ONNX's own random operators keep a state for each session, so a run can't be resumed in the middle, nor repeated on
-another machine. Here each element is decided by a hash of seed, step, the dropout's number in the model (`place`) and
-the element's position. The hash consists of integer operators that give the same bits in every build of ONNX Runtime.
-`docs/decisions/0022-dropout.md` says how it was chosen.
+`docs/decisions/0022-dropout.md` says how they were chosen.
 """
 
 from __future__ import annotations
@@ -16,17 +13,11 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
+from wsdl.ops._hash import emit_random_bits, random_bits, require_numbers, upper_bits
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
-from wsdl.ops._lowering import cast_to, size_of, unsqueezed
+from wsdl.ops._lowering import cast_to
 from wsdl.ops._rules import boolean, broadcast, floating
 from wsdl.ops.build import Build
-
-# Successive seeds, steps and positions land far from each other: two multipliers with a good spectrum (Steele and Vigna
-# 2021), and the golden ratio. Then each bit is mixed into the upper ones, with the multipliers of SplitMix64 (Steele,
-# Lea and Flood 2014).
-OF_SEED, OF_STEP, OF_POSITION = 0xD1342543DE82EF95, 0xDABA0B6EB09322E3, 0x9E3779B97F4A7C15
-MIXING = ((32, 0xBF58476D1CE4E5B9), (29, 0x94D049BB133111EB))
-UINT64 = 13  # TensorProto.UINT64: the dtype that ONNX shifts, which the language doesn't have
 
 
 class Dropout(Rules, name="dropout", half="expanded", mixes={}, training="masked"):
@@ -63,6 +54,7 @@ class RandomMask(
     internal=True,
     half="as is",
     mixes={},  # each part has a mask of its own: by definition, not by accident
+    random=True,
     no_gradient="it is random, and depends on no float",
     integer_operands=["seed", "step", "place"],
 ):
@@ -77,39 +69,25 @@ class RandomMask(
     p: float = 0.5
 
     def infer(self, seed: TensorType, step: TensorType, place: TensorType) -> TensorType:
-        for argument, number in ("seed", seed), ("step", step), ("place", place):
-            if number.dtype != "i64" or (number.rank and argument != "place"):
-                raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
+        require_numbers(seed=seed, step=step, place=place)
         _probability(self.p)
         return TensorType.of("bool", [*place.shape, *self.shape])
 
     def reference(self, np: NumPy, seed: Array, step: Array, place: Array) -> Array:
         rows, columns = _halves([Dim.of(d) for d in self.shape])
         count = product(rows).evaluate({})
-        positions = np.arange(count + product(columns).evaluate({}), dtype=np.uint64)
-        seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
-        bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
-        for shift, factor in MIXING:
-            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+        bits = random_bits(np, seed, step, place, count + product(columns).evaluate({}))
         odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
         products = odd[..., :count, None] * odd[..., None, count:]
-        return (products.astype(np.int32) >= _threshold(self.p)).reshape([*place.shape[:-1], *self.shape])
+        return (products.astype(np.int32) >= _threshold(self.p)).reshape([*np.shape(place), *self.shape])
 
     def lower(self, e: Emitter, seed: Ref, step: Ref, place: Ref) -> Ref:
-        """Products as i64 and i32, which all runtimes have and let overflow; shifts as u64."""
+        """Products as i32, which all runtimes have and let overflow."""
         rows, columns = _halves([Dim.of(d) for d in self.shape])
         counts = [product(rows), product(columns)]
-        zero, one = e.constant(0, "i64"), e.constant(1, "i64")
-        positions = e.node("Range", zero, size_of(e, counts[0] + counts[1]), one)
-        start = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
         places, outer = place.type.shape, place.type.rank
-        start = e.node("Add", start, unsqueezed(e, place, outer) if outer else place)
-        bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), start)
-        for shift, factor in MIXING:
-            unsigned = e.node("Cast", bits, to=UINT64)
-            mixed = e.node("BitwiseXor", unsigned, _shifted(e, unsigned, shift))
-            bits = e.node("Mul", cast_to(e, mixed, "i64"), _factor(e, factor))
-        upper = cast_to(e, _shifted(e, e.node("Cast", bits, to=UINT64), 32), "i32")
+        bits = emit_random_bits(e, seed, step, place, counts[0] + counts[1])
+        upper = cast_to(e, upper_bits(e, bits, 32), "i32")
         odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
         parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
         left, right = (
@@ -138,15 +116,6 @@ def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
 def _threshold(p: float) -> int:
     """The number that a uniformly distributed i32 is below with the probability `p`."""
     return min(round(p * 2**32), 2**32 - 1) - 2**31
-
-
-def _factor(e: Emitter, unsigned: int) -> Ref:
-    """The i64 that has these bits."""
-    return e.constant(unsigned - 2**64 if unsigned >= 2**63 else unsigned, "i64")
-
-
-def _shifted(e: Emitter, bits: Ref, by: int) -> Ref:
-    return e.node("BitShift", bits, e.node("Cast", e.constant(by, "i64"), to=UINT64), direction="RIGHT")
 
 
 # -- what it is applied to ---------------------------------------------------------------------------------------------

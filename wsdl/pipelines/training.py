@@ -17,6 +17,7 @@ from wsdl.ir.graph import Lowered
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import Result
 from wsdl.ir.target import DEFAULT, Target
+from wsdl.ir.training import SEED
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.contract_sums import contract_sums
@@ -38,12 +39,12 @@ from wsdl.training.gradients import (
     measure_gradients,
     objective_of,
     separate_rows,
-    tell_parts_apart,
 )
 from wsdl.training.in_place import find_in_place
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import warned
 from wsdl.training.pieces import take_pieces
+from wsdl.training.random_parts import tell_parts_apart
 from wsdl.training.rounds import plan_rounds, plan_rounds_before
 from wsdl.training.unread_inputs import drop_unread_inputs
 from wsdl.training.update import average_parameters, update_of, update_parameters, write_rate
@@ -123,6 +124,7 @@ EVALUATION: tuple[TrainingPass, ...] = (
     *EXPANDING,
     *_on_phase(drop_stop_gradients),
     separate_results,
+    tell_parts_apart,
     *LOWERING,
     plan_rounds,
 )
@@ -175,7 +177,7 @@ def evaluation(storage: Storage, training: ResolvedTraining, target: Target = DE
     names = [port.name for port in draft.phase.outputs if isinstance(port, Result)]
     run(EVALUATION, draft)
     assert draft.rest is not None
-    batch = {v.name: v.type for v in training.written.evaluation.graph.inputs}
+    batch = {v.name: v.type for v in training.written.evaluation.graph.inputs if v.name != SEED}
     rows = rows_dimension(batch.values())
     warnings = warned(draft.mixed)
     return Evaluation(training.name, batch, names, draft.rounds, draft.rest, draft.merges, rows, warnings)

@@ -32,6 +32,7 @@ from wsdl.weights.safetensors import save_safetensors
 
 Array = NDArray[Any]
 SOURCE, RUN, CHECKSUM = "wsdl.source", "wsdl.run", "wsdl.checksum"  # keys of the header
+EVALUATION_SEED = "wsdl.seed"  # where evaluations use random numbers, also in the header of the best weights
 COUNTERS = (STEP, SEED)  # inputs of a step that aren't weights
 MOST_LINES = 12  # of changes that are shown
 
@@ -120,6 +121,12 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     _require_whole(os.fspath(path), arrays, source.metadata)
     arrays |= {name: arrays.pop(OPTIMIZER + name) for name in COUNTERS if OPTIMIZER + name in arrays}
     return Checkpoint(arrays, source.metadata, settings, progress, os.fspath(path))
+
+
+def seed_of(path: str | os.PathLike[str]) -> int | None:
+    """The seed that the training which wrote a file of weights evaluated with; `None` if it used none."""
+    seed = open_source(os.fspath(path)).metadata.get(EVALUATION_SEED, "")
+    return int(seed) if seed.isdecimal() else None
 
 
 def _require_whole(path: str, arrays: Mapping[str, Array], header: Mapping[str, str]) -> None:

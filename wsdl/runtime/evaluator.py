@@ -9,6 +9,7 @@ import numpy as np
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import fail
+from wsdl.ir.step import PART_START
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import EvaluationModel
@@ -56,10 +57,12 @@ class Evaluator:
         for session, own in zip(self._sessions, evaluation.rounds, strict=True):
             tally, count = Tally(own.merges), not sizes.parts
             feeds |= {name: self._value(array) for name, array in wholes.items()}
+            passed = Sizes(self.model.batch, evaluation.rows)
             for arrays in self._checked(batches):
-                tally.add(self._parts(session, feeds, arrays))
-                if count:
-                    sizes.add(arrays)
+                tally.add(self._parts(session, feeds, {**arrays, PART_START.name: np.array(passed.count)}))
+                passed.add(arrays)
+            if count:
+                sizes = passed
             wholes |= {**self._known(sizes), **tally.wholes()}
         self.parts = sizes.parts
         computed = results(evaluation.rest, wholes, sizes)

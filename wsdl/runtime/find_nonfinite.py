@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics.run_error import RunError, fail
-from wsdl.ir.step import NORM, PART_NUMBER, PART_SHARE, STEPS, Gradient, Sum
+from wsdl.ir.step import NORM, PART_SHARE, PART_START, STEPS, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.loading import load
+from wsdl.runtime.tally import Sizes
 
 Array = NDArray[Any]
 HELP = "a smaller learning rate, `clip_norm=1.0` or a `warmup` often helps; `--on-nan skip` skips such batches"
@@ -79,9 +80,10 @@ def _in_the_step(
     names = [value.name for value in session.get_outputs()]
     results = [port.name for port in phase.outputs]
     gradients = [port.name for port in phase.outputs if isinstance(port, Gradient)]
-    largest = ("", 0.0)
-    for number, part in enumerate(parts):
-        of_part = {PART_NUMBER.name: np.array(number), PART_SHARE.name: np.array(1, np.float32)}
+    largest, passed = ("", 0.0), Sizes(models.evaluation.batch, models.evaluation.evaluation.rows)
+    for part in parts:
+        of_part = {PART_START.name: np.array(passed.count), PART_SHARE.name: np.array(1, np.float32)}
+        passed.add(part)
         feeds: dict[str, Any] = {**zeros, **state, **wholes, **part, **of_part}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in input_names}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]

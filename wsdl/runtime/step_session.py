@@ -18,8 +18,8 @@ from wsdl.ir.phase import Phase
 from wsdl.ir.step import (
     FIRST,
     NORM,
-    PART_NUMBER,
     PART_SHARE,
+    PART_START,
     RATE,
     STEPS,
     TOTAL_STEPS,
@@ -79,11 +79,11 @@ class StepSession:
             port: self.value(np.zeros((), numpy_dtype(value.type.dtype)))
             for port, value in step.update.values(Shared).items()
         }
-        self._part, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part within its batch
+        self._start, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part within its batch
         self._wholes: dict[str, Array] = {}
         self._sizes: dict[Shapes, dict[str, int]] = {}
         ports = step.gradients.inputs.values()
-        of_part = {PART_NUMBER: self._part, PART_SHARE: self._share}
+        of_part = {PART_START: self._start, PART_SHARE: self._share}
         self._of_part = {port.name: array for port, array in of_part.items() if port in ports}
         self._of_whole = [port.name for port in ports if isinstance(port, Whole)]
         self._of_batch = [port.name for port in ports if isinstance(port, Batch | Carried) or port == FIRST]
@@ -109,16 +109,18 @@ class StepSession:
             self._keep(self._compute_gradients(part))
             return {name: float(array) for name, array in self._results.items()}
         sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
+        starts = []
         for part in parts:
+            starts.append(sizes.count)
             sizes.add(part)
         self._wholes = sizes.wholes(self._step.merges)
         for session, own in zip(self._rounds, self._step.rounds, strict=True):
-            self._wholes |= self._gone_through(session, own, parts)
+            self._wholes |= self._gone_through(session, own, parts, starts)
         for port in self._summed:
             self._clear(self._target(port, self._turn))
         carried: list[dict[str, Array]] = []
-        for number, (part, share) in enumerate(zip(parts, shares, strict=True)):
-            self._part[...], self._share[...] = number, share
+        for start, part, share in zip(starts, parts, shares, strict=True):
+            self._start[...], self._share[...] = start, share
             outputs = self._compute_gradients(part)
             tally.add(outputs[i].numpy() for i in self._last)
             self._keep(outputs)
@@ -143,11 +145,13 @@ class StepSession:
         self._run(self._gradient_session, binding, part)
         return list(binding.get_outputs())
 
-    def _gone_through(self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-        """Run a round over all parts; returns the merged values."""
+    def _gone_through(
+        self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]], starts: Sequence[int]
+    ) -> dict[str, Array]:
+        """Run a round over all parts, whose first rows are `starts`; returns the merged values."""
         tally, ports = Tally(own.merges), own.phase.inputs
-        for number, part in enumerate(parts):
-            arrays = {**self._wholes, **part, PART_NUMBER.name: np.array(number)}
+        for start, part in zip(starts, parts, strict=True):
+            arrays = {**self._wholes, **part, PART_START.name: np.array(start)}
             feeds = {
                 name: self._current(name) if isinstance(port, Variable) else self.value(arrays[name])
                 for name, port in ports.items()
@@ -246,7 +250,7 @@ class StepSession:
         """Bind all inputs and outputs of a phase whose buffers stay the same from step to step."""
         binding = session.io_binding()
         for name, port in phase.inputs.items():
-            if not isinstance(port, Batch | Carried | Whole | Forward) and port not in (FIRST, PART_NUMBER, PART_SHARE):
+            if not isinstance(port, Batch | Carried | Whole | Forward) and port not in (FIRST, PART_START, PART_SHARE):
                 binding.bind_ortvalue_input(name, self._source(port, turn))
         for port in phase.outputs:
             if isinstance(port, Part | Forward | NextCarried):

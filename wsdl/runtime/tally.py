@@ -115,6 +115,11 @@ class Sizes:
         self.sizes: dict[str, int] = {}
         self._differ: dict[str, tuple[int, int]] = {}
 
+    @property
+    def count(self) -> int:
+        """The number of rows so far."""
+        return 0 if self.rows is None else self.sizes.get(self.rows, 0)
+
     def add(self, arrays: Mapping[str, Array]) -> None:
         """Add the sizes of one part."""
         self.parts += 1

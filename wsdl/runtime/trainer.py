@@ -27,12 +27,12 @@ from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.binding import bind_sizes
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.step import FIRST, OPTIMIZER, TOTAL_STEPS, Carried
+from wsdl.ir.step import FIRST, OPTIMIZER, RANDOM_SEED, TOTAL_STEPS, Carried
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.arrays import check_inputs, rows_of, type_of
 from wsdl.runtime.batches import Batches, batches_of, has_rows
-from wsdl.runtime.checkpoint import Checkpoint, write_checkpoint
+from wsdl.runtime.checkpoint import EVALUATION_SEED, Checkpoint, write_checkpoint
 from wsdl.runtime.evaluator import Evaluator
 from wsdl.runtime.find_nonfinite import nonfinite_step
 from wsdl.runtime.indices import check_indices
@@ -92,6 +92,8 @@ class Trainer:
         on_nan: OnNaN = "stop",
     ) -> None:
         self.models, self.header, self.settings = models, dict(header), settings
+        if RANDOM_SEED in models.evaluation.variables:
+            self.header[EVALUATION_SEED] = str(settings.seed)
         self.device, self.threads, self.on_nan = device, threads, on_nan
         self.batch_types = models.evaluation.batch
         self.rows = rows_of(self.batch_types)
@@ -213,9 +215,10 @@ class Trainer:
             data = self.batches(data, shuffle=False).epoch(0)
         if self._evaluator is None:
             self._evaluator = Evaluator(self.models.evaluation, device=self.device, threads=self.threads)
-        variables = self.models.evaluation.variables
+        seeds = {RANDOM_SEED.name: np.array(self.settings.seed)}
+        variables = [v for v in self.models.evaluation.variables if v.name not in seeds]
         carried = self._session.feeds([self._averages.get(v.of, v.name) for v in variables])
-        return self._evaluator.run(data, dict(zip((v.name for v in variables), carried, strict=True)))
+        return self._evaluator.run(data, seeds | dict(zip((v.name for v in variables), carried, strict=True)))
 
     @property
     def findings(self) -> list[Diagnostic]:

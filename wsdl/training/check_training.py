@@ -303,7 +303,7 @@ class _Search:
             elif node.op == "parameter":
                 slots.add(str(node.attributes["slot"]))
             elif node.op in OPERATIONS and OPERATIONS[node.op].flat:
-                if node.inputs and node.op != "random_mask":  # which no program contains
+                if node.inputs and not OPERATIONS[node.op].random:
                     flat.append(node)
             elif node.op == "cast" and not value.type.is_float and node.inputs[0].type.is_float:
                 flat.append(node)

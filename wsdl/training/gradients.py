@@ -20,7 +20,6 @@ from wsdl.ir.step import (
     COUNT,
     FIRST,
     NORM,
-    PART_NUMBER,
     PART_SHARE,
     RANDOM_SEED,
     STEPS,
@@ -35,7 +34,7 @@ from wsdl.ir.step import (
     Whole,
 )
 from wsdl.ir.target import Target
-from wsdl.ir.training import LOSS, SEED
+from wsdl.ir.training import LOSS
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.sharing.frozen import normalized
@@ -47,8 +46,6 @@ from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
 from wsdl.training.separate import Entry
 from wsdl.training.updates import plan_updates
-
-APART = 0x2545F4914F6CDD1D  # an odd number with random bits
 
 
 @dataclass(frozen=True)
@@ -100,22 +97,6 @@ def separate_rows(draft: Draft) -> None:
     for number, entry in enumerate(entries):
         phase.write(EntrySide(number, "value"), entry.value)
         phase.write(EntrySide(number, "number"), entry.number)
-
-
-def tell_parts_apart(draft: Draft) -> None:
-    """Give each part its own random numbers: the seed is derived from that of the step and the part."""
-    graph = draft.phase.graph
-    seed = next((v for v in graph.inputs if v.name == SEED), None)
-    if seed is None:
-        return
-    given = Value(seed.type, SEED)
-    graph.inputs[graph.inputs.index(seed)], seed.name = given, ""
-    part = draft.phase.read(PART_NUMBER, seed.type)
-    rest, graph.nodes = graph.nodes, []
-    build = Build(graph)
-    far = build("mul", part, build("constant", value=APART, dtype="i64"))
-    graph.nodes.append(Node("add", [given, far], {}, [seed]))
-    graph.nodes += rest
 
 
 def add_up_parts(draft: Draft) -> None:

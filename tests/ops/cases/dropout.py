@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +12,18 @@ from tests.ops.case import Case, case, numbers
 ROUND = 2**64
 
 
-def mask(numbers: Sequence[int], rows: int, columns: int, p: float) -> list[bool]:
+def random_bits(seed: int, step: int, place: int, start: int, count: int) -> Iterator[int]:
     """As `docs/decisions/0022-dropout.md` says it, number by number in whole numbers of any length."""
-    seed, step, place = numbers
-    odd = []
-    for position in range(rows + columns):
+    for position in range(start, start + count):
         bits = seed * 0xD1342543DE82EF95 + step * 0xDABA0B6EB09322E3 + place + position * 0x9E3779B97F4A7C15
         bits %= ROUND
         bits = (bits ^ bits >> 32) * 0xBF58476D1CE4E5B9 % ROUND
-        bits = (bits ^ bits >> 29) * 0x94D049BB133111EB % ROUND
-        odd.append(bits >> 32 | 1)
+        yield (bits ^ bits >> 29) * 0x94D049BB133111EB % ROUND
+
+
+def mask(numbers: Sequence[int], rows: int, columns: int, p: float) -> list[bool]:
+    seed, step, place = numbers
+    odd = [bits >> 32 | 1 for bits in random_bits(seed, step, place, 0, rows + columns)]
     products = [left * right % 2**32 for left in odd[:rows] for right in odd[rows:]]
     return [(product + 2**31) % 2**32 >= p * 2**32 for product in products]  # 2**31 and more stand for negative ones
 
