@@ -46,6 +46,9 @@ WAYS = {
     "Delta, transposed": "share as Delta(rank=2) { blocks[0].weight, blocks[1].weight.T }",
     "Symmetric": "share as Symmetric() { blocks[*].weight }",
 }
+QUANTIZED = """param codes: i8[8, 8] = zeros
+    param scale: [8, 1] = ones
+    param blocks[1].weight = scale * cast(codes, f32)"""
 X = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
 
 
@@ -191,6 +194,44 @@ def test_parts_of_parameters_are_fitted(tmp_path: Path) -> None:
     np.testing.assert_allclose(half + half.T, whole, atol=1e-5)
 
 
+def test_quantized_weights_fill_floats(tmp_path: Path) -> None:
+    """Codes are loaded under their own names; a compiled file of them is a source of floats, fitted or as they are."""
+    random = np.random.default_rng(3)
+    codes = random.integers(-127, 128, size=(8, 8)).astype(np.int8)
+    scale = random.random(size=(8, 1)).astype(np.float32) / 64
+    weights = wsdl.compile(program(tmp_path)).stored
+    weights = {n: a for n, a in weights.items() if n != "m.blocks.1.weight"} | {"m.codes": codes, "m.scale": scale}
+    compiled = wsdl.compile(program(tmp_path, QUANTIZED), weights=weights)
+    np.testing.assert_array_equal(compiled.stored["m.codes"], codes)
+    compiled.save(tmp_path / "out")
+    free = wsdl.compile(program(tmp_path), weights=tmp_path / "out" / "m.onnx")
+    np.testing.assert_allclose(free.stored["m.blocks.1.weight"], scale * codes, rtol=1e-6)
+    delta = wsdl.compile(program(tmp_path, WAYS["Delta"]), weights=tmp_path / "out" / "m.onnx", fit=3)
+    assert all(0.01 < delta.lost[f"m.blocks[{i}].weight"] < 1 for i in range(3))
+
+
+def test_states_of_a_group_become_their_mean(tmp_path: Path) -> None:
+    """They are shared as they are by `share`, and each layer's own behind a way of sharing."""
+    text = "model m(x: f32[n, 4]) -> (y: f32[n, 4]) {\n    layer norms[2] = BatchNorm(4)\n    SHARE\n"
+    text += "    return norms[1](norms[0](x))\n}\n"
+    names = [f"norms.{i}.{part}" for i in range(2) for part in ("weight", "bias", "running_mean", "running_var")]
+    random = np.random.default_rng(4)
+    weights = {f"m.{name}": random.random(4).astype(np.float32) for name in names}
+    path = tmp_path / "m.wsd"
+
+    def stored(share: str) -> wsdl.Program:
+        path.write_text(text.replace("SHARE", share), "utf-8")
+        return wsdl.compile(path, weights=weights, fit=3)
+
+    plain, delta = stored("share { norms[*] }"), stored("share as Delta(rank=1) { norms[*] }")
+    for part in ("running_mean", "running_var"):
+        both = [weights[f"m.norms.{i}.{part}"] for i in range(2)]
+        np.testing.assert_allclose(plain.stored[f"m.norms.0.{part}"], np.mean(both, 0), rtol=1e-6)
+        assert f"m.norms[1].{part}" in plain.lost
+        for i in range(2):
+            np.testing.assert_array_equal(delta.stored[f"m.norms.{i}.{part}"], both[i])
+
+
 def test_what_is_said(tmp_path: Path, golden: Golden) -> None:
     """Too much is lost, not linear, several values of one tensor; what was fitted, and that nothing was."""
     free, _, _ = trained(tmp_path, "", "free.safetensors")
@@ -202,10 +243,11 @@ def test_what_is_said(tmp_path: Path, golden: Golden) -> None:
         ("Delta", 'load "free.safetensors" into m', {}),
         ("Delta", "", {"weights": free, "fit": 0.1}),
         ("nonlinear", "", {"weights": free, "fit": 0.5}),
+        ("quantized", 'load "free.safetensors" into m fit 0.9', {}),
         ("plain", "", {"fit": 0.5}),
     )
     for share, load, options in refused:
-        ways = {**WAYS, "nonlinear": "param a: [8, 8]\nparam blocks[1].weight = sigmoid(a)"}
+        ways = {**WAYS, "nonlinear": "param a: [8, 8]\nparam blocks[1].weight = sigmoid(a)", "quantized": QUANTIZED}
         with pytest.raises(CompileError) as error:
             wsdl.compile(program(tmp_path, ways[share], load), **options)
         texts.append(said(error.value, tmp_path))

@@ -36,7 +36,7 @@ class Family:
             for name in slot.formula.reads:
                 self.readers.setdefault(name, []).append(slot)
         self.not_linear = {
-            n for n, readers in self.readers.items() if not all(s.formula.by_tensor(n).is_linear for s in readers)
+            n for n, readers in self.readers.items() if not all(s.formula.is_linear_in(n) for s in readers)
         }
 
     def relative_error(self) -> float:

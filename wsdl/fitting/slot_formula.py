@@ -47,6 +47,11 @@ class SlotFormula:
         [array] = evaluate(self.graph, [], stored)
         return np.asarray(array)
 
+    def is_linear_in(self, name: str) -> bool:
+        """Whether the formula is linear in a stored tensor; in integers none is, since they can't change gradually."""
+        is_float = all(node.result.type.is_float for node in self.reads[name])
+        return is_float and self.by_tensor(name).is_linear
+
     def by_tensor(self, name: str) -> Derivative:
         """The derivative with respect to a stored tensor."""
         reads = self.reads[name]

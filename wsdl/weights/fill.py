@@ -322,9 +322,11 @@ def _not_linear(storage: Storage, missed: _Missed) -> Diagnostic:
     fill, [name, *_] = missed.fill, sorted(missed.not_linear)
     reading = storage.readings[fill.slot]
     labels = [Label(reading.formula.span, "this formula")] if isinstance(reading, FormulaReading) else []
+    type = storage.stored[name].type
+    reason = f"its formula is not linear in `{name}`" if type.is_float else f"`{name}`, {type}, holds integers"
     return Diagnostic(
         "E0516",
-        f"`{fill.slot}` can't be fitted, as its formula is not linear in `{name}`",
+        f"`{fill.slot}` can't be fitted, as {reason}",
         fill.span,
         file=None if fill.span else fill.file,
         labels=tuple(labels),
