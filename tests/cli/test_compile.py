@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -18,6 +19,7 @@ from tests.npz import save_npz
 from wsdl import compile as compiled
 from wsdl.api import Materialize, proving
 from wsdl.diagnostics import CompileError
+from wsdl.fitting.least_squares import LowRank
 from wsdl.onnx import folder
 from wsdl.onnx.proof import Proof, Proofs
 
@@ -363,3 +365,17 @@ def test_a_warning_stands_beside_the_answer(wsdl: Wsdl) -> None:
     assert [d["severity"] for d in wsdl("compile", "warned.wsd", "-o", "build", "--json").json["diagnostics"]] == [
         "warning"
     ]
+
+
+def test_an_interrupted_fit_leaves_the_files_of_before(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    layer a[3] = Dense(8)\n    share as Delta(rank=2) { a[*] }\n"
+    Path("m.wsd").write_text(f"{text}    return a[2](a[1](a[0](x)))\n}}\n", encoding="utf-8")
+    random = np.random.default_rng(0)
+    parts: dict[str, tuple[int, ...]] = {"weight": (8, 8), "bias": (8,)}
+    save_npz("w.npz", {f"m.a.{i}.{n}": random.random(s, np.float32) for i in range(3) for n, s in parts.items()})
+    assert wsdl("compile", "m.wsd", "-o", "out", "--no-proof").code == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    monkeypatch.setattr(LowRank, "of", lambda *_: signal.raise_signal(signal.SIGINT))
+    done = wsdl("compile", "m.wsd", "-o", "out", "--weights", "w.npz", "--fit", "3")
+    assert (done.code, done.err.strip()) == (130, "interrupted")
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
