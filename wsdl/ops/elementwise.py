@@ -141,8 +141,8 @@ def _mod_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Va
 
 
 def _pow_gradient(g: Build, dy: Value, a: Value, b: Value, y: Value) -> tuple[Value, Value]:
-    zero = g.mask(g("equal", b, 0.0), b.type)
-    by_a = g.mul(b, g("pow", a, g("add", g("sub", b, 1.0), zero)))  # 0 for the exponent 0, whatever `a` is
+    zero = g.mul(g.mask(g("equal", b, 0.0), b.type), g.mask(g("equal", a, 0.0), b.type))
+    by_a = g.mul(b, g("pow", a, g("add", g("sub", b, 1.0), zero)))  # 0 for the exponent 0, also where `a` is 0
     exponent = g.number(b)
     if exponent == 2:
         by_a = g.mul(a, 2.0)

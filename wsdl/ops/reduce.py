@@ -116,14 +116,21 @@ class Prod(Reduction, name="prod", half="f32", mixes={}, steps_along=None):
         return product_of_integers(e, x, self.axis)
 
     def gradient(self, g: Build, dy: Value, y: Value, x: Value) -> Gradients:
-        """The product of all others: if one element is 0 only that one has a gradient, if several are none has."""
+        """The product of all others: if one element is 0 only that one has a gradient, if several are none has.
+
+        An element that is the only 0 among the others is a factor that is written out: it adds 0, but has a gradient.
+        """
         axes = self._axes(x.type)
         is_zero = g.mask(g("equal", x, 0.0), x.type)
         others = g("add", x, is_zero)  # 1 in place of 0
         zeros = g("sum", is_zero, axis=axes, keepdims=True)
         quotient = g("div", g("prod", others, axis=axes, keepdims=True), others)
         matters = g.mask(g("equal", is_zero, zeros), x.type)
-        return {"x": g.mul(quotient, matters, self._kept(g, dy, x))}
+        of_zeros = g("mul", x, is_zero)
+        other_zero = g("sub", g("sum", of_zeros, axis=axes, keepdims=True), of_zeros)
+        one_zero = g.mask(g("equal", g("add", is_zero, 1.0), zeros), x.type)
+        factors = g("add", matters, g.mul(other_zero, one_zero))
+        return {"x": g.mul(quotient, factors, self._kept(g, dy, x))}
 
 
 class Mean(Reduction, name="mean", half="f32", mixes={}, steps_along="axis"):
