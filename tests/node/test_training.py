@@ -82,10 +82,14 @@ def formulas(random: Generator, rows: int) -> dict[str, Array]:
     return autoencoder(random, rows)
 
 
+def momentum(random: Generator, rows: int) -> dict[str, Array]:
+    return autoencoder(random, rows)
+
+
 # Between them: sharing by use, by group, by view and by formula; convolutions and batch statistics; dropout; Scan and
-# Loop; every optimizer; the learning rates that need the length of the run.
+# Loop; every optimizer; the learning rates that need the length of the run; a momentum encoder.
 TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
-    siamese, images, sequences, depth, dropped, autoencoder, formulas,
+    siamese, images, sequences, depth, dropped, autoencoder, formulas, momentum,
 ]  # fmt: skip
 MODELS = [training.__name__ for training in TRAININGS]
 

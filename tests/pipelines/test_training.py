@@ -8,7 +8,7 @@ import pytest
 
 from tests.stages import storage_of
 from wsdl.ir.phase import Phase
-from wsdl.ir.step import NORM, Gradient, Next, Number, Part, Port, Shared, Variable, Whole
+from wsdl.ir.step import NORM, Forward, Gradient, Next, Number, Part, Port, Shared, Variable, Whole
 from wsdl.ir.target import Loops, Target
 from wsdl.ops.verify import verify
 from wsdl.pipelines import training as pipelines
@@ -23,6 +23,7 @@ model m(x: f32[n, 5, 8]) -> (y: f32[n, 160]) {
     layer again = Dense(8)
     layer norm = BatchNorm()
     layer gru = GRU(160)
+    state seen: [160] = zeros
     share { up, again }
     h = x |> up |> norm |> tanh |> again |> norm |> dropout(0.1)
     for i in 0..6 {
@@ -35,6 +36,9 @@ train m(wanted: f32[n, 160]) {
     loss mean((y - mean(y)) ** 2) + mse(y, wanted)
     metric spread = sqrt(mean((wanted - mean(wanted)) ** 2))
     optimizer AdamW(lr=cosine(1e-2), clip_value=1.0, ema=0.9)
+    update seen = 0.9 * seen + 0.1 * mean(y, axis=0) * mean(norm.weight) every 2
+    update up.bias = clip(up.bias, min=-1, max=1)
+    update norm.running_mean = 0.5 * norm.running_mean
 }
 """)
 PIPELINES = {
@@ -88,7 +92,8 @@ def test_phases_are_connected() -> None:
     of_batch, of_part, update, pieces = (walked(n) for n in ("BATCH", "PART", "UPDATE", "PIECEWISE_UPDATE"))
     for gradients in (of_batch, of_part):
         given = ports(gradients.phase)[1]
-        assert {p for p in ports(update.phase)[0] if isinstance(p, Gradient) or p == NORM} <= given
+        given |= set(gradients.merged_forward)
+        assert {p for p in ports(update.phase)[0] if isinstance(p, Gradient | Forward) or p == NORM} <= given
     merged: set[Port] = {merge.wholes[0] for merge in of_part.merges if merge.how == "size"}
     for own in of_part.rounds:
         reads, gives = ports(own.phase)

@@ -187,6 +187,15 @@ def test_what_reads_sums_and_means_is_exact_in_parts(lines: str) -> None:
         assert np.allclose(array, parts.state[name], atol=1e-5), name
 
 
+@pytest.mark.parametrize("lines", [lines for lines in CASES if "running" in lines or "all" in lines])
+def test_running_statistics_of_parts_are_read_and_written(lines: str) -> None:
+    trainer, plain = program(lines).trainer(accumulate=3), program("").trainer(accumulate=3)
+    for number, batch in enumerate(batches(), 1):
+        before = tensors(trainer)
+        trainer.step(batch)
+        check(before, tensors(trainer), plain, batch, CASES[lines], number)
+
+
 def test_the_rows_themselves_are_refused_in_parts(golden: Golden) -> None:
     with pytest.raises(CompileError) as caught:
         program("update queue = concat([z, queue], axis=0)[:8]").trainer(accumulate=2)

@@ -16,6 +16,8 @@ def find_in_place(draft: Draft) -> None:
         if node.op == "parameter":
             reads.setdefault(str(node.attributes["stored"]), set()).add(node.result)
     for port, output in phase.values(Next).items():
+        if port.of.role == "statistic":
+            continue  # gradients have written what it is by the batch already, in the other buffer
         if _is_last(graph, reads.get(port.of.name, set()), output):
             draft.in_place.add(port.of)
 

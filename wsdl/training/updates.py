@@ -64,14 +64,13 @@ def _has_dynamic_sizes(node: Node) -> bool:
 
 
 def give_to_updates(draft: Draft) -> None:
-    """Output the running statistics that updates read or write; these write them."""
+    """Output the running statistics that updates read or write, beside their next values, which the update replaces
+    where it writes them."""
     read = {str(n.attributes["stored"]) for write in draft.writes for n in write.graph.nodes if n.op == "parameter"}
     written = {write.of for write in draft.writes}
     for port, value in draft.phase.values(NewStatistic).items():
         if port.of in written or port.of.of in read:
             draft.phase.write(Forward(port.of.of), value)
-        if port.of in written:
-            draft.phase.drop(port)
 
 
 def write_updates(draft: Draft) -> None:
