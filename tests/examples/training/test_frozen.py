@@ -161,3 +161,87 @@ def test_statistics_of_what_is_frozen_are_no_state_of_the_step() -> None:
     step = train_step(program, program.trainings["m"])
     assert [s.name for s in step.statistics] == ["m.nets.1.norm.running_mean", "m.nets.1.norm.running_var"]
     assert not [name for name in step.feeds.values() if name.startswith("m.nets.0")]
+
+
+BACKBONE = """
+block Backbone()(image: [n, 3, h, w]) -> [n, 24] {
+    layer stem = Sequential([Conv2d(8, kernel=3, stride=2, pad=1, bias=false), BatchNorm()])
+    layer blocks = [InvertedResidual(8, expand=2), InvertedResidual(12, stride=2), InvertedResidual(12)]
+    layer squeeze = SqueezeExcite(4)
+    layer last = Sequential([Conv2d(24, kernel=1, bias=false), BatchNorm()])
+    x = image |> stem |> silu
+    for block in blocks {
+        x = block(x)
+    }
+    return x |> squeeze |> last |> silu |> mean(axis=[2, 3]) |> Dropout(0.2)
+}
+
+layer backbone = Backbone()
+
+model features(image: f32[n, 3, 16, 16]) -> (y: f32[n, 24]) {
+    return backbone(image)
+}
+
+model classify(image: f32[n, 3, 16, 16]) -> (logits: f32[n, 5]) {
+    return image |> backbone |> Dense(5)
+}
+
+train classify(label: i64[n]) {
+    loss cross_entropy(logits, label)
+    metric loud = mean(logits ** 2)
+    optimizer AdamW(lr=1e-2)
+    FREEZE
+}
+"""
+
+
+@pytest.mark.parametrize("freeze", ["freeze backbone eval", "freeze backbone train", ""])
+def test_a_frozen_backbone_stays_to_the_bit(freeze: str) -> None:
+    """Its weights and running statistics, and with `eval` what a training computes with it, are those before."""
+    program = wsdl.compile(Source("m.wsd", BACKBONE.replace("FREEZE", freeze)))
+    trainer = program.trainer("classify", batch=8)
+    rng = np.random.default_rng(0)
+    rows = {"image": rng.normal(1, 2, (8, 3, 16, 16)).astype("f4"), "label": rng.integers(0, 5, 8)}
+    before, results = dict(trainer.weights), [trainer.make_step(rows).results for _ in range(3)]
+    after = dict(trainer.weights)
+    kept = {name for name in before if np.array_equal(before[name], after[name])}
+    assert sum("running_mean" in name for name in before) == 11
+    frozen = {name for name in before if name.startswith("backbone.")}
+    assert kept == (frozen if freeze else kept - frozen)
+    assert results[0]["loss"] != results[2]["loss"]
+    image = {"image": rows["image"]}
+    own = [program.session("features", weights=weights, partial=True)(**image)["y"] for weights in (before, after)]
+    assert np.array_equal(own[0], own[1]) == bool(freeze)
+    head = [before[f"classify.dense.{name}"] for name in ("weight", "bias")]
+    as_compiled = float(np.mean((own[0] @ head[0].T + head[1]) ** 2))
+    assert (results[0]["loud"] == pytest.approx(as_compiled, rel=1e-4)) == freeze.endswith("eval")
+
+
+def test_a_frozen_layer_can_still_be_written() -> None:
+    program = wsdl.compile(Source("m.wsd", BACKBONE.replace("FREEZE", "freeze backbone eval")))
+    trainer = program.trainer("classify", batch=8)
+    rng = np.random.default_rng(0)
+    rows = {"image": rng.normal(size=(8, 3, 16, 16)).astype("f4"), "label": rng.integers(0, 5, 8)}
+    name = "backbone.stem.layers.1.running_var"
+    results = [trainer.evaluate(rows)["loss"]]
+    trainer.write({name: trainer.weights[name] * 4})
+    results.append(trainer.evaluate(rows)["loss"])
+    assert results[0] != results[1] == pytest.approx(trainer.make_step(rows).results["loss"], rel=1e-5)
+
+
+def test_what_a_frozen_block_would_write_is_kept() -> None:
+    text = (
+        "block Center()(x: [n, d]) -> [n, d] {\n"
+        "    state center: [d] = zeros\n"
+        "    update center = mean(x, axis=0)\n"
+        "    return x - center\n}\n\n"
+        "model m(x: f32[n, 4]) -> (y: f32[n, 2]) {\n    layer c = Center()\n    return x |> c |> Dense(2)\n}\n\n"
+        "train m(wanted: f32[n, 2]) {\n    loss mse(y, wanted)\n    optimizer SGD(lr=0.1)\n    FREEZE\n}\n"
+    )
+    rows = {"x": np.ones((4, 4), "f4"), "wanted": np.zeros((4, 2), "f4")}
+    centers = []
+    for freeze in ("freeze c", ""):
+        trainer = wsdl.compile(Source("m.wsd", text.replace("FREEZE", freeze))).trainer(batch=4)
+        trainer.step(rows)
+        centers.append(trainer.weights["m.c.center"].tolist())
+    assert centers == [[0.0] * 4, [1.0] * 4]
