@@ -71,6 +71,12 @@ def _refused(name: str, path: Path, reason: str) -> Diagnostic:
 
 def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic]:
     copied = [proof for proof in proofs.tensors if not proof.holds]
+    created = sum(tensor.bytes for tensor in proofs.created)
+    is_created = 0 < proofs.added_bytes <= created  # by tensors that are computed from several stored ones
+    if not proofs.holds and (is_created or not copied):
+        yield _more_bytes(program, model, proofs)
+        origins = {name for tensor in proofs.created for name in tensor.origins}
+        copied = [proof for proof in copied if proof.stored not in origins]
     for proof in copied:
         stored = program.stored.get(proof.stored)
         after = " after ONNX Runtime's optimization" if _is_optimized(proof) else ""
@@ -82,8 +88,6 @@ def _copied(program: Lowered, model: str, proofs: Proofs) -> Iterator[Diagnostic
             help=ACCEPT if _is_optimized(proof) else f"this is a bug in wsdl: {REPORT}",
             details=tuple(_readers(stored)) if stored else (),
         )
-    if not copied and not proofs.holds:
-        yield _more_bytes(program, model, proofs)
 
 
 def _copied_by_default(program: Lowered, model: str, shared: Iterable[Proof]) -> Iterator[Diagnostic]:
