@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from wsdl.diagnostics import Label, Problems
-from wsdl.ir.dims import Dim, is_part, same
+from wsdl.ir.dims import Dim, is_part, product, same
 from wsdl.ir.graph import Graph, Model, Node, Stored, Value
 from wsdl.ir.requests import LimitRequest
 from wsdl.ir.stages import Storage
@@ -103,7 +103,8 @@ def _for_one(macs: Dim, model: Model) -> tuple[Dim, str]:
 
 
 def multiplications(graph: Graph) -> Dim:
-    """Multiply-accumulate operations of the products and convolutions of a graph: the most, where a scan may end."""
+    """Multiply-accumulate operations of the products and convolutions of a graph: the most, where a scan may end, and
+    with all rows of a partition in the part that takes most for each."""
     total = Dim.of(0)
     producers = {value: node for node in graph.nodes for value in node.results}
     for node in graph.nodes:
@@ -112,7 +113,24 @@ def multiplications(graph: Graph) -> Dim:
         elif operation := OPERATIONS.get(node.op):
             types = arguments(operation, node, lambda value: value.type)
             total += operation.multiplications(node.results[0].type, **types)
+    for node in reversed(graph.nodes):
+        if node.op == "partition_rows":
+            total = _in_one_part(total, node)
     return total
+
+
+def _in_one_part(total: Dim, node: Node) -> Dim:
+    """A number of operations, with all rows of a partition in the part that takes most for each; as it is where no part
+    certainly does."""
+    names = node.measured
+    none = total.substitute({name: Dim.of(0) for name in names})
+    each = [total.substitute({other: Dim.of(other == name) for other in names}) - none for name in names]
+    numbers = [dim.constant for dim in each if dim.constant is not None]
+    most = each[0] if all(same(dim, each[0]) for dim in each) else Dim.of(max(numbers, default=0))
+    sums = (one * Dim.symbol(name) for one, name in zip(each, names, strict=True))
+    if not same(sum(sums, none), total) or (most.constant is not None and len(numbers) < len(each)):
+        return total
+    return none + most * product(node.inputs[1].type.shape)
 
 
 def _repetitions(node: Node, producers: Mapping[Value, Node]) -> Dim:
