@@ -160,6 +160,10 @@ WRITTEN_AS_NUMBERS = {
     "scatter_add(x, [0, 0], x[:2])": X + np.array([[4, 6, 8, 10], [0] * 4, [0] * 4]),
     "scatter_add_along(x, [[0], [0], [0]], ones([3, 1]), axis=1)": X + np.array([1, 0, 0, 0]),
     "one_hot([0, 2], 3)": np.eye(3)[[0, 2]],
+    "partition(x, [0, -1, 0], 1)": X[[0, 2]],
+    "unpartition([x[0:2]], [-1, 0, 0])": np.stack([0 * X[0], X[0], X[1]]),
+    "segment_sum(x, [1, 0, 1], 2)": np.stack([X[1], X[0] + X[2]]),
+    "segment_mean(x, [1, 0, 1], 2)": np.stack([X[1], (X[0] + X[2]) / 2]),
     "cross_entropy(x, [3, 3, 3])": LOSS,
     "nll(log_softmax(x), [3, 3, 3])": LOSS,
 }

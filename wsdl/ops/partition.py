@@ -202,7 +202,7 @@ class _Segments(Rules):
 class SegmentSum(_Segments, name="segment_sum", half="expanded", mixes={"x": slice(None)}, integer_operands=["group"]):
     """The sum of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements.
 
-    `group` has the first axes of `x`, and integers from 0 up to but without `count`.
+    `group` has the first axes of `x`, and integers below `count`; a negative one counts from the end.
 
         segment_sum(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
     """
@@ -216,7 +216,7 @@ class SegmentMean(
 ):
     """The mean of the rows of each of `count` groups, 0 for a group without rows. ONNX ScatterElements and Div.
 
-    `group` has the first axes of `x`, and integers from 0 up to but without `count`.
+    `group` has the first axes of `x`, and integers below `count`; a negative one counts from the end.
 
         segment_mean(x: f32[n, 4], group: i64[n], count=3) -> f32[3, 4]
     """
