@@ -69,6 +69,12 @@ def depth(random: Generator, rows: int) -> dict[str, Array]:
     return {"ids": ids[:, :-1], "next": ids[:, 1:]}
 
 
+def halting(random: Generator, rows: int) -> dict[str, Array]:
+    label = random.integers(0, 3, rows)
+    centers = random.normal(size=(3, 8))
+    return {"x": centers[label] + random.normal(size=(rows, 8)), "depths": random.integers(1, 5, rows), "label": label}
+
+
 def dropped(random: Generator, rows: int) -> dict[str, Array]:
     return depth(random, rows)
 
@@ -87,9 +93,10 @@ def momentum(random: Generator, rows: int) -> dict[str, Array]:
 
 
 # Between them: sharing by use, by group, by view and by formula; convolutions and batch statistics; dropout; Scan and
-# Loop; every optimizer; the learning rates that need the length of the run; a momentum encoder.
+# Loop, also one that the run ends; every optimizer; the learning rates that need the length of the run; a momentum
+# encoder.
 TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
-    siamese, images, sequences, depth, dropped, autoencoder, formulas, momentum,
+    siamese, images, sequences, depth, halting, dropped, autoencoder, formulas, momentum,
 ]  # fmt: skip
 MODELS = [training.__name__ for training in TRAININGS]
 

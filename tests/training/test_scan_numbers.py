@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,54 @@ def test_what_has_no_gradient_is_not_kept() -> None:
     forward, backward = (node for node in step.model.graph.walk() if node.op == "scan")
     assert len(forward.results) > 1
     assert backward.attributes["reverse"]
+
+
+# -- adaptive computation ----------------------------------------------------------------------------------------------
+
+
+def adaptive_step(values: dict[str, Any], bits: Any, odd: Any) -> dict[str, Any]:
+    """Graves 2016, row by row."""
+    tensors = {n.removeprefix("parity."): torch.from_numpy(v.astype("f8")).requires_grad_() for n, v in values.items()}
+
+    def dense(name: str, x: torch.Tensor) -> torch.Tensor:
+        return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
+
+    logits, steps = [], []
+    for row in torch.from_numpy(bits.astype("f8")):
+        h = dense("dense", row)
+        result, left, count = torch.zeros_like(h), torch.ones(1, dtype=h.dtype), torch.zeros(1, dtype=h.dtype)
+        for step in range(10):
+            h = torch.tanh(dense("adaptive.cell", h))
+            p = torch.sigmoid(dense("adaptive.halt", h))
+            if p > left - 0.01 or step == 9:
+                result, count = result + left * h, count + 1 + left
+                break
+            result, left, count = result + p * h, left - p, count + 1
+        logits.append(dense("dense_2", result))
+        steps.append(count)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(torch.cat(logits), torch.from_numpy(odd.astype("f8")))
+    loss = loss + 0.01 * torch.cat(steps).mean()
+    gradients = torch.autograd.grad(loss, list(tensors.values()))
+    pairs = zip(tensors.items(), gradients, strict=True)
+    return {"loss": loss.item(), **{f"parity.{n}": (t - g).detach().numpy() for (n, t), g in pairs}}
+
+
+def test_adaptive_computation_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "depth.md").read_text("utf-8")
+    text = page.partition("<!-- file: adaptive.wsd -->\n```wsd\n")[2].partition("```")[0]
+    program = wsdl.compile(Source("adaptive.wsd", text.replace("AdamW(lr=1e-3)", "SGD(lr=1.0)")))
+    assert not program.diagnostics
+    values = program.values()
+    values["parity.adaptive.halt.bias"][:] = -1.0  # so that rows halt after different steps
+    bits = np.random.default_rng(0).normal(size=(6, 16)).astype("f4")
+    batch = {"bits": bits, "odd": np.arange(6, dtype="f4") % 2}
+    for accumulate in (1, 3):
+        trainer = program.trainer(weights=values, accumulate=accumulate, threads=1)
+        loss = trainer.step(batch)
+        expected = adaptive_step(values, **batch)
+        assert loss == pytest.approx(expected.pop("loss"), abs=1e-5)
+        for name, value in expected.items():
+            np.testing.assert_allclose(trainer.weights[name], value, atol=1e-5, err_msg=name)
 
 
 # -- compiled models ---------------------------------------------------------------------------------------------------
