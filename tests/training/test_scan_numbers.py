@@ -206,6 +206,34 @@ def test_what_has_no_gradient_is_not_kept() -> None:
     assert backward.attributes["reverse"]
 
 
+def test_each_step_drops_others_and_its_losses_are_added() -> None:
+    program = wsdl.compile(Source("m.wsd", DROPS))
+    batch = {"x": np.ones((8, 64), "f4"), "depth": np.int64(3)}
+    results = program.trainer(threads=1).make_step(batch).results
+    assert results["one"] == pytest.approx(2, abs=0.3)  # the mean square of a mask of 0 and 2
+    assert results["two"] == pytest.approx(1, abs=0.3)  # of two independent ones
+    assert results["size"] == pytest.approx(0 + 1 + 2, abs=1e-6)
+
+
+DROPS = """
+model m(x: f32[n, 64], depth: i64) -> (masks: f32[k, n, 64]) {
+    layer scale = Dense(1)
+    masks = scan step in 0..depth with h = x {
+        emit dropout(h, 0.5)
+        loss size = mean(h) * cast(step, f32)
+    }
+    return masks + 0.0 * scale(masks)
+}
+
+train m() {
+    loss mean(masks)
+    metric one = mean(masks[0] * masks[0])
+    metric two = mean(masks[0] * masks[1])
+    optimizer SGD(lr=0.1)
+}
+"""
+
+
 # -- adaptive computation ----------------------------------------------------------------------------------------------
 
 
