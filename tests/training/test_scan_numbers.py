@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,7 @@ train m() {
 # -- adaptive computation ----------------------------------------------------------------------------------------------
 
 
-def adaptive_step(values: dict[str, Any], bits: Any, odd: Any) -> dict[str, Any]:
+def adaptive_step(values: Mapping[str, Any], bits: Any, odd: Any) -> dict[str, Any]:
     """Graves 2016, row by row."""
     tensors = {n.removeprefix("parity."): torch.from_numpy(v.astype("f8")).requires_grad_() for n, v in values.items()}
 
