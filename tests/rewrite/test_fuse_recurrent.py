@@ -44,6 +44,17 @@ def cell(kind: str, emitted: str = "h", returned: str = "states") -> str:
     """.replace("-> any ", "")
 
 
+def packed(text: str, mask: str = "lengths=lengths") -> str:
+    """A layer on sequences of unequal length, from given states."""
+    kind, two = text.partition("(")[0], "2" if "bidirectional" in text else "1"
+    c = f", c: f32[{two}, n, 4]" if kind == "LSTM" else ""
+    return f"""
+    model m(x: f32[n, t, 3], lengths: i64[n], h: f32[{two}, n, 4]{c}) {{
+        return {text[:-1]}, last=true)(x, {mask}, h=h{", c=c" if c else ""})
+    }}
+    """
+
+
 FUSED: dict[str, tuple[str, dict[str, int]]] = {
     "a plain layer of one sequence": (layer("RNN(4)").replace("n, t", "1, t"), {"RNN": 1}),
     "gated": (layer("GRU(4)"), {"GRU": 1}),
@@ -58,6 +69,10 @@ FUSED: dict[str, tuple[str, dict[str, int]]] = {
     "all states and the last memory": (cell("LSTMCell", returned="states[:, -1] + c"), {"LSTM": 1}),
     "a state twice": (cell("GRUCell", emitted="h, h", returned="a * b").replace("states =", "a, b ="), {"GRU": 1}),
     "steps in front": (cell("GRUCell").replace("x: f32[n, t, 3]", "x: f32[t, n, 3]"), {"GRU": 1}),
+    "of unequal length": (packed("GRU(4)"), {"GRU": 1}),
+    "of unequal length, with a memory, from the end": (packed("LSTM(4, reverse=true)"), {"LSTM": 1}),
+    "of unequal length, both ways": (packed("LSTM(4, bidirectional=true)"), {"LSTM": 2}),
+    "by any other mask": (packed("GRU(4)", "arange(t) > lengths.reshape(n, 1)"), {"Scan": 1}),
     "a batch of known size": (layer("LSTM(4)").replace("n, t", "2, t"), {"LSTM": 1}),
 }  # fmt: skip
 
@@ -77,7 +92,10 @@ def inputs(program: wsdl.Program, n: int, t: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     types = program.models["m"].inputs.items()
     return {
-        name: rng.normal(size=[d.evaluate({"n": n, "t": t}) for d in type.shape]).astype("f4") for name, type in types
+        name: np.arange(-1, n - 1) % (t + 3) - 1
+        if name == "lengths"
+        else rng.normal(size=[d.evaluate({"n": n, "t": t}) for d in type.shape]).astype("f4")
+        for name, type in types
     }
 
 
@@ -86,7 +104,7 @@ def test_one_operator_and_the_same_numbers(text: str, wanted: dict[str, int]) ->
     program = wsdl.compile(Source("m.wsd", text))
     assert operators(program.protos["m"]) == wanted
     session = program.session()
-    for n, t in ((2, 5), (1, 1), (0, 5)):
+    for n, t in ((7, 5) if "lengths" in text else (2, 5), (1, 1), (0, 5)):
         known = next((size for size in (1, 2) if f"[{size}, t" in text), n)
         feeds = inputs(program, known, t)
         for got, expected in zip(session.run(feeds).values(), reference(text, feeds), strict=True):

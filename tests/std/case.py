@@ -39,9 +39,12 @@ class Case:
     @property
     def every_run(self) -> tuple[Shapes, ...]:
         """The runs, and the first of them with an empty batch."""
-        batched = [type_.partition("[")[2].startswith("n") for type_ in self.types]
-        empty = tuple((0, *s[1:]) if b else s for s, b in zip(self.runs[0], batched, strict=True))
-        return (*self.runs, empty) if any(batched) else self.runs
+        axes = [type_.partition("[")[2].rstrip("]").split(", ") for type_ in self.types]
+        empty = tuple(
+            tuple(0 if name == "n" else size for name, size in zip(names, shape, strict=True))
+            for names, shape in zip(axes, self.runs[0], strict=True)
+        )
+        return (*self.runs, empty) if empty != self.runs[0] else self.runs
 
 
 def one(*shapes: tuple[int, ...]) -> tuple[Shapes, ...]:

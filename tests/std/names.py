@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import rnn
 
 
 def separated(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -85,6 +86,19 @@ def both_ways(name: str) -> str:
 
 def first(module: nn.Module, *inputs: Tensor) -> Any:
     return module(*inputs)[0]
+
+
+def packed(module: nn.Module, x: Tensor, mask: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+    """A recurrent module on sequences that are as long as their mask. It refuses an empty batch: that is cut from one."""
+    n, t, _ = x.shape
+    if not n:
+        x, mask = torch.cat([x, x.new_zeros(1, *x.shape[1:])]), mask.new_ones(1, t)
+        states = tuple(torch.cat([s, s.new_zeros(len(s), 1, s.shape[2])], 1) for s in states)
+    sequences = rnn.pack_padded_sequence(x, mask.sum(1), batch_first=True, enforce_sorted=False)
+    given = [] if not states else [states] if isinstance(module, nn.LSTM) else [*states]
+    y, last = module(sequences, *given)
+    y, _ = rnn.pad_packed_sequence(y, batch_first=True, total_length=t)
+    return y[:n], *(s[:, :n] for s in (last if isinstance(module, nn.LSTM) else [last]))
 
 
 def encoder(**options: Any) -> Callable[[], nn.Module]:

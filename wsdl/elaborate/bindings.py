@@ -61,9 +61,7 @@ def _of_recurrent(items: list[Item], context: Context) -> str | None:
     producer = context.builder.origins.producers.get(result) if isinstance(result, Value) else None
     if producer is None or producer.op != "scan":
         return None
-    return (
-        "it returns the state after each step; `states[:, -1]` is the last; `scan` over a cell gives all final states"
-    )
+    return "it returns the state after each step; created with `last=true` it also returns the last states"
 
 
 def _single(value: tree.Expression, node: tree.Assign, frame: Frame, context: Context) -> Item:

@@ -3,7 +3,8 @@
 
 All have the same operands: `x` [t, n, d] with the steps first, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
 and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, and the states before the
-first step [1, n, u], zeros by default. The results are the state after each step [t, 1, n, u] and the last
+first step [1, n, u], zeros by default. `lengths` i32[n] are numbers of steps: from there on states after a step are 0, the last
+states are those before, and `reverse` begins there; those of a sequence without steps are 0. The results are the state after each step [t, 1, n, u] and the last
 states [1, n, u]. (The 1 is the number of directions.)
 """
 
@@ -32,6 +33,7 @@ MIXED: dict[str, Axes] = {
     "bias": slice(None),
     "h": [2],
     "c": [2],
+    "lengths": [],
 }
 WHY = "the `scan` that it replaces has the gradient"
 
@@ -53,6 +55,7 @@ def _over_time(
     weight_hh: Array,
     bias: Array,
     states: Sequence[Array | None],
+    lengths: Array | None,
     reverse: bool,
 ) -> tuple[Array, ...]:
     """The states after each step, and the last ones. A step gets the contributions of `x` and of `h` to the gates."""
@@ -60,9 +63,13 @@ def _over_time(
     now = [zeros if state is None else state[0] for state in states]
     of_x, of_h = np.split(bias[0], 2)
     emitted = [np.zeros((0, 1, *zeros.shape), x.dtype)]
-    for xt in x[::-1] if reverse else x:
-        now = step(np, xt @ weight_ih[0].T + of_x, now[0] @ weight_hh[0].T + of_h, now)
-        emitted.append(now[0][None, None])
+    on = np.ones(x.shape[:2], bool) if lengths is None else np.arange(len(x))[:, None] < lengths
+    for i in reversed(range(len(x))) if reverse else range(len(x)):
+        next_ = step(np, x[i] @ weight_ih[0].T + of_x, now[0] @ weight_hh[0].T + of_h, now)
+        now = [np.where(on[i, :, None], *pair) for pair in zip(next_, now, strict=True)]
+        emitted.append(np.where(on[i, :, None], next_[0], 0)[None, None])
+    if lengths is not None:
+        now = [np.where(lengths[:, None] > 0, state, 0) for state in now]
     return np.concatenate(emitted[::-1] if reverse else emitted), *(state[None] for state in now)
 
 
@@ -91,14 +98,21 @@ def _lstm_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list
 
 
 def _lowered(
-    e: Emitter, op_type: str, x: Ref, weights: Sequence[Ref], states: Sequence[Ref | None], reverse: bool, **how: Any
+    e: Emitter,
+    op_type: str,
+    x: Ref,
+    weights: Sequence[Ref],
+    states: Sequence[Ref | None],
+    lengths: Ref | None,
+    reverse: bool,
+    **how: Any,
 ) -> list[Ref]:
     """One ONNX node, after a check that there is at least one step: without any, ONNX Runtime 1.32 crashes."""
     steps, direction = x.type.shape[0], "reverse" if reverse else "forward"
     if steps.constant is None:
         x = e.checked(x, "different", steps, Dim.of(0))
     units = weights[1].type.shape[-1].constant
-    inputs = [x, *weights, None, *states]
+    inputs = [x, *weights, lengths, *states]
     return e.nodes(op_type, *inputs, outputs=len(e.results), direction=direction, hidden_size=units, **how)
 
 
@@ -128,16 +142,33 @@ class _OneState(_Recurrent):
         weight_hh: TensorType,
         bias: TensorType,
         h: TensorType | None = None,
+        lengths: TensorType | None = None,
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 1)
 
     def reference(
-        self, np: NumPy, x: Array, weight_ih: Array, weight_hh: Array, bias: Array, h: Array | None = None
+        self,
+        np: NumPy,
+        x: Array,
+        weight_ih: Array,
+        weight_hh: Array,
+        bias: Array,
+        h: Array | None = None,
+        lengths: Array | None = None,
     ) -> tuple[Array, ...]:
-        return _over_time(np, type(self).step, x, weight_ih, weight_hh, bias, [h], self.reverse)
+        return _over_time(np, type(self).step, x, weight_ih, weight_hh, bias, [h], lengths, self.reverse)
 
-    def lower(self, e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None) -> list[Ref]:
-        return _lowered(e, self.onnx, x, [weight_ih, weight_hh, bias], [h], self.reverse, **self.how)
+    def lower(
+        self,
+        e: Emitter,
+        x: Ref,
+        weight_ih: Ref,
+        weight_hh: Ref,
+        bias: Ref,
+        h: Ref | None = None,
+        lengths: Ref | None = None,
+    ) -> list[Ref]:
+        return _lowered(e, self.onnx, x, [weight_ih, weight_hh, bias], [h], lengths, self.reverse, **self.how)
 
 
 class Rnn(_OneState, name="rnn", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
@@ -163,6 +194,7 @@ class Lstm(_Recurrent, name="lstm", internal=True, half="f32", mixes=MIXED, step
         bias: TensorType,
         h: TensorType | None = None,
         c: TensorType | None = None,
+        lengths: TensorType | None = None,
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 2)
 
@@ -175,13 +207,22 @@ class Lstm(_Recurrent, name="lstm", internal=True, half="f32", mixes=MIXED, step
         bias: Array,
         h: Array | None = None,
         c: Array | None = None,
+        lengths: Array | None = None,
     ) -> tuple[Array, ...]:
-        return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], self.reverse)
+        return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], lengths, self.reverse)
 
     def lower(
-        self, e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, h: Ref | None = None, c: Ref | None = None
+        self,
+        e: Emitter,
+        x: Ref,
+        weight_ih: Ref,
+        weight_hh: Ref,
+        bias: Ref,
+        h: Ref | None = None,
+        c: Ref | None = None,
+        lengths: Ref | None = None,
     ) -> list[Ref]:
-        return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], self.reverse)
+        return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], lengths, self.reverse)
 
 
 OF_CELL = {"RNNCell": OPERATIONS["rnn"], "GRUCell": OPERATIONS["gru"], "LSTMCell": OPERATIONS["lstm"]}

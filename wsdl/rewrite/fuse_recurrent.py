@@ -42,7 +42,9 @@ becomes (after pruning)
         %y = squeeze(%9) {axis=1}: f32[t, 1, 3]
     }
 
-The body is matched, value by value, with that of the cell in the standard library. ONNX has the gates in another order:
+The body is matched, value by value, with that of the cell in the standard library. A body that keeps the states where
+a second sequence is false, and gives 0 there, is matched too if that sequence is `arange(t) < lengths`: `lengths` are then
+an operand. ONNX has the gates in another order:
 nodes of the graph reorder the weights, once however often a layer is applied; the runtime computes them when it loads
 the model, and keeps the result in place of the weights. Training differentiates the `scan` and doesn't fuse it.
 Measurements: docs/decisions/0027-recurrent-layers.md.
@@ -94,27 +96,21 @@ def fuse_recurrent(program: Lowered) -> Lowered:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A standard cell: the operation that steps it, and the nodes that read its weights."""
+    """A standard cell: the operation that steps it, the nodes that read its weights, and the lengths of the sequences."""
 
     op: str
     weights: dict[str, Node]  # weight_ih, weight_hh, bias_ih, bias_hh
+    lengths: Value | None  # i64[n]; without them all sequences have all steps
 
 
 def _cell_of(node: Node, stored: Mapping[str, Stored], producer: Producer) -> _Cell | None:
     """The cell that a scan steps; `None` where its body is anything else."""
-    parts, body = ScanParts.of(node), node.body
-    assert body is not None
-    *states, x = body.inputs
-    if (
-        not states
-        or len(parts.axes) != 1
-        or x.type.rank != 2
-        or parts.axes[0] > 1
-        or max(parts.emit_axes, default=0) > 1
-    ):
+    parts, step = ScanParts.of(node), _Step.of(node, producer)
+    if step is None or parts.axes[0] > 1 or max(parts.emit_axes, default=0) > 1:
         return None
-    if any(value is not body.outputs[0] for value in body.outputs[parts.carried :]):
-        return None  # a state is what the operations give, and nothing else
+    *states, x = step.inputs
+    if not states or x.type.rank != 2:
+        return None
     sizes = x.type.shape[1].constant, states[0].type.shape[-1].constant if states[0].type.rank == 2 else None
     if sizes[0] is None or sizes[1] is None:
         return None
@@ -123,11 +119,67 @@ def _cell_of(node: Node, stored: Mapping[str, Stored], producer: Producer) -> _C
         if kind in SLOW and batch != 1:
             continue
         standard = _standard(kind, sizes[0], sizes[1])
-        if len(standard.inputs) == len(body.inputs):
-            weights = standard.parameters_in(body, producer)
+        if len(standard.inputs) == len(step.inputs):
+            weights = standard.parameters_in(step, producer)
             if weights and all(_is_kept(weight, stored) for weight in weights.values()):
-                return _Cell(operation.name, weights)
+                return _Cell(operation.name, weights, step.lengths)
     return None
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The body of a scan that emits its first state and nothing else, without what keeps states behind a length."""
+
+    inputs: list[Value]  # the states, then the slice of the sequence
+    states: list[Value]  # after the step
+    lengths: Value | None
+
+    @staticmethod
+    def of(node: Node, producer: Producer) -> _Step | None:
+        parts, body = ScanParts.of(node), node.body
+        assert body is not None
+        states, emitted = body.outputs[: parts.carried], body.outputs[parts.carried :]
+        if len(parts.axes) == 1 and all(value is states[0] for value in emitted):
+            return _Step(body.inputs, states, None)
+        if len(parts.axes) != 2:
+            return None
+        *inputs, on = body.inputs
+        lengths = _lengths(node.inputs[-1], parts.axes[1], producer)
+        nexts = [_chosen(value, on, inputs[i], producer) for i, value in enumerate(states)]
+        results = [_chosen(value, on, None, producer) for value in emitted]
+        if lengths is None or None in nexts or any(result is not nexts[0] for result in results):
+            return None
+        return _Step(inputs, [value for value in nexts if value is not None], lengths)
+
+
+def _lengths(sequence: Value, axis: int, producer: Producer) -> Value | None:
+    """`lengths` if a sequence [n, t, 1] is `(arange(t) < lengths.reshape(n, 1)).reshape(n, t, 1)`."""
+    if sequence.type.rank != 3 or axis != 1 or sequence.type.shape[2].constant != 1:
+        return None
+    batch, steps, _ = sequence.type.shape
+    reshaped = producer(sequence)
+    less = producer(reshaped.inputs[0]) if reshaped is not None and reshaped.op == "reshape" else None
+    if less is None or less.op != "less":
+        return None
+    places, column = map(producer, less.inputs)
+    if places is None or places.op != "arange" or places.attributes != {"start": steps, "stop": None}:
+        return None
+    if column is None or column.op != "reshape" or column.result.type.shape != (batch, Dim.of(1)):
+        return None
+    lengths = column.inputs[0]
+    return lengths if lengths.type.shape == (batch,) and lengths.type.dtype == "i64" else None
+
+
+def _chosen(value: Value, on: Value, otherwise: Value | None, producer: Producer) -> Value | None:
+    """`x` if a value is `where(on, x, otherwise)`; `None` stands for 0."""
+    node = producer(value)
+    if node is None or node.op != "where" or node.inputs[0] is not on:
+        return None
+    _, chosen, other = node.inputs
+    if otherwise is None:
+        made_by = producer(other)
+        return chosen if made_by is not None and made_by.op == "constant" and made_by.attributes["value"] == 0 else None
+    return chosen if other is otherwise else None
 
 
 def _is_kept(weight: Node, stored: Mapping[str, Stored]) -> bool:
@@ -158,10 +210,10 @@ class _Standard:
     outputs: list[Value]
     producers: dict[Value, Node]
 
-    def parameters_in(self, body: Graph, producer: Producer) -> dict[str, Node] | None:
-        """What its parameters are in another graph that computes the same of its inputs; `None` if it doesn't."""
-        match = _Match(self.producers, producer, dict(zip(self.inputs, body.inputs, strict=True)))
-        pairs = zip(self.outputs, body.outputs, strict=False)  # what is emitted comes behind the states
+    def parameters_in(self, step: _Step, producer: Producer) -> dict[str, Node] | None:
+        """What its parameters are in a step that computes the same of its inputs; `None` if it doesn't."""
+        match = _Match(self.producers, producer, dict(zip(self.inputs, step.inputs, strict=True)))
+        pairs = zip(self.outputs, step.states, strict=True)
         return match.parameters if all(match.same(own, other) for own, other in pairs) else None
 
 
@@ -199,12 +251,13 @@ def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Store
     """Append the operation, between nodes that lead to its layouts and back; what the results of the scan are then.
     Without a sequence in the batch ONNX Runtime 1.32 ends the process: there is one of zeros then."""
     parts = ScanParts.of(node)
-    *states, x = node.inputs
+    states, x = node.inputs[: parts.carried], node.inputs[parts.carried]
     batch = node.results[0].type.shape[0]
     more = Dim.of(0) if batch.constant else 1 // (batch + 1)
 
     def padded(value: Value) -> Value:
-        widths = [[Dim.of(0), more if axis == 1 else Dim.of(0)] for axis in range(3)]
+        along = max(value.type.rank - 2, 0)
+        widths = [[Dim.of(0), more if axis == along else Dim.of(0)] for axis in range(value.type.rank)]
         return value if more.constant == 0 else build("pad", value, widths=widths)
 
     def cut(value: Value, axis: int) -> Value:
@@ -218,8 +271,16 @@ def _operation(build: Build, node: Node, cell: _Cell, stored: Mapping[str, Store
     starts = [start(state) for state in states]
     steps_first = padded(_exchanged(build, x, parts.axes[0]))
     weights = _weights(build, cell, stored)
-    emitted, *last = build.all(cell.op, steps_first, *weights, *starts, reverse=parts.reverse)
-    results = [cut(build("squeeze", state, axis=0), 0) for state in last[: parts.carried]]
+    lengths = None
+    if cell.lengths is not None:
+        steps = build.size(x.type.shape[parts.axes[0]], cell.lengths.type)
+        lengths = build("minimum", build("maximum", cell.lengths, 0), steps)
+        lengths = padded(build("cast", lengths, dtype="i32"))
+    emitted, *last = build.all(cell.op, steps_first, *weights, *starts, lengths, reverse=parts.reverse)
+    results = [cut(build("squeeze", state, axis=0), 0) for state in last]
+    if cell.lengths is not None:  # a sequence without steps keeps its state
+        some = build("greater", build("reshape", cell.lengths, shape=[batch, Dim.of(1)]), 0)
+        results = [build("where", some, result, state) for result, state in zip(results, states, strict=True)]
     return results + [_exchanged(build, cut(build("squeeze", emitted, axis=1), 1), axis) for axis in parts.emit_axes]
 
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
 
 from tests.std.case import SEQUENCE, Case
-from tests.std.names import both_ways, cell, directions, first, levels
+from tests.std.names import both_ways, cell, directions, first, levels, packed
+
+# on sequences of unequal length, from given states and to the last ones: layer, twin, states of a kind, kinds, names
+PACKED: tuple[tuple[str, Callable[[], nn.Module], int, int, Callable[[str], str]], ...] = (
+    *(
+        (f"{kind.__name__}(4, layers={depth}, bidirectional={str(two).lower()}, last=true)",
+         partial(kind, 6, 4, depth, batch_first=True, bidirectional=two),
+         depth * (2 if two else 1), 2 if kind is nn.LSTM else 1, both_ways if two else levels if depth > 1 else cell)
+        for kind in (nn.RNN, nn.GRU, nn.LSTM)
+        for depth, two in ((1, False), (3, False), (2, True))
+    ),
+    *(
+        (f"Bidirectional({kind.__name__}(4, last=true), {kind.__name__}(4, reverse=true, last=true), last={states})",
+         partial(kind, 6, 4, batch_first=True, bidirectional=True), 2, states, directions)
+        for kind, states in ((nn.GRU, 1), (nn.LSTM, 2))
+    ),
+    ("Bidirectional(GRU(4), GRU(4, reverse=true))", partial(nn.GRU, 6, 4, batch_first=True, bidirectional=True),
+     2, 0, directions),
+)  # fmt: skip
 
 CASES = (
     Case("RNNCell(4)", lambda: nn.RNNCell(3, 4), ("f32[n, 3]", "f32[n, 4]"), (((1, 3), (1, 4)), ((5, 3), (5, 4)))),
@@ -70,5 +89,16 @@ CASES = (
         )
         for kind in (nn.RNN, nn.GRU, nn.LSTM)
         for reverse in (False, True)
+    ),
+    *(
+        Case(
+            layer,
+            twin,
+            ("f32[n, t, 6]", "bool[n, t]", *[f"f32[{count}, n, 4]"] * states),
+            tuple(((n, t, 6), (n, t), *[(count, n, 4)] * states) for n, t in ((1, 1), (3, 5), (4, 9))),
+            rename,
+            call=packed if states else lambda module, x, mask: packed(module, x, mask)[:1],
+        )
+        for layer, twin, count, states, rename in PACKED
     ),
 )
