@@ -89,7 +89,7 @@ def first(module: nn.Module, *inputs: Tensor) -> Any:
 
 
 def packed(module: nn.Module, x: Tensor, mask: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-    """A recurrent module on sequences that are as long as their mask. It refuses an empty batch: that is cut from one."""
+    """A recurrent module on sequences as long as their mask. It refuses an empty batch: that is cut from one row."""
     n, t, _ = x.shape
     if not n:
         x, mask = torch.cat([x, x.new_zeros(1, *x.shape[1:])]), mask.new_ones(1, t)

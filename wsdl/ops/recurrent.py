@@ -2,10 +2,10 @@
 (`rewrite/fuse_recurrent`). Programs can't call them.
 
 All have the same operands: `x` [t, n, d] with the steps first, `weight_ih` [1, g * u, d], `weight_hh` [1, g * u, u]
-and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, and the states before the
-first step [1, n, u], zeros by default. `lengths` i32[n] are numbers of steps: from there on states after a step are 0, the last
-states are those before, and `reverse` begins there; those of a sequence without steps are 0. The results are the state after each step [t, 1, n, u] and the last
-states [1, n, u]. (The 1 is the number of directions.)
+and `bias` [1, 2 * g * u] (of the input, then of the state) for `g` gates in ONNX's order, the states before the first
+step [1, n, u], zeros by default, and `lengths` i32[n], numbers of steps: from there on the state after a step is 0, the
+last states are those before, and `reverse` begins there. Last states of a sequence without steps are 0. The results are
+the state after each step [t, 1, n, u] and the last states [1, n, u]. (The 1 is the number of directions.)
 """
 
 from __future__ import annotations

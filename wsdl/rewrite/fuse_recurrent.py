@@ -38,15 +38,15 @@ becomes (after pruning)
         %6 = unsqueeze(%2) {axis=0}: f32[1, 3, 3]
         %7 = concat([%3, %4]) {axis=0}: f32[6]
         %8 = unsqueeze(%7) {axis=0}: f32[1, 6]
-        %9, %10 = rnn(%x, %5, %6, %8, %0) {reverse=false}: f32[t, 1, 1, 3], f32[1, 1, 3]
+        %9, %10 = rnn(%x, %5, %6, %8, %0, _) {reverse=false}: f32[t, 1, 1, 3], f32[1, 1, 3]
         %y = squeeze(%9) {axis=1}: f32[t, 1, 3]
     }
 
 The body is matched, value by value, with that of the cell in the standard library. A body that keeps the states where
-a second sequence is false, and gives 0 there, is matched too if that sequence is `arange(t) < lengths`: `lengths` are then
-an operand. ONNX has the gates in another order:
-nodes of the graph reorder the weights, once however often a layer is applied; the runtime computes them when it loads
-the model, and keeps the result in place of the weights. Training differentiates the `scan` and doesn't fuse it.
+a second sequence is false, and emits 0 there, is matched too if that sequence is `arange(t) < lengths`: `lengths` are
+then an operand. ONNX has the gates in another order: nodes of the graph reorder the weights, once however often a layer
+is applied; the runtime computes them when it loads the model, and keeps the result in place of the weights. Training
+differentiates the `scan` and doesn't fuse it.
 Measurements: docs/decisions/0027-recurrent-layers.md.
 """
 
@@ -62,7 +62,7 @@ from wsdl.diagnostics.span import Source
 from wsdl.elaborate import elaborate
 from wsdl.elaborate.resolve import resolve
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Lowered, Node, Stored, Value
+from wsdl.ir.graph import Lowered, Node, Stored, Value
 from wsdl.ir.rewriter import Rewriter
 from wsdl.ir.types import DType
 from wsdl.ops.build import Build
@@ -96,7 +96,7 @@ def fuse_recurrent(program: Lowered) -> Lowered:
 
 @dataclass(frozen=True)
 class _Cell:
-    """A standard cell: the operation that steps it, the nodes that read its weights, and the lengths of the sequences."""
+    """A standard cell: the operation that steps it, the nodes that read its weights, the lengths of the sequences."""
 
     op: str
     weights: dict[str, Node]  # weight_ih, weight_hh, bias_ih, bias_hh

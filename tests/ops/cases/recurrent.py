@@ -18,8 +18,9 @@ MODULES: dict[str, Any] = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": tor
 def pytorch(op: str, reverse: bool = False) -> Callable[..., list[torch.Tensor]]:
     """The module of that kind with these weights; PyTorch reads from the end only beside the other direction."""
 
-    def run(x: Any, weight_ih: Any, weight_hh: Any, bias: Any, *states: Any) -> list[torch.Tensor]:
-        *states, lengths = states if len(states) > (2 if op == "lstm" else 1) else (*states, None)
+    def run(x: Any, weight_ih: Any, weight_hh: Any, bias: Any, *others: Any) -> list[torch.Tensor]:
+        kinds = 2 if op == "lstm" else 1
+        states, lengths = others[:kinds], others[kinds] if len(others) > kinds else None
         module = MODULES[op](x.shape[-1], weight_hh.shape[-1])
         weights = [weight_ih[0], weight_hh[0], *bias[0].chunk(2)]
         for parameter, weight in zip(module.parameters(), weights, strict=True):
