@@ -123,6 +123,7 @@ def apart(graph: Graph, context: Context) -> GraphBuilder:
     before = context.builder
     builder = GraphBuilder(before.where, before.report, before.budget, before.origins, [graph])
     builder.sizes, builder.compared = before.sizes, before.compared
+    builder.random, builder.drawn = before.random, before.drawn
     return builder
 
 

@@ -30,6 +30,7 @@ def resolved_updates(
                 help="write what the formula reads, each by its own path",
             )
             continue
+        _check_sizes(update, problems)
         before = first.setdefault(reading.stored, update)
         if before.span != update.span and not problems.has("E0844", update.span):
             tied = f", which is stored as `{reading.stored}`" if before.slot != update.slot else ""
@@ -42,3 +43,27 @@ def resolved_updates(
                 help="all updates of a step are computed from the values before them; write one expression",
             )
     return updates, tuple(name for name in storage.stored if name in first)
+
+
+def _check_sizes(update: Update, problems: Problems) -> None:
+    """Report a size of the batch that is needed behind the optimizer's step, where nothing that comes from the forward
+    pass has it."""
+    behind = set(update.graph.inputs)
+    known = set[str]()
+    for node in update.graph.nodes:
+        reads = node.reads()
+        if node.op != "parameter" and behind.isdisjoint(reads):
+            continue
+        known |= {name for value in reads if value not in behind for dim in value.type.shape for name in dim.names()}
+        behind.update(node.results)
+        needed = {name for value in node.results for dim in value.type.shape for name in dim.names()}
+        if missing := sorted(needed - known):
+            problems.error(
+                "E0850",
+                node.span or update.value_span,
+                f"`{missing[0]}` is not known where `{update.slot}` is updated",
+                f"has a size of the batch, {node.results[0].type}",
+                help="sizes are those of tensors of the forward pass that are read there: compute from these "
+                "what needs the size",
+            )
+            return
