@@ -99,7 +99,7 @@ class _Body:
                     parameter.types[0].span.to(parameter.types[-1].span),
                     "a configuration is either a `layer` or a `block`",
                     "a call such as `Dense(64)` could mean both",
-                    help="with `block`, the body creates its own layers: `layer f = " + parameter.name.text + "`",
+                    help=f"with `block`, the body creates its own layers: `layer f = {parameter.name.text}`",
                 )
         for input_ in node.inputs:
             check_capital(input_.name, "tensor", self.problems)

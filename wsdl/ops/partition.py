@@ -94,8 +94,8 @@ class PartitionRows(
         rows = _sorted(e, group, count)
         kept = rows.counts
         if self.capacity is not None:
-            total = cast_to(e, e.node("Shape", rows.order), "f32")
-            most = e.node("Ceil", e.node("Mul", total, e.constant([self.capacity / count], "f32")))
+            most = e.node("Mul", cast_to(e, e.node("Shape", rows.order), "f64"), e.constant([self.capacity], "f64"))
+            most = e.node("Ceil", e.node("Div", most, e.constant([count], "f64")))
             kept = e.node("Min", kept, cast_to(e, most, "i64"))
         return _split(e, x, group, self.several, rows, kept, count)
 
