@@ -114,7 +114,7 @@ def multiplications(graph: Graph) -> Dim:
             types = arguments(operation, node, lambda value: value.type)
             total += operation.multiplications(node.results[0].type, **types)
     for node in reversed(graph.nodes):
-        if node.op == "partition_rows":
+        if node.op == "partition_rows" and node.measured:
             total = _in_one_part(total, node)
     return total
 
