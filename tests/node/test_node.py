@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from tests.examples.test_input_gradients import INPUTS, with_gradient
 from wsdl.cli import execute
 
 HERE = Path(__file__).parent
@@ -105,6 +106,13 @@ def test_example(example: str, model: str, sizes: list[dict[str, int]], tmp_path
     folder = compiled(EXAMPLES / f"{example}.wsd", tmp_path / "out")
     for size in sizes:
         assert_same_in_node(folder / f"{model}.onnx", size)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_input_gradients(name: str, tmp_path: Path) -> None:
+    source = tmp_path / f"{name}.wsd"
+    source.write_text(with_gradient(name), encoding="utf-8")
+    assert_same_in_node(compiled(source, tmp_path / "out") / f"{name}.onnx", {"n": 2, "t": 7})
 
 
 def test_two_models_over_one_data_file(tmp_path: Path) -> None:
