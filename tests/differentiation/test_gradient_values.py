@@ -10,7 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import linear, softplus
 
-from tests.stages import storage_of
+import wsdl
+from tests.stages import examined, storage_of
+from wsdl.diagnostics import CompileError, Problems
+from wsdl.diagnostics.span import Source
 from wsdl.ir.target import Loops, Target
 from wsdl.onnx.emit import emit
 from wsdl.ops.interpreter import evaluate
@@ -378,3 +381,64 @@ def test_losses(text: str, twin: Twin) -> None:
         assert wanted is not None, stored.name
         close(values[stored.name] - outputs[f"next/{stored.name}"], wanted)
     assert all(tensors[n].grad is None for n in values if n not in {s.name for s in step.trained})
+
+
+# -- parts of a batch, dropout, 16 bits, limits ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [PENALTY, FROZEN, OVER_TIME.replace(" + mean(b ** 2)", "")])
+def test_parts_of_a_batch_train_as_the_whole(text: str) -> None:
+    program = wsdl.compile(text)
+    whole, parts = program.trainer(batch=6), program.trainer(batch=6, accumulate=3)
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype("f4")
+    losses = [trainer.step({"x": x}) for trainer in (whole, parts)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    for name, array in whole.weights.items():
+        np.testing.assert_allclose(parts.weights[name], array, rtol=1e-3, atol=1e-4)
+
+
+def test_no_parts_of_a_batch_that_a_norm_needs_whole() -> None:
+    with pytest.raises(CompileError, match="which normalizes by the batch"):
+        wsdl.compile(NORMALIZED).trainer(batch=6, accumulate=3)
+
+
+def test_dropout_has_one_mask() -> None:
+    """What is dropped has no derivative, what is kept has the factor that it has in the value."""
+    trainer = wsdl.compile("""
+        model m(x: f32[n, 64]) -> (y: f32[n, 64]) {
+            param gain: [64] = ones
+            return dropout(x * gain, 0.5)
+        }
+        train m() {
+            slope = gradient(sum(y), x)
+            loss mean((y - x * slope) ** 2) + mean(slope ** 2) - mean(slope)
+            optimizer SGD(lr=1e-9)
+        }
+    """).trainer()
+    loss = trainer.step({"x": np.random.default_rng(0).normal(size=(8, 64)).astype("f4")})
+    assert 0.8 < loss < 1.2  # of 2 ** 2 - 2 and 0, half each
+
+
+@pytest.mark.parametrize("text", [SALIENCY, LANGEVIN, RECURRENT, PICTURES])
+def test_half_precision(text: str) -> None:
+    x = rows()
+    [name] = wsdl.compile(text).session().inputs
+    wide, narrow = (wsdl.compile(text, dtype=dtype, keep_io=True).session()(**{name: x}) for dtype in ("f32", "f16"))
+    for key, array in wide.items():
+        assert np.abs(narrow[key] - array).max() < 0.02 * max(np.abs(array).max(), 0.1), key
+
+
+def test_what_computes_a_gradient_counts_in_limits_and_doesn_t_read_weights() -> None:
+    text = """
+        model m(x: f32[n, 8]) -> (y: f32[n, 4], dx: f32[n, 8]) {
+            limit macs MOST
+            layer f = Dense(4)
+            y = f(x)
+            return y, gradient(sum(y ** 2), x)
+        }
+    """
+    storage = storage_of(text.replace("MOST", "64"))
+    assert {path: reads.times for path, reads in storage.models["m"].reads.items()} == {"m.f.weight": 1, "m.f.bias": 1}
+    problems = Problems()
+    examined(Source("m.wsd", text.replace("MOST", "63")), problems)
+    assert [error.code for error in problems.errors] == ["E0601"]

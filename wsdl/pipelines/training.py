@@ -42,7 +42,7 @@ from wsdl.training.gradients import (
 )
 from wsdl.training.in_place import find_in_place
 from wsdl.training.merged_results import separate_results
-from wsdl.training.mixed_rows import warned
+from wsdl.training.mixed_rows import refuse_gradients_through_batches, warned
 from wsdl.training.pieces import take_pieces
 from wsdl.training.random_parts import tell_parts_apart
 from wsdl.training.rounds import plan_rounds, plan_rounds_before
@@ -100,6 +100,7 @@ BATCH: tuple[TrainingPass, ...] = (
     *CLEANING,
 )
 PART: tuple[TrainingPass, ...] = (
+    refuse_gradients_through_batches,
     *EXPANDING,
     separate_rows,
     tell_parts_apart,

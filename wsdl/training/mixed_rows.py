@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsdl.diagnostics import Diagnostic
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.ir.graph import Node
 from wsdl.ir.stages import ResolvedTraining
 from wsdl.ir.step import Forward
@@ -19,6 +19,28 @@ def refused(training: ResolvedTraining, node: Node) -> Diagnostic:
         node.span or training.written.span,
         _seen(node),
         help="leave `accumulate` out; a smaller batch needs less memory, but changes the loss",
+    )
+
+
+def refuse_gradients_through_batches(draft: Draft) -> None:
+    """Raise `CompileError` where a program asks for a gradient through a norm that, in parts, would use the statistics
+    of each: the gradient would use those of the whole batch."""
+    graph = draft.phase.graph
+    for node in graph.nodes:
+        if node.op != "gradient":
+            continue
+        norm = next((n for n in graph.needed(node.inputs[:1]) if n.op == "batch_norm_training"), None)
+        if norm is not None:
+            raise CompileError([_refused_gradient(draft.training, node, norm)])
+
+
+def _refused_gradient(training: ResolvedTraining, node: Node, norm: Node) -> Diagnostic:
+    return Diagnostic(
+        "E0823",
+        f"this gradient goes through `{norm.path}`, which normalizes by the batch, so it can't be computed in parts",
+        node.span or training.written.span,
+        "its rows depend on each other",
+        help="leave `accumulate` out, or use a norm of single rows, such as LayerNorm",
     )
 
 
