@@ -84,6 +84,6 @@ def test_a_run_resumes_bit_for_bit(name: str, tmp_path: Path) -> None:
 
 
 def test_features_without_labels_are_better_than_random_ones() -> None:
-    train, test = load(1500, 1000)
-    random, learned = (probe(trained("byol", train, epochs, seed=0), train, test) for epochs in (0, 6))
-    assert learned > random + 0.05
+    train, test = load(1000, 1000)
+    random, learned = (probe(trained("byol", train, epochs, seed=0), train, test) for epochs in (0, 4))
+    assert learned > random + 0.03
