@@ -383,6 +383,36 @@ def test_losses(text: str, twin: Twin) -> None:
     assert all(tensors[n].grad is None for n in values if n not in {s.name for s in step.trained})
 
 
+def test_a_depth_that_the_run_knows() -> None:
+    program = wsdl.compile("""
+        model m(x: f32[n, 4], depth: i64) -> (h: f32[n, 4], dx: f32[n, 4]) {
+            layer cell = Dense(4)
+            scan step in 0..depth with h = x {
+                next = tanh(cell(h) + x)
+                until max(abs(next - h)) < 0.0
+                h = next
+            }
+            return h, gradient(sum(h ** 2), x)
+        }
+        train m() {
+            loss mean(dx ** 2)
+            optimizer SGD(lr=1.0)
+        }
+    """)
+    trainer, x = program.trainer(), rows()
+    w = {name: torch.tensor(a, requires_grad=True) for name, a in trainer.weights.items()}
+    loss = trainer.step({"x": x, "depth": np.int64(5)})
+    h = inputs = torch.tensor(x, requires_grad=True)
+    for _ in range(5):
+        h = torch.tanh(dense(w, "m.cell", h) + inputs)
+    expected = (grad((h**2).sum(), inputs) ** 2).mean()
+    expected.backward()
+    assert abs(loss - expected.item()) < 1e-5
+    for name, tensor in w.items():
+        assert tensor.grad is not None
+        close(tensor.detach().numpy() - trainer.weights[name], tensor.grad)
+
+
 # -- parts of a batch, dropout, 16 bits, limits ------------------------------------------------------------------------
 
 
