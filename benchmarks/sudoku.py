@@ -54,7 +54,7 @@ model unshared(puzzle: u8[n, cells]) -> (logits: f32[4, n, cells, size]) {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sudoku", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     record: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
