@@ -17,7 +17,7 @@ from wsdl import api, options
 from wsdl.diagnostics import CompileError
 from wsdl.options import Alternatives, Instance, Names, OneOf, Option, Optional, Share, Sizes, Whole
 from wsdl.runtime.plan import Plan
-from wsdl.runtime.trainer import Settings
+from wsdl.runtime.training_state import Settings
 
 Function = Callable[..., Any]
 FUNCTIONS: list[Function] = [

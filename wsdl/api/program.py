@@ -44,10 +44,13 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.api.costs import RunCosts
+    from wsdl.ir.training import Turns
     from wsdl.ir.training_graphs import TrainStep
+    from wsdl.onnx.training import TrainingModels
     from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.session import Session
-    from wsdl.runtime.trainer import OnNaN, Trainer
+    from wsdl.runtime.trainer import OnNaN, Trainer, Trainers
+    from wsdl.runtime.training_state import Settings
     from wsdl.weights.weights import Weights
 
     Array = NDArray[Any]
@@ -216,35 +219,92 @@ class Program:
         threads: int | None = None,
         on_nan: OnNaN = "stop",
     ) -> Trainer:
-        """A trainer for a model with a `train` declaration: `loss = trainer.step(batch)`. `name` may be omitted if only
-        one model has such a declaration.
+        """A trainer for a `train` declaration: `loss = trainer.step(batch)`. `name` is that of the training; it may be
+        omitted if there is only one.
 
         `batch` is the batch size, computed in `accumulate` parts; `fit` takes `hold` steps on each batch. `seed` is for
         shuffling and dropout. A loss or a gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch
         is skipped.
         """
+        from wsdl.runtime.trainer import Trainer
+        from wsdl.runtime.training_state import Settings, TrainingState
+
+        training = self._trained(name)
+        values = self._values_with(weights, partial, self._storage.trainings[training].model)
+        settings = Settings(batch, accumulate, seed, hold)
+        models = {training: self._training_models(self._storage, training, values, settings, device)}
+        held = TrainingState(models, self._origin(), settings, device=device, threads=threads)
+        return Trainer(held, training, on_nan=on_nan)
+
+    @takes(
+        batch=COUNT,
+        accumulate=COUNT,
+        hold=COUNT,
+        seed=SEED,
+        weights=Optional(WEIGHTS),
+        partial=FLAG,
+        device=NAME,
+        threads=Optional(COUNT),
+        on_nan=ON_NAN,
+    )
+    def trainers(
+        self,
+        *names: str,
+        batch: int = 64,
+        accumulate: int = 1,
+        hold: int = 1,
+        seed: int = 0,
+        weights: Weights | None = None,
+        partial: bool = False,
+        device: str = "cpu",
+        threads: int | None = None,
+        on_nan: OnNaN = "stop",
+    ) -> Trainers:
+        """Trainers of several trainings, by name, which have one state: `trainers["critic"].step(batch)`. Without names
+        they are those of `turns` or `mix`. The other arguments are those of `trainer`."""
+        from wsdl.runtime.trainer import Trainers
+        from wsdl.runtime.training_state import Settings, TrainingState
+
+        turns = self._turns
+        chosen = [self._trained(name) for name in names or (turns.counts if turns is not None else ())]
+        if len(set(chosen)) < 2:
+            message = "a state that several trainings have needs the names of at least two"
+            help = f"name them, `program.trainers({', '.join(map(repr, list(self._trainings)[:2]))})`, or write `turns`"
+            raise CompileError([Diagnostic("E0705", message, file=self.source.path, help=help)])
+        storage, values = self._storage.together(chosen), self._values_with(weights, partial, None)
+        settings = Settings(batch, accumulate, seed, hold)
+        models = {name: self._training_models(storage, name, values, settings, device) for name in chosen}
+        held = TrainingState(models, self._origin(), settings, device=device, threads=threads)
+        is_said = turns is not None and turns.counts.keys() == set(chosen)
+        return Trainers(held, turns if is_said else None, on_nan=on_nan)
+
+    def _training_models(
+        self, storage: Storage, name: str, values: Mapping[str, Array], settings: Settings, device: str
+    ) -> TrainingModels:
         from wsdl.onnx.training import training_models
         from wsdl.runtime.channel_block import channel_block
-        from wsdl.runtime.checkpoint import SOURCE, source_text
-        from wsdl.runtime.trainer import Settings, Trainer
-        from wsdl.weights.weights import header
 
-        model = self._trained(name)
-        settings = Settings(batch, accumulate, seed, hold)
-        step = compiler.split_step(
-            self._storage, model, self.target, of_parts=accumulate > 1, piecewise=device == "cpu"
-        )
-        sizes = self.inventory.sizes(model)
-        models = training_models(
-            step,
-            compiler.evaluation(self._storage, model, self.target),
-            self._values_with(weights, partial, model),
+        on_cpu = device == "cpu"
+        sizes = self.inventory.sizes(storage.trainings[name].model)
+        return training_models(
+            compiler.split_step(storage, name, self.target, of_parts=settings.accumulate > 1, piecewise=on_cpu),
+            compiler.evaluation(storage, name, self.target),
+            values,
             (sizes.parameters, sizes.parameters_without_sharing),
             opset=self.target.opset,
-            block=channel_block() if device == "cpu" else 0,
+            block=channel_block() if on_cpu else 0,
         )
-        metadata = {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
-        return Trainer(models, metadata, settings, device=device, threads=threads, on_nan=on_nan)
+
+    def _origin(self) -> dict[str, str]:
+        """The header of checkpoints."""
+        from wsdl.runtime.checkpoint import SOURCE, source_text
+        from wsdl.weights.weights import header
+
+        return {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
+
+    @property
+    def _turns(self) -> Turns | None:
+        return self._storage.checked.turns
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
     def evaluator(self, name: str | None = None, *, device: str = "cpu", threads: int | None = None) -> Evaluator:
@@ -339,17 +399,23 @@ class Program:
         return CompileError([Diagnostic("E0704", message, file=self.source.path, help=help)])
 
     def _trained(self, name: str | None) -> str:
-        """The name of the model to train, which must have a `train` declaration; without a name the only model that
-        has one."""
+        """The name of a training: that of the model where it has no other; without a name the only one."""
         trained = list(self._trainings)
+        kind = "models" if self.models.keys() >= set(trained) else "trainings"
         if name is None and len(trained) == 1:
             return trained[0]
         if name is None and len(trained) > 1:
-            raise CompileError([_no_model(None, trained, self.source.path)])
-        chosen = self._model(name).name if name is not None else next(iter(self.models))
-        if chosen not in trained:
-            raise self._untrained([chosen])
-        return chosen
+            raise CompileError([_no_model(None, trained, self.source.path, kind)])
+        if name is not None and name in trained:
+            return name
+        known = {**dict.fromkeys(trained), **self.models}
+        if name is not None and name not in known:
+            raise CompileError([_no_model(name, list(known), self.source.path, kind)])
+        chosen = name if name is not None else next(iter(self.models))
+        own = [n for n, training in self._storage.trainings.items() if training.model == chosen]
+        if own and trained:
+            raise CompileError([_no_training(chosen, own, self.source.path)])
+        raise self._untrained([chosen])
 
     def _model(self, name: str | None) -> Model:
         if name is None and len(self.models) == 1:
@@ -446,11 +512,19 @@ class Model:
         return dict(self.program.inventory.models[self.name].outputs)
 
 
-def _no_model(name: str | None, names: list[str], file: str) -> Diagnostic:
+def _no_training(model: str, names: list[str], file: str) -> Diagnostic:
+    listed = ", ".join(f"`{n}`" for n in names)
+    message = f"`{model}` is a model, and none of its trainings has this name"
+    return Diagnostic("E0705", message, file=file, help=f"select {'one of ' if len(names) > 1 else ''}{listed}")
+
+
+def _no_model(name: str | None, names: list[str], file: str, kind: str = "models") -> Diagnostic:
     listed = ", ".join(f"`{n}`" for n in names)
     if name is None:
-        message = f"the file has {len(names)} models, and none is selected"
+        message = f"the file has {len(names)} {kind}, and none is selected"
         return Diagnostic("E0705", message, file=file, help=f"select one of {listed}")
     close = nearest(name, names)
-    help = f"did you mean `{close}`?" if close else f"the models are {listed}"
-    return Diagnostic("E0705", f"there is no model `{name}`", file=file, help=help)
+    help = f"did you mean `{close}`?" if close else f"the {kind} are {listed}"
+    return Diagnostic(
+        "E0705", f"there is no {'model' if kind == 'models' else 'training'} `{name}`", file=file, help=help
+    )

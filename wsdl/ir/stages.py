@@ -191,6 +191,9 @@ class ResolvedTraining:
     has the learning rates of tensors that have their own, `statistics` the slots of the states that batches change,
     `updates` what `update` lines write, `updated` the stored tensors of that, frozen ones too. Layers in
     `as_at_inference` normalize by their running statistics and leave dropout out.
+
+    Where several trainings have one state (`Storage.together`), `scope` is the name of this one, and `outside` are the
+    stored tensors that only others change.
     """
 
     written: Training
@@ -201,6 +204,8 @@ class ResolvedTraining:
     updates: Sequence[Update] = ()
     updated: tuple[str, ...] = ()
     as_at_inference: frozenset[str] = frozenset()
+    scope: str = ""
+    outside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -234,6 +239,22 @@ class Storage:
     @property
     def models(self) -> Mapping[str, Model]:
         return self.checked.models
+
+    def together(self, names: Sequence[str]) -> Storage:
+        """The same with these trainings alone, which have one state."""
+        changed = {name: self.changed_by(name) for name in names}
+
+        def outside(own: str) -> tuple[str, ...]:
+            others = {name for other in names for name in changed[other]} - changed[own]
+            return tuple(name for name in self.stored if name in others)
+
+        trainings = {n: replace(self.trainings[n], scope=n, outside=outside(n)) for n in names}
+        return replace(self, trainings=trainings)
+
+    def changed_by(self, training: str) -> set[str]:
+        """The names of the stored tensors that a training changes."""
+        resolved = self.trainings[training]
+        return {*resolved.trained, *resolved.updated, *(self.home(path)[0].name for path in resolved.statistics)}
 
     def tensors_of(self, slot: str) -> tuple[Stored, ...]:
         """The stored tensors that a slot changes with."""

@@ -36,7 +36,7 @@ from wsdl.ir.graph import Decay, Stored
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
 from wsdl.ir.types import TensorType
 
-Role: TypeAlias = Literal["parameter", "statistic", "optimizer", "average", "updated", "step", "seed"]
+Role: TypeAlias = Literal["parameter", "statistic", "optimizer", "average", "updated", "outside", "step", "seed"]
 COUNT = TensorType.of("i64")
 OPTIMIZER = "optimizer/"  # begins the names of variables of the optimizer, in files of weights too
 
@@ -62,10 +62,10 @@ class Batch:
 class Variable:
     """A tensor that one step hands on to the next.
 
-    `of` is the stored tensor that it is (a `parameter` that is trained, a `statistic` that batches change, or one that
-    is only `updated` by `update` lines) or follows (the `optimizer`'s own `state`, an `average`); `step` and `seed` are
-    of none. At first a state of the optimizer and the step are 0, and
-    what belongs to a stored tensor in another way has its numbers.
+    `of` is the stored tensor that it is (a `parameter` that is trained, a `statistic` that batches change, one that is
+    only `updated` by `update` lines, or one from `outside`, which only other trainings of the run change) or follows
+    (the `optimizer`'s own `state`, an `average`); `step` and `seed` are of none. At first a state of the optimizer and
+    the step are 0, and what belongs to a stored tensor in another way has its numbers.
     """
 
     role: Role
@@ -87,18 +87,31 @@ class Variable:
     def updated(stored: Stored) -> Variable:
         return Variable("updated", stored.name, stored.type, stored.name)
 
-    def optimizer(self, state: str) -> Variable:
-        """The optimizer's own state of a parameter."""
-        return Variable("optimizer", f"{OPTIMIZER}{state}/{self.of}", self.type, self.of, state)
+    @staticmethod
+    def outside(stored: Stored) -> Variable:
+        return Variable("outside", stored.name, stored.type, stored.name)
 
-    @property
-    def average(self) -> Variable:
+    def optimizer(self, state: str, training: str = "") -> Variable:
+        """The optimizer's own state of a parameter. Where several trainings have one state, each has its own."""
+        return Variable("optimizer", f"{_prefix(training)}{state}/{self.of}", self.type, self.of, state)
+
+    def average(self, training: str = "") -> Variable:
         """The moving average of a parameter."""
-        return Variable("average", f"{OPTIMIZER}average/{self.of}", self.type, self.of)
+        return Variable("average", f"{_prefix(training)}average/{self.of}", self.type, self.of)
 
 
-STEPS = Variable("step", STEP, COUNT)
-RANDOM_SEED = Variable("seed", SEED, COUNT)
+def _prefix(training: str) -> str:
+    return f"{OPTIMIZER}{training}/" if training else OPTIMIZER
+
+
+def steps_of(training: str = "") -> Variable:
+    """The number of steps so far. Where several trainings have one state, each counts its own."""
+    return Variable("step", f"{OPTIMIZER}{training}/{STEP}" if training else STEP, COUNT)
+
+
+def seed_of(training: str = "") -> Variable:
+    """The seed of what is random in a step."""
+    return Variable("seed", f"{OPTIMIZER}{training}/{SEED}" if training else SEED, COUNT)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ class Step:
     variables: tuple[Variable, ...]
 
     @property
+    def counter(self) -> Variable:
+        """The number of steps so far."""
+        return next(variable for variable in self.variables if variable.role == "step")
+
+    @property
     def trained(self) -> list[Variable]:
         """The parameters that the optimizer updates."""
         return [variable for variable in self.variables if variable.role == "parameter"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from onnx import ModelProto
 
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
-from wsdl.ir.step import FIRST, NORM, TOTAL_STEPS, Batch, NextCarried, Result, Variable, norm_type
+from wsdl.ir.step import FIRST, NORM, TOTAL_STEPS, Batch, Carried, NextCarried, Result, Variable, norm_type
+from wsdl.ir.training import SEED
 from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
 from wsdl.ir.types import TensorType
 from wsdl.onnx.emit import structure
@@ -72,8 +74,14 @@ def _initial(variable: Variable, values: Mapping[str, Array], seed: int) -> Arra
     if variable.role in ("parameter", "statistic", "updated", "average"):
         return values[variable.of]
     assert variable.type.sizes is not None
-    number = np.array(seed if variable.role == "seed" else 0, numpy_dtype(variable.type.dtype))
+    own = 0 if variable.role != "seed" else seed if variable.name == SEED else _derived(seed, variable.name)
+    number = np.array(own, numpy_dtype(variable.type.dtype))
     return np.broadcast_to(number, variable.type.sizes)  # takes no memory
+
+
+def _derived(seed: int, name: str) -> int:
+    """The seed of one of several trainings of a state, from 0 to 2^63 - 1."""
+    return int.from_bytes(sha256(f"{seed}\0{name}".encode()).digest()[:8], "little") >> 1
 
 
 # -- for the trainer ---------------------------------------------------------------------------------------------------
@@ -138,9 +146,11 @@ class TrainingModels:
         """The type of the norm of the gradients."""
         return norm_type(v.type for v in self.step.variables if v.role == "parameter")
 
-    def initial_state(self, seed: int = 0) -> dict[str, Array]:
-        """The inputs of the first step."""
-        return initial_state(self.step.variables, self.values, seed)
+    @property
+    def carried(self) -> dict[str, TensorType]:
+        """The inputs that one step on a batch hands on to the next."""
+        ports = self.step.gradients.inputs
+        return {v.name: v.type for v in self.step.gradients.graph.inputs if isinstance(ports[v.name], Carried)}
 
 
 def training_models(

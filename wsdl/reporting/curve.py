@@ -38,7 +38,8 @@ class Curve(Quiet):
         self._clear()
 
     def _clear(self) -> None:
-        self._loss, self._lr = Series(), Series()
+        self._losses: dict[str, Series] = {}  # by training, whose name is empty where there is one
+        self._lr = Series()
         self._results: dict[str, Series] = {}
         self._lowest: Point | None = None  # of the losses of evaluations
         self._plan: RunPlan | None = None
@@ -49,13 +50,13 @@ class Curve(Quiet):
         self._plan = plan
         for line in read_log(self.log, plan.first_step) if plan.first_step else ():
             if line.results is None:
-                self._add(line.step, line.loss, line.lr)
+                self._add(line.step, line.loss, line.lr, line.training)
             else:
                 self._evaluated(line.step, line.results)
 
     def step(self, r: StepReport) -> None:
         self._epoch = r.epoch
-        self._add(r.step, r.loss, r.lr)
+        self._add(r.step, r.loss, r.lr, r.training)
 
     def evaluation(self, r: EvaluationReport) -> None:
         self._epoch = r.epoch
@@ -66,9 +67,10 @@ class Curve(Quiet):
     def end(self) -> None:
         self._draw()
 
-    def _add(self, step: int, loss: float, lr: float) -> None:
-        self._loss.add(step, loss)
-        self._lr.add(step, lr)
+    def _add(self, step: int, loss: float, lr: float, training: str) -> None:
+        self._losses.setdefault(training, Series()).add(step, loss)
+        if training == next(iter(self._losses)):
+            self._lr.add(step, lr)
 
     def _evaluated(self, step: int, results: Mapping[str, float]) -> None:
         for name, value in results.items():
@@ -82,7 +84,7 @@ class Curve(Quiet):
     # -- the picture ---------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        if self._plan and (self._loss or self._results):
+        if self._plan and (self._losses or self._results):
             began = self._clock()
             write_file(self.path, holding(as_svg(figure(self.curves(self._plan)))))
             self._pause = max(self._seconds, DRAWING * (self._clock() - began))
@@ -90,11 +92,12 @@ class Curve(Quiet):
 
     def curves(self, plan: RunPlan) -> Curves:
         """The data reported so far."""
-        last = max(series.last[0] for series in (self._loss, *self._results.values()))
+        last = max(series.last[0] for series in (*self._losses.values(), *self._results.values()))
         words = [count(int(last), "step")]
         if self._epoch:
             words.append(count(self._epoch, "epoch"))
         words += [f"batch {plan.batch:,}", count(plan.parameters, "parameter")]
         if plan.parameters_without_sharing != plan.parameters:
             words[-1] += f" ({plan.parameters_without_sharing:,} without sharing)"
-        return Curves(plan.title, ", ".join(words), self._loss, self._lr, self._results, self._lowest)
+        losses = {f"{name}.loss" if name else "loss": series for name, series in self._losses.items()}
+        return Curves(plan.title, ", ".join(words), losses, self._lr, self._results, self._lowest)

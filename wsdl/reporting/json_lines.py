@@ -1,6 +1,7 @@
 """`log.jsonl`: one JSON object a line, for scripts.
 
     {"step": 1, "epoch": 1, "loss": 2.31, "lr": 0.001, "seconds": 0.004}
+    {"step": 2, "epoch": 1, "train": "critic", "loss": 2.31, …}         where several trainings take turns
     {"step": 938, "epoch": 1, "eval": {"loss": 0.41, "accuracy": 0.85}}
 
 Losses that are not finite are `null`: JSON has no NaN, and readers treat `null` as a missing value.
@@ -35,6 +36,7 @@ class LogEntry:
     lr: float = nan
     seconds: float = 0.0
     results: Mapping[str, float] | None = None
+    training: str = ""
 
 
 class JsonLines(Quiet):
@@ -67,9 +69,9 @@ class JsonLines(Quiet):
         # Formatted here, since `json.dumps` takes three times as long. `float`, since NumPy's scalars print their type.
         loss = repr(float(r.loss)) if isfinite(r.loss) else "null"
         lr = repr(float(r.lr)) if isfinite(r.lr) else "null"
-        self._add(
-            f'{{"step": {r.step}, "epoch": {r.epoch}, "loss": {loss}, "lr": {lr}, "seconds": {round(r.seconds, 4)}}}\n'
-        )
+        own = f' "train": {json.dumps(r.training)},' if r.training else ""
+        seconds = round(r.seconds, 4)
+        self._add(f'{{"step": {r.step}, "epoch": {r.epoch},{own} "loss": {loss}, "lr": {lr}, "seconds": {seconds}}}\n')
 
     def evaluation(self, r: EvaluationReport) -> None:
         if r.step == self._evaluated:
@@ -129,7 +131,8 @@ def _logged(text: str) -> LogEntry | None:
         step, epoch = int(entry["step"]), int(entry["epoch"])
         if "eval" in entry:
             return LogEntry(text[:-1], step, epoch, results={name: _number(v) for name, v in entry["eval"].items()})
-        return LogEntry(text[:-1], step, epoch, _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"]))
+        loss, lr, seconds = _number(entry["loss"]), _number(entry["lr"]), float(entry["seconds"])
+        return LogEntry(text[:-1], step, epoch, loss, lr, seconds, training=str(entry.get("train", "")))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

@@ -36,24 +36,24 @@ class MovingAverage:
 
 
 class EpochMeans:
-    """The loss and the metrics of one epoch so far: means over its rows, weighted by the size of each batch."""
+    """The losses and the metrics of one epoch so far: means over its rows, weighted by the size of each batch."""
 
     def __init__(self) -> None:
         self.epoch = 0
-        self._rows = 0
+        self._rows: dict[str, int] = {}
         self._sums: dict[str, float] = {}
 
     def add(self, r: StepReport) -> None:
         if r.epoch != self.epoch:
-            self.epoch, self._rows, self._sums = r.epoch, 0, {}
-        self._rows += r.examples
-        for name, value in {"loss": r.loss, **r.metrics}.items():
+            self.epoch, self._rows, self._sums = r.epoch, {}, {}
+        for name, value in r.named().items():
+            self._rows[name] = self._rows.get(name, 0) + r.examples
             self._sums[name] = self._sums.get(name, 0.0) + r.examples * value
 
     @property
     def values(self) -> dict[str, float]:
         """By name, "loss" first; empty before the first step."""
-        return {name: total / self._rows for name, total in self._sums.items()}
+        return {name: total / self._rows[name] for name, total in self._sums.items()}
 
 
 class Meter:
@@ -63,8 +63,7 @@ class Meter:
         self.plan = plan
         self.last: StepReport | None = None
         self._window = max(1.0, min(WINDOW, plan.steps / 50 if plan.steps else WINDOW))
-        self.loss = MovingAverage(self._window)
-        self.metrics: dict[str, MovingAverage] = {}
+        self.values: dict[str, MovingAverage] = {}  # losses and metrics
         self.epoch = EpochMeans()
         self._clock = clock
         self._examples = 0
@@ -81,11 +80,10 @@ class Meter:
         self.last = r
         self._examples += r.examples
         self.epoch.add(r)
-        self.loss.add(r.loss)
-        for name, value in r.metrics.items():
-            if name not in self.metrics:
-                self.metrics[name] = MovingAverage(self._window)
-            self.metrics[name].add(value)
+        for name, value in r.named().items():
+            if name not in self.values:
+                self.values[name] = MovingAverage(self._window)
+            self.values[name].add(value)
 
     # -- as numbers ----------------------------------------------------------------------------------------------------
 
@@ -115,9 +113,10 @@ class Meter:
         """Names and values of the last step to show: smoothed, except a loss that is not finite."""
         if self.last is None:
             return
-        yield "loss", digits(self.loss.value if isfinite(self.last.loss) else self.last.loss)
-        for name, smoothed in self.metrics.items():
-            yield name, digits(smoothed.value)
+        loss = next(iter(self.last.named()))
+        for name, smoothed in self.values.items():
+            broken = name == loss and not isfinite(self.last.loss)
+            yield name, digits(self.last.loss if broken else smoothed.value)
         yield "lr", short(self.last.lr)
 
     def pace(self) -> Iterator[str]:

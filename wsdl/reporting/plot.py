@@ -47,12 +47,12 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Curves:
-    """The data to draw: series over the training steps. `results` are those of evaluations, `lowest` is the step and
-    the value of the lowest evaluation loss."""
+    """The data to draw: series over the training steps. `losses` has that of each training, `"loss"` if there is one,
+    `results` are those of evaluations, `lowest` is the step and the value of the lowest evaluation loss."""
 
     title: str
     about: str
-    loss: Series
+    losses: dict[str, Series]
     rate: Series
     results: dict[str, Series]
     lowest: Point | None = None
@@ -70,16 +70,18 @@ def figure(curves: Curves) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    metrics = [name for name in curves.results if name != "loss"]
+    losses = list(curves.losses) or ["loss"]
+    metrics = [name for name in curves.results if name not in losses]
     has_rate = len({bucket.mean for bucket in curves.rate.finite()}) > 1
-    count = len(metrics) + has_rate
+    count = len(losses) - 1 + len(metrics) + has_rate
     with matplotlib.rc_context(STYLE):
         result = Figure(figsize=(WIDTH, HEAD + LARGE + count * SMALL), layout="constrained")
         result.suptitle(f"{curves.title}  {curves.about}", x=0.01, ha="left", fontsize=9, parse_math=False)
         panels = result.subplots(1 + count, 1, sharex=True, squeeze=False, height_ratios=[LARGE, *[SMALL] * count])
         large, *small = (row[0] for row in panels)
-        _loss(large, curves)
-        for name, panel in zip(metrics, small, strict=False):
+        for name, panel in zip(losses, [large, *small], strict=False):
+            _loss(panel, name, curves)
+        for name, panel in zip(metrics, small[len(losses) - 1 :], strict=False):
             series = curves.results[name]
             _evaluated(panel, series)
             _finish(panel, f"{name} {digits(series.last[1])}", value_range(_finite(series.means())))
@@ -108,11 +110,11 @@ def as_svg(figure: Figure) -> bytes:
 # -- panels ------------------------------------------------------------------------------------------------------------
 
 
-def _loss(axes: Axes, curves: Curves) -> None:
-    series, evaluated = curves.loss, curves.results.get("loss")
+def _loss(axes: Axes, name: str, curves: Curves) -> None:
+    series, evaluated = curves.losses.get(name, Series()), curves.results.get(name)
     means = _finite(evaluated.means()) if evaluated else []
     raw, smooth = series.raw(), series.smooth()
-    title = ["loss"]
+    title = [name]
     if series:
         label = f"training {digits(smooth[-1][1]) if smooth else 'nan'}"
         axes.plot(*_columns(raw), color=BLUE, linewidth=0.8, alpha=0.35)

@@ -38,6 +38,7 @@ class Progress(Quiet):
         self._clock = clock
         self._meter: Meter | None = None
         self._losses = Series(SPARK)
+        self._shown = ""  # the training of these losses, where several take turns: the first
         self._live: Live | None = None
         self._next = 0.0
         self._columns: list[str] = []  # of the table, once it has a header
@@ -45,7 +46,7 @@ class Progress(Quiet):
 
     def begin(self, plan: RunPlan) -> None:
         self._meter = Meter(plan, self._clock)
-        self._losses, self._columns, self._epoch = Series(SPARK), [], 0
+        self._losses, self._columns, self._epoch, self._shown = Series(SPARK), [], 0, ""
         self._next = self._clock()
         self._live = live_view(self._stream, color=self._color, width=self._width)
         for line in plan_text(plan):
@@ -58,7 +59,9 @@ class Progress(Quiet):
         if self._meter.last is not None and self._meter.last.epoch != r.epoch:
             self._add_row(self._meter)
         self._meter.step(r)
-        self._losses.add(r.step, r.loss)
+        self._shown = self._shown or r.training
+        if not self._shown or r.training == self._shown:
+            self._losses.add(r.step, r.loss)
         now = self._clock()
         if now >= self._next:
             self._draw()
@@ -136,7 +139,7 @@ class Progress(Quiet):
             first = Text("  ").join([position, rest])
         second = Text()
         for name, value in meter.shown():
-            style = "bold" if name == "loss" else ""
+            style = "bold" if name.rpartition(".")[2] == "loss" else ""
             second.append(f"{name} ", "dim").append(value, "bold red" if value in NOT_FINITE else style).append("  ")
         room = min(width - 1 - len(second), SPARK)
         if room >= 5 and len(self._losses.buckets) > 1:

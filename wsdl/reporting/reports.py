@@ -45,6 +45,12 @@ class StepReport:
     lr: float
     examples: int  # rows of this step
     seconds: float  # of training so far, earlier runs included
+    training: str = ""  # its name, where several take turns
+
+    def named(self) -> dict[str, float]:
+        """The loss and the metrics; where several trainings take turns, as `critic.loss`."""
+        values = {"loss": self.loss, **self.metrics}
+        return {f"{self.training}.{name}": v for name, v in values.items()} if self.training else values
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class EvaluationReport:
 
     step: int
     epoch: int
-    results: dict[str, float]  # "loss" first, then the metrics
+    results: dict[str, float]  # "loss" first, then the metrics; of several trainings as `critic.loss`
     is_best: bool
 
 

@@ -50,9 +50,9 @@ class TensorBoard(Quiet):
         if self._writer is None or (r.step > self._all_until and self._clock() < self._next):
             return
         self._next = self._clock() + REST_SECONDS
-        for name, value in {"loss": r.loss, **r.metrics}.items():
+        for name, value in r.named().items():
             self._writer.add_scalar(f"{name}/training", value, r.step)
-        self._writer.add_scalar("lr", r.lr, r.step)
+        self._writer.add_scalar(f"{r.training}.lr" if r.training else "lr", r.lr, r.step)
 
     def evaluation(self, r: EvaluationReport) -> None:
         if self._writer is not None:

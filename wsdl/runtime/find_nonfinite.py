@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics.run_error import RunError, fail
-from wsdl.ir.step import NORM, PART_SHARE, PART_START, STEPS, Gradient, Sum
+from wsdl.ir.step import NORM, PART_SHARE, PART_START, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
@@ -37,11 +37,11 @@ def nonfinite_step(
 
     `state` is the state before the step, `parts` the batch, `wholes` the values merged over the whole batch.
     """
-    step = int(state[STEPS.name]) + 1
-    lines = [*_in_the_batch(parts), *_in_the_state(state)]
+    done = int(state[models.step.counter.name])
+    lines = [*_in_the_batch(parts), *_in_the_state(state, done)]
     if not lines:
         lines = _in_the_step(models, state, parts, wholes)
-    message, help = f"the loss of step {step} is {loss:g}", HELP
+    message, help = f"the loss of step {done + 1} is {loss:g}", HELP
     if isfinite(loss):
         message, help = f"{message}, but its gradients are not finite", HELP_WITH_GRADIENTS
     return fail("E0830", message, details=lines[:5], help=help)
@@ -55,11 +55,11 @@ def _in_the_batch(parts: Sequence[Mapping[str, Array]]) -> Iterator[str]:
             yield f"`{name}` of the batch has {bad} elements that are not finite"
 
 
-def _in_the_state(state: Mapping[str, Array]) -> Iterator[str]:
+def _in_the_state(state: Mapping[str, Array], done: int) -> Iterator[str]:
     for name, array in state.items():
         bad = int(np.count_nonzero(~np.isfinite(array))) if array.dtype.kind == "f" else 0
         if bad:
-            origin = "since the previous step" if int(state[STEPS.name]) else "since the start"
+            origin = "since the previous step" if done else "since the start"
             yield f"`{name}` has {bad} elements that are not finite: {origin}"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
-from itertools import islice
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -14,36 +13,53 @@ from wsdl.atomic import remove_leftovers
 from wsdl.diagnostics.run_error import fail
 from wsdl.reporting.json_lines import LOG, seconds_until
 from wsdl.reporting.reports import EvaluationReport, Quiet, Reporter, RunPlan, StepReport, reporting
-from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from wsdl.runtime.plan import Plan, Progress
-from wsdl.runtime.single_values import check_batches
 from wsdl.runtime.stopping import Interrupted, Stop
-from wsdl.runtime.trainer import LAST, Step, Trainer
+from wsdl.runtime.stream import Data, Stream
+from wsdl.runtime.trainer import Step, Trainer, Trainers
+from wsdl.runtime.training_state import LAST
+from wsdl.runtime.turns import steps_until
 from wsdl.weights.metadata import VARIANT
 from wsdl.weights.safetensors import save_safetensors
 
 BEST = "best.safetensors"
 SKIPPED = 20  # consecutive batches skipped before the training gives up
 SAME_DATA = "a run resumes only with the same data, in the same order"
-Data = Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
 def fit(
-    trainer: Trainer,
-    data: Data,
+    trainer: Trainer | Trainers,
+    data: Data | Mapping[str, Data],
     plan: Plan | None = None,
     *,
-    evaluation: Data | None = None,
+    evaluation: Data | Mapping[str, Data] | None = None,
     reporter: Reporter | None = None,
     resume: Checkpoint | None = None,
 ) -> Progress:
     """Train on `data`; `resume` is a checkpoint to resume from, bit for bit.
 
     `data` are arrays of many rows by name, which are reshuffled in each epoch, or an iterable of the batches of an
-    epoch. A signal to stop (Ctrl-C) saves first, and raises `Interrupted`.
+    epoch. For several trainings it has those of each, by the name of the training. An epoch is then one of the first
+    training; it ends where this would begin its next one. A signal to stop (Ctrl-C) saves first, and raises
+    `Interrupted`.
     """
-    return _Run(trainer, data, plan or Plan(), evaluation, reporter or Quiet()).run(resume)
+    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter or Quiet()).run(resume)
+
+
+def _streams(trainer: Trainer | Trainers, data: Any, evaluation: Any) -> dict[str, Stream]:
+    """The trainings with their data; one alone has no name."""
+    if isinstance(trainer, Trainer):
+        return {"": Stream(trainer, data, evaluation)}
+    if trainer.turns is None:
+        message = "the program doesn't say how these trainings take turns"
+        names = ", ".join(f"{name} 1" for name in trainer)
+        raise fail("E0705", message, help=f"write `turns {{ {names} }}`, or make the steps yourself")
+    missing = [name for name in trainer if name not in data]
+    if missing:
+        raise fail("E0704", f"the training `{missing[0]}` has no data", help=f"`--data {missing[0]}=…` names its data")
+    order = [name for name in trainer.turns.counts if name in trainer]
+    return {name: Stream(trainer[name], data[name], (evaluation or {}).get(name), name) for name in order}
 
 
 def checkpoint_in(folder: Path | None, *, resume: bool, replace: bool) -> Checkpoint | None:
@@ -67,37 +83,34 @@ def weights_in(plan: Plan, progress: Progress) -> list[Path]:
 
 
 class _Run:
-    def __init__(
-        self,
-        trainer: Trainer,
-        data: Data,
-        plan: Plan,
-        evaluation: Data | None,
-        reporter: Reporter,
-    ) -> None:
-        self.trainer, self.plan, self.reporter = trainer, plan, reporter
-        self.batches = trainer.batches(data) if isinstance(data, Mapping) else _IterableBatches(data)
-        self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
-        self.progress = Progress(rows=self.batches.rows)
+    def __init__(self, trainer: Trainer | Trainers, streams: dict[str, Stream], plan: Plan, reporter: Reporter) -> None:
+        self.trainer, self.streams, self.reporter = trainer, streams, reporter
+        self.first = next(iter(streams.values()))
+        evaluated = next((s for s in streams.values() if s.evaluation is not None), self.first)
+        self.plan = replace(plan, better=evaluated.better(plan.better))
+        self.progress = Progress(rows=self._of_each(lambda stream: stream.batches.rows))
         self.epochs = plan.epochs or 1
         self.stop = Stop()
         self.start = monotonic()
         self.saved_at = -1
         self.bad_in_a_row = 0
 
+    def _of_each(self, figure: Callable[[Stream], Any]) -> Any:
+        """A figure of the only training, or those of several by their names."""
+        return {n: figure(s) for n, s in self.streams.items()} if len(self.streams) > 1 else figure(self.first)
+
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def run(self, resume: Checkpoint | None) -> Progress:
         trainer = self.trainer
         self._check_names()
-        said = self._check_batches()
+        said = [note for stream in self.streams.values() if (note := stream.check())]
         if resume is not None:
             self._resume(resume)
-        if trainer.wants_total and trainer.total_steps is None:
-            trainer.total_steps = self._planned_steps()
+        self._set_totals()
         with self.stop.watching(), reporting(self.reporter, self._run_plan()):
-            if said:
-                self.reporter.note(said)
+            for note in said:
+                self.reporter.note(note)
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
                 if self.stop.asked:
@@ -107,78 +120,86 @@ class _Run:
         return self.progress
 
     def _epoch(self) -> None:
-        progress = self.progress
-        for batch, again in self._held():
-            step = self.trainer.make_step(batch, again=again)
-            progress.batch += 1
+        progress, first = self.progress, self.first
+        is_done = False
+        while not self._is_over():
+            stream = self._in_turn()
+            taken = stream.take()
+            if taken is None:
+                stream.end_epoch()
+                if stream is first:
+                    is_done = True
+                    break
+                continue
+            step = stream.trainer.make_step(taken[0], again=taken[1])
+            stream.batch += 1
             self.bad_in_a_row = self.bad_in_a_row + 1 if step.is_skipped else 0
-            self._report(step)
+            self._report(stream, step)
             if self.stop.asked:
                 self._interrupt()
             if self._is_over():
                 break
             if self.plan.save_every and not step.is_skipped and self.trainer.steps % self.plan.save_every == 0:
                 self._save()
-        is_done = not self._is_over() or self._steps_of_epoch() == progress.batch
-        if is_done:
-            progress.epoch, progress.batch = progress.epoch + 1, 0
-        if self.evaluation is not None:
-            self._evaluate(progress.epoch if is_done else progress.epoch + 1)
+        if not is_done and len(self.streams) == 1 and first.steps_of_epoch == first.batch:
+            first.end_epoch()
+            is_done = True
+        progress.epoch = first.epoch
+        if any(stream.evaluation is not None for stream in self.streams.values()):
+            self._evaluate(first.epoch if is_done else first.epoch + 1)
         self._save()
 
-    def _held(self) -> Iterator[tuple[Mapping[str, Any], bool]]:
-        """The batches of the rest of an epoch, each once for each step on it, and whether that isn't its first."""
-        hold, done = self.trainer.settings.hold, self.progress.batch
-        for batch in self.batches.epoch(self.progress.epoch, done // hold):
-            for number in range(done % hold, hold):
-                yield batch, number > 0
-            done = 0
-
-    def _steps_of_epoch(self) -> int | None:
-        batches = self.batches.steps
-        return None if batches is None else batches * self.trainer.settings.hold
+    def _in_turn(self) -> Stream:
+        """The training of the next step."""
+        return self.first if isinstance(self.trainer, Trainer) else self.streams[self.trainer.turn or ""]
 
     def _is_over(self) -> bool:
         plan, progress = self.plan, self.progress
         is_long = plan.limit_steps is not None and self.trainer.steps >= plan.limit_steps
         return is_long or (plan.patience is not None and progress.waited >= plan.patience)
 
-    def _planned_steps(self) -> int | None:
-        """The length of the run for schedules, which early stopping and limits don't change."""
-        steps = self._steps_of_epoch()
-        if steps is None:
+    def _set_totals(self) -> None:
+        """Set the length of the run for schedules, which early stopping and limits don't change."""
+        wanting = [s.trainer for s in self.streams.values() if s.trainer.wants_total and s.trainer.total_steps is None]
+        planned = self._planned_steps() if wanting else None
+        if wanting and planned is None:
             message = "the learning rate schedule needs the length of the run, which is not known"
             help = "set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
-        return steps * self.epochs
+        for trainer in wanting:
+            assert planned is not None
+            trainer.total_steps = max(1, planned[trainer.name])
+
+    def _planned_steps(self) -> Mapping[str, int] | None:
+        """The steps of each training in the whole run; `None` if unknown."""
+        steps = self.first.steps_of_epoch
+        if steps is None:
+            return None
+        if isinstance(self.trainer, Trainer) or self.trainer.turns is None:
+            return {self.first.trainer.name: steps * self.epochs}
+        seed = self.trainer.settings.seed
+        return steps_until(self.trainer.turns, seed, self.first.name, steps * self.epochs)
 
     def _check_names(self) -> None:
-        names = self.trainer.models.evaluation.names
+        names = [stream.called(name) for stream in self.streams.values() for name in stream.results]
         if self.plan.better.name not in names:
             listed = ", ".join(f"`{name}`" for name in names)
             message = f"there is no metric `{self.plan.better.name}` to select the best weights by"
             raise fail("E0704", message, help=f"there are {listed}")
 
-    def _check_batches(self) -> str | None:
-        trainer = self.trainer
-        if not isinstance(self.batches, Batches):
-            return None  # the sizes of batches from outside are unknown
-        layers, accumulate = trainer.models.step.normalized, trainer.settings.accumulate
-        return check_batches(layers, trainer.batch_types, self.batches, accumulate)
-
     # -- reports -------------------------------------------------------------------------------------------------------
 
     def _run_plan(self) -> RunPlan:
-        trainer, steps = self.trainer, self._steps_of_epoch()
-        total = None if steps is None else steps * self.epochs
+        trainer, planned = self.trainer, self._planned_steps()
+        total = None if planned is None else sum(planned.values())
         if self.plan.limit_steps is not None:
             total = min(self.plan.limit_steps, total if total is not None else self.plan.limit_steps)
-        stored, unshared = trainer.models.parameters
+        stored, unshared = self.first.trainer.models.parameters
         return RunPlan(
-            trainer.models.name,
+            ", ".join(stream.trainer.models.name for stream in self.streams.values()),
             total,
             self.epochs,
-            steps,
+            self.first.steps_of_epoch,
             trainer.settings.batch,
             trainer.steps,
             stored,
@@ -186,7 +207,7 @@ class _Run:
             trainer.header.get(VARIANT, ""),
         )
 
-    def _report(self, step: Step) -> None:
+    def _report(self, stream: Stream, step: Step) -> None:
         if step.is_skipped:
             self.progress.skipped += 1
             reason = "its gradients are not finite" if isfinite(step.loss) else f"its loss is {step.loss:g}"
@@ -200,7 +221,14 @@ class _Run:
             return
         metrics = {name: value for name, value in step.results.items() if name != "loss"}
         report = StepReport(
-            self.trainer.steps, self.progress.epoch + 1, step.loss, metrics, step.rate, step.rows, self._seconds()
+            self.trainer.steps,
+            self.first.epoch + 1,
+            step.loss,
+            metrics,
+            step.rate,
+            step.rows,
+            self._seconds(),
+            stream.name,
         )
         self.reporter.step(report)
 
@@ -210,11 +238,9 @@ class _Run:
     # -- evaluation and checkpoints ------------------------------------------------------------------------------------
 
     def _evaluate(self, epoch: int) -> None:
-        assert self.evaluation is not None
         progress, better = self.progress, self.plan.better
-        batches = self.evaluation.epoch(0) if isinstance(self.evaluation, Batches) else self.evaluation
-        progress.results = self.trainer.evaluate(batches)
-        is_best = better.than(progress.results[better.name], progress.best)
+        progress.results = {n: value for stream in self.streams.values() for n, value in stream.evaluate().items()}
+        is_best = better.name in progress.results and better.than(progress.results[better.name], progress.best)
         progress.waited = 0 if is_best else progress.waited + 1
         if is_best:
             progress.best, progress.best_step = progress.results[better.name], self.trainer.steps
@@ -230,7 +256,13 @@ class _Run:
             return
         self.reporter.flush()
         checkpoint = self.trainer.checkpoint(
-            {**asdict(self.progress), "epochs": self.epochs, "data": self.batches.fingerprint}
+            {
+                **asdict(self.progress),
+                "batch": self.first.batch,
+                "others": {s.name: [s.epoch, s.batch] for s in self.streams.values() if s is not self.first},
+                "epochs": self.epochs,
+                "data": self._of_each(lambda stream: stream.batches.fingerprint),
+            }
         )
         write_checkpoint(folder / LAST, checkpoint)
         if self.plan.keep:
@@ -245,23 +277,29 @@ class _Run:
         self.progress = Progress(
             **{name: checkpoint.recorded(name, int) for name in ("epoch", "batch", "best_step", "waited", "skipped")},
             best=checkpoint.recorded("best", float, int, type(None)),
-            rows=checkpoint.recorded("rows", int, type(None)),
+            rows=checkpoint.recorded("rows", int, dict, type(None)),
             results=checkpoint.recorded("results", dict),
         )
+        self.first.epoch, self.first.batch = self.progress.epoch, self.progress.batch
+        for name, (epoch, batch) in checkpoint.progress.get("others", {}).items():
+            self.streams[name].epoch, self.streams[name].batch = epoch, batch
         self.saved_at = self.trainer.steps
         if self.plan.folder is not None:
             self.start -= seconds_until(self.plan.folder / LOG, self.trainer.steps)
 
     def _require_same_data(self, checkpoint: Checkpoint) -> None:
-        rows, epochs = checkpoint.recorded("rows", int, type(None)), checkpoint.recorded("epochs", int)
+        rows, epochs = checkpoint.recorded("rows", int, dict, type(None)), checkpoint.recorded("epochs", int)
         self.epochs = self.plan.epochs or epochs
-        if rows != self.batches.rows:
-            message = f"this training was started on data with {rows} rows, but this data has {self.batches.rows}"
-            raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
-        if checkpoint.recorded("data", str, type(None)) != self.batches.fingerprint:
+        if rows != self.progress.rows:
+            message = (
+                f"this training was started on data with {_rows(rows)}, but this data has {_rows(self.progress.rows)}"
+            )
+            raise fail("E0723", message.removesuffix(" rows"), file=checkpoint.path, help=SAME_DATA)
+        data = checkpoint.recorded("data", str, dict, type(None))
+        if data != self._of_each(lambda stream: stream.batches.fingerprint):
             message = "this training was started on other data, with the same number of rows"
             raise fail("E0723", message, file=checkpoint.path, help=SAME_DATA)
-        if self.trainer.wants_total and epochs != self.epochs:
+        if any(s.trainer.wants_total for s in self.streams.values()) and epochs != self.epochs:
             message = f"this training was started for {epochs} epochs, on which its learning rates depend"
             raise fail("E0723", message, file=checkpoint.path, help=f"continue with `--epochs {epochs}`")
 
@@ -275,19 +313,8 @@ class _Run:
         )
 
 
-class _IterableBatches:
-    """Batches from outside, iterated once per epoch."""
-
-    rows: int | None = None
-    steps: int | None = None
-    fingerprint: str | None = None
-
-    def __init__(self, data: Iterable[Mapping[str, Any]]) -> None:
-        self.data, self.used = data, False
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Mapping[str, Any]]:
-        if self.used and iter(self.data) is self.data:
-            message = "these batches can be iterated only once"
-            raise fail("E0718", message, help="pass a list instead of a generator to train for several epochs")
-        self.used = True
-        return islice(iter(self.data), start, None)
+def _rows(rows: Any) -> str:
+    """The number of rows of the data of one training, or of several."""
+    return (
+        " and ".join(f"{count} ({name})" for name, count in rows.items()) if isinstance(rows, dict) else f"{rows} rows"
+    )

@@ -1,13 +1,14 @@
-"""The training step in ONNX Runtime: the state stays on the device between steps.
+"""The training step in ONNX Runtime: the state (`StepState`) stays on the device between steps.
 
-All inputs and outputs are bound once. Variables that the update may overwrite have one buffer, all others have two that
-alternate, so a step that fails has changed nothing before it is committed.
+All inputs and outputs are bound once for each combination of current buffers: two, and more where several steps have
+one state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from wsdl.ir.step import (
     PART_SHARE,
     PART_START,
     RATE,
-    STEPS,
     TOTAL_STEPS,
     Batch,
     Carried,
@@ -43,40 +43,42 @@ from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
+from wsdl.runtime.step_state import StepState
 from wsdl.runtime.tally import Shapes, Sizes, Tally, results
 
 Array = NDArray[Any]
 
 
 class StepSession:
-    """The phases of a step, loaded, with the state of the training in them.
+    """The phases of a step, loaded. It is the step of this `number` of the `state`.
 
     `compute` returns loss and metrics of a batch in one or several parts, and keeps the gradients; `commit` then
-    updates. `state` is a copy of everything that is carried from step to step, by name.
+    updates the state.
     """
 
     def __init__(
-        self, models: TrainingModels, state: Mapping[str, Array], *, device: str = "cpu", threads: int | None = None
+        self, models: TrainingModels, state: StepState, number: int = 0, *, threads: int | None = None
     ) -> None:
+        self.state, self._number, self.device = state, number, state.device
+
         def loaded(proto: Any, threads: int | None = threads) -> Any:
             with loadable(proto, models.values) as model:
-                return load(model, proto.graph.name, device, threads, reuse_plan=False)
+                return load(model, proto.graph.name, self.device, threads, reuse_plan=False)
 
-        self.device, self._name = device, models.gradients.graph.name
+        self._name = models.gradients.graph.name
         self._step = step = models.step
-        self._memory: dict[Any, Array] = {}  # the memory of a value of the runtime
         self._gradient_session, self._update_session = loaded(models.gradients), loaded(models.update)
         self._rounds = [loaded(proto) for proto in models.rounds]
-        self._turn = 0
         self._batch_types, self._rows = models.evaluation.batch, models.evaluation.evaluation.rows
-        in_place = {variable.name for variable in step.in_place}
-        self._cells = {name: self._cell(array, name in in_place) for name, array in state.items()}
+        phases = [step.gradients, step.update, *(own.phase for own in step.rounds)]
+        read = [port.name for phase in phases for port in phase.inputs.values() if isinstance(port, Variable)]
+        self._groups = state.groups([*(variable.name for variable in step.variables), *read])
         self._gradients = {v.of: self._buffer(v.type) for v in step.variables if v.role == "parameter"}
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate, self._total_steps = np.zeros((), np.float32), np.zeros((), np.int64)
-        self._norm = self.value(np.zeros((), numpy_dtype(models.norm.dtype)))
+        self._norm = state.value(np.zeros((), numpy_dtype(models.norm.dtype)))
         self._shared = {
-            port: self.value(np.zeros((), numpy_dtype(value.type.dtype)))
+            port: state.value(np.zeros((), numpy_dtype(value.type.dtype)))
             for port, value in step.update.values(Shared).items()
         }
         self._start, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part within its batch
@@ -92,12 +94,10 @@ class StepSession:
         self._last = [i for i, port in enumerate(step.gradients.outputs) if isinstance(port, Part)]
         sums = [port.of for port in ports if isinstance(port, Sum)]
         self._summed: list[Port] = [Next(of) if isinstance(of, Variable) else of for of in sums]
-        self._gradient_bindings = [self._bind(self._gradient_session, step.gradients, turn) for turn in (0, 1)]
-        self._update_bindings = [self._bind(self._update_session, step.update, turn) for turn in (0, 1)]
+        self._bindings: dict[tuple[int, ...], _Bindings] = {}  # by the current buffers of the groups
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads - 1) if step.pieces and self._threads > 1 else None
-        updates = list(zip([loaded(proto, 1) for proto in models.pieces], step.pieces, strict=True))
-        self._pieces = [[self._piecewise(*update, turn) for update in updates] for turn in (0, 1)]
+        self._pieces = list(zip([loaded(proto, 1) for proto in models.pieces], step.pieces, strict=True))
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class StepSession:
         for session, own in zip(self._rounds, self._step.rounds, strict=True):
             self._wholes |= self._gone_through(session, own, parts, starts)
         for port in self._summed:
-            self._clear(self._target(port, self._turn))
+            self._clear(self._target(port))
         carried: list[dict[str, Array]] = []
         for start, part, share in zip(starts, parts, shares, strict=True):
             self._start[...], self._share[...] = start, share
@@ -128,7 +128,7 @@ class StepSession:
         self.carried = {name: np.concatenate([part[name] for part in carried]) for name in carried[0]}
         arrays = results(self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
         loss_and_metrics, of_updates = arrays[: len(self._results)], arrays[len(self._results) :]
-        self._forward |= {p: self.value(a) for p, a in zip(self._step.merged_forward, of_updates, strict=True)}
+        self._forward |= {p: self.state.value(a) for p, a in zip(self._step.merged_forward, of_updates, strict=True)}
         return {name: float(array) for name, array in zip(self._results, loss_and_metrics, strict=True)}
 
     def _keep(self, outputs: Sequence[Any]) -> None:
@@ -140,7 +140,7 @@ class StepSession:
 
     def _compute_gradients(self, part: Mapping[str, Array]) -> list[Any]:
         """Compute gradients, which stay in their buffers; returns all outputs."""
-        binding = self._gradient_bindings[self._turn]
+        binding = self._bound.gradients
         self._bind_batch(binding, part)
         self._run(self._gradient_session, binding, part)
         return list(binding.get_outputs())
@@ -153,7 +153,7 @@ class StepSession:
         for start, part in zip(starts, parts, strict=True):
             arrays = {**self._wholes, **part, PART_START.name: np.array(start)}
             feeds = {
-                name: self._current(name) if isinstance(port, Variable) else self.value(arrays[name])
+                name: self.state.current(name) if isinstance(port, Variable) else self.state.value(arrays[name])
                 for name, port in ports.items()
             }
             try:
@@ -170,14 +170,14 @@ class StepSession:
 
     def commit(self) -> float:
         """Apply the computed step; returns its learning rate."""
-        binding = self._update_bindings[self._turn]
+        bound = self._bound
         for name, port in self._step.update.inputs.items():
             if isinstance(port, Forward):
-                binding.bind_ortvalue_input(name, self._forward[port])
-        self._run(self._update_session, binding, {})
-        for pieces in self._pieces[self._turn]:
+                bound.update.bind_ortvalue_input(name, self._forward[port])
+        self._run(self._update_session, bound.update, {})
+        for pieces in bound.pieces:
             pieces.run(self._pool, self._threads)
-        self._turn = 1 - self._turn
+        self.state.commit(self._number)
         return float(self._rate)
 
     def _run(self, session: Any, binding: Any, arrays: Mapping[str, Array]) -> None:
@@ -186,34 +186,16 @@ class StepSession:
         except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
             raise run_failure(error, self._name, arrays) from error
 
-    # -- the state -----------------------------------------------------------------------------------------------------
-
-    def state(self) -> dict[str, Array]:
-        """A copy of everything that is carried, after the last committed step."""
-        return {name: np.array(self._current(name).numpy()) for name in self._cells}
-
-    def write(self, name: str, array: Array) -> None:
-        """Replace a carried tensor."""
-        for value in self._cells[name]:
-            value.update_inplace(np.array(array, value.numpy().dtype, order="C"))
-
     @property
     def steps(self) -> int:
         """The number of committed steps."""
-        return int(self._current(STEPS.name).numpy())
-
-    def feeds(self, names: Sequence[str]) -> list[Any]:
-        """Carried tensors on the device, for another session."""
-        return [self._current(name) for name in names]
+        return int(self.state.current(self._step.counter.name).numpy())
 
     def set_total(self, steps: int) -> None:
         """Set the number of steps of the whole run, for schedules that need it."""
         self._total_steps[...] = steps
         if self.device != "cpu":
-            self._update_bindings = [self._bind(self._update_session, self._step.update, turn) for turn in (0, 1)]
-
-    def _current(self, name: str) -> Any:
-        return self._cells[name][self._turn]
+            self._bindings.clear()
 
     @property
     def wholes(self) -> dict[str, Array]:
@@ -222,59 +204,56 @@ class StepSession:
 
     # -- buffers -------------------------------------------------------------------------------------------------------
 
-    def _cell(self, array: Array, in_place: bool) -> tuple[Any, Any]:
-        value = self._held(np.array(array, order="C"))
-        return (value, value if in_place else self._held(np.array(array, order="C")))
-
     def _buffer(self, type: TensorType) -> Any:
         assert type.sizes is not None
-        return self._held(np.zeros(type.sizes, numpy_dtype(type.dtype)))
-
-    def _held(self, array: Array) -> Any:
-        value = self.value(array)
-        self._memory[value] = array
-        return value
-
-    def value(self, array: Array) -> Any:
-        """An array on the device; on the CPU it shares the array's memory."""
-        from onnxruntime import OrtValue
-
-        return OrtValue.ortvalue_from_numpy(array, self.device, 0)
+        return self.state.held(np.zeros(type.sizes, numpy_dtype(type.dtype)))
 
     def _clear(self, value: Any) -> None:
         value.update_inplace(np.zeros_like(value.numpy()))
 
     # -- bindings ------------------------------------------------------------------------------------------------------
 
-    def _bind(self, session: Any, phase: Phase, turn: int) -> Any:
+    @property
+    def _bound(self) -> _Bindings:
+        """The bindings for the current buffers."""
+        turns = self.state.turns(self._groups)
+        if turns not in self._bindings:
+            self._bindings[turns] = _Bindings(
+                self._bind(self._gradient_session, self._step.gradients),
+                self._bind(self._update_session, self._step.update),
+                [self._piecewise(session, pieces) for session, pieces in self._pieces],
+            )
+        return self._bindings[turns]
+
+    def _bind(self, session: Any, phase: Phase) -> Any:
         """Bind all inputs and outputs of a phase whose buffers stay the same from step to step."""
         binding = session.io_binding()
         for name, port in phase.inputs.items():
             if not isinstance(port, Batch | Carried | Whole | Forward) and port not in (FIRST, PART_START, PART_SHARE):
-                binding.bind_ortvalue_input(name, self._source(port, turn))
+                binding.bind_ortvalue_input(name, self._source(port))
         for port in phase.outputs:
             if isinstance(port, Part | Forward | NextCarried):
                 self._bind_new(binding, port)
             else:
-                binding.bind_ortvalue_output(port.name, self._target(port, turn))
+                binding.bind_ortvalue_output(port.name, self._target(port))
         return binding
 
     def _bind_new(self, binding: Any, port: Port) -> None:
         """Bind an output that the runtime makes anew."""
         binding.bind_output(port.name, self.device if isinstance(port, Forward) else "cpu")
 
-    def _source(self, port: Port, turn: int) -> Any:
+    def _source(self, port: Port) -> Any:
         """The buffer of an input."""
         if isinstance(port, Variable):
-            return self._cells[port.name][turn]
+            return self.state.current(port.name)
         if isinstance(port, Sum):
-            return self._target(Next(port.of) if isinstance(port.of, Variable) else port.of, turn)
-        return self.value(self._total_steps) if port == TOTAL_STEPS else self._target(port, turn)
+            return self._target(Next(port.of) if isinstance(port.of, Variable) else port.of)
+        return self.state.value(self._total_steps) if port == TOTAL_STEPS else self._target(port)
 
-    def _target(self, port: Port, turn: int) -> Any:
+    def _target(self, port: Port) -> Any:
         """The buffer of an output, for another phase or for the caller."""
         if isinstance(port, Next):
-            return self._cells[port.of.name][1 - turn]
+            return self.state.following(port.of.name)
         if isinstance(port, Gradient):
             return self._gradients[port.of]
         if isinstance(port, Result):
@@ -292,20 +271,28 @@ class StepSession:
             if self.device == "cpu":
                 binding.bind_cpu_input(name, part[name])
             else:
-                binding.bind_ortvalue_input(name, self.value(part[name]))
+                binding.bind_ortvalue_input(name, self.state.value(part[name]))
         for name, array in {**self._of_part, **{n: self._wholes[n] for n in self._of_whole}}.items():
             binding.bind_cpu_input(name, array)
 
-    def _piecewise(self, session: Any, pieces: Pieces, turn: int) -> Piecewise:
+    def _piecewise(self, session: Any, pieces: Pieces) -> Piecewise:
         def arrays(port: Variable | Gradient) -> tuple[Array, Array]:
             if isinstance(port, Gradient):
-                gradient = self._memory[self._gradients[port.of]]
+                gradient = self.state.memory(self._gradients[port.of])
                 return gradient, gradient
-            old, new = (self._memory[self._cells[port.name][t]] for t in (turn, 1 - turn))
-            return old, new
+            return self.state.memory(self.state.current(port.name)), self.state.memory(self.state.following(port.name))
 
         tensors = [{piece: arrays(port) for piece, port in ports.items()} for ports in pieces.tensors]
         return Piecewise(session, pieces.phase, tensors, self._shared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Bindings:
+    """Everything that a step runs, bound."""
+
+    gradients: Any
+    update: Any
+    pieces: list[Piecewise]
 
 
 def _on_host(array: Array) -> Any:

@@ -22,7 +22,7 @@ from wsdl.reporting.json_lines import LOG, JsonLines, read_log
 from wsdl.reporting.reports import Reporter, Reporters
 from wsdl.runtime.fit import BEST
 from wsdl.runtime.plan import Better, Plan
-from wsdl.runtime.trainer import LAST
+from wsdl.runtime.training_state import LAST
 from wsdl.studies.results import Failure, Run
 from wsdl.weights.safetensors import save_safetensors
 

@@ -8,7 +8,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.step import RANDOM_SEED, STEPS, Forward, Merge, Variable
+from wsdl.ir.step import Forward, Merge, Variable, seed_of, steps_of
 from wsdl.ir.training import Normalized
 from wsdl.ir.training_graphs import Pieces, Round
 from wsdl.ir.views import View
@@ -30,11 +30,12 @@ class NewStatistic:
 @dataclass(frozen=True)
 class Changing:
     """The stored tensors that a training changes: those that the optimizer trains, the running statistics that its
-    batches move, and those that only its `update` lines write."""
+    batches move, and those that only its `update` lines write. Those `outside` other trainings change."""
 
     trained: list[Variable]
     statistics: list[Variable]
     updated: list[Variable]
+    outside: list[Variable]
 
     @staticmethod
     def by(training: ResolvedTraining, storage: Storage) -> Changing:
@@ -43,11 +44,17 @@ class Changing:
         statistics = [Variable.statistic(storage.stored[name]) for name in homes]
         known = {*training.trained, *homes}
         updated = [Variable.updated(storage.stored[name]) for name in training.updated if name not in known]
-        return Changing(trained, statistics, updated)
+        outside = [Variable.outside(storage.stored[name]) for name in training.outside]
+        return Changing(trained, statistics, updated, outside)
 
     @property
     def all(self) -> list[Variable]:
         return [*self.trained, *self.statistics, *self.updated]
+
+    @property
+    def inputs(self) -> list[Variable]:
+        """What is no constant of a step."""
+        return [*self.all, *self.outside]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +99,19 @@ class Draft:
     pieces: list[Pieces] = field(default_factory=list)
     normalized: list[Normalized] = field(default_factory=list)
 
+    @property
+    def steps(self) -> Variable:
+        """The number of steps of the training so far."""
+        return steps_of(self.training.scope)
+
+    @property
+    def seed(self) -> Variable:
+        """The seed of what is random in a step."""
+        return seed_of(self.training.scope)
+
 
 def variables_of(update: Draft, gradients: Phase) -> tuple[Variable, ...]:
     """The complete state that a step passes to the next one."""
     states = sorted(update.optimizer_states, key=lambda variable: variable.role == "average")
-    seed = [RANDOM_SEED] if RANDOM_SEED in gradients.inputs.values() else []
-    return (*update.changing.all, *states, *seed, STEPS)
+    seed = [update.seed] if update.seed in gradients.inputs.values() else []
+    return (*update.changing.all, *states, *seed, update.steps)

@@ -21,8 +21,6 @@ from wsdl.ir.step import (
     FIRST,
     NORM,
     PART_SHARE,
-    RANDOM_SEED,
-    STEPS,
     Carried,
     Forward,
     Gradient,
@@ -32,9 +30,11 @@ from wsdl.ir.step import (
     Result,
     Sum,
     Whole,
+    seed_of,
+    steps_of,
 )
 from wsdl.ir.target import Target
-from wsdl.ir.training import LOSS
+from wsdl.ir.training import LOSS, SEED, STEP
 from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 from wsdl.sharing.frozen import normalized
@@ -65,11 +65,14 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     objective, written = objective_over_stored(storage, training), training.written
     own = storage.models[training.model]
     model = Model(training.name, objective.graph, own.module, written.doc, written.span, reads=own.reads)
+    steps, seed = steps_of(training.scope), seed_of(training.scope)
+    for value in objective.graph.inputs:
+        value.name = {STEP: steps.name, SEED: seed.name}.get(value.name, value.name)
     phase = Phase.of(model, storage.stored, target)
     changing = Changing.by(training, storage)
     writes, forward = plan_updates(objective, storage, changing)
-    phase.label(STEPS, RANDOM_SEED, FIRST, *map(Carried, objective.carried))
-    phase.feed(*changing.all)
+    phase.label(steps, seed, FIRST, *map(Carried, objective.carried))
+    phase.feed(*changing.inputs)
     for name, value in {LOSS: objective.loss, **objective.metrics}.items():
         phase.write(Result(name), value)
     latest = [(storage.home(path)[0].name, value) for path, value in objective.states.items()]
@@ -173,8 +176,8 @@ def hand_on_statistics(draft: Draft) -> None:
 
 def hand_on_seed(draft: Draft) -> None:
     """Output the seed unchanged for the next step, if a node reads it."""
-    if RANDOM_SEED in draft.phase.inputs.values():
-        draft.phase.write(Next(RANDOM_SEED), draft.phase.read(RANDOM_SEED, COUNT))
+    if draft.seed in draft.phase.inputs.values():
+        draft.phase.write(Next(draft.seed), draft.phase.read(draft.seed, COUNT))
 
 
 def _entries(phase: Phase) -> list[Entry]:

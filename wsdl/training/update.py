@@ -11,7 +11,7 @@ from typing import Any
 from wsdl.ir.graph import Graph, Model, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.step import COUNT, NORM, RATE, STEPS, TOTAL_STEPS, Gradient, Next, Number, Port, Variable, norm_type
+from wsdl.ir.step import COUNT, NORM, RATE, TOTAL_STEPS, Gradient, Next, Number, Port, Variable, norm_type
 from wsdl.ir.target import Target
 from wsdl.ir.training import Schedule
 from wsdl.ir.views import View
@@ -32,7 +32,7 @@ def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> D
     for variable in changing.trained:
         phase.read(Gradient(variable.of), variable.type)
     phase.read(NORM, norm_type(v.type for v in changing.trained))
-    phase.feed(*changing.trained, *changing.updated)
+    phase.feed(*changing.trained, *changing.updated, *changing.outside)
     return Draft(training, phase, changing, writes)
 
 
@@ -42,7 +42,7 @@ def update_parameters(draft: Draft) -> None:
     phase, training, optimizer = draft.phase, draft.training, draft.training.written.optimizer
     build = Build(phase.graph)
     dtypes = sorted({"f32", *_dtypes(draft.changing.trained)})
-    of_step = {dtype: _StepScalars(phase, dtype, optimizer.options) for dtype in dtypes}
+    of_step = {dtype: _StepScalars(draft, dtype) for dtype in dtypes}
     gradients = _clipped(build, _gradients(draft), _norm(draft), optimizer.options)
     draft.rate = of_step["f32"].rate(optimizer.lr)
     for parameter in draft.changing.trained:
@@ -50,7 +50,7 @@ def update_parameters(draft: Draft) -> None:
         rate, scalars = step_scalars.rate(training.schedule_of(parameter.of)), step_scalars.scalars
         options = scalars.options = _options_for(parameter, optimizer.options)
         names = OPTIMIZERS[optimizer.name].states(options)
-        variables = {name: parameter.optimizer(name) for name in names}
+        variables = {name: parameter.optimizer(name, training.scope) for name in names}
         states = {name: phase.read(variable, variable.type) for name, variable in variables.items()}
         old = _read(phase.graph, parameter)
         new, kept = OPTIMIZERS[optimizer.name].step(build, old, gradients[parameter.of], states, rate, scalars)
@@ -58,7 +58,8 @@ def update_parameters(draft: Draft) -> None:
         for name, value in kept.items():
             phase.write(Next(variables[name]), value)
         draft.optimizer_states += variables.values()
-    phase.write(Next(STEPS), build("add", phase.read(STEPS, COUNT), build("constant", value=1, dtype="i64")))
+    steps = phase.read(draft.steps, COUNT)
+    phase.write(Next(draft.steps), build("add", steps, build("constant", value=1, dtype="i64")))
 
 
 def average_parameters(draft: Draft) -> None:
@@ -68,7 +69,7 @@ def average_parameters(draft: Draft) -> None:
         return
     build, new = Build(phase.graph), {port.of: value for port, value in phase.values(Next).items()}
     for parameter in draft.changing.trained:
-        variable = parameter.average
+        variable = parameter.average(draft.training.scope)
         average = build("mul", phase.read(variable, variable.type), decay)
         phase.write(Next(variable), build("add", average, build("mul", new[parameter], 1 - decay)))
         draft.optimizer_states.append(variable)
@@ -122,13 +123,15 @@ def _dtypes(trained: Sequence[Variable]) -> set[str]:
 class _StepScalars:
     """Scalars that depend on the number of the step, in one dtype; each learning rate is computed once."""
 
-    def __init__(self, phase: Phase, dtype: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, draft: Draft, dtype: str) -> None:
+        phase = draft.phase
         self._build, self._rates = Build(phase.graph), dict[str, Value]()
 
         def number(port: Port) -> Value:
             return self._build("cast", phase.read(port, COUNT), dtype=dtype)
 
-        self._done, self._total = number(STEPS), number(TOTAL_STEPS)
+        self._done, self._total = number(draft.steps), number(TOTAL_STEPS)
+        options = draft.training.written.optimizer.options
         self.scalars = Scalars(self._build, self._build("add", self._done, 1.0), options)
 
     def rate(self, schedule: Schedule) -> Value:

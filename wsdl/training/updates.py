@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.stages import Storage
-from wsdl.ir.step import COUNT, STEPS, TOTAL_STEPS, Forward, Next, Variable
+from wsdl.ir.step import COUNT, TOTAL_STEPS, Forward, Next, Variable
 from wsdl.ir.training import STEP, TOTAL, Objective
 from wsdl.ir.views import View
 from wsdl.ops.build import Build
@@ -118,6 +118,7 @@ class _Reads:
 
     def __init__(self, draft: Draft) -> None:
         self.phase, self.build = draft.phase, Build(draft.phase.graph)
+        self._steps = draft.steps
         self._new = {port.of.of: v for port, v in draft.phase.values(Next).items() if port.of.role == "parameter"}
         self._new |= {port.of.of: value for port, value in draft.phase.values(NewStatistic).items()}
         self._statistics = {variable.of: variable for variable in draft.changing.statistics}
@@ -139,7 +140,7 @@ class _Reads:
     def number(self) -> Value:
         """The number of this step, from 1, i64[]."""
         if self._number is None:
-            self._number = self.build("add", self.phase.read(STEPS, COUNT), 1)
+            self._number = self.build("add", self.phase.read(self._steps, COUNT), 1)
         return self._number
 
     def computed(self, write: Write) -> Value:
