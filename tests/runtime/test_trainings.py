@@ -163,7 +163,8 @@ def test_a_run_is_resumed_at_the_right_turn_bit_for_bit(tmp_path: Path, limit: i
 
 def test_dropout_differs_from_training_to_training() -> None:
     seeds = {name: array for name, array in program("0.1").trainers().state.items() if name.endswith("/seed")}
-    assert len(seeds) == 2 and len({int(seed) for seed in seeds.values()}) == 2
+    assert len(seeds) == 2
+    assert len({int(seed) for seed in seeds.values()}) == 2
 
 
 TURNS = [
@@ -183,7 +184,8 @@ def test_the_order_of_a_mix_depends_on_the_seed_and_has_the_proportions() -> Non
     assert orders[0] == orders[1] != orders[2]
     assert 0.22 < orders[0].count("b") / 3000 < 0.28
     made = steps_until(turns, 0, "a", 100)
-    assert made["a"] == 100 and orders[0][: sum(made.values())].count("b") == made["b"]
+    assert made["a"] == 100
+    assert orders[0][: sum(made.values())].count("b") == made["b"]
     assert orders[0][sum(made.values())] == "a"
 
 

@@ -265,7 +265,7 @@ class Program:
         from wsdl.runtime.trainer import Trainers
         from wsdl.runtime.training_state import Settings, TrainingState
 
-        turns = self._turns
+        turns = self.turns
         chosen = [self._trained(name) for name in names or (turns.counts if turns is not None else ())]
         if len(set(chosen)) < 2:
             message = "a state that several trainings have needs the names of at least two"
@@ -303,7 +303,8 @@ class Program:
         return {**header(self._storage), SOURCE: source_text(self._storage.checked.sources)}
 
     @property
-    def _turns(self) -> Turns | None:
+    def turns(self) -> Turns | None:
+        """How the trainings of the program take turns, by its `turns` or `mix`."""
         return self._storage.checked.turns
 
     @takes(name=Optional(NAME), device=NAME, threads=Optional(COUNT))
@@ -405,7 +406,9 @@ class Program:
         if name is None and len(trained) == 1:
             return trained[0]
         if name is None and len(trained) > 1:
-            raise CompileError([_no_model(None, trained, self.source.path, kind)])
+            none = _no_model(None, trained, self.source.path, kind)
+            turns = f"let them take turns: `turns {{ {', '.join(f'{n} 1' for n in trained)} }}`"
+            raise CompileError([none if self.turns else replace(none, help=f"{none.help}, or {turns}")])
         if name is not None and name in trained:
             return name
         known = {**dict.fromkeys(trained), **self.models}

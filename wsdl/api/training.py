@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsdl.ir.types import TensorType
     from wsdl.reporting.reports import Reporter
     from wsdl.runtime.plan import Plan, Progress
-    from wsdl.runtime.trainer import OnNaN, Trainer
+    from wsdl.runtime.trainer import OnNaN, Trainer, Trainers
     from wsdl.weights.weights import Weights
 
     Paths = str | os.PathLike[str]
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @takes(epochs=COUNT, folder=Optional(PATH), replace=FLAG)
 def fit(
-    trainer: Trainer,
+    trainer: Trainer | Trainers,
     data: Mapping[str, Any] | Iterable[Mapping[str, Any]],
     *,
     epochs: int = 1,
@@ -38,7 +38,8 @@ def fit(
 ) -> dict[str, float]:
     """Train for `epochs`; returns the results of the last evaluation, `{"loss": …, "accuracy": …}`.
 
-    `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches.
+    `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches; for
+    `Trainers` those of each training by its name, and results are called `critic.loss`.
     The checkpoints that `wsdl train` writes go to `folder`; if it contains a training already, that is an error
     (E0724), unless `replace` overwrites it.
     """
@@ -57,7 +58,7 @@ class Trained:
     """The result of a training: the trainer in its last state, the progress, the diagnostics of the program, and the
     weights that were written: the last, then the best if there was an evaluation."""
 
-    trainer: Trainer
+    trainer: Trainer | Trainers
     progress: Progress
     diagnostics: list[Diagnostic]
     files: list[Path]
@@ -65,8 +66,6 @@ class Trained:
 
 @takes(
     path=PROGRAM,
-    data=PATH,
-    evaluation=Optional(PATH),
     model=Optional(NAME),
     weights=Optional(WEIGHTS),
     fit=Optional(SHARE),
@@ -82,10 +81,10 @@ class Trained:
 )
 def train(
     path: Paths | Source,
-    data: Paths,
+    data: Paths | Mapping[str, Paths],
     plan: Plan,
     *,
-    evaluation: Paths | None = None,
+    evaluation: Paths | Mapping[str, Paths] | None = None,
     settings: Mapping[str, int] | None = None,
     model: str | None = None,
     weights: Weights | None = None,
@@ -101,7 +100,8 @@ def train(
     threads: int | None = None,
     reporter: Reporter | None = None,
 ) -> Trained:
-    """Train a model of a program on data in files, as described by `plan`.
+    """Train a model of a program on data in files, as described by `plan`. Without `model`, trainings that the program
+    lets take turns make one run; `data` and `evaluation` are then of all of them, or a file for each by its name.
 
     `settings` are the fields of `Settings` that differ from the defaults; a resumed training has those of its
     checkpoint. If the folder holds a training, `resume` continues it and `replace` overwrites it; otherwise it is an
@@ -126,18 +126,22 @@ def train(
         program = compile(
             source, dims=dims, seed=seed, weights=weights, fit=fit, import_root=import_root, variant=variant
         )
-        trainer = program.trainer(model, device=device, threads=threads, on_nan=on_nan, **chosen)
-        arrays = rows_in(data, trainer.batch_types)
-        evaluation_arrays = None if evaluation is None else rows_in(evaluation, trainer.batch_types)
-        if only_try:
-            plan, arrays, evaluation_arrays = (
-                plan.tried(),
-                _first(trainer, arrays),
-                evaluation_arrays and _first(trainer, evaluation_arrays),
+        options: dict[str, Any] = {"device": device, "threads": threads, "on_nan": on_nan, **chosen}
+        several = model is None and program.turns is not None
+        trainer = program.trainers(**options) if several else program.trainer(model, **options)
+        arrays = _arrays(trainer, data, first=only_try)
+        evaluation_arrays = None if evaluation is None else _arrays(trainer, evaluation, first=only_try)
+        if only_try and isinstance(trainer, Mapping):
+            progress = _tried(trainer, arrays, evaluation_arrays or {})
+        else:
+            progress = training.fit(
+                trainer,
+                arrays,
+                plan.tried() if only_try else plan,
+                evaluation=evaluation_arrays,
+                reporter=reporter or Quiet(),
+                resume=checkpoint,
             )
-        progress = training.fit(
-            trainer, arrays, plan, evaluation=evaluation_arrays, reporter=reporter or Quiet(), resume=checkpoint
-        )
         return Trained(trainer, progress, [*program.diagnostics, *trainer.findings], weights_in(plan, progress))
 
 
@@ -152,6 +156,39 @@ def rows_in(data: Paths, types: Mapping[str, TensorType]) -> dict[str, Any]:
     if any(array.shape[:1] == (0,) for name, array in arrays.items() if has_rows(types[name], rows)):
         raise fail("E0718", "the data has no rows", file=os.fspath(data))
     return arrays
+
+
+def _arrays(trainer: Trainer | Trainers, data: Paths | Mapping[str, Paths], *, first: bool) -> dict[str, Any]:
+    """The arrays of a training, or those of several by their names; only the `first` batch."""
+    from wsdl.diagnostics.run_error import fail
+    from wsdl.runtime.trainer import Trainer
+
+    if isinstance(trainer, Trainer):
+        if isinstance(data, Mapping):
+            message = f"there is one training, `{trainer.name}`, so its data has no name"
+            raise fail("E0704", message, help=f"write `--data {next(iter(data.values()), 'FILE')}`")
+        arrays = rows_in(data, trainer.batch_types)
+        return _first(trainer, arrays) if first else arrays
+    files = data if isinstance(data, Mapping) else dict.fromkeys(trainer, data)
+    for name in files.keys() - trainer.keys():
+        message = f"there is no training `{name}` that takes turns"
+        raise fail("E0704", message, help=f"the trainings are {', '.join(f'`{n}`' for n in trainer)}")
+    return {name: _arrays(trainer[name], file, first=first) for name, file in files.items()}
+
+
+def _tried(trainers: Trainers, arrays: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Progress:
+    """One step of each of several trainings, and the evaluation of one batch."""
+    from wsdl.runtime.plan import Progress
+
+    results: dict[str, float] = {}
+    for name, trainer in trainers.items():
+        trainer.total_steps = 1
+        if name not in arrays:
+            continue
+        trainer.step(arrays[name])
+        if name in evaluation:
+            results |= {f"{name}.{result}": value for result, value in trainer.evaluate(evaluation[name]).items()}
+    return Progress(results=results)
 
 
 def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:

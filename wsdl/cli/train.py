@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +26,12 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 
 @command
 @click.argument("file", metavar="FILE")
-@click.option("--data", required=True, metavar="D", help="A .npz, .csv or .parquet file, or a folder of .npy files.")
-@click.option("--eval", "evaluation", metavar="E", help="Evaluation data, used after each epoch.")
+@click.option("--data", required=True, multiple=True, metavar="D",
+              help="A .npz, .csv or .parquet file, or a folder of .npy files; NAME=D for one of several.")  # fmt: skip
+@click.option("--eval", "evaluation", multiple=True, metavar="E",
+              help="Evaluation data, used after each epoch; NAME=E for one of several.")  # fmt: skip
 @click.option("-o", "--output", metavar="RUN", help="The output folder: checkpoints, log and curves.")
-@click.option("--model", metavar="M", help="The model to train, if the file trains several.")
+@click.option("--model", metavar="M", help="The training, if the file has several: by default those that take turns.")
 @click.option("--epochs", type=whole(COUNT), metavar="N", help="Number of epochs.  [default: 1]")
 @click.option("--batch", type=whole(COUNT), metavar="N", help="Batch size.  [default: 64]")
 @click.option("--accumulate", type=whole(COUNT), metavar="N", help="Compute each batch in N parts, to save memory.")
@@ -43,7 +46,7 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("--save-every", type=whole(COUNT), metavar="N", help="Also save a checkpoint every N steps.")
 @click.option("--keep", type=whole(NONE_OR_MORE), metavar="N", default=0, help="Also keep the last N checkpoints.")
 @click.option("--best", metavar="NAME", default="loss", show_default=True,
-              help="What selects the best weights: loss, a metric, or NAME:min.")  # fmt: skip
+              help="What selects the best weights: loss, a metric, TRAINING.METRIC, or NAME:min.")  # fmt: skip
 @click.option("--patience", type=whole(COUNT), metavar="N", help="Stop after N evaluations without a new best.")
 @click.option("--limit-steps", type=whole(COUNT), metavar="N", help="Stop after N steps.")
 @click.option("--dry-run", is_flag=True, help="Run one step and evaluate one batch; write nothing.")
@@ -58,8 +61,8 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @variant
 def train(
     file: str,
-    data: str,
-    evaluation: str | None,
+    data: tuple[str, ...],
+    evaluation: tuple[str, ...],
     output: str | None,
     model: str | None,
     epochs: int | None,
@@ -86,8 +89,8 @@ def train(
     variant: str | None,
     as_json: bool,
 ) -> int | None:
-    """Train a model by its `train` declaration. Writes last.safetensors, best.safetensors (with --eval), log.jsonl and
-    curve.svg to RUN."""
+    """Train a model by its `train` declaration, or by several that take turns. Writes last.safetensors,
+    best.safetensors (with --eval), log.jsonl and curve.svg to RUN."""
     _check(output, dry_run, resume, weights, patience, evaluation)
     folder = None if output is None or dry_run else Path(output)
     plan = api.Plan(epochs, folder, save_every, keep, api.Better.of(best), patience, limit_steps)
@@ -97,9 +100,9 @@ def train(
         with writing(folder or "."):
             trained = api.train(
                 file,
-                data,
+                _files(data, "--data"),
                 plan,
-                evaluation=evaluation,
+                evaluation=_files(evaluation, "--eval") if evaluation else None,
                 settings={name: value for name, value in settings.items() if value is not None},
                 model=model,
                 weights=weights,
@@ -133,15 +136,38 @@ def train(
 
 
 def _check(
-    output: str | None, dry_run: bool, resume: bool, weights: str | None, patience: int | None, evaluation: str | None
+    output: str | None,
+    dry_run: bool,
+    resume: bool,
+    weights: str | None,
+    patience: int | None,
+    evaluation: Sequence[str],
 ) -> None:
     """Raises `CompileError` for options that contradict each other."""
     if output is None and not dry_run:
         raise _misuse("an output folder is missing", "add `-o RUN`, or `--dry-run` to write nothing")
     if resume and weights is not None:
         raise _misuse("`--resume` and `--weights` exclude each other: RUN has the weights", "leave one of them out")
-    if patience is not None and evaluation is None:
+    if patience is not None and not evaluation:
         raise _misuse("`--patience` counts evaluations, and there are none", "add `--eval E`")
+
+
+def _files(options: Sequence[str], option: str) -> str | dict[str, str]:
+    """The file of an option, or the files of several trainings by their names."""
+    named = [_NAMED.fullmatch(text) for text in options]
+    if len(options) == 1 and (named[0] is None or Path(options[0]).exists()):
+        return options[0]
+    files: dict[str, str] = {}
+    for text, match in zip(options, named, strict=True):
+        if match is None or match["name"] in files:
+            why = f"`{text}` names no training" if match is None else f"`{match['name']}` has two files"
+            help = f"write `{option} NAME={text}`" if match is None else "leave one of them out"
+            raise _misuse(f"{why}, and `{option}` is written several times", help)
+        files[match["name"]] = match["file"]
+    return files
+
+
+_NAMED = re.compile(r"(?P<name>[^\W\d]\w*)=(?P<file>.+)")
 
 
 def _misuse(message: str, help: str) -> CompileError:
@@ -154,8 +180,9 @@ def _misuse(message: str, help: str) -> CompileError:
 def _as_json(trained: api.Trained) -> dict[str, Any]:
     progress = trained.progress
     return {
-        "model": trained.trainer.models.name,
+        "model": _name(trained),
         "steps": trained.trainer.steps,
+        **_steps(trained),
         "epochs": progress.epoch,
         "eval": {name: value if isfinite(value) else None for name, value in progress.results.items()},
         "best": {"step": progress.best_step, "value": progress.best} if progress.has_best else None,
@@ -163,14 +190,26 @@ def _as_json(trained: api.Trained) -> dict[str, Any]:
     }
 
 
+def _name(trained: api.Trained) -> str:
+    """The training, or those that took turns."""
+    trainer = trained.trainer
+    return ", ".join(trainer) if isinstance(trainer, Mapping) else trainer.name
+
+
+def _steps(trained: api.Trained) -> dict[str, Any]:
+    """The steps of each of several trainings."""
+    trainer = trained.trainer
+    return {"trainings": {n: t.steps for n, t in trainer.items()}} if isinstance(trainer, Mapping) else {}
+
+
 def _lines(trained: api.Trained, dry_run: bool) -> Iterator[str]:
     """Results on stdout."""
     progress, steps = trained.progress, count(trained.trainer.steps, "step")
     results = results_line(progress.results)
     if dry_run:
-        yield f"dry run: {trained.trainer.models.name} trains on this data{results and f'; {results}'}"
+        yield f"dry run: {_name(trained)} trains on this data{results and f'; {results}'}"
         return
-    yield f"{trained.trainer.models.name}: {steps}{results and f'; {results}'}"
+    yield f"{_name(trained)}: {steps}{results and f'; {results}'}"
     if progress.has_best and progress.best_step != trained.trainer.steps:
         yield f"best evaluation: step {progress.best_step:,}"
     if progress.skipped:

@@ -22,6 +22,7 @@ from wsdl.reporting.json_lines import LOG, JsonLines, read_log
 from wsdl.reporting.reports import Reporter, Reporters
 from wsdl.runtime.fit import BEST
 from wsdl.runtime.plan import Better, Plan
+from wsdl.runtime.trainer import Trainer
 from wsdl.runtime.training_state import LAST
 from wsdl.studies.results import Failure, Run
 from wsdl.weights.safetensors import save_safetensors
@@ -119,6 +120,7 @@ def _trained(trial: Trial, reporter: Reporter) -> Run:
         reporter=Reporters([JsonLines(folder / LOG), reporter]),
     )
     trainer, progress = trained.trainer, trained.progress
+    assert isinstance(trainer, Trainer), "a study is of one training, which `compare` chooses"
     if how.select is None:
         metrics = trainer.evaluate(rows_in(how.evaluation, trainer.batch_types))
         save_safetensors(folder / WEIGHTS, trainer.weights, trainer.header)
