@@ -166,27 +166,33 @@ def lower(storage: Storage, target: Target = DEFAULT) -> Lowered:
 
 
 def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainStep]:
-    """The training step of each model that has a `train`, by the name of the model."""
+    """The step of each training, by name; those that take turns have one state."""
     from wsdl.pipelines.training import train_step
 
-    return {name: train_step(storage, training, target) for name, training in storage.trainings.items()}
+    turns = storage.checked.turns
+    together = storage.together(list(turns.counts)).trainings if turns is not None else {}
+    steps = {n: train_step(storage, together.get(n, training), target) for n, training in storage.trainings.items()}
+    for name in together:
+        assert turns is not None
+        steps[name].state = turns.kind
+    return steps
 
 
 def split_step(
-    storage: Storage, model: str, target: Target = DEFAULT, *, of_parts: bool = False, piecewise: bool = False
+    storage: Storage, training: str, target: Target = DEFAULT, *, of_parts: bool = False, piecewise: bool = False
 ) -> SplitStep:
-    """The training step of one model in two phases, gradients and update. `of_parts`: a batch comes in several parts;
+    """The step of one training in two phases, gradients and update. `of_parts`: a batch comes in several parts;
     `piecewise`: large tensors are updated piece by piece."""
     from wsdl.pipelines.training import split_step
 
-    return split_step(storage, storage.trainings[model], target, of_parts=of_parts, piecewise=piecewise)
+    return split_step(storage, storage.trainings[training], target, of_parts=of_parts, piecewise=piecewise)
 
 
-def evaluation(storage: Storage, model: str, target: Target = DEFAULT) -> Evaluation:
-    """The evaluation of one model that has a `train`."""
+def evaluation(storage: Storage, training: str, target: Target = DEFAULT) -> Evaluation:
+    """The evaluation of one training."""
     from wsdl.pipelines.training import evaluation
 
-    return evaluation(storage, storage.trainings[model], target)
+    return evaluation(storage, storage.trainings[training], target)
 
 
 # -- graphs to files ---------------------------------------------------------------------------------------------------

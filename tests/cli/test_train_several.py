@@ -100,7 +100,7 @@ def test_one_alone_and_a_dry_run(wsdl: Wsdl) -> None:
 
 REFUSED = [
     (("--data", "letters=letters.npz"), "the training `numbers` has no data"),
-    (("--data", "letters.npz", "--data", "numbers=numbers.npz"), "`letters.npz` names no training, and `--data` is written"),
+    (("--data", "letters.npz", "--data", "numbers=numbers.npz"), "`letters.npz` names no training, and `--data` is"),
     ((*DATA, "--data", "letters=x.npz"), "`letters` has two files, and `--data` is written several times"),
     ((*DATA, "--data", "others=x.npz"), "there is no training `others` that takes turns"),
     (("--data", "letters=letters.npz", "--model", "letters"), "there is one training, `letters`, so its data"),

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 import wsdl
 from wsdl.diagnostics import CompileError
@@ -159,6 +161,36 @@ def test_a_run_is_resumed_at_the_right_turn_bit_for_bit(tmp_path: Path, limit: i
     fit(second, both(20), Plan(folder=tmp_path / "run"), evaluation={"critic": data(10)}, resume=checkpoint)
     for name, array in whole.state.items():
         assert np.array_equal(array, second.state[name]), name
+
+
+def test_the_steps_as_files_have_one_initial_state(tmp_path: Path) -> None:
+    manifest = program("0.1").save(tmp_path, train=True)
+    assert manifest["turns"] == {"kind": "turns", "counts": {"critic": 2, "making": 1}}
+    contracts = manifest["training"]
+    assert {contract["initial"] for contract in contracts.values()} == {"turns.train.safetensors"}
+    state: dict[str, Any] = load_file(tmp_path / "turns.train.safetensors")
+    sessions = {name: ort.InferenceSession(str(tmp_path / f"{name}.train.onnx")) for name in contracts}
+    ours = program("0.1").trainers()
+    assert state.keys() == ours.state.keys()
+    ours["critic"].total_steps = 6
+    for number in range(9):
+        name = ours.turn
+        assert name is not None
+        contract, session, batch = contracts[name], sessions[name], data(8, number)
+        given = {n: batch[n] for n in contract["batch"]}
+        assert set(contract["feeds"].values()) <= set(contract["state"]) <= state.keys()
+        total = {n: np.array(6) for n in [contract["total_steps"]] if n}
+        outputs = dict(
+            zip(
+                [output.name for output in session.get_outputs()],
+                session.run(None, {**given, **total, **{n: state[n] for n in contract["state"]}}),
+                strict=True,
+            )
+        )
+        state |= {name: outputs[output] for output, name in contract["feeds"].items()}
+        assert outputs[contract["loss"]] == pytest.approx(ours[name].step(given), rel=1e-5)
+    for name, array in ours.state.items():
+        assert np.allclose(array, state[name], atol=1e-6), name
 
 
 def test_dropout_differs_from_training_to_training() -> None:

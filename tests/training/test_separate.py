@@ -10,7 +10,7 @@ import pytest
 from tests.stages import storage_of
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import Storage
-from wsdl.ir.step import steps_of
+from wsdl.ir.step import step_variable
 from wsdl.onnx.training import initial_state
 from wsdl.ops.interpreter import evaluate
 from wsdl.ops.verify import verify
@@ -115,7 +115,7 @@ def test_what_is_written_in_place_is_read_by_nothing_else(optimizer: str) -> Non
     p = program("loss cross_entropy(logits, label)", optimizer)
     split = split_step(p, p.trainings["m"])
     assert set(split.trained) <= split.in_place
-    assert (steps_of() in split.in_place) == ("Adam" not in optimizer)  # whose bias correction reads it, too
+    assert (step_variable() in split.in_place) == ("Adam" not in optimizer)  # whose bias correction reads it, too
     states = {v for v in split.variables if v.role == "optimizer"}
     lion = states if "Lion" in optimizer else set()
     assert split.in_place.isdisjoint(lion)  # read twice, for the direction and for what is kept

@@ -331,8 +331,8 @@ class Program:
 
         The files are written atomically. With `proof`, ONNX Runtime then optimizes each model, and the manifest gets
         the number of copies of each stored tensor before and after; more than one copy adds an error to `diagnostics`.
-        With `train`, the training step of each model with a `train` declaration is written too: `<model>.train.onnx`,
-        and its initial state, `<model>.train.safetensors`.
+        With `train`, the step of each training is written too: `<training>.train.onnx`, and its initial state,
+        `<training>.train.safetensors`. Those that take turns have one, `turns.train.safetensors`.
 
         Raises `CompileError` if a model would not be valid ONNX, or with `proof` if ONNX Runtime can't load it.
         """
@@ -354,13 +354,14 @@ class Program:
         saved = self.written_inventory.of_models(names)
         if steps and any(tensor.written_out for tensor in saved.computed):
             raise self._not_trainable()
-        for step in steps.values():
-            files |= training_writers(step, folder, values, seed, opset=opset, provenance=provenance)
+        files |= training_writers(steps.values(), folder, values, seed, opset=opset, provenance=provenance)
         written = manifest(self.source, saved, [p.name for p in files], self._lowered.loops, seed=seed, opset=opset)
         if self.lost:
             written["fitted"] = [{"parameter": file_path(slot), "lost": share} for slot, share in self.lost.items()]
         if steps:
             written["training"] = {name: contract(step) for name, step in steps.items()}
+            if self.turns is not None and self.turns.counts.keys() <= steps.keys():
+                written["turns"] = {"kind": self.turns.kind, "counts": self.turns.counts}
         write_files({**manifest_writer(folder, written), **files})
         if proof:
             proofs, findings = prove_models(self._lowered, paths, {t.name for t in saved.shared()})
@@ -371,7 +372,10 @@ class Program:
         return written
 
     def _steps(self, names: list[str]) -> dict[str, TrainStep]:
-        steps = {name: step for name, step in self._train_steps.items() if name in names}
+        chosen = [name for name, training in self._storage.trainings.items() if training.model in names]
+        if self.turns is not None and any(name in self.turns.counts for name in chosen):
+            chosen += self.turns.counts
+        steps = {name: step for name, step in self._train_steps.items() if name in chosen}
         if not steps:
             raise self._untrained(names)
         return steps

@@ -229,7 +229,7 @@ def evaluate(
     that of random numbers, by default that of the training which wrote the weights, or 0."""
     import numpy as np
 
-    from wsdl.ir.step import seed_of
+    from wsdl.ir.step import seed_variable
     from wsdl.runtime.batches import batches_of
     from wsdl.runtime.checkpoint import seed_of
     from wsdl.runtime.indices import check_indices
@@ -241,10 +241,10 @@ def evaluate(
     check_indices(evaluator.indices, batches.arrays)
     carried = {v.name: program.stored[v.of] for v in evaluator.model.variables if v.of}
     notes = []
-    if seed_of() in evaluator.model.variables:
+    if seed_variable() in evaluator.model.variables:
         if seed is None:
             seed = (None if weights is None or isinstance(weights, Mapping) else seed_of(weights)) or 0
-        carried[seed_of().name] = np.array(seed)
+        carried[seed_variable().name] = np.array(seed)
         notes.append(_sampled(program, seed))
     results = evaluator.run(batches.epoch(0), carried)
     return results, [*program.diagnostics, *evaluator.findings, *notes, *untrained(program)]

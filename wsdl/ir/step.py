@@ -104,12 +104,12 @@ def _prefix(training: str) -> str:
     return f"{OPTIMIZER}{training}/" if training else OPTIMIZER
 
 
-def steps_of(training: str = "") -> Variable:
+def step_variable(training: str = "") -> Variable:
     """The number of steps so far. Where several trainings have one state, each counts its own."""
     return Variable("step", f"{OPTIMIZER}{training}/{STEP}" if training else STEP, COUNT)
 
 
-def seed_of(training: str = "") -> Variable:
+def seed_variable(training: str = "") -> Variable:
     """The seed of what is random in a step."""
     return Variable("seed", f"{OPTIMIZER}{training}/{SEED}" if training else SEED, COUNT)
 

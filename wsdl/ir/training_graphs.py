@@ -44,9 +44,22 @@ class TrainStep(Step):
     It reads the model's inputs, the targets, the number of the step, the trained tensors, running statistics and the
     optimizer's state, and computes the loss, the metrics, the norm of the gradients, and the updated state. It consists
     of operations of the language, so the compiled step is an ordinary ONNX file.
+
+    Steps that have one state together have its name in `state`: `turns` or `mix`.
     """
 
     phase: Phase
+    state: str = ""
+
+    @property
+    def initial(self) -> str:
+        """The file with the state before the first step."""
+        return f"{self.state or self.model.name}.train.safetensors"
+
+    @property
+    def read(self) -> list[str]:
+        """The names of the variables that are its inputs."""
+        return [name for name, port in self.phase.inputs.items() if isinstance(port, Variable)]
 
     @property
     def program(self) -> Lowered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -115,16 +115,17 @@ def manifest_writer(folder: str | os.PathLike[str], manifest: Mapping[str, Any])
 
 
 def training_writers(
-    step: TrainStep, folder: str | os.PathLike[str], values: Mapping[str, Array], seed: int, **options: Any
+    steps: Iterable[TrainStep], folder: str | os.PathLike[str], values: Mapping[str, Array], seed: int, **options: Any
 ) -> dict[Path, Writer]:
-    """What has to be written for an app to train a model: the step, and what it starts from."""
-    name = f"{step.model.name}.train"
-    proto = emit_step(step, **options)
-    files = writers({Path(folder, f"{name}.onnx"): proto}, values, Path(folder, f"{name}.data"))
-    return {
-        **files,
-        Path(folder, f"{name}.safetensors"): safetensors_writer(initial_state(step.variables, values, seed)),
-    }
+    """What has to be written for an app to train: the steps, and what they start from."""
+    files: dict[Path, Writer] = {}
+    states: dict[str, dict[str, Array]] = {}
+    for step in steps:
+        name = f"{step.model.name}.train"
+        proto = emit_step(step, **options)
+        files |= writers({Path(folder, f"{name}.onnx"): proto}, values, Path(folder, f"{name}.data"))
+        states.setdefault(step.initial, {}).update(initial_state(step.variables, values, seed))
+    return files | {Path(folder, name): safetensors_writer(state) for name, state in states.items()}
 
 
 def model_path(model: str, folder: str | os.PathLike[str]) -> Path:

@@ -45,9 +45,10 @@ def contract(step: TrainStep) -> dict[str, Any]:
 
     `batch`: the inputs of the model and the targets. `total_steps`: the input for the number of steps of the whole run,
     or null. `loss`, `metrics`, `gradient_norm`: outputs to report. `feeds`: from outputs to the inputs of the next
-    step. `initial`: the file with the initial state. Where inputs are carried from step to step of one batch, `carry`:
-    from outputs to the inputs of the next step on it, and `first`: an input, bool[], true in the first step on a batch,
-    which doesn't read them.
+    step. `initial`: the file with the initial state; where several steps have one state, `state` lists the tensors of
+    it that are inputs of this step. Where inputs are carried from step to step of one batch, `carry`: from outputs to
+    the inputs of the next step on it, and `first`: an input, bool[], true in the first step on a batch, which doesn't
+    read them.
     """
     inputs, outputs = step.phase.inputs.values(), step.phase.outputs
     results = [port for port in outputs if isinstance(port, Result)]
@@ -59,7 +60,8 @@ def contract(step: TrainStep) -> dict[str, Any]:
         "metrics": [port.name for port in results if not port.is_loss],
         "gradient_norm": NORM.name,
         "feeds": step.feeds,
-        "initial": f"{step.model.name}.train.safetensors",
+        "initial": step.initial,
+        **({"state": step.read} if step.state else {}),
         **({"carry": carry, "first": FIRST.name} if carry else {}),
     }
 

@@ -27,7 +27,7 @@ from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import RunError, fail
 from wsdl.ir.binding import bind_sizes
 from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.step import FIRST, TOTAL_STEPS, seed_of
+from wsdl.ir.step import FIRST, TOTAL_STEPS, seed_variable
 from wsdl.ir.training import Turns
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import TrainingModels
@@ -194,7 +194,7 @@ class Trainer(Stateful):
         current = self._held.buffers.current
         variables = self.models.evaluation.variables
         carried = {v.name: current(averages.get(v.of, v.name)) for v in variables if v.role != "seed"}
-        carried[seed_of().name] = np.array(self.settings.seed)
+        carried[seed_variable().name] = np.array(self.settings.seed)
         return self._evaluator[1].run(data, carried)
 
     @property

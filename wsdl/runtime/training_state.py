@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wsdl import options
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.suggest import nearest
-from wsdl.ir.step import OPTIMIZER, seed_of
+from wsdl.ir.step import OPTIMIZER, seed_variable
 from wsdl.onnx.training import TrainingModels, initial_state
 from wsdl.runtime.arrays import check_inputs, type_of
 from wsdl.runtime.checkpoint import EVALUATION_SEED, Checkpoint, write_checkpoint
@@ -62,7 +62,7 @@ class TrainingState:
     ) -> None:
         self.trainings, self.header, self.settings = dict(trainings), dict(header), settings
         self.device, self.threads = device, threads
-        if any(seed_of() in models.evaluation.variables for models in self.trainings.values()):
+        if any(seed_variable() in models.evaluation.variables for models in self.trainings.values()):
             self.header[EVALUATION_SEED] = str(settings.seed)
         self.totals: dict[str, int] = {}  # the steps of the whole run, where they are known
         self.carried: dict[str, dict[str, Array] | None] = dict.fromkeys(trainings)

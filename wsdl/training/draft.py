@@ -8,7 +8,7 @@ from wsdl.diagnostics.span import Span
 from wsdl.ir.graph import Graph, Node, Value
 from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
-from wsdl.ir.step import Forward, Merge, Variable, seed_of, steps_of
+from wsdl.ir.step import Forward, Merge, Variable, seed_variable, step_variable
 from wsdl.ir.training import Normalized
 from wsdl.ir.training_graphs import Pieces, Round
 from wsdl.ir.views import View
@@ -102,12 +102,12 @@ class Draft:
     @property
     def steps(self) -> Variable:
         """The number of steps of the training so far."""
-        return steps_of(self.training.scope)
+        return step_variable(self.training.scope)
 
     @property
     def seed(self) -> Variable:
         """The seed of what is random in a step."""
-        return seed_of(self.training.scope)
+        return seed_variable(self.training.scope)
 
 
 def variables_of(update: Draft, gradients: Phase) -> tuple[Variable, ...]:

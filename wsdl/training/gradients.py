@@ -30,8 +30,8 @@ from wsdl.ir.step import (
     Result,
     Sum,
     Whole,
-    seed_of,
-    steps_of,
+    seed_variable,
+    step_variable,
 )
 from wsdl.ir.target import Target
 from wsdl.ir.training import LOSS, SEED, STEP
@@ -65,7 +65,7 @@ def objective_of(storage: Storage, training: ResolvedTraining, target: Target) -
     objective, written = objective_over_stored(storage, training), training.written
     own = storage.models[training.model]
     model = Model(training.name, objective.graph, own.module, written.doc, written.span, reads=own.reads)
-    steps, seed = steps_of(training.scope), seed_of(training.scope)
+    steps, seed = step_variable(training.scope), seed_variable(training.scope)
     for value in objective.graph.inputs:
         value.name = {STEP: steps.name, SEED: seed.name}.get(value.name, value.name)
     phase = Phase.of(model, storage.stored, target)
