@@ -17,7 +17,8 @@ from wsdl.cli import COMMANDS
 from wsdl.cli import wsdl as command_line
 from wsdl.diagnostics.explain import codes, title
 from wsdl.runtime.session import Session
-from wsdl.runtime.trainer import Trainer
+from wsdl.runtime.trainer import Trainer, Trainers
+from wsdl.runtime.training_state import Stateful
 from wsdl.studies import Variant
 
 FOLDER = ROOT / "docs" / "reference"
@@ -112,13 +113,14 @@ CLASSES = (
     wsdl.Model,
     Session,
     Trainer,
+    Trainers,
     wsdl.Study,
     Variant,
     wsdl.Diagnostic,
     wsdl.CompileError,
     wsdl.RunError,
 )
-BY_PROGRAM = (Session, Trainer)  # whose constructors a user never calls
+BY_PROGRAM = (Session, Trainer, Trainers)  # whose constructors a user never calls
 INTERNAL = {
     "make_step",
     "checkpoint",
@@ -129,6 +131,8 @@ INTERNAL = {
     "place",
     "summary",
     "findings",
+    "header",
+    "settings",
     "with_run",
 }
 
@@ -142,8 +146,10 @@ def test_python(golden: Golden) -> None:
     for kind in CLASSES:
         public = f"wsdl.{kind.__name__}" if kind.__name__ in wsdl.__all__ else kind.__name__
         text += f"\n## `{public}`\n\n{documentation(kind)}\n"
-        for name, member in vars(kind).items():
-            if name.startswith("_") or name in INTERNAL or not inspect.getdoc(member):
+        inherited = vars(Stateful) if issubclass(kind, Stateful) else {}
+        for name, member in {**vars(kind), **inherited}.items():
+            hidden = INTERNAL | {"models"} if inherited else INTERNAL
+            if name.startswith("_") or name in hidden or not inspect.getdoc(member):
                 continue
             if isinstance(member, property | cached_property):
                 text += f"\n### `{name}`\n\n{documentation(member)}\n"
@@ -157,7 +163,7 @@ def entry(name: str, function: object) -> str:
     signature = inspect.signature(function)
     parameters = [shown(p) for p in signature.parameters.values() if p.name != "self"]
     keywords = [p.kind is p.KEYWORD_ONLY for p in signature.parameters.values() if p.name != "self"]
-    if True in keywords:
+    if True in keywords and not any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
         parameters.insert(keywords.index(True), "*")
     line = f"{name}({', '.join(parameters)}) -> {signature.return_annotation}"
     if len(line) > 100:
@@ -166,7 +172,8 @@ def entry(name: str, function: object) -> str:
 
 
 def shown(p: inspect.Parameter) -> str:
-    return f"{p.name}: {p.annotation}" + ("" if p.default is p.empty else f" = {p.default!r}")
+    name = f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+    return f"{name}: {p.annotation}" + ("" if p.default is p.empty else f" = {p.default!r}")
 
 
 def documentation(thing: object) -> str:
