@@ -28,6 +28,7 @@ sizes = st.fixed_dictionaries({"n": st.integers(0, 9), "t": st.integers(0, 9)})
         (2 * t + t, "3 * t"),
         ((4 * t + 3) // 2, "2 * t + 1"),
         (n * t // t, "n"),
+        ((n * t + n) * t // (n + n * t), "t"),
         ((t + 1) // 2 + 1, "((t + 1) // 2) + 1"),
         (n - n, "0"),
         (t % 2, "(t % 2)"),

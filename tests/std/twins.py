@@ -88,6 +88,9 @@ class SelfAttention(nn.MultiheadAttention):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override] # fewer inputs
         t = x.shape[1]
         future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
+        if mask is not None and mask.dim() == 3:
+            hidden = (~mask if future is None else ~mask | future).repeat_interleave(self.num_heads, 0)
+            return super().forward(x, x, x, attn_mask=hidden, need_weights=False)[0]
         hidden = None if mask is None else ~mask
         return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
 
@@ -195,6 +198,38 @@ class Grouped(GroupedCross):
     def added(self, q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor | None:
         assert mask is not None
         return self.relative(q, k) + mask
+
+
+class Continued(GroupedCross):
+    """Causal attention of positions that have others before them: whose keys and values are given, and given back."""
+
+    def __init__(self, d: int, heads: int, kv_heads: int, rotary: bool = False, relative: bool = False) -> None:
+        super().__init__(d, heads, kv_heads)
+        self.rotary, self.relative = rotary, Bias(heads, causal=True) if relative else None
+
+    def forward(  # type: ignore[override] # other inputs
+        self, x: Tensor, mask: Tensor, past_key: Tensor, past_value: Tensor, *others: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The others are `positions` and `attn_bias`, as far as they are given."""
+        t, s = x.shape[1], mask.shape[-1]
+        q, k, v = (f(x).unflatten(2, (-1, self.size)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        if self.rotary:
+            places = others[0] if others else torch.arange(s - t, s)[None]
+            q, k = (self.turned(a, places[:, None, :, None]) for a in (q, k))
+        k, v = torch.cat([past_key, k], 2), torch.cat([past_value, v], 2)
+        added = others[1] if len(others) > 1 else torch.zeros(())
+        if self.relative is not None:
+            added = added + self.relative(k, k)[:, s - t :]
+        allowed = (mask[:, None, None] if mask.dim() == 2 else mask[:, None]) & torch.ones(t, s).tril(s - t).bool()
+        y = F.scaled_dot_product_attention(q, k, v, torch.where(allowed, added, -torch.inf), enable_gqa=True)
+        return self.out(y.transpose(1, 2).flatten(2)), k, v
+
+    def turned(self, x: Tensor, places: Tensor) -> Tensor:
+        """Su et al. 2021, each pair of elements as a complex number."""
+        half = self.size // 2
+        pairs = torch.complex(x[..., :half], x[..., half:])
+        turned = pairs * torch.exp(1j * places * 10000.0 ** -(torch.arange(half) / half))
+        return torch.cat([turned.real, turned.imag], -1)
 
 
 class Layer(nn.Module):

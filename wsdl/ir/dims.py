@@ -159,6 +159,8 @@ class Dim:
     def _divided(self, divisor: Dim) -> tuple[Dim, Dim]:
         if divisor.constant == 0:
             raise ZeroDivisionError("a dimension divided by zero")
+        if len(divisor.terms) > 1 and (factor := self._factor_of(divisor)) is not None:
+            return factor, Dim({})
         whole, rest = Dim({}), Dim({})
         for monomial, coefficient in self.terms:  # the terms that the divisor goes into come out, the others stay
             quotient = _exact_quotient(monomial, coefficient, divisor)
@@ -175,6 +177,14 @@ class Dim:
         quotient_atom = Atom(f"{_grouped(rest)} // {_grouped(divisor)}", "//", (rest, divisor))
         remainder_atom = Atom(f"{_grouped(rest)} % {_grouped(divisor)}", "%", (rest, divisor))
         return whole + Dim({(quotient_atom,): 1}), Dim({(remainder_atom,): 1})
+
+    def _factor_of(self, divisor: Dim) -> Dim | None:
+        """The one term by which a sum has to be multiplied to be this: `t` for `t * p + t` and `p + 1`."""
+        if len(self.terms) != len(divisor.terms):
+            return None
+        term = Dim(dict(divisor.terms[:1]))
+        factors = (_exact_quotient(monomial, coefficient, term) for monomial, coefficient in self.terms)
+        return next((f for f in factors if f is not None and (f * divisor).terms == self.terms), None)
 
     def substitute(self, values: Mapping[str, Dim]) -> Dim:
         """With some names replaced."""

@@ -21,6 +21,42 @@ CASES = (
         ("f32[n, t, 12]", "bool[n, t]"),
         MASKED,
     ),
+    *(
+        Case(
+            f"Attention(heads=3, causal={str(causal).lower()})",
+            partial(twins.SelfAttention, 12, 3, causal),
+            ("f32[n, t, 12]", "bool[n, t, t]"),
+            (((1, 1, 12), (1, 1, 1)), ((3, 7, 12), (3, 7, 7))),
+        )
+        for causal in (False, True)
+    ),
+    *(
+        Case(
+            f"Attention(4, kv_heads={kv}, causal=true{configuration}, cache=true)",
+            twin,
+            ("f32[n, t, 16]", mask, f"f32[n, {kv}, p, 4]", f"f32[n, {kv}, p, 4]", *others),
+            tuple(
+                (
+                    (n, t, 16),
+                    (n, *([t] * three), p + t),
+                    *[(n, kv, p, 4)] * 2,
+                    *((n, t), (n, 4, t, p + t))[: len(others)],
+                )
+                for n, t, p in ((1, 1, 1), (3, 5, 4), (2, 1, 6), (2, 3, 0))
+            ),
+        )
+        for kv, configuration, twin, others in (
+            (
+                2,
+                ", rotary=RotaryEncoding()",
+                partial(twins.Continued, 16, 4, 2, True),
+                ("i64[n, t]", "f32[n, 4, t, p + t]"),
+            ),
+            (4, ", rotary=RotaryEncoding()", partial(twins.Continued, 16, 4, 4, True), ()),
+            (2, ", relative=RelativeBias(causal=true)", partial(twins.Continued, 16, 4, 2, relative=True), ()),
+        )
+        for mask, three in (("bool[n, p + t]", 0), ("bool[n, t, p + t]", 1))
+    ),
     Case(
         "Attention(heads=3, dropout=0.2)", lambda: twins.SelfAttention(12, 3, dropout=0.2), ("f32[n, t, 12]",), TOKENS
     ),
