@@ -89,8 +89,8 @@ class SelfAttention(nn.MultiheadAttention):
         t = x.shape[1]
         future = torch.ones(t, t, dtype=torch.bool).triu(1) if self.causal else None
         if mask is not None and mask.dim() == 3:
-            hidden = (~mask if future is None else ~mask | future).repeat_interleave(self.num_heads, 0)
-            return super().forward(x, x, x, attn_mask=hidden, need_weights=False)[0]
+            pairs = (~mask if future is None else ~mask | future).repeat_interleave(self.num_heads, 0)
+            return super().forward(x, x, x, attn_mask=pairs, need_weights=False)[0]
         hidden = None if mask is None else ~mask
         return super().forward(x, x, x, key_padding_mask=hidden, attn_mask=future, need_weights=False)[0]
 
