@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsdl.differentiation.differentiate_scan import differentiate_scan
@@ -35,24 +35,31 @@ def expand(graph: Graph) -> Expansion:
 def _expand(graph: Graph, expansion: Expansion, around: Build | None) -> None:
     nodes, graph.nodes = graph.nodes, []
     build = Build(graph, around=around)
+    places = dict.fromkeys(graph.inputs, 0)  # by value, of the node that computes it
     for node in nodes:
+        first = len(graph.nodes)
         node.operands = node.substituted(expansion.values)
         if node.body is not None:
             _expand(node.body, expansion, build)
         if node.op == "gradient":
-            expansion.values[node.result] = _derivative(node, graph, expansion, around)
+            expansion.values[node.result] = _derivative(node, graph, places, expansion, around)
         else:
             graph.nodes.append(node)
+        for place in range(first, len(graph.nodes)):
+            places.update(dict.fromkeys(graph.nodes[place].results, place))
     graph.outputs = [expansion.values.get(v, v) for v in graph.outputs]
 
 
-def _derivative(node: Node, graph: Graph, expansion: Expansion, around: Build | None) -> Value:
+def _derivative(
+    node: Node, graph: Graph, places: Mapping[Value, int], expansion: Expansion, around: Build | None
+) -> Value:
     """Append what computes a gradient."""
     y, x = node.inputs
-    forward = list(graph.nodes)
-    if around is not None and x not in {*graph.inputs, *(v for n in forward for v in n.results)}:
+    if around is not None and x not in places:
         expansion.outside.append(node)
-    sources = _sources(x, forward, node)
+    sources = _sources(x, graph, places)
+    count = len(graph.nodes)
+    forward = graph.nodes[min(places.get(source, 0) for source in sources) :]
     build = Build(graph, node.path, node.span)
     cotangents = pull_back(graph, forward, {y: build.constant(1.0, y.type)}, sources, differentiate_scan, around)
     gradient = _over_all_uses(build, x, sources, cotangents.gradients(sources))
@@ -63,21 +70,21 @@ def _derivative(node: Node, graph: Graph, expansion: Expansion, around: Build | 
         gradient = through(build, gradient, node.view)
     gradient = build.expand(gradient, node.result.type)
     gradient.name = gradient.name or node.result.name
-    before = [v for n in forward for v in n.results]
-    graph.nodes = needed_nodes(graph.nodes, [*before, gradient])
-    for appended in graph.nodes[len(forward) :]:
-        appended.steps = node.steps
+    appended = needed_nodes(graph.nodes[count:], [gradient])
+    for new in appended:
+        new.steps = node.steps
+    graph.nodes[count:] = appended
     return gradient
 
 
-def _sources(x: Value, forward: Sequence[Node], node: Node) -> list[Value]:
+def _sources(x: Value, graph: Graph, places: Mapping[Value, int]) -> list[Value]:
     """The values whose gradients add up to that of `x`: of a parameter, all reads of the tensor that is stored for
     it."""
-    producer = next((n for n in forward if x in n.results), None)
+    producer = graph.nodes[places[x]] if x in places and x not in graph.inputs else None
     if producer is None or producer.op != "parameter":
         return [x]
     stored = producer.attributes["stored"]
-    reads = [n.result for n in forward if n.op == "parameter" and n.attributes["stored"] == stored]
+    reads = [n.result for n in graph.nodes if n.op == "parameter" and n.attributes["stored"] == stored]
     return [x, *(value for value in reads if value is not x)]
 
 
