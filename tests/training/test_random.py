@@ -261,6 +261,41 @@ def test_the_command_says_which_seed_it_evaluates_with(tmp_path: Any, capsys: py
     assert found["last", ("--seed", "8")] != found["last", ()]
 
 
+WRITTEN = """
+model m(x: f32[n, 8], z: f32[n, 8]) -> (y: f32[n, 3]) {
+    state shift: [3] = zeros
+    layer head = Dense(3)
+    param base: [3, 8]
+    param head.weight = base + 0.1 * random_normal([3, 8], seed=3)
+    return head(x + z) + shift
+}
+
+train m(label: i64[n]) {
+    carry z = random_normal([n, 8])
+    loss cross_entropy(y, label)
+    optimizer SGD(lr=0.1)
+    update shift = random_normal([3])
+    z = z + random_normal([n, 8])
+}
+"""
+
+
+def test_formulas_updates_and_carried_tensors_draw() -> None:
+    """The same in parts; what is written and carried differs from step to step, a formula with a seed doesn't."""
+    whole, parts = (compiled(WRITTEN).trainer(batch=12, accumulate=accumulate) for accumulate in (1, 3))
+    losses, shifts = [], []
+    for _ in range(3):
+        losses.append(whole.step(data()))
+        assert parts.step(data()) == pytest.approx(losses[-1], rel=1e-5)
+        shifts.append(tuple(whole.weights["m.shift"]))
+        assert tuple(parts.weights["m.shift"]) == shifts[-1]
+    assert len(set(losses)) == len(set(shifts)) == 3
+    program = compiled(WRITTEN)
+    given = {"x": data()["x"], "z": np.zeros((12, 8), "f4")}
+    values = program.materialized("all").session()(**given)["y"]
+    np.testing.assert_allclose(program.session()(**given)["y"], values, rtol=1e-5, atol=1e-6)
+
+
 def test_two_trainings_of_a_model_draw_their_own() -> None:
     train = TRAINED[TRAINED.index("train m") :]
     text = TRAINED + train.replace("train m", "train other of m") + "\nturns { m 1, other 1 }\n"

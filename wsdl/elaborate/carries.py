@@ -75,7 +75,7 @@ def _start(node: tree.Carry, value: Value, frame: Frame, context: Context) -> Gr
         _refuse(node.value.span, value, describe(item), context)
         return None
     graph.outputs = [start]
-    known = [*(v for v in outer.graphs[0].inputs if v is not value), *outer.random.values()]
+    known = [v for v in (*outer.graphs[0].inputs, *outer.random.values()) if v is not value]
     unknown = [v for v in graph.captured() if v not in known]
     if unknown:
         context.error(

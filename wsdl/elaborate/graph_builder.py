@@ -40,6 +40,7 @@ class GraphBuilder:
     updated: dict[str, Value] = field(default_factory=dict)
     drawn: dict[tuple[str, str], int] = field(default_factory=dict)
     random: dict[str, Value] = field(default_factory=dict)
+    outer: GraphBuilder | None = None  # of the graph whose values this one may capture, the seed and the step too
     step_numbers: dict[Graph, Value] = field(default_factory=dict)
     weights_are_constants: bool = False  # in a use of `frozen(layer)`, in training
     constants: dict[Value, Value] = field(default_factory=dict)  # the values of slots in such uses
@@ -113,12 +114,16 @@ class GraphBuilder:
 
     def seed(self) -> Value:
         """The seed of the run, an input of the graph: that of the model, if it has declared one."""
+        if self.outer is not None:
+            return self.outer.seed()
         number = TensorType.of("i64")
         declared = (value for value in self.graphs[0].inputs if value.name == SEED and value.type == number)
         return next(declared, None) or self.random.setdefault(SEED, Value(number, SEED))
 
     def step(self) -> Value:
         """The number of the step of the training, an input of the graph."""
+        if self.outer is not None:
+            return self.outer.step()
         return self.random.setdefault(STEP, Value(TensorType.of("i64"), STEP))
 
     def step_of(self, body: Graph) -> Value:

@@ -121,9 +121,8 @@ def _refuse(span: Span, message: str, label: str, context: Context) -> None:
 def apart(graph: Graph, context: Context) -> GraphBuilder:
     """A builder of a graph that reads slots by itself, and may capture values of the one that is built."""
     before = context.builder
-    builder = GraphBuilder(before.where, before.report, before.budget, before.origins, [graph])
-    builder.sizes, builder.compared = before.sizes, before.compared
-    builder.random, builder.drawn = before.random, before.drawn
+    builder = GraphBuilder(before.where, before.report, before.budget, before.origins, [graph], outer=before)
+    builder.sizes, builder.compared, builder.drawn = before.sizes, before.compared, before.drawn
     return builder
 
 
