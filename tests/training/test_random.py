@@ -261,6 +261,18 @@ def test_the_command_says_which_seed_it_evaluates_with(tmp_path: Any, capsys: py
     assert found["last", ("--seed", "8")] != found["last", ()]
 
 
+def test_an_update_draws_with_the_seed_of_the_model() -> None:
+    text = WITH_ITS_SEED.replace("{\n    return x", "{\n    state last: [3] = zeros\n    return last[0] + x")
+    text = text.replace("    optimizer", "    update last = random_normal([3])\n    optimizer")
+    graph = storage_of(text).trainings["m"].written.objective.graph
+    assert [value.name for value in graph.inputs] == ["x", "seed", "label", "step"]
+    trainers = [compiled(text).trainer(batch=12, seed=seed) for seed in (1, 1, 2)]
+    for trainer in trainers:
+        trainer.step(data())
+    first, again, other = (tuple(trainer.weights["m.last"]) for trainer in trainers)
+    assert first == again != other
+
+
 WRITTEN = """
 model m(x: f32[n, 8], z: f32[n, 8]) -> (y: f32[n, 3]) {
     state shift: [3] = zeros

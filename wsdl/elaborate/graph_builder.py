@@ -13,7 +13,7 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Application, Attribute, Graph, Node, Operand, Slot, Value
 from wsdl.ir.origins import Origins
 from wsdl.ir.training import SEED, STEP, AuxiliaryLoss, Update
-from wsdl.ir.types import DType, TensorType
+from wsdl.ir.types import DType, TensorType, same_type
 from wsdl.syntax import tree
 
 
@@ -117,7 +117,7 @@ class GraphBuilder:
         if self.outer is not None:
             return self.outer.seed()
         number = TensorType.of("i64")
-        declared = (value for value in self.graphs[0].inputs if value.name == SEED and value.type == number)
+        declared = (value for value in self.graphs[0].inputs if value.name == SEED and same_type(value.type, number))
         return next(declared, None) or self.random.setdefault(SEED, Value(number, SEED))
 
     def step(self) -> Value:

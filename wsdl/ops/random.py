@@ -71,7 +71,7 @@ class RandomUniform(_RandomFloats, name="random_uniform", half="expanded", mixes
     They are a function of the seed (i64), of the step of the training and of the place in the program, bit for bit on
     every machine. In a `train` the seed may be left out: it is that of the run.
 
-        random_uniform([n, 4], seed: i64) -> f32[n, 4]
+        random_uniform([n, 4], seed: i64[]) -> f32[n, 4]
     """
 
     numbers = "uniform_numbers"
@@ -83,7 +83,7 @@ class RandomNormal(_RandomFloats, name="random_normal", half="expanded", mixes={
     They are a function of the seed (i64), of the step of the training and of the place in the program, computed in f64
     (Box and Muller 1958) and then rounded. In a `train` the seed may be left out: it is that of the run.
 
-        random_normal([n, 4], seed: i64) -> f32[n, 4]
+        random_normal([n, 4], seed: i64[]) -> f32[n, 4]
     """
 
     numbers = "normal_numbers"
@@ -96,7 +96,7 @@ class RandomBernoulli(_Random, name="random_bernoulli", half="expanded", mixes={
     `train` the seed may be left out: it is that of the run. Where the probability is a tensor, compare:
     `random_uniform(…) < p`.
 
-        random_bernoulli(0.3, [n, 4], seed: i64) -> bool[n, 4]
+        random_bernoulli(0.3, [n, 4], seed: i64[]) -> bool[n, 4]
     """
 
     p: float
