@@ -223,8 +223,8 @@ class Program:
         omitted if there is only one.
 
         `batch` is the batch size, computed in `accumulate` parts; `fit` takes `hold` steps on each batch. `seed` is for
-        shuffling and dropout. A loss or a gradient that is not finite raises `RunError`; with `on_nan="skip"` its batch
-        is skipped.
+        shuffling and random numbers. A loss or a gradient that is not finite raises `RunError`; with `on_nan="skip"`
+        its batch is skipped.
         """
         from wsdl.runtime.trainer import Trainer
         from wsdl.runtime.training_state import Settings, TrainingState

@@ -37,7 +37,7 @@ from wsdl.options import COUNT, NONE_OR_MORE, ON_NAN, SEED
 @click.option("--accumulate", type=whole(COUNT), metavar="N", help="Compute each batch in N parts, to save memory.")
 @click.option("--hold", type=whole(COUNT), metavar="N", help="Take N steps on each batch.  [default: 1]")
 @click.option(
-    "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and dropout.  [default: 0]"
+    "--seed", type=whole(SEED), metavar="S", help="Seed of initial values, shuffling and random numbers.  [default: 0]"
 )
 @weights
 @fit
