@@ -62,6 +62,8 @@ def test_rule_of_the_rule(case: Case) -> None:
         want = np.zeros(operand.shape) if tensor is None else tensor.detach().numpy(force=True)
         assert got.shape == want.shape
         known = torch.isfinite(operand).numpy() & np.isfinite(want)
+        if case.op == "cross_entropy" and operand is not wanted[0]:
+            continue  # PyTorch takes class weights as constants in derivatives of this
         if case.op in KINKS:
             known &= operand.detach().numpy() != 0
         if case.op == "pow":  # PyTorch's mixed derivative is 0 at the exponent 0, where it is 1 / a

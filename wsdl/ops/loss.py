@@ -166,11 +166,7 @@ class CrossEntropy(
         weight: Value | None = None,
         total: Value | None = None,
     ) -> dict[str, Value]:
-        """`softmax - one_hot(labels)`, scaled; smoothing and weights change the scales of the rows.
-
-        Weights are constants, in derivatives of this too.
-        """
-        weight, total = (x and g("stop_gradient", x) for x in (weight, total))
+        """`softmax - one_hot(labels)`, scaled; smoothing and weights change the scales of the rows."""
         rows, classes = product(labels.type.shape), logits.type.shape[-1]
         x = g.like(logits, logits.type.with_shape((rows, classes)))
         all_of_them = _needs_all(x.type.dtype, self.label_smoothing)
