@@ -62,4 +62,4 @@ def test_block(trial: BlockTrial) -> None:
 
 def test_every_operation_is_tried() -> None:
     tried = {trial.case.op for trial in of_operations(TARGETS[:1], all_cases=False)}
-    assert tried == OPERATIONS.keys()
+    assert tried == {o.name for o in OPERATIONS.values() if not o.expanded_by}  # before any pass looks at dtypes
