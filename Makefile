@@ -23,7 +23,7 @@ export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -100,6 +100,8 @@ byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without lab
 
 vae: .venv/dev examples/data/fashion_mnist/train.npz    ## noise that repeats: train a variational autoencoder here and in PyTorch, and draw from it (minutes)
 	@$(BIN)/python -m benchmarks.vae
+gan: .venv/dev examples/data/digits/train.npz    ## digits made by a GAN, and the picture of docs/several-trainings.md (a minute)
+	@$(BIN)/python -m benchmarks.gan
 
 sudoku: .venv/dev examples/data/sudoku/train4.npz    ## two layers applied many times against as many of their own, and the page's table (hours)
 	@$(BIN)/python -m benchmarks.sudoku

@@ -285,7 +285,8 @@ class Program:
         from wsdl.runtime.channel_block import channel_block
 
         on_cpu = device == "cpu"
-        sizes = self.inventory.sizes(storage.trainings[name].model)
+        training = storage.trainings[name]
+        sizes = self.inventory.sizes(*(() if training.scope else (training.model,)))
         return training_models(
             compiler.split_step(storage, name, self.target, of_parts=settings.accumulate > 1, piecewise=on_cpu),
             compiler.evaluation(storage, name, self.target),
