@@ -100,6 +100,7 @@ byol: .venv/dev examples/data/fashion_mnist/train.npz    ## features without lab
 
 vae: .venv/dev examples/data/fashion_mnist/train.npz    ## noise that repeats: train a variational autoencoder here and in PyTorch, and draw from it (minutes)
 	@$(BIN)/python -m benchmarks.vae
+
 gan: .venv/dev examples/data/digits/train.npz    ## digits made by a GAN, and the picture of docs/several-trainings.md (a minute)
 	@$(BIN)/python -m benchmarks.gan
 
