@@ -66,7 +66,7 @@ def _checked(path: str | Path, name: str, entry: Any, size: int) -> tuple[Tensor
     """Type and byte range of a tensor. Raises `WeightsError` if they are invalid or outside of the file."""
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, offsets = (entry.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if not (isinstance(dtype, str) and are_sizes(shape) and _are_offsets(offsets)):
+    if not (isinstance(dtype, str) and dtype.isupper() and are_sizes(shape) and _are_offsets(offsets)):
         raise broken(path, f"the header lacks a valid dtype, shape or offsets of the tensor `{name}`")
     known = OF_SAFETENSORS.get(dtype)
     width = BYTES[known] if known else _FOREIGN.get(dtype)
