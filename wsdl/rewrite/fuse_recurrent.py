@@ -139,6 +139,8 @@ class _Step:
         parts, body = ScanParts.of(node), node.body
         assert body is not None
         states, emitted = body.outputs[: parts.carried], body.outputs[parts.carried :]
+        if not states:
+            return None
         if len(parts.axes) == 1 and all(value is states[0] for value in emitted):
             return _Step(body.inputs, states, None)
         if len(parts.axes) != 2:
