@@ -67,10 +67,10 @@ def plain(matrices: Array) -> Array:
     return np.broadcast_to(matrices.mean(0), matrices.shape)
 
 
-def delta(matrices: Array) -> Array:
+def delta(matrices: Array, rank: int = 3) -> Array:
     base = matrices.mean(0)
     for _ in range(SWEEPS):
-        changes = np.stack([nearest_of_rank(matrix - base, 3) for matrix in matrices])
+        changes = np.stack([nearest_of_rank(matrix - base, rank) for matrix in matrices])
         base = (matrices - changes).mean(0)
     return base + changes
 
@@ -198,6 +198,15 @@ def test_with_noise_it_is_as_near_as_a_reference(name: str) -> None:
     assert not result.not_linear
 
 
+@pytest.mark.parametrize(("members", "rows", "columns", "rank"), [(3, 20, 20, 14), (6, 24, 24, 15), (4, 15, 24, 10)])
+def test_high_ranks_hold_any_matrices(members: int, rows: int, columns: int, rank: int) -> None:
+    """There are fewer equations than elements of the base; fifty sweeps of the reference lose more."""
+    storage = program(f"share as Delta(rank={rank}) {{ w[*] }}", members, rows, columns)
+    matrices = np.random.default_rng(8).normal(size=(members, rows, columns))
+    _, share = fitted(storage, list(matrices))
+    assert share <= 1e-6 < np.linalg.norm(delta(matrices, rank) - matrices) / np.linalg.norm(matrices)
+
+
 def test_a_gain_over_a_product_is_fitted_too() -> None:
     """The product is weighted, so its decomposition is a start alone."""
     share = "param gain: [8, 1] = ones\nparam a: [8, 2]\nparam b: [2, 6]\nparam w[0].weight = gain * (a @ b)"
@@ -236,8 +245,9 @@ def test_what_is_not_linear_is_named() -> None:
     assert share > 0.1
 
 
-def test_each_time_the_same() -> None:
-    storage = program("share as Delta(rank=2) { w[*] }", 3, 6, 5)
+@pytest.mark.parametrize("rank", [2, 4])
+def test_each_time_the_same(rank: int) -> None:
+    storage = program(f"share as Delta(rank={rank}) {{ w[*] }}", 3, 6, 5)
     matrices = list(np.random.default_rng(5).normal(size=(3, 6, 5)))
     first, again = (fitted(storage, matrices)[0].stored for _ in range(2))
     for name, array in first.items():

@@ -6,7 +6,8 @@ Tensors that some slot reads together are fitted together. A round solves for ea
 fixed (`least_squares`); the factors of a product that nothing else reads are solved together, by a singular value
 decomposition, also where slots have one factor in common (`joint_product`). Between rounds the tensors are extrapolated
 in the direction of the last change (momentum with adaptive restart: O'Donoghue and Candès 2015), since alternating
-alone takes many rounds if the rank is high.
+alone takes many rounds if the rank is high. Where the ranks are so high that the slots can in general have any values,
+Gauss-Newton steps are taken first (`variable_projection`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from wsdl.fitting.family import Family, TargetSlot
 from wsdl.fitting.joint_product import JointProduct, joint_products
 from wsdl.fitting.single_tensor import SingleTensor
 from wsdl.fitting.slot_formula import SlotFormula
+from wsdl.fitting.variable_projection import REACHED, VariableProjection
 from wsdl.ir.connected import connected
 from wsdl.ir.graph import Graph
 
 Array = NDArray[Any]
 
 FEW_ROUNDS, MANY_ROUNDS = 50, 1000  # limits for large and for small tensors
-WORK = 700_000_000  # the number of slot elements to compute in all, which sets the limit between these
+WORK = 300_000_000  # the number of slot elements to compute in all, which sets the limit between these
 NEGLIGIBLE = 1e-10  # a relative error that counts as 0
 SMALL_GAIN, SMALL_RELATIVE_GAIN = 1e-6, 1e-3  # decreases of the relative error in one round: absolute, and relative
 SMALL_GAIN_OF_LARGE = 1e-5  # instead of `SMALL_GAIN` if large tensors make rounds slow
@@ -90,12 +92,18 @@ def _fit_family(family: Family) -> None:
     if family.relative_error() <= NEGLIGIBLE:
         return
     products, singles = _begin(family)
+    if (projection := VariableProjection.of(family, singles, products)) is not None:
+        projection.solve(family)
     steps: list[_Step] = [*products, *singles]
     best, last, momentum, stalled = dict(family.stored), float("inf"), 0, 0
     elements = sum(slot.values.size for slot in family.slots)
     rounds = min(MANY_ROUNDS, max(FEW_ROUNDS, WORK // max(elements, 1)))
     small_gain = SMALL_GAIN if rounds == MANY_ROUNDS else SMALL_GAIN_OF_LARGE
-    for _ in range(1 if steps == products[:1] else rounds):  # nothing changes after one exact step
+    if steps == products[:1]:
+        rounds = 1  # nothing changes after one exact step
+    elif projection is not None and family.relative_error() <= REACHED:
+        rounds = 0
+    for _ in range(rounds):
         for step in steps:
             step.run(family)
         error = family.relative_error()

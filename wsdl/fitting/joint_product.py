@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.fitting.family import Family, TargetSlot
-from wsdl.fitting.least_squares import TOLERANCE, LowRank, balanced, noise, solve
+from wsdl.fitting.least_squares import TOLERANCE, LowRank, Operator, balanced, noise, solve
 from wsdl.fitting.products import Factor, Product
 from wsdl.fitting.slot_formula import LinearMap
 
@@ -89,6 +90,16 @@ class JointProduct:
     def is_of_one_slot(self) -> bool:
         return len(self._parts) == 1
 
+    @property
+    def slots(self) -> list[TargetSlot]:
+        return [part.slot for part in self._parts]
+
+    @property
+    def unreached(self) -> int:
+        """The number of equations under which a matrix is such a product, for products of one slot."""
+        product = self._parts[0].product
+        return prod(max(size - product.rank, 0) for size in product.shape)
+
     def is_disjoint(self) -> bool:
         """Do the slots read different elements of their own factors?"""
         reads: dict[str, Array] = {}
@@ -124,6 +135,24 @@ class JointProduct:
         }
         self._set(family, *((left, right) if self._is_left else (right, left)), changes)
         self._last = [family.stored[name] for name in self.names], after
+
+    def rest(self, family: Family) -> Operator:
+        """For a product of one slot, and changes of this slot: what remains of them if the product follows, to first
+        order. Orthogonal, since the slot keeps the squares of the product."""
+        [part] = self._parts
+        map, product = part.map(family), part.product
+        [scale] = self._all_scales([map])
+        assert scale is not None
+        columns = np.linalg.qr(product.left.of(family.stored))[0]
+        rows = np.linalg.qr(product.right.of(family.stored).T)[0]
+
+        def rest(change: Array) -> Array:
+            wanted = map.transposed(change).reshape(product.shape) / scale
+            outside = wanted - columns @ (columns.T @ wanted)
+            outside -= (outside @ rows) @ rows.T
+            return np.asarray(change - map.apply((wanted - outside).reshape(product.value.type.sizes)))
+
+        return rest
 
     def balance(self, family: Family) -> None:
         """Give the factors orthogonal columns and rows, and the ratio of norms that they began with; the same one where

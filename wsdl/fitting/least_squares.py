@@ -86,13 +86,12 @@ def structure_of(normal: Operator, shape: tuple[int, ...]) -> Structure | None:
     return None
 
 
-def solve(normal: Operator, right: Array, precondition: Operator = lambda x: x) -> Array:
+def solve(normal: Operator, right: Array, *, steps: int = MAX_STEPS, precision: float = PRECISION) -> Array:
     """Solve `normal(x) == right` by conjugate gradients; of several solutions the one with the smallest norm."""
-    x, residual = np.zeros_like(right), right
-    preconditioned = precondition(residual)
-    direction, square = preconditioned, float(np.vdot(residual, preconditioned))
-    for _ in range(min(MAX_STEPS, right.size)):
-        if _norm(residual) <= PRECISION * _norm(right) or square <= 0:
+    x, residual, direction = np.zeros_like(right), right, right
+    square = first = float(np.vdot(right, right))
+    for _ in range(min(steps, right.size)):
+        if square <= precision**2 * first:
             break
         image = normal(direction)
         curvature = float(np.vdot(direction, image))
@@ -100,9 +99,8 @@ def solve(normal: Operator, right: Array, precondition: Operator = lambda x: x) 
             break
         x = x + square / curvature * direction
         residual = residual - square / curvature * image
-        preconditioned = precondition(residual)
-        before, square = square, float(np.vdot(residual, preconditioned))
-        direction = preconditioned + square / before * direction
+        before, square = square, float(np.vdot(residual, residual))
+        direction = residual + square / before * direction
     return x
 
 
