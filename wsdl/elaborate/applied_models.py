@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.apply import as_tensor, assumed, finish
 from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.arrays import grouped
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -50,7 +52,8 @@ def _outputs(layer: Layer, node: tree.Model, frame: Frame, signature: Signature,
     context.where.uses.pop()
     if results is None:
         return POISON
-    return results[0] if len(results) == 1 else tuple(results)
+    items = grouped(node.outputs, frame, results)
+    return items[0] if len(items) == 1 else tuple(items)
 
 
 def _fixed_sizes(node: tree.Model, context: Context) -> dict[str, Item]:
@@ -71,6 +74,11 @@ def _inputs(
         return None
     for declared in node.inputs:
         argument = bound[declared.name.text]
+        if declared.count is not None:
+            message = f"`{node.name.text}` has an array of inputs, and can't be applied"
+            label = Label(declared.span, "an array")
+            context.error("E0244", span, message, labels=[label], help="apply the layers that it applies")
+            return None
         if argument.name is not None:
             context.references.add(argument.name.span, declared.name.span)
         item = as_tensor(argument, context.where.dtype, context)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wsdl.diagnostics import Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.arrays import spread
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate, run
 from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, describe, has_poison
@@ -107,8 +108,11 @@ def finish(
         return None
     if any(has_poison(result.item) for result in frame.results):
         return None
+    outputs, results = spread(outputs, frame, what, context)
+    if any(has_poison(result.item) for result in results):
+        return None
     values: list[Value] = []
-    for result in frame.results:
+    for result in results:
         value = as_tensor(result, frame.dtype, context)
         if value is None:
             applied = f"apply it to a tensor: `{result.span.text}(x)`" if isinstance(result.item, Layer) else None
@@ -127,14 +131,14 @@ def finish(
     if len(values) != len(outputs):
         context.error(
             "E0230",
-            frame.results[0].span.to(frame.results[-1].span),
+            results[0].span.to(results[-1].span),
             f"{what} declares {len(outputs)} result{'s' if len(outputs) != 1 else ''}, but this returns {len(values)}",
             f"{len(values)} result{'s' if len(values) != 1 else ''}",
             labels=[Label(outputs[0].span.to(outputs[-1].span), f"{len(outputs)} declared")],
             applied=False,
         )
         return None
-    for i, (value, output, result) in enumerate(zip(values, outputs, frame.results, strict=True)):
+    for i, (value, output, result) in enumerate(zip(values, outputs, results, strict=True)):
         name = f"`{output.name.text}`" if output.name else "the result"
         if not signature.match(output.type, value.type, result.span, f"{name} of {what}"):
             return None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.bound_names import flattened
+from wsdl.elaborate.models import output_names
 from wsdl.elaborate.scopes import FileScope
 from wsdl.ir.stages import Checked
 from wsdl.ir.training import LOSS, SEED, STEP, TOTAL
@@ -31,9 +32,9 @@ def check_file_names(scope: FileScope, program: Checked, problems: Problems) -> 
 
 
 def _outputs(model: tree.Model, program: Checked) -> Iterator[Named]:
-    """The outputs of a model with their names in the file; none if its body has an error."""
+    """The outputs of a model with their names, an array as one; none if its body has an error."""
     elaborated = program.models.get(model.name.text)
-    for i, name in enumerate(elaborated.output_names if elaborated else ()):
+    for i, name in enumerate(output_names(model, len(elaborated.output_names)) if elaborated else ()):
         declared = model.outputs[i] if model.outputs else None
         yield "an output", name, model.name.span if declared is None else (declared.name or declared).span
 

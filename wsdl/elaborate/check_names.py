@@ -88,6 +88,8 @@ class _Body:
             taken.setdefault(item.name.text, item.name.span)
             if item.default is not None:
                 self.expression(item.default)
+            if isinstance(item, tree.Input):
+                self.array(item, node)
             self.bound[item.name.text] = (item.name.span,)
         for parameter in configuration:
             check_capital(parameter.name, "constant", self.problems)
@@ -115,6 +117,7 @@ class _Body:
                 self.bound.setdefault(known, ())
         for output in node.outputs or ():
             self.dtype(output.type, any=isinstance(node, tree.Block))
+            self.array(output, node)
             for name in (n for dim in output.type.dims for n in names_of(dim)):
                 self.scope.references.add(name.span, *self.bound.get(name.text, ()))
         self.statements(node.body)
@@ -127,6 +130,22 @@ class _Body:
                 "no `return` in its body",
                 help="end the body with `return` and the result",
             )
+
+    def array(self, node: tree.Input | tree.Output, owner: tree.Block | tree.Model) -> None:
+        """The size of an array of inputs or results, which models have."""
+        if node.count is None:
+            return
+        if isinstance(owner, tree.Block):
+            kind = "inputs" if isinstance(node, tree.Input) else "results"
+            self.problems.error(
+                "E0244",
+                node.span,
+                f"a block has no array of {kind}",
+                "only a model has",
+                labels=[Label(owner.name.span, "a block")],
+                help="apply the block to each element, in a `for` of the model",
+            )
+        self.expression(node.count)
 
     def configuration_type(self, kind: tree.Name) -> None:
         if kind.text in CONFIGURATION:

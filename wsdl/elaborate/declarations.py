@@ -8,13 +8,13 @@ from wsdl.diagnostics import Edit, Label, limits
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import Callee, Wording, match
+from wsdl.elaborate.arrays import array_size
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.control import elements_of
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import POISON, Frame, Item, Layer, Recipe, as_int, describe, has_poison
 from wsdl.elaborate.kinds import FLOAT, Misfit
 from wsdl.elaborate.layers import call_with_needed, make_layer, recipe_or_item
-from wsdl.elaborate.report import TooMuch
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import type_of
 from wsdl.ir.graph import Initializer, Module, Slot, Value
@@ -56,27 +56,11 @@ def declare_layer(node: tree.Layer, frame: Frame, context: Context) -> Item:
         )
         _attach_doubtful(node.name, frame, context)
         return POISON
-    item = evaluate(node.count, frame, context)
-    count = as_int(item)
-    if count is None or count < 1:
-        if not has_poison(item):
-            context.error(
-                "E0234",
-                node.count.span,
-                "the size of an array of layers must be an integer of at least 1, known when compiling",
-                f"is {describe(item)}",
-            )
+    help = "for shared weights one layer is enough: apply it several times"
+    count = array_size(node.count, "layers", frame, context, help)
+    if count is None:
         _attach_doubtful(node.name, frame, context)
         return POISON
-    if count > limits.REPETITIONS:
-        context.error(
-            "E0602",
-            node.count.span,
-            f"an array of {count:,} layers is too long",
-            f"at most {limits.REPETITIONS:,} are allowed",
-            help="for shared weights one layer is enough: apply it several times",
-        )
-        raise TooMuch
     frame.layer.module.children[name] = []
     return [_one_layer(node.value, f"{name}[{i}]", node, frame, context) for i in range(count)]
 

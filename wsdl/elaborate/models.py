@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsdl.elaborate.apply import finish
+from wsdl.elaborate.arrays import array_size, grouped
 from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import run
@@ -38,12 +39,13 @@ def elaborate_model(definition: Definition, context: Context) -> Layer:
     assert isinstance(node, tree.Model)
     name = node.name.text
     layer = Layer(definition, {}, Module(name, "model", node.name.span), node.name.span)
-    graph, _, results = _run_body(layer, node, context)
+    graph, frame, _, results = _run_body(layer, node, context)
     model = Model(name, graph, layer.module, node.doc, node.name.span, naming=context.builder.naming)
     context.program.models[name] = model
     if results is not None:
         graph.outputs = results
-        model.output_names = _output_names(node, len(results))
+        outputs = _outputs(node, frame, results)
+        model.output_names = [n for name, item in outputs.items() for n in _names(name, item)]
     return layer
 
 
@@ -52,50 +54,67 @@ def run_again(layer: Layer, context: Context) -> ModelRun:
     node = layer.definition.node
     assert isinstance(node, tree.Model)
     context.budget.done = 0
-    graph, frame, results = _run_body(layer, node, context)
-    inputs = {i.name.text: frame.names[i.name.text] for i in node.inputs}
-    for value in graph.inputs:  # the body may have rebound the name
-        inputs[value.name] = value
-    names = _output_names(node, len(results if results is not None else node.outputs or ()))
-    outputs: list[Item] = [POISON] * len(names) if results is None else [*results]
+    graph, frame, inputs, results = _run_body(layer, node, context)
+    outputs = _outputs(node, frame, results)
     sizes = {name: frame.names[name] for name in context.builder.sizes}
-    return ModelRun(graph, inputs, dict(zip(names, outputs, strict=True)), sizes)
+    return ModelRun(graph, inputs, outputs, sizes)
 
 
-def _run_body(layer: Layer, node: tree.Model, context: Context) -> tuple[Graph, Frame, list[Value] | None]:
-    """The graph of a model without its outputs, the frame of its body, and the outputs (`None` after errors)."""
+def _run_body(
+    layer: Layer, node: tree.Model, context: Context
+) -> tuple[Graph, Frame, dict[str, Item], list[Value] | None]:
+    """The graph of a model without outputs, the frame of its body, its inputs and outputs (`None` after errors)."""
     frame = Frame(layer, layer.definition.scope, {}, context.where.dtype)
     graph = Graph()
     context.builder = GraphBuilder(context.where, context.report, context.budget, context.program.origins, [graph])
     context.builder.losses = [] if context.mode.again else None
-    read_inputs(node.inputs, frame, graph, context)
+    inputs = read_inputs(node.inputs, frame, graph, context)
     context.where.uses.append(Use(layer, node.name.span))
     run(node.body, frame, context)
     results = finish(frame, Signature(frame, context), node.outputs, f"`{node.name.text}`", context)
     context.where.uses.pop()
-    return graph, frame, results
+    return graph, frame, inputs, results
 
 
-def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, context: Context) -> None:
-    """Add inputs to a graph and bind their names."""
+def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, context: Context) -> dict[str, Item]:
+    """Add inputs to a graph and bind their names, to a list for an array; returns what they are bound to."""
     _bind_sizes(inputs, frame, context)
     added: list[tuple[tree.Input, Value]] = []
     for declared in inputs:
+        name = declared.name.text
         type_ = _input_type(declared, frame, context)
-        value = Value(type_, declared.name.text) if type_ else None
-        assign((declared.name,), [value if value is not None else POISON], frame, context)
-        if value is not None:
+        count = 1 if declared.count is None else array_size(declared.count, "inputs", frame, context)
+        values = [Value(type_) for _ in range(count)] if type_ and count else []
+        item: Item = POISON if not values else values[0] if declared.count is None else [*values]
+        for value, value_name in zip(values, _names(name, item) if values else [], strict=True):
+            value.name = value_name
             graph.inputs.append(value)
-            frame.declared[declared.name.text] = value, declared.type
             added.append((declared, value))
-            context.builder.origins.named[value] = Origin(f"the input `{declared.name.text}`", declared.span)
+            context.builder.origins.named[value] = Origin(f"the input `{value_name}`", declared.span)
+        assign((declared.name,), [item], frame, context)
+        if isinstance(item, Value):
+            frame.declared[name] = item, declared.type
     _check_sizes(added, graph, context)
+    return {i.name.text: frame.names[i.name.text] for i in inputs}
 
 
-def _output_names(node: tree.Model, count: int) -> list[str]:
-    """The declared names of a model's outputs; by default `output`, `output_2`, …"""
+def _outputs(node: tree.Model, frame: Frame, values: list[Value] | None) -> dict[str, Item]:
+    """The outputs by their names; arrays are lists, errors `POISON`."""
+    names = output_names(node, len(values or ()))
+    if values is None:
+        return dict.fromkeys(names, POISON)
+    return dict(zip(names, grouped(node.outputs, frame, values), strict=True))
+
+
+def output_names(node: tree.Model, count: int) -> list[str]:
+    """The declared names of a model's outputs; by default `output`, `output_2`, … An array has one."""
     declared = [o.name.text if o and o.name else None for o in node.outputs or [None] * count]
     return [n or ("output" if i == 0 else f"output_{i + 1}") for i, n in enumerate(declared)]
+
+
+def _names(name: str, item: Item) -> list[str]:
+    """The names in the file of what a name stands for: `past.0`, `past.1`, … for an array."""
+    return [f"{name}.{i}" for i in range(len(item))] if isinstance(item, list) else [name]
 
 
 def _bind_sizes(inputs: Sequence[tree.Input], frame: Frame, context: Context) -> None:

@@ -413,17 +413,19 @@ class Configuration(Node):
 
 
 class Input(Node):
-    """`x: f32[n, d]`; one with a default (`mask: bool[n, t] = none`) may be left out."""
+    """`x: f32[n, d]`; one with a default (`mask: bool[n, t] = none`) may be left out; `x[12]: f32[n]` is an array."""
 
     name: Name
+    count: Expression | None
     type: Type
     default: Expression | None = None
 
 
 class Output(Node):
-    """A result: `[n, d]` or `(logits: f32[n, d])`."""
+    """A result: `[n, d]`, `(logits: f32[n, d])` or an array of results, `(present[12]: f32[n, d])`."""
 
     name: Name | None
+    count: Expression | None
     type: Type
 
 

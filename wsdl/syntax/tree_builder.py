@@ -182,13 +182,20 @@ class Builder:
         return tree.Configuration(self._span(parts), parts[0], parts[2], _after(parts, "="))
 
     def input(self, parts: Parts) -> tree.Input:
-        return tree.Input(self._span(parts), parts[0], parts[2], _after(parts, "="))
+        return tree.Input(self._span(parts), parts[0], _after(parts, "["), _after(parts, ":"), _after(parts, "="))
 
     def result(self, parts: Parts) -> tuple[tree.Output, ...]:
-        return (tree.Output(parts[1].span, None, parts[1]),)
+        return (tree.Output(parts[1].span, None, None, parts[1]),)
 
     def output(self, parts: Parts) -> tree.Output:
-        return tree.Output(self._span(parts), parts[0], parts[-1])
+        count = None
+        if _has(parts, "["):
+            sizes: tuple[Any, ...] = _after(parts, "[") or ()
+            if len(sizes) != 1 or isinstance(sizes[0], tree.Ellipsis):
+                message = "an array of results has one size, and each result the type behind the `:`"
+                self.problems.error("E0234", self._span(parts[:-1]), message, f"write `{parts[0].text}[12]: …`")
+            count = sizes[0] if sizes else None
+        return tree.Output(self._span(parts), parts[0], count, parts[-1])
 
     def type(self, parts: Parts) -> tree.Type:
         dtype = parts[0] if isinstance(parts[0], tree.Name) else None

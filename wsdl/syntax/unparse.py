@@ -165,7 +165,12 @@ class Unparser:
     def typed(self, node: tree.Input | tree.Parameter) -> list[str | Group]:
         """`x: f32[n] = default`."""
         default = node.default if isinstance(node, tree.Input) else node.initializer
-        return [f"{node.name.text}: ", *self.type(node.type), *self.default(default)]
+        count = node.count if isinstance(node, tree.Input) else None
+        return [*self.named(node.name, count), *self.type(node.type), *self.default(default)]
+
+    def named(self, name: tree.Name, count: tree.Expression | None) -> list[str | Group]:
+        """`x: `, or `x[12]: `."""
+        return [f"{name.text}: "] if count is None else [f"{name.text}[", *self.expression(count), "]: "]
 
     def default(self, node: tree.Expression | None) -> list[str | Group]:
         return [] if node is None else [" = ", *self.expression(node)]
@@ -175,7 +180,7 @@ class Unparser:
         return [f"{node.name.text}: {types}", *self.default(node.default)]
 
     def output(self, node: tree.Output) -> list[str | Group]:
-        return [*([f"{node.name.text}: "] if node.name else []), *self.type(node.type)]
+        return [*(self.named(node.name, node.count) if node.name else []), *self.type(node.type)]
 
     # -- groups --------------------------------------------------------------------------------------------------------
 

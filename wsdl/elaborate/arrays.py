@@ -1,0 +1,71 @@
+"""Arrays: `layer blocks[12] = …`, and those of tensors that a model takes and returns, `past[12]: f32[n, d]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wsdl.diagnostics import Label, limits
+from wsdl.elaborate.context import Context
+from wsdl.elaborate.evaluate import evaluate
+from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, as_int, describe, has_poison
+from wsdl.elaborate.report import TooMuch
+from wsdl.ir.graph import Value
+from wsdl.syntax import tree
+
+
+def array_size(node: tree.Expression, what: str, frame: Frame, context: Context, help: str | None = None) -> int | None:
+    """The number in `[…]` behind the name of an array; `None` after reporting an error."""
+    item = evaluate(node, frame, context)
+    count = as_int(item)
+    if count is None or count < 1:
+        if not has_poison(item):
+            context.error(
+                "E0234",
+                node.span,
+                f"the size of an array of {what} must be an integer of at least 1, known when compiling",
+                f"is {describe(item)}",
+            )
+        return None
+    if count > limits.REPETITIONS:
+        message = f"an array of {count:,} {what} is too long"
+        context.error("E0602", node.span, message, f"at most {limits.REPETITIONS:,} are allowed", help=help)
+        raise TooMuch
+    return count
+
+
+def spread(
+    outputs: Sequence[tree.Output] | None, frame: Frame, what: str, context: Context
+) -> tuple[Sequence[tree.Output] | None, list[ArgumentValue]]:
+    """The declared outputs and the results with those of an array one by one."""
+    results = frame.results or []
+    if outputs is None or len(outputs) != len(results) or all(o.count is None for o in outputs):
+        return outputs, results
+    pairs: list[tuple[tree.Output, ArgumentValue]] = []
+    for output, result in zip(outputs, results, strict=True):
+        if output.count is None or output.name is None:
+            pairs.append((output, result))
+            continue
+        count = array_size(output.count, "results", frame, context)
+        if count is not None and (not isinstance(result.item, list) or len(result.item) != count):
+            size = f"has {len(result.item)}" if isinstance(result.item, list) else f"is {describe(result.item)}"
+            context.error(
+                "E0244",
+                result.span,
+                f"`{output.name.text}` of {what} is a list of {count} tensors, but this {size}",
+                labels=[Label(output.span, f"{count} declared")],
+            )
+            count = None
+        items = [POISON] if count is None or not isinstance(result.item, list) else result.item
+        pairs += [(output, ArgumentValue(None, item, result.span)) for item in items]
+    return [output for output, _ in pairs], [result for _, result in pairs]
+
+
+def grouped(outputs: Sequence[tree.Output] | None, frame: Frame, values: Sequence[Value]) -> list[Item]:
+    """The results of `finish` with those of an array as a list."""
+    if outputs is None:
+        return [*values]
+    rest = iter(values)
+    return [
+        next(rest) if output.count is None or not isinstance(result.item, list) else [next(rest) for _ in result.item]
+        for output, result in zip(outputs, frame.results or (), strict=True)
+    ]
