@@ -160,6 +160,7 @@ FLAG = Instance((bool,), "True or False")
 NAME = Instance((str,), "a name")
 PATH = Instance((str, os.PathLike), "a path")
 PROGRAM = Instance((str, os.PathLike, Source), "a path, or a source")
+FUNCTION = Instance((Callable,), "a function")  # type: ignore[arg-type]  # an abstract class, but no type for mypy
 WEIGHTS = Instance((str, os.PathLike, Mapping), "a weights file, or a mapping from names to arrays")
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from itertools import count
 from pathlib import Path
 from typing import NoReturn, get_args
 
@@ -22,6 +23,7 @@ from wsdl.diagnostics import CompileError
 from wsdl.fitting.least_squares import LowRank
 from wsdl.onnx import folder
 from wsdl.onnx.proof import Proof, Proofs
+from wsdl.reporting.fits import FitLines
 
 HERE = Path(__file__).parent / "golden"
 PACKED = re.compile(r"CPU prepacking .*\n")  # each kind of CPU packs in its own way
@@ -367,12 +369,32 @@ def test_a_warning_stands_beside_the_answer(wsdl: Wsdl) -> None:
     ]
 
 
-def test_an_interrupted_fit_leaves_the_files_of_before(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_to_fit() -> None:
+    """`m.wsd`, and weights `w.npz` that it can't represent."""
     text = "model m(x: f32[n, 8]) -> (y: f32[n, 8]) {\n    layer a[3] = Dense(8)\n    share as Delta(rank=2) { a[*] }\n"
     Path("m.wsd").write_text(f"{text}    return a[2](a[1](a[0](x)))\n}}\n", encoding="utf-8")
     random = np.random.default_rng(0)
     parts: dict[str, tuple[int, ...]] = {"weight": (8, 8), "bias": (8,)}
     save_npz("w.npz", {f"m.a.{i}.{n}": random.random(s, np.float32) for i in range(3) for n, s in parts.items()})
+
+
+def test_a_long_fit_shows_its_progress(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_to_fit()
+    arguments = ("compile", "m.wsd", "-o", "out", "--weights", "w.npz", "--fit", "3", "--no-proof")
+    assert "fitting" not in wsdl(*arguments).err
+    clock = count(0)
+    monkeypatch.setattr("wsdl.cli.compile.FitLines", lambda write: FitLines(write, clock=lambda: next(clock)))
+    lines = [line for line in wsdl(*arguments).err.splitlines() if line.startswith("fitting weights: group")]
+    groups, lost = zip(
+        *(re.findall(r"group (\d) of 2, ([\d.]+) % lost so far$", line)[0] for line in lines), strict=True
+    )
+    assert groups == tuple(sorted(groups))
+    assert float(lost[groups.count(groups[0]) - 1]) < float(lost[0])
+    assert next(clock) in range(2 * len(lines) + 1, 2 * len(lines) + 3)  # a line for two seconds
+
+
+def test_an_interrupted_fit_leaves_the_files_of_before(wsdl: Wsdl, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_to_fit()
     assert wsdl("compile", "m.wsd", "-o", "out", "--no-proof").code == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
     monkeypatch.setattr(LowRank, "of", lambda *_: signal.raise_signal(signal.SIGINT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from wsdl.options import (
     COUNT,
     DIMS,
     FLAG,
+    FUNCTION,
     NAME,
     ON_NAN,
     PATH,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     dtype=OneOf(PRECISIONS),
     keep_io=FLAG,
     materialize=OneOf(get_args(Materialize)),
+    progress=Optional(FUNCTION),
 )
 def compile(
     path_or_source: str | os.PathLike[str] | Source,
@@ -85,6 +87,7 @@ def compile(
     dtype: Precision = "f32",
     keep_io: bool = True,
     materialize: Materialize = "none",
+    progress: Callable[[int, int, float], None] | None = None,
 ) -> Program:
     """Compile a file, or source text.
 
@@ -98,6 +101,8 @@ def compile(
     - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
     - `materialize="all"` writes the values of what formulas compute in place of what they are computed from, `"auto"`
       those with which the file doesn't get larger. A trainer computes them all the same.
+    - `progress` is called after each round of a fit, with the number of the group of tensors that is fitted (from 1),
+      that of all groups, and the share of the group's norm that is lost so far.
 
     Raises `CompileError` if there are errors; its `diagnostics` are all of them.
     """
@@ -116,7 +121,7 @@ def compile(
         problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
         raise CompileError(problems)
     storage = storage.as_dtype(dtype)
-    values = stored_values(storage, problems, weights, seed=seed, partial=partial, fit=fit)
+    values = stored_values(storage, problems, weights, seed=seed, partial=partial, fit=fit, progress=progress)
     if problems.errors:
         raise CompileError(problems)
     return Program(source, target, storage, values, seed, list(problems))

@@ -18,6 +18,7 @@ from wsdl.cli.tables import print_computed, print_table
 from wsdl.cli.terminal import note, print_json, print_lines, write_findings
 from wsdl.diagnostics.figures import count, size
 from wsdl.diagnostics.render import as_json as findings_as_json
+from wsdl.reporting.fits import FitLines
 
 Fact: TypeAlias = tuple[str, str]  # a line below the table: subject and text
 
@@ -88,6 +89,7 @@ def compile(
         dtype=dtype,
         keep_io=keep_io,
         materialize=materialize,
+        progress=FitLines(note),
     )
     with writing(output):
         manifest = program.save(output, model=model, proof=not no_proof, train=train)

@@ -12,7 +12,7 @@ Gauss-Newton steps are taken first (`variable_projection`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,15 +54,17 @@ class Fitted:
     not_linear: frozenset[str] = frozenset()
 
 
-def fit(targets: Sequence[SlotTarget], start: Mapping[str, Array]) -> Fitted:
+def fit(
+    targets: Sequence[SlotTarget], start: Mapping[str, Array], progress: Callable[[float], None] = lambda error: None
+) -> Fitted:
     """The stored tensors that minimize the sum of squared differences between slots and targets. `start` has initial
-    values of all of them."""
+    values of all of them. `progress` receives the relative error after each round."""
     stored: dict[str, Array] = {}
     not_linear: set[str] = set()
     analyzed = [TargetSlot(target.formula, target.values) for target in targets]
     for slots in connected(analyzed, lambda slot: slot.formula.reads):
         family = Family(slots, {n: np.asarray(start[n], np.float64) for s in slots for n in s.formula.reads})
-        _fit_family(family)
+        _fit_family(family, progress)
         stored |= family.stored
         not_linear |= family.not_linear
     return Fitted(stored, frozenset(not_linear))
@@ -87,13 +89,13 @@ class _Step(Protocol):
     def run(self, family: Family) -> None: ...
 
 
-def _fit_family(family: Family) -> None:
+def _fit_family(family: Family, progress: Callable[[float], None]) -> None:
     """Run rounds over all tensors until the error no longer decreases."""
     if family.relative_error() <= NEGLIGIBLE:
         return
     products, singles = _begin(family)
     if (projection := VariableProjection.of(family, singles, products)) is not None:
-        projection.solve(family)
+        projection.solve(family, progress)
     steps: list[_Step] = [*products, *singles]
     best, last, momentum, stalled = dict(family.stored), float("inf"), 0, 0
     elements = sum(slot.values.size for slot in family.slots)
@@ -107,6 +109,7 @@ def _fit_family(family: Family) -> None:
         for step in steps:
             step.run(family)
         error = family.relative_error()
+        progress(error)
         if error > last and momentum:  # the extrapolation went too far
             family.set(best)
             momentum = 0

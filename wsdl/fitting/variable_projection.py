@@ -11,7 +11,7 @@ changes in the tangent space of the matrices of its rank; only the rest counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class VariableProjection:
         has_few = equations < family.stored[single.name].size
         return VariableProjection(single, products) if is_read_by_all and has_few else None
 
-    def solve(self, family: Family) -> None:
+    def solve(self, family: Family, progress: Callable[[float], None]) -> None:
         """Take steps until the error is negligible; they are damped after one that increased it (Marquardt 1963)."""
         for product in self._products:
             product.run(family)
@@ -63,6 +63,7 @@ class VariableProjection:
             for product in self._products:
                 product.run(family)
             error = family.relative_error()
+            progress(error)
             if error < last:
                 best, last = dict(family.stored), error
                 damping = damping / 10 if damping > least else 0.0

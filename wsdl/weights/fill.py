@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 ROUNDING = 8  # units in the last place: the difference between a formula and a loaded value that counts as rounding
+Progress: TypeAlias = Callable[[int, int, float], None]  # of a fit: which of all groups of tensors, the error so far
 STEPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
 MOST_LISTED = 20
 MOST_SINGLE = 6  # parameters that are listed one by one
@@ -71,7 +72,11 @@ def read_before(storage: Storage, fills: Iterable[Fill]) -> set[str]:
 
 
 def filled(
-    storage: Storage, fills: Iterable[Fill], sources: Mapping[str, Source], before: Callable[[str], Array]
+    storage: Storage,
+    fills: Iterable[Fill],
+    sources: Mapping[str, Source],
+    before: Callable[[str], Array],
+    progress: Progress = lambda *_: None,
 ) -> Filled:
     """The stored tensors with the loaded values. Raises `WeightsError` if the fills contradict each other or can't be
     met. Copies only where necessary; `before` returns the previous value of a stored tensor."""
@@ -79,13 +84,14 @@ def filled(
     values: dict[str, Array] = {}
     missed: list[_Missed] = []
     differences: list[_Difference] = []
-    for fills_together in connected(fills, lambda fill: [*tensors_of(storage, fill), *input_of(storage, fill)]):
+    groups = list(connected(fills, lambda fill: [*tensors_of(storage, fill), *input_of(storage, fill)]))
+    for number, fills_together in enumerate(groups, 1):
         family = _Family(storage, slots, fills_together, sources, before)
         exact = family.exactly()
         if family.differences:
             differences += family.differences
             continue
-        values |= family.nearest(missed) if exact is None else exact
+        values |= family.nearest(missed, partial(progress, number, len(groups))) if exact is None else exact
         values |= family.unread(values)
     _require_equal(differences)
     _require_near(storage, missed)
@@ -259,12 +265,14 @@ class _Family:
         build = Build(Graph())
         return Graph([], build.nodes, [build.parameter(self._storage.stored[fill.stored], fill.view)])
 
-    def nearest(self, missed: list[_Missed]) -> dict[str, Array]:
+    def nearest(
+        self, missed: list[_Missed], progress: Callable[[float], None] = lambda error: None
+    ) -> dict[str, Array]:
         """The values with the smallest differences of the slots, which are appended to `missed`."""
         from wsdl.fitting.fit import fit, relative_errors
 
         targets = self._targets()
-        fitted = fit(targets, self._start())
+        fitted = fit(targets, self._start(), progress)
         values = self._as_stored(fitted.stored)
         shares = zip(relative_errors(targets, fitted.stored), relative_errors(targets, values), strict=True)
         for fill, array, (before_rounding, share) in zip(self._fills, self._arrays, shares, strict=True):

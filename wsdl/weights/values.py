@@ -12,7 +12,7 @@ from wsdl.ir.stages import Storage
 from wsdl.weights.check_memory import check_memory
 
 if TYPE_CHECKING:
-    from wsdl.weights.fill import Filled
+    from wsdl.weights.fill import Filled, Progress
     from wsdl.weights.weights import Weights
 
 
@@ -34,11 +34,12 @@ def stored_values(
     seed: int = 0,
     partial: bool = False,
     fit: float | None = None,
+    progress: Progress | None = None,
 ) -> Values:
     """The initial values of a program: from `weights`, otherwise from its `load`s, otherwise by its initializers.
 
     Unless `partial`, the weights must be complete, and the files of the `load`s need not exist. `fit` is the share of
-    its norm that a parameter may lose where the weights can't be represented exactly.
+    its norm that a parameter may lose where the weights can't be represented exactly; `progress` is called during fits.
     """
     from wsdl.ops.interpreter import evaluate
     from wsdl.weights.fill import Filled, filled, read_before
@@ -48,6 +49,7 @@ def stored_values(
 
     stored = storage.stored
     loaded = Filled()
+    progress = progress or (lambda *_: None)
 
     def so_far(name: str) -> Any:
         if name in loaded.values:
@@ -58,15 +60,15 @@ def stored_values(
         return evaluate(graph, [], {read: so_far(read) for read in graph.stored()})[0]
 
     if weights is not None and not partial:
-        loaded = given_weights(storage, weights, so_far, fit=fit)
+        loaded = given_weights(storage, weights, so_far, fit=fit, progress=progress)
     if not loaded.values.keys() >= stored.keys():
         loads = open_loads(storage, problems)
         if problems.errors:
             return Values({}, frozenset())
         check_memory([stored[name] for name in read_before(storage, loads.fills)])
-        loaded = filled(storage, loads.fills, loads.sources, so_far).updated(loaded)
+        loaded = filled(storage, loads.fills, loads.sources, so_far, progress).updated(loaded)
     if weights is not None and partial:
-        loaded = loaded.updated(given_weights(storage, weights, so_far, partial=True, fit=fit))
+        loaded = loaded.updated(given_weights(storage, weights, so_far, partial=True, fit=fit, progress=progress))
     _report_fitted(loaded, storage, weights, fit, problems)
     values = loaded.values
     finite = {name for name, s in stored.items() if not _may_be_infinite(s)}

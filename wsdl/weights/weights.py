@@ -27,7 +27,7 @@ from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, WAYS, Fill, TensorInfo
 from wsdl.sharing.reading_texts import formula_texts, reading_texts
-from wsdl.weights.fill import Filled, filled, input_of, listed, tensors_of
+from wsdl.weights.fill import Filled, Progress, filled, input_of, listed, tensors_of
 from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.open_source import open_source
 from wsdl.weights.recorded import by_slots
@@ -49,6 +49,7 @@ def given_weights(
     needed: Container[str] | None = None,
     partial: bool = False,
     fit: float | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Filled:
     """The stored tensors from a file or a mapping, by the names of stored tensors or the paths of slots, with or
     without the model's name in front.
@@ -77,7 +78,7 @@ def given_weights(
     if diagnostics:
         raise WeightsError(diagnostics)
     chosen = [fill for fill in fills if partial or fill.stored is None or fill.stored in full]
-    return filled(storage, chosen, {source.path: source}, before)
+    return filled(storage, chosen, {source.path: source}, before, progress)
 
 
 def _of_mapping(weights: Mapping[str, Any]) -> Source:
