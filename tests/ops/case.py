@@ -101,7 +101,7 @@ def _made(given: Given, key: str) -> Any:
 def _text(given: Given) -> str:
     if isinstance(given, list):
         return f"[{', '.join(map(_text, given))}]"
-    return given if isinstance(given, str) else str(getattr(given, "text", given))
+    return given if isinstance(given, str) else str(getattr(given, "text", None))  # the same in each process
 
 
 def _maker(text: str, make: Callable[[str], Array]) -> Made:

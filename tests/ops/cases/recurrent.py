@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.utils import rnn
 
-from tests.ops.case import Case, case
+from tests.ops.case import Case, case, numbers
 from wsdl.ops.recurrent import GATES
 
 MODULES: dict[str, Any] = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
@@ -61,7 +60,7 @@ def rows(op: str, states: int, t: int = 5, n: int = 2, d: int = 3, u: int = 4) -
         for given in (
             [None] * states,
             [f"f32[1, {n}, {u}]"] * states,
-            [*[f"f32[1, {n}, {u}]"] * states, lambda _: 1 + np.arange(n, dtype=np.int32) % t],
+            [*[f"f32[1, {n}, {u}]"] * states, numbers([1 + i % t for i in range(n)], "int32")],
         )
     ]
 
