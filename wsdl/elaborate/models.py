@@ -17,7 +17,7 @@ from wsdl.elaborate.signatures import Signature, dim_of, dtype_of, names_in
 from wsdl.elaborate.where import Use
 from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import Dim
-from wsdl.ir.graph import Graph, Model, Module, Value
+from wsdl.ir.graph import Binding, Graph, Model, Module, Value
 from wsdl.ir.origins import Origin
 from wsdl.ir.types import TensorType
 from wsdl.syntax import tree
@@ -91,6 +91,8 @@ def read_inputs(inputs: Sequence[tree.Input], frame: Frame, graph: Graph, contex
             graph.inputs.append(value)
             added.append((declared, value))
             context.builder.origins.named[value] = Origin(f"the input `{value_name}`", declared.span)
+            if declared.count is not None and not context.mode.again:
+                context.program.bindings.append(Binding(frame.layer.module.path, value_name, value, declared.name.span))
         assign((declared.name,), [item], frame, context)
         if isinstance(item, Value):
             frame.declared[name] = item, declared.type
