@@ -171,7 +171,8 @@ def lost(record: Any) -> Iterator[str]:
     yield f"| variant | {' | '.join(f'`{matrix}`' for matrix in MATRICES)} |"
     yield f"|---|{'---|' * len(MATRICES)}"
     for variant, found in record.items():
-        shares = [[found["lost"][f"minilm.encoder.blocks[{i}].{m}.weight"] for i in range(6)] for m in MATRICES]
+        lost = found["lost"]  # without what is exact
+        shares = [[lost.get(f"minilm.encoder.blocks[{i}].{m}.weight", 0.0) for i in range(6)] for m in MATRICES]
         yield f"| `{variant}` | {' | '.join(' '.join(f'{100 * s:.0f}' for s in row) for row in shares)} |"
 
 
