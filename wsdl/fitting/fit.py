@@ -34,6 +34,7 @@ WORK = 300_000_000  # the number of slot elements to compute in all, which sets 
 NEGLIGIBLE = 1e-10  # a relative error that counts as 0
 SMALL_GAIN, SMALL_RELATIVE_GAIN = 1e-6, 1e-3  # decreases of the relative error in one round: absolute, and relative
 SMALL_GAIN_OF_LARGE = 1e-5  # instead of `SMALL_GAIN` if large tensors make rounds slow
+FAST_GAIN = 1e-2  # a relative decrease in one round with which large tensors may take more rounds than their limit
 STALLED_ROUNDS = 2  # the fit ends after this many rounds in a row with a small gain
 
 
@@ -101,11 +102,12 @@ def _fit_family(family: Family, progress: Callable[[float], None]) -> None:
     elements = sum(slot.values.size for slot in family.slots)
     rounds = min(MANY_ROUNDS, max(FEW_ROUNDS, WORK // max(elements, 1)))
     small_gain = SMALL_GAIN if rounds == MANY_ROUNDS else SMALL_GAIN_OF_LARGE
+    most = MANY_ROUNDS
     if steps == products[:1]:
-        rounds = 1  # nothing changes after one exact step
+        most = 1  # nothing changes after one exact step
     elif projection is not None and family.relative_error() <= REACHED:
-        rounds = 0
-    for _ in range(rounds):
+        most = 0
+    for number in range(1, most + 1):
         for step in steps:
             step.run(family)
         error = family.relative_error()
@@ -114,9 +116,10 @@ def _fit_family(family: Family, progress: Callable[[float], None]) -> None:
             family.set(best)
             momentum = 0
             continue
+        is_late = number >= rounds and last - error < FAST_GAIN * error
         stalled = stalled + 1 if last - error <= min(small_gain, SMALL_RELATIVE_GAIN * error) else 0
         before, best, last = best, dict(family.stored), min(error, last)
-        if stalled == STALLED_ROUNDS or error <= NEGLIGIBLE:
+        if stalled == STALLED_ROUNDS or is_late or error <= NEGLIGIBLE:
             break
         momentum += 1
         factor = (momentum - 1) / (momentum + 2)
