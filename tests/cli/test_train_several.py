@@ -69,7 +69,9 @@ def test_a_run_is_written_and_resumed(wsdl: Wsdl, order: str) -> None:
     assert steps.count("letters") == 15
     if order.startswith("turns"):
         assert steps[:6] == ["letters", "letters", "numbers"] * 2
-        assert whole.err.startswith("letters, numbers: 67 parameters, 22 steps, 3 epochs, batch 8\nepoch 1/3  step ")
+        assert whole.err.startswith(
+            "letters, numbers: 76 parameters (116 without sharing), 22 steps, 3 epochs, batch 8\nepoch 1/3  step "
+        )
         assert whole.out.startswith("letters, numbers: 22 steps; letters.loss ")
     evaluated = [line for line in log if "eval" in line]
     assert [list(line["eval"]) for line in evaluated] == [["letters.loss", "letters.accuracy", "numbers.loss"]] * 3

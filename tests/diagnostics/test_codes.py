@@ -18,7 +18,9 @@ from wsdl.syntax.stuck import STUCK
 BLOCK = re.compile(r"^```wsd (error|fixed|\w+\.wsd)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SYNTAX = [code for code in codes() if code.startswith("E01")]
 FAMILIES = ("E01", "E02", "E03", "E04", "E06", "N04", "N08", "W03", "W06")  # what `check` finds in programs
-CHECKED = [code for code in codes() if code.startswith((*FAMILIES, "E0513")) and code != "E0219"]  # when compiling
+CHECKED = [
+    code for code in codes() if code.startswith((*FAMILIES, "E0513")) and code not in ("E0219", "N0803")
+]  # when compiling, and in `eval`
 
 
 def codes_of(text: str, code: str, folder: Path) -> list[str]:

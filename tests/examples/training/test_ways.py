@@ -15,8 +15,11 @@ from benchmarks.studies.ways import ROOT, STUDIES
 from wsdl.ir.stages import BASE
 
 RNG = np.random.default_rng(0)
-BATCHES: dict[str, dict[str, NDArray[np.generic]]] = {
-    "clothes": {"image": RNG.integers(0, 256, (8, 1, 28, 28)).astype(np.uint8), "label": np.arange(8)},
+Batch = dict[str, NDArray[np.generic]]
+CLOTHES: Batch = {"image": RNG.integers(0, 256, (8, 1, 28, 28)).astype(np.uint8), "label": np.arange(8)}
+BATCHES: dict[str, Batch] = {
+    "clothes": CLOTHES,
+    "routing": CLOTHES,
     "words": {
         "letters": RNG.integers(0, 27, (8, 16)),
         "count": np.arange(8),
