@@ -46,7 +46,10 @@ def _of_list(node: tree.Index, items: list[Item], frame: Frame, context: Context
             message, label = f"there is no element {at}", f"`{node.object.span.text}` has {len(items)}, counted from 0"
             context.error("E0237", subscript.span, message, label)
             return POISON
-        context.error("E0228", subscript.span, f"an index must be an integer, not {describe(at)}")
+        help = ""
+        if isinstance(at, Value):
+            help = "a layer is selected when compiling; `Mixture(bank=…)` weighs all of a list in each run"
+        context.error("E0228", subscript.span, f"an index must be an integer, not {describe(at)}", help=help)
         return POISON
     context.error("E0228", node.span, "an array of layers or a list has one index: an integer or a slice")
     return POISON
