@@ -99,6 +99,24 @@ def test_the_layers_of_a_scan_are_named() -> None:
     assert ["scan (cell)"] in told(drawn(text).models["m"])
 
 
+BANK = """\
+model m(x: f32[n, 8]) -> (y: f32[n, 8]) {
+    layer bank[3] = Dense(8)
+    x = x |> Switch(bank=bank)
+    return x |> Mixture(bank=bank)
+}
+"""
+
+
+def test_a_bank_of_layers_in_two_places() -> None:
+    """What an operation expands to is drawn in the layer that applies it; the bank is named by its array."""
+    found = drawn(BANK, 1)
+    assert told(found.models["m"]) == ["x", ("m.switch", 1, []), ("m.mixture", 1, []), "y"]
+    assert len(found.flows) == 3
+    [shared] = found.shared
+    assert (shared.name, shared.uses, len(shared.tensors)) == ("bank[0:3]", 2, 6)
+
+
 def test_models_that_share() -> None:
     found = drawn(TWO)
     assert list(found.models) == ["embed", "classify"]

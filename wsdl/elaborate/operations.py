@@ -84,10 +84,12 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         results = [drawn]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
-        build = Build(
-            context.builder.graphs[-1], context.where.path, context.where.place(span), tuple(context.where.steps)
-        )
+        graph = context.builder.graphs[-1]
+        before = len(graph.nodes)
+        build = Build(graph, context.where.path, context.where.place(span), tuple(context.where.steps))
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
+        for node in graph.nodes[before:]:
+            node.application = context.where.application
     elif context.mode.training and operation.training == "by batch":
         results = normalize_by_batch(values, attributes, span, context)
     else:

@@ -89,7 +89,7 @@ class Shared:
         """The group's name, or the common part of the slots' paths, without the model."""
         if self.tensors[0].group:
             return self.tensors[0].group.rsplit(".", 1)[-1]
-        paths = [path for stored in self.tensors for path in _pattern(stored)]
+        paths = compact(dict.fromkeys(path for stored in self.tensors for path in _pattern(stored)))
         parts = [path.split(".") for path in paths]
         common = [part for part, *others in zip(*parts, strict=False) if all(part == other for other in others)]
         return ".".join(common[1:] or common)
