@@ -201,7 +201,7 @@ def test_dropout_differs_from_training_to_training() -> None:
 
 TURNS = [
     (Turns("turns", {"a": 2, "b": 1}, None), "aabaabaa"),  # type: ignore[arg-type] # a program's place isn't needed
-    (Turns("turns", {"b": 1, "a": 3}, None), "baaabaaa"),  # type: ignore[arg-type]
+    (Turns("turns", {"b": 1, "a": 3}, None), "baaabaaa"),  # type: ignore[arg-type] # likewise
 ]
 
 

@@ -77,7 +77,7 @@ CASES = [
         lambda: nn.ModuleDict({"encode": nn.Linear(6, 4), "decode": nn.Linear(4, 6)}),
         {"decode.weight": lambda p: p["encode.weight"].T * p["gain"]},
         ("gain", "encode.weight", "encode.bias", "decode.bias"),
-        lambda m, x: m["decode"](torch.tanh(m["encode"](x))),  # type: ignore[index]
+        lambda m, x: m["decode"](torch.tanh(m["encode"](x))),  # type: ignore[index] # a ModuleDict, to `Case` any module
     ),
     Case(
         "symmetric kernels",
@@ -91,7 +91,7 @@ CASES = [
         lambda: nn.ModuleDict({"conv": nn.Conv2d(2, 3, 3)}),
         {"conv.weight": lambda p: p["half"] + p["half"].flip(3)},
         ("half", "conv.bias"),
-        lambda m, x: m["conv"](x),  # type: ignore[index]
+        lambda m, x: m["conv"](x),  # type: ignore[index] # a ModuleDict, to `Case` any module
         dtype="f32",
     ),
     Case(
@@ -107,7 +107,7 @@ CASES = [
         lambda: nn.ModuleDict({"ring": nn.Linear(6, 6)}),
         {"ring.weight": lambda p: p["first"][_index(6)]},
         ("first", "ring.bias"),
-        lambda m, x: m["ring"](x),  # type: ignore[index]
+        lambda m, x: m["ring"](x),  # type: ignore[index] # a ModuleDict, to `Case` any module
     ),
     Case(
         "a hypernetwork for a GRU",
@@ -125,7 +125,7 @@ CASES = [
             "gru.cell.weight_hh": lambda p: (p["code"] @ p["hyper.weight"].T + p["hyper.bias"]).reshape(12, 4),
         },
         ("code", "gru.cell.weight_ih", "gru.cell.bias_ih", "gru.cell.bias_hh", "hyper.weight", "hyper.bias"),
-        lambda m, x: m["gru"](x)[0],  # type: ignore[index]
+        lambda m, x: m["gru"](x)[0],  # type: ignore[index] # a ModuleDict, to `Case` any module
         lambda name: name.replace("gru.", "gru.cell.").replace("_l0", ""),
     ),
     Case(
@@ -166,9 +166,9 @@ CASES = [
 """,
         (5, 6),
         lambda: nn.ModuleDict({"blocks": nn.ModuleList(nn.Linear(6, 6) for _ in range(3))}),
-        {f"blocks.{i}.weight": (lambda p, i=i: p["base"] + p["up"][i] @ p["down"][i]) for i in range(3)},  # type: ignore[misc]
+        {f"blocks.{i}.weight": (lambda p, i=i: p["base"] + p["up"][i] @ p["down"][i]) for i in range(3)},  # type: ignore[misc] # `i=i` has no type
         ("base", "up", "down", *(f"blocks.{i}.bias" for i in range(3))),
-        lambda m, x: _one_after_another(m["blocks"], x),  # type: ignore[index]
+        lambda m, x: _one_after_another(m["blocks"], x),  # type: ignore[index] # a ModuleDict, to `Case` any module
     ),
     Case(
         "one formula for a group, with a transposed member, out of another formula",
@@ -192,7 +192,7 @@ CASES = [
             "a.bias": lambda p: p["b.bias"].flip(0) + p["c.bias"],
         },
         ("base", "b.bias", "c.bias"),
-        lambda m, x: m["a"](x) + m["c"](torch.tanh(m["b"](x))),  # type: ignore[index]
+        lambda m, x: m["a"](x) + m["c"](torch.tanh(m["b"](x))),  # type: ignore[index] # a ModuleDict, to `Case` any module
     ),
 ]
 

@@ -34,6 +34,7 @@ from wsdl.options import (
     SHARE,
     WEIGHTS,
     OneOf,
+    Option,
     Optional,
     Whole,
     takes,
@@ -55,6 +56,19 @@ if TYPE_CHECKING:
     from wsdl.weights.weights import Weights
 
     Array = NDArray[Any]
+
+# The arguments that `trainer` and `trainers` share.
+_OF_TRAINERS: dict[str, Option] = {
+    "batch": COUNT,
+    "accumulate": COUNT,
+    "hold": COUNT,
+    "seed": SEED,
+    "weights": Optional(WEIGHTS),
+    "partial": FLAG,
+    "device": NAME,
+    "threads": Optional(COUNT),
+    "on_nan": ON_NAN,
+}
 
 
 @takes(
@@ -198,18 +212,7 @@ class Program:
         `threads` is the number of CPU threads, by default that of the cores."""
         return self._model(name).session(weights=weights, partial=partial, device=device, threads=threads)
 
-    @takes(
-        name=Optional(NAME),
-        batch=COUNT,
-        accumulate=COUNT,
-        hold=COUNT,
-        seed=SEED,
-        weights=Optional(WEIGHTS),
-        partial=FLAG,
-        device=NAME,
-        threads=Optional(COUNT),
-        on_nan=ON_NAN,
-    )
+    @takes(name=Optional(NAME), **_OF_TRAINERS)
     def trainer(
         self,
         name: str | None = None,
@@ -241,17 +244,7 @@ class Program:
         held = TrainingState(models, self._origin(), settings, device=device, threads=threads)
         return Trainer(held, training, on_nan=on_nan)
 
-    @takes(
-        batch=COUNT,
-        accumulate=COUNT,
-        hold=COUNT,
-        seed=SEED,
-        weights=Optional(WEIGHTS),
-        partial=FLAG,
-        device=NAME,
-        threads=Optional(COUNT),
-        on_nan=ON_NAN,
-    )
+    @takes(**_OF_TRAINERS)
     def trainers(
         self,
         *names: str,
