@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsdl.api.checking import check, examine, format
+    from wsdl.api.compiling import compile
     from wsdl.api.costs import RunCosts
-    from wsdl.api.program import Model, Program, compile
+    from wsdl.api.program import Model, Program
     from wsdl.api.running import load, open_model, run
     from wsdl.api.showing import graph, inspect, write_picture
     from wsdl.api.sources import STDIN, read_source, require, write_files
@@ -69,8 +70,9 @@ __all__ = [
 
 _NAMES = {
     "wsdl.api.checking": ("check", "examine", "format"),
+    "wsdl.api.compiling": ("compile",),
     "wsdl.api.costs": ("RunCosts",),
-    "wsdl.api.program": ("Model", "Program", "compile"),
+    "wsdl.api.program": ("Model", "Program"),
     "wsdl.api.running": ("load", "open_model", "run"),
     "wsdl.api.showing": ("graph", "inspect", "write_picture"),
     "wsdl.api.sources": ("STDIN", "read_source", "require", "write_files"),

@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from wsdl import compiler
-from wsdl.api.sources import source_of
-from wsdl.compiler import SourceOptions
-from wsdl.diagnostics import CompileError, Diagnostic, Problems
+from wsdl.api.selection import Selection
+from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.diagnostics.span import Source
-from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Lowered, file_path
 from wsdl.ir.inventory import Inventory
 from wsdl.ir.stages import Storage
-from wsdl.ir.target import OPSETS, PRECISIONS, Loops, Materialize, Precision, Target
+from wsdl.ir.target import Materialize, Target
 from wsdl.ir.types import TensorType
 from wsdl.options import (
     COUNT,
-    DIMS,
     FLAG,
-    FUNCTION,
     NAME,
     ON_NAN,
     PATH,
     SEED,
-    SHARE,
     WEIGHTS,
-    OneOf,
     Option,
     Optional,
-    Whole,
     takes,
 )
-from wsdl.weights.values import Values, stored_values
+from wsdl.weights.values import Values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,76 +64,6 @@ _OF_TRAINERS: dict[str, Option] = {
 }
 
 
-@takes(
-    dims=Optional(DIMS),
-    loops=OneOf(get_args(Loops)),
-    opset=Whole(OPSETS[0], OPSETS[-1]),
-    seed=SEED,
-    weights=Optional(WEIGHTS),
-    partial=FLAG,
-    fit=Optional(SHARE),
-    import_root=Optional(PATH),
-    variant=Optional(NAME),
-    dtype=OneOf(PRECISIONS),
-    keep_io=FLAG,
-    materialize=OneOf(get_args(Materialize)),
-    progress=Optional(FUNCTION),
-)
-def compile(
-    path_or_source: str | os.PathLike[str] | Source,
-    *,
-    dims: Mapping[str, int] | None = None,
-    loops: Loops = "auto",
-    opset: int = 21,
-    seed: int = 0,
-    weights: Weights | None = None,
-    partial: bool = False,
-    fit: float | None = None,
-    import_root: str | None = None,
-    variant: str | None = None,
-    dtype: Precision = "f32",
-    keep_io: bool = True,
-    materialize: Materialize = "none",
-    progress: Callable[[int, int, float], None] | None = None,
-) -> Program:
-    """Compile a file, or source text.
-
-    - `dims` fixes dynamic dimensions: `{"t": 128}`.
-    - `loops`: repeated layers become an ONNX `Loop` (`"loop"`), or nodes for each step (`"unroll"`).
-    - `seed` is that of the initial values. `load` statements replace them, and then `weights`: a file, or a mapping
-      from the name of a stored tensor, or the path of any parameter that reads it, to an array. Every stored tensor is
-      required, unless `partial=True`. Weights that can't be represented exactly, since this program shares more, are an
-      error, unless `fit` is the share of its norm that each parameter may lose: `fit=0.2` takes the nearest values.
-    - `variant` is the name of a variant that the file declares; by default the program is compiled without one.
-    - `dtype="f16"` or `"bf16"` stores f32 tensors in 16 bits; inputs and outputs stay f32 unless `keep_io=False`.
-    - `materialize="all"` writes the values of what formulas compute in place of what they are computed from, `"auto"`
-      those with which the file doesn't get larger. A trainer computes them all the same.
-    - `progress` is called after each round of a fit, with the number of the group of tensors that is fitted (from 1),
-      that of all groups, and the share of the group's norm that is lost so far.
-
-    Raises `CompileError` if there are errors; its `diagnostics` are all of them.
-    """
-    source = source_of(path_or_source)
-    if fit is not None and weights is None:
-        help = 'for the weights that a program loads, write it there: `load "x.safetensors" into lm fit 0.2`'
-        raise CompileError([Diagnostic("E0704", "`fit` requires `weights`", file=source.path, help=help)])
-    target = Target(loops, opset, dtype, keep_io, materialize)
-    problems = Problems()
-    checked = compiler.check(source, problems, SourceOptions(dims or {}, import_root))
-    storage = compiler.store(compiler.with_variant(checked, variant, problems), problems, dtype)
-    if storage is None:
-        raise CompileError(problems)
-    if not storage.models:
-        help = "only a `model` compiles to a file; blocks can be imported"
-        problems.add(Diagnostic("E0219", "this file has no model", file=source.path, help=help))
-        raise CompileError(problems)
-    storage = storage.as_dtype(dtype)
-    values = stored_values(storage, problems, weights, seed=seed, partial=partial, fit=fit, progress=progress)
-    if problems.errors:
-        raise CompileError(problems)
-    return Program(source, target, storage, values, seed, list(problems))
-
-
 class Program:
     """A compiled program. `stored` has the value of each stored tensor by name, `drawn` the names of those with random
     initial values, `lost` for each parameter that was fitted the share of its norm that it lost, by path, `diagnostics`
@@ -166,6 +89,7 @@ class Program:
         self.lost: Mapping[str, float] = MappingProxyType(dict(numbers.lost))
         self._storage = storage
         self._numbers = numbers
+        self._selection = Selection.of(storage, source.path, target.dtype)
 
     def materialized(self, materialize: Materialize | frozenset[str]) -> Program:
         """The same program with the values of other formulas written: of none, all, those with which the files don't
@@ -180,7 +104,7 @@ class Program:
         where the model can't run with such sizes."""
         from wsdl.api.costs import run_costs
 
-        model = self._model(name).name
+        model = self._selection.model(name)
         return run_costs(self.inventory, model, rows, lambda m: self.materialized(m).models[model].session(threads=1))
 
     def __repr__(self) -> str:
@@ -210,7 +134,9 @@ class Program:
         """A session that runs a model: `session(ids=ids)["logits"]`. `name` may be omitted if there is one model.
         `weights` replaces the stored values in this session: all of them, or with `partial=True` those provided.
         `threads` is the number of CPU threads, by default that of the cores."""
-        return self._model(name).session(weights=weights, partial=partial, device=device, threads=threads)
+        return self.models[self._selection.model(name)].session(
+            weights=weights, partial=partial, device=device, threads=threads
+        )
 
     @takes(name=Optional(NAME), **_OF_TRAINERS)
     def trainer(
@@ -237,7 +163,7 @@ class Program:
         from wsdl.runtime.trainer import Trainer
         from wsdl.runtime.training_state import Settings, TrainingState
 
-        training = self._trained(name)
+        training = self._selection.training(name)
         values = self._values_with(weights, partial, self._storage.trainings[training].model)
         settings = Settings(batch, accumulate, seed, hold)
         models = {training: self._training_models(self._storage, training, values, settings, device)}
@@ -263,12 +189,7 @@ class Program:
         from wsdl.runtime.trainer import Trainers
         from wsdl.runtime.training_state import Settings, TrainingState
 
-        turns = self.turns
-        chosen = [self._trained(name) for name in names or (turns.counts if turns is not None else ())]
-        if len(set(chosen)) < 2:
-            message = "a state that several trainings have needs the names of at least two"
-            help = f"name them, `program.trainers({', '.join(map(repr, list(self._trainings)[:2]))})`, or write `turns`"
-            raise CompileError([Diagnostic("E0705", message, file=self.source.path, help=help)])
+        turns, chosen = self.turns, self._selection.several_trainings(names)
         storage, values = self._storage.together(chosen), self._values_with(weights, partial, None)
         settings = Settings(batch, accumulate, seed, hold)
         models = {name: self._training_models(storage, name, values, settings, device) for name in chosen}
@@ -312,7 +233,7 @@ class Program:
         from wsdl.onnx.training import evaluation_model
         from wsdl.runtime.evaluator import Evaluator
 
-        evaluation = compiler.evaluation(self._storage, self._trained(name), self.target)
+        evaluation = compiler.evaluation(self._storage, self._selection.training(name), self.target)
         model = evaluation_model(evaluation, self.stored, opset=self.target.opset)
         return Evaluator(model, device=device, threads=threads)
 
@@ -341,7 +262,7 @@ class Program:
         from wsdl.onnx.manifest import manifest, with_proof
         from wsdl.onnx.training import contract
 
-        names = list(self.models) if model is None else [self._model(model).name]
+        names = list(self.models) if model is None else [self._selection.model(model)]
         paths = {name: model_path(name, folder) for name in names}
         stem = re.sub(r"[^\w .-]", "", Path(self.source.path).stem).strip(" .") or "weights"  # `<text>` → `text`
         data = f"{stem}.data" if len(names) > 1 else f"{names[0]}.onnx.data"
@@ -376,59 +297,17 @@ class Program:
             chosen += self.turns.counts
         steps = {name: step for name, step in self._train_steps.items() if name in chosen}
         if not steps:
-            raise self._untrained(names)
+            raise self._selection.untrained(names)
         return steps
 
     @cached_property
     def _train_steps(self) -> Mapping[str, TrainStep]:
-        return compiler.train_steps(self._storage, self.target) if self._trainings else {}
-
-    @property
-    def _trainings(self) -> Collection[str]:
-        """The models that can be trained; none in 16 bits."""
-        return self._storage.trainings if self.target.dtype == "f32" else ()
-
-    def _untrained(self, names: Sequence[str]) -> CompileError:
-        if self.target.dtype != "f32":
-            message = f"a program in {self.target.dtype} can't be trained"
-            help = "train it in f32, and compile it with the trained weights"
-            return CompileError([Diagnostic("E0822", message, file=self.source.path, help=help)])
-        help = "declare it as `train MODEL(targets) { loss …; optimizer … }`"
-        message = "there is no `train` declaration" + (f" for `{names[0]}`" if len(names) == 1 else "")
-        return CompileError([Diagnostic("E0820", message, file=self.source.path, help=help)])
+        return compiler.train_steps(self._storage, self.target) if self._selection.trainings else {}
 
     def _not_trainable(self) -> CompileError:
         message = "a training changes what formulas are computed from, which `materialize` leaves out of the models"
         help = "write the training step without it; when it is done, compile with `materialize` and the new weights"
         return CompileError([Diagnostic("E0704", message, file=self.source.path, help=help)])
-
-    def _trained(self, name: str | None) -> str:
-        """The name of a training: that of the model where it has no other; without a name the only one."""
-        trained = list(self._trainings)
-        kind = "models" if self.models.keys() >= set(trained) else "trainings"
-        if name is None and len(trained) == 1:
-            return trained[0]
-        if name is None and len(trained) > 1:
-            none = _no_model(None, trained, self.source.path, kind)
-            turns = f"let them take turns: `turns {{ {', '.join(f'{n} 1' for n in trained)} }}`"
-            raise CompileError([none if self.turns else replace(none, help=f"{none.help}, or {turns}")])
-        if name is not None and name in trained:
-            return name
-        known = {**dict.fromkeys(trained), **self.models}
-        if name is not None and name not in known:
-            raise CompileError([_no_model(name, list(known), self.source.path, kind)])
-        chosen = name if name is not None else next(iter(self.models))
-        own = [n for n, training in self._storage.trainings.items() if training.model == chosen]
-        if own and trained:
-            raise CompileError([_no_training(chosen, own, self.source.path)])
-        raise self._untrained([chosen])
-
-    def _model(self, name: str | None) -> Model:
-        if name is None and len(self.models) == 1:
-            return next(iter(self.models.values()))
-        if name is None or name not in self.models:
-            raise CompileError([_no_model(name, list(self.models), self.source.path)])
-        return self.models[name]
 
     # -- for the models ------------------------------------------------------------------------------------------------
 
@@ -516,21 +395,3 @@ class Model:
     def outputs(self) -> dict[str, TensorType]:
         """The types of its outputs by name."""
         return dict(self.program.inventory.models[self.name].outputs)
-
-
-def _no_training(model: str, names: list[str], file: str) -> Diagnostic:
-    listed = ", ".join(f"`{n}`" for n in names)
-    message = f"`{model}` is a model, and none of its trainings has this name"
-    return Diagnostic("E0705", message, file=file, help=f"select {'one of ' if len(names) > 1 else ''}{listed}")
-
-
-def _no_model(name: str | None, names: list[str], file: str, kind: str = "models") -> Diagnostic:
-    listed = ", ".join(f"`{n}`" for n in names)
-    if name is None:
-        message = f"the file has {len(names)} {kind}, and none is selected"
-        return Diagnostic("E0705", message, file=file, help=f"select one of {listed}")
-    close = nearest(name, names)
-    help = f"did you mean `{close}`?" if close else f"the {kind} are {listed}"
-    return Diagnostic(
-        "E0705", f"there is no {'model' if kind == 'models' else 'training'} `{name}`", file=file, help=help
-    )

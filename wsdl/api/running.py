@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsdl.api.program import Program, compile
+from wsdl.api.compiling import compile
+from wsdl.api.program import Program
 from wsdl.api.sources import program_in, require, require_file
 from wsdl.diagnostics import CompileError, Diagnostic
 from wsdl.options import COUNT, DIMS, NAME, PATH, SEED, SHARE, WEIGHTS, Optional, takes

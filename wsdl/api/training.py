@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsdl.api.checking import stored
-from wsdl.api.program import Program, compile
+from wsdl.api.compiling import compile
+from wsdl.api.program import Program
 from wsdl.api.running import untrained
 from wsdl.api.sources import program_in
 from wsdl.diagnostics import Diagnostic
