@@ -1,4 +1,4 @@
-"""A training with dropout: it goes on bit for bit, its parts differ, its evaluation is none of chance's business."""
+"""A training with dropout: it resumes bit for bit, in parts too, and its evaluation draws nothing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 
 from tests.runtime.training import CLASSIFY, data, program
-from tests.stages import storage_of
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
-from wsdl.ir.dtypes import numpy_dtype
-from wsdl.ir.step import Part, Result, Sum, Whole
-from wsdl.ops.interpreter import evaluate
-from wsdl.pipelines.training import split_step
 from wsdl.runtime.batches import Batches
 from wsdl.runtime.checkpoint import read_checkpoint
-from wsdl.weights.initial_values import initial_values
 
 TEXT = CLASSIFY.replace("block(x) |> tanh", "block(x) |> tanh |> Dropout(0.4)")
 
@@ -71,20 +65,21 @@ def test_where_a_loss_went_wrong_is_found_with_the_same_masks(accumulate: int) -
     )
 
 
-def test_each_part_of_a_batch_has_masks_of_its_own() -> None:
-    """The same rows as the first and as the second part, in place of which the whole is but the first."""
-    p = storage_of(TEXT)
-    training, values = p.trainings["classify"], initial_values(p)
+def test_a_row_has_its_mask_however_the_batch_is_cut() -> None:
+    """Over all steps of an epoch, whose last batch is shorter, with rows that count as several positions of a mask."""
+    text = """
+model m(x: f32[n, 8]) -> (y: f32[n, 3]) {
+    h = x.reshape(n, 4, 2) |> Dropout(0.3)
+    return h.reshape(n, 8) |> Dense(9) |> Dropout(0.2) |> Dense(3)
+}
 
-    def loss(of_parts: bool, part: int = 0) -> float:
-        phase = split_step(p, training, of_parts=of_parts).gradients
-        model, inputs = phase.model, phase.inputs.items()
-        numbers = {"seed": np.array(3), "step": np.array(2), "part/start": np.array(part)}
-        numbers |= {n: np.array(16, numpy_dtype(p.type.dtype)) for n, p in inputs if isinstance(p, Whole)}
-        numbers |= {n: np.zeros_like(values[p.of.of]) for n, p in inputs if isinstance(p, Sum)}
-        given = {**data(16), **numbers}
-        outputs = evaluate(model.graph, [np.asarray(given[v.name]) for v in model.graph.inputs], values)
-        return float(next(o for p, o in zip(phase.outputs, outputs, strict=True) if isinstance(p, Result | Part)))
-
-    assert loss(True, 0) == pytest.approx(loss(False), rel=1e-6)
-    assert len({loss(True, part) for part in range(4)}) == 4
+train m(label: i64[n]) {
+    loss cross_entropy(y, label)
+    optimizer Adam(lr=1e-2)
+}
+"""
+    batches = list(Batches(data(), 16).epoch(0))
+    whole, *parts = (program(text).trainer(batch=16, accumulate=parts, seed=3) for parts in (1, 3, 100))
+    expected = [whole.step(batch) for batch in batches]
+    for ours in parts:
+        assert [ours.step(batch) for batch in batches] == pytest.approx(expected, rel=1e-5)

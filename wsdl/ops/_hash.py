@@ -28,10 +28,14 @@ def require_numbers(**numbers: TensorType | None) -> None:
             raise OpError(f"`{argument}` must be i64[], but is {number}", argument=argument)
 
 
-def random_bits(np: NumPy, seed: Array, step: Array, place: Array, count: int, start: Array | None = None) -> Array:
-    """For each element of `place` a row of `count` numbers of 64 random bits, u64[*place, count], those of the
-    positions from `start` (0) on; the upper ones are the better mixed."""
-    positions = np.arange(count, dtype=np.uint64) + np.uint64(0 if start is None else start)
+def positions_from(np: NumPy, count: int, start: Array | None = None) -> Array:
+    """`count` positions from `start` (0) on, u64[count]."""
+    return np.arange(count, dtype=np.uint64) + np.uint64(0 if start is None else start)
+
+
+def random_bits(np: NumPy, seed: Array, step: Array, place: Array, positions: Array) -> Array:
+    """For each element of `place` numbers of 64 random bits, u64[*place, positions]; the upper bits are the better
+    mixed."""
     seed, step, place = (np.asarray(number).astype(np.uint64)[..., None] for number in (seed, step, place))
     bits = seed * np.uint64(OF_SEED) + step * np.uint64(OF_STEP) + place + positions * np.uint64(OF_POSITION)
     for shift, factor in MIXING:
@@ -39,15 +43,19 @@ def random_bits(np: NumPy, seed: Array, step: Array, place: Array, count: int, s
     return bits
 
 
-def emit_random_bits(e: Emitter, seed: Ref, step: Ref, place: Ref, count: Dim, start: Ref | None = None) -> Ref:
-    """The same as ONNX nodes, i64[*place, count]. ONNX Mul, BitShift, BitwiseXor.
+def emit_positions(e: Emitter, count: Dim, start: Ref | None = None) -> Ref:
+    """The same as ONNX nodes, i64[count]. ONNX Range."""
+    zero, one = e.constant(0, "i64"), e.constant(1, "i64")
+    positions = e.node("Range", zero, size_of(e, count), one)
+    return positions if start is None else e.node("Add", positions, start)
+
+
+def emit_random_bits(e: Emitter, seed: Ref, step: Ref, place: Ref, positions: Ref) -> Ref:
+    """The same as ONNX nodes, i64[*place, positions]. ONNX Mul, BitShift, BitwiseXor.
 
     Products are i64, which all runtimes have and let overflow; shifts are u64.
     """
-    zero, one, outer = e.constant(0, "i64"), e.constant(1, "i64"), place.type.rank
-    positions = e.node("Range", zero, size_of(e, count), one)
-    if start is not None:
-        positions = e.node("Add", positions, start)
+    outer = place.type.rank
     whole = e.node("Add", e.node("Mul", seed, _factor(e, OF_SEED)), e.node("Mul", step, _factor(e, OF_STEP)))
     whole = e.node("Add", whole, unsqueezed(e, place, outer) if outer else place)
     bits = e.node("Add", e.node("Mul", positions, _factor(e, OF_POSITION)), whole)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from wsdl.ir.dims import Dim, product
@@ -13,7 +13,14 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
-from wsdl.ops._hash import emit_random_bits, random_bits, require_numbers, upper_bits
+from wsdl.ops._hash import (
+    emit_positions,
+    emit_random_bits,
+    positions_from,
+    random_bits,
+    require_numbers,
+    upper_bits,
+)
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import cast_to
 from wsdl.ops._rules import boolean, broadcast, floating
@@ -53,7 +60,7 @@ class RandomMask(
     name="random_mask",
     internal=True,
     half="as is",
-    mixes={},  # each part has a mask of its own: by definition, not by accident
+    mixes={},  # a part of the rows has its `start`
     random=True,
     no_gradient="it is random, and depends on no float",
     integer_operands=["seed", "step", "place"],
@@ -63,54 +70,76 @@ class RandomMask(
     Half of the axes are rows and the others columns; each row and each column has a random odd number, and where the
     product of both, modulo 2**32, is large the mask is true. So few numbers have to be hashed, and any two elements are
     independent. Where `place` has axes there is a mask for each of its elements: [*place, *shape].
+
+    A part of a larger mask begins at row `start` of `rows`.
     """
 
     shape: list[Dim]
     p: float = 0.5
 
-    def infer(self, seed: TensorType, step: TensorType, place: TensorType) -> TensorType:
-        require_numbers(seed=seed, step=step, place=place)
+    def infer(
+        self,
+        seed: TensorType,
+        step: TensorType,
+        place: TensorType,
+        start: TensorType | None = None,
+        rows: TensorType | None = None,
+    ) -> TensorType:
+        require_numbers(seed=seed, step=step, place=place, start=start, rows=rows)
         _probability(self.p)
         return TensorType.of("bool", [*place.shape, *self.shape])
 
-    def reference(self, np: NumPy, seed: Array, step: Array, place: Array) -> Array:
-        rows, columns = _halves([Dim.of(d) for d in self.shape])
-        count = product(rows).evaluate({})
-        bits = random_bits(np, seed, step, place, count + product(columns).evaluate({}))
+    def reference(
+        self, np: NumPy, seed: Array, step: Array, place: Array, start: Array | None, rows: Array | None
+    ) -> Array:
+        count, columns = (product(half).evaluate({}) for half in halves(self.shape))
+        starts = [start, count if rows is None else rows]
+        positions = [positions_from(np, n, first) for n, first in zip([count, columns], starts, strict=True)]
+        bits = random_bits(np, seed, step, place, np.concatenate(positions))
         odd = (bits >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
         products = odd[..., :count, None] * odd[..., None, count:]
         return (products.astype(np.int32) >= _threshold(self.p)).reshape([*np.shape(place), *self.shape])
 
-    def lower(self, e: Emitter, seed: Ref, step: Ref, place: Ref) -> Ref:
+    def lower(self, e: Emitter, seed: Ref, step: Ref, place: Ref, start: Ref | None, rows: Ref | None) -> Ref:
         """Products as i32, which all runtimes have and let overflow."""
-        rows, columns = _halves([Dim.of(d) for d in self.shape])
-        counts = [product(rows), product(columns)]
+        row_axes, column_axes = halves(self.shape)
+        counts = [product(row_axes), product(column_axes)]
         places, outer = place.type.shape, place.type.rank
-        bits = emit_random_bits(e, seed, step, place, counts[0] + counts[1])
+        if start is None:
+            positions = emit_positions(e, counts[0] + counts[1])
+        else:
+            parts = [emit_positions(e, count, first) for count, first in zip(counts, [start, rows], strict=True)]
+            positions = e.node("Concat", *parts, axis=0)
+        bits = emit_random_bits(e, seed, step, place, positions)
         upper = cast_to(e, upper_bits(e, bits, 32), "i32")
         odd = e.node("BitwiseOr", upper, e.constant(1, "i32"))
-        parts = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
+        sides = e.nodes("Split", odd, e.dims(counts), outputs=2, axis=outer)
         left, right = (
-            half.typed(TensorType.of("i32", [*places, count])) for half, count in zip(parts, counts, strict=True)
+            half.typed(TensorType.of("i32", [*places, count])) for half, count in zip(sides, counts, strict=True)
         )
-        one_row, one_column = [Dim.of(1)] * len(rows), [Dim.of(1)] * len(columns)
+        one_row, one_column = [Dim.of(1)] * len(row_axes), [Dim.of(1)] * len(column_axes)
         products = e.node(
-            "Mul", e.reshape(left, [*places, *rows, *one_column]), e.reshape(right, [*places, *one_row, *columns])
+            "Mul",
+            e.reshape(left, [*places, *row_axes, *one_column]),
+            e.reshape(right, [*places, *one_row, *column_axes]),
         )
         return e.node("GreaterOrEqual", products, e.constant(_threshold(self.p), "i32"))
 
-    def batch(self, stacks: Stacks, seed: Value, step: Value, place: Value) -> Any:
+    def batch(
+        self, stacks: Stacks, seed: Value, step: Value, place: Value, start: Value | None, rows: Value | None
+    ) -> Any:
         """The masks of all places."""
-        if stacks.stack(seed) is not None or stacks.stack(step) is not None:
+        if any(number is not None and stacks.stack(number) is not None for number in (seed, step, start, rows)):
             return None
-        return stacks.build("random_mask", seed, step, stacks.stack(place), shape=self.shape, p=self.p)
+        return stacks.build("random_mask", seed, step, stacks.stack(place), start, rows, shape=self.shape, p=self.p)
 
 
-def _halves(shape: Sequence[Dim]) -> tuple[list[Dim], list[Dim]]:
-    """The axes of rows and of columns, chosen so that there are about as many of both and few numbers have to be
-    hashed."""
-    half = (len(shape) + 1) // 2
-    return list(shape[:half]), list(shape[half:])
+def halves(shape: Iterable[Dim | int]) -> tuple[list[Dim], list[Dim]]:
+    """The axes of rows and of columns of a mask, chosen so that there are about as many of both and few numbers have to
+    be hashed."""
+    sizes = [Dim.of(size) for size in shape]
+    half = (len(sizes) + 1) // 2
+    return sizes[:half], sizes[half:]
 
 
 def _threshold(p: float) -> int:

@@ -13,7 +13,15 @@ from wsdl.ir.graph import Value
 from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
-from wsdl.ops._hash import UINT64, emit_random_bits, random_bits, require_numbers, upper_bits
+from wsdl.ops._hash import (
+    UINT64,
+    emit_positions,
+    emit_random_bits,
+    positions_from,
+    random_bits,
+    require_numbers,
+    upper_bits,
+)
 from wsdl.ops._interfaces import Array, Emitter, NumPy, Ref, Stacks
 from wsdl.ops._lowering import cast_to
 from wsdl.ops.build import Build
@@ -129,12 +137,14 @@ class _Numbers(Rules):
         return TensorType.of(self.dtype, [*place.shape, *self.shape])
 
     def reference(self, np: NumPy, seed: Array, step: Array, place: Array, start: Array | None) -> Array:
-        bits = random_bits(np, seed, step, place, product(map(Dim.of, self.shape)).evaluate({}), start)
+        positions = positions_from(np, product(map(Dim.of, self.shape)).evaluate({}), start)
+        bits = random_bits(np, seed, step, place, positions)
         return self.floats(np, bits).reshape([*np.shape(place), *self.shape])
 
     def lower(self, e: Emitter, seed: Ref, step: Ref, place: Ref, start: Ref | None) -> Ref:
         sizes = [Dim.of(d) for d in self.shape]
-        numbers = self.emit_floats(e, emit_random_bits(e, seed, step, place, product(sizes), start))
+        positions = emit_positions(e, product(sizes), start)
+        numbers = self.emit_floats(e, emit_random_bits(e, seed, step, place, positions))
         flat = numbers.typed(TensorType.of(self.dtype, [*place.type.shape, product(sizes)]))
         return e.reshape(flat, [*place.type.shape, *sizes])
 

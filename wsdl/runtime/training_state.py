@@ -31,8 +31,8 @@ class Settings:
     """How a model is trained, apart from its `train` declaration.
 
     A step takes `batch` rows, computed in `accumulate` parts of equal size, which needs less memory and gives the same
-    result except for the statistics of `BatchNorm` and the masks of dropout. `seed` determines the order of the rows
-    and these masks. Each batch is held for `hold` steps.
+    result except for the statistics of `BatchNorm`. `seed` determines the order of the rows and random numbers. Each
+    batch is held for `hold` steps.
     """
 
     batch: int = 64

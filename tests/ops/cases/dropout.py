@@ -36,6 +36,18 @@ def random_mask(seed: int, step: int, place: int, shape: list[int], rows: int, c
     return case("random_mask", *given, shape=shape, p=p, torch=expected)
 
 
+def part_of_mask(start: int, count: int, per_row: int, of: list[int]) -> Case:
+    """`count` rows of a larger mask, from `start` on; `per_row` of its positions are a row of the batch."""
+
+    def expected(*_: torch.Tensor) -> torch.Tensor:
+        columns = of[0] * of[1] * of[2] // (of[0] * per_row)
+        whole = torch.tensor(mask([7, 3, 1], of[0] * per_row, columns, 0.3), dtype=torch.bool).reshape(of)
+        return whole[start : start + count]
+
+    given = (numbers(number, "int64") for number in (7, 3, 1, start * per_row, of[0] * per_row))
+    return case("random_mask", *given, shape=[count, *of[1:]], p=0.3, torch=expected)
+
+
 def random_masks(places: list[int], shape: list[int]) -> Case:
     """One for each of several places."""
 
@@ -62,6 +74,9 @@ CASES = [
     random_mask(1, 2, 3, [0, 3], 0, 3),
     random_mask(1, 2, 3, [3, 0], 3, 0),
     random_mask(1, 2, 3, [5, 5], 5, 5, 0),
+    part_of_mask(2, 3, 4, [6, 4, 5]),
+    part_of_mask(0, 1, 4, [6, 4, 5]),
+    part_of_mask(1, 2, 1, [4, 1, 1]),
     random_masks([5, -(2**62), 9], [6, 7]),
     random_masks([1, 2], [0, 7]),
     *(
