@@ -22,6 +22,9 @@ PORT    ?= 8000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
+# Tests start hundreds of processes, and without bytecode on the disk each compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
 .DELETE_ON_ERROR:
