@@ -1,0 +1,15 @@
+"""Many machines by Ray: `pip install 'wsdl[ray]'`.
+
+    import wsdl.ray
+
+    wsdl.study("digits.wsd", …, machines=wsdl.ray.Workers(4))       # trials on four workers
+
+`Workers` says how many processes run and where: on this machine, or on the cluster at an address. Nothing else of wsdl
+imports Ray.
+"""
+
+from __future__ import annotations
+
+from wsdl.ray.cluster import Workers
+
+__all__ = ["Workers"]
