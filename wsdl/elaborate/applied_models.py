@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
-from wsdl.elaborate.apply import as_tensor, assumed, finish
+from wsdl.elaborate.apply import as_tensor, bind, finish
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.arrays import grouped
 from wsdl.elaborate.context import Context
@@ -13,7 +13,7 @@ from wsdl.elaborate.items import POISON, ArgumentValue, Frame, Item, Layer, desc
 from wsdl.elaborate.scopes import Definition
 from wsdl.elaborate.signatures import Signature, names_in
 from wsdl.elaborate.where import Use
-from wsdl.ir.graph import Application, Value
+from wsdl.ir.graph import Application
 from wsdl.syntax import tree
 
 
@@ -28,19 +28,8 @@ def apply_model(definition: Definition, arguments: list[ArgumentValue], span: Sp
         return POISON
     frame = Frame(layer, definition.scope, _fixed_sizes(node, context), "f32")
     signature = Signature(frame, context)
-    for declared in node.inputs:
-        argument = inputs[declared.name.text]
-        what = f"`{declared.name.text}` of `{node.name.text}`"
-        if isinstance(argument.item, Value) and not signature.match(
-            declared.type, argument.item.type, argument.span, what
-        ):
-            return POISON
-    for declared in node.inputs:
-        argument = inputs[declared.name.text]
-        if isinstance(argument.item, Value):
-            value = assumed(argument.item, signature, argument.span, context)
-            frame.names[declared.name.text] = value
-            frame.declared[declared.name.text] = value, declared.type
+    if not bind(node, inputs, signature):
+        return POISON
     return _outputs(layer, node, frame, signature, span, context)
 
 

@@ -39,7 +39,7 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         layer.module.doubtful = True
         return POISON
     block = layer.block
-    inputs = _bind(layer, arguments, span, context)
+    inputs = _matched(layer, arguments, span, context)
     if inputs is None or any(has_poison(argument.item) for argument in inputs.values()):
         layer.module.doubtful = True
         return POISON
@@ -49,24 +49,9 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
     dtype = _float_dtype(block, inputs) or "f32"
     frame = Frame(layer, layer.definition.scope, {**layer.configuration}, dtype)
     signature = Signature(frame, context)
-    for declared in block.inputs:
-        argument = inputs[declared.name.text]
-        what = f"`{declared.name.text}` of `{block.name.text}`"
-        known = set(signature.places)
-        if isinstance(argument.item, Value) and not signature.match(
-            declared.type, argument.item.type, argument.span, what
-        ):
-            layer.module.doubtful = True
-            return POISON
-        frame.names[declared.name.text] = argument.item
-        if isinstance(argument.item, Value):
-            frame.sources.update(dict.fromkeys(signature.places.keys() - known, argument.item))
-    for declared in block.inputs:
-        argument = inputs[declared.name.text]
-        if isinstance(argument.item, Value):
-            value = assumed(argument.item, signature, argument.span, context)
-            frame.names[declared.name.text] = value
-            frame.declared[declared.name.text] = value, declared.type
+    if not bind(block, inputs, signature):
+        layer.module.doubtful = True
+        return POISON
     application = Application(layer.module.path, context.where.application, block.span.source.is_standard)
     argument_spans = {name: argument.span for name, argument in inputs.items()}
     context.where.uses.append(Use(layer, span, application, dtype, argument_spans))
@@ -82,6 +67,27 @@ def apply(layer: Layer, arguments: list[ArgumentValue], span: Span, context: Con
         for result in results:
             context.builder.origins.named.setdefault(result, Origin(_called(layer), span))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def bind(node: tree.Block | tree.Model, inputs: dict[str, ArgumentValue], signature: Signature) -> bool:
+    """Match the inputs of one application, tensors or `none`, with their declared types, and name them in its frame,
+    after run-time checks of the relations that the signature could not decide. `False` after reporting an error."""
+    frame, context = signature.frame, signature.context
+    for declared in node.inputs:
+        argument, known = inputs[declared.name.text], set(signature.places)
+        frame.names[declared.name.text] = argument.item
+        if isinstance(argument.item, Value):
+            what = f"`{declared.name.text}` of `{node.name.text}`"
+            if not signature.match(declared.type, argument.item.type, argument.span, what):
+                return False
+            frame.sources.update(dict.fromkeys(signature.places.keys() - known, argument.item))
+    for declared in node.inputs:
+        argument = inputs[declared.name.text]
+        if isinstance(argument.item, Value):
+            value = assumed(argument.item, signature, argument.span, context)
+            frame.names[declared.name.text] = value
+            frame.declared[declared.name.text] = value, declared.type
+    return True
 
 
 def _called(layer: Layer) -> str:
@@ -190,7 +196,7 @@ def _callee(layer: Layer, arguments: list[ArgumentValue]) -> Callee:
     return Callee([i.name.text for i in block.inputs], required, wording)
 
 
-def _bind(
+def _matched(
     layer: Layer, arguments: list[ArgumentValue], span: Span, context: Context
 ) -> dict[str, ArgumentValue] | None:
     """The value of each input, a tensor or `none`; `None` after reporting an error."""

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Decay, Stored
@@ -49,6 +49,9 @@ class Port(Protocol):
 
     @property
     def name(self) -> str: ...
+
+
+AnyPort = TypeVar("AnyPort", bound=Port)
 
 
 @dataclass(frozen=True)
@@ -156,17 +159,6 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class NextCarried:
-    """What a carried input is in the next update of the batch."""
-
-    of: Carried
-
-    @property
-    def name(self) -> str:
-        return f"next/{self.of.name}"
-
-
-@dataclass(frozen=True)
 class Number:
     """A scalar of the step with a fixed name."""
 
@@ -240,25 +232,26 @@ def piece_of(port: Variable | Gradient) -> Piece:
 
 
 @dataclass(frozen=True)
-class Next:
+class _NextOf(Generic[AnyPort]):
+    """Base of outputs that become the input `of` later."""
+
+    of: AnyPort
+
+    @property
+    def name(self) -> str:
+        return f"next/{self.of.name}"
+
+
+class Next(_NextOf[Variable]):
     """The value of a variable in the next step."""
 
-    of: Variable
 
-    @property
-    def name(self) -> str:
-        return f"next/{self.of.name}"
+class NextCarried(_NextOf[Carried]):
+    """The value of a carried input in the next update of the batch."""
 
 
-@dataclass(frozen=True)
-class NextPiece:
+class NextPiece(_NextOf[Piece]):
     """The value of a piece in the next step."""
-
-    of: Piece
-
-    @property
-    def name(self) -> str:
-        return f"next/{self.of.name}"
 
 
 @dataclass(frozen=True)

@@ -44,33 +44,7 @@ def _types(x: TensorType, weight_hh: TensorType, states: int) -> tuple[TensorTyp
     return x.with_shape((steps, 1, batch, units)), *[x.with_shape((1, batch, units))] * states
 
 
-# -- the reference -----------------------------------------------------------------------------------------------------
-
-
-def _over_time(
-    np: NumPy,
-    step: Step,
-    x: Array,
-    weight_ih: Array,
-    weight_hh: Array,
-    bias: Array,
-    states: Sequence[Array | None],
-    lengths: Array | None,
-    reverse: bool,
-) -> tuple[Array, ...]:
-    """The states after each step, and the last ones. A step gets the contributions of `x` and of `h` to the gates."""
-    zeros = np.zeros((x.shape[1], weight_hh.shape[-1]), x.dtype)
-    now = [zeros if state is None else state[0] for state in states]
-    of_x, of_h = np.split(bias[0], 2)
-    emitted = [np.zeros((0, 1, *zeros.shape), x.dtype)]
-    on = np.ones(x.shape[:2], bool) if lengths is None else np.arange(len(x))[:, None] < lengths
-    for i in reversed(range(len(x))) if reverse else range(len(x)):
-        next_ = step(np, x[i] @ weight_ih[0].T + of_x, now[0] @ weight_hh[0].T + of_h, now)
-        now = [np.where(on[i, :, None], *pair) for pair in zip(next_, now, strict=True)]
-        emitted.append(np.where(on[i, :, None], next_[0], 0)[None, None])
-    if lengths is not None:
-        now = [np.where(lengths[:, None] > 0, state, 0) for state in now]
-    return np.concatenate(emitted[::-1] if reverse else emitted), *(state[None] for state in now)
+# -- one step ----------------------------------------------------------------------------------------------------------
 
 
 def _sigmoid(np: NumPy, x: Array) -> Array:
@@ -94,35 +68,44 @@ def _lstm_step(np: NumPy, of_x: Array, of_h: Array, states: list[Array]) -> list
     return [_sigmoid(np, out) * np.tanh(c), c]
 
 
-# -- the lowering ------------------------------------------------------------------------------------------------------
-
-
-def _lowered(
-    e: Emitter,
-    op_type: str,
-    x: Ref,
-    weights: Sequence[Ref],
-    states: Sequence[Ref | None],
-    lengths: Ref | None,
-    reverse: bool,
-    **how: Any,
-) -> list[Ref]:
-    """One ONNX node, after a check that there is at least one step: without any, ONNX Runtime 1.32 crashes."""
-    steps, direction = x.type.shape[0], "reverse" if reverse else "forward"
-    if steps.constant is None:
-        x = e.checked(x, "different", steps, Dim.of(0))
-    units = weights[1].type.shape[-1].constant
-    inputs = [x, *weights, lengths, *states]
-    return e.nodes(op_type, *inputs, outputs=len(e.results), direction=direction, hidden_size=units, **how)
-
-
 # -- the operations ----------------------------------------------------------------------------------------------------
 
 
 class _Recurrent(Rules):
-    """Base of all three: each step multiplies the input and the state of each sequence by their weights."""
+    """Base of all three. `step` computes the states after a step from the contributions of `x` and of `h` to the gates,
+    and the states before."""
 
+    onnx: ClassVar[str]
+    step: ClassVar[Step]
+    how: ClassVar[Mapping[str, int]] = {}
     reverse: bool = False
+
+    def reference(
+        self, np: NumPy, x: Array, weight_ih: Array, weight_hh: Array, bias: Array, *others: Array | None
+    ) -> tuple[Array, ...]:
+        *states, lengths = others
+        zeros = np.zeros((x.shape[1], weight_hh.shape[-1]), x.dtype)
+        now = [zeros if state is None else state[0] for state in states]
+        of_x, of_h = np.split(bias[0], 2)
+        emitted = [np.zeros((0, 1, *zeros.shape), x.dtype)]
+        on = np.ones(x.shape[:2], bool) if lengths is None else np.arange(len(x))[:, None] < lengths
+        for i in reversed(range(len(x))) if self.reverse else range(len(x)):
+            next_ = type(self).step(np, x[i] @ weight_ih[0].T + of_x, now[0] @ weight_hh[0].T + of_h, now)
+            now = [np.where(on[i, :, None], *pair) for pair in zip(next_, now, strict=True)]
+            emitted.append(np.where(on[i, :, None], next_[0], 0)[None, None])
+        if lengths is not None:
+            now = [np.where(lengths[:, None] > 0, state, 0) for state in now]
+        return np.concatenate(emitted[::-1] if self.reverse else emitted), *(state[None] for state in now)
+
+    def lower(self, e: Emitter, x: Ref, weight_ih: Ref, weight_hh: Ref, bias: Ref, *others: Ref | None) -> list[Ref]:
+        """One ONNX node, after a check that there is at least one step: without any, ONNX Runtime 1.32 crashes."""
+        *states, lengths = others
+        steps, direction = x.type.shape[0], "reverse" if self.reverse else "forward"
+        if steps.constant is None:
+            x = e.checked(x, "different", steps, Dim.of(0))
+        units = weight_hh.type.shape[-1].constant
+        inputs = [x, weight_ih, weight_hh, bias, lengths, *states]
+        return e.nodes(self.onnx, *inputs, outputs=len(e.results), direction=direction, hidden_size=units, **self.how)
 
     def macs(self, y: TensorType, x: TensorType, weight_ih: TensorType, weight_hh: TensorType, *_: Any) -> Dim:
         return x.shape[0] * x.shape[1] * (weight_ih.elements + weight_hh.elements)
@@ -130,10 +113,6 @@ class _Recurrent(Rules):
 
 class _OneState(_Recurrent):
     """Base of cells whose output is their state."""
-
-    onnx: ClassVar[str]
-    step: ClassVar[Step]
-    how: ClassVar[Mapping[str, int]] = {}
 
     def infer(
         self,
@@ -145,30 +124,6 @@ class _OneState(_Recurrent):
         lengths: TensorType | None = None,
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 1)
-
-    def reference(
-        self,
-        np: NumPy,
-        x: Array,
-        weight_ih: Array,
-        weight_hh: Array,
-        bias: Array,
-        h: Array | None = None,
-        lengths: Array | None = None,
-    ) -> tuple[Array, ...]:
-        return _over_time(np, type(self).step, x, weight_ih, weight_hh, bias, [h], lengths, self.reverse)
-
-    def lower(
-        self,
-        e: Emitter,
-        x: Ref,
-        weight_ih: Ref,
-        weight_hh: Ref,
-        bias: Ref,
-        h: Ref | None = None,
-        lengths: Ref | None = None,
-    ) -> list[Ref]:
-        return _lowered(e, self.onnx, x, [weight_ih, weight_hh, bias], [h], lengths, self.reverse, **self.how)
 
 
 class Rnn(_OneState, name="rnn", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
@@ -186,6 +141,8 @@ class Gru(_OneState, name="gru", internal=True, half="f32", mixes=MIXED, steps_a
 class Lstm(_Recurrent, name="lstm", internal=True, half="f32", mixes=MIXED, steps_along=None, no_gradient=WHY):
     """A long short-term memory with the gates input, output, forget, new. ONNX LSTM."""
 
+    onnx, step = "LSTM", _lstm_step
+
     def infer(
         self,
         x: TensorType,
@@ -197,32 +154,6 @@ class Lstm(_Recurrent, name="lstm", internal=True, half="f32", mixes=MIXED, step
         lengths: TensorType | None = None,
     ) -> tuple[TensorType, ...]:
         return _types(x, weight_hh, 2)
-
-    def reference(
-        self,
-        np: NumPy,
-        x: Array,
-        weight_ih: Array,
-        weight_hh: Array,
-        bias: Array,
-        h: Array | None = None,
-        c: Array | None = None,
-        lengths: Array | None = None,
-    ) -> tuple[Array, ...]:
-        return _over_time(np, _lstm_step, x, weight_ih, weight_hh, bias, [h, c], lengths, self.reverse)
-
-    def lower(
-        self,
-        e: Emitter,
-        x: Ref,
-        weight_ih: Ref,
-        weight_hh: Ref,
-        bias: Ref,
-        h: Ref | None = None,
-        c: Ref | None = None,
-        lengths: Ref | None = None,
-    ) -> list[Ref]:
-        return _lowered(e, "LSTM", x, [weight_ih, weight_hh, bias], [h, c], lengths, self.reverse)
 
 
 OF_CELL = {"RNNCell": OPERATIONS["rnn"], "GRUCell": OPERATIONS["gru"], "LSTMCell": OPERATIONS["lstm"]}
