@@ -8,24 +8,24 @@ at most that share of the norm.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsdl.diagnostics import Diagnostic, Label
+from wsdl.diagnostics import Diagnostic
 from wsdl.ir.connected import connected
 from wsdl.ir.dtypes import dtype_of, numpy_dtype
 from wsdl.ir.graph import Graph, Slot
-from wsdl.ir.stages import FormulaReading, Storage
+from wsdl.ir.stages import Storage
 from wsdl.ir.weight_files import Fill
 from wsdl.ops.build import Build
 from wsdl.sharing.read_stored import slot_over_stored
+from wsdl.weights.lost import Loss
+from wsdl.weights.misfits import Difference, Missed, losses_of, require_equal, require_near
 from wsdl.weights.narrow import as_stored
 from wsdl.weights.source import Source, WeightsError
 
@@ -36,16 +36,6 @@ Array = NDArray[Any]
 ROUNDING = 8  # units in the last place: the difference between a formula and a loaded value that counts as rounding
 Progress: TypeAlias = Callable[[int, int, float], None]  # of a fit: which of all groups of tensors, the error so far
 STEPS = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
-MOST_LISTED = 20
-MOST_SINGLE = 6  # parameters that are listed one by one
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The difference between a slot and its loaded value: its norm as a share of `norm`, that of the loaded value."""
-
-    share: float
-    norm: float
 
 
 @dataclass
@@ -82,8 +72,8 @@ def filled(
     met. Copies only where necessary; `before` returns the previous value of a stored tensor."""
     slots = {slot.path: slot for slot in storage.checked.slots()}
     values: dict[str, Array] = {}
-    missed: list[_Missed] = []
-    differences: list[_Difference] = []
+    missed: list[Missed] = []
+    differences: list[Difference] = []
     groups = list(connected(fills, lambda fill: [*tensors_of(storage, fill), *input_of(storage, fill)]))
     for number, fills_together in enumerate(groups, 1):
         family = _Family(storage, slots, fills_together, sources, before)
@@ -93,34 +83,9 @@ def filled(
             continue
         values |= family.nearest(missed, partial(progress, number, len(groups))) if exact is None else exact
         values |= family.unread(values)
-    _require_equal(differences)
-    _require_near(storage, missed)
-    return Filled(values, _losses(missed))
-
-
-@dataclass(frozen=True)
-class _Missed:
-    """The difference of a fitted fill, as a share of its norm; `is_met` if that is only rounding. `not_linear` are the
-    tensors that could not be fitted."""
-
-    fill: Fill
-    share: float
-    norm: float
-    is_met: bool
-    not_linear: frozenset[str]
-
-    @property
-    def is_far(self) -> bool:
-        return not self.is_met and self.share > (self.fill.fit or 0.0)
-
-
-def _losses(missed: Iterable[_Missed]) -> dict[str, Loss]:
-    """The difference of each slot: of several fills of one slot the largest."""
-    losses: dict[str, Loss] = {}
-    for m in missed:
-        if not m.is_met and (m.fill.slot not in losses or m.share > losses[m.fill.slot].share):
-            losses[m.fill.slot] = Loss(m.share, m.norm)
-    return losses
+    require_equal(differences)
+    require_near(storage, missed)
+    return Filled(values, losses_of(missed))
 
 
 def _read(source: Source, fill: Fill) -> Array:
@@ -152,7 +117,7 @@ class _Family:
     ) -> None:
         self._storage, self._slots, self._fills, self._before = storage, slots, fills, before
         self._arrays = [_read(sources[fill.file], fill) for fill in fills]
-        self.differences: list[_Difference] = []  # that `exactly` finds where fitting is not allowed
+        self.differences: list[Difference] = []  # that `exactly` finds where fitting is not allowed
 
     def exactly(self) -> dict[str, Array] | None:
         """The stored tensors that meet all fills exactly; `None` if there are none and fitting is allowed."""
@@ -190,11 +155,11 @@ class _Family:
                 is_float = self._storage.stored[name].type.is_float
                 if is_float and any(each.fit is not None for each in fills):
                     return None
-                missed: list[_Missed] = []
+                missed: list[Missed] = []
                 if is_float:
                     self.nearest(missed)
                 share = max((m.share for m in missed), default=None)
-                self.differences.append(_Difference(fill, fills[whole or 0], _distance(read, array), share))
+                self.differences.append(Difference(fill, fills[whole or 0], _distance(read, array), share))
                 return value
         return value
 
@@ -265,9 +230,7 @@ class _Family:
         build = Build(Graph())
         return Graph([], build.nodes, [build.parameter(self._storage.stored[fill.stored], fill.view)])
 
-    def nearest(
-        self, missed: list[_Missed], progress: Callable[[float], None] = lambda error: None
-    ) -> dict[str, Array]:
+    def nearest(self, missed: list[Missed], progress: Callable[[float], None] = lambda error: None) -> dict[str, Array]:
         """The values with the smallest differences of the slots, which are appended to `missed`."""
         from wsdl.fitting.fit import fit, relative_errors
 
@@ -277,7 +240,7 @@ class _Family:
         shares = zip(relative_errors(targets, fitted.stored), relative_errors(targets, values), strict=True)
         for fill, array, (before_rounding, share) in zip(self._fills, self._arrays, shares, strict=True):
             norm = float(np.linalg.norm(array.astype(np.float64)))
-            missed.append(_Missed(fill, share, norm, before_rounding <= _rounding(array), fitted.not_linear))
+            missed.append(Missed(fill, share, norm, before_rounding <= _rounding(array), fitted.not_linear))
         return values
 
 
@@ -292,102 +255,6 @@ def _mean(arrays: Sequence[Array]) -> Array:
 def _rounding(array: Array) -> float:
     """The share of the norm of a loaded array that rounding can account for."""
     return ROUNDING * STEPS[dtype_of(array)]
-
-
-# -- how close the fit must be -----------------------------------------------------------------------------------------
-
-
-def _require_near(storage: Storage, missed: Sequence[_Missed]) -> None:
-    """Raises `WeightsError`, which lists the worst slots, if some lose more than allowed."""
-    far = sorted((m for m in missed if m.is_far), key=lambda m: -m.share)
-    if not far:
-        return
-    unlinear = next((m for m in far if m.not_linear), None)
-    if unlinear is not None:
-        raise WeightsError([_not_linear(storage, unlinear)])
-    worst, first = far[0], far[0].fill
-    parameters = "1 parameter" if len(missed) == 1 else f"{len(far)} of {len(missed)} parameters"
-    if first.fit is None:
-        message = (
-            f"{parameters} can't hold exactly what is loaded: the nearest values lose up to {percent(worst.share)}"
-        )
-    else:
-        lose = "loses more of its" if len(far) == 1 else "lose more of their"
-        message = f"{parameters} {lose} norm than `fit {first.fit:g}` allows"
-    raise WeightsError([
-        Diagnostic(
-            "E0515",
-            message,
-            first.span,
-            file=None if first.span else first.file,
-            details=tuple(lines_of((m.fill.slot, m.share) for m in far)),
-            help=_offer(first, _rounded_up(worst.share)),
-        )
-    ])  # fmt: skip
-
-
-def _not_linear(storage: Storage, missed: _Missed) -> Diagnostic:
-    fill, [name, *_] = missed.fill, sorted(missed.not_linear)
-    reading = storage.readings[fill.slot]
-    labels = [Label(reading.formula.span, "this formula")] if isinstance(reading, FormulaReading) else []
-    type = storage.stored[name].type
-    reason = f"its formula is not linear in `{name}`" if type.is_float else f"`{name}`, {type}, holds integers"
-    return Diagnostic(
-        "E0516",
-        f"`{fill.slot}` can't be fitted, as {reason}",
-        fill.span,
-        file=None if fill.span else fill.file,
-        labels=tuple(labels),
-        help="load the tensors that the formula reads, under their own names",
-    )
-
-
-def _offer(fill: Fill, share: float) -> str:
-    """How to allow the nearest values."""
-    if fill.span is not None:
-        return f"`fit {share:g}` behind the target of the `load` takes the nearest values"
-    return f"`--fit {share:g}`, in Python `wsdl.compile(…, fit={share:g})`, takes the nearest values"
-
-
-def _rounded_up(share: float) -> float:
-    """A share rounded up to two decimals."""
-    return ceil(share * 100) / 100
-
-
-def percent(share: float) -> str:
-    """`18.3 %`."""
-    return f"{100 * share:.3g} %"
-
-
-def overall(losses: Iterable[Loss]) -> float:
-    """The share of the norm of all tensors together."""
-    losses = list(losses)
-    missed, whole = (
-        sum(x * x for x in xs) for xs in ([loss.share * loss.norm for loss in losses], [loss.norm for loss in losses])
-    )
-    return float(np.sqrt(missed / whole)) if whole else 0.0
-
-
-def lines_of(shares: Iterable[tuple[str, float]]) -> list[str]:
-    """What parameters lose, the worst first; in long lists those of one path but for its indices are one line."""
-    worst = sorted(shares, key=lambda item: -item[1])
-    if len(worst) <= MOST_SINGLE:
-        return [f"{slot}: {percent(share)}" for slot, share in worst]
-    groups: dict[str, list[tuple[str, float]]] = {}
-    for slot, share in worst:
-        groups.setdefault(re.sub(r"\[\d+\]", "[*]", slot), []).append((slot, share))
-    return listed([
-        f"{path}: {percent(some[-1][1])} to {percent(some[0][1])} ({len(some)} parameters)"
-        if len(some) > 1
-        else f"{some[0][0]}: {percent(some[0][1])}"
-        for path, some in groups.items()
-    ])  # fmt: skip
-
-
-def listed(lines: Sequence[str]) -> list[str]:
-    """At most `MOST_LISTED` lines, then the number of the others."""
-    more = len(lines) - MOST_LISTED
-    return [*lines[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
 
 
 # -- agreement and completeness ----------------------------------------------------------------------------------------
@@ -411,39 +278,9 @@ def _equal(stored: Array, loaded: Array) -> bool:
     return np.array_equal(stored, loaded, equal_nan=stored.dtype.kind == "f")
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """Two fills of one stored tensor that differ, by at most `distance`; the nearest values lose a `share` of a norm,
-    `None` for tensors that aren't floats."""
-
-    fill: Fill
-    other: Fill
-    distance: float
-    share: float | None
-
-    @property
-    def tensors(self) -> str:
-        return f"`{self.fill.tensor}` and `{self.other.tensor}`"
-
-
 def _distance(stored: Array, loaded: Array) -> float:
     with np.errstate(all="ignore"):
         return float(np.nanmax(np.abs(stored.astype(np.float64) - loaded.astype(np.float64))))
-
-
-def _require_equal(differences: Sequence[_Difference]) -> None:
-    """Raises `WeightsError` if there are differences. The share that it offers is enough for all."""
-    if not differences:
-        return
-    first, *others = sorted(differences, key=lambda d: -(d.share or 0.0))
-    message = f"{first.tensors} fill one stored tensor, `{first.fill.stored}`, and differ by {first.distance:.3g}"
-    lines = [f"so do {d.tensors}, by {d.distance:.3g}" for d in others]
-    help = "load one of them only, or take their parameters out of the share group"
-    shares = [d.share for d in differences if d.share is not None]
-    if len(shares) == len(differences) and all(map(isfinite, shares)):
-        help += f"; {_offer(first.fill, _rounded_up(max(shares)))}"
-    span, file = first.fill.span, None if first.fill.span else first.fill.file
-    raise WeightsError([Diagnostic("E0504", message, span, file=file, details=tuple(listed(lines)), help=help)])
 
 
 def _is_same_memory(a: Array, b: Array) -> bool:

@@ -84,7 +84,7 @@ def _report_fitted(
     loaded: Filled, storage: Storage, weights: Weights | None, fit: float | None, problems: Problems
 ) -> None:
     """Report what was lost, or that `fit` was unnecessary."""
-    from wsdl.weights.fill import lines_of, overall, percent
+    from wsdl.weights.lost import lines_of, overall, percent
 
     fit_clause = next((load.fit.span for load in storage.checked.loads if load.fit is not None), None)
     file = None if weights is None or isinstance(weights, Mapping) else str(weights)

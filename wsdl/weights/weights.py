@@ -27,7 +27,8 @@ from wsdl.ir.types import FLOATS, shape_text
 from wsdl.ir.views import View
 from wsdl.ir.weight_files import FORMULAS, INPUTS, SHARING, WAYS, Fill, TensorInfo
 from wsdl.sharing.reading_texts import formula_texts, reading_texts
-from wsdl.weights.fill import Filled, Progress, filled, input_of, listed, tensors_of
+from wsdl.weights.fill import Filled, Progress, filled, input_of, tensors_of
+from wsdl.weights.lost import listed
 from wsdl.weights.metadata import VARIANT, sharing_record
 from wsdl.weights.open_source import open_source
 from wsdl.weights.recorded import by_slots
