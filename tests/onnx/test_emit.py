@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,22 @@ def filled_with_zeros(types: list[TensorType], shape: list[Dim]) -> tuple[Lowere
     span = Source("test.wsd", "").span(0, 0)
     model = Model("m", graph, Module("m", "model", span), output_names=["y"])
     return Lowered(models={"m": model}), model
+
+
+def operators(result: str) -> Counter[str]:
+    """How many nodes of each operator there are."""
+    proto = onnx_of(compiled(f"model m(x: f32[n, 1, 4]) -> (y: f32[n, 4]) {{\n    return {result}\n}}"))
+    return Counter(node.op_type for node in proto.graph.node)
+
+
+def test_a_further_layer_of_a_switch_adds_only_its_own_operators() -> None:
+    added = operators("x[:, 0] |> Switch(Dense(4), bank=5)") - operators("x[:, 0] |> Switch(Dense(4), bank=4)")
+    assert added == {"Gemm": 1}
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod"])
+def test_an_axis_of_one_element_is_not_reduced(name: str) -> None:
+    assert operators(f"{name}(x, axis=1)") == {"Squeeze": 1}
 
 
 def test_what_was_assumed_is_checked_at_run_time() -> None:

@@ -135,6 +135,9 @@ class Builder:
     def dims(self, dims: Sequence[Dim]) -> Ref:
         return self.sizes.vector(dims)
 
+    def measured(self, dims: Sequence[Dim], sizes: Ref) -> None:
+        self.sizes.measure_all(dims, sizes)
+
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         before = x.type.shape
         if len(before) == len(shape) and all(map(same, before, shape)):

@@ -7,7 +7,6 @@ same program, model and values give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -135,8 +134,6 @@ class _Emission:
                 refs = self.builder.name_results(self._lower(node), node.results, start)
             for value, ref in zip(node.results, refs, strict=True):
                 self.refs[value] = ref
-            if node.op == "partition_rows":
-                self._measure_parts(node.measured, refs)
             if node.in_f32:
                 self.in_formulas.update(name for emitted in self.builder.scope[start:] for name in emitted.output)
 
@@ -150,11 +147,6 @@ class _Emission:
         operation = OPERATIONS[node.op]
         e.results = [v.type for v in node.results]
         return operation.lower(e, **arguments(operation, node, lambda value: self.refs[value]))
-
-    def _measure_parts(self, names: Sequence[str], parts: Sequence[Ref]) -> None:
-        e = self.builder
-        for name, part in zip(names, parts, strict=False):
-            e.sizes.measure(name, partial(e.node, "Shape", part, start=0, end=1))
 
     def _parameter(self, node: Node) -> Sequence[Ref]:
         stored = self.program.stored[str(node.attributes["stored"])]
@@ -212,7 +204,10 @@ class _Emission:
         if node.measured:
             [name] = node.measured
             count = results.pop(parts.carried) if parts.until else None
-            e.sizes.measure(name, lambda: count or e.node("Max", limit, e.constant(0, "i64")))
+            e.sizes.measure(
+                name,
+                lambda: e.node("Reshape", count or e.node("Max", limit, e.constant(0, "i64")), e.constant([1], "i64")),
+            )
         typed = [ref.typed(value.type) for ref, value in zip(results, node.results, strict=True)]
         for at, axis in enumerate(parts.emit_axes, parts.carried):
             step = graph.outputs[at + parts.until].type

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from wsdl.ir.binding import SizeSource, size_sources
@@ -57,11 +58,19 @@ class RunTimeSizes:
 
     def measure(self, name: str, size: Callable[[], Ref]) -> None:
         """A size that is known from here on, in this scope and those in it; `size` appends the nodes that compute it,
-        as a scalar. It replaces one of the same name, from another scope."""
+        as an `i64[1]`. It replaces one of the same name, from another scope."""
         before = self._measured.get(name)
         for key in before.uses if before is not None else ():
             self._known.pop(key, None)
         self._measured[name] = _Measured(size, self._emitter.level)
+
+    def measure_all(self, dims: Sequence[Dim], sizes: Ref) -> None:
+        """Several sizes that are known from here on, as an `i64[count]`."""
+        for i, dim in enumerate(dims):
+            self.measure(str(dim), partial(self._element, sizes, i))
+        key = _key(dims)
+        self._level(key, *dims)
+        self._known[key] = sizes
 
     def bind(self, inputs: Sequence[Ref]) -> None:
         """The inputs of the model, whose shapes bind the names."""
@@ -75,7 +84,7 @@ class RunTimeSizes:
             return self._emitter.constant(values, "i64")
         if len(dims) == 1:
             return self.size(dims[0])
-        key = str([str(dim) for dim in dims])
+        key = _key(dims)
         if key not in self._known:
             parts = [self.size(dim) for dim in dims]
             with self._emitter.in_model_graph(self._origin, self._level(key, *dims)):
@@ -118,12 +127,15 @@ class RunTimeSizes:
     def _named(self, name: str) -> Ref:
         e = self._emitter
         if name in self._measured:
-            return e.node("Reshape", self._measured[name].size(), e.constant([1], "i64"))
+            return self._measured[name].size()
         source = self._sources[name]
         size = e.node("Shape", self._inputs[source.input], start=source.axis, end=source.axis + 1)
         if not same(source.rest, 0):
             size = e.node("Sub", size, self.size(source.rest))
         return size if same(source.factor, 1) else e.node("Div", size, self.size(source.factor))
+
+    def _element(self, sizes: Ref, number: int) -> Ref:
+        return self._emitter.node("Gather", sizes, self._emitter.constant([number], "i64"))
 
     def _sum(self, dim: Dim) -> Ref:
         e = self._emitter
@@ -151,6 +163,11 @@ class RunTimeSizes:
         if any(coefficient < 0 for argument in atom.arguments for _, coefficient in argument.terms):
             left = e.node("Sub", left, e.node("Mod", left, right))  # ONNX rounds towards zero, `//` downwards
         return e.node("Div", left, right)
+
+
+def _key(dims: Sequence[Dim]) -> str:
+    """That of a shape in `_known`."""
+    return str([str(dim) for dim in dims])
 
 
 def constant_shape(before: Sequence[Dim], after: Sequence[Dim]) -> list[int] | None:

@@ -62,6 +62,9 @@ class Emitter(Protocol):
     def dims(self, dims: Sequence[Dim]) -> Ref:
         """A shape as an `i64[rank]` tensor, computed at run time where it must be."""
 
+    def measured(self, dims: Sequence[Dim], sizes: Ref) -> None:
+        """The dimensions that the operation being lowered measures are those in `sizes`, an `i64[count]` tensor."""
+
     def reshape(self, x: Ref, shape: Sequence[Dim]) -> Ref:
         """`x` in another shape, with a constant shape (`0`, `-1`) where ONNX can express it. `x` has a known type."""
 

@@ -10,11 +10,12 @@ from wsdl.ir.types import DType, TensorType
 from wsdl.ops._define import Rules
 from wsdl.ops._errors import OpError
 from wsdl.ops._interfaces import Emitter, Ref
-from wsdl.ops._lowering import axes_tensor, cast_to, size_of
+from wsdl.ops._lowering import axes_tensor, cast_to, size_of, squeezed
 from wsdl.ops._rules import axes_of
 from wsdl.ops.build import Build
 
 Axes = int | Sequence[int] | None
+_OF_ONE_THE_SAME = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
 
 
 def without(x: TensorType, axis: Axes, keepdims: bool) -> tuple[Dim, ...]:
@@ -34,8 +35,10 @@ def summed_dtype(x: TensorType) -> DType:
 
 
 def reduced(e: Emitter, op_type: str, x: Ref, axis: Axes, keepdims: bool = False) -> Ref:
-    """One of ONNX's reduction operators."""
+    """One of ONNX's reduction operators; none for axes of one element."""
     axes = axes_of(axis, x.type.rank)
+    if op_type in _OF_ONE_THE_SAME and count_of(x.type, axes).constant == 1:
+        return x if keepdims or not axes else squeezed(e, x, *axes)
     return e.node(op_type, x, axes_tensor(e, axes), keepdims=int(keepdims))
 
 

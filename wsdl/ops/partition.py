@@ -97,6 +97,8 @@ class PartitionRows(
             most = e.node("Mul", cast_to(e, e.node("Shape", rows.order), "f64"), e.constant([self.capacity], "f64"))
             most = e.node("Ceil", e.node("Div", most, e.constant([count], "f64")))
             kept = e.node("Min", kept, cast_to(e, most, "i64"))
+        kept = e.node("Slice", kept, e.constant([0], "i64"), e.constant([count], "i64"))
+        e.measured(self.rows, kept)
         return _split(e, x, group, self.several, rows, kept, count)
 
     def gradient(self, g: Build, dys: list[Value | None], ys: list[Value], x: Value, group: Value) -> Gradients:
@@ -124,7 +126,7 @@ class PartitionLike(
         return [rows[member[: len(part)]] for member, part in zip(members, parts, strict=True)]
 
     def lower(self, e: Emitter, x: Ref, group: Ref, parts: Sequence[Ref]) -> list[Ref]:
-        kept = e.node("Concat", *(e.node("Shape", part, start=0, end=1) for part in parts), axis=0)
+        kept = e.dims([part.type.shape[0] for part in parts])
         return _split(e, x, group, False, _sorted(e, group, len(parts)), kept, len(parts))
 
     def gradient(
@@ -166,7 +168,7 @@ class Unpartition(Rules, name="unpartition", half="moves", mixes={}, steps_along
     def lower(self, e: Emitter, parts: Sequence[Ref], group: Ref) -> Ref:
         rest = parts[0].type.shape[1:]
         rows = _sorted(e, group, len(parts))
-        sizes = e.node("Concat", *(e.node("Shape", p, start=0, end=1) for p in parts), e.constant([0], "i64"), axis=0)
+        sizes = e.node("Concat", e.dims([part.type.shape[0] for part in parts]), e.constant([0], "i64"), axis=0)
         places = e.node("Add", e.node("Gather", _starts(e, sizes), rows.groups), rows.ranks)
         none = e.node("ReduceSum", sizes, keepdims=1)
         inside = e.node("Less", rows.ranks, e.node("Gather", sizes, rows.groups))
@@ -291,10 +293,9 @@ def _starts(e: Emitter, sizes: Ref) -> Ref:
 
 
 def _split(e: Emitter, x: Ref, group: Ref, several: bool, rows: _Sorted, kept: Ref, count: int) -> list[Ref]:
-    """The first rows of each group, as many as `kept` says for the first `count` groups."""
+    """The first rows of each of `count` groups, as many as `kept` says."""
     axes = group.type.rank - several
     rest = x.type.shape[axes:]
-    kept = e.node("Slice", kept, e.constant([0], "i64"), e.constant([count], "i64"))
     limits = e.node("Concat", kept, e.constant([0], "i64"), axis=0)
     order = e.node("Compress", rows.order, e.node("Less", rows.ranks, e.node("Gather", limits, rows.groups)), axis=0)
     if several:
