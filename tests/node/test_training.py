@@ -92,11 +92,17 @@ def momentum(random: Generator, rows: int) -> dict[str, Array]:
     return autoencoder(random, rows)
 
 
+def routed(random: Generator, rows: int) -> dict[str, Array]:
+    label = random.integers(0, 4, rows)
+    centers = 2 * random.normal(size=(4, 8))
+    return {"x": centers[label] + 0.3 * random.normal(size=(rows, 8)), "label": label}
+
+
 # Between them: sharing by use, by group, by view and by formula; convolutions and batch statistics; dropout; Scan and
 # Loop, also one that the run ends; every optimizer; the learning rates that need the length of the run; a momentum
-# encoder.
+# encoder; layers that only get some of the rows, or none.
 TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
-    siamese, images, sequences, depth, halting, dropped, autoencoder, formulas, momentum,
+    siamese, images, sequences, depth, halting, dropped, autoencoder, formulas, momentum, routed,
 ]  # fmt: skip
 MODELS = [training.__name__ for training in TRAININGS]
 
