@@ -76,6 +76,19 @@ def test_a_wide_range_is_logarithmic(tmp_path: Path) -> None:
     assert panels(picture) == [("loss, log scale", "log", ["training 1.09e-4"])]
 
 
+@pytest.mark.parametrize(("first", "last"), [(9e5, 5e5), (-7e5, -9e5), (3e-4, 1e-4), (-1e-4, -4e-4), (9e-11, 1e-12)])
+def test_the_margin_has_room_for_all_values(first: float, last: float, tmp_path: Path) -> None:
+    losses, path = Curve(tmp_path / "curve.svg"), plan(2)
+    with reporting(losses, path):
+        for step, loss in enumerate((first, last), start=1):
+            losses.step(StepReport(step, 1, loss, {}, 1e-3, 64, 0.0))
+    picture = figure(losses.curves(path))
+    picture.draw_without_rendering()
+    labels = [text for text in picture.axes[0].get_yticklabels(which="both") if text.get_text()]
+    assert labels
+    assert min(label.get_window_extent().x0 for label in labels) > 0
+
+
 def test_a_long_training_is_a_small_picture(tmp_path: Path) -> None:
     picture = drawn(tmp_path / "curve.svg", plan(50_000, per_epoch=100))
     assert (tmp_path / "curve.svg").stat().st_size < 120_000
