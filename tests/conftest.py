@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
+from tests.forks import Forks
 from tests.golden import Golden
 
 # One thread for PyTorch and OpenBLAS: the tensors here are small, and threads that wait for work in a loop take more
@@ -37,6 +38,14 @@ def golden(request: pytest.FixtureRequest) -> Iterator[Golden]:
     golden = Golden(update=request.config.getoption("--update-golden"))
     yield golden
     request.node.user_properties += [("golden", difference) for difference in golden.differences]
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Commands in processes of their own that begin with everything imported."""
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

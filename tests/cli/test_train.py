@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from safetensors.numpy import load_file
 
 import wsdl as wsdl_api
 from tests.cli.conftest import Done, Wsdl
+from tests.forks import Forks
 from tests.runtime.training import CLASSIFY, data, in_files, program
 from wsdl.diagnostics import CompileError
 from wsdl.diagnostics.run_error import RunError
@@ -132,20 +132,15 @@ def test_a_run_goes_on_bit_for_bit(wsdl: Wsdl, more: tuple[str, ...], stops: tup
         assert logged(run) == logged("whole")
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    program = [sys.executable, "-c", "from wsdl.cli import main; main()", *arguments]
-    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 LONG = ("train", "classify.wsd", "--data", "train.npz", "--batch", "4", "--epochs", "400", "--save-every", "100")
 
 
-def running(run: str, steps: int = 150) -> subprocess.Popen[str]:
-    """A long training that has come so far."""
-    process = command(*LONG, "-o", run)
+def running(forks: Forks, run: str, steps: int = 150) -> int:
+    """A long training that has come so far, as a process of this number."""
+    process = forks.start(Path.cwd(), *LONG, "-o", run)
     end = time.monotonic() + 60
     while not Path(run, "last.safetensors").exists() or len(logged_so_far(run)) < steps:
-        assert process.poll() is None, process.communicate()
+        os.kill(process, 0)  # it has not ended
         assert time.monotonic() < end
         time.sleep(0.02)
     return process
@@ -157,18 +152,17 @@ def logged_so_far(run: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_saves_first(wsdl: Wsdl, number: signal.Signals) -> None:
+def test_a_signal_saves_first(wsdl: Wsdl, forks: Forks, number: signal.Signals) -> None:
     """Until then no other training writes to the folder."""
-    process = running("run")
+    process = running(forks, "run")
     error = refused(wsdl(*TRAIN, "-o", "run", "--replace"))
-    assert f"error[E0725]: another training is writing to this folder: process {process.pid}, since 20" in error
-    assert f"stop it (`kill {process.pid}` lets it save first)" in error
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    line = err.splitlines()[-1]
+    assert f"error[E0725]: another training is writing to this folder: process {process}, since 20" in error
+    assert f"stop it (`kill {process}` lets it save first)" in error
+    os.kill(process, number)
+    status, said, _ = forks.wait(Path.cwd())
     steps = len(logged("run"))
-    assert line == f"stopped after step {steps}, which is saved in run/last.safetensors; --resume continues it"
+    stopped = f"stopped after step {steps}, which is saved in run/last.safetensors; --resume continues it"
+    assert (status, said.splitlines()[-1]) == (130, stopped)
     assert load_file("run/last.safetensors")["optimizer/step"] == steps
     done = wsdl(
         "train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume", "--limit-steps", str(steps + 40)
@@ -178,12 +172,12 @@ def test_a_signal_saves_first(wsdl: Wsdl, number: signal.Signals) -> None:
     assert same("run/last.safetensors", "whole/last.safetensors")
 
 
-def test_being_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(wsdl: Wsdl) -> None:
+def test_being_killed_loses_no_more_than_the_steps_since_the_last_checkpoint(wsdl: Wsdl, forks: Forks) -> None:
     for moment in (0.02, 0.2):
-        process = running("run")
+        process = running(forks, "run")
         time.sleep(moment)
-        process.kill()
-        process.communicate()
+        os.kill(process, signal.SIGKILL)
+        assert forks.wait(Path.cwd())[0] == -signal.SIGKILL
         assert Path("run/.lock").exists()  # of a process that is gone, so that it holds nobody up
         saved = int(load_file("run/last.safetensors")["optimizer/step"].item())
         assert saved % 25 == 0  # an epoch has 25 steps
@@ -203,12 +197,14 @@ def test_a_full_disk_keeps_what_was_saved(wsdl: Wsdl) -> None:
     """The limit on the size of a file stands for it: the first checkpoint fits, one with more in it doesn't."""
     wsdl(*TRAIN, "-o", "run", "--limit-steps", "7")
     before = Path("run/last.safetensors").read_bytes()
-    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) - 1},) * 2)"
-    program = [sys.executable, "-c", f"{limited}; from wsdl.cli import main; main()"]
-    arguments = ("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "error[E0703]: can't write this file: file too large" in done.stderr
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - 1, hard))
+    try:
+        done = wsdl("train", "classify.wsd", "--data", "train.npz", "-o", "run", "--resume")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (done.code, done.out) == (2, "")
+    assert "error[E0703]: can't write this file: file too large" in done.err
     assert Path("run/last.safetensors").read_bytes() == before
     assert not [name for name in os.listdir("run") if name.endswith(".part")]
 

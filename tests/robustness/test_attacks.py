@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import Forks
 from tests.robustness.attacks import ATTACKS, EDGES, Attack
-from tests.robustness.forks import Forks
 
 CPU_SECONDS = 10
 LONGEST = 200_000  # characters of all that is said

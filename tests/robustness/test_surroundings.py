@@ -20,9 +20,9 @@ import pytest
 
 import wsdl as package
 from tests.cli.conftest import TIED, TWO, Wsdl
+from tests.forks import Forks
 from tests.npz import save_npz
 from tests.robustness.damage import DATA, PROGRAM
-from tests.robustness.forks import Forks
 from tests.robustness.test_files import codes
 
 ALL = os.environ.get("WSDL_ATTACKS") == "all"  # with `make fuzz`

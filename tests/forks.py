@@ -1,6 +1,6 @@
 """Commands in processes with little memory, each forked from one in which everything is imported: a second saved.
 
-`python -m tests.robustness.forks` reads on each line of stdin a folder and the arguments of a command, and writes the
+`python -m tests.forks` reads on each line of stdin a folder and the arguments of a command, and writes the
 number of its process, and when it has ended `{"status": 1, "seconds": 0.2}`, where seconds are those of CPU. The output
 of the command is in the folder's `said.txt`.
 """
@@ -13,13 +13,16 @@ import resource
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MEMORY = 2 << 30  # bytes of addresses
 SECONDS = 60  # the slowest takes 15 on a busy machine
 SAID = "said.txt"
+IMPORTED = ("wsdl.cli.check", "wsdl.cli.compile", "wsdl.cli.explain", "wsdl.cli.fmt", "wsdl.onnx.emit")
+FOR_TRAINING = ("wsdl.cli.train", "wsdl.runtime.fit", "wsdl.reporting.curve", "matplotlib.figure", "onnxruntime")
 
 
 class Forks:
@@ -60,14 +63,10 @@ class Forks:
 
 
 def serve() -> None:
-    import wsdl.cli.check
-    import wsdl.cli.compile
-    import wsdl.cli.explain
-    import wsdl.cli.fmt
-    import wsdl.onnx.emit  # noqa: F401 - so that forks have it
-
     for line in sys.stdin:
         folder, *arguments = json.loads(line)
+        for module in FOR_TRAINING if arguments[0] == "train" else IMPORTED:
+            import_module(module)
         if not (child := os.fork()):
             _command(folder, arguments)
         print(child, flush=True)
