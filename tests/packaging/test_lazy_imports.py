@@ -13,7 +13,7 @@ from tests.golden import Golden
 
 LOADED = Path(__file__).parent / "loaded_by_check.txt"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "siamese.wsd"
-HEAVY = {"numpy", "onnx", "onnxruntime", "google.protobuf", "safetensors", "pyarrow"}
+HEAVY = {"numpy", "onnx", "onnxruntime", "google.protobuf", "safetensors", "pyarrow", "rich"}
 
 PROGRAM = """
 import json, sys
@@ -28,6 +28,10 @@ try:
 except SystemExit as exit:
     assert not exit.code, exit.code
 """
+
+
+def test_the_command_imports_no_parser_before_it_reads_its_arguments() -> None:
+    assert {"lark", *HEAVY}.isdisjoint(_imported("from wsdl.cli import execute"))
 
 
 @pytest.mark.parametrize(

@@ -102,13 +102,14 @@ def figure(curves: Curves) -> Figure:
 
 
 def as_svg(figure: Figure) -> bytes:
-    """The bytes of an SVG file; deterministic. As `Figure.savefig` writes them, which draws everything twice."""
+    """The bytes of an SVG file; deterministic. They are those of `Figure.savefig`, which draws everything twice."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
+    canvas = FigureCanvasSVG(figure)
     with matplotlib.rc_context(STYLE):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        canvas.print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call] # matplotlib gives it no types
     return buffer.getvalue()
 
 
