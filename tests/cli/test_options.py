@@ -22,8 +22,8 @@ from wsdl.runtime.training_state import Settings
 Function = Callable[..., Any]
 FUNCTIONS: list[Function] = [
     api.check, api.examine, api.compile, api.evaluate, api.fit, api.graph, api.inspect, api.load, api.open_model,
-    api.run, api.train, api.write_picture, package.Program.session, package.Program.trainer, package.Program.evaluator,
-    package.Program.save, package.Model.session, package.Model.save, package.study,
+    api.run, api.run_rows, api.train, api.write_picture, package.Program.session, package.Program.trainer,
+    package.Program.evaluator, package.Program.save, package.Model.session, package.Model.save, package.study,
 ]  # fmt: skip
 # What is looked at elsewhere.
 FREE = {
@@ -35,6 +35,7 @@ FREE = {
     "plan",
     "settings",
     "reporter",
+    "workers",
 }  # looked at elsewhere
 
 

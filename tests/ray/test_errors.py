@@ -12,8 +12,8 @@ import pytest
 from tests.golden import Golden
 from wsdl.diagnostics.render import render
 from wsdl.diagnostics.run_error import RunError
-from wsdl.ray import errors
-from wsdl.ray.cluster import Workers, connected, require_same, versions
+from wsdl.ray import Workers, errors
+from wsdl.ray.cluster import connected, require_same, versions
 
 GOLDEN = Path(__file__).parent / "golden" / "errors.txt"
 REFUSED = "gcs_client.cc:210: Failed to get cluster ID from GCS server: Unauthenticated: RPC error: InvalidAuthToken"

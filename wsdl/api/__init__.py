@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wsdl.api.compiling import compile
     from wsdl.api.costs import RunCosts
     from wsdl.api.program import Model, Program
+    from wsdl.api.rows import RowResults, are_rows, run_rows
     from wsdl.api.running import load, open_model, run
     from wsdl.api.showing import graph, inspect, write_picture
     from wsdl.api.sources import STDIN, read_source, require, write_files
@@ -47,9 +48,11 @@ __all__ = [
     "Plan",
     "Precision",
     "Program",
+    "RowResults",
     "RunCosts",
     "TensorType",
     "Trained",
+    "are_rows",
     "check",
     "compile",
     "evaluate",
@@ -63,6 +66,7 @@ __all__ = [
     "read_source",
     "require",
     "run",
+    "run_rows",
     "train",
     "write_files",
     "write_picture",
@@ -73,6 +77,7 @@ _NAMES = {
     "wsdl.api.compiling": ("compile",),
     "wsdl.api.costs": ("RunCosts",),
     "wsdl.api.program": ("Model", "Program"),
+    "wsdl.api.rows": ("RowResults", "are_rows", "run_rows"),
     "wsdl.api.running": ("load", "open_model", "run"),
     "wsdl.api.showing": ("graph", "inspect", "write_picture"),
     "wsdl.api.sources": ("STDIN", "read_source", "require", "write_files"),

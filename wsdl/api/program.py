@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from wsdl.ir.training_graphs import TrainStep
     from wsdl.onnx.training import TrainingModels
     from wsdl.runtime.evaluator import Evaluator
+    from wsdl.runtime.portable import PortableModel
     from wsdl.runtime.session import Session
     from wsdl.runtime.trainer import OnNaN, Trainer, Trainers
     from wsdl.runtime.training_state import Settings
@@ -137,6 +139,10 @@ class Program:
         return self.models[self._selection.model(name)].session(
             weights=weights, partial=partial, device=device, threads=threads
         )
+
+    def portable(self, name: str | None = None) -> AbstractContextManager[PortableModel]:
+        """A model as it is sent to other processes; with more than 1 GiB of weights a file, which is temporary."""
+        return self.models[self._selection.model(name)].portable()
 
     @takes(name=Optional(NAME), **_OF_TRAINERS)
     def trainer(
@@ -369,6 +375,16 @@ class Model:
 
         with loadable(self._proto, self.program.values(weights, partial=partial, model=self.name)) as model:
             return Session(model, device=device, threads=threads, indices=lambda: index_reads(self._proto))
+
+    @contextmanager
+    def portable(self) -> Iterator[PortableModel]:
+        """The model as `Program.portable` gives it."""
+        from wsdl.onnx.folder import loadable
+        from wsdl.onnx.index_reads import index_reads
+        from wsdl.runtime.portable import PortableModel
+
+        with loadable(self._proto, self.program.values(model=self.name)) as model:
+            yield PortableModel(model, self.program.source.path, tuple(index_reads(self._proto)))
 
     @takes(path=PATH)
     def save(self, path: str | os.PathLike[str]) -> list[Path]:

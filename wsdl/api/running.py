@@ -49,18 +49,31 @@ def open_model(
     require(path)
     if Path(path).suffix.lower() == ".onnx":
         from wsdl.runtime.session import Session
-        from wsdl.weights.onnx_source import check_onnx
 
-        require_file(path)
-        if weights is not None or dims or model is not None or variant is not None:
-            message = "an ONNX file is run as it is, without `--model`, `--weights`, `--dim` and `--variant`"
-            raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
-        check_onnx(path)
+        require_plain(path, model=model, weights=weights, dims=dims, variant=variant)
         return Session(Path(path), device=device), []
     program = compile(
         program_in(path), dims=dims, seed=seed, weights=weights, fit=fit, import_root=import_root, variant=variant
     )
     return program.session(model, device=device), [*program.diagnostics, *untrained(program)]
+
+
+def require_plain(
+    path: str | os.PathLike[str],
+    *,
+    model: str | None,
+    weights: Weights | None,
+    dims: Mapping[str, int] | None,
+    variant: str | None,
+) -> None:
+    """Raises `CompileError` if an ONNX file doesn't exist or is damaged, or for options that only a program has."""
+    from wsdl.weights.onnx_source import check_onnx
+
+    require_file(path)
+    if weights is not None or dims or model is not None or variant is not None:
+        message = "an ONNX file is run as it is, without `--model`, `--weights`, `--dim` and `--variant`"
+        raise CompileError([Diagnostic("E0704", message, file=os.fspath(path))])
+    check_onnx(path)
 
 
 @takes(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wsdl.diagnostics import CompileError, Diagnostic, limits
-from wsdl.options import SEED, SIZE, Whole
+from wsdl.options import COUNT, SEED, SIZE, Whole
+
+if TYPE_CHECKING:
+    from wsdl.ray import Workers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,6 +47,31 @@ def fit(function: Function) -> Function:
     text = "If FILE shares more than W, load the nearest weights; each may differ by SHARE of its norm."
     share = click.FloatRange(0, min_open=True)
     return click.option("--fit", type=share, metavar="SHARE", help=text)(function)
+
+
+def workers(function: Function) -> Function:
+    """`--workers`, `--cluster` and `--threads`, of which `workers_of` makes the workers."""
+    options = [
+        click.option("--workers", type=whole(COUNT), metavar="N", help="Run on N processes, by Ray."),
+        click.option("--cluster", metavar="ADDRESS",
+                     help="The Ray cluster of the workers, as host:6379.  [default: RAY_ADDRESS, or this machine]"),
+        click.option("--threads", type=whole(COUNT), metavar="N",
+                     help="CPU cores that a worker uses.  [default: 1, without workers all]"),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def workers_of(count: int | None, cluster: str | None, threads: int | None) -> Workers | None:
+    """The workers that the options name; `None` without `--workers`."""
+    if count is None:
+        if cluster is not None:
+            raise CompileError([Diagnostic("E0704", "`--cluster` needs a number of workers", help="add `--workers 4`")])
+        return None
+    from wsdl.ray import Workers
+
+    return Workers(count, threads or 1, cluster)
 
 
 def dims(function: Function) -> Function:

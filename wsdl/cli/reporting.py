@@ -14,6 +14,7 @@ from wsdl.reporting.lines import Lines
 from wsdl.reporting.plot import is_installed
 from wsdl.reporting.progress import Progress
 from wsdl.reporting.reports import Quiet, Reporter, Reporters, RunPlan
+from wsdl.reporting.rows import RowLines, RowProgress, RowReporter
 from wsdl.reporting.trials import TrialLines, TrialProgress, TrialReporter
 
 CURVE, TENSORBOARD = "curve.svg", "tensorboard"
@@ -57,6 +58,13 @@ def trials_shown() -> TrialReporter:
     terminal = Terminal.of(sys.stderr)
     write = _line_by_line(terminal)
     return TrialProgress(write, terminal.stream, color=terminal.color) if _is_live(terminal) else TrialLines(write)
+
+
+def rows_shown() -> RowReporter:
+    """A reporter of rows that are run in parts, on stderr."""
+    terminal = Terminal.of(sys.stderr)
+    write = _line_by_line(terminal)
+    return RowProgress(write, terminal.stream, color=terminal.color) if _is_live(terminal) else RowLines(write)
 
 
 def _is_live(terminal: Terminal) -> bool:

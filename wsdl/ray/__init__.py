@@ -10,6 +10,6 @@ imports Ray.
 
 from __future__ import annotations
 
-from wsdl.ray.cluster import Workers
+from wsdl.ray.workers import Workers
 
 __all__ = ["Workers"]

@@ -34,10 +34,8 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the default of Windows 
 
 
 @dataclass(frozen=True)
-class Workers:
-    """`count` workers with `threads` CPUs each: on the Ray cluster at `cluster` (`"host:6379"`, or `"auto"` for the one
-    that this machine belongs to), by default that of the environment variable `RAY_ADDRESS`; without it, on this
-    machine. In a process that has called `ray.init`, they run on the cluster it is connected to."""
+class Request:
+    """`count` workers with `threads` CPUs each, on the cluster at an address; by default on this machine."""
 
     count: int
     threads: int = 1
@@ -53,7 +51,7 @@ class Workers:
 
 
 @contextmanager
-def connected(workers: Workers) -> Iterator[Any]:
+def connected(workers: Request) -> Iterator[Any]:
     """The module `ray`, connected to the cluster of the workers, which has CPUs for all of them. Raises `RunError`s
     with E0740 to E0744."""
     if find_spec("ray") is None:
@@ -130,7 +128,7 @@ def _require_listener(address: str) -> None:
 # -- before anything is started there ----------------------------------------------------------------------------------
 
 
-def _require(ray: Any, workers: Workers) -> None:
+def _require(ray: Any, workers: Request) -> None:
     """Raises `RunError` if the cluster has too few CPUs, or other versions."""
     nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     cpus = [int(node["Resources"].get("CPU", 0)) for node in nodes.values()]

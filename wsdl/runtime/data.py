@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isinf
 from pathlib import Path
@@ -24,12 +24,12 @@ from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.dtypes import OF_NUMPY, numpy_dtype
 from wsdl.ir.types import TensorType
 from wsdl.ir.weight_files import TensorInfo
+from wsdl.runtime.columns import array_of, grouped, joined
 from wsdl.runtime.parquet import read_parquet
 from wsdl.weights.npz import open_npz, read_npy_header, size_of_npy
 from wsdl.weights.source import WeightsError, reason_of
 
 Array = NDArray[Any]
-NUMERIC = "biuf"  # kinds of NumPy dtypes that hold numbers
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _csv(path: Path) -> Data:
     if not rows:
         raise fail("E0717", "the table is empty", file=str(path))
     header, body = [name.strip() for name in rows[0]], rows[1:]
-    _require_distinct(path, header)
+    grouped(str(path), header)
     for number, row in enumerate(body, 2):
         if len(row) != len(header):
             message = f"row {number} has {len(row)} columns, but the first line names {len(header)}"
@@ -200,57 +200,37 @@ def _problem(text: str) -> str | None:
 
 
 def _parquet(path: Path) -> Data:
-    table = read_parquet(path)
-    _require_distinct(path, table.column_names)
-    return _table(path, {name: _column(path, name, table.column(name)) for name in table.column_names})
+    return data_of_table(path, read_parquet(path))
 
 
-def _column(path: Path, name: str, column: Any) -> Array:
-    """The array of a column of numbers, or of lists of numbers of equal length."""
-    array = np.asarray(column.to_numpy())
-    if array.dtype.kind == "O":
-        try:
-            array = np.stack([np.asarray(value) for value in array])
-        except (ValueError, TypeError):
-            array = np.zeros(0, object)
-    if array.dtype.kind not in NUMERIC:
-        raise fail(
-            "E0718", f"the column `{name}` must hold numbers, or lists of numbers of equal length", file=str(path)
-        )
-    return array
+def data_of_table(path: Path, table: Any) -> Data:
+    """The arrays of a `pyarrow.Table` that was read from a file."""
+    grouped(str(path), table.column_names)  # before a name that occurs twice is looked up
+    columns = {name: array_of(table.column(name)) for name in table.column_names}
+    types = {name: str(table.schema.field(name).type) for name in table.column_names}
+    return _table(path, columns, types, table.num_rows)
 
 
-def _require_distinct(path: Path, names: Sequence[str]) -> None:
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise fail("E0717", f"the table has two columns `{twice}`", file=str(path))
-
-
-def _table(path: Path, columns: dict[str, Array]) -> Data:
-    """The arrays of named columns; `x.0`, `x.1`, … are one."""
+def _table(
+    path: Path, columns: Mapping[str, Array | None], types: Mapping[str, str] | None = None, rows: int = 0
+) -> Data:
+    """The arrays of named columns; `x.0`, `x.1`, … are one. A column without numbers is only listed, with its type in
+    `types` and the number of `rows`."""
+    groups = grouped(str(path), list(columns))
+    infos: dict[str, TensorInfo] = {}
     arrays: dict[str, Array] = {}
-    for name, column in columns.items():
-        base, dot, number = name.rpartition(".")
-        if not (dot and number.isdecimal()):
-            arrays[name] = column
-            continue
-        if base in columns:
-            raise fail(
-                "E0717", f"the columns `{base}` and `{name}` conflict: `{name}` is a part of `{base}`", file=str(path)
-            )
-        if base not in arrays:
-            count = next(i for i in range(len(columns) + 1) if f"{base}.{i}" not in columns)
-            arrays[base] = (
-                np.stack([columns[f"{base}.{i}"] for i in range(count)], axis=1) if count else np.zeros((0, 0))
-            )
-        if int(number) >= arrays[base].shape[1]:
-            missing = f"{base}.{arrays[base].shape[1]}"
-            raise fail("E0717", f"there is a column `{name}`, but no `{missing}`", file=str(path))
-    infos = {
-        name: TensorInfo(OF_NUMPY.get(array.dtype.name, array.dtype.name), array.shape)
-        for name, array in arrays.items()
-    }
-    return Data(str(path), infos, arrays.__getitem__)
+    for name, parts in groups.items():
+        others = [part for part in parts if columns[part] is None]
+        if others:
+            infos[name] = TensorInfo((types or {})[others[0]], (rows,))
+        else:
+            array = arrays[name] = joined(str(path), name, columns, parts)
+            infos[name] = TensorInfo(OF_NUMPY.get(array.dtype.name, array.dtype.name), array.shape)
+
+    def read(name: str) -> Array:
+        return arrays[name] if name in arrays else joined(str(path), name, columns, groups[name])
+
+    return Data(str(path), infos, read)
 
 
 _READERS: dict[str, Callable[[Path], Data]] = {".npz": _npz, ".npy": _npy, ".csv": _csv, ".parquet": _parquet}

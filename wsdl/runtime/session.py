@@ -44,10 +44,11 @@ class Session:
         threads: int | None = None,
         prepack: bool = True,
         indices: Callable[[], list[IndexRead]] | None = None,
+        name: str | None = None,
     ) -> None:
         device, threads = checked("device", NAME, device), checked("threads", Optional(COUNT), threads)
         prepack = checked("prepack", FLAG, prepack)
-        self.name = "<bytes>" if isinstance(model, bytes) else str(model)
+        self.name = name or ("<bytes>" if isinstance(model, bytes) else str(model))
         self.device = device
         self._session = load(model, self.name, device, threads, prepack=prepack)
         self._find_indices = indices or partial(reads_in_file, self.name)
@@ -80,8 +81,8 @@ class Session:
     # -- batches -------------------------------------------------------------------------------------------------------
 
     def _in_batches(self, arrays: Mapping[str, Array], batch: int) -> dict[str, Array]:
-        rows = self._row_dimension()
-        sliced = [name for name, type in self.inputs.items() if _leads(type, rows)]
+        rows = self.row_dimension()
+        sliced = [name for name, type in self.inputs.items() if leads(type, rows)]
         count = len(arrays[sliced[0]])
         results: dict[str, Array] = {}
         for start in range(0, max(count, 1), batch):
@@ -92,12 +93,13 @@ class Session:
                 results[name][start : start + batch] = part
         return results
 
-    def _row_dimension(self) -> str:
-        """The dynamic dimension that is the first axis of some input and of every output."""
+    def row_dimension(self) -> str:
+        """The dynamic dimension that is the first axis of some input and of every output. Raises `RunError` (E0713) if
+        the outputs of batches can't be concatenated."""
         rows = rows_of(self.inputs)
         for name, type in {**self.inputs, **self.outputs}.items():
             elsewhere = any(rows in dim.names() for dim in type.shape[0 if name in self.outputs else 1 :])
-            if not _leads(type, rows) if name in self.outputs else elsewhere:
+            if not leads(type, rows) if name in self.outputs else elsewhere:
                 raise fail(
                     "E0713",
                     f"`{name}` is {type}, so it can't be concatenated from batches of {rows}",
@@ -106,7 +108,7 @@ class Session:
         return rows
 
 
-def _leads(type: TensorType, rows: str) -> bool:
+def leads(type: TensorType, rows: str) -> bool:
     """Is this the size of the first axis, and of no other?"""
     return type.rank > 0 and type.shape[0].name == rows and not any(rows in dim.names() for dim in type.shape[1:])
 

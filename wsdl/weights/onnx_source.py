@@ -39,6 +39,11 @@ def check_onnx(path: str | os.PathLike[str]) -> None:
         raise CompileError([replace(d, code="E0715")]) from None
 
 
+def has_external_data(path: str) -> bool:
+    """Whether the values of some initializers of an ONNX file lie in another file."""
+    return any(map(external_data_helper.uses_external_data, initializers(path, read_proto(path)).values()))
+
+
 def read_proto(path: str | Path) -> ModelProto:
     """The model in a file, without its external data."""
     content = Path(path).read_bytes()

@@ -1,0 +1,78 @@
+"""Tasks on workers: what has no result because its worker was lost is repeated on another one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from wsdl.diagnostics import CompileError, Diagnostic
+from wsdl.ray import errors
+from wsdl.ray.cluster import Request
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+RETRIES = 3  # of a task whose worker was lost
+STOP_SECONDS = 30.0  # for tasks to save what they have when they are cancelled
+
+
+def results(
+    ray: Any,
+    workers: Request,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    name: Callable[[Item], str],
+) -> Generator[tuple[Item, Result], None, None]:
+    """Call a function with each item, one at a time on each worker; yields the results in the order in which they come.
+
+    Raises the `CompileError`s that the function raises, and `RunError` (E0745) if the worker of an item, which has a
+    `name` in messages, was lost several times. Closing the generator cancels what runs.
+    """
+    task = ray.remote(num_cpus=workers.threads, max_retries=RETRIES)(_called)
+    folder, waiting = os.getcwd(), iter(items)
+    running: dict[Any, Item] = {}
+    try:
+        while True:
+            for item in islice(waiting, workers.count - len(running)):
+                running[task.options(name=name(item)).remote(function, item, folder)] = item
+            if not running:
+                return
+            [reference], _ = ray.wait(list(running), num_returns=1)
+            yield running[reference], _result(ray, reference, name(running[reference]))
+            del running[reference]
+    finally:
+        for reference in running:
+            ray.cancel(reference)
+        if running:
+            ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A `CompileError` of a task. It is returned, since Ray would repeat or wrap what is raised."""
+
+    kind: type[CompileError]
+    diagnostics: list[Diagnostic]
+
+
+def _called(function: Callable[[Any], Any], item: Any, folder: str) -> Any:
+    """The task: paths are relative to the folder in which the command runs."""
+    with suppress(OSError):
+        os.chdir(folder)
+    try:
+        return function(item)
+    except CompileError as error:
+        return Failed(type(error), error.diagnostics)
+
+
+def _result(ray: Any, reference: Any, what: str) -> Any:
+    try:
+        result = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        raise errors.lost(error, what) or error from error
+    if isinstance(result, Failed):
+        raise result.kind(result.diagnostics)
+    return result

@@ -1,0 +1,21 @@
+"""What callers say about workers: how many, with how many CPUs, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from wsdl.ray.cluster import Request
+from wsdl.ray.rows import run_parts
+from wsdl.runtime.parts import Part, RowJob
+
+
+@dataclass(frozen=True)
+class Workers(Request):
+    """`count` workers with `threads` CPUs each: on the Ray cluster at `cluster` (`"host:6379"`, or `"auto"` for the one
+    that this machine belongs to), by default that of the environment variable `RAY_ADDRESS`; without it, on this
+    machine. In a process that has called `ray.init`, they run on the cluster it is connected to."""
+
+    def run_parts(self, job: RowJob, parts: Sequence[Part]) -> Generator[Part, None, None]:
+        """Run the parts of a job; yields each when its file is written."""
+        return run_parts(self, job, parts)
