@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.ir.inventory import ComputedTensor, Inventory
-    from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
+    from wsdl.ir.training_graphs import Evaluation, Parts, SplitStep, TrainStep
     from wsdl.weights.metadata import Provenance
 
 
@@ -179,13 +179,13 @@ def train_steps(storage: Storage, target: Target = DEFAULT) -> dict[str, TrainSt
 
 
 def split_step(
-    storage: Storage, training: str, target: Target = DEFAULT, *, of_parts: bool = False, piecewise: bool = False
+    storage: Storage, training: str, target: Target = DEFAULT, *, parts: Parts = "none", piecewise: bool = False
 ) -> SplitStep:
-    """The step of one training in two phases, gradients and update. `of_parts`: a batch comes in several parts;
+    """The step of one training in two phases, gradients and update. `parts`: whether a batch is computed in parts;
     `piecewise`: large tensors are updated piece by piece."""
     from wsdl.pipelines.training import split_step
 
-    return split_step(storage, storage.trainings[training], target, of_parts=of_parts, piecewise=piecewise)
+    return split_step(storage, storage.trainings[training], target, parts=parts, piecewise=piecewise)
 
 
 def evaluation(storage: Storage, training: str, target: Target = DEFAULT) -> Evaluation:

@@ -98,6 +98,22 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Having:
+    """An object with some attributes."""
+
+    attributes: tuple[str, ...]
+    text: str
+
+    def of(self, value: Any) -> Any:
+        if not all(hasattr(value, name) for name in self.attributes):
+            raise TypeError
+        return value
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Dynamic dimensions by name."""
 
@@ -162,6 +178,7 @@ PATH = Instance((str, os.PathLike), "a path")
 PROGRAM = Instance((str, os.PathLike, Source), "a path, or a source")
 FUNCTION = Instance((Callable,), "a function")  # type: ignore[arg-type]  # an abstract class, but no type for mypy
 WEIGHTS = Instance((str, os.PathLike, Mapping), "a weights file, or a mapping from names to arrays")
+WORKERS = Having(("rank", "size", "all_reduce"), "a communicator, such as `distributed.mpi()`")
 DIMS = Sizes()
 ON_NAN = OneOf(("stop", "skip"))
 

@@ -75,10 +75,12 @@ def training_models_of(storage: Storage, model: str) -> Iterator[tuple[str, Mode
     yield f"{model} training step", emit_step(step)
     evaluation = compiler.evaluation(storage, model)
     for parts in ("one part", "several parts"):
-        of_parts = parts == "several parts"
-        split = compiler.split_step(storage, model, of_parts=of_parts, piecewise=not of_parts)
+        is_whole = parts == "one part"
+        split = compiler.split_step(storage, model, parts="none" if is_whole else "several", piecewise=is_whole)
         trainer = training_models(split, evaluation, {}, (0, 0))
         yield f"{model} gradients of {parts}", trainer.gradients
+        if trainer.sums is not None:
+            yield f"{model} sums of {parts}", trainer.sums
         yield f"{model} update after {parts}", trainer.update
         for i, proto in enumerate(trainer.rounds):
             yield f"{model} round {i + 1} of {parts}", proto

@@ -62,7 +62,7 @@ def run(phase: Phase, values: dict[str, Any], inputs: dict[str, Any]) -> dict[st
 def test_means_in_parts_want_nothing_but_sizes() -> None:
     """What was exact in one time through the parts is so still."""
     p = program("loss mse(score, wanted)\n    loss 0.1 * mae(score, wanted) + sum(head.weight ** 2)")
-    split = split_step(p, p.trainings["m"], of_parts=True)
+    split = split_step(p, p.trainings["m"], parts="several")
     assert split.rounds == []
     read = split.gradients.inputs.values()
     assert {m.how for m in split.merges if any(whole in read for whole in m.wholes)} == {"size"}
@@ -70,7 +70,7 @@ def test_means_in_parts_want_nothing_but_sizes() -> None:
 
 def test_the_weights_of_labels_are_all_that_is_looked_at_before() -> None:
     p = program("loss cross_entropy(logits, label, weight=weight, ignore_index=2)")
-    [first] = split_step(p, p.trainings["m"], of_parts=True).rounds
+    [first] = split_step(p, p.trainings["m"], parts="several").rounds
     assert [v.name for v in first.phase.graph.inputs] == ["label", "weight"]
     assert {merge.how for merge in first.merges} == {"sum"}
 

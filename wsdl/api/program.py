@@ -29,6 +29,7 @@ from wsdl.options import (
     PATH,
     SEED,
     WEIGHTS,
+    WORKERS,
     Option,
     Optional,
     takes,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from wsdl.api.costs import RunCosts
+    from wsdl.distributed import Communicator
     from wsdl.ir.training import Turns
-    from wsdl.ir.training_graphs import TrainStep
+    from wsdl.ir.training_graphs import Parts, TrainStep
     from wsdl.onnx.training import TrainingModels
     from wsdl.runtime.evaluator import Evaluator
     from wsdl.runtime.portable import PortableModel
@@ -63,6 +65,7 @@ _OF_TRAINERS: dict[str, Option] = {
     "device": NAME,
     "threads": Optional(COUNT),
     "on_nan": ON_NAN,
+    "workers": Optional(WORKERS),
 }
 
 
@@ -158,13 +161,15 @@ class Program:
         device: str = "cpu",
         threads: int | None = None,
         on_nan: OnNaN = "stop",
+        workers: Communicator | None = None,
     ) -> Trainer:
         """A trainer for a `train` declaration: `loss = trainer.step(batch)`. `name` is that of the training; it may be
         omitted if there is only one.
 
         `batch` is the batch size, computed in `accumulate` parts; `fit` takes `hold` steps on each batch. `seed` is for
         shuffling and random numbers. A loss or a gradient that is not finite raises `RunError`; with `on_nan="skip"`
-        its batch is skipped.
+        its batch is skipped. With the communicator of one of several `workers`, each batch is that worker's rows of it,
+        and all make the same step.
         """
         from wsdl.runtime.trainer import Trainer
         from wsdl.runtime.training_state import Settings, TrainingState
@@ -172,8 +177,9 @@ class Program:
         training = self._selection.training(name)
         values = self._values_with(weights, partial, self._storage.trainings[training].model)
         settings = Settings(batch, accumulate, seed, hold)
-        models = {training: self._training_models(self._storage, training, values, settings, device)}
-        held = TrainingState(models, self._origin(), settings, device=device, threads=threads)
+        size = 1 if workers is None else workers.size
+        models = {training: self._training_models(self._storage, training, values, settings, device, size)}
+        held = TrainingState(models, self._origin(), settings, device=device, threads=threads, workers=workers)
         return Trainer(held, training, on_nan=on_nan)
 
     @takes(**_OF_TRAINERS)
@@ -189,6 +195,7 @@ class Program:
         device: str = "cpu",
         threads: int | None = None,
         on_nan: OnNaN = "stop",
+        workers: Communicator | None = None,
     ) -> Trainers:
         """Trainers of several trainings, by name, which have one state: `trainers["critic"].step(batch)`. Without names
         they are those of `turns` or `mix`. The other arguments are those of `trainer`."""
@@ -198,22 +205,24 @@ class Program:
         turns, chosen = self.turns, self._selection.several_trainings(names)
         storage, values = self._storage.together(chosen), self._values_with(weights, partial, None)
         settings = Settings(batch, accumulate, seed, hold)
-        models = {name: self._training_models(storage, name, values, settings, device) for name in chosen}
-        held = TrainingState(models, self._origin(), settings, device=device, threads=threads)
+        size = 1 if workers is None else workers.size
+        models = {name: self._training_models(storage, name, values, settings, device, size) for name in chosen}
+        held = TrainingState(models, self._origin(), settings, device=device, threads=threads, workers=workers)
         is_said = turns is not None and turns.counts.keys() == set(chosen)
         return Trainers(held, turns if is_said else None, on_nan=on_nan)
 
     def _training_models(
-        self, storage: Storage, name: str, values: Mapping[str, Array], settings: Settings, device: str
+        self, storage: Storage, name: str, values: Mapping[str, Array], settings: Settings, device: str, workers: int
     ) -> TrainingModels:
         from wsdl.onnx.training import training_models
         from wsdl.runtime.channel_block import channel_block
 
         on_cpu = device == "cpu"
+        parts: Parts = "several" if settings.accumulate > 1 else "one" if workers > 1 else "none"
         training = storage.trainings[name]
         sizes = self.inventory.sizes(*(() if training.scope else (training.model,)))
         return training_models(
-            compiler.split_step(storage, name, self.target, of_parts=settings.accumulate > 1, piecewise=on_cpu),
+            compiler.split_step(storage, name, self.target, parts=parts, piecewise=on_cpu),
             compiler.evaluation(storage, name, self.target),
             values,
             (sizes.parameters, sizes.parameters_without_sharing),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,15 +43,17 @@ def fit(
     `data` and `evaluation` are arrays with many rows, which are shuffled in each epoch, or an iterable of batches; for
     `Trainers` those of each training by its name, and results are called `critic.loss`.
     The checkpoints that `wsdl train` writes go to `folder`; if it contains a training already, that is an error
-    (E0724), unless `replace` overwrites it.
+    (E0724), unless `replace` overwrites it. Several workers call this together, each with all arrays, or with its own
+    rows of each batch.
     """
     from wsdl.runtime.fit import checkpoint_in, fit
     from wsdl.runtime.folder_lock import alone_in
     from wsdl.runtime.plan import Plan
 
     plan = Plan(epochs, None if folder is None else Path(folder))
-    with alone_in(plan.folder):
-        checkpoint_in(plan.folder, resume=False, replace=replace)
+    own = plan.folder if trainer.exchange.rank == 0 else None
+    with trainer.exchange.entered(alone_in(own)):
+        trainer.exchange.agreed(partial(checkpoint_in, own, resume=False, replace=replace))
         return fit(trainer, data, plan, evaluation=evaluation).results
 
 
@@ -194,7 +197,7 @@ def _tried(trainers: Trainers, arrays: Mapping[str, Any], evaluation: Mapping[st
 
 def _first(trainer: Trainer, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The first batch."""
-    return next(iter(trainer.batches(arrays, shuffle=False).epoch(0)))
+    return next(iter(trainer.whole_batches(arrays).epoch(0)))
 
 
 @takes(

@@ -15,7 +15,7 @@ connects a step with the one after it.
     Carried     an update before     gradients          that of the input or target
     NextCarried gradients            the next update    `next/INPUT`
     Sum         the parts before     gradients          `sum/STORED`
-    Number      caller, any phase    any phase          `total_steps`, `norm/gradients`, `lr`, `part/…`
+    Number      caller, any phase    any phase          `total_steps`, `norm/gradients`, `lr`, `finite`, `part/…`
     Part        rounds, gradients    the merge          `part/N`
     Whole       the merge            rounds, gradients  `whole/N`
     Shared      the update           its pieces         `scalar/N`
@@ -168,6 +168,7 @@ class Number:
 FIRST = Number("carry/first")  # bool, whether this is the first update of a batch; where something is carried
 TOTAL_STEPS = Number(TOTAL)  # i64, of the whole run; for learning rates with a schedule over it
 NORM = Number("norm/gradients")  # f32 or f64, of all gradients together; the step may be committed only if it is finite
+FINITE = Number("finite")  # of that type, of a part: 0, or NaN where not all else that changes the state is finite
 RATE = Number("lr")  # f32, of this step
 PART_START = Number("part/start")  # i64, the number of rows in the parts of a batch before this one
 PART_SHARE = Number("part/share")  # f32, the fraction of a batch's rows in this part, from 0 to 1

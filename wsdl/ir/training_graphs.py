@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from wsdl.diagnostics import Diagnostic
 from wsdl.ir.graph import Graph, Lowered, Model
@@ -95,6 +96,10 @@ class Pieces:
     tensors: list[dict[Piece, Variable | Gradient]] = field(default_factory=list)
 
 
+Parts: TypeAlias = Literal["none", "one", "several"]
+"""Whether a batch is computed in parts, of which this process has one, or several that add up."""
+
+
 @dataclass(eq=False)
 class SplitStep(Step):
     """A training step in two phases with the gradients in between.
@@ -103,10 +108,10 @@ class SplitStep(Step):
     reads it any more.
 
     `gradients` computes the loss, the metrics, the gradients with their norm, and the new running statistics. For a
-    batch in parts, it adds to a `Sum` of each, and reads values that were merged over all parts before, in one pass for
-    each of `rounds`; instead of loss and metrics it outputs the parts of `last`, and `rest` computes them from these
-    and all other `merges`, then the values that updates read, `merged_forward`. `warnings` say which metrics depend on
-    how the batch is cut.
+    batch in parts, it computes the contribution of a part, and reads values that were merged over all parts before, in
+    one pass for each of `rounds`; instead of loss and metrics it outputs the parts of `last`, and `rest` computes them
+    from these and all other `merges`, then the values that updates read, `merged_forward`. `sums` computes the norm of
+    what all parts have added up to. `warnings` say which metrics depend on how the batch is cut.
 
     `update` computes the new parameters and optimizer states, and the learning rate; it may overwrite variables that
     are `in_place`. The updates in `pieces` were split off.
@@ -115,6 +120,7 @@ class SplitStep(Step):
     """
 
     gradients: Phase
+    sums: Phase | None
     update: Phase
     in_place: set[Variable]
     pieces: list[Pieces]

@@ -133,6 +133,7 @@ class TrainingModels:
     evaluation: EvaluationModel
     values: Mapping[str, Array]
     gradients: ModelProto
+    sums: ModelProto | None
     update: ModelProto
     rounds: list[ModelProto]
     pieces: list[ModelProto]
@@ -172,6 +173,7 @@ def training_models(
         evaluation_model(evaluation, values, opset=opset),
         values,
         _structure(step.gradients, opset=opset, block=block),
+        None if step.sums is None else _structure(step.sums, opset=opset),
         _structure(step.update, opset=opset),
         [_structure(r.phase, opset=opset) for r in step.rounds],
         [_structure(p.phase, opset=opset) for p in step.pieces],

@@ -1,13 +1,14 @@
 """The pipelines of a training.
 
 A training step is one phase (`STEP`, which is what `<model>.train.onnx` holds) or two: the gradients of a whole
-`BATCH`, or of a `PART` of one, then the `UPDATE`, in which large tensors may be cut (`PIECEWISE_UPDATE`). Workers on
-other machines would stand between the two. `EVALUATION` is a pipeline of its own.
+`BATCH`, then the `UPDATE`, in which large tensors may be cut (`PIECEWISE_UPDATE`). Where a batch is computed in parts,
+`SUMS` measures between the two what all have added up to: the only `PART` of this process, which other workers add
+theirs to, or one of several (`NEXT_PART`), which is added to those before. `EVALUATION` is a pipeline of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import Result
 from wsdl.ir.target import DEFAULT, Target
 from wsdl.ir.training import SEED
-from wsdl.ir.training_graphs import Evaluation, SplitStep, TrainStep
+from wsdl.ir.training_graphs import Evaluation, Parts, SplitStep, TrainStep
 from wsdl.rewrite.batch_steps import batch_steps
 from wsdl.rewrite.contract_sums import contract_sums
 from wsdl.rewrite.dedupe import dedupe
@@ -33,12 +34,15 @@ from wsdl.training.evaluation import results_of
 from wsdl.training.gradients import (
     add_up_parts,
     average_statistics,
+    check_part,
     differentiate_loss,
     hand_on_seed,
     hand_on_statistics,
     measure_gradients,
+    measure_sums,
     objective_of,
     separate_rows,
+    share_statistics,
 )
 from wsdl.training.in_place import find_in_place
 from wsdl.training.merged_results import separate_results
@@ -47,7 +51,7 @@ from wsdl.training.pieces import take_pieces
 from wsdl.training.random_parts import tell_parts_apart
 from wsdl.training.rounds import plan_rounds, plan_rounds_before
 from wsdl.training.unread_inputs import drop_unread_inputs
-from wsdl.training.update import average_parameters, update_of, update_parameters, write_rate
+from wsdl.training.update import average_parameters, sums_of, update_of, update_parameters, write_rate
 from wsdl.training.updates import give_to_updates, write_updates
 
 Pass: TypeAlias = "Callable[[Lowered], object]"
@@ -99,19 +103,19 @@ BATCH: tuple[TrainingPass, ...] = (
     hand_on_statistics,
     *CLEANING,
 )
-PART: tuple[TrainingPass, ...] = (
+_CONTRIBUTION: tuple[TrainingPass, ...] = (
     refuse_gradients_through_batches,
     *EXPANDING,
     separate_rows,
     tell_parts_apart,
     *GRADIENT,
-    add_up_parts,
-    measure_gradients,
-    give_to_updates,
-    hand_on_statistics,
-    plan_rounds_before,
-    *CLEANING,
+    share_statistics,
+    check_part,
 )
+_OF_PART: tuple[TrainingPass, ...] = (give_to_updates, hand_on_statistics, plan_rounds_before, *CLEANING)
+PART: tuple[TrainingPass, ...] = (*_CONTRIBUTION, *_OF_PART)
+NEXT_PART: tuple[TrainingPass, ...] = (*_CONTRIBUTION, add_up_parts, *_OF_PART)
+SUMS: tuple[TrainingPass, ...] = (measure_sums,)
 UPDATE: tuple[TrainingPass, ...] = (
     update_parameters,
     write_updates,
@@ -129,6 +133,9 @@ EVALUATION: tuple[TrainingPass, ...] = (
     *LOWERING,
     plan_rounds,
 )
+
+
+GRADIENTS: Mapping[Parts, tuple[TrainingPass, ...]] = {"none": BATCH, "one": PART, "several": NEXT_PART}
 
 
 def run(pipeline: Sequence[TrainingPass], draft: Draft) -> Draft:
@@ -149,16 +156,18 @@ def split_step(
     training: ResolvedTraining,
     target: Target = DEFAULT,
     *,
-    of_parts: bool = False,
+    parts: Parts = "none",
     piecewise: bool = False,
 ) -> SplitStep:
     """The training step as two graphs, gradients and update; `piecewise` updates large tensors by graphs of their own.
-    `CompileError` where the loss can't be computed from parts of a batch."""
-    gradients = run(PART if of_parts else BATCH, objective_of(storage, training, target))
+    `CompileError` where the loss can't be computed in `parts`."""
+    gradients = run(GRADIENTS[parts], objective_of(storage, training, target))
+    sums = None if parts == "none" else run(SUMS, sums_of(storage, training, target)).phase
     update = run(PIECEWISE_UPDATE if piecewise else UPDATE, update_of(storage, training, target))
     return SplitStep(
         variables_of(update, gradients.phase),
         gradients.phase,
+        sums,
         update.phase,
         update.in_place,
         update.pieces,

@@ -22,7 +22,8 @@ class Batches:
     """The rows of some arrays in batches: `for batch in Batches({"image": x, "label": y}, 64).epoch(0)`.
 
     All arrays have the same number of rows; those in `whole` have none, and are part of each batch unchanged. The last
-    batch of an epoch may be smaller. Arrays that are memory-mapped are read batch by batch.
+    batch of an epoch may be smaller. Arrays that are memory-mapped are read batch by batch. With the rank of a `worker`
+    and the number of workers, each batch has that worker's rows only, which may be none.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class Batches:
         seed: int = 0,
         shuffle: bool = True,
         whole: frozenset[str] = frozenset(),
+        worker: tuple[int, int] = (0, 1),
     ) -> None:
+        self.worker = worker
         self.arrays, self.size, self.seed, self.shuffle, self.whole = dict(arrays), size, seed, shuffle, whole
         self.rows = next(len(array) for name, array in self.arrays.items() if name not in whole)
 
@@ -62,7 +65,7 @@ class Batches:
         return np.random.Generator(np.random.Philox(key=[self.seed, number])).permutation(self.rows)
 
     def _rows(self, array: Array, rows: Array) -> Array:
-        if not self.shuffle:
+        if not self.shuffle and len(rows):
             return np.ascontiguousarray(array[rows[0] : rows[-1] + 1])
         if isinstance(array, np.memmap):  # in the order of the file, which reads the disk sequentially
             back = np.argsort(rows)
@@ -83,16 +86,28 @@ class Epoch:
     def __iter__(self) -> Iterator[dict[str, Array]]:
         order, size = self.of.order(self.number), self.of.size
         for at in range(self.start * size, self.of.rows, size):
-            yield self.of.batch(order[at : at + size])
+            rows = order[at : at + size]
+            yield self.of.batch(rows[share(len(rows), *self.of.worker)])
+
+
+def share(rows: int, rank: int, workers: int) -> slice:
+    """The rows of one of several workers: consecutive ones, as many as the others have, or one less."""
+    return slice(rows * rank // workers, rows * (rank + 1) // workers)
 
 
 def batches_of(
-    arrays: Mapping[str, Any], signature: Mapping[str, TensorType], size: int, *, seed: int = 0, shuffle: bool = True
+    arrays: Mapping[str, Any],
+    signature: Mapping[str, TensorType],
+    size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    worker: tuple[int, int] = (0, 1),
 ) -> Batches:
     """Arrays of many rows in batches for a model. Raises `RunError` if they don't match it."""
     checked, rows = check_inputs(signature, arrays), rows_of(signature)
     whole = frozenset(name for name in checked if not has_rows(signature[name], rows))
-    batches = Batches(checked, size, seed=seed, shuffle=shuffle, whole=whole)
+    batches = Batches(checked, size, seed=seed, shuffle=shuffle, whole=whole, worker=worker)
     if not batches.rows:
         raise fail("E0718", "the data has no rows")
     return batches

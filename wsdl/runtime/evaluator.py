@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,30 @@ import numpy as np
 from wsdl.diagnostics import Diagnostic
 from wsdl.diagnostics.run_error import fail
 from wsdl.ir.step import PART_START
+from wsdl.ir.training_graphs import Round
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.index_reads import index_reads
 from wsdl.onnx.training import EvaluationModel
 from wsdl.runtime.arrays import check_inputs
 from wsdl.runtime.batches import has_rows
+from wsdl.runtime.exchange import Exchange
 from wsdl.runtime.indices import check_indices
 from wsdl.runtime.loading import load, run_failure
 from wsdl.runtime.tally import Sizes, Tally, results
 
 
 class Evaluator:
-    """An evaluation, loaded in ONNX Runtime."""
+    """An evaluation, loaded in ONNX Runtime. Of several workers (`exchange`) each computes some of the batches."""
 
-    def __init__(self, model: EvaluationModel, *, device: str = "cpu", threads: int | None = None) -> None:
-        self.model, self.device = model, device
+    def __init__(
+        self,
+        model: EvaluationModel,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        exchange: Exchange | None = None,
+    ) -> None:
+        self.model, self.device, self._exchange = model, device, exchange or Exchange()
         self.indices = [read for proto in model.protos for read in index_reads(proto)]
         self.parts = 0  # the number of batches that the last run had
         self._sessions = []
@@ -55,18 +65,29 @@ class Evaluator:
                 sizes.add(arrays)
             wholes |= self._known(sizes)
         for session, own in zip(self._sessions, evaluation.rounds, strict=True):
-            tally, count = Tally(own.merges), not sizes.parts
             feeds |= {name: self._value(array) for name, array in wholes.items()}
-            passed = Sizes(self.model.batch, evaluation.rows)
-            for arrays in self._checked(batches):
-                tally.add(self._parts(session, feeds, {**arrays, PART_START.name: np.array(passed.count)}))
-                passed.add(arrays)
-            if count:
+            passed, tally = self._exchange.agreed(partial(self._gone_through, session, own, feeds, batches))
+            if not sizes.parts:
                 sizes = passed
-            wholes |= {**self._known(sizes), **tally.wholes()}
+            wholes |= {**self._known(sizes), **self._merged(own, sizes, tally).wholes()}
         self.parts = sizes.parts
         computed = results(evaluation.rest, wholes, sizes)
         return {name: float(array) for name, array in zip(evaluation.names, computed, strict=True)}
+
+    def _gone_through(
+        self, session: Any, own: Round, feeds: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]
+    ) -> tuple[Sizes, Tally]:
+        """The sizes of all batches, and what a round computes from those of this worker."""
+        sizes, tally = Sizes(self.model.batch, self.model.evaluation.rows), Tally(own.merges)
+        for number, arrays in enumerate(self._checked(batches)):
+            if number % self._exchange.size == self._exchange.rank:
+                tally.add(self._parts(session, feeds, {**arrays, PART_START.name: np.array(sizes.count)}))
+            sizes.add(arrays)
+        return sizes, tally
+
+    def _merged(self, own: Round, sizes: Sizes, tally: Tally) -> Tally:
+        """What all workers have computed in a round, from what this one has."""
+        return self._exchange.merged(own.merges, sizes, lambda: tally)
 
     @property
     def findings(self) -> list[Diagnostic]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsdl.diagnostics.run_error import RunError, fail
-from wsdl.ir.step import NORM, PART_SHARE, PART_START, Gradient, Sum
+from wsdl.ir.step import FINITE, NORM, PART_SHARE, PART_START, Gradient, Sum
 from wsdl.onnx.expose import Computed, exposed
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
@@ -32,15 +32,18 @@ def nonfinite_step(
     parts: Sequence[Mapping[str, Array]],
     wholes: Mapping[str, Array],
     loss: float,
+    *,
+    is_alone: bool = True,
 ) -> RunError:
     """The error for a step whose loss or gradients are not finite, with the first tensor that wasn't.
 
-    `state` is the state before the step, `parts` the batch, `wholes` the values merged over the whole batch.
+    `state` is the state before the step, `parts` the batch, or those of one of several workers, `wholes` the values
+    merged over the whole batch.
     """
     done = int(state[models.step.counter.name])
     lines = [*_in_the_batch(parts), *_in_the_state(state, done)]
     if not lines:
-        lines = _in_the_step(models, state, parts, wholes)
+        lines = _in_the_step(models, state, parts, wholes, is_alone=is_alone)
     message, help = f"the loss of step {done + 1} is {loss:g}", HELP
     if isfinite(loss):
         message, help = f"{message}, but its gradients are not finite", HELP_WITH_GRADIENTS
@@ -48,7 +51,7 @@ def nonfinite_step(
 
 
 def _in_the_batch(parts: Sequence[Mapping[str, Array]]) -> Iterator[str]:
-    for name in parts[0]:
+    for name in parts[0] if parts else ():
         arrays = [part[name] for part in parts]
         bad = sum(int(np.count_nonzero(~np.isfinite(a))) for a in arrays if a.dtype.kind == "f")
         if bad:
@@ -68,6 +71,8 @@ def _in_the_step(
     state: Mapping[str, Array],
     parts: Sequence[Mapping[str, Array]],
     wholes: Mapping[str, Array],
+    *,
+    is_alone: bool,
 ) -> list[str]:
     """The first tensor that is not finite on the way to such a result, and its operands."""
     proto, nodes = exposed(models.gradients)
@@ -87,7 +92,7 @@ def _in_the_step(
         feeds: dict[str, Any] = {**zeros, **state, **wholes, **part, **of_part}
         feeds |= dict(zip(names, session.run(None, {name: feeds[name] for name in input_names}), strict=True))
         bad_results = [name for name in results if _is_bad(feeds[name])]
-        for node in _leading_to([name for name in bad_results if name != NORM.name], nodes):
+        for node in _leading_to([name for name in bad_results if name not in (NORM.name, FINITE.name)], nodes):
             bad = [name for name in node.outputs if _is_bad(feeds.get(name))]
             if bad:
                 location = f" ({node.source})" if node.source else ""
@@ -95,6 +100,8 @@ def _in_the_step(
                 return [*lines, *(_described(name, feeds[name]) for name in node.inputs if name in feeds)]
         lengths = [(name, float(np.abs(feeds[name]).max(initial=0))) for name in gradients]
         largest = max([largest, *lengths], key=lambda entry: entry[1])
+    if not is_alone:
+        return ["all that this worker computed is finite: another worker found what is not"]
     return [f"each is finite, but their sum of squares is not: `{largest[0]}` reaches {largest[1]:.4g}"]
 
 

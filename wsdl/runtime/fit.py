@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -43,8 +44,12 @@ def fit(
     epoch. For several trainings it has those of each, by the name of the training. An epoch is then one of the first
     training; it ends where this would begin its next one. A signal to stop (Ctrl-C) saves first, and raises
     `Interrupted`.
+
+    Several workers call this alike: each with all arrays, or with its own rows of each batch; what is evaluated is
+    whole on each. The first one writes files and reports; a signal to one stops all.
     """
-    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter or Quiet()).run(resume)
+    reporter = reporter if reporter is not None and trainer.exchange.rank == 0 else Quiet()
+    return _Run(trainer, _streams(trainer, data, evaluation), plan or Plan(), reporter).run(resume)
 
 
 def _streams(trainer: Trainer | Trainers, data: Any, evaluation: Any) -> dict[str, Stream]:
@@ -84,7 +89,7 @@ def weights_in(plan: Plan, progress: Progress) -> list[Path]:
 
 class _Run:
     def __init__(self, trainer: Trainer | Trainers, streams: dict[str, Stream], plan: Plan, reporter: Reporter) -> None:
-        self.trainer, self.streams, self.reporter = trainer, streams, reporter
+        self.trainer, self.streams, self.reporter, self.exchange = trainer, streams, reporter, trainer.exchange
         self.first = next(iter(streams.values()))
         evaluated = next((s for s in streams.values() if s.evaluation is not None), self.first)
         self.plan = replace(plan, better=evaluated.better(plan.better))
@@ -113,7 +118,7 @@ class _Run:
                 self.reporter.note(note)
             while self.progress.epoch < self.epochs and not self._is_over():
                 self._epoch()
-                if self.stop.asked:
+                if self._stops():
                     self._interrupt()
             if self.saved_at != trainer.steps:
                 self._save()
@@ -131,11 +136,12 @@ class _Run:
                     is_done = True
                     break
                 continue
+            self.exchange.wants_stop = self.stop.asked
             step = stream.trainer.make_step(taken[0], again=taken[1])
             stream.batch += 1
             self.bad_in_a_row = self.bad_in_a_row + 1 if step.is_skipped else 0
             self._report(stream, step)
-            if self.stop.asked:
+            if self._stops():
                 self._interrupt()
             if self._is_over():
                 break
@@ -148,6 +154,10 @@ class _Run:
         if any(stream.evaluation is not None for stream in self.streams.values()):
             self._evaluate(first.epoch if is_done else first.epoch + 1)
         self._save()
+
+    def _stops(self) -> bool:
+        """Was this process asked to stop, or have several workers agreed to?"""
+        return self.stop.asked if self.exchange.is_alone else self.exchange.stops
 
     def _in_turn(self) -> Stream:
         """The training of the next step."""
@@ -245,13 +255,16 @@ class _Run:
         if is_best:
             progress.best, progress.best_step = progress.results[better.name], self.trainer.steps
             if self.plan.folder is not None:
-                save_safetensors(self.plan.folder / BEST, self.trainer.weights, self.trainer.header)
+                self.exchange.agreed(partial(self._write_best, self.plan.folder / BEST))
         report = EvaluationReport(self.trainer.steps, epoch, progress.results, is_best)
         self.reporter.evaluation(report)
 
+    def _write_best(self, path: Path) -> None:
+        if self.exchange.rank == 0:
+            save_safetensors(path, self.trainer.weights, self.trainer.header)
+
     def _save(self) -> None:
-        folder, steps = self.plan.folder, self.trainer.steps
-        self.saved_at = steps
+        folder, self.saved_at = self.plan.folder, self.trainer.steps
         if folder is None:
             return
         self.reporter.flush()
@@ -264,9 +277,14 @@ class _Run:
                 "data": self._of_each(lambda stream: stream.batches.fingerprint),
             }
         )
+        self.exchange.agreed(partial(self._write, folder, checkpoint))
+
+    def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
+        if self.exchange.rank:
+            return
         write_checkpoint(folder / LAST, checkpoint)
         if self.plan.keep:
-            write_checkpoint(folder / f"step-{steps:08}.safetensors", checkpoint)
+            write_checkpoint(folder / f"step-{self.trainer.steps:08}.safetensors", checkpoint)
             for old in sorted(folder.glob("step-*.safetensors"))[: -self.plan.keep]:
                 old.unlink(missing_ok=True)
 

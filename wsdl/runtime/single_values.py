@@ -18,31 +18,33 @@ from wsdl.runtime.batches import Batches
 
 
 def check_batches(
-    layers: Sequence[Normalized], signature: Mapping[str, TensorType], batches: Batches, accumulate: int
+    layers: Sequence[Normalized], signature: Mapping[str, TensorType], batches: Batches, parts: int
 ) -> str | None:
-    """A note on the last batch, if it has one value per channel. Raises `RunError` if a part of each batch has."""
+    """A note on the last batch, if it has one value per channel. Raises `RunError` if a part of each batch has. `parts`
+    are those of a batch, of all workers together."""
     rows = rows_of(signature)
     sizes = bind_sizes(list(signature.values()), [batches.arrays[name].shape for name in signature])
 
     def single(count: int) -> list[str]:
         """The layers with one value per channel in the smallest part of a batch of `count` rows."""
-        there = {**sizes, rows: count // min(accumulate, count)}
+        there = {**sizes, rows: count // min(parts, count)}
         return [v.layer for v in layers if v.count.names() <= there.keys() and v.count.evaluate(there) < 2]
 
     full, rest = min(batches.size, batches.rows), batches.rows % batches.size
     if single_valued := single(full):
-        parts = f", computed in {min(accumulate, full)} parts" if accumulate > 1 else ""
+        in_parts = f", computed in {min(parts, full)} parts" if parts > 1 else ""
+        use = "fewer parts" if in_parts else "larger batches"
         raise fail(
             "E0832",
-            f"`{single_valued[0]}` can't normalize a batch of {_rows(full)}{parts}: it has one value per channel",
-            help=f"use {'fewer parts' if parts else 'larger batches'}, or a norm of single rows, such as LayerNorm; a "
+            f"`{single_valued[0]}` can't normalize a batch of {_rows(full)}{in_parts}: it has one value per channel",
+            help=f"use {use}, or a norm of single rows, such as LayerNorm; a "
             "frozen layer can normalize by its running statistics: `freeze PATH eval`",
         )
     if rest and (single_valued := single(rest)):
-        parts = f", computed in {min(accumulate, rest)} parts" if min(accumulate, rest) > 1 else ""
+        in_parts = f", computed in {min(parts, rest)} parts" if min(parts, rest) > 1 else ""
         others = f" and {len(single_valued) - 1} more layers" if len(single_valued) > 1 else ""
         return (
-            f"the last batch of an epoch has {_rows(rest)}{parts}, which is one value per channel in "
+            f"the last batch of an epoch has {_rows(rest)}{in_parts}, which is one value per channel in "
             f"`{single_valued[0]}`{others}; running statistics ignore it"
         )
     return None

@@ -6,17 +6,21 @@ one state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from math import nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsdl.diagnostics.run_error import fail
 from wsdl.ir.dtypes import numpy_dtype
 from wsdl.ir.phase import Phase
 from wsdl.ir.step import (
+    FINITE,
     FIRST,
     NORM,
     PART_SHARE,
@@ -38,9 +42,9 @@ from wsdl.ir.step import (
     Whole,
 )
 from wsdl.ir.training_graphs import Pieces, Round
-from wsdl.ir.types import TensorType
 from wsdl.onnx.folder import loadable
 from wsdl.onnx.training import TrainingModels
+from wsdl.runtime.exchange import Exchange, Wire
 from wsdl.runtime.loading import cores, load, run_failure
 from wsdl.runtime.piecewise import Piecewise
 from wsdl.runtime.step_state import StepState
@@ -53,13 +57,19 @@ class StepSession:
     """The phases of a step, loaded. It is the step of this `number` of the `state`.
 
     `compute` returns loss and metrics of a batch in one or several parts, and keeps the gradients; `commit` then
-    updates the state.
+    updates the state. By `exchange` the parts of other workers are added.
     """
 
     def __init__(
-        self, models: TrainingModels, state: StepState, number: int = 0, *, threads: int | None = None
+        self,
+        models: TrainingModels,
+        state: StepState,
+        number: int = 0,
+        *,
+        threads: int | None = None,
+        exchange: Exchange,
     ) -> None:
-        self.state, self._number, self.device = state, number, state.device
+        self.state, self._number, self.device, self._exchange = state, number, state.device, exchange
 
         def loaded(proto: Any, threads: int | None = threads) -> Any:
             with loadable(proto, models.values) as model:
@@ -68,21 +78,29 @@ class StepSession:
         self._name = models.gradients.graph.name
         self._step = step = models.step
         self._gradient_session, self._update_session = loaded(models.gradients), loaded(models.update)
+        self._sums_session = None if models.sums is None else loaded(models.sums)
         self._rounds = [loaded(proto) for proto in models.rounds]
         self._batch_types, self._rows = models.evaluation.batch, models.evaluation.evaluation.rows
         phases = [step.gradients, step.update, *(own.phase for own in step.rounds)]
         read = [port.name for phase in phases for port in phase.inputs.values() if isinstance(port, Variable)]
         self._groups = state.groups([*(variable.name for variable in step.variables), *read])
-        self._gradients = {v.of: self._buffer(v.type) for v in step.variables if v.role == "parameter"}
+        self._added = {
+            port: value.type for kind in (Gradient, Next) for port, value in step.gradients.values(kind).items()
+        }  # what the parts of a batch add up to
+        self._wire = Wire(self._added) if step.rest is not None and not exchange.is_alone else None
+        self._gradients = {v.of: self._buffer(v) for v in step.variables if v.role == "parameter"}
+        self._apart = [port for port in self._added if not self._is_on_wire(port)]
         self._results = {name: np.zeros((), numpy_dtype(type.dtype)) for name, type in models.results.items()}
         self._rate, self._total_steps = np.zeros((), np.float32), np.zeros((), np.int64)
         self._norm = state.value(np.zeros((), numpy_dtype(models.norm.dtype)))
+        self._finite, self._is_finite = np.zeros((), numpy_dtype(models.norm.dtype)), True
         self._shared = {
             port: state.value(np.zeros((), numpy_dtype(value.type.dtype)))
             for port, value in step.update.values(Shared).items()
         }
         self._start, self._share = np.zeros((), np.int64), np.ones((), np.float32)  # of a part within its batch
         self._wholes: dict[str, Array] = {}
+        self.rows = 0  # of the batch that was computed last
         self._sizes: dict[Shapes, dict[str, int]] = {}
         ports = step.gradients.inputs.values()
         of_part = {PART_START: self._start, PART_SHARE: self._share}
@@ -92,8 +110,7 @@ class StepSession:
         self.carried: dict[str, Array] = {}  # what carried inputs are in the next update of the last batch
         self._forward: dict[Forward, Any] = {}  # tensors of the last forward pass, on the device
         self._last = [i for i, port in enumerate(step.gradients.outputs) if isinstance(port, Part)]
-        sums = [port.of for port in ports if isinstance(port, Sum)]
-        self._summed: list[Port] = [Next(of) if isinstance(of, Variable) else of for of in sums]
+        self._adds = any(isinstance(port, Sum) for port in ports)
         self._bindings: dict[tuple[int, ...], _Bindings] = {}  # by the current buffers of the groups
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads - 1) if step.pieces and self._threads > 1 else None
@@ -101,35 +118,81 @@ class StepSession:
 
     # -- a step --------------------------------------------------------------------------------------------------------
 
-    def compute(self, parts: Sequence[Mapping[str, Array]], shares: Sequence[float] = (1.0,)) -> dict[str, float]:
-        """Loss and metrics of a batch. More than one part needs a step that was compiled for it; `shares` are the
-        fractions of rows in each."""
-        if self._step.rest is None:
-            [part] = parts
+    def compute(self, parts_of: Callable[[], Sequence[Mapping[str, Array]]]) -> dict[str, float]:
+        """Loss and metrics of a batch, of which `parts_of` returns the parts of this worker. More than one part, or
+        worker, needs a step that was compiled for it. Raises `RunError` if the batch has no rows."""
+        step = self._step
+        if step.rest is None:
+            [part] = parts_of()
+            sizes = self._no_sizes()
+            sizes.add(part)
+            self.rows = sizes.count
             self._keep(self._compute_gradients(part))
             return {name: float(array) for name, array in self._results.items()}
-        sizes, tally = Sizes(self._batch_types, self._rows, self._sizes), Tally(self._step.last)
-        starts = []
-        for part in parts:
-            starts.append(sizes.count)
-            sizes.add(part)
-        self._wholes = sizes.wholes(self._step.merges)
-        for session, own in zip(self._rounds, self._step.rounds, strict=True):
-            self._wholes |= self._gone_through(session, own, parts, starts)
-        for port in self._summed:
-            self._clear(self._target(port))
-        carried: list[dict[str, Array]] = []
-        for start, part, share in zip(starts, parts, shares, strict=True):
-            self._start[...], self._share[...] = start, share
+        parts, starts = list[Mapping[str, Array]](), list[int]()
+
+        def counted() -> Sizes:
+            own = self._no_sizes()
+            for part in parts_of():
+                parts.append(part)
+                starts.append(own.count)
+                own.add(part)
+            return own
+
+        sizes = self._no_sizes()
+        before = self._exchange.sizes(self.steps, sizes, counted)
+        if not sizes.parts:
+            raise fail("E0718", "this batch has no rows")
+        self.rows, starts = sizes.count, [before + start for start in starts]
+        self._wholes = sizes.wholes(step.merges)
+        for session, own in zip(self._rounds, step.rounds, strict=True):
+            merged = partial(self._gone_through, session, own, parts, starts)
+            self._wholes |= self._exchange.merged(own.merges, sizes, merged).wholes()
+        tally = self._exchange.merged(step.last, sizes, partial(self._added_up, parts, starts))
+        if self._wire is not None:
+            self._add_up_over_workers(self._wire)
+        self._run(self._sums_session, self._bound.sums, {})
+        arrays = results(step.rest, {**self._wholes, **tally.wholes()}, sizes)
+        loss_and_metrics, of_updates = arrays[: len(self._results)], arrays[len(self._results) :]
+        self._forward |= {p: self.state.value(a) for p, a in zip(step.merged_forward, of_updates, strict=True)}
+        return {name: float(array) for name, array in zip(self._results, loss_and_metrics, strict=True)}
+
+    def _no_sizes(self) -> Sizes:
+        return Sizes(self._batch_types, self._rows, self._sizes)
+
+    def _added_up(self, parts: Sequence[Mapping[str, Array]], starts: Sequence[int]) -> Tally:
+        """Compute the gradients of all parts, added up, and the values that loss and metrics are merged from."""
+        tally, carried = Tally(self._step.last), list[dict[str, Array]]()
+        if self._adds or not parts:
+            for port in self._added:
+                self._clear(self._target(port))
+        self._is_finite, self._forward, self.carried = True, {}, {}
+        for start, part in zip(starts, parts, strict=True):
+            own = self._no_sizes()
+            own.add(part)
+            self._start[...], self._share[...] = start, own.count / self.rows
             outputs = self._compute_gradients(part)
+            self._is_finite = self._is_finite and bool(np.isfinite(self._finite))
             tally.add(outputs[i].numpy() for i in self._last)
             self._keep(outputs)
             carried.append(self.carried)
-        self.carried = {name: np.concatenate([part[name] for part in carried]) for name in carried[0]}
-        arrays = results(self._step.rest, {**self._wholes, **tally.wholes()}, sizes)
-        loss_and_metrics, of_updates = arrays[: len(self._results)], arrays[len(self._results) :]
-        self._forward |= {p: self.state.value(a) for p, a in zip(self._step.merged_forward, of_updates, strict=True)}
-        return {name: float(array) for name, array in zip(self._results, loss_and_metrics, strict=True)}
+        if carried:
+            self.carried = {name: np.concatenate([part[name] for part in carried]) for name in carried[0]}
+        return tally
+
+    def _add_up_over_workers(self, wire: Wire) -> None:
+        """Replace gradients and new statistics by their sums over all workers."""
+        for port in self._apart:
+            wire[port][...] = self._target(port).numpy()
+        if not self._is_finite:
+            wire.flat[:1] = np.nan
+        self._exchange.add_up(wire.flat)
+        for port in self._apart:
+            self._target(port).update_inplace(np.array(wire[port], self._target(port).numpy().dtype))
+        latest = {port.of.of: port for port in self._added if isinstance(port, Next)}
+        for port in self._step.gradients.values(Forward):
+            if port.label in latest:
+                self._forward[port] = self.state.value(np.array(self._target(latest[port.label]).numpy()))
 
     def _keep(self, outputs: Sequence[Any]) -> None:
         """Keep what the update reads of the forward pass, and a copy of what is carried."""
@@ -147,7 +210,7 @@ class StepSession:
 
     def _gone_through(
         self, session: Any, own: Round, parts: Sequence[Mapping[str, Array]], starts: Sequence[int]
-    ) -> dict[str, Array]:
+    ) -> Tally:
         """Run a round over all parts, whose first rows are `starts`; returns the merged values."""
         tally, ports = Tally(own.merges), own.phase.inputs
         for start, part in zip(starts, parts, strict=True):
@@ -161,12 +224,12 @@ class StepSession:
             except Exception as error:  # ONNX Runtime has a dozen classes of them, without a common one
                 raise run_failure(error, self._name, part) from error
             tally.add(value.numpy() for value in outputs)
-        return tally.wholes()
+        return tally
 
     @property
     def gradient_norm(self) -> float:
         """The norm of all gradients computed last. If it is not finite, the step must not be committed."""
-        return float(self._norm.numpy())
+        return float(self._norm.numpy()) if self._is_finite else nan
 
     def commit(self) -> float:
         """Apply the computed step; returns its learning rate."""
@@ -204,9 +267,20 @@ class StepSession:
 
     # -- buffers -------------------------------------------------------------------------------------------------------
 
-    def _buffer(self, type: TensorType) -> Any:
+    def _buffer(self, parameter: Variable) -> Any:
+        """The buffer of a gradient, where possible on the wire itself."""
+        type, port = parameter.type, Gradient(parameter.of)
         assert type.sizes is not None
+        if self._wire is not None and port in self._added and self.device == "cpu":
+            on_wire = self._wire[port]
+            if on_wire.dtype == numpy_dtype(type.dtype):
+                return self.state.held(on_wire)
         return self.state.held(np.zeros(type.sizes, numpy_dtype(type.dtype)))
+
+    def _is_on_wire(self, port: Port) -> bool:
+        if self._wire is None or not isinstance(port, Gradient):
+            return False
+        return self.state.memory(self._gradients[port.of]) is self._wire[port]
 
     def _clear(self, value: Any) -> None:
         value.update_inplace(np.zeros_like(value.numpy()))
@@ -220,6 +294,7 @@ class StepSession:
         if turns not in self._bindings:
             self._bindings[turns] = _Bindings(
                 self._bind(self._gradient_session, self._step.gradients),
+                None if self._step.sums is None else self._bind(self._sums_session, self._step.sums),
                 self._bind(self._update_session, self._step.update),
                 [self._piecewise(session, pieces) for session, pieces in self._pieces],
             )
@@ -260,8 +335,10 @@ class StepSession:
             return _on_host(self._results[port.name])
         if isinstance(port, Shared):
             return self._shared[port]
-        assert port in (NORM, RATE)
-        return self._norm if port == NORM else _on_host(self._rate)
+        if port == NORM:
+            return self._norm
+        assert port in (FINITE, RATE)
+        return _on_host(self._finite if port == FINITE else self._rate)
 
     def _bind_batch(self, binding: Any, part: Mapping[str, Array]) -> None:
         for port in self._step.gradients.outputs:
@@ -291,6 +368,7 @@ class _Bindings:
     """Everything that a step runs, bound."""
 
     gradients: Any
+    sums: Any
     update: Any
     pieces: list[Piecewise]
 

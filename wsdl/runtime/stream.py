@@ -24,7 +24,7 @@ class Stream:
     def __init__(self, trainer: Trainer, data: Data, evaluation: Data | None, name: str = "") -> None:
         self.trainer, self.name = trainer, name
         self.batches = trainer.batches(data) if isinstance(data, Mapping) else IterableBatches(data)
-        self.evaluation = trainer.batches(evaluation, shuffle=False) if isinstance(evaluation, Mapping) else evaluation
+        self.evaluation = trainer.whole_batches(evaluation) if isinstance(evaluation, Mapping) else evaluation
         self.epoch = self.batch = 0
         self._rest: Iterator[Held] | None = None  # of the epoch
 
@@ -78,8 +78,9 @@ class Stream:
         outside are unknown."""
         if not isinstance(self.batches, Batches):
             return None
-        layers, accumulate = self.trainer.models.step.normalized, self.trainer.settings.accumulate
-        return check_batches(layers, self.trainer.batch_types, self.batches, accumulate)
+        trainer = self.trainer
+        parts = trainer.settings.accumulate * trainer.exchange.size
+        return check_batches(trainer.models.step.normalized, trainer.batch_types, self.batches, parts)
 
 
 class IterableBatches:

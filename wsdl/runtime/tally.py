@@ -79,6 +79,11 @@ class Tally:
                 before = self._merged[i]
                 self._merged[i] = own if before is None else MERGING[merge.how](before, _alike(before, own))
 
+    @property
+    def merged(self) -> list[Array]:
+        """The merged values, for all `Whole`s of all merges, in order; none before the first part."""
+        return [array for merged in self._merged for array in merged or ()]
+
     def wholes(self) -> dict[str, Array]:
         """The merged values, by the names of the inputs that read them."""
         return {
@@ -126,7 +131,10 @@ class Sizes:
         shapes = tuple(arrays[name].shape for name in self.signature)
         if shapes not in self._known:
             self._known[shapes] = bind_sizes(list(self.signature.values()), shapes, list(self.signature))
-        for name, size in self._known[shapes].items():
+        self._add(self._known[shapes])
+
+    def _add(self, sizes: Mapping[str, int]) -> None:
+        for name, size in sizes.items():
             before = self.sizes.get(name)
             if name == self.rows:
                 self.sizes[name] = (before or 0) + size
@@ -134,6 +142,23 @@ class Sizes:
                 self._differ[name] = before, size
             else:
                 self.sizes[name] = size
+
+    def range_of(self, name: str) -> tuple[int, int]:
+        """Two sizes that a dimension has in the parts, which differ if any do; zeros where there are no parts."""
+        size = self.sizes.get(name, 0)
+        return self._differ.get(name, (size, size))
+
+    def add_parts(self, parts: int, ranges: Mapping[str, tuple[int, int]]) -> None:
+        """Add what another worker has added: so many parts, with the sizes of `range_of`."""
+        if parts:
+            self.parts += parts
+            self._add({name: sizes[0] for name, sizes in ranges.items()})
+            self._add({name: sizes[1] for name, sizes in ranges.items() if name != self.rows})
+
+    def shape(self, type: TensorType) -> tuple[int, ...]:
+        """The shape that a value of the whole has."""
+        self._require_equal(type.shape)
+        return tuple(dim.evaluate(self.sizes) for dim in type.shape)
 
     def wholes(self, merges: Iterable[Merge]) -> dict[str, Array]:
         """The inputs that are sizes of the whole, by name. Raises `RunError` if one differs from part to part."""

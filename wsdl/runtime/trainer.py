@@ -94,14 +94,38 @@ class Trainer(Stateful):
             message = "the learning rate schedule needs the length of the run, which is not known"
             help = "set `trainer.total_steps = 1000`, or write `cosine(1e-3, steps=1000)` in the program"
             raise fail("E0831", message, help=help)
+        arrays, parts = dict[str, Array](), list[dict[str, Array]]()
+
+        def parts_of() -> list[dict[str, Array]]:
+            arrays.update(self._checked(batch, again))
+            parts.extend(self._parts(arrays))
+            return parts
+
+        try:
+            results = self._session.compute(parts_of)
+        except RunError:
+            check_indices(self._indices, arrays)
+            raise
+        rows, norm = self._session.rows, self._session.gradient_norm
+        if not isfinite(results["loss"]) or not isfinite(norm):
+            if self.on_nan == "skip":
+                return Step(results, norm, float("nan"), rows, is_skipped=True)
+            is_alone = self.exchange.is_alone
+            wholes, loss = self._session.wholes, results["loss"]
+            raise nonfinite_step(self.models, self.state, parts, wholes, loss, is_alone=is_alone)
+        rate = self._session.commit()
+        own = {name: arrays[name] for name in self._carried_types}  # where this worker had no rows
+        self._held.carried[self.name] = self._session.carried or own
+        return Step(results, norm, rate, rows)
+
+    def _checked(self, batch: Mapping[str, Any], again: bool) -> dict[str, Array]:
+        """The arrays of a batch, with those that are carried."""
         arrays = check_inputs(self.batch_types, batch)
-        if not self._count(arrays):
+        if not self._count(arrays) and self.exchange.is_alone:
             raise fail("E0718", "this batch has no rows")
         if self._held.device != "cpu":  # the CPU looks itself
             check_indices(self._indices, arrays)
-        if self._carried_types:
-            arrays |= self._carried_into(arrays, again)
-        return self._checked_step(arrays)
+        return {**arrays, **(self._carried_into(arrays, again) if self._carried_types else {})}
 
     def _carried_into(self, arrays: Mapping[str, Array], again: bool) -> dict[str, Array]:
         """The carried inputs of a step. In the first step of a batch they have no values yet."""
@@ -115,28 +139,13 @@ class Trainer(Stateful):
             raise fail("E0718", "this batch doesn't have the sizes of the one before", help=help)
         return {**(zeros if carried is None else carried), FIRST.name: np.array(carried is None)}
 
-    def _checked_step(self, arrays: Mapping[str, Array]) -> Step:
-        parts = self._parts(arrays)
-        rows = self._count(arrays)
-        try:
-            results = self._session.compute(parts, [self._count(part) / rows for part in parts])
-        except RunError:
-            check_indices(self._indices, arrays)
-            raise
-        norm = self._session.gradient_norm
-        if not isfinite(results["loss"]) or not isfinite(norm):
-            if self.on_nan == "skip":
-                return Step(results, norm, float("nan"), rows, is_skipped=True)
-            raise nonfinite_step(self.models, self.state, parts, self._session.wholes, results["loss"])
-        rate = self._session.commit()
-        self._held.carried[self.name] = self._session.carried
-        return Step(results, norm, rate, rows)
-
     def _parts(self, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
-        """A batch cut into the parts that it is computed in."""
+        """The rows of this worker cut into the parts that they are computed in."""
+        rows = self._count(arrays)
+        if not rows:
+            return []
         if self.settings.accumulate == 1:
             return [{name: np.asarray(array, order="C") for name, array in arrays.items()}]
-        rows = self._count(arrays)
         ends = np.linspace(0, rows, min(self.settings.accumulate, rows) + 1).astype(int)
         cut = {name for name in arrays if self._is_cut(name)}
         return [
@@ -175,8 +184,17 @@ class Trainer(Stateful):
         return self._session.steps
 
     def batches(self, arrays: Mapping[str, Any], *, shuffle: bool = True) -> Batches:
-        """Batches of arrays with many rows. Raises `RunError` if they don't fit the model."""
-        batches = batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, shuffle=shuffle)
+        """Batches of arrays with many rows; of several workers each gets its rows of them. Raises `RunError` if they
+        don't fit the model."""
+        exchange = self.exchange
+        return self._batches(arrays, shuffle=shuffle, worker=(exchange.rank, exchange.size))
+
+    def whole_batches(self, arrays: Mapping[str, Any]) -> Batches:
+        """The same in order, with all rows on each worker: for evaluations."""
+        return self._batches(arrays, shuffle=False)
+
+    def _batches(self, arrays: Mapping[str, Any], **options: Any) -> Batches:
+        batches = batches_of(arrays, self.batch_types, self.settings.batch, seed=self.settings.seed, **options)
         check_indices(self._indices, batches.arrays)
         return batches
 
@@ -184,11 +202,15 @@ class Trainer(Stateful):
 
     def evaluate(self, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]) -> dict[str, float]:
         """The loss and the metrics of a data set; they don't depend on the batches that it is split into. With `ema`
-        the moving averages of the parameters are evaluated."""
+        the moving averages of the parameters are evaluated. Of several workers each has the whole data set, and
+        computes some of the batches."""
         if isinstance(data, Mapping):
-            data = self.batches(data, shuffle=False).epoch(0)
+            data = self.whole_batches(data).epoch(0)
         if self._evaluator is None or self._evaluator[0] != self._held.began:
-            evaluator = Evaluator(self.models.evaluation, device=self._held.device, threads=self._held.threads)
+            held = self._held
+            evaluator = Evaluator(
+                self.models.evaluation, device=held.device, threads=held.threads, exchange=held.exchange
+            )
             self._evaluator = self._held.began, evaluator
         averages = self._held.averages([self.name])
         current = self._held.buffers.current

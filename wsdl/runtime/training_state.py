@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from wsdl import options
 from wsdl.diagnostics.run_error import fail
 from wsdl.diagnostics.suggest import nearest
+from wsdl.distributed import Communicator
 from wsdl.ir.step import OPTIMIZER, seed_variable
 from wsdl.onnx.training import TrainingModels, initial_state
 from wsdl.runtime.arrays import check_inputs, type_of
+from wsdl.runtime.batches import share
 from wsdl.runtime.checkpoint import EVALUATION_SEED, Checkpoint, write_checkpoint
+from wsdl.runtime.exchange import Exchange
+from wsdl.runtime.fingerprint import fingerprint
 from wsdl.runtime.snapshot import Snapshot
 from wsdl.runtime.step_session import StepSession
 from wsdl.runtime.step_state import StepState
@@ -59,9 +63,10 @@ class TrainingState:
         *,
         device: str = "cpu",
         threads: int | None = None,
+        workers: Communicator | None = None,
     ) -> None:
         self.trainings, self.header, self.settings = dict(trainings), dict(header), settings
-        self.device, self.threads = device, threads
+        self.device, self.threads, self.exchange = device, threads, Exchange(workers)
         if any(seed_variable() in models.evaluation.variables for models in self.trainings.values()):
             self.header[EVALUATION_SEED] = str(settings.seed)
         self.totals: dict[str, int] = {}  # the steps of the whole run, where they are known
@@ -83,9 +88,12 @@ class TrainingState:
                 for name, models in self.trainings.items()
             }
         self.began += 1
+        if not self.exchange.is_alone:
+            program = f"{self.header}{self.settings}{fingerprint(self.frozen())}"
+            state = self.exchange.begin_alike(state, program)
         self.buffers = StepState(state, [m.step for m in self.trainings.values()], device=self.device)
         self.sessions = {
-            name: StepSession(models, self.buffers, number, threads=self.threads)
+            name: StepSession(models, self.buffers, number, threads=self.threads, exchange=self.exchange)
             for number, (name, models) in enumerate(self.trainings.items())
         }
         for name, total in self.totals.items():
@@ -117,6 +125,11 @@ class Stateful:
 
     def __init__(self, held: TrainingState) -> None:
         self._held = held
+
+    @property
+    def exchange(self) -> Exchange:
+        """The other workers of this training."""
+        return self._held.exchange
 
     @property
     def header(self) -> Mapping[str, str]:
@@ -165,10 +178,11 @@ class Stateful:
         return path
 
     def checkpoint(self, progress: Mapping[str, Any] | None = None) -> Checkpoint:
-        """A checkpoint of the current state; `progress` is saved with it."""
+        """A checkpoint of the current state; `progress` is saved with it. Where inputs are carried, several workers
+        call this together, since each has the rows of its own."""
         held = self._held
         carried = {
-            held.carried_name(training, name): array
+            held.carried_name(training, name): array if held.exchange.is_alone else held.exchange.concatenated(array)
             for training, arrays in held.carried.items()
             for name, array in (arrays or {}).items()
         }
@@ -183,4 +197,6 @@ class Stateful:
         for training, models in held.trainings.items():
             names = {name: held.carried_name(training, name) for name in models.carried}
             known = {name: checkpoint.arrays[path] for name, path in names.items() if path in checkpoint.arrays}
-            held.carried[training] = known if known and len(known) == len(names) else None
+            worker = held.exchange.rank, held.exchange.size
+            own = {name: array[share(len(array), *worker)] for name, array in known.items()}
+            held.carried[training] = own if own and len(own) == len(names) else None

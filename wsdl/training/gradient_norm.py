@@ -14,14 +14,16 @@ from wsdl.ir.types import TensorType
 from wsdl.ops.build import Build
 
 
-def gradient_norm(build: Build, gradients: Iterable[Value], statistics: Iterable[Value] = ()) -> Value:
-    """The square root of the sum of squares of all gradients. It is NaN where new running statistics, which have no
-    gradient, are not finite."""
+def gradient_norm(build: Build, gradients: Iterable[Value]) -> Value:
+    """The square root of the sum of squares of all gradients."""
     gradients = list(gradients)
     type = norm_type(g.type for g in gradients)
-    norm = build("sqrt", build.add([as_dtype(build, build("sum_squares", g), type) for g in gradients]))
-    checked = [as_dtype(build, build("sum", build("mul", s, 0.0)), type) for s in statistics]
-    return build.add([norm, *checked])
+    return build("sqrt", build.add([as_dtype(build, build("sum_squares", g), type) for g in gradients]))
+
+
+def zeros_if_finite(build: Build, values: Iterable[Value], type: TensorType) -> list[Value]:
+    """A scalar for each of some values: 0, or NaN where not all of its elements are finite."""
+    return [as_dtype(build, build("sum", build("mul", value, 0.0)), type) for value in values]
 
 
 def as_dtype(build: Build, value: Value, type: TensorType) -> Value:

@@ -18,6 +18,7 @@ from wsdl.ir.phase import Phase
 from wsdl.ir.stages import ResolvedTraining, Storage
 from wsdl.ir.step import (
     COUNT,
+    FINITE,
     FIRST,
     NORM,
     PART_SHARE,
@@ -30,6 +31,7 @@ from wsdl.ir.step import (
     Result,
     Sum,
     Whole,
+    norm_type,
     seed_variable,
     step_variable,
 )
@@ -41,7 +43,7 @@ from wsdl.sharing.frozen import normalized
 from wsdl.sharing.read_stored import objective_over_stored
 from wsdl.sharing.through_view import through_view
 from wsdl.training.draft import Changing, Draft, NewStatistic
-from wsdl.training.gradient_norm import as_dtype, gradient_norm
+from wsdl.training.gradient_norm import as_dtype, gradient_norm, zeros_if_finite
 from wsdl.training.merged_results import separate_results
 from wsdl.training.mixed_rows import refused
 from wsdl.training.separate import Entry
@@ -102,18 +104,30 @@ def separate_rows(draft: Draft) -> None:
         phase.write(EntrySide(number, "number"), entry.number)
 
 
-def add_up_parts(draft: Draft) -> None:
-    """Add the gradients, and the new running statistics times this part's share of the rows, to those of the previous
-    parts."""
+def share_statistics(draft: Draft) -> None:
+    """Multiply the new running statistics by this part's share of the rows, so that those of all parts add up."""
     phase, build = draft.phase, Build(draft.phase.graph)
     phase.take(Result)
+    share = phase.read(PART_SHARE, TensorType.of("f32"))
+    for port, value in phase.take(NewStatistic).items():
+        phase.write(port, build("mul", value, as_dtype(build, share, value.type)))
+
+
+def add_up_parts(draft: Draft) -> None:
+    """Add the gradients and the new running statistics to those of the previous parts."""
+    phase, build = draft.phase, Build(draft.phase.graph)
     for gradient, value in phase.take(Gradient).items():
         phase.write(gradient, build("add", phase.read(Sum(gradient), value.type), value))
-    share = phase.read(PART_SHARE, TensorType.of("f32"))
-    latest = phase.take(NewStatistic)
-    shares = {port: build("mul", value, as_dtype(build, share, value.type)) for port, value in latest.items()}
-    for port, value in shares.items():
+    for port, value in phase.take(NewStatistic).items():
         phase.write(port, build("add", phase.read(Sum(port.of), value.type), value))
+
+
+def check_part(draft: Draft) -> None:
+    """Output whether all that changes the state beside the gradients is finite, in this part."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    type = norm_type(v.type for v in draft.changing.trained)
+    zeros = zeros_if_finite(build, _beside_gradients(phase), type)
+    phase.write(FINITE, build.add(zeros) if zeros else build.zeros(type))
 
 
 # -- for any batch -----------------------------------------------------------------------------------------------------
@@ -161,11 +175,16 @@ def average_statistics(draft: Draft) -> None:
 
 def measure_gradients(draft: Draft) -> None:
     """Output the norm of all gradients, which is NaN where anything else that changes the state is not finite."""
+    phase, build = draft.phase, Build(draft.phase.graph)
+    norm = gradient_norm(build, phase.values(Gradient).values())
+    phase.write(NORM, build.add([norm, *zeros_if_finite(build, _beside_gradients(phase), norm.type)]))
+
+
+def measure_sums(draft: Draft) -> None:
+    """Output the norm of gradients that are inputs: the sums over all parts of a batch."""
     phase = draft.phase
-    others = [value for kind in (NewStatistic, Forward, NextCarried) for value in phase.values(kind).values()]
-    checked = [value for value in others if value.type.is_float]
-    norm = gradient_norm(Build(phase.graph), phase.values(Gradient).values(), checked)
-    phase.write(NORM, norm)
+    gradients = [phase.read(Gradient(v.of), v.type) for v in draft.changing.trained]
+    phase.write(NORM, gradient_norm(Build(phase.graph), gradients))
 
 
 def hand_on_statistics(draft: Draft) -> None:
@@ -178,6 +197,12 @@ def hand_on_seed(draft: Draft) -> None:
     """Output the seed unchanged for the next step, if a node reads it."""
     if draft.seed in draft.phase.inputs.values():
         draft.phase.write(Next(draft.seed), draft.phase.read(draft.seed, COUNT))
+
+
+def _beside_gradients(phase: Phase) -> list[Value]:
+    """The floats that change the state and have no gradient."""
+    others = [value for kind in (NewStatistic, Forward, NextCarried) for value in phase.values(kind).values()]
+    return [value for value in others if value.type.is_float]
 
 
 def _entries(phase: Phase) -> list[Entry]:

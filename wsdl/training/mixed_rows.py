@@ -18,7 +18,7 @@ def refused(training: ResolvedTraining, node: Node) -> Diagnostic:
         "this loss compares the rows of a batch with each other, so it can't be computed in parts",
         node.span or training.written.span,
         _seen(node),
-        help="leave `accumulate` out; a smaller batch needs less memory, but changes the loss",
+        help="leave `accumulate` and `workers` out; a smaller batch needs less memory, but changes the loss",
     )
 
 
@@ -40,7 +40,7 @@ def _refused_gradient(training: ResolvedTraining, node: Node, norm: Node) -> Dia
         f"this gradient goes through `{norm.path}`, which normalizes by the batch, so it can't be computed in parts",
         node.span or training.written.span,
         "its rows depend on each other",
-        help="leave `accumulate` out, or use a norm of single rows, such as LayerNorm",
+        help="leave `accumulate` and `workers` out, or use a norm of single rows, such as LayerNorm",
     )
 
 
@@ -53,7 +53,7 @@ def refused_update(draft: Draft, port: Forward) -> Diagnostic:
         f"the update of `{write.of.of}` reads single rows of the batch, so it can't be computed in parts",
         write.span,
         "not a sum or mean over the rows" if node is None else _seen(node),
-        help="leave `accumulate` out; sums, means and extremes over all rows can be merged",
+        help="leave `accumulate` and `workers` out; sums, means and extremes over all rows can be merged",
     )
 
 

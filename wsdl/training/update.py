@@ -36,6 +36,12 @@ def update_of(storage: Storage, training: ResolvedTraining, target: Target) -> D
     return Draft(training, phase, changing, writes)
 
 
+def sums_of(storage: Storage, training: ResolvedTraining, target: Target) -> Draft:
+    """A phase between the gradients of all parts of a batch and the update, empty so far."""
+    model = Model(training.name, Graph(), storage.models[training.model].module)
+    return Draft(training, Phase.of(model, storage.stored, target), Changing.by(training, storage))
+
+
 def update_parameters(draft: Draft) -> None:
     """Output the new value of each parameter, optimizer state and average, from gradients that the phase computes or
     that are its inputs."""
