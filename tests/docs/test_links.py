@@ -1,4 +1,4 @@
-"""A link to a file of the repository leads to one, and to a heading that is there."""
+"""Links of pages lead to files and headings that exist, decisions name files that exist, and are short."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def test_source_files_exist(page: Path) -> None:
     """Those that a page for contributors names: `wsdl/ir/graph.py`, or `ir/graph.py` for short."""
     named = re.findall(r"`([a-z_]+(?:/\w+)+\.(?:py|wsd|lark))`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, ROOT / "wsdl"))] == []
+
+
+def test_decisions_are_short() -> None:
+    """At most forty lines, but for the inventory of dependencies."""
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in ROOT.glob("docs/decisions/*.md")}
+    assert [name for name, lines in lengths.items() if lines > 40 and not name.startswith("0001-")] == []
 
 
 def reachable(start: Path) -> set[Path]:

@@ -5,7 +5,7 @@ a batch normalization or a scale into the convolution or the product before it (
 values that are only known at run time. So where a copy would be made, the tensor is read through a *guard*: a `Reshape`
 to its own shape, whose operand (zeros: "copy each size") is computed at run time from the number of elements of an
 input. If the reader is a `Reshape`, its shape is computed in this way instead. A guard copies nothing and takes next to
-no time; measured in docs/decisions/0004-no-copies-by-the-optimizer.md.
+no time; measured in docs/measurements/copies.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ training are, so these would take the slow path. Here its operators for that lay
 explicitly. The number of channels in a block depends on the CPU (`Emitter.block`; 0 where there is no such layout, and
 in every file).
 
-Measured in docs/decisions/0020-convolution-gradients.md.
+Measured in docs/measurements/training-steps.md.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class ConvWeightGradient(
     def lower(self, e: Emitter, x: Ref, upstream: Ref) -> Ref:
         """One product for each element of the kernel, with the channels last; for few channels several at once.
 
-        Measured in docs/decisions/0020-convolution-gradients.md.
+        Measured in docs/measurements/convolution-gradients.md.
         """
         if self.groups == 1 and _sees_all(self.window, x.type):
             return _product_of_all(e, x, upstream)
