@@ -134,6 +134,7 @@ class Build:
         for node in [producers[i] for i in scattered]:
             assert node is not None
             total = self(node.op, total, *node.inputs[1:], axis=node.attributes["axis"])
+            self.nodes[-1].in_f32 = node.in_f32  # in place of `node`, which may be of a formula's gradient
         return total
 
     def transposed(self, x: Value) -> Value:
