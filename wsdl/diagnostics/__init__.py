@@ -109,9 +109,14 @@ class Problems:
         labels: Iterable[Label] = (),
         help: str | None = None,
         fix: Iterable[Edit] = (),
+        near: str | None = None,
         details: Iterable[str] = (),
         severity: Severity = "error",
     ) -> None:
+        """Add a diagnostic. With `near`, the name that is probably meant at `span`, the label suggests it, and the fix
+        writes it."""
+        if near is not None and span is not None:
+            label, fix = suggestion(near), [Edit(span, near)]
         self.add(
             Diagnostic(code, message, span, label, tuple(labels), help, tuple(fix), severity, details=tuple(details))
         )
@@ -125,6 +130,11 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self.diagnostics)
+
+
+def suggestion(near: str) -> str:
+    """The label of a misspelled name."""
+    return f"did you mean `{near}`?"
 
 
 def deduplicated(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

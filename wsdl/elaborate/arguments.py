@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
-from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.context import Context
@@ -109,10 +109,9 @@ def _named(callee: Callee, name: tree.Name, context: Context) -> str | None:
         wording.codes[0],
         name.span,
         f"{wording.name} has no {wording.noun} `{name.text}`",
-        f"did you mean `{near}`?" if near else "",
         labels=wording.labels,
         help=advice or wording.signature,
-        fix=[Edit(name.span, near)] if near else (),
+        near=near,
         applied=False,
     )
     return None

@@ -83,9 +83,8 @@ def unknown_dtype(node: tree.Name, problems: Problems) -> None:
         "E0404",
         node.span,
         f"there is no dtype `{node.text}`",
-        f"did you mean `{near}`?" if near else "",
         help=f"the dtypes are {', '.join(DTYPES)}",
-        fix=[Edit(node.span, near)] if near else (),
+        near=near,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import (
@@ -156,9 +156,8 @@ class _Body:
             "E0229",
             kind.span,
             f"there is no type `{kind.text}` for a configuration",
-            f"did you mean `{near}`?" if near else "",
             help=f"the types are {', '.join(CONFIGURATION)}",
-            fix=[Edit(kind.span, near)] if near else (),
+            near=near,
         )
 
     def dtype(self, type: tree.Type, any: bool = False) -> None:

@@ -261,9 +261,8 @@ def initializer(node: tree.Parameter, type_: TensorType, frame: Frame, context: 
             "E0216",
             name.span,
             f"there is no initializer `{name.span.text}`",
-            f"did you mean `{near}`?" if near else "",
             help=None if near else f"the initializers are {', '.join(INITIALIZERS)}",
-            fix=[Edit(name.span, near)] if near else (),
+            near=near,
             applied=False,
         )
         return default

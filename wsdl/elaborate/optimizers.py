@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import Callee, Wording, match
 from wsdl.elaborate.context import Context
@@ -36,9 +35,8 @@ def optimizer_of(node: tree.Optimizer, frame: Frame, context: Context) -> Optimi
             "E0809",
             name.span,
             f"there is no optimizer `{name.text}`",
-            f"did you mean `{near}`?" if near else "",
             help=f"the optimizers are {', '.join(OPTIMIZERS)}",
-            fix=[Edit(name.span, near)] if near else (),
+            near=near,
         )
         return None
     options = (*OPTIMIZERS[name.text], *COMMON)
@@ -132,9 +130,8 @@ def _schedule(call: tree.Call, name: tree.Name, frame: Frame, context: Context) 
             "E0813",
             name.span,
             f"there is no schedule `{name.text}`",
-            f"did you mean `{near}`?" if near else "",
             help=f"a learning rate is a number or one of {', '.join(SCHEDULES)}: `cosine(1e-3, warmup=100)`",
-            fix=[Edit(name.span, near)] if near else (),
+            near=near,
         )
         raise _InvalidOption
     return Schedule(name.text, _arguments(call, SCHEDULES[name.text], frame, context))

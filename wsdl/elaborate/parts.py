@@ -73,8 +73,8 @@ def _part_of(layer: Layer, node: tree.Field, context: Context) -> Item:
         "E0227",
         node.name.span,
         f"`{layer.name}` has no part `{name}`",
-        f"did you mean `{near}`?" if near else f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "",
-        fix=[Edit(node.name.span, near)] if near else (),
+        f"it has {', '.join(f'`{o}`' for o in offered)}" if offered else "",
+        near=near,
         applied=False,
     )
     return POISON

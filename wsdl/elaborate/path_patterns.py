@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from wsdl.diagnostics import Edit
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.arguments import collected, match
 from wsdl.elaborate.bound_names import VIEWS, names_of
@@ -87,9 +86,8 @@ def limit_request(node: tree.Limit, frame: Frame, context: Context) -> LimitRequ
             "E0217",
             node.kind.span,
             f"there is no limit on `{node.kind.text}`",
-            f"did you mean `{near}`?" if near else "",
             help=f"the limits are {', '.join(LIMITS)}",
-            fix=[Edit(node.kind.span, near)] if near else (),
+            near=near,
         )
     elif not has_poison(value):
         try:

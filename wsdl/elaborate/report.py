@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from wsdl.diagnostics import Edit, Label, Problems, Severity, limits
+from wsdl.diagnostics import Edit, Label, Problems, Severity, limits, suggestion
 from wsdl.diagnostics.span import Span
 from wsdl.elaborate.where import Where
 
@@ -46,6 +46,7 @@ class Report:
         labels: Iterable[Label] = (),
         help: str | None = None,
         fix: Iterable[Edit] = (),
+        near: str | None = None,
         applied: bool = True,
         applied_label: str = "",
         severity: Severity = "error",
@@ -54,8 +55,10 @@ class Report:
         application in the user's file, or at the argument that the library passed on.
 
         `applied` adds a label where the enclosing block is applied, since the error may be there. With `applied_label`,
-        that label replaces the location in the standard library.
+        that label replaces the location in the standard library. `near` is that of `Problems.error`.
         """
+        if near is not None:
+            label, fix = suggestion(near), [Edit(span, near)]
         uses, others = self.where.uses, list(labels)
         blamed, block = self.where.to_blame(span)
         if blamed is not span:

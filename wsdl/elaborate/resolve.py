@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from wsdl.diagnostics import CompileError, Edit, Label, Problems, limits
+from wsdl.diagnostics import CompileError, Label, Problems, limits
 from wsdl.diagnostics.span import Source, Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import check_capital
@@ -220,13 +220,13 @@ def _take(node: tree.Import, other: FileScope, scope: FileScope, problems: Probl
             "E0210",
             name.span,
             f"`{node.file.value}` has no block or constant named `{name.text}`",
-            f"did you mean `{near}`?" if near else f"it has {_listed(offered)}",
+            f"it has {_listed(offered)}",
             labels=[Label(has.node.name.span, f"a {_KINDS[type(has.node)]} can't be imported")]
             if has
             else [Label(variant.name.span, "a variant can't be imported")]
             if variant
             else (),
-            fix=[Edit(name.span, near)] if near else (),
+            near=near,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.bound_names import bound_names, names_in_indices, names_of, paths_of
@@ -75,10 +75,9 @@ def report_unknown_model(name: tree.Name, scope: FileScope, models: Mapping[str,
         "E0801",
         name.span,
         f"there is no model `{name.text}` to train",
-        f"did you mean `{near}`?" if near else "",
         labels=[Label(other.node.name.span, "not a model")] if other is not None and other.scope is scope else (),
         help=f"the models of this file are {', '.join(f'`{m}`' for m in models)}" if models else "declare it first",
-        fix=[Edit(name.span, near)] if near else (),
+        near=near,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsdl.diagnostics import Edit, Label
+from wsdl.diagnostics import Label
 from wsdl.diagnostics.span import Span
 from wsdl.diagnostics.suggest import nearest
 from wsdl.elaborate.context import Context
@@ -53,11 +53,10 @@ def _is_known(
                 "E0834",
                 name.span,
                 f"there is no training `{name.text}`",
-                f"did you mean `{near}`?" if near else "",
                 help=f"the trainings of this file are {', '.join(f'`{t}`' for t in trainings)}"
                 if trainings
                 else "declare it: `train name of model(targets) { … }`",
-                fix=[Edit(name.span, near)] if near else (),
+                near=near,
             )
         return False
     context.references.add(name.span, trainings[name.text])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from wsdl.diagnostics import Edit, Label, Problems
+from wsdl.diagnostics import Label, Problems
 from wsdl.diagnostics.suggest import nearest
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.stages import Checked, Formula, FormulaReading, Storage
@@ -84,9 +84,8 @@ def check_auxiliary(training: Training, storage: Storage, problems: Problems) ->
                 "E0825",
                 weight.span,
                 f"no block that `{training.model}` applies has a loss `{name}`",
-                f"did you mean `{near}`?" if near else "",
                 help=listed if known else "`loss name = …` in a block declares one",
-                fix=[Edit(weight.span, near)] if near else (),
+                near=near,
             )
 
 

@@ -280,10 +280,10 @@ def _missing(module: Module, step: Part, search: _Search) -> None:
         "E0317",
         step.span,
         f"{kind} has no parameter or layer `{step.name}`",
-        f"did you mean `{near}`?" if near else "not there",
+        "not there",
         labels=[Label(module.span, f"`{module.path}` is declared here")] if is_shown else [],
         help=None if near and len(offered) == 1 else has,
-        fix=[Edit(step.span, near)] if near else (),
+        near=near,
     )
 
 
