@@ -56,7 +56,7 @@ data: $(MINILM) $(DATA)    ## the data and the weights of the examples, out of p
 quick: .venv/dev     ## what a change nearest needs, in less than a minute (make quick SINCE=HEAD~3)
 	@$(BIN)/python -m tests.quick $(SINCE)
 
-golden: .venv/dev data    ## write what golden tests, made pages and tables expect, and show what has changed
+golden: .venv/dev data    ## rewrite expected messages, generated pages and tables, and show the diff
 	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist loadfile -m golden --update-golden \
 		$$(grep -rl --include='test_*.py' 'golden: Golden' tests)
 

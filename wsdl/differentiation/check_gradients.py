@@ -1,4 +1,4 @@
-"""Checks `gradient(y, x)` by expanding it in copies of the graphs, over what is stored, as the passes will."""
+"""Checks `gradient(y, x)` by expanding it in copies of the graphs, over stored tensors, as the passes do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsdl.sharing.read_stored import over_stored
 
 
 def expanded_models(storage: Storage, problems: Problems) -> dict[str, Model]:
-    """The models of a program as they compute gradients, over what is stored; reports what has no derivative."""
+    """The models of a program over stored tensors, with gradients expanded; reports gradients that don't exist."""
     return {name: _expanded_model(model, storage, problems) for name, model in storage.models.items()}
 
 
@@ -29,7 +29,7 @@ def _expanded_model(model: Model, storage: Storage, problems: Problems) -> Model
 
 
 def expanded_objective(training: ResolvedTraining, storage: Storage, problems: Problems) -> Objective:
-    """What a training minimizes, over what is stored, with the losses of formulas among its auxiliary ones."""
+    """The objective of a training over stored tensors, with the losses of formulas among its auxiliary ones."""
     written = training.written
     for update in written.objective.updates:
         for node in (node for node in update.graph.walk() if node.op == "gradient"):
@@ -46,7 +46,7 @@ def expanded_objective(training: ResolvedTraining, storage: Storage, problems: P
 
 
 def check_evaluation(training: ResolvedTraining, storage: Storage, problems: Problems) -> None:
-    """Report what has no derivative in the evaluation of a training."""
+    """Report gradients that don't exist in the evaluation of a training."""
     _expand(over_stored(training.written.evaluation.graph, storage, {}), problems)
 
 
@@ -57,7 +57,7 @@ def _expand(graph: Graph, problems: Problems) -> dict[Value, Value]:
     before = graph.copy(copies)
     expansion = expand(graph)
     for node in expansion.outside:
-        help = "carry it from step to step, `with w = …`, or compute the derivative of what the `scan` returns"
+        help = "carry it from step to step, `with w = …`, or compute the gradient of what the `scan` returns"
         _report_outside(node, "the steps of a `scan` are one body, which doesn't compute it", help, problems)
     for node in expansion.independent:
         if node not in expansion.outside:
@@ -67,7 +67,7 @@ def _expand(graph: Graph, problems: Problems) -> dict[Value, Value]:
 
 def _report_outside(node: Node, label: str, help: str, problems: Problems) -> None:
     if node.span is not None and not problems.has("E0429", node.span):
-        message = "this derivative is taken with respect to a tensor from outside"
+        message = "this gradient is with respect to a tensor from outside"
         problems.error("E0429", node.span, message, label, help=help)
 
 
@@ -80,25 +80,25 @@ def _report_independent(node: Node, before: Graph, copies: dict[Value, Value], p
         problems.error(
             "E0428",
             node.span,
-            "the derivative is 0: the number is not computed from this tensor",
+            "this gradient is always 0: the first argument is not computed from the second",
             "always 0",
-            help="compute the number from a name, and take the derivative with respect to that name; a name that is "
-            "bound again stands for another tensor",
+            help="bind the second argument to a name, and compute the first one from that name; a name that is bound "
+            "again is another tensor",
         )
         return
     labels = [Label(flat.span, f"`{flat.op}`")] if flat.span is not None and flat.span != node.span else []
     problems.error(
         "E0428",
         node.span,
-        f"the derivative is 0: `{flat.op}` has none",
+        f"this gradient is always 0: `{flat.op}` has no gradient",
         "always 0",
         labels=labels,
-        help=OPERATIONS[flat.op].flat or "integers change in jumps only",
+        help=OPERATIONS[flat.op].flat or "integers have no gradients",
     )
 
 
 def _flat_between(x: Value, y: Value, graph: Graph) -> Node | None:
-    """The first operation on the way from `x` to `y` through which no derivative passes."""
+    """The first operation between `x` and `y` that has no gradient."""
     reached, behind = {x}, {y}
     nodes = list(graph.walk())
     for node in nodes:

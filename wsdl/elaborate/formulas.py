@@ -85,10 +85,10 @@ def _request(pending: PendingFormula, models: Mapping[str, Layer], context: Cont
     if value is not None and any(n.op == "gradient" for n in graph.walk()):
         _report(
             node.value.span,
-            "a formula can't be made of derivatives",
-            "computes a derivative",
+            "a formula can't contain a gradient",
+            "computes a gradient",
             context,
-            help="write the derivative out, or compute it in the body that reads the parameter",
+            help="write the gradient as a formula, or compute it in the body that reads the parameter",
         )
         value = None
     context.mode.training = False
@@ -109,11 +109,11 @@ def _reads_a_state(node: tree.Formula, context: Context) -> bool:
     if state is not None:
         _report(
             node.value.span,
-            f"`{state.path}` is a state, and a formula is made of parameters",
+            f"`{state.path}` is a state, and a formula can only read parameters",
             "changes with the data",
             context,
             labels=[Label(state.layer_span, f"`{state.path}` belongs to this")],
-            help="declare a `param`; one that training shall not change is excluded by `freeze`",
+            help="declare a `param`; `freeze` excludes it from training",
         )
     return state is not None
 

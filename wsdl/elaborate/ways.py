@@ -201,9 +201,9 @@ def _run(configured: Layer, member: WayMember, parts: dict[str, Part], context: 
         context.error(
             "E0342",
             configured.call_span,
-            f"`{block.name.text}` computes a derivative",
-            "a weight can't be made of derivatives",
-            help="write the derivative out",
+            f"`{block.name.text}` computes a gradient",
+            "a way of sharing can't contain a gradient",
+            help="write the gradient as a formula",
         )
         return None
     graph.outputs = [*results, *(loss.value for loss in auxiliary_losses(context))]

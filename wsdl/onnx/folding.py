@@ -1,5 +1,5 @@
-"""Constant folding: what ONNX Runtime computes when it loads a model, and what of it a session should compute anew at
-each run, so that it holds no more than it must."""
+"""Constant folding: the tensors that ONNX Runtime computes when it loads a model, and those that a session should
+compute in each run instead, so that it holds as few bytes as possible."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from wsdl.onnx.builder import value_info
 from wsdl.onnx.walk import subgraphs, tensor_bytes, walk
 from wsdl.ops._interfaces import Ref
 
-SMALL = 1024  # bytes; below this a copy doesn't matter, and isn't searched for
-GUARD = 64  # about the bytes of a guard itself
+SMALL = 1024  # bytes; copies of smaller tensors are ignored
+GUARD = 64  # bytes, roughly, of a guard
 ELEMENTS = "sharing/size"  # the number of elements of an input, which guards depend on
 _NOT_FOLDED = {"RandomNormal", "RandomUniform", "Size"}
 
-Read: TypeAlias = "tuple[NodeProto, int]"  # a node, and which of its inputs
-_Vertex: TypeAlias = "tuple[str, str]"  # what of a tensor is decided ("folded", "held", "guarded"), and its name
+Read: TypeAlias = "tuple[NodeProto, int]"  # a node, and the index of one of its inputs
+_Vertex: TypeAlias = "tuple[str, str]"  # a decision about a tensor ("folded", "held", "guarded"), and its name
 
 _SOURCE, _SINK = ("source", ""), ("sink", "")
 
 
 def folded_origins(graph: GraphProto) -> dict[str, frozenset[str]]:
-    """The results that constant folding computes when a model is loaded, and the initializers that each is made of."""
+    """The results that constant folding computes when a model is loaded, each with the initializers that it is computed
+    from."""
     constants = Constants(graph)
     return {name: constants.origins[name] for name in constants.folded}
 
 
 def maps_of(graph: GraphProto, stored: Collection[str]) -> set[str]:
-    """The tensors of constants alone (indices, masks) that something is computed from which is made of these and of
-    `stored` tensors; guards are seen through."""
+    """The tensors computed from constants alone (indices, masks) that a formula combines with `stored` tensors. A guard
+    doesn't count as a run-time value here."""
     constants = Constants(graph, through_guards=True)
     weights = {name for name in constants.folded if constants.origins[name] & set(stored)}
     return {
@@ -48,7 +49,7 @@ def maps_of(graph: GraphProto, stored: Collection[str]) -> set[str]:
 
 
 class Constants:
-    """What constant folding would see: the tensors that are known before the run, and what they are made of."""
+    """The tensors that are known before the run, and the initializers that they are computed from (`origins`)."""
 
     def __init__(self, graph: GraphProto, *, through_guards: bool = False) -> None:
         self.nodes = list(walk(graph))
@@ -57,7 +58,7 @@ class Constants:
         self.folded: dict[str, NodeProto] = {}  # by result
         self.reads = Counter(name for node in self.nodes for name in node.input)
         self.producers = {name: node for node in self.nodes for name in node.output}
-        self.kept = {output.name for output in graph.output}  # read by something that stays
+        self.kept = {output.name for output in graph.output}  # read by a node that can't be folded
         if through_guards:
             self.origins[ELEMENTS] = frozenset()
         for node in self.nodes:
@@ -75,12 +76,12 @@ class Constants:
             self.kept.update(output.name for body in subgraphs(node) for output in body.output)
 
     def is_shared(self, weight: str) -> bool:
-        """Is it a large constant that several nodes read?"""
+        """Whether it is a large constant that several nodes read."""
         stored = self.origins.get(weight, frozenset())
         return self.reads[weight] > 1 and any(tensor_bytes(self.initializers[name]) >= SMALL for name in stored)
 
     def scaled_by_number(self, node: NodeProto) -> int | None:
-        """Which input of a node is a constant number by which the other one is multiplied or divided."""
+        """The index of the input that is a constant number by which the other one is multiplied or divided."""
         operands = {"Mul": (1, 0), "Div": (1,)}.get(node.op_type, ())
         scalars = (i for i in operands if (c := self.initializers.get(node.input[i])) and prod(c.dims) == 1)
         return next(scalars, None)
@@ -95,8 +96,8 @@ class Constants:
 
 
 class InferredTypes:
-    """Types of the tensors of the model's graph, as far as ONNX can tell, which is told those that are `known`; worked
-    out when they are first asked for."""
+    """Types of the tensors of the model's graph, as inferred by ONNX from those that are `known`; computed on first
+    use."""
 
     def __init__(self, proto: ModelProto, known: Iterable[Ref] = ()) -> None:
         self._proto, self._known = proto, known
@@ -131,20 +132,20 @@ class InferredTypes:
         return self._bytes.get(name)
 
 
-# -- what is to be computed at each run --------------------------------------------------------------------------------
+# -- what a session computes in each run -------------------------------------------------------------------------------
 
 
 def reads_to_guard(
     stored: Collection[str], maps: Collection[str], constants: Constants, inferred: InferredTypes
 ) -> list[Read]:
-    """The reads that must not be of a constant, so that folding leaves the fewest bytes that are possible.
+    """The reads to guard, so that a session holds as few bytes as possible.
 
-    What is computed from `stored` tensors alone is a graph that begins with them and with constants (indices, shapes),
-    and ends in what the run reads. A session holds what of it is folded and read by something that is not: a cut
-    through this graph. The minimum cut is the fewest bytes, and the nodes behind it are to be left to the run. Of
-    several minimum cuts that with the fewest such nodes is taken. So a weight that is read through one view only is
-    folded, and so are masks and tables that no stored tensor takes part in, unless they are among the `maps`, the
-    constants of formulas that are multiplied by activations first.
+    The tensors computed from `stored` ones are a graph from these and from constants (indices, shapes) to the tensors
+    that the run reads. A session holds the folded tensors that an unfolded node reads: a cut through this graph. The
+    minimum cut has the fewest bytes; the nodes behind it are computed in each run. Of several minimum cuts the one with
+    the fewest such nodes is taken. So a weight that is read through one view only is folded, and so are masks and
+    tables computed from no stored tensor, unless they are among the `maps`, the constants of formulas that are
+    multiplied by activations first.
     """
     weights = {name for name in constants.folded if constants.origins[name] & set(stored) or name in maps}
     if not any(name in constants.kept for name in weights):
@@ -153,7 +154,7 @@ def reads_to_guard(
 
 
 class _Cut:
-    """The graph of all that is folded for `weights`, the results that stored tensors take part in."""
+    """The graph of all tensors that could be folded, for `weights`, the results computed from stored tensors."""
 
     def __init__(
         self, weights: set[str], stored: frozenset[str], constants: Constants, inferred: InferredTypes
@@ -169,7 +170,7 @@ class _Cut:
         self._read_by_folded = {name for node in self._nodes for name in node.input}
 
     def _with_origins(self, weights: set[str]) -> set[str]:
-        """All tensors that these are made of, and themselves."""
+        """The tensors, and all that they are computed from."""
         names, waiting = set(weights), list(weights)
         while waiting:
             for name in self._constants.folded[waiting.pop()].input:
@@ -180,8 +181,8 @@ class _Cut:
         return names
 
     def reads(self) -> list[Read]:
-        """Of each node behind the cut whose operands are all before it, one; and all those of a tensor that has other
-        readers too, as the runtime moves transposes from one operand of a node to the other."""
+        """One operand of each node behind the cut whose operands are all before it, and all operands that have other
+        readers, as the runtime moves transposes from one operand of a node to the other."""
         behind = self._network().behind_cut(_SOURCE, _SINK)
         at_run_time = {name for name in self._names if ("folded", name) in behind}
         reads: list[Read] = []
@@ -195,7 +196,7 @@ class _Cut:
 
     @cached_property
     def _leads_to_large(self) -> set[str]:
-        """The results that are large themselves, or that a large one is computed from."""
+        """The tensors that are large, or that a large one is computed from."""
         large: set[str] = set()
         for node in reversed(self._nodes):
             if any(name in large or self._bytes(name) >= SMALL for name in node.output):
@@ -206,7 +207,7 @@ class _Cut:
         return self._constants.reads[name] > 1 and self._bytes(name) >= SMALL and self._is_guardable(name)
 
     def _network(self) -> Network[_Vertex]:
-        """A tensor before the cut is folded; it is held by the session if something behind the cut reads it."""
+        """Tensors before the cut are folded; the session holds those that a node behind the cut reads."""
         network: Network[_Vertex] = Network()
         for name in sorted(self._names):
             if name in self._constants.initializers:
@@ -216,7 +217,7 @@ class _Cut:
             network.add(("folded", name), ("held", name), self._bytes(name) if may_be_held else UNLIMITED)
             if name in self._constants.kept and (name in self._weights or name in self._constants.initializers):
                 network.add(("held", name), _SINK)
-        guards: dict[str, int] = {}  # what one of a small tensor counts: it is enough for all that follows
+        guards: dict[str, int] = {}  # the cost of guarding a small tensor, once for all its readers
         for node in self._nodes:
             first = node.output[0]
             for other in node.output[1:]:
@@ -231,7 +232,7 @@ class _Cut:
             computed = [name for name in node.input if name in self._constants.folded]
             guarded = max(computed or filter(None, node.input), key=self._bytes)
             if self._bytes(guarded) < SMALL:
-                count = GUARD if first in self._leads_to_large else SMALL  # none is placed to save a few bytes
+                count = GUARD if first in self._leads_to_large else SMALL  # no guard to save a few bytes
                 guards[guarded] = min(guards.get(guarded, SMALL), count)
                 network.add(("guarded", guarded), ("folded", first))
         for name, count in sorted(guards.items()):
@@ -239,23 +240,23 @@ class _Cut:
         return network
 
     def _operands(self, node: NodeProto) -> list[int]:
-        """The operands by which a node can be guarded, the best one first: the shape of a `Reshape`, since of two in a
-        row the runtime makes one, else what stored tensors take part in."""
+        """The operands by which a node can be guarded, the best one first: the shape of a `Reshape`, since the runtime
+        merges two in a row, otherwise those computed from stored tensors."""
         if node.op_type == "Reshape" and self._is_guardable(node.input[1]):
             return [1]
         operands = [i for i, name in enumerate(node.input) if name]
         return sorted(operands, key=lambda i: self._preference(node.input[i]), reverse=True)
 
     def _preference(self, name: str) -> tuple[bool, bool, int]:
-        """Of the operands of a node, the one to guard."""
+        """The sort key for the operands of a node; the largest is guarded."""
         return self._is_guardable(name), bool(self._constants.origins[name] & self._stored), self._bytes(name)
 
     def _is_guardable(self, name: str) -> bool:
-        """Are rank and dtype known, which a guard needs?"""
+        """Whether rank and dtype are known, which a guard needs."""
         return self._inferred.tensor(name) is not None
 
     def _bytes(self, name: str) -> int:
-        """The bytes of a tensor; where its type isn't known, those of what it is computed from."""
+        """The bytes of a tensor; if its type isn't known, those of the tensors that it is computed from."""
         if name not in self._sizes:
             known, node = self._inferred.bytes(name), self._constants.folded.get(name)
             operands = filter(None, node.input) if node is not None else ()

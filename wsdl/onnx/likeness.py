@@ -2,8 +2,8 @@
 
 A tensor counts as a copy of a stored one if it has the same values, in any order and shape (transposed, in the CPU's
 blocked layout), also padded with zeros, which don't count, multiplied by a factor per channel, sliced, or concatenated
-with others. Sums and products of several stored tensors can't be recognized: their bytes are compared with those of all
-that they are computed from, where this is known.
+with others. Sums and products of several stored tensors can't be recognized: their bytes are compared with those of the
+tensors that they are computed from, if these are known.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BLOCKS = (4, 8, 16, 32)  # channels in a block of the CPU's layouts
 
 @dataclass
 class Comparison:
-    """The number of copies of each stored tensor, in units of its bytes; `strangers` are other tensors with their
-    bytes. `total` is the sum of all bytes, `constants` are those, with their bytes, that come from no stored tensor."""
+    """The number of copies of each stored tensor, in units of its bytes. `strangers` are unrecognized tensors,
+    `constants` those that are computed from no stored tensor, with their bytes; `total` is the sum of all bytes."""
 
     copies: dict[str, float] = field(default_factory=dict)
     total: int = 0
@@ -42,8 +42,8 @@ def count_copies(
     tensors: Iterable[tuple[str, Array]],
     origins: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Comparison:
-    """Count the copies of each stored tensor among `tensors`, pairs of name and contents. Arrays that are those of
-    `stored` themselves aren't read. `origins` are the stored tensors that a tensor is computed from, if known."""
+    """Count the copies of each stored tensor among `tensors`, pairs of name and values. Arrays that are objects of
+    `stored` aren't read. `origins` has the stored tensors that a tensor is computed from, if known."""
     comparison = Comparison(dict.fromkeys(stored, 0.0))
     known = [_Candidate(name, array) for name, array in stored.items() if array.nbytes >= SMALL]
     strangers: list[tuple[str, Array]] = []
@@ -92,7 +92,7 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Value:
-    """A tensor that is computed from several stored ones, and the copies of stored tensors that its content shows."""
+    """A tensor that is computed from several stored ones, and the copies of stored tensors that its values contain."""
 
     name: str
     bytes: int
@@ -101,8 +101,8 @@ class _Value:
 
 
 def _shares(array: Array, known: Iterable[_Candidate]) -> list[tuple[str, float]]:
-    """The stored tensors that an array contains, and the number of copies of each, by the elements that are not 0;
-    cheap checks come first."""
+    """The stored tensors that an array contains, and the number of copies of each, by the elements that are not 0.
+    Cheap checks come first."""
     alike = [k for k in known if k.array.dtype == array.dtype]
     bits = _bits(array.ravel())
     fingerprint = _fingerprint(bits)
@@ -134,9 +134,9 @@ def _by_size(
 
 
 def _by_parts(comparison: Comparison, sizes: Mapping[str, int], values: Iterable[_Value]) -> None:
-    """Count tensors that are computed from several stored ones, those that have some of these in common together. They
-    are no copies if they and what is left of the stored tensors take no more bytes than the stored tensors, each with a
-    guard. Their values don't matter: a sum may be equal to one of its terms for now, as the others are 0."""
+    """Count tensors that are computed from several stored ones; those that have some origins in common are counted
+    together. They are no copies if they and the remaining stored tensors take no more bytes than all stored tensors,
+    each with a guard. Their values don't matter: a sum is equal to one of its terms while the others are 0."""
     copies = comparison.copies
     for group in connected(values, lambda value: value.made_of):
         parts = sorted({name for value in group for name in value.made_of})

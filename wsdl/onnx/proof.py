@@ -1,10 +1,9 @@
 """The proof of sharing: is each stored tensor still one tensor after ONNX Runtime has optimized the graph?
 
-The runtime is asked to write down what it makes of the model, at the extended level (all rewriting of the graph) and at
-the full level (also the CPU's own layouts). The weights stay in their file, and what it has not touched points there
-afterwards too; what it has created is compared with the stored tensors by content. The bytes are added up as well.
-Matrices that the CPU packs for its products are no initializers; they are reported as bytes of their own, which the
-session option `session.disable_prepacking` avoids.
+ONNX Runtime saves the optimized model, at the extended level (all graph rewrites) and at the full level (also the CPU's
+own layouts). The weights are external data: tensors that it has not changed still refer to their file, and new ones are
+compared with the stored tensors by content. The total bytes are compared too. Matrices that the CPU prepacks for its
+products are no initializers; their bytes are reported separately (`session.disable_prepacking` avoids them).
 """
 
 from __future__ import annotations
@@ -34,26 +33,26 @@ from wsdl.weights.onnx_source import read_tensor
 
 Array = NDArray[Any]
 Level = Literal["extended", "all"]
-ONCE = 1.01  # copies; a tensor with fewer is stored once
-RANDOM = 64 << 20  # bytes of random values that may replace weights which can't be told apart
-DATA = "optimized.wsdl.data"  # no name that a model's own data would have
-_NOT_HERE = re.compile(  # reasons that are this machine's or this runtime's, not the model's
+ONCE = 1.01  # a tensor with fewer copies is stored once
+RANDOM = 64 << 20  # the most bytes of weights that are replaced by random values because they can't be distinguished
+DATA = "optimized.wsdl.data"  # a name that a model's own data file doesn't have
+_NOT_HERE = re.compile(  # reasons that depend on this machine or runtime, not on the model
     r"NOT_IMPLEMENTED|max supported IR version|Current official support for domain|bad_alloc|allocate memory", re.I
 )
 
 
 class Unproved(Exception):
-    """ONNX Runtime can't load the model on this machine's CPU, and so says nothing about it."""
+    """ONNX Runtime can't load the model on this machine's CPU, so nothing is known about its copies."""
 
 
 class Unloadable(Exception):
-    """ONNX Runtime refuses the model itself."""
+    """ONNX Runtime can't load the model on any machine."""
 
 
 @dataclass(frozen=True)
 class Proof:
     """The copies of one stored tensor: in the file, and after the runtime's optimization at two levels; `None` for
-    a tensor below 1 KiB, which is not looked for."""
+    a tensor below 1 KiB, which is not checked."""
 
     stored: str
     bytes: int
@@ -63,18 +62,18 @@ class Proof:
 
     @property
     def copies(self) -> float:
-        """The most of them in the file or after all rewriting of the graph; 0 where nothing was looked for."""
+        """The maximum of those in the file and after all graph rewrites; 0 if the tensor was not checked."""
         return max(self.copies_in_file or 0, self.copies_after_optimization or 0)
 
     @property
     def holds(self) -> bool:
-        """Is it stored once, in the file and after all rewriting?"""
+        """Whether it is stored once, in the file and after all graph rewrites."""
         return self.copies < ONCE
 
 
 @dataclass(frozen=True)
 class CreatedTensor:
-    """A tensor that the runtime computes when it loads the model: its name, its bytes, the stored tensors in it."""
+    """A tensor that the runtime computes when it loads the model, and the stored tensors that it is computed from."""
 
     name: str
     bytes: int
@@ -85,8 +84,8 @@ class CreatedTensor:
 class Proofs:
     """The result for each tensor, and total bytes: of the stored tensors, and of all initializers at each stage.
 
-    `constants` are those of them, after optimization, that the runtime computes from constants alone, with their bytes;
-    `created` are the other tensors that it computes, none of which is a copy of a stored tensor.
+    `constants` are the initializers, after optimization, that the runtime computes from constants alone, with their
+    bytes; `created` are other initializers that it computes and that are no copies of stored tensors.
     """
 
     tensors: list[Proof]
@@ -104,12 +103,12 @@ class Proofs:
 
     @property
     def added_bytes(self) -> int:
-        """What the runtime stores besides the file; less than 0 where it stores less."""
+        """The bytes that the runtime stores in addition to those of the file; negative if it stores less."""
         return self.optimized_bytes - self.constant_bytes - self.file_bytes
 
     @property
     def holds(self) -> bool:
-        """Is everything stored once? Also by the bytes, which show copies that no comparison finds."""
+        """Whether everything is stored once, also by the bytes, which show copies that the comparison doesn't find."""
         slack = 0.01 * self.stored_bytes + 64 * SMALL
         return all(p.holds for p in self.tensors) and self.added_bytes <= slack
 
@@ -145,7 +144,7 @@ def require_loadable(path: Path) -> None:
     _load(os.fspath(path), _options("all"))
 
 
-# -- what is looked at -------------------------------------------------------------------------------------------------
+# -- the model ---------------------------------------------------------------------------------------------------------
 
 
 def _as_file(model: str | Path | bytes | ModelProto, folder: Path) -> Path:
@@ -157,7 +156,7 @@ def _as_file(model: str | Path | bytes | ModelProto, folder: Path) -> Path:
 
 
 class _FileUnderTest:
-    """A model whose weights stay in their files, and its stored tensors as they lie there."""
+    """A model without the values of its weights, and its stored tensors, mapped from their files."""
 
     def __init__(self, path: Path, names: Sequence[str] | None) -> None:
         self.path = path
@@ -179,8 +178,9 @@ class _FileUnderTest:
         return {name: a for name, a in arrays.items() if names is not None or a.nbytes >= SMALL}
 
     def _make_recognizable(self) -> None:
-        """Give tensors that can't be told from others (zeros, ones, equal ones) random numbers: which copies the
-        optimizer makes doesn't depend on them. (Large ones are identified by their position in the file.)"""
+        """Replace tensors that can't be distinguished (zeros, ones, equal values) by random values, on which the
+        optimizer's copies don't depend. Tensors beyond `RANDOM` bytes are only identified by their position in the
+        file."""
         seen: set[bytes] = set()
         generator = np.random.default_rng(0)
         left = RANDOM
@@ -197,21 +197,21 @@ class _FileUnderTest:
 
     @cached_property
     def folded(self) -> dict[str, frozenset[str]]:
-        """What can be computed when loading, and the stored tensors from which it is."""
+        """The tensors that can be computed when loading, each with the stored tensors that it is computed from."""
         return {name: of & self.stored.keys() for name, of in folded_origins(self.proto.graph).items()}
 
     @cached_property
     def constants(self) -> set[str]:
-        """What can be computed from constants alone, for what runs: not the maps from stored tensors to weights."""
+        """The tensors that can be computed from constants alone, without those of formulas (`maps_of`)."""
         return {name for name, of in self.folded.items() if not of} - maps_of(self.proto.graph, self.stored)
 
     def origins_of(self, name: str) -> tuple[str, ...]:
         return tuple(sorted(self.folded.get(name, ())))
 
-    # -- the runtime's side --------------------------------------------------------------------------------------------
+    # -- in the runtime ------------------------------------------------------------------------------------------------
 
     def compare(self, proto: ModelProto, path: Path) -> Comparison:
-        """The stored tensors among the constants of a model that lies at `path`."""
+        """The copies of stored tensors among the constants of a model whose file is `path`."""
         constants: dict[str, int] = {}
         others: list[tuple[str, Array]] = []
         for name, array in self._tensors(proto.graph, path):
@@ -224,13 +224,13 @@ class _FileUnderTest:
         return found
 
     def _tensors(self, graph: GraphProto, path: Path) -> Iterator[tuple[str, Array]]:
-        """All constant tensors: initializers and `Constant` nodes, in subgraphs too. What points at the data of a
+        """All constant tensors: initializers and `Constant` nodes, in subgraphs too. One that refers to the data of a
         stored tensor is that tensor."""
         for tensor in graph.initializer:
             location = _external_location(tensor)
             if location in self.places:
                 yield self.places[location], self.stored[self.places[location]]
-            else:  # what was not touched still points into the model's own folder
+            else:  # unchanged tensors still refer to the model's own folder
                 yield tensor.name, read_tensor(path if DATA in location else self.path, tensor)
         for node in graph.node:
             for attribute in node.attribute:
@@ -240,22 +240,22 @@ class _FileUnderTest:
                 yield from self._tensors(body, path)
 
     def optimized(self, level: Level) -> Comparison:
-        """What the runtime makes of the model."""
+        """The copies after the runtime's optimization."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
             outcome = Path(folder, "optimized.onnx")
             options = _options(level, outcome, self.path.parent)
             options.add_session_config_entry("session.disable_prepacking", "1")
             try:
                 _load(self.proto.SerializeToString(), options)
-            except Unloadable:  # what it makes may be more than fits into one message: then all goes into another file
+            except Unloadable:  # the result may exceed the limit of one message: then write its data into a file
                 options.add_session_config_entry("session.optimized_model_external_initializers_file_name", DATA)
                 _load(self.proto.SerializeToString(), options)
             optimized = onnx.load(outcome, load_external_data=False)
             return self.compare(optimized, outcome)
 
     def packed_bytes(self) -> int:
-        """The bytes of the matrices that the runtime packs, which it says when it saves them. Only the lengths matter,
-        so the output goes to the null device, where the system has one."""
+        """The bytes of the matrices that the runtime prepacks, from the records of a saved model. Only the lengths are
+        read, so the data is written to the null device, where there is one."""
         with TemporaryDirectory(prefix="wsdl-proof-") as folder:
             outcome = Path(folder, "optimized.onnx")
             with suppress(OSError, NotImplementedError):
@@ -274,11 +274,11 @@ def _external_location(tensor: TensorProto) -> tuple[str, ...]:
 
 
 def _options(level: Level, outcome: Path | None = None, folder: Path | None = None) -> Any:
-    """Options of a session that writes down what it makes of a model whose weights lie in `folder`."""
+    """Options of a session that saves the optimized model as `outcome`; `folder` has the files of its weights."""
     try:
         import onnxruntime
     except ImportError as error:
-        message = "proving that weights are stored once needs the package onnxruntime, which is not installed"
+        message = "verifying that weights are stored once requires the package onnxruntime, which is not installed"
         raise CompileError([Diagnostic("E0719", message, help="`pip install onnxruntime`")]) from error
 
     levels = onnxruntime.GraphOptimizationLevel
@@ -300,13 +300,13 @@ def _load(model: bytes | str, options: Any) -> None:
 
     try:
         onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # it has a dozen classes of them, without a common one
+    except Exception as error:  # of a dozen classes without a common base
         reason = str(error).strip().partition("\n")[0]
         raise (Unproved if _NOT_HERE.search(str(error)) else Unloadable)(reason) from error
 
 
 def _lengths_of_packed(graph: GraphProto) -> int:
-    """Those of the records `prepacked_…` (`kernel|offset;length;checksum|…`), each position in the file once."""
+    """The sum of the lengths in the records `prepacked_…` (`kernel|offset;length;checksum|…`), each offset once."""
     lengths: dict[str, int] = {}
     for tensor in _initializers(graph):
         for entry in tensor.external_data:
@@ -317,7 +317,7 @@ def _lengths_of_packed(graph: GraphProto) -> int:
 
 
 def _initializers(graph: GraphProto) -> Iterator[TensorProto]:
-    """Those of a graph and of all its subgraphs."""
+    """The initializers of a graph and of all its subgraphs."""
     yield from graph.initializer
     for node in graph.node:
         for body in subgraphs(node):

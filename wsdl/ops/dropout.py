@@ -1,6 +1,6 @@
 """Dropout, and its mask: random numbers that are a function of seed, step and position.
 
-`docs/decisions/0022-dropout.md` says how they were chosen.
+The method is that of `docs/decisions/0022-dropout.md`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from wsdl.ops.build import Build
 
 
 class Dropout(Rules, name="dropout", half="expanded", mixes={}, training="masked"):
-    """While training each element is 0 with the probability `p`, else `x / (1 - p)`; otherwise it is `x`.
+    """In training each element is 0 with probability `p`, otherwise `x / (1 - p)`. In inference it is `x`.
 
-    A compiled model has no ONNX node of it.
+    A compiled model has no ONNX node for it.
 
         dropout(x: f32[n, t], p=0.3) -> f32[n, t]
     """

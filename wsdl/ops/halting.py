@@ -1,7 +1,7 @@
 """Whether the rows of a batch stay independent where a scan over numbers ends early.
 
-An `until` looks at all rows and ends the steps of all, so that a row depends on the others. It doesn't where each row
-halts by itself, and steps behind that change nothing of it:
+An `until` reads all rows and ends the loop for all, so each row depends on the others. That isn't so where each row
+halts by itself, and later steps don't change it:
 
     scan step in 0..most with h = x, done = zeros([n], bool) {
         h = where(done, h, cell(h))
@@ -9,8 +9,8 @@ halts by itself, and steps behind that change nothing of it:
         done = done or close(h)
     }
 
-Here every carried value is that of the step before in rows where `done` is true, `done` remains true, and the end is
-that it is true in all rows.
+Here every carried value stays the same in rows where `done` is true, `done` remains true, and the loop ends when it is
+true in all rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOVES = ("unsqueeze", "reshape", "expand", "squeeze")  # that leave the rows of 
 
 @dataclass(frozen=True)
 class Mask:
-    """A carried bool: `before` and `after` a step. In rows that have halted it is true (`done`) or false."""
+    """A carried bool `before` and `after` a step. It is true in rows that have halted if `done`, otherwise false."""
 
     before: Value
     after: Value
@@ -33,10 +33,10 @@ class Mask:
 
 
 def ends_by_rows(node: Node) -> bool:
-    """Whether the `until` of a scan only waits for all rows to have halted, and steps change none that has."""
+    """Whether the `until` of a scan only waits until all rows have halted, and steps don't change those that have."""
     parts, body = ScanParts.of(node), node.body
     assert body is not None
-    if parts.emit_axes:  # the number of steps shows
+    if parts.emit_axes:  # the results depend on the number of steps
         return False
     producers = body.producers()
     carried = list(zip(body.inputs[: parts.carried], body.outputs[: parts.carried], strict=True))
@@ -59,7 +59,7 @@ def _remains(mask: Mask, producers: dict[Value, Node]) -> bool:
 
 
 def _is_kept(before: Value, after: Value, mask: Mask, producers: dict[Value, Node]) -> bool:
-    """Whether a carried value stays as it is in the rows that have halted."""
+    """Whether a carried value stays the same in rows that have halted."""
     node = producers.get(after)
     if node is None or node.op != "where" or node.inputs[1 if mask.done else 2] is not before:
         return False

@@ -135,7 +135,7 @@ class ScatterAdd(
         return np.moveaxis(result, 0, at)
 
     def lower(self, e: Emitter, x: Ref, indices: Ref, updates: Ref) -> Ref:
-        """Element by element over flattened tensors, at `index * size + column`.
+        """Each element by itself, over flattened tensors, at `index * size + column`.
 
         `ScatterND` would take whole rows, but ONNX Runtime 1.32 adds in several threads without synchronization: where
         an index repeats, additions are lost.
@@ -162,7 +162,7 @@ class ScatterAdd(
 
 
 def _adding(e: Emitter, x: Ref, indices: Ref, updates: Ref, axis: int) -> Ref:
-    """16-bit floats are added up in f32, for which there is a kernel."""
+    """16-bit floats are summed in f32, for which there is a kernel."""
     dtype = x.type.dtype
     if dtype in ("f16", "bf16"):
         x, updates = cast_to(e, x, "f32"), cast_to(e, updates, "f32")

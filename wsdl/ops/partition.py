@@ -1,4 +1,4 @@
-"""Rows sorted into parts by their group, and put back: how many rows each part has, only the run knows."""
+"""Splits rows into parts by their group, and merges the parts. The sizes of parts are known at run time only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Gradients = dict[str, Any]
 
 
 def _all_axes_of_group(op: Any, x: TensorType, group: TensorType, *_: Any) -> Sequence[int]:
-    """Which rows exceed a capacity depends on those before them."""
+    """With a capacity, whether a row is in its part depends on the rows before it."""
     return range(group.rank) if op.capacity is not None else ()
 
 
@@ -33,13 +33,13 @@ class Partition(
     integer_operands=["group"],
     sized_by_run=True,
 ):
-    """The rows of `x` in `count` parts: part `i` has those whose `group` is `i`, in order. ONNX TopK and Split.
+    """The rows of `x` in `count` parts: part `i` has the rows whose `group` is `i`, in order. ONNX TopK and Split.
 
-    `group` has the first axes of `x`, which become one. With `several`, it has one more axis, with several groups for
-    each row. A row whose group is negative, or `count` or more, is in no part. With a `capacity` of 1.25, a part has at
-    most 1.25 times the rows that it has where all have equally many, and further ones are in no part.
+    `group` has the leading axes of `x`, which are merged into one. With `several`, it has one more axis, with several
+    groups for each row. Rows whose group is negative, or not below `count`, are in no part. With `capacity=1.25`, a
+    part has at most 1.25 times the mean number of rows; further rows are in no part.
 
-    The size of a part is known only when the model runs: `n.1` is that of the first part of `n`.
+    The sizes of parts are known at run time only: `n.1` is the size of the first part of `n`.
 
         partition(x: f32[n, 4], group: i64[n], count=2) -> f32[n.1, 4], f32[n.2, 4]
     """
@@ -73,7 +73,7 @@ class PartitionRows(
     steps_along=None,
     integer_operands=["group"],
 ):
-    """`partition` with the names of the sizes of its parts. ONNX TopK, Gather and Split."""
+    """`partition` with names for the sizes of its parts. ONNX TopK, Gather and Split."""
 
     rows: list[Dim]
     several: bool = False
@@ -116,7 +116,7 @@ class PartitionLike(
     steps_along=None,
     integer_operands=["group"],
 ):
-    """The rows of `x` in parts as large as `parts`: the gradient of `unpartition`. ONNX TopK, Gather, Split."""
+    """The rows of `x` in parts with the sizes of `parts`: the gradient of `unpartition`. ONNX TopK, Gather, Split."""
 
     def infer(self, x: TensorType, group: TensorType, parts: list[TensorType]) -> tuple[TensorType, ...]:
         return tuple(parts)
@@ -137,10 +137,10 @@ class PartitionLike(
 
 
 class Unpartition(Rules, name="unpartition", half="moves", mixes={}, steps_along=None, integer_operands=["group"]):
-    """The rows of parts at the places from which `partition` took them, and zeros for those in no part. ONNX Gather.
+    """The inverse of `partition`: all rows in their original order, with zeros for rows in no part. ONNX Gather.
 
-    `group` is that of `partition`; the result has its axes, then those of the rows of the parts. With `several`, these
-    are all copies of a row, to be added up.
+    `group` is the one passed to `partition`. The result has its axes, then those of a row of the parts. With `several`,
+    the result has one row for each group of a row, to be summed.
 
         unpartition([a: f32[n, 4]], group: i64[n]) -> f32[n, 4]
     """
@@ -234,7 +234,7 @@ class SegmentMean(
 
 
 def _rows_and_rest(x: TensorType, group: TensorType, several: bool) -> tuple[Dim, tuple[Dim, ...]]:
-    """The number of places that have a group, and the shape of a row. `OpError` where these don't fit."""
+    """The number of positions that have a group, and the shape of a row. Raises `OpError` if these don't match."""
     leading = integer(group, "group").shape[: -1 if several else None]
     if several and not group.rank:
         raise OpError(f"`group` has no axis with several groups: it is {group}", argument="group")
@@ -251,7 +251,7 @@ def _rows_of(x: Array, group: Array, several: bool) -> Array:
 
 
 def _members(np: NumPy, group: Array, count: int) -> list[Array]:
-    """The places of each part."""
+    """The positions of each part."""
     return [np.flatnonzero(group.ravel() == i) for i in range(count)]
 
 
@@ -259,12 +259,12 @@ def _members(np: NumPy, group: Array, count: int) -> list[Array]:
 
 
 class _Sorted(NamedTuple):
-    """Places in the order of their groups, which are 0 to `count`, where `count` stands for none; i64 all.
+    """Positions sorted by their groups, which are 0 to `count`; `count` stands for no group. All are i64.
 
-    order [m]           the places
+    order [m]           the positions
     groups [m]          their groups
-    ranks [m]           how many places of the same group are before each
-    counts [count + 1]  how many places each group has
+    ranks [m]           the number of positions of the same group before each
+    counts [count + 1]  the number of positions of each group
     """
 
     order: Ref
@@ -288,12 +288,12 @@ def _sorted(e: Emitter, group: Ref, count: int) -> _Sorted:
 
 
 def _starts(e: Emitter, sizes: Ref) -> Ref:
-    """Where each part begins, if they follow each other."""
+    """The start of each part in their concatenation."""
     return e.node("CumSum", sizes, e.constant(0, "i64"), exclusive=1)
 
 
 def _split(e: Emitter, x: Ref, group: Ref, several: bool, rows: _Sorted, kept: Ref, count: int) -> list[Ref]:
-    """The first rows of each of `count` groups, as many as `kept` says."""
+    """The first rows of each of `count` groups, as many as `kept` has for the group."""
     axes = group.type.rank - several
     rest = x.type.shape[axes:]
     limits = e.node("Concat", kept, e.constant([0], "i64"), axis=0)

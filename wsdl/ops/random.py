@@ -1,4 +1,4 @@
-"""Random numbers: functions of a seed, of the step of the training and of the place in the program.
+"""Random numbers, which are functions of a seed, of the training step and of the place in the program.
 
 `docs/decisions/0056-random-numbers.md` says how they were chosen.
 """
@@ -74,10 +74,10 @@ class _RandomFloats(_Random):
 
 
 class RandomUniform(_RandomFloats, name="random_uniform", half="expanded", mixes={}, order=("shape", "seed", "dtype")):
-    """Numbers from 0 up to, but not including, 1, all equally likely. ONNX Mul, BitShift, BitwiseXor.
+    """Uniformly distributed values from 0 (included) to 1 (excluded). ONNX Mul, BitShift, BitwiseXor.
 
-    They are a function of the seed (i64), of the step of the training and of the place in the program, bit for bit on
-    every machine. In a `train` the seed may be left out: it is that of the run.
+    The values are determined by the seed (i64), the training step and the place in the program, bit for bit on every
+    machine. In a `train` the seed defaults to that of the run.
 
         random_uniform([n, 4], seed: i64[]) -> f32[n, 4]
     """
@@ -86,10 +86,10 @@ class RandomUniform(_RandomFloats, name="random_uniform", half="expanded", mixes
 
 
 class RandomNormal(_RandomFloats, name="random_normal", half="expanded", mixes={}, order=("shape", "seed", "dtype")):
-    """Numbers of a normal distribution with mean 0 and standard deviation 1. ONNX Mul, BitShift, Log, Sqrt, Cos.
+    """Values of a normal distribution with mean 0 and standard deviation 1. ONNX Mul, BitShift, Log, Sqrt, Cos.
 
-    They are a function of the seed (i64), of the step of the training and of the place in the program, computed in f64
-    (Box and Muller 1958) and then rounded. In a `train` the seed may be left out: it is that of the run.
+    The values are determined by the seed (i64), the training step and the place in the program. They are computed in
+    f64 (Box and Muller 1958) and then rounded. In a `train` the seed defaults to that of the run.
 
         random_normal([n, 4], seed: i64[]) -> f32[n, 4]
     """
@@ -98,11 +98,10 @@ class RandomNormal(_RandomFloats, name="random_normal", half="expanded", mixes={
 
 
 class RandomBernoulli(_Random, name="random_bernoulli", half="expanded", mixes={}, order=("p", "shape", "seed")):
-    """True with the probability `p`. ONNX Mul, BitShift, BitwiseXor, Less.
+    """True with probability `p`. ONNX Mul, BitShift, BitwiseXor, Less.
 
-    The elements are a function of the seed (i64), of the step of the training and of the place in the program. In a
-    `train` the seed may be left out: it is that of the run. Where the probability is a tensor, compare:
-    `random_uniform(…) < p`.
+    The values are determined by the seed (i64), the training step and the place in the program. In a `train` the seed
+    defaults to that of the run. If the probability is a tensor, write `random_uniform(…) < p`.
 
         random_bernoulli(0.3, [n, 4], seed: i64[]) -> bool[n, 4]
     """
@@ -118,13 +117,13 @@ class RandomBernoulli(_Random, name="random_bernoulli", half="expanded", mixes={
         return b("less", b("uniform_numbers", seed, step, place, shape=self.shape), float(self.p))
 
 
-# -- what they consist of ----------------------------------------------------------------------------------------------
+# -- their parts -------------------------------------------------------------------------------------------------------
 
 
 class _Numbers(Rules):
-    """Base of random floats from 64 bits for each position. Where `place` has axes: [*place, *shape].
+    """Base of random floats, each from 64 bits; the result has the axes of `place`, then `shape`.
 
-    `start` is the position of the first element, by default 0: for a part of the rows of a larger tensor.
+    `start` is the position of the first element, by default 0; it differs for a part of the rows of a larger tensor.
     """
 
     shape: list[Dim]
@@ -171,7 +170,7 @@ class UniformNumbers(
     no_gradient=RANDOM,
     integer_operands=["seed", "step", "place"],
 ):
-    """Floats from 0 up to, but not including, 1, from the upper bits, as many as the dtype has. ONNX Mul, BitShift."""
+    """Floats from 0 (included) to 1 (excluded), from as many upper bits as the dtype holds. ONNX Mul, BitShift."""
 
     def floats(self, np: NumPy, bits: Array) -> Array:
         digits = DIGITS[self.dtype]
@@ -195,8 +194,8 @@ class NormalNumbers(
 ):
     """Floats with a normal distribution, by the method of Box and Muller (1958). ONNX Mul, BitShift, Log, Sqrt, Cos.
 
-    The upper 32 bits decide the radius, and with the lower ones the angle. It is computed in f64, so that the last bits
-    of `Log` and `Cos`, in which runtimes differ, are rounded away.
+    The upper 32 bits determine the radius, all bits the angle. Both are computed in f64, so that rounding removes the
+    last bits of `Log` and `Cos`, in which runtimes differ.
     """
 
     def floats(self, np: NumPy, bits: Array) -> Array:
