@@ -1,8 +1,9 @@
 """`python -m benchmarks.sudoku`: two layers that are applied 32 times, against 32 layers.
 
-Trains `examples/training/sudoku.wsd` and the same network without sharing on puzzles of 4 x 4 and 6 x 6, with several
-seeds, and writes the table of `docs/depth.md`: the share of held-out puzzles whose cells are all right, after the four
-rounds of training and after other numbers of them. What was measured before is kept in `build/sudoku.json`.
+Trains `examples/training/sudoku.wsd` on puzzles of 4 x 4 and 6 x 6; the same network without sharing; and the same one
+with a single round for each step and four steps on each batch, which carry the latent state on or begin anew. It writes
+the table of `docs/depth.md`: the share of held-out puzzles whose cells are all right, after the rounds of training and
+after other numbers of them. What was measured before is kept in `build/sudoku.json`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +28,60 @@ RECORD = ROOT / "build" / "sudoku.json"
 DATA = ROOT / "examples" / "data" / "sudoku"
 PROGRAM = ROOT / "examples" / "training" / "sudoku.wsd"
 SIZES, ROUNDS, BATCH = (4, 6), (1, 2, 4, 8, 16), 64
+NETWORKS = {
+    "sudoku": "2, applied 32 times",
+    "unshared": "32",
+    "carried": "2, a round for each step, state carried",
+    "anew": "2, a round for each step, begun anew",
+}
+HOLD = {"carried": 4, "anew": 4}  # steps on a batch
 BEGIN, END = "<!-- solved: measured by `make sudoku` -->", "<!-- end -->"
 
 SOLVE = """
 model solve(puzzle: u8[n, cells], rounds: i64) -> (numbers: i64[k, n, cells]) {
     return argmax(reasoner(puzzle, rounds), axis=3) + 1
+}
+"""
+# The state of a round is an input, and the state after it a result.
+CARRIED = """
+block Round()(puzzle: u8[n, cells], y: f32[n, cells, d], z: f32[n, cells, d]) -> (
+    f32[1, n, cells, size], f32[n, cells, d], f32[n, cells, d]
+) {
+    layer net = Sequential([EncoderLayer(heads=4, width=2 * d), EncoderLayer(heads=4, width=2 * d)])
+    x = (cast(puzzle, i64) |> Embedding(size + 1, d)) + Places()()
+    scan step in 0..3 with z = z {
+        z = net(x + y + z)
+    }
+    y = net(y + z)
+    return (y |> Dense(size)).reshape(1, n, cells, size), y, z
+}
+
+layer once = Round()
+
+model carried(puzzle: u8[n, cells], y: f32[n, cells, d], z: f32[n, cells, d]) -> (
+    logits: f32[1, n, cells, size], next_y: f32[n, cells, d], next_z: f32[n, cells, d]
+) {
+    return once(puzzle, y, z)
+}
+
+model anew(puzzle: u8[n, cells]) -> (logits: f32[1, n, cells, size]) {
+    logits, y, z = once(puzzle, zeros([n, cells, d]), zeros([n, cells, d]))
+    return logits
+}
+
+model solve(puzzle: u8[n, cells], rounds: i64) -> (numbers: i64[k, n, cells]) {
+    numbers = scan round in 0..rounds with y = zeros([n, cells, d]), z = zeros([n, cells, d]) {
+        logits, y, z = once(puzzle, y, z)
+        emit argmax(logits[0], axis=2) + 1
+    }
+    return numbers
+}
+"""
+CARRY = """
+    carry y = zeros([n, cells, d])
+    carry z = zeros([n, cells, d])
+    y = next_y
+    z = next_z
 }
 """
 UNSHARED = """
@@ -38,7 +90,7 @@ model unshared(puzzle: u8[n, cells]) -> (logits: f32[4, n, cells, size]) {
     layer nets[16] = Sequential([EncoderLayer(heads=4, width=2 * d), EncoderLayer(heads=4, width=2 * d)])
     layer head = Dense(size)
     x = (cast(puzzle, i64) |> Embedding(size + 1, d)) + Places()()
-    y, z = x, zeros([n, cells, d])
+    y, z = zeros([n, cells, d]), zeros([n, cells, d])
     answers = zeros([0, n, cells, size])
     for round in 0..4 {
         for step in 0..3 {
@@ -54,60 +106,76 @@ model unshared(puzzle: u8[n, cells]) -> (logits: f32[4, n, cells, size]) {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sudoku", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"some of {', '.join(NETWORKS)}")
+    parser.add_argument("--batches", type=int, default=1500)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     record: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
-    for size in SIZES:
-        for name in ("sudoku", "unshared"):
-            for seed in range(options.seeds):
-                key = f"{size} {name} {options.epochs} {seed}"
-                if key not in record:
-                    record[key] = trained(name, size, seed, options.epochs)
-                    RECORD.parent.mkdir(exist_ok=True)
-                    RECORD.write_text(json.dumps(record, indent=1), "utf-8")
-                    print(key, record[key], flush=True)
-    write(table(record, options.epochs))
+    for size, name, seed in product(SIZES, options.networks, range(options.seeds)):
+        key = f"{size} {name} {options.batches} {seed}"
+        if key not in record:
+            record[key] = trained(name, size, seed, options.batches)
+            RECORD.parent.mkdir(exist_ok=True)
+            RECORD.write_text(json.dumps(record, indent=1), "utf-8")
+            print(key, record[key], flush=True)
+    write(table(record, options.batches))
 
 
 def program(name: str, size: int) -> wsdl.Program:
-    """Both models, with the same `train`, for one size of puzzles."""
+    """One of the networks, with the same `train`, for one size of puzzles."""
     text = PROGRAM.read_text("utf-8").replace("let size = 6", f"let size = {size}")
-    if name == "unshared":
-        blocks, training = text[: text.index("layer reasoner")], text[text.index("train sudoku") :]
-        return wsdl.compile(Source("unshared.wsd", blocks + UNSHARED + training.replace("sudoku", "unshared")))
-    return wsdl.compile(Source("sudoku.wsd", text + SOLVE))
+    if name == "sudoku":
+        return wsdl.compile(Source("sudoku.wsd", text + SOLVE))
+    places, training = text[: text.index("## Recursive")], text[text.index("train sudoku") :].replace("sudoku", name)
+    if name == "carried":
+        training = training.rstrip().removesuffix("}") + CARRY
+    return wsdl.compile(Source(f"{name}.wsd", places + (UNSHARED if name == "unshared" else CARRIED) + training))
 
 
-def trained(name: str, size: int, seed: int, epochs: int) -> dict[str, Any]:
-    """The number of parameters, and the share of the test puzzles that are solved, by the number of rounds."""
+def trained(name: str, size: int, seed: int, batches: int) -> dict[str, Any]:
+    """The number of parameters, the seconds of one processor, and the share of the test puzzles that are solved, by the
+    number of rounds."""
+    start = time.process_time()
     compiled = program(name, size)
     train, test = (dict(np.load(DATA / f"{part}{size}.npz")) for part in ("train", "test"))
+    hold = HOLD.get(name, 1)
     trainer = compiled.trainer(name, batch=BATCH, seed=seed, threads=1)
-    trainer.total_steps = epochs * (len(train["puzzle"]) // BATCH)
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(train["puzzle"]))
-        for rows in (order[start : start + BATCH] for start in range(0, len(order) - BATCH + 1, BATCH)):
-            trainer.step({key: array[rows] for key, array in train.items()})
-    solved = {"4": trainer.evaluate(test)["solved"]}
-    if name == "sudoku":
+    trainer.total_steps = batches * hold
+    for rows in islice(drawn(len(train["puzzle"]), seed), batches):
+        for number in range(hold):
+            trainer.step({key: array[rows] for key, array in train.items()}, again=number > 0)
+    seconds = time.process_time() - start
+    if name == "unshared":
+        solved = {"4": trainer.evaluate(test)["solved"]}
+    else:
         session = compiled.session("solve", weights=trainer.weights)
-        for rounds in ROUNDS:
-            numbers = session(puzzle=test["puzzle"], rounds=np.int64(rounds))["numbers"][-1]
-            solved[str(rounds)] = float((numbers == test["solution"]).all(axis=1).mean())
-    return {"parameters": compiled.inventory.sizes(name).parameters, "solved": solved}
+        solved = {str(rounds): share(session, test, rounds) for rounds in ROUNDS}
+    parameters = compiled.inventory.sizes(name).parameters
+    return {"parameters": parameters, "seconds": seconds, "solved": solved}
 
 
-def table(record: Mapping[str, Any], epochs: int) -> Iterator[str]:
+def drawn(rows: int, seed: int) -> Iterator[Any]:
+    """Batches of rows, in another order in each epoch."""
+    rng = np.random.default_rng(seed)
+    while True:
+        order = rng.permutation(rows)
+        yield from (order[start : start + BATCH] for start in range(0, rows - BATCH + 1, BATCH))
+
+
+def share(session: Any, test: Mapping[str, Any], rounds: int) -> float:
+    """The share of the puzzles that are solved after these rounds."""
+    numbers = session(puzzle=test["puzzle"], rounds=np.int64(rounds))["numbers"][-1]
+    return float((numbers == test["solution"]).all(axis=1).mean())
+
+
+def table(record: Mapping[str, Any], batches: int) -> Iterator[str]:
     yield f"| puzzles | layers | parameters | {' | '.join(f'{rounds} rounds' for rounds in ROUNDS)} |"
     yield f"|---|---|---:|{'---:|' * len(ROUNDS)}"
-    for size in SIZES:
-        for name, layers in (("sudoku", "2, applied 32 times"), ("unshared", "32")):
-            runs = [run for key, run in record.items() if key.startswith(f"{size} {name} {epochs} ")]
-            cells = [spread([run["solved"].get(str(rounds)) for run in runs]) for rounds in ROUNDS]
-            if runs:
-                yield f"| {size} x {size} | {layers} | {runs[0]['parameters']:,} | {' | '.join(cells)} |"
+    for size, (name, layers) in product(SIZES, NETWORKS.items()):
+        runs = [run for key, run in record.items() if key.startswith(f"{size} {name} {batches} ")]
+        cells = [spread([run["solved"].get(str(rounds)) for run in runs]) for rounds in ROUNDS]
+        if runs:
+            yield f"| {size} x {size} | {layers} | {runs[0]['parameters']:,} | {' | '.join(cells)} |"
 
 
 def spread(shares: Sequence[float | None]) -> str:

@@ -25,6 +25,19 @@ def test_two_layers_learn_by_being_applied_many_times() -> None:
     assert trainer.evaluate(puzzles)["solved"] == pytest.approx((last == puzzles["solution"]).all(axis=1).mean())
 
 
+def test_a_carried_state_is_that_of_the_rounds_before() -> None:
+    """A network that is trained round by round solves as many rounds in one graph."""
+    compiled = program("carried", 4)
+    puzzle = np.random.default_rng(0).integers(0, 5, (2, 16)).astype("u1")
+    once, solve = compiled.session("carried"), compiled.session("solve")
+    state = {name: np.zeros((2, 16, 32), "f4") for name in "yz"}
+    for _ in range(3):
+        found = once(puzzle=puzzle, **state)
+        state = {name: found[f"next_{name}"] for name in "yz"}
+    numbers = solve(puzzle=puzzle, rounds=np.int64(3))["numbers"]
+    assert np.array_equal(numbers[-1], found["logits"][0].argmax(axis=2) + 1)
+
+
 def test_its_size() -> None:
     assert len(PROGRAM.read_text("utf-8").splitlines()) <= 40
     assert program("sudoku", 6).inventory.sizes("sudoku").parameters < 20_000
