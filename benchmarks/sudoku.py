@@ -47,8 +47,8 @@ CARRIED = """
 block Round()(puzzle: u8[n, cells], y: f32[n, cells, d], z: f32[n, cells, d]) -> (
     f32[1, n, cells, size], f32[n, cells, d], f32[n, cells, d]
 ) {
-    layer net = Sequential([EncoderLayer(heads=4, width=2 * d), EncoderLayer(heads=4, width=2 * d)])
-    x = (cast(puzzle, i64) |> Embedding(size + 1, d)) + Places()()
+    layer net = Sequential([EncoderLayer(3, 2 * d, relative=Units()) for i in 0..2])
+    x = cast(puzzle, i64) |> Embedding(size + 1, d) |> LayerNorm()
     scan step in 0..3 with z = z {
         z = net(x + y + z)
     }
@@ -87,9 +87,9 @@ CARRY = """
 UNSHARED = """
 ## Weights of their own for each time that two layers are applied, all trained by the answers of all rounds.
 model unshared(puzzle: u8[n, cells]) -> (logits: f32[4, n, cells, size]) {
-    layer nets[16] = Sequential([EncoderLayer(heads=4, width=2 * d), EncoderLayer(heads=4, width=2 * d)])
+    layer nets[16] = Sequential([EncoderLayer(3, 2 * d, relative=Units()) for i in 0..2])
     layer head = Dense(size)
-    x = (cast(puzzle, i64) |> Embedding(size + 1, d)) + Places()()
+    x = cast(puzzle, i64) |> Embedding(size + 1, d) |> LayerNorm()
     y, z = zeros([n, cells, d]), zeros([n, cells, d])
     answers = zeros([0, n, cells, size])
     for round in 0..4 {
@@ -107,7 +107,7 @@ model unshared(puzzle: u8[n, cells]) -> (logits: f32[4, n, cells, size]) {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sudoku", description=__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"some of {', '.join(NETWORKS)}")
-    parser.add_argument("--batches", type=int, default=1500)
+    parser.add_argument("--batches", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     record: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
@@ -126,10 +126,10 @@ def program(name: str, size: int) -> wsdl.Program:
     text = PROGRAM.read_text("utf-8").replace("let size = 6", f"let size = {size}")
     if name == "sudoku":
         return wsdl.compile(Source("sudoku.wsd", text + SOLVE))
-    places, training = text[: text.index("## Recursive")], text[text.index("train sudoku") :].replace("sudoku", name)
+    units, training = text[: text.index("## Recursive")], text[text.index("train sudoku") :].replace("sudoku", name)
     if name == "carried":
         training = training.rstrip().removesuffix("}") + CARRY
-    return wsdl.compile(Source(f"{name}.wsd", places + (UNSHARED if name == "unshared" else CARRIED) + training))
+    return wsdl.compile(Source(f"{name}.wsd", units + (UNSHARED if name == "unshared" else CARRIED) + training))
 
 
 def trained(name: str, size: int, seed: int, batches: int) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 `puzzle` is u8 [rows, cells], 0 where a cell is empty, and `solution` u8 [rows, cells] with the numbers from 1. Boxes
 have 2 rows. `train4` has 4,000 puzzles, `train6` 12,000, `test4` and `test6` 500 each, and no solution of a test is one
-of the training. Of 4 x 4 there are 288 solutions, of which one in five is kept for the test. Puzzles of 6 x 6 are 350
-that are generated, 50 of them for the test, and those that follow from them: with other numbers, and with rows and
-columns in another order.
+of the training. Of 4 x 4 there are 288 solutions, of which one in five is kept for the test; a puzzle gives 5 numbers.
+Puzzles of 6 x 6 are 350 that are generated, 50 of them for the test, and those that follow from them: with other
+numbers, and with rows and columns in another order. Those of the test give 11 numbers, those of the training 11 to 24,
+so that a network can begin with easy ones.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main() -> None:
     large = {"test6": moved(few, range(300, 350), 10, rng), "train6": moved(few, range(300), 40, rng)}
     seen = {row.tobytes() for row in large["test6"]["solution"]}
     new = np.array([row.tobytes() not in seen for row in large["train6"]["solution"]])
-    large["train6"] = {name: array[new] for name, array in large["train6"].items()}
+    large["train6"] = eased({name: array[new] for name, array in large["train6"].items()}, 12, rng)
     save("sudoku", **small, **large)
 
 
@@ -98,6 +99,13 @@ def moved(puzzles: Arrays, rows: range, copies: int, rng: np.random.Generator) -
         for name, arrays in puzzles.items():
             found[name].append(numbers[arrays[row].reshape(6, 6)[np.ix_(*order)]].ravel())
     return {name: np.stack(grids) for name, grids in found.items()}
+
+
+def eased(puzzles: Arrays, most: int, rng: np.random.Generator) -> Arrays:
+    """Puzzles which give some more numbers of their solutions: from none to `most`, equally often."""
+    order = np.where(puzzles["puzzle"] == 0, rng.random(puzzles["puzzle"].shape), 2).argsort(axis=1).argsort(axis=1)
+    given = order < rng.integers(0, most + 1, (len(order), 1))
+    return {**puzzles, "puzzle": np.where(given, puzzles["solution"], puzzles["puzzle"])}
 
 
 def order_of(groups: int, size: int, rng: np.random.Generator) -> list[int]:

@@ -84,7 +84,7 @@ def test_a_sudoku_has_one_solution(size: int) -> None:
     rng = np.random.default_rng(0)
     puzzles = sudoku.dug([sudoku.solved(size, rng) for _ in range(3)], 2 * size, rng)
     if size == 6:
-        puzzles = sudoku.moved(puzzles, range(3), 2, rng)
+        puzzles = sudoku.eased(sudoku.moved(puzzles, range(3), 2, rng), 2, rng)
     for puzzle, solution in zip(puzzles["puzzle"].tolist(), puzzles["solution"].tolist(), strict=True):
         assert [*sudoku.solutions(puzzle)] == [solution]
         assert puzzle.count(0) > 0

@@ -30,7 +30,7 @@ def test_a_carried_state_is_that_of_the_rounds_before() -> None:
     compiled = program("carried", 4)
     puzzle = np.random.default_rng(0).integers(0, 5, (2, 16)).astype("u1")
     once, solve = compiled.session("carried"), compiled.session("solve")
-    state = {name: np.zeros((2, 16, 32), "f4") for name in "yz"}
+    state = {name: np.zeros((2, 16, 36), "f4") for name in "yz"}
     for _ in range(3):
         found = once(puzzle=puzzle, **state)
         state = {name: found[f"next_{name}"] for name in "yz"}
