@@ -21,6 +21,8 @@ PORT    ?= 8000
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
+# Tests start a hundred Pythons and compile 280 modules with assertions rewritten: without a cache, each time anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Tests start hundreds of processes, and without bytecode on the disk each compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -1,4 +1,8 @@
-"""The compiled step trains in Python, Node and Chromium as `wsdl train` does: one file, three builds of the runtime."""
+"""The compiled step trains in Python, Node and Chromium as `wsdl train` does: one file, three builds of the runtime.
+
+So do trainings that take turns: one state, a step file for each, losses as of the trainers. Their program is the GAN of
+the docs: random numbers and second derivatives are computed there too.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,9 @@ from wsdl.runtime.batches import Batches
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-STEPS, ROWS = 50, 16
+STEPS, ROWS = 30, 16
+GAN = ROOT / "examples" / "trainings" / "gan.wsd"
+TURNS = 12
 
 Array = NDArray[Any]
 Losses = dict[str, list[float]]
@@ -107,13 +113,18 @@ TRAININGS: list[Callable[[Generator, int], dict[str, Array]]] = [
 MODELS = [training.__name__ for training in TRAININGS]
 
 
+def pictures() -> Array:
+    """The batches of the GAN."""
+    return np.random.default_rng(0).integers(0, 17, (TURNS, ROWS, 1, 8, 8)).astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a compiled folder for each model, and in that the data as `wsdl train` takes and orders them."""
     folder = tmp_path_factory.mktemp("trainings")
     for training in TRAININGS:
         own = folder / training.__name__
-        wsdl.compile(source(own.name)).save(own, train=True)
+        wsdl.compile(source(own.name)).save(own, train=True, proof=False)
         arrays = {
             name: np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
             for name, array in training(np.random.default_rng(0), STEPS * ROWS).items()
@@ -121,6 +132,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_npz(own / "data.npz", arrays)
         batches = list(Batches(arrays, ROWS, seed=0).epoch(0))
         save_file({name: np.stack([batch[name] for batch in batches]) for name in arrays}, own / "batches.safetensors")
+    wsdl.compile(GAN).save(folder / "gan", train=True, proof=False)
+    save_file({"image": pictures()}, folder / "gan" / "batches.safetensors")
     return folder
 
 
@@ -136,6 +149,13 @@ def by_wsdl_train(compiled: Path) -> Losses:
         assert execute(["train", str(source(model)), "--data", str(data), "--batch", str(ROWS), "-o", str(run)]) == 0
     logs = {model: (compiled / model / "run" / "log.jsonl").read_text(encoding="utf-8") for model in MODELS}
     return {model: [json.loads(line)["loss"] for line in log.splitlines()] for model, log in logs.items()}
+
+
+@pytest.fixture(scope="module")
+def by_trainers() -> list[float]:
+    """The losses of the GAN."""
+    trainers = wsdl.compile(GAN).trainers()
+    return [trainers[trainers.turn or ""].step({"image": batch}) for batch in pictures()]
 
 
 def in_python(compiled: Path) -> Losses:
@@ -168,10 +188,21 @@ def run(script: str, *arguments: object) -> Any:
 
 
 def assert_same(there: Losses, here: Losses) -> None:
-    assert there.keys() == here.keys()
     for model in MODELS:
         assert len(there[model]) == STEPS
         np.testing.assert_allclose(there[model], here[model], rtol=1e-4, atol=1e-5, err_msg=model)
+
+
+@pytest.fixture(scope="module")
+def in_node(compiled: Path) -> Losses:
+    return run("train.mjs", compiled, *MODELS, "gan")
+
+
+@pytest.fixture(scope="module")
+def in_chromium(compiled: Path) -> Losses:
+    with serving({"/": ROOT, "/compiled/": compiled}) as address:
+        url = f"{address}/tests/node/train.html?compiled=/compiled/&models={','.join(MODELS)},gan"
+        return run("train_in_chromium.mjs", chromium, url)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -188,17 +219,21 @@ def test_in_python(compiled: Path, by_wsdl_train: Losses) -> None:
 class TestInNode:
     pytestmark = needs_node
 
-    def test_the_losses_are_those_of_wsdl_train(self, compiled: Path, by_wsdl_train: Losses) -> None:
-        assert_same(run("train.mjs", compiled, *MODELS), by_wsdl_train)
+    def test_they_are_those_of_wsdl_train(self, in_node: Losses, by_wsdl_train: Losses) -> None:
+        assert_same(in_node, by_wsdl_train)
+
+    def test_trainings_that_take_turns(self, in_node: Losses, by_trainers: list[float]) -> None:
+        assert in_node["gan"] == pytest.approx(by_trainers, rel=1e-4, abs=1e-5)
 
 
 class TestInChromium:
     pytestmark = needs_chromium
 
-    def test_the_losses_are_those_of_wsdl_train(self, compiled: Path, by_wsdl_train: Losses) -> None:
-        with serving({"/": ROOT, "/compiled/": compiled}) as address:
-            url = f"{address}/tests/node/train.html?compiled=/compiled/&models={','.join(MODELS)}"
-            assert_same(run("train_in_chromium.mjs", chromium, url), by_wsdl_train)
+    def test_they_are_those_of_wsdl_train(self, in_chromium: Losses, by_wsdl_train: Losses) -> None:
+        assert_same(in_chromium, by_wsdl_train)
+
+    def test_trainings_that_take_turns(self, in_chromium: Losses, by_trainers: list[float]) -> None:
+        assert in_chromium["gan"] == pytest.approx(by_trainers, rel=1e-4, abs=1e-5)
 
     def test_a_step_whose_gradients_are_not_finite_is_not_made(self, tmp_path: Path) -> None:
         text = (
