@@ -10,6 +10,8 @@ from wsdl.ir.dims import Dim
 from wsdl.ir.graph import Value
 from wsdl.syntax import tree
 
+_MASKS = tree.Name | tree.Call | tree.Binary | tree.Unary | tree.Pipe | tree.Field | tree.Index  # that may be tensors
+
 
 def index(node: tree.Index, frame: Frame, context: Context) -> Item:
     """The value of `object[subscripts]`."""
@@ -61,7 +63,7 @@ def _of_tensor(node: tree.Index, value: Value, frame: Frame, context: Context) -
     if len(subscripts) > rank or len(node.subscripts) - len(subscripts) > 1:
         context.error("E0228", node.span, f"too many subscripts for {value.type}", f"it has {rank} axes")
         return POISON
-    if len(node.subscripts) == 1 and isinstance(node.subscripts[0], tree.Name | tree.Call | tree.Binary | tree.Unary):
+    if len(node.subscripts) == 1 and isinstance(node.subscripts[0], _MASKS):
         mask = evaluate(node.subscripts[0], frame, context)
         if isinstance(mask, Value) and mask.type.dtype == "bool":
             return _picked(node, value, mask, context)
