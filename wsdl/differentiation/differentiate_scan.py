@@ -133,10 +133,10 @@ class _BackwardScan:
 
     def _batch(self, incoming: Sequence[Value], wanted: list[Value]) -> None:
         """Compute for all steps at once whatever doesn't depend on the incoming gradients. Values of the forward step
-        aren't recomputed: the forward scan emits them."""
+        aren't recomputed: the forward scan emits them, unless their sizes differ between steps."""
         self.back.outputs = wanted
         prune_graph(self.back)
-        if not any(node.body for node in self.body.nodes):
+        if not any(node.body or node.measured for node in self.body.nodes):
             self.stacks.dropped = self.originals
             self.back.nodes = [n for n in self.back.nodes if n.result not in self.originals]
 

@@ -43,9 +43,6 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
             help="a constant is computed from numbers, lists and sizes; compute tensors inside a block or model",
         )
         return POISON
-    if operation.sized_by_run and len(context.builder.graphs) > 1:
-        _refuse_in_body(span, context)
-        return POISON
     operands, attributes = _converted(operation, bound, sign, context) or ({}, None)
     if attributes is None:
         return POISON
@@ -84,9 +81,10 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         results = [drawn]
     elif operation.is_expanded:
         names = [p.name for p in operation.parameters if p.kind != "attribute"]
-        graph = context.builder.graphs[-1]
+        *enclosing, graph = context.builder.graphs
         before = len(graph.nodes)
-        build = Build(graph, context.where.path, context.where.place(span), tuple(context.where.steps))
+        steps = tuple(context.where.steps)
+        build = Build(graph, context.where.path, context.where.place(span), steps, enclosing=enclosing)
         results = operation.expand(build, **dict(zip(names, values, strict=True)), **attributes)
         for node in graph.nodes[before:]:
             node.application = context.where.application
@@ -96,16 +94,6 @@ def call_operation(name: str, arguments: list[ArgumentValue], span: Span, contex
         results = context.builder.node(name, values, attributes, result_types, span)
         context.program.has_gradients |= operation.expanded_by != ""
     return results[0] if len(results) == 1 else tuple(results)
-
-
-def _refuse_in_body(span: Span, context: Context) -> None:
-    context.error(
-        "E0425",
-        span,
-        "rows can't be picked inside a `scan`",
-        "how many these are, only the run knows",
-        help="pick them before it, or compute all of them and keep some by `where(mask, a, b)`",
-    )
 
 
 def note_check(left: Dim, right: Dim, span: Span, why: str, context: Context) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wsdl.diagnostics import Label, limits
+from wsdl.diagnostics.span import Span
 from wsdl.elaborate.bindings import assign
 from wsdl.elaborate.bound_names import bound_names
 from wsdl.elaborate.context import Context
@@ -96,7 +97,7 @@ def _build(node: tree.Scan, frame: Frame, context: Context) -> list[Value] | Non
     may_end = written is not None and not node.reverse and bool(inner.ends)
     end = end_of_steps(inner.ends, context) if may_end else None
     context.builder.graphs.pop()
-    emitted = _emitted(node, inner, context)
+    emitted = _emitted(body, inner, context)
     if inner.results is not None:  # a `return` in the body, already reported
         context.mark_incomplete()
         return None
@@ -233,7 +234,7 @@ def _carried(binding: tree.Binding, start: Value, node: tree.Scan, inner: Frame,
     return item
 
 
-def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | None:
+def _emitted(body: Graph, inner: Frame, context: Context) -> list[Value] | None:
     runs = inner.emitted or []
     results: list[ArgumentValue] = [g for run in runs for g in run]
     if any(has_poison(g.item) for g in results):
@@ -244,7 +245,28 @@ def _emitted(node: tree.Scan, inner: Frame, context: Context) -> list[Value] | N
             context.error("E0418", g.span, f"`emit` takes a tensor, not {describe(g.item)}", applied=False)
             return None
         values.append(g.item)
-    return values
+    differ = [_differs(g.span, value, body, context) for g, value in zip(results, values, strict=True)]
+    return None if any(differ) else values
+
+
+def _differs(span: Span, value: Value, body: Graph, context: Context) -> bool:
+    """Whether the size of what is emitted may differ between steps, which is reported."""
+    sizes = {name for dim in value.type.shape for name in dim.names()}
+    by = next((node for node in body.nodes if not sizes.isdisjoint(node.measured)), None)
+    if by is None:
+        return False
+    picks = by.op == "partition_rows"
+    context.error(
+        "E0425",
+        span,
+        "each step may emit another number of " + ("rows" if picks else "steps"),
+        f"is {value.type}",
+        labels=[Label(by.span, "how many there are, only the run knows")] if by.span and by.span != span else (),
+        help="`unpartition` puts rows back to their places; or compute all rows, and keep some by `where(mask, a, b)`"
+        if picks
+        else "emit what the inner `scan` carries, or leave its `until` out",
+    )
+    return True
 
 
 def _stacked(step: TensorType, along: Dim, at: int) -> TensorType:

@@ -62,7 +62,6 @@ class Rules:
     elementwise: ClassVar[bool] = False
     random: ClassVar[bool] = False
     no_gradient: ClassVar[str] = ""
-    sized_by_run: ClassVar[bool] = False
     expanded_by: ClassVar[str] = ""
     training: ClassVar[TrainingForm] = "same"
     at_inference: ClassVar[str | None] = None
@@ -205,7 +204,6 @@ class Operation:
         self.half: HalfRule = getattr(rules, "half", "f32")
         self.elementwise, self.flat = rules.elementwise, rules.no_gradient
         self.f32_operands, self.integer_operands = rules.f32_operands, rules.integer_operands
-        self.sized_by_run = rules.sized_by_run
         self.training, self.at_inference = rules.training, rules.at_inference
         self.gives, self.expects = rules.gives, rules.expects
         self.output_axis, self.expanded_by = rules.output_axis, rules.expanded_by

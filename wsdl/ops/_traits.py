@@ -63,7 +63,6 @@ class Traits(TypedDict, total=False):
     # at once where these axes are moved by one; `None` for one that stays in its loop
     random: bool  # it returns random numbers; its operands are `seed`, `step` and `place`
     no_gradient: str  # why there is none, in words for the user: the result changes in jumps only, or is no float
-    sized_by_run: bool  # its results have sizes that only the run knows
     expanded_by: str  # the pass over whole graphs that puts the operations that it consists of in its place
     training: TrainingForm
     at_inference: str  # of one that only training steps have: what a compiled model has in its place, an operation or

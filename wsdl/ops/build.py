@@ -23,13 +23,15 @@ from wsdl.ops._define import OPERATIONS, Parameter
 
 @dataclass
 class Build:
-    """Appends to `graph`; new nodes stand at `path`, `span` and `steps`. `around` builds what a body may capture."""
+    """Appends to `graph`; new nodes stand at `path`, `span` and `steps`. `around` builds what a body may capture,
+    `enclosing` are the unfinished graphs around a body."""
 
     graph: Graph
     path: str = ""
     span: Span | None = None
     steps: tuple[Repetition, ...] = ()
     around: Build | None = None
+    enclosing: Sequence[Graph] = ()
     _producers: _Producers = field(default_factory=lambda: _Producers(), repr=False)
 
     @staticmethod
@@ -105,6 +107,11 @@ class Build:
         """The same, always a value."""
         number = self.size(dim, type)
         return number if isinstance(number, Value) else self.constant(number, type)
+
+    def parts(self) -> int:
+        """How many parts have been made, in bodies too: their sizes are numbered."""
+        nodes = (node for graph in (*self.enclosing, self.graph) for node in graph.walk())
+        return sum(len(node.results) for node in nodes if node.op == "partition_rows")
 
     def mask(self, condition: Value, type: TensorType) -> Value:
         """1 where the condition is true, 0 elsewhere, in the dtype of `type`: to multiply with, which is many times

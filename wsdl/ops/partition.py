@@ -31,7 +31,6 @@ class Partition(
     half="expanded",
     mixes={"x": _all_axes_of_group, "group": _all_axes_of_group},
     integer_operands=["group"],
-    sized_by_run=True,
 ):
     """The rows of `x` in `count` parts: part `i` has the rows whose `group` is `i`, in order. ONNX TopK and Split.
 
@@ -59,7 +58,7 @@ class Partition(
 
     def expand(self, b: Build, x: Value, group: Value) -> list[Value]:
         rows, _ = _rows_and_rest(x.type, group.type, self.several)
-        before = sum(len(node.results) for node in b.nodes if node.op == "partition_rows")
+        before = b.parts()
         sizes = [part_of(rows, before + i + 1) for i in range(self.count)]
         return b.all("partition_rows", x, group, rows=sizes, several=self.several, capacity=self.capacity)
 

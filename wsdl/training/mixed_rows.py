@@ -73,6 +73,4 @@ def warned(mixed: Mapping[str, Node]) -> list[Diagnostic]:
 
 
 def _seen(node: Node) -> str:
-    return (
-        f"the result of `{node.op}` for a row depends on other rows" if node.op != "scan" else "steps from row to row"
-    )
+    return f"the result of `{node.op}` depends on several rows" if node.op != "scan" else "steps from row to row"

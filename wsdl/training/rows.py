@@ -38,7 +38,7 @@ class Rows:
         if not self.are_in(*(v.type for v in [*node.reads(), *node.results])):
             return "mixed" if self.name in _names(node.attributes) else None
         if node.body is not None:
-            return "mixed" if self._meet_in_body(node) else None
+            return "mixed" if self._meet_in_body(node) is not None else None
         if node.op not in OPERATIONS:
             return None  # `assume`
         operation = OPERATIONS[node.op]
@@ -52,6 +52,10 @@ class Rows:
         if not self._lie_along(operation.reduced_axes(operand_types), types):
             return None
         return "mixed" if self.are_in(*types["result"]) else "reduced"
+
+    def where(self, node: Node) -> Node:
+        """The node that combines rows: one in the body, or this one."""
+        return self._meet_in_body(node) or node if node.body is not None else node
 
     def _lie_along(self, axes: Mapping[str, list[list[int]]], types: Mapping[str, list[TensorType]]) -> bool:
         return any(
@@ -71,19 +75,20 @@ class Rows:
                     return False
         return True
 
-    def _meet_in_body(self, node: Node) -> bool:
-        """`meet` for a node with a body: along the steps of a scan, or within a step."""
+    def _meet_in_body(self, node: Node) -> Node | None:
+        """The node that combines rows: one with a body, along the steps of its scan, or the first within a step."""
         assert node.body is not None
         ending: set[Node] = set()
         if node.op == "scan":
             parts = ScanParts.of(node)
             sequences = zip(node.inputs[parts.carried :], parts.axes, strict=False)
             if any(axis in self.axes(v.type) for v, axis in sequences):
-                return True
+                return node
             if parts.until and ends_by_rows(node):
                 others = [v for at, v in enumerate(node.body.outputs) if at != parts.carried]
                 ending = {*node.body.nodes}.difference(node.body.needed(others))
-        return any(self.meet(inner) is not None for inner in node.body.nodes if inner not in ending)
+        inside = (inner for inner in node.body.nodes if inner not in ending and self.meet(inner) is not None)
+        return next(map(self.where, inside), None)
 
 
 def _names(attribute: object) -> set[str]:

@@ -210,7 +210,8 @@ class _Separation:
             self.exchange(node, self.entering if of_rows or "mixed" in kinds else self.with_share)
         self.graph.nodes.append(node)
         reads = node.inputs[:3] if node.op == "batch_norm_training" else node.reads()  # no row reads running statistics
-        mixed_by = node if mixes else next((self.mixed_by[v] for v in reads if v in self.mixed_by), None)
+        before = next((self.mixed_by[v] for v in reads if v in self.mixed_by), None)
+        mixed_by = self.rows.where(node) if mixes else before
         is_trained = node.op == "parameter" or not self.trained.isdisjoint(node.reads())
         for value in node.results:
             if mixed_by is not None or len(self.rows.axes(value.type)) > 1:
