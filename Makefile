@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser data quick golden test lint fuzz train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
+.PHONY: help demo browser data quick golden test lint fuzz ray train-examples study study-clothes study-words study-shakespeare study-routing sudoku recursive byol gan vae bench clean
 .DELETE_ON_ERROR:
 
 help:                ## this list
@@ -81,6 +81,11 @@ fuzz: .venv/dev      ## all attacks, thousands of wrong and of valid programs, h
 	@$(BIN)/python -m pytest --quiet -m hypothesis --hypothesis-profile=fuzz tests
 	@$(BIN)/python -m tests.robustness.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),20000)
 	@$(BIN)/python -m tests.programs.fuzz --seed $(or $(SEED),0) --cases $(or $(CASES),10000)
+
+ray: .venv/ray       ## the tests of workers with Ray, on this machine alone: minutes (make ray TESTS=-k\ rows)
+	@unshare --map-root-user --net true || { echo "This needs network namespaces (unshare), which Linux has" >&2; exit 1; }
+	@unshare --map-root-user --net sh -c 'ip link set lo up && exec "$$@"' sh \
+		env OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet tests/ray $(TESTS)
 
 train-examples: .venv/dev data    ## train the examples at length, here and in PyTorch, and write their pages' tables
 	@$(BIN)/python -m benchmarks.examples $(NAMES)
@@ -154,6 +159,11 @@ $(BIN)/python:
 .venv/bench: pyproject.toml | .venv/dev
 	@echo "Installing what the benchmarks compare with"
 	@$(PIP) --editable '.[bench]'
+	@touch $@
+
+.venv/ray: pyproject.toml | .venv/dev
+	@echo "Installing Ray (200 MB)"
+	@$(PIP) --editable '.[dev,ray]'
 	@touch $@
 
 # Without what the package depends on, as only its files are wanted.

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.cli.conftest import wsdl as wsdl
 
 
 def reason() -> str | None:
@@ -23,3 +31,35 @@ def with_ray() -> None:
     why = reason()
     if why is not None:
         pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def two_cpus(with_ray: None) -> Iterator[Any]:
+    """The module `ray`, with a local instance of two CPUs, which the tests of a session share."""
+    from wsdl.ray.cluster import Request, connected
+
+    with connected(Request(2)) as ray:
+        yield ray
+
+
+def processes(title: str) -> list[int]:
+    """The processes that run a task with this name: Ray gives them the title `ray::NAME`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(f"ray::{title}".encode()):
+                found.append(int(path.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def kill_when(title: str, condition: Callable[[], bool], seconds: float = 60) -> int:
+    """Kill a process with a task, as soon as the condition holds; returns its id."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition() and (found := processes(title)):
+            os.kill(found[0], signal.SIGKILL)
+            return found[0]
+        time.sleep(0.01)
+    raise TimeoutError(title)

@@ -45,10 +45,10 @@ class Steps(Quiet):
 class Here:
     """Runs trials in this process, so that it dies with one of them."""
 
-    def __init__(self, jobs: int, threads: int) -> None:
-        pass
+    def __init__(self, count: int, threads: int) -> None:
+        self.count, self.threads = 1, threads
 
-    def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+    def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         for trial in trials:
             yield trial, run(trial, Steps())
 

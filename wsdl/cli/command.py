@@ -50,13 +50,11 @@ def fit(function: Function) -> Function:
 
 
 def workers(function: Function) -> Function:
-    """`--workers`, `--cluster` and `--threads`, of which `workers_of` makes the workers."""
+    """`--workers` and `--cluster`, of which `workers_of` makes the workers."""
     options = [
         click.option("--workers", type=whole(COUNT), metavar="N", help="Run on N processes, by Ray."),
         click.option("--cluster", metavar="ADDRESS",
                      help="The Ray cluster of the workers, as host:6379.  [default: RAY_ADDRESS, or this machine]"),
-        click.option("--threads", type=whole(COUNT), metavar="N",
-                     help="CPU cores that a worker uses.  [default: 1, without workers all]"),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)

@@ -56,6 +56,8 @@ if TYPE_CHECKING:
               help="Run N rows at a time, for large data.  [default: 256 for .parquet into a folder]")  # fmt: skip
 @click.option("--replace", is_flag=True, help="Replace the .parquet files in the output folder.")
 @workers
+@click.option("--threads", type=whole(COUNT), metavar="N",
+              help="CPU cores that a worker uses.  [default: 1, without workers all]")  # fmt: skip
 @weights
 @fit
 @seed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wsdl import api
-from wsdl.cli.command import command, dims, import_root, whole
+from wsdl.cli.command import command, dims, import_root, whole, workers, workers_of
 from wsdl.cli.failures import INTERRUPTED, exit_code, writing
 from wsdl.cli.reporting import trials_shown
 from wsdl.cli.tables import print_table
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=whole(COUNT), metavar="N", help="Run N trials at a time.  [default: one for each CPU core]"
 )
+@workers
 @click.option("--threads", type=whole(COUNT), metavar="N", default=1, show_default=True,
               help="CPU cores that a trial uses.")  # fmt: skip
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
@@ -84,6 +85,8 @@ def study(
     resume: bool,
     replace: bool,
     jobs: int | None,
+    workers: int | None,
+    cluster: str | None,
     threads: int,
     device: str,
     dims: Mapping[str, int],
@@ -119,6 +122,7 @@ def study(
                 import_root=import_root,
                 resume=resume,
                 replace=replace,
+                workers=workers_of(workers, cluster, threads),
                 reporter=QuietTrials() if as_json else trials_shown(),
             )
     except api.Interrupted as stopped:

@@ -2,7 +2,7 @@
 
     import wsdl.ray
 
-    wsdl.study("digits.wsd", …, machines=wsdl.ray.Workers(4))       # trials on four workers
+    wsdl.study("digits.wsd", …, workers=wsdl.ray.Workers(4))        # trials on four workers
 
 `Workers` says how many processes run and where: on this machine, or on the cluster at an address. Nothing else of wsdl
 imports Ray.

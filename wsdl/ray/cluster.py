@@ -27,6 +27,7 @@ from wsdl.options import COUNT, NAME, Optional, settle
 from wsdl.ray import errors
 
 LOCAL = "local"
+LONGEST = 25  # bytes of the path of a folder for temporary files
 CONNECT_SECONDS = 5.0
 PACKAGES = ("ray", "wsdl", "onnxruntime", "numpy")  # whose versions must be the same on every machine
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -72,7 +73,7 @@ def connected(workers: Request) -> Iterator[Any]:
 @contextmanager
 def _local(cpus: int) -> Iterator[Any]:
     """An instance on this machine. `cpus` is the number of CPUs that Ray counts, which may be more than the cores."""
-    folder = tempfile.mkdtemp(prefix="wsdl-ray-")
+    folder = tempfile.mkdtemp(prefix="wsdl-", dir=_temporary())
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
     how = {"num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
     try:
@@ -80,6 +81,13 @@ def _local(cpus: int) -> Iterator[Any]:
             yield ray
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary() -> str:
+    """The folder for temporary files, or `/tmp` if its path is too long: those of sockets have at most 103 bytes, of
+    which Ray takes 78."""
+    folder = tempfile.gettempdir()
+    return "/tmp" if len(os.fsencode(folder)) > LONGEST and os.path.isdir("/tmp") else folder
 
 
 @contextmanager

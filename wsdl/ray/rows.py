@@ -21,7 +21,9 @@ def run_parts(workers: Request, job: RowJob, parts: Sequence[Part]) -> Generator
         held = HeldJob(sent.hex(), workers.threads, [sent])
         done = results(ray, workers, held, parts, lambda part: f"rows {part.start:,} to {part.stop:,} of {part.path}")
         try:
-            for part, _ in done:
+            for part, failed in done:
+                if failed is not None:
+                    raise failed.error
                 yield part
         finally:
             done.close()

@@ -16,7 +16,20 @@ from wsdl.ray.cluster import Request
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 RETRIES = 3  # of a task whose worker was lost
+POLL_SECONDS = 0.2
 STOP_SECONDS = 30.0  # for tasks to save what they have when they are cancelled
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A `CompileError` of a task. It is returned, since Ray would wrap what is raised."""
+
+    kind: type[CompileError]
+    diagnostics: list[Diagnostic]
+
+    @property
+    def error(self) -> CompileError:
+        return self.kind(self.diagnostics)
 
 
 def results(
@@ -25,11 +38,13 @@ def results(
     function: Callable[[Item], Result],
     items: Iterable[Item],
     name: Callable[[Item], str],
-) -> Generator[tuple[Item, Result], None, None]:
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Generator[tuple[Item, Result | Failed], None, None]:
     """Call a function with each item, one at a time on each worker; yields the results in the order in which they come.
 
-    Raises the `CompileError`s that the function raises, and `RunError` (E0745) if the worker of an item, which has a
-    `name` in messages, was lost several times. Closing the generator cancels what runs.
+    `Failed` stands for the result of an item with a `CompileError`, or whose worker was lost several times (E0745, with
+    the `name` of the item). `meanwhile` is called several times a second. Closing the generator cancels what runs:
+    tasks get a `KeyboardInterrupt`, and some time to save.
     """
     task = ray.remote(num_cpus=workers.threads, max_retries=RETRIES)(_called)
     folder, waiting = os.getcwd(), iter(items)
@@ -40,22 +55,16 @@ def results(
                 running[task.options(name=name(item)).remote(function, item, folder)] = item
             if not running:
                 return
-            [reference], _ = ray.wait(list(running), num_returns=1)
-            yield running[reference], _result(ray, reference, name(running[reference]))
-            del running[reference]
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=POLL_SECONDS)
+            meanwhile()
+            for reference in ready:
+                yield running[reference], _result(ray, reference, name(running[reference]))
+                del running[reference]
     finally:
         for reference in running:
             ray.cancel(reference)
         if running:
             ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS)
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A `CompileError` of a task. It is returned, since Ray would repeat or wrap what is raised."""
-
-    kind: type[CompileError]
-    diagnostics: list[Diagnostic]
 
 
 def _called(function: Callable[[Any], Any], item: Any, folder: str) -> Any:
@@ -70,9 +79,9 @@ def _called(function: Callable[[Any], Any], item: Any, folder: str) -> Any:
 
 def _result(ray: Any, reference: Any, what: str) -> Any:
     try:
-        result = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayError as error:
-        raise errors.lost(error, what) or error from error
-    if isinstance(result, Failed):
-        raise result.kind(result.diagnostics)
-    return result
+        lost = errors.lost(error, what)
+        if lost is None:
+            raise
+        return Failed(type(lost), lost.diagnostics)

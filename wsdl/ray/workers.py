@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from wsdl.ray.cluster import Request
 from wsdl.ray.rows import run_parts
+from wsdl.ray.trials import run_trials
 from wsdl.runtime.parts import Part, RowJob
+from wsdl.studies.processes import Watch
+from wsdl.studies.results import Run
+from wsdl.studies.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,7 @@ class Workers(Request):
     def run_parts(self, job: RowJob, parts: Sequence[Part]) -> Generator[Part, None, None]:
         """Run the parts of a job; yields each when its file is written."""
         return run_parts(self, job, parts)
+
+    def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+        """Run the trials of a study; yields the result of each, in the order in which they end."""
+        return run_trials(self, trials, watch)

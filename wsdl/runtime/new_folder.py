@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from wsdl.atomic import remove_leftovers
 from wsdl.diagnostics.run_error import fail
 from wsdl.runtime.folder_lock import alone_in
 
@@ -43,6 +44,7 @@ def new_folder(path: Path, *, replace: bool, pattern: str) -> Iterator[Path]:
                 _remove(contents, old)  # of a process that was killed
                 contents.mkdir()
                 yield contents
+                remove_leftovers(contents)
                 require_new(path, replace=replace, pattern=pattern)
                 if path.exists():
                     path.rename(old)

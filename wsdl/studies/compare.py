@@ -35,7 +35,7 @@ from wsdl.runtime.indices import check_indices
 from wsdl.runtime.plan import Better
 from wsdl.runtime.stopping import Interrupted
 from wsdl.studies.configurations import Configuration, configurations
-from wsdl.studies.processes import Machines, Processes
+from wsdl.studies.processes import Processes, TrialRunner
 from wsdl.studies.record import RECORD, TRIALS, open_record, program_sha256, write_record
 from wsdl.studies.results import Study, Variant
 from wsdl.studies.trial import Training, Trial, keep_weights
@@ -91,6 +91,7 @@ def study(
     import_root: str | None = None,
     resume: bool = False,
     replace: bool = False,
+    workers: TrialRunner | None = None,
     reporter: TrialReporter | None = None,
 ) -> Study:
     """Train the program and each of its variants with the seeds 0, 1, …, and evaluate each on the data `evaluation`.
@@ -102,14 +103,18 @@ def study(
     - By default the weights of the last epoch are evaluated. With `select`, data other than `evaluation`, the weights
       of the epoch with the best result on `select` are: by `best`, which is `"loss"`, a metric, or `"error:min"`; by
       default the first metric. Training then stops after `patience` epochs in a row without a better one.
-    - `jobs` trials run at a time, by default as many as there are cores, each with `threads` threads. The results don't
-      depend on `jobs`.
+    - `jobs` trials run at a time, by default as many as there are cores, each with `threads` threads. Or they run on
+      `workers`, as `wsdl.ray.Workers(4)`, with the threads of a worker each. The results don't depend on either.
     - `folder` receives `study.json`, `study.svg`, and in `trials/` the weights of each trial. With `resume` an
       interrupted study resumes, bit for bit, and seeds and values may be added; `replace` starts over.
 
     A trial that fails is part of the result, with the reason. Raises `CompileError` for errors in the program.
     """
     source, root = program_in(path), Path(folder)
+    if workers is not None and jobs is not None:
+        raise fail("E0704", "`jobs` are processes of this machine, which `workers` replace", help="pass one of them")
+    jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
+    runner = workers or Processes(jobs, threads)
     training = Training(
         data=os.fspath(data),
         evaluation=os.fspath(evaluation),
@@ -121,7 +126,7 @@ def study(
         best=best or "",
         patience=patience,
         device=device,
-        threads=threads,
+        threads=runner.threads,
         dims=dict(dims or {}),
         import_root=import_root,
     )
@@ -135,7 +140,6 @@ def study(
     options = SourceOptions(training.dims, import_root)
     programs = configurations(source, variants, _texts(constants or {}), options, against)
     training, new = _prepared(source, training, programs, seeds)
-    jobs = jobs or (max(1, _cores() // threads) if device == "cpu" else 1)
     with alone_in(root, "study"):
         recorded = open_record(root, new, resume=resume, replace=replace)
         trials = []
@@ -145,8 +149,7 @@ def study(
                 trials.append(trial)
             elif done.failure is None:
                 keep_weights(Path(trial.folder))  # the study may have been killed before this
-        jobs = min(jobs, max(len(trials), 1))
-        results = _run(recorded, trials, root, Processes(jobs, threads), jobs, reporter or QuietTrials())
+        results = _run(recorded, trials, root, runner, reporter or QuietTrials())
         files = [root / RECORD, *draw(results, root)]
     return with_fields(results, diagnostics=(*warnings, *_failures(results)), files=files)
 
@@ -247,9 +250,7 @@ def _file_name(name: str) -> str:
 # -- the trials --------------------------------------------------------------------------------------------------------
 
 
-def _run(
-    study: Study, trials: Sequence[Trial], root: Path, machines: Machines, jobs: int, reporter: TrialReporter
-) -> Study:
+def _run(study: Study, trials: Sequence[Trial], root: Path, runner: TrialRunner, reporter: TrialReporter) -> Study:
     """Run trials; returns the study with their results. `study.json` is written after each trial."""
     total = study.seeds * len(study.variants)
 
@@ -261,9 +262,9 @@ def _run(
     lengths: dict[str, int | None] = {}
     root.mkdir(parents=True, exist_ok=True)
     write_record(root, study)
-    reporter.begin(total, total - len(trials), jobs)
+    reporter.begin(total, total - len(trials), min(runner.count, max(len(trials), 1)))
     try:
-        with closing(machines.run(trials, watch)) as results:
+        with closing(runner.run_trials(trials, watch)) as results:
             for trial, run in results:
                 study = study.with_run(trial.name, run)
                 write_record(root, study)

@@ -24,26 +24,32 @@ WORKER = "from wsdl.studies.worker import main; main()"
 LAST_LINES = 3  # of the stderr of a process that died, for the message
 
 
-class Machines(Protocol):
-    """Runs the trials of a study."""
+class TrialRunner(Protocol):
+    """Runs the trials of a study, `count` at a time, each with `threads` threads."""
 
-    def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         """Yield the result of each trial, in the order in which they end. Closing the generator stops running ones."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """At most `jobs` trials at a time, each with `threads` threads. Results don't depend on `jobs`."""
+    """Processes on this machine. Results don't depend on `count`."""
 
-    jobs: int
+    count: int
     threads: int
 
-    def run(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
+    def run_trials(self, trials: Sequence[Trial], watch: Watch) -> Generator[tuple[Trial, Run], None, None]:
         waiting: SimpleQueue[Trial] = SimpleQueue()
         events: SimpleQueue[tuple[Trial, Mapping[str, Any]]] = SimpleQueue()
         for trial in trials:
             waiting.put(trial)
-        workers = [_Worker(self.threads, waiting, events) for _ in range(min(self.jobs, len(trials)))]
+        workers = [_Worker(self.threads, waiting, events) for _ in range(min(self.count, len(trials)))]
         remaining = len(trials)
         try:
             for worker in workers:
