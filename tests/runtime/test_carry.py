@@ -120,3 +120,21 @@ def test_the_step_as_one_file_carries_too(tmp_path: Path) -> None:
         state = {name: outputs[output] for output, name in contract["feeds"].items()}
         carried = {name: outputs[output] for output, name in contract["carry"].items()}
         assert outputs["loss"] == pytest.approx(ours.step(batch, again=number > 0), rel=1e-5)
+
+
+def test_what_the_loss_does_not_read_is_carried_all_the_same(tmp_path: Path) -> None:
+    source = """\
+model m(x: f32[n, 4], z: f32[n, 4]) -> (y: f32[n, 1], next_z: f32[n, 4]) {
+    return x |> Dense(1), z + 1
+}
+
+train m(wanted: f32[n, 1]) {
+    carry z = zeros([n, 4])
+    loss mse(y, wanted)
+    optimizer SGD(lr=0.1)
+    z = 2 * x
+}
+"""
+    contract = wsdl.compile(Source("m.wsd", source)).save(tmp_path, train=True)["training"]["m"]
+    session = ort.InferenceSession(str(tmp_path / "m.train.onnx"))
+    assert {*contract["carry"].values(), contract["first"]} < {value.name for value in session.get_inputs()}

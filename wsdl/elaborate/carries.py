@@ -17,6 +17,7 @@ from wsdl.elaborate.context import Context
 from wsdl.elaborate.evaluate import evaluate
 from wsdl.elaborate.items import ArgumentValue, Frame, describe, has_poison
 from wsdl.elaborate.updates import apart, reading_slots
+from wsdl.ir.binding import size_sources
 from wsdl.ir.dims import same
 from wsdl.ir.graph import Graph, Value
 from wsdl.ir.rewriter import Rewriter
@@ -99,7 +100,18 @@ def carried(objective: Objective, carries: Mapping[str, Carry], frame: Frame, co
     values: dict[Value, Value] = {}
     following: dict[str, Value] = {}
     training = context.mode.training
+    given = size_sources([v.type for v in objective.graph.inputs if v.name not in carries])
     for carry in carries.values():
+        unknown = {name for dim in carry.value.type.shape for name in dim.names()} - given.keys()
+        if unknown:
+            context.error(
+                "E0847",
+                carry.span,
+                f"`{carry.name}` can't be carried: no other input or target has the size `{min(unknown)}`",
+                f"is {carry.value.type}",
+                help="its first value is computed before it has one, so the data must have all of its sizes",
+            )
+            continue
         item = frame.names[carry.name]
         if not isinstance(item, Value) or item is carry.value or not same_type(item.type, carry.value.type):
             _report_next(carry, None if item is carry.value else describe(item), context)
