@@ -385,6 +385,12 @@ def test_an_end_for_all_rows_is_refused_in_parts() -> None:
     assert [d.code for d in evaluation(storage, storage.trainings["m"]).warnings] == ["W0801"]
 
 
+def test_what_a_step_computes_for_nothing_mixes_no_rows() -> None:
+    source = HALTS.replace("END", "min(done)").replace("next =", "unread = cumsum(h, axis=0)\n        next =")
+    assert "unread" in source
+    wsdl.compile(Source("m.wsd", source)).trainer(accumulate=3)
+
+
 def test_half_precision_keeps_the_bodies() -> None:
     lowered = lower(storage_of(PROGRAM.format(body=CASES["in each other"].body)), Target(dtype="f16"))
     verify(lowered)

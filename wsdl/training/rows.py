@@ -87,7 +87,7 @@ class Rows:
             if parts.until and ends_by_rows(node):
                 others = [v for at, v in enumerate(node.body.outputs) if at != parts.carried]
                 ending = {*node.body.nodes}.difference(node.body.needed(others))
-        inside = (inner for inner in node.body.nodes if inner not in ending and self.meet(inner) is not None)
+        inside = (inner for inner in node.body.needed() if inner not in ending and self.meet(inner) is not None)
         return next(map(self.where, inside), None)
 
 
